@@ -1,0 +1,190 @@
+//! The seam between the program and a database: the [`Driver`] and [`Session`] traits, and the list of drivers in this
+//! build. The scheduler beats through it, the commands provision through it; only `driver/<name>/` names a database's
+//! crate, and no driver imports another.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use crate::database_url::{Family, UrlError};
+use crate::heartbeat::{Failure, RowReport, Stamp, Writing};
+use crate::provisioning::{Plan, Step};
+use crate::scheduler::clock::Instant;
+use crate::secret::Secret;
+use crate::target::{Endpoint, HeartbeatTable, Target};
+
+/// What a connection is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// Beating: of several hosts, the writable one; a read-only server is the failure `not_writable`.
+    Beat,
+    /// Looking: the first host that answers, whatever its role.
+    Inspect,
+    /// Creating objects: as `Beat`, and an embedded database may be created.
+    Provision,
+}
+
+/// What a driver needs to connect.
+#[derive(Debug, Clone, Copy)]
+pub struct ConnectRequest<'a> {
+    /// Where.
+    pub endpoint: &'a Endpoint,
+    /// The password, just read from its source.
+    pub password: Option<&'a Secret>,
+    /// What for.
+    pub purpose: Purpose,
+    /// The table the session will work on: its column's type is read at connect.
+    pub table: &'a HeartbeatTable,
+    /// How the session names itself to administrators.
+    pub application_name: &'a str,
+    /// The identity of the server known so far; another one is the failure `identity`.
+    pub known_identity: Option<&'a str>,
+    /// When the caller gives up. Drivers set server-side limits below it.
+    pub deadline: Instant,
+}
+
+/// What a session knows of its server since it connected.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServerInfo {
+    /// `host:port`, or the file.
+    pub address: String,
+    /// As the server words it.
+    pub version: String,
+    /// What tells this database cluster from another one; `None` where it is hidden.
+    pub identity: Option<String>,
+    /// Its role.
+    pub role: ServerRole,
+}
+
+/// Whether a server takes writes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ServerRole {
+    /// It does.
+    Primary,
+    /// It follows another server.
+    Standby,
+    /// It could, and a setting forbids it.
+    ReadOnly,
+}
+
+/// The heartbeat row as seen without writing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Observation {
+    /// `last_update`; `None` if it is NULL or there is no such row.
+    pub value: Option<Stamp>,
+    /// Rows with the configured id.
+    pub rows: u64,
+    /// The server's clock.
+    pub server_time: Option<Stamp>,
+    /// The server's role at this moment.
+    pub role: ServerRole,
+}
+
+/// One database family.
+///
+/// Called from many tasks at once; holds no state of a target.
+#[async_trait]
+pub trait Driver: Send + Sync + 'static {
+    /// Judges an endpoint's address without connecting; called once when a configuration is loaded.
+    ///
+    /// Gives warnings in plain words (say, encryption without verification).
+    ///
+    /// # Errors
+    /// The first parameter that cannot be honoured, by name, with the reason.
+    fn validate(&self, endpoint: &Endpoint) -> Result<Vec<String>, UrlError>;
+
+    /// Opens a session. Name look-up, network, TLS, login and the look at the server's role all lie within
+    /// `request.deadline`, which the caller enforces by dropping the future: that must leave nothing behind.
+    ///
+    /// # Errors
+    /// A classified [`Failure`], without a remedy.
+    async fn connect(&self, request: &ConnectRequest<'_>) -> Result<Box<dyn Session>, Failure>;
+
+    /// The exact next step for a failure of this target, where the driver knows one.
+    fn remedy(&self, failure: &Failure, target: &Target) -> Option<String>;
+}
+
+/// One kept connection.
+///
+/// Used by one task, one call at a time. After an error, or when a call's future was dropped before its end, the
+/// session is in an unknown state and must be dropped, never used again (nothing here is cancel-safe).
+#[async_trait]
+pub trait Session: Send {
+    /// What is known of the server since connect.
+    fn server(&self) -> &ServerInfo;
+
+    /// One beat: one statement, one round trip, the database's clock. Bounded on the server a little below `deadline`.
+    ///
+    /// # Errors
+    /// A classified [`Failure`], without a remedy.
+    async fn beat(&mut self, table: &HeartbeatTable, writing: Writing, deadline: Instant)
+    -> Result<RowReport, Failure>;
+
+    /// Looks at the row and at the server's role.
+    ///
+    /// # Errors
+    /// A classified [`Failure`], without a remedy.
+    async fn observe(&mut self, table: &HeartbeatTable, deadline: Instant) -> Result<Observation, Failure>;
+
+    /// Gathers what exists and says what is missing for `target`; changes nothing.
+    ///
+    /// # Errors
+    /// A classified [`Failure`], without a remedy.
+    async fn plan(&mut self, target: &Target) -> Result<Plan, Failure>;
+
+    /// Applies one step of a plan. Each step is idempotent by itself.
+    ///
+    /// # Errors
+    /// A classified [`Failure`], without a remedy.
+    async fn apply(&mut self, step: &Step) -> Result<(), Failure>;
+
+    /// Says good-bye, within half a second.
+    async fn close(self: Box<Self>);
+}
+
+/// The drivers by family: those of this build, or a simulation's.
+#[derive(Clone)]
+pub struct Drivers(Arc<dyn Fn(Family) -> Option<Arc<dyn Driver>> + Send + Sync>);
+
+impl Drivers {
+    /// The drivers compiled in.
+    #[must_use]
+    pub fn built_in() -> Self {
+        Self(Arc::new(|family| match family {
+            #[allow(unreachable_patterns, reason = "reachable when a driver is left out of the build")]
+            _ => None,
+        }))
+    }
+
+    /// One driver for every family: for simulations.
+    #[must_use]
+    pub fn only(driver: Arc<dyn Driver>) -> Self {
+        Self(Arc::new(move |_| Some(Arc::clone(&driver))))
+    }
+
+    /// The driver of a family.
+    ///
+    /// # Errors
+    /// [`UrlError::NotBuilt`] if this build lacks it.
+    pub fn get(&self, family: Family) -> Result<Arc<dyn Driver>, UrlError> {
+        (self.0)(family).ok_or(UrlError::NotBuilt(family.as_str()))
+    }
+}
+
+impl std::fmt::Debug for Drivers {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Drivers")
+    }
+}
+
+impl ServerRole {
+    /// The word in output.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Primary => "primary",
+            Self::Standby => "standby",
+            Self::ReadOnly => "read-only",
+        }
+    }
+}

@@ -1,0 +1,14 @@
+//! heartbeatd keeps change-data-capture connectors alive on quiet databases: one heartbeat row, written every minute
+//! from outside, and told to people and machines.
+//!
+//! The rooms and who may import whom stand in `ARCHITECTURE.md`.
+
+pub mod database_url;
+pub mod driver;
+pub mod heartbeat;
+pub mod provisioning;
+pub mod schedule;
+pub mod scheduler;
+pub mod secret;
+pub mod status;
+pub mod target;

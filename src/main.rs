@@ -1,0 +1,3 @@
+//! heartbeatd: parse, dispatch, exit code.
+
+fn main() {}

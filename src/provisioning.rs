@@ -1,0 +1,99 @@
+//! What must exist at a source, as a plan of idempotent steps: made by a driver from what it found, shown or applied by
+//! `commands::provision` and (with `provision = "auto"`) by the scheduler. The SQL stands in `migrations/<database>/`.
+
+use crate::driver::Session;
+use crate::heartbeat::Failure;
+use crate::target::Target;
+
+/// What is missing, in the order it must be made.
+#[derive(Debug, Clone, Default)]
+pub struct Plan {
+    /// The steps; empty when nothing is missing.
+    pub steps: Vec<Step>,
+    /// What was left out, and why: a default role that does not exist, a publication of all tables …
+    pub notices: Vec<String>,
+    /// What no step can mend: it is reported, and the steps that can be made are made all the same.
+    pub failures: Vec<Failure>,
+}
+
+/// One statement (or a few that belong together), ready to run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Step {
+    /// What it does, in a few words: `create table "streamkap"."streamkap_heartbeat"`.
+    pub title: String,
+    /// The SQL, as `--dry-run` prints it.
+    pub sql: String,
+}
+
+/// What came of applying a plan.
+#[derive(Debug, Default)]
+pub struct Applied {
+    /// Titles of the steps that ran.
+    pub done: Vec<String>,
+    /// Steps that failed, each with its title, and what the plan itself could not mend (title empty).
+    pub failed: Vec<(Option<Step>, Failure)>,
+    /// The plan's notices.
+    pub notices: Vec<String>,
+}
+
+/// Plans and applies what is missing for a target. A failed step never stops the later ones that can be made.
+///
+/// Not cancel-safe: drop the session with the future.
+///
+/// # Errors
+/// When planning itself fails. Failed steps are part of [`Applied`].
+pub async fn provision(session: &mut dyn Session, target: &Target) -> Result<Applied, Failure> {
+    let plan = session.plan(target).await?;
+    let mut applied = Applied { notices: plan.notices, ..Applied::default() };
+    applied.failed.extend(plan.failures.into_iter().map(|failure| (None, failure)));
+    for step in plan.steps {
+        match session.apply(&step).await {
+            Ok(()) => applied.done.push(step.title),
+            Err(failure) => applied.failed.push((Some(step), failure)),
+        }
+    }
+    Ok(applied)
+}
+
+/// Fills a migration's named placeholders, `{schema}` and the like, and drops its comment lines.
+///
+/// Values must be quoted already: by the driver's quoting function, the only one that may.
+#[must_use]
+pub fn render(template: &str, values: &[(&str, &str)]) -> String {
+    let mut sql = String::with_capacity(template.len());
+    for line in template.lines().filter(|line| !line.trim_start().starts_with("--")) {
+        let mut rest = line;
+        while let Some(start) = rest.find('{') {
+            let (before, from_brace) = rest.split_at(start);
+            sql.push_str(before);
+            // One pass, so that a value which itself looks like a placeholder is never filled again.
+            match from_brace.find('}').map(|end| (&from_brace[1..end], &from_brace[end + 1..])) {
+                Some((name, after)) if values.iter().any(|(known, _)| *known == name) => {
+                    sql.extend(values.iter().find(|(known, _)| *known == name).map(|(_, value)| *value));
+                    rest = after;
+                }
+                _ => {
+                    sql.push('{');
+                    rest = &from_brace[1..];
+                }
+            }
+        }
+        sql.push_str(rest);
+        sql.push('\n');
+    }
+    sql.trim().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn placeholders_are_filled_once_and_comments_dropped() {
+        let sql = render(
+            "-- why\nCREATE TABLE {schema}.{table} (x TEXT DEFAULT '{}');\n",
+            &[("schema", "\"{table}\""), ("table", "\"t\"")],
+        );
+        assert_eq!(sql, "CREATE TABLE \"{table}\".\"t\" (x TEXT DEFAULT '{}');");
+    }
+}

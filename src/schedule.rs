@@ -1,0 +1,153 @@
+//! When beats are due: an interval, or a cron expression with a time zone. Plain data with its arithmetic on wall-clock
+//! time; `config` makes it, `scheduler::ticks` runs it on a clock.
+
+use std::fmt;
+use std::time::{Duration, SystemTime};
+
+use chrono::{DateTime, Utc};
+use chrono_tz::Tz;
+use croner::Cron;
+use croner::parser::{CronParser, Seconds};
+
+/// The shortest interval a configuration may ask for.
+pub const SHORTEST_INTERVAL: Duration = Duration::from_secs(1);
+/// The longest: a heartbeat rarer than this keeps nothing alive.
+pub const LONGEST_INTERVAL: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// A target's schedule.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Schedule {
+    /// At a fixed distance, on a phase of the target's own.
+    Interval(Duration),
+    /// At the moments of a cron expression.
+    Cron(Box<CronSchedule>),
+}
+
+/// A cron expression (five fields, or six with seconds first) in a time zone.
+#[derive(Clone)]
+pub struct CronSchedule {
+    expression: String,
+    timezone: Tz,
+    cron: Cron,
+}
+
+/// Why a cron expression or its zone is refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ScheduleError {
+    /// The expression cannot be read.
+    #[error("not a cron expression: {0}")]
+    Expression(String),
+    /// The expression never comes due, or not within two years.
+    #[error("this cron expression never comes due")]
+    Never,
+    /// The zone is not in the IANA database.
+    #[error("unknown time zone \"{0}\": expected a name like UTC or Europe/Berlin")]
+    Timezone(String),
+}
+
+impl CronSchedule {
+    /// Reads an expression and a zone.
+    ///
+    /// # Errors
+    /// As [`ScheduleError`].
+    pub fn parse(expression: &str, timezone: &str) -> Result<Self, ScheduleError> {
+        let timezone: Tz = timezone.parse().map_err(|_| ScheduleError::Timezone(timezone.to_owned()))?;
+        let cron = CronParser::builder()
+            .seconds(Seconds::Optional)
+            .build()
+            .parse(expression)
+            .map_err(|error| ScheduleError::Expression(error.to_string()))?;
+        let schedule = Self { expression: expression.to_owned(), timezone, cron };
+        let start = DateTime::<Utc>::from_timestamp(1_767_225_600, 0).unwrap_or_default();
+        let limit = start + chrono::TimeDelta::days(2 * 366);
+        match schedule.find_after(start) {
+            Some(first) if first < limit => Ok(schedule),
+            _ => Err(ScheduleError::Never),
+        }
+    }
+
+    /// The expression as written.
+    #[must_use]
+    pub fn expression(&self) -> &str {
+        &self.expression
+    }
+
+    /// The zone it is read in.
+    #[must_use]
+    pub fn timezone(&self) -> Tz {
+        self.timezone
+    }
+
+    fn find_after(&self, moment: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        let local = moment.with_timezone(&self.timezone);
+        self.cron.find_next_occurrence(&local, false).ok().map(|time| time.with_timezone(&Utc))
+    }
+
+    /// The first moment strictly after `moment`; `None` only beyond the calendar.
+    #[must_use]
+    pub fn next_after(&self, moment: SystemTime) -> Option<SystemTime> {
+        self.find_after(moment.into()).map(SystemTime::from)
+    }
+
+    /// The last moment at or before `moment`; `None` only beyond the calendar.
+    #[must_use]
+    pub fn last_until(&self, moment: SystemTime) -> Option<SystemTime> {
+        let local = DateTime::<Utc>::from(moment).with_timezone(&self.timezone);
+        self.cron.find_previous_occurrence(&local, true).ok().map(|time| time.with_timezone(&Utc).into())
+    }
+}
+
+impl PartialEq for CronSchedule {
+    fn eq(&self, other: &Self) -> bool {
+        self.expression == other.expression && self.timezone == other.timezone
+    }
+}
+
+impl fmt::Debug for CronSchedule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?} {}", self.expression, self.timezone)
+    }
+}
+
+impl fmt::Display for Schedule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Interval(interval) => write!(f, "every {}", humantime::format_duration(*interval)),
+            Self::Cron(cron) => write!(f, "cron {} {}", cron.expression, cron.timezone),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(text: &str) -> SystemTime {
+        DateTime::parse_from_rfc3339(text).unwrap().into()
+    }
+
+    #[test]
+    fn every_minute_has_no_gap_when_daylight_saving_ends() {
+        let schedule = CronSchedule::parse("* * * * *", "Europe/Berlin").unwrap();
+        let (mut now, end) = (at("2026-10-25T00:00:00Z"), at("2026-10-25T03:00:00Z"));
+        while now < end {
+            let next = schedule.next_after(now).unwrap();
+            assert_eq!(next.duration_since(now).unwrap(), Duration::from_secs(60));
+            now = next;
+        }
+    }
+
+    #[test]
+    fn weekdays_are_numbered_as_everywhere_else_in_unix() {
+        let schedule = CronSchedule::parse("0 9 * * 1", "UTC").unwrap();
+        assert_eq!(schedule.next_after(at("2026-11-20T00:00:00Z")), Some(at("2026-11-23T09:00:00Z")));
+        assert_eq!(schedule.last_until(at("2026-11-23T09:00:00Z")), Some(at("2026-11-23T09:00:00Z")));
+    }
+
+    #[test]
+    fn what_never_comes_due_is_refused() {
+        assert_eq!(CronSchedule::parse("0 0 30 2 *", "UTC").unwrap_err(), ScheduleError::Never);
+        assert!(matches!(CronSchedule::parse("every day", "UTC"), Err(ScheduleError::Expression(_))));
+        assert!(matches!(CronSchedule::parse("* * * * *", "Mars/Phobos"), Err(ScheduleError::Timezone(_))));
+    }
+}

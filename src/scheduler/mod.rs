@@ -1,0 +1,3 @@
+//! Time, schedules and the loops that beat.
+
+pub mod clock;

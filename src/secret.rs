@@ -1,0 +1,206 @@
+//! Passwords and where they come from; the only type that may hold one. Used by `config` (which source) and by the
+//! drivers (read again at every connect, so that a rotated password is picked up without a restart).
+
+use std::fmt;
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::time::Duration;
+
+use secrecy::{ExposeSecret, SecretString};
+
+use crate::heartbeat::{ErrorKind, Failure};
+
+/// How long a secret command may run before it is killed.
+pub const COMMAND_DEADLINE: Duration = Duration::from_secs(5);
+
+/// More than this is not a password but a mistaken path.
+const MAX_BYTES: usize = 64 * 1024;
+
+/// A secret value: cleared from memory on drop, shown by neither `Debug` nor `Display`.
+#[derive(Clone)]
+pub struct Secret(SecretString);
+
+/// Where a password is read from, at each connect.
+#[derive(Clone, PartialEq, Eq)]
+pub enum SecretSource {
+    /// Written in the URL or the file itself.
+    Literal(Secret),
+    /// The content of a file, one trailing line break removed.
+    File(PathBuf),
+    /// An environment variable of this process.
+    Env(String),
+    /// The standard output of a program (first word) with its arguments; no shell is involved.
+    Command(Vec<String>),
+}
+
+impl Secret {
+    /// Wraps a value.
+    #[must_use]
+    pub fn new(value: impl Into<String>) -> Self {
+        Self(SecretString::from(value.into()))
+    }
+
+    /// The value itself: for the hand-over to a driver, and for nothing else.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        self.0.expose_secret()
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[redacted]")
+    }
+}
+
+impl PartialEq for Secret {
+    fn eq(&self, other: &Self) -> bool {
+        self.expose() == other.expose()
+    }
+}
+
+impl Eq for Secret {}
+
+impl fmt::Debug for SecretSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self}")
+    }
+}
+
+/// Names the source, never the value: `[redacted]`, `file /run/secrets/x`, `env X`, `command vault`.
+impl fmt::Display for SecretSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Literal(_) => f.write_str("[redacted]"),
+            Self::File(path) => write!(f, "file {}", path.display()),
+            Self::Env(name) => write!(f, "env {name}"),
+            // Arguments may carry a token, so that only the program is named.
+            Self::Command(words) => write!(f, "command {}", words.first().map_or("", String::as_str)),
+        }
+    }
+}
+
+impl SecretSource {
+    /// Reads the secret now.
+    ///
+    /// # Errors
+    /// Kind `secret_source` when the source cannot be read, is empty, is not UTF-8, or (a command) fails or takes
+    /// longer than [`COMMAND_DEADLINE`]. What a command printed is never part of the error.
+    ///
+    /// Cancel-safe: a command still running is killed when the future is dropped.
+    pub async fn read(&self) -> Result<Secret, Failure> {
+        match self {
+            Self::Literal(secret) => Ok(secret.clone()),
+            Self::File(path) => {
+                let shown = path.display();
+                let bytes = tokio::task::spawn_blocking({
+                    let path = path.clone();
+                    move || std::fs::read(path)
+                })
+                .await
+                .map_err(|error| failed(format!("cannot read the password file {shown}")).with_source(error))?
+                .map_err(|error| {
+                    failed(format!("cannot read the password file {shown}: {error}")).with_source(error)
+                })?;
+                accept(bytes, &format!("the password file {shown}"))
+            }
+            Self::Env(name) => match std::env::var(name) {
+                Ok(value) => accept(value.into_bytes(), &format!("the environment variable {name}")),
+                Err(_) => Err(failed(format!("the environment variable {name} is not set, or is not UTF-8"))),
+            },
+            Self::Command(words) => run(words).await,
+        }
+    }
+}
+
+async fn run(words: &[String]) -> Result<Secret, Failure> {
+    let Some((program, arguments)) = words.split_first() else {
+        return Err(failed("the password command is empty".to_owned()));
+    };
+    let child = tokio::process::Command::new(program)
+        .args(arguments)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .kill_on_drop(true)
+        .spawn()
+        .map_err(|error| failed(format!("cannot start the password command {program}: {error}")).with_source(error))?;
+    let output = tokio::time::timeout(COMMAND_DEADLINE, child.wait_with_output())
+        .await
+        .map_err(|_| {
+            failed(format!("the password command {program} did not end within {} s", COMMAND_DEADLINE.as_secs()))
+        })?
+        .map_err(|error| failed(format!("the password command {program} failed: {error}")).with_source(error))?;
+    if !output.status.success() {
+        return Err(failed(format!("the password command {program} failed ({})", output.status)));
+    }
+    accept(output.stdout, &format!("the password command {program}"))
+}
+
+fn accept(mut bytes: Vec<u8>, origin: &str) -> Result<Secret, Failure> {
+    if bytes.last() == Some(&b'\n') {
+        bytes.pop();
+        if bytes.last() == Some(&b'\r') {
+            bytes.pop();
+        }
+    }
+    if bytes.is_empty() {
+        return Err(failed(format!("{origin} gave an empty password")));
+    }
+    if bytes.len() > MAX_BYTES || bytes.contains(&0) {
+        return Err(failed(format!("{origin} gave something that is not a password")));
+    }
+    match String::from_utf8(bytes) {
+        Ok(text) => Ok(Secret::new(text)),
+        Err(_) => Err(failed(format!("{origin} gave bytes that are not UTF-8"))),
+    }
+}
+
+fn failed(message: String) -> Failure {
+    Failure::new(ErrorKind::SecretSource, message)
+        .with_remedy("put the password where the configuration says, readable by the user that runs heartbeatd")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_shows_nothing() {
+        let source = SecretSource::Literal(Secret::new("hunter2"));
+        assert_eq!(format!("{source:?} {source} {:?}", Secret::new("hunter2")), "[redacted] [redacted] [redacted]");
+        let command = SecretSource::Command(vec!["vault".into(), "--token=hunter2".into()]);
+        assert_eq!(format!("{command:?}"), "command vault");
+    }
+
+    #[tokio::test]
+    async fn a_file_is_read_again_each_time_and_loses_one_line_break() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let source = SecretSource::File(file.path().to_owned());
+        for value in ["first", "second "] {
+            std::fs::write(file.path(), format!("{value}\r\n")).unwrap();
+            assert_eq!(source.read().await.unwrap().expose(), value);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_command_that_fails_never_shows_what_it_printed() {
+        let source = SecretSource::Command(vec!["sh".into(), "-c".into(), "echo hunter2; exit 3".into()]);
+        let failure = source.read().await.unwrap_err();
+        assert_eq!(failure.kind(), ErrorKind::SecretSource);
+        assert!(!format!("{failure:?} {failure}").contains("hunter2"));
+    }
+
+    #[tokio::test]
+    async fn an_empty_or_missing_source_is_named() {
+        let empty = tempfile::NamedTempFile::new().unwrap();
+        for source in [
+            SecretSource::File(empty.path().to_owned()),
+            SecretSource::File("/nonexistent/secret".into()),
+            SecretSource::Env("HEARTBEATD_TEST_SURELY_UNSET".into()),
+            SecretSource::Command(vec!["/nonexistent/program".into()]),
+        ] {
+            assert_eq!(source.read().await.unwrap_err().kind(), ErrorKind::SecretSource, "{source}");
+        }
+    }
+}

@@ -1,0 +1,348 @@
+//! The board: the only state shared between the loops that beat and the rooms that tell. Each target has its own lock,
+//! held for a few field accesses and never across an await, so that a scrape neither waits for a database nor delays a
+//! beat.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::time::Duration;
+
+use super::histogram::Histogram;
+use crate::driver::{ServerInfo, ServerRole};
+use crate::heartbeat::{BeatOutcome, ErrorClass, ErrorKind, Failure, Stamp};
+use crate::scheduler::clock::{Clock, Moment};
+use crate::target::Target;
+
+/// How many past beats a target's page shows; memory grows with targets, never with time (I10).
+pub const HISTORY: usize = 60;
+
+/// The states of all targets, and what is counted by driver.
+#[derive(Debug)]
+pub struct Board {
+    clock: Clock,
+    started: Moment,
+    targets: RwLock<BTreeMap<String, Arc<Cell>>>,
+    drivers: Mutex<BTreeMap<&'static str, DriverFigures>>,
+    process: Mutex<Process>,
+}
+
+/// One target's state behind its own lock.
+#[derive(Debug)]
+pub struct Cell(Mutex<TargetStatus>);
+
+/// What is counted by driver: histograms have no target label, or a thousand targets would make a page of megabytes.
+#[derive(Debug, Clone, Default)]
+pub struct DriverFigures {
+    /// Duration of each attempt that reached its end, in seconds.
+    pub duration: Histogram,
+    /// Seconds between a tick and the start of its beat.
+    pub lateness: Histogram,
+}
+
+/// What concerns the program as a whole.
+#[derive(Debug, Clone, Default)]
+pub struct Process {
+    /// The last reload that failed, and why; cleared by the next that works.
+    pub reload_error: Option<(Moment, String)>,
+    /// When each loop that is not a target's must have woken up, by name.
+    pub wake_ups: BTreeMap<&'static str, Moment>,
+    /// The program is shutting down.
+    pub stopping: bool,
+}
+
+/// How one target is.
+#[derive(Debug, Clone)]
+pub struct TargetStatus {
+    /// Its configuration.
+    pub target: Arc<Target>,
+    /// When this process began to look after it.
+    pub started: Moment,
+    /// Whether it was tried at all.
+    pub tried: bool,
+    /// The newest change of `last_update` that this process wrote or saw happen.
+    pub newest_change: Option<Change>,
+    /// Counted from the newest change, or from the start before the first: the age at which the second scheduled tick
+    /// plus `timeout` has passed.
+    pub overdue_after: Duration,
+    /// The last beat that did not fail.
+    pub last_beat: Option<LastBeat>,
+    /// When the next beat or try is due.
+    pub next_due: Option<Moment>,
+    /// What is wrong now.
+    pub trouble: Option<Trouble>,
+    /// The server that answered last.
+    pub server: Option<ServerInfo>,
+    /// Server clock minus ours, in seconds, at the last beat.
+    pub clock_skew: Option<f64>,
+    /// What is worth knowing and no failure, by a stable key: another writer, a clock that jumped …
+    pub notices: BTreeMap<&'static str, Notice>,
+    /// The newest beats and failures, oldest first.
+    pub history: VecDeque<HistoryEntry>,
+    /// Replicas by name.
+    pub replicas: BTreeMap<String, ReplicaStatus>,
+    /// What is counted.
+    pub counters: Counters,
+    /// When the target's loop must have woken up at the latest.
+    pub wake_up: Option<Moment>,
+}
+
+/// A change of `last_update`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Change {
+    /// When, on our clocks.
+    pub at: Moment,
+    /// Whether this process made it.
+    pub ours: bool,
+}
+
+/// A beat that did not fail.
+#[derive(Debug, Clone)]
+pub struct LastBeat {
+    /// When it was acknowledged.
+    pub at: Moment,
+    /// What came of it.
+    pub outcome: BeatOutcome,
+    /// How long it took, connecting included where needed.
+    pub duration: Duration,
+    /// How late it started.
+    pub lateness: Duration,
+    /// `last_update` as it stands.
+    pub value: Option<Stamp>,
+    /// Where the change log stood.
+    pub position: Option<String>,
+}
+
+/// What is wrong with a target now.
+#[derive(Debug, Clone)]
+pub struct Trouble {
+    /// The newest failure.
+    pub failure: Failure,
+    /// Since when tries fail.
+    pub since: Moment,
+    /// Failed tries running.
+    pub attempts: u64,
+}
+
+/// Something worth knowing.
+#[derive(Debug, Clone)]
+pub struct Notice {
+    /// In plain words.
+    pub message: String,
+    /// Since when.
+    pub since: Moment,
+}
+
+/// One line of a target's history.
+#[derive(Debug, Clone)]
+pub struct HistoryEntry {
+    /// When it ended.
+    pub at: Moment,
+    /// How long it took.
+    pub duration: Duration,
+    /// `ok`, `fresh`, `watched`, or `failed`.
+    pub result: &'static str,
+    /// The failure's kind.
+    pub kind: Option<ErrorKind>,
+    /// The failure's message.
+    pub message: Option<String>,
+}
+
+/// How one replica is.
+#[derive(Debug, Clone)]
+pub struct ReplicaStatus {
+    /// Whether trouble here turns the target red.
+    pub required: bool,
+    /// `last_update` as seen there.
+    pub value: Option<Stamp>,
+    /// When it was seen.
+    pub seen_at: Option<Moment>,
+    /// From the acknowledgement of a beat on the primary until it was seen here, on our clock; absent while the writer
+    /// is not this process.
+    pub lag: Option<Duration>,
+    /// The role the server has: a replica that is a primary is a wrong address.
+    pub role: Option<ServerRole>,
+    /// The server that answered.
+    pub server: Option<ServerInfo>,
+    /// What is wrong now.
+    pub trouble: Option<Trouble>,
+}
+
+/// What is counted for one target since it appeared.
+#[derive(Debug, Clone, Default)]
+pub struct Counters {
+    /// Beats that wrote.
+    pub ok: u64,
+    /// Tries that failed.
+    pub failed: u64,
+    /// Beats that found the row fresh (or only watched).
+    pub fresh: u64,
+    /// Ticks that fell due and were not served.
+    pub ticks_missed: u64,
+    /// Failed tries by class and kind.
+    pub errors: BTreeMap<(ErrorClass, ErrorKind), u64>,
+    /// Connections made, by reason.
+    pub connects: BTreeMap<ConnectReason, u64>,
+}
+
+/// Why a connection was made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum ConnectReason {
+    /// The first of this target.
+    Start,
+    /// The kept one was found dead.
+    Lost,
+    /// After a failure.
+    Retry,
+}
+
+impl ConnectReason {
+    /// The word in metrics.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Start => "start",
+            Self::Lost => "lost",
+            Self::Retry => "retry",
+        }
+    }
+}
+
+impl Board {
+    /// An empty board.
+    #[must_use]
+    pub fn new(clock: Clock) -> Self {
+        let started = clock.now();
+        Self { clock, started, targets: RwLock::default(), drivers: Mutex::default(), process: Mutex::default() }
+    }
+
+    /// The clock the board's moments come from.
+    #[must_use]
+    pub fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    /// When the program started.
+    #[must_use]
+    pub fn started(&self) -> Moment {
+        self.started
+    }
+
+    /// Adds a target, or replaces it with a new configuration and a clean slate.
+    pub fn insert(&self, target: Arc<Target>, overdue_after: Duration) -> Arc<Cell> {
+        let name = target.name.clone();
+        let status = TargetStatus::new(target, self.clock.now(), overdue_after);
+        let cell = Arc::new(Cell(Mutex::new(status)));
+        self.targets.write().unwrap_or_else(PoisonError::into_inner).insert(name, Arc::clone(&cell));
+        cell
+    }
+
+    /// Takes a target off the board; its metrics go with it.
+    pub fn remove(&self, name: &str) {
+        self.targets.write().unwrap_or_else(PoisonError::into_inner).remove(name);
+    }
+
+    /// The targets' cells, by name.
+    #[must_use]
+    pub fn cells(&self) -> Vec<Arc<Cell>> {
+        self.targets.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
+    }
+
+    /// One target's cell.
+    #[must_use]
+    pub fn cell(&self, name: &str) -> Option<Arc<Cell>> {
+        self.targets.read().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
+    }
+
+    /// Adds to a driver's figures.
+    pub fn record(&self, driver: &'static str, duration: Duration, lateness: Option<Duration>) {
+        let mut drivers = self.drivers.lock().unwrap_or_else(PoisonError::into_inner);
+        let figures = drivers.entry(driver).or_default();
+        figures.duration.observe(duration.as_secs_f64());
+        if let Some(lateness) = lateness {
+            figures.lateness.observe(lateness.as_secs_f64());
+        }
+    }
+
+    /// The figures of each driver that has beaten.
+    #[must_use]
+    pub fn drivers(&self) -> BTreeMap<&'static str, DriverFigures> {
+        self.drivers.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// What concerns the program as a whole.
+    pub fn process(&self) -> MutexGuard<'_, Process> {
+        self.process.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Cell {
+    /// The state, to read or to change. Never hold it across an await.
+    pub fn lock(&self) -> MutexGuard<'_, TargetStatus> {
+        // A panic while the lock was held is reported elsewhere; the fields are still sound.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl TargetStatus {
+    fn new(target: Arc<Target>, now: Moment, overdue_after: Duration) -> Self {
+        let replicas = target
+            .replicas
+            .iter()
+            .map(|replica| (replica.name.clone(), ReplicaStatus::new(replica.required)))
+            .collect();
+        Self {
+            target,
+            started: now,
+            tried: false,
+            newest_change: None,
+            overdue_after,
+            last_beat: None,
+            next_due: None,
+            trouble: None,
+            server: None,
+            clock_skew: None,
+            notices: BTreeMap::new(),
+            history: VecDeque::new(),
+            replicas,
+            counters: Counters::default(),
+            wake_up: None,
+        }
+    }
+
+    /// Adds a line of history; the oldest goes when there are [`HISTORY`].
+    pub fn remember(&mut self, entry: HistoryEntry) {
+        if self.history.len() == HISTORY {
+            self.history.pop_front();
+        }
+        self.history.push_back(entry);
+    }
+
+    /// Sets or clears a notice; its `since` stays while it stands.
+    pub fn notice(&mut self, key: &'static str, message: Option<String>, now: Moment) {
+        match message {
+            Some(message) => {
+                let notice = self.notices.entry(key).or_insert_with(|| Notice { message: String::new(), since: now });
+                notice.message = message;
+            }
+            None => {
+                self.notices.remove(key);
+            }
+        }
+    }
+}
+
+impl ReplicaStatus {
+    fn new(required: bool) -> Self {
+        Self { required, value: None, seen_at: None, lag: None, role: None, server: None, trouble: None }
+    }
+}
+
+impl Trouble {
+    /// The trouble after one more failure: `since` stays, the count grows.
+    #[must_use]
+    pub fn after(previous: Option<&Self>, failure: Failure, now: Moment) -> Self {
+        match previous {
+            Some(previous) => Self { failure, since: previous.since, attempts: previous.attempts + 1 },
+            None => Self { failure, since: now, attempts: 1 },
+        }
+    }
+}

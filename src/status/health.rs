@@ -1,0 +1,182 @@
+//! What a target's state means: pure functions from the board's facts to a verdict, read by `/health`, the metrics and
+//! the log.
+
+use std::time::Duration;
+
+use super::board::{Board, ReplicaStatus, TargetStatus, Trouble};
+use crate::driver::ServerRole;
+use crate::heartbeat::ErrorClass;
+use crate::scheduler::clock::Moment;
+use crate::target::WriteMode;
+
+/// A loop that overslept its own wake-up by more than this is stuck.
+pub const OVERSLEPT: Duration = Duration::from_secs(30);
+
+/// The verdict on one target.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum State {
+    /// Not looked after, as configured.
+    Disabled,
+    /// No change of `last_update` yet, and not overdue.
+    Starting,
+    /// The newest change is recent enough.
+    Healthy,
+    /// The second scheduled tick after the newest change has passed, and the time-out too; or a required replica does
+    /// not receive the beat.
+    Unhealthy,
+}
+
+/// A target's verdict and its reasons.
+#[derive(Debug, Clone)]
+pub struct Health {
+    /// The verdict.
+    pub state: State,
+    /// What stands behind it, worst first; also reasons that do not turn it red.
+    pub reasons: Vec<Reason>,
+}
+
+/// One reason.
+#[derive(Debug, Clone)]
+pub struct Reason {
+    /// The class of the trouble; `None` where no server said anything (a beat that is merely overdue).
+    pub class: Option<ErrorClass>,
+    /// The kind, or a word for what is no failure (`overdue`, `replica_not_receiving` …).
+    pub kind: &'static str,
+    /// The database's own code.
+    pub code: Option<String>,
+    /// What happened.
+    pub message: String,
+    /// The exact next step.
+    pub remedy: Option<String>,
+    /// Since when.
+    pub since: Moment,
+    /// The replica this is about.
+    pub replica: Option<String>,
+}
+
+impl State {
+    /// The word in JSON and on the page.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Disabled => "disabled",
+            Self::Starting => "starting",
+            Self::Healthy => "healthy",
+            Self::Unhealthy => "unhealthy",
+        }
+    }
+
+    /// Whether `/health` may answer 200 with a target in this state.
+    #[must_use]
+    pub fn is_fine(self) -> bool {
+        matches!(self, Self::Disabled | Self::Healthy)
+    }
+}
+
+/// Judges one target (I8).
+#[must_use]
+pub fn judge(status: &TargetStatus, now: Moment) -> Health {
+    if !status.target.enabled {
+        return Health { state: State::Disabled, reasons: Vec::new() };
+    }
+    let anchor = status.newest_change.map_or(status.started, |change| change.at);
+    let overdue = now.age_of(anchor) > status.overdue_after;
+    let mut reasons: Vec<Reason> = status.trouble.iter().map(|trouble| Reason::of(trouble, None)).collect();
+    if overdue && reasons.is_empty() {
+        reasons.push(overdue_reason(status, anchor));
+    }
+    let mut required_missing = false;
+    for (name, replica) in &status.replicas {
+        if let Some(reason) = judge_replica(status, name, replica, now) {
+            required_missing |= replica.required;
+            reasons.push(reason);
+        }
+    }
+    let state = match (overdue || required_missing, status.newest_change) {
+        (true, _) => State::Unhealthy,
+        (false, None) => State::Starting,
+        (false, Some(_)) => State::Healthy,
+    };
+    Health { state, reasons }
+}
+
+fn overdue_reason(status: &TargetStatus, since: Moment) -> Reason {
+    let message = match (status.target.write, status.newest_change) {
+        (WriteMode::Never, _) => "nobody has changed last_update for more than two ticks".to_owned(),
+        (_, None) => "no beat has succeeded since the start".to_owned(),
+        (_, Some(_)) => "no beat has succeeded for more than two ticks".to_owned(),
+    };
+    let remedy = (status.target.write == WriteMode::Never)
+        .then(|| "start the writer that this target relies on, or set write = \"when-stale\"".to_owned());
+    Reason { class: None, kind: "overdue", code: None, message, remedy, since, replica: None }
+}
+
+fn judge_replica(status: &TargetStatus, name: &str, replica: &ReplicaStatus, now: Moment) -> Option<Reason> {
+    if let Some(trouble) = &replica.trouble {
+        return Some(Reason::of(trouble, Some(name)));
+    }
+    let reason = |kind, message: String, remedy: &str, since| Reason {
+        class: None,
+        kind,
+        code: None,
+        message,
+        remedy: Some(remedy.to_owned()),
+        since,
+        replica: Some(name.to_owned()),
+    };
+    if replica.role.is_some_and(|role| role != ServerRole::Standby) {
+        return Some(reason(
+            "not_a_replica",
+            format!("replica \"{name}\" is no standby: its address leads to a primary"),
+            "give the replica's own address, or take the entry out",
+            replica.seen_at.unwrap_or(now),
+        ));
+    }
+    match replica.lag {
+        Some(lag) if lag > status.overdue_after => Some(reason(
+            "replica_not_receiving",
+            format!("the heartbeat has not arrived at replica \"{name}\" for {} s", lag.as_secs()),
+            "look at the replica's replication: on PostgreSQL, pg_stat_replication on the primary and \
+             pg_stat_wal_receiver on the replica",
+            replica.seen_at.unwrap_or(now),
+        )),
+        _ => None,
+    }
+}
+
+impl Reason {
+    fn of(trouble: &Trouble, replica: Option<&str>) -> Self {
+        Self {
+            class: Some(trouble.failure.class()),
+            kind: trouble.failure.kind().as_str(),
+            code: trouble.failure.code().map(str::to_owned),
+            message: trouble.failure.message().to_owned(),
+            remedy: trouble.failure.remedy().map(str::to_owned),
+            since: trouble.since,
+            replica: replica.map(str::to_owned),
+        }
+    }
+}
+
+/// Whether the program's loops run: none has overslept its own wake-up by more than [`OVERSLEPT`]. The name of the
+/// first that has.
+#[must_use]
+pub fn stuck_loop(board: &Board, now: Moment) -> Option<String> {
+    let overslept = |wake_up: Moment| now.mono.saturating_duration_since(wake_up.mono) > OVERSLEPT;
+    let process = board.process().wake_ups.iter().find(|(_, at)| overslept(**at)).map(|(name, _)| (*name).to_owned());
+    process.or_else(|| {
+        board.cells().iter().find_map(|cell| {
+            let status = cell.lock();
+            status.wake_up.filter(|at| overslept(*at)).map(|_| format!("target {}", status.target.name))
+        })
+    })
+}
+
+/// Whether every enabled target was tried at least once.
+#[must_use]
+pub fn is_ready(board: &Board) -> bool {
+    board.cells().iter().all(|cell| {
+        let status = cell.lock();
+        status.tried || !status.target.enabled
+    })
+}

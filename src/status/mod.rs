@@ -1,0 +1,5 @@
+//! How every target is: written by the scheduler's loops, read by HTTP, with no database in between.
+
+pub mod board;
+pub mod health;
+pub mod histogram;

@@ -1,0 +1,224 @@
+//! What to beat, where, how often, and what the connector needs: plain data, made by `config`, read by every room.
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::database_url::DatabaseUrl;
+use crate::schedule::Schedule;
+use crate::secret::SecretSource;
+
+/// The default of `timeout`.
+pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
+/// The default of `interval`: what the vendor's pages ask for.
+pub const DEFAULT_INTERVAL: Duration = Duration::from_secs(60);
+/// With `write = "when-stale"` on columns of second precision a shorter interval cannot tell writers apart.
+pub const SHORTEST_STALE_INTERVAL: Duration = Duration::from_secs(5);
+
+/// One database whose heartbeat is kept.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Target {
+    /// Unique; the label of every metric and the last part of its page's path.
+    pub name: String,
+    /// A disabled target is listed and left alone.
+    pub enabled: bool,
+    /// Where to beat, and as whom.
+    pub endpoint: Endpoint,
+    /// An administrator's way in, for provisioning only.
+    pub provision_endpoint: Option<Endpoint>,
+    /// When beats are due.
+    pub schedule: Schedule,
+    /// The deadline of one beat: connecting and secrets included.
+    pub timeout: Duration,
+    /// Whether this daemon writes.
+    pub write: WriteMode,
+    /// Whether missing objects are created without being asked again.
+    pub provision: ProvisionMode,
+    /// Which table and row.
+    pub heartbeat: HeartbeatTable,
+    /// What the CDC connector needs.
+    pub connector: Connector,
+    /// Servers the connector reads from; the heartbeat must arrive there.
+    pub replicas: Vec<Replica>,
+}
+
+/// A database's address and the source of the password for it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Endpoint {
+    /// The address, without a password.
+    pub url: DatabaseUrl,
+    /// The password's source; `None` where the database asks for none.
+    pub password: Option<SecretSource>,
+}
+
+/// Whether this daemon writes the row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WriteMode {
+    /// At every tick.
+    Always,
+    /// Only if nobody else did.
+    WhenStale,
+    /// Watch only.
+    Never,
+}
+
+/// Whether missing objects are created unasked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ProvisionMode {
+    /// Only by `heartbeatd provision`.
+    Never,
+    /// At start, and when the table or the row disappears.
+    Auto,
+}
+
+/// The heartbeat's table and row; defaults are the vendor's names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HeartbeatTable {
+    /// Schema (SQLite: without meaning, ignored).
+    pub schema: String,
+    /// Table.
+    pub table: String,
+    /// Value of the column `id`.
+    pub row: i64,
+}
+
+/// A name that is either the vendor's default or was asked for: a default that does not exist is a notice, a
+/// configured one that does not exist is an error.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Named {
+    /// The name.
+    pub name: String,
+    /// Whether somebody wrote it down.
+    pub configured: bool,
+}
+
+/// What the CDC connector needs at the source.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Connector {
+    /// The role it logs in as.
+    pub user: Named,
+    /// PostgreSQL: the publication it reads.
+    pub publication: Named,
+    /// PostgreSQL: its replication slot.
+    pub slot: Named,
+    /// Whether it writes the heartbeat itself.
+    pub mode: ConnectorMode,
+}
+
+/// How the connector is connected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ConnectorMode {
+    /// It cannot write: heartbeatd does.
+    ReadOnly,
+    /// It writes the row itself: `write` defaults to `when-stale`.
+    ReadWrite,
+}
+
+/// A server the connector reads from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Replica {
+    /// Unique within the target.
+    pub name: String,
+    /// Its address; user and password default to the target's.
+    pub endpoint: Endpoint,
+    /// Whether a heartbeat that does not arrive turns `/health` red.
+    pub required: bool,
+}
+
+impl Default for HeartbeatTable {
+    fn default() -> Self {
+        Self { schema: "streamkap".to_owned(), table: "streamkap_heartbeat".to_owned(), row: 1 }
+    }
+}
+
+impl Default for Connector {
+    fn default() -> Self {
+        Self {
+            user: Named::default_name("streamkap_user"),
+            publication: Named::default_name("streamkap_pub"),
+            slot: Named::default_name("streamkap_pgoutput_slot"),
+            mode: ConnectorMode::ReadOnly,
+        }
+    }
+}
+
+impl Named {
+    /// A built-in default.
+    #[must_use]
+    pub fn default_name(name: &str) -> Self {
+        Self { name: name.to_owned(), configured: false }
+    }
+
+    /// A name somebody wrote down.
+    #[must_use]
+    pub fn configured(name: impl Into<String>) -> Self {
+        Self { name: name.into(), configured: true }
+    }
+}
+
+impl Target {
+    /// A target with every default, as a URL on the command line makes it.
+    #[must_use]
+    pub fn new(name: impl Into<String>, endpoint: Endpoint) -> Self {
+        Self {
+            name: name.into(),
+            enabled: true,
+            endpoint,
+            provision_endpoint: None,
+            schedule: Schedule::Interval(DEFAULT_INTERVAL),
+            timeout: DEFAULT_TIMEOUT,
+            write: WriteMode::Always,
+            provision: ProvisionMode::Never,
+            heartbeat: HeartbeatTable::default(),
+            connector: Connector::default(),
+            replicas: Vec::new(),
+        }
+    }
+
+    /// The `driver` label: the URL's family.
+    #[must_use]
+    pub fn driver(&self) -> &'static str {
+        self.endpoint.url.family().as_str()
+    }
+}
+
+impl Endpoint {
+    /// An endpoint from a URL; a password written in the URL becomes its literal source.
+    ///
+    /// # Errors
+    /// As [`DatabaseUrl::parse`].
+    pub fn parse(url: &str) -> Result<Self, crate::database_url::UrlError> {
+        let (url, password) = DatabaseUrl::parse(url)?;
+        Ok(Self { url, password: password.map(SecretSource::Literal) })
+    }
+}
+
+macro_rules! words {
+    ($type:ty { $($variant:ident => $word:literal),+ $(,)? }) => {
+        impl $type {
+            /// The words a configuration may use, in the order of the variants.
+            pub const WORDS: &'static [&'static str] = &[$($word),+];
+
+            /// The word in configuration and output.
+            #[must_use]
+            pub fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $word),+ }
+            }
+
+            /// The variant a word stands for.
+            #[must_use]
+            pub fn from_word(word: &str) -> Option<Self> {
+                match word { $($word => Some(Self::$variant),)+ _ => None }
+            }
+        }
+
+        impl fmt::Display for $type {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(self.as_str())
+            }
+        }
+    };
+}
+
+words!(WriteMode { Always => "always", WhenStale => "when-stale", Never => "never" });
+words!(ProvisionMode { Never => "never", Auto => "auto" });
+words!(ConnectorMode { ReadOnly => "read-only", ReadWrite => "read-write" });
