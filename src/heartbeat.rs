@@ -27,6 +27,19 @@ pub enum Writing {
     Never,
 }
 
+/// What makes a difference between `last_update` and the server's clock look like a whole zone offset, in microseconds:
+/// a multiple of `step` up to `furthest`, give or take `tolerance`. A writer in another time zone is judged by change,
+/// not by age; the rule is shared by all drivers, each words it in its SQL.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ZoneGuess {
+    /// Zone offsets are multiples of a quarter of an hour.
+    pub step: i64,
+    /// Three quarters of a period, at most a minute.
+    pub tolerance: i64,
+    /// No zone is further from UTC than fourteen hours.
+    pub furthest: i64,
+}
+
 /// What a driver found in the row, as the statement returned it; judged by [`judge`].
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct RowReport {
@@ -187,6 +200,28 @@ impl Stamp {
     pub fn to_rfc3339(self) -> String {
         chrono::DateTime::from_timestamp_micros(self.0)
             .map_or_else(|| format!("{} µs", self.0), |time| time.to_rfc3339_opts(chrono::SecondsFormat::Micros, true))
+    }
+}
+
+impl ZoneGuess {
+    /// The guess for a target of this period.
+    #[must_use]
+    pub fn for_period(period: Duration) -> Self {
+        let tolerance = (period / 4 * 3).min(Duration::from_secs(60));
+        Self {
+            step: 15 * 60 * 1_000_000,
+            tolerance: i64::try_from(tolerance.as_micros()).unwrap_or(60_000_000),
+            furthest: 14 * 60 * 60 * 1_000_000,
+        }
+    }
+
+    /// The zone offset that a value this far ahead of the server's clock hints at, if any.
+    #[must_use]
+    pub fn offset_of(&self, ahead_micros: i64) -> Option<Duration> {
+        let distance = i64::try_from(ahead_micros.unsigned_abs()).ok()?;
+        let offset = (distance + self.step / 2) / self.step * self.step;
+        let fits = offset > 0 && offset <= self.furthest && (distance - offset).abs() <= self.tolerance;
+        fits.then(|| Duration::from_micros(offset.unsigned_abs()))
     }
 }
 

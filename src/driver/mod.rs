@@ -13,6 +13,9 @@ use crate::scheduler::clock::Instant;
 use crate::secret::Secret;
 use crate::target::{Endpoint, HeartbeatTable, Target};
 
+#[cfg(feature = "sqlite")]
+pub mod sqlite;
+
 /// What a connection is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Purpose {
@@ -151,6 +154,8 @@ impl Drivers {
     #[must_use]
     pub fn built_in() -> Self {
         Self(Arc::new(|family| match family {
+            #[cfg(feature = "sqlite")]
+            Family::Sqlite => Some(Arc::new(sqlite::Sqlite) as Arc<dyn Driver>),
             #[allow(unreachable_patterns, reason = "reachable when a driver is left out of the build")]
             _ => None,
         }))

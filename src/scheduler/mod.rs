@@ -1,3 +1,5 @@
 //! Time, schedules and the loops that beat.
 
+pub mod backoff;
 pub mod clock;
+pub mod ticks;

@@ -124,7 +124,7 @@ fn judge_replica(status: &TargetStatus, name: &str, replica: &ReplicaStatus, now
         since,
         replica: Some(name.to_owned()),
     };
-    if replica.role.is_some_and(|role| role != ServerRole::Standby) {
+    if replica.role == Some(ServerRole::Primary) {
         return Some(reason(
             "not_a_replica",
             format!("replica \"{name}\" is no standby: its address leads to a primary"),

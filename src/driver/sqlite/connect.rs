@@ -1,0 +1,134 @@
+//! Opening the file, and noticing when another one takes its place.
+
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
+use sqlx::{ConnectOptions, Connection, Row};
+
+use super::errors;
+use crate::database_url::{DatabaseUrl, UrlError};
+use crate::driver::{ConnectRequest, Purpose, ServerInfo, ServerRole};
+use crate::heartbeat::{ErrorKind, Failure};
+use crate::scheduler::clock::{self, Clock};
+use crate::target::Endpoint;
+
+/// Which file a session has open.
+#[derive(Debug)]
+pub(super) struct OpenedFile {
+    path: PathBuf,
+    device_and_inode: (u64, u64),
+}
+
+/// How an address asks for the file to be opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Mode {
+    ReadOnly,
+    ReadWrite,
+    Create,
+}
+
+pub(super) fn validate(endpoint: &Endpoint) -> Result<Vec<String>, UrlError> {
+    if endpoint.url.database() == ":memory:" {
+        return Err(UrlError::Refused {
+            name: ":memory:".to_owned(),
+            reason: "a heartbeat in memory reaches nobody: name a file".to_owned(),
+        });
+    }
+    for (name, value) in endpoint.url.parameters() {
+        let refused = |reason: &str| Err(UrlError::Refused { name: name.clone(), reason: reason.to_owned() });
+        match (name.as_str(), value.as_str()) {
+            ("mode", "ro" | "rw" | "rwc") => {}
+            ("mode", _) => return refused("expected ro, rw or rwc"),
+            _ => return refused("not a parameter of sqlite addresses here: only mode is"),
+        }
+    }
+    Ok(Vec::new())
+}
+
+/// Opens the file. It is created only for provisioning, or where the address says `mode=rwc`.
+///
+/// # Errors
+/// `missing_database` for no such file, `privilege` for one that may not be read or written, and what SQLite says.
+pub(super) async fn connect(
+    request: &ConnectRequest<'_>,
+) -> Result<(SqliteConnection, ServerInfo, OpenedFile), Failure> {
+    let path = PathBuf::from(request.endpoint.url.database());
+    let mode = mode(&request.endpoint.url);
+    let create = request.purpose != Purpose::Inspect && mode == Mode::Create
+        || request.purpose == Purpose::Provision && mode == Mode::ReadWrite;
+    if !create {
+        std::fs::metadata(&path).map_err(|error| missing(&path, error))?;
+    }
+    let read_only = request.purpose == Purpose::Inspect || mode == Mode::ReadOnly;
+    let options = SqliteConnectOptions::new()
+        .filename(&path)
+        .create_if_missing(create)
+        .read_only(read_only)
+        .busy_timeout(lock_wait(request))
+        .disable_statement_logging();
+    let mut connection = options.connect().await.map_err(|error| errors::classify(error, None))?;
+    let version: String = sqlx::raw_sql("SELECT sqlite_version() AS version")
+        .fetch_one(&mut connection)
+        .await
+        .and_then(|row| row.try_get("version"))
+        .map_err(|error| errors::classify(error, None))?;
+    let opened = std::fs::metadata(&path).map_err(|error| missing(&path, error))?;
+    let server = ServerInfo {
+        address: path.display().to_string(),
+        version: format!("SQLite {version}"),
+        identity: None,
+        role: if read_only { ServerRole::ReadOnly } else { ServerRole::Primary },
+    };
+    if request.purpose == Purpose::Beat && read_only {
+        let message = format!("{} is opened read-only, as its address says (mode=ro)", path.display());
+        return Err(Failure::new(ErrorKind::ReadOnlySetting, message));
+    }
+    Ok((connection, server, OpenedFile { path, device_and_inode: (opened.dev(), opened.ino()) }))
+}
+
+/// Closes the file, within half a second.
+pub(super) async fn close(connection: SqliteConnection) {
+    let limit = Clock::system().now().mono + Duration::from_millis(500);
+    // A failure to close has nobody left to tell: the file is released on drop all the same.
+    let _ = clock::timeout_at(limit, connection.close()).await;
+}
+
+impl OpenedFile {
+    /// A file that was deleted or replaced would take beats for ever, and nobody would read them.
+    ///
+    /// # Errors
+    /// `network`, so that the kept connection is replaced at once; or what the path says now.
+    pub(super) fn must_be_in_place(&self) -> Result<(), Failure> {
+        let now = std::fs::metadata(&self.path).map_err(|error| missing(&self.path, error))?;
+        if (now.dev(), now.ino()) == self.device_and_inode {
+            return Ok(());
+        }
+        Err(Failure::new(ErrorKind::Network, format!("another file was put in the place of {}", self.path.display())))
+    }
+}
+
+fn mode(url: &DatabaseUrl) -> Mode {
+    match url.parameter("mode") {
+        Some("ro") => Mode::ReadOnly,
+        Some("rwc") => Mode::Create,
+        _ => Mode::ReadWrite,
+    }
+}
+
+/// SQLite's own wait for a lock ends below the caller's deadline.
+fn lock_wait(request: &ConnectRequest<'_>) -> Duration {
+    request.deadline.saturating_duration_since(Clock::system().now().mono).mul_f64(0.8)
+}
+
+fn missing(path: &Path, error: io::Error) -> Failure {
+    let shown = path.display();
+    let (kind, message) = match error.kind() {
+        io::ErrorKind::NotFound => (ErrorKind::MissingDatabase, format!("there is no file {shown}")),
+        io::ErrorKind::PermissionDenied => (ErrorKind::Privilege, format!("this user may not reach the file {shown}")),
+        _ => (ErrorKind::Storage, format!("the file {shown} cannot be reached: {error}")),
+    };
+    Failure::new(kind, message).with_source(error)
+}

@@ -1,0 +1,80 @@
+//! SQLite, the embedded default: a heartbeat with nothing installed. Used through [`crate::driver::Drivers`].
+
+mod beat;
+mod connect;
+mod errors;
+mod identifier;
+mod provision;
+
+use async_trait::async_trait;
+use sqlx::sqlite::SqliteConnection;
+
+use crate::database_url::UrlError;
+use crate::driver::{ConnectRequest, Driver, Observation, ServerInfo, Session};
+use crate::heartbeat::{Failure, RowReport, Writing};
+use crate::provisioning::{Plan, Step};
+use crate::scheduler::clock::Instant;
+use crate::target::{Endpoint, HeartbeatTable, Target};
+
+/// The driver.
+#[derive(Debug, Clone, Copy)]
+pub struct Sqlite;
+
+/// One open file.
+struct SqliteSession {
+    connection: SqliteConnection,
+    server: ServerInfo,
+    /// The file that was opened, so that one put in its place is noticed.
+    file: connect::OpenedFile,
+}
+
+#[async_trait]
+impl Driver for Sqlite {
+    fn validate(&self, endpoint: &Endpoint) -> Result<Vec<String>, UrlError> {
+        connect::validate(endpoint)
+    }
+
+    async fn connect(&self, request: &ConnectRequest<'_>) -> Result<Box<dyn Session>, Failure> {
+        let (connection, server, file) = connect::connect(request).await?;
+        Ok(Box::new(SqliteSession { connection, server, file }))
+    }
+
+    fn remedy(&self, failure: &Failure, target: &Target) -> Option<String> {
+        errors::remedy(failure, target)
+    }
+}
+
+#[async_trait]
+impl Session for SqliteSession {
+    fn server(&self) -> &ServerInfo {
+        &self.server
+    }
+
+    async fn beat(
+        &mut self,
+        table: &HeartbeatTable,
+        writing: Writing,
+        _deadline: Instant,
+    ) -> Result<RowReport, Failure> {
+        self.file.must_be_in_place()?;
+        beat::beat(&mut self.connection, table, writing).await
+    }
+
+    async fn observe(&mut self, table: &HeartbeatTable, _deadline: Instant) -> Result<Observation, Failure> {
+        self.file.must_be_in_place()?;
+        beat::observe(&mut self.connection, table, self.server.role).await
+    }
+
+    async fn plan(&mut self, target: &Target) -> Result<Plan, Failure> {
+        let facts = provision::gather(&mut self.connection, &target.heartbeat).await?;
+        Ok(provision::plan(&facts, target))
+    }
+
+    async fn apply(&mut self, step: &Step) -> Result<(), Failure> {
+        provision::apply(&mut self.connection, step).await
+    }
+
+    async fn close(self: Box<Self>) {
+        connect::close(self.connection).await;
+    }
+}
