@@ -13,6 +13,7 @@ use crate::scheduler::clock::Instant;
 use crate::secret::Secret;
 use crate::target::{Endpoint, HeartbeatTable, Target};
 
+pub mod opening;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
 
