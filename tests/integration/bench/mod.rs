@@ -1,0 +1,16 @@
+//! The test bench: throw-away servers, a proxy that spoils the network, the program itself. Used by every scenario.
+//!
+//! Everything started here lives in one folder per test process, ends when its handle is dropped (also when the test
+//! panics), and is killed by a watcher if the test process itself is (see [`place`]). As root the servers run as the
+//! user that Debian's PostgreSQL package brings, as they refuse to be root.
+
+pub(crate) mod place;
+pub(crate) mod ports;
+pub(crate) mod postgres;
+pub(crate) mod process;
+pub(crate) mod programs;
+pub(crate) mod tls;
+pub(crate) mod wait;
+
+pub(crate) use postgres::PostgresServer;
+pub(crate) use wait::eventually;
