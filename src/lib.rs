@@ -6,6 +6,7 @@
 pub mod database_url;
 pub mod driver;
 pub mod heartbeat;
+pub mod http;
 pub mod provisioning;
 pub mod schedule;
 pub mod scheduler;
