@@ -5,6 +5,7 @@
 
 pub mod database_url;
 pub mod driver;
+pub mod environment;
 pub mod heartbeat;
 pub mod http;
 pub mod provisioning;

@@ -26,6 +26,8 @@ pub enum Purpose {
     Inspect,
     /// Creating objects: as `Beat`, and an embedded database may be created.
     Provision,
+    /// Saying what `Provision` would create, and creating nothing: an embedded database that is missing counts as empty.
+    Plan,
 }
 
 /// What a driver needs to connect.

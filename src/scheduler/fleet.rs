@@ -229,7 +229,7 @@ impl Tending {
         let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message");
         let failure = Failure::new(ErrorKind::Internal, format!("heartbeatd itself failed: {text}"))
             .with_remedy("the target's loop is started again; please report this with the log lines around it");
-        tracing::error!(target_name = self.target.name, error = %failure, "a target's loop panicked");
+        tracing::error!(target = self.target.name, error = %failure, "a target's loop panicked");
         let mut status = self.cell.lock();
         *status.counters.errors.entry((failure.class(), failure.kind())).or_default() += 1;
         status.counters.failed += 1;

@@ -173,7 +173,7 @@ impl Link {
             Ok(applied) => {
                 self.must_provision = false;
                 for title in &applied.done {
-                    tracing::info!(target_name = target.name, step = title, "provisioned");
+                    tracing::info!(target = target.name, step = title, "provisioned");
                 }
                 applied.failed.into_iter().for_each(|(_, failure)| self.warn_of_provisioning(failure));
             }
@@ -187,8 +187,7 @@ impl Link {
 
     fn warn_of_provisioning(&self, failure: Failure) {
         let failure = self.with_remedy(failure);
-        let remedy = failure.remedy().unwrap_or_default();
-        tracing::warn!(target_name = self.target.name, error = %failure, remedy, "provisioning failed");
+        tracing::warn!(target = self.target.name, error = %failure, remedy = failure.remedy(), "provisioning failed");
     }
 
     fn timed_out(&self) -> Failure {
@@ -222,13 +221,13 @@ pub async fn provision_target(
     application_name: &str,
     deadline: Instant,
 ) -> Result<provisioning::Applied, Failure> {
-    let mut session = open_for_provisioning(driver, target, application_name, deadline).await?;
+    let mut session = open_for_provisioning(driver, target, application_name, Purpose::Provision, deadline).await?;
     let applied = provisioning::provision(session.as_mut(), target).await?;
     session.close().await;
     Ok(applied)
 }
 
-/// Opens the session that provisioning works on.
+/// Opens the session that provisioning (`Purpose::Provision`) or its dry run (`Purpose::Plan`) works on.
 ///
 /// # Errors
 /// As [`Opening::open`].
@@ -236,11 +235,12 @@ pub async fn open_for_provisioning(
     driver: &Arc<dyn Driver>,
     target: &Target,
     application_name: &str,
+    purpose: Purpose,
     deadline: Instant,
 ) -> Result<Box<dyn Session>, Failure> {
     let opening = Opening {
         endpoint: target.provision_endpoint.as_ref().unwrap_or(&target.endpoint),
-        purpose: Purpose::Provision,
+        purpose,
         table: &target.heartbeat,
         application_name,
         known_identity: None,

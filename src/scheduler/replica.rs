@@ -228,13 +228,7 @@ impl Watcher {
         if trouble.attempts == 1 {
             let (target, error) = (self.target.name.as_str(), trouble.failure.to_string());
             let remedy = trouble.failure.remedy().unwrap_or_default();
-            tracing::warn!(
-                target_name = target,
-                replica = self.replica.name,
-                error,
-                remedy,
-                "replica cannot be looked at"
-            );
+            tracing::warn!(target = target, replica = self.replica.name, error, remedy, "replica cannot be looked at");
         }
         replica.trouble = Some(trouble);
         replica.lag = None;

@@ -65,14 +65,14 @@ impl Journal {
             Some(trouble) => {
                 let failure = &trouble.failure;
                 tracing::warn!(
-                    target_name = target,
+                    target,
                     driver,
                     state,
                     class = failure.class().as_str(),
                     kind = failure.kind().as_str(),
-                    code = failure.code().unwrap_or_default(),
+                    code = failure.code(),
                     error = failure.message(),
-                    remedy = failure.remedy().unwrap_or_default(),
+                    remedy = failure.remedy(),
                     attempts = trouble.attempts,
                     failing_for_s = now.age_of(trouble.since).as_secs(),
                     "no heartbeat"
@@ -81,9 +81,9 @@ impl Journal {
             None => match self.told.and_then(|told| told.since) {
                 Some(since) => {
                     let failed_for_s = now.age_of(since).as_secs();
-                    tracing::info!(target_name = target, driver, state, address, failed_for_s, "heartbeat is back");
+                    tracing::info!(target, driver, state, address, failed_for_s, "heartbeat is back");
                 }
-                None => tracing::info!(target_name = target, driver, state, address, "heartbeat"),
+                None => tracing::info!(target, driver, state, address, "heartbeat"),
             },
         }
     }

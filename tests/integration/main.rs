@@ -7,3 +7,4 @@
 
 mod bench;
 mod bench_works;
+mod simulation;
