@@ -6,7 +6,8 @@ use sqlx::Connection;
 use tokio::time::{Instant, timeout};
 
 use crate::bench::metrics::Metrics;
-use crate::bench::postgres::{ADMIN, ADMIN_PASSWORD, connect, execute, rows};
+use crate::bench::postgres::{ADMIN, ADMIN_PASSWORD};
+use crate::bench::session::{connect, execute, rows};
 use crate::bench::{PgBouncer, PostgresServer, Proxy, Toxic, eventually, heartbeatd, ports, secs};
 
 #[tokio::test]

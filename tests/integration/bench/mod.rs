@@ -15,6 +15,7 @@ pub(crate) mod postgres;
 pub(crate) mod process;
 pub(crate) mod programs;
 pub(crate) mod proxy;
+pub(crate) mod session;
 pub(crate) mod tls;
 pub(crate) mod wait;
 

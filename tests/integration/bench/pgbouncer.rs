@@ -5,8 +5,9 @@ use std::fmt::Write as _;
 use rustix::process::Signal;
 
 use super::place::{Place, server_command};
-use super::postgres::{ADMIN, ADMIN_PASSWORD, PostgresServer, connect};
+use super::postgres::{ADMIN, ADMIN_PASSWORD, PostgresServer};
 use super::process::Process;
+use super::session::connect;
 use super::wait::{eventually, secs};
 use super::{ports, programs};
 
