@@ -53,6 +53,7 @@ impl Base {
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
         std::fs::create_dir(path.join("running")).unwrap();
         give_to_servers(&path);
+        #[allow(clippy::zombie_processes, reason = "it outlives this process")]
         let mut watcher = Command::new("sh")
             .args(["-c", WATCHER, "watcher"])
             .arg(&path)

@@ -1,6 +1,7 @@
 //! Where the servers' programs are; a missing one fails the test with the name of Debian's package.
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 /// Where Debian keeps what it does not put on the PATH.
 const POSTGRES: &str = "/usr/lib/postgresql/15/bin";
@@ -17,8 +18,9 @@ pub(crate) fn pgbouncer() -> PathBuf {
 
 /// Fails unless PostgreSQL has the extension `pg_cron`.
 pub(crate) fn require_pg_cron() {
-    let control = Path::new("/usr/share/postgresql/15/extension/pg_cron.control");
-    assert!(control.exists(), "{}", missing("the extension pg_cron", "postgresql-15-cron"));
+    let output = Command::new(postgres("pg_config")).arg("--pkglibdir").output().unwrap();
+    let library = Path::new(String::from_utf8_lossy(&output.stdout).trim()).join("pg_cron.so");
+    assert!(library.exists(), "{}", missing("the extension pg_cron", "postgresql-15-cron"));
 }
 
 fn find(name: &str, home: &str) -> Option<PathBuf> {
