@@ -30,7 +30,7 @@ struct Limits {
     connections: usize,
     /// From the connection, or the end of an answer, until the next request's head is complete.
     head: Duration,
-    /// From a request's head until its answer is taken.
+    /// From a request's head until its answer is made and taken.
     exchange: Duration,
     /// From the shutdown until open connections are cut.
     drain: Duration,
@@ -177,8 +177,9 @@ mod tests {
     use super::super::fixtures::{Answer, add, empty_board};
     use super::*;
 
-    /// Longer than anything here takes: a test that waits for it has failed.
-    const GUARD: Duration = Duration::from_secs(20);
+    /// Longer than anything here takes, and shorter than the limits a test does not shorten: one limit must not pass
+    /// for another.
+    const GUARD: Duration = Duration::from_secs(10);
     const REQUEST: &[u8] = b"GET /targets HTTP/1.1\r\nHost: test\r\n\r\n";
     const LAST_REQUEST: &[u8] = b"GET /live HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n";
 
@@ -199,6 +200,13 @@ mod tests {
         let mut stream = TcpStream::connect(running.address).await.unwrap();
         stream.write_all(bytes).await.unwrap();
         stream
+    }
+
+    /// So many targets that a list of them does not fit into the buffers of a connection for long.
+    fn large_board() -> Arc<Board> {
+        let board = empty_board();
+        (0..500).for_each(|number| drop(add(&board, &format!("target {number}"), |_| {})));
+        board
     }
 
     /// Everything until the server closes. It may reset where it leaves bytes unread.
@@ -257,10 +265,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_client_that_does_not_read_loses_its_place() {
-        let board = empty_board();
-        (0..500).for_each(|number| drop(add(&board, &format!("target {number}"), |_| {})));
         let short = Duration::from_millis(300);
-        let running = run(Limits { connections: 1, head: short, exchange: short, ..LIMITS }, board).await;
+        let running = run(Limits { connections: 1, head: short, exchange: short, ..LIMITS }, large_board()).await;
         let mut greedy = connect(&running, &REQUEST.repeat(200)).await;
         read_some(&mut greedy).await;
         let other = connect(&running, LAST_REQUEST).await;
@@ -308,15 +314,25 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn shutdown_ends_with_an_idle_and_a_half_asking_connection_open() {
-        let running = run(LIMITS, empty_board()).await;
+    async fn shutdown_closes_an_idle_connection_at_once() {
+        let running = run(Limits { head: GUARD * 2, drain: GUARD * 2, ..LIMITS }, empty_board()).await;
         let mut idle = connect(&running, REQUEST).await;
         read_some(&mut idle).await;
-        let half = connect(&running, b"GET / HTTP/1.1\r\n").await;
         running.shutdown.cancel();
         timeout(GUARD, running.task).await.expect("serve returns").unwrap();
         read_to_end(idle).await;
-        read_to_end(half).await;
         assert!(TcpStream::connect(running.address).await.is_err(), "nobody listens any more");
+    }
+
+    #[tokio::test]
+    async fn shutdown_waits_neither_for_half_a_head_nor_for_a_client_that_does_not_read() {
+        let running = run(Limits { head: GUARD * 2, ..LIMITS }, large_board()).await;
+        let half = connect(&running, b"GET / HTTP/1.1\r\n").await;
+        let mut greedy = connect(&running, &REQUEST.repeat(200)).await;
+        read_some(&mut greedy).await;
+        running.shutdown.cancel();
+        timeout(GUARD, running.task).await.expect("serve returns").unwrap();
+        read_to_end(half).await;
+        drop(greedy);
     }
 }

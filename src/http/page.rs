@@ -20,7 +20,7 @@ const REFRESH_SECONDS: u32 = 10;
 /// The page at this moment.
 pub(super) fn render(board: &Board, now: Moment) -> String {
     let mut summaries = summaries(board, now);
-    summaries.sort_by_key(|summary| rank(summary.state()));
+    summaries.sort_by_key(|summary| (rank(summary.state()), summary.health.reasons.is_empty()));
     let reload_error = board.process().reload_error.clone();
     let verdict = verdict(&summaries);
     html! {
@@ -36,7 +36,7 @@ pub(super) fn render(board: &Board, now: Moment) -> String {
             body {
                 h1 class=(overall(&summaries).as_str()) { (verdict) }
                 @if let Some((since, error)) = &reload_error {
-                    p.banner { "The last reload failed, the configuration before it is kept: " (error) " " (ago(*since, now)) }
+                    p.banner { "The last reload failed, the configuration before it is kept: " (error) " (" (ago(*since, now)) ")" }
                 }
                 @if summaries.is_empty() { p { "No targets are configured." } }
                 @else { (table(&summaries, now)) }
@@ -70,6 +70,7 @@ fn row(summary: &Summary, now: Moment) -> Markup {
             td {
                 @match summary.newest_change {
                     Some(change) => { (ago(change.at, now)) @if !change.ours { small { "by another writer" } } }
+                    None if !target.enabled => { "–" }
                     None => { "none seen yet" }
                 }
             }
@@ -77,7 +78,7 @@ fn row(summary: &Summary, now: Moment) -> Markup {
             td {
                 @for reason in &summary.health.reasons { (reason_text(reason, now)) }
                 @for notice in summary.notices.values() {
-                    p.notice { "Notice: " (notice.message) " " span.since { "since " (ago(notice.since, now)) } }
+                    p.notice { "Notice: " (notice.message) " " span.since { "for " (lasting(notice.since, now)) } }
                 }
             }
         }
@@ -94,7 +95,7 @@ fn reason_text(reason: &Reason, now: Moment) -> Markup {
             }
             @if let Some(remedy) = &reason.remedy { p.remedy { b { "Do: " } (remedy) } }
             p.since {
-                @if let Some(class) = reason.class { (class) " / " } (reason.kind) ", since " (ago(reason.since, now))
+                @if let Some(class) = reason.class { (class) " / " } (reason.kind) ", for " (lasting(reason.since, now))
             }
         }
     }
@@ -122,7 +123,12 @@ fn rank(state: State) -> u8 {
 }
 
 fn ago(at: Moment, now: Moment) -> Markup {
-    html! { time datetime=(at.to_rfc3339()) title=(clock_time(at)) { (whole_seconds(now.age_of(at))) " ago" } }
+    html! { (lasting(at, now)) " ago" }
+}
+
+/// How long something lasts since `at`; a pointer over it shows the moment.
+fn lasting(at: Moment, now: Moment) -> Markup {
+    html! { time datetime=(at.to_rfc3339()) title=(clock_time(at)) { (whole_seconds(now.age_of(at))) } }
 }
 
 fn ahead(at: Moment, now: Moment) -> Markup {
