@@ -32,7 +32,7 @@ impl Judge {
                 continue;
             }
             let name = &status.target.name;
-            let newest = writes(&world.database(name)).last().copied();
+            let newest = world.database(name).newest_write();
             let age = newest.map(|at| world.now().saturating_sub(at));
             let limit = self.period * 2 + self.timeout + SLACK;
             assert!(

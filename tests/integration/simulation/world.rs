@@ -136,6 +136,12 @@ impl World {
     }
 }
 
+impl Database {
+    pub(crate) fn newest_write(&self) -> Option<Duration> {
+        self.events.iter().rev().find(|(_, event)| *event == Event::Write).map(|(at, _)| *at)
+    }
+}
+
 impl InFlight {
     fn enter(world: &World, host: &str) -> Self {
         let mut database = world.database(host);
