@@ -13,6 +13,8 @@ use crate::scheduler::clock::Instant;
 use crate::secret::Secret;
 use crate::target::{Endpoint, HeartbeatTable, Target};
 
+#[cfg(feature = "postgres")]
+pub mod postgres;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
 
@@ -154,6 +156,8 @@ impl Drivers {
     #[must_use]
     pub fn built_in() -> Self {
         Self(Arc::new(|family| match family {
+            #[cfg(feature = "postgres")]
+            Family::Postgres => Some(Arc::new(postgres::Postgres) as Arc<dyn Driver>),
             #[cfg(feature = "sqlite")]
             Family::Sqlite => Some(Arc::new(sqlite::Sqlite) as Arc<dyn Driver>),
             #[allow(unreachable_patterns, reason = "reachable when a driver is left out of the build")]
