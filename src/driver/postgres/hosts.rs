@@ -22,8 +22,8 @@ pub(super) fn none_fits(answers: &[(String, Answer)]) -> Failure {
         .map(|(address, answer)| match answer {
             Answer::Role(ServerRole::Standby) => format!("{address} is a standby"),
             Answer::Role(_) => format!("{address} is read-only by default_transaction_read_only"),
-            // Starts with the address.
-            Answer::Failed(failure) => failure.to_string(),
+            // Starts with the address. The code that is shown at the end is that of the nearest host.
+            Answer::Failed(failure) => failure.message().to_owned(),
             Answer::None => format!("{address}: no answer"),
         })
         .collect();

@@ -85,6 +85,11 @@ fn connection(failure: &Failure, target: &Target, names: &Names) -> Option<Strin
         ErrorKind::Shutdown => {
             "wait for the server to come back; if a session was ended by hand, nothing is to do".to_owned()
         }
+        ErrorKind::Protocol if failure.code() == Some("08P01") => {
+            "a pooler refuses with this code whatever it does not take: check user, password and database in its \
+             configuration (auth_file, [databases]), and read its log"
+                .to_owned()
+        }
         ErrorKind::Protocol => {
             "check that a PostgreSQL server or PgBouncer listens on this port, and read its log".to_owned()
         }
@@ -96,9 +101,10 @@ fn database(failure: &Failure, names: &Names) -> Option<String> {
     let Names { database, role, schema, table, regclass, row, provision } = names;
     Some(match failure.kind() {
         ErrorKind::MissingSchema | ErrorKind::MissingTable => format!("create it: {provision}"),
-        ErrorKind::MissingColumn => {
-            format!("ALTER TABLE {table} ADD COLUMN last_update timestamp; -- the table needs id, text and last_update")
-        }
+        ErrorKind::MissingColumn => format!(
+            "ALTER TABLE {table} ADD COLUMN IF NOT EXISTS id integer, ADD COLUMN IF NOT EXISTS text text, ADD COLUMN IF \
+             NOT EXISTS last_update timestamp;"
+        ),
         ErrorKind::ColumnType => format!(
             "id must be a whole number and last_update a time: ALTER TABLE {table} ALTER COLUMN last_update TYPE \
              timestamp USING NULL;"
