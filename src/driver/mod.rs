@@ -14,6 +14,8 @@ use crate::secret::Secret;
 use crate::target::{Endpoint, HeartbeatTable, Target};
 
 pub mod opening;
+#[cfg(feature = "postgres")]
+pub mod postgres;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
 
@@ -157,6 +159,8 @@ impl Drivers {
     #[must_use]
     pub fn built_in() -> Self {
         Self(Arc::new(|family| match family {
+            #[cfg(feature = "postgres")]
+            Family::Postgres => Some(Arc::new(postgres::Postgres) as Arc<dyn Driver>),
             #[cfg(feature = "sqlite")]
             Family::Sqlite => Some(Arc::new(sqlite::Sqlite) as Arc<dyn Driver>),
             #[allow(unreachable_patterns, reason = "reachable when a driver is left out of the build")]

@@ -1,0 +1,2 @@
+-- The heartbeat's schema.
+CREATE SCHEMA IF NOT EXISTS {schema};

@@ -1,0 +1,276 @@
+//! The beat: one query message, one transaction, on the server's clock. Called by the session's `beat` and `observe`.
+
+use sqlx::Row;
+use sqlx::postgres::{PgConnection, PgRow};
+
+use super::connect::{Column, Opened, column_type_sql, role_of};
+use super::errors;
+use super::identifier::quote;
+use super::message::{self, Limits};
+use crate::driver::{Observation, ServerRole};
+use crate::heartbeat::{ErrorKind, Failure, RowReport, Stamp, Writing, ZoneGuess};
+use crate::scheduler::clock::Instant;
+use crate::target::HeartbeatTable;
+
+/// How far the statement goes beyond the row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Shape {
+    /// Whether `last_update` is a `timestamptz`.
+    with_zone: bool,
+    /// Whether the WAL's position is asked for.
+    position: bool,
+}
+
+/// Microseconds since 1970 by the server's clock. Not CURRENT_TIMESTAMP: that is taken before a wait for a lock, and two
+/// writers would turn the value back.
+const NOW: &str = "(extract(epoch FROM pg_catalog.clock_timestamp()) * 1000000)::bigint";
+
+/// Beats, or looks.
+///
+/// # Errors
+/// What the server says, classified; `column_type` where `last_update` cannot hold a time.
+pub(super) async fn beat(
+    opened: &mut Opened,
+    table: &HeartbeatTable,
+    writing: Writing,
+    deadline: Instant,
+) -> Result<RowReport, Failure> {
+    let shape = Shape { with_zone: has_zone(opened, table, deadline).await?, position: opened.position };
+    let failure = match run(&mut opened.connection, table, writing, shape, deadline).await {
+        Ok(report) => return Ok(report),
+        Err(failure) => failure,
+    };
+    match failure.code() {
+        // What a server says that has no position to give: none, none now, none of that name.
+        Some("0A000" | "55000" | "42883") if shape.position && writing != Writing::Never => {
+            let without = Shape { position: false, ..shape };
+            let report = run(&mut opened.connection, table, writing, without, deadline).await?;
+            opened.position = false;
+            Ok(report)
+        }
+        Some("25006") => Err(with_the_reason(&mut opened.connection, failure, deadline).await),
+        _ => Err(failure),
+    }
+}
+
+/// Looks at the row and at the server's role.
+///
+/// # Errors
+/// What the server says, classified.
+pub(super) async fn observe(
+    connection: &mut PgConnection,
+    table: &HeartbeatTable,
+    deadline: Instant,
+) -> Result<Observation, Failure> {
+    let sql = format!(
+        "{} SELECT look.*, {ROLE} FROM ({}) AS look",
+        Limits::until(deadline).sql(),
+        look_sql(table, &micros("h.last_update"))
+    );
+    let row = message::send_for_row(connection, sql).await?;
+    let read = || -> Result<_, sqlx::Error> {
+        Ok(Observation {
+            value: stamp(&row, "previous")?,
+            rows: count(&row, "seen")?,
+            server_time: stamp(&row, "server_time")?,
+            role: read_role(&row)?,
+        })
+    };
+    read().map_err(errors::classify)
+}
+
+async fn run(
+    connection: &mut PgConnection,
+    table: &HeartbeatTable,
+    writing: Writing,
+    shape: Shape,
+    deadline: Instant,
+) -> Result<RowReport, Failure> {
+    let limits = Limits::until(deadline).sql();
+    // A commit that waits for a standby that is gone would hang beyond every limit, and the beat with it.
+    let sql = format!("{limits} SET LOCAL synchronous_commit = local; {}", statement(table, writing, shape));
+    let row = message::send_for_row(connection, sql).await?;
+    report(&row, writing).map_err(errors::classify)
+}
+
+/// Whether `last_update` has a zone. The type is read at connect; a table that came later is looked up now.
+async fn has_zone(opened: &mut Opened, table: &HeartbeatTable, deadline: Instant) -> Result<bool, Failure> {
+    if opened.column.is_none() {
+        let sql = format!("{} {}", Limits::until(deadline).sql(), column_type_sql(&table.schema, &table.table));
+        let rows = message::send(&mut opened.connection, sql).await?;
+        let found = rows.first().map(|row| row.try_get(0)).transpose().map_err(errors::classify)?;
+        opened.column = found.map(Column::from_type);
+    }
+    match &opened.column {
+        Some(Column::WithZone) => Ok(true),
+        // Without a column the server's own error says best what is missing.
+        Some(Column::WithoutZone) | None => Ok(false),
+        Some(Column::Other(found)) => Err(Failure::new(
+            ErrorKind::ColumnType,
+            format!("the column last_update is of type {found}, which holds no time"),
+        )),
+    }
+}
+
+/// "Read-only" by its code means a standby as well as a setting: the server is asked which.
+async fn with_the_reason(connection: &mut PgConnection, failure: Failure, deadline: Instant) -> Failure {
+    let sql = format!("{} SELECT {ROLE}", Limits::until(deadline).sql());
+    match message::send_for_row(connection, sql).await.as_ref().map(read_role) {
+        Ok(Ok(ServerRole::ReadOnly)) => failure.with_kind(ErrorKind::ReadOnlySetting),
+        _ => failure,
+    }
+}
+
+const ROLE: &str = "pg_catalog.pg_is_in_recovery() AS in_recovery, \
+                    pg_catalog.current_setting('transaction_read_only') = 'on' AS read_only";
+
+fn read_role(row: &PgRow) -> Result<ServerRole, sqlx::Error> {
+    Ok(role_of(row.try_get("in_recovery")?, row.try_get("read_only")?))
+}
+
+fn report(row: &PgRow, writing: Writing) -> Result<RowReport, sqlx::Error> {
+    let (seen, previous, server_time) = (count(row, "seen")?, stamp(row, "previous")?, stamp(row, "server_time")?);
+    if writing == Writing::Never {
+        return Ok(RowReport { seen, previous, value: previous, server_time, ..RowReport::default() });
+    }
+    let changed = count(row, "changed")?;
+    Ok(RowReport {
+        seen,
+        changed,
+        stale: row.try_get::<Option<bool>, _>("stale")?.unwrap_or(false),
+        previous,
+        value: if changed > 0 { stamp(row, "value")? } else { previous },
+        server_time,
+        position: row.try_get("position")?,
+    })
+}
+
+fn count(row: &PgRow, column: &str) -> Result<u64, sqlx::Error> {
+    row.try_get::<i64, _>(column).map(i64::unsigned_abs)
+}
+
+fn stamp(row: &PgRow, column: &str) -> Result<Option<Stamp>, sqlx::Error> {
+    row.try_get::<Option<i64>, _>(column).map(|micros| micros.map(Stamp))
+}
+
+/// One statement that tells a missing row (seen 0) from one that cannot be written (seen 1, changed 0). Both parts look
+/// at the same snapshot; a row that another writer changed in between is judged anew by the UPDATE, on its new value.
+fn statement(table: &HeartbeatTable, writing: Writing, shape: Shape) -> String {
+    let old = micros("h.last_update");
+    if writing == Writing::Never {
+        return look_sql(table, &old);
+    }
+    let (name, row) = (name_of(table), table.row);
+    let stale = stale_condition(writing, &old);
+    let now = if shape.with_zone {
+        "pg_catalog.clock_timestamp()"
+    } else {
+        "pg_catalog.clock_timestamp() AT TIME ZONE 'UTC'"
+    };
+    let only_stale = if writing == Writing::Always { String::new() } else { format!("\n  AND {stale}") };
+    let position = if shape.position { "pg_catalog.pg_current_wal_insert_lsn()::text" } else { "NULL::text" };
+    format!(
+        "WITH seen AS (\n  SELECT {old} AS value, {stale} AS stale\n  FROM {name} AS h WHERE h.id = {row}\n), \
+         beat AS (\n  UPDATE {name} AS h SET last_update = {now} WHERE h.id = {row}{only_stale}\n  \
+         RETURNING {old} AS value, {position} AS position\n)\n\
+         SELECT (SELECT count(*) FROM seen) AS seen, (SELECT max(value) FROM seen) AS previous, \
+         (SELECT bool_or(stale) FROM seen) AS stale, (SELECT count(*) FROM beat) AS changed, \
+         (SELECT max(value) FROM beat) AS value, (SELECT max(position) FROM beat) AS position, {NOW} AS server_time"
+    )
+}
+
+fn look_sql(table: &HeartbeatTable, old: &str) -> String {
+    let (name, row) = (name_of(table), table.row);
+    format!("SELECT count(*) AS seen, max({old}) AS previous, {NOW} AS server_time FROM {name} AS h WHERE h.id = {row}")
+}
+
+fn name_of(table: &HeartbeatTable) -> String {
+    format!("{}.{}", quote(&table.schema), quote(&table.table))
+}
+
+/// Microseconds since 1970 of a column; of both types of time, one without a zone read as UTC. What lies beyond the
+/// numbers, infinity included, is the far end of them.
+fn micros(column: &str) -> String {
+    format!(
+        "CASE WHEN {column} >= '290000-01-01' THEN 9000000000000000000 \
+         WHEN {column} = '-infinity' THEN -9000000000000000000 \
+         ELSE (extract(epoch FROM {column}) * 1000000)::bigint END"
+    )
+}
+
+/// When the row calls for a write: see `Writing::WhenStale`. A value about a whole zone offset away comes from a writer
+/// in another time zone and is judged by change only.
+fn stale_condition(writing: Writing, old: &str) -> String {
+    let Writing::WhenStale { last_seen, period } = writing else {
+        return "true".to_owned();
+    };
+    let unchanged = last_seen.map_or(String::new(), |stamp| format!("v.value = {} OR ", stamp.0));
+    let oldest = (period / 4 * 3).as_micros();
+    let ZoneGuess { step, tolerance, furthest } = ZoneGuess::for_period(period);
+    let (nearest, beyond) = (step - tolerance, furthest + tolerance);
+    // OFFSET 0 keeps the inner parts from being copied outwards: one look at the clock for the whole condition.
+    format!(
+        "(SELECT v.value IS NULL OR {unchanged}a.age NOT BETWEEN 0 AND {oldest} AND NOT (\
+         abs(a.age) BETWEEN {nearest} AND {beyond} AND \
+         abs(abs(a.age) - (abs(a.age) + {step} / 2) / {step} * {step}) <= {tolerance}) \
+         FROM (SELECT {old} AS value OFFSET 0) AS v, LATERAL (SELECT {NOW} - v.value AS age OFFSET 0) AS a)"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    const SHAPE: Shape = Shape { with_zone: false, position: true };
+
+    /// The statement with its two long expressions as words.
+    fn shown(writing: Writing, shape: Shape) -> String {
+        let sql = statement(&HeartbeatTable::default(), writing, shape);
+        sql.replace(&micros("h.last_update"), "{old}").replace(NOW, "{now}")
+    }
+
+    #[test]
+    fn the_beat_is_one_statement_that_tells_what_it_saw_and_what_it_changed() {
+        insta::assert_snapshot!(shown(Writing::Always, SHAPE), @r#"
+        WITH seen AS (
+          SELECT {old} AS value, true AS stale
+          FROM "streamkap"."streamkap_heartbeat" AS h WHERE h.id = 1
+        ), beat AS (
+          UPDATE "streamkap"."streamkap_heartbeat" AS h SET last_update = pg_catalog.clock_timestamp() AT TIME ZONE 'UTC' WHERE h.id = 1
+          RETURNING {old} AS value, pg_catalog.pg_current_wal_insert_lsn()::text AS position
+        )
+        SELECT (SELECT count(*) FROM seen) AS seen, (SELECT max(value) FROM seen) AS previous, (SELECT bool_or(stale) FROM seen) AS stale, (SELECT count(*) FROM beat) AS changed, (SELECT max(value) FROM beat) AS value, (SELECT max(position) FROM beat) AS position, {now} AS server_time
+        "#);
+    }
+
+    #[test]
+    fn a_stale_row_is_judged_where_it_is_written() {
+        let writing = Writing::WhenStale { last_seen: Some(Stamp(17)), period: Duration::from_secs(60) };
+        insta::assert_snapshot!(shown(writing, Shape { with_zone: true, position: false }), @r#"
+        WITH seen AS (
+          SELECT {old} AS value, (SELECT v.value IS NULL OR v.value = 17 OR a.age NOT BETWEEN 0 AND 45000000 AND NOT (abs(a.age) BETWEEN 855000000 AND 50445000000 AND abs(abs(a.age) - (abs(a.age) + 900000000 / 2) / 900000000 * 900000000) <= 45000000) FROM (SELECT {old} AS value OFFSET 0) AS v, LATERAL (SELECT {now} - v.value AS age OFFSET 0) AS a) AS stale
+          FROM "streamkap"."streamkap_heartbeat" AS h WHERE h.id = 1
+        ), beat AS (
+          UPDATE "streamkap"."streamkap_heartbeat" AS h SET last_update = pg_catalog.clock_timestamp() WHERE h.id = 1
+          AND (SELECT v.value IS NULL OR v.value = 17 OR a.age NOT BETWEEN 0 AND 45000000 AND NOT (abs(a.age) BETWEEN 855000000 AND 50445000000 AND abs(abs(a.age) - (abs(a.age) + 900000000 / 2) / 900000000 * 900000000) <= 45000000) FROM (SELECT {old} AS value OFFSET 0) AS v, LATERAL (SELECT {now} - v.value AS age OFFSET 0) AS a)
+          RETURNING {old} AS value, NULL::text AS position
+        )
+        SELECT (SELECT count(*) FROM seen) AS seen, (SELECT max(value) FROM seen) AS previous, (SELECT bool_or(stale) FROM seen) AS stale, (SELECT count(*) FROM beat) AS changed, (SELECT max(value) FROM beat) AS value, (SELECT max(position) FROM beat) AS position, {now} AS server_time
+        "#);
+    }
+
+    #[test]
+    fn looking_only_is_a_select() {
+        insta::assert_snapshot!(shown(Writing::Never, SHAPE), @r#"SELECT count(*) AS seen, max({old}) AS previous, {now} AS server_time FROM "streamkap"."streamkap_heartbeat" AS h WHERE h.id = 1"#);
+    }
+
+    #[test]
+    fn names_are_quoted_wherever_they_stand() {
+        let table = HeartbeatTable { schema: "a\"b".to_owned(), table: "; drop table x".to_owned(), row: -3 };
+        for writing in [Writing::Always, Writing::Never] {
+            let sql = statement(&table, writing, SHAPE);
+            assert!(sql.contains("\"a\"\"b\".\"; drop table x\" AS h WHERE h.id = -3"), "{sql}");
+        }
+    }
+}

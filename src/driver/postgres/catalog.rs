@@ -1,0 +1,205 @@
+//! What exists of the heartbeat's objects, as the catalogue tells it: facts for `provision`, which judges them.
+//!
+//! Objects are asked for by OID: by name, a missing privilege on the schema would be an error instead of an answer.
+
+use sqlx::Row;
+use sqlx::postgres::{PgConnection, PgRow};
+
+use super::connect::{Column, column_type_sql};
+use super::errors;
+use super::identifier::{literal, quote};
+use super::message::{self, Limits};
+use super::parameters::user_of;
+use super::provision::STEP_TIME;
+use crate::heartbeat::{ErrorKind, Failure};
+use crate::target::{HeartbeatTable, Target};
+
+/// What exists.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(super) struct Facts {
+    /// The user of this session.
+    pub(super) user: String,
+    pub(super) schema: bool,
+    pub(super) table: Option<TableFacts>,
+    /// Those of the roles in question that exist.
+    pub(super) roles: Vec<RoleFacts>,
+    pub(super) publication: Option<PublicationFacts>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(super) struct TableFacts {
+    pub(super) columns: Vec<String>,
+    pub(super) last_update: Option<Column>,
+    pub(super) rows: Rows,
+    /// The quoted name of the sequence that `id` takes its values from.
+    pub(super) sequence: Option<String>,
+    /// Whether that sequence will give out the configured id again.
+    pub(super) sequence_behind: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(super) enum Rows {
+    /// The ids of the first two rows, the configured one first.
+    Ids(Vec<i64>),
+    /// This user cannot see them all.
+    #[default]
+    Hidden,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(super) struct RoleFacts {
+    pub(super) name: String,
+    /// Whether it has every privilege on what this session's user is about to create.
+    pub(super) owns_what_we_make: bool,
+    pub(super) uses_schema: bool,
+    /// Of SELECT, INSERT, UPDATE and DELETE on the table.
+    pub(super) on_table: Vec<String>,
+    pub(super) uses_sequence: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(super) struct PublicationFacts {
+    /// Whether the table goes out with it: listed, or as one of all tables, or of all of its schema.
+    pub(super) holds_table: bool,
+}
+
+/// Looks at what exists.
+///
+/// # Errors
+/// What the server says, classified.
+pub(super) async fn gather(connection: &mut PgConnection, target: &Target) -> Result<Facts, Failure> {
+    let limits = Limits::within(STEP_TIME).sql();
+    let object = message::send_for_row(connection, format!("{limits} {}", objects_sql(target))).await?;
+    let read = |error| errors::classify(error);
+    let oid = |column: &str| -> Result<Option<i64>, Failure> { object.try_get(column).map_err(read) };
+    let (schema, table, sequence) = (oid("schema")?, oid("rel")?, oid("sequence_oid")?);
+    let roles = message::send(connection, format!("{limits} {}", roles_sql(target, schema, table, sequence))).await?;
+    let mut facts = facts_of(&object, &roles).map_err(read)?;
+    let readable = object.try_get::<Option<bool>, _>("readable").map_err(read)?.unwrap_or(false);
+    if let Some(table) = &mut facts.table
+        && readable
+    {
+        let rows = message::send(connection, format!("{limits} {}", rows_sql(&target.heartbeat))).await?;
+        let ids = rows.iter().map(|row| row.try_get(0)).collect::<Result<Vec<i64>, _>>().map_err(read)?;
+        let filtered = object.try_get::<Option<bool>, _>("filtered").map_err(read)?.unwrap_or(false);
+        // Under row-level security no row seen does not mean no row.
+        table.rows = if ids.is_empty() && filtered { Rows::Hidden } else { Rows::Ids(ids) };
+    }
+    if let (Some(publication), None, Some(schema)) = (&mut facts.publication, &facts.table, schema) {
+        // A table yet to be made may be published with its schema already.
+        let sql = format!("{limits} {}", published_schema_sql(schema, &target.connector.publication.name));
+        publication.holds_table |= match message::send(connection, sql).await {
+            Ok(rows) => !rows.is_empty(),
+            // Before PostgreSQL 15 there was no such catalogue.
+            Err(failure) if failure.kind() == ErrorKind::MissingTable => false,
+            Err(failure) => return Err(failure),
+        };
+    }
+    Ok(facts)
+}
+
+fn facts_of(object: &PgRow, roles: &[PgRow]) -> Result<Facts, sqlx::Error> {
+    let flag = |row: &PgRow, column: &str| row.try_get::<Option<bool>, _>(column).map(|flag| flag.unwrap_or(false));
+    let words = |text: Option<String>| -> Vec<String> {
+        text.map_or(Vec::new(), |text| text.split(',').filter(|word| !word.is_empty()).map(str::to_owned).collect())
+    };
+    let table = match object.try_get::<Option<i64>, _>("rel")? {
+        None => None,
+        Some(_) => Some(TableFacts {
+            columns: words(object.try_get("columns")?),
+            last_update: object.try_get::<Option<String>, _>("last_update_type")?.map(Column::from_type),
+            rows: Rows::Hidden,
+            sequence: object.try_get("sequence")?,
+            sequence_behind: flag(object, "sequence_behind")?,
+        }),
+    };
+    let publication = match object.try_get::<Option<i64>, _>("publication")? {
+        None => None,
+        Some(_) => Some(PublicationFacts { holds_table: flag(object, "published")? }),
+    };
+    let roles = roles.iter().map(|row| {
+        Ok(RoleFacts {
+            name: row.try_get("name")?,
+            owns_what_we_make: flag(row, "owns")?,
+            uses_schema: flag(row, "uses_schema")?,
+            on_table: words(row.try_get("on_table")?),
+            uses_sequence: flag(row, "uses_sequence")?,
+        })
+    });
+    Ok(Facts {
+        user: object.try_get("user_name")?,
+        schema: object.try_get::<Option<i64>, _>("schema")?.is_some(),
+        table,
+        roles: roles.collect::<Result<_, sqlx::Error>>()?,
+        publication,
+    })
+}
+
+/// One row on schema, table, sequence and publication.
+fn objects_sql(target: &Target) -> String {
+    let HeartbeatTable { schema, table, row } = &target.heartbeat;
+    format!(
+        "SELECT current_user::text AS user_name, n.oid::bigint AS schema, c.oid::bigint AS rel, \
+         (SELECT string_agg(a.attname::text, ',') FROM pg_catalog.pg_attribute a WHERE a.attrelid = c.oid \
+         AND a.attname IN ('id', 'text', 'last_update') AND a.attnum > 0 AND NOT a.attisdropped) AS columns, \
+         ({column_type}) AS last_update_type, \
+         has_schema_privilege(n.oid, 'USAGE') AND (SELECT has_column_privilege(c.oid, a.attnum, 'SELECT') \
+         FROM pg_catalog.pg_attribute a WHERE a.attrelid = c.oid AND a.attname = 'id' AND NOT a.attisdropped) AS readable, \
+         row_security_active(c.oid) AS filtered, \
+         s.oid::bigint AS sequence_oid, s.name AS sequence, \
+         CASE WHEN has_sequence_privilege(s.oid, 'USAGE') OR has_sequence_privilege(s.oid, 'SELECT') \
+         THEN coalesce(pg_sequence_last_value(s.oid), s.before) < {row} END AS sequence_behind, \
+         p.oid::bigint AS publication, p.puballtables OR EXISTS (SELECT FROM pg_catalog.pg_publication_tables pt \
+         WHERE pt.pubname = p.pubname AND pt.schemaname = n.nspname AND pt.tablename = c.relname) AS published \
+         FROM (SELECT) AS one \
+         LEFT JOIN pg_catalog.pg_namespace n ON n.nspname = {schema} \
+         LEFT JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = {table} \
+         LEFT JOIN LATERAL (SELECT r.oid, format('%I.%I', sn.nspname, r.relname) AS name, \
+         q.seqstart - q.seqincrement AS before FROM pg_catalog.pg_depend d \
+         JOIN pg_catalog.pg_class r ON r.oid = d.objid AND r.relkind = 'S' \
+         JOIN pg_catalog.pg_namespace sn ON sn.oid = r.relnamespace \
+         JOIN pg_catalog.pg_sequence q ON q.seqrelid = r.oid \
+         JOIN pg_catalog.pg_attribute a ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid AND a.attname = 'id' \
+         WHERE d.refobjid = c.oid AND d.deptype IN ('a', 'i') LIMIT 1) AS s ON true \
+         LEFT JOIN pg_catalog.pg_publication p ON p.pubname = {publication}",
+        column_type = column_type_sql(schema, table),
+        schema = literal(schema),
+        table = literal(table),
+        publication = literal(&target.connector.publication.name),
+    )
+}
+
+/// One row for each role in question that exists.
+fn roles_sql(target: &Target, schema: Option<i64>, table: Option<i64>, sequence: Option<i64>) -> String {
+    let oid = |oid: Option<i64>| oid.map_or("NULL::oid".to_owned(), |oid| format!("{oid}::oid"));
+    let (schema, table, sequence) = (oid(schema), oid(table), oid(sequence));
+    format!(
+        "SELECT r.rolname::text AS name, r.rolsuper OR pg_has_role(r.oid, current_user, 'USAGE') AS owns, \
+         has_schema_privilege(r.oid, {schema}, 'USAGE') AS uses_schema, \
+         (SELECT string_agg(w, ',') FROM unnest('{{SELECT,INSERT,UPDATE,DELETE}}'::text[]) AS w \
+         WHERE has_table_privilege(r.oid, {table}, w)) AS on_table, \
+         has_sequence_privilege(r.oid, {sequence}, 'USAGE') AS uses_sequence \
+         FROM pg_catalog.pg_roles r WHERE r.rolname IN ({}, {})",
+        literal(&user_of(&target.endpoint.url)),
+        literal(&target.connector.user.name),
+    )
+}
+
+/// A row if the publication holds all tables of the schema.
+fn published_schema_sql(schema: i64, publication: &str) -> String {
+    format!(
+        "SELECT 1 FROM pg_catalog.pg_publication_namespace pn JOIN pg_catalog.pg_publication p ON p.oid = pn.pnpubid \
+         WHERE pn.pnnspid = {schema}::oid AND p.pubname = {}",
+        literal(publication)
+    )
+}
+
+/// The ids of the first two rows, the configured one first.
+fn rows_sql(heartbeat: &HeartbeatTable) -> String {
+    let HeartbeatTable { schema, table, row } = heartbeat;
+    format!(
+        "SELECT id::bigint FROM {}.{} WHERE id IS NOT NULL ORDER BY id <> {row}, id LIMIT 2",
+        quote(schema),
+        quote(table)
+    )
+}

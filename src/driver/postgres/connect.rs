@@ -1,0 +1,323 @@
+//! Opening a connection: to the one host of an address, or to the writable one of several. Used by the driver's
+//! `connect` alone.
+
+use std::fs::File;
+use std::path::Path;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use futures_util::stream::{FuturesUnordered, StreamExt};
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgSslMode};
+use sqlx::{ConnectOptions, Connection, Row};
+
+use super::errors;
+use super::hosts::{Answer, address, none_fits, port};
+use super::identifier::{self, literal};
+use super::message::{self, Limits};
+use super::parameters::{self, Parameters};
+use crate::database_url::Host;
+use crate::driver::{ConnectRequest, Purpose, ServerInfo, ServerRole};
+use crate::heartbeat::{ErrorKind, Failure};
+use crate::scheduler::clock::{self, Clock, Instant};
+
+/// How long other hosts are waited for once a writable one has answered.
+const GRACE: Duration = Duration::from_millis(500);
+/// A good-bye takes no longer.
+const CLOSE_LIMIT: Duration = Duration::from_millis(500);
+
+/// An open connection and what was learned at its login.
+#[derive(Debug)]
+pub(super) struct Opened {
+    pub(super) connection: PgConnection,
+    pub(super) server: ServerInfo,
+    /// The type of `last_update`; `None` without such a column.
+    pub(super) column: Option<Column>,
+    /// Whether this user may ask for the WAL's position.
+    pub(super) position: bool,
+    /// The timeline of a primary; asked only where several hosts are compared.
+    timeline: Option<u32>,
+}
+
+/// The type of `last_update`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Column {
+    /// `timestamp`: written in UTC.
+    WithoutZone,
+    /// `timestamptz`.
+    WithZone,
+    /// No time at all, as the server writes the type.
+    Other(String),
+}
+
+/// Opens a connection for the purpose of the request.
+///
+/// # Errors
+/// A classified failure; of several hosts one that names them all.
+pub(super) async fn connect(request: &ConnectRequest<'_>) -> Result<Opened, Failure> {
+    for (what, name) in [("schema", &request.table.schema), ("table", &request.table.table)] {
+        if let Some(problem) = identifier::problem(name) {
+            return Err(Failure::new(ErrorKind::Settings, format!("the name of the heartbeat's {what} {problem}")));
+        }
+    }
+    let options = options(request).await?;
+    let hosts = request.endpoint.url.hosts();
+    let [host] = hosts else {
+        return connect_any(request, &options, hosts).await;
+    };
+    let opened = open(request, &options, host, false).await?;
+    let role = opened.server.role;
+    if fits(request.purpose, role) {
+        return Ok(opened);
+    }
+    let limit = close_limit(request.deadline);
+    close(opened.connection, limit).await;
+    Err(none_fits(&[(address(host), Answer::Role(role))]))
+}
+
+/// Says good-bye, by `limit` at the latest: over TLS a frozen server never answers it.
+pub(super) async fn close(connection: PgConnection, limit: Instant) {
+    // A failure has nobody left to tell: the socket is closed on drop all the same.
+    let _ = clock::timeout_at(limit, connection.close()).await;
+}
+
+/// When a good-bye that starts now must be over, without eating up what is left until `deadline`.
+pub(super) fn close_limit(deadline: Instant) -> Instant {
+    let now = Clock::system().now().mono;
+    now + CLOSE_LIMIT.min(deadline.saturating_duration_since(now) / 4)
+}
+
+/// When a good-bye that starts now, with nobody waiting behind it, must be over.
+pub(super) fn last_close_limit() -> Instant {
+    Clock::system().now().mono + CLOSE_LIMIT
+}
+
+/// Reads the role and the column's type from the answer to [`probe_sql`]'s columns.
+pub(super) fn role_of(in_recovery: bool, read_only: bool) -> ServerRole {
+    match (in_recovery, read_only) {
+        (true, _) => ServerRole::Standby,
+        (false, true) => ServerRole::ReadOnly,
+        (false, false) => ServerRole::Primary,
+    }
+}
+
+/// Asks all hosts at once. Of several writable ones the highest timeline wins: after a failover the old primary may
+/// still answer.
+async fn connect_any(
+    request: &ConnectRequest<'_>,
+    options: &PgConnectOptions,
+    hosts: &[Host],
+) -> Result<Opened, Failure> {
+    let left = request.deadline.saturating_duration_since(Clock::system().now().mono);
+    // What is known of the hosts that did answer must be told before the caller drops this future.
+    let mut until = request.deadline - (left / 10).min(Duration::from_millis(200));
+    let mut pending: FuturesUnordered<_> = hosts
+        .iter()
+        .enumerate()
+        .map(|(index, host)| async move { (index, Box::pin(open(request, options, host, true)).await) })
+        .collect();
+    let mut answers: Vec<Answer> = hosts.iter().map(|_| Answer::None).collect();
+    let (mut fitting, mut others) = (Vec::new(), Vec::new());
+    while let Ok(Some((index, result))) = clock::timeout_at(until, pending.next()).await {
+        match result {
+            Ok(opened) if fits(request.purpose, opened.server.role) => {
+                let left = until.saturating_duration_since(Clock::system().now().mono);
+                // To look, the first answer will do.
+                let grace = if request.purpose == Purpose::Inspect { Duration::ZERO } else { GRACE.min(left / 4) };
+                until = until.min(Clock::system().now().mono + grace);
+                fitting.push((index, opened));
+            }
+            Ok(opened) => {
+                answers[index] = Answer::Role(opened.server.role);
+                others.push(opened);
+            }
+            Err(failure) => answers[index] = Answer::Failed(failure),
+        }
+    }
+    drop(pending);
+    // The highest timeline last; among equals the host that stands first in the address.
+    fitting.sort_by_key(|(index, opened)| (opened.timeline, std::cmp::Reverse(*index)));
+    let chosen = fitting.pop();
+    others.extend(fitting.into_iter().map(|(_, opened)| opened));
+    let limit = close_limit(request.deadline);
+    join_all(others.into_iter().map(|opened| close(opened.connection, limit))).await;
+    match chosen {
+        Some((_, opened)) => Ok(opened),
+        None => Err(none_fits(&hosts.iter().map(address).zip(answers).collect::<Vec<_>>())),
+    }
+}
+
+/// Connects to one host and looks around, in two messages (three with `timeline`).
+async fn open(
+    request: &ConnectRequest<'_>,
+    options: &PgConnectOptions,
+    host: &Host,
+    timeline: bool,
+) -> Result<Opened, Failure> {
+    let address = address(host);
+    let port = port(host);
+    let options = if host.is_socket() {
+        options.clone().socket(&host.name).port(port).ssl_mode(PgSslMode::Disable)
+    } else {
+        options.clone().host(&host.name).port(port)
+    };
+    let mut connection = match options.connect().await {
+        Ok(connection) => connection,
+        Err(error) => return Err(errors::prefixed(&address, name_or_network(host, errors::classify(error)).await)),
+    };
+    let limits = Limits::until(request.deadline);
+    let mut opened = look_around(&mut connection, request, limits).await.map_err(|e| errors::prefixed(&address, e))?;
+    opened.0.address.clone_from(&address);
+    let (mut server, column, position) = opened;
+    server.identity = ask_hidden(&mut connection, limits, IDENTITY).await?;
+    if let (Some(known), Some(found)) = (request.known_identity, &server.identity)
+        && known != found
+    {
+        let message = format!("{address} is another database cluster ({found}) than the one known so far ({known})");
+        return Err(Failure::new(ErrorKind::Identity, message));
+    }
+    let timeline = match server.role {
+        ServerRole::Primary if timeline => {
+            let hexadecimal = ask_hidden(&mut connection, limits, TIMELINE).await?;
+            hexadecimal.and_then(|digits| u32::from_str_radix(&digits, 16).ok())
+        }
+        _ => None,
+    };
+    Ok(Opened { connection, server, column, position, timeline })
+}
+
+/// What tells clusters apart.
+const IDENTITY: &str = "SELECT system_identifier::text FROM pg_catalog.pg_control_system()";
+/// Goes up with every promotion. The name of a WAL segment starts with it.
+const TIMELINE: &str = "SELECT substr(pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_insert_lsn()), 1, 8)";
+
+/// Asks for something that managed flavours hide: an answer of "no" leaves it unknown. It must be a message of its own,
+/// since its error would take the rest of the message along.
+async fn ask_hidden(connection: &mut PgConnection, limits: Limits, question: &str) -> Result<Option<String>, Failure> {
+    match message::send_for_row(connection, format!("{} {question}", limits.sql())).await {
+        Ok(row) => row.try_get(0).map_err(errors::classify),
+        // Without a code it did not come from the server: the connection is lost.
+        Err(failure) if failure.code().is_none() => Err(failure),
+        Err(failure) if matches!(failure.kind(), ErrorKind::Shutdown | ErrorKind::Starting) => Err(failure),
+        Err(_) => Ok(None),
+    }
+}
+
+async fn look_around(
+    connection: &mut PgConnection,
+    request: &ConnectRequest<'_>,
+    limits: Limits,
+) -> Result<(ServerInfo, Option<Column>, bool), Failure> {
+    let sql = format!("{} {}", limits.sql(), probe_sql(&request.table.schema, &request.table.table));
+    let row = message::send_for_row(connection, sql).await?;
+    let read = || -> Result<_, sqlx::Error> {
+        let version: String = row.try_get("version")?;
+        let server = ServerInfo {
+            address: String::new(),
+            version: format!("PostgreSQL {version}"),
+            identity: None,
+            role: role_of(row.try_get("in_recovery")?, row.try_get("read_only")?),
+        };
+        let column = row.try_get::<Option<String>, _>("column_type")?.map(Column::from_type);
+        Ok((server, column, row.try_get::<Option<bool>, _>("position")?.unwrap_or(false)))
+    };
+    read().map_err(errors::classify)
+}
+
+/// The first look after a login. The catalogue is asked by names in text and joined by OIDs: looking up a table by its
+/// qualified name would need a privilege on its schema.
+fn probe_sql(schema: &str, table: &str) -> String {
+    format!(
+        "SELECT pg_catalog.pg_is_in_recovery() AS in_recovery, \
+         pg_catalog.current_setting('transaction_read_only') = 'on' AS read_only, \
+         pg_catalog.current_setting('server_version') AS version, \
+         ({}) AS column_type, \
+         (SELECT pg_catalog.has_function_privilege(p.oid, 'EXECUTE') FROM pg_catalog.pg_proc p \
+         WHERE p.proname = 'pg_current_wal_insert_lsn' AND p.pronargs = 0 \
+         AND p.pronamespace = 'pg_catalog'::pg_catalog.regnamespace) AS position",
+        column_type_sql(schema, table)
+    )
+}
+
+/// The type of `last_update` (of a domain: the type below it); no row without such a column.
+pub(super) fn column_type_sql(schema: &str, table: &str) -> String {
+    format!(
+        "SELECT pg_catalog.format_type(CASE t.typtype WHEN 'd' THEN t.typbasetype ELSE t.oid END, NULL) \
+         FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_class c ON c.oid = a.attrelid \
+         JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace JOIN pg_catalog.pg_type t ON t.oid = a.atttypid \
+         WHERE n.nspname = {} AND c.relname = {} AND a.attname = 'last_update' \
+         AND a.attnum > 0 AND NOT a.attisdropped",
+        literal(schema),
+        literal(table)
+    )
+}
+
+impl Column {
+    /// From the name that `format_type` gives.
+    pub(super) fn from_type(name: String) -> Self {
+        match name.as_str() {
+            "timestamp without time zone" => Self::WithoutZone,
+            "timestamp with time zone" => Self::WithZone,
+            _ => Self::Other(name),
+        }
+    }
+}
+
+/// Everything is set field by field. `PGOPTIONS`, `PGSSLCERT` and `PGSSLKEY` are the fields that sqlx fills from the
+/// environment and that cannot be cleared here; `main` sees to it that no `PG*` variable is set.
+async fn options(request: &ConnectRequest<'_>) -> Result<PgConnectOptions, Failure> {
+    let url = &request.endpoint.url;
+    let parameters = Parameters::read(url)
+        .map_err(|error| Failure::new(ErrorKind::Settings, error.to_string()).with_source(error))?;
+    let name = parameters.application_name.as_deref().unwrap_or(request.application_name);
+    let mut options = PgConnectOptions::new_without_pgpass()
+        .username(&parameters::user_of(url))
+        // Empty is what sqlx answers without a password, too.
+        .password(request.password.map_or("", crate::secret::Secret::expose))
+        .database(&parameters::database_of(url))
+        .application_name(identifier::application_name(name))
+        .ssl_mode(parameters.ssl_mode)
+        .ssl_root_cert_from_pem(Vec::new())
+        .statement_cache_capacity(0)
+        // PgBouncer refuses a connection that asks for it.
+        .extra_float_digits(None)
+        .disable_statement_logging();
+    if let Some(path) = &parameters.root_cert {
+        must_be_readable("sslrootcert", path).await?;
+        options = options.ssl_root_cert(path);
+    }
+    if let Some((cert, key)) = &parameters.client_cert {
+        must_be_readable("sslcert", cert).await?;
+        must_be_readable("sslkey", key).await?;
+        options = options.ssl_client_cert(cert).ssl_client_key(key);
+    }
+    Ok(options)
+}
+
+/// sqlx reports a missing file as it reports a missing socket.
+async fn must_be_readable(parameter: &str, path: &Path) -> Result<(), Failure> {
+    let owned = path.to_owned();
+    let opened = tokio::task::spawn_blocking(move || File::open(owned)).await;
+    let error: Box<dyn std::error::Error + Send + Sync> = match opened {
+        Ok(Ok(_)) => return Ok(()),
+        Ok(Err(error)) => error.into(),
+        Err(error) => error.into(),
+    };
+    Err(Failure::new(ErrorKind::Tls, format!("cannot read the file of {parameter}, {}: {error}", path.display())))
+}
+
+/// A name that does not resolve comes as an error of no particular kind: the resolver is asked again.
+async fn name_or_network(host: &Host, failure: Failure) -> Failure {
+    if failure.kind() != ErrorKind::Network || host.is_socket() {
+        return failure;
+    }
+    match tokio::net::lookup_host((host.name.as_str(), port(host))).await {
+        Ok(_) => failure,
+        Err(error) => {
+            Failure::new(ErrorKind::Name, format!("the host name does not resolve: {error}")).with_source(error)
+        }
+    }
+}
+
+fn fits(purpose: Purpose, role: ServerRole) -> bool {
+    purpose == Purpose::Inspect || role == ServerRole::Primary
+}

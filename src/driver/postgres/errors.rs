@@ -1,0 +1,284 @@
+//! PostgreSQL's SQLSTATEs and the network's errors, each with its kind: the one table. Used by every file beside it.
+//!
+//! Codes: <https://www.postgresql.org/docs/current/errcodes-appendix.html>. By code and never by text: messages are
+//! translated. What one code says in several places (25006) is told apart by asking the server, in `beat`.
+
+use std::io;
+
+use crate::heartbeat::{ErrorKind, Failure};
+
+/// Kinds by SQLSTATE; the longest prefix wins.
+const KINDS: &[(&str, ErrorKind)] = &[
+    ("08", ErrorKind::Network),
+    // What a pooler says to everything it does not like.
+    ("08P01", ErrorKind::Protocol),
+    ("0A", ErrorKind::Rejected),
+    ("0L", ErrorKind::Privilege),
+    ("0P", ErrorKind::Privilege),
+    ("21", ErrorKind::Rejected),
+    ("22", ErrorKind::Rejected),
+    ("22003", ErrorKind::ColumnType),
+    ("22007", ErrorKind::ColumnType),
+    ("22008", ErrorKind::ColumnType),
+    ("22018", ErrorKind::ColumnType),
+    ("22P02", ErrorKind::ColumnType),
+    ("22023", ErrorKind::Settings),
+    ("23", ErrorKind::Rejected),
+    ("25", ErrorKind::Internal),
+    ("25006", ErrorKind::NotWritable),
+    ("25P03", ErrorKind::Shutdown),
+    ("25P04", ErrorKind::StatementTimeout),
+    // A prepared statement that is not there: heartbeatd has none, a pooler mixed up its connections.
+    ("26", ErrorKind::Conflict),
+    ("27", ErrorKind::Rejected),
+    ("28", ErrorKind::Auth),
+    ("2F", ErrorKind::Rejected),
+    ("38", ErrorKind::Rejected),
+    ("39", ErrorKind::Rejected),
+    ("3D000", ErrorKind::MissingDatabase),
+    ("3F000", ErrorKind::MissingSchema),
+    ("40", ErrorKind::Conflict),
+    ("40002", ErrorKind::Rejected),
+    ("42", ErrorKind::Rejected),
+    ("42501", ErrorKind::Privilege),
+    ("42601", ErrorKind::Internal),
+    ("42703", ErrorKind::MissingColumn),
+    ("42804", ErrorKind::ColumnType),
+    // No operator or function for these types: the column `id` is no number.
+    ("42883", ErrorKind::ColumnType),
+    ("42P01", ErrorKind::MissingTable),
+    ("44000", ErrorKind::Rejected),
+    ("53", ErrorKind::Limit),
+    ("53100", ErrorKind::DiskFull),
+    ("53200", ErrorKind::Memory),
+    ("53300", ErrorKind::TooManyConnections),
+    ("54", ErrorKind::Limit),
+    ("55", ErrorKind::Rejected),
+    ("55006", ErrorKind::Lock),
+    ("55P02", ErrorKind::Settings),
+    ("55P03", ErrorKind::Lock),
+    ("57", ErrorKind::Shutdown),
+    ("57014", ErrorKind::StatementTimeout),
+    ("57P03", ErrorKind::Starting),
+    ("57P04", ErrorKind::MissingDatabase),
+    ("58", ErrorKind::Storage),
+    ("72", ErrorKind::Conflict),
+    ("F0", ErrorKind::Settings),
+    // Raised by a function: a trigger's own objection.
+    ("P0", ErrorKind::Rejected),
+    ("XX001", ErrorKind::Storage),
+    ("XX002", ErrorKind::Storage),
+];
+
+/// The SQLSTATE of an error, if the server sent it.
+pub(super) fn code_of(error: &sqlx::Error) -> Option<String> {
+    error.as_database_error().and_then(sqlx::error::DatabaseError::code).map(std::borrow::Cow::into_owned)
+}
+
+/// Classifies an error. The message is the server's own, without the line of its source code and without the detail,
+/// which may quote a row.
+pub(super) fn classify(error: sqlx::Error) -> Failure {
+    let (kind, message) = match &error {
+        sqlx::Error::Database(database) => {
+            (database.code().map_or(ErrorKind::Unknown, |code| kind_of(&code)), database.message().to_owned())
+        }
+        sqlx::Error::Io(io) => (kind_of_io(io), words_of_io(io)),
+        sqlx::Error::Tls(tls) => (ErrorKind::Tls, tls.to_string()),
+        sqlx::Error::Protocol(text) => (ErrorKind::Protocol, text.clone()),
+        sqlx::Error::Configuration(text) => (ErrorKind::Settings, text.to_string()),
+        sqlx::Error::RowNotFound
+        | sqlx::Error::ColumnNotFound(_)
+        | sqlx::Error::ColumnDecode { .. }
+        | sqlx::Error::Decode(_) => (ErrorKind::Protocol, format!("not the answer that was asked for: {error}")),
+        other => (ErrorKind::Internal, other.to_string()),
+    };
+    let code = code_of(&error);
+    let failure = Failure::new(kind, message).with_source(error);
+    match code {
+        Some(code) => failure.with_code(code),
+        None => failure,
+    }
+}
+
+/// A failure with words before its message, say the host it comes from.
+pub(super) fn prefixed(prefix: &str, failure: Failure) -> Failure {
+    let code = failure.code().map(str::to_owned);
+    let longer = Failure::new(failure.kind(), format!("{prefix}: {}", failure.message())).with_source(failure);
+    match code {
+        Some(code) => longer.with_code(code),
+        None => longer,
+    }
+}
+
+/// The kind of a SQLSTATE.
+pub(super) fn kind_of(code: &str) -> ErrorKind {
+    let known = KINDS.iter().filter(|(prefix, _)| code.starts_with(prefix)).max_by_key(|(prefix, _)| prefix.len());
+    known.map_or(ErrorKind::Unknown, |(_, kind)| *kind)
+}
+
+fn kind_of_io(error: &io::Error) -> ErrorKind {
+    match error.kind() {
+        // NotFound: there is no socket in that directory. PermissionDenied: this process may not use it, which no GRANT
+        // would mend.
+        io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied => {
+            ErrorKind::Refused
+        }
+        // rustls speaks through this kind: certificates, versions, alerts.
+        io::ErrorKind::InvalidData => ErrorKind::Tls,
+        io::ErrorKind::TimedOut => ErrorKind::Timeout,
+        // This machine is out of files or memory: no fault of the network's.
+        _ if matches!(error.raw_os_error(), Some(code) if is_local_limit(code)) => ErrorKind::Limit,
+        _ => ErrorKind::Network,
+    }
+}
+
+fn is_local_limit(code: i32) -> bool {
+    use rustix::io::Errno;
+    [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM].iter().any(|errno| errno.raw_os_error() == code)
+}
+
+fn words_of_io(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::ConnectionRefused => "connection refused".to_owned(),
+        io::ErrorKind::NotFound => "there is no such socket".to_owned(),
+        io::ErrorKind::PermissionDenied => "the operating system does not let this process connect".to_owned(),
+        io::ErrorKind::UnexpectedEof => "the server closed the connection".to_owned(),
+        io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionAborted => {
+            format!("the connection was lost ({})", error.kind())
+        }
+        _ => error.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The codes of the project's error list and those met on the way, with a made-up one of each open class.
+    const EXPECTED: &[(&str, ErrorKind)] = &[
+        ("08000", ErrorKind::Network),
+        ("08001", ErrorKind::Network),
+        ("08003", ErrorKind::Network),
+        ("08004", ErrorKind::Network),
+        ("08006", ErrorKind::Network),
+        ("08P01", ErrorKind::Protocol),
+        ("0A000", ErrorKind::Rejected),
+        ("0LP01", ErrorKind::Privilege),
+        ("0P000", ErrorKind::Privilege),
+        ("21000", ErrorKind::Rejected),
+        ("22000", ErrorKind::Rejected),
+        ("22001", ErrorKind::Rejected),
+        ("22003", ErrorKind::ColumnType),
+        ("22007", ErrorKind::ColumnType),
+        ("22008", ErrorKind::ColumnType),
+        ("22018", ErrorKind::ColumnType),
+        ("22023", ErrorKind::Settings),
+        ("22P02", ErrorKind::ColumnType),
+        ("23502", ErrorKind::Rejected),
+        ("23505", ErrorKind::Rejected),
+        ("23514", ErrorKind::Rejected),
+        ("25006", ErrorKind::NotWritable),
+        ("25P02", ErrorKind::Internal),
+        ("25P03", ErrorKind::Shutdown),
+        ("25P04", ErrorKind::StatementTimeout),
+        ("26000", ErrorKind::Conflict),
+        ("27000", ErrorKind::Rejected),
+        ("28000", ErrorKind::Auth),
+        ("28P01", ErrorKind::Auth),
+        ("2F003", ErrorKind::Rejected),
+        ("38000", ErrorKind::Rejected),
+        ("39000", ErrorKind::Rejected),
+        ("3D000", ErrorKind::MissingDatabase),
+        ("3F000", ErrorKind::MissingSchema),
+        ("40001", ErrorKind::Conflict),
+        ("40002", ErrorKind::Rejected),
+        ("40P01", ErrorKind::Conflict),
+        ("42501", ErrorKind::Privilege),
+        ("42601", ErrorKind::Internal),
+        ("42703", ErrorKind::MissingColumn),
+        ("42704", ErrorKind::Rejected),
+        ("42710", ErrorKind::Rejected),
+        ("42804", ErrorKind::ColumnType),
+        ("42809", ErrorKind::Rejected),
+        ("42883", ErrorKind::ColumnType),
+        ("428C9", ErrorKind::Rejected),
+        ("42P01", ErrorKind::MissingTable),
+        ("42P10", ErrorKind::Rejected),
+        ("44000", ErrorKind::Rejected),
+        ("53000", ErrorKind::Limit),
+        ("53100", ErrorKind::DiskFull),
+        ("53200", ErrorKind::Memory),
+        ("53300", ErrorKind::TooManyConnections),
+        ("53400", ErrorKind::Limit),
+        ("54000", ErrorKind::Limit),
+        ("54001", ErrorKind::Limit),
+        ("55000", ErrorKind::Rejected),
+        ("55006", ErrorKind::Lock),
+        ("55P02", ErrorKind::Settings),
+        ("55P03", ErrorKind::Lock),
+        ("57014", ErrorKind::StatementTimeout),
+        ("57P01", ErrorKind::Shutdown),
+        ("57P02", ErrorKind::Shutdown),
+        ("57P03", ErrorKind::Starting),
+        ("57P04", ErrorKind::MissingDatabase),
+        ("57P05", ErrorKind::Shutdown),
+        ("58000", ErrorKind::Storage),
+        ("58030", ErrorKind::Storage),
+        ("58P01", ErrorKind::Storage),
+        ("72000", ErrorKind::Conflict),
+        ("F0000", ErrorKind::Settings),
+        ("P0001", ErrorKind::Rejected),
+        ("XX000", ErrorKind::Unknown),
+        ("XX001", ErrorKind::Storage),
+        ("XX002", ErrorKind::Storage),
+        ("01000", ErrorKind::Unknown),
+        ("HV000", ErrorKind::Unknown),
+        ("", ErrorKind::Unknown),
+    ];
+
+    #[test]
+    fn every_sqlstate_has_its_kind() {
+        for (code, kind) in EXPECTED {
+            assert_eq!(kind_of(code), *kind, "SQLSTATE {code}");
+        }
+    }
+
+    #[test]
+    fn every_line_of_the_table_is_met_by_an_expected_code() {
+        for (prefix, kind) in KINDS {
+            assert!(
+                EXPECTED.iter().any(|(code, expected)| code.starts_with(prefix) && expected == kind),
+                "{prefix} is not tested"
+            );
+        }
+    }
+
+    #[test]
+    fn the_network_has_its_kinds() {
+        for (io, kind) in [
+            (io::ErrorKind::ConnectionRefused, ErrorKind::Refused),
+            (io::ErrorKind::NotFound, ErrorKind::Refused),
+            (io::ErrorKind::ConnectionReset, ErrorKind::Network),
+            (io::ErrorKind::UnexpectedEof, ErrorKind::Network),
+            (io::ErrorKind::BrokenPipe, ErrorKind::Network),
+            (io::ErrorKind::NetworkUnreachable, ErrorKind::Network),
+            (io::ErrorKind::HostUnreachable, ErrorKind::Network),
+            (io::ErrorKind::TimedOut, ErrorKind::Timeout),
+            (io::ErrorKind::InvalidData, ErrorKind::Tls),
+            (io::ErrorKind::PermissionDenied, ErrorKind::Refused),
+        ] {
+            assert_eq!(classify(sqlx::Error::Io(io.into())).kind(), kind, "{io}");
+        }
+        let out_of_files = io::Error::from_raw_os_error(rustix::io::Errno::MFILE.raw_os_error());
+        assert_eq!(classify(sqlx::Error::Io(out_of_files)).kind(), ErrorKind::Limit);
+    }
+
+    #[test]
+    fn errors_of_the_client_have_their_kinds() {
+        assert_eq!(classify(sqlx::Error::Tls("no".into())).kind(), ErrorKind::Tls);
+        assert_eq!(classify(sqlx::Error::Protocol("no".into())).kind(), ErrorKind::Protocol);
+        assert_eq!(classify(sqlx::Error::RowNotFound).kind(), ErrorKind::Protocol);
+        assert_eq!(classify(sqlx::Error::Configuration("no".into())).kind(), ErrorKind::Settings);
+        assert_eq!(classify(sqlx::Error::WorkerCrashed).kind(), ErrorKind::Internal);
+    }
+}

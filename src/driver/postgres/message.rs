@@ -1,0 +1,88 @@
+//! One query message of PostgreSQL's simple protocol, its server-side limits, and its answer. Everything this driver says
+//! goes through here: prepared statements and session settings do not survive a pooler in transaction mode.
+
+use std::time::Duration;
+
+use sqlx::AssertSqlSafe;
+use sqlx::postgres::{PgConnection, PgRow};
+
+use super::errors;
+use crate::heartbeat::Failure;
+use crate::scheduler::clock::{Clock, Instant};
+
+/// How long one message may keep the server busy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Limits {
+    lock: Duration,
+    statement: Duration,
+}
+
+impl Limits {
+    /// Limits that end a statement on the server before its caller gives up at `deadline`, and a wait for a lock before
+    /// that: a statement left behind would wait on and write much later.
+    pub(super) fn until(deadline: Instant) -> Self {
+        Self::within(deadline.saturating_duration_since(Clock::system().now().mono))
+    }
+
+    /// Limits for a caller that waits this long.
+    pub(super) fn within(time: Duration) -> Self {
+        let margin = (time / 10).min(Duration::from_millis(500));
+        // Zero would mean no limit at all.
+        let at_least = |limit: Duration| limit.max(Duration::from_millis(1));
+        Self { lock: at_least(time.saturating_sub(margin * 2)), statement: at_least(time.saturating_sub(margin)) }
+    }
+
+    /// The limits as SQL, good for the transaction of the message they open.
+    pub(super) fn sql(self) -> String {
+        let (lock, statement) = (self.lock.as_millis(), self.statement.as_millis());
+        format!("SET LOCAL lock_timeout = {lock}; SET LOCAL statement_timeout = {statement};")
+    }
+}
+
+/// Sends one message, in one round trip, and reads its answer to the end: an error at the commit comes after the rows.
+///
+/// `sql` is put together from this driver's own text, quoted names and literals, and numbers.
+///
+/// # Errors
+/// What the server says, or the network, classified.
+pub(super) async fn send(connection: &mut PgConnection, sql: String) -> Result<Vec<PgRow>, Failure> {
+    sqlx::raw_sql(AssertSqlSafe(sql)).fetch_all(connection).await.map_err(errors::classify)
+}
+
+/// As [`send`], for a message whose answer is one row.
+///
+/// # Errors
+/// As [`send`]; `protocol` for any other number of rows.
+pub(super) async fn send_for_row(connection: &mut PgConnection, sql: String) -> Result<PgRow, Failure> {
+    let mut rows = send(connection, sql).await?;
+    match (rows.pop(), rows.len()) {
+        (Some(row), 0) => Ok(row),
+        _ => Err(errors::classify(sqlx::Error::RowNotFound)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_server_gives_up_before_its_caller_and_waits_for_locks_even_shorter() {
+        for milliseconds in [3, 20, 100, 1_000, 10_000, 600_000] {
+            let time = Duration::from_millis(milliseconds);
+            let Limits { lock, statement } = Limits::within(time);
+            assert!(Duration::ZERO < lock && lock < statement && statement < time, "{lock:?} {statement:?} {time:?}");
+        }
+        assert_eq!(
+            Limits::within(Duration::from_secs(10)).sql(),
+            "SET LOCAL lock_timeout = 9000; SET LOCAL statement_timeout = 9500;"
+        );
+    }
+
+    #[test]
+    fn no_time_left_is_the_shortest_limit_and_not_none() {
+        assert_eq!(
+            Limits::within(Duration::ZERO).sql(),
+            "SET LOCAL lock_timeout = 1; SET LOCAL statement_timeout = 1;"
+        );
+    }
+}

@@ -1,0 +1,79 @@
+//! PostgreSQL and what speaks its protocol. Used through [`crate::driver::Drivers`].
+
+mod beat;
+mod catalog;
+mod connect;
+mod errors;
+mod hosts;
+mod identifier;
+mod message;
+mod parameters;
+mod provision;
+mod remedies;
+
+use async_trait::async_trait;
+
+use crate::database_url::UrlError;
+use crate::driver::{ConnectRequest, Driver, Observation, ServerInfo, Session};
+use crate::heartbeat::{Failure, RowReport, Writing};
+use crate::provisioning::{Plan, Step};
+use crate::scheduler::clock::Instant;
+use crate::target::{Endpoint, HeartbeatTable, Target};
+
+/// The driver.
+#[derive(Debug, Clone, Copy)]
+pub struct Postgres;
+
+/// One open connection.
+struct PostgresSession {
+    opened: connect::Opened,
+}
+
+#[async_trait]
+impl Driver for Postgres {
+    fn validate(&self, endpoint: &Endpoint) -> Result<Vec<String>, UrlError> {
+        Ok(parameters::Parameters::read(&endpoint.url)?.warnings)
+    }
+
+    async fn connect(&self, request: &ConnectRequest<'_>) -> Result<Box<dyn Session>, Failure> {
+        let opened = connect::connect(request).await?;
+        Ok(Box::new(PostgresSession { opened }))
+    }
+
+    fn remedy(&self, failure: &Failure, target: &Target) -> Option<String> {
+        remedies::remedy(failure, target)
+    }
+}
+
+#[async_trait]
+impl Session for PostgresSession {
+    fn server(&self) -> &ServerInfo {
+        &self.opened.server
+    }
+
+    async fn beat(
+        &mut self,
+        table: &HeartbeatTable,
+        writing: Writing,
+        deadline: Instant,
+    ) -> Result<RowReport, Failure> {
+        beat::beat(&mut self.opened, table, writing, deadline).await
+    }
+
+    async fn observe(&mut self, table: &HeartbeatTable, deadline: Instant) -> Result<Observation, Failure> {
+        beat::observe(&mut self.opened.connection, table, deadline).await
+    }
+
+    async fn plan(&mut self, target: &Target) -> Result<Plan, Failure> {
+        let facts = catalog::gather(&mut self.opened.connection, target).await?;
+        Ok(provision::plan(&facts, target))
+    }
+
+    async fn apply(&mut self, step: &Step) -> Result<(), Failure> {
+        provision::apply(&mut self.opened.connection, step).await
+    }
+
+    async fn close(self: Box<Self>) {
+        connect::close(self.opened.connection, connect::last_close_limit()).await;
+    }
+}

@@ -1,0 +1,297 @@
+//! The parameters of a PostgreSQL address: libpq's keys, each honoured, mapped, or refused by name with the reason.
+//! Read by `connect`, and by the driver's `validate` when a configuration is loaded.
+
+use std::path::PathBuf;
+
+use sqlx::postgres::{PgConnectOptions, PgSslMode};
+
+use super::identifier;
+use crate::database_url::{DatabaseUrl, UrlError};
+
+/// What the parameters of an address ask for.
+#[derive(Debug, Clone)]
+pub(super) struct Parameters {
+    pub(super) ssl_mode: PgSslMode,
+    /// Certificates to trust besides the system's.
+    pub(super) root_cert: Option<PathBuf>,
+    /// The client's certificate and key.
+    pub(super) client_cert: Option<(PathBuf, PathBuf)>,
+    pub(super) application_name: Option<String>,
+    /// What somebody should know about this address.
+    pub(super) warnings: Vec<String>,
+}
+
+/// What becomes of one of libpq's keys.
+enum Rule {
+    /// Read by [`Parameters::read`].
+    Honoured,
+    /// These values ask for what is done anyway; others are refused.
+    Only(&'static [&'static str], &'static str),
+    /// Refused, whatever the value.
+    Refused(&'static str),
+}
+
+const KEEPALIVE: &str = "not offered: the beat itself keeps the connection alive, and its timeout finds a dead one";
+const CHANNEL: &str = "not offered by this client: take it out, and use sslmode=verify-full";
+const IN_ADDRESS: &str = "stands in the address itself: postgres://user@host:port/database";
+const GSS: &str = "GSSAPI is not offered by this client";
+const SECRET: &str = "a secret does not belong into parameters: use the setting password";
+const TLS_VERSION: &str = "TLS 1.2 and 1.3 are what this client speaks";
+const REVOCATION: &str = "revocation lists are not offered by this client";
+const SERVICE: &str = "only the address counts here: write its settings out";
+const OAUTH: &str = "OAuth is not offered by this client";
+
+/// libpq's keys up to PostgreSQL 18.
+const KEYS: &[(&str, Rule)] = &[
+    ("application_name", Rule::Honoured),
+    ("channel_binding", Rule::Only(&["disable", "prefer"], CHANNEL)),
+    ("client_encoding", Rule::Only(&["UTF8", "utf8", "UTF-8", "utf-8"], "UTF8 is what this client speaks")),
+    ("connect_timeout", Rule::Refused("use the setting timeout, which covers connecting")),
+    ("dbname", Rule::Refused(IN_ADDRESS)),
+    ("fallback_application_name", Rule::Refused("use application_name")),
+    ("gssdelegation", Rule::Only(&["0"], GSS)),
+    ("gssencmode", Rule::Only(&["disable", "prefer"], GSS)),
+    ("gsslib", Rule::Refused(GSS)),
+    ("host", Rule::Refused(IN_ADDRESS)),
+    ("hostaddr", Rule::Refused("write the IP address as the host; verify-full then compares it with the certificate")),
+    ("keepalives", Rule::Refused(KEEPALIVE)),
+    ("keepalives_count", Rule::Refused(KEEPALIVE)),
+    ("keepalives_idle", Rule::Refused(KEEPALIVE)),
+    ("keepalives_interval", Rule::Refused(KEEPALIVE)),
+    ("krbsrvname", Rule::Refused(GSS)),
+    ("load_balance_hosts", Rule::Only(&["disable"], "all hosts are asked at once, and the writable one is used")),
+    ("max_protocol_version", Rule::Only(&["3.0", "latest"], "protocol 3.0 is what this client speaks")),
+    ("min_protocol_version", Rule::Only(&["3.0"], "protocol 3.0 is what this client speaks")),
+    ("oauth_client_id", Rule::Refused(OAUTH)),
+    ("oauth_client_secret", Rule::Refused(SECRET)),
+    ("oauth_issuer", Rule::Refused(OAUTH)),
+    ("oauth_scope", Rule::Refused(OAUTH)),
+    (
+        "options",
+        Rule::Refused("poolers refuse start-up options: use ALTER ROLE … SET …; time limits are set with each beat"),
+    ),
+    ("passfile", Rule::Refused("use the setting password = { file = \"…\" }")),
+    ("password", Rule::Refused(SECRET)),
+    ("port", Rule::Refused(IN_ADDRESS)),
+    ("replication", Rule::Only(&["0", "false", "no", "off"], "a heartbeat needs an ordinary connection")),
+    ("require_auth", Rule::Refused("not offered by this client: the server's pg_hba.conf decides")),
+    ("requirepeer", Rule::Refused("not offered by this client: guard the socket's directory")),
+    ("requiressl", Rule::Refused("use sslmode=require")),
+    ("scram_client_key", Rule::Refused(SECRET)),
+    ("scram_server_key", Rule::Refused(SECRET)),
+    ("service", Rule::Refused(SERVICE)),
+    ("servicefile", Rule::Refused(SERVICE)),
+    ("ssl_max_protocol_version", Rule::Only(&["TLSv1.3"], TLS_VERSION)),
+    ("ssl_min_protocol_version", Rule::Only(&["TLSv1", "TLSv1.1", "TLSv1.2"], TLS_VERSION)),
+    ("sslcert", Rule::Honoured),
+    ("sslcertmode", Rule::Only(&["allow"], "a client certificate is sent when sslcert and sslkey are given")),
+    ("sslcompression", Rule::Only(&["0"], "compression under TLS is unsafe and not offered")),
+    ("sslcrl", Rule::Refused(REVOCATION)),
+    ("sslcrldir", Rule::Refused(REVOCATION)),
+    ("sslkey", Rule::Honoured),
+    ("sslkeylogfile", Rule::Refused("the keys of a connection are not written out")),
+    ("sslmode", Rule::Honoured),
+    ("sslnegotiation", Rule::Only(&["postgres"], "this client asks the server before it starts TLS")),
+    ("sslpassword", Rule::Refused("keys with a pass phrase are not offered: use one without, readable by heartbeatd")),
+    ("sslrootcert", Rule::Honoured),
+    ("sslsni", Rule::Only(&["1"], "the host's name is always sent")),
+    (
+        "target_session_attrs",
+        Rule::Only(
+            &["read-write", "primary", "any"],
+            "beats go to the writable host, and checks to any: only read-write, primary and any fit",
+        ),
+    ),
+    ("tcp_user_timeout", Rule::Refused(KEEPALIVE)),
+    ("user", Rule::Refused(IN_ADDRESS)),
+];
+
+impl Parameters {
+    /// Reads and judges the parameters, and what they mean together with the hosts.
+    ///
+    /// # Errors
+    /// The first parameter that cannot be honoured, by name, with the reason; never its value.
+    pub(super) fn read(url: &DatabaseUrl) -> Result<Self, UrlError> {
+        for (name, value) in url.parameters() {
+            match KEYS.iter().find(|(key, _)| key == name).map(|(_, rule)| rule) {
+                Some(Rule::Honoured) => {}
+                Some(Rule::Only(values, _)) if values.contains(&value.as_str()) => {}
+                Some(Rule::Only(_, reason) | Rule::Refused(reason)) => return Err(refused(name, reason)),
+                None => return Err(unknown(name)),
+            }
+        }
+        if url.user().is_none() && default_user().is_none() {
+            return Err(refused("user", "this process's user has no name: write postgres://user@host/database"));
+        }
+        let mut warnings = Vec::new();
+        let (ssl_mode, root_cert) = read_tls(url, &mut warnings)?;
+        let client_cert = match (url.parameter("sslcert"), url.parameter("sslkey")) {
+            (Some(cert), Some(key)) => Some((PathBuf::from(cert), PathBuf::from(key))),
+            (None, None) => None,
+            (Some(_), None) => return Err(refused("sslcert", "needs sslkey beside it")),
+            (None, Some(_)) => return Err(refused("sslkey", "needs sslcert beside it")),
+        };
+        let application_name = url.parameter("application_name").map(str::to_owned);
+        Ok(Self { ssl_mode, root_cert, client_cert, application_name, warnings })
+    }
+}
+
+/// The user of an address without one: the operating system's, as in libpq.
+pub(super) fn default_user() -> Option<String> {
+    let options = PgConnectOptions::new_without_pgpass();
+    // sqlx's word where the operating system has none.
+    Some(options.get_username().to_owned()).filter(|user| user != "unknown")
+}
+
+/// The user of an address. [`Parameters::read`] has made sure that there is one.
+pub(super) fn user_of(url: &DatabaseUrl) -> String {
+    url.user().map(str::to_owned).or_else(default_user).unwrap_or_default()
+}
+
+/// The database of an address: named like the user where it names none, as in libpq.
+pub(super) fn database_of(url: &DatabaseUrl) -> String {
+    if url.database().is_empty() { user_of(url) } else { url.database().to_owned() }
+}
+
+fn read_tls(url: &DatabaseUrl, warnings: &mut Vec<String>) -> Result<(PgSslMode, Option<PathBuf>), UrlError> {
+    let roots = url.parameter("sslrootcert");
+    // As in libpq: "system" is no file, and asks for verification.
+    let system = roots == Some("system");
+    let mode = match url.parameter("sslmode") {
+        None if system => PgSslMode::VerifyFull,
+        None | Some("prefer") => PgSslMode::Prefer,
+        Some("disable") => PgSslMode::Disable,
+        // As in libpq: with a root certificate, `require` verifies the chain.
+        Some("require") if roots.is_some() => PgSslMode::VerifyCa,
+        Some("require") => PgSslMode::Require,
+        Some("verify-ca") => PgSslMode::VerifyCa,
+        Some("verify-full") => PgSslMode::VerifyFull,
+        Some("allow") => {
+            return Err(refused("sslmode", "allow never encrypts with this client: use prefer, or verify-full"));
+        }
+        Some(_) => return Err(refused("sslmode", "expected disable, prefer, require, verify-ca or verify-full")),
+    };
+    let verifies = matches!(mode, PgSslMode::VerifyCa | PgSslMode::VerifyFull);
+    if system && !matches!(mode, PgSslMode::VerifyFull) {
+        return Err(refused("sslrootcert", "system goes with sslmode=verify-full only"));
+    }
+    if verifies && url.hosts().iter().any(crate::database_url::Host::is_socket) {
+        return Err(refused("sslmode", "a socket has no TLS to verify: leave sslmode out, or name a host"));
+    }
+    match mode {
+        PgSslMode::Require => warnings.push(
+            "sslmode=require: encrypted and unverified, so that anybody on the way can answer as the server; \
+             use verify-full"
+                .to_owned(),
+        ),
+        PgSslMode::VerifyCa => warnings.push(
+            "sslmode=verify-ca: every certificate of a trusted authority is taken, whatever its name, and the \
+             system's authorities are trusted too; use verify-full"
+                .to_owned(),
+        ),
+        PgSslMode::Prefer | PgSslMode::Disable if roots.is_some() => {
+            warnings.push("sslrootcert: not looked at without sslmode=verify-full or verify-ca".to_owned());
+        }
+        _ => {}
+    }
+    Ok((mode, roots.filter(|_| verifies && !system).map(PathBuf::from)))
+}
+
+fn refused(name: &str, reason: &str) -> UrlError {
+    UrlError::Refused { name: name.to_owned(), reason: reason.to_owned() }
+}
+
+fn unknown(name: &str) -> UrlError {
+    let lower = name.to_ascii_lowercase();
+    let nearest = KEYS
+        .iter()
+        .map(|(key, _)| (strsim::damerau_levenshtein(&lower, key), *key))
+        .filter(|(distance, key)| *distance <= 1 + key.len() / 4)
+        .min();
+    let reason = match nearest {
+        Some((_, key)) => format!("not a parameter of PostgreSQL addresses, did you mean \"{key}\"?"),
+        None => "not a parameter of PostgreSQL addresses".to_owned(),
+    };
+    refused(identifier::cut(name, 63), &reason)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(address: &str) -> Result<Parameters, UrlError> {
+        Parameters::read(&DatabaseUrl::parse(address).unwrap().0)
+    }
+
+    fn with(parameters: &str) -> Result<Parameters, UrlError> {
+        read(&format!("postgres://hb@db.example/orders?{parameters}"))
+    }
+
+    #[test]
+    fn every_key_of_libpq_is_honoured_or_refused_by_its_name() {
+        for (key, rule) in KEYS {
+            let result = with(&format!("{key}=surely-not"));
+            match rule {
+                Rule::Honoured if *key == "application_name" || *key == "sslrootcert" => {
+                    assert!(result.is_ok(), "{key}");
+                }
+                _ => {
+                    let message = result.unwrap_err().to_string();
+                    assert!(message.contains(&format!("\"{key}\"")), "{message}");
+                    assert!(!message.contains("surely-not"), "{message}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_keys_stand_in_order_and_once() {
+        assert!(KEYS.is_sorted_by(|(a, _), (b, _)| a < b));
+    }
+
+    #[test]
+    fn values_that_ask_for_what_is_done_anyway_are_taken() {
+        for (key, rule) in KEYS {
+            if let Rule::Only(values, _) = rule {
+                for value in *values {
+                    assert!(with(&format!("{key}={value}")).is_ok(), "{key}={value}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn an_unknown_key_is_refused_with_the_nearest_one() {
+        insta::assert_snapshot!(with("sslmod=require").unwrap_err(), @r#"parameter "sslmod": not a parameter of PostgreSQL addresses, did you mean "sslmode"?"#);
+        insta::assert_snapshot!(with("pool_size=3").unwrap_err(), @r#"parameter "pool_size": not a parameter of PostgreSQL addresses"#);
+    }
+
+    #[test]
+    fn the_modes_of_tls_are_those_of_libpq() {
+        for (parameters, mode, root, warnings) in [
+            ("", PgSslMode::Prefer, false, 0),
+            ("sslmode=disable", PgSslMode::Disable, false, 0),
+            ("sslmode=require", PgSslMode::Require, false, 1),
+            ("sslmode=require&sslrootcert=/ca.pem", PgSslMode::VerifyCa, true, 1),
+            ("sslmode=verify-ca", PgSslMode::VerifyCa, false, 1),
+            ("sslmode=verify-full", PgSslMode::VerifyFull, false, 0),
+            ("sslmode=verify-full&sslrootcert=/ca.pem", PgSslMode::VerifyFull, true, 0),
+            ("sslrootcert=system", PgSslMode::VerifyFull, false, 0),
+            ("sslmode=prefer&sslrootcert=/ca.pem", PgSslMode::Prefer, false, 1),
+        ] {
+            let found = with(parameters).unwrap();
+            assert_eq!(format!("{:?}", found.ssl_mode), format!("{mode:?}"), "{parameters}");
+            assert_eq!(found.root_cert.is_some(), root, "{parameters}");
+            assert_eq!(found.warnings.len(), warnings, "{parameters}: {:?}", found.warnings);
+        }
+        for parameters in ["sslmode=allow", "sslmode=always", "sslmode=require&sslrootcert=system", "sslcert=/c.pem"] {
+            assert!(with(parameters).is_err(), "{parameters}");
+        }
+    }
+
+    #[test]
+    fn a_socket_cannot_be_verified() {
+        assert!(read("postgres://hb@%2Frun%2Fpostgresql/orders?sslmode=verify-full").is_err());
+        assert!(read("postgres://hb@%2Frun%2Fpostgresql/orders").is_ok());
+    }
+}

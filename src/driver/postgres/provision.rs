@@ -1,0 +1,418 @@
+//! What the database lacks: a plan from the facts of `catalog`, the steps from `migrations/postgres/`. Called by the
+//! session's `plan` and `apply`.
+
+use std::time::Duration;
+
+use sqlx::Row;
+use sqlx::postgres::PgConnection;
+
+use super::catalog::{Facts, Rows};
+use super::connect::Column;
+use super::identifier::{literal, problem, quote, sequence_of_id};
+use super::message::{self, Limits};
+use super::parameters::user_of;
+use crate::heartbeat::{ErrorKind, Failure};
+use crate::provisioning::{Plan, Step, render};
+use crate::target::{Named, Target};
+
+const SCHEMA: &str = include_str!("../../../migrations/postgres/001_schema.sql");
+const TABLE: &str = include_str!("../../../migrations/postgres/002_table.sql");
+const ROW: &str = include_str!("../../../migrations/postgres/003_row.sql");
+const SEQUENCE: &str = include_str!("../../../migrations/postgres/004_sequence.sql");
+const GRANT_SCHEMA: &str = include_str!("../../../migrations/postgres/005_grant_schema.sql");
+const GRANT_TABLE: &str = include_str!("../../../migrations/postgres/006_grant_table.sql");
+const GRANT_SEQUENCE: &str = include_str!("../../../migrations/postgres/007_grant_sequence.sql");
+const PUBLICATION: &str = include_str!("../../../migrations/postgres/008_publication.sql");
+
+/// Time for one message: DDL that waits for a lock makes everybody else wait behind it.
+pub(super) const STEP_TIME: Duration = Duration::from_secs(10);
+/// What the role that beats needs on the table: INSERT to bring a deleted row back.
+const DAEMON: &[&str] = &["SELECT", "INSERT", "UPDATE"];
+/// What the connector's role needs on it.
+const CONNECTOR: &[&str] = &["SELECT", "INSERT", "UPDATE", "DELETE"];
+
+/// The names of a target as the steps need them, and the plan as it grows.
+struct Planner<'a> {
+    facts: &'a Facts,
+    target: &'a Target,
+    schema: String,
+    table: String,
+    row: String,
+    plan: Plan,
+}
+
+/// Says what is missing.
+pub(super) fn plan(facts: &Facts, target: &Target) -> Plan {
+    let heartbeat = &target.heartbeat;
+    let mut planner = Planner {
+        facts,
+        target,
+        schema: quote(&heartbeat.schema),
+        table: format!("{}.{}", quote(&heartbeat.schema), quote(&heartbeat.table)),
+        row: heartbeat.row.to_string(),
+        plan: Plan::default(),
+    };
+    planner.objects();
+    let daemon = Named::configured(user_of(&target.endpoint.url));
+    let connector = &target.connector.user;
+    if daemon.name == connector.name {
+        planner.role(&daemon, CONNECTOR, true);
+    } else {
+        planner.role(&daemon, DAEMON, false);
+        planner.role(connector, CONNECTOR, true);
+    }
+    planner.publication();
+    planner.plan
+}
+
+/// Runs one step. What is there already, because somebody was quicker, is no failure.
+///
+/// # Errors
+/// What the server says, classified; `privilege` for a grant that took no effect.
+pub(super) async fn apply(connection: &mut PgConnection, step: &Step) -> Result<(), Failure> {
+    let sql = format!("{} {}", Limits::within(STEP_TIME).sql(), step.sql);
+    let failure = match message::send(connection, sql).await {
+        Ok(rows) if rows.iter().any(|row| matches!(row.try_get("granted"), Ok(false))) => Failure::new(
+            ErrorKind::Privilege,
+            "the server accepted the grant and granted nothing: only the owner, or who was given the right to, may",
+        ),
+        Ok(_) => return Ok(()),
+        Err(failure) if matches!(failure.code(), Some("42710" | "42P06" | "42P07")) => return Ok(()),
+        Err(failure) => failure,
+    };
+    // The privileges for a beat, which the driver's remedy names, would not help here.
+    Err(match failure.kind() {
+        ErrorKind::Privilege => failure.with_remedy(
+            "let the owner or a superuser do it: set provision_url, or hand them what heartbeatd provision --dry-run prints",
+        ),
+        _ => failure,
+    })
+}
+
+impl Planner<'_> {
+    fn step(&mut self, title: String, template: &str, more: &[(&str, &str)]) {
+        // `has_schema_privilege` takes the bare name, what becomes a `regclass` the quoted one.
+        let (schema_text, table_text) = (literal(&self.target.heartbeat.schema), literal(&self.table));
+        let mut values = vec![
+            ("schema", self.schema.as_str()),
+            ("table", self.table.as_str()),
+            ("row", self.row.as_str()),
+            ("schema_text", schema_text.as_str()),
+            ("table_text", table_text.as_str()),
+        ];
+        values.extend_from_slice(more);
+        self.plan.steps.push(Step { title, sql: render(template, &values) });
+    }
+
+    fn fail(&mut self, kind: ErrorKind, message: String, remedy: Option<String>) {
+        let failure = Failure::new(kind, message);
+        self.plan.failures.push(match remedy {
+            Some(remedy) => failure.with_remedy(remedy),
+            None => failure,
+        });
+    }
+
+    /// Schema, table, row, sequence.
+    fn objects(&mut self) {
+        let (facts, table) = (self.facts, self.table.clone());
+        if !facts.schema {
+            self.step(format!("create schema {}", self.schema), SCHEMA, &[]);
+        }
+        let Some(found) = &facts.table else {
+            self.step(format!("create table {table}"), TABLE, &[]);
+            return self.insert(&Column::WithoutZone);
+        };
+        let mut whole = true;
+        let empty = matches!(&found.rows, Rows::Ids(ids) if ids.is_empty());
+        for wanted in ["id", "last_update", "text"] {
+            // Only a new row needs its text.
+            if !found.columns.iter().any(|column| column == wanted) && (wanted != "text" || empty) {
+                self.fail(ErrorKind::MissingColumn, format!("the table {table} has no column {wanted}"), None);
+                whole = false;
+            }
+        }
+        if let Some(Column::Other(name)) = &found.last_update {
+            let message = format!("the column last_update of {table} is of type {name}, which holds no time");
+            self.fail(ErrorKind::ColumnType, message, None);
+            whole = false;
+        }
+        let row = self.target.heartbeat.row;
+        match &found.rows {
+            Rows::Ids(ids) => match ids.first() {
+                None if whole => self.insert(found.last_update.as_ref().unwrap_or(&Column::WithoutZone)),
+                Some(id) if *id != row => self.fail(
+                    ErrorKind::MissingRow,
+                    format!("the table {table} holds row {id} and not row {row}: set heartbeat.row = {id} to adopt it"),
+                    Some(format!("set row = {id} under [target.heartbeat]; a second row is never made")),
+                ),
+                Some(_) if found.sequence_behind => self.advance(),
+                _ => {}
+            },
+            Rows::Hidden if whole => {
+                let message = format!(
+                    "{} cannot see the rows of {table}, so that none is made: whether row {row} exists is unknown",
+                    self.facts.user
+                );
+                let remedy = format!(
+                    "set provision_url to the owner; or GRANT SELECT ON TABLE {table} TO {};",
+                    quote(&facts.user)
+                );
+                self.fail(ErrorKind::Privilege, message, Some(remedy));
+            }
+            Rows::Hidden => {}
+        }
+    }
+
+    fn insert(&mut self, column: &Column) {
+        // The row is new at this moment on every clock, whatever the zone of the session that runs this.
+        let now = match column {
+            Column::WithZone => "clock_timestamp()",
+            _ => "clock_timestamp() AT TIME ZONE 'UTC'",
+        };
+        let title = format!("insert row {} into {}", self.row, self.table);
+        self.step(title, ROW, &[("now", now)]);
+        let has_sequence = self.facts.table.as_ref().is_none_or(|table| table.sequence_behind);
+        if has_sequence {
+            self.advance();
+        }
+    }
+
+    fn advance(&mut self) {
+        self.step(format!("advance the sequence of {}.id past {}", self.table, self.row), SEQUENCE, &[]);
+    }
+
+    /// What a role lacks.
+    fn role(&mut self, role: &Named, wanted: &[&str], sequence: bool) {
+        let Some(found) = self.facts.roles.iter().find(|found| found.name == role.name) else {
+            return self.no_role(role);
+        };
+        let (quoted, text) = (quote(&role.name), literal(&role.name));
+        let names = [("role", quoted.as_str()), ("role_text", text.as_str())];
+        let will_own_schema = found.owns_what_we_make && !self.facts.schema;
+        if !found.uses_schema && !will_own_schema {
+            self.step(format!("grant USAGE on schema {} to {quoted}", self.schema), GRANT_SCHEMA, &names);
+        }
+        if self.facts.table.is_none() && found.owns_what_we_make {
+            return;
+        }
+        let missing: Vec<&str> =
+            wanted.iter().copied().filter(|wanted| !found.on_table.iter().any(|has| has == wanted)).collect();
+        if !missing.is_empty() {
+            let privileges = missing.join(", ");
+            let title = format!("grant {privileges} on table {} to {quoted}", self.table);
+            self.step(title, GRANT_TABLE, &[names[0], names[1], ("privileges", &privileges)]);
+        }
+        let sequence_name = match &self.facts.table {
+            Some(table) => table.sequence.clone(),
+            None => Some(format!("{}.{}", self.schema, quote(&sequence_of_id(&self.target.heartbeat.table)))),
+        };
+        if let Some(name) = sequence_name
+            && sequence
+            && !found.uses_sequence
+        {
+            let name_text = literal(&name);
+            let title = format!("grant USAGE on sequence {name} to {quoted}");
+            self.step(title, GRANT_SEQUENCE, &[names[0], names[1], ("sequence", &name), ("sequence_text", &name_text)]);
+        }
+    }
+
+    fn no_role(&mut self, role: &Named) {
+        let name = quote(&role.name);
+        if let Some(problem) = problem(&role.name) {
+            self.fail(ErrorKind::Settings, format!("the name of a role {problem}"), None);
+        } else if role.configured {
+            let remedy = format!("CREATE ROLE {name} LOGIN PASSWORD '…';");
+            self.fail(ErrorKind::Privilege, format!("the role {name} does not exist"), Some(remedy));
+        } else {
+            self.plan.notices.push(format!("the role {name} does not exist: nothing is granted to it"));
+        }
+    }
+
+    fn publication(&mut self) {
+        let Named { name, configured } = &self.target.connector.publication;
+        let quoted = quote(name);
+        match &self.facts.publication {
+            Some(found) if found.holds_table => {}
+            Some(_) => {
+                let title = format!("add {} to publication {quoted}", self.table);
+                self.step(title, PUBLICATION, &[("publication", &quoted)]);
+            }
+            None if *configured => {
+                let remedy = format!("CREATE PUBLICATION {quoted} FOR TABLE {};", self.table);
+                self.fail(ErrorKind::Rejected, format!("the publication {quoted} does not exist"), Some(remedy));
+            }
+            None => self.plan.notices.push(format!("the publication {quoted} does not exist: nothing is added to it")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::catalog::{PublicationFacts, RoleFacts, TableFacts};
+    use super::*;
+    use crate::target::Endpoint;
+
+    fn target() -> Target {
+        Target::new("orders", Endpoint::parse("postgres://hb@db.example/orders").unwrap())
+    }
+
+    fn role(name: &str) -> RoleFacts {
+        RoleFacts { name: name.to_owned(), ..RoleFacts::default() }
+    }
+
+    fn satisfied(name: &str) -> RoleFacts {
+        RoleFacts {
+            uses_schema: true,
+            on_table: CONNECTOR.iter().map(|&word| word.to_owned()).collect(),
+            uses_sequence: true,
+            ..role(name)
+        }
+    }
+
+    /// Everything is there.
+    fn complete() -> Facts {
+        Facts {
+            user: "admin".to_owned(),
+            schema: true,
+            table: Some(TableFacts {
+                columns: ["id", "text", "last_update"].map(str::to_owned).to_vec(),
+                last_update: Some(Column::WithoutZone),
+                rows: Rows::Ids(vec![1]),
+                sequence: Some("streamkap.streamkap_heartbeat_id_seq".to_owned()),
+                sequence_behind: false,
+            }),
+            roles: vec![satisfied("hb"), satisfied("streamkap_user")],
+            publication: Some(PublicationFacts { holds_table: true }),
+        }
+    }
+
+    fn with_table(change: impl FnOnce(&mut TableFacts)) -> Facts {
+        let mut facts = complete();
+        change(facts.table.as_mut().unwrap());
+        facts
+    }
+
+    fn titles(plan: &Plan) -> Vec<&str> {
+        plan.steps.iter().map(|step| step.title.as_str()).collect()
+    }
+
+    fn kinds(plan: &Plan) -> Vec<ErrorKind> {
+        plan.failures.iter().map(Failure::kind).collect()
+    }
+
+    #[test]
+    fn what_is_complete_needs_nothing() {
+        let plan = plan(&complete(), &target());
+        assert!(plan.steps.is_empty() && plan.failures.is_empty() && plan.notices.is_empty(), "{plan:?}");
+    }
+
+    #[test]
+    fn an_empty_database_gets_everything_in_order() {
+        let facts = Facts {
+            roles: vec![role("hb"), role("streamkap_user")],
+            publication: Some(PublicationFacts::default()),
+            ..Facts::default()
+        };
+        insta::assert_snapshot!(titles(&plan(&facts, &target())).join("\n"), @r#"
+        create schema "streamkap"
+        create table "streamkap"."streamkap_heartbeat"
+        insert row 1 into "streamkap"."streamkap_heartbeat"
+        advance the sequence of "streamkap"."streamkap_heartbeat".id past 1
+        grant USAGE on schema "streamkap" to "hb"
+        grant SELECT, INSERT, UPDATE on table "streamkap"."streamkap_heartbeat" to "hb"
+        grant USAGE on schema "streamkap" to "streamkap_user"
+        grant SELECT, INSERT, UPDATE, DELETE on table "streamkap"."streamkap_heartbeat" to "streamkap_user"
+        grant USAGE on sequence "streamkap"."streamkap_heartbeat_id_seq" to "streamkap_user"
+        add "streamkap"."streamkap_heartbeat" to publication "streamkap_pub"
+        "#);
+    }
+
+    #[test]
+    fn whoever_creates_the_objects_needs_no_grant() {
+        let own = RoleFacts { owns_what_we_make: true, ..role("hb") };
+        let facts = Facts { roles: vec![own], ..Facts::default() };
+        let plan = plan(&facts, &target());
+        assert!(titles(&plan).iter().all(|title| !title.starts_with("grant")), "{:?}", titles(&plan));
+        assert_eq!(plan.notices.len(), 2, "{:?}", plan.notices);
+    }
+
+    #[test]
+    fn only_missing_privileges_are_granted() {
+        let mut facts = complete();
+        facts.roles[1].on_table.retain(|word| word != "DELETE");
+        let plan = plan(&facts, &target());
+        insta::assert_snapshot!(plan.steps[0].sql, @r#"
+        GRANT DELETE ON TABLE "streamkap"."streamkap_heartbeat" TO "streamkap_user";
+        SELECT bool_and(pg_catalog.has_table_privilege('streamkap_user', '"streamkap"."streamkap_heartbeat"', privilege)) AS granted
+        FROM pg_catalog.unnest(pg_catalog.string_to_array('DELETE', ', ')) AS privilege;
+        "#);
+        assert_eq!(plan.steps.len(), 1);
+    }
+
+    #[test]
+    fn a_default_name_that_does_not_exist_is_a_notice_and_a_configured_one_a_failure() {
+        let facts = Facts { roles: vec![satisfied("hb")], publication: None, ..complete() };
+        let lenient = plan(&facts, &target());
+        assert_eq!((lenient.notices.len(), lenient.failures.len()), (2, 0));
+        let mut strict = target();
+        strict.connector.user = Named::configured("cdc");
+        strict.connector.publication = Named::configured("pub");
+        let strict = plan(&facts, &strict);
+        assert_eq!(kinds(&strict), [ErrorKind::Privilege, ErrorKind::Rejected]);
+        assert!(strict.failures.iter().all(|failure| failure.remedy().is_some()));
+    }
+
+    #[test]
+    fn another_row_is_never_joined_by_a_second_one() {
+        let plan = plan(&with_table(|table| table.rows = Rows::Ids(vec![7])), &target());
+        assert_eq!((kinds(&plan), plan.steps.len()), (vec![ErrorKind::MissingRow], 0));
+        assert!(plan.failures[0].message().contains("set heartbeat.row = 7"), "{}", plan.failures[0]);
+    }
+
+    #[test]
+    fn rows_that_cannot_be_seen_are_unknown_and_none_is_made() {
+        let plan = plan(&with_table(|table| table.rows = Rows::Hidden), &target());
+        assert_eq!((kinds(&plan), plan.steps.len()), (vec![ErrorKind::Privilege], 0));
+    }
+
+    #[test]
+    fn a_deleted_row_comes_back_on_the_columns_own_clock() {
+        let facts = with_table(|table| {
+            table.rows = Rows::Ids(Vec::new());
+            table.last_update = Some(Column::WithZone);
+        });
+        insta::assert_snapshot!(plan(&facts, &target()).steps[0].sql, @r#"
+        INSERT INTO "streamkap"."streamkap_heartbeat" (id, text, last_update) OVERRIDING SYSTEM VALUE
+        SELECT 1, 'test_heartbeat', clock_timestamp()
+        WHERE NOT EXISTS (SELECT FROM "streamkap"."streamkap_heartbeat")
+        ON CONFLICT DO NOTHING;
+        "#);
+    }
+
+    #[test]
+    fn a_table_of_another_shape_gets_no_row_and_says_what_it_lacks() {
+        let facts = with_table(|table| {
+            table.rows = Rows::Ids(Vec::new());
+            table.columns = vec!["id".to_owned(), "last_update".to_owned()];
+            table.last_update = Some(Column::Other("text".to_owned()));
+        });
+        let plan = plan(&facts, &target());
+        assert_eq!((kinds(&plan), plan.steps.len()), (vec![ErrorKind::MissingColumn, ErrorKind::ColumnType], 0));
+    }
+
+    #[test]
+    fn a_sequence_left_behind_is_advanced() {
+        let plan = plan(&with_table(|table| table.sequence_behind = true), &target());
+        insta::assert_snapshot!(titles(&plan).join("\n"), @r#"advance the sequence of "streamkap"."streamkap_heartbeat".id past 1"#);
+    }
+
+    #[test]
+    fn no_step_can_destroy_anything() {
+        for template in [SCHEMA, TABLE, ROW, SEQUENCE, GRANT_SCHEMA, GRANT_TABLE, GRANT_SEQUENCE, PUBLICATION] {
+            let sql = render(template, &[]).to_ascii_uppercase();
+            for word in ["DROP", "TRUNCATE", "DELETE", "REVOKE"] {
+                assert!(!sql.contains(word), "{sql}");
+            }
+        }
+    }
+}

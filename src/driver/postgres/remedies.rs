@@ -1,0 +1,229 @@
+//! The exact next step for a failure: SQL that is ready to run, with this target's names. Called by the driver's
+//! `remedy`; for people, who read it on a page, in a log or in a report.
+
+use super::identifier::{literal, quote};
+use super::parameters::{database_of, user_of};
+use crate::heartbeat::{ErrorKind, Failure};
+use crate::target::Target;
+
+/// The names that a remedy speaks of, quoted.
+struct Names {
+    database: String,
+    role: String,
+    schema: String,
+    table: String,
+    /// The table's qualified name as a text literal, to be cast to `regclass`.
+    regclass: String,
+    row: i64,
+    /// The command that creates what is missing.
+    provision: String,
+}
+
+/// The next step, where one is known.
+pub(super) fn remedy(failure: &Failure, target: &Target) -> Option<String> {
+    let names = Names::of(target);
+    match failure.kind().class() {
+        crate::heartbeat::ErrorClass::Connection => connection(failure, target, &names),
+        _ => database(failure, &names),
+    }
+}
+
+fn connection(failure: &Failure, target: &Target, names: &Names) -> Option<String> {
+    let Names { database, role, .. } = names;
+    Some(match failure.kind() {
+        ErrorKind::Name => "check the host's name in the address, and this machine's resolver".to_owned(),
+        ErrorKind::Refused => {
+            "check that the server runs and listens where the address says: SHOW listen_addresses; SHOW port;"
+                .to_owned()
+        }
+        ErrorKind::Network => "check network and firewall between heartbeatd and the server".to_owned(),
+        ErrorKind::Timeout => format!(
+            "check network and firewall (is the port dropped, the server frozen?), or raise timeout, now {}",
+            humantime::format_duration(target.timeout)
+        ),
+        ErrorKind::Tls => {
+            "put the authority's certificate into sslrootcert=FILE, compare the host in the address with \
+                           the names in the server's certificate, and its dates with today; sslmode=disable if the \
+                           server has no TLS"
+                .to_owned()
+        }
+        // 28P01 is a password, 28000 everything else.
+        ErrorKind::Auth if failure.code() == Some("28P01") => match &target.endpoint.password {
+            Some(source) => {
+                format!("compare the password in {source} with the server's: ALTER ROLE {role} PASSWORD '…';")
+            }
+            None => "the server asks for a password: set password for this target".to_owned(),
+        },
+        ErrorKind::Auth => format!(
+            "ALTER ROLE {role} LOGIN; and a line in pg_hba.conf (then SELECT pg_reload_conf();): \
+             host {database} {role} <this machine's address>/32 scram-sha-256"
+        ),
+        ErrorKind::MissingDatabase => {
+            format!("check the name in the address: SELECT datname FROM pg_database; none is called {database}")
+        }
+        ErrorKind::TooManyConnections => format!(
+            "find who holds them: SELECT usename, application_name, state, count(*) FROM pg_stat_activity \
+             GROUP BY 1, 2, 3 ORDER BY 4 DESC; then free some, raise max_connections, ALTER ROLE {role} CONNECTION \
+             LIMIT -1; or keep a slot for heartbeatd (from PostgreSQL 16): GRANT pg_use_reserved_connections TO {role};"
+        ),
+        ErrorKind::NotWritable => match target.endpoint.url.hosts() {
+            [_] => {
+                "name the primary in url, or all hosts (postgres://user@a,b/database): the standby knows it: SELECT \
+                    sender_host, sender_port FROM pg_stat_wal_receiver;"
+                    .to_owned()
+            }
+            _ => "promote a standby (SELECT pg_promote();), or add the primary to url".to_owned(),
+        },
+        ErrorKind::ReadOnlySetting => format!(
+            "find who set it: SELECT source, sourcefile FROM pg_settings WHERE name = 'default_transaction_read_only'; \
+             and lift it: ALTER ROLE {role} SET default_transaction_read_only = off;"
+        ),
+        ErrorKind::Identity => "if the server was replaced on purpose, restart or reload heartbeatd; if not, find out \
+                                which server answers under this name"
+            .to_owned(),
+        ErrorKind::Starting => "wait for the server to finish starting; its log says how far it is".to_owned(),
+        ErrorKind::Shutdown => {
+            "wait for the server to come back; if a session was ended by hand, nothing is to do".to_owned()
+        }
+        ErrorKind::Protocol if failure.code() == Some("08P01") => {
+            "a pooler refuses with this code whatever it does not take: check user, password and database in its \
+             configuration (auth_file, [databases]), and read its log"
+                .to_owned()
+        }
+        ErrorKind::Protocol => {
+            "check that a PostgreSQL server or PgBouncer listens on this port, and read its log".to_owned()
+        }
+        _ => return None,
+    })
+}
+
+fn database(failure: &Failure, names: &Names) -> Option<String> {
+    let Names { database, role, schema, table, regclass, row, provision } = names;
+    Some(match failure.kind() {
+        ErrorKind::MissingSchema | ErrorKind::MissingTable => format!("create it: {provision}"),
+        ErrorKind::MissingColumn => format!(
+            "ALTER TABLE {table} ADD COLUMN IF NOT EXISTS id integer, ADD COLUMN IF NOT EXISTS text text, ADD COLUMN IF \
+             NOT EXISTS last_update timestamp;"
+        ),
+        ErrorKind::ColumnType => format!(
+            "id must be a whole number and last_update a time: ALTER TABLE {table} ALTER COLUMN last_update TYPE \
+             timestamp USING NULL;"
+        ),
+        ErrorKind::MissingRow => format!(
+            "create row {row}: {provision}; if SELECT id FROM {table}; shows another, set row under [target.heartbeat]; \
+             if it shows row {row} to the owner only: CREATE POLICY heartbeatd ON {table} TO {role} USING (true);"
+        ),
+        ErrorKind::DuplicateRows => format!(
+            "keep one of them (SELECT ctid, * FROM {table} WHERE id = {row};), then ALTER TABLE {table} ADD PRIMARY KEY \
+             (id);"
+        ),
+        ErrorKind::RowNotUpdatable => format!(
+            "row-level security: CREATE POLICY heartbeatd ON {table} FOR UPDATE TO {role} USING (true); or a trigger: \
+             SELECT tgname FROM pg_trigger WHERE tgrelid = {regclass}::regclass AND NOT tgisinternal;"
+        ),
+        ErrorKind::Rejected => match failure.code() {
+            Some("55000" | "42P10") => format!(
+                "a publication needs to know the row: ALTER TABLE {table} ADD PRIMARY KEY (id); ALTER TABLE {table} \
+                 REPLICA IDENTITY DEFAULT;"
+            ),
+            _ => format!(
+                "take off what objects to the update: SELECT tgname FROM pg_trigger WHERE tgrelid = {regclass}::regclass \
+                 AND NOT tgisinternal; SELECT conname FROM pg_constraint WHERE conrelid = {regclass}::regclass;"
+            ),
+        },
+        ErrorKind::Privilege => format!(
+            "GRANT CONNECT ON DATABASE {database} TO {role}; GRANT USAGE ON SCHEMA {schema} TO {role}; GRANT SELECT, \
+             INSERT, UPDATE ON TABLE {table} TO {role};"
+        ),
+        ErrorKind::Lock | ErrorKind::StatementTimeout => format!(
+            "find who holds it: SELECT a.pid, a.usename, a.application_name, a.state, a.xact_start, a.query FROM \
+             pg_locks l JOIN pg_stat_activity a USING (pid) WHERE l.relation = {regclass}::regclass AND l.granted \
+             ORDER BY a.xact_start; and end it: SELECT pg_terminate_backend(pid);"
+        ),
+        ErrorKind::DiskFull => "free space; what holds WAL back: SELECT slot_name, active, \
+             pg_size_pretty(pg_wal_lsn_diff(pg_current_wal_lsn(), restart_lsn)) FROM pg_replication_slots ORDER BY \
+             restart_lsn;"
+            .to_owned(),
+        ErrorKind::Memory => "look at the server's memory: work_mem, max_connections, and its log".to_owned(),
+        ErrorKind::Limit => {
+            "the message names the limit: raise it on the server (or, for open files, for heartbeatd)".to_owned()
+        }
+        ErrorKind::Storage => "look at the server's disk and log at once: its storage fails".to_owned(),
+        _ => return None,
+    })
+}
+
+impl Names {
+    fn of(target: &Target) -> Self {
+        let url = &target.endpoint.url;
+        let heartbeat = &target.heartbeat;
+        let table = format!("{}.{}", quote(&heartbeat.schema), quote(&heartbeat.table));
+        Self {
+            database: quote(&database_of(url)),
+            role: quote(&user_of(url)),
+            schema: quote(&heartbeat.schema),
+            regclass: literal(&table),
+            table,
+            row: heartbeat.row,
+            provision: format!(
+                "with the same configuration or address, heartbeatd provision --target {}",
+                shell_word(&target.name)
+            ),
+        }
+    }
+}
+
+/// A word as a shell reads it back.
+fn shell_word(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:@".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', "'\\''"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::target::Endpoint;
+
+    fn target() -> Target {
+        Target::new("orders db", Endpoint::parse("postgres://hb\"x@db.example/orders").unwrap())
+    }
+
+    fn remedy_of(kind: ErrorKind) -> Option<String> {
+        remedy(&Failure::new(kind, "x"), &target())
+    }
+
+    #[test]
+    fn every_kind_this_driver_gives_has_a_next_step_but_those_that_heal_by_themselves() {
+        for kind in ErrorKind::ALL {
+            let expected = !matches!(
+                kind,
+                ErrorKind::SecretSource
+                    | ErrorKind::Settings
+                    | ErrorKind::Conflict
+                    | ErrorKind::Unknown
+                    | ErrorKind::Internal
+            );
+            assert_eq!(remedy_of(kind).is_some(), expected, "{kind}");
+        }
+    }
+
+    #[test]
+    fn names_are_quoted_for_sql_and_for_the_shell() {
+        insta::assert_snapshot!(remedy_of(ErrorKind::Privilege).unwrap(), @r#"GRANT CONNECT ON DATABASE "orders" TO "hb""x"; GRANT USAGE ON SCHEMA "streamkap" TO "hb""x"; GRANT SELECT, INSERT, UPDATE ON TABLE "streamkap"."streamkap_heartbeat" TO "hb""x";"#);
+        insta::assert_snapshot!(remedy_of(ErrorKind::MissingTable).unwrap(), @r#"create it: with the same configuration or address, heartbeatd provision --target 'orders db'"#);
+    }
+
+    #[test]
+    fn a_refused_password_names_its_source_and_never_itself() {
+        let mut target = target();
+        target.endpoint = Endpoint::parse("postgres://hb:hunter2@db/orders").unwrap();
+        let text = remedy(&Failure::new(ErrorKind::Auth, "x").with_code("28P01"), &target).unwrap();
+        assert!(text.contains("[redacted]") && !text.contains("hunter2"), "{text}");
+        let text = remedy(&Failure::new(ErrorKind::Auth, "x").with_code("28000"), &target).unwrap();
+        assert!(text.contains("pg_hba.conf"), "{text}");
+    }
+}
