@@ -3,6 +3,7 @@
 //!
 //! The rooms and who may import whom stand in `ARCHITECTURE.md`.
 
+pub mod config;
 pub mod database_url;
 pub mod driver;
 pub mod heartbeat;
