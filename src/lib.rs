@@ -3,12 +3,15 @@
 //!
 //! The rooms and who may import whom stand in `ARCHITECTURE.md`.
 
+pub mod check;
 pub mod cli;
 pub mod commands;
 pub mod config;
 pub mod database_url;
 pub mod driver;
 pub mod environment;
+pub mod finding;
+pub mod freshness;
 pub mod heartbeat;
 pub mod http;
 pub mod logging;

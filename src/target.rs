@@ -37,6 +37,8 @@ pub struct Target {
     pub connector: Connector,
     /// Servers the connector reads from; the heartbeat must arrive there.
     pub replicas: Vec<Replica>,
+    /// How `check` treats it.
+    pub checks: Checks,
 }
 
 /// A database's address and the source of the password for it.
@@ -120,6 +122,53 @@ pub struct Replica {
     pub endpoint: Endpoint,
     /// Whether a heartbeat that does not arrive turns `/health` red.
     pub required: bool,
+    /// Whether the connector decodes there, so that it must be able to.
+    pub decode: bool,
+}
+
+/// How a target is checked.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Checks {
+    /// Checks that are left out.
+    pub skip: Vec<SkippedCheck>,
+    /// Where a warning begins.
+    pub thresholds: Thresholds,
+    /// Whether a failed check of severity error turns `/health` red.
+    pub required: bool,
+}
+
+/// A check that is left out, and why: the reason stands in every report.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SkippedCheck {
+    /// Its id.
+    pub id: String,
+    /// Why.
+    pub reason: String,
+}
+
+/// Where a warning begins.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Thresholds {
+    /// WAL held back by the slot, in MiB.
+    pub retained_wal_mib: u64,
+    /// Age of an open transaction.
+    pub long_transaction: Duration,
+    /// How far behind a replica may be.
+    pub replica_lag: Duration,
+    /// How long before a role's password runs out.
+    pub role_expiry: Duration,
+}
+
+impl Default for Thresholds {
+    /// 10 GiB; 30 minutes (as Estuary's check); a minute; a fortnight.
+    fn default() -> Self {
+        Self {
+            retained_wal_mib: 10 * 1024,
+            long_transaction: Duration::from_secs(30 * 60),
+            replica_lag: Duration::from_secs(60),
+            role_expiry: Duration::from_secs(14 * 86_400),
+        }
+    }
 }
 
 impl Default for HeartbeatTable {
@@ -169,6 +218,7 @@ impl Target {
             heartbeat: HeartbeatTable::default(),
             connector: Connector::default(),
             replicas: Vec::new(),
+            checks: Checks::default(),
         }
     }
 

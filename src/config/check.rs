@@ -100,7 +100,7 @@ fn judge(kind: Kind, node: &Node) -> Result<(), String> {
             Data::Boolean(_) => Ok(()),
             _ => Err(wrong(node, "true or false")),
         },
-        Kind::RowId => match node.data {
+        Kind::Whole => match node.data {
             Data::Integer(1..) => Ok(()),
             Data::Integer(_) => Err("expected a whole number of at least 1".to_owned()),
             _ => Err(wrong(node, "a whole number of at least 1")),

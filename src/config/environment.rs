@@ -172,7 +172,7 @@ fn typed(kind: Kind, text: &str) -> Data {
     let number = || text.parse().ok().map(Data::Integer);
     let data = match kind {
         Kind::Boolean => text.parse().ok().map(Data::Boolean),
-        Kind::RowId | Kind::Duration(_) => number(),
+        Kind::Whole | Kind::Duration(_) => number(),
         _ => None,
     };
     data.unwrap_or_else(|| Data::Text(text.to_owned()))

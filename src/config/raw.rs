@@ -28,6 +28,34 @@ pub(super) struct RawTarget {
     pub(super) connector: RawConnector,
     #[serde(default)]
     pub(super) replica: Vec<RawReplica>,
+    #[serde(default)]
+    pub(super) checks: RawChecks,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawChecks {
+    #[serde(default)]
+    pub(super) skip: Vec<RawSkip>,
+    #[serde(default)]
+    pub(super) thresholds: RawThresholds,
+    pub(super) required: Option<bool>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawSkip {
+    pub(super) id: String,
+    pub(super) reason: String,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawThresholds {
+    pub(super) retained_wal_mib: Option<u64>,
+    pub(super) long_transaction: Option<Span>,
+    pub(super) replica_lag: Option<Span>,
+    pub(super) role_expiry: Option<Span>,
 }
 
 #[derive(Default, Deserialize)]
@@ -54,6 +82,7 @@ pub(super) struct RawReplica {
     pub(super) url: Option<String>,
     pub(super) password: Option<RawPassword>,
     pub(super) required: Option<bool>,
+    pub(super) decode: Option<bool>,
 }
 
 #[derive(Deserialize)]

@@ -32,8 +32,8 @@ pub(super) enum Kind {
     Password,
     /// `true` or `false`.
     Boolean,
-    /// The value of an id.
-    RowId,
+    /// A whole number above zero.
+    Whole,
     /// `"1m"`, or whole seconds.
     Duration(Limits),
     /// One of a few words.
@@ -152,12 +152,13 @@ pub(super) const TARGET: &[Key] = &[
     Key::new("heartbeat", Kind::Table(HEARTBEAT), "The heartbeat table."),
     Key::new("connector", Kind::Table(CONNECTOR), "What the CDC connector needs."),
     Key::new("replica", Kind::Tables(REPLICA), "A server the connector reads from."),
+    Key::new("checks", Kind::Table(CHECKS), "How the target is checked."),
 ];
 
 const HEARTBEAT: &[Key] = &[
     Key::new("schema", Kind::Identifier, "Schema of the table.").or("streamkap"),
     Key::new("table", Kind::Identifier, "The table.").or("streamkap_heartbeat"),
-    Key::new("row", Kind::RowId, "Value of the column id.").or("1"),
+    Key::new("row", Kind::Whole, "Value of the column id.").or("1"),
 ];
 
 const CONNECTOR: &[Key] = &[
@@ -173,7 +174,28 @@ const REPLICA: &[Key] = &[
     Key::new("url", Kind::Url, "Address of the replica; the user defaults to the target's.").required(),
     Key::new("password", Kind::Password, "Built-in default: the target's, for the same user."),
     Key::new("required", Kind::Boolean, "Whether a heartbeat that does not arrive here turns /health red.").or("false"),
+    Key::new("decode", Kind::Boolean, "Whether the connector decodes here, so that it must be able to.").or("false"),
 ];
+
+const CHECKS: &[Key] = &[
+    Key::new("skip", Kind::Tables(SKIP), "Checks that are left out."),
+    Key::new("thresholds", Kind::Table(THRESHOLDS), "Where a warning begins."),
+    Key::new("required", Kind::Boolean, "Whether a failed check of severity error turns /health red.").or("false"),
+];
+
+const SKIP: &[Key] = &[
+    Key::new("id", Kind::Text, "The check's id, as heartbeatd explain lists it.").required(),
+    Key::new("reason", Kind::Text, "Why: it stands in every report.").required(),
+];
+
+const THRESHOLDS: &[Key] = &[
+    Key::new("retained_wal_mib", Kind::Whole, "PostgreSQL: WAL held back by the slot, in MiB.").or("10240"),
+    Key::new("long_transaction", Kind::Duration(THRESHOLD), "Age of an open transaction.").or("30m"),
+    Key::new("replica_lag", Kind::Duration(THRESHOLD), "How far behind a replica may be.").or("1m"),
+    Key::new("role_expiry", Kind::Duration(THRESHOLD), "Time before the end of a role's password.").or("14d"),
+];
+
+const THRESHOLD: Limits = Limits { shortest: Duration::from_secs(1), longest: Duration::from_secs(366 * 86_400) };
 
 /// The JSON Schema of a configuration file.
 pub(super) fn json() -> Value {
@@ -200,7 +222,7 @@ fn property(key: &Key) -> Map<String, Value> {
     let mut schema = value(key.kind);
     schema.insert("description".to_owned(), json!(key.help));
     let default = key.default.map(|text| match key.kind {
-        Kind::Boolean | Kind::RowId => serde_json::from_str(text).unwrap_or(json!(text)),
+        Kind::Boolean | Kind::Whole => serde_json::from_str(text).unwrap_or(json!(text)),
         _ => json!(text),
     });
     schema.extend(default.map(|default| ("default".to_owned(), default)));
@@ -219,7 +241,7 @@ fn value(kind: Kind) -> Map<String, Value> {
             source("command", &json!({ "type": "array", "items": { "type": "string" }, "minItems": 1 })),
         ] }),
         Kind::Boolean => json!({ "type": "boolean" }),
-        Kind::RowId => json!({ "type": "integer", "minimum": 1 }),
+        Kind::Whole => json!({ "type": "integer", "minimum": 1 }),
         Kind::Duration(limits) => json!({
             "type": ["string", "integer"],
             "minLength": 2,

@@ -54,7 +54,21 @@ fn show_target(out: &mut String, target: &Target) {
         pair(out, "name", &quote(&replica.name));
         show_endpoint(out, "", &replica.endpoint);
         pair(out, "required", &replica.required.to_string());
+        pair(out, "decode", &replica.decode.to_string());
     }
+    header(out, "[target.checks]");
+    pair(out, "required", &target.checks.required.to_string());
+    for skip in &target.checks.skip {
+        header(out, "[[target.checks.skip]]");
+        pair(out, "id", &quote(&skip.id));
+        pair(out, "reason", &quote(&skip.reason));
+    }
+    let thresholds = &target.checks.thresholds;
+    header(out, "[target.checks.thresholds]");
+    pair(out, "retained_wal_mib", &thresholds.retained_wal_mib.to_string());
+    pair(out, "long_transaction", &quote(&to_text(thresholds.long_transaction)));
+    pair(out, "replica_lag", &quote(&to_text(thresholds.replica_lag)));
+    pair(out, "role_expiry", &quote(&to_text(thresholds.role_expiry)));
 }
 
 fn show_endpoint(out: &mut String, prefix: &str, endpoint: &Endpoint) {

@@ -10,13 +10,14 @@ use super::document::{Data, Node};
 use super::error::{Origin, Problems, quoted};
 use super::files::Place;
 use super::layers::Defaults;
-use super::raw::{RawConnector, RawHeartbeat, RawPassword, RawReplica, RawTarget};
+use super::raw::{RawChecks, RawConnector, RawHeartbeat, RawPassword, RawReplica, RawTarget};
 use crate::database_url::Family;
 use crate::driver::Drivers;
 use crate::schedule::{CronSchedule, Schedule, ScheduleError};
 use crate::secret::SecretSource;
 use crate::target::{
-    Connector, ConnectorMode, Endpoint, HeartbeatTable, Named, ProvisionMode, Replica, Target, WriteMode,
+    Checks, Connector, ConnectorMode, Endpoint, HeartbeatTable, Named, ProvisionMode, Replica, SkippedCheck, Target,
+    Thresholds, WriteMode,
 };
 
 /// The longest name PostgreSQL keeps: a longer one is cut there in silence.
@@ -86,6 +87,7 @@ impl Builder<'_> {
             heartbeat: heartbeat(raw.heartbeat),
             connector,
             replicas,
+            checks: checks(raw.checks),
         })
     }
 
@@ -217,7 +219,7 @@ impl Builder<'_> {
         let (name, endpoint) = (name?, endpoint?);
         self.same_family(place, "url", &endpoint, primary);
         self.validate(place, "url", &format!("{target}: replica {name}"), &endpoint);
-        Some(Replica { name, endpoint, required: raw.required.unwrap_or(false) })
+        Some(Replica { name, endpoint, required: raw.required.unwrap_or(false), decode: raw.decode.unwrap_or(false) })
     }
 
     fn same_family(&mut self, place: &Place, key: &str, endpoint: &Endpoint, primary: Option<&Endpoint>) {
@@ -255,6 +257,18 @@ fn heartbeat(raw: RawHeartbeat) -> HeartbeatTable {
         table: raw.table.unwrap_or(default.table),
         row: raw.row.unwrap_or(default.row),
     }
+}
+
+fn checks(raw: RawChecks) -> Checks {
+    let default = Thresholds::default();
+    let thresholds = Thresholds {
+        retained_wal_mib: raw.thresholds.retained_wal_mib.unwrap_or(default.retained_wal_mib),
+        long_transaction: raw.thresholds.long_transaction.map_or(default.long_transaction, |span| span.0),
+        replica_lag: raw.thresholds.replica_lag.map_or(default.replica_lag, |span| span.0),
+        role_expiry: raw.thresholds.role_expiry.map_or(default.role_expiry, |span| span.0),
+    };
+    let skip = raw.skip.into_iter().map(|skip| SkippedCheck { id: skip.id, reason: skip.reason }).collect();
+    Checks { skip, thresholds, required: raw.required.unwrap_or(false) }
 }
 
 fn connector(raw: RawConnector) -> Connector {

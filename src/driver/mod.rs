@@ -7,6 +7,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use crate::database_url::{Family, UrlError};
+use crate::finding::{Case, Check, Facts, Finding};
 use crate::heartbeat::{Failure, RowReport, Stamp, Writing};
 use crate::provisioning::{Plan, Step};
 use crate::scheduler::clock::Instant;
@@ -16,6 +17,7 @@ use crate::target::{Endpoint, HeartbeatTable, Target};
 pub mod opening;
 #[cfg(feature = "postgres")]
 pub mod postgres;
+mod row_checks;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
 
@@ -75,6 +77,11 @@ pub enum ServerRole {
     ReadOnly,
 }
 
+/// Facts that are not in the driver's shape.
+#[derive(Debug, thiserror::Error)]
+#[error("these facts cannot be read: {0}")]
+pub struct FactsError(#[from] pub serde_json::Error);
+
 /// The heartbeat row as seen without writing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Observation {
@@ -110,6 +117,15 @@ pub trait Driver: Send + Sync + 'static {
 
     /// The exact next step for a failure of this target, where the driver knows one.
     fn remedy(&self, failure: &Failure, target: &Target) -> Option<String>;
+
+    /// What this driver can check, in the order of the report. Every id is its own across drivers, or means the same.
+    fn checks(&self) -> &'static [Check];
+
+    /// Judges a case whose source gave facts: pure, and one finding at least for every check of [`Driver::checks`].
+    ///
+    /// # Errors
+    /// When the facts are not in this driver's shape (a file of a later version, or one that was damaged).
+    fn judge(&self, case: &Case<'_>) -> Result<Vec<Finding>, FactsError>;
 }
 
 /// One kept connection.
@@ -133,6 +149,15 @@ pub trait Session: Send {
     /// # Errors
     /// A classified [`Failure`], without a remedy.
     async fn observe(&mut self, table: &HeartbeatTable, deadline: Instant) -> Result<Observation, Failure>;
+
+    /// Gathers what the checks are judged from: in one consistent snapshot where the database has one, in a dozen round
+    /// trips at most besides the probes of privileges; changes nothing and never holds a secret.
+    ///
+    /// What this user may not see is part of the facts ("not visible"), never an error.
+    ///
+    /// # Errors
+    /// A classified [`Failure`], without a remedy, when the server cannot be asked at all.
+    async fn inspect(&mut self, target: &Target, deadline: Instant) -> Result<Facts, Failure>;
 
     /// Gathers what exists and says what is missing for `target`; changes nothing.
     ///

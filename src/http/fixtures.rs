@@ -35,7 +35,7 @@ pub(super) fn add(board: &Board, name: &str, change: impl FnOnce(&mut Target)) -
 }
 
 pub(super) fn replica(name: &str, required: bool) -> Replica {
-    Replica { name: name.to_owned(), endpoint: endpoint(name), required }
+    Replica { name: name.to_owned(), endpoint: endpoint(name), required, decode: false }
 }
 
 pub(super) fn failure() -> Failure {

@@ -133,6 +133,23 @@ impl Ticks {
     }
 }
 
+/// The longest distance between two ticks around a moment, in microseconds since 1970: what a checker that knows no
+/// phase must allow for.
+#[must_use]
+pub fn longest_period(schedule: &Schedule, wall_micros: i64) -> Duration {
+    match schedule {
+        Schedule::Interval(period) => *period,
+        Schedule::Cron(cron) => {
+            let since = Duration::from_micros(u64::try_from(wall_micros).unwrap_or(0));
+            let now = std::time::SystemTime::UNIX_EPOCH + since;
+            let next = cron.next_after(now);
+            let around = [cron.last_until(now), next, next.and_then(|next| cron.next_after(next))];
+            let gaps = around.windows(2).filter_map(|pair| pair[1]?.duration_since(pair[0]?).ok());
+            gaps.max().unwrap_or(Duration::from_secs(86_400))
+        }
+    }
+}
+
 /// FNV-1a, written out because the standard library's hasher may change between releases, and with it every phase.
 fn place_of(name: &str) -> u64 {
     let hash = name

@@ -1,8 +1,10 @@
 //! SQLite, the embedded default: a heartbeat with nothing installed. Used through [`crate::driver::Drivers`].
 
 mod beat;
+mod checks;
 mod connect;
 mod errors;
+mod facts;
 mod identifier;
 mod provision;
 
@@ -10,8 +12,9 @@ use async_trait::async_trait;
 use sqlx::sqlite::SqliteConnection;
 
 use crate::database_url::UrlError;
-use crate::driver::{ConnectRequest, Driver, Observation, ServerInfo, Session};
-use crate::heartbeat::{Failure, RowReport, Writing};
+use crate::driver::{ConnectRequest, Driver, FactsError, Observation, ServerInfo, Session};
+use crate::finding::{Case, Check, Facts, Finding};
+use crate::heartbeat::{ErrorKind, Failure, RowReport, Writing};
 use crate::provisioning::{Plan, Step};
 use crate::scheduler::clock::Instant;
 use crate::target::{Endpoint, HeartbeatTable, Target};
@@ -42,6 +45,14 @@ impl Driver for Sqlite {
     fn remedy(&self, failure: &Failure, target: &Target) -> Option<String> {
         errors::remedy(failure, target)
     }
+
+    fn checks(&self) -> &'static [Check] {
+        checks::CHECKS
+    }
+
+    fn judge(&self, case: &Case<'_>) -> Result<Vec<Finding>, FactsError> {
+        Ok(checks::judge(case)?)
+    }
 }
 
 #[async_trait]
@@ -63,6 +74,13 @@ impl Session for SqliteSession {
     async fn observe(&mut self, table: &HeartbeatTable, _deadline: Instant) -> Result<Observation, Failure> {
         self.file.must_be_in_place()?;
         beat::observe(&mut self.connection, table, self.server.role).await
+    }
+
+    async fn inspect(&mut self, target: &Target, _deadline: Instant) -> Result<Facts, Failure> {
+        self.file.must_be_in_place()?;
+        let facts = facts::gather(&mut self.connection, &self.server, &target.heartbeat).await?;
+        serde_json::to_value(facts)
+            .map_err(|error| Failure::new(ErrorKind::Internal, "the facts cannot be written down").with_source(error))
     }
 
     async fn plan(&mut self, target: &Target) -> Result<Plan, Failure> {

@@ -320,8 +320,12 @@ async fn a_replica_that_falls_behind_is_told_with_its_lag_and_is_red_only_if_req
         let mut databases = one(Vec::new());
         databases.insert("copy".to_owned(), Database::default());
         let mut simulation = Simulation::new(databases, 1);
-        let replica =
-            Replica { name: "copy".to_owned(), endpoint: Endpoint::parse("postgres://hb@copy/db").unwrap(), required };
+        let replica = Replica {
+            name: "copy".to_owned(),
+            endpoint: Endpoint::parse("postgres://hb@copy/db").unwrap(),
+            required,
+            decode: false,
+        };
         simulation.start(vec![Target { replicas: vec![replica], ..target("orders") }]);
         let lag = |simulation: &Simulation| simulation.board.cell("orders").unwrap().lock().replicas["copy"].lag;
         for _ in 0..10 * 60 * 20 {

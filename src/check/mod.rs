@@ -1,0 +1,1 @@
+//! The checks: gather, judge, report; called by `commands::check` and by the daemon.
