@@ -5,7 +5,9 @@
 
 pub mod database_url;
 pub mod driver;
+pub mod environment;
 pub mod heartbeat;
+pub mod http;
 pub mod provisioning;
 pub mod schedule;
 pub mod scheduler;

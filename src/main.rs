@@ -1,3 +1,2 @@
 //! heartbeatd: parse, dispatch, exit code.
-
 fn main() {}

@@ -13,6 +13,7 @@ use crate::scheduler::clock::Instant;
 use crate::secret::Secret;
 use crate::target::{Endpoint, HeartbeatTable, Target};
 
+pub mod opening;
 #[cfg(feature = "postgres")]
 pub mod postgres;
 #[cfg(feature = "sqlite")]
@@ -27,6 +28,8 @@ pub enum Purpose {
     Inspect,
     /// Creating objects: as `Beat`, and an embedded database may be created.
     Provision,
+    /// Saying what `Provision` would create, and creating nothing: an embedded database that is missing counts as empty.
+    Plan,
 }
 
 /// What a driver needs to connect.

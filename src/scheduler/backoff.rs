@@ -110,7 +110,9 @@ mod tests {
     #[test]
     fn the_first_wait_is_short_again_after_a_success() {
         let mut backoff = Backoff::new(7);
-        (0..20).for_each(|_| drop(backoff.next(ErrorKind::Refused, MINUTE)));
+        for _ in 0..20 {
+            let _ = backoff.next(ErrorKind::Refused, MINUTE);
+        }
         backoff.reset();
         assert!(backoff.next(ErrorKind::Refused, MINUTE) <= Duration::from_secs(1));
     }

@@ -195,6 +195,9 @@ pub enum ConnectReason {
 }
 
 impl ConnectReason {
+    /// Every reason.
+    pub const ALL: [Self; 3] = [Self::Start, Self::Lost, Self::Retry];
+
     /// The word in metrics.
     #[must_use]
     pub fn as_str(self) -> &'static str {

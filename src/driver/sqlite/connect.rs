@@ -59,12 +59,21 @@ pub(super) async fn connect(
     let mode = mode(&request.endpoint.url);
     let create = request.purpose != Purpose::Inspect && mode == Mode::Create
         || request.purpose == Purpose::Provision && mode == Mode::ReadWrite;
-    if !create {
-        std::fs::metadata(&path).map_err(|error| missing(&path, error))?;
+    let absent = std::fs::metadata(&path).err();
+    let imagined = absent.is_some() && request.purpose == Purpose::Plan;
+    if let Some(error) = absent
+        && !create
+        && !imagined
+    {
+        return Err(missing(&path, error));
     }
-    let read_only = request.purpose == Purpose::Inspect || mode == Mode::ReadOnly;
-    let options = SqliteConnectOptions::new()
-        .filename(&path)
+    let read_only = matches!(request.purpose, Purpose::Inspect | Purpose::Plan) || mode == Mode::ReadOnly;
+    let options = if imagined {
+        SqliteConnectOptions::new().in_memory(true)
+    } else {
+        SqliteConnectOptions::new().filename(&path)
+    };
+    let options = options
         .create_if_missing(create)
         .read_only(read_only)
         .busy_timeout(lock_wait(request))
@@ -75,7 +84,7 @@ pub(super) async fn connect(
         .await
         .and_then(|row| row.try_get("version"))
         .map_err(|error| errors::classify(error, None))?;
-    let opened = std::fs::metadata(&path).map_err(|error| missing(&path, error))?;
+    let file = OpenedFile::of(&path, imagined)?;
     let server = ServerInfo {
         address: path.display().to_string(),
         version: format!("SQLite {version}"),
@@ -86,7 +95,7 @@ pub(super) async fn connect(
         let message = format!("{} is opened read-only, as its address says (mode=ro)", path.display());
         return Err(Failure::new(ErrorKind::ReadOnlySetting, message));
     }
-    Ok((connection, server, OpenedFile { path, device_and_inode: (opened.dev(), opened.ino()) }))
+    Ok((connection, server, file))
 }
 
 /// Closes the file, within half a second.
@@ -97,6 +106,15 @@ pub(super) async fn close(connection: SqliteConnection) {
 }
 
 impl OpenedFile {
+    fn of(path: &Path, imagined: bool) -> Result<Self, Failure> {
+        let device_and_inode = match std::fs::metadata(path) {
+            Ok(opened) => (opened.dev(), opened.ino()),
+            Err(_) if imagined => (0, 0),
+            Err(error) => return Err(missing(path, error)),
+        };
+        Ok(Self { path: path.to_owned(), device_and_inode })
+    }
+
     /// A file that was deleted or replaced would take beats for ever, and nobody would read them.
     ///
     /// # Errors

@@ -1,0 +1,22 @@
+# The few commands of everyday work; `.ci/run` uses the same ones.
+
+CARGO ?= cargo
+
+.PHONY: run test check fmt
+
+# The daemon on an embedded SQLite database: nothing else is needed.
+run:
+	$(CARGO) run --locked -- -c config/demo.toml
+
+# Needs Rust and a C compiler. As root it installs the missing servers, otherwise it names their packages.
+test:
+	tests/bench/install
+	$(CARGO) test --locked
+
+check:
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --locked --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps
+
+fmt:
+	$(CARGO) fmt --all

@@ -1,0 +1,69 @@
+//! `heartbeatd beat`: one beat per target, and what came of it. Never runs DDL.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+
+use super::terminal::{self, Tone};
+use super::FAILED;
+use crate::config::Settings;
+use crate::driver::Drivers;
+use crate::driver::opening::application_name;
+use crate::heartbeat::{BeatOutcome, ErrorKind, Failure};
+use crate::scheduler::clock::Clock;
+use crate::scheduler::link::{Answer, Link};
+use crate::scheduler::memory::Memory;
+use crate::scheduler::ticks::Ticks;
+use crate::target::{ProvisionMode, Target};
+
+/// Beats once per target, all at a time; exit code 0 if none failed.
+pub async fn beat(settings: &Settings, targets: Vec<Target>) -> ExitCode {
+    let width = targets.iter().map(|target| target.name.chars().count()).max().unwrap_or(0);
+    let beats = targets.into_iter().map(|target| beat_once(target, &settings.instance));
+    let mut code = ExitCode::SUCCESS;
+    for (target, result, took) in join_all(beats).await {
+        match result {
+            Ok((answer, address)) => show(&target, width, &answer, &address, took),
+            Err(failure) => {
+                terminal::failure(&target.name, width, &failure);
+                code = ExitCode::from(FAILED);
+            }
+        }
+    }
+    code
+}
+
+type Outcome = (Target, Result<(Answer, String), Failure>, Duration);
+
+async fn beat_once(mut target: Target, instance: &str) -> Outcome {
+    target.provision = ProvisionMode::Never;
+    let clock = Clock::system();
+    let asked = clock.now();
+    let driver = match Drivers::built_in().get(target.endpoint.url.family()) {
+        Ok(driver) => driver,
+        Err(error) => {
+            let failure = Failure::new(ErrorKind::Internal, error.to_string()).with_source(error);
+            return (target, Err(failure), Duration::ZERO);
+        }
+    };
+    let ticks = Ticks::new(&target.schedule, &target.name, asked);
+    let writing = Memory::default().writing(target.write, ticks.period_at(asked));
+    let mut link = Link::new(driver, Arc::new(target.clone()), application_name(instance));
+    let result = link.beat(writing, false, asked.plus(target.timeout).mono).await;
+    let took = clock.now().mono.saturating_duration_since(asked.mono);
+    let address = link.server().map(|server| server.address.clone()).unwrap_or_default();
+    link.close().await;
+    (target, result.map(|answer| (answer, address)), took)
+}
+
+fn show(target: &Target, width: usize, answer: &Answer, address: &str, took: Duration) {
+    let value = answer.beat.value.map_or_else(|| "NULL".to_owned(), crate::heartbeat::Stamp::to_rfc3339);
+    let tone = match answer.beat.outcome {
+        BeatOutcome::Written | BeatOutcome::Fresh => Tone::Good,
+        BeatOutcome::Watched => Tone::Doubtful,
+    };
+    let rest = format!("last_update {value} on {address}, {:.1} ms", took.as_secs_f64() * 1_000.0);
+    terminal::line(&target.name, width, tone, answer.beat.outcome.as_str(), &rest);
+}

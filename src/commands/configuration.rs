@@ -1,0 +1,24 @@
+//! `heartbeatd config example|show|schema`.
+
+use std::process::ExitCode;
+
+use super::{load, refuse, terminal};
+use crate::cli::ConfigCommand;
+use crate::config::{self, Purpose};
+
+/// Prints the configuration in the form asked for.
+#[must_use]
+pub fn print(show: &ConfigCommand) -> ExitCode {
+    match show {
+        ConfigCommand::Example => terminal::plain(config::EXAMPLE),
+        ConfigCommand::Schema => terminal::plain(&format!("{:#}", config::schema())),
+        ConfigCommand::Show { sources } => match load(sources, Purpose::Daemon) {
+            Ok(settings) => {
+                terminal::warnings(&settings.warnings);
+                terminal::plain(&config::show(&settings));
+            }
+            Err(error) => return refuse(&error),
+        },
+    }
+    ExitCode::SUCCESS
+}

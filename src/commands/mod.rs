@@ -1,0 +1,86 @@
+//! What the program can be asked to do, one file each; called by `main`.
+
+pub mod beat;
+pub mod configuration;
+pub mod provision;
+pub mod run;
+pub mod terminal;
+
+use std::process::ExitCode;
+
+use crate::cli::{Cli, Command, SourceArgs};
+use crate::config::{self, LoadError, Purpose, Settings, Sources};
+use crate::driver::Drivers;
+use crate::target::Target;
+
+/// Something a database refused, or that could not be done.
+pub const FAILED: u8 = 1;
+/// A command line or a configuration that cannot be used.
+pub const USAGE: u8 = 2;
+
+/// Does what the command line asks; the exit code is the answer: 0 done, 1 failed, 2 usage or configuration.
+pub async fn dispatch(cli: Cli) -> ExitCode {
+    match cli.command {
+        None => run::run(&cli.sources).await,
+        Some(Command::Provision { dry_run, selection }) => {
+            with_targets(&selection.sources, selection.target.as_deref(), async |settings, targets| {
+                provision::provision(&settings, &targets, dry_run).await
+            })
+            .await
+        }
+        Some(Command::Beat { selection }) => {
+            with_targets(&selection.sources, selection.target.as_deref(), async |settings, targets| {
+                beat::beat(&settings, targets).await
+            })
+            .await
+        }
+        Some(Command::Config { show }) => configuration::print(&show),
+    }
+}
+
+/// Loads the configuration for a command, and picks the targets it is about: enabled ones, or the one named.
+async fn with_targets(
+    sources: &SourceArgs,
+    name: Option<&str>,
+    command: impl AsyncFnOnce(Settings, Vec<Target>) -> ExitCode,
+) -> ExitCode {
+    let settings = match load(sources, Purpose::Command) {
+        Ok(settings) => settings,
+        Err(error) => return refuse(&error),
+    };
+    terminal::warnings(&settings.warnings);
+    let targets: Vec<Target> = match name {
+        Some(name) => settings.targets.iter().filter(|target| target.name == name).cloned().collect(),
+        None => settings.targets.iter().filter(|target| target.enabled).cloned().collect(),
+    };
+    match (name, targets.is_empty()) {
+        (Some(name), true) => {
+            let known: Vec<_> = settings.targets.iter().map(|target| target.name.as_str()).collect();
+            terminal::error(&format!("there is no target \"{name}\"; there are: {}", known.join(", ")));
+            ExitCode::from(USAGE)
+        }
+        _ => command(settings, targets).await,
+    }
+}
+
+/// Loads the configuration from what the command line and the environment name.
+fn load(sources: &SourceArgs, purpose: Purpose) -> Result<Settings, LoadError> {
+    let sources = Sources {
+        file: sources.config.clone(),
+        urls: sources.urls.clone(),
+        // A name or value that is not UTF-8 cannot be one of ours.
+        environment: std::env::vars_os()
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.to_string_lossy().into_owned())))
+            .collect(),
+        purpose,
+    };
+    config::load(&sources, &Drivers::built_in())
+}
+
+fn refuse(error: &LoadError) -> ExitCode {
+    match error {
+        LoadError::NoTargets => terminal::help(crate::cli::WAYS_TO_START),
+        other => terminal::error(&other.to_string()),
+    }
+    ExitCode::from(USAGE)
+}

@@ -1,0 +1,111 @@
+//! `heartbeatd provision`: creates what is missing and nothing else, or (`--dry-run`) prints the SQL.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::FAILED;
+use super::terminal::{self, Tone};
+use crate::config::Settings;
+use crate::driver::opening::application_name;
+use crate::driver::{Driver, Drivers, Purpose};
+use crate::heartbeat::{ErrorKind, Failure};
+use crate::provisioning::{Applied, Plan};
+use crate::scheduler::clock::{self, Clock, Instant};
+use crate::scheduler::link::{open_for_provisioning, provision_target};
+use crate::target::Target;
+
+/// Provisioning may wait for locks, and an administrator looks on.
+const DEADLINE: Duration = Duration::from_secs(60);
+
+/// Provisions each target in turn; exit code 0 if nothing failed.
+pub async fn provision(settings: &Settings, targets: &[Target], dry_run: bool) -> ExitCode {
+    let width = targets.iter().map(|target| target.name.chars().count()).max().unwrap_or(0);
+    let application_name = application_name(&settings.instance);
+    let mut failed = false;
+    for target in targets {
+        let deadline = Clock::system().now().plus(DEADLINE).mono;
+        let driver = match Drivers::built_in().get(target.endpoint.url.family()) {
+            Ok(driver) => driver,
+            Err(error) => {
+                terminal::error(&error.to_string());
+                failed = true;
+                continue;
+            }
+        };
+        let result = if dry_run {
+            within(deadline, plan(&driver, target, &application_name, deadline)).await.map(|plan| print(target, &plan))
+        } else {
+            let work = provision_target(&driver, target, &application_name, deadline);
+            within(deadline, work).await.map(|applied| show(target, width, &driver, applied))
+        };
+        match result {
+            Ok(clean) => failed |= !clean,
+            Err(failure) => {
+                terminal::failure(&target.name, width, &with_remedy(&driver, target, failure));
+                failed = true;
+            }
+        }
+    }
+    if failed { ExitCode::from(FAILED) } else { ExitCode::SUCCESS }
+}
+
+async fn within<T>(deadline: Instant, work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    let late = || Failure::new(ErrorKind::Timeout, format!("provisioning took longer than {} s", DEADLINE.as_secs()));
+    clock::timeout_at(deadline, work).await.map_err(|_| late())?
+}
+
+async fn plan(driver: &Arc<dyn Driver>, target: &Target, name: &str, deadline: Instant) -> Result<Plan, Failure> {
+    let mut session = open_for_provisioning(driver, target, name, Purpose::Plan, deadline).await?;
+    let plan = session.plan(target).await?;
+    session.close().await;
+    Ok(plan)
+}
+
+/// Prints a plan as a script: runnable as it is, what is no SQL in comments. Whether nothing stands in its way.
+fn print(target: &Target, plan: &Plan) -> bool {
+    let mut script = format!("-- {}: {}\n", target.name, target.endpoint.url);
+    if plan.steps.is_empty() {
+        script.push_str("-- nothing is missing\n");
+    }
+    for step in &plan.steps {
+        script.push_str(&format!("\n-- {}\n{}\n", step.title, step.sql));
+    }
+    for notice in &plan.notices {
+        script.push_str(&format!("\n-- notice: {notice}\n"));
+    }
+    for failure in &plan.failures {
+        let remedy = failure.remedy().map(|remedy| format!("; next: {remedy}")).unwrap_or_default();
+        script.push_str(&format!("\n-- cannot be done here: {failure}{remedy}\n"));
+    }
+    terminal::plain(&script);
+    plan.failures.is_empty()
+}
+
+fn show(target: &Target, width: usize, driver: &Arc<dyn Driver>, applied: Applied) -> bool {
+    let clean = applied.failed.is_empty();
+    if applied.done.is_empty() && clean {
+        terminal::line(&target.name, width, Tone::Good, "ok", "nothing is missing");
+    }
+    for title in &applied.done {
+        terminal::line(&target.name, width, Tone::Good, "done", title);
+    }
+    for notice in &applied.notices {
+        terminal::line(&target.name, width, Tone::Doubtful, "notice", notice);
+    }
+    for (step, failure) in applied.failed {
+        terminal::failure(&target.name, width, &with_remedy(driver, target, failure));
+        if let Some(step) = step {
+            terminal::detail(&format!("in step: {}", step.title));
+            step.sql.lines().for_each(terminal::detail);
+        }
+    }
+    clean
+}
+
+fn with_remedy(driver: &Arc<dyn Driver>, target: &Target, failure: Failure) -> Failure {
+    match (failure.remedy(), driver.remedy(&failure, target)) {
+        (None, Some(remedy)) => failure.with_remedy(remedy),
+        _ => failure,
+    }
+}

@@ -1,0 +1,64 @@
+//! Opening a session: read the secret, connect, both within one deadline. The shared step above the drivers; used by the
+//! scheduler's kept connections, by the replica watchers and by the commands.
+
+use std::sync::Arc;
+
+use super::{ConnectRequest, Driver, Purpose, Session};
+use crate::heartbeat::{ErrorKind, Failure};
+use crate::scheduler::clock::{self, Instant};
+use crate::target::{Endpoint, HeartbeatTable};
+
+/// What to open.
+#[derive(Debug, Clone, Copy)]
+pub struct Opening<'a> {
+    /// Where.
+    pub endpoint: &'a Endpoint,
+    /// What for.
+    pub purpose: Purpose,
+    /// The table the session will work on.
+    pub table: &'a HeartbeatTable,
+    /// How the session names itself.
+    pub application_name: &'a str,
+    /// The identity of the server known so far.
+    pub known_identity: Option<&'a str>,
+    /// When to give up.
+    pub deadline: Instant,
+}
+
+impl Opening<'_> {
+    /// Opens it.
+    ///
+    /// Cancel-safe: a dropped future leaves no connection behind.
+    ///
+    /// # Errors
+    /// `secret_source`, `timeout`, or what the driver says; without a remedy.
+    pub async fn open(&self, driver: &Arc<dyn Driver>) -> Result<Box<dyn Session>, Failure> {
+        let late = |doing: &str| Failure::new(ErrorKind::Timeout, format!("{doing} took longer than the time-out"));
+        let password = match &self.endpoint.password {
+            None => None,
+            Some(source) => Some(
+                clock::timeout_at(self.deadline, source.read())
+                    .await
+                    .map_err(|_| late("reading the password").with_kind(ErrorKind::SecretSource))??,
+            ),
+        };
+        let request = ConnectRequest {
+            endpoint: self.endpoint,
+            password: password.as_ref(),
+            purpose: self.purpose,
+            table: self.table,
+            application_name: self.application_name,
+            known_identity: self.known_identity,
+            deadline: self.deadline,
+        };
+        clock::timeout_at(self.deadline, driver.connect(&request))
+            .await
+            .map_err(|_| late("connecting and logging in"))?
+    }
+}
+
+/// The name a session shows to administrators.
+#[must_use]
+pub fn application_name(instance: &str) -> String {
+    format!("heartbeatd:{instance}")
+}

@@ -1,0 +1,56 @@
+//! Keeps libpq's environment variables out: sqlx reads `PGPASSWORD`, `PGSSLMODE` and others as silent defaults of every
+//! connection. `main` calls it before anything else.
+
+use std::ffi::OsString;
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+
+/// The variables sqlx reads (its `PgConnectOptions::new_without_pgpass`, and `PGPASSFILE`).
+pub const LEAKING: [&str; 13] = [
+    "PGAPPNAME",
+    "PGDATABASE",
+    "PGHOST",
+    "PGHOSTADDR",
+    "PGOPTIONS",
+    "PGPASSFILE",
+    "PGPASSWORD",
+    "PGPORT",
+    "PGSSLCERT",
+    "PGSSLKEY",
+    "PGSSLMODE",
+    "PGSSLROOTCERT",
+    "PGUSER",
+];
+
+/// Where one of them is set, starts the program again without them, in the same process; gives the names found.
+///
+/// Removing a variable in a running program is unsafe beside other threads, so that a fresh start is the way.
+///
+/// # Errors
+/// When the program cannot be started again: in words, naming the variables.
+pub fn without_libpq_variables() -> Result<(), String> {
+    let found: Vec<&str> = LEAKING.into_iter().filter(|name| std::env::var_os(name).is_some()).collect();
+    if found.is_empty() {
+        return Ok(());
+    }
+    let refuse = |reason: String| {
+        Err(format!(
+            "{} must not be set for heartbeatd ({reason}): write it into the address instead",
+            found.join(", ")
+        ))
+    };
+    let program = match std::env::current_exe() {
+        Ok(program) => program,
+        Err(error) => return refuse(format!("cannot start again without it: {error}")),
+    };
+    let mut arguments = std::env::args_os();
+    let name = arguments.next().unwrap_or_else(|| OsString::from("heartbeatd"));
+    let mut again = Command::new(program);
+    again.arg0(name).args(arguments);
+    for name in &found {
+        again.env_remove(name);
+    }
+    // Returns only on failure.
+    let error = again.exec();
+    refuse(format!("cannot start again without it: {error}"))
+}

@@ -1,0 +1,122 @@
+//! The documents of `/live`, `/ready` and `/health`: for orchestrators, load balancers and whoever they wake.
+
+use serde::Serialize;
+
+use super::summary::{Summary, overall, summaries};
+use crate::scheduler::clock::Moment;
+use crate::status::board::Board;
+use crate::status::health::{self, Reason};
+
+/// `/live`.
+#[derive(Debug, Serialize)]
+pub(super) struct Liveness {
+    status: &'static str,
+    /// The loop that overslept.
+    stuck: Option<String>,
+}
+
+/// `/ready`.
+#[derive(Debug, Serialize)]
+pub(super) struct Readiness {
+    status: &'static str,
+    /// Enabled targets that were not tried yet.
+    waiting_for: Vec<String>,
+}
+
+/// `/health`.
+#[derive(Debug, Serialize)]
+pub(super) struct HealthDocument {
+    status: &'static str,
+    targets: Vec<TargetHealth>,
+}
+
+/// How one target is: all of it in `/health`, the beginning of it elsewhere.
+#[derive(Debug, Serialize)]
+pub(super) struct TargetHealth {
+    name: String,
+    driver: &'static str,
+    state: &'static str,
+    since: Option<String>,
+    newest_change: Option<String>,
+    reasons: Vec<ReasonDocument>,
+}
+
+#[derive(Debug, Serialize)]
+struct ReasonDocument {
+    class: Option<&'static str>,
+    kind: &'static str,
+    code: Option<String>,
+    message: String,
+    remedy: Option<String>,
+    since: String,
+    replica: Option<String>,
+}
+
+impl Liveness {
+    pub(super) fn of(board: &Board, now: Moment) -> Self {
+        let stuck = health::stuck_loop(board, now);
+        Self { status: if stuck.is_none() { "alive" } else { "stuck" }, stuck }
+    }
+
+    pub(super) fn is_good(&self) -> bool {
+        self.stuck.is_none()
+    }
+}
+
+impl Readiness {
+    pub(super) fn of(board: &Board) -> Self {
+        // The lock of the process is let go before the targets' are taken.
+        let stopping = board.process().stopping;
+        let status = match (stopping, health::is_ready(board)) {
+            (true, _) => "stopping",
+            (false, true) => "ready",
+            (false, false) => "starting",
+        };
+        let untried = board.cells().into_iter().filter_map(|cell| {
+            let status = cell.lock();
+            (status.target.enabled && !status.tried).then(|| status.target.name.clone())
+        });
+        Self { status, waiting_for: untried.collect() }
+    }
+
+    pub(super) fn is_good(&self) -> bool {
+        self.status == "ready"
+    }
+}
+
+impl HealthDocument {
+    /// The document, and whether every enabled target is fine.
+    pub(super) fn of(board: &Board, now: Moment) -> (Self, bool) {
+        let summaries = summaries(board, now);
+        let overall = overall(&summaries);
+        let targets = summaries.into_iter().map(TargetHealth::from).collect();
+        (Self { status: overall.as_str(), targets }, overall.is_fine())
+    }
+}
+
+impl From<Summary> for TargetHealth {
+    fn from(summary: Summary) -> Self {
+        Self {
+            name: summary.target.name.clone(),
+            driver: summary.target.driver(),
+            state: summary.state().as_str(),
+            since: summary.since.map(|at| at.to_rfc3339()),
+            newest_change: summary.newest_change.map(|change| change.at.to_rfc3339()),
+            reasons: summary.health.reasons.into_iter().map(ReasonDocument::from).collect(),
+        }
+    }
+}
+
+impl From<Reason> for ReasonDocument {
+    fn from(reason: Reason) -> Self {
+        Self {
+            class: reason.class.map(crate::heartbeat::ErrorClass::as_str),
+            kind: reason.kind,
+            code: reason.code,
+            message: reason.message,
+            remedy: reason.remedy,
+            since: reason.since.to_rfc3339(),
+            replica: reason.replica,
+        }
+    }
+}

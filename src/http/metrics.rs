@@ -1,0 +1,328 @@
+//! `/metrics`, read from the board at the moment of the scrape: nothing can be stale, and a target that left the board
+//! leaves no series behind. The one module that knows the names of metrics.
+//!
+//! The board's figures are copied first, one short lock per target, and written out after: `OpenMetrics` wants a
+//! family's series together, and a thousand targets should not be locked a dozen times each.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, MetricEncoder, NoLabelSet, text};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::registry::Registry;
+
+use crate::scheduler::clock::Moment;
+use crate::status::board::{Board, ConnectReason, Counters, TargetStatus};
+use crate::status::health::{self, State};
+use crate::status::histogram::{BOUNDS, Histogram};
+use crate::target::Target;
+
+/// Beats by result: `ok`, `failed`, `fresh`. Labels `target`, `driver`, `result`.
+pub const BEATS: &str = "heartbeatd_beats_total";
+/// Ticks that fell due while a beat was in flight. Label `target`.
+pub const TICKS_MISSED: &str = "heartbeatd_ticks_missed_total";
+/// When the newest change of `last_update` was made or seen. Label `target`.
+pub const LAST_BEAT: &str = "heartbeatd_last_beat_timestamp_seconds";
+/// How long beats took. Label `driver`.
+pub const BEAT_DURATION: &str = "heartbeatd_beat_duration_seconds";
+/// How late beats started. Label `driver`.
+pub const BEAT_LATENESS: &str = "heartbeatd_beat_lateness_seconds";
+/// 1 if the target is healthy, else 0; no series while it is disabled. Label `target`.
+pub const TARGET_HEALTHY: &str = "heartbeatd_target_healthy";
+/// Failed tries. Labels `target`, `class`, `kind`.
+pub const ERRORS: &str = "heartbeatd_errors_total";
+/// Connections made. Labels `target`, `reason`.
+pub const CONNECTS: &str = "heartbeatd_connects_total";
+/// The server's clock minus ours. Label `target`.
+pub const CLOCK_SKEW: &str = "heartbeatd_clock_skew_seconds";
+/// From the acknowledgement of a beat until it was seen on a replica. Labels `target`, `replica`.
+pub const REPLICA_LAG: &str = "heartbeatd_replica_lag_seconds";
+/// 1 after a reload that failed, until one works.
+pub const CONFIG_RELOAD_FAILED: &str = "heartbeatd_config_reload_failed";
+/// Always 1. Label `version`.
+pub const BUILD_INFO: &str = "heartbeatd_build_info";
+
+/// Every name, as it stands before the labels in a query (histograms: before `_bucket`, `_sum`, `_count`).
+pub const ALL: [&str; 12] = [
+    BEATS,
+    TICKS_MISSED,
+    LAST_BEAT,
+    BEAT_DURATION,
+    BEAT_LATENESS,
+    TARGET_HEALTHY,
+    ERRORS,
+    CONNECTS,
+    CLOCK_SKEW,
+    REPLICA_LAG,
+    CONFIG_RELOAD_FAILED,
+    BUILD_INFO,
+];
+
+/// The format of [`encode`]'s text.
+pub(super) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// A registry that holds nothing but the board's collector.
+pub(super) fn registry(board: Arc<Board>) -> Registry {
+    let mut registry = Registry::default();
+    registry.register_collector(Box::new(BoardCollector(board)));
+    registry
+}
+
+/// Scrapes the board.
+pub(super) fn encode(registry: &Registry) -> Result<String, fmt::Error> {
+    let mut text = String::new();
+    text::encode(&mut text, registry)?;
+    Ok(text)
+}
+
+#[derive(Debug)]
+struct BoardCollector(Arc<Board>);
+
+/// What is copied of one target.
+struct Figures {
+    target: Arc<Target>,
+    state: State,
+    newest_change: Option<Moment>,
+    clock_skew: Option<f64>,
+    counters: Counters,
+    replica_lags: Vec<(String, Duration)>,
+}
+
+impl Figures {
+    fn of(status: &TargetStatus, now: Moment) -> Self {
+        let lags = status.replicas.iter().filter_map(|(name, replica)| Some((name.clone(), replica.lag?)));
+        Self {
+            target: Arc::clone(&status.target),
+            state: health::judge(status, now).state,
+            newest_change: status.newest_change.map(|change| change.at),
+            clock_skew: status.clock_skew,
+            counters: status.counters.clone(),
+            replica_lags: lags.collect(),
+        }
+    }
+
+    fn name(&self) -> &str {
+        &self.target.name
+    }
+}
+
+impl Collector for BoardCollector {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let now = self.0.clock().now();
+        let figures: Vec<Figures> = self.0.cells().iter().map(|cell| Figures::of(&cell.lock(), now)).collect();
+        encode_counters(&mut encoder, &figures)?;
+        encode_gauges(&mut encoder, &figures)?;
+        encode_histograms(&mut encoder, &self.0)?;
+        encode_program(&mut encoder, &self.0)
+    }
+}
+
+fn encode_counters(encoder: &mut DescriptorEncoder<'_>, all: &[Figures]) -> fmt::Result {
+    let mut beats = counter(encoder, BEATS, "Beats by result: ok, failed, or fresh (somebody else had written).")?;
+    for figures in all {
+        let counters = &figures.counters;
+        for (result, count) in [("ok", counters.ok), ("failed", counters.failed), ("fresh", counters.fresh)] {
+            let labels = [("target", figures.name()), ("driver", figures.target.driver()), ("result", result)];
+            count_up(&mut beats, &labels, count)?;
+        }
+    }
+    let mut missed = counter(encoder, TICKS_MISSED, "Ticks that fell due while a beat was in flight.")?;
+    for figures in all {
+        count_up(&mut missed, &[("target", figures.name())], figures.counters.ticks_missed)?;
+    }
+    let mut errors = counter(encoder, ERRORS, "Failed tries by class and kind.")?;
+    for figures in all {
+        for ((class, kind), count) in &figures.counters.errors {
+            let labels = [("target", figures.name()), ("class", class.as_str()), ("kind", kind.as_str())];
+            count_up(&mut errors, &labels, *count)?;
+        }
+    }
+    let mut connects = counter(encoder, CONNECTS, "Connections made: at start, in place of a lost one, on retry.")?;
+    for figures in all {
+        for reason in ConnectReason::ALL {
+            let count = figures.counters.connects.get(&reason).copied().unwrap_or_default();
+            count_up(&mut connects, &[("target", figures.name()), ("reason", reason.as_str())], count)?;
+        }
+    }
+    Ok(())
+}
+
+fn encode_gauges(encoder: &mut DescriptorEncoder<'_>, all: &[Figures]) -> fmt::Result {
+    let mut last = gauge(encoder, LAST_BEAT, "When the newest change of last_update was made or seen.")?;
+    for figures in all {
+        if let Some(at) = figures.newest_change {
+            #[allow(clippy::cast_precision_loss, reason = "microseconds of our age fit into 53 bits until 2255")]
+            let seconds = at.wall_micros() as f64 / 1e6;
+            last.encode_family(&[("target", figures.name())])?.encode_gauge(&seconds)?;
+        }
+    }
+    let mut healthy = gauge(encoder, TARGET_HEALTHY, "Whether the target is healthy; absent while it is disabled.")?;
+    for figures in all.iter().filter(|figures| figures.state != State::Disabled) {
+        let value = i64::from(figures.state == State::Healthy);
+        healthy.encode_family(&[("target", figures.name())])?.encode_gauge(&value)?;
+    }
+    let mut skew = gauge(encoder, CLOCK_SKEW, "The server's clock minus this program's, at the last beat.")?;
+    for figures in all {
+        if let Some(seconds) = figures.clock_skew {
+            skew.encode_family(&[("target", figures.name())])?.encode_gauge(&seconds)?;
+        }
+    }
+    let mut lag = gauge(encoder, REPLICA_LAG, "From the acknowledgement of a beat until it was seen on the replica.")?;
+    for figures in all {
+        for (replica, duration) in &figures.replica_lags {
+            let labels = [("target", figures.name()), ("replica", replica.as_str())];
+            lag.encode_family(&labels)?.encode_gauge(&duration.as_secs_f64())?;
+        }
+    }
+    Ok(())
+}
+
+fn encode_histograms(encoder: &mut DescriptorEncoder<'_>, board: &Board) -> fmt::Result {
+    let drivers = board.drivers();
+    let mut duration = histogram(encoder, BEAT_DURATION, "How long beats took, connecting included where needed.")?;
+    for (driver, figures) in &drivers {
+        encode_histogram(&mut duration, driver, &figures.duration)?;
+    }
+    let mut lateness = histogram(encoder, BEAT_LATENESS, "From a tick until its beat started.")?;
+    for (driver, figures) in &drivers {
+        encode_histogram(&mut lateness, driver, &figures.lateness)?;
+    }
+    Ok(())
+}
+
+fn encode_program(encoder: &mut DescriptorEncoder<'_>, board: &Board) -> fmt::Result {
+    let failed = i64::from(board.process().reload_error.is_some());
+    gauge(encoder, CONFIG_RELOAD_FAILED, "Whether the last reload of the configuration failed.")?
+        .encode_gauge(&failed)?;
+    let build = BUILD_INFO.trim_end_matches("_info");
+    encoder
+        .encode_descriptor(build, "The version that runs.", None, MetricType::Info)?
+        .encode_info(&[("version", env!("CARGO_PKG_VERSION"))])
+}
+
+fn encode_histogram(family: &mut MetricEncoder<'_>, driver: &str, histogram: &Histogram) -> fmt::Result {
+    let bounds = BOUNDS.into_iter().chain([f64::INFINITY]);
+    let buckets: Vec<(f64, u64)> = bounds.zip(histogram.counts).collect();
+    let labels = [("driver", driver)];
+    let mut series = family.encode_family(&labels)?;
+    series.encode_histogram::<NoLabelSet>(histogram.sum, histogram.count(), &buckets, None)
+}
+
+/// Opens a family of counters. `OpenMetrics` names the family without the `_total` that its series carry.
+fn counter<'a>(
+    encoder: &'a mut DescriptorEncoder<'_>,
+    name: &'static str,
+    help: &str,
+) -> Result<MetricEncoder<'a>, fmt::Error> {
+    encoder.encode_descriptor(name.trim_end_matches("_total"), help, None, MetricType::Counter)
+}
+
+fn gauge<'a>(
+    encoder: &'a mut DescriptorEncoder<'_>,
+    name: &'static str,
+    help: &str,
+) -> Result<MetricEncoder<'a>, fmt::Error> {
+    encoder.encode_descriptor(name, help, None, MetricType::Gauge)
+}
+
+fn histogram<'a>(
+    encoder: &'a mut DescriptorEncoder<'_>,
+    name: &'static str,
+    help: &str,
+) -> Result<MetricEncoder<'a>, fmt::Error> {
+    encoder.encode_descriptor(name, help, None, MetricType::Histogram)
+}
+
+fn count_up(family: &mut MetricEncoder<'_>, labels: &impl EncodeLabelSet, count: u64) -> fmt::Result {
+    family.encode_family(labels)?.encode_counter::<NoLabelSet, u64, f64>(&count, None)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixtures::{add, beat, empty_board, full_board, serve};
+    use super::*;
+
+    fn scrape(board: &Arc<Board>) -> String {
+        encode(&registry(Arc::clone(board))).unwrap()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_scrape_reads_as_written_down() {
+        let served = serve(&full_board().await).await;
+        let answer = served.get("/metrics").await;
+        assert_eq!(answer.status, 200);
+        assert!(answer.head.contains(&format!("content-type: {CONTENT_TYPE}")), "{}", answer.head);
+        insta::assert_snapshot!("metrics", answer.body.replace(env!("CARGO_PKG_VERSION"), "VERSION"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn every_name_is_written_and_no_other() {
+        let text = scrape(&full_board().await);
+        let families: Vec<&str> =
+            text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next()).collect();
+        assert_eq!(families.len(), ALL.len(), "{families:?}");
+        for name in ALL {
+            let found = text.lines().any(|line| !line.starts_with('#') && line.starts_with(name));
+            assert!(found, "{name} has no series in\n{text}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_target_brings_its_counters_at_zero_and_takes_all_its_series_with_it() {
+        let board = empty_board();
+        let before = scrape(&board);
+        beat(&add(&board, "orders", |_| {}), board.clock().now());
+        let text = scrape(&board);
+        for series in [
+            "heartbeatd_beats_total{target=\"orders\",driver=\"postgres\",result=\"ok\"} 0",
+            "heartbeatd_beats_total{target=\"orders\",driver=\"postgres\",result=\"failed\"} 0",
+            "heartbeatd_beats_total{target=\"orders\",driver=\"postgres\",result=\"fresh\"} 0",
+            "heartbeatd_ticks_missed_total{target=\"orders\"} 0",
+            "heartbeatd_connects_total{target=\"orders\",reason=\"start\"} 0",
+            "heartbeatd_connects_total{target=\"orders\",reason=\"lost\"} 0",
+            "heartbeatd_connects_total{target=\"orders\",reason=\"retry\"} 0",
+            "heartbeatd_target_healthy{target=\"orders\"} 1",
+            "heartbeatd_last_beat_timestamp_seconds{target=\"orders\"} 1795173753.0",
+        ] {
+            assert!(text.lines().any(|line| line == series), "{series} is not in\n{text}");
+        }
+        board.remove("orders");
+        assert_eq!(scrape(&board), before);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_unknown_or_disabled_has_no_series() {
+        let board = empty_board();
+        add(&board, "archive", |target| target.enabled = false);
+        add(&board, "young", |_| {});
+        let text = scrape(&board);
+        assert!(!text.contains("heartbeatd_target_healthy{target=\"archive\"}"));
+        assert!(text.contains("heartbeatd_target_healthy{target=\"young\"} 0"));
+        for name in [LAST_BEAT, CLOCK_SKEW, REPLICA_LAG, ERRORS] {
+            assert!(!text.contains(&format!("{name}{{")), "{name} in\n{text}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_hostile_name_stays_inside_its_label() {
+        let board = empty_board();
+        add(&board, "a\"} 1\nheartbeatd_forged 1\\", |_| {});
+        let text = scrape(&board);
+        assert!(
+            text.contains("heartbeatd_ticks_missed_total{target=\"a\\\"} 1\\nheartbeatd_forged 1\\\\\"} 0\n"),
+            "{text}"
+        );
+        assert!(!text.contains("\nheartbeatd_forged"), "{text}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_failed_reload_is_told_until_one_works() {
+        let board = empty_board();
+        let line = |value: u8| format!("{CONFIG_RELOAD_FAILED} {value}");
+        assert!(scrape(&board).lines().any(|found| found == line(0)));
+        board.process().reload_error = Some((board.clock().now(), "heartbeatd.toml:3: unknown key".to_owned()));
+        assert!(scrape(&board).lines().any(|found| found == line(1)));
+    }
+}

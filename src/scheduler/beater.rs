@@ -1,0 +1,241 @@
+//! One target's loop: wait for the tick, beat, put the outcome on the board, wait for the next. Started and ended by the
+//! `fleet`; owns the target's `link` and shares nothing with other targets but the board.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use super::backoff::Backoff;
+use super::clock::{self, Clock, Moment};
+use super::link::{Answer, Link};
+use super::memory::Memory;
+use super::replica::Acknowledged;
+use super::ticks::Ticks;
+use crate::heartbeat::{BeatOutcome, Failure};
+use crate::status::board::{Board, Cell, HistoryEntry, LastBeat, Trouble};
+use crate::status::journal::Journal;
+use crate::target::Target;
+
+/// A loop never sleeps longer than this without looking at the clocks: a machine that was suspended, or a wall clock
+/// that was set, is noticed within it.
+const LONGEST_SLEEP: Duration = Duration::from_secs(30);
+/// A wall clock that ran ahead of the sleep by more than this was set, or the machine slept.
+const CLOCK_STEP: Duration = Duration::from_secs(5);
+
+/// One target's loop.
+pub struct Beater {
+    target: Arc<Target>,
+    board: Arc<Board>,
+    cell: Arc<Cell>,
+    clock: Clock,
+    ticks: Ticks,
+    backoff: Backoff,
+    memory: Memory,
+    link: Link,
+    journal: Journal,
+    acknowledged: watch::Sender<Acknowledged>,
+}
+
+/// Why and when the loop acts next.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Next {
+    /// At a tick of the schedule.
+    Tick(Moment),
+    /// At a try of its own, after a failure; `from` is the last tick that was served or counted.
+    Retry { at: Moment, from: Moment },
+}
+
+/// What ended a wait.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Waited {
+    Due,
+    Cancelled,
+}
+
+/// What a beater is made of.
+pub struct Parts {
+    /// The target.
+    pub target: Arc<Target>,
+    /// The board, and the target's place on it.
+    pub board: Arc<Board>,
+    /// The target's cell of the board.
+    pub cell: Arc<Cell>,
+    /// Its connection.
+    pub link: Link,
+    /// Its ticks.
+    pub ticks: Ticks,
+    /// Its waits after failures.
+    pub backoff: Backoff,
+    /// Where replica watchers learn of acknowledged beats.
+    pub acknowledged: watch::Sender<Acknowledged>,
+}
+
+impl Beater {
+    /// A loop that has not begun.
+    #[must_use]
+    pub fn new(parts: Parts) -> Self {
+        let Parts { target, board, cell, link, ticks, backoff, acknowledged } = parts;
+        let clock = board.clock().clone();
+        let journal = Journal::new(&target);
+        Self { target, board, cell, clock, ticks, backoff, memory: Memory::default(), link, journal, acknowledged }
+    }
+
+    /// Beats until cancelled. A beat in flight is let finish: it ends by its own deadline, and the fleet aborts the task
+    /// when the grace period is over.
+    ///
+    /// `first` is when the first beat is due.
+    pub async fn run(mut self, first: Moment, cancelled: CancellationToken) {
+        let mut next = Next::Tick(first);
+        while self.wait(&mut next, &cancelled).await == Waited::Due {
+            next = self.beat(next).await;
+        }
+        self.cell.lock().wake_up = None;
+        self.link.close().await;
+    }
+
+    async fn wait(&mut self, next: &mut Next, cancelled: &CancellationToken) -> Waited {
+        loop {
+            let now = self.clock.now();
+            let due = next.moment();
+            let wake = due.mono.min(now.mono + LONGEST_SLEEP);
+            {
+                let mut status = self.cell.lock();
+                status.next_due = Some(due);
+                status.wake_up = Some(now.plus(wake.saturating_duration_since(now.mono)));
+            }
+            if due.mono <= now.mono {
+                return if cancelled.is_cancelled() { Waited::Cancelled } else { Waited::Due };
+            }
+            tokio::select! {
+                biased;
+                () = cancelled.cancelled() => return Waited::Cancelled,
+                () = clock::sleep_until(wake) => {}
+            }
+            *next = self.after_sleep(*next, now, self.clock.now());
+        }
+    }
+
+    /// Looks at the clocks after a sleep: cron ticks follow the wall clock wherever it was set, and a machine that was
+    /// suspended beats at once instead of a period later.
+    fn after_sleep(&self, next: Next, slept_from: Moment, now: Moment) -> Next {
+        let slept = now.mono.saturating_duration_since(slept_from.mono);
+        let ahead = now.wall.duration_since(slept_from.wall + slept).unwrap_or_default();
+        let behind = (slept_from.wall + slept).duration_since(now.wall).unwrap_or_default();
+        match next {
+            Next::Tick(due) if self.ticks.follow_wall_clock() && (ahead > CLOCK_STEP || behind > CLOCK_STEP) => {
+                if due.wall <= now.wall { Next::Tick(now) } else { Next::Tick(self.ticks.next_after(now, now)) }
+            }
+            Next::Tick(due) if ahead > CLOCK_STEP && due.wall <= now.wall => Next::Tick(now),
+            other => other,
+        }
+    }
+
+    /// One try, from the secret to the acknowledgement, and what follows from it.
+    async fn beat(&mut self, due: Next) -> Next {
+        let asked = self.clock.now();
+        let deadline = asked.plus(self.target.timeout);
+        self.cell.lock().wake_up = Some(deadline);
+        let writing = self.memory.writing(self.target.write, self.ticks.period_at(asked));
+        let result = self.link.beat(writing, self.memory.stale_before(), deadline.mono).await;
+        let now = self.clock.now();
+        let lateness = match due {
+            Next::Tick(tick) => Some(asked.mono.saturating_duration_since(tick.mono)),
+            Next::Retry { .. } => None,
+        };
+        self.board.record(self.target.driver(), now.mono.saturating_duration_since(asked.mono), lateness);
+        let next = match &result {
+            Ok(_) => {
+                self.backoff.reset();
+                Next::Tick(self.ticks.next_after_beat(asked, now))
+            }
+            Err(failure) => {
+                let wait = self.backoff.next(failure.kind(), self.ticks.period_at(now));
+                Next::Retry { at: now.plus(wait), from: now }
+            }
+        };
+        match result {
+            Ok(answer) => self.succeeded(&answer, asked, now, lateness.unwrap_or_default()),
+            Err(failure) => self.failed(&failure, asked, now),
+        }
+        self.count(due, now, next.moment());
+        self.journal.tell(&self.cell.lock(), now);
+        next
+    }
+
+    fn succeeded(&mut self, answer: &Answer, asked: Moment, now: Moment, lateness: Duration) {
+        let Answer { beat, report } = answer;
+        let news = self.memory.take_in(beat, report, self.target.write, asked, now);
+        let duration = now.mono.saturating_duration_since(asked.mono);
+        let mut status = self.cell.lock();
+        status.tried = true;
+        status.trouble = None;
+        match beat.outcome {
+            BeatOutcome::Written => status.counters.ok += 1,
+            BeatOutcome::Fresh | BeatOutcome::Watched => status.counters.fresh += 1,
+        }
+        if let Some(change) = news.change {
+            status.overdue_after = self.ticks.overdue_after(change.at, self.target.timeout);
+            status.newest_change = Some(change);
+        }
+        status.clock_skew = news.clock_skew;
+        for (key, message) in self.memory.notices(self.ticks.period_at(now), now) {
+            status.notice(key, message, now);
+        }
+        status.last_beat = Some(LastBeat {
+            at: now,
+            outcome: beat.outcome,
+            duration,
+            lateness,
+            value: beat.value,
+            position: beat.position.clone(),
+        });
+        let result = beat.outcome.as_str();
+        status.remember(HistoryEntry { at: now, duration, result, kind: None, message: None });
+        drop(status);
+        if let Some(value) = beat.value.filter(|_| beat.outcome == BeatOutcome::Written) {
+            self.acknowledged.send_modify(|acknowledged| acknowledged.push(value, now));
+        }
+    }
+
+    fn failed(&mut self, failure: &Failure, asked: Moment, now: Moment) {
+        self.memory.failed();
+        let mut status = self.cell.lock();
+        status.tried = true;
+        status.counters.failed += 1;
+        *status.counters.errors.entry((failure.class(), failure.kind())).or_default() += 1;
+        status.trouble = Some(Trouble::after(status.trouble.as_ref(), failure.clone(), now));
+        status.remember(HistoryEntry {
+            at: now,
+            duration: now.mono.saturating_duration_since(asked.mono),
+            result: "failed",
+            kind: Some(failure.kind()),
+            message: Some(failure.to_string()),
+        });
+    }
+
+    /// Counts connections, and the ticks that fell due while this beat was in flight or while its retry is waited for.
+    fn count(&mut self, due: Next, now: Moment, next: Moment) {
+        let connects = self.link.take_connects();
+        let served = match due {
+            Next::Tick(tick) => tick,
+            Next::Retry { from, .. } => from,
+        };
+        let mut status = self.cell.lock();
+        status.counters.ticks_missed += self.ticks.count_between(served, now);
+        status.server = self.link.server().cloned();
+        status.next_due = Some(next);
+        for reason in connects {
+            *status.counters.connects.entry(reason).or_default() += 1;
+        }
+    }
+}
+
+impl Next {
+    fn moment(self) -> Moment {
+        match self {
+            Self::Tick(at) | Self::Retry { at, .. } => at,
+        }
+    }
+}

@@ -1,0 +1,239 @@
+//! All targets: starts a loop for each, keeps unchanged ones through a reload, starts one again that panicked, and ends
+//! them within the grace period. Owned by `commands::run`, and by the simulation.
+
+use std::any::Any;
+use std::collections::BTreeMap;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use tokio::sync::watch;
+use tokio::task::{JoinHandle, JoinSet};
+use tokio_util::sync::CancellationToken;
+
+use super::backoff::Backoff;
+use super::beater::{Beater, Parts};
+use super::clock::{self, Moment};
+use super::link::Link;
+use super::replica::{Acknowledged, Watcher};
+use super::ticks::Ticks;
+use crate::database_url::UrlError;
+use crate::driver::opening::application_name;
+use crate::driver::{Driver, Drivers};
+use crate::heartbeat::{ErrorKind, Failure};
+use crate::status::board::{Board, Cell, Trouble};
+use crate::target::Target;
+
+/// How long a target that was taken off or changed may go on with the beat in flight before its task is ended.
+const REPLACED: Duration = Duration::from_secs(5);
+
+/// The targets that are looked after.
+pub struct Fleet {
+    board: Arc<Board>,
+    drivers: Drivers,
+    application_name: String,
+    seed: u64,
+    running: BTreeMap<String, Running>,
+}
+
+/// One target that is looked after.
+struct Running {
+    target: Arc<Target>,
+    cancelled: CancellationToken,
+    task: JoinHandle<()>,
+}
+
+/// What a reload changed.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Changes {
+    /// Targets that appeared.
+    pub added: usize,
+    /// Targets whose configuration is another one.
+    pub changed: usize,
+    /// Targets that are gone.
+    pub removed: usize,
+    /// Targets that go on as they were.
+    pub unchanged: usize,
+}
+
+/// What one target's task needs.
+struct Tending {
+    target: Arc<Target>,
+    board: Arc<Board>,
+    cell: Arc<Cell>,
+    driver: Arc<dyn Driver>,
+    application_name: String,
+    seed: u64,
+    first: Moment,
+    cancelled: CancellationToken,
+}
+
+impl Fleet {
+    /// A fleet without targets. `seed` makes the jitter of a simulation repeatable.
+    #[must_use]
+    pub fn new(board: Arc<Board>, drivers: Drivers, instance: &str, seed: u64) -> Self {
+        Self { board, drivers, application_name: application_name(instance), seed, running: BTreeMap::new() }
+    }
+
+    /// Makes `targets` the ones that are looked after. Those whose configuration did not change keep their connection,
+    /// their phase and their state.
+    ///
+    /// # Errors
+    /// When a target's driver is not in this build; nothing has changed then.
+    pub fn apply(&mut self, targets: Vec<Target>) -> Result<Changes, UrlError> {
+        let alone = targets.iter().filter(|target| target.enabled).count() == 1;
+        let drivers: Vec<_> =
+            targets.iter().map(|target| self.drivers.get(target.endpoint.url.family())).collect::<Result<_, _>>()?;
+        let mut changes = Changes::default();
+        let mut before = std::mem::take(&mut self.running);
+        for (target, driver) in targets.into_iter().zip(drivers) {
+            let previous = before.remove(&target.name);
+            let running = match previous {
+                Some(running) if *running.target == target => {
+                    changes.unchanged += 1;
+                    running
+                }
+                Some(running) => {
+                    changes.changed += 1;
+                    running.cancelled.cancel();
+                    self.start(Arc::new(target), driver, alone, Some(running.task))
+                }
+                None => {
+                    changes.added += 1;
+                    self.start(Arc::new(target), driver, alone, None)
+                }
+            };
+            self.running.insert(running.target.name.clone(), running);
+        }
+        for (name, running) in before {
+            changes.removed += 1;
+            running.cancelled.cancel();
+            self.board.remove(&name);
+            tokio::spawn(end_within(running.task, REPLACED));
+        }
+        Ok(changes)
+    }
+
+    /// Ends every loop: beats in flight may finish within `grace`, then their tasks are ended where they stand (I12).
+    pub async fn stop(&mut self, grace: Duration) {
+        let running = std::mem::take(&mut self.running);
+        running.values().for_each(|running| running.cancelled.cancel());
+        let deadline = self.board.clock().now().mono + grace;
+        let mut tasks: Vec<_> = running.into_values().map(|running| running.task).collect();
+        for task in &mut tasks {
+            if clock::timeout_at(deadline, &mut *task).await.is_err() {
+                task.abort();
+            }
+        }
+    }
+
+    fn start(
+        &self,
+        target: Arc<Target>,
+        driver: Arc<dyn Driver>,
+        alone: bool,
+        previous: Option<JoinHandle<()>>,
+    ) -> Running {
+        let now = self.board.clock().now();
+        let ticks = Ticks::new(&target.schedule, &target.name, now);
+        let cell = self.board.insert(Arc::clone(&target), ticks.overdue_after(now, target.timeout));
+        let cancelled = CancellationToken::new();
+        let tending = Tending {
+            target: Arc::clone(&target),
+            board: Arc::clone(&self.board),
+            cell,
+            driver,
+            application_name: self.application_name.clone(),
+            seed: self.seed,
+            first: ticks.first(alone, now),
+            cancelled: cancelled.clone(),
+        };
+        let task = tokio::spawn(async move {
+            // I1: the loop before this one must have ended, so that no two beats of one target are in flight.
+            if let Some(previous) = previous {
+                end_within(previous, REPLACED).await;
+            }
+            if tending.target.enabled {
+                tending.tend().await;
+            }
+        });
+        Running { target, cancelled, task }
+    }
+}
+
+async fn end_within(mut task: JoinHandle<()>, limit: Duration) {
+    if tokio::time::timeout(limit, &mut task).await.is_err() {
+        task.abort();
+        // Wait for the abort to take effect: it does at the task's next await, which every loop reaches.
+        let _ = task.await;
+    }
+}
+
+impl Tending {
+    /// Runs the target's loop, and again after a panic, until cancelled.
+    async fn tend(self) {
+        let mut backoff = Backoff::new(self.seed ^ 1);
+        let mut first = self.first;
+        let clock = self.board.clock().clone();
+        loop {
+            let round = AssertUnwindSafe(self.run_once(first)).catch_unwind().await;
+            let Err(panic) = round else { return };
+            let now = clock.now();
+            self.report_panic(panic.as_ref(), now);
+            first = now.plus(backoff.next(ErrorKind::Internal, crate::target::DEFAULT_INTERVAL));
+        }
+    }
+
+    async fn run_once(&self, first: Moment) {
+        let now = self.board.clock().now();
+        let ticks = Ticks::new(&self.target.schedule, &self.target.name, now);
+        let (acknowledged, receiver) = watch::channel(Acknowledged::default());
+        // Dropped with this future, also when the loop panics: watchers never outlive it.
+        let mut watchers = JoinSet::new();
+        for replica in &self.target.replicas {
+            let watcher = Watcher {
+                target: Arc::clone(&self.target),
+                replica: replica.clone(),
+                cell: Arc::clone(&self.cell),
+                driver: Arc::clone(&self.driver),
+                clock: self.board.clock().clone(),
+                ticks: ticks.clone(),
+                backoff: Backoff::new(self.seed_for(&replica.name)),
+                acknowledged: receiver.clone(),
+                application_name: self.application_name.clone(),
+            };
+            watchers.spawn(watcher.run(self.cancelled.clone()));
+        }
+        let link = Link::new(Arc::clone(&self.driver), Arc::clone(&self.target), self.application_name.clone());
+        let parts = Parts {
+            target: Arc::clone(&self.target),
+            board: Arc::clone(&self.board),
+            cell: Arc::clone(&self.cell),
+            link,
+            ticks,
+            backoff: Backoff::new(self.seed_for("")),
+            acknowledged,
+        };
+        Beater::new(parts).run(first, self.cancelled.clone()).await;
+    }
+
+    /// Jitter that differs by target and replica.
+    fn seed_for(&self, part: &str) -> u64 {
+        let name = self.target.name.bytes().chain(part.bytes());
+        name.fold(self.seed, |seed, byte| seed.rotate_left(5) ^ u64::from(byte))
+    }
+
+    fn report_panic(&self, panic: &(dyn Any + Send), now: Moment) {
+        let text = panic.downcast_ref::<&str>().copied();
+        let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message");
+        let failure = Failure::new(ErrorKind::Internal, format!("heartbeatd itself failed: {text}"))
+            .with_remedy("the target's loop is started again; please report this with the log lines around it");
+        tracing::error!(target = self.target.name, error = %failure, "a target's loop panicked");
+        let mut status = self.cell.lock();
+        *status.counters.errors.entry((failure.class(), failure.kind())).or_default() += 1;
+        status.counters.failed += 1;
+        status.tried = true;
+        status.trouble = Some(Trouble::after(status.trouble.as_ref(), failure, now));
+    }
+}

@@ -1,0 +1,250 @@
+//! One target's kept connection: opens it when needed, beats through it, replaces it once within the tick when it turns
+//! out dead, and (with `provision = "auto"`) creates what is missing. Owned by the target's `beater`; `commands::beat`
+//! uses it for a single beat.
+
+use std::sync::Arc;
+
+use crate::driver::opening::Opening;
+use crate::driver::{Driver, Purpose, ServerInfo, Session};
+use crate::heartbeat::{self, Beat, ErrorClass, ErrorKind, Failure, RowReport, Writing};
+use crate::provisioning;
+use crate::scheduler::clock::{self, Instant};
+use crate::status::board::ConnectReason;
+use crate::target::{ProvisionMode, Target};
+
+/// A target's connection and what is known of its server.
+pub struct Link {
+    driver: Arc<dyn Driver>,
+    target: Arc<Target>,
+    application_name: String,
+    session: Option<Box<dyn Session>>,
+    known_identity: Option<String>,
+    server: Option<ServerInfo>,
+    /// Why the next connection will be made.
+    reason: ConnectReason,
+    connects: Vec<ConnectReason>,
+    must_provision: bool,
+    step: CurrentStep,
+}
+
+/// What was under way when a deadline struck: worth knowing at night.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum CurrentStep {
+    Connecting,
+    Provisioning,
+    Beating,
+}
+
+/// A beat together with what the database reported.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    /// What it means.
+    pub beat: Beat,
+    /// What was found.
+    pub report: RowReport,
+}
+
+impl Link {
+    /// A link without a connection yet.
+    #[must_use]
+    pub fn new(driver: Arc<dyn Driver>, target: Arc<Target>, application_name: String) -> Self {
+        let must_provision = target.provision == ProvisionMode::Auto;
+        Self {
+            driver,
+            target,
+            application_name,
+            session: None,
+            known_identity: None,
+            server: None,
+            reason: ConnectReason::Start,
+            connects: Vec::new(),
+            must_provision,
+            step: CurrentStep::Connecting,
+        }
+    }
+
+    /// Beats once. At the deadline the connection is dropped, never used again: an answer to this beat might be read as
+    /// the answer to the next.
+    ///
+    /// # Errors
+    /// A classified failure with its remedy.
+    pub async fn beat(&mut self, writing: Writing, stale_before: bool, deadline: Instant) -> Result<Answer, Failure> {
+        let outcome = clock::timeout_at(deadline, self.beat_and_mend(writing, stale_before, deadline)).await;
+        let result = outcome.unwrap_or_else(|_| Err(self.timed_out()));
+        result.map_err(|failure| {
+            self.reason = ConnectReason::Retry;
+            self.with_remedy(failure)
+        })
+    }
+
+    /// The server that answered last.
+    #[must_use]
+    pub fn server(&self) -> Option<&ServerInfo> {
+        self.server.as_ref()
+    }
+
+    /// The connections made since the last call, by reason.
+    pub fn take_connects(&mut self) -> Vec<ConnectReason> {
+        std::mem::take(&mut self.connects)
+    }
+
+    /// Closes the connection, within half a second.
+    pub async fn close(&mut self) {
+        if let Some(session) = self.session.take() {
+            session.close().await;
+        }
+    }
+
+    async fn beat_and_mend(
+        &mut self,
+        writing: Writing,
+        stale_before: bool,
+        deadline: Instant,
+    ) -> Result<Answer, Failure> {
+        if self.must_provision {
+            self.provision(deadline).await?;
+        }
+        let kept = self.session.is_some();
+        let failure = match self.beat_once(writing, stale_before, deadline).await {
+            Ok(answer) => return Ok(answer),
+            Err(failure) => failure,
+        };
+        match failure.kind() {
+            // A kept connection found dead, or its server demoted: no failure of the beat, if a new one carries it.
+            ErrorKind::Network | ErrorKind::Shutdown | ErrorKind::NotWritable if kept => {
+                self.reason = ConnectReason::Lost;
+            }
+            ErrorKind::Conflict => self.reason = ConnectReason::Retry,
+            ErrorKind::MissingSchema | ErrorKind::MissingTable | ErrorKind::MissingRow | ErrorKind::MissingDatabase
+                if self.target.provision == ProvisionMode::Auto =>
+            {
+                self.provision(deadline).await?;
+            }
+            _ => return Err(failure),
+        }
+        self.beat_once(writing, stale_before, deadline).await
+    }
+
+    async fn beat_once(&mut self, writing: Writing, stale_before: bool, deadline: Instant) -> Result<Answer, Failure> {
+        let mut session = match self.session.take() {
+            Some(session) => session,
+            None => self.open(deadline).await?,
+        };
+        self.step = CurrentStep::Beating;
+        // The session is put back only after an answer: an error or a dropped future leaves it out, and so closed.
+        let report = session.beat(&self.target.heartbeat, writing, deadline).await?;
+        self.session = Some(session);
+        let beat = heartbeat::judge(&report, writing, stale_before)?;
+        Ok(Answer { beat, report })
+    }
+
+    async fn open(&mut self, deadline: Instant) -> Result<Box<dyn Session>, Failure> {
+        self.step = CurrentStep::Connecting;
+        let purpose =
+            if self.target.write == crate::target::WriteMode::Never { Purpose::Inspect } else { Purpose::Beat };
+        let opening = Opening {
+            endpoint: &self.target.endpoint,
+            purpose,
+            table: &self.target.heartbeat,
+            application_name: &self.application_name,
+            known_identity: self.known_identity.as_deref(),
+            deadline,
+        };
+        let session = opening.open(&self.driver).await?;
+        self.connects.push(self.reason);
+        let server = session.server().clone();
+        if server.identity.is_some() {
+            self.known_identity.clone_from(&server.identity);
+        }
+        self.server = Some(server);
+        Ok(session)
+    }
+
+    /// Creates what is missing. What fails is told and does not stop a beat that can be made without it.
+    ///
+    /// # Errors
+    /// Only when the beat would fail in the same way: the same address could not be reached, or let nobody in. Asking a
+    /// second time at once would only bring a lock of the account nearer.
+    async fn provision(&mut self, deadline: Instant) -> Result<(), Failure> {
+        self.step = CurrentStep::Provisioning;
+        self.session = None;
+        let target = Arc::clone(&self.target);
+        match provision_target(&self.driver, &target, &self.application_name, deadline).await {
+            Ok(applied) => {
+                self.must_provision = false;
+                for title in &applied.done {
+                    tracing::info!(target = target.name, step = title, "provisioned");
+                }
+                applied.failed.into_iter().for_each(|(_, failure)| self.warn_of_provisioning(failure));
+            }
+            Err(failure) if failure.class() == ErrorClass::Connection && target.provision_endpoint.is_none() => {
+                return Err(failure);
+            }
+            Err(failure) => self.warn_of_provisioning(failure),
+        }
+        Ok(())
+    }
+
+    fn warn_of_provisioning(&self, failure: Failure) {
+        let failure = self.with_remedy(failure);
+        tracing::warn!(target = self.target.name, error = %failure, remedy = failure.remedy(), "provisioning failed");
+    }
+
+    fn timed_out(&self) -> Failure {
+        let limit = humantime::format_duration(self.target.timeout);
+        let doing = match self.step {
+            CurrentStep::Connecting => "connecting and logging in",
+            CurrentStep::Provisioning => "provisioning",
+            CurrentStep::Beating => "the answer to the beat",
+        };
+        Failure::new(ErrorKind::Timeout, format!("{doing} took longer than the time-out of {limit}"))
+    }
+
+    fn with_remedy(&self, failure: Failure) -> Failure {
+        if failure.remedy().is_some() {
+            return failure;
+        }
+        match self.driver.remedy(&failure, &self.target) {
+            Some(remedy) => failure.with_remedy(remedy),
+            None => failure,
+        }
+    }
+}
+
+/// Connects as the administrator of a target (`provision_url`, or its own address) and creates what is missing.
+///
+/// # Errors
+/// When connecting or planning fails; failed steps are part of the result.
+pub async fn provision_target(
+    driver: &Arc<dyn Driver>,
+    target: &Target,
+    application_name: &str,
+    deadline: Instant,
+) -> Result<provisioning::Applied, Failure> {
+    let mut session = open_for_provisioning(driver, target, application_name, Purpose::Provision, deadline).await?;
+    let applied = provisioning::provision(session.as_mut(), target).await?;
+    session.close().await;
+    Ok(applied)
+}
+
+/// Opens the session that provisioning (`Purpose::Provision`) or its dry run (`Purpose::Plan`) works on.
+///
+/// # Errors
+/// As [`Opening::open`].
+pub async fn open_for_provisioning(
+    driver: &Arc<dyn Driver>,
+    target: &Target,
+    application_name: &str,
+    purpose: Purpose,
+    deadline: Instant,
+) -> Result<Box<dyn Session>, Failure> {
+    let opening = Opening {
+        endpoint: target.provision_endpoint.as_ref().unwrap_or(&target.endpoint),
+        purpose,
+        table: &target.heartbeat,
+        application_name,
+        known_identity: None,
+        deadline,
+    };
+    opening.open(driver).await
+}

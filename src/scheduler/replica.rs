@@ -1,0 +1,264 @@
+//! Watching one replica: when does the beat arrive there? One task per replica, started by the `fleet` beside the
+//! target's loop; it never writes and never delays a beat.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use super::backoff::Backoff;
+use super::clock::{self, Clock, Moment};
+use super::ticks::Ticks;
+use crate::driver::opening::Opening;
+use crate::driver::{Driver, Observation, Purpose, ServerInfo, Session};
+use crate::heartbeat::{ErrorKind, Failure, Stamp};
+use crate::status::board::{Cell, Trouble};
+use crate::target::{Replica, Target};
+
+/// How many acknowledged beats are remembered: a replica further behind is told as at least this far.
+const REMEMBERED: usize = 128;
+/// When to look after a beat, counted from its acknowledgement.
+const LOOKS: [Duration; 6] = [
+    Duration::from_millis(20),
+    Duration::from_millis(100),
+    Duration::from_millis(300),
+    Duration::from_secs(1),
+    Duration::from_secs(3),
+    Duration::from_secs(8),
+];
+/// Looks further apart than this do not keep the connection open in between.
+const KEPT_OPEN: Duration = Duration::from_secs(15);
+/// A look never takes longer than this, whatever the target's time-out.
+const LONGEST_LOOK: Duration = Duration::from_secs(10);
+
+/// The acknowledged beats of a target, oldest first.
+#[derive(Debug, Clone, Default)]
+pub struct Acknowledged(VecDeque<(Stamp, Moment)>);
+
+/// What a look tells of a replica's lag.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Arrival {
+    /// The newest beat is there.
+    Arrived,
+    /// The oldest beat that is not there was acknowledged then.
+    Missing { since: Moment },
+    /// The value is none of ours.
+    Foreign,
+}
+
+/// One replica's watcher.
+pub struct Watcher {
+    /// The target it belongs to.
+    pub target: Arc<Target>,
+    /// The replica.
+    pub replica: Replica,
+    /// Where its state goes.
+    pub cell: Arc<Cell>,
+    /// The target's driver.
+    pub driver: Arc<dyn Driver>,
+    /// The program's clock.
+    pub clock: Clock,
+    /// The target's ticks: a period is at least one look.
+    pub ticks: Ticks,
+    /// Waits after failures.
+    pub backoff: Backoff,
+    /// The acknowledged beats.
+    pub acknowledged: watch::Receiver<Acknowledged>,
+    /// How sessions name themselves.
+    pub application_name: String,
+}
+
+impl Acknowledged {
+    /// Adds a beat; the oldest goes when there are too many.
+    pub fn push(&mut self, value: Stamp, at: Moment) {
+        if self.0.len() == REMEMBERED {
+            self.0.pop_front();
+        }
+        self.0.push_back((value, at));
+    }
+
+    fn newest(&self) -> Option<(Stamp, Moment)> {
+        self.0.back().copied()
+    }
+
+    fn arrival(&self, seen: Option<Stamp>) -> Option<Arrival> {
+        let (oldest_value, oldest_at) = self.0.front().copied()?;
+        if let Some(position) = self.0.iter().position(|(value, _)| Some(*value) == seen) {
+            return Some(match self.0.get(position + 1) {
+                None => Arrival::Arrived,
+                Some((_, since)) => Arrival::Missing { since: *since },
+            });
+        }
+        match seen {
+            Some(seen) if seen > oldest_value => Some(Arrival::Foreign),
+            _ => Some(Arrival::Missing { since: oldest_at }),
+        }
+    }
+}
+
+impl Watcher {
+    /// Watches until cancelled.
+    pub async fn run(mut self, cancelled: CancellationToken) {
+        tokio::select! {
+            biased;
+            () = cancelled.cancelled() => {}
+            () = self.watch() => {}
+        }
+    }
+
+    async fn watch(&mut self) {
+        let mut session: Option<Box<dyn Session>> = None;
+        let mut not_before = self.clock.now().mono;
+        loop {
+            let beat = self.acknowledged.borrow_and_update().newest();
+            let period = self.ticks.period_at(self.clock.now());
+            // The looks after a beat, or one a period while there is none.
+            let looks: &[Duration] = if beat.is_some() { &LOOKS } else { &LOOKS[..1] };
+            let anchor = beat.map_or(self.clock.now(), |(_, at)| at);
+            for look in looks.iter().filter(|look| **look < period) {
+                let at = (anchor.mono + *look).max(not_before);
+                clock::sleep_until(at).await;
+                let result = self.look(&mut session).await;
+                let now = self.clock.now();
+                let arrived = match result {
+                    Ok((observation, server)) => {
+                        self.backoff.reset();
+                        self.record(&observation, server, now)
+                    }
+                    Err(failure) => {
+                        not_before = now.mono + self.backoff.next(failure.kind(), period);
+                        self.record_failure(failure, now);
+                        continue;
+                    }
+                };
+                if arrived || self.acknowledged.has_changed().unwrap_or(false) {
+                    break;
+                }
+            }
+            if period > KEPT_OPEN
+                && let Some(session) = session.take()
+            {
+                session.close().await;
+            }
+            let again = self.clock.now().mono + period;
+            let _ = clock::timeout_at(again, self.acknowledged.changed()).await;
+        }
+    }
+
+    async fn look(&self, kept: &mut Option<Box<dyn Session>>) -> Result<(Observation, ServerInfo), Failure> {
+        let limit = self.target.timeout.min(LONGEST_LOOK);
+        let deadline = self.clock.now().mono + limit;
+        let was_kept = kept.is_some();
+        match self.look_once(kept, deadline).await {
+            // A kept connection found dead is replaced at once.
+            Err(failure) if was_kept && matches!(failure.kind(), ErrorKind::Network | ErrorKind::Shutdown) => {
+                self.look_once(kept, deadline).await
+            }
+            other => other,
+        }
+    }
+
+    async fn look_once(
+        &self,
+        kept: &mut Option<Box<dyn Session>>,
+        deadline: clock::Instant,
+    ) -> Result<(Observation, ServerInfo), Failure> {
+        let mut session = match kept.take() {
+            Some(session) => session,
+            None => self.open(deadline).await?,
+        };
+        let late = || Failure::new(ErrorKind::Timeout, "the replica did not answer within the time-out");
+        let observation = clock::timeout_at(deadline, session.observe(&self.target.heartbeat, deadline))
+            .await
+            .map_err(|_| late())??;
+        let server = session.server().clone();
+        *kept = Some(session);
+        if observation.rows == 0 {
+            return Err(Failure::new(ErrorKind::MissingRow, "the replica has no such heartbeat row yet"));
+        }
+        Ok((observation, server))
+    }
+
+    async fn open(&self, deadline: clock::Instant) -> Result<Box<dyn Session>, Failure> {
+        let opening = Opening {
+            endpoint: &self.replica.endpoint,
+            purpose: Purpose::Inspect,
+            table: &self.target.heartbeat,
+            application_name: &self.application_name,
+            known_identity: None,
+            deadline,
+        };
+        opening.open(&self.driver).await
+    }
+
+    /// Puts a look on the board; whether the newest beat has arrived.
+    fn record(&self, observation: &Observation, server: ServerInfo, now: Moment) -> bool {
+        let acknowledged = self.acknowledged.borrow();
+        let arrival = acknowledged.arrival(observation.value);
+        let newest = acknowledged.newest().map(|(_, at)| at);
+        drop(acknowledged);
+        let mut status = self.cell.lock();
+        let Some(replica) = status.replicas.get_mut(&self.replica.name) else { return true };
+        let seen_before = replica.value == observation.value;
+        replica.trouble = None;
+        replica.role = Some(observation.role);
+        replica.server = Some(server);
+        replica.seen_at = Some(now);
+        match (arrival, newest) {
+            // The lag of a beat is set when it is first seen, and stays until the next.
+            (Some(Arrival::Arrived), Some(_)) if seen_before && replica.lag.is_some() => {}
+            (Some(Arrival::Arrived), Some(at)) => replica.lag = Some(now.age_of(at)),
+            (Some(Arrival::Missing { since }), _) => replica.lag = Some(now.age_of(since)),
+            _ => replica.lag = None,
+        }
+        replica.value = observation.value;
+        matches!(arrival, Some(Arrival::Arrived | Arrival::Foreign) | None)
+    }
+
+    fn record_failure(&self, failure: Failure, now: Moment) {
+        let failure = match (failure.remedy(), self.driver.remedy(&failure, &self.as_target())) {
+            (None, Some(remedy)) => failure.with_remedy(remedy),
+            _ => failure,
+        };
+        let mut status = self.cell.lock();
+        let Some(replica) = status.replicas.get_mut(&self.replica.name) else { return };
+        let trouble = Trouble::after(replica.trouble.as_ref(), failure, now);
+        if trouble.attempts == 1 {
+            let (target, error) = (self.target.name.as_str(), trouble.failure.to_string());
+            let remedy = trouble.failure.remedy().unwrap_or_default();
+            tracing::warn!(target = target, replica = self.replica.name, error, remedy, "replica cannot be looked at");
+        }
+        replica.trouble = Some(trouble);
+        replica.lag = None;
+    }
+
+    /// The target with the replica's address: what a remedy is worded for.
+    fn as_target(&self) -> Target {
+        Target { endpoint: self.replica.endpoint.clone(), ..(*self.target).clone() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::SystemTime;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn the_lag_counts_from_the_oldest_beat_that_is_missing() {
+        let start = Clock::simulated(SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000)).0.now();
+        let at = |second| start.plus(Duration::from_secs(second));
+        let mut acknowledged = Acknowledged::default();
+        assert_eq!(acknowledged.arrival(Some(Stamp(5))), None);
+        for beat in 1..=3 {
+            acknowledged.push(Stamp(beat * 10), at(u64::try_from(beat).unwrap()));
+        }
+        assert_eq!(acknowledged.arrival(Some(Stamp(30))), Some(Arrival::Arrived));
+        assert_eq!(acknowledged.arrival(Some(Stamp(10))), Some(Arrival::Missing { since: at(2) }));
+        assert_eq!(acknowledged.arrival(Some(Stamp(1))), Some(Arrival::Missing { since: at(1) }));
+        assert_eq!(acknowledged.arrival(None), Some(Arrival::Missing { since: at(1) }));
+        assert_eq!(acknowledged.arrival(Some(Stamp(25))), Some(Arrival::Foreign));
+    }
+}

@@ -1,0 +1,241 @@
+//! The compiled program: run to its end, or as a daemon with its HTTP door.
+
+use std::net::Ipv4Addr;
+use std::path::PathBuf;
+use std::process::{Command, ExitStatus, Stdio};
+use std::time::Duration;
+
+use rustix::process::Signal;
+use serde_json::Value;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use super::metrics::Metrics;
+use super::place::{Place, without_postgres_variables};
+use super::ports;
+use super::process::Process;
+use super::wait::{eventually, secs};
+
+/// An answer may take so long, whatever the databases do.
+const ANSWER_DEADLINE: Duration = secs(5);
+
+/// How the program is to be started: no arguments, and an environment without its own and PostgreSQL's variables.
+#[derive(Debug)]
+pub(crate) struct Heartbeatd {
+    command: Command,
+    place: Place,
+    port: u16,
+}
+
+/// The program, running as a daemon; dropping it kills it.
+#[derive(Debug)]
+pub(crate) struct Daemon {
+    // Before `place`: the program ends before its folder goes.
+    process: Process,
+    place: Place,
+    port: u16,
+}
+
+/// The program, ended.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    /// Its exit code.
+    pub(crate) code: Option<i32>,
+    /// What it printed.
+    pub(crate) stdout: String,
+    /// What it logged.
+    pub(crate) stderr: String,
+}
+
+/// One HTTP answer.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    /// The status code.
+    pub(crate) status: u16,
+    /// The header lines, as they came.
+    pub(crate) head: String,
+    /// The body.
+    pub(crate) body: String,
+}
+
+/// The program, to be given arguments, configuration, environment. Its working directory is a new, empty folder.
+pub(crate) fn heartbeatd() -> Heartbeatd {
+    let place = Place::new("heartbeatd");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_heartbeatd"));
+    for (name, _) in std::env::vars_os().filter(|(name, _)| name.as_encoded_bytes().starts_with(b"HEARTBEATD_")) {
+        command.env_remove(name);
+    }
+    without_postgres_variables(&mut command);
+    command.env_remove("RUST_LOG").env_remove("NO_COLOR").stdin(Stdio::null()).current_dir(place.path());
+    Heartbeatd { command, place, port: ports::free() }
+}
+
+impl Heartbeatd {
+    /// Adds an argument.
+    pub(crate) fn arg(mut self, argument: &str) -> Self {
+        self.command.arg(argument);
+        self
+    }
+
+    /// Writes the configuration file and adds `-c FILE`. Its HTTP listener is set by [`start`](Self::start).
+    pub(crate) fn config(self, text: &str) -> Self {
+        let file = self.place.write("heartbeatd.toml", text);
+        self.arg("-c").arg(file.to_str().unwrap())
+    }
+
+    /// Sets an environment variable.
+    pub(crate) fn env(mut self, name: &str, value: &str) -> Self {
+        self.command.env(name, value);
+        self
+    }
+
+    /// Writes a further file into the working directory (a password, an included file), and returns its path.
+    pub(crate) fn file(&self, name: &str, content: &str) -> PathBuf {
+        self.place.write(name, content)
+    }
+
+    /// Runs the program to its end, which must come within 30 s.
+    pub(crate) async fn run(self) -> Ended {
+        let command = format!("{:?}", self.command);
+        let child = tokio::process::Command::from(self.command)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap_or_else(|error| panic!("cannot start {command}: {error}"));
+        let output = timeout(secs(30), child.wait_with_output()).await;
+        let output = output.unwrap_or_else(|_| panic!("{command} did not end within 30 s")).unwrap();
+        Ended {
+            code: output.status.code(),
+            stdout: String::from_utf8(output.stdout).unwrap(),
+            stderr: String::from_utf8(output.stderr).unwrap(),
+        }
+    }
+
+    /// Starts the daemon with a port of its own, set by `HEARTBEATD_HTTP__LISTEN`; returns when `/live` answers.
+    pub(crate) async fn start(mut self) -> Daemon {
+        self.command.env("HEARTBEATD_HTTP__LISTEN", format!("127.0.0.1:{}", self.port));
+        let log = self.place.join("heartbeatd.log");
+        let process = Process::start("heartbeatd", self.command, self.place.path(), &log, Signal::KILL);
+        let mut daemon = Daemon { process, place: self.place, port: self.port };
+        eventually(secs(15), "heartbeatd to answer", async || {
+            daemon.process.expect_running();
+            daemon.try_get("/live").await
+        })
+        .await;
+        daemon
+    }
+}
+
+impl Daemon {
+    /// Its HTTP port on 127.0.0.1.
+    pub(crate) fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Asks for a path; the answer must come within 5 s.
+    pub(crate) async fn get(&self, path: &str) -> Answer {
+        self.try_get(path).await.unwrap_or_else(|error| panic!("GET {path}: {error}; log:\n{}", self.log()))
+    }
+
+    /// Asks for a path.
+    pub(crate) async fn try_get(&self, path: &str) -> std::io::Result<Answer> {
+        let exchange = async {
+            let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).await?;
+            // 1.0: one answer, unchunked, then the end. By hand, as the daemon brings no HTTP client to borrow.
+            stream.write_all(format!("GET {path} HTTP/1.0\r\nHost: localhost\r\n\r\n").as_bytes()).await?;
+            let mut text = String::new();
+            stream.read_to_string(&mut text).await?;
+            Ok::<_, std::io::Error>(text)
+        };
+        let text = timeout(ANSWER_DEADLINE, exchange).await??;
+        let malformed = || std::io::Error::other(format!("not an HTTP answer: {text:?}"));
+        let (head, body) = text.split_once("\r\n\r\n").ok_or_else(malformed)?;
+        let status = head.split(' ').nth(1).and_then(|code| code.parse().ok()).ok_or_else(malformed)?;
+        Ok(Answer { status, head: head.to_owned(), body: body.to_owned() })
+    }
+
+    /// `/health`: its status code and its JSON.
+    pub(crate) async fn health(&self) -> (u16, Value) {
+        let answer = self.get("/health").await;
+        (answer.status, answer.json())
+    }
+
+    /// `/targets/{name}`; fails the test if there is none of that name.
+    pub(crate) async fn target(&self, name: &str) -> Value {
+        let answer = self.get(&format!("/targets/{name}")).await;
+        assert_eq!(answer.status, 200, "/targets/{name}: {}", answer.body);
+        answer.json()
+    }
+
+    /// `/metrics`.
+    pub(crate) async fn metrics(&self) -> Metrics {
+        let answer = self.get("/metrics").await;
+        assert_eq!(answer.status, 200, "/metrics: {}", answer.body);
+        Metrics::parse(&answer.body)
+    }
+
+    /// Everything it has printed and logged so far.
+    pub(crate) fn log(&self) -> String {
+        String::from_utf8_lossy(&std::fs::read(self.place.join("heartbeatd.log")).unwrap()).into_owned()
+    }
+
+    /// Replaces its configuration file; to be followed by `signal(Signal::HUP)`.
+    pub(crate) fn rewrite_config(&self, text: &str) {
+        self.place.write("heartbeatd.toml", text);
+    }
+
+    /// Writes a further file into its working directory, replacing it at once as a secret's mount does.
+    pub(crate) fn replace_file(&self, name: &str, content: &str) -> PathBuf {
+        let new = self.place.write(&format!("{name}.new"), content);
+        let path = self.place.join(name);
+        std::fs::rename(new, &path).unwrap();
+        path
+    }
+
+    /// Sends a signal.
+    pub(crate) fn signal(&self, signal: Signal) {
+        self.process.signal(signal);
+    }
+
+    /// Sends a signal and waits for the end, which must come within `deadline`.
+    pub(crate) async fn end(&mut self, signal: Signal, deadline: Duration) -> ExitStatus {
+        self.process.end(signal, deadline).await
+    }
+
+    /// How it ended, if it has.
+    pub(crate) fn exited(&mut self) -> Option<ExitStatus> {
+        self.process.exited()
+    }
+
+    /// Stops it where it stands, as a suspended machine would.
+    pub(crate) fn freeze(&self) {
+        self.process.freeze();
+    }
+
+    /// Lets it go on.
+    pub(crate) fn thaw(&self) {
+        self.process.thaw();
+    }
+
+    /// Its resident memory.
+    pub(crate) fn rss_kib(&self) -> u64 {
+        let pid = self.process.pid().as_raw_nonzero();
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("VmRSS");
+        line.trim().trim_end_matches(" kB").parse().unwrap()
+    }
+
+    /// How many files and sockets it holds open.
+    pub(crate) fn open_files(&self) -> usize {
+        std::fs::read_dir(format!("/proc/{}/fd", self.process.pid().as_raw_nonzero())).unwrap().count()
+    }
+}
+
+impl Answer {
+    /// The body as JSON.
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("not JSON ({error}): {}", self.body))
+    }
+}

@@ -1,0 +1,26 @@
+//! The test bench: throw-away servers, a proxy that spoils the network, the program itself. Used by every scenario.
+//!
+//! Everything started here lives in one folder per test process, ends when its handle is dropped (also when the test
+//! panics), and is killed by a watcher if the test process itself is (see [`place`]). As root the servers run as the
+//! user that Debian's PostgreSQL package brings, as they refuse to be root.
+#![allow(dead_code, unused_imports, reason = "a set of tools: not every one is in somebody's hand")]
+
+pub(crate) mod daemon;
+pub(crate) mod frontend;
+pub(crate) mod metrics;
+pub(crate) mod pgbouncer;
+pub(crate) mod place;
+pub(crate) mod ports;
+pub(crate) mod postgres;
+pub(crate) mod process;
+pub(crate) mod programs;
+pub(crate) mod proxy;
+pub(crate) mod session;
+pub(crate) mod tls;
+pub(crate) mod wait;
+
+pub(crate) use daemon::{Daemon, heartbeatd};
+pub(crate) use pgbouncer::PgBouncer;
+pub(crate) use postgres::PostgresServer;
+pub(crate) use proxy::{Proxy, Toxic};
+pub(crate) use wait::{eventually, secs, steadily};

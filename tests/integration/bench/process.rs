@@ -1,0 +1,174 @@
+//! A started server: its process tree, its end, its log.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus};
+use std::time::Duration;
+
+use rustix::io::Errno;
+use rustix::process::{Pid, Signal, kill_process};
+
+use super::place::Watched;
+use super::wait::{eventually, secs};
+
+/// A running program and all its children. Dropping ends them.
+#[derive(Debug)]
+pub(crate) struct Process {
+    name: String,
+    child: Child,
+    log: PathBuf,
+    farewell: Signal,
+    _watched: Watched,
+}
+
+impl Process {
+    /// Starts `command` with `home` as its working directory and everything it prints appended to `log`. `farewell` is
+    /// the signal that ends it quickly and cleanly.
+    pub(crate) fn start(name: &str, mut command: Command, home: &Path, log: &Path, farewell: Signal) -> Self {
+        let output = File::options().create(true).append(true).open(log).unwrap();
+        command.current_dir(home).stdout(output.try_clone().unwrap()).stderr(output);
+        let child = command.spawn().unwrap_or_else(|error| panic!("cannot start {name} ({command:?}): {error}"));
+        let watched = Watched::new(child.id());
+        Self { name: name.to_owned(), child, log: log.to_owned(), farewell, _watched: watched }
+    }
+
+    /// The id of the first process.
+    pub(crate) fn pid(&self) -> Pid {
+        Pid::from_child(&self.child)
+    }
+
+    /// How it ended, if it has.
+    pub(crate) fn exited(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().unwrap()
+    }
+
+    /// Fails the test if the process has ended, with the end of its log.
+    pub(crate) fn expect_running(&mut self) {
+        if let Some(status) = self.exited() {
+            panic!("{} ended ({status}); its log ends:\n{}", self.name, self.log_tail());
+        }
+    }
+
+    /// Signals the first process.
+    pub(crate) fn signal(&self, signal: Signal) {
+        signal_process(self.pid(), signal);
+    }
+
+    /// Signals the first process and waits until the whole tree has ended.
+    pub(crate) async fn end(&mut self, signal: Signal, deadline: Duration) -> ExitStatus {
+        let tree = tree(self.pid());
+        if self.exited().is_none() {
+            self.signal(signal);
+        }
+        let what = format!("{} to end after {signal:?}", self.name);
+        eventually(deadline, what, async || {
+            let status = self.exited().ok_or_else(|| format!("running; its log ends:\n{}", self.log_tail()))?;
+            match tree.iter().filter(|pid| is_alive(**pid)).count() {
+                0 => Ok(status),
+                left => Err(format!("{left} of its children are left")),
+            }
+        })
+        .await
+    }
+
+    /// Kills the whole tree at once, as a power cut would.
+    pub(crate) async fn kill(&mut self) {
+        self.kill_tree();
+        self.end(Signal::KILL, secs(10)).await;
+    }
+
+    fn kill_tree(&self) {
+        // First stopped, so that the first process can neither react to the death of its children nor start more.
+        self.freeze();
+        for pid in tree(self.pid()) {
+            signal_process(pid, Signal::KILL);
+        }
+    }
+
+    /// Stops the whole tree where it stands: connections stay open, nobody answers.
+    pub(crate) fn freeze(&self) {
+        let mut stopped = Vec::new();
+        loop {
+            let new: Vec<Pid> = tree(self.pid()).into_iter().filter(|pid| !stopped.contains(pid)).collect();
+            if new.is_empty() {
+                return;
+            }
+            for pid in new {
+                signal_process(pid, Signal::STOP);
+                stopped.push(pid);
+            }
+        }
+    }
+
+    /// Lets the whole tree go on.
+    pub(crate) fn thaw(&self) {
+        for pid in tree(self.pid()) {
+            signal_process(pid, Signal::CONT);
+        }
+    }
+
+    /// The last lines of the log.
+    pub(crate) fn log_tail(&self) -> String {
+        let bytes = std::fs::read(&self.log).unwrap_or_default();
+        let text = String::from_utf8_lossy(&bytes);
+        let lines: Vec<&str> = text.lines().collect();
+        lines[lines.len().saturating_sub(40)..].join("\n")
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("--- {} (end of its log)\n{}\n---", self.name, self.log_tail());
+        }
+        if matches!(self.child.try_wait(), Ok(None)) {
+            self.thaw();
+            self.signal(self.farewell);
+            for _ in 0..500 {
+                if !matches!(self.child.try_wait(), Ok(None)) {
+                    break;
+                }
+                std::thread::sleep(Duration::from_millis(10));
+            }
+        }
+        if matches!(self.child.try_wait(), Ok(None)) {
+            self.kill_tree();
+            let _ = self.child.wait();
+        }
+    }
+}
+
+/// A process and all that descend from it, parents first. Not by process group: each of PostgreSQL's children leads one
+/// of its own.
+fn tree(root: Pid) -> Vec<Pid> {
+    let parents: Vec<(Pid, Pid)> =
+        std::fs::read_dir("/proc").expect("/proc").flatten().filter_map(|entry| parent(&entry.path())).collect();
+    let mut found = vec![root];
+    let mut next = 0;
+    while let Some(&ancestor) = found.get(next) {
+        found.extend(parents.iter().filter(|(_, parent)| *parent == ancestor).map(|(pid, _)| pid));
+        next += 1;
+    }
+    found
+}
+
+/// The process that `/proc/PID` is about, and its parent; `None` when it has ended meanwhile.
+fn parent(folder: &Path) -> Option<(Pid, Pid)> {
+    let stat = std::fs::read_to_string(folder.join("stat")).ok()?;
+    // "PID (any name) STATE PARENT …"
+    let (pid, rest) = (stat.split_once(' ')?.0, stat.rsplit_once(')')?.1);
+    let parent = rest.split_ascii_whitespace().nth(1)?;
+    Some((Pid::from_raw(pid.parse().ok()?)?, Pid::from_raw(parent.parse().ok()?)?))
+}
+
+fn is_alive(pid: Pid) -> bool {
+    std::fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero()))
+        .is_ok_and(|stat| stat.rsplit_once(')').is_some_and(|(_, rest)| !rest.trim_start().starts_with('Z')))
+}
+
+fn signal_process(pid: Pid, signal: Signal) {
+    match kill_process(pid, signal) {
+        Ok(()) | Err(Errno::SRCH) => {}
+        Err(error) => panic!("cannot send {signal:?} to process {pid:?}: {error}"),
+    }
+}

@@ -1,0 +1,36 @@
+//! Where the servers' programs are; a missing one fails the test with the name of Debian's package.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// Where Debian keeps what it does not put on the PATH.
+const POSTGRES: &str = "/usr/lib/postgresql/15/bin";
+
+/// A program of PostgreSQL.
+pub(crate) fn postgres(name: &str) -> PathBuf {
+    find(name, POSTGRES).unwrap_or_else(|| panic!("{}", missing(name, "postgresql-15")))
+}
+
+/// PgBouncer.
+pub(crate) fn pgbouncer() -> PathBuf {
+    find("pgbouncer", "/usr/sbin").unwrap_or_else(|| panic!("{}", missing("pgbouncer", "pgbouncer")))
+}
+
+/// Fails unless PostgreSQL has the extension `pg_cron`.
+pub(crate) fn require_pg_cron() {
+    let output = Command::new(postgres("pg_config")).arg("--pkglibdir").output().unwrap();
+    let library = Path::new(String::from_utf8_lossy(&output.stdout).trim()).join("pg_cron.so");
+    assert!(library.exists(), "{}", missing("the extension pg_cron", "postgresql-15-cron"));
+}
+
+fn find(name: &str, home: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::iter::once(PathBuf::from(home))
+        .chain(std::env::split_paths(&path))
+        .map(|folder| folder.join(name))
+        .find(|program| program.is_file())
+}
+
+fn missing(what: &str, package: &str) -> String {
+    format!("{what} is not on this machine: run tests/bench/install, or install Debian's package {package}")
+}

@@ -1,0 +1,98 @@
+//! The promises of ARCHITECTURE.md, judged on what a simulation recorded.
+
+use std::time::Duration;
+
+use heartbeatd::heartbeat::ErrorKind;
+use heartbeatd::status::board::Board;
+use heartbeatd::status::health::{self, State};
+
+use super::world::{Database, Event, Fault, World};
+use super::{connects, times, writes};
+
+/// Virtual time costs nothing; this is for the latency of the simulated servers.
+const SLACK: Duration = Duration::from_millis(50);
+
+pub(crate) struct Judge {
+    seed: u64,
+    period: Duration,
+    timeout: Duration,
+}
+
+impl Judge {
+    pub(crate) fn new(seed: u64, period: Duration, timeout: Duration) -> Self {
+        Self { seed, period, timeout }
+    }
+
+    /// I8: never healthy when the second tick after the newest change has passed plus the time-out.
+    pub(crate) fn look_at_the_board(&mut self, board: &Board, world: &World) {
+        let now = board.clock().now();
+        for cell in board.cells() {
+            let status = cell.lock();
+            if health::judge(&status, now).state != State::Healthy {
+                continue;
+            }
+            let name = &status.target.name;
+            let newest = world.database(name).newest_write();
+            let age = newest.map(|at| world.now().saturating_sub(at));
+            let limit = self.period * 2 + self.timeout + SLACK;
+            assert!(
+                age.is_some_and(|age| age <= limit),
+                "I8 seed {}: {name} is called healthy, newest {age:?}",
+                self.seed
+            );
+        }
+    }
+
+    pub(crate) fn read_the_history(&self, world: &World) {
+        for host in world.hosts() {
+            let database = world.database(&host);
+            let context = format!("seed {} {host}", self.seed);
+            assert!(database.most_in_flight <= 1, "I1 {context}: {} in flight", database.most_in_flight);
+            self.keeps_its_distance(&database, &context);
+            self.comes_back(&database, world.now(), &context);
+            Self::spares_accounts(&database, &context);
+        }
+    }
+
+    /// I2: no two beats closer than half a period, but for the first after a recovery.
+    fn keeps_its_distance(&self, database: &Database, context: &str) {
+        for pair in writes(database).windows(2) {
+            let close = pair[1] - pair[0] + SLACK < self.period / 2;
+            // A fault that touches the time between them makes the second the first after a recovery.
+            let troubled =
+                database.faults.iter().any(|(begin, end, _)| *begin <= pair[1] && *end + self.period * 2 >= pair[0]);
+            assert!(!close || troubled, "I2 {context}: beats at {pair:?}");
+        }
+    }
+
+    /// I3: after a recovery (all but authentication) a beat lands within min(period, 60 s) plus the deadline. A fault
+    /// that no call met is no outage: then the next beat is the next tick, at most one and a half periods after a beat.
+    fn comes_back(&self, database: &Database, until: Duration, context: &str) {
+        let (written, suffered) = (writes(database), times(database, Event::Suffered));
+        for (index, (begin, end, fault)) in database.faults.iter().enumerate() {
+            let met = suffered.iter().any(|at| (*begin..*end).contains(at));
+            let next = if met { self.period.min(Duration::from_secs(60)) } else { self.period * 3 / 2 };
+            let limit = next + self.timeout + SLACK;
+            let next_fault = database.faults.get(index + 1).map_or(until, |(begin, _, _)| *begin);
+            if *fault == Fault::Fail(ErrorKind::Auth) || next_fault < *end + limit {
+                continue;
+            }
+            let came = written.iter().find(|at| **at >= *end).map(|at| *at - *end);
+            let in_time = came.is_some_and(|after| after <= limit);
+            assert!(in_time, "I3 {context}: {fault:?} ended at {end:?}, beat after {came:?}");
+        }
+    }
+
+    /// Two tries with a refused password are at least a minute apart.
+    fn spares_accounts(database: &Database, context: &str) {
+        let tries = connects(database);
+        for (begin, end, fault) in &database.faults {
+            if *fault != Fault::Fail(ErrorKind::Auth) {
+                continue;
+            }
+            let within: Vec<_> = tries.iter().filter(|at| (*begin..*end).contains(*at)).collect();
+            let spared = within.windows(2).all(|pair| *pair[1] - *pair[0] >= Duration::from_secs(60));
+            assert!(spared, "{context}: refused logins at {within:?}");
+        }
+    }
+}

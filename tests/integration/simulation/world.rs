@@ -1,0 +1,249 @@
+//! Simulated databases under a paused clock: each fails by a timeline of its own and records what was done to it.
+//!
+//! This is the one place where a double stands for a database: what is under test is the scheduler, over days and
+//! thousands of targets, which no real server can give.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use heartbeatd::database_url::UrlError;
+use heartbeatd::driver::{ConnectRequest, Driver, Observation, Purpose, ServerInfo, ServerRole, Session};
+use heartbeatd::heartbeat::{ErrorKind, Failure, RowReport, Stamp, Writing, ZoneGuess};
+use heartbeatd::provisioning::{Plan, Step};
+use heartbeatd::target::{Endpoint, HeartbeatTable, Target};
+use tokio::time::Instant;
+
+/// What a database does to whoever comes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// Nothing is answered, neither at login nor to a beat.
+    Hang,
+    /// The write is applied, the answer never comes.
+    AnswerLost,
+    /// Every call fails with this kind.
+    Fail(ErrorKind),
+    /// The row is gone.
+    NoRow,
+    /// The driver panics.
+    Panic,
+    /// Each answer takes this long.
+    Slow(Duration),
+}
+
+/// What was done to a database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Event {
+    Connect,
+    Write,
+    /// A call met a fault.
+    Suffered,
+}
+
+/// All databases of a simulation, by host name.
+#[derive(Debug, Clone)]
+pub(crate) struct World {
+    start: Instant,
+    wall_micros: i64,
+    databases: Arc<BTreeMap<String, Mutex<Database>>>,
+}
+
+/// One database.
+#[derive(Debug, Default)]
+pub(crate) struct Database {
+    /// Faults by their begin and end, counted from the start; sorted, not overlapping.
+    pub(crate) faults: Vec<(Duration, Duration, Fault)>,
+    /// The row; `None` is NULL.
+    pub(crate) row: Option<Stamp>,
+    /// The server's clock against ours, in seconds.
+    pub(crate) clock_offset: i64,
+    /// What was done, and when since the start.
+    pub(crate) events: Vec<(Duration, Event)>,
+    pub(crate) in_flight: u32,
+    /// The most calls that were ever in flight at one time.
+    pub(crate) most_in_flight: u32,
+}
+
+/// The driver of a world.
+#[derive(Debug, Clone)]
+pub(crate) struct SimulatedDriver(pub(crate) World);
+
+struct SimulatedSession {
+    world: World,
+    host: String,
+    server: ServerInfo,
+}
+
+/// Counts a call as in flight until it ends or is dropped.
+struct InFlight(World, String);
+
+impl World {
+    pub(crate) fn new(databases: BTreeMap<String, Database>, wall_micros: i64) -> Self {
+        let databases = databases.into_iter().map(|(name, database)| (name, Mutex::new(database))).collect();
+        Self { start: Instant::now(), wall_micros, databases: Arc::new(databases) }
+    }
+
+    pub(crate) fn now(&self) -> Duration {
+        self.start.elapsed()
+    }
+
+    pub(crate) fn database(&self, host: &str) -> MutexGuard<'_, Database> {
+        self.databases[host].lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    pub(crate) fn hosts(&self) -> Vec<String> {
+        self.databases.keys().cloned().collect()
+    }
+
+    fn server_time(&self, host: &str) -> Stamp {
+        let offset = self.database(host).clock_offset * 1_000_000;
+        Stamp(self.wall_micros + i64::try_from(self.now().as_micros()).unwrap() + offset)
+    }
+
+    fn fault(&self, host: &str) -> Option<Fault> {
+        let now = self.now();
+        let database = self.database(host);
+        // The faults are sorted: only the last one that has begun can be on.
+        let index = database.faults.partition_point(|(begin, _, _)| *begin <= now);
+        let (_, end, fault) = database.faults.get(index.checked_sub(1)?)?;
+        (now < *end).then_some(*fault)
+    }
+
+    fn record(&self, host: &str, event: Event) {
+        let now = self.now();
+        self.database(host).events.push((now, event));
+    }
+
+    async fn suffer(&self, host: &str) -> Result<(), Failure> {
+        let fault = self.fault(host);
+        if fault.is_some() {
+            self.record(host, Event::Suffered);
+        }
+        match fault {
+            Some(Fault::Hang) => std::future::pending().await,
+            Some(Fault::Fail(kind)) => Err(Failure::new(kind, "simulated")),
+            Some(Fault::Panic) => panic!("simulated"),
+            Some(Fault::Slow(time)) => {
+                tokio::time::sleep(time).await;
+                Ok(())
+            }
+            Some(Fault::NoRow | Fault::AnswerLost) | None => {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+                Ok(())
+            }
+        }
+    }
+}
+
+impl Database {
+    pub(crate) fn newest_write(&self) -> Option<Duration> {
+        self.events.iter().rev().find(|(_, event)| *event == Event::Write).map(|(at, _)| *at)
+    }
+}
+
+impl InFlight {
+    fn enter(world: &World, host: &str) -> Self {
+        let mut database = world.database(host);
+        database.in_flight += 1;
+        database.most_in_flight = database.most_in_flight.max(database.in_flight);
+        drop(database);
+        Self(world.clone(), host.to_owned())
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0.database(&self.1).in_flight -= 1;
+    }
+}
+
+#[async_trait]
+impl Driver for SimulatedDriver {
+    fn validate(&self, _endpoint: &Endpoint) -> Result<Vec<String>, UrlError> {
+        Ok(Vec::new())
+    }
+
+    async fn connect(&self, request: &ConnectRequest<'_>) -> Result<Box<dyn Session>, Failure> {
+        let host = request.endpoint.url.hosts()[0].name.clone();
+        let _in_flight = (request.purpose == Purpose::Beat).then(|| InFlight::enter(&self.0, &host));
+        self.0.record(&host, Event::Connect);
+        self.0.suffer(&host).await?;
+        let server = ServerInfo {
+            address: host.clone(),
+            version: "simulated".to_owned(),
+            identity: None,
+            role: ServerRole::Primary,
+        };
+        Ok(Box::new(SimulatedSession { world: self.0.clone(), host, server }))
+    }
+
+    fn remedy(&self, _failure: &Failure, _target: &Target) -> Option<String> {
+        None
+    }
+}
+
+#[async_trait]
+impl Session for SimulatedSession {
+    fn server(&self) -> &ServerInfo {
+        &self.server
+    }
+
+    async fn beat(&mut self, _: &HeartbeatTable, writing: Writing, _: Instant) -> Result<RowReport, Failure> {
+        let _in_flight = InFlight::enter(&self.world, &self.host);
+        self.world.suffer(&self.host).await?;
+        let now = self.world.server_time(&self.host);
+        if self.world.fault(&self.host) == Some(Fault::NoRow) {
+            return Ok(RowReport { server_time: Some(now), ..RowReport::default() });
+        }
+        let previous = self.world.database(&self.host).row;
+        let stale = is_stale(writing, previous, now);
+        let write = stale && writing != Writing::Never;
+        if write {
+            self.world.database(&self.host).row = Some(now);
+            self.world.record(&self.host, Event::Write);
+        }
+        if self.world.fault(&self.host) == Some(Fault::AnswerLost) {
+            std::future::pending::<()>().await;
+        }
+        Ok(RowReport {
+            seen: 1,
+            changed: u64::from(write),
+            stale,
+            previous,
+            value: if write { Some(now) } else { previous },
+            server_time: Some(now),
+            position: None,
+        })
+    }
+
+    async fn observe(&mut self, _: &HeartbeatTable, _: Instant) -> Result<Observation, Failure> {
+        self.world.suffer(&self.host).await?;
+        let value = self.world.database(&self.host).row;
+        let server_time = Some(self.world.server_time(&self.host));
+        Ok(Observation { value, rows: 1, server_time, role: ServerRole::Standby })
+    }
+
+    async fn plan(&mut self, _: &Target) -> Result<Plan, Failure> {
+        Ok(Plan::default())
+    }
+
+    async fn apply(&mut self, _: &Step) -> Result<(), Failure> {
+        Ok(())
+    }
+
+    async fn close(self: Box<Self>) {}
+}
+
+/// The rule of `when-stale`, as the drivers word it in SQL.
+fn is_stale(writing: Writing, previous: Option<Stamp>, now: Stamp) -> bool {
+    let Writing::WhenStale { last_seen, period } = writing else { return true };
+    let Some(previous) = previous else { return true };
+    if last_seen == Some(previous) {
+        return true;
+    }
+    let age = now.micros_since(previous);
+    let other_zone = ZoneGuess::for_period(period).offset_of(age).is_some();
+    let oldest = i64::try_from((period / 4 * 3).as_micros()).unwrap();
+    !other_zone && (age < 0 || age > oldest)
+}
