@@ -106,6 +106,27 @@ async fn what_a_managed_server_hides_is_left_out() {
 }
 
 #[tokio::test]
+async fn a_server_without_a_position_is_asked_for_it_once() {
+    let (server, target) = provisioned().await;
+    let mut session = session(&target).await;
+    // As managed flavours do: the function is there, may be run, and refuses.
+    server
+        .execute(
+            "SET allow_system_table_mods = on; \
+             ALTER FUNCTION pg_catalog.pg_current_wal_insert_lsn() RENAME TO pg_hidden; \
+             CREATE FUNCTION pg_catalog.pg_current_wal_insert_lsn() RETURNS pg_lsn LANGUAGE plpgsql AS \
+             $$BEGIN RAISE EXCEPTION 'not here' USING ERRCODE = '0A000'; END$$",
+        )
+        .await;
+    for _ in 0..2 {
+        let report = report(session.as_mut(), &target, Writing::Always, TIME).await.unwrap();
+        assert_eq!((report.changed, report.position), (1, None));
+    }
+    let refused = server.log().matches("not here").count();
+    assert_eq!(refused, 1, "{}", server.log());
+}
+
+#[tokio::test]
 async fn a_connection_that_was_ended_is_told_by_its_kind() {
     let (server, target) = provisioned().await;
     let mut session = session(&target).await;
