@@ -71,9 +71,10 @@ pub enum UrlError {
         /// Why, and what to write instead.
         reason: String,
     },
-    /// A `[` without `]`, or more than one `@` before the host.
+    /// A `[` without `]`, more than one `@` before the host, or one behind it.
     #[error(
-        "the host part cannot be read: an IPv6 address stands in brackets, and @ : / in a password are written %40 %3A %2F"
+        "the host part cannot be read: an IPv6 address stands in brackets, and @ : / ? in a password are written %40 \
+         %3A %2F %3F"
     )]
     Authority,
 }
@@ -195,6 +196,12 @@ fn parse_file(rest: &str) -> Result<DatabaseUrl, UrlError> {
 fn parse_server(family: Family, scheme: &str, rest: &str) -> Result<(DatabaseUrl, Option<Secret>), UrlError> {
     let no_host = || UrlError::NoHost(scheme.to_ascii_lowercase());
     let rest = rest.strip_prefix("//").ok_or_else(no_host)?;
+    // A password with a bare / or ? in it would be taken for a database or a parameter, and shown as one.
+    if let (Some(end), Some(at)) = (rest.find(['/', '?']), rest.rfind('@'))
+        && at > end
+    {
+        return Err(UrlError::Authority);
+    }
     let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
     let (authority, database) = rest.split_once('/').unwrap_or((rest, ""));
     let (user_part, host_part) = match authority.rsplit_once('@') {
@@ -378,6 +385,9 @@ mod tests {
             "postgres://u:hunter2@h:0/orders",
             "postgres://u:hunter2@h:99999/orders",
             "postgres://u:hunter2@x@h/orders",
+            "postgres://u:1/hunter2@h/orders",
+            "postgres://u:1?hunter2@h/orders",
+            "postgres://u:x@y/hunter2@h/orders",
             "postgres://u:hunter2%zz@h/orders",
             "postgres://u:hunter2%00@h/orders",
             "postgres://h/orders?sslmode",

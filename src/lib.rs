@@ -3,11 +3,15 @@
 //!
 //! The rooms and who may import whom stand in `ARCHITECTURE.md`.
 
+pub mod cli;
+pub mod commands;
+pub mod config;
 pub mod database_url;
 pub mod driver;
 pub mod environment;
 pub mod heartbeat;
 pub mod http;
+pub mod logging;
 pub mod provisioning;
 pub mod schedule;
 pub mod scheduler;

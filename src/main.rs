@@ -1,2 +1,31 @@
 //! heartbeatd: parse, dispatch, exit code.
-fn main() {}
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use heartbeatd::cli::Cli;
+use heartbeatd::commands::{self, terminal};
+use heartbeatd::{environment, logging};
+
+fn main() -> ExitCode {
+    if let Err(message) = environment::without_libpq_variables() {
+        terminal::error(&message);
+        return ExitCode::from(commands::USAGE);
+    }
+    let cli = Cli::parse();
+    if let Err(message) = logging::start(&cli.log) {
+        terminal::error(&message);
+        return ExitCode::from(commands::USAGE);
+    }
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            terminal::error(&format!("cannot start: {error}"));
+            return ExitCode::from(commands::FAILED);
+        }
+    };
+    let code = runtime.block_on(commands::dispatch(cli));
+    // A name look-up that hangs in a thread must not hold the exit (I12).
+    runtime.shutdown_background();
+    code
+}

@@ -11,8 +11,6 @@ use crate::secret::SecretSource;
 pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
 /// The default of `interval`: what the vendor's pages ask for.
 pub const DEFAULT_INTERVAL: Duration = Duration::from_secs(60);
-/// With `write = "when-stale"` on columns of second precision a shorter interval cannot tell writers apart.
-pub const SHORTEST_STALE_INTERVAL: Duration = Duration::from_secs(5);
 
 /// One database whose heartbeat is kept.
 #[derive(Debug, Clone, PartialEq)]

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 
-use super::terminal::{self, Tone};
 use super::FAILED;
+use super::terminal::{self, Tone};
 use crate::config::Settings;
 use crate::driver::Drivers;
 use crate::driver::opening::application_name;

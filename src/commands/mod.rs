@@ -68,10 +68,7 @@ fn load(sources: &SourceArgs, purpose: Purpose) -> Result<Settings, LoadError> {
     let sources = Sources {
         file: sources.config.clone(),
         urls: sources.urls.clone(),
-        // A name or value that is not UTF-8 cannot be one of ours.
-        environment: std::env::vars_os()
-            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.to_string_lossy().into_owned())))
-            .collect(),
+        environment: config::process_environment()?,
         purpose,
     };
     config::load(&sources, &Drivers::built_in())

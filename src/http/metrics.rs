@@ -21,7 +21,7 @@ use crate::target::Target;
 
 /// Beats by result: `ok`, `failed`, `fresh`. Labels `target`, `driver`, `result`.
 pub const BEATS: &str = "heartbeatd_beats_total";
-/// Ticks that fell due while a beat was in flight. Label `target`.
+/// Ticks that fell due while a beat was in flight or a retry was waited for. Label `target`.
 pub const TICKS_MISSED: &str = "heartbeatd_ticks_missed_total";
 /// When the newest change of `last_update` was made or seen. Label `target`.
 pub const LAST_BEAT: &str = "heartbeatd_last_beat_timestamp_seconds";
@@ -128,7 +128,7 @@ fn encode_counters(encoder: &mut DescriptorEncoder<'_>, all: &[Figures]) -> fmt:
             count_up(&mut beats, &labels, count)?;
         }
     }
-    let mut missed = counter(encoder, TICKS_MISSED, "Ticks that fell due while a beat was in flight.")?;
+    let mut missed = counter(encoder, TICKS_MISSED, "Ticks that fell due while a beat was in flight or a retry was waited for.")?;
     for figures in all {
         count_up(&mut missed, &[("target", figures.name())], figures.counters.ticks_missed)?;
     }

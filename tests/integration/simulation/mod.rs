@@ -120,7 +120,7 @@ async fn two_thousand_targets_beat_on_time_for_a_day() {
 
 #[tokio::test(start_paused = true)]
 async fn the_invariants_hold_through_days_of_random_faults() {
-    for seed in 1..=6 {
+    for seed in 1..=4 {
         let mut random = fastrand::Rng::with_seed(seed);
         let (mut databases, targets) = fleet_of(150);
         for database in databases.values_mut().skip(30) {
@@ -130,7 +130,7 @@ async fn the_invariants_hold_through_days_of_random_faults() {
         let mut judge = Judge::new(seed, PERIOD, targets[0].timeout);
         simulation.start(targets);
         while simulation.world.now() < 2 * DAY {
-            tokio::time::sleep(Duration::from_millis(17_311)).await;
+            tokio::time::sleep(Duration::from_millis(67_311)).await;
             judge.look_at_the_board(&simulation.board, &simulation.world);
         }
         judge.read_the_history(&simulation.world);

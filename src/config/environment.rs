@@ -1,0 +1,231 @@
+//! The environment as settings: the scalars of a configuration file by section and key, and the shorthands that describe
+//! one target entirely (for a sidecar). Both become positioned trees for `check`, as a file does.
+
+use std::collections::BTreeSet;
+
+use super::document::{Data, Node};
+use super::error::{LoadError, Origin, Problems, nearest};
+use super::schema::{Key, Kind, ROOT, TARGET};
+
+/// What every variable of ours starts with.
+pub(super) const PREFIX: &str = "HEARTBEATD_";
+/// The variable that names the single target.
+pub(super) const URL: &str = "HEARTBEATD_URL";
+
+/// Read by the command line itself.
+const COMMAND_LINE: &[&str] = &["CONFIG", "LOG", "LOG_FORMAT"];
+
+/// The single target's variables: what follows the prefix, and the key it sets.
+pub(super) const SHORTHANDS: &[(&str, &[&str])] = &[
+    ("URL", &["url"]),
+    ("NAME", &["name"]),
+    // The variable's name, not its value: the value is read at connect, like every password.
+    ("PASSWORD", &["password", "env"]),
+    ("PASSWORD_FILE", &["password", "file"]),
+    ("PROVISION_URL", &["provision_url"]),
+    ("INTERVAL", &["interval"]),
+    ("CRON", &["cron"]),
+    ("TIMEZONE", &["timezone"]),
+    ("TIMEOUT", &["timeout"]),
+    ("WRITE", &["write"]),
+    ("PROVISION", &["provision"]),
+    ("SCHEMA", &["heartbeat", "schema"]),
+    ("TABLE", &["heartbeat", "table"]),
+    ("ROW", &["heartbeat", "row"]),
+    ("CONNECTOR_USER", &["connector", "user"]),
+    ("CONNECTOR_MODE", &["connector", "mode"]),
+    ("PUBLICATION", &["connector", "publication"]),
+    ("SLOT", &["connector", "slot"]),
+    ("REPLICA_URL", &["replica", "url"]),
+];
+
+/// What the environment says.
+pub(super) struct Environment {
+    /// The scalars, shaped like a file.
+    pub(super) globals: Node,
+    /// The single target, shaped like one `[[target]]`; empty if no shorthand is set.
+    pub(super) target: Node,
+    /// The shorthands that are set.
+    pub(super) shorthands: Vec<String>,
+}
+
+impl Environment {
+    /// Whether `HEARTBEATD_URL` is set.
+    pub(super) fn has_url(&self) -> bool {
+        self.shorthands.iter().any(|name| name == URL)
+    }
+}
+
+/// This process's variables with our prefix, for [`super::Sources`].
+///
+/// # Errors
+/// A usage error for one that is not UTF-8.
+pub fn process_environment() -> Result<Vec<(String, String)>, LoadError> {
+    std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok().filter(|name| name.starts_with(PREFIX))?, value)))
+        .map(|(name, value)| match value.into_string() {
+            Ok(value) => Ok((name, value)),
+            Err(_) => Err(LoadError::Usage(format!("{name}: the value is not UTF-8"))),
+        })
+        .collect()
+}
+
+/// Sorts the variables; `borrowed` are those that the files read passwords from, whatever they are called.
+pub(super) fn read(
+    variables: &[(String, String)],
+    borrowed: &BTreeSet<String>,
+    problems: &mut Problems,
+) -> Environment {
+    let empty = || Node::table(Origin::BuiltIn);
+    let mut environment = Environment { globals: empty(), target: empty(), shorthands: Vec::new() };
+    for (name, value) in variables {
+        let Some(rest) = name.strip_prefix(PREFIX) else { continue };
+        if COMMAND_LINE.contains(&rest) || is_injected(rest) || borrowed.contains(name) {
+            continue;
+        }
+        let origin = Origin::Variable(name.clone());
+        let (tree, keys, path) = if let Some(path) = scalar(rest) {
+            (&mut environment.globals, ROOT, path)
+        } else if let Some((_, path)) = SHORTHANDS.iter().find(|(word, _)| *word == rest) {
+            environment.shorthands.push(name.clone());
+            (&mut environment.target, TARGET, path.to_vec())
+        } else {
+            problems.push(&origin, "", unknown(rest));
+            continue;
+        };
+        if value.trim().is_empty() {
+            problems.push(&origin, "", "set and empty: unset it, or give it a value");
+            continue;
+        }
+        let value = if path.last() == Some(&"env") { name } else { value };
+        plant(tree, keys, &path, &origin, value);
+    }
+    if environment.target.get("password").is_some_and(|password| password.entries().len() > 1) {
+        let origin = Origin::Variable(format!("{PREFIX}PASSWORD"));
+        problems.push(&origin, "", format!("set beside {PREFIX}PASSWORD_FILE: keep one"));
+        environment.target.take("password");
+    }
+    environment
+}
+
+/// The variables of the scalars, with their paths.
+pub(super) fn scalars() -> Vec<(String, Vec<&'static str>)> {
+    let scalar = |key: &&Key| key.kind.keys().is_none() && !matches!(key.kind, Kind::Patterns);
+    let mut scalars: Vec<_> = ROOT.iter().filter(scalar).map(|key| (key.name.to_uppercase(), vec![key.name])).collect();
+    for section in ROOT {
+        let Kind::Table(keys) = section.kind else { continue };
+        scalars.extend(keys.iter().filter(scalar).map(|key| {
+            (format!("{}__{}", section.name.to_uppercase(), key.name.to_uppercase()), vec![section.name, key.name])
+        }));
+    }
+    scalars
+}
+
+fn scalar(rest: &str) -> Option<Vec<&'static str>> {
+    scalars().into_iter().find(|(name, _)| name == rest).map(|(_, path)| path)
+}
+
+/// What Kubernetes sets in every pod beside a Service whose name starts with ours.
+fn is_injected(rest: &str) -> bool {
+    let rest = format!("_{rest}_");
+    rest.contains("_SERVICE_") || rest.contains("_PORT_")
+}
+
+fn unknown(rest: &str) -> String {
+    let scalars = scalars();
+    let words = SHORTHANDS.iter().map(|(word, _)| *word).chain(scalars.iter().map(|(word, _)| word.as_str()));
+    match nearest(rest, words.chain(COMMAND_LINE.iter().copied())) {
+        Some(near) => format!("unknown variable, did you mean {PREFIX}{near}?"),
+        None => "unknown variable: see the end of `heartbeatd config example` for those there are".to_owned(),
+    }
+}
+
+/// Puts a value where its path leads; the key's kind decides what its text means.
+fn plant(tree: &mut Node, keys: &'static [Key], path: &[&str], origin: &Origin, text: &str) {
+    let (Data::Table(entries), Some((name, rest))) = (&mut tree.data, path.split_first()) else { return };
+    let kind = keys.iter().find(|key| key.name == *name).map_or(Kind::Text, |key| key.kind);
+    if rest.is_empty() {
+        entries.push(((*name).to_owned(), Node { origin: origin.clone(), data: typed(kind, text) }));
+        return;
+    }
+    let position = entries.iter().position(|(key, _)| key == name).unwrap_or(entries.len());
+    if position == entries.len() {
+        let table = Node::table(origin.clone());
+        let node = match kind {
+            Kind::Tables(_) => Node { origin: origin.clone(), data: Data::List(vec![table]) },
+            _ => table,
+        };
+        entries.push(((*name).to_owned(), node));
+    }
+    let Some((_, node)) = entries.get_mut(position) else { return };
+    let table = match &mut node.data {
+        Data::List(items) => items.first_mut(),
+        _ => Some(node),
+    };
+    if let Some(table) = table {
+        plant(table, kind.keys().unwrap_or_default(), rest, origin, text);
+    }
+}
+
+/// Text stays text, but for keys that want something else: a password `0123` is no number.
+fn typed(kind: Kind, text: &str) -> Data {
+    let number = || text.parse().ok().map(Data::Integer);
+    let data = match kind {
+        Kind::Boolean => text.parse().ok().map(Data::Boolean),
+        Kind::RowId | Kind::Duration(_) => number(),
+        _ => None,
+    };
+    data.unwrap_or_else(|| Data::Text(text.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_shorthand_leads_to_a_key() {
+        for (word, path) in SHORTHANDS {
+            let mut keys = Some(TARGET);
+            for name in *path {
+                let Some(table) = keys else { panic!("{word}: {name} lies below no table") };
+                let Some(key) = table.iter().find(|key| key.name == *name) else { panic!("{word}: no key {name}") };
+                keys = key.kind.keys();
+                if matches!(key.kind, Kind::Password) {
+                    break;
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_scalars_are_those_of_the_sections() {
+        let names: Vec<_> = scalars().into_iter().map(|(name, _)| name).collect();
+        assert_eq!(
+            names,
+            [
+                "INSTANCE",
+                "DEFAULTS__INTERVAL",
+                "DEFAULTS__CRON",
+                "DEFAULTS__TIMEZONE",
+                "DEFAULTS__TIMEOUT",
+                "DEFAULTS__WRITE",
+                "DEFAULTS__PROVISION",
+                "HTTP__LISTEN",
+                "SHUTDOWN__GRACE",
+            ]
+        );
+    }
+
+    #[test]
+    fn what_kubernetes_injects_is_none_of_ours() {
+        for rest in
+            ["PORT", "PORT_2328_TCP_ADDR", "SERVICE_HOST", "SERVICE_PORT_HTTP", "METRICS_SERVICE_HOST", "X_PORT"]
+        {
+            assert!(is_injected(rest), "{rest}");
+        }
+        let ours = scalars().into_iter().map(|(name, _)| name);
+        for rest in ours.chain(SHORTHANDS.iter().map(|(word, _)| (*word).to_owned())) {
+            assert!(!is_injected(&rest), "{rest}");
+        }
+    }
+}

@@ -1,0 +1,130 @@
+//! The configuration file and what it includes, read and checked; the targets with their place, the rest as one tree.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use super::check::check;
+use super::document::{self, Data, Node};
+use super::error::{Origin, Problems};
+use super::schema::{INCLUDED, ROOT};
+
+/// As in a shell: an editor's hidden files are not meant.
+const MATCHING: glob::MatchOptions =
+    glob::MatchOptions { case_sensitive: true, require_literal_separator: true, require_literal_leading_dot: true };
+
+/// What the files say.
+pub(super) struct Files {
+    /// Everything but the targets.
+    pub(super) globals: Node,
+    /// The targets of all files.
+    pub(super) targets: Vec<Place>,
+}
+
+/// A table that was checked, and its path in the file.
+pub(super) struct Place {
+    pub(super) path: String,
+    pub(super) node: Node,
+}
+
+impl Files {
+    pub(super) fn none() -> Self {
+        Self { globals: Node::table(Origin::BuiltIn), targets: Vec::new() }
+    }
+
+    /// The variables that passwords are read from: they may be called as they like.
+    pub(super) fn borrowed_variables(&self) -> BTreeSet<String> {
+        let mut names = BTreeSet::new();
+        self.targets.iter().for_each(|place| collect_variables(&place.node, &mut names));
+        names
+    }
+}
+
+fn collect_variables(node: &Node, names: &mut BTreeSet<String>) {
+    for (key, child) in node.entries() {
+        match &child.data {
+            Data::Text(name) if key == "env" => {
+                names.insert(name.clone());
+            }
+            Data::Table(_) => collect_variables(child, names),
+            Data::List(items) => items.iter().for_each(|item| collect_variables(item, names)),
+            _ => {}
+        }
+    }
+}
+
+/// Reads a configuration file and its includes.
+pub(super) fn read(path: &Path, problems: &mut Problems, warnings: &mut Vec<String>) -> Files {
+    let mut files = Files::none();
+    let Some(root) = document::read(path, problems) else { return files };
+    let whole = root.origin.clone();
+    let mut root = check(root, ROOT, "", problems);
+    let readable = problems.is_empty();
+    files.targets.extend(targets(&mut root));
+    if let Some(include) = root.take("include") {
+        for included in expand(&include, path, problems, warnings) {
+            files.targets.extend(read_included(&included, problems));
+        }
+    }
+    // Any other problem may be why there is none.
+    if files.targets.is_empty() && readable && problems.is_empty() {
+        problems.push(&whole, "", "no target: neither this file nor an included one holds a [[target]]");
+    }
+    files.globals = root;
+    files
+}
+
+fn read_included(path: &Path, problems: &mut Problems) -> Vec<Place> {
+    let Some(mut root) = document::read(path, problems) else { return Vec::new() };
+    for key in ROOT.iter().filter(|key| INCLUDED.iter().all(|included| included.name != key.name)) {
+        if let Some(foreign) = root.take(key.name) {
+            problems.push(
+                &foreign.origin,
+                key.name,
+                "belongs in the main file: an included file holds only [[target]]",
+            );
+        }
+    }
+    targets(&mut check(root, INCLUDED, "", problems))
+}
+
+fn targets(root: &mut Node) -> Vec<Place> {
+    let Some(Node { data: Data::List(items), .. }) = root.take("target") else { return Vec::new() };
+    let place = |(index, node)| Place { path: format!("target[{index}]"), node };
+    items.into_iter().enumerate().map(place).collect()
+}
+
+/// The files that patterns find beside the including file: each once, sorted within a pattern.
+fn expand(include: &Node, including: &Path, problems: &mut Problems, warnings: &mut Vec<String>) -> Vec<PathBuf> {
+    // `*.toml` in the including file's own directory finds that file too.
+    let mut seen: BTreeSet<_> = including.canonicalize().into_iter().collect();
+    let directory = including.parent().unwrap_or(Path::new(""));
+    let mut found = Vec::new();
+    for (index, item) in include.items().iter().enumerate() {
+        let Data::Text(pattern) = &item.data else { continue };
+        let path = format!("include[{index}]");
+        // Joined as a path, an absolute pattern stands alone; else the directory is no part of the pattern.
+        let pattern = PathBuf::from(glob::Pattern::escape(&directory.to_string_lossy())).join(pattern);
+        let matches = match glob::glob_with(&pattern.to_string_lossy(), MATCHING) {
+            Ok(matches) => matches,
+            Err(error) => {
+                problems.push(&item.origin, path, format!("not a pattern: {}", error.msg));
+                continue;
+            }
+        };
+        let before = found.len();
+        let mut any = false;
+        for entry in matches {
+            any = true;
+            match entry {
+                Ok(file) if seen.insert(file.canonicalize().unwrap_or_else(|_| file.clone())) => found.push(file),
+                Ok(_) => {}
+                Err(error) => problems.push(&item.origin, &path, format!("cannot be searched: {error}")),
+            }
+        }
+        if !any {
+            warnings.push(format!("{}: {path}: no file matches", item.origin));
+        }
+        found[before..].sort();
+    }
+    found
+}

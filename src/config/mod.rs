@@ -1,0 +1,187 @@
+//! Configuration: files, environment and command line become [`Settings`], or a list of everything that is wrong. Called
+//! by `main` and `commands` at start, and by the daemon again at a reload.
+//!
+//! Sources become positioned trees (`document`, `environment`), are checked against one table of keys (`schema`,
+//! `check`), laid over each other (`layers`, with the `config` crate) and made into targets (`targets`).
+
+mod check;
+mod document;
+mod duration;
+mod environment;
+mod error;
+mod files;
+mod layers;
+mod raw;
+mod schema;
+mod show;
+mod targets;
+
+#[cfg(test)]
+mod tests;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+pub use environment::process_environment;
+pub use error::{LoadError, Origin, Problem};
+pub use layers::Http;
+pub use show::show;
+
+use crate::driver::Drivers;
+use crate::target::{ProvisionMode, Target};
+use document::{Data, Node};
+use environment::{Environment, PREFIX, URL};
+use error::Problems;
+use files::{Files, Place};
+
+/// A file with every key, its default, and what it is for.
+pub const EXAMPLE: &str = include_str!("../../config/heartbeatd.toml");
+
+/// Who asks for the settings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// The running daemon: for addresses on its command line, `provision` is `auto` unless something else is said.
+    Daemon,
+    /// Any other command: `provision` is `never` unless something else is said.
+    Command,
+}
+
+/// Where settings come from.
+#[derive(Debug, Clone)]
+pub struct Sources {
+    /// The configuration file, if one is given.
+    pub file: Option<PathBuf>,
+    /// The addresses on the command line.
+    pub urls: Vec<String>,
+    /// The environment, as [`process_environment`] gives it; names without our prefix are ignored.
+    pub environment: Vec<(String, String)>,
+    /// Who asks.
+    pub purpose: Purpose,
+}
+
+/// Everything the program is told.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Settings {
+    /// What to beat; never empty, names are unique.
+    pub targets: Vec<Target>,
+    /// The status listener.
+    pub http: Http,
+    /// The end of the daemon.
+    pub shutdown: Shutdown,
+    /// How this daemon names itself to databases.
+    pub instance: String,
+    /// What may not be meant, in plain words.
+    pub warnings: Vec<String>,
+}
+
+/// The end of the daemon.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Shutdown {
+    /// How long running beats may take to end.
+    pub grace: Duration,
+}
+
+/// Loads the settings; connects to nothing.
+///
+/// # Errors
+/// As [`LoadError`]: everything that is wrong, at once.
+pub fn load(sources: &Sources, drivers: &Drivers) -> Result<Settings, LoadError> {
+    let mut problems = Problems::default();
+    let mut warnings = Vec::new();
+    one_source(sources)?;
+    let files = match &sources.file {
+        Some(path) => files::read(path, &mut problems, &mut warnings),
+        None => Files::none(),
+    };
+    let environment = environment::read(&sources.environment, &files.borrowed_variables(), &mut problems);
+    let globals = check::check(environment.globals.clone(), schema::ROOT, "", &mut problems);
+    let places = places(sources, files.targets, environment, &mut problems);
+    if places.is_empty() && problems.is_empty() {
+        return Err(LoadError::NoTargets);
+    }
+    let globals = match layers::lay(files.globals, globals) {
+        Ok(globals) => globals,
+        Err(error) => return Err(LoadError::Usage(format!("the settings cannot be merged: {error}"))),
+    };
+    let auto = sources.purpose == Purpose::Daemon && !sources.urls.is_empty();
+    let builder = targets::Builder {
+        defaults: &globals.defaults,
+        provision: if auto { ProvisionMode::Auto } else { ProvisionMode::Never },
+        drivers,
+        problems: &mut problems,
+        warnings: &mut warnings,
+    };
+    let targets = builder.build(&places);
+    problems.or(Settings {
+        targets,
+        http: globals.http,
+        shutdown: Shutdown { grace: globals.shutdown.grace.0 },
+        instance: globals.instance.unwrap_or_else(node_name),
+        warnings,
+    })
+}
+
+/// The JSON Schema (draft 2020-12) of a configuration file.
+#[must_use]
+pub fn schema() -> serde_json::Value {
+    schema::json()
+}
+
+/// Targets come from one place only.
+fn one_source(sources: &Sources) -> Result<(), LoadError> {
+    let by_variable = sources.environment.iter().any(|(name, _)| name == URL);
+    let usage = |message: &str| Err(LoadError::Usage(message.to_owned()));
+    match (&sources.file, sources.urls.is_empty(), by_variable) {
+        (Some(_), false, _) => usage("a configuration file and addresses on the command line: give one or the other"),
+        (Some(_), _, true) => usage("a configuration file and HEARTBEATD_URL: give one or the other"),
+        (None, false, true) => usage("addresses on the command line and HEARTBEATD_URL: give one or the other"),
+        _ => Ok(()),
+    }
+}
+
+/// The tables of all targets, whatever their source.
+fn places(sources: &Sources, from_files: Vec<Place>, environment: Environment, problems: &mut Problems) -> Vec<Place> {
+    let mut tables: Vec<_> = sources.urls.iter().enumerate().map(|(index, url)| table_of(index + 1, url)).collect();
+    match tables.as_mut_slice() {
+        [] if environment.has_url() => {
+            // Set and empty, it was reported.
+            tables.extend(Some(environment.target).filter(|table| table.get("url").is_some()));
+        }
+        [table] => {
+            // The address is the command line's, all else the variables'.
+            if let (Data::Table(entries), Data::Table(further)) = (&mut table.data, environment.target.data) {
+                entries.extend(further);
+            }
+        }
+        _ => refuse_shorthands(&environment.shorthands, sources.file.is_some(), problems),
+    }
+    let tables = tables.into_iter().map(|table| check::check(table, schema::TARGET, "", problems));
+    let tables: Vec<_> = tables.map(|node| Place { path: String::new(), node }).collect();
+    from_files.into_iter().chain(tables).collect()
+}
+
+fn table_of(number: usize, url: &str) -> Node {
+    let origin = Origin::CommandLine(number);
+    let url = Node { origin: origin.clone(), data: Data::Text(url.to_owned()) };
+    Node { origin, data: Data::Table(vec![("url".to_owned(), url)]) }
+}
+
+fn refuse_shorthands(names: &[String], with_file: bool, problems: &mut Problems) {
+    for name in names {
+        let rest = name.strip_prefix(PREFIX).unwrap_or(name);
+        let hint = match environment::scalars().iter().find(|(scalar, _)| *scalar == format!("DEFAULTS__{rest}")) {
+            Some((scalar, _)) => format!(" ({PREFIX}{scalar} sets it for all)"),
+            None => String::new(),
+        };
+        let why = if with_file {
+            format!("describes the single target of an address, and the targets stand in a file: say it there{hint}")
+        } else {
+            format!("describes the single target of HEARTBEATD_URL or of one address on the command line{hint}")
+        };
+        problems.push(&Origin::Variable(name.clone()), "", why);
+    }
+}
+
+fn node_name() -> String {
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
+}

@@ -1,0 +1,83 @@
+//! One `[[target]]` as serde reads it from a tree that `check` found right: every key optional, nothing judged.
+
+use std::path::PathBuf;
+
+use serde::Deserialize;
+
+use super::duration::Span;
+use crate::secret::{Secret, SecretSource};
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawTarget {
+    pub(super) name: Option<String>,
+    pub(super) enabled: Option<bool>,
+    pub(super) url: Option<String>,
+    pub(super) password: Option<RawPassword>,
+    pub(super) provision_url: Option<String>,
+    pub(super) provision_password: Option<RawPassword>,
+    pub(super) interval: Option<Span>,
+    pub(super) cron: Option<String>,
+    pub(super) timezone: Option<String>,
+    pub(super) timeout: Option<Span>,
+    pub(super) write: Option<String>,
+    pub(super) provision: Option<String>,
+    #[serde(default)]
+    pub(super) heartbeat: RawHeartbeat,
+    #[serde(default)]
+    pub(super) connector: RawConnector,
+    #[serde(default)]
+    pub(super) replica: Vec<RawReplica>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawHeartbeat {
+    pub(super) schema: Option<String>,
+    pub(super) table: Option<String>,
+    pub(super) row: Option<i64>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawConnector {
+    pub(super) user: Option<String>,
+    pub(super) publication: Option<String>,
+    pub(super) slot: Option<String>,
+    pub(super) mode: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawReplica {
+    pub(super) name: Option<String>,
+    pub(super) url: Option<String>,
+    pub(super) password: Option<RawPassword>,
+    pub(super) required: Option<bool>,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+pub(super) enum RawPassword {
+    Literal(String),
+    Source(RawSource),
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum RawSource {
+    File(PathBuf),
+    Env(String),
+    Command(Vec<String>),
+}
+
+impl From<RawPassword> for SecretSource {
+    fn from(password: RawPassword) -> Self {
+        match password {
+            RawPassword::Literal(text) => Self::Literal(Secret::new(text)),
+            RawPassword::Source(RawSource::File(path)) => Self::File(path),
+            RawPassword::Source(RawSource::Env(name)) => Self::Env(name),
+            RawPassword::Source(RawSource::Command(words)) => Self::Command(words),
+        }
+    }
+}

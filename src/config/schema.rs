@@ -1,0 +1,246 @@
+//! The one table of keys: `check` walks a configuration against it, `environment` takes its variables from it, and
+//! [`json`] prints it as a JSON Schema. A key that is not here does not exist.
+
+use std::time::Duration;
+
+use serde_json::{Map, Value, json};
+
+use super::duration::Limits;
+use crate::schedule::{LONGEST_INTERVAL, SHORTEST_INTERVAL};
+use crate::target::{ConnectorMode, ProvisionMode, WriteMode};
+
+/// One key of a table.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Key {
+    pub(super) name: &'static str,
+    pub(super) kind: Kind,
+    pub(super) help: &'static str,
+    pub(super) default: Option<&'static str>,
+    pub(super) required: bool,
+}
+
+/// What the value of a key is.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Kind {
+    /// Text on one line, not empty.
+    Text,
+    /// The name of a database object: the drivers quote it.
+    Identifier,
+    /// A database's address.
+    Url,
+    /// A password, or `{ file | env | command }`.
+    Password,
+    /// `true` or `false`.
+    Boolean,
+    /// The value of an id.
+    RowId,
+    /// `"1m"`, or whole seconds.
+    Duration(Limits),
+    /// One of a few words.
+    Word(&'static [&'static str]),
+    /// `address:port`.
+    Listen,
+    /// A cron expression.
+    Cron,
+    /// The name of a time zone.
+    Timezone,
+    /// Patterns of file names.
+    Patterns,
+    /// A table.
+    Table(&'static [Key]),
+    /// A list of tables.
+    Tables(&'static [Key]),
+}
+
+impl Key {
+    const fn new(name: &'static str, kind: Kind, help: &'static str) -> Self {
+        Self { name, kind, help, default: None, required: false }
+    }
+
+    const fn or(self, default: &'static str) -> Self {
+        Self { default: Some(default), ..self }
+    }
+
+    const fn required(self) -> Self {
+        Self { required: true, ..self }
+    }
+}
+
+impl Kind {
+    /// The keys below, if it is a table or a list of them.
+    pub(super) fn keys(self) -> Option<&'static [Key]> {
+        match self {
+            Self::Table(keys) | Self::Tables(keys) => Some(keys),
+            _ => None,
+        }
+    }
+}
+
+/// The two spellings of a schedule: a table may hold only one.
+pub(super) const INTERVAL: &str = "interval";
+/// The other one.
+pub(super) const CRON: &str = "cron";
+
+const INTERVAL_KEY: Key = Key::new(
+    INTERVAL,
+    Kind::Duration(Limits { shortest: SHORTEST_INTERVAL, longest: LONGEST_INTERVAL }),
+    "Time between two beats. Excludes cron.",
+);
+const CRON_KEY: Key =
+    Key::new(CRON, Kind::Cron, "Moments of the beats, as a cron expression of five or six fields. Excludes interval.");
+const TIMEZONE: Key = Key::new("timezone", Kind::Timezone, "Time zone of cron, by its IANA name.");
+const TIMEOUT: Key = Key::new(
+    "timeout",
+    Kind::Duration(Limits { shortest: Duration::from_millis(100), longest: Duration::from_secs(3600) }),
+    "Deadline of one beat, connecting included.",
+);
+const WRITE: Key = Key::new(
+    "write",
+    Kind::Word(WriteMode::WORDS),
+    "Who writes: always this daemon; this daemon when the row is stale; never (watch only). Built-in default: always, or \
+     when-stale for a connector in mode read-write.",
+);
+const PROVISION: Key = Key::new(
+    "provision",
+    Kind::Word(ProvisionMode::WORDS),
+    "Whether missing objects are created unasked. Built-in default: never; auto for addresses on the daemon's command \
+     line.",
+);
+
+/// A configuration file.
+pub(super) const ROOT: &[Key] = &[
+    Key::new("include", Kind::Patterns, "Further files of [[target]] tables: patterns, relative to this file."),
+    Key::new("instance", Kind::Text, "How this daemon names itself to databases. Built-in default: the host's name."),
+    Key::new("defaults", Kind::Table(DEFAULTS), "What targets do not say themselves."),
+    Key::new("http", Kind::Table(HTTP), "The status listener."),
+    Key::new("shutdown", Kind::Table(SHUTDOWN), "The end of the daemon."),
+    TARGETS,
+];
+
+/// An included file.
+pub(super) const INCLUDED: &[Key] = &[TARGETS];
+
+/// `[defaults]`.
+const DEFAULTS: &[Key] = &[INTERVAL_KEY.or("1m"), CRON_KEY, TIMEZONE.or("UTC"), TIMEOUT.or("10s"), WRITE, PROVISION];
+
+const HTTP: &[Key] =
+    &[Key::new("listen", Kind::Listen, "Address and port of the status listener.").or("127.0.0.1:2328")];
+
+const SHUTDOWN: &[Key] = &[Key::new(
+    "grace",
+    Kind::Duration(Limits { shortest: Duration::ZERO, longest: Duration::from_secs(300) }),
+    "How long running beats may take to end at shutdown.",
+)
+.or("5s")];
+
+const TARGETS: Key = Key::new("target", Kind::Tables(TARGET), "A database whose heartbeat is kept.");
+
+/// `[[target]]`.
+pub(super) const TARGET: &[Key] = &[
+    Key::new("name", Kind::Text, "Unique name. Built-in default: host/database."),
+    Key::new("enabled", Kind::Boolean, "A disabled target is listed and left alone.").or("true"),
+    Key::new("url", Kind::Url, "Address of the database; several hosts are separated by commas.").required(),
+    Key::new("password", Kind::Password, "Password for url; sources are read again at every connect."),
+    Key::new("provision_url", Kind::Url, "An administrator's address, for provisioning only."),
+    Key::new("provision_password", Kind::Password, "Password for provision_url."),
+    INTERVAL_KEY,
+    CRON_KEY,
+    TIMEZONE,
+    TIMEOUT,
+    WRITE,
+    PROVISION,
+    Key::new("heartbeat", Kind::Table(HEARTBEAT), "The heartbeat table."),
+    Key::new("connector", Kind::Table(CONNECTOR), "What the CDC connector needs."),
+    Key::new("replica", Kind::Tables(REPLICA), "A server the connector reads from."),
+];
+
+const HEARTBEAT: &[Key] = &[
+    Key::new("schema", Kind::Identifier, "Schema of the table.").or("streamkap"),
+    Key::new("table", Kind::Identifier, "The table.").or("streamkap_heartbeat"),
+    Key::new("row", Kind::RowId, "Value of the column id.").or("1"),
+];
+
+const CONNECTOR: &[Key] = &[
+    Key::new("user", Kind::Identifier, "Role the connector logs in as.").or("streamkap_user"),
+    Key::new("publication", Kind::Identifier, "PostgreSQL: its publication.").or("streamkap_pub"),
+    Key::new("slot", Kind::Identifier, "PostgreSQL: its replication slot.").or("streamkap_pgoutput_slot"),
+    Key::new("mode", Kind::Word(ConnectorMode::WORDS), "Whether the connector writes the heartbeat row itself.")
+        .or("read-only"),
+];
+
+const REPLICA: &[Key] = &[
+    Key::new("name", Kind::Text, "Unique within the target. Built-in default: host/database."),
+    Key::new("url", Kind::Url, "Address of the replica; the user defaults to the target's.").required(),
+    Key::new("password", Kind::Password, "Built-in default: the target's, for the same user."),
+    Key::new("required", Kind::Boolean, "Whether a heartbeat that does not arrive here turns /health red.").or("false"),
+];
+
+/// The JSON Schema of a configuration file.
+pub(super) fn json() -> Value {
+    let mut schema = table(ROOT);
+    schema.insert("$schema".to_owned(), json!("https://json-schema.org/draft/2020-12/schema"));
+    schema.insert("title".to_owned(), json!("heartbeatd configuration"));
+    Value::Object(schema)
+}
+
+fn table(keys: &[Key]) -> Map<String, Value> {
+    let properties: Map<_, _> = keys.iter().map(|key| (key.name.to_owned(), Value::Object(property(key)))).collect();
+    let required: Vec<_> = keys.iter().filter(|key| key.required).map(|key| key.name).collect();
+    let mut schema = object(json!({ "type": "object", "properties": properties, "additionalProperties": false }));
+    if !required.is_empty() {
+        schema.insert("required".to_owned(), json!(required));
+    }
+    if keys.iter().any(|key| key.name == CRON) {
+        schema.insert("not".to_owned(), json!({ "required": [INTERVAL, CRON] }));
+    }
+    schema
+}
+
+fn property(key: &Key) -> Map<String, Value> {
+    let mut schema = value(key.kind);
+    schema.insert("description".to_owned(), json!(key.help));
+    let default = key.default.map(|text| match key.kind {
+        Kind::Boolean | Kind::RowId => serde_json::from_str(text).unwrap_or(json!(text)),
+        _ => json!(text),
+    });
+    schema.extend(default.map(|default| ("default".to_owned(), default)));
+    schema
+}
+
+fn value(kind: Kind) -> Map<String, Value> {
+    let text = json!({ "type": "string", "minLength": 1 });
+    object(match kind {
+        Kind::Text | Kind::Url | Kind::Cron | Kind::Timezone => text,
+        Kind::Identifier => json!({ "type": "string", "pattern": r#"^[^\u0000-\u001f\u007f-\u009f";]+$"# }),
+        Kind::Password => json!({ "oneOf": [
+            text,
+            source("file", &text),
+            source("env", &text),
+            source("command", &json!({ "type": "array", "items": { "type": "string" }, "minItems": 1 })),
+        ] }),
+        Kind::Boolean => json!({ "type": "boolean" }),
+        Kind::RowId => json!({ "type": "integer", "minimum": 1 }),
+        Kind::Duration(limits) => json!({
+            "type": ["string", "integer"],
+            "minLength": 2,
+            "minimum": limits.shortest.as_millis().div_ceil(1000),
+            "maximum": limits.longest.as_secs(),
+        }),
+        Kind::Word(words) => json!({ "enum": words }),
+        Kind::Listen => json!({ "type": "string", "pattern": ":[0-9]+$" }),
+        Kind::Patterns => json!({ "type": "array", "items": text }),
+        Kind::Table(keys) => return table(keys),
+        Kind::Tables(keys) => json!({ "type": "array", "items": table(keys) }),
+    })
+}
+
+fn source(name: &str, value: &Value) -> Value {
+    json!({ "type": "object", "properties": { name: value }, "required": [name], "additionalProperties": false })
+}
+
+fn object(value: Value) -> Map<String, Value> {
+    match value {
+        Value::Object(map) => map,
+        _ => Map::new(),
+    }
+}

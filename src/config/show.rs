@@ -1,0 +1,95 @@
+//! The effective configuration as a file that says everything, for `heartbeatd config show`. By hand and not by `toml`:
+//! its writer sorts keys, and a source of a password shall stand in one line.
+
+use std::fmt::Write;
+
+use super::Settings;
+use super::duration::to_text;
+use crate::schedule::Schedule;
+use crate::secret::SecretSource;
+use crate::target::{Endpoint, Named, Target};
+
+/// Writes the settings; passwords by their source, or `[redacted]`.
+#[must_use]
+pub fn show(settings: &Settings) -> String {
+    let mut out = String::new();
+    pair(&mut out, "instance", &quote(&settings.instance));
+    header(&mut out, "[http]");
+    pair(&mut out, "listen", &quote(&settings.http.listen.to_string()));
+    header(&mut out, "[shutdown]");
+    pair(&mut out, "grace", &quote(&to_text(settings.shutdown.grace)));
+    settings.targets.iter().for_each(|target| show_target(&mut out, target));
+    out
+}
+
+fn show_target(out: &mut String, target: &Target) {
+    header(out, "[[target]]");
+    pair(out, "name", &quote(&target.name));
+    pair(out, "enabled", &target.enabled.to_string());
+    show_endpoint(out, "", &target.endpoint);
+    if let Some(endpoint) = &target.provision_endpoint {
+        show_endpoint(out, "provision_", endpoint);
+    }
+    match &target.schedule {
+        Schedule::Interval(interval) => pair(out, "interval", &quote(&to_text(*interval))),
+        Schedule::Cron(cron) => {
+            pair(out, "cron", &quote(cron.expression()));
+            pair(out, "timezone", &quote(cron.timezone().name()));
+        }
+    }
+    pair(out, "timeout", &quote(&to_text(target.timeout)));
+    pair(out, "write", &quote(target.write.as_str()));
+    pair(out, "provision", &quote(target.provision.as_str()));
+    header(out, "[target.heartbeat]");
+    pair(out, "schema", &quote(&target.heartbeat.schema));
+    pair(out, "table", &quote(&target.heartbeat.table));
+    pair(out, "row", &target.heartbeat.row.to_string());
+    header(out, "[target.connector]");
+    pair(out, "user", &named(&target.connector.user));
+    pair(out, "publication", &named(&target.connector.publication));
+    pair(out, "slot", &named(&target.connector.slot));
+    pair(out, "mode", &quote(target.connector.mode.as_str()));
+    for replica in &target.replicas {
+        header(out, "[[target.replica]]");
+        pair(out, "name", &quote(&replica.name));
+        show_endpoint(out, "", &replica.endpoint);
+        pair(out, "required", &replica.required.to_string());
+    }
+}
+
+fn show_endpoint(out: &mut String, prefix: &str, endpoint: &Endpoint) {
+    pair(out, &format!("{prefix}url"), &quote(&endpoint.url.to_string()));
+    if let Some(source) = &endpoint.password {
+        let source = match source {
+            SecretSource::Literal(_) => quote(&source.to_string()),
+            SecretSource::File(path) => format!("{{ file = {} }}", quote(&path.display().to_string())),
+            SecretSource::Env(name) => format!("{{ env = {} }}", quote(name)),
+            SecretSource::Command(words) => format!("{{ command = [{}] }}", command(words)),
+        };
+        pair(out, &format!("{prefix}password"), &source);
+    }
+}
+
+/// A default may not exist; a name somebody wrote down must.
+fn named(named: &Named) -> String {
+    format!("{}{}", quote(&named.name), if named.configured { "" } else { "  # default" })
+}
+
+/// The program alone: an argument may be a token.
+fn command(words: &[String]) -> String {
+    let shown = words.iter().enumerate().map(|(index, word)| quote(if index == 0 { word } else { "[redacted]" }));
+    shown.collect::<Vec<_>>().join(", ")
+}
+
+fn header(out: &mut String, header: &str) {
+    _ = writeln!(out, "\n{header}");
+}
+
+fn pair(out: &mut String, key: &str, value: &str) {
+    _ = writeln!(out, "{key} = {value}");
+}
+
+/// A TOML string: JSON's escapes are TOML's, but TOML wants DEL escaped too.
+fn quote(text: &str) -> String {
+    serde_json::Value::from(text).to_string().replace('\u{7f}', "\\u007f")
+}

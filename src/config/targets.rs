@@ -1,0 +1,268 @@
+//! Targets from checked tables: defaults filled in, addresses taken apart, and the rules judged that tie several keys or
+//! several targets together.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+use super::check::{join, one_line};
+use super::document::{Data, Node};
+use super::error::{Origin, Problems, quoted};
+use super::files::Place;
+use super::layers::Defaults;
+use super::raw::{RawConnector, RawHeartbeat, RawPassword, RawReplica, RawTarget};
+use crate::database_url::Family;
+use crate::driver::Drivers;
+use crate::schedule::{CronSchedule, Schedule, ScheduleError};
+use crate::secret::SecretSource;
+use crate::target::{
+    Connector, ConnectorMode, Endpoint, HeartbeatTable, Named, ProvisionMode, Replica, Target, WriteMode,
+};
+
+/// The longest name PostgreSQL keeps: a longer one is cut there in silence.
+const POSTGRES_NAME_BYTES: usize = 63;
+
+/// Names that are taken, and where.
+type Names = BTreeMap<String, Origin>;
+
+/// Makes the targets of one configuration.
+pub(super) struct Builder<'a> {
+    pub(super) defaults: &'a Defaults,
+    /// The built-in default of `provision`.
+    pub(super) provision: ProvisionMode,
+    pub(super) drivers: &'a Drivers,
+    pub(super) problems: &'a mut Problems,
+    pub(super) warnings: &'a mut Vec<String>,
+}
+
+impl Builder<'_> {
+    /// Makes every target that can be made; what is wrong with the others has become problems.
+    pub(super) fn build(mut self, places: &[Place]) -> Vec<Target> {
+        let mut names = Names::new();
+        places.iter().filter_map(|place| self.target(place, &mut names)).collect()
+    }
+
+    /// Judges all parts before it gives up on any.
+    fn target(&mut self, place: &Place, names: &mut Names) -> Option<Target> {
+        let Ok(raw) = RawTarget::deserialize(config::Value::from(&place.node)) else {
+            // Without serde's error, which could quote a value.
+            self.problem(place, "", "cannot be read, though its keys and types are right: a fault of heartbeatd");
+            return None;
+        };
+        let schedule = self.schedule(place, &raw);
+        let endpoint = self.endpoint(place, ("url", "password"), raw.url, raw.password, None);
+        let name = self.name(place, raw.name, endpoint.as_ref(), names, "two targets");
+        let subject = name.clone().unwrap_or_default();
+        if let Some(endpoint) = &endpoint {
+            self.validate(place, "url", &subject, endpoint);
+            self.name_lengths(place, endpoint.url.family());
+        }
+        if raw.provision_url.is_none() && raw.provision_password.is_some() {
+            self.problem(place, "provision_password", "has no meaning without provision_url");
+        }
+        let keys = ("provision_url", "provision_password");
+        let provision_endpoint = self.endpoint(place, keys, raw.provision_url, raw.provision_password, None);
+        if let Some(provision) = &provision_endpoint {
+            self.same_family(place, "provision_url", provision, endpoint.as_ref());
+            self.validate(place, "provision_url", &format!("{subject}: provision_url"), provision);
+        }
+        let replicas = self.replicas(place, &subject, raw.replica, endpoint.as_ref());
+        let connector = connector(raw.connector);
+        let write = raw.write.as_ref().or(self.defaults.write.as_ref()).and_then(|word| WriteMode::from_word(word));
+        let built_in_write = match connector.mode {
+            ConnectorMode::ReadOnly => WriteMode::Always,
+            ConnectorMode::ReadWrite => WriteMode::WhenStale,
+        };
+        let provision = raw.provision.as_ref().or(self.defaults.provision.as_ref());
+        Some(Target {
+            name: name?,
+            enabled: raw.enabled.unwrap_or(true),
+            endpoint: endpoint?,
+            provision_endpoint,
+            schedule: schedule?,
+            timeout: raw.timeout.unwrap_or(self.defaults.timeout).0,
+            write: write.unwrap_or(built_in_write),
+            provision: provision.and_then(|word| ProvisionMode::from_word(word)).unwrap_or(self.provision),
+            heartbeat: heartbeat(raw.heartbeat),
+            connector,
+            replicas,
+        })
+    }
+
+    /// A target's own interval or cron displaces the defaults' one, whichever that is.
+    fn schedule(&mut self, place: &Place, raw: &RawTarget) -> Option<Schedule> {
+        let (interval, cron) = match (raw.interval, &raw.cron) {
+            // Reported by the walk.
+            (Some(_), Some(_)) => return None,
+            (None, None) => (self.defaults.interval, self.defaults.cron.clone()),
+            own => (own.0, own.1.clone()),
+        };
+        let Some(cron) = cron else {
+            if raw.timezone.is_some() {
+                self.problem(place, "timezone", "has no meaning without cron");
+                return None;
+            }
+            return interval.map(|interval| Schedule::Interval(interval.0));
+        };
+        let timezone = raw.timezone.as_ref().unwrap_or(&self.defaults.timezone);
+        match CronSchedule::parse(&cron, timezone) {
+            Ok(cron) => Some(Schedule::Cron(Box::new(cron))),
+            Err(error) => {
+                let key = if matches!(error, ScheduleError::Timezone(_)) { "timezone" } else { "cron" };
+                self.problem(place, key, error.to_string());
+                None
+            }
+        }
+    }
+
+    fn endpoint(
+        &mut self,
+        place: &Place,
+        (url_key, password_key): (&str, &str),
+        url: Option<String>,
+        password: Option<RawPassword>,
+        fallback: Option<&Endpoint>,
+    ) -> Option<Endpoint> {
+        // A missing one was reported by the walk.
+        let mut endpoint = match Endpoint::parse(&url?) {
+            Ok(endpoint) => endpoint,
+            Err(error) => {
+                self.problem(place, url_key, error.to_string());
+                return None;
+            }
+        };
+        if let Some(password) = password {
+            if endpoint.password.is_some() {
+                self.problem(place, password_key, format!("{url_key} holds a password too: keep one of them"));
+                return None;
+            }
+            endpoint.password = Some(SecretSource::from(password));
+        }
+        if let Some(fallback) = fallback {
+            endpoint.url = endpoint.url.with_default_user(fallback.url.user());
+            // Another user's password would only be a failed login, counted against that user.
+            if endpoint.password.is_none() && endpoint.url.user() == fallback.url.user() {
+                endpoint.password = fallback.password.clone();
+            }
+        }
+        Some(endpoint)
+    }
+
+    fn validate(&mut self, place: &Place, key: &str, subject: &str, endpoint: &Endpoint) {
+        let judged = self.drivers.get(endpoint.url.family()).and_then(|driver| driver.validate(endpoint));
+        match judged {
+            Ok(warnings) => {
+                self.warnings.extend(warnings.into_iter().map(|warning| format!("{subject}: {warning}")));
+            }
+            Err(error) => self.problem(place, key, error.to_string()),
+        }
+    }
+
+    /// The name as given, or made of the address; unique among `names`.
+    fn name(
+        &mut self,
+        place: &Place,
+        given: Option<String>,
+        endpoint: Option<&Endpoint>,
+        names: &mut Names,
+        whose: &str,
+    ) -> Option<String> {
+        let (key, name, hint) = match given {
+            Some(name) => ("name", name, ""),
+            None => ("url", endpoint?.url.default_name(), ": set name"),
+        };
+        let judged = if name.trim().is_empty() { Err("is empty".to_owned()) } else { one_line(&name) };
+        if let Err(fault) = judged {
+            self.problem(place, key, format!("the name made of it {fault}{hint}"));
+            return None;
+        }
+        if let Some(first) = names.get(&name) {
+            let name = quoted(&name);
+            let complaint = format!("{name} is the name of {whose}, of which the first stands at {first}{hint}");
+            self.problem(place, key, complaint);
+            return None;
+        }
+        let origin = place.node.get(key).map_or(&place.node.origin, |node| &node.origin);
+        names.insert(name.clone(), origin.clone());
+        Some(name)
+    }
+
+    fn replicas(
+        &mut self,
+        place: &Place,
+        target: &str,
+        raws: Vec<RawReplica>,
+        primary: Option<&Endpoint>,
+    ) -> Vec<Replica> {
+        let nodes = place.node.get("replica").map(Node::items).unwrap_or_default();
+        let mut names = Names::new();
+        let mut replicas = Vec::new();
+        for (index, (raw, node)) in raws.into_iter().zip(nodes).enumerate() {
+            let place = Place { path: format!("{}[{index}]", join(&place.path, "replica")), node: node.clone() };
+            replicas.extend(self.replica(&place, target, raw, primary, &mut names));
+        }
+        replicas
+    }
+
+    fn replica(
+        &mut self,
+        place: &Place,
+        target: &str,
+        raw: RawReplica,
+        primary: Option<&Endpoint>,
+        names: &mut Names,
+    ) -> Option<Replica> {
+        let endpoint = self.endpoint(place, ("url", "password"), raw.url, raw.password, primary);
+        let name = self.name(place, raw.name, endpoint.as_ref(), names, "two replicas of this target");
+        let (name, endpoint) = (name?, endpoint?);
+        self.same_family(place, "url", &endpoint, primary);
+        self.validate(place, "url", &format!("{target}: replica {name}"), &endpoint);
+        Some(Replica { name, endpoint, required: raw.required.unwrap_or(false) })
+    }
+
+    fn same_family(&mut self, place: &Place, key: &str, endpoint: &Endpoint, primary: Option<&Endpoint>) {
+        let family = endpoint.url.family();
+        let Some(other) = primary.map(|primary| primary.url.family()).filter(|other| *other != family) else { return };
+        self.problem(place, key, format!("leads to {family}, the target's url to {other}"));
+    }
+
+    fn name_lengths(&mut self, place: &Place, family: Family) {
+        if family != Family::Postgres {
+            return;
+        }
+        for table in ["heartbeat", "connector"] {
+            for (key, node) in place.node.get(table).map(Node::entries).unwrap_or_default() {
+                if matches!(&node.data, Data::Text(name) if name.len() > POSTGRES_NAME_BYTES) {
+                    let complaint = format!("longer than {POSTGRES_NAME_BYTES} bytes, which PostgreSQL would cut");
+                    self.problems.push(&node.origin, join(&join(&place.path, table), key), complaint);
+                }
+            }
+        }
+    }
+
+    /// A problem with a key of a table, at the key's place where it has one.
+    fn problem(&mut self, place: &Place, key: &str, message: impl Into<String>) {
+        let origin = place.node.get(key).map_or(&place.node.origin, |node| &node.origin);
+        let path = if key.is_empty() { place.path.clone() } else { join(&place.path, key) };
+        self.problems.push(origin, path, message);
+    }
+}
+
+fn heartbeat(raw: RawHeartbeat) -> HeartbeatTable {
+    let default = HeartbeatTable::default();
+    HeartbeatTable {
+        schema: raw.schema.unwrap_or(default.schema),
+        table: raw.table.unwrap_or(default.table),
+        row: raw.row.unwrap_or(default.row),
+    }
+}
+
+fn connector(raw: RawConnector) -> Connector {
+    let default = Connector::default();
+    Connector {
+        user: raw.user.map_or(default.user, Named::configured),
+        publication: raw.publication.map_or(default.publication, Named::configured),
+        slot: raw.slot.map_or(default.slot, Named::configured),
+        mode: raw.mode.and_then(|word| ConnectorMode::from_word(&word)).unwrap_or(default.mode),
+    }
+}
