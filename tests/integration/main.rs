@@ -7,4 +7,5 @@
 
 mod bench;
 mod bench_works;
+mod postgres_driver;
 mod simulation;
