@@ -46,6 +46,8 @@ pub enum Rung {
     Permission,
     /// Does the server have what it needs?
     Resource,
+    /// Is the row beaten?
+    Beating,
     /// Does the beat get into what the connector reads?
     Tracking,
     /// Does the connector move?

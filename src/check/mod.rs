@@ -1,1 +1,9 @@
-//! The checks: gather, judge, report; called by `commands::check` and by the daemon.
+//! The checks: gather facts from every server of a target, judge them, say what to do first. Called by
+//! `commands::check`, and by the daemon's inspector.
+
+pub mod configuration;
+pub mod registry;
+pub mod report;
+pub mod runner;
+pub mod saved;
+pub mod verdict;

@@ -1,7 +1,9 @@
 //! What the program can be asked to do, one file each; called by `main`.
 
 pub mod beat;
+pub mod check;
 pub mod configuration;
+pub mod explain;
 pub mod provision;
 pub mod run;
 pub mod terminal;
@@ -34,6 +36,8 @@ pub async fn dispatch(cli: Cli) -> ExitCode {
             })
             .await
         }
+        Some(Command::Check(args)) => check::check(&args).await,
+        Some(Command::Explain { id }) => explain::explain(id.as_deref()),
         Some(Command::Config { show }) => configuration::print(&show),
     }
 }

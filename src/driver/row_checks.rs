@@ -61,7 +61,7 @@ pub(crate) const SINGLE: Check = Check {
 pub(crate) const FRESH: Check = Check {
     id: "row-fresh",
     severity: Severity::Warning,
-    rung: Rung::Tracking,
+    rung: Rung::Beating,
     title: "last_update is recent",
     meaning: "A row that nobody updates keeps nothing alive.",
     judged: "last_update against the server's own clock: fails when it is older than two periods, lies in the future, or \

@@ -103,6 +103,20 @@ fn what_is_shown_can_be_loaded_again_and_holds_no_secret() {
     url = "postgres://heartbeat@replica-1/orders?sslmode=verify-full"
     password = "[redacted]"
     required = false
+    decode = false
+
+    [target.checks]
+    required = false
+
+    [[target.checks.skip]]
+    id = "slot-active"
+    reason = "the connector is paused until the migration is over"
+
+    [target.checks.thresholds]
+    retained_wal_mib = 10240
+    long_transaction = "30m"
+    replica_lag = "1m"
+    role_expiry = "14days"
     "#);
 }
 

@@ -70,6 +70,16 @@ fn a_sidecar_is_told_everything_by_variables() {
     url = "postgres://hb@r/d"
     password = { env = "HEARTBEATD_PASSWORD" }
     required = false
+    decode = false
+
+    [target.checks]
+    required = false
+
+    [target.checks.thresholds]
+    retained_wal_mib = 10240
+    long_transaction = "30m"
+    replica_lag = "1m"
+    role_expiry = "14days"
     "#);
 }
 

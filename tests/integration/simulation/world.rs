@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use heartbeatd::database_url::UrlError;
-use heartbeatd::driver::{ConnectRequest, Driver, Observation, Purpose, ServerInfo, ServerRole, Session};
+use heartbeatd::driver::{ConnectRequest, Driver, FactsError, Observation, Purpose, ServerInfo, ServerRole, Session};
+use heartbeatd::finding::{Case, Check, Facts, Finding};
 use heartbeatd::heartbeat::{ErrorKind, Failure, RowReport, Stamp, Writing, ZoneGuess};
 use heartbeatd::provisioning::{Plan, Step};
 use heartbeatd::target::{Endpoint, HeartbeatTable, Target};
@@ -181,6 +182,14 @@ impl Driver for SimulatedDriver {
     fn remedy(&self, _failure: &Failure, _target: &Target) -> Option<String> {
         None
     }
+
+    fn checks(&self) -> &'static [Check] {
+        &[]
+    }
+
+    fn judge(&self, _case: &Case<'_>) -> Result<Vec<Finding>, FactsError> {
+        Ok(Vec::new())
+    }
 }
 
 #[async_trait]
@@ -222,6 +231,11 @@ impl Session for SimulatedSession {
         let value = self.world.database(&self.host).row;
         let server_time = Some(self.world.server_time(&self.host));
         Ok(Observation { value, rows: 1, server_time, role: ServerRole::Standby })
+    }
+
+    async fn inspect(&mut self, _: &Target, _: Instant) -> Result<Facts, Failure> {
+        self.world.suffer(&self.host).await?;
+        Ok(Facts::Null)
     }
 
     async fn plan(&mut self, _: &Target) -> Result<Plan, Failure> {

@@ -1,0 +1,66 @@
+//! What can be judged from a target's configuration alone, for every database: `check --offline` asks nothing else.
+
+use std::time::Duration;
+
+use crate::driver::Driver;
+use crate::finding::{Check, Finding, Rung, Severity};
+use crate::freshness::words;
+use crate::scheduler::ticks::longest_period;
+use crate::target::Target;
+
+/// What the vendor advises for busy sources at most.
+const LONGEST_ADVISED: Duration = Duration::from_secs(5 * 60);
+
+/// The interval.
+pub const INTERVAL: Check = Check {
+    id: "heartbeat-interval",
+    severity: Severity::Warning,
+    rung: Rung::Advice,
+    title: "the heartbeat comes every one to five minutes",
+    meaning: "A longer interval lets the connector's position grow old between two beats; on a very quiet source the \
+              vendor advises one minute.",
+    judged: "From the schedule alone: fails if two ticks are more than five minutes apart.",
+    privilege: "none: no server is asked",
+    source: "vendor page on heartbeats, section on intervals",
+};
+/// The address's warnings.
+pub const ADDRESS: Check = Check {
+    id: "address-safe",
+    severity: Severity::Warning,
+    rung: Rung::Advice,
+    title: "the connection is encrypted and the server's identity verified, as far as the address asks",
+    meaning: "An address that asks for encryption without verification lets somebody in between read the password.",
+    judged: "From the address alone: fails for each warning that its driver has.",
+    privilege: "none: no server is asked",
+    source: "libpq documentation, SSL support, table of sslmode values",
+};
+
+/// Both, in the order of the report.
+pub const CHECKS: &[Check] = &[INTERVAL, ADDRESS];
+
+/// Judges a target's configuration; `taken_at` is now, in microseconds since 1970 (a cron's period depends on it).
+#[must_use]
+pub fn judge(target: &Target, driver: &dyn Driver, taken_at: i64) -> Vec<Finding> {
+    let mut findings = vec![judge_interval(target, taken_at)];
+    let replicas = target.replicas.iter().map(|replica| (format!("replica {}", replica.name), &replica.endpoint));
+    let source = ("source".to_owned(), &target.endpoint);
+    for (subject, endpoint) in std::iter::once(source).chain(replicas) {
+        findings.extend(match driver.validate(endpoint) {
+            Ok(warnings) if warnings.is_empty() => vec![ADDRESS.ok(subject, "nothing to object to")],
+            Ok(warnings) => warnings.into_iter().map(|warning| ADDRESS.failed(subject.clone(), warning)).collect(),
+            Err(error) => vec![ADDRESS.failed(subject, error.to_string())],
+        });
+    }
+    findings
+}
+
+fn judge_interval(target: &Target, taken_at: i64) -> Finding {
+    let period = longest_period(&target.schedule, taken_at);
+    if period <= LONGEST_ADVISED {
+        return INTERVAL.ok("schedule", target.schedule.to_string());
+    }
+    INTERVAL
+        .failed("schedule", format!("{}: {} between two beats", target.schedule, words(period)))
+        .expected(format!("at most {}", words(LONGEST_ADVISED)))
+        .remedy("set interval = \"1m\"")
+}

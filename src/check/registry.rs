@@ -1,0 +1,158 @@
+//! The one list of all checks: what `explain` prints, what `--only` and `--skip` accept, and what `docs/checks/` is
+//! generated from.
+
+use std::fmt::Write as _;
+
+use super::configuration;
+use crate::database_url::Family;
+use crate::driver::Drivers;
+use crate::finding::{Check, Rung, Severity};
+
+/// Whether a server is reached at all; judged above the drivers, for the source and for each replica.
+pub const CONNECT: Check = Check {
+    id: "connect",
+    severity: Severity::Error,
+    rung: Rung::Connection,
+    title: "the server can be reached and lets heartbeatd in",
+    meaning: "Nothing else can be checked, and no beat is made, on a server that is not reached.",
+    judged: "By connecting within the time-out: fails with the class, kind and code of what went wrong.",
+    privilege: "login",
+    source: "vendor page on recovery, first question of the decision tree",
+};
+
+/// A check, and the databases that have it.
+#[derive(Debug, Clone)]
+pub struct Entry {
+    /// The check.
+    pub check: Check,
+    /// The families, in their own order.
+    pub families: Vec<Family>,
+}
+
+/// All checks: those of every database first, then by family, each in the order of its report.
+#[must_use]
+pub fn entries(drivers: &Drivers) -> Vec<Entry> {
+    let mut entries: Vec<Entry> = Vec::new();
+    let shared = std::iter::once(&CONNECT).chain(configuration::CHECKS);
+    let everywhere = shared.flat_map(|check| Family::ALL.map(|family| (family, check)));
+    let by_driver = Family::ALL.into_iter().filter_map(|family| Some((family, drivers.get(family).ok()?)));
+    let by_driver = by_driver.flat_map(|(family, driver)| driver.checks().iter().map(move |check| (family, check)));
+    for (family, check) in everywhere.chain(by_driver) {
+        match entries.iter_mut().find(|entry| entry.check.id == check.id) {
+            Some(entry) if entry.families.contains(&family) => {}
+            Some(entry) => entry.families.push(family),
+            None => entries.push(Entry { check: *check, families: vec![family] }),
+        }
+    }
+    entries
+}
+
+/// The entry of an id, or the id that is nearest to what was typed.
+///
+/// # Errors
+/// A sentence that names the nearest id.
+pub fn find(drivers: &Drivers, id: &str) -> Result<Entry, String> {
+    let entries = entries(drivers);
+    if let Some(entry) = entries.iter().find(|entry| entry.check.id == id) {
+        return Ok(entry.clone());
+    }
+    let distance = |entry: &&Entry| strsim::damerau_levenshtein(entry.check.id, id);
+    let nearest = entries.iter().min_by_key(distance).filter(|entry| distance(entry) <= id.len() / 2 + 1);
+    let hint = nearest.map(|entry| format!(", did you mean {}?", entry.check.id));
+    Err(format!("there is no check \"{id}\"{}", hint.as_deref().unwrap_or("; heartbeatd explain lists them")))
+}
+
+/// The page of a check, in Markdown.
+#[must_use]
+pub fn page(entry: &Entry) -> String {
+    let Check { id, severity, rung, title, meaning, judged, privilege, source } = &entry.check;
+    let families: Vec<_> = entry.families.iter().map(|family| family.as_str()).collect();
+    let mut page = format!("# {id}\n\nWhen all is well: {title}.\n\n{meaning}\n\n");
+    let rows = [
+        ("Databases", families.join(", ")),
+        ("Severity", severity.to_string()),
+        ("Question of the decision tree", question(*rung).to_owned()),
+        ("Judged", (*judged).to_owned()),
+        ("Least privilege", (*privilege).to_owned()),
+        ("Rests on", (*source).to_owned()),
+    ];
+    for (name, value) in rows {
+        // Writing to a string cannot fail.
+        let _ = writeln!(page, "- **{name}**: {value}");
+    }
+    let _ = write!(
+        page,
+        "\nTo leave it out for one target:\n\n```toml\n[[target.checks.skip]]\nid = \"{id}\"\nreason = \"…\"\n```\n"
+    );
+    page
+}
+
+/// The list of all pages, in Markdown.
+#[must_use]
+pub fn index(entries: &[Entry]) -> String {
+    let mut page = "# Checks\n\nGenerated from the registry; `heartbeatd explain ID` prints the same.\n\n\
+                    | Check | Severity | Databases | When all is well |\n|---|---|---|---|\n"
+        .to_owned();
+    for Entry { check, families } in entries {
+        let families: Vec<_> = families.iter().map(|family| family.as_str()).collect();
+        let Check { id, severity, title, .. } = check;
+        let _ = writeln!(page, "| [{id}]({id}.md) | {severity} | {} | {title} |", families.join(", "));
+    }
+    page
+}
+
+/// The question that a rung asks.
+#[must_use]
+pub fn question(rung: Rung) -> &'static str {
+    match rung {
+        Rung::Connection => "is the right server reached?",
+        Rung::Schema => "is the heartbeat table as it must be?",
+        Rung::Permission => "may heartbeatd and the connector do what they must?",
+        Rung::Resource => "does the server have what it needs?",
+        Rung::Beating => "is the row beaten?",
+        Rung::Tracking => "does the beat get into what the connector reads?",
+        Rung::Movement => "does the connector move?",
+        Rung::Position => "is the connector's position safe?",
+        Rung::Advice => "anything else worth knowing?",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    #[test]
+    fn ids_are_in_kebab_case_and_every_text_is_there() {
+        for Entry { check, .. } in entries(&Drivers::built_in()) {
+            let kebab = check
+                .id
+                .split('-')
+                .all(|word| !word.is_empty() && word.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit()));
+            assert!(kebab, "{}", check.id);
+            for text in [check.title, check.meaning, check.judged, check.privilege, check.source] {
+                assert!(!text.is_empty() && !text.contains("  "), "{}: {text:?}", check.id);
+            }
+        }
+    }
+
+    #[test]
+    fn one_id_means_one_thing_in_every_database() {
+        let mut known: BTreeMap<&str, Check> = BTreeMap::new();
+        let drivers = Drivers::built_in();
+        for driver in Family::ALL.into_iter().filter_map(|family| drivers.get(family).ok()) {
+            for check in driver.checks() {
+                assert_eq!(*known.entry(check.id).or_insert(*check), *check);
+            }
+        }
+    }
+
+    #[test]
+    fn a_mistyped_id_is_answered_with_the_nearest() {
+        let drivers = Drivers::built_in();
+        assert_eq!(find(&drivers, "row-exists").unwrap().check.id, "row-exists");
+        assert!(find(&drivers, "row-exist").unwrap_err().contains("did you mean row-exists?"));
+        assert!(find(&drivers, "zzzzzzzzzzzzzzzzzzzzzzzzz").unwrap_err().contains("explain"));
+    }
+}

@@ -1,0 +1,79 @@
+//! The report for programs. Its schema is published as `docs/check-report.schema.json`; `format` counts up with a change
+//! that breaks readers.
+
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use super::{Report, documentation};
+use crate::check::verdict::Verdict;
+use crate::finding::{Finding, Severity, Status};
+
+/// The format of the report.
+pub const FORMAT: u32 = 1;
+
+#[derive(Serialize)]
+struct Document<'a> {
+    format: u32,
+    heartbeatd: &'static str,
+    taken_at: &'a str,
+    targets: Vec<Target<'a>>,
+    unfinished: &'a [String],
+    summary: Value,
+}
+
+#[derive(Serialize)]
+struct Target<'a> {
+    name: &'a str,
+    driver: &'a str,
+    address: &'a str,
+    verdict: &'a Verdict,
+    findings: Vec<Entry<'a>>,
+}
+
+#[derive(Serialize)]
+struct Entry<'a> {
+    #[serde(flatten)]
+    finding: &'a Finding,
+    documentation: String,
+}
+
+/// The whole report, indented; `taken_at` in RFC 3339.
+#[must_use]
+pub fn render(report: &Report, taken_at: &str) -> String {
+    let all = || report.targets.iter().flat_map(|target| &target.findings);
+    let count = |status, severity| all().filter(|f| f.status == status && f.severity == severity).count();
+    let of = |status| all().filter(|finding| finding.status == status).count();
+    let document = Document {
+        format: FORMAT,
+        heartbeatd: env!("CARGO_PKG_VERSION"),
+        taken_at,
+        targets: report
+            .targets
+            .iter()
+            .map(|target| Target {
+                name: &target.name,
+                driver: target.driver,
+                address: &target.address,
+                verdict: &target.verdict,
+                findings: target
+                    .findings
+                    .iter()
+                    .map(|finding| Entry { finding, documentation: documentation(&finding.id) })
+                    .collect(),
+            })
+            .collect(),
+        unfinished: &report.unfinished,
+        summary: json!({
+            "failed": {
+                "error": count(Status::Failed, Severity::Error),
+                "warning": count(Status::Failed, Severity::Warning),
+                "info": count(Status::Failed, Severity::Info),
+            },
+            "unknown": of(Status::Unknown),
+            "ok": of(Status::Ok),
+            "skipped": of(Status::Skipped),
+        }),
+    };
+    // Strings, numbers and maps with text keys: serde_json cannot refuse them.
+    serde_json::to_string_pretty(&document).unwrap_or_default()
+}

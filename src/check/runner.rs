@@ -1,0 +1,132 @@
+//! Running the checks of a target: look at every server at once, judge, and leave nothing unsaid. Every check always
+//! runs; a failure never hides another; a server that is not reached is a finding, not the end.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+
+use super::configuration;
+use super::registry::CONNECT;
+use crate::driver::opening::Opening;
+use crate::driver::{Driver, Purpose, Session};
+use crate::finding::{Case, FailureRecord, Finding, Inspection, Look, ReplicaLook, Status};
+use crate::heartbeat::{ErrorKind, Failure};
+use crate::scheduler::clock::{self, Clock, Instant};
+use crate::target::{Endpoint, Target};
+
+/// Looks at the source and at every replica, all at once, each within `timeout`.
+///
+/// Cancel-safe: connections are dropped with the future.
+pub async fn inspect(
+    target: &Target,
+    driver: &Arc<dyn Driver>,
+    application_name: &str,
+    clock: &Clock,
+    timeout: Duration,
+) -> Inspection {
+    let now = clock.now();
+    let deadline = now.plus(timeout).mono;
+    let look = |endpoint, purpose| look(target, endpoint, driver, application_name, purpose, deadline);
+    let replicas = target.replicas.iter().map(async |replica| ReplicaLook {
+        name: replica.name.clone(),
+        look: look(&replica.endpoint, Purpose::Inspect).await,
+    });
+    let (source, replicas) = tokio::join!(look(&target.endpoint, Purpose::Beat), join_all(replicas));
+    Inspection { taken_at: now.wall_micros(), source, replicas }
+}
+
+async fn look(
+    target: &Target,
+    endpoint: &Endpoint,
+    driver: &Arc<dyn Driver>,
+    application_name: &str,
+    purpose: Purpose,
+    deadline: Instant,
+) -> Look {
+    let opening =
+        Opening { endpoint, purpose, table: &target.heartbeat, application_name, known_identity: None, deadline };
+    let work = async {
+        let mut session = open(&opening, driver).await?;
+        let facts = session.inspect(target, deadline).await?;
+        session.close().await;
+        Ok(facts)
+    };
+    let late = || Failure::new(ErrorKind::Timeout, "the server did not answer the checks within the time-out");
+    match clock::timeout_at(deadline, work).await.unwrap_or_else(|_| Err(late())) {
+        Ok(facts) => Look::Facts(facts),
+        Err(failure) => {
+            let target = Target { endpoint: endpoint.clone(), ..target.clone() };
+            let failure = match (failure.remedy(), driver.remedy(&failure, &target)) {
+                (None, Some(remedy)) => failure.with_remedy(remedy),
+                _ => failure,
+            };
+            Look::Failure(FailureRecord::of(&failure))
+        }
+    }
+}
+
+/// The writable server of several hosts; where there is none, any: its facts say why.
+async fn open(opening: &Opening<'_>, driver: &Arc<dyn Driver>) -> Result<Box<dyn Session>, Failure> {
+    match opening.open(driver).await {
+        Err(failure) if matches!(failure.kind(), ErrorKind::NotWritable | ErrorKind::ReadOnlySetting) => {
+            Opening { purpose: Purpose::Inspect, ..*opening }.open(driver).await
+        }
+        other => other,
+    }
+}
+
+/// Judges an inspection: what the configuration tells, whether each server was reached, and the driver's checks, with
+/// those left out by the target's configuration marked so. Pure.
+#[must_use]
+pub fn judge(target: &Target, driver: &dyn Driver, now: &Inspection, earlier: Option<&Inspection>) -> Vec<Finding> {
+    let mut findings = configuration::judge(target, driver, now.taken_at);
+    findings.push(judge_connection("source", &now.source));
+    findings.extend(
+        now.replicas.iter().map(|replica| judge_connection(&format!("replica {}", replica.name), &replica.look)),
+    );
+    let judged = match &now.source {
+        Look::Facts(_) => driver.judge(&Case { target, now, earlier }).map_err(|error| error.to_string()),
+        Look::Failure(_) => Err("the source was not reached".to_owned()),
+    };
+    let (judged, why) = match judged {
+        Ok(judged) => (judged, String::new()),
+        Err(why) => (Vec::new(), why),
+    };
+    for check in driver.checks() {
+        let own = judged.iter().filter(|finding| finding.id == check.id);
+        let before = findings.len();
+        findings.extend(own.cloned());
+        if findings.len() == before {
+            findings.push(check.unknown("source", why.as_str()));
+        }
+    }
+    findings.into_iter().map(|finding| leave_out(finding, target)).collect()
+}
+
+fn judge_connection(subject: &str, look: &Look) -> Finding {
+    let failure = match look {
+        Look::Facts(_) => return CONNECT.ok(subject, "reached"),
+        Look::Failure(failure) => failure,
+    };
+    let code = failure.code.as_ref().map(|code| format!(" ({code})")).unwrap_or_default();
+    let observed = format!("{}{code} [{}, {}]", failure.message, failure.class, failure.kind);
+    let finding = CONNECT.failed(subject, observed);
+    match &failure.remedy {
+        Some(remedy) => finding.remedy(remedy),
+        None => finding,
+    }
+}
+
+fn leave_out(finding: Finding, target: &Target) -> Finding {
+    match target.checks.skip.iter().find(|skip| skip.id == finding.id) {
+        Some(skip) => Finding {
+            status: Status::Skipped,
+            observed: format!("left out by configuration: {}", skip.reason),
+            expected: None,
+            remedy: None,
+            ..finding
+        },
+        None => finding,
+    }
+}

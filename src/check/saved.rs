@@ -1,0 +1,226 @@
+//! Facts in a file: what `check --save-facts` writes and `--from-facts` judges again elsewhere, without a server. It
+//! holds what was gathered and what was expected, and no secret: addresses come without their passwords.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::finding::Inspection;
+use crate::schedule::{CronSchedule, Schedule};
+use crate::target::{
+    Checks, Connector, ConnectorMode, Endpoint, HeartbeatTable, Named, Replica, SkippedCheck, Target, Thresholds,
+    WriteMode,
+};
+
+/// The format of the file; a later program reads earlier ones.
+pub const FORMAT: u32 = 1;
+
+/// The whole file.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SavedFacts {
+    /// [`FORMAT`].
+    pub format: u32,
+    /// The program that wrote it.
+    pub heartbeatd: String,
+    /// One entry per target.
+    pub targets: Vec<SavedCase>,
+}
+
+/// One target's facts.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SavedCase {
+    /// What was expected.
+    pub target: SavedTarget,
+    /// The newest look.
+    pub now: Inspection,
+    /// A look some time before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub earlier: Option<Inspection>,
+}
+
+/// A target in a form that can be kept.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SavedTarget {
+    name: String,
+    url: String,
+    schedule: SavedSchedule,
+    timeout_ms: u64,
+    write: String,
+    schema: String,
+    table: String,
+    row: i64,
+    connector_user: SavedName,
+    publication: SavedName,
+    slot: SavedName,
+    connector_mode: String,
+    replicas: Vec<SavedReplica>,
+    skip: Vec<(String, String)>,
+    retained_wal_mib: u64,
+    long_transaction_s: u64,
+    replica_lag_s: u64,
+    role_expiry_s: u64,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum SavedSchedule {
+    IntervalMs(u64),
+    Cron { expression: String, timezone: String },
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct SavedName {
+    name: String,
+    configured: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct SavedReplica {
+    name: String,
+    url: String,
+    required: bool,
+    decode: bool,
+}
+
+impl SavedFacts {
+    /// A file of these cases.
+    #[must_use]
+    pub fn new(targets: Vec<SavedCase>) -> Self {
+        Self { format: FORMAT, heartbeatd: env!("CARGO_PKG_VERSION").to_owned(), targets }
+    }
+
+    /// Reads a file.
+    ///
+    /// # Errors
+    /// A sentence: no facts, or those of a later program.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let value: serde_json::Value =
+            serde_json::from_str(text).map_err(|error| format!("this is no facts file: {error}"))?;
+        match value.get("format").and_then(serde_json::Value::as_u64) {
+            Some(format) if format == u64::from(FORMAT) => {}
+            Some(format) => return Err(format!("facts of format {format}: this program reads format {FORMAT}")),
+            None => return Err("this is no facts file: it says no format".to_owned()),
+        }
+        serde_json::from_value(value).map_err(|error| format!("this facts file cannot be read: {error}"))
+    }
+}
+
+impl From<&Target> for SavedTarget {
+    fn from(target: &Target) -> Self {
+        let millis = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+        let name = |named: &Named| SavedName { name: named.name.clone(), configured: named.configured };
+        let replica = |replica: &Replica| SavedReplica {
+            name: replica.name.clone(),
+            url: replica.endpoint.url.to_string(),
+            required: replica.required,
+            decode: replica.decode,
+        };
+        let Thresholds { retained_wal_mib, long_transaction, replica_lag, role_expiry } = &target.checks.thresholds;
+        Self {
+            name: target.name.clone(),
+            url: target.endpoint.url.to_string(),
+            schedule: match &target.schedule {
+                Schedule::Interval(interval) => SavedSchedule::IntervalMs(millis(*interval)),
+                Schedule::Cron(cron) => SavedSchedule::Cron {
+                    expression: cron.expression().to_owned(),
+                    timezone: cron.timezone().name().to_owned(),
+                },
+            },
+            timeout_ms: millis(target.timeout),
+            write: target.write.to_string(),
+            schema: target.heartbeat.schema.clone(),
+            table: target.heartbeat.table.clone(),
+            row: target.heartbeat.row,
+            connector_user: name(&target.connector.user),
+            publication: name(&target.connector.publication),
+            slot: name(&target.connector.slot),
+            connector_mode: target.connector.mode.to_string(),
+            replicas: target.replicas.iter().map(replica).collect(),
+            skip: target.checks.skip.iter().map(|skip| (skip.id.clone(), skip.reason.clone())).collect(),
+            retained_wal_mib: *retained_wal_mib,
+            long_transaction_s: long_transaction.as_secs(),
+            replica_lag_s: replica_lag.as_secs(),
+            role_expiry_s: role_expiry.as_secs(),
+        }
+    }
+}
+
+impl SavedTarget {
+    /// The target again, as far as judging needs it.
+    ///
+    /// # Errors
+    /// A sentence that names what cannot be read.
+    pub fn restore(&self) -> Result<Target, String> {
+        let of = |what: &str, error: &dyn std::fmt::Display| format!("target \"{}\": {what}: {error}", self.name);
+        let endpoint = |url: &str| Endpoint::parse(url).map_err(|error| of("url", &error));
+        let named = |saved: &SavedName| Named { name: saved.name.clone(), configured: saved.configured };
+        let schedule = match &self.schedule {
+            SavedSchedule::IntervalMs(millis) if *millis > 0 => Schedule::Interval(Duration::from_millis(*millis)),
+            SavedSchedule::IntervalMs(_) => return Err(of("schedule", &"zero")),
+            SavedSchedule::Cron { expression, timezone } => {
+                let cron = CronSchedule::parse(expression, timezone).map_err(|error| of("schedule", &error))?;
+                Schedule::Cron(Box::new(cron))
+            }
+        };
+        let replicas = self.replicas.iter().map(|replica| {
+            Ok(Replica {
+                name: replica.name.clone(),
+                endpoint: endpoint(&replica.url)?,
+                required: replica.required,
+                decode: replica.decode,
+            })
+        });
+        let skip = self.skip.iter().map(|(id, reason)| SkippedCheck { id: id.clone(), reason: reason.clone() });
+        Ok(Target {
+            schedule,
+            timeout: Duration::from_millis(self.timeout_ms),
+            write: WriteMode::from_word(&self.write).ok_or_else(|| of("write", &self.write))?,
+            heartbeat: HeartbeatTable { schema: self.schema.clone(), table: self.table.clone(), row: self.row },
+            connector: Connector {
+                user: named(&self.connector_user),
+                publication: named(&self.publication),
+                slot: named(&self.slot),
+                mode: ConnectorMode::from_word(&self.connector_mode)
+                    .ok_or_else(|| of("connector_mode", &self.connector_mode))?,
+            },
+            replicas: replicas.collect::<Result<_, String>>()?,
+            checks: Checks {
+                skip: skip.collect(),
+                thresholds: Thresholds {
+                    retained_wal_mib: self.retained_wal_mib,
+                    long_transaction: Duration::from_secs(self.long_transaction_s),
+                    replica_lag: Duration::from_secs(self.replica_lag_s),
+                    role_expiry: Duration::from_secs(self.role_expiry_s),
+                },
+                required: false,
+            },
+            ..Target::new(&self.name, endpoint(&self.url)?)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_target_survives_being_saved_without_its_password() {
+        let mut target = Target::new("orders", Endpoint::parse("postgres://hb:hunter2@a,b:5433/orders").unwrap());
+        target.connector.slot = Named::configured("slot");
+        target.checks.skip = vec![SkippedCheck { id: "row-fresh".to_owned(), reason: "paused".to_owned() }];
+        target.schedule = Schedule::Cron(Box::new(CronSchedule::parse("*/5 * * * *", "Europe/Berlin").unwrap()));
+        let text = serde_json::to_string(&SavedTarget::from(&target)).unwrap();
+        assert!(!text.contains("hunter2"), "{text}");
+        target.endpoint.password = None;
+        assert_eq!(serde_json::from_str::<SavedTarget>(&text).unwrap().restore().unwrap(), target);
+    }
+
+    #[test]
+    fn what_is_no_facts_file_is_refused_in_words() {
+        for text in ["", "[]", "{}", "{\"format\": 2}", "{\"format\": 1}"] {
+            let error = SavedFacts::parse(text).unwrap_err();
+            assert!(error.contains("facts"), "{error}");
+        }
+    }
+}

@@ -1,0 +1,118 @@
+//! The recovery decision tree: of all that is wrong with a target, what comes first, and what to do about it.
+
+use serde::Serialize;
+
+use super::registry::Entry;
+use crate::finding::{Finding, Rung, Severity, Status};
+
+/// The one line at the end of a target's report.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Verdict {
+    /// The rung at which something is wrong; `None` when the source side is healthy.
+    pub rung: Option<Rung>,
+    /// What it means.
+    pub text: String,
+    /// What to do first.
+    pub next: String,
+}
+
+/// Climbs the tree: the first rung with a failed check of severity error, else the first with a warning that touches
+/// the beat's way (advice is no rung to stop at).
+#[must_use]
+pub fn climb(findings: &[Finding], entries: &[Entry]) -> Verdict {
+    let rung_of = |finding: &Finding| {
+        let entry = entries.iter().find(|entry| entry.check.id == finding.id);
+        entry.map_or(Rung::Advice, |entry| entry.check.rung)
+    };
+    let first = |severity: Severity| {
+        let failed = findings.iter().filter(|finding| finding.status == Status::Failed && finding.severity == severity);
+        failed
+            .map(|finding| (rung_of(finding), finding))
+            .filter(|(rung, _)| *rung != Rung::Advice)
+            .min_by_key(|(rung, _)| *rung)
+    };
+    let warning = || first(Severity::Warning).filter(|(rung, _)| *rung >= Rung::Beating);
+    match first(Severity::Error).or_else(warning) {
+        Some((rung, finding)) => Verdict {
+            rung: Some(rung),
+            text: meaning(rung, finding.severity).to_owned(),
+            next: finding.remedy.clone().unwrap_or_else(|| format!("heartbeatd explain {}", finding.id)),
+        },
+        None => healthy(findings),
+    }
+}
+
+fn meaning(rung: Rung, severity: Severity) -> &'static str {
+    match (rung, severity) {
+        (Rung::Connection, _) => "the source cannot be beaten: the right server is not reached",
+        (Rung::Schema, _) => "the source cannot be beaten: the heartbeat table is not as it must be",
+        (Rung::Permission, _) => "a privilege is missing",
+        (Rung::Resource, _) => "the server lacks something that beats or the connector need",
+        (Rung::Beating, _) => "nobody beats",
+        (Rung::Tracking, _) => "beating but not tracked: the connector does not get the beats",
+        (Rung::Movement, _) => "tracked, but the connector does not move",
+        (Rung::Position, Severity::Error) => "the connector's position is lost: it needs a new snapshot",
+        (Rung::Position, _) => "the connector's position is at risk",
+        (Rung::Advice, _) => "worth a look",
+    }
+}
+
+fn healthy(findings: &[Finding]) -> Verdict {
+    let unknown = findings.iter().filter(|finding| finding.status == Status::Unknown).count();
+    let text = match unknown {
+        0 => "the source side is healthy".to_owned(),
+        1 => "the source side is healthy, as far as it could be checked (one check could not)".to_owned(),
+        _ => format!("the source side is healthy, as far as it could be checked ({unknown} checks could not)"),
+    };
+    let next = "if data is missing all the same, look at the destination and its consumers".to_owned();
+    Verdict { rung: None, text, next }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::check::registry;
+    use crate::driver::Drivers;
+
+    fn finding(id: &str, status: Status, severity: Severity) -> Finding {
+        Finding {
+            id: id.to_owned(),
+            severity,
+            status,
+            subject: String::new(),
+            observed: String::new(),
+            expected: None,
+            remedy: Some(format!("mend {id}")),
+        }
+    }
+
+    fn verdict(findings: &[Finding]) -> Verdict {
+        climb(findings, &registry::entries(&Drivers::built_in()))
+    }
+
+    #[test]
+    fn the_first_rung_with_an_error_decides_wherever_it_stands_in_the_report() {
+        let verdict = verdict(&[
+            finding("row-fresh", Status::Failed, Severity::Warning),
+            finding("row-exists", Status::Failed, Severity::Error),
+            finding("connect", Status::Ok, Severity::Error),
+        ]);
+        assert_eq!((verdict.rung, verdict.next.as_str()), (Some(Rung::Schema), "mend row-exists"));
+    }
+
+    #[test]
+    fn a_stale_row_alone_means_that_nobody_beats() {
+        let verdict = verdict(&[finding("row-fresh", Status::Failed, Severity::Warning)]);
+        assert_eq!((verdict.rung, verdict.text.as_str()), (Some(Rung::Beating), "nobody beats"));
+    }
+
+    #[test]
+    fn advice_and_unknowns_leave_the_source_healthy_and_say_how_far() {
+        let verdict = verdict(&[
+            finding("heartbeat-interval", Status::Failed, Severity::Warning),
+            finding("row-exists", Status::Unknown, Severity::Error),
+        ]);
+        assert_eq!(verdict.rung, None);
+        assert!(verdict.text.contains("one check could not"));
+    }
+}
