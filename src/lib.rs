@@ -10,6 +10,7 @@ pub mod config;
 pub mod database_url;
 pub mod driver;
 pub mod environment;
+mod failure;
 pub mod finding;
 pub mod freshness;
 pub mod heartbeat;

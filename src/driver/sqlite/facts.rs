@@ -4,10 +4,12 @@ use serde::{Deserialize, Serialize};
 use sqlx::sqlite::SqliteConnection;
 use sqlx::{AssertSqlSafe, Row};
 
+use super::connect::lock_wait;
 use super::errors;
 use super::identifier::{literal, quote};
 use crate::driver::{ServerInfo, ServerRole};
 use crate::heartbeat::{Failure, Stamp};
+use crate::scheduler::clock::Instant;
 use crate::target::HeartbeatTable;
 
 /// Everything a SQLite check is judged from.
@@ -69,18 +71,20 @@ pub(super) async fn gather(
     connection: &mut SqliteConnection,
     server: &ServerInfo,
     table: &HeartbeatTable,
+    deadline: Instant,
 ) -> Result<SqliteFacts, Failure> {
-    let writable = probe(connection, server.role).await;
+    let writable = probe(connection, server.role, deadline).await;
     let facts = read(connection, server, table, writable).await;
     facts.map_err(|error| errors::classify(error, None))
 }
 
 /// Takes the write lock and lets it go: nothing is changed.
-async fn probe(connection: &mut SqliteConnection, role: ServerRole) -> Writable {
+async fn probe(connection: &mut SqliteConnection, role: ServerRole, deadline: Instant) -> Writable {
     if role != ServerRole::Primary {
         return Writable::OpenedReadOnly;
     }
-    match sqlx::raw_sql("BEGIN IMMEDIATE; ROLLBACK;").execute(connection).await {
+    let sql = format!("{} BEGIN IMMEDIATE; ROLLBACK;", lock_wait(deadline));
+    match sqlx::raw_sql(AssertSqlSafe(sql)).execute(connection).await {
         Ok(_) => Writable::Yes,
         Err(error) => Writable::No(errors::classify(error, None).to_string()),
     }

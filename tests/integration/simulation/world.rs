@@ -238,11 +238,11 @@ impl Session for SimulatedSession {
         Ok(Facts::Null)
     }
 
-    async fn plan(&mut self, _: &Target) -> Result<Plan, Failure> {
+    async fn plan(&mut self, _: &Target, _: Instant) -> Result<Plan, Failure> {
         Ok(Plan::default())
     }
 
-    async fn apply(&mut self, _: &Step) -> Result<(), Failure> {
+    async fn apply(&mut self, _: &Step, _: Instant) -> Result<(), Failure> {
         Ok(())
     }
 
