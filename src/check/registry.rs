@@ -20,6 +20,19 @@ pub const CONNECT: Check = Check {
     source: "vendor page on recovery, first question of the decision tree",
 };
 
+/// Whether each replica is reached.
+pub const REPLICA_CONNECT: Check = Check {
+    id: "replica-connect",
+    severity: Severity::Error,
+    rung: Rung::Tracking,
+    title: "each replica can be reached and lets heartbeatd in",
+    meaning: "The connector reads from there; whether the beat arrives cannot be seen on a server that is not reached.",
+    judged: "By connecting within the time-out: fails with what went wrong, as an error if the replica is required, else \
+             as a warning.",
+    privilege: "login",
+    source: "vendor page on recovery, first question of the decision tree",
+};
+
 /// A check, and the databases that have it.
 #[derive(Debug, Clone)]
 pub struct Entry {
@@ -33,7 +46,7 @@ pub struct Entry {
 #[must_use]
 pub fn entries(drivers: &Drivers) -> Vec<Entry> {
     let mut entries: Vec<Entry> = Vec::new();
-    let shared = std::iter::once(&CONNECT).chain(configuration::CHECKS);
+    let shared = [&CONNECT, &REPLICA_CONNECT].into_iter().chain(configuration::CHECKS);
     let everywhere = shared.flat_map(|check| Family::ALL.map(|family| (family, check)));
     let by_driver = Family::ALL.into_iter().filter_map(|family| Some((family, drivers.get(family).ok()?)));
     let by_driver = by_driver.flat_map(|(family, driver)| driver.checks().iter().map(move |check| (family, check)));

@@ -7,10 +7,10 @@ use std::time::Duration;
 use futures_util::future::join_all;
 
 use super::configuration;
-use super::registry::CONNECT;
+use super::registry::{CONNECT, REPLICA_CONNECT};
 use crate::driver::opening::Opening;
 use crate::driver::{Driver, Purpose, Session};
-use crate::finding::{Case, FailureRecord, Finding, Inspection, Look, ReplicaLook, Status};
+use crate::finding::{Case, Check, FailureRecord, Finding, Inspection, Look, ReplicaLook, Severity, Status};
 use crate::heartbeat::{ErrorKind, Failure};
 use crate::scheduler::clock::{self, Clock, Instant};
 use crate::target::{Endpoint, Target};
@@ -32,7 +32,7 @@ pub async fn inspect(
         name: replica.name.clone(),
         look: look(&replica.endpoint, Purpose::Inspect).await,
     });
-    let (source, replicas) = tokio::join!(look(&target.endpoint, Purpose::Beat), join_all(replicas));
+    let (source, replicas) = tokio::join!(look(&target.endpoint, Purpose::Check), join_all(replicas));
     Inspection { taken_at: now.wall_micros(), source, replicas }
 }
 
@@ -81,10 +81,12 @@ async fn open(opening: &Opening<'_>, driver: &Arc<dyn Driver>) -> Result<Box<dyn
 #[must_use]
 pub fn judge(target: &Target, driver: &dyn Driver, now: &Inspection, earlier: Option<&Inspection>) -> Vec<Finding> {
     let mut findings = configuration::judge(target, driver, now.taken_at);
-    findings.push(judge_connection("source", &now.source));
-    findings.extend(
-        now.replicas.iter().map(|replica| judge_connection(&format!("replica {}", replica.name), &replica.look)),
-    );
+    findings.push(judge_connection(&CONNECT, Severity::Error, "source", &now.source));
+    findings.extend(now.replicas.iter().map(|replica| {
+        let required = target.replicas.iter().any(|known| known.name == replica.name && known.required);
+        let severity = if required { Severity::Error } else { Severity::Warning };
+        judge_connection(&REPLICA_CONNECT, severity, &format!("replica {}", replica.name), &replica.look)
+    }));
     let judged = match &now.source {
         Look::Facts(_) => driver.judge(&Case { target, now, earlier }).map_err(|error| error.to_string()),
         Look::Failure(_) => Err("the source was not reached".to_owned()),
@@ -104,14 +106,14 @@ pub fn judge(target: &Target, driver: &dyn Driver, now: &Inspection, earlier: Op
     findings.into_iter().map(|finding| leave_out(finding, target)).collect()
 }
 
-fn judge_connection(subject: &str, look: &Look) -> Finding {
+fn judge_connection(check: &Check, severity: Severity, subject: &str, look: &Look) -> Finding {
     let failure = match look {
-        Look::Facts(_) => return CONNECT.ok(subject, "reached"),
+        Look::Facts(_) => return check.ok(subject, "reached"),
         Look::Failure(failure) => failure,
     };
     let code = failure.code.as_ref().map(|code| format!(" ({code})")).unwrap_or_default();
     let observed = format!("{}{code} [{}, {}]", failure.message, failure.class, failure.kind);
-    let finding = CONNECT.failed(subject, observed);
+    let finding = check.failed_as(severity, subject, observed);
     match &failure.remedy {
         Some(remedy) => finding.remedy(remedy),
         None => finding,

@@ -26,6 +26,8 @@ pub mod sqlite;
 pub enum Purpose {
     /// Beating: of several hosts, the writable one; a read-only server is the failure `not_writable`.
     Beat,
+    /// Looking at the server that is beaten: as `Beat`, without beating.
+    Check,
     /// Looking: the first host that answers, whatever its role.
     Inspect,
     /// Creating objects: as `Beat`, and an embedded database may be created.
@@ -95,6 +97,19 @@ pub struct Observation {
     pub role: ServerRole,
 }
 
+/// How far the connector has read, as its replication slot (or what stands for it) says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Delivery {
+    /// The slot.
+    pub slot: String,
+    /// Whether somebody reads from it now.
+    pub active: bool,
+    /// Up to where the connector has confirmed, in the database's own notation.
+    pub confirmed: Option<String>,
+    /// How much log it holds back.
+    pub retained_bytes: Option<u64>,
+}
+
 /// One database family.
 ///
 /// Called from many tasks at once; holds no state of a target.
@@ -117,6 +132,16 @@ pub trait Driver: Send + Sync + 'static {
 
     /// The exact next step for a failure of this target, where the driver knows one.
     fn remedy(&self, failure: &Failure, target: &Target) -> Option<String>;
+
+    /// Whether this family keeps the connector's position, so that [`Session::delivery`] is worth a connection.
+    fn knows_delivery(&self) -> bool {
+        false
+    }
+
+    /// Whether a confirmed position has reached another one, both in the database's own notation.
+    fn passes(&self, _confirmed: &str, _position: &str) -> bool {
+        false
+    }
 
     /// What this driver can check, in the order of the report. Every id is its own across drivers, or means the same.
     fn checks(&self) -> &'static [Check];
@@ -158,6 +183,14 @@ pub trait Session: Send {
     /// # Errors
     /// A classified [`Failure`], without a remedy, when the server cannot be asked at all.
     async fn inspect(&mut self, target: &Target, deadline: Instant) -> Result<Facts, Failure>;
+
+    /// Reads the connector's position; `None` where this server has none of it.
+    ///
+    /// # Errors
+    /// A classified [`Failure`], without a remedy.
+    async fn delivery(&mut self, _target: &Target, _deadline: Instant) -> Result<Option<Delivery>, Failure> {
+        Ok(None)
+    }
 
     /// Gathers what exists and says what is missing for `target`; changes nothing. Bounded on the server below
     /// `deadline`.

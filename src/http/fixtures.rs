@@ -10,7 +10,9 @@ use tokio_util::sync::CancellationToken;
 use crate::driver::{ServerInfo, ServerRole};
 use crate::heartbeat::{BeatOutcome, ErrorClass, ErrorKind, Failure, Stamp};
 use crate::scheduler::clock::{Clock, Moment};
-use crate::status::board::{Board, Cell, Change, ConnectReason, HistoryEntry, LastBeat, Trouble};
+use crate::status::board::{
+    Board, Cell, Change, Checked, ConnectReason, DeliveryStatus, HistoryEntry, LastBeat, Trouble,
+};
 use crate::target::{Endpoint, Replica, Target};
 
 /// The password of every address here; it must show nowhere.
@@ -118,6 +120,19 @@ fn tell_everything(cell: &Cell, start: Moment, now: Moment) {
     status.counters.ticks_missed = 3;
     status.counters.errors.insert((ErrorClass::Permission, ErrorKind::Privilege), 2);
     status.counters.connects.insert(ConnectReason::Start, 1);
+    let finding =
+        crate::check::registry::REPLICA_CONNECT.failed("replica replica-2", "connection refused").remedy("start it");
+    let entries = crate::check::registry::entries(&crate::driver::Drivers::built_in());
+    let verdict = crate::check::verdict::climb(std::slice::from_ref(&finding), &entries);
+    status.checked = Some(Checked { at: now, findings: vec![finding], verdict });
+    status.delivery = Some(DeliveryStatus {
+        slot: "streamkap_pgoutput_slot".to_owned(),
+        active: true,
+        retained_bytes: Some(16_777_216),
+        confirmed_beat: Some(start),
+        since: start,
+        seen_at: now,
+    });
     let first = status.replicas.get_mut("replica-1").unwrap();
     first.value = Some(Stamp(start.wall_micros()));
     first.seen_at = Some(now);

@@ -4,6 +4,7 @@
 //! The board's figures are copied first, one short lock per target, and written out after: `OpenMetrics` wants a
 //! family's series together, and a thousand targets should not be locked a dozen times each.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,6 +14,7 @@ use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, MetricEncod
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Registry;
 
+use crate::finding::{Severity, Status};
 use crate::scheduler::clock::Moment;
 use crate::status::board::{Board, ConnectReason, Counters, TargetStatus};
 use crate::status::health::{self, State};
@@ -39,13 +41,19 @@ pub const CONNECTS: &str = "heartbeatd_connects_total";
 pub const CLOCK_SKEW: &str = "heartbeatd_clock_skew_seconds";
 /// From the acknowledgement of a beat until it was seen on a replica. Labels `target`, `replica`.
 pub const REPLICA_LAG: &str = "heartbeatd_replica_lag_seconds";
+/// 1 for each check that failed at the last look. Labels `target`, `check`, `severity`.
+pub const CHECK_FAILED: &str = "heartbeatd_check_failed";
+/// How much log the connector's slot holds back. Labels `target`, `slot`.
+pub const SLOT_RETAINED: &str = "heartbeatd_slot_retained_bytes";
+/// The age of the newest beat that the connector has confirmed, or a lower bound since the start. Label `target`.
+pub const DELIVERY_LAG: &str = "heartbeatd_delivery_lag_seconds";
 /// 1 after a reload that failed, until one works.
 pub const CONFIG_RELOAD_FAILED: &str = "heartbeatd_config_reload_failed";
 /// Always 1. Label `version`.
 pub const BUILD_INFO: &str = "heartbeatd_build_info";
 
 /// Every name, as it stands before the labels in a query (histograms: before `_bucket`, `_sum`, `_count`).
-pub const ALL: [&str; 12] = [
+pub const ALL: [&str; 15] = [
     BEATS,
     TICKS_MISSED,
     LAST_BEAT,
@@ -56,6 +64,9 @@ pub const ALL: [&str; 12] = [
     CONNECTS,
     CLOCK_SKEW,
     REPLICA_LAG,
+    CHECK_FAILED,
+    SLOT_RETAINED,
+    DELIVERY_LAG,
     CONFIG_RELOAD_FAILED,
     BUILD_INFO,
 ];
@@ -88,12 +99,18 @@ struct Figures {
     clock_skew: Option<f64>,
     counters: Counters,
     replica_lags: Vec<(String, Duration)>,
+    failed_checks: BTreeSet<(String, Severity)>,
+    slot: Option<(String, Option<u64>, Duration)>,
 }
 
 impl Figures {
     fn of(status: &TargetStatus, now: Moment) -> Self {
         let lags = status.replicas.iter().filter_map(|(name, replica)| Some((name.clone(), replica.lag?)));
+        let failed = status.checked.iter().flat_map(|checked| &checked.findings);
+        let failed = failed.filter(|finding| finding.status == Status::Failed);
         Self {
+            failed_checks: failed.map(|finding| (finding.id.clone(), finding.severity)).collect(),
+            slot: status.delivery.as_ref().map(|slot| (slot.slot.clone(), slot.retained_bytes, slot.lag(now))),
             target: Arc::clone(&status.target),
             state: health::judge(status, now).state,
             newest_change: status.newest_change.map(|change| change.at),
@@ -114,6 +131,7 @@ impl Collector for BoardCollector {
         let figures: Vec<Figures> = self.0.cells().iter().map(|cell| Figures::of(&cell.lock(), now)).collect();
         encode_counters(&mut encoder, &figures)?;
         encode_gauges(&mut encoder, &figures)?;
+        encode_checks(&mut encoder, &figures)?;
         encode_histograms(&mut encoder, &self.0)?;
         encode_program(&mut encoder, &self.0)
     }
@@ -175,6 +193,30 @@ fn encode_gauges(encoder: &mut DescriptorEncoder<'_>, all: &[Figures]) -> fmt::R
         for (replica, duration) in &figures.replica_lags {
             let labels = [("target", figures.name()), ("replica", replica.as_str())];
             lag.encode_family(&labels)?.encode_gauge(&duration.as_secs_f64())?;
+        }
+    }
+    Ok(())
+}
+
+fn encode_checks(encoder: &mut DescriptorEncoder<'_>, all: &[Figures]) -> fmt::Result {
+    let mut failed = gauge(encoder, CHECK_FAILED, "Checks that failed at the last look; no series for the others.")?;
+    for figures in all {
+        for (check, severity) in &figures.failed_checks {
+            let labels = [("target", figures.name()), ("check", check.as_str()), ("severity", severity.as_str())];
+            failed.encode_family(&labels)?.encode_gauge(&1_i64)?;
+        }
+    }
+    let mut retained = gauge(encoder, SLOT_RETAINED, "Log that the connector's slot holds back.")?;
+    for figures in all {
+        if let Some((slot, Some(bytes), _)) = &figures.slot {
+            let bytes = i64::try_from(*bytes).unwrap_or(i64::MAX);
+            retained.encode_family(&[("target", figures.name()), ("slot", slot.as_str())])?.encode_gauge(&bytes)?;
+        }
+    }
+    let mut lag = gauge(encoder, DELIVERY_LAG, "Age of the newest beat that the connector has confirmed.")?;
+    for figures in all {
+        if let Some((_, _, age)) = &figures.slot {
+            lag.encode_family(&[("target", figures.name())])?.encode_gauge(&age.as_secs_f64())?;
         }
     }
     Ok(())

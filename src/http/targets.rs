@@ -7,11 +7,14 @@ use serde::Serialize;
 
 use super::health::TargetHealth;
 use super::summary::{Summary, summaries};
+use crate::check::verdict::Verdict;
 use crate::driver::ServerInfo;
+use crate::finding::Finding;
 use crate::heartbeat::{ErrorKind, Stamp};
 use crate::scheduler::clock::Moment;
 use crate::status::board::{
-    Board, ConnectReason, Counters, HistoryEntry, LastBeat, ReplicaStatus, TargetStatus, Trouble,
+    Board, Checked, ConnectReason, Counters, DeliveryStatus, HistoryEntry, LastBeat, ReplicaStatus, TargetStatus,
+    Trouble,
 };
 use crate::target::{Replica, Target};
 
@@ -48,6 +51,8 @@ pub(super) struct TargetDocument {
     notices: BTreeMap<&'static str, NoticeDocument>,
     counters: CountersDocument,
     replicas: Vec<ReplicaDocument>,
+    delivery: Option<DeliveryDocument>,
+    checks: Option<ChecksDocument>,
     history: Vec<HistoryDocument>,
 }
 
@@ -130,6 +135,24 @@ struct ReplicaDocument {
 }
 
 #[derive(Debug, Serialize)]
+struct DeliveryDocument {
+    slot: String,
+    active: bool,
+    retained_bytes: Option<u64>,
+    /// When the newest confirmed beat was acknowledged.
+    confirmed_beat: Option<String>,
+    lag_seconds: f64,
+    seen_at: String,
+}
+
+#[derive(Debug, Serialize)]
+struct ChecksDocument {
+    at: String,
+    verdict: Verdict,
+    findings: Vec<Finding>,
+}
+
+#[derive(Debug, Serialize)]
 struct HistoryDocument {
     at: String,
     result: &'static str,
@@ -179,6 +202,8 @@ impl TargetDocument {
             notices: notices.collect(),
             counters: CountersDocument::from(&status.counters),
             replicas: replicas.collect(),
+            delivery: status.delivery.as_ref().map(|delivery| DeliveryDocument::of(delivery, now)),
+            checks: status.checked.as_ref().map(ChecksDocument::from),
             history: status.history.iter().rev().map(HistoryDocument::from).collect(),
         }
     }
@@ -273,6 +298,25 @@ impl ReplicaDocument {
             server: status.server.as_ref().map(ServerDocument::from),
             error: status.trouble.as_ref().map(ErrorDocument::from),
         }
+    }
+}
+
+impl DeliveryDocument {
+    fn of(delivery: &DeliveryStatus, now: Moment) -> Self {
+        Self {
+            slot: delivery.slot.clone(),
+            active: delivery.active,
+            retained_bytes: delivery.retained_bytes,
+            confirmed_beat: time(delivery.confirmed_beat),
+            lag_seconds: delivery.lag(now).as_secs_f64(),
+            seen_at: delivery.seen_at.to_rfc3339(),
+        }
+    }
+}
+
+impl From<&Checked> for ChecksDocument {
+    fn from(checked: &Checked) -> Self {
+        Self { at: checked.at.to_rfc3339(), verdict: checked.verdict.clone(), findings: checked.findings.clone() }
     }
 }
 

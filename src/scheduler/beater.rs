@@ -36,6 +36,9 @@ pub struct Beater {
     link: Link,
     journal: Journal,
     acknowledged: watch::Sender<Acknowledged>,
+    good_connections: watch::Sender<u64>,
+    /// A connection was made since the last good beat.
+    connected: bool,
 }
 
 /// Why and when the loop acts next.
@@ -71,16 +74,31 @@ pub struct Parts {
     pub backoff: Backoff,
     /// Where replica watchers learn of acknowledged beats.
     pub acknowledged: watch::Sender<Acknowledged>,
+    /// Counts connections that have carried a good beat, for the inspector.
+    pub good_connections: watch::Sender<u64>,
 }
 
 impl Beater {
     /// A loop that has not begun.
     #[must_use]
     pub fn new(parts: Parts) -> Self {
-        let Parts { target, board, cell, link, ticks, backoff, acknowledged } = parts;
+        let Parts { target, board, cell, link, ticks, backoff, acknowledged, good_connections } = parts;
         let clock = board.clock().clone();
         let journal = Journal::new(&target);
-        Self { target, board, cell, clock, ticks, backoff, memory: Memory::default(), link, journal, acknowledged }
+        Self {
+            target,
+            board,
+            cell,
+            clock,
+            ticks,
+            backoff,
+            memory: Memory::default(),
+            link,
+            journal,
+            acknowledged,
+            good_connections,
+            connected: false,
+        }
     }
 
     /// Beats until cancelled. A beat in flight is let finish: it ends by its own deadline, and the fleet aborts the task
@@ -179,6 +197,9 @@ impl Beater {
             Err(failure) => self.failed(&failure, asked, now),
         }
         self.count(due, now, next.moment());
+        if matches!(next, Next::Tick(_)) && std::mem::take(&mut self.connected) {
+            self.good_connections.send_modify(|count| *count += 1);
+        }
         self.journal.tell(&self.cell.lock(), now);
         next
     }
@@ -214,7 +235,8 @@ impl Beater {
         status.remember(HistoryEntry { at: now, duration, result, kind: None, message: None });
         drop(status);
         if let Some(value) = beat.value.filter(|_| beat.outcome == BeatOutcome::Written) {
-            self.acknowledged.send_modify(|acknowledged| acknowledged.push(value, now));
+            let position = beat.position.clone();
+            self.acknowledged.send_modify(|acknowledged| acknowledged.push(value, now, position));
         }
     }
 
@@ -237,6 +259,7 @@ impl Beater {
     /// Counts connections, and the ticks that fell due while this beat was in flight or while its retry is waited for.
     fn count(&mut self, due: Next, now: Moment, next: Moment) {
         let connects = self.link.take_connects();
+        self.connected |= !connects.is_empty();
         let served = match due {
             Next::Tick(tick) => tick,
             Next::Retry { from, .. } => from,

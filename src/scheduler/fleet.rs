@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use super::backoff::Backoff;
 use super::beater::{Beater, Parts};
 use super::clock::{self, Moment};
+use super::inspector::Inspector;
 use super::link::Link;
 use super::replica::{Acknowledged, Watcher};
 use super::ticks::Ticks;
@@ -69,6 +70,7 @@ struct Tending {
     board: Arc<Board>,
     cell: Arc<Cell>,
     driver: Arc<dyn Driver>,
+    drivers: Drivers,
     application_name: String,
     seed: u64,
     first: Moment,
@@ -163,6 +165,7 @@ impl Fleet {
             board: Arc::clone(&self.board),
             cell,
             driver,
+            drivers: self.drivers.clone(),
             application_name: self.application_name.clone(),
             seed: self.seed,
             first: ticks.first(alone, now),
@@ -230,6 +233,20 @@ impl Tending {
             };
             watchers.spawn(watcher.run(self.cancelled.clone()));
         }
+        let (good_connections, good) = watch::channel(0);
+        let inspector = Inspector {
+            target: Arc::clone(&self.target),
+            cell: Arc::clone(&self.cell),
+            drivers: self.drivers.clone(),
+            driver: Arc::clone(&self.driver),
+            clock: self.board.clock().clone(),
+            ticks: ticks.clone(),
+            acknowledged: receiver,
+            good_connections: good,
+            application_name: self.application_name.clone(),
+            random: fastrand::Rng::with_seed(self.seed_for("inspector")),
+        };
+        watchers.spawn(inspector.run(self.cancelled.clone()));
         let link = Link::new(Arc::clone(&self.driver), Arc::clone(&self.target), self.application_name.clone());
         let parts = Parts {
             target: Arc::clone(&self.target),
@@ -239,6 +256,7 @@ impl Tending {
             ticks,
             backoff: Backoff::new(self.seed_for("")),
             acknowledged,
+            good_connections,
         };
         Beater::new(parts).run(first, &self.cancelled, &self.reloaded).await;
     }

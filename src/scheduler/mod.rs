@@ -4,6 +4,7 @@ pub mod backoff;
 pub mod beater;
 pub mod clock;
 pub mod fleet;
+pub mod inspector;
 pub mod link;
 pub mod memory;
 pub mod replica;

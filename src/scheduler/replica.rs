@@ -35,7 +35,16 @@ const LONGEST_LOOK: Duration = Duration::from_secs(10);
 
 /// The acknowledged beats of a target, oldest first.
 #[derive(Debug, Clone, Default)]
-pub struct Acknowledged(VecDeque<(Stamp, Moment)>);
+pub struct Acknowledged(VecDeque<AcknowledgedBeat>);
+
+/// One of them.
+#[derive(Debug, Clone)]
+struct AcknowledgedBeat {
+    value: Stamp,
+    at: Moment,
+    /// Where the change log stood within it: before its own commit, and after that of the beat before.
+    position: Option<String>,
+}
 
 /// What a look tells of a replica's lag.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,28 +81,36 @@ pub struct Watcher {
 
 impl Acknowledged {
     /// Adds a beat; the oldest goes when there are too many.
-    pub fn push(&mut self, value: Stamp, at: Moment) {
+    pub fn push(&mut self, value: Stamp, at: Moment, position: Option<String>) {
         if self.0.len() == REMEMBERED {
             self.0.pop_front();
         }
-        self.0.push_back((value, at));
+        self.0.push_back(AcknowledgedBeat { value, at, position });
     }
 
     fn newest(&self) -> Option<(Stamp, Moment)> {
-        self.0.back().copied()
+        self.0.back().map(|beat| (beat.value, beat.at))
+    }
+
+    /// When the newest beat was acknowledged that the connector has confirmed: its commit lies before the position that
+    /// the next beat read, so that a confirmation which passes that one has passed the beat.
+    pub fn newest_confirmed(&self, passes: impl Fn(&str) -> bool) -> Option<Moment> {
+        let beats = self.0.iter().zip(self.0.iter().skip(1)).rev();
+        let mut confirmed = beats.filter(|(_, next)| next.position.as_deref().is_some_and(&passes));
+        confirmed.next().map(|(beat, _)| beat.at)
     }
 
     fn arrival(&self, seen: Option<Stamp>) -> Option<Arrival> {
-        let (oldest_value, oldest_at) = self.0.front().copied()?;
-        if let Some(position) = self.0.iter().position(|(value, _)| Some(*value) == seen) {
+        let oldest = self.0.front()?;
+        if let Some(position) = self.0.iter().position(|beat| Some(beat.value) == seen) {
             return Some(match self.0.get(position + 1) {
                 None => Arrival::Arrived,
-                Some((_, since)) => Arrival::Missing { since: *since },
+                Some(next) => Arrival::Missing { since: next.at },
             });
         }
         match seen {
-            Some(seen) if seen > oldest_value => Some(Arrival::Foreign),
-            _ => Some(Arrival::Missing { since: oldest_at }),
+            Some(seen) if seen > oldest.value => Some(Arrival::Foreign),
+            _ => Some(Arrival::Missing { since: oldest.at }),
         }
     }
 }
@@ -253,12 +270,24 @@ mod tests {
         let mut acknowledged = Acknowledged::default();
         assert_eq!(acknowledged.arrival(Some(Stamp(5))), None);
         for beat in 1..=3 {
-            acknowledged.push(Stamp(beat * 10), at(u64::try_from(beat).unwrap()));
+            acknowledged.push(Stamp(beat * 10), at(u64::try_from(beat).unwrap()), Some(beat.to_string()));
         }
         assert_eq!(acknowledged.arrival(Some(Stamp(30))), Some(Arrival::Arrived));
         assert_eq!(acknowledged.arrival(Some(Stamp(10))), Some(Arrival::Missing { since: at(2) }));
         assert_eq!(acknowledged.arrival(Some(Stamp(1))), Some(Arrival::Missing { since: at(1) }));
         assert_eq!(acknowledged.arrival(None), Some(Arrival::Missing { since: at(1) }));
         assert_eq!(acknowledged.arrival(Some(Stamp(25))), Some(Arrival::Foreign));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_beat_is_confirmed_by_the_position_that_the_next_one_read() {
+        let start = Clock::simulated(SystemTime::UNIX_EPOCH).0.now();
+        let at = |second| start.plus(Duration::from_secs(second));
+        let mut acknowledged = Acknowledged::default();
+        for beat in 1..=3 {
+            acknowledged.push(Stamp(beat), at(u64::try_from(beat).unwrap()), Some(beat.to_string()));
+        }
+        let confirmed = |upto: u32| acknowledged.newest_confirmed(|position| position.parse::<u32>().unwrap() <= upto);
+        assert_eq!([confirmed(0), confirmed(1), confirmed(2), confirmed(9)], [None, None, Some(at(1)), Some(at(2))]);
     }
 }

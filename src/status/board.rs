@@ -7,7 +7,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
 use super::histogram::Histogram;
+use crate::check::verdict::Verdict;
 use crate::driver::{ServerInfo, ServerRole};
+use crate::finding::Finding;
 use crate::heartbeat::{BeatOutcome, ErrorClass, ErrorKind, Failure, Stamp};
 use crate::scheduler::clock::{Clock, Moment};
 use crate::target::Target;
@@ -77,10 +79,42 @@ pub struct TargetStatus {
     pub history: VecDeque<HistoryEntry>,
     /// Replicas by name.
     pub replicas: BTreeMap<String, ReplicaStatus>,
+    /// What the checks found last.
+    pub checked: Option<Checked>,
+    /// How far the connector has read; `None` where there is nothing that tells.
+    pub delivery: Option<DeliveryStatus>,
     /// What is counted.
     pub counters: Counters,
     /// When the target's loop must have woken up at the latest.
     pub wake_up: Option<Moment>,
+}
+
+/// What the checks found.
+#[derive(Debug, Clone)]
+pub struct Checked {
+    /// When.
+    pub at: Moment,
+    /// Every finding.
+    pub findings: Vec<Finding>,
+    /// What comes first.
+    pub verdict: Verdict,
+}
+
+/// How far the connector has read.
+#[derive(Debug, Clone)]
+pub struct DeliveryStatus {
+    /// Its slot.
+    pub slot: String,
+    /// Whether somebody reads from it now.
+    pub active: bool,
+    /// How much log it holds back.
+    pub retained_bytes: Option<u64>,
+    /// When the newest confirmed beat was acknowledged; `None` if none of this process's beats is confirmed yet.
+    pub confirmed_beat: Option<Moment>,
+    /// Since when this process looks on: without a confirmed beat the lag is at least this old.
+    pub since: Moment,
+    /// When the slot was looked at.
+    pub seen_at: Moment,
 }
 
 /// A change of `last_update`.
@@ -304,6 +338,8 @@ impl TargetStatus {
             notices: BTreeMap::new(),
             history: VecDeque::new(),
             replicas,
+            checked: None,
+            delivery: None,
             counters: Counters::default(),
             wake_up: None,
         }
@@ -328,6 +364,14 @@ impl TargetStatus {
                 self.notices.remove(key);
             }
         }
+    }
+}
+
+impl DeliveryStatus {
+    /// The age of the newest confirmed beat, or a lower bound of it.
+    #[must_use]
+    pub fn lag(&self, now: Moment) -> Duration {
+        now.age_of(self.confirmed_beat.unwrap_or(self.since))
     }
 }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::board::{Board, ReplicaStatus, TargetStatus, Trouble};
 use crate::driver::ServerRole;
+use crate::finding::{Finding, Severity, Status};
 use crate::heartbeat::ErrorClass;
 use crate::scheduler::clock::Moment;
 use crate::target::WriteMode;
@@ -94,6 +95,13 @@ pub fn judge(status: &TargetStatus, now: Moment) -> Health {
             reasons.push(reason);
         }
     }
+    let failed_checks = status.checked.iter().flat_map(|checked| {
+        let errors = |finding: &&Finding| finding.status == Status::Failed && finding.severity == Severity::Error;
+        checked.findings.iter().filter(errors).map(|finding| Reason::of_check(finding, checked.at))
+    });
+    let before = reasons.len();
+    reasons.extend(failed_checks);
+    required_missing |= status.target.checks.required && reasons.len() > before;
     let state = match (overdue || required_missing, status.newest_change) {
         (true, _) => State::Unhealthy,
         (false, None) => State::Starting,
@@ -147,6 +155,18 @@ fn judge_replica(status: &TargetStatus, name: &str, replica: &ReplicaStatus, now
 }
 
 impl Reason {
+    fn of_check(finding: &Finding, at: Moment) -> Self {
+        Self {
+            class: None,
+            kind: "check_failed",
+            code: Some(finding.id.clone()),
+            message: format!("{}: {}", finding.subject, finding.observed),
+            remedy: finding.remedy.clone(),
+            since: at,
+            replica: None,
+        }
+    }
+
     fn of(trouble: &Trouble, replica: Option<&str>) -> Self {
         Self {
             class: Some(trouble.failure.class()),

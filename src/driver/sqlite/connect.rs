@@ -57,8 +57,8 @@ pub(super) async fn connect(
 ) -> Result<(SqliteConnection, ServerInfo, OpenedFile), Failure> {
     let path = PathBuf::from(request.endpoint.url.database());
     let mode = mode(&request.endpoint.url);
-    let create = request.purpose != Purpose::Inspect && mode == Mode::Create
-        || request.purpose == Purpose::Provision && mode == Mode::ReadWrite;
+    let looking = matches!(request.purpose, Purpose::Inspect | Purpose::Check | Purpose::Plan);
+    let create = !looking && mode == Mode::Create || request.purpose == Purpose::Provision && mode == Mode::ReadWrite;
     let absent = std::fs::metadata(&path).err();
     let imagined = absent.is_some() && request.purpose == Purpose::Plan;
     if let Some(error) = absent
@@ -87,7 +87,7 @@ pub(super) async fn connect(
         identity: None,
         role: if read_only { ServerRole::ReadOnly } else { ServerRole::Primary },
     };
-    if request.purpose == Purpose::Beat && read_only {
+    if matches!(request.purpose, Purpose::Beat | Purpose::Check) && read_only {
         let message = format!("{} is opened read-only, as its address says (mode=ro)", path.display());
         return Err(Failure::new(ErrorKind::ReadOnlySetting, message));
     }

@@ -168,7 +168,9 @@ impl Driver for SimulatedDriver {
     async fn connect(&self, request: &ConnectRequest<'_>) -> Result<Box<dyn Session>, Failure> {
         let host = request.endpoint.url.hosts()[0].name.clone();
         let _in_flight = (request.purpose == Purpose::Beat).then(|| InFlight::enter(&self.0, &host));
-        self.0.record(&host, Event::Connect);
+        if request.purpose == Purpose::Beat {
+            self.0.record(&host, Event::Connect);
+        }
         self.0.suffer(&host).await?;
         let server = ServerInfo {
             address: host.clone(),
