@@ -23,14 +23,15 @@ pub const INTERVAL: Check = Check {
     privilege: "none: no server is asked",
     source: "vendor page on heartbeats, section on intervals",
 };
-/// The address's warnings.
+/// The addresses' own warnings; only where no server is asked, which would tell more.
 pub const ADDRESS: Check = Check {
-    id: "address-safe",
+    id: "address",
     severity: Severity::Warning,
     rung: Rung::Advice,
-    title: "the connection is encrypted and the server's identity verified, as far as the address asks",
+    title: "the addresses give no cause for a warning",
     meaning: "An address that asks for encryption without verification lets somebody in between read the password.",
-    judged: "From the address alone: fails for each warning that its driver has.",
+    judged: "With --offline, from the address alone: fails for each warning that its driver has. Online, the checks of \
+             the connection itself tell more.",
     privilege: "none: no server is asked",
     source: "libpq documentation, SSL support, table of sslmode values",
 };
@@ -38,15 +39,21 @@ pub const ADDRESS: Check = Check {
 /// Both, in the order of the report.
 pub const CHECKS: &[Check] = &[INTERVAL, ADDRESS];
 
-/// Judges a target's configuration; `taken_at` is now, in microseconds since 1970 (a cron's period depends on it).
+/// Judges what stands in the configuration of a target; `taken_at` is now, in microseconds since 1970 (a cron's period
+/// depends on it).
 #[must_use]
-pub fn judge(target: &Target, driver: &dyn Driver, taken_at: i64) -> Vec<Finding> {
-    let mut findings = vec![judge_interval(target, taken_at)];
+pub fn judge(target: &Target, taken_at: i64) -> Vec<Finding> {
+    vec![judge_interval(target, taken_at)]
+}
+
+/// Judges all that can be judged without a server.
+#[must_use]
+pub fn judge_offline(target: &Target, driver: &dyn Driver, taken_at: i64) -> Vec<Finding> {
+    let mut findings = judge(target, taken_at);
     let replicas = target.replicas.iter().map(|replica| (format!("replica {}", replica.name), &replica.endpoint));
-    let source = ("source".to_owned(), &target.endpoint);
-    for (subject, endpoint) in std::iter::once(source).chain(replicas) {
+    for (subject, endpoint) in std::iter::once(("source".to_owned(), &target.endpoint)).chain(replicas) {
         findings.extend(match driver.validate(endpoint) {
-            Ok(warnings) if warnings.is_empty() => vec![ADDRESS.ok(subject, "nothing to object to")],
+            Ok(warnings) if warnings.is_empty() => vec![ADDRESS.ok(subject, "no warning")],
             Ok(warnings) => warnings.into_iter().map(|warning| ADDRESS.failed(subject.clone(), warning)).collect(),
             Err(error) => vec![ADDRESS.failed(subject, error.to_string())],
         });

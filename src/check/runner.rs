@@ -80,7 +80,7 @@ async fn open(opening: &Opening<'_>, driver: &Arc<dyn Driver>) -> Result<Box<dyn
 /// those left out by the target's configuration marked so. Pure.
 #[must_use]
 pub fn judge(target: &Target, driver: &dyn Driver, now: &Inspection, earlier: Option<&Inspection>) -> Vec<Finding> {
-    let mut findings = configuration::judge(target, driver, now.taken_at);
+    let mut findings = configuration::judge(target, now.taken_at);
     findings.push(judge_connection(&CONNECT, Severity::Error, "source", &now.source));
     findings.extend(now.replicas.iter().map(|replica| {
         let required = target.replicas.iter().any(|known| known.name == replica.name && known.required);

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::registry::Entry;
+use super::registry::{CONNECT, Entry};
 use crate::finding::{Finding, Rung, Severity, Status};
 
 /// The one line at the end of a target's report.
@@ -59,6 +59,10 @@ fn meaning(rung: Rung, severity: Severity) -> &'static str {
 
 fn healthy(findings: &[Finding]) -> Verdict {
     let unknown = findings.iter().filter(|finding| finding.status == Status::Unknown).count();
+    if !findings.iter().any(|finding| finding.id == CONNECT.id) {
+        let text = "nothing is wrong with what was looked at; no server was asked".to_owned();
+        return Verdict { rung: None, text, next: "heartbeatd check, without leaving checks out".to_owned() };
+    }
     let text = match unknown {
         0 => "the source side is healthy".to_owned(),
         1 => "the source side is healthy, as far as it could be checked (one check could not)".to_owned(),
@@ -109,6 +113,7 @@ mod tests {
     #[test]
     fn advice_and_unknowns_leave_the_source_healthy_and_say_how_far() {
         let verdict = verdict(&[
+            finding("connect", Status::Ok, Severity::Error),
             finding("heartbeat-interval", Status::Failed, Severity::Warning),
             finding("row-exists", Status::Unknown, Severity::Error),
         ]);

@@ -178,7 +178,7 @@ fn findings_of(examined: &Examined, driver: &Arc<dyn Driver>, started: Moment) -
     let Examined { target, now, earlier } = examined;
     match now {
         Some(now) => runner::judge(target, driver.as_ref(), now, earlier.as_ref()),
-        None => configuration::judge(target, driver.as_ref(), started.wall_micros()),
+        None => configuration::judge_offline(target, driver.as_ref(), started.wall_micros()),
     }
 }
 

@@ -190,7 +190,7 @@ fn name_of(table: &HeartbeatTable) -> String {
 
 /// Microseconds since 1970 of a column; of both types of time, one without a zone read as UTC. What lies beyond the
 /// numbers, infinity included, is the far end of them.
-fn micros(column: &str) -> String {
+pub(super) fn micros(column: &str) -> String {
     format!(
         "CASE WHEN {column} >= '290000-01-01' THEN 9000000000000000000 \
          WHEN {column} = '-infinity' THEN -9000000000000000000 \

@@ -2,8 +2,10 @@
 
 mod beat;
 mod catalog;
+mod checks;
 mod connect;
 mod errors;
+mod facts;
 mod hosts;
 mod identifier;
 mod message;
@@ -14,8 +16,9 @@ mod remedies;
 use async_trait::async_trait;
 
 use crate::database_url::UrlError;
-use crate::driver::{ConnectRequest, Driver, Observation, ServerInfo, Session};
-use crate::heartbeat::{Failure, RowReport, Writing};
+use crate::driver::{ConnectRequest, Driver, FactsError, Observation, ServerInfo, Session};
+use crate::finding::{Case, Check, Facts, Finding};
+use crate::heartbeat::{ErrorKind, Failure, RowReport, Writing};
 use crate::provisioning::{Plan, Step};
 use crate::scheduler::clock::Instant;
 use crate::target::{Endpoint, HeartbeatTable, Target};
@@ -43,6 +46,14 @@ impl Driver for Postgres {
     fn remedy(&self, failure: &Failure, target: &Target) -> Option<String> {
         remedies::remedy(failure, target)
     }
+
+    fn checks(&self) -> &'static [Check] {
+        checks::all()
+    }
+
+    fn judge(&self, case: &Case<'_>) -> Result<Vec<Finding>, FactsError> {
+        Ok(checks::judge(case)?)
+    }
 }
 
 #[async_trait]
@@ -62,6 +73,13 @@ impl Session for PostgresSession {
 
     async fn observe(&mut self, table: &HeartbeatTable, deadline: Instant) -> Result<Observation, Failure> {
         beat::observe(&mut self.opened.connection, table, deadline).await
+    }
+
+    async fn inspect(&mut self, target: &Target, deadline: Instant) -> Result<Facts, Failure> {
+        let address = &self.opened.server.address;
+        let facts = facts::gather(&mut self.opened.connection, address, target, deadline).await?;
+        serde_json::to_value(facts)
+            .map_err(|error| Failure::new(ErrorKind::Internal, "the facts cannot be written down").with_source(error))
     }
 
     async fn plan(&mut self, target: &Target, deadline: Instant) -> Result<Plan, Failure> {

@@ -165,12 +165,14 @@ impl Names {
             regclass: literal(&table),
             table,
             row: heartbeat.row,
-            provision: format!(
-                "with the same configuration or address, heartbeatd provision --target {}",
-                shell_word(&target.name)
-            ),
+            provision: provision_command(target),
         }
     }
+}
+
+/// The command that creates what is missing.
+pub(super) fn provision_command(target: &Target) -> String {
+    format!("with the same configuration or address, heartbeatd provision --target {}", shell_word(&target.name))
 }
 
 /// A word as a shell reads it back.

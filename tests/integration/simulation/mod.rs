@@ -404,7 +404,7 @@ async fn one_failed_look_at_a_required_replica_turns_nothing_red() {
     databases.insert("copy".to_owned(), Database { faults, ..Database::default() });
     let mut simulation = Simulation::new(databases, 1);
     let endpoint = Endpoint::parse("postgres://hb@copy/db").unwrap();
-    let replica = Replica { name: "copy".to_owned(), endpoint, required: true };
+    let replica = Replica { name: "copy".to_owned(), endpoint, required: true, decode: false };
     simulation.start(vec![Target { replicas: vec![replica], ..target("orders") }]);
     tokio::time::sleep(20 * SECOND).await;
     assert_eq!(simulation.state("orders"), State::Healthy);

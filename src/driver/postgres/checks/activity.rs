@@ -1,0 +1,129 @@
+//! What other sessions do to the server.
+
+use std::time::Duration;
+
+use super::{Scene, with};
+use crate::driver::postgres::facts::{ActivityFacts, Transaction};
+use crate::driver::postgres::identifier::literal;
+use crate::finding::{Check, Finding, Rung, Severity};
+use crate::freshness::words;
+
+const SYNCHRONOUS: Check = Check {
+    id: "synchronous-standby",
+    severity: Severity::Warning,
+    rung: Rung::Resource,
+    title: "the standby that commits wait for is there",
+    meaning: "Without it every commit of every application hangs, beyond each time limit. Beats do not wait for it, so that \
+              they stay green meanwhile.",
+    judged: "synchronous_standby_names against pg_stat_replication: fails when fewer stream than are asked for.",
+    privilege: "GRANT pg_monitor TO this user, to see the state of standbys",
+    source: "measured: a commit hangs in SyncRep, and statement_timeout does not end it",
+};
+const LONG: Check = Check {
+    id: "long-transactions",
+    severity: Severity::Warning,
+    rung: Rung::Resource,
+    title: "no transaction has been open for long",
+    meaning: "A slot restarts from before the oldest open transaction: one that was forgotten holds back WAL on the whole \
+              server, and vacuum too.",
+    judged: "pg_stat_activity.xact_start and pg_prepared_xacts: fails above the threshold long_transaction. Unknown while \
+             sessions of other users are hidden.",
+    privilege: "GRANT pg_monitor TO this user, to see the sessions of other users",
+    source: "the threshold is that of Estuary's check",
+};
+
+pub(super) const CHECKS: &[Check] = &[SYNCHRONOUS, LONG];
+
+pub(super) fn judge(scene: &Scene<'_>) -> Vec<Finding> {
+    let activity = &scene.facts.activity;
+    vec![
+        with(&SYNCHRONOUS, "synchronous_standby_names", activity, |activity| synchronous(scene, activity)),
+        with(&LONG, &scene.facts.address, activity, |activity| long(scene, activity)),
+    ]
+}
+
+fn grant(scene: &Scene<'_>) -> String {
+    format!("it takes GRANT pg_monitor TO {};", scene.user)
+}
+
+fn synchronous(scene: &Scene<'_>, activity: &ActivityFacts) -> Finding {
+    let subject = "synchronous_standby_names";
+    let names = scene.facts.server.setting(subject).unwrap_or_default();
+    let wanted = standbys_wanted(names);
+    if wanted == 0 {
+        return SYNCHRONOUS.ok(subject, "no commit waits for a standby");
+    }
+    if scene.facts.server.in_recovery {
+        return SYNCHRONOUS.skipped(subject, "this server is a standby itself");
+    }
+    let observed = format!("{} of {wanted} streaming", activity.synchronous);
+    if activity.synchronous >= wanted {
+        return SYNCHRONOUS.ok(subject, observed);
+    }
+    if activity.senders_hidden > 0 {
+        return SYNCHRONOUS.unknown(subject, format!("the state of standbys is hidden; {}", grant(scene)));
+    }
+    let waiting = match activity.waiting_for_standby {
+        0 => String::new(),
+        waiting => format!(", {waiting} commits are waiting"),
+    };
+    SYNCHRONOUS
+        .failed(subject, format!("{observed}{waiting}: other commits hang"))
+        .expected(format!("{wanted} of {names}"))
+        .remedy("bring the standby back; until then: ALTER SYSTEM SET synchronous_standby_names = ''; SELECT pg_reload_conf();")
+}
+
+/// How many standbys a commit waits for: `a, b` one, `2 (a, b)`, `ANY 2 (a, b)` and `FIRST 2 (a, b)` two.
+pub(super) fn standbys_wanted(names: &str) -> i64 {
+    let names = names.trim();
+    if names.is_empty() {
+        return 0;
+    }
+    let Some((before, _)) = names.split_once('(') else { return 1 };
+    before.split_whitespace().last().and_then(|number| number.parse().ok()).unwrap_or(1)
+}
+
+fn long(scene: &Scene<'_>, activity: &ActivityFacts) -> Finding {
+    let subject = &scene.facts.address;
+    let threshold = scene.target.checks.thresholds.long_transaction;
+    let age = |transaction: &Transaction| Duration::from_micros(u64::try_from(transaction.age).unwrap_or(0));
+    let Some(oldest) = activity.transactions.iter().max_by_key(|transaction| transaction.age) else {
+        return none_seen(scene, activity, "none is open");
+    };
+    let open = words(age(oldest));
+    if age(oldest) <= threshold {
+        return none_seen(scene, activity, &format!("the oldest has been open for {open}"));
+    }
+    let user = oldest.user.as_deref().unwrap_or("nobody");
+    let (who, remedy) = match (oldest.pid, &oldest.prepared) {
+        (Some(pid), _) => {
+            let application = oldest.application.as_deref().filter(|name| !name.is_empty()).unwrap_or("without a name");
+            (
+                format!("session {pid} of {user} ({application})"),
+                format!("SELECT pg_terminate_backend({pid}); -- after asking {user}"),
+            )
+        }
+        (None, name) => {
+            let name = name.as_deref().unwrap_or_default();
+            (
+                format!("the prepared transaction {name} of {user}"),
+                format!("ROLLBACK PREPARED {}; -- or COMMIT PREPARED, in its database", literal(name)),
+            )
+        }
+    };
+    LONG.failed(subject, format!("{who} has had a transaction open for {open}"))
+        .expected(format!("none older than {}", words(threshold)))
+        .remedy(remedy)
+}
+
+/// An undercount is no pass.
+fn none_seen(scene: &Scene<'_>, activity: &ActivityFacts, observed: &str) -> Finding {
+    if activity.sessions_hidden == 0 {
+        return LONG.ok(&scene.facts.address, observed);
+    }
+    let hidden = activity.sessions_hidden;
+    LONG.unknown(
+        &scene.facts.address,
+        format!("{observed}, and {hidden} sessions of other users are hidden; {}", grant(scene)),
+    )
+}

@@ -1,0 +1,60 @@
+//! What the beats cost in the archive.
+
+use std::time::Duration;
+
+use super::{Scene, alter_system, size};
+use crate::finding::{Check, Finding, Rung, Severity};
+use crate::freshness::words;
+use crate::scheduler::ticks::longest_period;
+
+const ARCHIVE: Check = Check {
+    id: "archive-timeout",
+    severity: Severity::Warning,
+    rung: Rung::Advice,
+    title: "beats do not fill the WAL archive",
+    meaning: "archive_timeout closes a segment only if something was written: on an idle server each beat may cost a whole \
+              segment in the archive.",
+    judged: "86400 s by the longer of archive_timeout and the period, times wal_segment_size: fails above 1 GiB a day.",
+    privilege: "reading pg_settings, which every user may",
+    source: "measured: one segment of 16 MiB for each beat at archive_timeout = 60, none without beats",
+};
+
+pub(super) const CHECKS: &[Check] = &[ARCHIVE];
+
+const DAY: u64 = 86_400;
+const GIB: u64 = 1 << 30;
+
+pub(super) fn judge(scene: &Scene<'_>) -> Vec<Finding> {
+    let period = longest_period(&scene.target.schedule, scene.case.now.taken_at);
+    vec![archive(scene, period)]
+}
+
+fn archive(scene: &Scene<'_>, period: Duration) -> Finding {
+    let server = &scene.facts.server;
+    let subject = "archive_timeout";
+    match server.setting("archive_mode") {
+        None => {
+            return ARCHIVE
+                .unknown(subject, "the server does not show archive_mode; it takes GRANT pg_read_all_settings");
+        }
+        Some("off") => return ARCHIVE.skipped(subject, "nothing is archived"),
+        Some(_) => {}
+    }
+    let (Some(timeout), Some(segment)) = (server.duration(subject), server.bytes("wal_segment_size")) else {
+        return ARCHIVE.unknown(subject, "the server does not show it; it takes GRANT pg_read_all_settings");
+    };
+    if timeout.is_zero() {
+        return ARCHIVE.ok(subject, "off: segments are archived when they are full");
+    }
+    let segments = DAY / timeout.max(period).as_secs().max(1);
+    let a_day = segments.saturating_mul(segment.unsigned_abs());
+    let observed = format!("{}: up to {segments} segments, {} a day, by beats alone", words(timeout), size(a_day));
+    if a_day <= GIB {
+        return ARCHIVE.ok(subject, observed);
+    }
+    let enough = DAY * segment.unsigned_abs() / GIB;
+    ARCHIVE.failed(subject, observed).expected("at most 1 GiB a day").remedy(format!(
+        "{} -- as far as what may be lost allows; or compress the archive: a segment of one beat is nearly all zeros",
+        alter_system(subject, &format!("{}s", enough.max(1)), false)
+    ))
+}

@@ -1,0 +1,126 @@
+//! Writers inside the database: jobs of pg_cron that beat the same table.
+
+use super::{Scene, with};
+use crate::driver::postgres::facts::{ActivityFacts, Gathered, Job, LastRun};
+use crate::driver::postgres::identifier::literal;
+use crate::finding::{Check, Finding, Rung, Severity};
+use crate::target::WriteMode;
+
+const NATIVE: Check = Check {
+    id: "native-scheduler",
+    severity: Severity::Warning,
+    rung: Rung::Advice,
+    title: "no job of pg_cron beats besides heartbeatd, and one that shall beat does",
+    meaning: "A job that beats as well doubles the events; one that fails, or updates another row, makes somebody believe in a \
+              heartbeat that is not there.",
+    judged: "cron.job and cron.job_run_details, where pg_cron is in this database. From another database its jobs cannot be \
+             seen: unknown while its launcher runs.",
+    privilege: "USAGE on the schema cron, and being the owner of the job or a superuser: others see no row, and no error",
+    source: "vendor page on heartbeats, pg_cron; measured: cron.job is in one database and shows others nothing",
+};
+
+pub(super) const CHECKS: &[Check] = &[NATIVE];
+
+const SUBJECT: &str = "pg_cron";
+
+pub(super) fn judge(scene: &Scene<'_>) -> Vec<Finding> {
+    let Ok(activity) = scene.facts.activity.seen() else {
+        return vec![with(&NATIVE, SUBJECT, &scene.facts.activity, |_| NATIVE.ok(SUBJECT, "seen"))];
+    };
+    let Some(cron) = &activity.cron else { return vec![elsewhere(scene, activity)] };
+    let jobs = match scene.facts.jobs.as_ref().map(Gathered::seen) {
+        Some(Ok(jobs)) => jobs,
+        Some(Err(refusal)) => {
+            return vec![NATIVE.unknown(SUBJECT, format!("{refusal}; it takes {}", NATIVE.privilege))];
+        }
+        None => {
+            return vec![
+                NATIVE.unknown(SUBJECT, format!("its jobs were not asked for; it takes {}", NATIVE.privilege)),
+            ];
+        }
+    };
+    if !jobs.is_empty() {
+        return jobs.iter().map(|job| judge_job(scene, activity, job)).collect();
+    }
+    if cron.filtered {
+        let why = format!("row-level security shows {} its own jobs only; it takes {}", scene.user, NATIVE.privilege);
+        return vec![NATIVE.unknown(SUBJECT, why)];
+    }
+    vec![NATIVE.ok(SUBJECT, "no job names the heartbeat table")]
+}
+
+fn elsewhere(scene: &Scene<'_>, activity: &ActivityFacts) -> Finding {
+    let database = scene.facts.server.setting("cron.database_name");
+    match activity.cron_launcher {
+        Some(false) => NATIVE.ok(SUBJECT, "it does not run on this server"),
+        Some(true) if database == Some(&scene.facts.server.database) => {
+            NATIVE.ok(SUBJECT, "it runs, and was not created in its database: it has no jobs")
+        }
+        Some(true) => NATIVE
+            .unknown(
+                SUBJECT,
+                format!(
+                    "it runs, and keeps its jobs in {}; it takes a look there",
+                    database.map_or("another database".to_owned(), |name| format!("the database {name}"))
+                ),
+            )
+            .remedy(format!(
+                "in that database, as a superuser: SELECT jobid, schedule, database, active FROM cron.job WHERE command ILIKE {};",
+                literal(&format!("%{}%", scene.target.heartbeat.table))
+            )),
+        None => NATIVE.unknown(
+            SUBJECT,
+            format!("whether its launcher runs is hidden; it takes GRANT pg_monitor TO {};", scene.user),
+        ),
+    }
+}
+
+fn judge_job(scene: &Scene<'_>, activity: &ActivityFacts, job: &Job) -> Finding {
+    let subject =
+        format!("pg_cron job {}{}", job.id, job.name.as_ref().map_or(String::new(), |name| format!(" ({name})")));
+    let wanted = scene.target.heartbeat.row;
+    let unschedule = format!("SELECT cron.unschedule({});", job.id);
+    let watching = scene.target.write == WriteMode::Never;
+    if job.database != scene.facts.server.database {
+        return NATIVE.ok(subject, format!("it works on another database, {}", job.database));
+    }
+    if let Some(row) = job.row.filter(|row| *row != wanted) {
+        return NATIVE
+            .failed(subject, format!("it updates row {row}, and the heartbeat is row {wanted}"))
+            .expected(format!("row {wanted}"))
+            .remedy(unschedule);
+    }
+    if let Some(fault) = fault(scene, activity, job) {
+        // Where heartbeatd beats, it covers for the job.
+        let severity = if watching { Severity::Warning } else { Severity::Info };
+        let remedy =
+            if watching { format!("mend the job, or {unschedule} and set write = \"when-stale\"") } else { unschedule };
+        return NATIVE.failed_as(severity, subject, fault).expected("a job that runs, or none").remedy(remedy);
+    }
+    match scene.target.write {
+        WriteMode::Always => {
+            NATIVE.failed(subject, format!("it beats as well ({})", job.schedule)).expected("one writer").remedy(
+                format!("{unschedule} -- or set write = \"when-stale\", so that heartbeatd writes only if it does not"),
+            )
+        }
+        WriteMode::WhenStale => {
+            NATIVE.ok(subject, format!("it beats ({}), and heartbeatd covers for it", job.schedule))
+        }
+        WriteMode::Never => NATIVE.ok(subject, format!("it beats ({})", job.schedule)),
+    }
+}
+
+/// What keeps a job from beating.
+fn fault(scene: &Scene<'_>, activity: &ActivityFacts, job: &Job) -> Option<String> {
+    if !job.active {
+        return Some("it is switched off".to_owned());
+    }
+    if activity.cron_launcher == Some(false) {
+        return Some("it never runs: pg_cron's launcher does not".to_owned());
+    }
+    let run: &LastRun = scene.facts.runs.as_ref()?.answer()?.iter().find(|run| run.job == job.id)?;
+    if run.status.as_deref() != Some("failed") {
+        return None;
+    }
+    Some(format!("its last run failed: {}", run.message.as_deref().unwrap_or("without a word").trim()))
+}

@@ -1,0 +1,218 @@
+//! The publication: whether a beat gets into what the connector reads.
+
+use super::{Scene, with};
+use crate::driver::postgres::facts::{Gathered, PublicationFacts, Relation, RowFacts};
+use crate::driver::postgres::identifier::quote;
+use crate::finding::{Check, Finding, Rung, Severity};
+
+const CATALOGUE: &str = "reading the catalogue, which every user may";
+const PAGE: &str = "vendor page on heartbeats, troubleshooting: the table updates and the connector sees nothing";
+
+const EXISTS: Check = Check {
+    id: "publication-exists",
+    severity: Severity::Error,
+    rung: Rung::Tracking,
+    title: "the publication exists",
+    meaning: "The connector reads the changes of a publication; without it, it gets none.",
+    judged: "pg_publication: fails if a publication that was configured does not exist; the default name may be absent.",
+    privilege: CATALOGUE,
+    source: PAGE,
+};
+const MEMBERSHIP: Check = Check {
+    id: "publication-membership",
+    severity: Severity::Error,
+    rung: Rung::Tracking,
+    title: "the publication holds the heartbeat table",
+    meaning: "Beats go into a table that the connector never hears of: they succeed, and its position stays where it is.",
+    judged: "pg_publication_tables, which holds the members of FOR ALL TABLES and of TABLES IN SCHEMA, too.",
+    privilege: CATALOGUE,
+    source: PAGE,
+};
+const UPDATES: Check = Check {
+    id: "publication-updates",
+    severity: Severity::Error,
+    rung: Rung::Tracking,
+    title: "the publication publishes updates",
+    meaning: "A beat is an update. A publication of inserts alone leaves it out.",
+    judged: "pg_publication.pubupdate.",
+    privilege: CATALOGUE,
+    source: "measured: a publication of inserts emits nothing for a beat",
+};
+const FILTER: Check = Check {
+    id: "publication-row-filter",
+    severity: Severity::Error,
+    rung: Rung::Tracking,
+    title: "no row filter of the publication drops the heartbeat row",
+    meaning: "A row that the filter does not let through is left out without a word.",
+    judged: "pg_publication_tables.rowfilter, evaluated on the heartbeat row: fails unless it is true. From PostgreSQL 15.",
+    privilege: "SELECT on the heartbeat table, and USAGE on its schema",
+    source: "measured: a filter id > 5 drops the beats of row 1",
+};
+const COLUMNS: Check = Check {
+    id: "publication-columns",
+    severity: Severity::Error,
+    rung: Rung::Tracking,
+    title: "the publication's column list holds id and last_update",
+    meaning: "Without last_update an event says nothing new; without id the update itself is refused.",
+    judged: "pg_publication_tables.attnames. From PostgreSQL 15.",
+    privilege: CATALOGUE,
+    source: "https://www.postgresql.org/docs/current/logical-replication-col-lists.html",
+};
+const IDENTITY: Check = Check {
+    id: "replica-identity",
+    severity: Severity::Error,
+    rung: Rung::Tracking,
+    title: "a published update can name its row",
+    meaning: "Once a publication publishes the table's updates, the server refuses every update of a table without a \
+              replica identity: the beat fails.",
+    judged: "pg_class.relreplident and the primary key: an error if updates are published, a warning while they are not.",
+    privilege: CATALOGUE,
+    source: "https://www.postgresql.org/docs/current/logical-replication-publication.html; measured: SQLSTATE 55000",
+};
+
+pub(super) const CHECKS: &[Check] = &[EXISTS, MEMBERSHIP, UPDATES, FILTER, COLUMNS, IDENTITY];
+
+/// The publication's name, plain in sentences and quoted in SQL.
+fn name(scene: &Scene<'_>) -> String {
+    quote(&scene.target.connector.publication.name)
+}
+
+pub(super) fn judge(scene: &Scene<'_>) -> Vec<Finding> {
+    let name = &name(scene);
+    let published = &scene.facts.publication;
+    vec![
+        with(&EXISTS, name, published, |facts| exists(scene, facts)),
+        with(&MEMBERSHIP, name, published, |facts| membership(scene, facts)),
+        with(&UPDATES, name, published, |facts| updates(scene, facts)),
+        with(&FILTER, name, published, |facts| filter(scene, facts)),
+        with(&COLUMNS, name, published, |facts| columns(scene, facts)),
+        scene.with_table(&IDENTITY, |relation| {
+            with(&IDENTITY, &scene.table, published, |facts| identity(scene, facts, relation))
+        }),
+    ]
+}
+
+fn exists(scene: &Scene<'_>, facts: &PublicationFacts) -> Finding {
+    let name = name(scene);
+    if facts.named.is_some() {
+        return EXISTS.ok(&name, "it exists");
+    }
+    let others = match facts.others.as_slice() {
+        [] => String::new(),
+        others => format!("; the table is in {}", others.join(", ")),
+    };
+    if !scene.target.connector.publication.configured {
+        let why = format!("none has the default name{others}: say under [target.connector] which one is read");
+        return EXISTS.skipped(&name, why);
+    }
+    let database = quote(&scene.facts.server.database);
+    EXISTS
+        .failed(&name, format!("the database {database} has no publication of that name{others}"))
+        .remedy(format!("CREATE PUBLICATION {name} FOR TABLE {};", scene.table))
+}
+
+fn membership(scene: &Scene<'_>, facts: &PublicationFacts) -> Finding {
+    let name = name(scene);
+    let Some(publication) = &facts.named else { return MEMBERSHIP.skipped(&name, "there is no such publication") };
+    let Some(relation) = scene.relation() else { return MEMBERSHIP.skipped(&name, "there is no such table") };
+    if publication.table.is_some() {
+        let how = if publication.puballtables { "it is one of all tables" } else { "it is a member" };
+        return MEMBERSHIP.ok(&name, how);
+    }
+    if relation.persistence != "p" || (relation.kind != "r" && relation.kind != "p") {
+        return MEMBERSHIP.skipped(&name, "the table cannot be published, which comes first");
+    }
+    MEMBERSHIP
+        .failed(&name, format!("{} is not in it", scene.table))
+        .expected("the heartbeat table as a member")
+        .remedy(format!("ALTER PUBLICATION {name} ADD TABLE {};", scene.table))
+}
+
+fn updates(scene: &Scene<'_>, facts: &PublicationFacts) -> Finding {
+    let name = name(scene);
+    let Some(publication) = &facts.named else { return UPDATES.skipped(&name, "there is no such publication") };
+    let flags = [
+        ("insert", publication.pubinsert),
+        ("update", publication.pubupdate),
+        ("delete", publication.pubdelete),
+        ("truncate", publication.pubtruncate.unwrap_or(false)),
+    ];
+    let words = |also: &str| -> String {
+        let words = flags.iter().filter(|(word, on)| *on || *word == also).map(|(word, _)| *word);
+        words.collect::<Vec<_>>().join(", ")
+    };
+    if publication.pubupdate {
+        return UPDATES.ok(&name, words(""));
+    }
+    let observed = words("");
+    UPDATES
+        .failed(&name, if observed.is_empty() { "nothing at all".to_owned() } else { format!("only {observed}") })
+        .expected("update among them")
+        .remedy(format!("ALTER PUBLICATION {name} SET (publish = '{}');", words("update")))
+}
+
+/// Taking the table out and in again is the one way that drops both its filter and its column list on every version.
+fn publish_whole(scene: &Scene<'_>) -> String {
+    let (name, table) = (name(scene), &scene.table);
+    format!("BEGIN; ALTER PUBLICATION {name} DROP TABLE {table}; ALTER PUBLICATION {name} ADD TABLE {table}; COMMIT;")
+}
+
+fn filter(scene: &Scene<'_>, facts: &PublicationFacts) -> Finding {
+    let name = name(scene);
+    if facts.named.as_ref().is_none_or(|publication| publication.table.is_none()) {
+        return FILTER.skipped(&name, "the table is not in the publication");
+    }
+    let Some(filter) = facts.row_filter() else { return FILTER.ok(&name, "there is none") };
+    let rows: Option<&Gathered<RowFacts>> = scene.facts.row.as_ref();
+    match rows.map(Gathered::seen) {
+        Some(Ok(rows)) if rows.ids.first() != Some(&scene.target.heartbeat.row) => {
+            FILTER.skipped(&name, "there is no such row, or it is hidden")
+        }
+        Some(Ok(rows)) if rows.passes_filter == Some(true) => FILTER.ok(&name, format!("the row passes {filter}")),
+        Some(Ok(_)) => FILTER
+            .failed(&name, format!("the row does not pass {filter}"))
+            .expected("no filter on the heartbeat table")
+            .remedy(publish_whole(scene)),
+        Some(Err(refusal)) => FILTER.unknown(&name, format!("{refusal}; it takes {}", FILTER.privilege)),
+        None => FILTER.skipped(&name, "the table has no column id"),
+    }
+}
+
+fn columns(scene: &Scene<'_>, facts: &PublicationFacts) -> Finding {
+    let name = name(scene);
+    let Some(table) = facts.named.as_ref().and_then(|publication| publication.table.as_ref()) else {
+        return COLUMNS.skipped(&name, "the table is not in the publication");
+    };
+    let Some(columns) = &table.attnames else { return COLUMNS.ok(&name, "there is no column list in this version") };
+    let relation = scene.relation();
+    let there = |column: &str| relation.is_some_and(|relation| relation.column(column).is_some());
+    let lacks = |column: &&str| there(column) && !columns.iter().any(|held| held == column);
+    let missing: Vec<&str> = ["id", "last_update"].into_iter().filter(lacks).collect();
+    if missing.is_empty() {
+        return COLUMNS.ok(&name, columns.iter().take(10).cloned().collect::<Vec<_>>().join(", "));
+    }
+    COLUMNS
+        .failed(&name, format!("without {}", missing.join(" and ")))
+        .expected("id and last_update")
+        .remedy(publish_whole(scene))
+}
+
+fn identity(scene: &Scene<'_>, facts: &PublicationFacts, relation: &Relation) -> Finding {
+    let table = &scene.table;
+    let observed = match relation.replica_identity.as_str() {
+        "f" => return IDENTITY.ok(table, "the whole row"),
+        "i" if relation.identity_index => return IDENTITY.ok(table, "an index"),
+        "d" if !relation.primary_key.is_empty() => return IDENTITY.ok(table, "the primary key"),
+        "d" => "the primary key, and there is none",
+        "i" => "an index that is gone",
+        _ => "nothing",
+    };
+    let severity = if facts.updates_published { Severity::Error } else { Severity::Warning };
+    let default = format!("ALTER TABLE {table} REPLICA IDENTITY DEFAULT;");
+    let remedy = match (relation.primary_key.is_empty(), relation.replica_identity.as_str()) {
+        (true, "d") => format!("ALTER TABLE {table} ADD PRIMARY KEY (id);"),
+        (true, _) => format!("ALTER TABLE {table} ADD PRIMARY KEY (id); {default}"),
+        (false, _) => default,
+    };
+    IDENTITY.failed_as(severity, table, observed).expected("the primary key").remedy(remedy)
+}

@@ -1,0 +1,144 @@
+//! The heartbeat row.
+
+use std::time::Duration;
+
+use super::{ONE_LOOK, Scene};
+use crate::driver::postgres::facts::{Gathered, PostgresFacts, Relation, RowFacts};
+use crate::driver::row_checks::{FRESH, ROW, SINGLE};
+use crate::finding::{Check, Finding, Rung, Severity};
+use crate::freshness::{self, words};
+use crate::scheduler::ticks::longest_period;
+
+const MOVES: Check = Check {
+    id: "row-moves",
+    severity: Severity::Warning,
+    rung: Rung::Tracking,
+    title: "last_update changes from one look to the next",
+    meaning: "A row that nobody updates keeps nothing alive. Change tells it even where a writer in another time zone makes \
+              every age look wrong.",
+    judged: "last_update in two looks: fails when it is the same although more than a period and the time-out lie between.",
+    privilege: "SELECT on the heartbeat table, and USAGE on its schema",
+    source: "vendor page on heartbeats, troubleshooting: the row exists and last_update does not move",
+};
+const SECURITY: Check = Check {
+    id: "row-level-security",
+    severity: Severity::Error,
+    rung: Rung::Permission,
+    title: "row-level security does not hide the heartbeat row",
+    meaning: "Row-level security hides rows without an error: the update succeeds and changes nothing.",
+    judged: "row_security_active() for this user, and pg_policy: fails if it holds for this user and no policy lets both \
+             SELECT and UPDATE through; unknown if policies have conditions.",
+    privilege: "reading the catalogue, which every user may",
+    source: "measured: an UPDATE of a hidden row reports zero rows and no error",
+};
+
+pub(super) const CHECKS: &[Check] = &[ROW, SINGLE, FRESH, MOVES, SECURITY];
+
+pub(super) fn judge(scene: &Scene<'_>) -> Vec<Finding> {
+    vec![
+        scene.with_rows(&ROW, |rows, relation| exists(scene, rows, relation)),
+        scene.with_rows(&SINGLE, |rows, relation| single(scene, rows, relation)),
+        scene.with_rows(&FRESH, |rows, _| fresh(scene, rows)),
+        scene.with_rows(&MOVES, |rows, _| moves(scene, rows)),
+        scene.with_table(&SECURITY, |relation| security(scene, relation)),
+    ]
+}
+
+fn hidden(scene: &Scene<'_>) -> String {
+    format!(
+        "row-level security may hide rows from {user}; it takes CREATE POLICY heartbeatd ON {} TO {user} USING (true);",
+        scene.table,
+        user = scene.user
+    )
+}
+
+fn exists(scene: &Scene<'_>, rows: &RowFacts, relation: &Relation) -> Finding {
+    let (name, wanted) = (&scene.table, scene.target.heartbeat.row);
+    match rows.ids.first() {
+        Some(id) if *id == wanted => ROW.ok(name, format!("row {id}")),
+        _ if relation.row_security_active => ROW.unknown(name, hidden(scene)),
+        Some(id) => ROW
+            .failed(name, format!("there is row {id} and not row {wanted}"))
+            .expected(format!("row {wanted}"))
+            .remedy(format!("set row = {id} under [target.heartbeat]")),
+        None => ROW
+            .failed(name, if rows.count == 0 { "the table is empty" } else { "no row has an id" })
+            .expected(format!("row {wanted}"))
+            .remedy(format!("create it: {}", scene.provision())),
+    }
+}
+
+fn single(scene: &Scene<'_>, rows: &RowFacts, relation: &Relation) -> Finding {
+    let (name, wanted) = (&scene.table, scene.target.heartbeat.row);
+    match rows.count {
+        0..=1 if relation.row_security_active => SINGLE.unknown(name, hidden(scene)),
+        count @ 0..=1 => SINGLE.ok(name, format!("{count}")),
+        count => SINGLE
+            .failed(name, format!("{count}{} rows", if count >= 1000 { " or more" } else { "" }))
+            .expected("one row")
+            .remedy(format!("DELETE FROM {name} WHERE id <> {wanted}; -- after finding out who inserts")),
+    }
+}
+
+fn fresh(scene: &Scene<'_>, rows: &RowFacts) -> Finding {
+    if rows.ids.first() != Some(&scene.target.heartbeat.row) {
+        return FRESH.skipped(&scene.table, "there is no such row, or it is hidden");
+    }
+    let age = rows.last_update.map(|last_update| scene.facts.server.time.saturating_sub(last_update));
+    freshness::judge(&FRESH, &scene.table, age, scene.case)
+}
+
+fn moves(scene: &Scene<'_>, now: &RowFacts) -> Finding {
+    let name = &scene.table;
+    let (Some(earlier), Some(between)) = (scene.earlier.as_ref().and_then(rows_of), scene.between_looks()) else {
+        return MOVES.skipped(name, ONE_LOOK);
+    };
+    if now.last_update != earlier.last_update {
+        return MOVES.ok(name, "it changed between the two looks");
+    }
+    let enough = longest_period(&scene.target.schedule, scene.case.now.taken_at) + scene.target.timeout;
+    let between = Duration::from_micros(between.unsigned_abs());
+    if between <= enough {
+        let why = format!("{} lie between the two looks, less than a period", words(between));
+        return MOVES.skipped(name, why);
+    }
+    MOVES
+        .failed(name, format!("it did not change in {}", words(between)))
+        .expected("a change in every period")
+        .remedy("start heartbeatd on this target, or look at its /health")
+}
+
+fn rows_of(facts: &PostgresFacts) -> Option<&RowFacts> {
+    facts.row.as_ref().and_then(Gathered::answer)
+}
+
+fn security(scene: &Scene<'_>, relation: &Relation) -> Finding {
+    let (name, user) = (&scene.table, &scene.user);
+    if !relation.row_security_active {
+        let why = if relation.row_security { "it is on, and does not hold for this user" } else { "it is off" };
+        return SECURITY.ok(name, why);
+    }
+    let policies = || relation.policies.iter().filter(|policy| policy.applies);
+    let allowed = |command: &str| {
+        let meant = |given: &str| given == command || given == "*";
+        let permits =
+            policies().filter(|policy| policy.permissive && meant(&policy.command)).map(|p| p.every_row).max();
+        let restricted = policies().any(|policy| !policy.permissive && meant(&policy.command) && !policy.every_row);
+        (permits, restricted)
+    };
+    let remedy = format!("CREATE POLICY heartbeatd ON {name} TO {user} USING (true);");
+    for (command, word) in [("r", "SELECT"), ("w", "UPDATE")] {
+        match allowed(command) {
+            (None, _) => {
+                let observed = format!("it is on, and no policy lets {user} through for {word}");
+                return SECURITY.failed(name, observed).expected("a policy for SELECT and UPDATE").remedy(remedy);
+            }
+            (Some(true), false) => {}
+            _ => {
+                let why = format!("the policies for {word} have conditions: a beat tells whether the row fits them");
+                return SECURITY.unknown(name, format!("{why}; or it takes {remedy}"));
+            }
+        }
+    }
+    SECURITY.ok(name, format!("it is on, and policies let {user} see and update every row"))
+}

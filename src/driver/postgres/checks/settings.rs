@@ -1,0 +1,190 @@
+//! The server's settings that logical decoding lives by.
+
+use std::time::Duration;
+
+use super::{Scene, alter_system, size};
+use crate::driver::postgres::facts::{ServerFacts, SlotFacts};
+use crate::finding::{Check, Finding, Rung, Severity};
+use crate::freshness::words;
+
+const SETTINGS: &str = "reading pg_settings, which every user may";
+
+const WAL_LEVEL: Check = Check {
+    id: "wal-level",
+    severity: Severity::Error,
+    rung: Rung::Resource,
+    title: "the WAL holds what logical decoding needs",
+    meaning: "With another wal_level there is no logical slot, and no connector.",
+    judged: "wal_level: fails unless it is logical; told apart when a change waits for a restart.",
+    privilege: SETTINGS,
+    source: "https://www.postgresql.org/docs/current/logicaldecoding-example.html",
+};
+const SLOTS: Check = Check {
+    id: "slots-free",
+    severity: Severity::Warning,
+    rung: Rung::Resource,
+    title: "there is room for the connector's slot",
+    meaning: "When all of max_replication_slots are taken, a slot that was dropped cannot be made again.",
+    judged: "pg_replication_slots, physical ones too, against max_replication_slots: fails when none is free and the \
+             connector's does not exist.",
+    privilege: SETTINGS,
+    source: "https://www.postgresql.org/docs/current/runtime-config-replication.html",
+};
+const SENDERS: Check = Check {
+    id: "senders-free",
+    severity: Severity::Warning,
+    rung: Rung::Resource,
+    title: "there is a WAL sender free for the connector",
+    meaning: "Each connector and each standby takes one of max_wal_senders; without one the connector cannot come back.",
+    judged: "pg_stat_replication against max_wal_senders: fails when none is free and the connector is not connected.",
+    privilege: SETTINGS,
+    source: "https://www.postgresql.org/docs/current/runtime-config-replication.html",
+};
+const KEEP_SIZE: Check = Check {
+    id: "max-slot-wal-keep-size",
+    severity: Severity::Error,
+    rung: Rung::Advice,
+    title: "slots may hold back WAL, but not fill the disk",
+    meaning: "Without a limit a connector that stands still fills the disk and stops the database; with a small one its \
+              position is lost at the first pause.",
+    judged: "max_slot_wal_keep_size: an error at 0, a warning without a limit (-1) or below 1 GiB. From PostgreSQL 13.",
+    privilege: SETTINGS,
+    source: "https://www.postgresql.org/docs/current/runtime-config-replication.html; bounds as in supabase/etl",
+};
+const IDLE: Check = Check {
+    id: "idle-slot-timeout",
+    severity: Severity::Warning,
+    rung: Rung::Advice,
+    title: "an idle slot is not given up soon",
+    meaning: "A connector that is stopped for longer loses its position, and needs a snapshot.",
+    judged: "idle_replication_slot_timeout: fails below a day, unless it is off. From PostgreSQL 18.",
+    privilege: SETTINGS,
+    source: "https://www.postgresql.org/docs/current/runtime-config-replication.html",
+};
+const SENDER_TIMEOUT: Check = Check {
+    id: "wal-sender-timeout",
+    severity: Severity::Info,
+    rung: Rung::Advice,
+    title: "the server is patient with a connector that is busy",
+    meaning: "A connector that works on a large transaction answers late; the server then cuts its connection.",
+    judged: "wal_sender_timeout: fails below ten minutes, unless it is off.",
+    privilege: SETTINGS,
+    source: "vendor's set-up guide for RDS (0); Google Datastream (0, or ten minutes and more)",
+};
+
+pub(super) const CHECKS: &[Check] = &[WAL_LEVEL, SLOTS, SENDERS, KEEP_SIZE, IDLE, SENDER_TIMEOUT];
+
+/// A day: what a weekend's absence of the connector's keeper makes of it is another matter.
+const LEAST_IDLE: Duration = Duration::from_secs(86_400);
+const LEAST_PATIENCE: Duration = Duration::from_secs(600);
+const GIB: i64 = 1 << 30;
+
+pub(super) fn judge(scene: &Scene<'_>) -> Vec<Finding> {
+    let server = &scene.facts.server;
+    vec![wal_level(server), slots(scene), senders(scene), keep_size(server), idle(server), sender_timeout(server)]
+}
+
+fn hidden(check: &Check, setting: &str) -> Finding {
+    check.unknown(setting, "the server does not show it; it takes GRANT pg_read_all_settings to this user")
+}
+
+fn wal_level(server: &ServerFacts) -> Finding {
+    let Some(level) = server.setting("wal_level") else { return hidden(&WAL_LEVEL, "wal_level") };
+    if level == "logical" {
+        return WAL_LEVEL.ok("wal_level", level);
+    }
+    let pending = server.settings.get("wal_level").is_some_and(|setting| setting.pending_restart);
+    let observed = if pending { format!("{level}; another value waits for a restart") } else { level.to_owned() };
+    let remedy = match server.setting("rds.logical_replication") {
+        Some(_) => "set rds.logical_replication = 1 in the parameter group, and reboot the instance".to_owned(),
+        None => alter_system("wal_level", "logical", true),
+    };
+    WAL_LEVEL.failed("wal_level", observed).expected("logical").remedy(remedy)
+}
+
+fn named_slot<'a>(scene: &'a Scene<'_>) -> Option<&'a SlotFacts> {
+    scene.facts.slots.answer().and_then(|slots| slots.named.as_ref())
+}
+
+fn slots(scene: &Scene<'_>) -> Finding {
+    let Some(most) = scene.facts.server.number("max_replication_slots") else {
+        return hidden(&SLOTS, "max_replication_slots");
+    };
+    super::with(&SLOTS, "max_replication_slots", &scene.facts.slots, |slots| {
+        let observed = format!("{} of {most} are taken", slots.in_use);
+        if slots.in_use < most || slots.named.is_some() {
+            return SLOTS.ok("max_replication_slots", observed);
+        }
+        SLOTS.failed("max_replication_slots", observed).expected("one free").remedy(alter_system(
+            "max_replication_slots",
+            &(most + 5).to_string(),
+            true,
+        ))
+    })
+}
+
+fn senders(scene: &Scene<'_>) -> Finding {
+    let Some(most) = scene.facts.server.number("max_wal_senders") else { return hidden(&SENDERS, "max_wal_senders") };
+    super::with(&SENDERS, "max_wal_senders", &scene.facts.activity, |activity| {
+        let observed = format!("{} of {most} are at work", activity.senders);
+        if activity.senders < most || named_slot(scene).is_some_and(|slot| slot.active) {
+            return SENDERS.ok("max_wal_senders", observed);
+        }
+        let remedy = alter_system("max_wal_senders", &(most + 5).to_string(), true);
+        SENDERS.failed("max_wal_senders", observed).expected("one free").remedy(remedy)
+    })
+}
+
+fn keep_size(server: &ServerFacts) -> Finding {
+    let name = "max_slot_wal_keep_size";
+    if server.major() < 13 {
+        return KEEP_SIZE.skipped(name, "PostgreSQL has it from version 13 on");
+    }
+    let Some(bytes) = server.bytes(name) else { return hidden(&KEEP_SIZE, name) };
+    let remedy = alter_system(name, "50GB", false);
+    match bytes {
+        ..0 => KEEP_SIZE
+            .failed_as(Severity::Warning, name, "-1: a connector that stands still fills the disk")
+            .expected("a limit that the disk has room for")
+            .remedy(format!("{remedy} -- or whatever the disk has room for")),
+        0 => KEEP_SIZE
+            .failed(name, "0: every slot is lost at the next checkpoint")
+            .expected("1 GiB or more")
+            .remedy(remedy),
+        1..GIB => KEEP_SIZE
+            .failed_as(Severity::Warning, name, size(bytes.unsigned_abs()))
+            .expected("1 GiB or more")
+            .remedy(remedy),
+        _ => KEEP_SIZE.ok(name, size(bytes.unsigned_abs())),
+    }
+}
+
+fn idle(server: &ServerFacts) -> Finding {
+    let name = "idle_replication_slot_timeout";
+    if server.major() < 18 {
+        return IDLE.skipped(name, "PostgreSQL has it from version 18 on");
+    }
+    let Some(timeout) = server.duration(name) else { return hidden(&IDLE, name) };
+    if timeout.is_zero() {
+        return IDLE.ok(name, "off");
+    }
+    if timeout >= LEAST_IDLE {
+        return IDLE.ok(name, words(timeout));
+    }
+    IDLE.failed(name, words(timeout)).expected("off, or a day and more").remedy(alter_system(name, "0", false))
+}
+
+fn sender_timeout(server: &ServerFacts) -> Finding {
+    let name = "wal_sender_timeout";
+    let Some(timeout) = server.duration(name) else { return hidden(&SENDER_TIMEOUT, name) };
+    if timeout.is_zero() {
+        return SENDER_TIMEOUT.ok(name, "off");
+    }
+    if timeout >= LEAST_PATIENCE {
+        return SENDER_TIMEOUT.ok(name, words(timeout));
+    }
+    SENDER_TIMEOUT
+        .failed(name, words(timeout))
+        .expected("off, or ten minutes and more")
+        .remedy(alter_system(name, "10min", false))
+}

@@ -1,0 +1,312 @@
+//! The connector's slot: its position, and whether it moves.
+
+use std::time::Duration;
+
+use super::{ONE_LOOK, Scene, size};
+use crate::driver::postgres::facts::{PostgresFacts, SlotFacts};
+use crate::driver::postgres::identifier::{literal, quote};
+use crate::finding::{Check, Finding, Rung, Severity};
+use crate::freshness::words;
+use crate::scheduler::ticks::longest_period;
+
+const VIEW: &str = "reading pg_replication_slots, which every user may";
+
+const EXISTS: Check = Check {
+    id: "slot-exists",
+    severity: Severity::Error,
+    rung: Rung::Position,
+    title: "the connector's replication slot exists",
+    meaning: "Slots vanish with a failover before PostgreSQL 17, an upgrade or a restore. Without its slot the connector has \
+              lost its position: what changed meanwhile is only had by a snapshot.",
+    judged: "pg_replication_slots of the source and of each replica: fails if a slot that was configured is on none of them; \
+             the default name may be absent.",
+    privilege: VIEW,
+    source: "vendor page on recovery: the slot still exists after maintenance",
+};
+const DATABASE: Check = Check {
+    id: "slot-database",
+    severity: Severity::Error,
+    rung: Rung::Tracking,
+    title: "the slot belongs to the database that is beaten",
+    meaning: "A slot sees the changes of its own database alone. Beats in another one never move it.",
+    judged: "pg_replication_slots.database against current_database().",
+    privilege: VIEW,
+    source: "https://www.postgresql.org/docs/current/view-pg-replication-slots.html",
+};
+const PLUGIN: Check = Check {
+    id: "slot-plugin",
+    severity: Severity::Warning,
+    rung: Rung::Tracking,
+    title: "the slot's plugin is pgoutput",
+    meaning: "The connector speaks pgoutput; another plugin does not know the publication.",
+    judged: "pg_replication_slots.plugin.",
+    privilege: VIEW,
+    source: "vendor's set-up guide for PostgreSQL",
+};
+const ACTIVE: Check = Check {
+    id: "slot-active",
+    severity: Severity::Warning,
+    rung: Rung::Movement,
+    title: "the connector is connected to its slot",
+    meaning: "A slot that nobody reads holds back all WAL of the whole server until the disk is full or the slot is lost.",
+    judged: "pg_replication_slots.active: fails when nobody reads, unless a restart explains it: inactive_since \
+             (PostgreSQL 17) less than two periods ago, or a reader in the look before.",
+    privilege: VIEW,
+    source: "vendor page on recovery: the source connector is stopped or paused",
+};
+const MOVES: Check = Check {
+    id: "slot-moves",
+    severity: Severity::Warning,
+    rung: Rung::Movement,
+    title: "the slot moves past our beats",
+    meaning: "Beats that are written and never confirmed free no WAL: the connector is stuck, or does not get them.",
+    judged: "confirmed_flush_lsn in two looks: fails when it is the same although the row changed and more than a period and \
+             the time-out lie between.",
+    privilege: VIEW,
+    source: "measured: a beat counts as confirmed when confirmed_flush_lsn passes a position read after its commit",
+};
+const STATUS: Check = Check {
+    id: "slot-wal-status",
+    severity: Severity::Error,
+    rung: Rung::Position,
+    title: "the WAL that the slot needs is there",
+    meaning: "A lost slot is never readable again: the connector needs a new slot and a snapshot. An unreserved one is lost \
+              at the next checkpoint.",
+    judged: "wal_status, conflicting and invalidation_reason: an error when lost or invalidated, a warning when unreserved. \
+             From PostgreSQL 13.",
+    privilege: VIEW,
+    source: "https://www.postgresql.org/docs/current/view-pg-replication-slots.html",
+};
+const RETAINED: Check = Check {
+    id: "slot-retained-wal",
+    severity: Severity::Warning,
+    rung: Rung::Position,
+    title: "the slot holds back little WAL",
+    meaning: "WAL that is held back fills the disk of the server, and then the database stops.",
+    judged: "The server's position less restart_lsn: fails above the threshold retained_wal_mib.",
+    privilege: "EXECUTE on pg_current_wal_lsn, which every user has by default",
+    source: "vendor page on heartbeats: some databases keep their log until the consumer advances",
+};
+
+pub(super) const CHECKS: &[Check] = &[EXISTS, DATABASE, PLUGIN, ACTIVE, MOVES, STATUS, RETAINED];
+
+/// A slot where it was found.
+struct Found<'a> {
+    subject: String,
+    facts: &'a PostgresFacts,
+    slot: &'a SlotFacts,
+    /// The same slot in the look before.
+    earlier: Option<&'a SlotFacts>,
+}
+
+pub(super) fn judge(scene: &Scene<'_>) -> Vec<Finding> {
+    let found = find(scene);
+    if found.is_empty() {
+        let name = quote(&scene.target.connector.slot.name);
+        let rest = CHECKS[1..].iter().map(|check| check.skipped(&name, "the slot was not found"));
+        return std::iter::once(missing(scene)).chain(rest).collect();
+    }
+    let each = found.iter().flat_map(|found| {
+        [
+            EXISTS.ok(&found.subject, "it exists"),
+            database(found),
+            plugin(found),
+            active(scene, found),
+            moves(scene, found),
+            status(scene, found),
+            retained(scene, found),
+        ]
+    });
+    each.collect()
+}
+
+fn named(facts: &PostgresFacts) -> Option<&SlotFacts> {
+    facts.slots.answer().and_then(|slots| slots.named.as_ref())
+}
+
+fn find<'a>(scene: &'a Scene<'_>) -> Vec<Found<'a>> {
+    let name = quote(&scene.target.connector.slot.name);
+    let replicas = scene.replicas.iter().filter_map(|place| {
+        let facts = place.facts.as_ref().ok()?;
+        Some((format!("{name} on replica {}", place.name), facts, place.earlier.as_ref()))
+    });
+    let places = std::iter::once((name.clone(), &scene.facts, scene.earlier.as_ref())).chain(replicas);
+    let found = places.filter_map(|(subject, facts, earlier)| {
+        Some(Found { subject, facts, slot: named(facts)?, earlier: earlier.and_then(named) })
+    });
+    found.collect()
+}
+
+fn missing(scene: &Scene<'_>) -> Finding {
+    let slot = &scene.target.connector.slot;
+    let name = quote(&slot.name);
+    if let Err(refusal) = scene.facts.slots.seen() {
+        return EXISTS.unknown(&name, format!("{refusal}; it takes {}", EXISTS.privilege));
+    }
+    if let Some(place) = scene.replicas.iter().find(|place| place.facts.is_err()) {
+        let why = format!("the source has none, and replica {} could not be looked at", place.name);
+        return EXISTS.unknown(&name, why);
+    }
+    let others = scene.facts.slots.answer().map_or(&[][..], |slots| slots.others.as_slice());
+    let others = if others.is_empty() { String::new() } else { format!("; there is {}", others.join(", ")) };
+    if !slot.configured {
+        let why = format!("none has the default name{others}: say under [target.connector] which one it reads");
+        return EXISTS.skipped(&name, why);
+    }
+    EXISTS.failed(&name, format!("no server of this target has a slot of that name{others}")).remedy(create(scene))
+}
+
+fn create(scene: &Scene<'_>) -> String {
+    let name = literal(&scene.target.connector.slot.name);
+    format!(
+        "SELECT pg_create_logical_replication_slot({name}, 'pgoutput'); -- in the database {}; then let the connector take \
+         a snapshot: what changed before is not in a new slot",
+        quote(&scene.facts.server.database)
+    )
+}
+
+fn recreate(scene: &Scene<'_>) -> String {
+    format!("SELECT pg_drop_replication_slot({}); {}", literal(&scene.target.connector.slot.name), create(scene))
+}
+
+fn database(found: &Found<'_>) -> Finding {
+    let wanted = &found.facts.server.database;
+    match &found.slot.database {
+        Some(database) if database == wanted => DATABASE.ok(&found.subject, database),
+        Some(database) => DATABASE.failed(&found.subject, database).expected(wanted).remedy(format!(
+            "beat the database {database} (a target of its own), or set slot to one of {wanted}: SELECT slot_name FROM \
+             pg_replication_slots WHERE database = {};",
+            literal(wanted)
+        )),
+        None => DATABASE
+            .failed(&found.subject, format!("a {} slot, of no database", found.slot.slot_type))
+            .expected(wanted)
+            .remedy(
+                "set slot under [target.connector] to the connector's logical slot: SELECT slot_name FROM \
+                     pg_replication_slots WHERE slot_type = 'logical';",
+            ),
+    }
+}
+
+fn plugin(found: &Found<'_>) -> Finding {
+    match found.slot.plugin.as_deref() {
+        Some("pgoutput") => PLUGIN.ok(&found.subject, "pgoutput"),
+        Some(other) => PLUGIN.failed(&found.subject, other).expected("pgoutput").remedy(
+            "if the connector is to read the publication, give it a slot of its own: SELECT \
+             pg_create_logical_replication_slot('streamkap_pgoutput_slot', 'pgoutput');",
+        ),
+        None => PLUGIN.skipped(&found.subject, "it is no logical slot"),
+    }
+}
+
+/// What has put an end to the slot, if anything has.
+fn end(slot: &SlotFacts) -> Option<String> {
+    match (&slot.invalidation_reason, slot.wal_status.as_deref(), slot.conflicting) {
+        (Some(reason), ..) => Some(format!("invalidated: {reason}")),
+        (_, Some("lost"), _) => Some("lost: the WAL it needs has been removed".to_owned()),
+        (_, _, Some(true)) => Some("invalidated by a conflict with recovery".to_owned()),
+        _ => None,
+    }
+}
+
+fn active(scene: &Scene<'_>, found: &Found<'_>) -> Finding {
+    let (subject, slot) = (&found.subject, found.slot);
+    if end(slot).is_some() {
+        return ACTIVE.skipped(subject, "the slot is at its end: see slot-wal-status");
+    }
+    if slot.active {
+        return ACTIVE.ok(subject, "it is read");
+    }
+    if found.earlier.is_some_and(|earlier| earlier.active) {
+        return ACTIVE.ok(subject, "it was read in the look before, and is not now: a restart of the connector");
+    }
+    let grace = longest_period(&scene.target.schedule, scene.case.now.taken_at) * 2;
+    let since = slot
+        .inactive_since_micros
+        .map(|since| Duration::from_micros(found.facts.server.time.saturating_sub(since).unsigned_abs()));
+    let observed = match since {
+        Some(since) if since < grace => return ACTIVE.ok(subject, format!("nobody has read it for {}", words(since))),
+        Some(since) => format!("nobody has read it for {}", words(since)),
+        None => "nobody reads it".to_owned(),
+    };
+    ACTIVE
+        .failed(subject, observed)
+        .expected("a connector that reads it")
+        .remedy("start or resume the connector; if it is given up for good, drop the slot so that it holds no WAL back")
+}
+
+fn moves(scene: &Scene<'_>, found: &Found<'_>) -> Finding {
+    let (subject, slot) = (&found.subject, found.slot);
+    let (Some(earlier), Some(between)) = (found.earlier, scene.between_looks()) else {
+        return MOVES.skipped(subject, ONE_LOOK);
+    };
+    if end(slot).is_some() || !slot.active {
+        return MOVES.skipped(subject, "nobody reads the slot");
+    }
+    let (Some(now), Some(before)) = (slot.confirmed_flush_lsn, earlier.confirmed_flush_lsn) else {
+        return MOVES.skipped(subject, "it is no logical slot");
+    };
+    if now > before {
+        let step = size(now.since(before));
+        return MOVES.ok(subject, format!("confirmed up to {now}, {step} further than in the look before"));
+    }
+    let row = |facts: &PostgresFacts| facts.row.as_ref().and_then(|row| row.answer()).and_then(|row| row.last_update);
+    if row(&scene.facts).is_none() || scene.earlier.as_ref().and_then(row) == row(&scene.facts) {
+        return MOVES.skipped(subject, "no beat was seen between the two looks");
+    }
+    let between = Duration::from_micros(between.unsigned_abs());
+    if between <= longest_period(&scene.target.schedule, scene.case.now.taken_at) + scene.target.timeout {
+        return MOVES.skipped(subject, format!("{} lie between the two looks, less than a period", words(between)));
+    }
+    MOVES
+        .failed(subject, format!("confirmed up to {now}, the same as {} before", words(between)))
+        .expected("a position that passes each beat")
+        .remedy(
+            "look at the connector's state and log: it is connected and confirms nothing; restart it if it is stuck",
+        )
+}
+
+fn status(scene: &Scene<'_>, found: &Found<'_>) -> Finding {
+    let (subject, slot) = (&found.subject, found.slot);
+    if let Some(end) = end(slot) {
+        return STATUS.failed(subject, end).expected("reserved or extended").remedy(recreate(scene));
+    }
+    match slot.wal_status.as_deref() {
+        Some("unreserved") => STATUS
+            .failed_as(Severity::Warning, subject, "unreserved: it is lost at the next checkpoint")
+            .expected("reserved or extended")
+            .remedy(format!(
+                "get the connector to read on at once; {}",
+                super::alter_system("max_slot_wal_keep_size", "50GB", false)
+            )),
+        Some(status) => {
+            let room = slot.safe_wal_size.map_or(String::new(), |bytes| {
+                format!(", {} more until it is lost", size(u64::try_from(bytes).unwrap_or(0)))
+            });
+            STATUS.ok(subject, format!("{status}{room}"))
+        }
+        None if found.facts.server.major() < 13 => STATUS.skipped(subject, "PostgreSQL has it from version 13 on"),
+        None => STATUS.ok(subject, "it holds no WAL yet"),
+    }
+}
+
+fn retained(scene: &Scene<'_>, found: &Found<'_>) -> Finding {
+    let subject = &found.subject;
+    let Some(restart) = found.slot.restart_lsn else {
+        return RETAINED.skipped(subject, "it holds no WAL");
+    };
+    super::with(&RETAINED, subject, &found.facts.wal, |wal| {
+        let Some(position) = wal.position else {
+            return RETAINED.unknown(subject, format!("the server tells no position; it takes {}", RETAINED.privilege));
+        };
+        let bytes = position.since(restart);
+        let limit = scene.target.checks.thresholds.retained_wal_mib.saturating_mul(1024 * 1024);
+        if bytes <= limit {
+            return RETAINED.ok(subject, size(bytes));
+        }
+        RETAINED.failed(subject, size(bytes)).expected(format!("at most {}", size(limit))).remedy(
+            "get the connector to read on; meanwhile watch the disk: SELECT slot_name, active, \
+             pg_size_pretty(pg_wal_lsn_diff(pg_current_wal_lsn(), restart_lsn)) FROM pg_replication_slots;",
+        )
+    })
+}

@@ -1,0 +1,134 @@
+//! What is looked at for the checks, in one snapshot of the catalogue, and the probes of this user's own privileges
+//! beside it. Called by the session's `inspect`; judged by `checks`.
+//!
+//! Nothing here is a secret: no address, no password, no text of a statement or of a scheduled command.
+
+mod activity;
+mod probes;
+mod publication;
+mod roles;
+mod row;
+mod scheduler;
+mod server;
+mod slots;
+mod snapshot;
+mod table;
+mod wal;
+
+use serde::{Deserialize, Serialize};
+use sqlx::postgres::PgConnection;
+
+pub(super) use activity::{ActivityFacts, Transaction};
+pub(super) use probes::Probes;
+pub(super) use publication::PublicationFacts;
+pub(super) use roles::{RoleFacts, RolesFacts};
+pub(super) use row::RowFacts;
+pub(super) use scheduler::{Job, LastRun};
+pub(super) use server::ServerFacts;
+pub(super) use slots::{SlotFacts, SlotsFacts};
+pub(super) use table::{Relation, TableFacts};
+pub(super) use wal::WalFacts;
+
+use self::snapshot::Snapshot;
+use crate::heartbeat::Failure;
+use crate::scheduler::clock::Instant;
+use crate::target::Target;
+
+/// Everything a PostgreSQL check is judged from.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) struct PostgresFacts {
+    /// `host:port`.
+    pub(super) address: String,
+    pub(super) server: ServerFacts,
+    pub(super) table: Gathered<TableFacts>,
+    /// `None` where there is no table with a column `id` to read from.
+    pub(super) row: Option<Gathered<RowFacts>>,
+    pub(super) roles: Gathered<RolesFacts>,
+    pub(super) publication: Gathered<PublicationFacts>,
+    pub(super) slots: Gathered<SlotsFacts>,
+    pub(super) wal: Gathered<WalFacts>,
+    pub(super) activity: Gathered<ActivityFacts>,
+    /// The jobs of pg_cron that name the table; `None` where pg_cron is not installed in this database.
+    pub(super) jobs: Option<Gathered<Vec<Job>>>,
+    /// Their last runs.
+    pub(super) runs: Option<Gathered<Vec<LastRun>>>,
+    /// What this session's user may do.
+    pub(super) probes: Probes,
+}
+
+/// What one question gave.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Gathered<T> {
+    /// The answer.
+    Seen(T),
+    /// The server would not say.
+    Refused(Refusal),
+}
+
+/// A refusal, in the server's words.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Refusal {
+    /// The SQLSTATE.
+    pub(super) code: String,
+    pub(super) message: String,
+}
+
+impl<T> Gathered<T> {
+    /// The answer, or what the server said instead.
+    pub(super) fn seen(&self) -> Result<&T, &Refusal> {
+        match self {
+            Self::Seen(answer) => Ok(answer),
+            Self::Refused(refusal) => Err(refusal),
+        }
+    }
+
+    /// The answer, if there is one.
+    pub(super) fn answer(&self) -> Option<&T> {
+        self.seen().ok()
+    }
+}
+
+impl std::fmt::Display for Refusal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} ({})", self.message, self.code)
+    }
+}
+
+/// Gathers the facts: eleven messages at most, and three probes.
+///
+/// # Errors
+/// What the server says, classified, when it cannot be asked at all.
+pub(super) async fn gather(
+    connection: &mut PgConnection,
+    address: &str,
+    target: &Target,
+    deadline: Instant,
+) -> Result<PostgresFacts, Failure> {
+    // First, and each by itself: a refusal would end the transaction of the snapshot.
+    let probes = probes::gather(connection, &target.heartbeat, deadline).await?;
+    let (mut snapshot, server) = Snapshot::open(connection, server::SQL, deadline).await?;
+    let table: Gathered<TableFacts> = snapshot.ask(table::sql(&target.heartbeat)).await?;
+    let roles = snapshot.ask(roles::sql(target)).await?;
+    let publication: Gathered<PublicationFacts> = snapshot.ask(publication::sql(target)).await?;
+    let slots = snapshot.ask(slots::sql(&target.connector.slot.name)).await?;
+    let wal = snapshot.ask(wal::SQL.to_owned()).await?;
+    let activity: Gathered<ActivityFacts> = snapshot.ask(activity::SQL.to_owned()).await?;
+    let relation = table.answer().and_then(|facts| facts.table.as_ref());
+    let filter = publication.answer().and_then(PublicationFacts::row_filter);
+    let row = match relation.and_then(|relation| row::sql(&target.heartbeat, relation, filter)) {
+        Some(sql) => Some(snapshot.ask(sql).await?),
+        None => None,
+    };
+    let (mut jobs, mut runs) = (None, None);
+    if activity.answer().is_some_and(|activity| activity.cron.is_some()) {
+        let seen: Gathered<Vec<Job>> = snapshot.ask(scheduler::jobs_sql(&target.heartbeat)).await?;
+        if let Some(sql) = seen.answer().and_then(|jobs| scheduler::runs_sql(jobs)) {
+            runs = Some(snapshot.ask(sql).await?);
+        }
+        jobs = Some(seen);
+    }
+    snapshot.close().await?;
+    let address = address.to_owned();
+    Ok(PostgresFacts { address, server, table, row, roles, publication, slots, wal, activity, jobs, runs, probes })
+}

@@ -1,0 +1,49 @@
+//! What this session's user may do, found out by having the server plan it: `EXPLAIN` checks the privileges, changes
+//! nothing, and does so on a standby and in a read-only session, too.
+
+use serde::{Deserialize, Serialize};
+use sqlx::postgres::PgConnection;
+
+use super::Gathered;
+use super::snapshot::refused;
+use crate::driver::postgres::identifier::quote;
+use crate::driver::postgres::message::{self, Limits};
+use crate::heartbeat::Failure;
+use crate::scheduler::clock::Instant;
+use crate::target::HeartbeatTable;
+
+/// What came of each.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Probes {
+    pub(crate) select: Gathered<()>,
+    pub(crate) update: Gathered<()>,
+    pub(crate) insert: Gathered<()>,
+}
+
+/// Asks for each by itself: an error would end the transaction of the others.
+///
+/// # Errors
+/// What ends the connection.
+pub(super) async fn gather(
+    connection: &mut PgConnection,
+    heartbeat: &HeartbeatTable,
+    deadline: Instant,
+) -> Result<Probes, Failure> {
+    let table = format!("{}.{}", quote(&heartbeat.schema), quote(&heartbeat.table));
+    let row = heartbeat.row;
+    // NULL, and not the old value: that would need SELECT as well.
+    let update = format!("EXPLAIN UPDATE {table} SET last_update = NULL WHERE false");
+    let insert = format!("EXPLAIN INSERT INTO {table} (id) OVERRIDING SYSTEM VALUE SELECT {row} WHERE false");
+    Ok(Probes {
+        select: probe(connection, deadline, format!("EXPLAIN SELECT id, last_update FROM {table}")).await?,
+        update: probe(connection, deadline, update).await?,
+        insert: probe(connection, deadline, insert).await?,
+    })
+}
+
+async fn probe(connection: &mut PgConnection, deadline: Instant, sql: String) -> Result<Gathered<()>, Failure> {
+    match message::send(connection, format!("{} {sql}", Limits::until(deadline).sql())).await {
+        Ok(_) => Ok(Gathered::Seen(())),
+        Err(failure) => refused(failure).map(Gathered::Refused),
+    }
+}

@@ -1,0 +1,45 @@
+//! The heartbeat row.
+
+use serde::{Deserialize, Serialize};
+
+use super::table::Relation;
+use crate::driver::postgres::beat::micros;
+use crate::driver::postgres::connect::Column;
+use crate::driver::postgres::identifier::quote;
+use crate::target::HeartbeatTable;
+
+/// The rows of the table.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct RowFacts {
+    /// How many there are, counted up to a thousand.
+    pub(crate) count: i64,
+    /// The first ids, the configured one before all others.
+    pub(crate) ids: Vec<i64>,
+    /// `last_update` of the configured one, in microseconds since 1970; one without a zone is read as UTC.
+    pub(crate) last_update: Option<i64>,
+    /// Whether the publication's row filter lets the configured one through; `None` without a filter.
+    pub(crate) passes_filter: Option<bool>,
+}
+
+/// One JSON object, [`RowFacts`]; `None` where there is no `id` to look for.
+///
+/// `filter` is the publication's row filter as the server itself writes it out: an expression of built-in, immutable
+/// functions on this table, which it is evaluated on.
+pub(super) fn sql(heartbeat: &HeartbeatTable, relation: &Relation, filter: Option<&str>) -> Option<String> {
+    let HeartbeatTable { schema, table, row } = heartbeat;
+    relation.column("id")?;
+    let name = format!("{}.{}", quote(schema), quote(table));
+    let last_update = match relation.last_update() {
+        Some(Column::WithZone | Column::WithoutZone) => micros("h.last_update"),
+        _ => "NULL::bigint".to_owned(),
+    };
+    let filter = filter.unwrap_or("NULL::boolean");
+    Some(format!(
+        "SELECT jsonb_build_object(\
+         'count', (SELECT count(*) FROM (SELECT FROM {name} LIMIT 1000) AS some), \
+         'ids', (SELECT coalesce(jsonb_agg(i.id), '[]') FROM (SELECT h.id::bigint FROM {name} AS h WHERE h.id IS NOT NULL \
+         ORDER BY h.id <> {row}, h.id LIMIT 3) AS i), \
+         'last_update', (SELECT max({last_update}) FROM {name} AS h WHERE h.id = {row}), \
+         'passes_filter', (SELECT bool_or({filter}) FROM {name} WHERE id = {row}))::text"
+    ))
+}

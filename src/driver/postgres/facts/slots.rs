@@ -1,0 +1,61 @@
+//! The replication slots of a server.
+
+use serde::{Deserialize, Serialize};
+
+use super::wal::Position;
+use crate::driver::postgres::identifier::literal;
+
+/// The connector's slot, and the others.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct SlotsFacts {
+    /// `None` where this server has none of that name.
+    pub(crate) named: Option<SlotFacts>,
+    /// All slots of this server, physical ones too.
+    pub(crate) in_use: i64,
+    /// Names of other logical slots of this database, twenty at most.
+    pub(crate) others: Vec<String>,
+}
+
+/// A row of `pg_replication_slots`. What a version does not have is absent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct SlotFacts {
+    #[serde(default)]
+    pub(crate) plugin: Option<String>,
+    pub(crate) slot_type: String,
+    #[serde(default)]
+    pub(crate) database: Option<String>,
+    pub(crate) active: bool,
+    #[serde(default)]
+    pub(crate) restart_lsn: Option<Position>,
+    #[serde(default)]
+    pub(crate) confirmed_flush_lsn: Option<Position>,
+    /// `reserved`, `extended`, `unreserved` or `lost`; from PostgreSQL 13.
+    #[serde(default)]
+    pub(crate) wal_status: Option<String>,
+    /// Bytes of WAL until it is lost.
+    #[serde(default)]
+    pub(crate) safe_wal_size: Option<i64>,
+    /// From PostgreSQL 16.
+    #[serde(default)]
+    pub(crate) conflicting: Option<bool>,
+    /// From PostgreSQL 17.
+    #[serde(default)]
+    pub(crate) invalidation_reason: Option<String>,
+    /// Microseconds since 1970; from PostgreSQL 17.
+    #[serde(default)]
+    pub(crate) inactive_since_micros: Option<i64>,
+}
+
+/// One JSON object, [`SlotsFacts`].
+pub(super) fn sql(slot: &str) -> String {
+    let slot = literal(slot);
+    format!(
+        "SELECT jsonb_build_object(\
+         'named', (SELECT to_jsonb(s) || jsonb_build_object('inactive_since_micros', \
+         (extract(epoch FROM (to_jsonb(s) ->> 'inactive_since')::timestamptz) * 1000000)::bigint) \
+         FROM pg_replication_slots s WHERE s.slot_name = {slot}), \
+         'in_use', (SELECT count(*) FROM pg_replication_slots), \
+         'others', (SELECT coalesce(jsonb_agg(o.slot_name), '[]') FROM (SELECT s.slot_name FROM pg_replication_slots s \
+         WHERE s.database = current_database() AND s.slot_name <> {slot} ORDER BY 1 LIMIT 20) AS o))::text"
+    )
+}

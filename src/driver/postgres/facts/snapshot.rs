@@ -1,0 +1,88 @@
+//! One read-only transaction in which everything is seen as of one moment, and in which a refusal spoils nothing.
+
+use serde::de::DeserializeOwned;
+use sqlx::Row;
+use sqlx::postgres::PgConnection;
+
+use super::{Gathered, Refusal};
+use crate::driver::postgres::errors;
+use crate::driver::postgres::message::{self, Limits};
+use crate::heartbeat::{ErrorKind, Failure};
+use crate::scheduler::clock::Instant;
+
+/// An open snapshot.
+pub(super) struct Snapshot<'a> {
+    connection: &'a mut PgConnection,
+    deadline: Instant,
+}
+
+impl<'a> Snapshot<'a> {
+    /// Opens the transaction with its first question, whose answer cannot be done without.
+    ///
+    /// # Errors
+    /// What the server says, classified.
+    pub(super) async fn open<T: DeserializeOwned>(
+        connection: &'a mut PgConnection,
+        first: &str,
+        deadline: Instant,
+    ) -> Result<(Self, T), Failure> {
+        let limits = Limits::until(deadline).sql();
+        // The catalogue is asked by bare names. What the user's own search path holds must not come before it.
+        let sql = format!(
+            "BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY; SET LOCAL search_path = pg_catalog, pg_temp; \
+             {limits} {first}; SAVEPOINT look"
+        );
+        let answer = read(connection, sql).await?;
+        let answer = serde_json::from_str(&answer).map_err(|error| {
+            Failure::new(ErrorKind::Protocol, "not the answer that was asked for").with_source(error)
+        })?;
+        Ok((Self { connection, deadline }, answer))
+    }
+
+    /// Asks for one value of JSON.
+    ///
+    /// # Errors
+    /// What ends the connection. Whatever else the server says is an answer: refused.
+    pub(super) async fn ask<T: DeserializeOwned>(&mut self, sql: String) -> Result<Gathered<T>, Failure> {
+        let limits = Limits::until(self.deadline).sql();
+        // Going back to the savepoint takes away the mark that a refusal left on the transaction.
+        match read(self.connection, format!("ROLLBACK TO SAVEPOINT look; {limits} {sql}")).await {
+            Ok(answer) => Ok(match serde_json::from_str(&answer) {
+                Ok(answer) => Gathered::Seen(answer),
+                Err(error) => Gathered::Refused(Refusal {
+                    code: "-".to_owned(),
+                    message: format!("not the answer that was asked for: {error}"),
+                }),
+            }),
+            Err(failure) => refused(failure).map(Gathered::Refused),
+        }
+    }
+
+    /// Ends the transaction.
+    ///
+    /// # Errors
+    /// What the server says, classified.
+    pub(super) async fn close(self) -> Result<(), Failure> {
+        message::send(self.connection, "ROLLBACK".to_owned()).await.map(|_| ())
+    }
+}
+
+/// A refusal, if the failure is one that leaves the connection as it is.
+///
+/// # Errors
+/// The failure, if it is not.
+pub(super) fn refused(failure: Failure) -> Result<Refusal, Failure> {
+    let lost = matches!(
+        failure.kind(),
+        ErrorKind::Shutdown | ErrorKind::Starting | ErrorKind::Network | ErrorKind::MissingDatabase
+    );
+    match failure.code() {
+        Some(code) if !lost => Ok(Refusal { code: code.to_owned(), message: failure.message().to_owned() }),
+        _ => Err(failure),
+    }
+}
+
+async fn read(connection: &mut PgConnection, sql: String) -> Result<String, Failure> {
+    let row = message::send_for_row(connection, sql).await?;
+    row.try_get::<Option<String>, _>(0).map(|text| text.unwrap_or_else(|| "null".to_owned())).map_err(errors::classify)
+}
