@@ -4,6 +4,7 @@ mod beat;
 mod catalog;
 mod checks;
 mod connect;
+mod delivery;
 mod errors;
 mod facts;
 mod hosts;
@@ -16,7 +17,7 @@ mod remedies;
 use async_trait::async_trait;
 
 use crate::database_url::UrlError;
-use crate::driver::{ConnectRequest, Driver, FactsError, Observation, ServerInfo, Session};
+use crate::driver::{ConnectRequest, Delivery, Driver, FactsError, Observation, ServerInfo, Session};
 use crate::finding::{Case, Check, Facts, Finding};
 use crate::heartbeat::{ErrorKind, Failure, RowReport, Writing};
 use crate::provisioning::{Plan, Step};
@@ -47,6 +48,14 @@ impl Driver for Postgres {
         remedies::remedy(failure, target)
     }
 
+    fn knows_delivery(&self) -> bool {
+        true
+    }
+
+    fn passes(&self, confirmed: &str, position: &str) -> bool {
+        delivery::passes(confirmed, position)
+    }
+
     fn checks(&self) -> &'static [Check] {
         checks::all()
     }
@@ -73,6 +82,10 @@ impl Session for PostgresSession {
 
     async fn observe(&mut self, table: &HeartbeatTable, deadline: Instant) -> Result<Observation, Failure> {
         beat::observe(&mut self.opened.connection, table, deadline).await
+    }
+
+    async fn delivery(&mut self, target: &Target, deadline: Instant) -> Result<Option<Delivery>, Failure> {
+        delivery::read(&mut self.opened.connection, &target.connector.slot.name, deadline).await
     }
 
     async fn inspect(&mut self, target: &Target, deadline: Instant) -> Result<Facts, Failure> {

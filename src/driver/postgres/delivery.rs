@@ -1,0 +1,70 @@
+//! How far the connector has read: its slot, as one row. Called by the session's `delivery` once a period.
+
+use sqlx::Row;
+use sqlx::postgres::PgConnection;
+
+use super::errors;
+use super::identifier::literal;
+use super::message::{self, Limits};
+use crate::driver::Delivery;
+use crate::heartbeat::Failure;
+use crate::scheduler::clock::Instant;
+
+/// Reads the slot; `None` where this server has none of that name.
+///
+/// `pg_replication_slots` shows every slot to everybody:
+/// <https://www.postgresql.org/docs/current/view-pg-replication-slots.html>.
+///
+/// # Errors
+/// What the server says, classified.
+pub(super) async fn read(
+    connection: &mut PgConnection,
+    slot: &str,
+    deadline: Instant,
+) -> Result<Option<Delivery>, Failure> {
+    let rows = message::send(connection, format!("{} {}", Limits::until(deadline).sql(), sql(slot))).await?;
+    let Some(row) = rows.first() else { return Ok(None) };
+    let delivery = || -> Result<_, sqlx::Error> {
+        Ok(Delivery {
+            slot: slot.to_owned(),
+            active: row.try_get("active")?,
+            confirmed: row.try_get("confirmed")?,
+            retained_bytes: row.try_get::<Option<i64>, _>("retained")?.and_then(|bytes| u64::try_from(bytes).ok()),
+        })
+    };
+    delivery().map(Some).map_err(errors::classify)
+}
+
+/// Whether one LSN has reached another; false where one of them is none.
+pub(super) fn passes(confirmed: &str, position: &str) -> bool {
+    parse(confirmed).zip(parse(position)).is_some_and(|(confirmed, position)| confirmed >= position)
+}
+
+fn sql(slot: &str) -> String {
+    format!(
+        "SELECT s.active, s.confirmed_flush_lsn::text AS confirmed, \
+         pg_catalog.pg_wal_lsn_diff(CASE WHEN pg_catalog.pg_is_in_recovery() THEN pg_catalog.pg_last_wal_replay_lsn() \
+         ELSE pg_catalog.pg_current_wal_lsn() END, s.restart_lsn)::bigint AS retained \
+         FROM pg_catalog.pg_replication_slots AS s WHERE s.slot_name = {}",
+        literal(slot)
+    )
+}
+
+/// An LSN as a number: two hexadecimal halves of 32 bits.
+fn parse(lsn: &str) -> Option<u64> {
+    let (high, low) = lsn.split_once('/')?;
+    Some(u64::from(u32::from_str_radix(high, 16).ok()?) << 32 | u64::from(u32::from_str_radix(low, 16).ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn positions_are_compared_as_numbers() {
+        assert!(passes("16/B374D848", "16/B374D848"));
+        assert!(passes("A/0", "9/FFFFFFFF"));
+        assert!(!passes("9/FFFFFFFF", "10/0"));
+        assert!(!passes("", "0/0") && !passes("0/0", "zero") && !passes("1/1/1", "0/0"));
+    }
+}
