@@ -84,9 +84,12 @@ impl Inspector {
                 previous = Some(self.check(previous.as_ref()).await);
                 next_catalogue = self.clock.now().plus(CATALOGUE - JITTER.mul_f64(self.random.f64()));
             }
-            self.look_at_the_slot(&mut place, started).await;
-            let period = self.ticks.period_at(now).max(SHORTEST_LOOK);
-            let again = self.clock.now().plus(period).mono.min(next_catalogue.mono);
+            let mut again = next_catalogue.mono;
+            if self.driver.knows_delivery() {
+                self.look_at_the_slot(&mut place, started).await;
+                let period = self.ticks.period_at(now).max(SHORTEST_LOOK);
+                again = again.min(self.clock.now().plus(period).mono);
+            }
             if let Ok(Ok(())) = clock::timeout_at(again, self.good_connections.changed()).await {
                 // A recovered connection: much may have changed with the server behind it.
                 let soon = self.clock.now().plus(SHORTEST.mul_f64(self.random.f64()));
@@ -141,9 +144,6 @@ impl Inspector {
             known_identity: None,
             deadline,
         };
-        if !self.driver.knows_delivery() {
-            return Ok(None);
-        }
         let work = async {
             let mut session = opening.open(&self.driver).await?;
             let delivery = session.delivery(&self.target, deadline).await?;
