@@ -55,6 +55,23 @@ pub async fn provision(session: &mut dyn Session, target: &Target) -> Result<App
     Ok(applied)
 }
 
+/// The command that creates what is missing for a target, in words for a remedy.
+#[must_use]
+pub fn command(target: &Target) -> String {
+    let name = shell_word(&target.name);
+    format!("with the same configuration or address, heartbeatd provision --target {name}")
+}
+
+/// A word as a shell reads it back.
+fn shell_word(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:@".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', "'\\''"))
+    }
+}
+
 /// Fills a migration's named placeholders, `{schema}` and the like, and drops its comment lines.
 ///
 /// Values must be quoted already: by the driver's quoting function, the only one that may.
