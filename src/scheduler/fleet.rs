@@ -77,7 +77,7 @@ impl Fleet {
     }
 
     /// Makes `targets` the ones that are looked after. Those whose configuration did not change keep their connection,
-    /// their phase and their state.
+    /// their phase and their state; but one that refuses its server as another one begins anew, and takes it.
     ///
     /// # Errors
     /// When a target's driver is not in this build; nothing has changed then.
@@ -90,7 +90,7 @@ impl Fleet {
         for (target, driver) in targets.into_iter().zip(drivers) {
             let previous = before.remove(&target.name);
             let running = match previous {
-                Some(running) if *running.target == target => {
+                Some(running) if *running.target == target && !self.refuses_its_server(&target.name) => {
                     changes.unchanged += 1;
                     running
                 }
@@ -126,6 +126,13 @@ impl Fleet {
                 task.abort();
             }
         }
+    }
+
+    /// A reload is how an administrator says that the server was replaced on purpose.
+    fn refuses_its_server(&self, name: &str) -> bool {
+        self.board.cell(name).is_some_and(|cell| {
+            cell.lock().trouble.as_ref().is_some_and(|trouble| trouble.failure.kind() == ErrorKind::Identity)
+        })
     }
 
     fn start(
