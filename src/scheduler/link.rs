@@ -3,14 +3,18 @@
 //! uses it for a single beat.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::driver::opening::Opening;
 use crate::driver::{Driver, Purpose, ServerInfo, Session};
 use crate::heartbeat::{self, Beat, ErrorClass, ErrorKind, Failure, RowReport, Writing};
 use crate::provisioning;
-use crate::scheduler::clock::{self, Instant};
+use crate::scheduler::clock::{self, Clock, Instant};
 use crate::status::board::ConnectReason;
 use crate::target::{ProvisionMode, Target};
+
+/// The shortest distance between two warnings of the same trouble with provisioning.
+const WARNING: Duration = Duration::from_secs(60);
 
 /// A target's connection and what is known of its server.
 pub struct Link {
@@ -24,6 +28,8 @@ pub struct Link {
     reason: ConnectReason,
     connects: Vec<ConnectReason>,
     must_provision: bool,
+    /// The last line on provisioning that failed: when, and of which kind.
+    warned: Option<(Instant, ErrorKind)>,
     step: CurrentStep,
 }
 
@@ -59,6 +65,7 @@ impl Link {
             reason: ConnectReason::Start,
             connects: Vec::new(),
             must_provision,
+            warned: None,
             step: CurrentStep::Connecting,
         }
     }
@@ -101,9 +108,7 @@ impl Link {
         stale_before: bool,
         deadline: Instant,
     ) -> Result<Answer, Failure> {
-        if self.must_provision {
-            self.provision(deadline).await?;
-        }
+        let mut obstacle = if self.must_provision { self.provision(deadline).await? } else { None };
         let kept = self.session.is_some();
         let failure = match self.beat_once(writing, stale_before, deadline).await {
             Ok(answer) => return Ok(answer),
@@ -115,14 +120,19 @@ impl Link {
                 self.reason = ConnectReason::Lost;
             }
             ErrorKind::Conflict => self.reason = ConnectReason::Retry,
-            ErrorKind::MissingSchema | ErrorKind::MissingTable | ErrorKind::MissingRow | ErrorKind::MissingDatabase
-                if self.target.provision == ProvisionMode::Auto =>
-            {
-                self.provision(deadline).await?;
+            kind if is_missing(kind) && self.target.provision == ProvisionMode::Auto => {
+                // Asked in this try already, and refused: nothing has changed since.
+                if obstacle.is_none() {
+                    obstacle = self.provision(deadline).await?;
+                }
             }
             _ => return Err(failure),
         }
-        self.beat_once(writing, stale_before, deadline).await
+        let again = self.beat_once(writing, stale_before, deadline).await;
+        match obstacle {
+            Some(obstacle) => again.map_err(|failure| Self::because_of(failure, &obstacle)),
+            None => again,
+        }
     }
 
     async fn beat_once(&mut self, writing: Writing, stale_before: bool, deadline: Instant) -> Result<Answer, Failure> {
@@ -160,12 +170,13 @@ impl Link {
         Ok(session)
     }
 
-    /// Creates what is missing. What fails is told and does not stop a beat that can be made without it.
+    /// Creates what is missing. What fails is told and does not stop a beat that can be made without it; the first of it
+    /// is given back.
     ///
     /// # Errors
     /// Only when the beat would fail in the same way: the same address could not be reached, or let nobody in. Asking a
     /// second time at once would only bring a lock of the account nearer.
-    async fn provision(&mut self, deadline: Instant) -> Result<(), Failure> {
+    async fn provision(&mut self, deadline: Instant) -> Result<Option<Failure>, Failure> {
         self.step = CurrentStep::Provisioning;
         self.session = None;
         let target = Arc::clone(&self.target);
@@ -175,19 +186,52 @@ impl Link {
                 for title in &applied.done {
                     tracing::info!(target = target.name, step = title, "provisioned");
                 }
-                applied.failed.into_iter().for_each(|(_, failure)| self.warn_of_provisioning(failure));
+                let mut failed = applied.failed;
+                // A step that failed says more of what is still missing than what the plan could not do at all.
+                failed.sort_by_key(|(step, _)| step.is_none());
+                let failed = failed.into_iter().map(|(_, failure)| failure).collect();
+                Ok(self.warn_of_provisioning(failed))
             }
             Err(failure) if failure.class() == ErrorClass::Connection && target.provision_endpoint.is_none() => {
-                return Err(failure);
+                Err(failure)
             }
-            Err(failure) => self.warn_of_provisioning(failure),
+            Err(failure) => Ok(self.warn_of_provisioning(vec![failure])),
         }
-        Ok(())
     }
 
-    fn warn_of_provisioning(&self, failure: Failure) {
-        let failure = self.with_remedy(failure);
-        tracing::warn!(target = self.target.name, error = %failure, remedy = failure.remedy(), "provisioning failed");
+    /// Tells what could not be provisioned, the same kind of trouble once a minute; gives the first back.
+    fn warn_of_provisioning(&mut self, failures: Vec<Failure>) -> Option<Failure> {
+        let failures: Vec<_> = failures.into_iter().map(|failure| self.with_remedy(failure)).collect();
+        let first = failures.first().cloned();
+        let (now, kind) = (Clock::system().now().mono, first.as_ref().map(Failure::kind));
+        match (self.warned, kind) {
+            (Some((at, told)), Some(kind)) if told == kind && now.saturating_duration_since(at) < WARNING => {}
+            (_, kind) => {
+                self.warned = kind.map(|kind| (now, kind));
+                for failure in &failures {
+                    let (target, remedy) = (self.target.name.as_str(), failure.remedy());
+                    tracing::warn!(target, error = %failure, remedy, "provisioning failed");
+                }
+            }
+        }
+        first
+    }
+
+    /// A failure of something missing, together with why it could not be created: that is the thing to mend.
+    fn because_of(failure: Failure, obstacle: &Failure) -> Failure {
+        if !is_missing(failure.kind()) {
+            return failure;
+        }
+        let message = format!("{}; provision = \"auto\" cannot create it: {obstacle}", failure.message());
+        let code = failure.code().map(str::to_owned);
+        let mut longer = Failure::new(failure.kind(), message).with_source(failure);
+        if let Some(code) = code {
+            longer = longer.with_code(code);
+        }
+        match obstacle.remedy() {
+            Some(remedy) => longer.with_remedy(remedy),
+            None => longer,
+        }
     }
 
     fn timed_out(&self) -> Failure {
@@ -209,6 +253,14 @@ impl Link {
             None => failure,
         }
     }
+}
+
+/// Whether provisioning is what helps.
+fn is_missing(kind: ErrorKind) -> bool {
+    matches!(
+        kind,
+        ErrorKind::MissingSchema | ErrorKind::MissingTable | ErrorKind::MissingRow | ErrorKind::MissingDatabase
+    )
 }
 
 /// Connects as the administrator of a target (`provision_url`, or its own address) and creates what is missing.
