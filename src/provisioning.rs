@@ -3,6 +3,7 @@
 
 use crate::driver::Session;
 use crate::heartbeat::Failure;
+use crate::scheduler::clock::Instant;
 use crate::target::Target;
 
 /// What is missing, in the order it must be made.
@@ -36,18 +37,27 @@ pub struct Applied {
     pub notices: Vec<String>,
 }
 
+impl Applied {
+    /// The failure that stands in the way of a beat: the first step that failed, or else what no step can mend.
+    #[must_use]
+    pub fn obstacle(&self) -> Option<&Failure> {
+        let step = self.failed.iter().find(|(step, _)| step.is_some());
+        step.or(self.failed.first()).map(|(_, failure)| failure)
+    }
+}
+
 /// Plans and applies what is missing for a target. A failed step never stops the later ones that can be made.
 ///
 /// Not cancel-safe: drop the session with the future.
 ///
 /// # Errors
 /// When planning itself fails. Failed steps are part of [`Applied`].
-pub async fn provision(session: &mut dyn Session, target: &Target) -> Result<Applied, Failure> {
-    let plan = session.plan(target).await?;
+pub async fn provision(session: &mut dyn Session, target: &Target, deadline: Instant) -> Result<Applied, Failure> {
+    let plan = session.plan(target, deadline).await?;
     let mut applied = Applied { notices: plan.notices, ..Applied::default() };
     applied.failed.extend(plan.failures.into_iter().map(|failure| (None, failure)));
     for step in plan.steps {
-        match session.apply(&step).await {
+        match session.apply(&step, deadline).await {
             Ok(()) => applied.done.push(step.title),
             Err(failure) => applied.failed.push((Some(step), failure)),
         }

@@ -13,8 +13,8 @@ use crate::scheduler::clock::{self, Clock, Instant};
 use crate::status::board::ConnectReason;
 use crate::target::{ProvisionMode, Target};
 
-/// The shortest distance between two warnings of the same trouble with provisioning.
-const WARNING: Duration = Duration::from_secs(60);
+/// A provisioning that failed is not tried, nor told of, again within this time: beats go on without it if they can.
+const PROVISION_PAUSE: Duration = Duration::from_secs(30);
 
 /// A target's connection and what is known of its server.
 pub struct Link {
@@ -28,8 +28,10 @@ pub struct Link {
     reason: ConnectReason,
     connects: Vec<ConnectReason>,
     must_provision: bool,
-    /// The last line on provisioning that failed: when, and of which kind.
-    warned: Option<(Instant, ErrorKind)>,
+    /// After a provisioning that failed: it is not asked for again before this.
+    provision_again: Option<Instant>,
+    /// Why the last provisioning failed; gone when one works.
+    obstacle: Option<Failure>,
     step: CurrentStep,
 }
 
@@ -65,7 +67,8 @@ impl Link {
             reason: ConnectReason::Start,
             connects: Vec::new(),
             must_provision,
-            warned: None,
+            provision_again: None,
+            obstacle: None,
             step: CurrentStep::Connecting,
         }
     }
@@ -82,6 +85,11 @@ impl Link {
             self.reason = ConnectReason::Retry;
             self.with_remedy(failure)
         })
+    }
+
+    /// Takes the next server that answers for the right one, whichever it is.
+    pub fn forget_identity(&mut self) {
+        self.known_identity = None;
     }
 
     /// The server that answered last.
@@ -108,7 +116,9 @@ impl Link {
         stale_before: bool,
         deadline: Instant,
     ) -> Result<Answer, Failure> {
-        let mut obstacle = if self.must_provision { self.provision(deadline).await? } else { None };
+        if self.must_provision {
+            self.provision(deadline).await?;
+        }
         let kept = self.session.is_some();
         let failure = match self.beat_once(writing, stale_before, deadline).await {
             Ok(answer) => return Ok(answer),
@@ -121,18 +131,11 @@ impl Link {
             }
             ErrorKind::Conflict => self.reason = ConnectReason::Retry,
             kind if is_missing(kind) && self.target.provision == ProvisionMode::Auto => {
-                // Asked in this try already, and refused: nothing has changed since.
-                if obstacle.is_none() {
-                    obstacle = self.provision(deadline).await?;
-                }
+                self.provision(deadline).await?;
             }
             _ => return Err(failure),
         }
-        let again = self.beat_once(writing, stale_before, deadline).await;
-        match obstacle {
-            Some(obstacle) => again.map_err(|failure| Self::because_of(failure, &obstacle)),
-            None => again,
-        }
+        self.beat_once(writing, stale_before, deadline).await.map_err(|failure| self.with_obstacle(failure))
     }
 
     async fn beat_once(&mut self, writing: Writing, stale_before: bool, deadline: Instant) -> Result<Answer, Failure> {
@@ -170,68 +173,62 @@ impl Link {
         Ok(session)
     }
 
-    /// Creates what is missing. What fails is told and does not stop a beat that can be made without it; the first of it
-    /// is given back.
+    /// Creates what is missing. What fails is told and does not stop a beat that can be made without it.
     ///
     /// # Errors
     /// Only when the beat would fail in the same way: the same address could not be reached, or let nobody in. Asking a
     /// second time at once would only bring a lock of the account nearer.
-    async fn provision(&mut self, deadline: Instant) -> Result<Option<Failure>, Failure> {
+    async fn provision(&mut self, deadline: Instant) -> Result<(), Failure> {
+        let now = Clock::system().now().mono;
+        if self.provision_again.is_some_and(|again| now < again) {
+            return Ok(());
+        }
         self.step = CurrentStep::Provisioning;
         self.session = None;
+        self.provision_again = Some(now + PROVISION_PAUSE);
         let target = Arc::clone(&self.target);
         match provision_target(&self.driver, &target, &self.application_name, deadline).await {
             Ok(applied) => {
                 self.must_provision = false;
+                self.obstacle = applied.obstacle().map(|failure| self.with_remedy(failure.clone()));
+                if applied.failed.is_empty() {
+                    self.provision_again = None;
+                }
                 for title in &applied.done {
                     tracing::info!(target = target.name, step = title, "provisioned");
                 }
-                let mut failed = applied.failed;
-                // A step that failed says more of what is still missing than what the plan could not do at all.
-                failed.sort_by_key(|(step, _)| step.is_none());
-                let failed = failed.into_iter().map(|(_, failure)| failure).collect();
-                Ok(self.warn_of_provisioning(failed))
+                applied.failed.into_iter().for_each(|(_, failure)| self.warn_of_provisioning(failure));
             }
             Err(failure) if failure.class() == ErrorClass::Connection && target.provision_endpoint.is_none() => {
-                Err(failure)
+                // The beat's own backoff sets the pace.
+                self.provision_again = None;
+                return Err(failure);
             }
-            Err(failure) => Ok(self.warn_of_provisioning(vec![failure])),
-        }
-    }
-
-    /// Tells what could not be provisioned, the same kind of trouble once a minute; gives the first back.
-    fn warn_of_provisioning(&mut self, failures: Vec<Failure>) -> Option<Failure> {
-        let failures: Vec<_> = failures.into_iter().map(|failure| self.with_remedy(failure)).collect();
-        let first = failures.first().cloned();
-        let (now, kind) = (Clock::system().now().mono, first.as_ref().map(Failure::kind));
-        match (self.warned, kind) {
-            (Some((at, told)), Some(kind)) if told == kind && now.saturating_duration_since(at) < WARNING => {}
-            (_, kind) => {
-                self.warned = kind.map(|kind| (now, kind));
-                for failure in &failures {
-                    let (target, remedy) = (self.target.name.as_str(), failure.remedy());
-                    tracing::warn!(target, error = %failure, remedy, "provisioning failed");
-                }
+            Err(failure) => {
+                self.obstacle = Some(self.with_remedy(failure.clone()));
+                self.warn_of_provisioning(failure);
             }
         }
-        first
+        Ok(())
     }
 
-    /// A failure of something missing, together with why it could not be created: that is the thing to mend.
-    fn because_of(failure: Failure, obstacle: &Failure) -> Failure {
-        if !is_missing(failure.kind()) {
-            return failure;
-        }
+    /// Something that is missing, together with why it could not be created: that is what has to be mended.
+    fn with_obstacle(&self, failure: Failure) -> Failure {
+        let Some(obstacle) = self.obstacle.as_ref().filter(|_| is_missing(failure.kind())) else { return failure };
         let message = format!("{}; provision = \"auto\" cannot create it: {obstacle}", failure.message());
-        let code = failure.code().map(str::to_owned);
-        let mut longer = Failure::new(failure.kind(), message).with_source(failure);
-        if let Some(code) = code {
+        let mut longer = Failure::new(failure.kind(), message);
+        if let Some(code) = failure.code() {
             longer = longer.with_code(code);
         }
-        match obstacle.remedy() {
-            Some(remedy) => longer.with_remedy(remedy),
-            None => longer,
+        if let Some(remedy) = obstacle.remedy() {
+            longer = longer.with_remedy(remedy);
         }
+        longer.with_source(failure)
+    }
+
+    fn warn_of_provisioning(&self, failure: Failure) {
+        let failure = self.with_remedy(failure);
+        tracing::warn!(target = self.target.name, error = %failure, remedy = failure.remedy(), "provisioning failed");
     }
 
     fn timed_out(&self) -> Failure {
@@ -274,7 +271,7 @@ pub async fn provision_target(
     deadline: Instant,
 ) -> Result<provisioning::Applied, Failure> {
     let mut session = open_for_provisioning(driver, target, application_name, Purpose::Provision, deadline).await?;
-    let applied = provisioning::provision(session.as_mut(), target).await?;
+    let applied = provisioning::provision(session.as_mut(), target, deadline).await?;
     session.close().await;
     Ok(applied)
 }

@@ -49,7 +49,7 @@ fn at(url: &str, like: &Target) -> Target {
 /// Applies what is missing as the superuser; how many steps that took.
 async fn provision_as_admin(server: &PostgresServer, target: &Target) -> usize {
     let mut session = open(&at(&server.admin_url(), target), Purpose::Provision, None, TIME).await.unwrap();
-    let applied = provision(session.as_mut(), target).await.unwrap();
+    let applied = provision(session.as_mut(), target, in_time()).await.unwrap();
     assert!(applied.failed.is_empty(), "{:?}", applied.failed);
     applied.done.len()
 }
@@ -100,4 +100,9 @@ async fn failure(target: &Target) -> ErrorKind {
     let failure = beat(target, Writing::Always).await.expect_err("the beat succeeds");
     assert!(Postgres.remedy(&failure, target).is_some(), "no remedy for {failure}");
     failure.kind()
+}
+
+/// A deadline that no step reaches.
+fn in_time() -> clock::Instant {
+    Clock::system().now().mono + secs(10)
 }
