@@ -14,7 +14,7 @@ use crate::status::board::ConnectReason;
 use crate::target::{ProvisionMode, Target};
 
 /// A provisioning that failed is not tried, nor told of, again within this time: beats go on without it if they can.
-const PROVISION_PAUSE: Duration = Duration::from_secs(30);
+const PROVISION_PAUSE: Duration = Duration::from_secs(60);
 
 /// A target's connection and what is known of its server.
 pub struct Link {
