@@ -5,8 +5,13 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "that is how a test fails")]
 #![allow(clippy::print_stderr, reason = "libtest shows it when a test fails")]
 
+mod bad_input;
 mod bench;
 mod bench_works;
 mod daemon_checks;
 mod postgres_driver;
+mod postgres_failover;
+mod postgres_outage;
+mod postgres_trouble;
 mod simulation;
+mod sqlite;

@@ -19,8 +19,8 @@ use std::sync::LazyLock;
 
 use super::facts::{Gathered, PostgresFacts, Relation, RoleFacts, RowFacts, TableFacts};
 use super::identifier::{literal, quote};
-use super::remedies;
 use crate::finding::{Case, Check, FailureRecord, Finding, Inspection, Look};
+use crate::provisioning;
 use crate::target::Target;
 
 /// What can be judged of a case: the checks of one file, and the function that judges them in their order.
@@ -116,7 +116,7 @@ impl<'a> Scene<'a> {
 
     /// The command that creates what is missing.
     fn provision(&self) -> String {
-        remedies::provision_command(self.target)
+        provisioning::command(self.target)
     }
 
     /// Judges what is known of the table, or says why it is not.
