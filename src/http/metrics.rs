@@ -128,7 +128,8 @@ fn encode_counters(encoder: &mut DescriptorEncoder<'_>, all: &[Figures]) -> fmt:
             count_up(&mut beats, &labels, count)?;
         }
     }
-    let mut missed = counter(encoder, TICKS_MISSED, "Ticks that fell due while a beat was in flight or a retry was waited for.")?;
+    let mut missed =
+        counter(encoder, TICKS_MISSED, "Ticks that fell due while a beat was in flight or a retry was waited for.")?;
     for figures in all {
         count_up(&mut missed, &[("target", figures.name())], figures.counters.ticks_missed)?;
     }

@@ -7,4 +7,7 @@
 
 mod bench;
 mod bench_works;
+mod postgres_beats;
+mod postgres_fleet;
+mod postgres_two_writers;
 mod simulation;
