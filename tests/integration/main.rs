@@ -8,6 +8,10 @@
 mod bench;
 mod bench_works;
 mod postgres_beats;
+mod postgres_commands;
 mod postgres_fleet;
+mod postgres_lifecycle;
+mod postgres_reload;
+mod postgres_tls;
 mod postgres_two_writers;
 mod simulation;

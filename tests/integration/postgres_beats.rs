@@ -66,7 +66,7 @@ async fn a_beat_is_on_time_and_one_message_in_one_round_trip_and_arrives_at_the_
 
     let lag = lag_of_replica(&daemon).await;
     eprintln!("the replica's lag: {:.1} ms", lag * 1_000.0);
-    assert!((0.0..1.0).contains(&lag), "{lag}");
+    assert!((0.0..5.0).contains(&lag), "{lag}");
 }
 
 /// Counts right after a beat, so that none is in flight meanwhile.

@@ -29,7 +29,7 @@ async fn three_hundred_targets_beat_in_flat_memory_and_end_in_time_when_the_serv
     let connections = format!("SELECT count(*) FROM pg_stat_activity WHERE usename = '{}'", heartbeat::USER);
     assert_eq!(usize::try_from(server.number(&connections).await).unwrap(), TARGETS);
 
-    // Every target has a full history to keep from here on; what grows now grows for ever.
+    // What is needed once (buffers, the first entries of everything) is there by then.
     let minimum = || async { fewest_beats(&daemon).await };
     eventually(secs(40), "every target to have beaten five times", async || match minimum().await {
         fewest if fewest >= 5.0 => Ok(()),

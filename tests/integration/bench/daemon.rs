@@ -178,10 +178,7 @@ impl Daemon {
 
     /// The sum of a counter over the series with these labels: 0 if there is none.
     pub(crate) async fn count(&self, counter: &str, labels: &[(&str, &str)]) -> u64 {
-        let sum = self.metrics().await.sum(counter, labels);
-        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a counter")]
-        let count = sum as u64;
-        count
+        self.metrics().await.sum(counter, labels) as u64
     }
 
     /// A target's beats with this result so far.
