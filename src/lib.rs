@@ -9,6 +9,7 @@ pub mod config;
 pub mod database_url;
 pub mod driver;
 pub mod environment;
+mod failure;
 pub mod heartbeat;
 pub mod http;
 pub mod logging;

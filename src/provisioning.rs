@@ -3,6 +3,7 @@
 
 use crate::driver::Session;
 use crate::heartbeat::Failure;
+use crate::scheduler::clock::Instant;
 use crate::target::Target;
 
 /// What is missing, in the order it must be made.
@@ -42,12 +43,12 @@ pub struct Applied {
 ///
 /// # Errors
 /// When planning itself fails. Failed steps are part of [`Applied`].
-pub async fn provision(session: &mut dyn Session, target: &Target) -> Result<Applied, Failure> {
-    let plan = session.plan(target).await?;
+pub async fn provision(session: &mut dyn Session, target: &Target, deadline: Instant) -> Result<Applied, Failure> {
+    let plan = session.plan(target, deadline).await?;
     let mut applied = Applied { notices: plan.notices, ..Applied::default() };
     applied.failed.extend(plan.failures.into_iter().map(|failure| (None, failure)));
     for step in plan.steps {
-        match session.apply(&step).await {
+        match session.apply(&step, deadline).await {
             Ok(()) => applied.done.push(step.title),
             Err(failure) => applied.failed.push((Some(step), failure)),
         }

@@ -57,7 +57,7 @@ async fn within<T>(deadline: Instant, work: impl Future<Output = Result<T, Failu
 
 async fn plan(driver: &Arc<dyn Driver>, target: &Target, name: &str, deadline: Instant) -> Result<Plan, Failure> {
     let mut session = open_for_provisioning(driver, target, name, Purpose::Plan, deadline).await?;
-    let plan = session.plan(target).await?;
+    let plan = session.plan(target, deadline).await?;
     session.close().await;
     Ok(plan)
 }

@@ -55,7 +55,8 @@ async fn serve(sources: &SourceArgs, mut settings: Settings) -> Result<(), Strin
     let grace = attend(signals, sources, &mut settings, &mut fleet, &board).await;
     board.process().stopping = true;
     tracing::info!(grace_s = grace.as_secs_f64(), "stopping");
-    fleet.stop(grace).await;
+    // The status server has its own time to end, and both must fit.
+    fleet.stop(grace.saturating_sub(http::DRAIN_LIMIT)).await;
     stop_http.cancel();
     // The server ends by its own limit; an abrupt end of it is no failure of ours.
     let _ = server.await;
@@ -87,6 +88,9 @@ fn reload(sources: &SourceArgs, settings: &mut Settings, fleet: &mut Fleet, boar
         if fresh.http.listen != settings.http.listen || fresh.instance != settings.instance {
             tracing::warn!("a changed http.listen or instance takes effect at the next start");
         }
+        // What is in force stays written down, so that the next reload tells of it again.
+        fresh.http.listen = settings.http.listen;
+        fresh.instance.clone_from(&settings.instance);
         let targets = std::mem::take(&mut fresh.targets);
         let changes = fleet.apply(targets).map_err(|error| error.to_string())?;
         *settings = fresh;

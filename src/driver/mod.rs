@@ -134,17 +134,19 @@ pub trait Session: Send {
     /// A classified [`Failure`], without a remedy.
     async fn observe(&mut self, table: &HeartbeatTable, deadline: Instant) -> Result<Observation, Failure>;
 
-    /// Gathers what exists and says what is missing for `target`; changes nothing.
+    /// Gathers what exists and says what is missing for `target`; changes nothing. Bounded on the server below
+    /// `deadline`.
     ///
     /// # Errors
     /// A classified [`Failure`], without a remedy.
-    async fn plan(&mut self, target: &Target) -> Result<Plan, Failure>;
+    async fn plan(&mut self, target: &Target, deadline: Instant) -> Result<Plan, Failure>;
 
-    /// Applies one step of a plan. Each step is idempotent by itself.
+    /// Applies one step of a plan. Each step is idempotent by itself. Bounded on the server below `deadline`: DDL that
+    /// nobody waits for any more must not queue for locks.
     ///
     /// # Errors
     /// A classified [`Failure`], without a remedy.
-    async fn apply(&mut self, step: &Step) -> Result<(), Failure>;
+    async fn apply(&mut self, step: &Step, deadline: Instant) -> Result<(), Failure>;
 
     /// Says good-bye, within half a second.
     async fn close(self: Box<Self>);

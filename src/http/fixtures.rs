@@ -98,7 +98,7 @@ fn tell_everything(cell: &Cell, start: Moment, now: Moment) {
     });
     status.next_due = Some(now.plus(Duration::from_secs(30)));
     status.clock_skew = Some(-0.25);
-    status.notice("other_writer", Some("another writer updates this row: pg_cron job 7".to_owned()), start);
+    status.notice("another_writer", Some("another writer updates this row: pg_cron job 7".to_owned()), start);
     status.remember(HistoryEntry {
         at: start,
         duration: Duration::from_micros(1_250),

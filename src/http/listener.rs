@@ -36,12 +36,11 @@ struct Limits {
     drain: Duration,
 }
 
-const LIMITS: Limits = Limits {
-    connections: 64,
-    head: Duration::from_secs(5),
-    exchange: Duration::from_secs(15),
-    drain: Duration::from_secs(1),
-};
+const LIMITS: Limits =
+    Limits { connections: 64, head: Duration::from_secs(5), exchange: Duration::from_secs(15), drain: DRAIN_LIMIT };
+
+/// How long open connections may take to end at shutdown.
+pub const DRAIN_LIMIT: Duration = Duration::from_secs(1);
 
 /// The longest head of a request; a longer one is answered 431.
 const HEAD_BYTES: usize = 16 * 1024;

@@ -24,4 +24,4 @@ mod targets;
 #[cfg(test)]
 mod fixtures;
 
-pub use listener::{BindError, bind, serve};
+pub use listener::{BindError, DRAIN_LIMIT, bind, serve};

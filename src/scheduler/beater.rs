@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::backoff::Backoff;
@@ -51,6 +51,7 @@ enum Next {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Waited {
     Due,
+    Reloaded,
     Cancelled,
 }
 
@@ -85,17 +86,21 @@ impl Beater {
     /// Beats until cancelled. A beat in flight is let finish: it ends by its own deadline, and the fleet aborts the task
     /// when the grace period is over.
     ///
-    /// `first` is when the first beat is due.
-    pub async fn run(mut self, first: Moment, cancelled: CancellationToken) {
+    /// `first` is when the first beat is due; `reloaded` tells that the configuration was taken over anew.
+    pub async fn run(mut self, first: Moment, cancelled: &CancellationToken, reloaded: &Notify) {
         let mut next = Next::Tick(first);
-        while self.wait(&mut next, &cancelled).await == Waited::Due {
-            next = self.beat(next).await;
+        loop {
+            match self.wait(&mut next, cancelled, reloaded).await {
+                Waited::Due => next = self.beat(next).await,
+                Waited::Reloaded => next = self.reload(next),
+                Waited::Cancelled => break,
+            }
         }
         self.cell.lock().wake_up = None;
         self.link.close().await;
     }
 
-    async fn wait(&mut self, next: &mut Next, cancelled: &CancellationToken) -> Waited {
+    async fn wait(&mut self, next: &mut Next, cancelled: &CancellationToken, reloaded: &Notify) -> Waited {
         loop {
             let now = self.clock.now();
             let due = next.moment();
@@ -111,9 +116,23 @@ impl Beater {
             tokio::select! {
                 biased;
                 () = cancelled.cancelled() => return Waited::Cancelled,
+                () = reloaded.notified() => return Waited::Reloaded,
                 () = clock::sleep_until(wake) => {}
             }
             *next = self.after_sleep(*next, now, self.clock.now());
+        }
+    }
+
+    /// Somebody has just put things right and asks for it to be seen: a failing target is tried now, and whatever server
+    /// answers under the address is taken for the right one.
+    fn reload(&mut self, next: Next) -> Next {
+        self.link.forget_identity();
+        match next {
+            Next::Retry { from, .. } => {
+                self.backoff.reset();
+                Next::Retry { at: self.clock.now(), from }
+            }
+            tick @ Next::Tick(_) => tick,
         }
     }
 

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
@@ -28,6 +28,9 @@ use crate::target::Target;
 /// How long a target that was taken off or changed may go on with the beat in flight before its task is ended.
 const REPLACED: Duration = Duration::from_secs(5);
 
+/// A loop that ran longer than this before it panicked had settled: the next panic is a new trouble.
+const SETTLED: Duration = Duration::from_secs(10 * 60);
+
 /// The targets that are looked after.
 pub struct Fleet {
     board: Arc<Board>,
@@ -35,12 +38,15 @@ pub struct Fleet {
     application_name: String,
     seed: u64,
     running: BTreeMap<String, Running>,
+    /// Tasks of targets that were taken off and have not ended yet: one that comes back waits for its own (I1).
+    ending: BTreeMap<String, JoinHandle<()>>,
 }
 
 /// One target that is looked after.
 struct Running {
     target: Arc<Target>,
     cancelled: CancellationToken,
+    reloaded: Arc<Notify>,
     task: JoinHandle<()>,
 }
 
@@ -67,17 +73,25 @@ struct Tending {
     seed: u64,
     first: Moment,
     cancelled: CancellationToken,
+    reloaded: Arc<Notify>,
 }
 
 impl Fleet {
     /// A fleet without targets. `seed` makes the jitter of a simulation repeatable.
     #[must_use]
     pub fn new(board: Arc<Board>, drivers: Drivers, instance: &str, seed: u64) -> Self {
-        Self { board, drivers, application_name: application_name(instance), seed, running: BTreeMap::new() }
+        Self {
+            board,
+            drivers,
+            application_name: application_name(instance),
+            seed,
+            running: BTreeMap::new(),
+            ending: BTreeMap::new(),
+        }
     }
 
     /// Makes `targets` the ones that are looked after. Those whose configuration did not change keep their connection,
-    /// their phase and their state.
+    /// their phase and their state; one that fails is tried again at once, and takes whatever server answers then.
     ///
     /// # Errors
     /// When a target's driver is not in this build; nothing has changed then.
@@ -92,6 +106,7 @@ impl Fleet {
             let running = match previous {
                 Some(running) if *running.target == target => {
                     changes.unchanged += 1;
+                    running.reloaded.notify_one();
                     running
                 }
                 Some(running) => {
@@ -101,7 +116,8 @@ impl Fleet {
                 }
                 None => {
                     changes.added += 1;
-                    self.start(Arc::new(target), driver, alone, None)
+                    let previous = self.ending.remove(&target.name);
+                    self.start(Arc::new(target), driver, alone, previous)
                 }
             };
             self.running.insert(running.target.name.clone(), running);
@@ -110,8 +126,9 @@ impl Fleet {
             changes.removed += 1;
             running.cancelled.cancel();
             self.board.remove(&name);
-            tokio::spawn(end_within(running.task, REPLACED));
+            self.ending.insert(name, tokio::spawn(end_within(running.task, REPLACED)));
         }
+        self.ending.retain(|_, task| !task.is_finished());
         Ok(changes)
     }
 
@@ -120,7 +137,8 @@ impl Fleet {
         let running = std::mem::take(&mut self.running);
         running.values().for_each(|running| running.cancelled.cancel());
         let deadline = self.board.clock().now().mono + grace;
-        let mut tasks: Vec<_> = running.into_values().map(|running| running.task).collect();
+        let ending = std::mem::take(&mut self.ending);
+        let mut tasks: Vec<_> = running.into_values().map(|running| running.task).chain(ending.into_values()).collect();
         for task in &mut tasks {
             if clock::timeout_at(deadline, &mut *task).await.is_err() {
                 task.abort();
@@ -139,6 +157,7 @@ impl Fleet {
         let ticks = Ticks::new(&target.schedule, &target.name, now);
         let cell = self.board.insert(Arc::clone(&target), ticks.overdue_after(now, target.timeout));
         let cancelled = CancellationToken::new();
+        let reloaded = Arc::new(Notify::new());
         let tending = Tending {
             target: Arc::clone(&target),
             board: Arc::clone(&self.board),
@@ -148,6 +167,7 @@ impl Fleet {
             seed: self.seed,
             first: ticks.first(alone, now),
             cancelled: cancelled.clone(),
+            reloaded: Arc::clone(&reloaded),
         };
         let task = tokio::spawn(async move {
             // I1: the loop before this one must have ended, so that no two beats of one target are in flight.
@@ -158,7 +178,7 @@ impl Fleet {
                 tending.tend().await;
             }
         });
-        Running { target, cancelled, task }
+        Running { target, cancelled, reloaded, task }
     }
 }
 
@@ -176,12 +196,17 @@ impl Tending {
         let mut backoff = Backoff::new(self.seed ^ 1);
         let mut first = self.first;
         let clock = self.board.clock().clone();
+        let period = Ticks::new(&self.target.schedule, &self.target.name, clock.now()).period_at(clock.now());
         loop {
+            let began = clock.now();
             let round = AssertUnwindSafe(self.run_once(first)).catch_unwind().await;
             let Err(panic) = round else { return };
             let now = clock.now();
             self.report_panic(panic.as_ref(), now);
-            first = now.plus(backoff.next(ErrorKind::Internal, crate::target::DEFAULT_INTERVAL));
+            if now.age_of(began) > SETTLED {
+                backoff.reset();
+            }
+            first = now.plus(backoff.next(ErrorKind::Internal, period));
         }
     }
 
@@ -215,7 +240,7 @@ impl Tending {
             backoff: Backoff::new(self.seed_for("")),
             acknowledged,
         };
-        Beater::new(parts).run(first, self.cancelled.clone()).await;
+        Beater::new(parts).run(first, &self.cancelled, &self.reloaded).await;
     }
 
     /// Jitter that differs by target and replica.

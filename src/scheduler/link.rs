@@ -3,14 +3,18 @@
 //! uses it for a single beat.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::driver::opening::Opening;
 use crate::driver::{Driver, Purpose, ServerInfo, Session};
 use crate::heartbeat::{self, Beat, ErrorClass, ErrorKind, Failure, RowReport, Writing};
 use crate::provisioning;
-use crate::scheduler::clock::{self, Instant};
+use crate::scheduler::clock::{self, Clock, Instant};
 use crate::status::board::ConnectReason;
 use crate::target::{ProvisionMode, Target};
+
+/// A provisioning that failed is not tried, nor told of, again within this time: beats go on without it if they can.
+const PROVISION_PAUSE: Duration = Duration::from_secs(30);
 
 /// A target's connection and what is known of its server.
 pub struct Link {
@@ -24,6 +28,8 @@ pub struct Link {
     reason: ConnectReason,
     connects: Vec<ConnectReason>,
     must_provision: bool,
+    /// After a provisioning that failed: it is not asked for again before this.
+    provision_again: Option<Instant>,
     step: CurrentStep,
 }
 
@@ -59,6 +65,7 @@ impl Link {
             reason: ConnectReason::Start,
             connects: Vec::new(),
             must_provision,
+            provision_again: None,
             step: CurrentStep::Connecting,
         }
     }
@@ -75,6 +82,11 @@ impl Link {
             self.reason = ConnectReason::Retry;
             self.with_remedy(failure)
         })
+    }
+
+    /// Takes the next server that answers for the right one, whichever it is.
+    pub fn forget_identity(&mut self) {
+        self.known_identity = None;
     }
 
     /// The server that answered last.
@@ -166,18 +178,28 @@ impl Link {
     /// Only when the beat would fail in the same way: the same address could not be reached, or let nobody in. Asking a
     /// second time at once would only bring a lock of the account nearer.
     async fn provision(&mut self, deadline: Instant) -> Result<(), Failure> {
+        let now = Clock::system().now().mono;
+        if self.provision_again.is_some_and(|again| now < again) {
+            return Ok(());
+        }
         self.step = CurrentStep::Provisioning;
         self.session = None;
+        self.provision_again = Some(now + PROVISION_PAUSE);
         let target = Arc::clone(&self.target);
         match provision_target(&self.driver, &target, &self.application_name, deadline).await {
             Ok(applied) => {
                 self.must_provision = false;
+                if applied.failed.is_empty() {
+                    self.provision_again = None;
+                }
                 for title in &applied.done {
                     tracing::info!(target = target.name, step = title, "provisioned");
                 }
                 applied.failed.into_iter().for_each(|(_, failure)| self.warn_of_provisioning(failure));
             }
             Err(failure) if failure.class() == ErrorClass::Connection && target.provision_endpoint.is_none() => {
+                // The beat's own backoff sets the pace.
+                self.provision_again = None;
                 return Err(failure);
             }
             Err(failure) => self.warn_of_provisioning(failure),
@@ -222,7 +244,7 @@ pub async fn provision_target(
     deadline: Instant,
 ) -> Result<provisioning::Applied, Failure> {
     let mut session = open_for_provisioning(driver, target, application_name, Purpose::Provision, deadline).await?;
-    let applied = provisioning::provision(session.as_mut(), target).await?;
+    let applied = provisioning::provision(session.as_mut(), target, deadline).await?;
     session.close().await;
     Ok(applied)
 }

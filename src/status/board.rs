@@ -43,8 +43,6 @@ pub struct DriverFigures {
 pub struct Process {
     /// The last reload that failed, and why; cleared by the next that works.
     pub reload_error: Option<(Moment, String)>,
-    /// When each loop that is not a target's must have woken up, by name.
-    pub wake_ups: BTreeMap<&'static str, Moment>,
     /// The program is shutting down.
     pub stopping: bool,
 }

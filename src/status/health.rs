@@ -88,7 +88,9 @@ pub fn judge(status: &TargetStatus, now: Moment) -> Health {
     let mut required_missing = false;
     for (name, replica) in &status.replicas {
         if let Some(reason) = judge_replica(status, name, replica, now) {
-            required_missing |= replica.required;
+            // A replica that cannot be looked at gets the time that the source gets: one failed look turns nothing red.
+            let patience = replica.trouble.is_some() && now.age_of(reason.since) <= status.overdue_after;
+            required_missing |= replica.required && !patience;
             reasons.push(reason);
         }
     }
@@ -129,7 +131,7 @@ fn judge_replica(status: &TargetStatus, name: &str, replica: &ReplicaStatus, now
             "not_a_replica",
             format!("replica \"{name}\" is no standby: its address leads to a primary"),
             "give the replica's own address, or take the entry out",
-            replica.seen_at.unwrap_or(now),
+            status.started,
         ));
     }
     match replica.lag {
@@ -138,7 +140,7 @@ fn judge_replica(status: &TargetStatus, name: &str, replica: &ReplicaStatus, now
             format!("the heartbeat has not arrived at replica \"{name}\" for {} s", lag.as_secs()),
             "look at the replica's replication: on PostgreSQL, pg_stat_replication on the primary and \
              pg_stat_wal_receiver on the replica",
-            replica.seen_at.unwrap_or(now),
+            status.newest_change.map_or(now, |change| change.at),
         )),
         _ => None,
     }
@@ -163,12 +165,9 @@ impl Reason {
 #[must_use]
 pub fn stuck_loop(board: &Board, now: Moment) -> Option<String> {
     let overslept = |wake_up: Moment| now.mono.saturating_duration_since(wake_up.mono) > OVERSLEPT;
-    let process = board.process().wake_ups.iter().find(|(_, at)| overslept(**at)).map(|(name, _)| (*name).to_owned());
-    process.or_else(|| {
-        board.cells().iter().find_map(|cell| {
-            let status = cell.lock();
-            status.wake_up.filter(|at| overslept(*at)).map(|_| format!("target {}", status.target.name))
-        })
+    board.cells().iter().find_map(|cell| {
+        let status = cell.lock();
+        status.wake_up.filter(|at| overslept(*at)).map(|_| format!("target {}", status.target.name))
     })
 }
 

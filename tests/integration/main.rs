@@ -9,6 +9,7 @@ mod bench;
 mod bench_works;
 mod postgres_beats;
 mod postgres_commands;
+mod postgres_driver;
 mod postgres_fleet;
 mod postgres_lifecycle;
 mod postgres_reload;

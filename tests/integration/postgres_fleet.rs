@@ -16,7 +16,9 @@ const GRACE: Duration = secs(2);
 async fn three_hundred_targets_beat_in_flat_memory_and_end_in_time_when_the_server_is_frozen() {
     let server = PostgresServer::options().conf("max_connections = 340").start().await;
     lay_tables(&server).await;
-    let mut config = format!("[defaults]\ninterval = \"2s\"\n[shutdown]\ngrace = \"{}s\"\n", GRACE.as_secs());
+    // Time enough for 300 logins at once on a machine that is busy with other tests, unoptimised as they are here.
+    let mut config =
+        format!("[defaults]\ninterval = \"2s\"\ntimeout = \"30s\"\n[shutdown]\ngrace = \"{}s\"\n", GRACE.as_secs());
     for n in 0..TARGETS {
         let url = heartbeat::url(server.port(), "");
         writeln!(config, "[[target]]\nname = \"shop-{n}\"\nurl = \"{url}\"\nheartbeat.table = \"heartbeat_{n}\"")
@@ -24,14 +26,14 @@ async fn three_hundred_targets_beat_in_flat_memory_and_end_in_time_when_the_serv
     }
     let mut daemon = heartbeatd().config(&config).start().await;
     let begin = Instant::now();
-    daemon.healthy_within(secs(40)).await;
+    daemon.healthy_within(secs(90)).await;
     eprintln!("{TARGETS} targets healthy after {:?}", begin.elapsed());
     let connections = format!("SELECT count(*) FROM pg_stat_activity WHERE usename = '{}'", heartbeat::USER);
     assert_eq!(usize::try_from(server.number(&connections).await).unwrap(), TARGETS);
 
     // What is needed once (buffers, the first entries of everything) is there by then.
     let minimum = || async { fewest_beats(&daemon).await };
-    eventually(secs(40), "every target to have beaten five times", async || match minimum().await {
+    eventually(secs(60), "every target to have beaten five times", async || match minimum().await {
         fewest if fewest >= 5.0 => Ok(()),
         fewest => Err(fewest),
     })

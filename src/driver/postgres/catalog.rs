@@ -10,8 +10,8 @@ use super::errors;
 use super::identifier::{literal, quote};
 use super::message::{self, Limits};
 use super::parameters::user_of;
-use super::provision::STEP_TIME;
 use crate::heartbeat::{ErrorKind, Failure};
+use crate::scheduler::clock::Instant;
 use crate::target::{HeartbeatTable, Target};
 
 /// What exists.
@@ -67,8 +67,12 @@ pub(super) struct PublicationFacts {
 ///
 /// # Errors
 /// What the server says, classified.
-pub(super) async fn gather(connection: &mut PgConnection, target: &Target) -> Result<Facts, Failure> {
-    let limits = Limits::within(STEP_TIME).sql();
+pub(super) async fn gather(
+    connection: &mut PgConnection,
+    target: &Target,
+    deadline: Instant,
+) -> Result<Facts, Failure> {
+    let limits = Limits::step(deadline).sql();
     let object = message::send_for_row(connection, format!("{limits} {}", objects_sql(target))).await?;
     let read = |error| errors::classify(error);
     let oid = |column: &str| -> Result<Option<i64>, Failure> { object.try_get(column).map_err(read) };

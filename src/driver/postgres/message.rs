@@ -17,11 +17,20 @@ pub(super) struct Limits {
     statement: Duration,
 }
 
+/// The longest that one step of provisioning may take.
+const STEP_TIME: Duration = Duration::from_secs(10);
+
 impl Limits {
     /// Limits that end a statement on the server before its caller gives up at `deadline`, and a wait for a lock before
     /// that: a statement left behind would wait on and write much later.
     pub(super) fn until(deadline: Instant) -> Self {
         Self::within(deadline.saturating_duration_since(Clock::system().now().mono))
+    }
+
+    /// Limits for one step of provisioning: as [`Limits::until`], and never long, because DDL that waits for a lock makes
+    /// everybody else wait behind it.
+    pub(super) fn step(deadline: Instant) -> Self {
+        Self::within(deadline.saturating_duration_since(Clock::system().now().mono).min(STEP_TIME))
     }
 
     /// Limits for a caller that waits this long.

@@ -64,13 +64,13 @@ impl Session for PostgresSession {
         beat::observe(&mut self.opened.connection, table, deadline).await
     }
 
-    async fn plan(&mut self, target: &Target) -> Result<Plan, Failure> {
-        let facts = catalog::gather(&mut self.opened.connection, target).await?;
+    async fn plan(&mut self, target: &Target, deadline: Instant) -> Result<Plan, Failure> {
+        let facts = catalog::gather(&mut self.opened.connection, target, deadline).await?;
         Ok(provision::plan(&facts, target))
     }
 
-    async fn apply(&mut self, step: &Step) -> Result<(), Failure> {
-        provision::apply(&mut self.opened.connection, step).await
+    async fn apply(&mut self, step: &Step, deadline: Instant) -> Result<(), Failure> {
+        provision::apply(&mut self.opened.connection, step, deadline).await
     }
 
     async fn close(self: Box<Self>) {

@@ -1,8 +1,6 @@
 //! What the database lacks: a plan from the facts of `catalog`, the steps from `migrations/postgres/`. Called by the
 //! session's `plan` and `apply`.
 
-use std::time::Duration;
-
 use sqlx::Row;
 use sqlx::postgres::PgConnection;
 
@@ -13,6 +11,7 @@ use super::message::{self, Limits};
 use super::parameters::user_of;
 use crate::heartbeat::{ErrorKind, Failure};
 use crate::provisioning::{Plan, Step, render};
+use crate::scheduler::clock::Instant;
 use crate::target::{Named, Target};
 
 const SCHEMA: &str = include_str!("../../../migrations/postgres/001_schema.sql");
@@ -24,8 +23,6 @@ const GRANT_TABLE: &str = include_str!("../../../migrations/postgres/006_grant_t
 const GRANT_SEQUENCE: &str = include_str!("../../../migrations/postgres/007_grant_sequence.sql");
 const PUBLICATION: &str = include_str!("../../../migrations/postgres/008_publication.sql");
 
-/// Time for one message: DDL that waits for a lock makes everybody else wait behind it.
-pub(super) const STEP_TIME: Duration = Duration::from_secs(10);
 /// What the role that beats needs on the table: INSERT to bring a deleted row back.
 const DAEMON: &[&str] = &["SELECT", "INSERT", "UPDATE"];
 /// What the connector's role needs on it.
@@ -69,8 +66,8 @@ pub(super) fn plan(facts: &Facts, target: &Target) -> Plan {
 ///
 /// # Errors
 /// What the server says, classified; `privilege` for a grant that took no effect.
-pub(super) async fn apply(connection: &mut PgConnection, step: &Step) -> Result<(), Failure> {
-    let sql = format!("{} {}", Limits::within(STEP_TIME).sql(), step.sql);
+pub(super) async fn apply(connection: &mut PgConnection, step: &Step, deadline: Instant) -> Result<(), Failure> {
+    let sql = format!("{} {}", Limits::step(deadline).sql(), step.sql);
     let failure = match message::send(connection, sql).await {
         Ok(rows) if rows.iter().any(|row| matches!(row.try_get("granted"), Ok(false))) => Failure::new(
             ErrorKind::Privilege,

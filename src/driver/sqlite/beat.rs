@@ -3,10 +3,12 @@
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
 use sqlx::{AssertSqlSafe, Row};
 
+use super::connect::lock_wait;
 use super::errors;
 use super::identifier::quote;
 use crate::driver::{Observation, ServerRole};
 use crate::heartbeat::{Failure, RowReport, Stamp, Writing, ZoneGuess};
+use crate::scheduler::clock::Instant;
 use crate::target::HeartbeatTable;
 
 /// SQLite's clock, in the text that the column holds: UTC, milliseconds.
@@ -20,12 +22,15 @@ pub(super) async fn beat(
     connection: &mut SqliteConnection,
     table: &HeartbeatTable,
     writing: Writing,
+    deadline: Instant,
 ) -> Result<RowReport, Failure> {
-    let rows = match sqlx::raw_sql(AssertSqlSafe(statement(table, writing))).fetch_all(&mut *connection).await {
+    let sql = format!("{}\n{}", lock_wait(deadline), statement(table, writing));
+    let rows = match sqlx::raw_sql(AssertSqlSafe(sql)).fetch_all(&mut *connection).await {
         Ok(rows) => rows,
         Err(error) => return Err(errors::classify_with_catalog(error, connection, table).await),
     };
-    let [found, written @ ..] = rows.as_slice() else {
+    // The first row is what the PRAGMA answers.
+    let [_, found, written @ ..] = rows.as_slice() else {
         return Err(Failure::new(crate::heartbeat::ErrorKind::Protocol, "SQLite answered the beat with no row"));
     };
     report(found, written).map_err(|error| errors::classify(error, None))
@@ -39,8 +44,9 @@ pub(super) async fn observe(
     connection: &mut SqliteConnection,
     table: &HeartbeatTable,
     role: ServerRole,
+    deadline: Instant,
 ) -> Result<Observation, Failure> {
-    let seen = beat(connection, table, Writing::Never).await?;
+    let seen = beat(connection, table, Writing::Never, deadline).await?;
     Ok(Observation { value: seen.value, rows: seen.seen, server_time: seen.server_time, role })
 }
 

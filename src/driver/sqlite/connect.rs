@@ -12,7 +12,7 @@ use super::errors;
 use crate::database_url::{DatabaseUrl, UrlError};
 use crate::driver::{ConnectRequest, Purpose, ServerInfo, ServerRole};
 use crate::heartbeat::{ErrorKind, Failure};
-use crate::scheduler::clock::{self, Clock};
+use crate::scheduler::clock::{self, Clock, Instant};
 use crate::target::Endpoint;
 
 /// Which file a session has open.
@@ -73,11 +73,7 @@ pub(super) async fn connect(
     } else {
         SqliteConnectOptions::new().filename(&path)
     };
-    let options = options
-        .create_if_missing(create)
-        .read_only(read_only)
-        .busy_timeout(lock_wait(request))
-        .disable_statement_logging();
+    let options = options.create_if_missing(create).read_only(read_only).disable_statement_logging();
     let mut connection = options.connect().await.map_err(|error| errors::classify(error, None))?;
     let version: String = sqlx::raw_sql("SELECT sqlite_version() AS version")
         .fetch_one(&mut connection)
@@ -136,14 +132,19 @@ fn mode(url: &DatabaseUrl) -> Mode {
     }
 }
 
-/// SQLite's own wait for a lock ends below the caller's deadline.
-fn lock_wait(request: &ConnectRequest<'_>) -> Duration {
-    request.deadline.saturating_duration_since(Clock::system().now().mono).mul_f64(0.8)
+/// SQLite's own wait for a lock ends below the caller's deadline. Set with each statement: what was left of the time-out
+/// at connect says nothing of the beats to come.
+pub(super) fn lock_wait(deadline: Instant) -> String {
+    let left = deadline.saturating_duration_since(Clock::system().now().mono);
+    format!("PRAGMA busy_timeout = {};", left.mul_f64(0.8).as_millis())
 }
 
 fn missing(path: &Path, error: io::Error) -> Failure {
     let shown = path.display();
     let (kind, message) = match error.kind() {
+        io::ErrorKind::NotFound if path.parent().is_some_and(|folder| folder != Path::new("") && !folder.is_dir()) => {
+            (ErrorKind::Storage, format!("there is no directory for the file {shown}"))
+        }
         io::ErrorKind::NotFound => (ErrorKind::MissingDatabase, format!("there is no file {shown}")),
         io::ErrorKind::PermissionDenied => (ErrorKind::Privilege, format!("this user may not reach the file {shown}")),
         _ => (ErrorKind::Storage, format!("the file {shown} cannot be reached: {error}")),

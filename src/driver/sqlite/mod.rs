@@ -54,24 +54,24 @@ impl Session for SqliteSession {
         &mut self,
         table: &HeartbeatTable,
         writing: Writing,
-        _deadline: Instant,
+        deadline: Instant,
     ) -> Result<RowReport, Failure> {
         self.file.must_be_in_place()?;
-        beat::beat(&mut self.connection, table, writing).await
+        beat::beat(&mut self.connection, table, writing, deadline).await
     }
 
-    async fn observe(&mut self, table: &HeartbeatTable, _deadline: Instant) -> Result<Observation, Failure> {
+    async fn observe(&mut self, table: &HeartbeatTable, deadline: Instant) -> Result<Observation, Failure> {
         self.file.must_be_in_place()?;
-        beat::observe(&mut self.connection, table, self.server.role).await
+        beat::observe(&mut self.connection, table, self.server.role, deadline).await
     }
 
-    async fn plan(&mut self, target: &Target) -> Result<Plan, Failure> {
+    async fn plan(&mut self, target: &Target, _deadline: Instant) -> Result<Plan, Failure> {
         let facts = provision::gather(&mut self.connection, &target.heartbeat).await?;
         Ok(provision::plan(&facts, target))
     }
 
-    async fn apply(&mut self, step: &Step) -> Result<(), Failure> {
-        provision::apply(&mut self.connection, step).await
+    async fn apply(&mut self, step: &Step, deadline: Instant) -> Result<(), Failure> {
+        provision::apply(&mut self.connection, step, deadline).await
     }
 
     async fn close(self: Box<Self>) {

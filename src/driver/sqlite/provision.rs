@@ -3,10 +3,12 @@
 use sqlx::sqlite::SqliteConnection;
 use sqlx::{AssertSqlSafe, Row};
 
+use super::connect::lock_wait;
 use super::errors;
 use super::identifier::{literal, quote};
 use crate::heartbeat::{ErrorKind, Failure};
 use crate::provisioning::{Plan, Step, render};
+use crate::scheduler::clock::Instant;
 use crate::target::{HeartbeatTable, Target};
 
 const TABLE: &str = include_str!("../../../migrations/sqlite/001_table.sql");
@@ -76,8 +78,9 @@ pub(super) fn plan(facts: &Facts, target: &Target) -> Plan {
 ///
 /// # Errors
 /// What SQLite says, classified.
-pub(super) async fn apply(connection: &mut SqliteConnection, step: &Step) -> Result<(), Failure> {
-    let done = sqlx::raw_sql(AssertSqlSafe(step.sql.clone())).execute(connection).await;
+pub(super) async fn apply(connection: &mut SqliteConnection, step: &Step, deadline: Instant) -> Result<(), Failure> {
+    let sql = format!("{} {}", lock_wait(deadline), step.sql);
+    let done = sqlx::raw_sql(AssertSqlSafe(sql)).execute(connection).await;
     done.map(|_| ()).map_err(|error| errors::classify(error, None))
 }
 

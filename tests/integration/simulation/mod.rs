@@ -362,3 +362,48 @@ fn busiest_second(world: &World) -> usize {
     }
     seconds.into_values().max().unwrap_or(0)
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_reload_tries_a_failing_target_at_once() {
+    let mut simulation = Simulation::new(one(vec![(MINUTE / 2, 90 * SECOND, Fault::Fail(ErrorKind::Auth))]), 1);
+    simulation.start(vec![target("orders")]);
+    tokio::time::sleep(95 * SECOND).await;
+    assert_eq!(simulation.trouble("orders"), Some(ErrorKind::Auth));
+    simulation.start(vec![target("orders")]);
+    tokio::time::sleep(SECOND).await;
+    assert_eq!(simulation.trouble("orders"), None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_target_taken_off_and_put_back_while_its_beat_hangs_never_has_two_in_flight() {
+    let mut simulation = Simulation::new(one(vec![(MINUTE, HOUR, Fault::Hang)]), 1);
+    let target = Target { timeout: 30 * SECOND, ..target("orders") };
+    simulation.start(vec![target.clone()]);
+    tokio::time::sleep(MINUTE + 25 * SECOND).await;
+    for _ in 0..5 {
+        simulation.start(Vec::new());
+        tokio::time::sleep(SECOND).await;
+        simulation.start(vec![target.clone()]);
+        tokio::time::sleep(SECOND).await;
+    }
+    tokio::time::sleep(5 * MINUTE).await;
+    assert_eq!(simulation.world.database("orders").most_in_flight, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_failed_look_at_a_required_replica_turns_nothing_red() {
+    let mut databases = one(Vec::new());
+    let faults = vec![
+        (Duration::ZERO, 30 * SECOND, Fault::Fail(ErrorKind::Refused)),
+        (HOUR, 2 * HOUR, Fault::Fail(ErrorKind::Refused)),
+    ];
+    databases.insert("copy".to_owned(), Database { faults, ..Database::default() });
+    let mut simulation = Simulation::new(databases, 1);
+    let endpoint = Endpoint::parse("postgres://hb@copy/db").unwrap();
+    let replica = Replica { name: "copy".to_owned(), endpoint, required: true };
+    simulation.start(vec![Target { replicas: vec![replica], ..target("orders") }]);
+    tokio::time::sleep(20 * SECOND).await;
+    assert_eq!(simulation.state("orders"), State::Healthy);
+    tokio::time::sleep(HOUR + 5 * MINUTE).await;
+    assert_eq!(simulation.state("orders"), State::Unhealthy, "a replica that cannot be looked at for minutes is red");
+}

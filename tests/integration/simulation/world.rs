@@ -224,11 +224,11 @@ impl Session for SimulatedSession {
         Ok(Observation { value, rows: 1, server_time, role: ServerRole::Standby })
     }
 
-    async fn plan(&mut self, _: &Target) -> Result<Plan, Failure> {
+    async fn plan(&mut self, _: &Target, _: Instant) -> Result<Plan, Failure> {
         Ok(Plan::default())
     }
 
-    async fn apply(&mut self, _: &Step) -> Result<(), Failure> {
+    async fn apply(&mut self, _: &Step, _: Instant) -> Result<(), Failure> {
         Ok(())
     }
 
