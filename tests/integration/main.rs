@@ -8,9 +8,16 @@
 mod bad_input;
 mod bench;
 mod bench_works;
+mod postgres_beats;
+mod postgres_commands;
 mod postgres_driver;
 mod postgres_failover;
+mod postgres_fleet;
+mod postgres_lifecycle;
 mod postgres_outage;
+mod postgres_reload;
+mod postgres_tls;
 mod postgres_trouble;
+mod postgres_two_writers;
 mod simulation;
 mod sqlite;
