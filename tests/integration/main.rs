@@ -10,6 +10,7 @@ mod bench;
 mod bench_works;
 mod daemon_checks;
 mod postgres_beats;
+mod postgres_checks;
 mod postgres_commands;
 mod postgres_driver;
 mod postgres_failover;

@@ -1,8 +1,8 @@
 //! What PostgreSQL's facts mean: one pure function per check, in a file per subject. Called by the driver's `judge`.
 
 mod activity;
+mod archive;
 mod connector;
-mod interval;
 mod native;
 mod publication;
 mod replica;
@@ -38,7 +38,7 @@ const CHAPTERS: &[Chapter] = &[
     (slot::CHECKS, slot::judge),
     (replica::CHECKS, replica::judge),
     (activity::CHECKS, activity::judge),
-    (interval::CHECKS, interval::judge),
+    (archive::CHECKS, archive::judge),
     (native::CHECKS, native::judge),
 ];
 
@@ -168,7 +168,7 @@ fn read_earlier(look: Option<&Look>) -> Result<Option<PostgresFacts>, serde_json
 fn with<T>(check: &Check, subject: &str, gathered: &Gathered<T>, judge: impl FnOnce(&T) -> Finding) -> Finding {
     match gathered.seen() {
         Ok(answer) => judge(answer),
-        Err(refusal) => check.unknown(subject, format!("{refusal}; it takes {}", check.privilege)),
+        Err(refusal) => check.unknown(subject, refusal.unless(check.privilege)),
     }
 }
 

@@ -89,6 +89,17 @@ impl<T> Gathered<T> {
     }
 }
 
+impl Refusal {
+    /// The refusal, and what it takes to get an answer.
+    pub(super) fn unless(&self, privilege: &str) -> String {
+        match self.code.as_str() {
+            // A lock that somebody holds, or a server under load: no grant would help.
+            "55P03" | "57014" => format!("{self}; it takes another look, when nobody holds a lock on it"),
+            _ => format!("{self}; it takes {privilege}"),
+        }
+    }
+}
+
 impl std::fmt::Display for Refusal {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{} ({})", self.message, self.code)
