@@ -87,8 +87,11 @@ impl Inspector {
             let mut again = next_catalogue.mono;
             if self.driver.knows_delivery() {
                 self.look_at_the_slot(&mut place, started).await;
-                let period = self.ticks.period_at(now).max(SHORTEST_LOOK);
-                again = again.min(self.clock.now().plus(period).mono);
+                // Where there is no slot, the next run of all checks is soon enough to look for one.
+                if place.is_some() {
+                    let period = self.ticks.period_at(now).max(SHORTEST_LOOK);
+                    again = again.min(self.clock.now().plus(period).mono);
+                }
             }
             if let Ok(Ok(())) = clock::timeout_at(again, self.good_connections.changed()).await {
                 // A recovered connection: much may have changed with the server behind it.

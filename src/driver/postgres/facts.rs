@@ -27,7 +27,7 @@ pub(super) use scheduler::{Job, LastRun};
 pub(super) use server::ServerFacts;
 pub(super) use slots::{SlotFacts, SlotsFacts};
 pub(super) use table::{Relation, TableFacts};
-pub(super) use wal::WalFacts;
+pub(super) use wal::{Position, WalFacts};
 
 use self::snapshot::Snapshot;
 use crate::heartbeat::Failure;
