@@ -14,7 +14,7 @@ const GRACE: Duration = secs(2);
 
 #[tokio::test]
 async fn three_hundred_targets_beat_in_flat_memory_and_end_in_time_when_the_server_is_frozen() {
-    let server = PostgresServer::options().conf("max_connections = 340").start().await;
+    let server = PostgresServer::options().conf("max_connections = 400").start().await;
     lay_tables(&server).await;
     // Time enough for 300 logins at once on a machine that is busy with other tests, unoptimised as they are here.
     let mut config =
@@ -29,7 +29,14 @@ async fn three_hundred_targets_beat_in_flat_memory_and_end_in_time_when_the_serv
     daemon.healthy_within(secs(90)).await;
     eprintln!("{TARGETS} targets healthy after {:?}", begin.elapsed());
     let connections = format!("SELECT count(*) FROM pg_stat_activity WHERE usename = '{}'", heartbeat::USER);
-    assert_eq!(usize::try_from(server.number(&connections).await).unwrap(), TARGETS);
+    // Beside them only short looks, which come within ten seconds after the first beats.
+    eventually(secs(60), "one connection for each target", async || {
+        match usize::try_from(server.number(&connections).await).unwrap() {
+            TARGETS => Ok(()),
+            count => Err(count),
+        }
+    })
+    .await;
 
     // What is needed once (buffers, the first entries of everything) is there by then.
     let minimum = || async { fewest_beats(&daemon).await };
