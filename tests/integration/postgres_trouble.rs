@@ -105,7 +105,7 @@ async fn is_mended_by_ending_the_holder(lock: &str) {
     let pid = rows(&mut holder, "SELECT pg_backend_pid()").await.unwrap();
     let diagnosis = patient.falls_ill_of(symptom("resource", "lock", Some("55P03"))).await;
     let failed = patient.count("failed").await;
-    steadily(secs(4), "at most one session in the queue", async || match sessions(&server).await {
+    steadily(secs(7), "at most one session in the queue", async || match sessions(&server).await {
         0 | 1 => Ok(()),
         more => Err(format!("{more} sessions")),
     })
