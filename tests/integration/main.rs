@@ -7,5 +7,6 @@
 
 mod bench;
 mod bench_works;
+mod documentation;
 mod postgres_driver;
 mod simulation;
