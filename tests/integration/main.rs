@@ -7,6 +7,7 @@
 
 mod bench;
 mod bench_works;
+mod check_command;
 mod documentation;
 mod postgres_driver;
 mod simulation;
