@@ -1,6 +1,8 @@
 # The few commands of everyday work; `.ci/run` uses the same ones.
 
 CARGO ?= cargo
+# The integration tests wait for servers most of the time.
+RUST_TEST_THREADS ?= 4
 
 .PHONY: run test check fmt docs
 
@@ -11,7 +13,7 @@ run:
 # Needs Rust and a C compiler. As root it installs the missing servers, otherwise it names their packages.
 test:
 	tests/bench/install
-	$(CARGO) test --locked
+	RUST_TEST_THREADS=$(RUST_TEST_THREADS) $(CARGO) test --locked
 
 check:
 	$(CARGO) fmt --all --check

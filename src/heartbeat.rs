@@ -135,8 +135,8 @@ impl BeatOutcome {
 
 /// Says what a row report means (I6: `Written` only when exactly one row changed to another value).
 ///
-/// `stale_before` tells that the previous beat already found the row seen, stale and unchanged: twice running, it is
-/// not a race with another writer but a row that cannot be updated.
+/// `stale_before` tells that the previous beat already found the row seen, stale and unchanged: twice running and with
+/// the same value, it is not a race with another writer but a row that cannot be updated.
 ///
 /// # Errors
 /// `missing_row`, `duplicate_rows` or `row_not_updatable`; without a remedy, which only the driver can word.
@@ -163,7 +163,10 @@ pub fn judge(report: &RowReport, writing: Writing, stale_before: bool) -> Result
         (1, 1) => Ok(beat(BeatOutcome::Written)),
         (1, 0) => match writing {
             Writing::Never => Ok(beat(BeatOutcome::Watched)),
-            Writing::WhenStale { .. } if !report.stale || !stale_before => Ok(beat(BeatOutcome::Fresh)),
+            // Lost to another writer since the last look, however often: then the value is another one than then.
+            Writing::WhenStale { last_seen, .. } if !report.stale || !stale_before || report.previous != last_seen => {
+                Ok(beat(BeatOutcome::Fresh))
+            }
             Writing::Always | Writing::WhenStale { .. } => Err(Failure::new(
                 ErrorKind::RowNotUpdatable,
                 "the heartbeat row is visible, the update succeeds, and no row changes",
@@ -181,7 +184,7 @@ mod tests {
         RowReport { seen, changed, stale, previous: Some(Stamp(1)), value: Some(Stamp(value)), ..RowReport::default() }
     }
 
-    const WHEN_STALE: Writing = Writing::WhenStale { last_seen: None, period: Duration::from_secs(60) };
+    const WHEN_STALE: Writing = Writing::WhenStale { last_seen: Some(Stamp(1)), period: Duration::from_secs(60) };
 
     #[test]
     fn zero_rows_are_never_success() {
@@ -202,6 +205,12 @@ mod tests {
         assert_eq!(judge(&report(1, 0, true), WHEN_STALE, false).unwrap().outcome, BeatOutcome::Fresh);
         assert_eq!(judge(&report(1, 0, true), WHEN_STALE, true).unwrap_err().kind(), ErrorKind::RowNotUpdatable);
         assert_eq!(judge(&report(1, 0, false), WHEN_STALE, true).unwrap().outcome, BeatOutcome::Fresh);
+    }
+
+    #[test]
+    fn a_stale_row_that_somebody_changed_between_the_looks_was_lost_to_that_writer() {
+        let seen_another = Writing::WhenStale { last_seen: Some(Stamp(0)), period: Duration::from_secs(60) };
+        assert_eq!(judge(&report(1, 0, true), seen_another, true).unwrap().outcome, BeatOutcome::Fresh);
     }
 
     #[test]

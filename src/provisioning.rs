@@ -37,6 +37,15 @@ pub struct Applied {
     pub notices: Vec<String>,
 }
 
+impl Applied {
+    /// The failure that stands in the way of a beat: the first step that failed, or else what no step can mend.
+    #[must_use]
+    pub fn obstacle(&self) -> Option<&Failure> {
+        let step = self.failed.iter().find(|(step, _)| step.is_some());
+        step.or(self.failed.first()).map(|(_, failure)| failure)
+    }
+}
+
 /// Plans and applies what is missing for a target. A failed step never stops the later ones that can be made.
 ///
 /// Not cancel-safe: drop the session with the future.
@@ -54,6 +63,23 @@ pub async fn provision(session: &mut dyn Session, target: &Target, deadline: Ins
         }
     }
     Ok(applied)
+}
+
+/// The command that creates what is missing for a target, in words for a remedy.
+#[must_use]
+pub fn command(target: &Target) -> String {
+    let name = shell_word(&target.name);
+    format!("with the same configuration or address, heartbeatd provision --target {name}")
+}
+
+/// A word as a shell reads it back.
+fn shell_word(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:@".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', "'\\''"))
+    }
 }
 
 /// Fills a migration's named placeholders, `{schema}` and the like, and drops its comment lines.

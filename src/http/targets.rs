@@ -149,6 +149,9 @@ struct DeliveryDocument {
 struct ChecksDocument {
     at: String,
     verdict: Verdict,
+    ok: usize,
+    skipped: usize,
+    /// What failed, and what could not be told.
     findings: Vec<Finding>,
 }
 
@@ -316,7 +319,13 @@ impl DeliveryDocument {
 
 impl From<&Checked> for ChecksDocument {
     fn from(checked: &Checked) -> Self {
-        Self { at: checked.at.to_rfc3339(), verdict: checked.verdict.clone(), findings: checked.findings.clone() }
+        Self {
+            at: checked.at.to_rfc3339(),
+            verdict: checked.verdict.clone(),
+            ok: checked.ok,
+            skipped: checked.skipped,
+            findings: checked.findings.clone(),
+        }
     }
 }
 

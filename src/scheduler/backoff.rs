@@ -26,6 +26,8 @@ struct Pace {
 #[derive(Debug)]
 pub struct Backoff {
     failures: u32,
+    /// The class of the failure before: another class is another trouble, and begins with short waits again.
+    class: Option<ErrorClass>,
     random: fastrand::Rng,
 }
 
@@ -33,7 +35,7 @@ impl Backoff {
     /// No failure so far. The seed makes a simulation repeatable.
     #[must_use]
     pub fn new(seed: u64) -> Self {
-        Self { failures: 0, random: fastrand::Rng::with_seed(seed) }
+        Self { failures: 0, class: None, random: fastrand::Rng::with_seed(seed) }
     }
 
     /// Forgets the failures.
@@ -43,6 +45,9 @@ impl Backoff {
 
     /// How long to wait after one more failure of this kind, for a target of this period.
     pub fn next(&mut self, kind: ErrorKind, period: Duration) -> Duration {
+        if self.class.replace(kind.class()) != Some(kind.class()) {
+            self.failures = 0;
+        }
         let exponent = self.failures.min(16);
         self.failures = self.failures.saturating_add(1);
         if matches!(kind, ErrorKind::Auth) {
@@ -105,6 +110,15 @@ mod tests {
             let mut backoff = Backoff::new(7);
             assert!((0..1_000).all(|_| backoff.next(kind, Duration::from_secs(1)) >= SHORTEST), "{kind}");
         }
+    }
+
+    #[test]
+    fn another_class_of_trouble_begins_with_a_short_wait() {
+        let mut backoff = Backoff::new(7);
+        for _ in 0..20 {
+            let _ = backoff.next(ErrorKind::Refused, MINUTE);
+        }
+        assert!(backoff.next(ErrorKind::MissingTable, MINUTE) <= Duration::from_secs(2));
     }
 
     #[test]

@@ -241,7 +241,7 @@ impl Beater {
     }
 
     fn failed(&mut self, failure: &Failure, asked: Moment, now: Moment) {
-        self.memory.failed();
+        self.memory.failed(failure.kind());
         let mut status = self.cell.lock();
         status.tried = true;
         status.counters.failed += 1;

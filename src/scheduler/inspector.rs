@@ -14,7 +14,7 @@ use super::ticks::Ticks;
 use crate::check::{registry, runner, verdict};
 use crate::driver::opening::Opening;
 use crate::driver::{Delivery, Driver, Drivers, Purpose};
-use crate::finding::Inspection;
+use crate::finding::{Inspection, Look};
 use crate::heartbeat::{ErrorKind, Failure};
 use crate::status::board::{Cell, Checked, DeliveryStatus};
 use crate::target::{Endpoint, Target};
@@ -23,6 +23,8 @@ use crate::target::{Endpoint, Target};
 const CATALOGUE: Duration = Duration::from_secs(600);
 /// Taken off at random, so that many targets of one server do not come together.
 const JITTER: Duration = Duration::from_secs(120);
+/// The first run comes within this after the first good beat, at random: a thousand targets start at once.
+const FIRST: Duration = Duration::from_secs(10);
 /// The shortest time between two runs, for a connection that comes and goes.
 const SHORTEST: Duration = Duration::from_secs(60);
 /// The slot is not looked at more often than this, however short the period.
@@ -52,6 +54,13 @@ pub struct Inspector {
     pub random: fastrand::Rng,
 }
 
+/// An inspection kept for the next one to be compared with: as text, which takes a fraction of the room.
+#[derive(Debug)]
+struct Kept {
+    at: Moment,
+    text: Box<str>,
+}
+
 /// Where the slot was found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Place {
@@ -71,38 +80,56 @@ impl Inspector {
 
     async fn look_on(&mut self) {
         let started = self.clock.now();
-        let mut previous: Option<Inspection> = None;
-        let mut next_catalogue = started;
+        let mut previous: Option<Kept> = None;
         let mut place = None;
         // Never before the first good beat: what a beat tells by itself needs no check.
         if self.good_connections.wait_for(|count| *count > 0).await.is_err() {
             return;
         }
+        self.good_connections.mark_unchanged();
+        let mut next_catalogue = self.soon();
+        clock::sleep_until(next_catalogue.mono).await;
         loop {
-            let now = self.clock.now();
-            if next_catalogue.mono <= now.mono {
-                previous = Some(self.check(previous.as_ref()).await);
-                next_catalogue = self.clock.now().plus(CATALOGUE - JITTER.mul_f64(self.random.f64()));
+            // While beats fail nobody is asked: a refused password must not be tried by a second door.
+            if self.cell.lock().trouble.is_none() {
+                if next_catalogue.mono <= self.clock.now().mono {
+                    next_catalogue = self.check(&mut previous).await;
+                }
+                if self.driver.knows_delivery() {
+                    self.look_at_the_slot(&mut place, started).await;
+                }
             }
-            self.look_at_the_slot(&mut place, started).await;
-            let period = self.ticks.period_at(now).max(SHORTEST_LOOK);
-            let again = self.clock.now().plus(period).mono.min(next_catalogue.mono);
+            // Where there is no slot, the next run of all checks is soon enough to look for one.
+            let period = self.ticks.period_at(self.clock.now()).max(SHORTEST_LOOK);
+            let look = self.clock.now().plus(if place.is_some() { period } else { CATALOGUE });
+            let again = look.mono.min(next_catalogue.mono).max(self.clock.now().plus(SHORTEST_LOOK).mono);
             if let Ok(Ok(())) = clock::timeout_at(again, self.good_connections.changed()).await {
                 // A recovered connection: much may have changed with the server behind it.
-                let soon = self.clock.now().plus(SHORTEST.mul_f64(self.random.f64()));
-                let earliest = previous.as_ref().map_or(soon, |_| now.plus(SHORTEST));
+                let earliest = previous.as_ref().map_or(self.soon(), |kept| later(kept.at.plus(SHORTEST), self.soon()));
                 next_catalogue = if earliest.mono < next_catalogue.mono { earliest } else { next_catalogue };
             }
         }
     }
 
-    async fn check(&self, previous: Option<&Inspection>) -> Inspection {
+    fn soon(&mut self) -> Moment {
+        self.clock.now().plus(FIRST.mul_f64(self.random.f64()))
+    }
+
+    /// Runs all checks; when to run them again.
+    async fn check(&mut self, previous: &mut Option<Kept>) -> Moment {
         let inspection =
             runner::inspect(&self.target, &self.driver, &self.application_name, &self.clock, self.target.timeout).await;
-        let findings = runner::judge(&self.target, self.driver.as_ref(), &inspection, previous);
+        let now = self.clock.now();
+        if let Look::Failure(_) = &inspection.source {
+            // What keeps us from the source the beats tell, and tell it as long as it is so.
+            return now.plus(SHORTEST);
+        }
+        let earlier = previous.as_ref().and_then(Kept::inspection);
+        let findings = runner::judge(&self.target, self.driver.as_ref(), &inspection, earlier.as_ref());
         let verdict = verdict::climb(&findings, &registry::entries(&self.drivers));
-        self.cell.lock().checked = Some(Checked { at: self.clock.now(), findings, verdict });
-        inspection
+        self.cell.lock().checked = Some(Checked::new(now, findings, verdict));
+        *previous = Kept::of(&inspection, now);
+        now.plus(CATALOGUE - JITTER.mul_f64(self.random.f64()))
     }
 
     /// Reads the slot where it was found last, or else on every endpoint.
@@ -141,9 +168,6 @@ impl Inspector {
             known_identity: None,
             deadline,
         };
-        if !self.driver.knows_delivery() {
-            return Ok(None);
-        }
         let work = async {
             let mut session = opening.open(&self.driver).await?;
             let delivery = session.delivery(&self.target, deadline).await?;
@@ -171,4 +195,18 @@ impl Inspector {
             seen_at: self.clock.now(),
         });
     }
+}
+
+impl Kept {
+    fn of(inspection: &Inspection, at: Moment) -> Option<Self> {
+        Some(Self { at, text: serde_json::to_string(inspection).ok()?.into_boxed_str() })
+    }
+
+    fn inspection(&self) -> Option<Inspection> {
+        serde_json::from_str(&self.text).ok()
+    }
+}
+
+fn later(one: Moment, other: Moment) -> Moment {
+    if one.mono > other.mono { one } else { other }
 }

@@ -14,7 +14,7 @@ use crate::status::board::ConnectReason;
 use crate::target::{ProvisionMode, Target};
 
 /// A provisioning that failed is not tried, nor told of, again within this time: beats go on without it if they can.
-const PROVISION_PAUSE: Duration = Duration::from_secs(30);
+const PROVISION_PAUSE: Duration = Duration::from_secs(60);
 
 /// A target's connection and what is known of its server.
 pub struct Link {
@@ -30,6 +30,8 @@ pub struct Link {
     must_provision: bool,
     /// After a provisioning that failed: it is not asked for again before this.
     provision_again: Option<Instant>,
+    /// Why the last provisioning failed; gone when one works.
+    obstacle: Option<Failure>,
     step: CurrentStep,
 }
 
@@ -66,6 +68,7 @@ impl Link {
             connects: Vec::new(),
             must_provision,
             provision_again: None,
+            obstacle: None,
             step: CurrentStep::Connecting,
         }
     }
@@ -127,14 +130,12 @@ impl Link {
                 self.reason = ConnectReason::Lost;
             }
             ErrorKind::Conflict => self.reason = ConnectReason::Retry,
-            ErrorKind::MissingSchema | ErrorKind::MissingTable | ErrorKind::MissingRow | ErrorKind::MissingDatabase
-                if self.target.provision == ProvisionMode::Auto =>
-            {
+            kind if is_missing(kind) && self.target.provision == ProvisionMode::Auto => {
                 self.provision(deadline).await?;
             }
             _ => return Err(failure),
         }
-        self.beat_once(writing, stale_before, deadline).await
+        self.beat_once(writing, stale_before, deadline).await.map_err(|failure| self.with_obstacle(failure))
     }
 
     async fn beat_once(&mut self, writing: Writing, stale_before: bool, deadline: Instant) -> Result<Answer, Failure> {
@@ -189,6 +190,7 @@ impl Link {
         match provision_target(&self.driver, &target, &self.application_name, deadline).await {
             Ok(applied) => {
                 self.must_provision = false;
+                self.obstacle = applied.obstacle().map(|failure| self.with_remedy(failure.clone()));
                 if applied.failed.is_empty() {
                     self.provision_again = None;
                 }
@@ -202,9 +204,26 @@ impl Link {
                 self.provision_again = None;
                 return Err(failure);
             }
-            Err(failure) => self.warn_of_provisioning(failure),
+            Err(failure) => {
+                self.obstacle = Some(self.with_remedy(failure.clone()));
+                self.warn_of_provisioning(failure);
+            }
         }
         Ok(())
+    }
+
+    /// Something that is missing, together with why it could not be created: that is what has to be mended.
+    fn with_obstacle(&self, failure: Failure) -> Failure {
+        let Some(obstacle) = self.obstacle.as_ref().filter(|_| is_missing(failure.kind())) else { return failure };
+        let message = format!("{}; provision = \"auto\" cannot create it: {obstacle}", failure.message());
+        let mut longer = Failure::new(failure.kind(), message);
+        if let Some(code) = failure.code() {
+            longer = longer.with_code(code);
+        }
+        if let Some(remedy) = obstacle.remedy() {
+            longer = longer.with_remedy(remedy);
+        }
+        longer.with_source(failure)
     }
 
     fn warn_of_provisioning(&self, failure: Failure) {
@@ -231,6 +250,14 @@ impl Link {
             None => failure,
         }
     }
+}
+
+/// Whether provisioning is what helps.
+fn is_missing(kind: ErrorKind) -> bool {
+    matches!(
+        kind,
+        ErrorKind::MissingSchema | ErrorKind::MissingTable | ErrorKind::MissingRow | ErrorKind::MissingDatabase
+    )
 }
 
 /// Connects as the administrator of a target (`provision_url`, or its own address) and creates what is missing.

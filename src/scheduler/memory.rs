@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::clock::Moment;
-use crate::heartbeat::{Beat, BeatOutcome, RowReport, Stamp, Writing, ZoneGuess};
+use crate::heartbeat::{Beat, BeatOutcome, ErrorKind, RowReport, Stamp, Writing, ZoneGuess};
 use crate::status::board::Change;
 use crate::target::WriteMode;
 
@@ -85,9 +85,10 @@ impl Memory {
         News { change, clock_skew }
     }
 
-    /// Forgets what a failed try makes doubtful: a stale row seen before it says nothing of the next.
-    pub fn failed(&mut self) {
-        self.stale_before = false;
+    /// Forgets what a failed try makes doubtful: a stale row seen before it says nothing of the next, unless it failed
+    /// for just that. The next try must then fail alike instead of starting to look anew.
+    pub fn failed(&mut self, kind: ErrorKind) {
+        self.stale_before &= kind == ErrorKind::RowNotUpdatable;
     }
 
     /// What is worth telling now, by the board's keys; `None` clears a notice.
@@ -234,6 +235,19 @@ mod tests {
         assert!(!change.ours);
         assert_eq!(change.at.mono, row.start.plus(Duration::from_secs(50)).mono);
         assert_eq!(row.look(WriteMode::WhenStale, 120, 50, 50).change, None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_row_that_cannot_be_updated_fails_again_and_any_other_failure_starts_anew() {
+        for (kind, remembered) in [(ErrorKind::RowNotUpdatable, true), (ErrorKind::Network, false)] {
+            let mut row = Row::new();
+            let report = RowReport { seen: 1, stale: true, ..RowReport::default() };
+            let beat =
+                Beat { outcome: BeatOutcome::Fresh, value: None, previous: None, server_time: None, position: None };
+            row.memory.take_in(&beat, &report, WriteMode::WhenStale, row.start, row.start);
+            row.memory.failed(kind);
+            assert_eq!(row.memory.stale_before(), remembered, "{kind}");
+        }
     }
 
     #[tokio::test(start_paused = true)]

@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::histogram::Histogram;
 use crate::check::verdict::Verdict;
 use crate::driver::{ServerInfo, ServerRole};
-use crate::finding::Finding;
+use crate::finding::{Finding, Status};
 use crate::heartbeat::{BeatOutcome, ErrorClass, ErrorKind, Failure, Stamp};
 use crate::scheduler::clock::{Clock, Moment};
 use crate::target::Target;
@@ -94,10 +94,25 @@ pub struct TargetStatus {
 pub struct Checked {
     /// When.
     pub at: Moment,
-    /// Every finding.
+    /// What failed, and what could not be told.
     pub findings: Vec<Finding>,
+    /// How many checks found all well.
+    pub ok: usize,
+    /// How many did not apply.
+    pub skipped: usize,
     /// What comes first.
     pub verdict: Verdict,
+}
+
+impl Checked {
+    /// Keeps what is worth telling; the rest is counted, so that a target takes little room.
+    #[must_use]
+    pub fn new(at: Moment, findings: Vec<Finding>, verdict: Verdict) -> Self {
+        let count = |status| findings.iter().filter(|finding| finding.status == status).count();
+        let (ok, skipped) = (count(Status::Ok), count(Status::Skipped));
+        let told = |finding: &Finding| matches!(finding.status, Status::Failed | Status::Unknown);
+        Self { at, ok, skipped, verdict, findings: findings.into_iter().filter(told).collect() }
+    }
 }
 
 /// How far the connector has read.

@@ -200,3 +200,12 @@ fn metrics_are_read_with_their_labels() {
     assert_eq!(metrics.value("up", &[]), Some(1.0));
     assert_eq!(metrics.values_of("beats_total", "target"), ["a \"b\", c", "d"]);
 }
+
+#[tokio::test]
+async fn a_newer_postgres_runs_beside_the_systems_own() {
+    let server = PostgresServer::options().seventeen().start().await;
+    let version = server.value("SHOW server_version").await;
+    assert!(version.as_deref().is_some_and(|version| version.starts_with("17.")), "{version:?}");
+    let standby = server.standby().await;
+    standby.catch_up_with(&server).await;
+}

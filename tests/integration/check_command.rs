@@ -99,7 +99,7 @@ async fn a_missing_table_is_exit_code_1() {
     let ended = run(program, "check sqlite:empty.db").await;
     assert_eq!(ended.code, Some(1), "{ended:?}");
     assert!(ended.stdout.contains("error    table-exists"), "{ended:?}");
-    assert!(ended.stdout.contains("heartbeatd provision sqlite:empty.db"), "{ended:?}");
+    assert!(ended.stdout.contains("heartbeatd provision --target empty.db"), "{ended:?}");
 }
 
 #[tokio::test]

@@ -5,9 +5,23 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "that is how a test fails")]
 #![allow(clippy::print_stderr, reason = "libtest shows it when a test fails")]
 
+mod bad_input;
 mod bench;
 mod bench_works;
 mod check_command;
+mod daemon_checks;
 mod documentation;
+mod postgres_beats;
+mod postgres_checks;
+mod postgres_commands;
 mod postgres_driver;
+mod postgres_failover;
+mod postgres_fleet;
+mod postgres_lifecycle;
+mod postgres_outage;
+mod postgres_reload;
+mod postgres_tls;
+mod postgres_trouble;
+mod postgres_two_writers;
 mod simulation;
+mod sqlite;

@@ -5,7 +5,7 @@ use sqlx::postgres::{PgConnection, PgRow};
 
 use super::connect::{Column, Opened, column_type_sql, role_of};
 use super::errors;
-use super::identifier::quote;
+use super::identifier::{literal, quote};
 use super::message::{self, Limits};
 use crate::driver::{Observation, ServerRole};
 use crate::heartbeat::{ErrorKind, Failure, RowReport, Stamp, Writing, ZoneGuess};
@@ -48,6 +48,7 @@ pub(super) async fn beat(
             opened.position = false;
             Ok(report)
         }
+        Some("42P01") => Err(with_what_is_missing(&mut opened.connection, table, failure, deadline).await),
         Some("25006") => Err(with_the_reason(&mut opened.connection, failure, deadline).await),
         _ => Err(failure),
     }
@@ -117,6 +118,21 @@ async fn with_the_reason(connection: &mut PgConnection, failure: Failure, deadli
     let sql = format!("{} SELECT {ROLE}", Limits::until(deadline).sql());
     match message::send_for_row(connection, sql).await.as_ref().map(read_role) {
         Ok(Ok(ServerRole::ReadOnly)) => failure.with_kind(ErrorKind::ReadOnlySetting),
+        _ => failure,
+    }
+}
+
+/// A statement says the same of a table that is missing and of its schema: the catalogue is asked which.
+async fn with_what_is_missing(
+    connection: &mut PgConnection,
+    table: &HeartbeatTable,
+    failure: Failure,
+    deadline: Instant,
+) -> Failure {
+    let (limits, name) = (Limits::until(deadline).sql(), literal(&table.schema));
+    let sql = format!("{limits} SELECT count(*) AS found FROM pg_catalog.pg_namespace WHERE nspname = {name}");
+    match message::send_for_row(connection, sql).await.as_ref().map(|row| count(row, "found")) {
+        Ok(Ok(0)) => failure.with_kind(ErrorKind::MissingSchema),
         _ => failure,
     }
 }

@@ -1,8 +1,8 @@
 //! What PostgreSQL's facts mean: one pure function per check, in a file per subject. Called by the driver's `judge`.
 
 mod activity;
+mod archive;
 mod connector;
-mod interval;
 mod native;
 mod publication;
 mod replica;
@@ -19,8 +19,8 @@ use std::sync::LazyLock;
 
 use super::facts::{Gathered, PostgresFacts, Relation, RoleFacts, RowFacts, TableFacts};
 use super::identifier::{literal, quote};
-use super::remedies;
 use crate::finding::{Case, Check, FailureRecord, Finding, Inspection, Look};
+use crate::provisioning;
 use crate::target::Target;
 
 /// What can be judged of a case: the checks of one file, and the function that judges them in their order.
@@ -38,7 +38,7 @@ const CHAPTERS: &[Chapter] = &[
     (slot::CHECKS, slot::judge),
     (replica::CHECKS, replica::judge),
     (activity::CHECKS, activity::judge),
-    (interval::CHECKS, interval::judge),
+    (archive::CHECKS, archive::judge),
     (native::CHECKS, native::judge),
 ];
 
@@ -116,7 +116,7 @@ impl<'a> Scene<'a> {
 
     /// The command that creates what is missing.
     fn provision(&self) -> String {
-        remedies::provision_command(self.target)
+        provisioning::command(self.target)
     }
 
     /// Judges what is known of the table, or says why it is not.
@@ -168,7 +168,7 @@ fn read_earlier(look: Option<&Look>) -> Result<Option<PostgresFacts>, serde_json
 fn with<T>(check: &Check, subject: &str, gathered: &Gathered<T>, judge: impl FnOnce(&T) -> Finding) -> Finding {
     match gathered.seen() {
         Ok(answer) => judge(answer),
-        Err(refusal) => check.unknown(subject, format!("{refusal}; it takes {}", check.privilege)),
+        Err(refusal) => check.unknown(subject, refusal.unless(check.privilege)),
     }
 }
 

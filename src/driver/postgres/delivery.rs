@@ -4,6 +4,7 @@ use sqlx::Row;
 use sqlx::postgres::PgConnection;
 
 use super::errors;
+use super::facts::Position;
 use super::identifier::literal;
 use super::message::{self, Limits};
 use crate::driver::Delivery;
@@ -37,7 +38,7 @@ pub(super) async fn read(
 
 /// Whether one LSN has reached another; false where one of them is none.
 pub(super) fn passes(confirmed: &str, position: &str) -> bool {
-    parse(confirmed).zip(parse(position)).is_some_and(|(confirmed, position)| confirmed >= position)
+    Position::parse(confirmed).zip(Position::parse(position)).is_some_and(|(confirmed, position)| confirmed >= position)
 }
 
 fn sql(slot: &str) -> String {
@@ -48,12 +49,6 @@ fn sql(slot: &str) -> String {
          FROM pg_catalog.pg_replication_slots AS s WHERE s.slot_name = {}",
         literal(slot)
     )
-}
-
-/// An LSN as a number: two hexadecimal halves of 32 bits.
-fn parse(lsn: &str) -> Option<u64> {
-    let (high, low) = lsn.split_once('/')?;
-    Some(u64::from(u32::from_str_radix(high, 16).ok()?) << 32 | u64::from(u32::from_str_radix(low, 16).ok()?))
 }
 
 #[cfg(test)]

@@ -27,7 +27,7 @@ pub(super) use scheduler::{Job, LastRun};
 pub(super) use server::ServerFacts;
 pub(super) use slots::{SlotFacts, SlotsFacts};
 pub(super) use table::{Relation, TableFacts};
-pub(super) use wal::WalFacts;
+pub(super) use wal::{Position, WalFacts};
 
 use self::snapshot::Snapshot;
 use crate::heartbeat::Failure;
@@ -86,6 +86,17 @@ impl<T> Gathered<T> {
     /// The answer, if there is one.
     pub(super) fn answer(&self) -> Option<&T> {
         self.seen().ok()
+    }
+}
+
+impl Refusal {
+    /// The refusal, and what it takes to get an answer.
+    pub(super) fn unless(&self, privilege: &str) -> String {
+        match self.code.as_str() {
+            // A lock that somebody holds, or a server under load: no grant would help.
+            "55P03" | "57014" => format!("{self}; it takes another look, when nobody holds a lock on it"),
+            _ => format!("{self}; it takes {privilege}"),
+        }
     }
 }
 

@@ -33,6 +33,12 @@ impl Limits {
         Self::within(deadline.saturating_duration_since(Clock::system().now().mono).min(STEP_TIME))
     }
 
+    /// Limits for one question of several: a part of the time that is left, so that one which hangs leaves some to the
+    /// others.
+    pub(super) fn share(deadline: Instant, part: u32) -> Self {
+        Self::within(deadline.saturating_duration_since(Clock::system().now().mono) / part)
+    }
+
     /// Limits for a caller that waits this long.
     pub(super) fn within(time: Duration) -> Self {
         let margin = (time / 10).min(Duration::from_millis(500));

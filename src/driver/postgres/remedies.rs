@@ -4,6 +4,7 @@
 use super::identifier::{literal, quote};
 use super::parameters::{database_of, user_of};
 use crate::heartbeat::{ErrorKind, Failure};
+use crate::provisioning;
 use crate::target::Target;
 
 /// The names that a remedy speaks of, quoted.
@@ -74,9 +75,10 @@ fn connection(failure: &Failure, target: &Target, names: &Names) -> Option<Strin
             }
             _ => "promote a standby (SELECT pg_promote();), or add the primary to url".to_owned(),
         },
+        // Whoever pastes this is under the same setting.
         ErrorKind::ReadOnlySetting => format!(
             "find who set it: SELECT source, sourcefile FROM pg_settings WHERE name = 'default_transaction_read_only'; \
-             and lift it: ALTER ROLE {role} SET default_transaction_read_only = off;"
+             and lift it: BEGIN READ WRITE; ALTER ROLE {role} SET default_transaction_read_only = off; COMMIT;"
         ),
         ErrorKind::Identity => "if the server was replaced on purpose, restart or reload heartbeatd; if not, find out \
                                 which server answers under this name"
@@ -165,23 +167,8 @@ impl Names {
             regclass: literal(&table),
             table,
             row: heartbeat.row,
-            provision: provision_command(target),
+            provision: provisioning::command(target),
         }
-    }
-}
-
-/// The command that creates what is missing.
-pub(super) fn provision_command(target: &Target) -> String {
-    format!("with the same configuration or address, heartbeatd provision --target {}", shell_word(&target.name))
-}
-
-/// A word as a shell reads it back.
-fn shell_word(word: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:@".contains(c);
-    if !word.is_empty() && word.chars().all(plain) {
-        word.to_owned()
-    } else {
-        format!("'{}'", word.replace('\'', "'\\''"))
     }
 }
 

@@ -5,6 +5,7 @@ use super::identifier::quote;
 use crate::driver::row_checks::{COLUMNS, FRESH, PRIMARY_KEY, ROW, SINGLE, TABLE};
 use crate::finding::{Case, Check, Finding, Look, Rung, Severity};
 use crate::freshness;
+use crate::provisioning;
 use crate::target::Target;
 
 const WRITABLE: Check = Check {
@@ -66,7 +67,7 @@ fn judge_table(facts: &SqliteFacts, target: &Target) -> Finding {
     let name = &target.heartbeat.table;
     match &facts.table {
         Some(_) => TABLE.ok(name, "it exists"),
-        None => TABLE.failed(name, "there is no table of that name").remedy(provision(target)),
+        None => TABLE.failed(name, "there is no table of that name").remedy(provisioning::command(target)),
     }
 }
 
@@ -120,7 +121,10 @@ fn judge_row(table: &TableFacts, target: &Target) -> Finding {
             .failed(name, format!("there is row {id} and not row {wanted}"))
             .expected(format!("row {wanted}"))
             .remedy(format!("set row = {id} under [target.heartbeat]")),
-        None => ROW.failed(name, "the table is empty").expected(format!("row {wanted}")).remedy(provision(target)),
+        None => ROW
+            .failed(name, "the table is empty")
+            .expected(format!("row {wanted}"))
+            .remedy(provisioning::command(target)),
     }
 }
 
@@ -150,8 +154,4 @@ fn judge_journal(facts: &SqliteFacts) -> Finding {
         return JOURNAL.ok(&facts.file, "wal");
     }
     JOURNAL.failed(&facts.file, &facts.journal_mode).expected("wal").remedy("PRAGMA journal_mode = WAL;")
-}
-
-fn provision(target: &Target) -> String {
-    format!("heartbeatd provision {}", target.endpoint.url)
 }

@@ -8,6 +8,7 @@ use sqlx::{AssertSqlSafe, Row};
 
 use super::identifier::literal;
 use crate::heartbeat::{ErrorKind, Failure};
+use crate::provisioning;
 use crate::target::{HeartbeatTable, Target};
 
 /// The kind of a primary result code.
@@ -95,7 +96,7 @@ async fn missing_object(connection: &mut SqliteConnection, table: &HeartbeatTabl
 pub(super) fn remedy(failure: &Failure, target: &Target) -> Option<String> {
     let file = target.endpoint.url.database();
     let table = &target.heartbeat.table;
-    let provision = format!("heartbeatd provision {}", target.endpoint.url);
+    let provision = provisioning::command(target);
     Some(match failure.kind() {
         ErrorKind::MissingDatabase => format!("create the file with its table and row: {provision}"),
         ErrorKind::MissingTable => format!("create the table: {provision}"),

@@ -178,6 +178,68 @@ impl Daemon {
         Metrics::parse(&answer.body)
     }
 
+    /// The sum of a counter over the series with these labels: 0 if there is none.
+    pub(crate) async fn count(&self, counter: &str, labels: &[(&str, &str)]) -> u64 {
+        self.metrics().await.sum(counter, labels) as u64
+    }
+
+    /// A target's beats with this result so far.
+    pub(crate) async fn beats(&self, target: &str, result: &str) -> u64 {
+        self.count("heartbeatd_beats_total", &[("target", target), ("result", result)]).await
+    }
+
+    /// Waits until a target has so many more beats with this result; returns how many it has then.
+    #[track_caller]
+    pub(crate) fn more_beats(
+        &self,
+        target: &str,
+        result: &str,
+        more: u64,
+        deadline: Duration,
+    ) -> impl Future<Output = u64> {
+        let place = std::panic::Location::caller();
+        async move {
+            let goal = self.beats(target, result).await + more;
+            let what = format!("{goal} beats \"{result}\" of {target} ({place})");
+            eventually(deadline, what, async || match self.beats(target, result).await {
+                now if now >= goal => Ok(now),
+                now => Err(format!("{now}; log:\n{}", self.log())),
+            })
+            .await
+        }
+    }
+
+    /// Waits until `/health` answers 200.
+    #[track_caller]
+    pub(crate) fn healthy_within(&self, deadline: Duration) -> impl Future<Output = ()> {
+        let place = std::panic::Location::caller();
+        async move {
+            let what = format!("/health to be 200 ({place})");
+            eventually(deadline, what, async || match self.health().await {
+                (200, _) => Ok(()),
+                (status, health) => Err(format!("{status}: {health}")),
+            })
+            .await;
+        }
+    }
+
+    /// Waits until `/health` names a reason of this kind; returns the reason.
+    #[track_caller]
+    pub(crate) fn reason_within(&self, kind: &str, deadline: Duration) -> impl Future<Output = Value> {
+        let place = std::panic::Location::caller();
+        async move {
+            let what = format!("the reason {kind} on /health ({place})");
+            eventually(deadline, what, async || {
+                let (_, health) = self.health().await;
+                let reasons =
+                    health["targets"].as_array().into_iter().flatten().filter_map(|t| t["reasons"].as_array());
+                let found = reasons.flatten().find(|reason| reason["kind"] == kind).cloned();
+                found.ok_or_else(|| health.to_string())
+            })
+            .await
+        }
+    }
+
     /// Everything it has printed and logged so far.
     pub(crate) fn log(&self) -> String {
         String::from_utf8_lossy(&std::fs::read(self.place.join("heartbeatd.log")).unwrap()).into_owned()

@@ -7,7 +7,9 @@
 
 pub(crate) mod daemon;
 pub(crate) mod frontend;
+pub(crate) mod heartbeat;
 pub(crate) mod metrics;
+pub(crate) mod patient;
 pub(crate) mod pgbouncer;
 pub(crate) mod place;
 pub(crate) mod ports;

@@ -10,6 +10,7 @@ use tokio::sync::OnceCell;
 
 use super::place::{Place, server_command};
 use super::process::Process;
+use super::programs::Major;
 use super::session::{QUERY_DEADLINE, connect, execute, rows};
 use super::tls::CERTIFICATES;
 use super::wait::{eventually, secs};
@@ -49,6 +50,7 @@ pub(crate) struct PostgresServer {
     process: Option<Process>,
     place: Place,
     port: u16,
+    major: Major,
 }
 
 /// How a server is to be; see [`PostgresServer::options`].
@@ -56,6 +58,7 @@ pub(crate) struct PostgresServer {
 pub(crate) struct PostgresOptions {
     lines: String,
     own_identity: bool,
+    major: Major,
 }
 
 impl PostgresOptions {
@@ -88,18 +91,29 @@ impl PostgresOptions {
         self
     }
 
+    /// PostgreSQL 17 instead of 15.
+    pub(crate) fn seventeen(mut self) -> Self {
+        self.major = Major::Seventeen;
+        self
+    }
+
     /// Prepares and starts the server; returns when it takes connections.
     pub(crate) async fn start(self) -> PostgresServer {
         let place = Place::new("postgres");
         let data = place.join("data");
         if self.own_identity {
-            initdb(&place, &data).await;
+            initdb(self.major, &place, &data).await;
         } else {
-            static TEMPLATE: OnceCell<Place> = OnceCell::const_new();
-            let template = TEMPLATE
+            static FIFTEEN: OnceCell<Place> = OnceCell::const_new();
+            static SEVENTEEN: OnceCell<Place> = OnceCell::const_new();
+            let template = match self.major {
+                Major::Fifteen => &FIFTEEN,
+                Major::Seventeen => &SEVENTEEN,
+            };
+            let template = template
                 .get_or_init(async || {
                     let template = Place::new("template");
-                    initdb(&template, &template.join("data")).await;
+                    initdb(self.major, &template, &template.join("data")).await;
                     template
                 })
                 .await;
@@ -111,7 +125,7 @@ impl PostgresOptions {
         place.write("data/server.key", &CERTIFICATES.server_key);
         place.write("data/bench.conf", format!("{SETTINGS}\n{}", self.lines));
         append(&data.join("postgresql.conf"), "include 'bench.conf'\n");
-        let mut server = PostgresServer::new(place);
+        let mut server = PostgresServer::new(place, self.major);
         server.resume().await;
         server
     }
@@ -130,8 +144,8 @@ impl PostgresServer {
 
     /// A hot standby that streams from this server, through a slot of its own.
     pub(crate) async fn standby(&self) -> Self {
-        let standby = Self::new(Place::new("postgres"));
-        let mut copy = server_command(programs::postgres("pg_basebackup"));
+        let standby = Self::new(Place::new("postgres"), self.major);
+        let mut copy = server_command(programs::postgres(self.major, "pg_basebackup"));
         copy.arg("--host").arg(self.place.path()).args(["--port", &self.port.to_string(), "--username", ADMIN]);
         copy.arg("--pgdata").arg(standby.data());
         copy.args(["--wal-method=stream", "--checkpoint=fast", "--no-sync", "--write-recovery-conf"]);
@@ -142,11 +156,11 @@ impl PostgresServer {
         standby
     }
 
-    fn new(place: Place) -> Self {
+    fn new(place: Place, major: Major) -> Self {
         for (name, content) in [("ca.pem", &CERTIFICATES.authority), ("wrong-ca.pem", &CERTIFICATES.wrong_authority)] {
             place.write(name, content);
         }
-        Self { process: None, place, port: ports::free() }
+        Self { process: None, place, port: ports::free(), major }
     }
 
     // --- addresses and files
@@ -273,7 +287,7 @@ impl PostgresServer {
     /// Starts it again after [`stop`](Self::stop) or [`kill`](Self::kill), on the same port.
     pub(crate) async fn resume(&mut self) {
         assert!(self.process.is_none(), "the server is running");
-        let mut command = server_command(programs::postgres("postgres"));
+        let mut command = server_command(programs::postgres(self.major, "postgres"));
         command.arg("-D").arg(self.data()).args(["-p", &self.port.to_string()]);
         command.arg("-k").arg(self.place.path());
         let name = format!("PostgreSQL on port {}", self.port);
@@ -336,9 +350,9 @@ impl PostgresServer {
     }
 }
 
-async fn initdb(place: &Place, data: &Path) {
+async fn initdb(major: Major, place: &Place, data: &Path) {
     let password = place.write("admin-password", ADMIN_PASSWORD);
-    let mut command = server_command(programs::postgres("initdb"));
+    let mut command = server_command(programs::postgres(major, "initdb"));
     command.arg("--pgdata").arg(data).args(["--username", ADMIN]).arg("--pwfile").arg(password);
     command.args(["--auth-local=trust", "--auth-host=scram-sha-256", "--encoding=UTF8", "--locale=C.UTF-8"]);
     command.args(["--no-sync", "--no-instructions"]);

@@ -6,9 +6,36 @@ use std::process::Command;
 /// Where Debian keeps what it does not put on the PATH.
 const POSTGRES: &str = "/usr/lib/postgresql/15/bin";
 
+/// Which PostgreSQL: Debian's own, and a newer one beside it.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Major {
+    #[default]
+    Fifteen,
+    Seventeen,
+}
+
 /// A program of PostgreSQL.
-pub(crate) fn postgres(name: &str) -> PathBuf {
-    find(name, POSTGRES).unwrap_or_else(|| panic!("{}", missing(name, "postgresql-15")))
+pub(crate) fn postgres(major: Major, name: &str) -> PathBuf {
+    match major {
+        Major::Fifteen => find(name, POSTGRES).unwrap_or_else(|| panic!("{}", missing(name, "postgresql-15"))),
+        Major::Seventeen => {
+            let program = newer_postgres().join(name);
+            assert!(program.is_file(), "PostgreSQL 17 is not unpacked for the tests: run tests/bench/postgres-17");
+            program
+        }
+    }
+}
+
+/// Where `tests/bench/postgres-17` unpacks it.
+fn newer_postgres() -> PathBuf {
+    let variable = |name| std::env::var_os(name).map(PathBuf::from).filter(|folder| !folder.as_os_str().is_empty());
+    let cache = if rustix::process::geteuid().is_root() {
+        PathBuf::from("/var/cache")
+    } else {
+        let in_home = || variable("HOME").map(|home| home.join(".cache"));
+        variable("XDG_CACHE_HOME").or_else(in_home).unwrap_or_default()
+    };
+    cache.join("heartbeatd-bench/postgresql-17/usr/lib/postgresql/17/bin")
 }
 
 /// PgBouncer.
@@ -18,7 +45,7 @@ pub(crate) fn pgbouncer() -> PathBuf {
 
 /// Fails unless PostgreSQL has the extension `pg_cron`.
 pub(crate) fn require_pg_cron() {
-    let output = Command::new(postgres("pg_config")).arg("--pkglibdir").output().unwrap();
+    let output = Command::new(postgres(Major::Fifteen, "pg_config")).arg("--pkglibdir").output().unwrap();
     let library = Path::new(String::from_utf8_lossy(&output.stdout).trim()).join("pg_cron.so");
     assert!(library.exists(), "{}", missing("the extension pg_cron", "postgresql-15-cron"));
 }

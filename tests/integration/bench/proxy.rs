@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -26,6 +27,7 @@ pub(crate) struct Proxy {
     cuts: broadcast::Sender<Cut>,
     listens: watch::Receiver<bool>,
     traffic: Ledger,
+    server_port: Arc<AtomicU16>,
     _carrier: AbortOnDropHandle<()>,
 }
 
@@ -72,9 +74,12 @@ impl Proxy {
         let (listening, listens) = watch::channel(false);
         let cuts = broadcast::Sender::new(16);
         let traffic = Ledger::default();
-        let carrier = Carrier { port, server_port, toxics, cuts: cuts.clone(), traffic: Arc::clone(&traffic) };
+        let server_port = Arc::new(AtomicU16::new(server_port));
+        let carrier_port = Arc::clone(&server_port);
+        let carrier =
+            Carrier { port, server_port: carrier_port, toxics, cuts: cuts.clone(), traffic: Arc::clone(&traffic) };
         let carrier = AbortOnDropHandle::new(tokio::spawn(carrier.run(listening)));
-        let proxy = Self { port, toxic, cuts, listens, traffic, _carrier: carrier };
+        let proxy = Self { port, toxic, cuts, listens, traffic, server_port, _carrier: carrier };
         proxy.set(Toxic::Clean).await;
         proxy
     }
@@ -87,6 +92,11 @@ impl Proxy {
     /// The address of the database `postgres` through the proxy.
     pub(crate) fn url(&self, user: &str, password: &str) -> String {
         format!("postgres://{user}:{password}@127.0.0.1:{}/postgres", self.port)
+    }
+
+    /// Leads new connections to another port of 127.0.0.1: the same address, another server.
+    pub(crate) fn lead_to(&self, server_port: u16) {
+        self.server_port.store(server_port, Ordering::Relaxed);
     }
 
     /// Spoils the network, or cleans it; in force when this returns.
@@ -132,7 +142,7 @@ impl Proxy {
 
 struct Carrier {
     port: u16,
-    server_port: u16,
+    server_port: Arc<AtomicU16>,
     toxics: watch::Receiver<Toxic>,
     cuts: broadcast::Sender<Cut>,
     traffic: Ledger,
@@ -165,7 +175,8 @@ impl Carrier {
     fn connection(&self, client: TcpStream) -> impl Future<Output = ()> + use<> {
         let traffic = Arc::new(Mutex::new(Traffic::default()));
         self.traffic.lock().unwrap().push(Arc::clone(&traffic));
-        let (server, toxics, cuts) = (self.server_port, self.toxics.clone(), self.cuts.subscribe());
+        let server = self.server_port.load(Ordering::Relaxed);
+        let (toxics, cuts) = (self.toxics.clone(), self.cuts.subscribe());
         async move {
             let server = SocketAddr::from((Ipv4Addr::LOCALHOST, server));
             // An error here is a connection that ended while it was being ended.

@@ -70,7 +70,9 @@ fn synchronous(scene: &Scene<'_>, activity: &ActivityFacts) -> Finding {
     SYNCHRONOUS
         .failed(subject, format!("{observed}{waiting}: other commits hang"))
         .expected(format!("{wanted} of {names}"))
-        .remedy("bring the standby back; until then: ALTER SYSTEM SET synchronous_standby_names = ''; SELECT pg_reload_conf();")
+        .remedy(
+            "ALTER SYSTEM SET synchronous_standby_names = ''; SELECT pg_reload_conf(); -- or bring the standby back",
+        )
 }
 
 /// How many standbys a commit waits for: `a, b` one, `2 (a, b)`, `ANY 2 (a, b)` and `FIRST 2 (a, b)` two.

@@ -1,6 +1,6 @@
 //! Writers inside the database: jobs of pg_cron that beat the same table.
 
-use super::{Scene, with};
+use super::Scene;
 use crate::driver::postgres::facts::{ActivityFacts, Gathered, Job, LastRun};
 use crate::driver::postgres::identifier::literal;
 use crate::finding::{Check, Finding, Rung, Severity};
@@ -24,14 +24,15 @@ pub(super) const CHECKS: &[Check] = &[NATIVE];
 const SUBJECT: &str = "pg_cron";
 
 pub(super) fn judge(scene: &Scene<'_>) -> Vec<Finding> {
-    let Ok(activity) = scene.facts.activity.seen() else {
-        return vec![with(&NATIVE, SUBJECT, &scene.facts.activity, |_| NATIVE.ok(SUBJECT, "seen"))];
+    let activity = match scene.facts.activity.seen() {
+        Ok(activity) => activity,
+        Err(refusal) => return vec![NATIVE.unknown(SUBJECT, refusal.unless(NATIVE.privilege))],
     };
     let Some(cron) = &activity.cron else { return vec![elsewhere(scene, activity)] };
     let jobs = match scene.facts.jobs.as_ref().map(Gathered::seen) {
         Some(Ok(jobs)) => jobs,
         Some(Err(refusal)) => {
-            return vec![NATIVE.unknown(SUBJECT, format!("{refusal}; it takes {}", NATIVE.privilege))];
+            return vec![NATIVE.unknown(SUBJECT, refusal.unless(NATIVE.privilege))];
         }
         None => {
             return vec![

@@ -120,7 +120,7 @@ fn membership(scene: &Scene<'_>, facts: &PublicationFacts) -> Finding {
         let how = if publication.puballtables { "it is one of all tables" } else { "it is a member" };
         return MEMBERSHIP.ok(&name, how);
     }
-    if relation.persistence != "p" || (relation.kind != "r" && relation.kind != "p") {
+    if relation.persistence != "p" || !relation.is_table() {
         return MEMBERSHIP.skipped(&name, "the table cannot be published, which comes first");
     }
     MEMBERSHIP
@@ -174,7 +174,7 @@ fn filter(scene: &Scene<'_>, facts: &PublicationFacts) -> Finding {
             .failed(&name, format!("the row does not pass {filter}"))
             .expected("no filter on the heartbeat table")
             .remedy(publish_whole(scene)),
-        Some(Err(refusal)) => FILTER.unknown(&name, format!("{refusal}; it takes {}", FILTER.privilege)),
+        Some(Err(refusal)) => FILTER.unknown(&name, refusal.unless(FILTER.privilege)),
         None => FILTER.skipped(&name, "the table has no column id"),
     }
 }
@@ -200,6 +200,9 @@ fn columns(scene: &Scene<'_>, facts: &PublicationFacts) -> Finding {
 
 fn identity(scene: &Scene<'_>, facts: &PublicationFacts, relation: &Relation) -> Finding {
     let table = &scene.table;
+    if !relation.is_table() {
+        return IDENTITY.skipped(table, "it is no ordinary table");
+    }
     let observed = match relation.replica_identity.as_str() {
         "f" => return IDENTITY.ok(table, "the whole row"),
         "i" if relation.identity_index => return IDENTITY.ok(table, "an index"),

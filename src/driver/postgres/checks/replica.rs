@@ -129,7 +129,8 @@ fn arrives(scene: &Scene<'_>, subject: &str, facts: &PostgresFacts, settings: Op
 }
 
 fn decode(scene: &Scene<'_>, subject: &str, facts: &PostgresFacts, settings: Option<&Replica>) -> Finding {
-    let holds_slot = facts.slots.answer().is_some_and(|slots| slots.named.is_some());
+    let slot = facts.slots.answer().and_then(|slots| slots.named.as_ref());
+    let holds_slot = slot.is_some_and(|slot| !slot.is_copy());
     if !holds_slot && settings.is_none_or(|replica| !replica.decode) {
         return DECODE.skipped(subject, "the connector's slot is not there, and decode is not set");
     }

@@ -12,7 +12,7 @@ use crate::scheduler::ticks::longest_period;
 const MOVES: Check = Check {
     id: "row-moves",
     severity: Severity::Warning,
-    rung: Rung::Tracking,
+    rung: Rung::Beating,
     title: "last_update changes from one look to the next",
     meaning: "A row that nobody updates keeps nothing alive. Change tells it even where a writer in another time zone makes \
               every age look wrong.",
@@ -38,7 +38,7 @@ pub(super) fn judge(scene: &Scene<'_>) -> Vec<Finding> {
     vec![
         scene.with_rows(&ROW, |rows, relation| exists(scene, rows, relation)),
         scene.with_rows(&SINGLE, |rows, relation| single(scene, rows, relation)),
-        scene.with_rows(&FRESH, |rows, _| fresh(scene, rows)),
+        scene.with_rows(&FRESH, |rows, relation| fresh(scene, rows, relation)),
         scene.with_rows(&MOVES, |rows, _| moves(scene, rows)),
         scene.with_table(&SECURITY, |relation| security(scene, relation)),
     ]
@@ -80,7 +80,10 @@ fn single(scene: &Scene<'_>, rows: &RowFacts, relation: &Relation) -> Finding {
     }
 }
 
-fn fresh(scene: &Scene<'_>, rows: &RowFacts) -> Finding {
+fn fresh(scene: &Scene<'_>, rows: &RowFacts, relation: &Relation) -> Finding {
+    if !relation.is_dated() {
+        return FRESH.skipped(&scene.table, "the table has no last_update that holds a time");
+    }
     if rows.ids.first() != Some(&scene.target.heartbeat.row) {
         return FRESH.skipped(&scene.table, "there is no such row, or it is hidden");
     }

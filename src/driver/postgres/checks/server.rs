@@ -51,8 +51,8 @@ const TLS: Check = Check {
     title: "the server proves who it is",
     meaning: "Without verification anybody on the way can answer as the server and read the password; with \
               sslmode=prefer the connection may not even be encrypted.",
-    judged: "sslmode of each address, and pg_stat_ssl: fails unless it is verify-full (verify-ca takes any name). A socket \
-             or a loopback address needs no TLS.",
+    judged: "sslmode of each address, and pg_stat_ssl: fails unless it is verify-full; prefer is the default, and verify-ca \
+             takes any name. A socket or a loopback address needs no TLS.",
     privilege: "none",
     source: "https://www.postgresql.org/docs/current/libpq-ssl.html#LIBPQ-SSL-PROTECTION",
 };
@@ -148,9 +148,10 @@ fn tls(subject: &str, endpoint: &Endpoint, encrypted: Option<bool>) -> Finding {
     let observed = match (parameters.ssl_mode, encrypted) {
         (PgSslMode::VerifyFull, _) => return TLS.ok(subject, "sslmode=verify-full"),
         (PgSslMode::VerifyCa, _) => "sslmode=verify-ca: any certificate of the authority is taken, whatever its name",
+        (PgSslMode::Require, _) => "sslmode=require: encrypted, and the certificate is not looked at",
         (PgSslMode::Disable, _) => "sslmode=disable: nothing is encrypted",
         (_, Some(false)) => "sslmode=prefer: this session is not encrypted",
-        (_, _) => "encrypted, and the certificate is not looked at",
+        (_, _) => "sslmode=prefer: the certificate is not looked at, and without TLS it connects all the same",
     };
     TLS.failed(subject, observed)
         .expected("sslmode=verify-full")

@@ -52,6 +52,8 @@ const INDEX: Check = Check {
     source: "measured: 3,480 of 3,502 beats were heap-only",
 };
 
+const NO_TABLE: &str = "it is no ordinary table";
+
 pub(super) const CHECKS: &[Check] = &[SCHEMA, TABLE, KIND, LOGGED, COLUMNS, PRIMARY_KEY, INDEX];
 
 pub(super) fn judge(scene: &Scene<'_>) -> Vec<Finding> {
@@ -61,7 +63,7 @@ pub(super) fn judge(scene: &Scene<'_>) -> Vec<Finding> {
         exists(scene),
         scene.with_table(&KIND, |relation| kind(relation, scene)),
         scene.with_table(&LOGGED, |relation| match relation.persistence.as_str() {
-            _ if relation.kind != "r" && relation.kind != "p" => LOGGED.skipped(name, "it is no ordinary table"),
+            _ if !relation.is_table() => LOGGED.skipped(name, NO_TABLE),
             "p" => LOGGED.ok(name, "it is"),
             _ => LOGGED.failed(name, "it is unlogged").remedy(format!("ALTER TABLE {name} SET LOGGED;")),
         }),
@@ -171,6 +173,7 @@ fn columns(relation: &Relation, name: &str) -> Finding {
 fn primary_key(relation: &Relation, name: &str) -> Finding {
     match relation.primary_key.as_slice() {
         [only] if only == "id" => PRIMARY_KEY.ok(name, "id"),
+        _ if !relation.is_table() => PRIMARY_KEY.skipped(name, NO_TABLE),
         _ if relation.column("id").is_none() => PRIMARY_KEY.skipped(name, "the table has no column id"),
         [] => {
             PRIMARY_KEY.failed(name, "none").expected("id").remedy(format!("ALTER TABLE {name} ADD PRIMARY KEY (id);"))

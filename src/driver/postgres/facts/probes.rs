@@ -42,7 +42,7 @@ pub(super) async fn gather(
 }
 
 async fn probe(connection: &mut PgConnection, deadline: Instant, sql: String) -> Result<Gathered<()>, Failure> {
-    match message::send(connection, format!("{} {sql}", Limits::until(deadline).sql())).await {
+    match message::send(connection, format!("{} {sql}", Limits::share(deadline, 4).sql())).await {
         Ok(_) => Ok(Gathered::Seen(())),
         Err(failure) => refused(failure).map(Gathered::Refused),
     }

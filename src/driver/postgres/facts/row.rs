@@ -4,7 +4,6 @@ use serde::{Deserialize, Serialize};
 
 use super::table::Relation;
 use crate::driver::postgres::beat::micros;
-use crate::driver::postgres::connect::Column;
 use crate::driver::postgres::identifier::quote;
 use crate::target::HeartbeatTable;
 
@@ -29,14 +28,11 @@ pub(super) fn sql(heartbeat: &HeartbeatTable, relation: &Relation, filter: Optio
     let HeartbeatTable { schema, table, row } = heartbeat;
     relation.column("id")?;
     let name = format!("{}.{}", quote(schema), quote(table));
-    let last_update = match relation.last_update() {
-        Some(Column::WithZone | Column::WithoutZone) => micros("h.last_update"),
-        _ => "NULL::bigint".to_owned(),
-    };
+    let last_update = if relation.is_dated() { micros("h.last_update") } else { "NULL::bigint".to_owned() };
     let filter = filter.unwrap_or("NULL::boolean");
     Some(format!(
         "SELECT jsonb_build_object(\
-         'count', (SELECT count(*) FROM (SELECT FROM {name} LIMIT 1000) AS some), \
+         'count', (SELECT count(*) FROM (SELECT FROM {name} LIMIT 1000) AS rows_of_it), \
          'ids', (SELECT coalesce(jsonb_agg(i.id), '[]') FROM (SELECT h.id::bigint FROM {name} AS h WHERE h.id IS NOT NULL \
          ORDER BY h.id <> {row}, h.id LIMIT 3) AS i), \
          'last_update', (SELECT max({last_update}) FROM {name} AS h WHERE h.id = {row}), \

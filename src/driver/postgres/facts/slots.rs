@@ -41,9 +41,19 @@ pub(crate) struct SlotFacts {
     /// From PostgreSQL 17.
     #[serde(default)]
     pub(crate) invalidation_reason: Option<String>,
+    /// Whether a standby keeps it in step with the primary's by itself; from PostgreSQL 17.
+    #[serde(default)]
+    pub(crate) synced: Option<bool>,
     /// Microseconds since 1970; from PostgreSQL 17.
     #[serde(default)]
     pub(crate) inactive_since_micros: Option<i64>,
+}
+
+impl SlotFacts {
+    /// Whether it is a copy for the day of a failover, which nobody reads before.
+    pub(crate) fn is_copy(&self) -> bool {
+        self.synced == Some(true)
+    }
 }
 
 /// One JSON object, [`SlotsFacts`].

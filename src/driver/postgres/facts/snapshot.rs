@@ -44,7 +44,7 @@ impl<'a> Snapshot<'a> {
     /// # Errors
     /// What ends the connection. Whatever else the server says is an answer: refused.
     pub(super) async fn ask<T: DeserializeOwned>(&mut self, sql: String) -> Result<Gathered<T>, Failure> {
-        let limits = Limits::until(self.deadline).sql();
+        let limits = Limits::share(self.deadline, 2).sql();
         // Going back to the savepoint takes away the mark that a refusal left on the transaction.
         match read(self.connection, format!("ROLLBACK TO SAVEPOINT look; {limits} {sql}")).await {
             Ok(answer) => Ok(match serde_json::from_str(&answer) {

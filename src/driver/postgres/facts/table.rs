@@ -77,6 +77,16 @@ pub(crate) struct Policy {
 }
 
 impl Relation {
+    /// Whether it is a table whose rows are its own: only such a one has a primary key and can be published.
+    pub(crate) fn is_table(&self) -> bool {
+        matches!(self.kind.as_str(), "r" | "p")
+    }
+
+    /// Whether `last_update` is there and holds a time.
+    pub(crate) fn is_dated(&self) -> bool {
+        matches!(self.last_update(), Some(Column::WithZone | Column::WithoutZone))
+    }
+
     /// A column of this name.
     pub(crate) fn column(&self, name: &str) -> Option<&ColumnFacts> {
         self.columns.iter().find(|column| column.name == name)

@@ -1,4 +1,4 @@
-//! What the beats cost in the archive.
+//! What beats cost in the WAL archive.
 
 use std::time::Duration;
 

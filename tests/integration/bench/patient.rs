@@ -1,0 +1,263 @@
+//! One daemon with one target that beats every second, followed through its troubles: what is reported, when `/health`
+//! turns red, when it is green again.
+
+use std::time::Duration;
+
+use serde_json::Value;
+use tokio::time::Instant;
+
+use super::daemon::{Daemon, Heartbeatd, heartbeatd};
+use super::postgres::PostgresServer;
+use super::wait::{eventually, secs};
+
+/// The target.
+pub(crate) const TARGET: &str = "orders";
+/// The role that beats.
+pub(crate) const ROLE: &str = "beat";
+/// Its password: to be found nowhere but on the wire.
+pub(crate) const PASSWORD: &str = "hunter2-secret";
+/// The heartbeat table, quoted as in remedies.
+pub(crate) const TABLE: &str = r#""streamkap"."streamkap_heartbeat""#;
+
+/// The beat as the server logs it, one line of it.
+const BEAT: &str = r#"UPDATE "streamkap"."streamkap_heartbeat" AS h SET"#;
+
+/// The second tick after the newest change lies 1 to 2 s after it, and the time-out of 2 s comes on top.
+const RED_FROM: f64 = 3.0;
+const RED_UNTIL: f64 = 4.0;
+/// How late a busy machine may be seen to be.
+const SLACK: f64 = 1.5;
+
+/// A daemon and when its test began to wait for something.
+#[derive(Debug)]
+pub(crate) struct Patient {
+    pub(crate) daemon: Daemon,
+}
+
+/// A trouble as the documents name it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Symptom {
+    pub(crate) class: &'static str,
+    pub(crate) kind: &'static str,
+    pub(crate) code: Option<&'static str>,
+}
+
+/// What was said of a trouble.
+#[derive(Debug)]
+pub(crate) struct Diagnosis {
+    pub(crate) message: String,
+    pub(crate) remedy: String,
+}
+
+/// A trouble of this class and kind, with the database's own code.
+pub(crate) const fn symptom(class: &'static str, kind: &'static str, code: Option<&'static str>) -> Symptom {
+    Symptom { class, kind, code }
+}
+
+/// Makes role, schema, table, row and grants, as an administrator would by hand.
+pub(crate) async fn furnish(server: &PostgresServer) {
+    server.execute(&format!("CREATE ROLE {ROLE} LOGIN PASSWORD '{PASSWORD}'")).await;
+    server.execute(&furniture("streamkap")).await;
+}
+
+/// The SQL for schema, table, row and grants.
+pub(crate) fn furniture(schema: &str) -> String {
+    format!(
+        "CREATE SCHEMA {schema};
+         CREATE TABLE {schema}.streamkap_heartbeat (id int PRIMARY KEY, text text, last_update timestamp);
+         INSERT INTO {schema}.streamkap_heartbeat VALUES (1, 'test_heartbeat', '2020-01-01');
+         GRANT USAGE ON SCHEMA {schema} TO {ROLE};
+         GRANT SELECT, INSERT, UPDATE ON {schema}.streamkap_heartbeat TO {ROLE}"
+    )
+}
+
+/// The address of the database `postgres` at these ports, without a password.
+pub(crate) fn address(ports: &[u16]) -> String {
+    let hosts: Vec<String> = ports.iter().map(|port| format!("127.0.0.1:{port}")).collect();
+    format!("postgres://{ROLE}@{}/postgres", hosts.join(","))
+}
+
+/// A target's table of a configuration: a beat a second, a time-out of 2 s; `more` are further lines.
+pub(crate) fn target(name: &str, url: &str, more: &str) -> String {
+    format!("[[target]]\nname = \"{name}\"\nurl = \"{url}\"\ninterval = \"1s\"\ntimeout = \"2s\"\n{more}\n")
+}
+
+/// A further line of configuration: the password as it is.
+pub(crate) fn plain_password() -> String {
+    format!("password = \"{PASSWORD}\"\n")
+}
+
+/// The configuration of the one target at these ports.
+pub(crate) fn configuration(ports: &[u16], more: &str) -> String {
+    target(TARGET, &address(ports), &format!("{}{more}", plain_password()))
+}
+
+impl Patient {
+    /// A furnished server's daemon, once it is healthy.
+    pub(crate) async fn of(server: &PostgresServer) -> Self {
+        furnish(server).await;
+        Self::configured(&configuration(&[server.port()], "")).await
+    }
+
+    /// A daemon with this configuration, once it is healthy.
+    pub(crate) async fn configured(text: &str) -> Self {
+        Self::started(heartbeatd().config(text)).await
+    }
+
+    /// A daemon, once it is healthy.
+    pub(crate) async fn started(program: Heartbeatd) -> Self {
+        let patient = Self { daemon: program.start().await };
+        patient.is_healthy_within(secs(15)).await;
+        patient
+    }
+
+    /// Waits until the trouble stands on `/health` and `/health` answers 503; asserts that this came in the time the
+    /// semantics give, counted from the newest change, and that both documents say the same.
+    pub(crate) async fn falls_ill_of(&self, expected: Symptom) -> Diagnosis {
+        let begin = Instant::now();
+        let mut reported = None;
+        let red = eventually(secs(20), format!("{expected:?} and /health 503"), async || {
+            let (status, health) = self.daemon.health().await;
+            let target = &health["targets"][0];
+            if reported.is_none() && target["reasons"].as_array().unwrap().iter().any(|reason| expected.fits(reason)) {
+                reported = Some(begin.elapsed());
+            }
+            if status != 503 {
+                return Err(health.to_string());
+            }
+            Ok(age(target))
+        })
+        .await;
+        assert!(
+            (RED_FROM..=RED_UNTIL + SLACK).contains(&red),
+            "red {red} s after the newest change; log:\n{}",
+            self.daemon.log()
+        );
+        let turned = begin.elapsed();
+        let diagnosis = self.reports(expected).await;
+        let reported = reported.unwrap_or_else(|| begin.elapsed());
+        note(&format!(
+            "{}: reported after {:.1} s, red after {:.1} s ({red:.1} s after the newest change)",
+            expected.kind,
+            reported.as_secs_f64(),
+            turned.as_secs_f64()
+        ));
+        diagnosis
+    }
+
+    /// Waits until the trouble stands on `/health` and on the target's own document; with a remedy.
+    pub(crate) async fn reports(&self, expected: Symptom) -> Diagnosis {
+        eventually(secs(20), format!("{expected:?} in both documents"), async || {
+            let (_, health) = self.daemon.health().await;
+            let error = self.daemon.target(TARGET).await["error"].take();
+            let found = health["targets"][0]["reasons"].as_array().unwrap().iter().find(|reason| expected.fits(reason));
+            let Some(reason) = found.filter(|_| expected.fits(&error)) else { return Err(format!("{health} {error}")) };
+            let text = |value: &Value| value.as_str().map(str::to_owned);
+            let (message, remedy) = (text(&reason["message"]), text(&reason["remedy"]));
+            assert_eq!(text(&error["remedy"]), remedy, "both documents name the same next step");
+            assert!(reason["since"].is_string(), "{reason}");
+            Ok(Diagnosis { message: message.unwrap(), remedy: remedy.unwrap_or_else(|| panic!("no remedy: {reason}")) })
+        })
+        .await
+    }
+
+    /// Waits until `/health` answers 200 and nothing is wrong with the target any more.
+    pub(crate) async fn heals_within(&self, deadline: Duration) {
+        let begin = Instant::now();
+        self.is_healthy_within(deadline).await;
+        note(&format!("healed after {:.1} s", begin.elapsed().as_secs_f64()));
+    }
+
+    async fn is_healthy_within(&self, deadline: Duration) {
+        eventually(deadline, "/health 200 without a reason", async || {
+            let (status, health) = self.daemon.health().await;
+            let well = status == 200
+                && health["targets"]
+                    .as_array()
+                    .unwrap()
+                    .iter()
+                    .all(|target| target["reasons"] == serde_json::json!([]));
+            if well { Ok(()) } else { Err(format!("{health}; log:\n{}", self.daemon.log())) }
+        })
+        .await;
+    }
+
+    /// Waits for `more` further acknowledged beats.
+    pub(crate) async fn beats(&self, more: u64, deadline: Duration) {
+        let goal = self.count("ok").await + more;
+        eventually(deadline, format!("{goal} beats"), async || match self.count("ok").await {
+            ok if ok >= goal => Ok(()),
+            ok => Err(format!("{ok}; log:\n{}", self.daemon.log())),
+        })
+        .await;
+    }
+
+    /// A counter of the target's document.
+    pub(crate) async fn count(&self, counter: &str) -> u64 {
+        self.daemon.target(TARGET).await["counters"][counter].as_u64().unwrap()
+    }
+
+    /// How many connections were made for this reason, as the metrics have it.
+    pub(crate) async fn connects(&self, reason: &str) -> u64 {
+        let labels = [("target", TARGET), ("reason", reason)];
+        let value = self.daemon.metrics().await.value("heartbeatd_connects_total", &labels).unwrap();
+        // A count: small, and whole.
+        format!("{value:.0}").parse().unwrap()
+    }
+}
+
+impl Symptom {
+    fn fits(&self, document: &Value) -> bool {
+        document["class"] == self.class && document["kind"] == self.kind && document["code"].as_str() == self.code
+    }
+}
+
+impl Diagnosis {
+    /// Asserts that the remedy names these.
+    pub(crate) fn names(&self, words: &[&str]) -> &Self {
+        for word in words {
+            assert!(self.remedy.contains(word), "{word:?} is not in {:?}", self.remedy);
+        }
+        self
+    }
+
+    /// The part of the remedy from `start` on, up to but without `end` (to its own end without one): to be pasted.
+    pub(crate) fn part(&self, start: &str, end: Option<&str>) -> &str {
+        let from = self.remedy.find(start).unwrap_or_else(|| panic!("{start:?} is not in {:?}", self.remedy));
+        let rest = &self.remedy[from..];
+        let Some(end) = end else { return rest };
+        &rest[..rest.find(end).unwrap_or_else(|| panic!("{end:?} does not follow in {rest:?}"))]
+    }
+}
+
+/// How many sessions of the daemon the server has.
+pub(crate) async fn sessions(server: &PostgresServer) -> i64 {
+    server.number("SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'heartbeatd%'").await
+}
+
+/// Asserts that no queue of stuck sessions is left.
+pub(crate) async fn has_no_queue(server: &PostgresServer) {
+    // One that was replaced may take a moment to go.
+    eventually(secs(5), "at most one session of the daemon", async || match sessions(server).await {
+        0 | 1 => Ok(()),
+        more => Err(format!("{more} sessions")),
+    })
+    .await;
+}
+
+/// How many beats the server was asked for, by its log (see `log_statements`).
+pub(crate) fn beats_asked_of(server: &PostgresServer) -> usize {
+    server.log().matches(BEAT).count()
+}
+
+/// Writes down what was measured, beside the test's name.
+pub(crate) fn note(measured: &str) {
+    eprintln!("{}: {measured}", std::thread::current().name().unwrap_or("?"));
+}
+
+/// The age of a target's newest change, in seconds.
+fn age(target: &Value) -> f64 {
+    let newest = target["newest_change"].as_str().unwrap_or_else(|| panic!("no change yet: {target}"));
+    let newest = chrono::DateTime::parse_from_rfc3339(newest).unwrap();
+    (chrono::Utc::now() - newest.to_utc()).as_seconds_f64()
+}

@@ -1,0 +1,197 @@
+//! The beat on a real PostgreSQL: on time, in one message and one round trip; through PgBouncer; without the synchronous
+//! standby it used to have.
+
+use std::time::Duration;
+
+use sqlx::Connection;
+use tokio::time::{Instant, timeout};
+
+use crate::bench::daemon::Daemon;
+use crate::bench::frontend::Traffic;
+use crate::bench::session::{connect, execute, rows};
+use crate::bench::{PgBouncer, PostgresServer, Proxy, eventually, heartbeat, heartbeatd, secs, steadily};
+
+/// How long beats at 1 s are watched.
+const WATCHED: Duration = secs(20);
+
+/// What was counted right after a beat.
+struct Count {
+    at: Instant,
+    beats: u64,
+    traffic: Traffic,
+    statements: usize,
+    updates: i64,
+}
+
+#[tokio::test]
+async fn a_beat_is_on_time_and_one_message_in_one_round_trip_and_arrives_at_the_replica() {
+    let server = PostgresServer::options().log_statements().start().await;
+    heartbeat::lay(&server).await;
+    let standby = server.standby().await;
+    let proxy = Proxy::start(server.port()).await;
+    let daemon = heartbeatd()
+        .config(&format!(
+            "[[target]]\nname = \"orders\"\ninterval = \"1s\"\nurl = \"{}\"\n\
+             [[target.replica]]\nname = \"replica-1\"\nurl = \"{}\"\n",
+            heartbeat::url(proxy.port(), "sslmode=disable"),
+            heartbeat::url(standby.port(), "sslmode=disable"),
+        ))
+        .start()
+        .await;
+    daemon.more_beats("orders", "ok", 1, secs(10)).await;
+    checked(&daemon).await;
+
+    let before = count(&daemon, &server, &proxy).await;
+    steadily(WATCHED, "/health 200", async || match daemon.health().await {
+        (200, _) => Ok(()),
+        (status, health) => Err(format!("{status}: {health}")),
+    })
+    .await;
+    let after = count(&daemon, &server, &proxy).await;
+
+    let beats = after.beats - before.beats;
+    let ticks = after.at.duration_since(before.at).as_secs_f64();
+    assert!((ticks - 1.0..=ticks + 1.0).contains(&f64::from(u32::try_from(beats).unwrap())), "{beats} in {ticks} s");
+    assert_eq!(daemon.beats("orders", "failed").await, 0);
+
+    let messages = |count: &Count| count.traffic.messages.values().sum::<u64>();
+    assert_eq!(after.traffic.count("Q") - before.traffic.count("Q"), beats, "query messages");
+    assert_eq!(messages(&after) - messages(&before), beats, "messages of any kind");
+    assert_eq!(after.traffic.bursts - before.traffic.bursts, beats, "round trips");
+    assert_eq!(u64::try_from(after.statements - before.statements).unwrap(), beats, "in the server's log");
+
+    assert_eq!(daemon.count("heartbeatd_connects_total", &[("target", "orders")]).await, 1);
+    assert_eq!(proxy.open_connections(), 1);
+    let in_place = hot_updates(&server, before.updates, beats).await;
+    eprintln!("{beats} beats in {ticks:.2} s, {in_place:.0} % of them in place (HOT)");
+
+    let lag = lag_of_replica(&daemon).await;
+    eprintln!("the replica's lag: {:.1} ms", lag * 1_000.0);
+    assert!((0.0..5.0).contains(&lag), "{lag}");
+}
+
+/// Waits for the first run of all checks, which comes soon after the first beat and not again for minutes.
+async fn checked(daemon: &Daemon) {
+    eventually(secs(30), "the first run of all checks", async || {
+        match daemon.target("orders").await["checks"].clone() {
+            serde_json::Value::Null => Err("none yet"),
+            _ => Ok(()),
+        }
+    })
+    .await;
+}
+
+/// Counts right after a beat, so that none is in flight meanwhile.
+async fn count(daemon: &Daemon, server: &PostgresServer, proxy: &Proxy) -> Count {
+    eventually(secs(10), "a second without a beat to count in", async || {
+        let beats = daemon.more_beats("orders", "ok", 1, secs(5)).await;
+        let at = Instant::now();
+        let traffic = proxy.total();
+        let of_beats = |line: &&str| line.contains("user=beat ") && line.contains("statement: ");
+        let statements = server.log().lines().filter(of_beats).count();
+        let updates = server.number(UPDATES).await;
+        match daemon.beats("orders", "ok").await {
+            now if now == beats => Ok(Count { at, beats, traffic, statements, updates }),
+            now => Err(format!("{beats} beats, then {now}")),
+        }
+    })
+    .await
+}
+
+const UPDATES: &str = "SELECT n_tup_upd FROM pg_stat_user_tables WHERE relname = 'streamkap_heartbeat'";
+
+/// The share of updates that needed no new index entry, in per cent, once the server has counted the beats.
+async fn hot_updates(server: &PostgresServer, before: i64, beats: u64) -> f64 {
+    let goal = before + i64::try_from(beats).unwrap() - 2;
+    eventually(secs(15), format!("{goal} updates in the statistics"), async || match server.number(UPDATES).await {
+        now if now >= goal => Ok(()),
+        now => Err(now),
+    })
+    .await;
+    let share = "SELECT (100 * n_tup_hot_upd / n_tup_upd)::int FROM pg_stat_user_tables \
+                 WHERE relname = 'streamkap_heartbeat'";
+    let share = f64::from(i32::try_from(server.number(share).await).unwrap());
+    assert!(share >= 90.0, "{share} %");
+    share
+}
+
+/// The lag as `/targets/orders` shows it; the metric must be there, too.
+async fn lag_of_replica(daemon: &Daemon) -> f64 {
+    let labels = [("target", "orders"), ("replica", "replica-1")];
+    eventually(secs(5), "the replica's lag", async || {
+        let target = daemon.target("orders").await;
+        let replica = &target["replicas"][0];
+        assert_eq!((&replica["role"], &replica["error"]), (&"standby".into(), &serde_json::Value::Null));
+        let metric = daemon.metrics().await.value("heartbeatd_replica_lag_seconds", &labels);
+        replica["lag_seconds"].as_f64().filter(|_| metric.is_some()).ok_or_else(|| format!("{replica}, {metric:?}"))
+    })
+    .await
+}
+
+#[tokio::test]
+async fn through_pgbouncer_no_beat_fails_and_no_setting_leaks() {
+    let server = PostgresServer::start().await;
+    heartbeat::lay(&server).await;
+    let bouncer = PgBouncer::start(&server, &[(heartbeat::USER, heartbeat::PASSWORD)]).await;
+    let daemon = heartbeatd()
+        .config(&format!(
+            "[[target]]\nname = \"orders\"\ninterval = \"1s\"\nurl = \"{}\"\n",
+            heartbeat::url(bouncer.port(), "sslmode=disable")
+        ))
+        .start()
+        .await;
+    daemon.more_beats("orders", "ok", 5, secs(15)).await;
+
+    // Two transactions at a time: that is all server connections there are for this user, the beat's among them.
+    let mut one = connect(bouncer.port(), heartbeat::USER, heartbeat::PASSWORD).await.unwrap();
+    let mut other = connect(bouncer.port(), heartbeat::USER, heartbeat::PASSWORD).await.unwrap();
+    execute(&mut one, "BEGIN").await;
+    for session in [&mut one, &mut other] {
+        for (setting, default) in [("lock_timeout", "0"), ("statement_timeout", "0"), ("synchronous_commit", "on")] {
+            let value = rows(session, &format!("SHOW {setting}")).await.unwrap();
+            assert_eq!(value, [[Some(default.to_owned())]], "{setting}");
+        }
+    }
+    execute(&mut one, "COMMIT").await;
+
+    daemon.more_beats("orders", "ok", 3, secs(15)).await;
+    assert_eq!(daemon.beats("orders", "failed").await, 0, "{}", daemon.log());
+    assert_eq!(daemon.count("heartbeatd_connects_total", &[("target", "orders")]).await, 1);
+    daemon.healthy_within(secs(1)).await;
+    for session in [one, other] {
+        session.close().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn without_its_synchronous_standby_a_server_still_takes_beats_while_other_commits_hang() {
+    let server = PostgresServer::start().await;
+    heartbeat::lay(&server).await;
+    server.execute("CREATE TABLE business (id int)").await;
+    let daemon = heartbeatd()
+        .config(&format!(
+            "[[target]]\nname = \"orders\"\ninterval = \"1s\"\nurl = \"{}\"\n",
+            heartbeat::url(server.port(), "")
+        ))
+        .start()
+        .await;
+    daemon.more_beats("orders", "ok", 1, secs(10)).await;
+
+    server.set("synchronous_standby_names", "'gone'").await;
+    let mut session = server.connect().await;
+    let mut commit = std::pin::pin!(rows(&mut session, "INSERT INTO business VALUES (1) RETURNING id"));
+    let while_it_hangs = async {
+        daemon.more_beats("orders", "ok", 3, secs(10)).await;
+        daemon.health().await
+    };
+    let (status, health) = tokio::select! {
+        ended = &mut commit => panic!("an ordinary commit did not wait for the standby: {ended:?}"),
+        health = while_it_hangs => health,
+    };
+    assert_eq!(status, 200, "{health}");
+    assert_eq!(daemon.beats("orders", "failed").await, 0, "{}", daemon.log());
+    assert_eq!(server.number("SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep'").await, 1);
+
+    server.set("synchronous_standby_names", "''").await;
+    assert!(timeout(secs(5), commit).await.expect("the commit goes on").is_ok());
+}

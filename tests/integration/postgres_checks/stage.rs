@@ -1,0 +1,196 @@
+//! A source on which everything is right, a connector that reads its slot, and looks at it.
+
+use std::time::Duration;
+
+use heartbeatd::check::runner;
+use heartbeatd::driver::Drivers;
+use heartbeatd::finding::{Case, Finding, Inspection, Look, Status};
+use heartbeatd::provisioning::provision;
+use heartbeatd::scheduler::clock::Clock;
+use heartbeatd::target::{ConnectorMode, Endpoint, Named, Target};
+use rustix::process::Signal;
+
+use crate::bench::place::server_command;
+use crate::bench::postgres::PostgresOptions;
+use crate::bench::process::Process;
+use crate::bench::session::execute;
+use crate::bench::{PostgresServer, eventually, programs, secs};
+
+pub(super) const TABLE: &str = "streamkap.streamkap_heartbeat";
+/// A beat as heartbeatd writes it.
+pub(super) const BEAT: &str =
+    "UPDATE streamkap.streamkap_heartbeat SET last_update = clock_timestamp() AT TIME ZONE 'UTC' WHERE id = 1";
+const TIME: Duration = secs(10);
+
+/// A server, and the target that is checked on it.
+pub(super) struct Stage {
+    // Before the server: it would start to fail when that ends.
+    reader: Option<Process>,
+    pub(super) server: PostgresServer,
+    pub(super) target: Target,
+}
+
+/// A server's options with every setting as the checks want it.
+pub(super) fn options() -> PostgresOptions {
+    PostgresServer::options()
+        .conf("max_slot_wal_keep_size = 2GB")
+        .conf("wal_sender_timeout = 0")
+        .conf("archive_mode = on")
+        .conf("archive_command = 'true'")
+}
+
+impl Stage {
+    /// Everything right: role `hb` for heartbeatd, who may also see others' sessions; role `cdc`, publication `pub` and
+    /// slot `cdc_slot` for the connector, which is connected.
+    pub(super) async fn set() -> Self {
+        Self::on(options().start().await).await
+    }
+
+    /// As [`set`](Self::set), on this server.
+    pub(super) async fn on(server: PostgresServer) -> Self {
+        server
+            .execute("CREATE ROLE hb LOGIN PASSWORD 'hb'; CREATE ROLE cdc LOGIN REPLICATION; GRANT pg_monitor TO hb")
+            .await;
+        server.execute("CREATE PUBLICATION pub").await;
+        // What the connector reads here is another publication: one that is spoilt would end it.
+        server.execute("CREATE TABLE other (id int PRIMARY KEY); CREATE PUBLICATION reader FOR TABLE other").await;
+        server.execute("SELECT pg_create_logical_replication_slot('cdc_slot', 'pgoutput')").await;
+        let mut target = Target::new("orders", Endpoint::parse(&server.url("hb", "hb")).unwrap());
+        target.connector.user = Named::configured("cdc");
+        target.connector.publication = Named::configured("pub");
+        target.connector.slot = Named::configured("cdc_slot");
+        target.connector.mode = ConnectorMode::ReadWrite;
+        let mut stage = Self { reader: None, server, target };
+        stage.provision().await;
+        stage.server.execute(BEAT).await;
+        stage.connect_reader().await;
+        stage
+    }
+
+    /// The target as the superuser sees it.
+    pub(super) fn as_admin(&self) -> Target {
+        Target { endpoint: Endpoint::parse(&self.server.admin_url()).unwrap(), ..self.target.clone() }
+    }
+
+    /// Makes what is missing, as the superuser and for `hb`.
+    pub(super) async fn provision(&self) {
+        let drivers = Drivers::built_in();
+        let driver = drivers.get(self.target.endpoint.url.family()).unwrap();
+        let admin = self.as_admin();
+        let deadline = Clock::system().now().plus(TIME).mono;
+        let opening = heartbeatd::driver::opening::Opening {
+            endpoint: &admin.endpoint,
+            purpose: heartbeatd::driver::Purpose::Provision,
+            table: &admin.heartbeat,
+            application_name: "heartbeatd:test",
+            known_identity: None,
+            deadline,
+        };
+        let mut session = opening.open(&driver).await.unwrap();
+        let applied = provision(session.as_mut(), &self.target, deadline).await.unwrap();
+        assert!(applied.failed.is_empty(), "{:?}", applied.failed);
+    }
+
+    /// Starts the connector and waits until the server knows that it reads its slot.
+    pub(super) async fn connect_reader(&mut self) {
+        let mut command = server_command(programs::postgres(programs::Major::Fifteen, "pg_recvlogical"));
+        command.arg("--host").arg(self.server.socket_folder()).args(["--port", &self.server.port().to_string()]);
+        command.args(["--username", crate::bench::postgres::ADMIN, "--dbname", "postgres", "--slot", "cdc_slot"]);
+        command.args(["--start", "--file", "/dev/null", "--status-interval", "1", "--fsync-interval", "1"]);
+        command.args(["--option", "proto_version=1", "--option", "publication_names=reader"]);
+        let log = self.server.socket_folder().join("reader.log");
+        self.reader = Some(Process::start("pg_recvlogical", command, self.server.socket_folder(), &log, Signal::INT));
+        self.slot_is("t").await;
+    }
+
+    /// Ends the connector and waits until the server knows.
+    pub(super) async fn disconnect_reader(&mut self) {
+        if let Some(mut reader) = self.reader.take() {
+            reader.end(Signal::INT, TIME).await;
+        }
+        self.slot_is("f").await;
+    }
+
+    /// The connector, to be frozen.
+    pub(super) fn reader(&self) -> &Process {
+        self.reader.as_ref().unwrap()
+    }
+
+    async fn slot_is(&self, active: &str) {
+        eventually(TIME, format!("the slot's active to be {active}"), async || {
+            let sql = "SELECT active FROM pg_replication_slots WHERE slot_name = 'cdc_slot'";
+            let now = self.server.value(sql).await;
+            if now.as_deref() == Some(active) { Ok(()) } else { Err(format!("{now:?}")) }
+        })
+        .await;
+    }
+
+    /// Looks and judges.
+    pub(super) async fn findings(&self, target: &Target) -> Vec<Finding> {
+        judge(target, &look(target).await, None)
+    }
+
+    /// Waits until nothing fails and nothing is unknown.
+    pub(super) async fn all_is_well(&self, target: &Target, after: &str) {
+        eventually(TIME, format!("nothing to be wrong after {after}"), async || {
+            let wrong = wrong(&self.findings(target).await);
+            if wrong.is_empty() { Ok(()) } else { Err(shown(&wrong)) }
+        })
+        .await;
+    }
+
+    /// Pastes a remedy as a superuser would, statement by statement.
+    pub(super) async fn paste(&self, remedy: &str) {
+        let mut session = self.server.connect().await;
+        let sql = remedy.split(" -- ").next().unwrap_or_default();
+        for statement in sql.split_inclusive(';').map(str::trim).filter(|statement| !statement.is_empty()) {
+            assert!(statement.ends_with(';'), "no whole statement: {statement}, of {remedy}");
+            execute(&mut session, statement).await;
+        }
+    }
+}
+
+/// One look at all servers of a target.
+pub(super) async fn look(target: &Target) -> Inspection {
+    let drivers = Drivers::built_in();
+    let driver = drivers.get(target.endpoint.url.family()).unwrap();
+    let inspection = runner::inspect(target, &driver, "heartbeatd:test", &Clock::system(), TIME).await;
+    assert!(matches!(inspection.source, Look::Facts(_)), "{:?}", inspection.source);
+    inspection
+}
+
+/// Judges; every check must have a finding.
+pub(super) fn judge(target: &Target, now: &Inspection, earlier: Option<&Inspection>) -> Vec<Finding> {
+    let drivers = Drivers::built_in();
+    let driver = drivers.get(target.endpoint.url.family()).unwrap();
+    let findings = driver.judge(&Case { target, now, earlier }).unwrap();
+    for check in driver.checks() {
+        assert!(findings.iter().any(|finding| finding.id == check.id), "nothing on {}", check.id);
+    }
+    for finding in &findings {
+        assert!(driver.checks().iter().any(|check| check.id == finding.id), "{} is not in the list", finding.id);
+    }
+    findings
+}
+
+/// What is failed or unknown.
+pub(super) fn wrong(findings: &[Finding]) -> Vec<Finding> {
+    let wrong = findings.iter().filter(|finding| matches!(finding.status, Status::Failed | Status::Unknown));
+    wrong.cloned().collect()
+}
+
+/// The ids of findings of a status, each once.
+pub(super) fn ids(findings: &[Finding], status: Status) -> Vec<&str> {
+    let mut ids: Vec<&str> =
+        findings.iter().filter(|finding| finding.status == status).map(|finding| finding.id.as_str()).collect();
+    ids.dedup();
+    ids
+}
+
+/// Findings for a failed test's message.
+pub(super) fn shown(findings: &[Finding]) -> String {
+    let lines = findings.iter().map(|finding| {
+        format!("{} {}: {}: {} | {:?}", finding.status, finding.id, finding.subject, finding.observed, finding.remedy)
+    });
+    lines.collect::<Vec<_>>().join("\n")
+}

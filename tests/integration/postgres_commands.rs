@@ -1,0 +1,118 @@
+//! `heartbeatd provision` and `heartbeatd beat` on a real PostgreSQL.
+
+use std::io::Write as _;
+use std::process::Stdio;
+
+use crate::bench::daemon::Ended;
+use crate::bench::place::server_command;
+use crate::bench::programs::Major;
+use crate::bench::{PostgresServer, heartbeat, heartbeatd, programs, secs};
+
+/// What the connector brings along: its role, and a publication that lists its tables.
+async fn lay_connector(server: &PostgresServer) {
+    heartbeat::create_user(server).await;
+    server
+        .execute(
+            "CREATE ROLE streamkap_user LOGIN REPLICATION;
+             CREATE TABLE orders (id int PRIMARY KEY);
+             CREATE PUBLICATION streamkap_pub FOR TABLE orders",
+        )
+        .await;
+}
+
+fn config(server: &PostgresServer) -> String {
+    format!(
+        "[[target]]\nname = \"orders\"\nurl = \"{}\"\nprovision_url = \"{}\"\n",
+        heartbeat::url(server.port(), ""),
+        server.admin_url()
+    )
+}
+
+async fn run(server: &PostgresServer, arguments: &[&str]) -> Ended {
+    let program = arguments.iter().fold(heartbeatd(), |program, argument| program.arg(argument));
+    let ended = program.config(&config(server)).run().await;
+    for secret in [heartbeat::PASSWORD, crate::bench::postgres::ADMIN_PASSWORD] {
+        assert!(!ended.stdout.contains(secret) && !ended.stderr.contains(secret), "{ended:?}");
+    }
+    ended
+}
+
+/// Everything that provisioning makes, with the transactions that made it: equal only if nothing was touched.
+async fn objects(server: &PostgresServer) -> Vec<Vec<Option<String>>> {
+    let sql = format!(
+        "SELECT 'relation', oid::regclass, xmin, relacl FROM pg_class WHERE relnamespace = 'streamkap'::regnamespace
+         UNION ALL SELECT 'schema', nspname, xmin, nspacl FROM pg_namespace WHERE nspname = 'streamkap'
+         UNION ALL SELECT 'member', prrelid::regclass, xmin, NULL FROM pg_publication_rel
+         UNION ALL SELECT 'sequence', last_value::text, NULL, NULL FROM {table}_id_seq
+         UNION ALL SELECT 'row', id::text, xmin, NULL FROM {table} ORDER BY 1, 2",
+        table = heartbeat::TABLE
+    );
+    server
+        .rows(
+            &sql.replace("oid::regclass", "oid::regclass::text")
+                .replace("prrelid::regclass", "prrelid::regclass::text"),
+        )
+        .await
+}
+
+/// The daemon's user can beat, the connector's can read and insert, and the publication has the table.
+async fn assert_provisioned(server: &PostgresServer) {
+    let beat = run(server, &["beat"]).await;
+    assert_eq!(beat.code, Some(0), "{beat:?}");
+    assert!(beat.stdout.starts_with("orders  ok ") && beat.stdout.contains("last_update 20"), "{beat:?}");
+    let insert = format!(
+        "SET ROLE streamkap_user; INSERT INTO {} (text) VALUES ('the connector') RETURNING id",
+        heartbeat::TABLE
+    );
+    assert_eq!(server.number(&insert).await, 2);
+    server.execute(&format!("DELETE FROM {} WHERE id = 2", heartbeat::TABLE)).await;
+    let members = "SELECT string_agg(tablename, ', ' ORDER BY tablename) FROM pg_publication_tables";
+    assert_eq!(server.value(members).await.as_deref(), Some("orders, streamkap_heartbeat"));
+}
+
+#[tokio::test]
+async fn an_administrator_provisions_a_fresh_server_and_a_second_time_changes_nothing() {
+    let server = PostgresServer::start().await;
+    lay_connector(&server).await;
+    let missing = run(&server, &["beat"]).await;
+    assert_eq!(missing.code, Some(1), "{missing:?}");
+    assert!(missing.stdout.contains("schema, missing_") && missing.stdout.contains("next: "), "{missing:?}");
+
+    let first = run(&server, &["provision"]).await;
+    assert_eq!(first.code, Some(0), "{first:?}");
+    assert_provisioned(&server).await;
+
+    let before = objects(&server).await;
+    let second = run(&server, &["provision"]).await;
+    assert_eq!((second.code, second.stdout.as_str()), (Some(0), "orders  ok       nothing is missing\n"), "{second:?}");
+    assert_eq!(objects(&server).await, before);
+}
+
+#[tokio::test]
+async fn the_dry_run_changes_nothing_and_its_script_does_the_same_in_psql() {
+    let server = PostgresServer::start().await;
+    lay_connector(&server).await;
+    let script = run(&server, &["provision", "--dry-run"]).await;
+    assert_eq!(script.code, Some(0), "{script:?}");
+    assert_eq!(server.value("SELECT to_regnamespace('streamkap')").await, None);
+
+    psql(&server, script.stdout).await;
+    assert_provisioned(&server).await;
+    let again = run(&server, &["provision", "--dry-run"]).await;
+    assert!(again.stdout.contains("-- nothing is missing"), "{again:?}");
+}
+
+/// Runs a script as the superuser, and fails at its first error.
+async fn psql(server: &PostgresServer, script: String) {
+    let mut command = server_command(programs::postgres(Major::Fifteen, "psql"));
+    command.args(["--no-psqlrc", "--set=ON_ERROR_STOP=1", "--quiet", "--dbname"]).arg(server.admin_url());
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let run = tokio::task::spawn_blocking(move || {
+        let mut child = command.spawn().unwrap();
+        child.stdin.take().unwrap().write_all(script.as_bytes()).unwrap();
+        (child.wait_with_output().unwrap(), script)
+    });
+    let (output, script) = tokio::time::timeout(secs(20), run).await.expect("psql ends").unwrap();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && !errors.contains("ERROR"), "{errors}\n{script}");
+}

@@ -1,0 +1,230 @@
+//! Primaries, standbys and strangers: a failover is followed, a standby is never written on, another cluster is refused,
+//! and a replica that does not receive the beat is a reason.
+
+use rustix::process::Signal;
+use tokio::time::Instant;
+
+use crate::bench::patient::{
+    Patient, ROLE, TABLE, address, beats_asked_of, configuration, furnish, furniture, has_no_queue, note,
+    plain_password, symptom, target,
+};
+use crate::bench::{PostgresServer, Proxy, eventually, heartbeatd, secs};
+
+/// Where the daemon beats now.
+async fn address_of(patient: &Patient) -> String {
+    patient.daemon.target("orders").await["server"]["address"].as_str().unwrap_or_default().to_owned()
+}
+
+#[tokio::test]
+async fn promoted_standby_is_followed_and_the_former_primary_is_never_written_on_again() {
+    let mut primary = PostgresServer::options().log_statements().start().await;
+    furnish(&primary).await;
+    let mut standby = primary.standby().await;
+    let patient = Patient::configured(&configuration(&[primary.port(), standby.port()], "")).await;
+    assert_eq!(address_of(&patient).await, format!("127.0.0.1:{}", primary.port()));
+    patient.beats(2, secs(5)).await;
+    assert_eq!(beats_asked_of(&standby), 0, "nothing is ever written on a standby");
+
+    primary.stop().await;
+    patient.falls_ill_of(symptom("connection", "not_writable", None)).await.names(&["pg_promote()"]);
+    let promoted = Instant::now();
+    standby.promote().await;
+    patient.heals_within(secs(5)).await;
+    note(&format!("followed {:?} after the promotion was asked for", promoted.elapsed()));
+    assert_eq!(address_of(&patient).await, format!("127.0.0.1:{}", standby.port()));
+    let before = beats_asked_of(&primary);
+    primary.follow(&standby).await;
+    patient.beats(3, secs(6)).await;
+
+    // And back, in one go: the kept connection's server becomes a standby under it.
+    primary.catch_up_with(&standby).await;
+    assert_eq!(beats_asked_of(&primary), before, "nothing is ever written on a standby");
+    standby.stop().await;
+    primary.promote().await;
+    standby.follow(&primary).await;
+    patient.beats(2, secs(15)).await;
+    assert_eq!(address_of(&patient).await, format!("127.0.0.1:{}", primary.port()));
+    patient.heals_within(secs(5)).await;
+    has_no_queue(&primary).await;
+    has_no_queue(&standby).await;
+}
+
+#[tokio::test]
+async fn of_two_servers_that_both_think_themselves_primary_the_promoted_one_is_beaten() {
+    let mut old = PostgresServer::options().log_statements().start().await;
+    furnish(&old).await;
+    let new = old.standby().await;
+    new.catch_up_with(&old).await;
+    old.kill().await;
+    new.promote().await;
+    old.resume().await;
+    let patient = Patient::configured(&configuration(&[old.port(), new.port()], "")).await;
+    assert_eq!(address_of(&patient).await, format!("127.0.0.1:{}", new.port()));
+    patient.beats(2, secs(5)).await;
+    assert_eq!(beats_asked_of(&old), 0);
+}
+
+#[tokio::test]
+async fn standby_alone_is_reported_as_not_writable_its_remedy_finds_the_primary_and_it_heals_when_promoted() {
+    let primary = PostgresServer::options().log_statements().start().await;
+    furnish(&primary).await;
+    let standby = primary.standby().await;
+    let patient = Patient { daemon: heartbeatd().config(&configuration(&[standby.port()], "")).start().await };
+    let diagnosis = patient.reports(symptom("connection", "not_writable", None)).await;
+    assert!(diagnosis.message.contains("is a standby"), "{diagnosis:?}");
+    assert_eq!(patient.daemon.health().await.0, 503);
+    let sender = eventually(secs(10), "the standby to stream", async || {
+        let mut rows = standby.rows(&format!("{};", diagnosis.part("SELECT sender_host", Some(";")))).await;
+        rows.pop().ok_or("no receiver")
+    })
+    .await;
+    assert_eq!(sender[1].as_deref(), Some(primary.port().to_string().as_str()), "{sender:?}");
+    assert_eq!(beats_asked_of(&standby), 0, "nothing is ever written on a standby");
+    standby.promote().await;
+    patient.heals_within(secs(5)).await;
+    has_no_queue(&standby).await;
+}
+
+#[tokio::test]
+async fn read_only_setting_on_a_primary_is_told_apart_from_a_standby_and_its_remedy_heals() {
+    let server = PostgresServer::start().await;
+    let patient = Patient::of(&server).await;
+    server.set("default_transaction_read_only", "on").await;
+    let diagnosis = patient.falls_ill_of(symptom("connection", "read_only_setting", None)).await;
+    diagnosis.names(&[ROLE]);
+    let found = server.rows(diagnosis.part("SELECT source", Some(" and lift"))).await;
+    assert_eq!(found[0][0].as_deref(), Some("configuration file"), "{found:?}");
+    // As an administrator's session would run it, which is read-only, too.
+    server.execute(diagnosis.remedy.split_once("lift it: ").unwrap().1).await;
+    patient.heals_within(secs(5)).await;
+    has_no_queue(&server).await;
+}
+
+#[tokio::test]
+async fn another_cluster_under_the_same_address_is_refused_until_reloaded_or_restarted() {
+    let known = PostgresServer::start().await;
+    let strangers = [
+        PostgresServer::options().own_identity().start().await,
+        PostgresServer::options().own_identity().start().await,
+    ];
+    for server in [&known, &strangers[0], &strangers[1]] {
+        furnish(server).await;
+    }
+    let untouched = format!("SELECT count(*) FROM {TABLE} WHERE last_update = '2020-01-01'");
+    let proxy = Proxy::start(known.port()).await;
+    let text = configuration(&[proxy.port()], "");
+    let mut patient = Patient::configured(&text).await;
+
+    proxy.lead_to(strangers[0].port());
+    proxy.reset().await;
+    let diagnosis = patient.falls_ill_of(symptom("connection", "identity", None)).await;
+    diagnosis.names(&["restart or reload"]);
+    assert_eq!(strangers[0].number(&untouched).await, 1, "nothing was written there");
+    has_no_queue(&strangers[0]).await;
+    patient.daemon.signal(Signal::HUP);
+    patient.heals_within(secs(8)).await;
+    assert_eq!(strangers[0].number(&untouched).await, 0);
+
+    proxy.lead_to(strangers[1].port());
+    proxy.reset().await;
+    patient.falls_ill_of(symptom("connection", "identity", None)).await;
+    assert_eq!(strangers[1].number(&untouched).await, 1, "nothing was written there");
+    patient.daemon.end(Signal::TERM, secs(10)).await;
+    let restarted = Patient::configured(&text).await;
+    restarted.beats(1, secs(5)).await;
+    assert_eq!(strangers[1].number(&untouched).await, 0);
+}
+
+/// The states of both targets and the status of `/health`.
+async fn states(patient: &Patient) -> (u16, String, String) {
+    let (status, health) = patient.daemon.health().await;
+    let state = |index: usize| health["targets"][index]["state"].as_str().unwrap().to_owned();
+    (status, state(0), state(1))
+}
+
+#[tokio::test]
+async fn stopped_replica_is_a_reason_and_red_only_where_it_is_required() {
+    let primary = PostgresServer::start().await;
+    furnish(&primary).await;
+    primary.execute(&furniture("strict")).await;
+    let mut standby = primary.standby().await;
+    let replica = |required: bool| {
+        let url = address(&[standby.port()]);
+        format!("[[target.replica]]\nname = \"replica-1\"\nurl = \"{url}\"\nrequired = {required}")
+    };
+    let strict = format!("{}[target.heartbeat]\nschema = \"strict\"\n{}", plain_password(), replica(true));
+    let text = format!(
+        "{}{}",
+        configuration(&[primary.port()], &replica(false)),
+        target("strict", &address(&[primary.port()]), &strict)
+    );
+    let patient = Patient::configured(&text).await;
+    standby.stop().await;
+    let begin = Instant::now();
+    eventually(secs(15), "both targets to give the reason", async || {
+        let (_, health) = patient.daemon.health().await;
+        for target in health["targets"].as_array().unwrap() {
+            let reason = &target["reasons"][0];
+            if (&reason["replica"], &reason["kind"]) != (&"replica-1".into(), &"refused".into())
+                || !reason["remedy"].is_string()
+            {
+                return Err(target.to_string());
+            }
+        }
+        Ok(())
+    })
+    .await;
+    note(&format!("the stopped replica was reported after {:?}", begin.elapsed()));
+    // The required one gets the time that the source itself gets.
+    eventually(secs(10), "the required replica to turn /health red", async || match states(&patient).await {
+        (503, tolerant, strict) if (tolerant.as_str(), strict.as_str()) == ("healthy", "unhealthy") => Ok(()),
+        states => Err(format!("{states:?}")),
+    })
+    .await;
+    note(&format!("and /health red after {:?}", begin.elapsed()));
+    let failed = patient.count("failed").await;
+    assert_eq!(failed, 0, "the beats themselves go on");
+    standby.resume().await;
+    patient.heals_within(secs(10)).await;
+    assert_eq!(states(&patient).await, (200, "healthy".to_owned(), "healthy".to_owned()));
+}
+
+#[tokio::test]
+async fn replica_whose_replay_stands_still_is_reported_as_not_receiving() {
+    let primary = PostgresServer::start().await;
+    furnish(&primary).await;
+    let standby = primary.standby().await;
+    let more =
+        format!("[[target.replica]]\nname = \"replica-1\"\nurl = \"{}\"\nrequired = true", address(&[standby.port()]));
+    let patient = Patient::configured(&configuration(&[primary.port()], &more)).await;
+    standby.execute("SELECT pg_wal_replay_pause()").await;
+    let reason = eventually(secs(15), "the replica to be called behind, and /health red", async || {
+        let (status, health) = patient.daemon.health().await;
+        let reason = health["targets"][0]["reasons"][0].clone();
+        if status == 503 && reason["kind"] == "replica_not_receiving" { Ok(reason) } else { Err(health.to_string()) }
+    })
+    .await;
+    assert_eq!(reason["replica"], "replica-1");
+    assert!(reason["remedy"].as_str().unwrap().contains("pg_stat_wal_receiver"), "{reason}");
+    let lag = patient.daemon.metrics().await.value("heartbeatd_replica_lag_seconds", &[("replica", "replica-1")]);
+    assert!(lag.is_some_and(|lag| lag > 3.0), "{lag:?}");
+    standby.execute("SELECT pg_wal_replay_resume()").await;
+    patient.heals_within(secs(10)).await;
+}
+
+#[tokio::test]
+async fn replica_address_that_leads_to_a_primary_is_reported_as_not_a_replica() {
+    let primary = PostgresServer::start().await;
+    furnish(&primary).await;
+    let url = address(&[primary.port()]);
+    let more = format!("[[target.replica]]\nname = \"replica-1\"\nurl = \"{url}\"");
+    let daemon = heartbeatd().config(&configuration(&[primary.port()], &more)).start().await;
+    let reason = eventually(secs(10), "the mistake to be told, and /health green", async || {
+        let (status, health) = daemon.health().await;
+        let reason = health["targets"][0]["reasons"][0].clone();
+        if status == 200 && reason["kind"] == "not_a_replica" { Ok(reason) } else { Err(health.to_string()) }
+    })
+    .await;
+    assert_eq!(reason["replica"], "replica-1");
+    assert!(reason["remedy"].as_str().unwrap().contains("the replica's own address"), "{reason}");
+}

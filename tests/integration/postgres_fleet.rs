@@ -1,0 +1,103 @@
+//! Many real targets on one PostgreSQL: all of them beaten, in flat memory; and an end in time although the server hangs.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use rustix::process::Signal;
+use tokio::time::Instant;
+
+use crate::bench::daemon::Daemon;
+use crate::bench::{PostgresServer, eventually, heartbeat, heartbeatd, secs, steadily};
+
+const TARGETS: usize = 300;
+const GRACE: Duration = secs(2);
+
+#[tokio::test]
+async fn three_hundred_targets_beat_in_flat_memory_and_end_in_time_when_the_server_is_frozen() {
+    let server = PostgresServer::options().conf("max_connections = 400").start().await;
+    lay_tables(&server).await;
+    // Time enough for 300 logins at once on a machine that is busy with other tests, unoptimised as they are here.
+    let mut config =
+        format!("[defaults]\ninterval = \"2s\"\ntimeout = \"30s\"\n[shutdown]\ngrace = \"{}s\"\n", GRACE.as_secs());
+    for n in 0..TARGETS {
+        let url = heartbeat::url(server.port(), "");
+        writeln!(config, "[[target]]\nname = \"shop-{n}\"\nurl = \"{url}\"\nheartbeat.table = \"heartbeat_{n}\"")
+            .unwrap();
+    }
+    let mut daemon = heartbeatd().config(&config).start().await;
+    let begin = Instant::now();
+    daemon.healthy_within(secs(90)).await;
+    eprintln!("{TARGETS} targets healthy after {:?}", begin.elapsed());
+    let connections = format!("SELECT count(*) FROM pg_stat_activity WHERE usename = '{}'", heartbeat::USER);
+    // Beside them only short looks, which come within ten seconds after the first beats.
+    eventually(secs(60), "one connection for each target", async || {
+        match usize::try_from(server.number(&connections).await).unwrap() {
+            TARGETS => Ok(()),
+            count => Err(count),
+        }
+    })
+    .await;
+
+    // What is needed once (buffers, the first entries of everything) is there by then.
+    let minimum = || async { fewest_beats(&daemon).await };
+    eventually(secs(60), "every target to have beaten five times", async || match minimum().await {
+        fewest if fewest >= 5.0 => Ok(()),
+        fewest => Err(fewest),
+    })
+    .await;
+    let (before, files) = (daemon.rss_kib(), daemon.open_files());
+    steadily(secs(15), "/health 200", async || match daemon.health().await {
+        (200, _) => Ok(()),
+        (status, health) => Err(format!("{status}: {health}")),
+    })
+    .await;
+    let after = daemon.rss_kib();
+    eprintln!("{TARGETS} targets: RSS {before} KiB, 15 s later {after} KiB, {files} files open");
+    assert!(after < before + before / 10, "{before} KiB, then {after} KiB");
+    assert!(daemon.open_files() <= files + 2, "{files} files, then {}", daemon.open_files());
+    let metrics = daemon.metrics().await;
+    assert!((metrics.sum("heartbeatd_connects_total", &[]) - TARGETS as f64).abs() < 0.5, "a connection was lost");
+    assert!(metrics.sum("heartbeatd_beats_total", &[("result", "failed")]) < 0.5, "{}", daemon.log());
+    for (share, name) in [(0.5, "p50"), (0.99, "p99")] {
+        eprintln!("lateness {name}: at most {} s", lateness(&daemon, share).await);
+    }
+
+    server.freeze();
+    let begin = Instant::now();
+    let status = daemon.end(Signal::TERM, GRACE + secs(1)).await;
+    eprintln!("ended {:?} after SIGTERM, with every server connection frozen", begin.elapsed());
+    assert_eq!(status.code(), Some(0), "{}", daemon.log());
+    server.thaw();
+}
+
+async fn lay_tables(server: &PostgresServer) {
+    heartbeat::create_user(server).await;
+    server
+        .execute(&format!(
+            "CREATE SCHEMA streamkap;
+             DO $$ BEGIN FOR n IN 0..{} LOOP
+               EXECUTE format('CREATE TABLE streamkap.heartbeat_%s (id int PRIMARY KEY, text text, last_update timestamp)', n);
+               EXECUTE format('INSERT INTO streamkap.heartbeat_%s VALUES (1)', n);
+             END LOOP; END $$;
+             GRANT USAGE ON SCHEMA streamkap TO {user};
+             GRANT SELECT, UPDATE ON ALL TABLES IN SCHEMA streamkap TO {user}",
+            TARGETS - 1,
+            user = heartbeat::USER
+        ))
+        .await;
+}
+
+async fn fewest_beats(daemon: &Daemon) -> f64 {
+    let metrics = daemon.metrics().await;
+    let of = |n| metrics.sum("heartbeatd_beats_total", &[("target", &format!("shop-{n}")), ("result", "ok")]);
+    (0..TARGETS).map(of).fold(f64::INFINITY, f64::min)
+}
+
+/// The upper bound of the bucket that holds this share of the beats.
+async fn lateness(daemon: &Daemon, share: f64) -> String {
+    const BUCKETS: &str = "heartbeatd_beat_lateness_seconds_bucket";
+    let metrics = daemon.metrics().await;
+    let total = metrics.sum("heartbeatd_beat_lateness_seconds_count", &[]);
+    let mut bounds = metrics.values_of(BUCKETS, "le").into_iter();
+    bounds.find(|bound| metrics.sum(BUCKETS, &[("le", bound)]) >= total * share).unwrap_or_default()
+}

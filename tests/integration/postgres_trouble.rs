@@ -1,0 +1,190 @@
+//! What can be wrong with schema, table, row, privileges and locks on a PostgreSQL server that runs: each trouble is
+//! named with its remedy, `/health` turns red in time, the remedy helps, and the target heals by itself.
+
+use crate::bench::patient::{
+    Patient, ROLE, Symptom, TABLE, address, configuration, furnish, furniture, has_no_queue, plain_password, sessions,
+    symptom, target,
+};
+use crate::bench::session::{execute, rows};
+use crate::bench::{PostgresServer, eventually, heartbeatd, secs, steadily};
+
+/// Permission and schema troubles are tried again within 30 s at most; mostly much sooner.
+const HEALS: std::time::Duration = secs(35);
+
+/// A configuration whose administrator's address is known, as the remedy "heartbeatd provision" needs it.
+fn with_administrator(server: &PostgresServer) -> String {
+    configuration(&[server.port()], &format!("provision_url = \"{}\"", server.admin_url()))
+}
+
+/// Runs the remedy "heartbeatd provision --target orders".
+async fn provision(server: &PostgresServer) {
+    let ended = heartbeatd().arg("provision").arg("--target").arg("orders").config(&with_administrator(server)).run();
+    let ended = ended.await;
+    assert_eq!(ended.code, Some(0), "{}{}", ended.stdout, ended.stderr);
+}
+
+/// Spoils the database, sees the trouble reported, pastes the remedy, sees it help.
+async fn is_mended_by_its_remedy(spoil: &str, expected: Symptom, start: &str, end: Option<&str>) {
+    let server = PostgresServer::start().await;
+    let patient = Patient::of(&server).await;
+    server.execute(spoil).await;
+    let diagnosis = patient.falls_ill_of(expected).await;
+    server.execute(diagnosis.names(&[TABLE]).part(start, end)).await;
+    patient.heals_within(HEALS).await;
+    has_no_queue(&server).await;
+}
+
+/// Spoils the database, sees the trouble reported, provisions as the remedy says, sees it help.
+async fn is_mended_by_provisioning(spoil: &str, expected: Symptom) {
+    let server = PostgresServer::start().await;
+    let patient = Patient::of(&server).await;
+    server.execute(spoil).await;
+    patient.falls_ill_of(expected).await.names(&["heartbeatd provision --target orders"]);
+    provision(&server).await;
+    patient.heals_within(HEALS).await;
+    has_no_queue(&server).await;
+}
+
+#[tokio::test]
+async fn dropped_table_is_reported_as_missing_table_and_heals_when_provisioned() {
+    let expected = symptom("schema", "missing_table", Some("42P01"));
+    is_mended_by_provisioning("DROP TABLE streamkap.streamkap_heartbeat", expected).await;
+}
+
+#[tokio::test]
+async fn missing_schema_is_reported_and_heals_when_provisioned() {
+    let expected = symptom("schema", "missing_schema", Some("42P01"));
+    is_mended_by_provisioning("DROP SCHEMA streamkap CASCADE", expected).await;
+}
+
+#[tokio::test]
+async fn deleted_row_is_reported_as_missing_row_and_heals_when_provisioned() {
+    let expected = symptom("schema", "missing_row", None);
+    is_mended_by_provisioning("DELETE FROM streamkap.streamkap_heartbeat", expected).await;
+}
+
+#[tokio::test]
+async fn revoked_update_is_reported_as_permission_and_heals() {
+    let spoil = format!("REVOKE UPDATE ON streamkap.streamkap_heartbeat FROM {ROLE}");
+    is_mended_by_its_remedy(&spoil, symptom("permission", "privilege", Some("42501")), "GRANT CONNECT", None).await;
+}
+
+#[tokio::test]
+async fn renamed_column_is_reported_as_missing_column_and_heals() {
+    let spoil = "ALTER TABLE streamkap.streamkap_heartbeat RENAME COLUMN last_update TO touched";
+    is_mended_by_its_remedy(spoil, symptom("schema", "missing_column", Some("42703")), "ALTER TABLE", None).await;
+}
+
+#[tokio::test]
+async fn row_hidden_by_a_policy_is_reported_as_missing_or_not_visible_and_heals() {
+    let spoil = "ALTER TABLE streamkap.streamkap_heartbeat ENABLE ROW LEVEL SECURITY";
+    is_mended_by_its_remedy(spoil, symptom("schema", "missing_row", None), "CREATE POLICY", None).await;
+}
+
+#[tokio::test]
+async fn row_visible_and_closed_to_updates_is_reported_as_not_updatable_and_heals() {
+    let spoil = "ALTER TABLE streamkap.streamkap_heartbeat ENABLE ROW LEVEL SECURITY; \
+                 CREATE POLICY look ON streamkap.streamkap_heartbeat FOR SELECT USING (true)";
+    let expected = symptom("schema", "row_not_updatable", None);
+    is_mended_by_its_remedy(spoil, expected, "CREATE POLICY", Some(" or a trigger")).await;
+}
+
+#[tokio::test]
+async fn column_that_holds_no_time_is_reported_and_heals() {
+    let spoil = "ALTER TABLE streamkap.streamkap_heartbeat ALTER COLUMN last_update TYPE text";
+    let expected = symptom("schema", "column_type", None);
+    is_mended_by_its_remedy(spoil, expected, "ALTER TABLE", None).await;
+}
+
+/// Locks, sees the trouble and never more than one session that waits, ends the holder that the remedy finds.
+async fn is_mended_by_ending_the_holder(lock: &str) {
+    let server = PostgresServer::start().await;
+    let patient = Patient::of(&server).await;
+    let mut holder = server.connect().await;
+    execute(&mut holder, &format!("BEGIN; {lock}")).await;
+    let pid = rows(&mut holder, "SELECT pg_backend_pid()").await.unwrap();
+    let diagnosis = patient.falls_ill_of(symptom("resource", "lock", Some("55P03"))).await;
+    let failed = patient.count("failed").await;
+    steadily(secs(4), "at most one session in the queue", async || match sessions(&server).await {
+        0 | 1 => Ok(()),
+        more => Err(format!("{more} sessions")),
+    })
+    .await;
+    assert!(patient.count("failed").await >= failed + 2, "it goes on trying");
+    let found = server.rows(diagnosis.names(&[TABLE]).part("SELECT a.pid", Some(" and end it"))).await;
+    assert_eq!(found[0][0], pid[0][0], "the oldest holder stands first: {found:?}");
+    let end = diagnosis
+        .part("SELECT pg_terminate_backend", Some(";"))
+        .replace("(pid)", &format!("({})", pid[0][0].as_ref().unwrap()));
+    server.execute(&end).await;
+    patient.heals_within(secs(5)).await;
+    has_no_queue(&server).await;
+}
+
+#[tokio::test]
+async fn locked_row_is_reported_as_lock_keeps_one_session_waiting_and_heals_when_released() {
+    is_mended_by_ending_the_holder("SELECT * FROM streamkap.streamkap_heartbeat FOR UPDATE").await;
+}
+
+#[tokio::test]
+async fn table_under_access_exclusive_lock_is_reported_as_lock_and_heals_when_released() {
+    is_mended_by_ending_the_holder("LOCK TABLE streamkap.streamkap_heartbeat IN ACCESS EXCLUSIVE MODE").await;
+}
+
+#[tokio::test]
+async fn dropped_table_and_deleted_row_come_back_by_themselves_with_provision_auto() {
+    let server = PostgresServer::start().await;
+    furnish(&server).await;
+    let more = format!("provision = \"auto\"\nprovision_url = \"{}\"", server.admin_url());
+    let patient = Patient::configured(&configuration(&[server.port()], &more)).await;
+    for spoil in [
+        "DELETE FROM streamkap.streamkap_heartbeat",
+        "DROP TABLE streamkap.streamkap_heartbeat",
+        "DROP SCHEMA streamkap CASCADE",
+    ] {
+        server.execute(spoil).await;
+        patient.beats(3, secs(10)).await;
+        assert_eq!(server.number("SELECT count(*) FROM streamkap.streamkap_heartbeat").await, 1, "{spoil}");
+    }
+    assert_eq!(patient.count("failed").await, 0, "mended within the tick; log:\n{}", patient.daemon.log());
+    has_no_queue(&server).await;
+}
+
+#[tokio::test]
+async fn provision_auto_without_the_right_to_create_says_so_once_and_goes_on() {
+    let server = PostgresServer::start().await;
+    furnish(&server).await;
+    let patient = Patient::configured(&configuration(&[server.port()], "provision = \"auto\"")).await;
+    server.execute("DROP SCHEMA streamkap CASCADE").await;
+    let diagnosis = patient.falls_ill_of(symptom("schema", "missing_schema", Some("42P01"))).await;
+    let obstacle = "provision = \"auto\" cannot create it: permission denied for database postgres (42501)";
+    assert!(diagnosis.message.contains(obstacle), "{diagnosis:?}");
+    diagnosis.names(&["set provision_url"]);
+    let told = || patient.daemon.log().matches("provisioning failed").count();
+    let (before, failed) = (told(), patient.count("failed").await);
+    assert!(before > 0, "{}", patient.daemon.log());
+    eventually(HEALS, "another try", async || match patient.count("failed").await {
+        count if count > failed => Ok(()),
+        count => Err(format!("{count} failed")),
+    })
+    .await;
+    assert_eq!(told(), before, "told once a minute; log:\n{}", patient.daemon.log());
+    server.execute(&furniture("streamkap")).await;
+    patient.heals_within(HEALS).await;
+    has_no_queue(&server).await;
+}
+
+#[tokio::test]
+async fn one_targets_trouble_leaves_another_target_of_the_same_server_alone() {
+    let server = PostgresServer::start().await;
+    furnish(&server).await;
+    server.execute(&furniture("other")).await;
+    let url = address(&[server.port()]);
+    let other = format!("{}[target.heartbeat]\nschema = \"other\"", plain_password());
+    let text = format!("{}{}", configuration(&[server.port()], ""), target("well", &url, &other));
+    let patient = Patient::configured(&text).await;
+    server.execute("DROP TABLE streamkap.streamkap_heartbeat").await;
+    patient.falls_ill_of(symptom("schema", "missing_table", Some("42P01"))).await;
+    let well = patient.daemon.target("well").await;
+    assert_eq!((&well["state"], &well["counters"]["failed"]), (&"healthy".into(), &0.into()), "{well}");
+}

@@ -1,0 +1,193 @@
+//! `write = "when-stale"` on a real PostgreSQL: a daemon that shares its row with another one, with a job of pg_cron, and
+//! with nobody because row-level security hides the row from it.
+
+use std::time::Duration;
+
+use rustix::process::Signal;
+use serde_json::Value;
+use tokio::time::{Instant, sleep};
+
+use crate::bench::daemon::Daemon;
+use crate::bench::session::execute;
+use crate::bench::{PostgresServer, eventually, heartbeat, heartbeatd, secs, steadily};
+
+const PERIOD: Duration = secs(2);
+/// How long two daemons are watched.
+const WATCHED: Duration = secs(20);
+/// A look every 50 ms on a busy machine sees a change this much late at most.
+const SLACK: Duration = Duration::from_millis(700);
+
+async fn start(server: &PostgresServer, name: &str, interval: &str) -> Daemon {
+    heartbeatd()
+        .config(&format!(
+            "[[target]]\nname = \"{name}\"\ninterval = \"{interval}\"\nwrite = \"when-stale\"\nurl = \"{}\"\n",
+            heartbeat::url(server.port(), "")
+        ))
+        .start()
+        .await
+}
+
+/// The same configuration twice, as in two replicas of a deployment: both look at the same moment.
+#[tokio::test]
+async fn two_daemons_of_one_phase_write_one_beat_per_period_together() {
+    two_daemons_write_one_beat_per_period_together("orders", "orders").await;
+}
+
+/// Phases 690 ms and 1,573 ms into the period.
+#[tokio::test]
+async fn two_daemons_half_a_period_apart_write_one_beat_per_period_together() {
+    two_daemons_write_one_beat_per_period_together("payments", "erp").await;
+}
+
+async fn two_daemons_write_one_beat_per_period_together(one_name: &str, other_name: &str) {
+    let server = PostgresServer::start().await;
+    heartbeat::lay(&server).await;
+    let one = start(&server, one_name, "2s").await;
+    let other = start(&server, other_name, "2s").await;
+    one.healthy_within(secs(10)).await;
+    other.healthy_within(secs(10)).await;
+
+    next_change(&server, secs(10)).await;
+    let written = async || (one.beats(one_name, "ok").await, other.beats(other_name, "ok").await);
+    let (begin, before) = (Instant::now(), settled(&written).await);
+    let mut changes = 0_u64;
+    while begin.elapsed() < WATCHED {
+        next_change(&server, PERIOD * 2).await;
+        changes += 1;
+        assert_eq!((one.health().await.0, other.health().await.0), (200, 200));
+    }
+    let periods = begin.elapsed().as_secs_f64() / PERIOD.as_secs_f64();
+    eprintln!("{one_name} and {other_name}: {changes} changes in {periods:.1} periods");
+    assert!((changes as f64 - periods).abs() <= 1.0, "{changes} changes in {periods} periods");
+    let after = settled(&written).await;
+    assert_eq!(after.0 + after.1 - before.0 - before.1, changes, "what the daemons wrote, and what the row showed");
+    for (daemon, name) in [(&one, one_name), (&other, other_name)] {
+        assert_eq!(daemon.beats(name, "failed").await, 0, "{}", daemon.log());
+    }
+
+    // The one that wrote last, so that the other one has to take over.
+    next_change(&server, PERIOD * 2).await;
+    let last_beat = Instant::now();
+    let one_wrote = settled(&written).await.0 > after.0;
+    let (mut writer, survivor, name) = if one_wrote { (one, other, other_name) } else { (other, one, one_name) };
+    writer.end(Signal::KILL, secs(5)).await;
+    next_change(&server, PERIOD * 3).await;
+    let pause = last_beat.elapsed();
+    eprintln!("{one_name} and {other_name}, one killed: the next beat came after {pause:?}");
+    assert!(pause <= PERIOD * 2 + SLACK, "{pause:?}");
+    survivor.more_beats(name, "ok", 3, PERIOD * 4).await;
+    assert_eq!((survivor.health().await.0, survivor.beats(name, "failed").await), (200, 0));
+}
+
+/// The beats counted, once a beat that the row shows already is among them.
+async fn settled(written: &impl AsyncFn() -> (u64, u64)) -> (u64, u64) {
+    eventually(PERIOD, "the counters to settle", async || {
+        let before = written().await;
+        sleep(Duration::from_millis(200)).await;
+        match written().await {
+            now if now == before => Ok(now),
+            now => Err(format!("{before:?}, then {now:?}")),
+        }
+    })
+    .await
+}
+
+/// Another writer takes the row just before the daemon, which has seen it stale and waits for it: twice running, and it
+/// is still no row that cannot be updated.
+#[tokio::test]
+async fn a_daemon_that_loses_the_row_to_another_writer_again_and_again_is_healthy() {
+    let server = PostgresServer::start().await;
+    heartbeat::lay(&server).await;
+    let daemon = start(&server, "orders", "2s").await;
+    daemon.healthy_within(secs(10)).await;
+    let mut writer = server.connect().await;
+    for _ in 0..4 {
+        execute(&mut writer, &format!("BEGIN; SELECT FROM {} FOR UPDATE", heartbeat::TABLE)).await;
+        let waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'";
+        eventually(PERIOD * 2, "the daemon to wait for the row", async || match server.number(waiting).await {
+            1 => Ok(()),
+            count => Err(count),
+        })
+        .await;
+        let write = format!("UPDATE {} SET last_update = clock_timestamp() AT TIME ZONE 'UTC'", heartbeat::TABLE);
+        execute(&mut writer, &format!("{write}; COMMIT")).await;
+    }
+    daemon.more_beats("orders", "ok", 1, PERIOD * 3).await;
+    assert_eq!(daemon.beats("orders", "failed").await, 0, "{}", daemon.log());
+    assert_eq!(daemon.health().await.0, 200);
+}
+
+/// Waits until the row holds another value.
+async fn next_change(server: &PostgresServer, deadline: Duration) {
+    let before = heartbeat::last_update(server).await;
+    eventually(deadline + SLACK, "last_update to change", async || match heartbeat::last_update(server).await {
+        now if now != before => Ok(()),
+        _ => Err(format!("still {before:?}")),
+    })
+    .await;
+}
+
+/// The server's time zone is New York's, so that what the job writes is hours away from what the daemon writes.
+#[tokio::test]
+async fn a_daemon_leaves_the_row_to_a_pg_cron_job_and_takes_over_when_the_job_is_gone() {
+    const MINUTE: Duration = secs(60);
+    // Its phase is 5.3 s into the minute: just after the job.
+    const NAME: &str = "returns";
+    let server = PostgresServer::options().pg_cron().conf("timezone = 'America/New_York'").start().await;
+    heartbeat::lay(&server).await;
+    let job = format!("UPDATE {} SET last_update = CURRENT_TIMESTAMP WHERE id = 1", heartbeat::TABLE);
+    server.execute(&job).await;
+    server.execute("CREATE EXTENSION pg_cron").await;
+    server.execute(&format!("SELECT cron.schedule('heartbeat', '* * * * *', '{job}')")).await;
+
+    let daemon = start(&server, NAME, "1m").await;
+    let own_change = |target: &Value| target["newest_change_is_ours"].as_bool();
+    eventually(secs(110), "the daemon to see the job's beat", async || {
+        let target = daemon.target(NAME).await;
+        if own_change(&target) == Some(false) { Ok(()) } else { Err(target.to_string()) }
+    })
+    .await;
+    let target = daemon.target(NAME).await;
+    daemon.healthy_within(secs(1)).await;
+    assert!(target["notices"]["other_time_zone"]["message"].is_string(), "{target}");
+    assert!(target["counters"]["fresh"].as_u64() >= Some(2), "{target}");
+    assert_eq!((&target["counters"]["ok"], &target["counters"]["failed"]), (&0.into(), &0.into()), "{target}");
+
+    server.execute("SELECT cron.unschedule('heartbeat')").await;
+    let run = "SELECT count(*) FROM cron.job_run_details WHERE status = 'running'";
+    assert_eq!(server.number(run).await, 0, "no run of the job is under way");
+    let age = "SELECT extract(epoch FROM clock_timestamp() AT TIME ZONE 'America/New_York' - last_update)::int \
+               FROM streamkap.streamkap_heartbeat";
+    let age_of_last_beat = secs(u64::try_from(server.number(age).await).unwrap());
+    daemon.more_beats(NAME, "ok", 1, MINUTE * 2 - age_of_last_beat + SLACK).await;
+    let target = daemon.target(NAME).await;
+    assert_eq!(own_change(&target), Some(true), "{target}");
+    assert_eq!(target["state"], "healthy", "{target}");
+}
+
+#[tokio::test]
+async fn a_row_hidden_from_updates_by_row_level_security_is_told_and_heals() {
+    let server = PostgresServer::start().await;
+    heartbeat::lay(&server).await;
+    server
+        .execute(&format!(
+            "ALTER TABLE {table} ENABLE ROW LEVEL SECURITY;
+             CREATE POLICY look ON {table} FOR SELECT USING (true)",
+            table = heartbeat::TABLE
+        ))
+        .await;
+    let daemon = start(&server, "orders", "1s").await;
+    let reason = daemon.reason_within("row_not_updatable", secs(10)).await;
+    assert!(reason["remedy"].is_string(), "{reason}");
+    steadily(secs(8), "the reason row_not_updatable", async || match daemon.health().await {
+        (503, health) if health["targets"][0]["reasons"][0]["kind"] == "row_not_updatable" => Ok(()),
+        (status, health) => Err(format!("{status}: {health}")),
+    })
+    .await;
+    assert!(!daemon.log().contains("heartbeat is back"), "{}", daemon.log());
+    assert_eq!(heartbeat::last_update(&server).await, None);
+
+    server.execute(&format!("CREATE POLICY beat ON {} FOR UPDATE USING (true)", heartbeat::TABLE)).await;
+    daemon.healthy_within(secs(35)).await;
+    assert!(heartbeat::last_update(&server).await.is_some());
+}

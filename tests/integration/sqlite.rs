@@ -1,0 +1,262 @@
+//! SQLite, the embedded default, through the compiled program: with nothing installed, and with its own troubles.
+
+use std::path::Path;
+use std::time::Duration;
+
+use rustix::process::Signal;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
+use sqlx::{AssertSqlSafe, Connection, Row};
+use tokio::time::Instant;
+
+use crate::bench::daemon::{Daemon, Ended};
+use crate::bench::patient::{Patient, note, symptom, target};
+use crate::bench::place::Place;
+use crate::bench::{eventually, heartbeatd, secs};
+
+/// Schema troubles are tried again within 30 s at most; mostly much sooner.
+const HEALS: Duration = secs(35);
+
+/// A folder and the path of a database in it, which is not there yet.
+fn new_file() -> (Place, String) {
+    let place = Place::new("sqlite");
+    let file = place.join("heartbeat.db").display().to_string();
+    (place, file)
+}
+
+fn configuration(file: &str, more: &str) -> String {
+    target("orders", &format!("sqlite:{file}"), more)
+}
+
+async fn open(file: &str) -> SqliteConnection {
+    let options = SqliteConnectOptions::new().filename(file).create_if_missing(true).busy_timeout(secs(5));
+    SqliteConnection::connect_with(&options).await.unwrap()
+}
+
+async fn execute(file: &str, sql: &str) {
+    let mut connection = open(file).await;
+    sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut connection).await.unwrap_or_else(|error| panic!("{sql}: {error}"));
+    connection.close().await.unwrap();
+}
+
+async fn number(file: &str, sql: &str) -> i64 {
+    let mut connection = open(file).await;
+    let row = sqlx::raw_sql(AssertSqlSafe(sql)).fetch_one(&mut connection).await.unwrap();
+    connection.close().await.unwrap();
+    row.get(0)
+}
+
+/// Runs a command of the program on a configuration.
+async fn run(command: &[&str], text: &str) -> Ended {
+    let program = command.iter().fold(heartbeatd(), |program, word| program.arg(word));
+    program.config(text).run().await
+}
+
+async fn provision(text: &str) {
+    let ended = run(&["provision", "--target", "orders"], text).await;
+    assert_eq!(ended.code, Some(0), "{}{}", ended.stdout, ended.stderr);
+}
+
+/// A healthy daemon on a provisioned file.
+async fn beating(text: &str) -> Patient {
+    provision(text).await;
+    Patient::configured(text).await
+}
+
+#[tokio::test]
+async fn an_address_alone_is_provisioned_beaten_and_green() {
+    let (_place, file) = new_file();
+    let daemon = heartbeatd().arg(&format!("sqlite:{file}")).start().await;
+    eventually(secs(10), "/health 200", async || match daemon.health().await {
+        (200, _) => Ok(()),
+        (_, health) => Err(health.to_string()),
+    })
+    .await;
+    assert_eq!(number(&file, "SELECT count(*) FROM streamkap_heartbeat WHERE id = 1").await, 1);
+    let target = daemon.target("heartbeat.db").await;
+    assert_eq!(target["last_beat"]["result"], "ok", "{target}");
+}
+
+#[tokio::test]
+async fn deleted_file_is_created_again_with_provision_auto() {
+    let (_place, file) = new_file();
+    let patient = Patient::configured(&configuration(&file, "provision = \"auto\"")).await;
+    std::fs::remove_file(&file).unwrap();
+    patient.beats(2, secs(5)).await;
+    assert_eq!(number(&file, "SELECT count(*) FROM streamkap_heartbeat").await, 1);
+    execute(&file, "DROP TABLE streamkap_heartbeat").await;
+    patient.beats(2, secs(5)).await;
+    execute(&file, "DELETE FROM streamkap_heartbeat").await;
+    patient.beats(2, secs(5)).await;
+    assert_eq!(patient.count("failed").await, 0, "mended within the tick; log:\n{}", patient.daemon.log());
+}
+
+#[tokio::test]
+async fn deleted_file_is_reported_as_missing_database_and_heals_when_provisioned() {
+    let (_place, file) = new_file();
+    let text = configuration(&file, "");
+    let patient = beating(&text).await;
+    std::fs::remove_file(&file).unwrap();
+    let diagnosis = patient.falls_ill_of(symptom("connection", "missing_database", None)).await;
+    diagnosis.names(&["heartbeatd provision --target orders"]);
+    assert!(diagnosis.message.contains(&file), "{diagnosis:?}");
+    assert!(!Path::new(&file).exists(), "a beat creates nothing");
+    provision(&text).await;
+    // Not at the pace of a missing file: a beat may have found the new file before its table was made.
+    patient.heals_within(HEALS).await;
+}
+
+#[tokio::test]
+async fn replaced_file_is_noticed_within_the_tick_and_one_that_is_no_database_is_reported() {
+    let (place, file) = new_file();
+    let text = configuration(&file, "");
+    let patient = beating(&text).await;
+    let other = place.join("other.db").display().to_string();
+    provision(&configuration(&other, "")).await;
+    execute(&other, "UPDATE streamkap_heartbeat SET last_update = '2020-01-01', text = 'other'").await;
+    std::fs::rename(&other, &file).unwrap();
+    patient.beats(2, secs(5)).await;
+    let beaten = "SELECT count(*) FROM streamkap_heartbeat WHERE text = 'other' AND last_update > '2021'";
+    assert_eq!(number(&file, beaten).await, 1, "the file in its place is the one that is beaten");
+    assert_eq!((patient.count("failed").await, patient.connects("lost").await), (0, 1));
+
+    std::fs::rename(place.write("other.db", "this is a text and no database\n".repeat(100)), &file).unwrap();
+    let expected = symptom("connection", "protocol", Some("26"));
+    patient.falls_ill_of(expected).await.names(&[&file, "is no SQLite database"]);
+}
+
+#[tokio::test]
+async fn dropped_table_is_reported_and_heals_when_provisioned() {
+    let (_place, file) = new_file();
+    let text = configuration(&file, "[target.heartbeat]\ntable = \"it's a pulse\"");
+    let patient = beating(&text).await;
+    execute(&file, "DROP TABLE \"it's a pulse\"").await;
+    let diagnosis = patient.falls_ill_of(symptom("schema", "missing_table", Some("1"))).await;
+    diagnosis.names(&["heartbeatd provision --target orders"]);
+    provision(&text).await;
+    patient.heals_within(HEALS).await;
+}
+
+#[tokio::test]
+async fn table_without_last_update_is_reported_as_missing_column_and_heals() {
+    let (_place, file) = new_file();
+    let patient = beating(&configuration(&file, "")).await;
+    execute(&file, "ALTER TABLE streamkap_heartbeat RENAME COLUMN last_update TO touched").await;
+    let diagnosis = patient.falls_ill_of(symptom("schema", "missing_column", Some("1"))).await;
+    diagnosis.names(&["streamkap_heartbeat", "last_update"]);
+    execute(&file, "ALTER TABLE streamkap_heartbeat ADD COLUMN last_update TEXT").await;
+    patient.heals_within(HEALS).await;
+}
+
+#[tokio::test]
+async fn row_of_another_id_is_adopted_only_when_configured_and_never_joined_by_a_second() {
+    let (_place, file) = new_file();
+    let text = configuration(&file, "");
+    let patient = beating(&text).await;
+    execute(&file, "UPDATE streamkap_heartbeat SET id = 7").await;
+    patient.falls_ill_of(symptom("schema", "missing_row", None)).await.names(&["heartbeatd provision --target orders"]);
+    let ended = run(&["provision"], &text).await;
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    assert!(ended.stdout.contains("holds row 7 and not row 1"), "{ended:?}");
+    assert!(ended.stdout.contains("set row = 7 under [target.heartbeat] to adopt it"), "{ended:?}");
+    assert_eq!(number(&file, "SELECT count(*) FROM streamkap_heartbeat").await, 1);
+    patient.daemon.rewrite_config(&configuration(&file, "[target.heartbeat]\nrow = 7"));
+    patient.daemon.signal(Signal::HUP);
+    patient.heals_within(secs(10)).await;
+}
+
+#[tokio::test]
+async fn file_locked_by_another_program_is_reported_as_lock_and_heals_when_released() {
+    let (_place, file) = new_file();
+    let patient = beating(&configuration(&file, "")).await;
+    let mut holder = open(&file).await;
+    sqlx::raw_sql("BEGIN EXCLUSIVE").execute(&mut holder).await.unwrap();
+    patient.falls_ill_of(symptom("resource", "lock", Some("5"))).await.names(&[&format!("fuser {file}")]);
+    sqlx::raw_sql("ROLLBACK").execute(&mut holder).await.unwrap();
+    patient.heals_within(secs(5)).await;
+}
+
+#[tokio::test]
+async fn file_opened_read_only_is_told_and_can_be_watched() {
+    let (_place, file) = new_file();
+    provision(&configuration(&file, "")).await;
+    let read_only = |more: &str| target("orders", &format!("sqlite:{file}?mode=ro"), more);
+    let before =
+        number(&file, "SELECT CAST(unixepoch(last_update, 'subsec') * 1000 AS INTEGER) FROM streamkap_heartbeat").await;
+    let patient = Patient { daemon: heartbeatd().config(&read_only("")).start().await };
+    let expected = symptom("connection", "read_only_setting", None);
+    patient.reports(expected).await.names(&["take mode=ro out of the address", "write = \"never\""]);
+    let watching = Patient { daemon: heartbeatd().config(&read_only("write = \"never\"")).start().await };
+    eventually(secs(5), "the row to be watched", async || match watching.count("fresh").await {
+        0 => Err("no look yet"),
+        _ => Ok(()),
+    })
+    .await;
+    let after =
+        number(&file, "SELECT CAST(unixepoch(last_update, 'subsec') * 1000 AS INTEGER) FROM streamkap_heartbeat").await;
+    assert_eq!(before, after, "neither wrote");
+}
+
+#[tokio::test]
+async fn beat_prints_its_result_and_answers_with_its_exit_code() {
+    let (_place, file) = new_file();
+    let address = format!("sqlite:{file}");
+    let missing = heartbeatd().arg("beat").arg(&address).run().await;
+    assert_eq!(missing.code, Some(1), "{missing:?}");
+    assert!(missing.stdout.contains("failed") && missing.stdout.contains("missing_database"), "{missing:?}");
+    assert!(missing.stdout.contains("next: "), "{missing:?}");
+    assert!(!Path::new(&file).exists(), "a beat creates nothing");
+    let provisioned = heartbeatd().arg("provision").arg(&address).run().await;
+    assert_eq!(provisioned.code, Some(0), "{provisioned:?}");
+    let beaten = heartbeatd().arg("beat").arg(&address).run().await;
+    assert_eq!(beaten.code, Some(0), "{beaten:?}");
+    assert!(beaten.stdout.contains("ok") && beaten.stdout.contains(&file), "{beaten:?}");
+}
+
+#[tokio::test]
+async fn a_dry_run_prints_sql_that_runs_and_creates_nothing() {
+    let (_place, file) = new_file();
+    let address = format!("sqlite:{file}");
+    let dry = heartbeatd().arg("provision").arg("--dry-run").arg(&address).run().await;
+    assert_eq!(dry.code, Some(0), "{dry:?}");
+    assert!(!Path::new(&file).exists(), "a dry run creates nothing");
+    execute(&file, &dry.stdout).await;
+    let beaten = heartbeatd().arg("beat").arg(&address).run().await;
+    assert_eq!(beaten.code, Some(0), "{beaten:?}");
+    let again = heartbeatd().arg("provision").arg(&address).run().await;
+    assert!(again.stdout.contains("nothing is missing"), "{again:?}");
+}
+
+async fn written(daemon: &Daemon) -> u64 {
+    daemon.target("orders").await["counters"]["ok"].as_u64().unwrap()
+}
+
+#[tokio::test]
+async fn two_daemons_share_one_file_with_when_stale_and_one_carries_on_alone() {
+    const PERIOD: Duration = secs(2);
+    let (_place, file) = new_file();
+    let text = target("orders", &format!("sqlite:{file}"), "write = \"when-stale\"");
+    let text = text.replace("interval = \"1s\"", "interval = \"2s\"");
+    let (first, mut second) = (beating(&text).await, Patient::configured(&text).await);
+    let begin = (Instant::now(), written(&first.daemon).await + written(&second.daemon).await);
+    let beats = eventually(secs(20), "five beats together", async || {
+        let beats = written(&first.daemon).await + written(&second.daemon).await - begin.1;
+        if beats >= 5 { Ok(beats) } else { Err(format!("{beats} beats")) }
+    })
+    .await;
+    let periods = begin.0.elapsed().as_secs_f64() / PERIOD.as_secs_f64();
+    note(&format!("{beats} beats in {periods:.1} periods by two daemons together"));
+    assert!((4.0..=6.5).contains(&periods), "one beat a period: {beats} in {periods} periods");
+    for daemon in [&first.daemon, &second.daemon] {
+        assert_eq!(daemon.health().await.0, 200, "whoever writes, both are green");
+    }
+    second.daemon.end(Signal::KILL, secs(5)).await;
+    let (killed, before) = (Instant::now(), written(&first.daemon).await);
+    eventually(PERIOD * 2 + secs(1), "the other to carry on within two periods", async || {
+        match written(&first.daemon).await - before {
+            0 => Err("no beat"),
+            _ => Ok(()),
+        }
+    })
+    .await;
+    note(&format!("the other carried on after {:?}", killed.elapsed()));
+}
