@@ -16,7 +16,7 @@ pub const INTERVAL: Check = Check {
     id: "heartbeat-interval",
     severity: Severity::Warning,
     rung: Rung::Advice,
-    title: "the heartbeat comes every one to five minutes",
+    title: "the heartbeat comes at least every five minutes",
     meaning: "A longer interval lets the connector's position grow old between two beats; on a very quiet source the \
               vendor advises one minute.",
     judged: "From the schedule alone: fails if two ticks are more than five minutes apart.",

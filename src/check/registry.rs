@@ -80,13 +80,13 @@ pub fn find(drivers: &Drivers, id: &str) -> Result<Entry, String> {
 pub fn page(entry: &Entry) -> String {
     let Check { id, severity, rung, title, meaning, judged, privilege, source } = &entry.check;
     let families: Vec<_> = entry.families.iter().map(|family| family.as_str()).collect();
-    let mut page = format!("# {id}\n\nWhen all is well: {title}.\n\n{meaning}\n\n");
+    let mut page = format!("# {id}\n\n**When all is well:** {title}.\n\n{meaning}\n\n");
     let rows = [
         ("Databases", families.join(", ")),
-        ("Severity", severity.to_string()),
-        ("Question of the decision tree", question(*rung).to_owned()),
-        ("Judged", (*judged).to_owned()),
-        ("Least privilege", (*privilege).to_owned()),
+        ("Severity", format!("{severity} at worst")),
+        ("Decision tree", question(*rung).to_owned()),
+        ("How it is judged", (*judged).to_owned()),
+        ("What it takes", (*privilege).to_owned()),
         ("Rests on", (*source).to_owned()),
     ];
     for (name, value) in rows {
@@ -95,17 +95,28 @@ pub fn page(entry: &Entry) -> String {
     }
     let _ = write!(
         page,
-        "\nTo leave it out for one target:\n\n```toml\n[[target.checks.skip]]\nid = \"{id}\"\nreason = \"…\"\n```\n"
+        "\nTo leave it out of one run: `heartbeatd check --skip {id}`. For good, under the target in the configuration:\n\n```toml\n[[target.checks.skip]]\nid = \"{id}\"\nreason = \"…\"\n```\n"
     );
     page
 }
 
+/// What stands above the list of all pages.
+const INDEX_HEAD: &str = "\
+# Checks
+
+What `heartbeatd check` looks at. The page of a check is what `heartbeatd explain ID` prints; both are made from the
+program (`make docs`). \"Vendor\" is Streamkap, whose documentation the checks follow; \"measured\" was tried on servers of
+ours. A finding may be milder than the severity given here, which is the worst. [What of the vendor's pages is
+covered](coverage.md).
+
+| Check | Severity | Databases | When all is well |
+|---|---|---|---|
+";
+
 /// The list of all pages, in Markdown.
 #[must_use]
 pub fn index(entries: &[Entry]) -> String {
-    let mut page = "# Checks\n\nGenerated from the registry; `heartbeatd explain ID` prints the same.\n\n\
-                    | Check | Severity | Databases | When all is well |\n|---|---|---|---|\n"
-        .to_owned();
+    let mut page = INDEX_HEAD.to_owned();
     for Entry { check, families } in entries {
         let families: Vec<_> = families.iter().map(|family| family.as_str()).collect();
         let Check { id, severity, title, .. } = check;

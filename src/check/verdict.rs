@@ -24,15 +24,15 @@ pub fn climb(findings: &[Finding], entries: &[Entry]) -> Verdict {
         let entry = entries.iter().find(|entry| entry.check.id == finding.id);
         entry.map_or(Rung::Advice, |entry| entry.check.rung)
     };
-    let first = |severity: Severity| {
+    let first = |severity: Severity, from: Rung| {
         let failed = findings.iter().filter(|finding| finding.status == Status::Failed && finding.severity == severity);
         failed
             .map(|finding| (rung_of(finding), finding))
-            .filter(|(rung, _)| *rung != Rung::Advice)
+            .filter(|(rung, _)| (from..Rung::Advice).contains(rung))
             .min_by_key(|(rung, _)| *rung)
     };
-    let warning = || first(Severity::Warning).filter(|(rung, _)| *rung >= Rung::Beating);
-    match first(Severity::Error).or_else(warning) {
+    let warning = || first(Severity::Warning, Rung::Beating);
+    match first(Severity::Error, Rung::Connection).or_else(warning) {
         Some((rung, finding)) => Verdict {
             rung: Some(rung),
             text: meaning(rung, finding.severity).to_owned(),
@@ -60,7 +60,7 @@ fn meaning(rung: Rung, severity: Severity) -> &'static str {
 fn healthy(findings: &[Finding]) -> Verdict {
     let unknown = findings.iter().filter(|finding| finding.status == Status::Unknown).count();
     if !findings.iter().any(|finding| finding.id == CONNECT.id) {
-        let text = "nothing is wrong with what was looked at; no server was asked".to_owned();
+        let text = "nothing is wrong with what was looked at; much was left out".to_owned();
         return Verdict { rung: None, text, next: "heartbeatd check, without leaving checks out".to_owned() };
     }
     let text = match unknown {
@@ -108,6 +108,15 @@ mod tests {
     fn a_stale_row_alone_means_that_nobody_beats() {
         let verdict = verdict(&[finding("row-fresh", Status::Failed, Severity::Warning)]);
         assert_eq!((verdict.rung, verdict.text.as_str()), (Some(Rung::Beating), "nobody beats"));
+    }
+
+    #[test]
+    fn a_warning_of_an_earlier_rung_does_not_hide_that_nobody_beats() {
+        let verdict = verdict(&[
+            finding("table-primary-key", Status::Failed, Severity::Warning),
+            finding("row-fresh", Status::Failed, Severity::Warning),
+        ]);
+        assert_eq!((verdict.rung, verdict.next.as_str()), (Some(Rung::Beating), "mend row-fresh"));
     }
 
     #[test]

@@ -61,6 +61,11 @@ async fn examine_and_report(args: &CheckArgs) -> Result<ExitCode, String> {
             };
             terminal::warnings(&settings.warnings);
             let targets = select(&settings, args.target.as_deref())?;
+            for (target, skip) in
+                targets.iter().flat_map(|target| target.checks.skip.iter().map(move |skip| (target, skip)))
+            {
+                registry::find(&drivers, &skip.id).map_err(|error| format!("target \"{}\": {error}", target.name))?;
+            }
             if args.offline {
                 let offline = |target| Examined { target, now: None, earlier: None };
                 (targets.into_iter().map(offline).collect(), Vec::new())
@@ -111,11 +116,13 @@ async fn examine(
         async move { (index, examine_one(target, drivers, application_name, args, clock).await) }
     };
     running.extend(waiting.by_ref().take(TOGETHER).map(begin));
+    // One for the whole run: a new one in each turn would miss what comes between two turns.
+    let mut interrupted = std::pin::pin!(tokio::signal::ctrl_c());
     let mut progress = Progress::new(names.len());
     loop {
         tokio::select! {
             biased;
-            _ = tokio::signal::ctrl_c() => break,
+            _ = &mut interrupted => break,
             next = running.next() => match next {
                 Some(examined) => {
                     done.push(examined);

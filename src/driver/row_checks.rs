@@ -64,8 +64,8 @@ pub(crate) const FRESH: Check = Check {
     rung: Rung::Beating,
     title: "last_update is recent",
     meaning: "A row that nobody updates keeps nothing alive.",
-    judged: "last_update against the server's own clock: fails when it is older than two periods, lies in the future, or \
-             was never written. A value a whole time-zone offset away is told as a writer in another zone.",
+    judged: "last_update against the server's own clock: fails when it is older than two periods and the time-out, lies \
+             in the future, or was never written. A value a whole time-zone offset away is told as a writer in another zone.",
     privilege: "SELECT on the heartbeat table",
     source: "vendor page on heartbeats, section on verification",
 };

@@ -8,7 +8,9 @@
 mod bad_input;
 mod bench;
 mod bench_works;
+mod check_command;
 mod daemon_checks;
+mod documentation;
 mod postgres_beats;
 mod postgres_checks;
 mod postgres_commands;

@@ -36,15 +36,28 @@ fn render_target(out: &mut String, target: &TargetReport) {
     line(out, format_args!("{STRONG}{}{STRONG:#}  {FAINT}{}{FAINT:#}", target.name, target.address));
     let mut findings: Vec<&Finding> = target.findings.iter().collect();
     findings.sort_by_key(|finding| reading_order(finding));
-    for finding in &findings {
-        match finding.status {
-            Status::Failed => render_problem(out, finding, "observed"),
-            Status::Unknown => render_problem(out, finding, "because"),
-            Status::Ok | Status::Skipped => {}
+    for finding in findings.iter().filter(|finding| finding.status == Status::Failed) {
+        render_problem(out, finding, "observed");
+    }
+    for (first, ids) in by_reason(&findings, Status::Unknown) {
+        match ids[..] {
+            [_] => render_problem(out, first, "because"),
+            // A server that is not reached leaves sixty of them: one reason is enough.
+            _ => {
+                render_ids(out, DOUBTFUL, "unknown", &ids, None);
+                render_details(out, first, "because");
+            }
         }
     }
-    render_ids(out, GOOD, "ok", findings.iter().filter(|finding| finding.status == Status::Ok));
-    render_ids(out, FAINT, "skipped", findings.iter().filter(|finding| finding.status == Status::Skipped));
+    let ok = findings.iter().filter(|finding| finding.status == Status::Ok).map(|finding| finding.id.as_str());
+    let mut ok: Vec<&str> = ok.collect();
+    ok.dedup();
+    if !ok.is_empty() {
+        render_ids(out, GOOD, "ok", &ok, None);
+    }
+    for (first, ids) in by_reason(&findings, Status::Skipped) {
+        render_ids(out, FAINT, "skipped", &ids, Some(&first.observed));
+    }
     let style = match target.verdict.rung {
         Some(_) => BAD,
         None => GOOD,
@@ -61,6 +74,10 @@ fn render_problem(out: &mut String, finding: &Finding, word: &str) {
         (_, Severity::Info) => (FAINT, "info"),
     };
     line(out, format_args!("  {style}{first:<7}{style:#}  {STRONG}{}{STRONG:#}  {}", finding.id, finding.subject));
+    render_details(out, finding, word);
+}
+
+fn render_details(out: &mut String, finding: &Finding, word: &str) {
     let pairs =
         [(word, Some(&finding.observed)), ("expected", finding.expected.as_ref()), ("next", finding.remedy.as_ref())];
     for (name, text) in pairs.into_iter().filter_map(|(name, text)| Some((name, text?))) {
@@ -68,12 +85,23 @@ fn render_problem(out: &mut String, finding: &Finding, word: &str) {
     }
 }
 
-fn render_ids<'a>(out: &mut String, style: Style, word: &str, findings: impl Iterator<Item = &'a &'a Finding>) {
-    let mut ids: Vec<&str> = findings.map(|finding| finding.id.as_str()).collect();
-    ids.dedup();
-    if ids.is_empty() {
-        return;
+/// The findings of a status, those with the same to say together: the first of them, and the ids of all.
+fn by_reason<'a>(findings: &[&'a Finding], status: Status) -> Vec<(&'a Finding, Vec<&'a str>)> {
+    let mut groups: Vec<(&Finding, Vec<&str>)> = Vec::new();
+    for &finding in findings.iter().filter(|finding| finding.status == status) {
+        let said = |other: &Finding| {
+            (&other.observed, &other.expected, &other.remedy) == (&finding.observed, &finding.expected, &finding.remedy)
+        };
+        match groups.iter_mut().find(|(first, _)| said(first)) {
+            Some((_, ids)) if ids.contains(&finding.id.as_str()) => {}
+            Some((_, ids)) => ids.push(&finding.id),
+            None => groups.push((finding, vec![&finding.id])),
+        }
     }
+    groups
+}
+
+fn render_ids(out: &mut String, style: Style, word: &str, ids: &[&str], why: Option<&str>) {
     let mut lines = vec![String::new()];
     for id in ids {
         let full = lines.last().is_some_and(|line| !line.is_empty() && line.len() + id.len() > WIDTH);
@@ -85,7 +113,8 @@ fn render_ids<'a>(out: &mut String, style: Style, word: &str, findings: impl Ite
             line.push_str(id);
         }
     }
-    line(out, format_args!("  {style}{word:<7}{style:#}  {}", lines.join(",\n           ")));
+    let why = why.map(|why| format!(": {why}")).unwrap_or_default();
+    line(out, format_args!("  {style}{word:<7}{style:#}  {}{FAINT}{why}{FAINT:#}", lines.join(",\n           ")));
 }
 
 fn summary(report: &Report) -> String {

@@ -1,5 +1,7 @@
 //! The compiled program: run to its end, or as a daemon with its HTTP door.
 
+mod terminal;
+
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::process::{Command, ExitStatus, Stdio};

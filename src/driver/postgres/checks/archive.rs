@@ -14,7 +14,7 @@ const ARCHIVE: Check = Check {
     title: "beats do not fill the WAL archive",
     meaning: "archive_timeout closes a segment only if something was written: on an idle server each beat may cost a whole \
               segment in the archive.",
-    judged: "86400 s by the longer of archive_timeout and the period, times wal_segment_size: fails above 1 GiB a day.",
+    judged: "86,400 s divided by the longer of archive_timeout and the period, times wal_segment_size: fails above 1 GiB a day.",
     privilege: "reading pg_settings, which every user may",
     source: "measured: one segment of 16 MiB for each beat at archive_timeout = 60, none without beats",
 };

@@ -12,7 +12,7 @@ const GUIDE: &str = "vendor's set-up guide for PostgreSQL, the connector's user"
 const HEARTBEATS: &str = "vendor page on heartbeats, grants on the heartbeat table";
 const WRITES: &str = "A connector on a read-write connection updates the heartbeat row itself, and only logs it when it may \
                       not: the heartbeat is then missing without anybody noticing.";
-const BY_MODE: &str = "has_table_privilege() by OID. Only with connector.mode = \"read-write\": one that is connected \
+const BY_MODE: &str = "has_table_privilege() by OID: fails if it is denied. Only with connector.mode = \"read-write\": one that is connected \
                        read-only never writes, and heartbeatd does.";
 
 const ROLE: Check = Check {
@@ -31,7 +31,7 @@ const LOGIN: Check = Check {
     rung: Rung::Permission,
     title: "the connector's role may log in",
     meaning: "A role without LOGIN is refused before its password is looked at.",
-    judged: "pg_roles.rolcanlogin.",
+    judged: "pg_roles.rolcanlogin: fails if it is false.",
     privilege: CATALOGUE,
     source: GUIDE,
 };
@@ -41,7 +41,7 @@ const CONNECT: Check = Check {
     rung: Rung::Permission,
     title: "the connector's role may connect to this database",
     meaning: "CONNECT is everybody's by default, and is often revoked.",
-    judged: "has_database_privilege() for the database of the address.",
+    judged: "has_database_privilege() for the database of the address: fails if CONNECT is denied.",
     privilege: CATALOGUE,
     source: GUIDE,
 };
@@ -52,7 +52,8 @@ const REPLICATION: Check = Check {
     title: "the connector's role may replicate",
     meaning: "Reading a slot takes the REPLICATION attribute, or on managed servers membership in the role that stands for \
               it.",
-    judged: "pg_roles.rolreplication, rolsuper, or membership in rds_replication, rds_superuser, rdsadmin or rdsrepladmin.",
+    judged: "pg_roles.rolreplication, rolsuper, or membership in rds_replication, rds_superuser, rdsadmin or rdsrepladmin: \
+             fails if it has none of them.",
     privilege: CATALOGUE,
     source: "vendor's set-up guide for PostgreSQL; the roles are those that Debezium accepts",
 };
@@ -73,7 +74,7 @@ const USAGE: Check = Check {
     rung: Rung::Permission,
     title: "the connector's role may use the heartbeat's schema",
     meaning: "Without USAGE on the schema the grants on the table are worth nothing.",
-    judged: "has_schema_privilege() by OID.",
+    judged: "has_schema_privilege() by OID: fails if USAGE is denied.",
     privilege: CATALOGUE,
     source: HEARTBEATS,
 };
@@ -83,7 +84,7 @@ const SELECT: Check = Check {
     rung: Rung::Permission,
     title: "the connector's role may read the heartbeat table",
     meaning: "Without SELECT the connector cannot take a snapshot of the table, and may stop at it.",
-    judged: "has_table_privilege() by OID, or has_column_privilege() of every column.",
+    judged: "has_table_privilege() by OID, or has_column_privilege() of every column: fails if a column is left.",
     privilege: CATALOGUE,
     source: HEARTBEATS,
 };
@@ -124,7 +125,7 @@ const SEQUENCE: Check = Check {
     title: "the connector's role may use the sequence of id",
     meaning: "The vendor's grants leave the sequence out: an insert without an id is refused without it. Updates do not \
               need it.",
-    judged: "has_sequence_privilege() by OID. Only with connector.mode = \"read-write\".",
+    judged: "has_sequence_privilege() by OID: fails if USAGE is denied. Only with connector.mode = \"read-write\".",
     privilege: CATALOGUE,
     source: "measured: an insert by a non-owner fails with SQLSTATE 42501 on the sequence",
 };

@@ -10,7 +10,7 @@ const NATIVE: Check = Check {
     id: "native-scheduler",
     severity: Severity::Warning,
     rung: Rung::Advice,
-    title: "no job of pg_cron beats besides heartbeatd, and one that shall beat does",
+    title: "no pg_cron job beats beside heartbeatd, and one that heartbeatd only watches works",
     meaning: "A job that beats as well doubles the events; one that fails, or updates another row, makes somebody believe in a \
               heartbeat that is not there.",
     judged: "cron.job and cron.job_run_details, where pg_cron is in this database. From another database its jobs cannot be \

@@ -24,7 +24,8 @@ const MEMBERSHIP: Check = Check {
     rung: Rung::Tracking,
     title: "the publication holds the heartbeat table",
     meaning: "Beats go into a table that the connector never hears of: they succeed, and its position stays where it is.",
-    judged: "pg_publication_tables, which holds the members of FOR ALL TABLES and of TABLES IN SCHEMA, too.",
+    judged: "pg_publication_tables, which holds the members of FOR ALL TABLES and of TABLES IN SCHEMA, too: fails if the \
+             table is not among them.",
     privilege: CATALOGUE,
     source: PAGE,
 };
@@ -34,7 +35,7 @@ const UPDATES: Check = Check {
     rung: Rung::Tracking,
     title: "the publication publishes updates",
     meaning: "A beat is an update. A publication of inserts alone leaves it out.",
-    judged: "pg_publication.pubupdate.",
+    judged: "pg_publication.pubupdate: fails if it is false.",
     privilege: CATALOGUE,
     source: "measured: a publication of inserts emits nothing for a beat",
 };
@@ -54,7 +55,7 @@ const COLUMNS: Check = Check {
     rung: Rung::Tracking,
     title: "the publication's column list holds id and last_update",
     meaning: "Without last_update an event says nothing new; without id the update itself is refused.",
-    judged: "pg_publication_tables.attnames. From PostgreSQL 15.",
+    judged: "pg_publication_tables.attnames: fails if one of the two is left out. From PostgreSQL 15.",
     privilege: CATALOGUE,
     source: "https://www.postgresql.org/docs/current/logical-replication-col-lists.html",
 };
@@ -62,7 +63,7 @@ const IDENTITY: Check = Check {
     id: "replica-identity",
     severity: Severity::Error,
     rung: Rung::Tracking,
-    title: "a published update can name its row",
+    title: "the table has a replica identity, so that its updates can be published",
     meaning: "Once a publication publishes the table's updates, the server refuses every update of a table without a \
               replica identity: the beat fails.",
     judged: "pg_class.relreplident and the primary key: an error if updates are published, a warning while they are not.",

@@ -15,7 +15,7 @@ const WAL_LEVEL: Check = Check {
     rung: Rung::Resource,
     title: "the WAL holds what logical decoding needs",
     meaning: "With another wal_level there is no logical slot, and no connector.",
-    judged: "wal_level: fails unless it is logical; told apart when a change waits for a restart.",
+    judged: "wal_level: fails unless it is logical, and says so if a change only waits for a restart.",
     privilege: SETTINGS,
     source: "https://www.postgresql.org/docs/current/logicaldecoding-example.html",
 };

@@ -29,7 +29,7 @@ const DATABASE: Check = Check {
     rung: Rung::Tracking,
     title: "the slot belongs to the database that is beaten",
     meaning: "A slot sees the changes of its own database alone. Beats in another one never move it.",
-    judged: "pg_replication_slots.database against current_database().",
+    judged: "pg_replication_slots.database against current_database(): fails if they differ.",
     privilege: VIEW,
     source: "https://www.postgresql.org/docs/current/view-pg-replication-slots.html",
 };
@@ -39,7 +39,7 @@ const PLUGIN: Check = Check {
     rung: Rung::Tracking,
     title: "the slot's plugin is pgoutput",
     meaning: "The connector speaks pgoutput; another plugin does not know the publication.",
-    judged: "pg_replication_slots.plugin.",
+    judged: "pg_replication_slots.plugin: fails unless it is pgoutput.",
     privilege: VIEW,
     source: "vendor's set-up guide for PostgreSQL",
 };

@@ -26,7 +26,7 @@ const KIND: Check = Check {
     rung: Rung::Schema,
     title: "the heartbeat table is an ordinary table",
     meaning: "A view, a foreign or a materialized table cannot be published.",
-    judged: "pg_class.relkind: fails unless it is r or p.",
+    judged: "pg_class.relkind: fails unless it is r (ordinary) or p (partitioned).",
     privilege: CATALOGUE,
     source: "https://www.postgresql.org/docs/current/sql-createpublication.html",
 };
@@ -36,7 +36,7 @@ const LOGGED: Check = Check {
     rung: Rung::Tracking,
     title: "the heartbeat table is logged",
     meaning: "Changes of an unlogged table never get into the WAL: no connector sees them, and no standby.",
-    judged: "pg_class.relpersistence: fails unless it is p.",
+    judged: "pg_class.relpersistence: fails unless it is p (permanent).",
     privilege: CATALOGUE,
     source: "https://www.postgresql.org/docs/current/sql-createpublication.html",
 };

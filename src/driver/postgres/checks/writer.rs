@@ -37,7 +37,7 @@ const UPDATE: Check = Check {
     severity: Severity::Error,
     rung: Rung::Permission,
     title: "this user may update last_update",
-    meaning: "That is the beat.",
+    meaning: "This update is the beat.",
     judged: "EXPLAIN UPDATE of last_update: fails when the server denies it.",
     privilege: PROBE,
     source: MEASURED,
