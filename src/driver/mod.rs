@@ -8,7 +8,7 @@ use async_trait::async_trait;
 
 use crate::database_url::{Family, UrlError};
 use crate::finding::{Case, Check, Facts, Finding};
-use crate::heartbeat::{Failure, RowReport, Stamp, Writing};
+use crate::heartbeat::{ErrorKind, Failure, RowReport, Stamp, Writing};
 use crate::provisioning::{Plan, Step};
 use crate::scheduler::clock::Instant;
 use crate::secret::Secret;
@@ -241,6 +241,12 @@ impl Drivers {
     pub fn get(&self, family: Family) -> Result<Arc<dyn Driver>, UrlError> {
         (self.0)(family).ok_or(UrlError::NotBuilt(family.as_str()))
     }
+}
+
+/// A driver's typed facts in the form of the seam.
+fn write_down(facts: &impl serde::Serialize) -> Result<Facts, Failure> {
+    serde_json::to_value(facts)
+        .map_err(|error| Failure::new(ErrorKind::Internal, "the facts cannot be written down").with_source(error))
 }
 
 impl std::fmt::Debug for Drivers {

@@ -17,9 +17,9 @@ mod remedies;
 use async_trait::async_trait;
 
 use crate::database_url::UrlError;
-use crate::driver::{ConnectRequest, Delivery, Driver, FactsError, Observation, ServerInfo, Session};
+use crate::driver::{ConnectRequest, Delivery, Driver, FactsError, Observation, ServerInfo, Session, write_down};
 use crate::finding::{Case, Check, Facts, Finding};
-use crate::heartbeat::{ErrorKind, Failure, RowReport, Writing};
+use crate::heartbeat::{Failure, RowReport, Writing};
 use crate::provisioning::{Plan, Step};
 use crate::scheduler::clock::Instant;
 use crate::target::{Endpoint, HeartbeatTable, Target};
@@ -91,8 +91,7 @@ impl Session for PostgresSession {
     async fn inspect(&mut self, target: &Target, deadline: Instant) -> Result<Facts, Failure> {
         let address = &self.opened.server.address;
         let facts = facts::gather(&mut self.opened.connection, address, target, deadline).await?;
-        serde_json::to_value(facts)
-            .map_err(|error| Failure::new(ErrorKind::Internal, "the facts cannot be written down").with_source(error))
+        write_down(&facts)
     }
 
     async fn plan(&mut self, target: &Target, deadline: Instant) -> Result<Plan, Failure> {

@@ -12,9 +12,9 @@ use async_trait::async_trait;
 use sqlx::sqlite::SqliteConnection;
 
 use crate::database_url::UrlError;
-use crate::driver::{ConnectRequest, Driver, FactsError, Observation, ServerInfo, Session};
+use crate::driver::{ConnectRequest, Driver, FactsError, Observation, ServerInfo, Session, write_down};
 use crate::finding::{Case, Check, Facts, Finding};
-use crate::heartbeat::{ErrorKind, Failure, RowReport, Writing};
+use crate::heartbeat::{Failure, RowReport, Writing};
 use crate::provisioning::{Plan, Step};
 use crate::scheduler::clock::Instant;
 use crate::target::{Endpoint, HeartbeatTable, Target};
@@ -79,8 +79,7 @@ impl Session for SqliteSession {
     async fn inspect(&mut self, target: &Target, deadline: Instant) -> Result<Facts, Failure> {
         self.file.must_be_in_place()?;
         let facts = facts::gather(&mut self.connection, &self.server, &target.heartbeat, deadline).await?;
-        serde_json::to_value(facts)
-            .map_err(|error| Failure::new(ErrorKind::Internal, "the facts cannot be written down").with_source(error))
+        write_down(&facts)
     }
 
     async fn plan(&mut self, target: &Target, _deadline: Instant) -> Result<Plan, Failure> {
