@@ -9,6 +9,7 @@ mod bad_input;
 mod bench;
 mod bench_works;
 mod check_command;
+mod corpus;
 mod daemon_checks;
 mod documentation;
 mod postgres_beats;
