@@ -100,7 +100,8 @@ struct Figures {
     counters: Counters,
     replica_lags: Vec<(String, Duration)>,
     failed_checks: BTreeSet<(String, Severity)>,
-    slot: Option<(String, Option<u64>, Duration)>,
+    slot: Option<(String, Option<u64>)>,
+    delivery_lag: Option<Duration>,
 }
 
 impl Figures {
@@ -110,7 +111,8 @@ impl Figures {
         let failed = failed.filter(|finding| finding.status == Status::Failed);
         Self {
             failed_checks: failed.map(|finding| (finding.id.clone(), finding.severity)).collect(),
-            slot: status.delivery.as_ref().map(|slot| (slot.slot.clone(), slot.retained_bytes, slot.lag(now))),
+            slot: status.delivery.as_ref().map(|slot| (slot.slot.clone(), slot.retained_bytes)),
+            delivery_lag: status.delivery_lag(now),
             target: Arc::clone(&status.target),
             state: health::judge(status, now).state,
             newest_change: status.newest_change.map(|change| change.at),
@@ -208,14 +210,14 @@ fn encode_checks(encoder: &mut DescriptorEncoder<'_>, all: &[Figures]) -> fmt::R
     }
     let mut retained = gauge(encoder, SLOT_RETAINED, "Log that the connector's slot holds back.")?;
     for figures in all {
-        if let Some((slot, Some(bytes), _)) = &figures.slot {
+        if let Some((slot, Some(bytes))) = &figures.slot {
             let bytes = i64::try_from(*bytes).unwrap_or(i64::MAX);
             retained.encode_family(&[("target", figures.name()), ("slot", slot.as_str())])?.encode_gauge(&bytes)?;
         }
     }
     let mut lag = gauge(encoder, DELIVERY_LAG, "Age of the newest beat that the connector has confirmed.")?;
     for figures in all {
-        if let Some((_, _, age)) = &figures.slot {
+        if let Some(age) = &figures.delivery_lag {
             lag.encode_family(&[("target", figures.name())])?.encode_gauge(&age.as_secs_f64())?;
         }
     }

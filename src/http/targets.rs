@@ -141,7 +141,8 @@ struct DeliveryDocument {
     retained_bytes: Option<u64>,
     /// When the newest confirmed beat was acknowledged.
     confirmed_beat: Option<String>,
-    lag_seconds: f64,
+    /// Absent while another writer makes the changes.
+    lag_seconds: Option<f64>,
     seen_at: String,
 }
 
@@ -205,7 +206,7 @@ impl TargetDocument {
             notices: notices.collect(),
             counters: CountersDocument::from(&status.counters),
             replicas: replicas.collect(),
-            delivery: status.delivery.as_ref().map(|delivery| DeliveryDocument::of(delivery, now)),
+            delivery: status.delivery.as_ref().map(|delivery| DeliveryDocument::of(delivery, status.delivery_lag(now))),
             checks: status.checked.as_ref().map(ChecksDocument::from),
             history: status.history.iter().rev().map(HistoryDocument::from).collect(),
         }
@@ -305,13 +306,13 @@ impl ReplicaDocument {
 }
 
 impl DeliveryDocument {
-    fn of(delivery: &DeliveryStatus, now: Moment) -> Self {
+    fn of(delivery: &DeliveryStatus, lag: Option<Duration>) -> Self {
         Self {
             slot: delivery.slot.clone(),
             active: delivery.active,
             retained_bytes: delivery.retained_bytes,
             confirmed_beat: time(delivery.confirmed_beat),
-            lag_seconds: delivery.lag(now).as_secs_f64(),
+            lag_seconds: lag.as_ref().map(Duration::as_secs_f64),
             seen_at: delivery.seen_at.to_rfc3339(),
         }
     }

@@ -11,11 +11,11 @@ use tokio_util::sync::CancellationToken;
 use super::clock::{self, Clock, Moment};
 use super::replica::Acknowledged;
 use super::ticks::Ticks;
-use crate::check::registry::{self, CONNECT, REPLICA_CONNECT};
+use crate::check::registry::{self, REPLICA_CONNECT};
 use crate::check::{runner, verdict};
 use crate::driver::opening::Opening;
 use crate::driver::{Delivery, Driver, Drivers, Purpose};
-use crate::finding::{Inspection, Look};
+use crate::finding::{Inspection, Look, Rung};
 use crate::heartbeat::{ErrorKind, Failure};
 use crate::status::board::{Cell, Checked, DeliveryStatus};
 use crate::target::{Endpoint, Target};
@@ -127,9 +127,14 @@ impl Inspector {
         }
         let earlier = previous.as_ref().and_then(Kept::inspection);
         let mut findings = runner::judge(&self.target, self.driver.as_ref(), &inspection, earlier.as_ref());
-        // Whether servers are reached, the beats and the replicas' watchers tell at each tick, and never late.
-        findings.retain(|finding| ![CONNECT.id, REPLICA_CONNECT.id].contains(&finding.id.as_str()));
-        let verdict = verdict::climb(&findings, &registry::entries(&self.drivers));
+        let entries = registry::entries(&self.drivers);
+        // Whether the right server is reached, the beats and the replicas' watchers tell at each tick, and never late.
+        let told_by_beats = |id: &str| {
+            let entry = entries.iter().find(|entry| entry.check.id == id);
+            id == REPLICA_CONNECT.id || entry.is_some_and(|entry| entry.check.rung == Rung::Connection)
+        };
+        findings.retain(|finding| !told_by_beats(&finding.id));
+        let verdict = verdict::climb(&findings, &entries);
         self.cell.lock().checked = Some(Checked::new(now, findings, verdict));
         *previous = Kept::of(&inspection, now);
         now.plus(CATALOGUE - JITTER.mul_f64(self.random.f64()))

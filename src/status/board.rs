@@ -382,11 +382,14 @@ impl TargetStatus {
     }
 }
 
-impl DeliveryStatus {
-    /// The age of the newest confirmed beat, or a lower bound of it.
+impl TargetStatus {
+    /// The age of the newest beat that the connector has confirmed, or a lower bound of it counted from the start.
+    /// `None` without a slot, and while another writer makes the changes: its beats have no position here.
     #[must_use]
-    pub fn lag(&self, now: Moment) -> Duration {
-        now.age_of(self.confirmed_beat.unwrap_or(self.since))
+    pub fn delivery_lag(&self, now: Moment) -> Option<Duration> {
+        let delivery = self.delivery.as_ref()?;
+        let ours = self.newest_change.is_some_and(|change| change.ours);
+        ours.then(|| now.age_of(delivery.confirmed_beat.unwrap_or(delivery.since)))
     }
 }
 
