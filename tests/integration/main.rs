@@ -26,3 +26,4 @@ mod postgres_trouble;
 mod postgres_two_writers;
 mod simulation;
 mod sqlite;
+mod walkthrough;

@@ -1,12 +1,7 @@
 //! `heartbeatd provision` and `heartbeatd beat` on a real PostgreSQL.
 
-use std::io::Write as _;
-use std::process::Stdio;
-
 use crate::bench::daemon::Ended;
-use crate::bench::place::server_command;
-use crate::bench::programs::Major;
-use crate::bench::{PostgresServer, heartbeat, heartbeatd, programs, secs};
+use crate::bench::{PostgresServer, heartbeat, heartbeatd, psql};
 
 /// What the connector brings along: its role, and a publication that lists its tables.
 async fn lay_connector(server: &PostgresServer) {
@@ -96,23 +91,8 @@ async fn the_dry_run_changes_nothing_and_its_script_does_the_same_in_psql() {
     assert_eq!(script.code, Some(0), "{script:?}");
     assert_eq!(server.value("SELECT to_regnamespace('streamkap')").await, None);
 
-    psql(&server, script.stdout).await;
+    psql(&server, "postgres", script.stdout).await;
     assert_provisioned(&server).await;
     let again = run(&server, &["provision", "--dry-run"]).await;
     assert!(again.stdout.contains("-- nothing is missing"), "{again:?}");
-}
-
-/// Runs a script as the superuser, and fails at its first error.
-async fn psql(server: &PostgresServer, script: String) {
-    let mut command = server_command(programs::postgres(Major::Fifteen, "psql"));
-    command.args(["--no-psqlrc", "--set=ON_ERROR_STOP=1", "--quiet", "--dbname"]).arg(server.admin_url());
-    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let run = tokio::task::spawn_blocking(move || {
-        let mut child = command.spawn().unwrap();
-        child.stdin.take().unwrap().write_all(script.as_bytes()).unwrap();
-        (child.wait_with_output().unwrap(), script)
-    });
-    let (output, script) = tokio::time::timeout(secs(20), run).await.expect("psql ends").unwrap();
-    let errors = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success() && !errors.contains("ERROR"), "{errors}\n{script}");
 }
