@@ -133,8 +133,9 @@ impl Inspector {
             let entry = entries.iter().find(|entry| entry.check.id == id);
             id == REPLICA_CONNECT.id || entry.is_some_and(|entry| entry.check.rung == Rung::Connection)
         };
-        findings.retain(|finding| !told_by_beats(&finding.id));
+        // The tree is climbed on everything: it takes a report without a connection for one that asked no server.
         let verdict = verdict::climb(&findings, &entries);
+        findings.retain(|finding| !told_by_beats(&finding.id));
         self.cell.lock().checked = Some(Checked::new(now, findings, verdict));
         *previous = Kept::of(&inspection, now);
         now.plus(CATALOGUE - JITTER.mul_f64(self.random.f64()))

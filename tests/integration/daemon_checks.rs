@@ -77,6 +77,8 @@ async fn a_table_that_is_not_published_is_found_after_a_recovery_and_told_withou
     };
     let target = eventually(secs(15), "the first run of all checks", checked).await;
     assert!(failed(&target, "publication-membership").is_empty(), "{}", target["checks"]);
+    // Nobody reads the slot.
+    assert_eq!(target["checks"]["verdict"]["rung"], "movement", "{}", target["checks"]);
     server.execute("ALTER PUBLICATION streamkap_pub DROP TABLE streamkap.streamkap_heartbeat").await;
     // A new connection is a reason to look again, within a minute.
     let end_sessions = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity \
