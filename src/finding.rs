@@ -5,7 +5,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::heartbeat::{ErrorClass, Failure};
+use crate::heartbeat::Failure;
 use crate::target::Target;
 
 /// How bad it is if the check fails.
@@ -276,19 +276,5 @@ impl FailureRecord {
             message: failure.message().to_owned(),
             remedy: failure.remedy().map(str::to_owned),
         }
-    }
-
-    /// The rung of the decision tree that a failure to look belongs to.
-    #[must_use]
-    pub fn rung(&self) -> Rung {
-        [ErrorClass::Schema, ErrorClass::Permission, ErrorClass::Resource]
-            .into_iter()
-            .find(|class| class.as_str() == self.class)
-            .map_or(Rung::Connection, |class| match class {
-                ErrorClass::Connection => Rung::Connection,
-                ErrorClass::Schema => Rung::Schema,
-                ErrorClass::Permission => Rung::Permission,
-                ErrorClass::Resource => Rung::Resource,
-            })
     }
 }

@@ -9,7 +9,7 @@ use futures_util::future::join_all;
 use super::configuration;
 use super::registry::{CONNECT, REPLICA_CONNECT};
 use crate::driver::opening::Opening;
-use crate::driver::{Driver, Purpose, Session};
+use crate::driver::{self, Driver, Purpose, Session};
 use crate::finding::{Case, Check, FailureRecord, Finding, Inspection, Look, ReplicaLook, Severity, Status};
 use crate::heartbeat::{ErrorKind, Failure};
 use crate::scheduler::clock::{self, Clock, Instant};
@@ -57,11 +57,7 @@ async fn look(
         Ok(facts) => Look::Facts(facts),
         Err(failure) => {
             let target = Target { endpoint: endpoint.clone(), ..target.clone() };
-            let failure = match (failure.remedy(), driver.remedy(&failure, &target)) {
-                (None, Some(remedy)) => failure.with_remedy(remedy),
-                _ => failure,
-            };
-            Look::Failure(FailureRecord::of(&failure))
+            Look::Failure(FailureRecord::of(&driver::with_remedy(driver.as_ref(), failure, &target)))
         }
     }
 }

@@ -8,7 +8,7 @@ use super::FAILED;
 use super::terminal::{self, Tone};
 use crate::config::Settings;
 use crate::driver::opening::application_name;
-use crate::driver::{Driver, Drivers, Purpose};
+use crate::driver::{Driver, Drivers, Purpose, with_remedy};
 use crate::heartbeat::{ErrorKind, Failure};
 use crate::provisioning::{Applied, Plan};
 use crate::scheduler::clock::{self, Clock, Instant};
@@ -42,7 +42,7 @@ pub async fn provision(settings: &Settings, targets: &[Target], dry_run: bool) -
         match result {
             Ok(clean) => failed |= !clean,
             Err(failure) => {
-                terminal::failure(&target.name, width, &with_remedy(&driver, target, failure));
+                terminal::failure(&target.name, width, &with_remedy(driver.as_ref(), failure, target));
                 failed = true;
             }
         }
@@ -94,18 +94,11 @@ fn show(target: &Target, width: usize, driver: &Arc<dyn Driver>, applied: Applie
         terminal::line(&target.name, width, Tone::Doubtful, "notice", notice);
     }
     for (step, failure) in applied.failed {
-        terminal::failure(&target.name, width, &with_remedy(driver, target, failure));
+        terminal::failure(&target.name, width, &with_remedy(driver.as_ref(), failure, target));
         if let Some(step) = step {
             terminal::detail(&format!("in step: {}", step.title));
             step.sql.lines().for_each(terminal::detail);
         }
     }
     clean
-}
-
-fn with_remedy(driver: &Arc<dyn Driver>, target: &Target, failure: Failure) -> Failure {
-    match (failure.remedy(), driver.remedy(&failure, target)) {
-        (None, Some(remedy)) => failure.with_remedy(remedy),
-        _ => failure,
-    }
 }

@@ -243,6 +243,18 @@ impl Drivers {
     }
 }
 
+/// A failure with the exact next step: its own, where it carries one, else the driver's for this target.
+#[must_use]
+pub fn with_remedy(driver: &dyn Driver, failure: Failure, target: &Target) -> Failure {
+    if failure.remedy().is_some() {
+        return failure;
+    }
+    match driver.remedy(&failure, target) {
+        Some(remedy) => failure.with_remedy(remedy),
+        None => failure,
+    }
+}
+
 /// A driver's typed facts in the form of the seam.
 fn write_down(facts: &impl serde::Serialize) -> Result<Facts, Failure> {
     serde_json::to_value(facts)

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::driver::opening::Opening;
-use crate::driver::{Driver, Purpose, ServerInfo, Session};
+use crate::driver::{self, Driver, Purpose, ServerInfo, Session};
 use crate::heartbeat::{self, Beat, ErrorClass, ErrorKind, Failure, RowReport, Writing};
 use crate::provisioning;
 use crate::scheduler::clock::{self, Clock, Instant};
@@ -242,13 +242,7 @@ impl Link {
     }
 
     fn with_remedy(&self, failure: Failure) -> Failure {
-        if failure.remedy().is_some() {
-            return failure;
-        }
-        match self.driver.remedy(&failure, &self.target) {
-            Some(remedy) => failure.with_remedy(remedy),
-            None => failure,
-        }
+        driver::with_remedy(self.driver.as_ref(), failure, &self.target)
     }
 }
 

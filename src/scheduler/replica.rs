@@ -12,7 +12,7 @@ use super::backoff::Backoff;
 use super::clock::{self, Clock, Moment};
 use super::ticks::Ticks;
 use crate::driver::opening::Opening;
-use crate::driver::{Driver, Observation, Purpose, ServerInfo, Session};
+use crate::driver::{self, Driver, Observation, Purpose, ServerInfo, Session};
 use crate::heartbeat::{ErrorKind, Failure, Stamp};
 use crate::status::board::{Cell, Trouble};
 use crate::target::{Replica, Target};
@@ -235,10 +235,7 @@ impl Watcher {
     }
 
     fn record_failure(&self, failure: Failure, now: Moment) {
-        let failure = match (failure.remedy(), self.driver.remedy(&failure, &self.as_target())) {
-            (None, Some(remedy)) => failure.with_remedy(remedy),
-            _ => failure,
-        };
+        let failure = driver::with_remedy(self.driver.as_ref(), failure, &self.as_target());
         let mut status = self.cell.lock();
         let Some(replica) = status.replicas.get_mut(&self.replica.name) else { return };
         let trouble = Trouble::after(replica.trouble.as_ref(), failure, now);
