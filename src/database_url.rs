@@ -11,6 +11,8 @@ use crate::secret::Secret;
 /// The database families, by the scheme of the address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Family {
+    /// `mysql://`, `mariadb://`.
+    Mysql,
     /// `postgres://`, `postgresql://`.
     Postgres,
     /// `sqlite:`.
@@ -43,7 +45,7 @@ pub enum UrlError {
     #[error("not a database address: expected one like postgres://user@host/database or sqlite:heartbeat.db")]
     NoScheme,
     /// The scheme is of no database known here.
-    #[error("unknown database scheme \"{0}\": known are postgres, postgresql and sqlite")]
+    #[error("unknown database scheme \"{0}\": known are mysql, mariadb, postgres, postgresql and sqlite")]
     UnknownScheme(String),
     /// The scheme is known and its driver is not in this build.
     #[error("this build has no {0} driver: it was compiled without the feature of that name")]
@@ -81,12 +83,13 @@ pub enum UrlError {
 
 impl Family {
     /// Every family.
-    pub const ALL: [Self; 2] = [Self::Postgres, Self::Sqlite];
+    pub const ALL: [Self; 3] = [Self::Mysql, Self::Postgres, Self::Sqlite];
 
     /// The family's name: the `driver` label and the scheme that is shown.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
+            Self::Mysql => "mysql",
             Self::Postgres => "postgres",
             Self::Sqlite => "sqlite",
         }
@@ -94,6 +97,7 @@ impl Family {
 
     fn from_scheme(scheme: &str) -> Option<Self> {
         match scheme.to_ascii_lowercase().as_str() {
+            "mysql" | "mariadb" => Some(Self::Mysql),
             "postgres" | "postgresql" => Some(Self::Postgres),
             "sqlite" => Some(Self::Sqlite),
             _ => None,
@@ -121,7 +125,7 @@ impl DatabaseUrl {
         let family = Family::from_scheme(scheme).ok_or_else(|| UrlError::UnknownScheme(scheme.to_owned()))?;
         match family {
             Family::Sqlite => Ok((parse_file(rest)?, None)),
-            Family::Postgres => parse_server(family, scheme, rest),
+            Family::Mysql | Family::Postgres => parse_server(family, scheme, rest),
         }
     }
 
@@ -230,6 +234,13 @@ fn parse_server(family: Family, scheme: &str, rest: &str) -> Result<(DatabaseUrl
             let port = value.parse().ok().filter(|port| *port != 0).ok_or_else(|| UrlError::Port(value.clone()))?;
             hosts.iter_mut().for_each(|host| host.port = Some(port));
         }
+    }
+    // As in MySQL's clients: with a socket the host means nothing, and "localhost" stands for it.
+    if family == Family::Mysql
+        && matches!(hosts.as_slice(), [] | [Host { port: None, .. }])
+        && let Some(position) = parameters.iter().position(|(name, _)| name == "socket")
+    {
+        hosts = vec![Host::plain(&parameters.remove(position).1)];
     }
     if hosts.is_empty() {
         return Err(no_host());

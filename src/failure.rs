@@ -34,6 +34,8 @@ pub enum ErrorKind {
     Tls,
     /// User or password refused, or no rule lets this client in.
     Auth,
+    /// The server asks for a way of logging in that this program does not speak.
+    AuthMethod,
     /// The password's source cannot be read.
     SecretSource,
     /// The server has no database of that name.
@@ -123,13 +125,14 @@ impl ErrorClass {
 
 impl ErrorKind {
     /// Every kind, in the order of the enum.
-    pub const ALL: [Self; 34] = [
+    pub const ALL: [Self; 35] = [
         Self::Name,
         Self::Refused,
         Self::Network,
         Self::Timeout,
         Self::Tls,
         Self::Auth,
+        Self::AuthMethod,
         Self::SecretSource,
         Self::MissingDatabase,
         Self::TooManyConnections,
@@ -170,6 +173,7 @@ impl ErrorKind {
             | Self::Timeout
             | Self::Tls
             | Self::Auth
+            | Self::AuthMethod
             | Self::SecretSource
             | Self::MissingDatabase
             | Self::TooManyConnections
@@ -211,6 +215,7 @@ impl ErrorKind {
             Self::Timeout => "timeout",
             Self::Tls => "tls",
             Self::Auth => "auth",
+            Self::AuthMethod => "auth_method",
             Self::SecretSource => "secret_source",
             Self::MissingDatabase => "missing_database",
             Self::TooManyConnections => "too_many_connections",

@@ -14,6 +14,12 @@ use crate::scheduler::clock::Instant;
 use crate::secret::Secret;
 use crate::target::{Endpoint, HeartbeatTable, Target};
 
+#[cfg(any(feature = "mysql", feature = "postgres"))]
+mod hosts;
+#[cfg(feature = "mysql")]
+pub mod mysql;
+#[cfg(any(feature = "mysql", feature = "postgres"))]
+mod network;
 pub mod opening;
 #[cfg(feature = "postgres")]
 pub mod postgres;
@@ -219,6 +225,8 @@ impl Drivers {
     #[must_use]
     pub fn built_in() -> Self {
         Self(Arc::new(|family| match family {
+            #[cfg(feature = "mysql")]
+            Family::Mysql => Some(Arc::new(mysql::Mysql) as Arc<dyn Driver>),
             #[cfg(feature = "postgres")]
             Family::Postgres => Some(Arc::new(postgres::Postgres) as Arc<dyn Driver>),
             #[cfg(feature = "sqlite")]

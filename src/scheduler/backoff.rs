@@ -50,7 +50,7 @@ impl Backoff {
         }
         let exponent = self.failures.min(16);
         self.failures = self.failures.saturating_add(1);
-        if matches!(kind, ErrorKind::Auth) {
+        if matches!(kind, ErrorKind::Auth | ErrorKind::AuthMethod) {
             return AUTHENTICATION + AUTHENTICATION_JITTER.mul_f64(self.random.f64());
         }
         let pace = pace_of(kind);

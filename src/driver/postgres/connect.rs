@@ -1,29 +1,24 @@
 //! Opening a connection: to the one host of an address, or to the writable one of several. Used by the driver's
 //! `connect` alone.
 
-use std::fs::File;
-use std::path::Path;
-use std::time::Duration;
-
-use futures_util::future::join_all;
-use futures_util::stream::{FuturesUnordered, StreamExt};
+use futures_util::future::BoxFuture;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgSslMode};
-use sqlx::{ConnectOptions, Connection, Row};
+use sqlx::{ConnectOptions, Row};
 
 use super::errors;
-use super::hosts::{Answer, address, none_fits, port};
 use super::identifier::{self, literal};
 use super::message::{self, Limits};
 use super::parameters::{self, Parameters};
 use crate::database_url::Host;
-use crate::driver::{ConnectRequest, Purpose, ServerInfo, ServerRole};
+use crate::driver::hosts::{self, Candidate, Words};
+use crate::driver::network::{close, must_be_readable, name_or_network, prefixed};
+use crate::driver::{ConnectRequest, ServerInfo, ServerRole};
 use crate::heartbeat::{ErrorKind, Failure};
-use crate::scheduler::clock::{self, Clock, Instant};
+use crate::scheduler::clock::Instant;
 
-/// How long other hosts are waited for once a writable one has answered.
-const GRACE: Duration = Duration::from_millis(500);
-/// A good-bye takes no longer.
-const CLOSE_LIMIT: Duration = Duration::from_millis(500);
+/// What is said of a server's hosts.
+const WORDS: Words =
+    Words { port: 5432, standby: "is a standby", read_only: "is read-only by default_transaction_read_only" };
 
 /// An open connection and what was learned at its login.
 #[derive(Debug)]
@@ -60,35 +55,22 @@ pub(super) async fn connect(request: &ConnectRequest<'_>) -> Result<Opened, Fail
         }
     }
     let options = options(request).await?;
-    let hosts = request.endpoint.url.hosts();
-    let [host] = hosts else {
-        return connect_any(request, &options, hosts).await;
-    };
-    let opened = open(request, &options, host, false).await?;
-    let role = opened.server.role;
-    if fits(request.purpose, role) {
-        return Ok(opened);
+    hosts::find(request, &WORDS, |host, several| Box::pin(open(request, &options, host, several))).await
+}
+
+impl Candidate for Opened {
+    fn role(&self) -> ServerRole {
+        self.server.role
     }
-    let limit = close_limit(request.deadline);
-    close(opened.connection, limit).await;
-    Err(none_fits(&[(address(host), Answer::Role(role))]))
-}
 
-/// Says good-bye, by `limit` at the latest: over TLS a frozen server never answers it.
-pub(super) async fn close(connection: PgConnection, limit: Instant) {
-    // A failure has nobody left to tell: the socket is closed on drop all the same.
-    let _ = clock::timeout_at(limit, connection.close()).await;
-}
+    /// The timeline goes up with every promotion.
+    fn rank(&self) -> Option<u32> {
+        self.timeline
+    }
 
-/// When a good-bye that starts now must be over, without eating up what is left until `deadline`.
-pub(super) fn close_limit(deadline: Instant) -> Instant {
-    let now = Clock::system().now().mono;
-    now + CLOSE_LIMIT.min(deadline.saturating_duration_since(now) / 4)
-}
-
-/// When a good-bye that starts now, with nobody waiting behind it, must be over.
-pub(super) fn last_close_limit() -> Instant {
-    Clock::system().now().mono + CLOSE_LIMIT
+    fn close(self, limit: Instant) -> BoxFuture<'static, ()> {
+        Box::pin(close(self.connection, limit))
+    }
 }
 
 /// Reads the role and the column's type from the answer to [`probe_sql`]'s columns.
@@ -100,52 +82,6 @@ pub(super) fn role_of(in_recovery: bool, read_only: bool) -> ServerRole {
     }
 }
 
-/// Asks all hosts at once. Of several writable ones the highest timeline wins: after a failover the old primary may
-/// still answer.
-async fn connect_any(
-    request: &ConnectRequest<'_>,
-    options: &PgConnectOptions,
-    hosts: &[Host],
-) -> Result<Opened, Failure> {
-    let left = request.deadline.saturating_duration_since(Clock::system().now().mono);
-    // What is known of the hosts that did answer must be told before the caller drops this future.
-    let mut until = request.deadline - (left / 10).min(Duration::from_millis(200));
-    let mut pending: FuturesUnordered<_> = hosts
-        .iter()
-        .enumerate()
-        .map(|(index, host)| async move { (index, Box::pin(open(request, options, host, true)).await) })
-        .collect();
-    let mut answers: Vec<Answer> = hosts.iter().map(|_| Answer::None).collect();
-    let (mut fitting, mut others) = (Vec::new(), Vec::new());
-    while let Ok(Some((index, result))) = clock::timeout_at(until, pending.next()).await {
-        match result {
-            Ok(opened) if fits(request.purpose, opened.server.role) => {
-                let left = until.saturating_duration_since(Clock::system().now().mono);
-                // To look, the first answer will do.
-                let grace = if request.purpose == Purpose::Inspect { Duration::ZERO } else { GRACE.min(left / 4) };
-                until = until.min(Clock::system().now().mono + grace);
-                fitting.push((index, opened));
-            }
-            Ok(opened) => {
-                answers[index] = Answer::Role(opened.server.role);
-                others.push(opened);
-            }
-            Err(failure) => answers[index] = Answer::Failed(failure),
-        }
-    }
-    drop(pending);
-    // The highest timeline last; among equals the host that stands first in the address.
-    fitting.sort_by_key(|(index, opened)| (opened.timeline, std::cmp::Reverse(*index)));
-    let chosen = fitting.pop();
-    others.extend(fitting.into_iter().map(|(_, opened)| opened));
-    let limit = close_limit(request.deadline);
-    join_all(others.into_iter().map(|opened| close(opened.connection, limit))).await;
-    match chosen {
-        Some((_, opened)) => Ok(opened),
-        None => Err(none_fits(&hosts.iter().map(address).zip(answers).collect::<Vec<_>>())),
-    }
-}
-
 /// Connects to one host and looks around, in two messages (three with `timeline`).
 async fn open(
     request: &ConnectRequest<'_>,
@@ -153,8 +89,7 @@ async fn open(
     host: &Host,
     timeline: bool,
 ) -> Result<Opened, Failure> {
-    let address = address(host);
-    let port = port(host);
+    let (address, port) = (WORDS.address(host), WORDS.port(host));
     let options = if host.is_socket() {
         options.clone().socket(&host.name).port(port).ssl_mode(PgSslMode::Disable)
     } else {
@@ -162,10 +97,10 @@ async fn open(
     };
     let mut connection = match options.connect().await {
         Ok(connection) => connection,
-        Err(error) => return Err(errors::prefixed(&address, name_or_network(host, errors::classify(error)).await)),
+        Err(error) => return Err(prefixed(&address, name_or_network(host, port, errors::classify(error)).await)),
     };
     let limits = Limits::until(request.deadline);
-    let mut opened = look_around(&mut connection, request, limits).await.map_err(|e| errors::prefixed(&address, e))?;
+    let mut opened = look_around(&mut connection, request, limits).await.map_err(|e| prefixed(&address, e))?;
     opened.0.address.clone_from(&address);
     let (mut server, column, position) = opened;
     server.identity = ask_hidden(&mut connection, limits, IDENTITY).await?;
@@ -291,33 +226,4 @@ async fn options(request: &ConnectRequest<'_>) -> Result<PgConnectOptions, Failu
         options = options.ssl_client_cert(cert).ssl_client_key(key);
     }
     Ok(options)
-}
-
-/// sqlx reports a missing file as it reports a missing socket.
-async fn must_be_readable(parameter: &str, path: &Path) -> Result<(), Failure> {
-    let owned = path.to_owned();
-    let opened = tokio::task::spawn_blocking(move || File::open(owned)).await;
-    let error: Box<dyn std::error::Error + Send + Sync> = match opened {
-        Ok(Ok(_)) => return Ok(()),
-        Ok(Err(error)) => error.into(),
-        Err(error) => error.into(),
-    };
-    Err(Failure::new(ErrorKind::Tls, format!("cannot read the file of {parameter}, {}: {error}", path.display())))
-}
-
-/// A name that does not resolve comes as an error of no particular kind: the resolver is asked again.
-async fn name_or_network(host: &Host, failure: Failure) -> Failure {
-    if failure.kind() != ErrorKind::Network || host.is_socket() {
-        return failure;
-    }
-    match tokio::net::lookup_host((host.name.as_str(), port(host))).await {
-        Ok(_) => failure,
-        Err(error) => {
-            Failure::new(ErrorKind::Name, format!("the host name does not resolve: {error}")).with_source(error)
-        }
-    }
-}
-
-fn fits(purpose: Purpose, role: ServerRole) -> bool {
-    purpose == Purpose::Inspect || role == ServerRole::Primary
 }

@@ -3,8 +3,7 @@
 //! Codes: <https://www.postgresql.org/docs/current/errcodes-appendix.html>. By code and never by text: messages are
 //! translated. What one code says in several places (25006) is told apart by asking the server, in `beat`.
 
-use std::io;
-
+use crate::driver::network::{kind_of_io, words_of_io};
 use crate::heartbeat::{ErrorKind, Failure};
 
 /// Kinds by SQLSTATE; the longest prefix wins.
@@ -100,54 +99,10 @@ pub(super) fn classify(error: sqlx::Error) -> Failure {
     }
 }
 
-/// A failure with words before its message, say the host it comes from.
-pub(super) fn prefixed(prefix: &str, failure: Failure) -> Failure {
-    let code = failure.code().map(str::to_owned);
-    let longer = Failure::new(failure.kind(), format!("{prefix}: {}", failure.message())).with_source(failure);
-    match code {
-        Some(code) => longer.with_code(code),
-        None => longer,
-    }
-}
-
 /// The kind of a SQLSTATE.
 pub(super) fn kind_of(code: &str) -> ErrorKind {
     let known = KINDS.iter().filter(|(prefix, _)| code.starts_with(prefix)).max_by_key(|(prefix, _)| prefix.len());
     known.map_or(ErrorKind::Unknown, |(_, kind)| *kind)
-}
-
-fn kind_of_io(error: &io::Error) -> ErrorKind {
-    match error.kind() {
-        // NotFound: there is no socket in that directory. PermissionDenied: this process may not use it, which no GRANT
-        // would mend.
-        io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied => {
-            ErrorKind::Refused
-        }
-        // rustls speaks through this kind: certificates, versions, alerts.
-        io::ErrorKind::InvalidData => ErrorKind::Tls,
-        io::ErrorKind::TimedOut => ErrorKind::Timeout,
-        // This machine is out of files or memory: no fault of the network's.
-        _ if matches!(error.raw_os_error(), Some(code) if is_local_limit(code)) => ErrorKind::Limit,
-        _ => ErrorKind::Network,
-    }
-}
-
-fn is_local_limit(code: i32) -> bool {
-    use rustix::io::Errno;
-    [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM].iter().any(|errno| errno.raw_os_error() == code)
-}
-
-fn words_of_io(error: &io::Error) -> String {
-    match error.kind() {
-        io::ErrorKind::ConnectionRefused => "connection refused".to_owned(),
-        io::ErrorKind::NotFound => "there is no such socket".to_owned(),
-        io::ErrorKind::PermissionDenied => "the operating system does not let this process connect".to_owned(),
-        io::ErrorKind::UnexpectedEof => "the server closed the connection".to_owned(),
-        io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionAborted => {
-            format!("the connection was lost ({})", error.kind())
-        }
-        _ => error.to_string(),
-    }
 }
 
 #[cfg(test)]
@@ -251,26 +206,6 @@ mod tests {
                 "{prefix} is not tested"
             );
         }
-    }
-
-    #[test]
-    fn the_network_has_its_kinds() {
-        for (io, kind) in [
-            (io::ErrorKind::ConnectionRefused, ErrorKind::Refused),
-            (io::ErrorKind::NotFound, ErrorKind::Refused),
-            (io::ErrorKind::ConnectionReset, ErrorKind::Network),
-            (io::ErrorKind::UnexpectedEof, ErrorKind::Network),
-            (io::ErrorKind::BrokenPipe, ErrorKind::Network),
-            (io::ErrorKind::NetworkUnreachable, ErrorKind::Network),
-            (io::ErrorKind::HostUnreachable, ErrorKind::Network),
-            (io::ErrorKind::TimedOut, ErrorKind::Timeout),
-            (io::ErrorKind::InvalidData, ErrorKind::Tls),
-            (io::ErrorKind::PermissionDenied, ErrorKind::Refused),
-        ] {
-            assert_eq!(classify(sqlx::Error::Io(io.into())).kind(), kind, "{io}");
-        }
-        let out_of_files = io::Error::from_raw_os_error(rustix::io::Errno::MFILE.raw_os_error());
-        assert_eq!(classify(sqlx::Error::Io(out_of_files)).kind(), ErrorKind::Limit);
     }
 
     #[test]

@@ -7,7 +7,6 @@ mod connect;
 mod delivery;
 mod errors;
 mod facts;
-mod hosts;
 mod identifier;
 mod message;
 mod parameters;
@@ -17,7 +16,9 @@ mod remedies;
 use async_trait::async_trait;
 
 use crate::database_url::UrlError;
-use crate::driver::{ConnectRequest, Delivery, Driver, FactsError, Observation, ServerInfo, Session, write_down};
+use crate::driver::{
+    ConnectRequest, Delivery, Driver, FactsError, Observation, ServerInfo, Session, network, write_down,
+};
 use crate::finding::{Case, Check, Facts, Finding};
 use crate::heartbeat::{Failure, RowReport, Writing};
 use crate::provisioning::{Plan, Step};
@@ -104,6 +105,6 @@ impl Session for PostgresSession {
     }
 
     async fn close(self: Box<Self>) {
-        connect::close(self.opened.connection, connect::last_close_limit()).await;
+        network::close(self.opened.connection, network::last_close_limit()).await;
     }
 }

@@ -191,6 +191,7 @@ mod tests {
             let expected = !matches!(
                 kind,
                 ErrorKind::SecretSource
+                    | ErrorKind::AuthMethod
                     | ErrorKind::Settings
                     | ErrorKind::Conflict
                     | ErrorKind::Unknown

@@ -1,0 +1,262 @@
+//! Which host of an address is worked with: all are asked at once, one is chosen, or the one failure names them all. The
+//! shared step of every driver that speaks over a network; each says how one host is opened.
+
+use std::time::Duration;
+
+use futures_util::future::{BoxFuture, join_all};
+use futures_util::stream::{FuturesUnordered, StreamExt};
+
+use super::network::close_limit;
+use super::{ConnectRequest, Purpose, ServerRole};
+use crate::database_url::Host;
+use crate::heartbeat::{ErrorKind, Failure};
+use crate::scheduler::clock::{self, Clock, Instant};
+
+/// How long other hosts are waited for once a writable one has answered.
+const GRACE: Duration = Duration::from_millis(500);
+
+/// What a driver's hosts have in common.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Words {
+    /// The port of an address without one.
+    pub(super) port: u16,
+    /// What is said of a host that does not take writes because it follows another one; after its address.
+    pub(super) standby: &'static str,
+    /// What is said of one that does not by a setting.
+    pub(super) read_only: &'static str,
+}
+
+/// A connection to one host, not chosen yet.
+pub(super) trait Candidate: Send + 'static {
+    /// The host's role.
+    fn role(&self) -> ServerRole;
+    /// Of several writable hosts the highest rank wins, and of equals the one that stands first in the address.
+    fn rank(&self) -> Option<u32>;
+    /// Says good-bye, by `limit` at the latest.
+    fn close(self, limit: Instant) -> BoxFuture<'static, ()>;
+}
+
+/// What became of one host of several.
+#[derive(Debug)]
+enum Answer {
+    Role(ServerRole),
+    Failed(Failure),
+    None,
+}
+
+/// Opens the host that fits the purpose of the request. `open` is told whether there are several.
+///
+/// # Errors
+/// A classified failure; of several hosts one that names them all.
+pub(super) async fn find<'a, C: Candidate>(
+    request: &'a ConnectRequest<'_>,
+    words: &Words,
+    open: impl Fn(&'a Host, bool) -> BoxFuture<'a, Result<C, Failure>> + Send,
+) -> Result<C, Failure> {
+    let hosts = request.endpoint.url.hosts();
+    let [host] = hosts else {
+        return find_any(request, words, hosts, open).await;
+    };
+    let opened = open(host, false).await?;
+    let role = opened.role();
+    if fits(request.purpose, role) {
+        return Ok(opened);
+    }
+    opened.close(close_limit(request.deadline)).await;
+    Err(none_fits(&[(words.address(host), Answer::Role(role))], words))
+}
+
+/// Asks all hosts at once. Of several writable ones the highest rank wins: after a failover the old primary may still
+/// answer.
+async fn find_any<'a, C: Candidate>(
+    request: &'a ConnectRequest<'_>,
+    words: &Words,
+    hosts: &'a [Host],
+    open: impl Fn(&'a Host, bool) -> BoxFuture<'a, Result<C, Failure>> + Send,
+) -> Result<C, Failure> {
+    let left = request.deadline.saturating_duration_since(Clock::system().now().mono);
+    // What is known of the hosts that did answer must be told before the caller drops this future.
+    let mut until = request.deadline - (left / 10).min(Duration::from_millis(200));
+    let mut pending: FuturesUnordered<_> = hosts
+        .iter()
+        .enumerate()
+        .map(|(index, host)| {
+            let opening = open(host, true);
+            async move { (index, opening.await) }
+        })
+        .collect();
+    let mut answers: Vec<Answer> = hosts.iter().map(|_| Answer::None).collect();
+    let (mut fitting, mut others) = (Vec::new(), Vec::new());
+    while let Ok(Some((index, result))) = clock::timeout_at(until, pending.next()).await {
+        match result {
+            Ok(opened) if fits(request.purpose, opened.role()) => {
+                let left = until.saturating_duration_since(Clock::system().now().mono);
+                // To look, the first answer will do.
+                let grace = if request.purpose == Purpose::Inspect { Duration::ZERO } else { GRACE.min(left / 4) };
+                until = until.min(Clock::system().now().mono + grace);
+                fitting.push((index, opened));
+            }
+            Ok(opened) => {
+                answers[index] = Answer::Role(opened.role());
+                others.push(opened);
+            }
+            Err(failure) => answers[index] = Answer::Failed(failure),
+        }
+    }
+    drop(pending);
+    // The highest rank last; among equals the host that stands first in the address.
+    fitting.sort_by_key(|(index, opened)| (opened.rank(), std::cmp::Reverse(*index)));
+    let chosen = fitting.pop();
+    others.extend(fitting.into_iter().map(|(_, opened)| opened));
+    let limit = close_limit(request.deadline);
+    join_all(others.into_iter().map(|opened| opened.close(limit))).await;
+    match chosen {
+        Some((_, opened)) => Ok(opened),
+        None => {
+            let addresses = hosts.iter().map(|host| words.address(host));
+            Err(none_fits(&addresses.zip(answers).collect::<Vec<_>>(), words))
+        }
+    }
+}
+
+fn fits(purpose: Purpose, role: ServerRole) -> bool {
+    purpose == Purpose::Inspect || role == ServerRole::Primary
+}
+
+/// The one failure for all hosts: that of the host that came nearest to taking a beat.
+fn none_fits(answers: &[(String, Answer)], words: &Words) -> Failure {
+    let sentences: Vec<String> = answers
+        .iter()
+        .map(|(address, answer)| match answer {
+            Answer::Role(ServerRole::Standby) => format!("{address} {}", words.standby),
+            Answer::Role(_) => format!("{address} {}", words.read_only),
+            // Starts with the address. The code that is shown at the end is that of the nearest host.
+            Answer::Failed(failure) => failure.message().to_owned(),
+            Answer::None => format!("{address}: no answer"),
+        })
+        .collect();
+    let nearest = answers.iter().max_by_key(|(_, answer)| answer.reach()).map(|(_, answer)| answer);
+    let kind = match nearest {
+        Some(Answer::Role(ServerRole::Standby)) => ErrorKind::NotWritable,
+        Some(Answer::Role(_)) => ErrorKind::ReadOnlySetting,
+        Some(Answer::Failed(failure)) => failure.kind(),
+        Some(Answer::None) | None => ErrorKind::Timeout,
+    };
+    let failure = match sentences.as_slice() {
+        [only] => Failure::new(kind, only),
+        _ => Failure::new(kind, format!("no host is writable: {}", sentences.join("; "))),
+    };
+    match nearest {
+        Some(Answer::Failed(nearest)) if nearest.code().is_some() => {
+            failure.with_code(nearest.code().unwrap_or_default()).with_source(nearest.clone())
+        }
+        _ => failure,
+    }
+}
+
+impl Answer {
+    /// How far on the way to a beat this came.
+    fn reach(&self) -> u8 {
+        match self {
+            Self::None => 1,
+            Self::Role(ServerRole::Standby) => 20,
+            // A primary: the one that should take beats.
+            Self::Role(_) => 21,
+            Self::Failed(failure) => match failure.kind() {
+                ErrorKind::Name => 0,
+                ErrorKind::Refused => 2,
+                ErrorKind::Network => 3,
+                ErrorKind::Timeout => 4,
+                ErrorKind::Protocol => 5,
+                ErrorKind::Tls => 6,
+                ErrorKind::Starting | ErrorKind::Shutdown => 7,
+                ErrorKind::TooManyConnections => 8,
+                ErrorKind::Auth | ErrorKind::AuthMethod => 9,
+                ErrorKind::Identity => 11,
+                _ => 10,
+            },
+        }
+    }
+}
+
+impl Words {
+    /// The port of a host.
+    pub(super) fn port(&self, host: &Host) -> u16 {
+        host.port.unwrap_or(self.port)
+    }
+
+    /// `host:port`, an IPv6 address in brackets.
+    pub(super) fn address(&self, host: &Host) -> String {
+        let port = self.port(host);
+        if host.name.contains(':') { format!("[{}]:{port}", host.name) } else { format!("{}:{port}", host.name) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::driver::network;
+
+    const WORDS: Words =
+        Words { port: 5432, standby: "is a standby", read_only: "is read-only by default_transaction_read_only" };
+
+    fn failed(address: &str, kind: ErrorKind, message: &str) -> (String, Answer) {
+        (address.to_owned(), Answer::Failed(network::prefixed(address, Failure::new(kind, message))))
+    }
+
+    fn role(address: &str, role: ServerRole) -> (String, Answer) {
+        (address.to_owned(), Answer::Role(role))
+    }
+
+    #[test]
+    fn of_several_hosts_the_failure_names_all_and_has_the_kind_of_the_one_that_came_nearest() {
+        let failure = none_fits(
+            &[
+                role("a:5432", ServerRole::Standby),
+                failed("b:5432", ErrorKind::Refused, "connection refused"),
+                ("c:5432".to_owned(), Answer::None),
+            ],
+            &WORDS,
+        );
+        assert_eq!(failure.kind(), ErrorKind::NotWritable);
+        assert_eq!(
+            failure.message(),
+            "no host is writable: a:5432 is a standby; b:5432: connection refused; c:5432: no answer"
+        );
+    }
+
+    #[test]
+    fn a_primary_that_is_read_only_by_a_setting_counts_more_than_its_standby() {
+        let failure = none_fits(&[role("a:5432", ServerRole::Standby), role("b:5432", ServerRole::ReadOnly)], &WORDS);
+        assert_eq!(failure.kind(), ErrorKind::ReadOnlySetting);
+    }
+
+    #[test]
+    fn without_any_role_the_failure_that_got_farthest_counts() {
+        let failure = none_fits(
+            &[
+                failed("a:5432", ErrorKind::Auth, "password authentication failed"),
+                failed("b:5432", ErrorKind::Name, "the host name does not resolve"),
+            ],
+            &WORDS,
+        );
+        assert_eq!(failure.kind(), ErrorKind::Auth);
+        let failure = none_fits(&[("a:5432".to_owned(), Answer::None), ("b:5432".to_owned(), Answer::None)], &WORDS);
+        assert_eq!(failure.kind(), ErrorKind::Timeout);
+    }
+
+    #[test]
+    fn one_standby_alone_says_so_and_no_more() {
+        let failure = none_fits(&[role("a:5432", ServerRole::Standby)], &WORDS);
+        assert_eq!((failure.kind(), failure.message()), (ErrorKind::NotWritable, "a:5432 is a standby"));
+    }
+
+    #[test]
+    fn addresses_are_written_with_their_port() {
+        for (name, port, expected) in
+            [("db", None, "db:5432"), ("::1", Some(6000), "[::1]:6000"), ("/run/pg", None, "/run/pg:5432")]
+        {
+            assert_eq!(WORDS.address(&Host { name: name.to_owned(), port }), expected);
+        }
+    }
+}

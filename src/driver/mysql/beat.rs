@@ -1,0 +1,359 @@
+//! The beat: one statement, committed by itself, on the server's clock. Called by the session's `beat` and `observe`.
+//!
+//! These servers return no rows from an UPDATE. What it found travels back in `LAST_INSERT_ID(…)`, one number of 63 bits
+//! that the answer to any statement carries: see [`Found`]. Time is kept in whole seconds, which is what `timestamp` holds.
+
+use sqlx::mysql::{MySqlConnection, MySqlRow};
+
+use super::connect::{Capabilities, Column, Opened, column_type_sql};
+use super::identifier::{literal, quote};
+use super::message;
+use crate::driver::{Observation, ServerRole};
+use crate::heartbeat::{ErrorKind, Failure, RowReport, Stamp, Writing, ZoneGuess};
+use crate::scheduler::clock::Instant;
+use crate::target::HeartbeatTable;
+
+/// What the statement found in the row before it wrote, packed into one number: from the highest bit, the server's clock
+/// in seconds since 1970 (32 bits), how far the old value lies from it (28 bits, biased), whether there is an old value,
+/// whether the row calls for a write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Found {
+    /// The server's clock, in seconds since 1970.
+    now: i64,
+    /// The old value, likewise; four years and more away it is known as that only.
+    previous: Option<i64>,
+    stale: bool,
+}
+
+const NOW: &str = "CAST(UNIX_TIMESTAMP() AS SIGNED)";
+/// Of a `timestamp` this is the value as it is stored, whatever the session's zone.
+const OLD: &str = "CAST(FLOOR(UNIX_TIMESTAMP(h.last_update)) AS SIGNED)";
+
+/// Half of the span within which an old value is told exactly.
+const REACH: i64 = 1 << 27;
+/// The place of the clock in [`Found`].
+const CLOCK: i64 = 1 << 31;
+/// The place of the old value, and of the two marks below it.
+const VALUE: i64 = 4;
+const HAS_VALUE: i64 = 2;
+
+/// A value this far ahead of the clock is still this second's business: two writers within one second leave it a second
+/// ahead. Beyond, some clock was wrong, and going on from there would run ahead for ever.
+const AHEAD: i64 = 5;
+
+/// Beats, or looks.
+///
+/// # Errors
+/// What the server says, classified; `column_type` where `last_update` cannot hold a time.
+pub(super) async fn beat(
+    opened: &mut Opened,
+    table: &HeartbeatTable,
+    writing: Writing,
+    _deadline: Instant,
+) -> Result<RowReport, Failure> {
+    must_hold_a_time(opened, table).await?;
+    let result = match writing {
+        Writing::Never => look(opened, table).await.map(|(report, _)| report),
+        Writing::Always | Writing::WhenStale { .. } => write(opened, table, writing).await,
+    };
+    match result {
+        Ok(report) => Ok(report),
+        Err(failure) => match failure.code() {
+            Some("1146" | "1049") => Err(with_what_is_missing(&mut opened.connection, table, failure).await),
+            Some("1290" | "1792" | "1836") => Err(with_the_reason(opened, failure).await),
+            _ => Err(failure),
+        },
+    }
+}
+
+/// Looks at the row and at the server's role.
+///
+/// # Errors
+/// What the server says, classified.
+pub(super) async fn observe(
+    opened: &mut Opened,
+    table: &HeartbeatTable,
+    _deadline: Instant,
+) -> Result<Observation, Failure> {
+    let (report, role) = look(opened, table).await?;
+    Ok(Observation { value: report.previous, rows: report.seen, server_time: report.server_time, role })
+}
+
+async fn look(opened: &mut Opened, table: &HeartbeatTable) -> Result<(RowReport, ServerRole), Failure> {
+    let row = message::send_for_row(&mut opened.connection, look_sql(table, &opened.capabilities)).await?;
+    let previous = message::number(&row, "previous")?.map(seconds);
+    let report = RowReport {
+        seen: count(&row, "seen")?,
+        previous,
+        value: previous,
+        server_time: message::number(&row, "server_time")?.map(Stamp),
+        ..RowReport::default()
+    };
+    Ok((report, opened.capabilities.role_of(&row)?))
+}
+
+async fn write(opened: &mut Opened, table: &HeartbeatTable, writing: Writing) -> Result<RowReport, Failure> {
+    let sql = statement(table, writing, &opened.capabilities, &opened.application_name);
+    let first = opened.unproven.is_none();
+    let done = message::execute(&mut opened.connection, sql).await?;
+    let Some(found) = Found::unpack(done.last_insert_id()) else {
+        return why_nothing(opened, table).await;
+    };
+    let mut report = found.report(done.rows_affected());
+    // The server counts a row that a trigger put back to its old value like any other: the next look tells.
+    if let Some((before, written)) = opened.unproven.take()
+        && report.previous == before
+        && report.previous != Some(written)
+    {
+        report = RowReport { changed: 0, stale: true, value: report.previous, ..report };
+    }
+    if report.changed == 1
+        && let Some(written) = report.value
+    {
+        opened.unproven = Some((report.previous, written));
+        if first {
+            let (after, _) = look(opened, table).await?;
+            if after.previous == report.previous {
+                report = RowReport { changed: 0, value: report.previous, ..report };
+            }
+        }
+    }
+    Ok(report)
+}
+
+/// The statement found no row to look at: there is none, or a guard stood before it.
+async fn why_nothing(opened: &mut Opened, table: &HeartbeatTable) -> Result<RowReport, Failure> {
+    let (report, role) = look(opened, table).await?;
+    if role != ServerRole::Primary {
+        return Err(Failure::new(ErrorKind::NotWritable, "the server became read-only"));
+    }
+    if report.seen == 0 {
+        return Ok(report);
+    }
+    let sql = "SELECT @@session.sql_log_bin AS logged, @@session.autocommit AS committed".to_owned();
+    let row = message::send_for_row(&mut opened.connection, sql).await?;
+    if message::number(&row, "logged")? == Some(0) {
+        let message = "this session's sql_log_bin is off: nothing it writes would reach the binary log";
+        return Err(Failure::new(ErrorKind::Settings, message));
+    }
+    if message::number(&row, "committed")? == Some(0) {
+        let message = "this session's autocommit is off: nothing it writes would be committed";
+        return Err(Failure::new(ErrorKind::Settings, message));
+    }
+    // Whatever it was is gone: the next try stands a chance.
+    Err(Failure::new(ErrorKind::Conflict, "the server was read-only, or the row away, for a moment"))
+}
+
+/// The type is read at connect; that of a table that came later is looked up now.
+async fn must_hold_a_time(opened: &mut Opened, table: &HeartbeatTable) -> Result<(), Failure> {
+    if opened.column.is_none() {
+        let rows = message::send(&mut opened.connection, column_type_sql(table)).await?;
+        let found = rows.first().map(|row| message::text(row, 0)).transpose()?.flatten();
+        opened.column = found.map(Column::from_type);
+    }
+    match &opened.column {
+        Some(Column::Other(found)) => Err(Failure::new(
+            ErrorKind::ColumnType,
+            format!("the column last_update is of type {found}, which holds no time"),
+        )),
+        // Without a column the server's own error says best what is missing.
+        _ => Ok(()),
+    }
+}
+
+/// "Read-only" by its number means a replica as well as a setting of transactions: the server is asked which.
+async fn with_the_reason(opened: &mut Opened, failure: Failure) -> Failure {
+    let sql = format!("SELECT {}", opened.capabilities.role_sql());
+    match message::send_for_row(&mut opened.connection, sql).await.and_then(|row| opened.capabilities.role_of(&row)) {
+        Ok(ServerRole::ReadOnly) => failure.with_kind(ErrorKind::ReadOnlySetting),
+        _ => failure,
+    }
+}
+
+/// MariaDB says the same of a table that is missing and of its schema, and MySQL calls a schema a database: the catalogue
+/// is asked which. It hides what this user has no privilege on.
+async fn with_what_is_missing(connection: &mut MySqlConnection, table: &HeartbeatTable, failure: Failure) -> Failure {
+    let name = literal(&table.schema);
+    let sql = format!("SELECT COUNT(*) AS found FROM information_schema.SCHEMATA WHERE SCHEMA_NAME = {name}");
+    match message::send_for_row(connection, sql).await.and_then(|row| message::number(&row, "found")) {
+        Ok(Some(0)) => failure.with_kind(ErrorKind::MissingSchema),
+        _ => failure,
+    }
+}
+
+impl Found {
+    /// Reads the number of an answer; `None` where the statement looked at no row.
+    fn unpack(number: u64) -> Option<Self> {
+        let number = i64::try_from(number).ok().filter(|number| *number >= CLOCK)?;
+        let (now, rest) = (number / CLOCK, number % CLOCK);
+        let previous = (rest & HAS_VALUE != 0).then_some(now + rest / VALUE - REACH);
+        Some(Self { now, previous, stale: rest & 1 != 0 })
+    }
+
+    /// The expression that packs it.
+    fn packed_sql(stale: &str) -> String {
+        let (low, high) = (-REACH, REACH - 1);
+        format!(
+            "{NOW} * {CLOCK} + COALESCE((LEAST(GREATEST({OLD} - {NOW}, {low}), {high}) + {REACH}) * {VALUE} + {HAS_VALUE}, 0) \
+             + IF({stale}, 1, 0)"
+        )
+    }
+
+    /// The value that the statement writes, by the same rule as in [`statement`].
+    fn next(self) -> i64 {
+        match self.previous {
+            Some(previous) if (self.now..=self.now + AHEAD).contains(&previous) => previous + 1,
+            _ => self.now,
+        }
+    }
+
+    fn report(self, matched: u64) -> RowReport {
+        let previous = self.previous.map(seconds);
+        RowReport {
+            seen: matched.max(1),
+            changed: matched,
+            stale: self.stale,
+            previous,
+            value: if matched > 0 { Some(seconds(self.next())) } else { previous },
+            // The clock is told in whole seconds, cut off: its middle is the best guess.
+            server_time: Some(Stamp(self.now * 1_000_000 + 500_000)),
+            position: None,
+        }
+    }
+}
+
+fn seconds(seconds: i64) -> Stamp {
+    Stamp(seconds.saturating_mul(1_000_000))
+}
+
+fn count(row: &MySqlRow, column: &str) -> Result<u64, Failure> {
+    message::number(row, column).map(|count| count.unwrap_or_default().unsigned_abs())
+}
+
+/// One UPDATE. The guards stand in it because a privileged account writes through `read_only`, and because a session
+/// without a binary log, or without commits, accepts every write. The row is judged under its lock, as it then is.
+///
+/// An UPDATE that changes no value writes nothing to the binary log: the new value is later than the old one by a second
+/// at least, whoever wrote that.
+fn statement(table: &HeartbeatTable, writing: Writing, capabilities: &Capabilities, application_name: &str) -> String {
+    let (name, row) = (name_of(table), table.row);
+    let packed = Found::packed_sql(&stale_condition(writing));
+    let writable = capabilities.writable_sql();
+    format!(
+        "UPDATE /* {application_name} */ {name} AS h SET h.last_update = \
+         FROM_UNIXTIME(IF({OLD} BETWEEN {NOW} AND {NOW} + {AHEAD}, {OLD} + 1, {NOW})) WHERE h.id = {row} \
+         AND {writable} AND @@session.sql_log_bin = 1 AND @@session.autocommit = 1 AND LAST_INSERT_ID({packed}) % 2 = 1"
+    )
+}
+
+fn look_sql(table: &HeartbeatTable, capabilities: &Capabilities) -> String {
+    let (name, row) = (name_of(table), table.row);
+    format!(
+        "SELECT COUNT(*) AS seen, MAX({OLD}) AS previous, CAST(FLOOR(@@timestamp * 1000000) AS SIGNED) AS server_time, \
+         {} FROM {name} AS h WHERE h.id = {row}",
+        capabilities.role_sql()
+    )
+}
+
+fn name_of(table: &HeartbeatTable) -> String {
+    format!("{}.{}", quote(&table.schema), quote(&table.table))
+}
+
+/// When the row calls for a write: see `Writing::WhenStale`. A value about a whole zone offset away comes from a writer
+/// in another time zone and is judged by change only.
+fn stale_condition(writing: Writing) -> String {
+    let Writing::WhenStale { last_seen, period } = writing else {
+        return "TRUE".to_owned();
+    };
+    let unchanged = last_seen.map_or(String::new(), |stamp| format!("{OLD} = {} OR ", stamp.0.div_euclid(1_000_000)));
+    let oldest = (period / 4 * 3).as_secs();
+    let ZoneGuess { step, tolerance, furthest } = ZoneGuess::for_period(period);
+    let (step, tolerance, furthest) = (step / 1_000_000, tolerance / 1_000_000, furthest / 1_000_000);
+    let (nearest, beyond) = (step - tolerance, furthest + tolerance);
+    let age = format!("({NOW} - {OLD})");
+    format!(
+        "h.last_update IS NULL OR {unchanged}{age} NOT BETWEEN -{AHEAD} AND {oldest} AND NOT (\
+         ABS({age}) BETWEEN {nearest} AND {beyond} AND \
+         ABS(ABS({age}) - (ABS({age}) + {step} DIV 2) DIV {step} * {step}) <= {tolerance})"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    /// The statement with its two long expressions as words.
+    fn shown(writing: Writing) -> String {
+        let sql = statement(&HeartbeatTable::default(), writing, &Capabilities::default(), "heartbeatd:here");
+        sql.replace(OLD, "{old}").replace(NOW, "{now}")
+    }
+
+    #[test]
+    fn the_beat_is_one_statement_that_writes_a_later_value_and_tells_what_it_found() {
+        insta::assert_snapshot!(shown(Writing::Always), @"");
+    }
+
+    #[test]
+    fn a_stale_row_is_judged_where_it_is_written() {
+        let writing = Writing::WhenStale { last_seen: Some(Stamp(17_000_000)), period: Duration::from_secs(60) };
+        insta::assert_snapshot!(shown(writing), @"");
+    }
+
+    #[test]
+    fn looking_only_is_a_select() {
+        let sql = look_sql(&HeartbeatTable::default(), &Capabilities::default());
+        insta::assert_snapshot!(sql.replace(OLD, "{old}"), @"");
+    }
+
+    #[test]
+    fn names_are_quoted_wherever_they_stand() {
+        let table = HeartbeatTable { schema: "a`b".to_owned(), table: "; drop table x".to_owned(), row: -3 };
+        for sql in [
+            statement(&table, Writing::Always, &Capabilities::default(), ""),
+            look_sql(&table, &Capabilities::default()),
+        ] {
+            assert!(sql.contains("`a``b`.`; drop table x` AS h") && sql.contains("WHERE h.id = -3"), "{sql}");
+        }
+    }
+
+    /// As the SQL packs it.
+    fn pack(found: Found) -> u64 {
+        let value = found
+            .previous
+            .map_or(0, |previous| ((previous - found.now).clamp(-REACH, REACH - 1) + REACH) * VALUE + HAS_VALUE);
+        u64::try_from(found.now * CLOCK + value + i64::from(found.stale)).unwrap()
+    }
+
+    #[test]
+    fn what_was_found_survives_being_packed() {
+        let now = 1_790_000_000;
+        for previous in [None, Some(now), Some(now - 60), Some(now + 3_600), Some(now - REACH), Some(now + REACH - 1)] {
+            for stale in [false, true] {
+                let found = Found { now, previous, stale };
+                assert_eq!(Found::unpack(pack(found)), Some(found));
+            }
+        }
+        let ancient = Found { now, previous: Some(0), stale: true };
+        assert_eq!(Found::unpack(pack(ancient)).unwrap().previous, Some(now - REACH));
+        let last = Found { now: (1 << 32) - 1, previous: Some(1 << 33), stale: true };
+        assert!(i64::try_from(pack(last)).is_ok(), "it fits until 2106");
+    }
+
+    #[test]
+    fn an_answer_without_a_look_at_the_row_is_none() {
+        assert_eq!(Found::unpack(0), None);
+        assert_eq!(Found::unpack(u64::MAX), None);
+    }
+
+    #[test]
+    fn the_new_value_is_another_one_than_the_old_and_never_runs_away() {
+        let now = 1_790_000_000;
+        let next = |previous| Found { now, previous, stale: true }.next();
+        assert_eq!(next(None), now);
+        assert_eq!(next(Some(now - 1)), now);
+        assert_eq!(next(Some(now)), now + 1);
+        assert_eq!(next(Some(now + AHEAD)), now + AHEAD + 1);
+        assert_eq!(next(Some(now + AHEAD + 1)), now);
+    }
+}

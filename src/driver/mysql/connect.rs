@@ -1,0 +1,262 @@
+//! Opening a connection: to the one host of an address, or to the writable one of several. Used by the driver's
+//! `connect` alone.
+
+use std::collections::BTreeMap;
+
+use futures_util::future::BoxFuture;
+use sqlx::ConnectOptions;
+use sqlx::mysql::{MySqlConnectOptions, MySqlConnection};
+
+use super::errors;
+use super::identifier::{self, literal};
+use super::message::{self, Limits};
+use super::parameters::{self, Parameters};
+use crate::database_url::Host;
+use crate::driver::hosts::{self, Candidate, Words};
+use crate::driver::network::{close, must_be_readable, name_or_network, prefixed};
+use crate::driver::{ConnectRequest, ServerInfo, ServerRole};
+use crate::heartbeat::{ErrorKind, Failure, Stamp};
+use crate::scheduler::clock::Instant;
+use crate::target::HeartbeatTable;
+
+/// What is said of a server's hosts.
+const WORDS: Words = Words {
+    port: 3306,
+    standby: "is read-only (read_only), as replicas are",
+    read_only: "is read-only by transaction_read_only",
+};
+
+/// An open connection and what was learned at its login.
+#[derive(Debug)]
+pub(super) struct Opened {
+    pub(super) connection: MySqlConnection,
+    pub(super) server: ServerInfo,
+    /// The type of `last_update`; `None` without such a column.
+    pub(super) column: Option<Column>,
+    pub(super) capabilities: Capabilities,
+    /// How statements name this program to administrators.
+    pub(super) application_name: String,
+    /// The last write of this session that no later look has proved yet: the values before and after.
+    pub(super) unproven: Option<(Option<Stamp>, Stamp)>,
+}
+
+/// The type of `last_update`. Both are written in UTC, in whole seconds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Column {
+    /// `timestamp` or `datetime`.
+    Time,
+    /// No time at all, as the server writes the type.
+    Other(String),
+}
+
+/// What this server can do, found by the variables it has and never by its version.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(super) struct Capabilities {
+    pub(super) mariadb: bool,
+    /// Those of the variables that forbid writes which this server has.
+    guards: Vec<&'static str>,
+    /// The session's variable for read-only transactions, which has had two names.
+    transaction_read_only: Option<&'static str>,
+}
+
+/// Each forbids writes while it is on: to ordinary users, to all, to all (a reader of Aurora, or a server started so).
+const GUARDS: &[&str] = &["read_only", "super_read_only", "innodb_read_only"];
+/// What tells MariaDB from MySQL.
+const MARIADB: &str = "gtid_strict_mode";
+const TRANSACTION_READ_ONLY: &[&str] = &["transaction_read_only", "tx_read_only"];
+
+/// Opens a connection for the purpose of the request.
+///
+/// # Errors
+/// A classified failure; of several hosts one that names them all.
+pub(super) async fn connect(request: &ConnectRequest<'_>) -> Result<Opened, Failure> {
+    for (what, name) in [("schema", &request.table.schema), ("table", &request.table.table)] {
+        if let Some(problem) = identifier::problem(name) {
+            return Err(Failure::new(ErrorKind::Settings, format!("the name of the heartbeat's {what} {problem}")));
+        }
+    }
+    let options = options(request).await?;
+    hosts::find(request, &WORDS, |host, _| Box::pin(open(request, &options, host))).await
+}
+
+impl Candidate for Opened {
+    fn role(&self) -> ServerRole {
+        self.server.role
+    }
+
+    /// Nothing of these servers says which of two primaries is the newer one.
+    fn rank(&self) -> Option<u32> {
+        None
+    }
+
+    fn close(self, limit: Instant) -> BoxFuture<'static, ()> {
+        Box::pin(close(self.connection, limit))
+    }
+}
+
+/// Connects to one host and looks around, in three messages after the login.
+async fn open(request: &ConnectRequest<'_>, options: &MySqlConnectOptions, host: &Host) -> Result<Opened, Failure> {
+    let (address, port) = (WORDS.address(host), WORDS.port(host));
+    let options =
+        if host.is_socket() { options.clone().socket(&host.name) } else { options.clone().host(&host.name).port(port) };
+    let mut connection = match options.connect().await {
+        Ok(connection) => connection,
+        Err(error) => {
+            let failure = name_or_network(host, port, errors::classify_login(error)).await;
+            return Err(prefixed(&address, failure));
+        }
+    };
+    let looked = look_around(&mut connection, request, &address).await;
+    let (server, column, capabilities) = looked.map_err(|failure| prefixed(&address, failure))?;
+    let application_name = identifier::comment(request.application_name);
+    Ok(Opened { connection, server, column, capabilities, application_name, unproven: None })
+}
+
+async fn look_around(
+    connection: &mut MySqlConnection,
+    request: &ConnectRequest<'_>,
+    address: &str,
+) -> Result<(ServerInfo, Option<Column>, Capabilities), Failure> {
+    message::execute(connection, settings_sql(Limits::until(request.deadline))).await?;
+    let variables = variables(connection).await?;
+    let capabilities = Capabilities::of(&variables);
+    let sql = format!("SELECT {}, ({}) AS column_type", capabilities.role_sql(), column_type_sql(request.table));
+    let row = message::send_for_row(connection, sql).await?;
+    let flavour = if capabilities.mariadb { "MariaDB" } else { "MySQL" };
+    let server = ServerInfo {
+        address: address.to_owned(),
+        version: format!("{flavour} {}", variables.get("version").map_or("", String::as_str)),
+        // Every server of a replication has its own; none survives a failover.
+        identity: None,
+        role: capabilities.role_of(&row)?,
+    };
+    let column = message::text(&row, "column_type")?.map(Column::from_type);
+    Ok((server, column, capabilities))
+}
+
+/// What a session of this driver's is set to. Whatever a pooler loses of it does no harm: without UTC the hour of a
+/// clock change is read with an error, and the statement itself looks for `autocommit`.
+pub(super) fn settings_sql(limits: Limits) -> String {
+    format!("SET autocommit = 1, time_zone = '+00:00', {}", limits.settings())
+}
+
+/// Those variables of the server that capabilities are found by. An unknown one is no row instead of an error.
+async fn variables(connection: &mut MySqlConnection) -> Result<BTreeMap<String, String>, Failure> {
+    let names: Vec<String> =
+        GUARDS.iter().chain(TRANSACTION_READ_ONLY).chain(&[MARIADB, "version"]).map(|name| literal(name)).collect();
+    let sql = format!("SHOW GLOBAL VARIABLES WHERE Variable_name IN ({})", names.join(", "));
+    let rows = message::send(connection, sql).await?;
+    let pairs = rows.iter().map(|row| {
+        let name = message::text(row, 0)?.unwrap_or_default().to_ascii_lowercase();
+        Ok((name, message::text(row, 1)?.unwrap_or_default()))
+    });
+    pairs.collect()
+}
+
+/// The type of `last_update`; no row without such a column, or without any privilege on it.
+pub(super) fn column_type_sql(table: &HeartbeatTable) -> String {
+    format!(
+        "SELECT DATA_TYPE FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = {} AND TABLE_NAME = {} \
+         AND COLUMN_NAME = 'last_update'",
+        literal(&table.schema),
+        literal(&table.table)
+    )
+}
+
+impl Column {
+    /// From the name in `DATA_TYPE`.
+    pub(super) fn from_type(name: String) -> Self {
+        match name.to_ascii_lowercase().as_str() {
+            "timestamp" | "datetime" => Self::Time,
+            _ => Self::Other(name),
+        }
+    }
+}
+
+impl Capabilities {
+    fn of(variables: &BTreeMap<String, String>) -> Self {
+        let known = |name: &&&'static str| variables.contains_key(**name);
+        Self {
+            mariadb: variables.contains_key(MARIADB),
+            guards: GUARDS.iter().filter(known).copied().collect(),
+            transaction_read_only: TRANSACTION_READ_ONLY.iter().find(known).copied(),
+        }
+    }
+
+    /// True on a server that takes writes. As text, because some servers call the values ON and OFF and others 1 and 0.
+    pub(super) fn writable_sql(&self) -> String {
+        let off = |name: &&str| format!("CONCAT(@@global.{name}) IN ('0', 'OFF')");
+        let guards: Vec<_> = self.guards.iter().map(off).collect();
+        if guards.is_empty() { "TRUE".to_owned() } else { guards.join(" AND ") }
+    }
+
+    /// Two columns, for [`Self::role_of`].
+    pub(super) fn role_sql(&self) -> String {
+        let read_only = self.transaction_read_only.map_or("0".to_owned(), |name| format!("@@session.{name}"));
+        format!("{} AS writable, {read_only} AS transaction_read_only", self.writable_sql())
+    }
+
+    /// The role as the columns of [`Self::role_sql`] tell it.
+    pub(super) fn role_of(&self, row: &sqlx::mysql::MySqlRow) -> Result<ServerRole, Failure> {
+        let writable = message::number(row, "writable")? == Some(1);
+        let read_only = message::number(row, "transaction_read_only")? == Some(1);
+        Ok(match (writable, read_only) {
+            (false, _) => ServerRole::Standby,
+            (true, true) => ServerRole::ReadOnly,
+            (true, false) => ServerRole::Primary,
+        })
+    }
+}
+
+async fn options(request: &ConnectRequest<'_>) -> Result<MySqlConnectOptions, Failure> {
+    let url = &request.endpoint.url;
+    let parameters = Parameters::read(url)
+        .map_err(|error| Failure::new(ErrorKind::Settings, error.to_string()).with_source(error))?;
+    let mut options = MySqlConnectOptions::new()
+        .username(&parameters::user_of(url))
+        .ssl_mode(parameters.ssl_mode)
+        .statement_cache_capacity(0)
+        // What sqlx would set of its own accord is a statement that poolers take for a session's state.
+        .pipes_as_concat(false)
+        .no_engine_substitution(false)
+        .timezone(None)
+        .set_names(false)
+        .disable_statement_logging();
+    // An account without a password takes no empty one.
+    if let Some(password) = request.password {
+        options = options.password(password.expose());
+    }
+    if !url.database().is_empty() {
+        options = options.database(url.database());
+    }
+    if let Some(path) = &parameters.root_cert {
+        must_be_readable("ssl-ca", path).await?;
+        options = options.ssl_ca(path);
+    }
+    if let Some((cert, key)) = &parameters.client_cert {
+        must_be_readable("ssl-cert", cert).await?;
+        must_be_readable("ssl-key", key).await?;
+        options = options.ssl_client_cert(cert).ssl_client_key(key);
+    }
+    Ok(options)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn capabilities(names: &[&str]) -> Capabilities {
+        Capabilities::of(&names.iter().map(|name| ((*name).to_owned(), String::new())).collect())
+    }
+
+    #[test]
+    fn the_guard_asks_for_every_variable_that_the_server_has_and_for_no_other() {
+        insta::assert_snapshot!(capabilities(&["read_only", "gtid_strict_mode", "tx_read_only"]).role_sql(), @"CONCAT(@@global.read_only) IN ('0', 'OFF') AS writable, @@session.tx_read_only AS transaction_read_only");
+        insta::assert_snapshot!(capabilities(&["read_only", "super_read_only", "innodb_read_only", "transaction_read_only"]).role_sql(), @"CONCAT(@@global.read_only) IN ('0', 'OFF') AND CONCAT(@@global.super_read_only) IN ('0', 'OFF') AND CONCAT(@@global.innodb_read_only) IN ('0', 'OFF') AS writable, @@session.transaction_read_only AS transaction_read_only");
+    }
+
+    #[test]
+    fn the_flavour_is_found_by_a_variable() {
+        assert!(capabilities(&["gtid_strict_mode"]).mariadb && !capabilities(&["super_read_only"]).mariadb);
+    }
+}

@@ -1,0 +1,79 @@
+//! The one place where names and text become MySQL's SQL.
+
+/// The server keeps no more of a name: <https://dev.mysql.com/doc/refman/8.4/en/identifier-length.html>.
+const MAX_CHARACTERS: usize = 64;
+
+/// Says what makes a name unusable, if anything does.
+///
+/// <https://dev.mysql.com/doc/refman/8.4/en/identifiers.html>
+pub(super) fn problem(name: &str) -> Option<&'static str> {
+    if name.is_empty() {
+        return Some("is empty");
+    }
+    if name.contains('\0') {
+        return Some("holds a NUL");
+    }
+    if name.ends_with(' ') {
+        return Some("ends with a space, which no server takes");
+    }
+    if name.chars().any(|c| c > '\u{ffff}') {
+        return Some("holds a character beyond U+FFFF, which no server takes in a name");
+    }
+    (name.chars().count() > MAX_CHARACTERS).then_some("is longer than the 64 characters of a name")
+}
+
+/// A name as an identifier: in backticks, a backtick inside doubled.
+///
+/// A NUL cannot stand in a statement; [`problem`] refuses it, and it is left out here.
+pub(super) fn quote(name: &str) -> String {
+    format!("`{}`", name.replace('\0', "").replace('`', "``"))
+}
+
+/// Text as a literal. With a backslash in it as its bytes, so that the text means the same whatever `sql_mode` says of
+/// backslashes.
+pub(super) fn literal(text: &str) -> String {
+    let text = text.replace('\0', "");
+    if text.contains('\\') {
+        let bytes: String = text.bytes().map(|byte| format!("{byte:02x}")).collect();
+        return format!("_utf8mb4 X'{bytes}'");
+    }
+    format!("'{}'", text.replace('\'', "''"))
+}
+
+/// An account as GRANT takes it. In backticks, where a backslash means nothing.
+pub(super) fn account(user: &str, host: &str) -> String {
+    format!("{}@{}", quote(user), quote(host))
+}
+
+/// Text that can stand in a comment and not end it.
+pub(super) fn comment(text: &str) -> String {
+    let plain = |c: char| if c.is_ascii_graphic() && c != '*' && c != '/' || c == ' ' { c } else { '_' };
+    text.chars().take(MAX_CHARACTERS).map(plain).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quotes_and_backslashes_cannot_break_out() {
+        assert_eq!(quote("a`; drop table x -- "), "`a``; drop table x -- `");
+        assert_eq!(literal("it's"), "'it''s'");
+        assert_eq!(literal("\\'"), "_utf8mb4 X'5c27'");
+        assert_eq!(account("o'b`r", "%"), "`o'b``r`@`%`");
+    }
+
+    #[test]
+    fn a_name_the_server_would_not_take_is_a_problem() {
+        assert_eq!(problem(&"ü".repeat(64)), None);
+        for name in ["", "a\0b", "a ", "\u{1f493}", &"x".repeat(65)] {
+            assert!(problem(name).is_some(), "{name:?}");
+        }
+    }
+
+    #[test]
+    fn nothing_ends_a_comment() {
+        assert_eq!(comment("heartbeatd:a*/ DROP\n/*"), "heartbeatd:a__ DROP___");
+        assert_eq!(comment(&"x".repeat(200)).len(), 64);
+    }
+}

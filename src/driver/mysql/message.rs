@@ -1,0 +1,151 @@
+//! One query message of MySQL's text protocol, and its answer. Everything this driver says goes through here: prepared
+//! statements do not survive a pooler that shares its connections.
+
+use std::time::Duration;
+
+use serde::de::DeserializeOwned;
+use sqlx::mysql::{MySql, MySqlConnection, MySqlQueryResult, MySqlRow};
+use sqlx::{AssertSqlSafe, ColumnIndex, Decode, Executor, Row};
+
+use super::errors;
+use crate::heartbeat::{ErrorKind, Failure};
+use crate::scheduler::clock::{Clock, Instant};
+
+/// How long one statement may keep the server busy. A setting of the session, since no statement can carry it on every
+/// server; a pooler that loses it leaves the server's own limits in force.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Limits {
+    lock: Duration,
+    statement: Duration,
+}
+
+/// The longest that one step of provisioning may take.
+const STEP_TIME: Duration = Duration::from_secs(10);
+
+impl Limits {
+    /// Limits that end a statement on the server before a caller who waits until `deadline` gives up, and a wait for a
+    /// lock before that: a statement left behind would wait on and write much later.
+    pub(super) fn until(deadline: Instant) -> Self {
+        Self::within(deadline.saturating_duration_since(Clock::system().now().mono))
+    }
+
+    /// Limits for the steps of provisioning: as [`Limits::until`], and never long, because DDL that waits for a lock makes
+    /// everybody else wait behind it.
+    pub(super) fn step(deadline: Instant) -> Self {
+        Self::within(deadline.saturating_duration_since(Clock::system().now().mono).min(STEP_TIME))
+    }
+
+    /// Limits for a caller that waits this long.
+    pub(super) fn within(time: Duration) -> Self {
+        let margin = (time / 10).min(Duration::from_millis(500));
+        // Waits for locks are counted in whole seconds, of which the least is one; zero would be no limit for statements.
+        let lock = Duration::from_secs(time.saturating_sub(margin * 2).as_secs().max(1));
+        Self { lock, statement: time.saturating_sub(margin).max(Duration::from_millis(1)) }
+    }
+
+    /// The settings as a list for `SET`.
+    ///
+    /// MariaDB ends any statement at its limit; MySQL only reads, which are not what piles up. The comment is SQL to
+    /// MariaDB alone: <https://mariadb.com/kb/en/comment-syntax/>.
+    pub(super) fn settings(self) -> String {
+        let lock = self.lock.as_secs();
+        let (seconds, millis) = (self.statement.as_secs(), self.statement.subsec_millis());
+        format!(
+            "innodb_lock_wait_timeout = {lock}, lock_wait_timeout = {lock} \
+             /*M!100101 , max_statement_time = {seconds}.{millis:03} */"
+        )
+    }
+}
+
+/// Sends one query and reads its rows, in one round trip.
+///
+/// `sql` is put together from this driver's own text, quoted names and literals, and numbers.
+///
+/// # Errors
+/// What the server says, or the network, classified.
+pub(super) async fn send(connection: &mut MySqlConnection, sql: String) -> Result<Vec<MySqlRow>, Failure> {
+    sqlx::raw_sql(AssertSqlSafe(sql)).fetch_all(connection).await.map_err(errors::classify)
+}
+
+/// As [`send`], for a query whose answer is one row.
+///
+/// # Errors
+/// As [`send`]; `protocol` for any other number of rows.
+pub(super) async fn send_for_row(connection: &mut MySqlConnection, sql: String) -> Result<MySqlRow, Failure> {
+    let mut rows = send(connection, sql).await?;
+    match (rows.pop(), rows.len()) {
+        (Some(row), 0) => Ok(row),
+        _ => Err(errors::classify(sqlx::Error::RowNotFound)),
+    }
+}
+
+/// Sends one statement that changes something; gives the rows it matched, and the value of `LAST_INSERT_ID(…)` in it.
+///
+/// # Errors
+/// As [`send`].
+pub(super) async fn execute(connection: &mut MySqlConnection, sql: String) -> Result<MySqlQueryResult, Failure> {
+    connection.execute(sqlx::raw_sql(AssertSqlSafe(sql))).await.map_err(errors::classify)
+}
+
+/// A column as text, whatever its type: what is sent in the text protocol is text. `None` is SQL's NULL.
+///
+/// # Errors
+/// `protocol` for a column that is not there.
+pub(super) fn text(row: &MySqlRow, column: impl ColumnIndex<MySqlRow>) -> Result<Option<String>, Failure> {
+    let value = row.try_get_raw(column).map_err(errors::classify)?;
+    if sqlx::ValueRef::is_null(&value) {
+        return Ok(None);
+    }
+    let bytes =
+        <&[u8] as Decode<'_, MySql>>::decode(value).map_err(|error| errors::classify(sqlx::Error::Decode(error)))?;
+    Ok(Some(String::from_utf8_lossy(bytes).into_owned()))
+}
+
+/// A column that holds a whole number.
+///
+/// # Errors
+/// `protocol` for a column that is not there, or is no number.
+pub(super) fn number(row: &MySqlRow, column: impl ColumnIndex<MySqlRow>) -> Result<Option<i64>, Failure> {
+    let Some(text) = text(row, column)? else { return Ok(None) };
+    let number = text.parse().map_err(|error| not_the_answer().with_source(error))?;
+    Ok(Some(number))
+}
+
+/// The first column of a row, which is JSON (MySQL and MariaDB have no type of it in common).
+///
+/// # Errors
+/// `protocol` for anything else.
+pub(super) fn json<T: DeserializeOwned>(row: &MySqlRow) -> Result<T, Failure> {
+    let text = text(row, 0)?.unwrap_or_else(|| "null".to_owned());
+    serde_json::from_str(&text).map_err(|error| not_the_answer().with_source(error))
+}
+
+fn not_the_answer() -> Failure {
+    Failure::new(ErrorKind::Protocol, "not the answer that was asked for")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_server_gives_up_before_its_caller_as_far_as_whole_seconds_allow() {
+        for milliseconds in [3_000, 10_000, 600_000] {
+            let time = Duration::from_millis(milliseconds);
+            let Limits { lock, statement } = Limits::within(time);
+            assert!(Duration::ZERO < lock && lock < statement && statement < time, "{lock:?} {statement:?} {time:?}");
+        }
+        assert_eq!(
+            Limits::within(Duration::from_secs(10)).settings(),
+            "innodb_lock_wait_timeout = 9, lock_wait_timeout = 9 /*M!100101 , max_statement_time = 9.500 */"
+        );
+    }
+
+    #[test]
+    fn no_time_left_is_the_shortest_limit_and_not_none() {
+        assert_eq!(
+            Limits::within(Duration::ZERO).settings(),
+            "innodb_lock_wait_timeout = 1, lock_wait_timeout = 1 /*M!100101 , max_statement_time = 0.001 */"
+        );
+    }
+}

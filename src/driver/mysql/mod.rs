@@ -1,0 +1,95 @@
+//! MySQL, MariaDB and what speaks their protocol. Used through [`crate::driver::Drivers`].
+
+mod beat;
+mod catalog;
+mod checks;
+mod connect;
+mod errors;
+mod facts;
+mod identifier;
+mod message;
+mod parameters;
+mod provision;
+mod remedies;
+
+use async_trait::async_trait;
+
+use crate::database_url::UrlError;
+use crate::driver::{ConnectRequest, Driver, FactsError, Observation, ServerInfo, Session, network, write_down};
+use crate::finding::{Case, Check, Facts, Finding};
+use crate::heartbeat::{Failure, RowReport, Writing};
+use crate::provisioning::{Plan, Step};
+use crate::scheduler::clock::Instant;
+use crate::target::{Endpoint, HeartbeatTable, Target};
+
+/// The driver.
+#[derive(Debug, Clone, Copy)]
+pub struct Mysql;
+
+/// One open connection.
+struct MysqlSession {
+    opened: connect::Opened,
+}
+
+#[async_trait]
+impl Driver for Mysql {
+    fn validate(&self, endpoint: &Endpoint) -> Result<Vec<String>, UrlError> {
+        Ok(parameters::Parameters::read(&endpoint.url)?.warnings)
+    }
+
+    async fn connect(&self, request: &ConnectRequest<'_>) -> Result<Box<dyn Session>, Failure> {
+        let opened = connect::connect(request).await?;
+        Ok(Box::new(MysqlSession { opened }))
+    }
+
+    fn remedy(&self, failure: &Failure, target: &Target) -> Option<String> {
+        remedies::remedy(failure, target)
+    }
+
+    fn checks(&self) -> &'static [Check] {
+        checks::all()
+    }
+
+    fn judge(&self, case: &Case<'_>) -> Result<Vec<Finding>, FactsError> {
+        Ok(checks::judge(case)?)
+    }
+}
+
+#[async_trait]
+impl Session for MysqlSession {
+    fn server(&self) -> &ServerInfo {
+        &self.opened.server
+    }
+
+    async fn beat(
+        &mut self,
+        table: &HeartbeatTable,
+        writing: Writing,
+        deadline: Instant,
+    ) -> Result<RowReport, Failure> {
+        beat::beat(&mut self.opened, table, writing, deadline).await
+    }
+
+    async fn observe(&mut self, table: &HeartbeatTable, deadline: Instant) -> Result<Observation, Failure> {
+        beat::observe(&mut self.opened, table, deadline).await
+    }
+
+    async fn inspect(&mut self, target: &Target, deadline: Instant) -> Result<Facts, Failure> {
+        let address = &self.opened.server.address;
+        let facts = facts::gather(&mut self.opened.connection, address, target, deadline).await?;
+        write_down(&facts)
+    }
+
+    async fn plan(&mut self, target: &Target, deadline: Instant) -> Result<Plan, Failure> {
+        let facts = catalog::gather(&mut self.opened.connection, target, deadline).await?;
+        Ok(provision::plan(&facts, target))
+    }
+
+    async fn apply(&mut self, step: &Step, deadline: Instant) -> Result<(), Failure> {
+        provision::apply(&mut self.opened.connection, step, deadline).await
+    }
+
+    async fn close(self: Box<Self>) {
+        network::close(self.opened.connection, network::last_close_limit()).await;
+    }
+}

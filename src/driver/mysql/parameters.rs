@@ -1,0 +1,271 @@
+//! The parameters of a MySQL or MariaDB address: those of the servers' own clients honoured, those of other connectors
+//! refused by name with the reason. Read by `connect`, and by the driver's `validate` when a configuration is loaded.
+
+use std::path::PathBuf;
+
+use sqlx::mysql::MySqlSslMode;
+
+use crate::database_url::{DatabaseUrl, Host, UrlError};
+
+/// What the parameters of an address ask for.
+#[derive(Debug, Clone)]
+pub(super) struct Parameters {
+    pub(super) ssl_mode: MySqlSslMode,
+    /// Certificates to trust besides the system's.
+    pub(super) root_cert: Option<PathBuf>,
+    /// The client's certificate and key.
+    pub(super) client_cert: Option<(PathBuf, PathBuf)>,
+    /// What somebody should know about this address.
+    pub(super) warnings: Vec<String>,
+}
+
+/// What becomes of one key.
+enum Rule {
+    /// Read by [`Parameters::read`].
+    Honoured,
+    /// These values ask for what is done anyway; others are refused.
+    Only(&'static [&'static str], &'static str),
+    /// Refused, whatever the value.
+    Refused(&'static str),
+}
+
+const MODE: &str = "write ssl-mode=verify_identity (or disabled, preferred, required, verify_ca)";
+const TIMEOUT: &str = "use the setting timeout, which covers connecting and the beat";
+const IN_ADDRESS: &str = "stands in the address itself: mysql://user@host:port/database";
+const SECRET: &str = "a secret does not belong into parameters: use the setting password";
+const CHARSET: &str = "utf8mb4 is what this client speaks";
+const ZONE: &str = "not needed: every session sets its zone to UTC by itself";
+const FILES: &str = "one file of certificates is what this client takes: ssl-ca=FILE";
+const REVOCATION: &str = "revocation lists are not offered by this client";
+const TLS_VERSION: &str = "TLS 1.2 and 1.3 are what this client speaks";
+const RSA: &str = "a password is sent through TLS, or not at all: write ssl-mode=verify_identity";
+const POOL: &str = "not needed: one connection is kept, and nothing is prepared on it";
+const HOSTS: &str = "all hosts are asked at once, and the writable one is used";
+
+/// The keys of the servers' own clients, and those by which other connectors call the same.
+const KEYS: &[(&str, Rule)] = &[
+    ("allowPublicKeyRetrieval", Rule::Only(&["false"], RSA)),
+    ("charset", Rule::Only(&["utf8mb4", "utf8"], CHARSET)),
+    ("compression", Rule::Refused("not offered by this client: a beat is a few hundred bytes")),
+    ("connect-timeout", Rule::Refused(TIMEOUT)),
+    ("connectTimeout", Rule::Refused(TIMEOUT)),
+    ("database", Rule::Refused(IN_ADDRESS)),
+    ("default-character-set", Rule::Only(&["utf8mb4", "utf8"], CHARSET)),
+    (
+        "enable-cleartext-plugin",
+        Rule::Refused("PAM and LDAP passwords are not offered: use an account with a password of its own"),
+    ),
+    ("get-server-public-key", Rule::Only(&["false", "0"], RSA)),
+    ("host", Rule::Refused(IN_ADDRESS)),
+    ("init-command", Rule::Refused("a session says nothing but the heartbeat's own statements")),
+    ("loc", Rule::Refused(ZONE)),
+    ("loadBalance", Rule::Refused(HOSTS)),
+    ("parseTime", Rule::Refused(ZONE)),
+    ("password", Rule::Refused(SECRET)),
+    ("port", Rule::Refused(IN_ADDRESS)),
+    ("protocol", Rule::Only(&["tcp", "socket"], "a host is reached by TCP, a path by a socket")),
+    ("server-public-key-path", Rule::Refused(RSA)),
+    ("serverTimezone", Rule::Refused(ZONE)),
+    (
+        "socket",
+        Rule::Refused(
+            "goes with no host, or one without a port: mysql://user@localhost/?socket=/run/mysqld/mysqld.sock",
+        ),
+    ),
+    ("socketTimeout", Rule::Refused(TIMEOUT)),
+    ("ssl-ca", Rule::Honoured),
+    ("ssl-capath", Rule::Refused(FILES)),
+    ("ssl-cert", Rule::Honoured),
+    ("ssl-crl", Rule::Refused(REVOCATION)),
+    ("ssl-crlpath", Rule::Refused(REVOCATION)),
+    ("ssl-key", Rule::Honoured),
+    ("ssl-mode", Rule::Honoured),
+    ("ssl-verify-server-cert", Rule::Refused(MODE)),
+    ("sslMode", Rule::Refused(MODE)),
+    ("sslmode", Rule::Refused(MODE)),
+    ("sslrootcert", Rule::Refused("write ssl-ca=FILE")),
+    ("statement-cache-capacity", Rule::Refused(POOL)),
+    ("time_zone", Rule::Refused(ZONE)),
+    ("timezone", Rule::Refused(ZONE)),
+    ("tls", Rule::Refused(MODE)),
+    ("tls-version", Rule::Only(&["TLSv1.2", "TLSv1.3", "TLSv1.2,TLSv1.3"], TLS_VERSION)),
+    ("useSSL", Rule::Refused(MODE)),
+    ("user", Rule::Refused(IN_ADDRESS)),
+    ("verifyServerCertificate", Rule::Refused(MODE)),
+];
+
+impl Parameters {
+    /// Reads and judges the parameters, and what they mean together with the hosts.
+    ///
+    /// # Errors
+    /// The first parameter that cannot be honoured, by name, with the reason; never its value.
+    pub(super) fn read(url: &DatabaseUrl) -> Result<Self, UrlError> {
+        for (name, value) in url.parameters() {
+            match KEYS.iter().find(|(key, _)| key == name).map(|(_, rule)| rule) {
+                Some(Rule::Honoured) => {}
+                Some(Rule::Only(values, _)) if values.contains(&value.as_str()) => {}
+                Some(Rule::Only(_, reason) | Rule::Refused(reason)) => return Err(refused(name, reason)),
+                None => return Err(unknown(name)),
+            }
+        }
+        if url.user().is_none() {
+            return Err(refused("user", "the address names none: write mysql://user@host/database"));
+        }
+        let mut warnings = Vec::new();
+        let (ssl_mode, root_cert) = read_tls(url, &mut warnings)?;
+        let client_cert = match (url.parameter("ssl-cert"), url.parameter("ssl-key")) {
+            (Some(cert), Some(key)) => Some((PathBuf::from(cert), PathBuf::from(key))),
+            (None, None) => None,
+            (Some(_), None) => return Err(refused("ssl-cert", "needs ssl-key beside it")),
+            (None, Some(_)) => return Err(refused("ssl-key", "needs ssl-cert beside it")),
+        };
+        Ok(Self { ssl_mode, root_cert, client_cert, warnings })
+    }
+}
+
+/// The user of an address. [`Parameters::read`] has made sure that there is one.
+pub(super) fn user_of(url: &DatabaseUrl) -> String {
+    url.user().unwrap_or_default().to_owned()
+}
+
+fn read_tls(url: &DatabaseUrl, warnings: &mut Vec<String>) -> Result<(MySqlSslMode, Option<PathBuf>), UrlError> {
+    let roots = url.parameter("ssl-ca");
+    let word = url.parameter("ssl-mode").map(|word| word.to_ascii_lowercase().replace('-', "_"));
+    let mode = match word.as_deref() {
+        None | Some("preferred") => MySqlSslMode::Preferred,
+        Some("disabled") => MySqlSslMode::Disabled,
+        Some("required") => MySqlSslMode::Required,
+        Some("verify_ca") => MySqlSslMode::VerifyCa,
+        Some("verify_identity") => MySqlSslMode::VerifyIdentity,
+        Some(_) => {
+            return Err(refused("ssl-mode", "expected disabled, preferred, required, verify_ca or verify_identity"));
+        }
+    };
+    let verifies = matches!(mode, MySqlSslMode::VerifyCa | MySqlSslMode::VerifyIdentity);
+    if verifies && url.hosts().iter().any(Host::is_socket) {
+        return Err(refused("ssl-mode", "a socket has no host to verify: leave ssl-mode out, or name a host"));
+    }
+    match mode {
+        MySqlSslMode::Required => warnings.push(
+            "ssl-mode=required: encrypted and unverified, so that anybody on the way can answer as the server; \
+             use verify_identity"
+                .to_owned(),
+        ),
+        MySqlSslMode::VerifyCa => warnings.push(
+            "ssl-mode=verify_ca: every certificate of a trusted authority is taken, whatever its name, and the \
+             system's authorities are trusted too; use verify_identity"
+                .to_owned(),
+        ),
+        MySqlSslMode::Preferred | MySqlSslMode::Disabled if roots.is_some() => {
+            warnings.push("ssl-ca: not looked at without ssl-mode=verify_identity or verify_ca".to_owned());
+        }
+        _ => {}
+    }
+    Ok((mode, roots.filter(|_| verifies).map(PathBuf::from)))
+}
+
+fn refused(name: &str, reason: &str) -> UrlError {
+    UrlError::Refused { name: name.to_owned(), reason: reason.to_owned() }
+}
+
+fn unknown(name: &str) -> UrlError {
+    let lower = name.to_ascii_lowercase();
+    let nearest = KEYS
+        .iter()
+        .map(|(key, _)| (strsim::damerau_levenshtein(&lower, &key.to_ascii_lowercase()), *key))
+        .filter(|(distance, key)| *distance <= 1 + key.len() / 4)
+        .min();
+    let reason = match nearest {
+        Some((_, key)) => format!("not a parameter of MySQL addresses, did you mean \"{key}\"?"),
+        None => "not a parameter of MySQL addresses".to_owned(),
+    };
+    refused(&name.chars().take(64).collect::<String>(), &reason)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(address: &str) -> Result<Parameters, UrlError> {
+        Parameters::read(&DatabaseUrl::parse(address).unwrap().0)
+    }
+
+    fn with(parameters: &str) -> Result<Parameters, UrlError> {
+        read(&format!("mysql://hb@db.example:3306/orders?{parameters}"))
+    }
+
+    #[test]
+    fn every_key_is_honoured_or_refused_by_its_name() {
+        for (key, rule) in KEYS {
+            let result = with(&format!("{key}=surely-not"));
+            match rule {
+                Rule::Honoured if *key == "ssl-ca" => assert!(result.is_ok(), "{key}"),
+                _ => {
+                    let message = result.unwrap_err().to_string();
+                    assert!(message.contains(&format!("\"{key}\"")), "{message}");
+                    assert!(!message.contains("surely-not"), "{message}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_keys_stand_once() {
+        let names: std::collections::BTreeSet<_> = KEYS.iter().map(|(key, _)| key).collect();
+        assert_eq!(names.len(), KEYS.len());
+    }
+
+    #[test]
+    fn values_that_ask_for_what_is_done_anyway_are_taken() {
+        for (key, rule) in KEYS {
+            if let Rule::Only(values, _) = rule {
+                for value in *values {
+                    assert!(with(&format!("{key}={value}")).is_ok(), "{key}={value}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn an_unknown_key_is_refused_with_the_nearest_one() {
+        insta::assert_snapshot!(with("ssl_mode=required").unwrap_err(), @r#"parameter "ssl_mode": not a parameter of MySQL addresses, did you mean "ssl-mode"?"#);
+        insta::assert_snapshot!(with("pool_size=3").unwrap_err(), @r#"parameter "pool_size": not a parameter of MySQL addresses"#);
+    }
+
+    #[test]
+    fn the_modes_of_tls_are_those_of_the_servers_own_clients() {
+        for (parameters, mode, root, warnings) in [
+            ("", MySqlSslMode::Preferred, false, 0),
+            ("ssl-mode=DISABLED", MySqlSslMode::Disabled, false, 0),
+            ("ssl-mode=required", MySqlSslMode::Required, false, 1),
+            ("ssl-mode=verify-ca", MySqlSslMode::VerifyCa, false, 1),
+            ("ssl-mode=verify_identity", MySqlSslMode::VerifyIdentity, false, 0),
+            ("ssl-mode=VERIFY_IDENTITY&ssl-ca=/ca.pem", MySqlSslMode::VerifyIdentity, true, 0),
+            ("ssl-ca=/ca.pem", MySqlSslMode::Preferred, false, 1),
+        ] {
+            let found = with(parameters).unwrap();
+            assert_eq!(format!("{:?}", found.ssl_mode), format!("{mode:?}"), "{parameters}");
+            assert_eq!(found.root_cert.is_some(), root, "{parameters}");
+            assert_eq!(found.warnings.len(), warnings, "{parameters}: {:?}", found.warnings);
+        }
+        for parameters in ["ssl-mode=always", "ssl-cert=/c.pem", "ssl-key=/k.pem"] {
+            assert!(with(parameters).is_err(), "{parameters}");
+        }
+    }
+
+    #[test]
+    fn a_socket_is_a_host_and_cannot_be_verified() {
+        for address in ["mysql://hb@localhost/orders?socket=/run/s.sock", "mysql://hb@%2Frun%2Fs.sock/orders"] {
+            let (url, _) = DatabaseUrl::parse(address).unwrap();
+            assert_eq!(url.hosts()[0].name, "/run/s.sock");
+            assert!(read(address).is_ok());
+        }
+        assert!(read("mysql://hb@%2Frun%2Fs.sock/?ssl-mode=verify_identity").is_err());
+        assert!(read("mysql://hb@db:3306/?socket=/run/s.sock").is_err());
+    }
+
+    #[test]
+    fn an_address_without_a_user_is_refused() {
+        assert!(read("mysql://db/orders").is_err());
+    }
+}

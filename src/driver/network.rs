@@ -1,0 +1,129 @@
+//! What every driver that speaks over a network does alike: the network's errors by kind, certificates' files, names that
+//! do not resolve, good-byes. Used by the drivers' `connect` and `errors`, and by `hosts`.
+
+use std::fs::File;
+use std::io;
+use std::path::Path;
+use std::time::Duration;
+
+use sqlx::Connection;
+
+use crate::database_url::Host;
+use crate::heartbeat::{ErrorKind, Failure};
+use crate::scheduler::clock::{self, Clock, Instant};
+
+/// A good-bye takes no longer.
+const CLOSE_LIMIT: Duration = Duration::from_millis(500);
+
+/// Says good-bye, by `limit` at the latest: over TLS a frozen server never answers it.
+pub(super) async fn close(connection: impl Connection, limit: Instant) {
+    // A failure has nobody left to tell: the socket is closed on drop all the same.
+    let _ = clock::timeout_at(limit, connection.close()).await;
+}
+
+/// When a good-bye that starts now must be over, without eating up what is left until `deadline`.
+pub(super) fn close_limit(deadline: Instant) -> Instant {
+    let now = Clock::system().now().mono;
+    now + CLOSE_LIMIT.min(deadline.saturating_duration_since(now) / 4)
+}
+
+/// When a good-bye that starts now, with nobody waiting behind it, must be over.
+pub(super) fn last_close_limit() -> Instant {
+    Clock::system().now().mono + CLOSE_LIMIT
+}
+
+/// A failure with words before its message, say the host it comes from.
+pub(super) fn prefixed(prefix: &str, failure: Failure) -> Failure {
+    let code = failure.code().map(str::to_owned);
+    let longer = Failure::new(failure.kind(), format!("{prefix}: {}", failure.message())).with_source(failure);
+    match code {
+        Some(code) => longer.with_code(code),
+        None => longer,
+    }
+}
+
+/// sqlx reports a missing file as it reports a missing socket.
+pub(super) async fn must_be_readable(parameter: &str, path: &Path) -> Result<(), Failure> {
+    let owned = path.to_owned();
+    let opened = tokio::task::spawn_blocking(move || File::open(owned)).await;
+    let error: Box<dyn std::error::Error + Send + Sync> = match opened {
+        Ok(Ok(_)) => return Ok(()),
+        Ok(Err(error)) => error.into(),
+        Err(error) => error.into(),
+    };
+    Err(Failure::new(ErrorKind::Tls, format!("cannot read the file of {parameter}, {}: {error}", path.display())))
+}
+
+/// A name that does not resolve comes as an error of no particular kind: the resolver is asked again.
+pub(super) async fn name_or_network(host: &Host, port: u16, failure: Failure) -> Failure {
+    if failure.kind() != ErrorKind::Network || host.is_socket() {
+        return failure;
+    }
+    match tokio::net::lookup_host((host.name.as_str(), port)).await {
+        Ok(_) => failure,
+        Err(error) => {
+            Failure::new(ErrorKind::Name, format!("the host name does not resolve: {error}")).with_source(error)
+        }
+    }
+}
+
+/// The kind of an error of the network.
+pub(super) fn kind_of_io(error: &io::Error) -> ErrorKind {
+    match error.kind() {
+        // NotFound: there is no socket in that directory. PermissionDenied: this process may not use it, which no GRANT
+        // would mend.
+        io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied => {
+            ErrorKind::Refused
+        }
+        // rustls speaks through this kind: certificates, versions, alerts.
+        io::ErrorKind::InvalidData => ErrorKind::Tls,
+        io::ErrorKind::TimedOut => ErrorKind::Timeout,
+        // This machine is out of files or memory: no fault of the network's.
+        _ if matches!(error.raw_os_error(), Some(code) if is_local_limit(code)) => ErrorKind::Limit,
+        _ => ErrorKind::Network,
+    }
+}
+
+fn is_local_limit(code: i32) -> bool {
+    use rustix::io::Errno;
+    [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM].iter().any(|errno| errno.raw_os_error() == code)
+}
+
+/// Its words.
+pub(super) fn words_of_io(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::ConnectionRefused => "connection refused".to_owned(),
+        io::ErrorKind::NotFound => "there is no such socket".to_owned(),
+        io::ErrorKind::PermissionDenied => "the operating system does not let this process connect".to_owned(),
+        io::ErrorKind::UnexpectedEof => "the server closed the connection".to_owned(),
+        io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionAborted => {
+            format!("the connection was lost ({})", error.kind())
+        }
+        _ => error.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_network_has_its_kinds() {
+        for (io, kind) in [
+            (io::ErrorKind::ConnectionRefused, ErrorKind::Refused),
+            (io::ErrorKind::NotFound, ErrorKind::Refused),
+            (io::ErrorKind::ConnectionReset, ErrorKind::Network),
+            (io::ErrorKind::UnexpectedEof, ErrorKind::Network),
+            (io::ErrorKind::BrokenPipe, ErrorKind::Network),
+            (io::ErrorKind::NetworkUnreachable, ErrorKind::Network),
+            (io::ErrorKind::HostUnreachable, ErrorKind::Network),
+            (io::ErrorKind::TimedOut, ErrorKind::Timeout),
+            (io::ErrorKind::InvalidData, ErrorKind::Tls),
+            (io::ErrorKind::PermissionDenied, ErrorKind::Refused),
+        ] {
+            assert_eq!(kind_of_io(&io.into()), kind, "{io}");
+        }
+        let out_of_files = io::Error::from_raw_os_error(rustix::io::Errno::MFILE.raw_os_error());
+        assert_eq!(kind_of_io(&out_of_files), ErrorKind::Limit);
+    }
+}
