@@ -11,6 +11,7 @@ mod message;
 mod parameters;
 mod provision;
 mod remedies;
+mod replication_filters;
 
 use async_trait::async_trait;
 
