@@ -10,7 +10,7 @@ mod writer;
 use std::sync::LazyLock;
 
 use super::errors::PASSING;
-use super::facts::{MysqlFacts, Relation, RoleFacts, RowFacts, TableFacts};
+use super::facts::{MysqlFacts, Relation, RowFacts, TableFacts};
 use super::identifier::{account, quote};
 use crate::driver::gathered::Gathered;
 use crate::driver::scene::{self, Chapter, Names};
@@ -44,7 +44,7 @@ pub(super) fn all() -> &'static [Check] {
 /// When the facts are not MySQL's.
 pub(super) fn judge(case: &Case<'_>) -> Result<Vec<Finding>, serde_json::Error> {
     scene::judge(case, CHAPTERS, |target: &Target, facts: &MysqlFacts| {
-        let connector = facts.roles.answer().and_then(|roles| roles.connector.as_ref());
+        let connector = facts.roles.connector.answer().and_then(|accounts| accounts.first());
         Names {
             table: format!("{}.{}", quote(&target.heartbeat.schema), quote(&target.heartbeat.table)),
             user: account(&facts.server.user, &facts.server.host),
@@ -76,15 +76,6 @@ impl Scene<'_> {
         self.with_table(check, |relation| match &self.facts.row {
             Some(rows) => with(check, &self.names.table, rows, |rows| judge(rows, relation)),
             None => check.skipped(&self.names.table, "the table has no column id"),
-        })
-    }
-
-    /// Judges the connector's account, or says why it cannot be.
-    fn with_connector(&self, check: &Check, judge: impl FnOnce(&RoleFacts) -> Finding) -> Finding {
-        let name = &self.names.connector;
-        with(check, name, &self.facts.roles, |roles| match &roles.connector {
-            Some(role) => judge(role),
-            None => check.skipped(name, "there is no such account"),
         })
     }
 }

@@ -174,6 +174,11 @@ impl Grants {
         }
     }
 
+    /// Whether a privilege on all of the server is there, as one that hardly anybody needs.
+    pub(super) fn holds(&self, privilege: &str) -> bool {
+        self.allows(privilege, Place::Server) == Answer::Yes
+    }
+
     fn look(&self, privilege: &str, place: Place<'_>) -> Answer {
         let mut columns = Vec::new();
         let grantees = self.granted.iter().map(|grant| grant.grantee + 1).max().unwrap_or(0);
@@ -236,6 +241,13 @@ impl Privilege {
     fn is(&self, wanted: &str) -> bool {
         let aliases = || ALIASES.iter().filter(|(name, _)| *name == wanted).flat_map(|(_, others)| *others);
         self.name == wanted || ALL.contains(&self.name.as_str()) || aliases().any(|alias| self.name == *alias)
+    }
+}
+
+impl RoleName {
+    /// Reads a list of roles, as `CURRENT_ROLE()` gives it; none of one that cannot be read.
+    pub(super) fn list(text: &str) -> Vec<Self> {
+        reader::role_list(text).unwrap_or_default()
     }
 }
 

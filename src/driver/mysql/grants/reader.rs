@@ -59,6 +59,11 @@ pub(super) fn line(line: &str) -> Option<Line> {
     }
 }
 
+/// Reads a list of roles.
+pub(super) fn role_list(text: &str) -> Option<Vec<RoleName>> {
+    roles(Reader(text).items()?)
+}
+
 /// A line up to where a secret may begin: wherever the word stands, even within a name.
 fn without_secret(line: &str) -> &str {
     let end = line.to_ascii_uppercase().find(SECRET);
