@@ -34,7 +34,7 @@ pub(super) struct LastLook {
 
 const NOW: &str = "CAST(UNIX_TIMESTAMP() AS SIGNED)";
 /// Of a `timestamp` this is the value as it is stored, whatever the session's zone.
-const OLD: &str = "CAST(FLOOR(UNIX_TIMESTAMP(h.last_update)) AS SIGNED)";
+pub(super) const OLD: &str = "CAST(FLOOR(UNIX_TIMESTAMP(h.last_update)) AS SIGNED)";
 
 /// Half of the span within which an old value is told exactly.
 const REACH: i64 = 1 << 27;

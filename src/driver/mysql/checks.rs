@@ -17,7 +17,7 @@ mod writer;
 use std::sync::LazyLock;
 
 use super::errors::PASSING;
-use super::facts::{MysqlFacts, Relation, RoleFacts, RowFacts, ServerFacts, TableFacts};
+use super::facts::{MysqlFacts, Relation, RowFacts, ServerFacts, TableFacts};
 use super::identifier::{account, quote};
 use crate::driver::gathered::Gathered;
 use crate::driver::scene::{self, Chapter, Names};
@@ -58,7 +58,7 @@ pub(super) fn all() -> &'static [Check] {
 /// When the facts are not MySQL's.
 pub(super) fn judge(case: &Case<'_>) -> Result<Vec<Finding>, serde_json::Error> {
     scene::judge(case, CHAPTERS, |target: &Target, facts: &MysqlFacts| {
-        let connector = facts.roles.answer().and_then(|roles| roles.connector.as_ref());
+        let connector = facts.roles.connector.answer().and_then(|accounts| accounts.first());
         Names {
             table: format!("{}.{}", quote(&target.heartbeat.schema), quote(&target.heartbeat.table)),
             user: account(&facts.server.user, &facts.server.host),
@@ -93,17 +93,6 @@ impl Scene<'_> {
         })
     }
 
-    /// Judges the connector's account, or says why it cannot be.
-    fn with_connector(&self, check: &Check, judge: impl FnOnce(&RoleFacts) -> Finding) -> Finding {
-        let name = &self.names.connector;
-        with(check, name, &self.facts.roles, |roles| match &roles.connector {
-            Some(role) => judge(role),
-            None => check.skipped(name, "there is no such account"),
-        })
-    }
-}
-
-impl Scene<'_> {
     /// As [`with`], for an answer that one privilege on the whole server gives.
     fn with_privilege<T>(
         &self,

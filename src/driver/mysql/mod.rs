@@ -6,6 +6,7 @@ mod checks;
 mod connect;
 mod errors;
 mod facts;
+mod grants;
 mod identifier;
 mod message;
 mod parameters;
