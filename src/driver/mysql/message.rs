@@ -3,7 +3,6 @@
 
 use std::time::Duration;
 
-use serde::de::DeserializeOwned;
 use sqlx::mysql::{MySql, MySqlConnection, MySqlQueryResult, MySqlRow};
 use sqlx::{AssertSqlSafe, ColumnIndex, Decode, Executor, Row};
 
@@ -109,15 +108,6 @@ pub(super) fn number(row: &MySqlRow, column: impl ColumnIndex<MySqlRow>) -> Resu
     let Some(text) = text(row, column)? else { return Ok(None) };
     let number = text.parse().map_err(|error| not_the_answer().with_source(error))?;
     Ok(Some(number))
-}
-
-/// The first column of a row, which is JSON (MySQL and MariaDB have no type of it in common).
-///
-/// # Errors
-/// `protocol` for anything else.
-pub(super) fn json<T: DeserializeOwned>(row: &MySqlRow) -> Result<T, Failure> {
-    let text = text(row, 0)?.unwrap_or_else(|| "null".to_owned());
-    serde_json::from_str(&text).map_err(|error| not_the_answer().with_source(error))
 }
 
 fn not_the_answer() -> Failure {

@@ -99,7 +99,7 @@ fn faults() -> Vec<Fault> {
         // --- the table
         fault(
             "table-exists",
-            "elsewhere",
+            "another place: `other`.`streamkap_heartbeat`",
             "CREATE DATABASE other; ALTER TABLE T RENAME TO other.streamkap_heartbeat",
             Sql("ALTER TABLE other.streamkap_heartbeat RENAME TO streamkap.streamkap_heartbeat"),
         )

@@ -1,7 +1,9 @@
 //! The checks of MySQL and MariaDB on real servers: silent where all is right, and each fault found as what it is.
 
 mod faults;
+mod replica;
 mod stage;
+mod surroundings;
 
 use heartbeatd::finding::Status;
 

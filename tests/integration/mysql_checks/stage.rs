@@ -45,6 +45,13 @@ impl Stage {
 
     /// As [`set`](Self::set), on this server.
     pub(super) async fn on(server: MysqlServer) -> Self {
+        let mut stage = Self::unread(server).await;
+        stage.connect_reader().await;
+        stage
+    }
+
+    /// As [`on`](Self::on), without a connector that is connected.
+    pub(super) async fn unread(server: MysqlServer) -> Self {
         for statement in [
             "CREATE DATABASE streamkap",
             "CREATE TABLE streamkap.streamkap_heartbeat (id INT AUTO_INCREMENT PRIMARY KEY, text TEXT, \
@@ -67,9 +74,7 @@ impl Stage {
         let mut target = Target::new("orders", Endpoint::parse(&server.url("hb", "hb")).unwrap());
         target.connector.user = Named::configured("cdc");
         target.connector.mode = ConnectorMode::ReadWrite;
-        let mut stage = Self { reader: None, server, target };
-        stage.connect_reader().await;
-        stage
+        Self { reader: None, server, target }
     }
 
     /// The target as the administrator sees it.

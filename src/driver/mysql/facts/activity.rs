@@ -1,9 +1,9 @@
 //! Who is connected and what they hold: counts and ages, never what they say. And how many tables there are.
 
 use serde::{Deserialize, Serialize};
-use sqlx::mysql::MySqlConnection;
+use sqlx::mysql::{MySqlConnection, MySqlRow};
 
-use super::question::{ask, ask_json};
+use super::question::ask;
 use crate::driver::gathered::Gathered;
 use crate::driver::mysql::message;
 use crate::heartbeat::Failure;
@@ -33,26 +33,31 @@ pub(crate) struct Transaction {
 /// # Errors
 /// What ends the connection.
 pub(super) async fn gather(connection: &mut MySqlConnection) -> Result<Gathered<ActivityFacts>, Failure> {
-    // The time is that of the machine's zone, whatever the session's. Without arithmetic MySQL 5.7 makes the number a truth.
-    let sql = "SELECT JSON_OBJECT('session', t.trx_mysql_thread_id + 0, 'user', p.USER, 'age', \
-               TIMESTAMPDIFF(MICROSECOND, CONVERT_TZ(t.trx_started, 'SYSTEM', '+00:00'), UTC_TIMESTAMP())) \
+    // The time is that of the machine's zone, whatever the session's.
+    let sql = "SELECT t.trx_mysql_thread_id AS session, p.USER AS user, \
+               TIMESTAMPDIFF(MICROSECOND, CONVERT_TZ(t.trx_started, 'SYSTEM', '+00:00'), UTC_TIMESTAMP()) AS age \
                FROM information_schema.INNODB_TRX t \
                LEFT JOIN information_schema.PROCESSLIST p ON p.ID = t.trx_mysql_thread_id \
                WHERE t.trx_mysql_thread_id <> CONNECTION_ID() ORDER BY t.trx_started LIMIT 3";
-    let transactions = match ask_json(connection, sql.to_owned()).await? {
-        Gathered::Seen(transactions) => transactions,
+    let transactions = match ask(connection, sql.to_owned()).await? {
+        Gathered::Seen(rows) => rows.iter().map(Transaction::of).collect::<Result<_, _>>()?,
         Gathered::Refused(refusal) => return Ok(Gathered::Refused(refusal)),
     };
-    let sql = "SELECT JSON_OBJECT('user', USER) FROM information_schema.PROCESSLIST WHERE COMMAND LIKE 'Binlog Dump%'";
-    ask_json::<Reader>(connection, sql.to_owned()).await?.map(|readers| {
-        let readers = readers.into_iter().map(|reader| reader.user).collect();
-        Ok(ActivityFacts { readers, transactions })
+    let sql = "SELECT USER AS user FROM information_schema.PROCESSLIST WHERE COMMAND LIKE 'Binlog Dump%'";
+    ask(connection, sql.to_owned()).await?.map(|rows| {
+        let readers = rows.iter().map(|row| Ok(message::text(row, "user")?.unwrap_or_default()));
+        Ok(ActivityFacts { readers: readers.collect::<Result<_, Failure>>()?, transactions })
     })
 }
 
-#[derive(Deserialize)]
-struct Reader {
-    user: String,
+impl Transaction {
+    fn of(row: &MySqlRow) -> Result<Self, Failure> {
+        Ok(Self {
+            session: message::number(row, "session")?.unwrap_or_default(),
+            user: message::text(row, "user")?,
+            age: message::number(row, "age")?.unwrap_or_default(),
+        })
+    }
 }
 
 /// Counts the tables that are not the server's own, as far as this user may see them. On a server that has very many this

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use serde::de::DeserializeOwned;
 use sqlx::mysql::{MySqlConnection, MySqlRow};
 use sqlx::{Column, Row};
 
@@ -19,17 +18,6 @@ pub(super) async fn ask(connection: &mut MySqlConnection, sql: String) -> Result
         Ok(rows) => Ok(Gathered::Seen(rows)),
         Err(failure) => refused(failure).map(Gathered::Refused),
     }
-}
-
-/// As [`ask`], for rows of one JSON object each.
-///
-/// # Errors
-/// As [`ask`]; `protocol` for anything that is not what was asked for.
-pub(super) async fn ask_json<T: DeserializeOwned>(
-    connection: &mut MySqlConnection,
-    sql: String,
-) -> Result<Gathered<Vec<T>>, Failure> {
-    ask(connection, sql).await?.map(|rows| rows.iter().map(message::json).collect())
 }
 
 /// Pairs of name and value, the names in small letters: what SHOW VARIABLES and SHOW STATUS give.

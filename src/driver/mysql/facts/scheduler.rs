@@ -1,9 +1,11 @@
 //! The events that name the heartbeat table. Their bodies stay on the server.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use sqlx::mysql::MySqlConnection;
 
-use super::question::{ask, ask_json};
+use super::question::{ask, by_name};
 use crate::driver::gathered::Gathered;
 use crate::driver::mysql::identifier::{literal, quote};
 use crate::heartbeat::Failure;
@@ -44,43 +46,30 @@ pub(super) async fn gather(
     }
     // Times are those of the event's own zone; one with a name is known only where the server's tables of zones are filled.
     let sql = format!(
-        "SELECT JSON_OBJECT('schema', EVENT_SCHEMA, 'name', EVENT_NAME, 'definer', DEFINER, 'status', STATUS, \
-         'interval_value', INTERVAL_VALUE, 'interval_field', INTERVAL_FIELD, \
-         'last_run', UNIX_TIMESTAMP(CONVERT_TZ(LAST_EXECUTED, TIME_ZONE, '+00:00')) * 1000000, \
-         'body', EVENT_DEFINITION) FROM information_schema.EVENTS WHERE LOCATE({}, LOWER(EVENT_DEFINITION)) > 0",
+        "SELECT EVENT_SCHEMA AS place, EVENT_NAME AS name, DEFINER AS definer, STATUS AS status, \
+         INTERVAL_VALUE AS interval_value, INTERVAL_FIELD AS interval_field, \
+         CAST(UNIX_TIMESTAMP(CONVERT_TZ(LAST_EXECUTED, TIME_ZONE, '+00:00')) AS SIGNED) AS last_run, \
+         EVENT_DEFINITION AS body FROM information_schema.EVENTS WHERE LOCATE({}, LOWER(EVENT_DEFINITION)) > 0",
         literal(&heartbeat.table.to_lowercase())
     );
-    let answer: Gathered<Vec<Told>> = ask_json(connection, sql).await?;
-    answer.map(|events| Ok(events.into_iter().map(Event::of).collect()))
-}
-
-/// An event as the catalogue tells it.
-#[derive(Deserialize)]
-struct Told {
-    schema: String,
-    name: String,
-    definer: String,
-    status: String,
-    interval_value: Option<String>,
-    interval_field: Option<String>,
-    last_run: Option<f64>,
-    body: String,
+    ask(connection, sql).await?.map(|rows| rows.iter().map(|row| Ok(Event::of(&by_name(row)?))).collect())
 }
 
 impl Event {
-    fn of(told: Told) -> Self {
-        let every = told.interval_value.zip(told.interval_field);
-        #[allow(clippy::cast_possible_truncation, reason = "a time in whole seconds, far below what the type holds")]
-        let last_run = told.last_run.map(|time| time as i64);
+    /// From an event as the catalogue tells it.
+    fn of(told: &BTreeMap<String, String>) -> Self {
+        let text = |name: &str| told.get(name).cloned().unwrap_or_default();
+        let every = told.get("interval_value").zip(told.get("interval_field"));
+        let last_run = told.get("last_run").and_then(|seconds| seconds.parse::<i64>().ok());
         Self {
-            schema: told.schema,
-            name: told.name,
-            definer: told.definer,
-            status: told.status,
-            every_seconds: every.as_ref().and_then(|(value, field)| seconds(value, field)),
+            schema: text("place"),
+            name: text("name"),
+            definer: text("definer"),
+            status: text("status"),
+            every_seconds: every.and_then(|(value, field)| seconds(value, field)),
             every: every.map(|(value, field)| format!("{value} {field}")),
-            last_run,
-            row: row_of(&told.body),
+            last_run: last_run.map(|seconds| seconds.saturating_mul(1_000_000)),
+            row: row_of(&text("body")),
         }
     }
 }

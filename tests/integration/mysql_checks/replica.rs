@@ -1,0 +1,185 @@
+//! The replica that the connector reads.
+
+use heartbeatd::finding::{Severity, Status};
+use heartbeatd::target::{Endpoint, Replica, Target};
+
+use super::stage::{BEAT, Stage, TABLE, ids, paste, shown, wrong};
+use crate::bench::mysql::Flavour;
+use crate::bench::{MysqlServer, eventually, secs};
+
+const ALL: [Flavour; 3] = [Flavour::Mariadb, Flavour::Mysql, Flavour::Mysql57];
+
+async fn with_replica(flavour: Flavour, lines: &str) -> (Stage, MysqlServer, Target) {
+    let stage = Stage::set(flavour).await;
+    let replica = stage.server.replica_with(lines).await;
+    replica.catch_up_with(&stage.server).await;
+    let mut target = stage.target.clone();
+    target.replicas.push(Replica {
+        name: "reads".to_owned(),
+        endpoint: Endpoint::parse(&replica.url("hb", "hb")).unwrap(),
+        required: false,
+        decode: false,
+    });
+    (stage, replica, target)
+}
+
+/// The remedy of the one finding that fails.
+async fn remedy_of(stage: &Stage, target: &Target, check: &str, says: &str) -> (Severity, String) {
+    eventually(secs(10), format!("{check}: {says}"), async || {
+        let findings = wrong(&stage.findings(target).await);
+        match findings.as_slice() {
+            [only] if only.id == check && only.status == Status::Failed && only.observed.contains(says) => {
+                Ok((only.severity, only.remedy.clone().unwrap()))
+            }
+            _ => Err(shown(&findings)),
+        }
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_replica_that_follows_is_right_and_one_that_stands_still_is_found() {
+    for flavour in ALL {
+        let (stage, replica, mut target) = with_replica(flavour, "").await;
+        stage.all_is_well(&target, "a replica was added").await;
+        let word = if flavour == Flavour::Mysql { "REPLICA" } else { "SLAVE" };
+        for (required, severity) in [(false, Severity::Warning), (true, Severity::Error)] {
+            target.replicas[0].required = required;
+            replica.execute(&format!("STOP {word} SQL_THREAD")).await;
+            let (found, remedy) = remedy_of(&stage, &target, "replica-threads", "it does not apply").await;
+            assert_eq!(found, severity, "{flavour:?}");
+            paste(&replica, &remedy).await;
+            stage.all_is_well(&target, "the remedy").await;
+        }
+        replica.execute(&format!("STOP {word} IO_THREAD")).await;
+        let (_, remedy) = remedy_of(&stage, &target, "replica-threads", "it does not receive").await;
+        paste(&replica, &remedy).await;
+        stage.all_is_well(&target, "the remedy").await;
+    }
+}
+
+#[tokio::test]
+async fn a_beat_that_does_not_arrive_is_told_by_the_row_itself() {
+    for flavour in ALL {
+        let (stage, replica, target) = with_replica(flavour, "").await;
+        // Past the binary log: the replica keeps what it has.
+        let old = format!("SET sql_log_bin = 0; UPDATE {TABLE} SET last_update = NOW() - INTERVAL 10 MINUTE");
+        replica.execute(&old).await;
+        let (severity, _) = remedy_of(&stage, &target, "replica-heartbeat", "10m").await;
+        assert_eq!(severity, Severity::Warning);
+        stage.server.execute(BEAT).await;
+    }
+}
+
+#[tokio::test]
+async fn a_replica_that_is_promoted_is_found() {
+    for flavour in ALL {
+        let (stage, replica, target) = with_replica(flavour, "").await;
+        replica.promote().await;
+        remedy_of(&stage, &target, "replica-role", "it follows no server").await;
+    }
+}
+
+#[tokio::test]
+async fn a_filter_that_leaves_the_table_out_is_found_and_its_remedy_lets_it_in() {
+    for flavour in ALL {
+        for lines in ["replicate_do_db = app", "replicate_wild_ignore_table = stream%.%"] {
+            let stage = Stage::set(flavour).await;
+            // The replica must have the table to be right in all else.
+            let replica = stage.server.replica().await;
+            replica.catch_up_with(&stage.server).await;
+            let mut target = stage.target.clone();
+            target.replicas.push(Replica {
+                name: "reads".to_owned(),
+                endpoint: Endpoint::parse(&replica.url("hb", "hb")).unwrap(),
+                required: true,
+                decode: false,
+            });
+            stage.all_is_well(&target, "a replica was added").await;
+            set_filter(&replica, lines).await;
+            let (severity, remedy) = remedy_of(&stage, &target, "replica-filters", "the table is left out").await;
+            assert_eq!(severity, Severity::Error);
+            paste(&replica, &remedy).await;
+            stage.all_is_well(&target, "the remedy").await;
+            stage.server.execute(BEAT).await;
+            replica.catch_up_with(&stage.server).await;
+            let value = "SELECT last_update FROM streamkap.streamkap_heartbeat";
+            assert_eq!(replica.rows(value).await, stage.server.rows(value).await, "{flavour:?} {lines}");
+        }
+    }
+}
+
+/// Sets a filter as a line of the option file would.
+async fn set_filter(replica: &MysqlServer, line: &str) {
+    let (name, value) = line.split_once(" = ").unwrap();
+    match replica.flavour() {
+        Flavour::Mariadb => {
+            replica.execute("STOP SLAVE").await;
+            replica.execute(&format!("SET GLOBAL {name} = '{value}'")).await;
+            replica.execute("START SLAVE").await;
+        }
+        flavour => {
+            let word = if flavour == Flavour::Mysql { "REPLICA" } else { "SLAVE" };
+            let value = if name.contains("wild") { format!("'{value}'") } else { value.to_owned() };
+            replica.execute(&format!("STOP {word} SQL_THREAD")).await;
+            replica.execute(&format!("CHANGE REPLICATION FILTER {name} = ({value})")).await;
+            replica.execute(&format!("START {word} SQL_THREAD")).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_replica_whose_own_binary_log_lacks_what_it_replicates_is_found() {
+    for flavour in ALL {
+        let name = if flavour == Flavour::Mysql { "log_replica_updates" } else { "log_slave_updates" };
+        let (stage, replica, mut target) = with_replica(flavour, &format!("{name} = OFF")).await;
+        let (severity, _) = remedy_of(&stage, &target, "replica-decode", "_updates is OFF").await;
+        assert_eq!(severity, Severity::Warning);
+        target.replicas[0].decode = true;
+        let (severity, _) = remedy_of(&stage, &target, "replica-decode", "_updates is OFF").await;
+        assert_eq!(severity, Severity::Error);
+        drop(replica);
+        let (stage, replica, target) = with_replica(flavour, "").await;
+        replica.set_global("binlog_row_image", "MINIMAL").await;
+        let (_, remedy) = remedy_of(&stage, &target, "replica-decode", "binlog_row_image is MINIMAL").await;
+        paste(&replica, remedy.strip_prefix("on the replica: ").unwrap()).await;
+        stage.all_is_well(&target, "the remedy").await;
+    }
+}
+
+#[tokio::test]
+async fn a_replica_that_shows_nothing_is_unknown_and_never_right() {
+    for flavour in ALL {
+        let (stage, mut replica, target) = with_replica(flavour, "").await;
+        stage.server.execute("CREATE USER blind@'%' IDENTIFIED BY 'b'").await;
+        replica.catch_up_with(&stage.server).await;
+        let mut blind = target.clone();
+        blind.replicas[0].endpoint = Endpoint::parse(&replica.url("blind", "b")).unwrap();
+        let findings = stage.findings(&blind).await;
+        let unknown = ids(&findings, Status::Unknown);
+        for id in ["replica-role", "replica-threads", "replica-filters", "replica-decode"] {
+            assert!(unknown.contains(&id), "{flavour:?}: {}", shown(&wrong(&findings)));
+        }
+        replica.stop().await;
+        let findings = stage.findings(&target).await;
+        let unknown = ids(&findings, Status::Unknown);
+        for id in ["replica-role", "replica-threads", "replica-filters", "replica-heartbeat", "replica-decode"] {
+            assert!(unknown.contains(&id), "{flavour:?}: {}", shown(&wrong(&findings)));
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_replica_in_place_of_the_primary_is_found_and_looked_at_all_the_same() {
+    for flavour in ALL {
+        let (stage, replica, target) = with_replica(flavour, "").await;
+        let mut wrong_place = Target { replicas: Vec::new(), ..target };
+        wrong_place.endpoint = Endpoint::parse(&replica.url("hb", "hb")).unwrap();
+        let findings = stage.findings(&wrong_place).await;
+        // The connector reads the primary, of which this server knows nothing.
+        let failed = ids(&findings, Status::Failed);
+        assert_eq!(failed, ["server-writable", "connector-connected"], "{flavour:?}: {}", shown(&wrong(&findings)));
+        let writable = findings.iter().find(|finding| finding.id == "server-writable").unwrap();
+        assert!(writable.observed.contains("it is a replica of 127.0.0.1"), "{}", writable.observed);
+    }
+}
