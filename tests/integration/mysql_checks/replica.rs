@@ -63,7 +63,7 @@ async fn a_beat_that_does_not_arrive_is_told_by_the_row_itself() {
     for flavour in ALL {
         let (stage, replica, target) = with_replica(flavour, "").await;
         // Past the binary log: the replica keeps what it has.
-        let old = format!("SET sql_log_bin = 0; UPDATE {TABLE} SET last_update = NOW() - INTERVAL 10 MINUTE");
+        let old = format!("SET sql_log_bin = 0; UPDATE {TABLE} SET last_update = NOW() - INTERVAL 630 SECOND");
         replica.execute(&old).await;
         let (severity, _) = remedy_of(&stage, &target, "replica-heartbeat", "10m").await;
         assert_eq!(severity, Severity::Warning);

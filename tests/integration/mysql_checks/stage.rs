@@ -101,7 +101,11 @@ impl Stage {
         command.arg(format!("--result-file={}/read-", folder.display()));
         command.arg("binlog.000001");
         self.reader = Some(Process::start("the reader", command, &folder, &folder.join("reader.log"), Signal::TERM));
-        self.readers_are(1).await;
+        eventually(TIME, "the reader of the binary log", async || {
+            let now = self.readers().await;
+            if now == 1 { Ok(()) } else { Err(format!("{now}")) }
+        })
+        .await;
     }
 
     /// Ends the connector and waits until the server knows.
@@ -109,18 +113,19 @@ impl Stage {
         if let Some(mut reader) = self.reader.take() {
             reader.end(Signal::KILL, TIME).await;
         }
-        // The server notices when it has something to send.
-        self.server.execute(BEAT).await;
-        self.readers_are(0).await;
-    }
-
-    async fn readers_are(&self, count: i64) {
-        eventually(TIME, format!("{count} readers of the binary log"), async || {
-            let sql = "SELECT COUNT(*) FROM information_schema.PROCESSLIST WHERE COMMAND LIKE 'Binlog Dump%' AND USER = 'cdc'";
-            let now = self.server.number(sql).await;
-            if now == count { Ok(()) } else { Err(format!("{now}")) }
+        eventually(TIME, "the reader of the binary log to be gone", async || {
+            // The server notices when it has something to send, the second time at the latest.
+            self.server.execute("UPDATE streamkap.streamkap_heartbeat SET text = UUID()").await;
+            let now = self.readers().await;
+            if now == 0 { Ok(()) } else { Err(format!("{now}")) }
         })
         .await;
+    }
+
+    async fn readers(&self) -> i64 {
+        let sql =
+            "SELECT COUNT(*) FROM information_schema.PROCESSLIST WHERE COMMAND LIKE 'Binlog Dump%' AND USER = 'cdc'";
+        self.server.number(sql).await
     }
 
     /// Looks and judges.

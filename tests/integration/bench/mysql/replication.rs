@@ -75,12 +75,12 @@ impl MysqlServer {
     pub(crate) async fn catch_up_with(&self, primary: &Self) {
         let position = match self.flavour() {
             Flavour::Mariadb => "SELECT @@gtid_binlog_pos",
-            Flavour::Mysql | Flavour::Mysql57 => "SELECT @@gtid_executed",
+            Flavour::Mysql | Flavour::Mysql57 => "SELECT @@global.gtid_executed",
         };
         let goal = primary.value(position).await.unwrap_or_default();
         let reached = match self.flavour() {
             Flavour::Mariadb => format!("SELECT MASTER_GTID_WAIT('{goal}', 0.01) = 0"),
-            Flavour::Mysql | Flavour::Mysql57 => format!("SELECT GTID_SUBSET('{goal}', @@gtid_executed)"),
+            Flavour::Mysql | Flavour::Mysql57 => format!("SELECT GTID_SUBSET('{goal}', @@global.gtid_executed)"),
         };
         eventually(secs(20), format!("the replica to apply {goal}"), async || {
             if self.number(&reached).await == 1 { Ok(()) } else { Err(format!("{:?}", self.value(position).await)) }
