@@ -8,6 +8,7 @@
 mod bad_input;
 mod bench;
 mod bench_works;
+mod bench_works_mysql;
 mod check_command;
 mod corpus;
 mod daemon_checks;

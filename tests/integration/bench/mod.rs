@@ -9,6 +9,7 @@ pub(crate) mod daemon;
 pub(crate) mod frontend;
 pub(crate) mod heartbeat;
 pub(crate) mod metrics;
+pub(crate) mod mysql;
 pub(crate) mod patient;
 pub(crate) mod pgbouncer;
 pub(crate) mod place;
@@ -23,6 +24,7 @@ pub(crate) mod tls;
 pub(crate) mod wait;
 
 pub(crate) use daemon::{Daemon, heartbeatd};
+pub(crate) use mysql::{Flavour, MysqlServer, mysql_client};
 pub(crate) use pgbouncer::PgBouncer;
 pub(crate) use postgres::PostgresServer;
 pub(crate) use proxy::{Proxy, Toxic};

@@ -1,7 +1,6 @@
 //! Throw-away PostgreSQL servers.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::Duration;
 
 use rustix::process::Signal;
@@ -9,7 +8,7 @@ use sqlx::postgres::PgConnection;
 use tokio::sync::OnceCell;
 
 use super::place::{Place, server_command};
-use super::process::Process;
+use super::process::{Process, run};
 use super::programs::Major;
 use super::session::{QUERY_DEADLINE, connect, execute, rows};
 use super::tls::CERTIFICATES;
@@ -357,20 +356,6 @@ async fn initdb(major: Major, place: &Place, data: &Path) {
     command.args(["--auth-local=trust", "--auth-host=scram-sha-256", "--encoding=UTF8", "--locale=C.UTF-8"]);
     command.args(["--no-sync", "--no-instructions"]);
     run(command).await;
-}
-
-/// Runs a program to its end without blocking the other tasks of the test.
-async fn run(mut command: Command) {
-    let shown = format!("{command:?}");
-    let output = tokio::task::spawn_blocking(move || command.output()).await.unwrap();
-    let output = output.unwrap_or_else(|error| panic!("cannot start {shown}: {error}"));
-    assert!(
-        output.status.success(),
-        "{shown}: {}\n{}{}",
-        output.status,
-        String::from_utf8_lossy(&output.stdout),
-        String::from_utf8_lossy(&output.stderr)
-    );
 }
 
 fn append(path: &Path, lines: &str) {

@@ -138,6 +138,20 @@ impl Drop for Process {
     }
 }
 
+/// Runs a program to its end without blocking the other tasks of the test.
+pub(super) async fn run(mut command: Command) {
+    let shown = format!("{command:?}");
+    let output = tokio::task::spawn_blocking(move || command.output()).await.unwrap();
+    let output = output.unwrap_or_else(|error| panic!("cannot start {shown}: {error}"));
+    assert!(
+        output.status.success(),
+        "{shown}: {}\n{}{}",
+        output.status,
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
+}
+
 /// A process and all that descend from it, parents first. Not by process group: each of PostgreSQL's children leads one
 /// of its own.
 fn tree(root: Pid) -> Vec<Pid> {

@@ -19,15 +19,29 @@ pub(crate) fn postgres(major: Major, name: &str) -> PathBuf {
     match major {
         Major::Fifteen => find(name, POSTGRES).unwrap_or_else(|| panic!("{}", missing(name, "postgresql-15"))),
         Major::Seventeen => {
-            let program = newer_postgres().join(name);
+            let program = unpacked("postgresql-17/usr/lib/postgresql/17/bin").join(name);
             assert!(program.is_file(), "PostgreSQL 17 is not unpacked for the tests: run tests/bench/postgres-17");
             program
         }
     }
 }
 
-/// Where `tests/bench/postgres-17` unpacks it.
-fn newer_postgres() -> PathBuf {
+/// A program of MariaDB, the command-line client for instance.
+pub(crate) fn mariadb(name: &str) -> PathBuf {
+    let package = if name == "mariadb" { "mariadb-client" } else { "mariadb-server-core" };
+    find(name, "/usr/sbin").unwrap_or_else(|| panic!("{}", missing(name, package)))
+}
+
+/// The folder of an unpacked MySQL, which holds what others have in `/usr`; `name` is that of the script in
+/// `tests/bench` that unpacks it.
+pub(crate) fn mysql(name: &str) -> PathBuf {
+    let home = unpacked(name);
+    assert!(home.join("complete").is_file(), "a server is not unpacked for the tests: run tests/bench/{name}");
+    if home.join("usr").is_dir() { home.join("usr") } else { home }
+}
+
+/// Where the scripts in `tests/bench` unpack what Debian's own release does not have.
+fn unpacked(name: &str) -> PathBuf {
     let variable = |name| std::env::var_os(name).map(PathBuf::from).filter(|folder| !folder.as_os_str().is_empty());
     let cache = if rustix::process::geteuid().is_root() {
         PathBuf::from("/var/cache")
@@ -35,7 +49,7 @@ fn newer_postgres() -> PathBuf {
         let in_home = || variable("HOME").map(|home| home.join(".cache"));
         variable("XDG_CACHE_HOME").or_else(in_home).unwrap_or_default()
     };
-    cache.join("heartbeatd-bench/postgresql-17/usr/lib/postgresql/17/bin")
+    cache.join("heartbeatd-bench").join(name)
 }
 
 /// PgBouncer.

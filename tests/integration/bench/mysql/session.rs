@@ -1,0 +1,74 @@
+//! The tests' own sessions with a MariaDB or MySQL server, beside the program's.
+
+use std::collections::BTreeMap;
+
+use sqlx::mysql::{MySqlConnectOptions, MySqlConnection, MySqlRow, MySqlSslMode};
+use sqlx::{AssertSqlSafe, Column, ConnectOptions, Row};
+use tokio::time::timeout;
+
+use super::super::session::QUERY_DEADLINE;
+use super::Flavour;
+
+/// Runs statements in a session.
+pub(crate) async fn execute(session: &mut MySqlConnection, sql: &str) {
+    rows(session, sql).await.unwrap_or_else(|error| panic!("{sql}: {error}"));
+}
+
+/// Runs statements in a session; the rows as text.
+pub(crate) async fn rows(session: &mut MySqlConnection, sql: &str) -> Result<Vec<Vec<Option<String>>>, sqlx::Error> {
+    let rows = fetch(session, sql).await?;
+    Ok(rows.iter().map(|row| (0..row.len()).map(|column| text(row, column)).collect()).collect())
+}
+
+/// Runs a statement in a session; the rows as text by the names of their columns.
+pub(crate) async fn records(
+    session: &mut MySqlConnection,
+    sql: &str,
+) -> Result<Vec<BTreeMap<String, Option<String>>>, sqlx::Error> {
+    let rows = fetch(session, sql).await?;
+    let record = |row: &MySqlRow| {
+        row.columns().iter().map(|column| (column.name().to_owned(), text(row, column.ordinal()))).collect()
+    };
+    Ok(rows.iter().map(record).collect())
+}
+
+async fn fetch(session: &mut MySqlConnection, sql: &str) -> Result<Vec<MySqlRow>, sqlx::Error> {
+    let query = sqlx::raw_sql(AssertSqlSafe(sql)).fetch_all(session);
+    timeout(QUERY_DEADLINE, query).await.unwrap_or_else(|_| panic!("{sql}: no answer"))
+}
+
+/// The text protocol answers in text, whatever the type.
+fn text(row: &MySqlRow, column: usize) -> Option<String> {
+    let bytes: Option<Vec<u8>> = row.try_get_unchecked(column).unwrap();
+    bytes.map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+}
+
+/// A session with whoever listens on that port of 127.0.0.1, without a database; through TLS only with MySQL 9, whose
+/// password is not sent otherwise. Nothing is set in it.
+pub(crate) async fn connect(
+    flavour: Flavour,
+    port: u16,
+    user: &str,
+    password: &str,
+) -> Result<MySqlConnection, sqlx::Error> {
+    let tls = match flavour {
+        Flavour::Mysql => MySqlSslMode::Required,
+        Flavour::Mariadb | Flavour::Mysql57 => MySqlSslMode::Disabled,
+    };
+    let login = plain(port, user, password).ssl_mode(tls);
+    timeout(QUERY_DEADLINE, login.connect()).await.unwrap_or_else(|_| Err(sqlx::Error::PoolTimedOut))
+}
+
+/// Options for a session that sets nothing by itself, with sqlx's own choice of TLS.
+pub(crate) fn plain(port: u16, user: &str, password: &str) -> MySqlConnectOptions {
+    MySqlConnectOptions::new()
+        .host("127.0.0.1")
+        .port(port)
+        .username(user)
+        .password(password)
+        .pipes_as_concat(false)
+        .no_engine_substitution(false)
+        .timezone(None)
+        .set_names(false)
+        .disable_statement_logging()
+}
