@@ -73,8 +73,8 @@ pub(super) async fn gather(
     let objects = message::send_for_row(connection, objects_sql(&target.heartbeat)).await?;
     let has = |column: &str| Ok::<_, Failure>(message::number(&objects, column)?.unwrap_or_default() > 0);
     let own = Account::read(&message::text(&objects, "account")?.unwrap_or_default());
-    let (logged, schema) = (has("logged")?, has("schemas")?);
-    let table = if has("tables")? { Some(table(connection, &target.heartbeat).await?) } else { None };
+    let (logged, schema) = (has("logged")?, has("known_schemas")?);
+    let table = if has("known_tables")? { Some(table(connection, &target.heartbeat).await?) } else { None };
     let (sees_accounts, names) = accounts(connection, target, &own).await?;
     let mut accounts = granted(connection, &target.heartbeat, names).await?;
     for facts in accounts.iter_mut().filter(|facts| facts.account == own) {
@@ -180,8 +180,8 @@ fn objects_sql(heartbeat: &HeartbeatTable) -> String {
     let (schema, table) = (literal(&heartbeat.schema), literal(&heartbeat.table));
     format!(
         "SELECT CURRENT_USER() AS account, @@session.sql_log_bin AS logged, \
-         (SELECT COUNT(*) FROM information_schema.SCHEMATA WHERE SCHEMA_NAME = {schema}) AS schemas, \
-         (SELECT COUNT(*) FROM information_schema.TABLES WHERE TABLE_SCHEMA = {schema} AND TABLE_NAME = {table}) AS tables"
+         (SELECT COUNT(*) FROM information_schema.SCHEMATA WHERE SCHEMA_NAME = {schema}) AS known_schemas, \
+         (SELECT COUNT(*) FROM information_schema.TABLES WHERE TABLE_SCHEMA = {schema} AND TABLE_NAME = {table}) AS known_tables"
     )
 }
 
