@@ -20,6 +20,8 @@ const GRACE: Duration = Duration::from_millis(500);
 pub(super) struct Words {
     /// The port of an address without one.
     pub(super) port: u16,
+    /// Whether a socket is a file by itself, or a folder in which a port names the file.
+    pub(super) socket_is_file: bool,
     /// What is said of a host that does not take writes because it follows another one; after its address.
     pub(super) standby: &'static str,
     /// What is said of one that does not by a setting.
@@ -185,9 +187,12 @@ impl Words {
         host.port.unwrap_or(self.port)
     }
 
-    /// `host:port`, an IPv6 address in brackets.
+    /// `host:port`, an IPv6 address in brackets; of a socket the file or folder.
     pub(super) fn address(&self, host: &Host) -> String {
         let port = self.port(host);
+        if host.is_socket() && self.socket_is_file {
+            return host.name.clone();
+        }
         if host.name.contains(':') { format!("[{}]:{port}", host.name) } else { format!("{}:{port}", host.name) }
     }
 }
@@ -197,8 +202,12 @@ mod tests {
     use super::*;
     use crate::driver::network;
 
-    const WORDS: Words =
-        Words { port: 5432, standby: "is a standby", read_only: "is read-only by default_transaction_read_only" };
+    const WORDS: Words = Words {
+        port: 5432,
+        socket_is_file: false,
+        standby: "is a standby",
+        read_only: "is read-only by default_transaction_read_only",
+    };
 
     fn failed(address: &str, kind: ErrorKind, message: &str) -> (String, Answer) {
         (address.to_owned(), Answer::Failed(network::prefixed(address, Failure::new(kind, message))))

@@ -1,6 +1,6 @@
 //! The beat: one statement, committed by itself, on the server's clock. Called by the session's `beat` and `observe`.
 //!
-//! These servers return no rows from an UPDATE. What it found travels back in `LAST_INSERT_ID(…)`, one number of 63 bits
+//! These servers return no rows from an UPDATE. What it found travels back in `LAST_INSERT_ID(…)`, one number of 62 bits
 //! that the answer to any statement carries: see [`Found`]. Time is kept in whole seconds, which is what `timestamp` holds.
 
 use sqlx::mysql::{MySqlConnection, MySqlRow};
@@ -25,6 +25,12 @@ struct Found {
     stale: bool,
 }
 
+/// What the beat before left in the row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct LastLook {
+    value: Option<Stamp>,
+}
+
 const NOW: &str = "CAST(UNIX_TIMESTAMP() AS SIGNED)";
 /// Of a `timestamp` this is the value as it is stored, whatever the session's zone.
 const OLD: &str = "CAST(FLOOR(UNIX_TIMESTAMP(h.last_update)) AS SIGNED)";
@@ -32,7 +38,7 @@ const OLD: &str = "CAST(FLOOR(UNIX_TIMESTAMP(h.last_update)) AS SIGNED)";
 /// Half of the span within which an old value is told exactly.
 const REACH: i64 = 1 << 27;
 /// The place of the clock in [`Found`].
-const CLOCK: i64 = 1 << 31;
+const CLOCK: i64 = 1 << 30;
 /// The place of the old value, and of the two marks below it.
 const VALUE: i64 = 4;
 const HAS_VALUE: i64 = 2;
@@ -94,31 +100,31 @@ async fn look(opened: &mut Opened, table: &HeartbeatTable) -> Result<(RowReport,
 
 async fn write(opened: &mut Opened, table: &HeartbeatTable, writing: Writing) -> Result<RowReport, Failure> {
     let sql = statement(table, writing, &opened.capabilities, &opened.application_name);
-    let first = opened.unproven.is_none();
     let done = message::execute(&mut opened.connection, sql).await?;
-    let Some(found) = Found::unpack(done.last_insert_id()) else {
-        return why_nothing(opened, table).await;
+    let report = match (Found::unpack(done.last_insert_id()), done.rows_affected()) {
+        (Some(found), matched) => found.report(matched),
+        (None, 0) => return why_nothing(opened, table).await,
+        (None, matched) => behind_a_trigger(opened, table, matched).await?,
     };
-    let mut report = found.report(done.rows_affected());
-    // The server counts a row that a trigger put back to its old value like any other: the next look tells.
-    if let Some((before, written)) = opened.unproven.take()
-        && report.previous == before
-        && report.previous != Some(written)
-    {
-        report = RowReport { changed: 0, stale: true, value: report.previous, ..report };
-    }
-    if report.changed == 1
-        && let Some(written) = report.value
-    {
-        opened.unproven = Some((report.previous, written));
-        if first {
-            let (after, _) = look(opened, table).await?;
-            if after.previous == report.previous {
-                report = RowReport { changed: 0, value: report.previous, ..report };
-            }
-        }
-    }
+    opened.last_look = Some(LastLook { value: report.value });
     Ok(report)
+}
+
+/// A table with a trigger: its statements take the number away, and it may have put the old value back, which the server
+/// counts like any other row. What the row holds must be looked at.
+async fn behind_a_trigger(opened: &mut Opened, table: &HeartbeatTable, matched: u64) -> Result<RowReport, Failure> {
+    let (after, _) = look(opened, table).await?;
+    let before = opened.last_look.map(|look| look.value);
+    let changed = match before {
+        Some(before) => before != after.value,
+        // Nothing is known of the row as it was: a value of this moment is ours.
+        None => after
+            .server_time
+            .zip(after.value)
+            .is_some_and(|(now, value)| now.micros_since(value).abs() <= (AHEAD + 1) * 1_000_000),
+    };
+    let (changed, previous) = if changed { (matched, before.flatten()) } else { (0, after.value) };
+    Ok(RowReport { seen: matched, changed, stale: true, previous, ..after })
 }
 
 /// The statement found no row to look at: there is none, or a guard stood before it.
@@ -271,8 +277,9 @@ fn stale_condition(writing: Writing) -> String {
     let (step, tolerance, furthest) = (step / 1_000_000, tolerance / 1_000_000, furthest / 1_000_000);
     let (nearest, beyond) = (step - tolerance, furthest + tolerance);
     let age = format!("({NOW} - {OLD})");
+    // A date that is none, like that of the year zero, is NULL or 0 to UNIX_TIMESTAMP.
     format!(
-        "h.last_update IS NULL OR {unchanged}{age} NOT BETWEEN -{AHEAD} AND {oldest} AND NOT (\
+        "{OLD} IS NULL OR {unchanged}{age} NOT BETWEEN -{AHEAD} AND {oldest} AND NOT (\
          ABS({age}) BETWEEN {nearest} AND {beyond} AND \
          ABS(ABS({age}) - (ABS({age}) + {step} DIV 2) DIV {step} * {step}) <= {tolerance})"
     )
@@ -291,19 +298,19 @@ mod tests {
 
     #[test]
     fn the_beat_is_one_statement_that_writes_a_later_value_and_tells_what_it_found() {
-        insta::assert_snapshot!(shown(Writing::Always), @"");
+        insta::assert_snapshot!(shown(Writing::Always), @r#"UPDATE /* heartbeatd:here */ `streamkap`.`streamkap_heartbeat` AS h SET h.last_update = FROM_UNIXTIME(IF({old} BETWEEN {now} AND {now} + 5, {old} + 1, {now})) WHERE h.id = 1 AND TRUE AND @@session.sql_log_bin = 1 AND @@session.autocommit = 1 AND LAST_INSERT_ID({now} * 1073741824 + COALESCE((LEAST(GREATEST({old} - {now}, -134217728), 134217727) + 134217728) * 4 + 2, 0) + IF(TRUE, 1, 0)) % 2 = 1"#);
     }
 
     #[test]
     fn a_stale_row_is_judged_where_it_is_written() {
         let writing = Writing::WhenStale { last_seen: Some(Stamp(17_000_000)), period: Duration::from_secs(60) };
-        insta::assert_snapshot!(shown(writing), @"");
+        insta::assert_snapshot!(shown(writing), @r#"UPDATE /* heartbeatd:here */ `streamkap`.`streamkap_heartbeat` AS h SET h.last_update = FROM_UNIXTIME(IF({old} BETWEEN {now} AND {now} + 5, {old} + 1, {now})) WHERE h.id = 1 AND TRUE AND @@session.sql_log_bin = 1 AND @@session.autocommit = 1 AND LAST_INSERT_ID({now} * 1073741824 + COALESCE((LEAST(GREATEST({old} - {now}, -134217728), 134217727) + 134217728) * 4 + 2, 0) + IF({old} IS NULL OR {old} = 17 OR ({now} - {old}) NOT BETWEEN -5 AND 45 AND NOT (ABS(({now} - {old})) BETWEEN 855 AND 50445 AND ABS(ABS(({now} - {old})) - (ABS(({now} - {old})) + 900 DIV 2) DIV 900 * 900) <= 45), 1, 0)) % 2 = 1"#);
     }
 
     #[test]
     fn looking_only_is_a_select() {
         let sql = look_sql(&HeartbeatTable::default(), &Capabilities::default());
-        insta::assert_snapshot!(sql.replace(OLD, "{old}"), @"");
+        insta::assert_snapshot!(sql.replace(OLD, "{old}"), @r#"SELECT COUNT(*) AS seen, MAX({old}) AS previous, CAST(FLOOR(@@timestamp * 1000000) AS SIGNED) AS server_time, TRUE AS writable, 0 AS transaction_read_only FROM `streamkap`.`streamkap_heartbeat` AS h WHERE h.id = 1"#);
     }
 
     #[test]

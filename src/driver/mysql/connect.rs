@@ -7,6 +7,7 @@ use futures_util::future::BoxFuture;
 use sqlx::ConnectOptions;
 use sqlx::mysql::{MySqlConnectOptions, MySqlConnection};
 
+use super::beat::LastLook;
 use super::errors;
 use super::identifier::{self, literal};
 use super::message::{self, Limits};
@@ -15,13 +16,14 @@ use crate::database_url::Host;
 use crate::driver::hosts::{self, Candidate, Words};
 use crate::driver::network::{close, must_be_readable, name_or_network, prefixed};
 use crate::driver::{ConnectRequest, ServerInfo, ServerRole};
-use crate::heartbeat::{ErrorKind, Failure, Stamp};
+use crate::heartbeat::{ErrorKind, Failure};
 use crate::scheduler::clock::Instant;
 use crate::target::HeartbeatTable;
 
 /// What is said of a server's hosts.
 const WORDS: Words = Words {
     port: 3306,
+    socket_is_file: true,
     standby: "is read-only (read_only), as replicas are",
     read_only: "is read-only by transaction_read_only",
 };
@@ -36,8 +38,8 @@ pub(super) struct Opened {
     pub(super) capabilities: Capabilities,
     /// How statements name this program to administrators.
     pub(super) application_name: String,
-    /// The last write of this session that no later look has proved yet: the values before and after.
-    pub(super) unproven: Option<(Option<Stamp>, Stamp)>,
+    /// What this session's last beat left in the row; needed where a trigger hides what the next one did.
+    pub(super) last_look: Option<LastLook>,
 }
 
 /// The type of `last_update`. Both are written in UTC, in whole seconds.
@@ -109,7 +111,7 @@ async fn open(request: &ConnectRequest<'_>, options: &MySqlConnectOptions, host:
     let looked = look_around(&mut connection, request, &address).await;
     let (server, column, capabilities) = looked.map_err(|failure| prefixed(&address, failure))?;
     let application_name = identifier::comment(request.application_name);
-    Ok(Opened { connection, server, column, capabilities, application_name, unproven: None })
+    Ok(Opened { connection, server, column, capabilities, application_name, last_look: None })
 }
 
 async fn look_around(

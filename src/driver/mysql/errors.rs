@@ -172,10 +172,12 @@ pub(super) fn classify(error: sqlx::Error) -> Failure {
         sqlx::Error::Io(io) => (kind_of_io(io), words_of_io(io)),
         sqlx::Error::Tls(tls) => (ErrorKind::Tls, tls.to_string()),
         sqlx::Error::Protocol(text) => match text.strip_prefix(UNKNOWN_PLUGIN) {
-            Some(plugin) => (
-                ErrorKind::AuthMethod,
-                format!("the account logs in by the plugin {plugin}, which this program does not speak"),
-            ),
+            Some(rest) => {
+                // Behind the name stands a place in the client's source.
+                let plugin = rest.split(' ').next().unwrap_or(rest);
+                let message = format!("the account logs in by the plugin {plugin}, which this program does not speak");
+                (ErrorKind::AuthMethod, message)
+            }
             None => (ErrorKind::Protocol, text.clone()),
         },
         sqlx::Error::Configuration(text) => (ErrorKind::Settings, text.to_string()),
@@ -242,9 +244,9 @@ mod tests {
     fn errors_of_the_client_have_their_kinds() {
         assert_eq!(classify(sqlx::Error::Tls("no".into())).kind(), ErrorKind::Tls);
         assert_eq!(classify(sqlx::Error::Protocol("no".into())).kind(), ErrorKind::Protocol);
-        let plugin = classify(sqlx::Error::Protocol("unknown authentication plugin: client_ed25519".into()));
+        let plugin = classify(sqlx::Error::Protocol("unknown authentication plugin: client_ed25519 (auth:36)".into()));
         assert_eq!(plugin.kind(), ErrorKind::AuthMethod);
-        assert!(plugin.message().contains("client_ed25519"), "{plugin}");
+        assert!(plugin.message().contains("plugin client_ed25519, which"), "{plugin}");
         assert_eq!(classify(sqlx::Error::RowNotFound).kind(), ErrorKind::Protocol);
         assert_eq!(classify(sqlx::Error::Configuration("no".into())).kind(), ErrorKind::Settings);
         assert_eq!(classify_login(sqlx::Error::Configuration("no".into())).kind(), ErrorKind::Tls);

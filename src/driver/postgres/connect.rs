@@ -17,8 +17,12 @@ use crate::heartbeat::{ErrorKind, Failure};
 use crate::scheduler::clock::Instant;
 
 /// What is said of a server's hosts.
-const WORDS: Words =
-    Words { port: 5432, standby: "is a standby", read_only: "is read-only by default_transaction_read_only" };
+const WORDS: Words = Words {
+    port: 5432,
+    socket_is_file: false,
+    standby: "is a standby",
+    read_only: "is read-only by default_transaction_read_only",
+};
 
 /// An open connection and what was learned at its login.
 #[derive(Debug)]

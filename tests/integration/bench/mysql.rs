@@ -269,8 +269,12 @@ impl MysqlServer {
 
     // --- good and bad days
 
-    /// A clean end.
+    /// A clean end. Whether a replica has everything by then is not waited for: see
+    /// [`catch_up_with`](Self::catch_up_with).
     pub(crate) async fn stop(&mut self) {
+        if self.process.is_some() {
+            self.dismiss_replicas().await;
+        }
         if let Some(mut process) = self.process.take() {
             process.end(Signal::TERM, START_DEADLINE).await;
         }

@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use sqlx::Connection;
+
 use super::super::wait::{eventually, secs};
-use super::session::{execute, records};
+use super::session::{execute, records, rows};
 use super::{ADMIN, ADMIN_PASSWORD, Flavour, MysqlServer};
 
 impl MysqlServer {
@@ -95,6 +97,21 @@ impl MysqlServer {
         self.execute(orders).await;
         self.write_role(false);
         self.set_global("read_only", "OFF").await;
+    }
+
+    /// Ends the sessions of replicas: a MySQL that is to stop waits some eight seconds for each to go by itself.
+    pub(super) async fn dismiss_replicas(&self) {
+        let Ok(mut session) = self.connect_as(ADMIN, ADMIN_PASSWORD).await else {
+            return;
+        };
+        for process in records(&mut session, "SHOW PROCESSLIST").await.unwrap_or_default() {
+            if process["Command"].as_deref().is_some_and(|command| command.starts_with("Binlog Dump")) {
+                let id = process["Id"].as_deref().unwrap();
+                // It may be gone by itself.
+                let _ = rows(&mut session, &format!("KILL {id}")).await;
+            }
+        }
+        let _ = session.close().await;
     }
 
     /// What it is to be after a restart, too.
