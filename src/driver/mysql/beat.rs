@@ -113,17 +113,19 @@ async fn write(opened: &mut Opened, table: &HeartbeatTable, writing: Writing) ->
 /// A table with a trigger: its statements take the number away, and it may have put the old value back, which the server
 /// counts like any other row. What the row holds must be looked at.
 async fn behind_a_trigger(opened: &mut Opened, table: &HeartbeatTable, matched: u64) -> Result<RowReport, Failure> {
-    let (after, _) = look(opened, table).await?;
-    let before = opened.last_look.map(|look| look.value);
-    let changed = match before {
-        Some(before) => before != after.value,
-        // Nothing is known of the row as it was: a value of this moment is ours.
-        None => after
-            .server_time
-            .zip(after.value)
-            .is_some_and(|(now, value)| now.micros_since(value).abs() <= (AHEAD + 1) * 1_000_000),
+    let before = match opened.last_look {
+        Some(last) => last.value,
+        // Nothing is known of the row as it was: another write tells, whose value must be another one again.
+        None => {
+            let (before, _) = look(opened, table).await?;
+            let again = statement(table, Writing::Always, &opened.capabilities, &opened.application_name);
+            message::execute(&mut opened.connection, again).await?;
+            before.value
+        }
     };
-    let (changed, previous) = if changed { (matched, before.flatten()) } else { (0, after.value) };
+    let (after, _) = look(opened, table).await?;
+    let changed = if after.value == before { 0 } else { matched };
+    let previous = before;
     Ok(RowReport { seen: matched, changed, stale: true, previous, ..after })
 }
 
