@@ -6,6 +6,7 @@
 #![allow(dead_code, unused_imports, reason = "a set of tools: not every one is in somebody's hand")]
 
 pub(crate) mod daemon;
+pub(crate) mod driver;
 pub(crate) mod frontend;
 pub(crate) mod heartbeat;
 pub(crate) mod metrics;
