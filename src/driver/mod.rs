@@ -16,6 +16,8 @@ use crate::secret::Secret;
 use crate::target::{Endpoint, HeartbeatTable, Target};
 
 #[cfg(any(feature = "mysql", feature = "postgres"))]
+mod gathered;
+#[cfg(any(feature = "mysql", feature = "postgres"))]
 mod hosts;
 #[cfg(feature = "mysql")]
 pub mod mysql;
@@ -24,7 +26,9 @@ mod network;
 pub mod opening;
 #[cfg(feature = "postgres")]
 pub mod postgres;
-mod row_checks;
+#[cfg(any(feature = "mysql", feature = "postgres"))]
+mod scene;
+mod shared_checks;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
 

@@ -1,8 +1,33 @@
-//! What is looked at for the checks. Called by the session's `inspect`; judged by `checks`.
+//! What is looked at for the checks: variables, the catalogue, and the probes of this user's own privileges. Called by the
+//! session's `inspect`; judged by `checks`.
+//!
+//! Nothing here is a secret: no address, no password or its hash, no text of a statement or of an event's body.
+
+mod activity;
+mod binlog;
+mod probes;
+mod question;
+mod replication;
+mod roles;
+mod row;
+mod scheduler;
+mod server;
+mod table;
 
 use serde::{Deserialize, Serialize};
 use sqlx::mysql::MySqlConnection;
 
+pub(super) use activity::{ActivityFacts, Transaction};
+pub(super) use binlog::{BinlogFacts, Retention};
+pub(super) use probes::Probes;
+pub(super) use replication::Channel;
+pub(super) use roles::{RoleFacts, RolesFacts};
+pub(super) use row::RowFacts;
+pub(super) use scheduler::Event;
+pub(super) use server::ServerFacts;
+pub(super) use table::{Relation, TableFacts};
+
+use crate::driver::gathered::Gathered;
 use crate::heartbeat::Failure;
 use crate::scheduler::clock::Instant;
 use crate::target::Target;
@@ -12,17 +37,63 @@ use crate::target::Target;
 pub(super) struct MysqlFacts {
     /// `host:port`.
     pub(super) address: String,
+    pub(super) server: ServerFacts,
+    pub(super) table: Gathered<TableFacts>,
+    /// `None` where there is no table with a column `id` to read from.
+    pub(super) row: Option<Gathered<RowFacts>>,
+    pub(super) roles: Gathered<RolesFacts>,
+    pub(super) binlog: Gathered<BinlogFacts>,
+    /// What the managed flavours say of the binary log's files.
+    pub(super) retention: Gathered<Retention>,
+    /// The servers that this one follows, one by channel.
+    pub(super) replication: Gathered<Vec<Channel>>,
+    pub(super) activity: Gathered<ActivityFacts>,
+    /// The events that name the table.
+    pub(super) events: Gathered<Vec<Event>>,
+    /// How many tables the server has, as far as this user may see them.
+    pub(super) tables: Gathered<i64>,
+    /// What this session's user may do.
+    pub(super) probes: Probes,
 }
 
-/// Gathers the facts.
+/// Gathers the facts: a dozen messages, and the probes.
 ///
 /// # Errors
 /// What the server says, classified, when it cannot be asked at all.
 pub(super) async fn gather(
-    _connection: &mut MySqlConnection,
+    connection: &mut MySqlConnection,
     address: &str,
-    _target: &Target,
-    _deadline: Instant,
+    target: &Target,
+    deadline: Instant,
 ) -> Result<MysqlFacts, Failure> {
-    Ok(MysqlFacts { address: address.to_owned() })
+    let probes = probes::gather(connection, &target.heartbeat).await?;
+    let server = server::gather(connection).await?;
+    let table = table::gather(connection, &target.heartbeat).await?;
+    let relation = table.answer().and_then(|facts: &TableFacts| facts.table.as_ref());
+    let row = match relation {
+        Some(relation) => row::gather(connection, &target.heartbeat, relation).await?,
+        None => None,
+    };
+    let roles = roles::gather(connection, target).await?;
+    let binlog = binlog::gather(connection, &server).await?;
+    let retention = binlog::retention(connection).await?;
+    let replication = replication::gather(connection, &server).await?;
+    let activity = activity::gather(connection).await?;
+    let events = scheduler::gather(connection, &target.heartbeat).await?;
+    let tables = activity::tables(connection, deadline).await?;
+    let address = address.to_owned();
+    Ok(MysqlFacts {
+        address,
+        server,
+        table,
+        row,
+        roles,
+        binlog,
+        retention,
+        replication,
+        activity,
+        events,
+        tables,
+        probes,
+    })
 }

@@ -30,6 +30,7 @@ pub(super) use table::{Relation, TableFacts};
 pub(super) use wal::{Position, WalFacts};
 
 use self::snapshot::Snapshot;
+use crate::driver::gathered::Gathered;
 use crate::heartbeat::Failure;
 use crate::scheduler::clock::Instant;
 use crate::target::Target;
@@ -54,56 +55,6 @@ pub(super) struct PostgresFacts {
     pub(super) runs: Option<Gathered<Vec<LastRun>>>,
     /// What this session's user may do.
     pub(super) probes: Probes,
-}
-
-/// What one question gave.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(super) enum Gathered<T> {
-    /// The answer.
-    Seen(T),
-    /// The server would not say.
-    Refused(Refusal),
-}
-
-/// A refusal, in the server's words.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Refusal {
-    /// The SQLSTATE.
-    pub(super) code: String,
-    pub(super) message: String,
-}
-
-impl<T> Gathered<T> {
-    /// The answer, or what the server said instead.
-    pub(super) fn seen(&self) -> Result<&T, &Refusal> {
-        match self {
-            Self::Seen(answer) => Ok(answer),
-            Self::Refused(refusal) => Err(refusal),
-        }
-    }
-
-    /// The answer, if there is one.
-    pub(super) fn answer(&self) -> Option<&T> {
-        self.seen().ok()
-    }
-}
-
-impl Refusal {
-    /// The refusal, and what it takes to get an answer.
-    pub(super) fn unless(&self, privilege: &str) -> String {
-        match self.code.as_str() {
-            // A lock that somebody holds, or a server under load: no grant would help.
-            "55P03" | "57014" => format!("{self}; it takes another look, when nobody holds a lock on it"),
-            _ => format!("{self}; it takes {privilege}"),
-        }
-    }
-}
-
-impl std::fmt::Display for Refusal {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} ({})", self.message, self.code)
-    }
 }
 
 /// Gathers the facts: eleven messages at most, and three probes.

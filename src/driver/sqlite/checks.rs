@@ -2,7 +2,7 @@
 
 use super::facts::{SqliteFacts, TableFacts, Writable};
 use super::identifier::quote;
-use crate::driver::row_checks::{COLUMNS, FRESH, PRIMARY_KEY, ROW, SINGLE, TABLE};
+use crate::driver::shared_checks::{COLUMNS, FRESH, PRIMARY_KEY, ROW, SINGLE, TABLE};
 use crate::finding::{Case, Check, Finding, Look, Rung, Severity};
 use crate::freshness;
 use crate::provisioning;

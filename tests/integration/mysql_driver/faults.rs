@@ -46,9 +46,9 @@ fn faults(flavour: Flavour) -> Vec<(String, String, ErrorKind)> {
             ErrorKind::DuplicateRows,
         ),
         (
-            "SET GLOBAL max_user_connections = 1".to_owned(),
-            "SET GLOBAL max_user_connections = 0".to_owned(),
-            ErrorKind::TooManyConnections,
+            "ALTER USER hb@'%' WITH MAX_USER_CONNECTIONS 1".to_owned(),
+            "ALTER USER hb@'%' WITH MAX_USER_CONNECTIONS 0".to_owned(),
+            ErrorKind::Limit,
         ),
         (
             "ALTER USER hb@'%' IDENTIFIED BY 'other'".to_owned(),
@@ -78,7 +78,7 @@ async fn each_fault_of_the_objects_has_its_kind_and_heals() {
             let mut holder = None;
             match kind {
                 ErrorKind::DuplicateRows => execute(&mut admin, &format!("INSERT INTO {TABLE} (id) VALUES (1)")).await,
-                ErrorKind::TooManyConnections => holder = Some(server.connect_as("hb", "hb-password").await.unwrap()),
+                ErrorKind::Limit => holder = Some(server.connect_as("hb", "hb-password").await.unwrap()),
                 _ => {}
             }
             assert_eq!(failure(&target).await, kind, "{flavour:?}: {fault}");

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::{Scene, with};
 use crate::driver::postgres::facts::{ActivityFacts, Transaction};
 use crate::driver::postgres::identifier::literal;
+use crate::driver::shared_checks::activity::LONG;
 use crate::finding::{Check, Finding, Rung, Severity};
 use crate::freshness::words;
 
@@ -19,18 +20,6 @@ const SYNCHRONOUS: Check = Check {
     privilege: "GRANT pg_monitor TO this user, to see the state of standbys",
     source: "measured: a commit hangs in SyncRep, and statement_timeout does not end it",
 };
-const LONG: Check = Check {
-    id: "long-transactions",
-    severity: Severity::Warning,
-    rung: Rung::Resource,
-    title: "no transaction has been open for long",
-    meaning: "A slot restarts from before the oldest open transaction: one that was forgotten holds back WAL on the whole \
-              server, and vacuum too.",
-    judged: "pg_stat_activity.xact_start and pg_prepared_xacts: fails above the threshold long_transaction. Unknown while \
-             sessions of other users are hidden.",
-    privilege: "GRANT pg_monitor TO this user, to see the sessions of other users",
-    source: "the threshold is that of Estuary's check",
-};
 
 pub(super) const CHECKS: &[Check] = &[SYNCHRONOUS, LONG];
 
@@ -43,7 +32,7 @@ pub(super) fn judge(scene: &Scene<'_>) -> Vec<Finding> {
 }
 
 fn grant(scene: &Scene<'_>) -> String {
-    format!("it takes GRANT pg_monitor TO {};", scene.user)
+    format!("it takes GRANT pg_monitor TO {};", scene.names.user)
 }
 
 fn synchronous(scene: &Scene<'_>, activity: &ActivityFacts) -> Finding {

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use super::{Scene, alter_system, size};
+use super::{Scene, alter_system};
+use crate::driver::scene::size;
 use crate::finding::{Check, Finding, Rung, Severity};
 use crate::freshness::words;
 use crate::scheduler::ticks::longest_period;

@@ -4,37 +4,14 @@ use super::Scene;
 use super::writer::expiry;
 use crate::driver::postgres::facts::{Relation, RoleFacts};
 use crate::driver::postgres::identifier::quote;
+use crate::driver::shared_checks::connector::{DELETE, EXPIRY, INSERT, LOGIN, REPLICATION, ROLE, SELECT, UPDATE};
 use crate::finding::{Check, Finding, Rung, Severity};
 use crate::target::ConnectorMode;
 
 const CATALOGUE: &str = "reading the catalogue, which every user may";
 const GUIDE: &str = "vendor's set-up guide for PostgreSQL, the connector's user";
 const HEARTBEATS: &str = "vendor page on heartbeats, grants on the heartbeat table";
-const WRITES: &str = "A connector on a read-write connection updates the heartbeat row itself, and only logs it when it may \
-                      not: the heartbeat is then missing without anybody noticing.";
-const BY_MODE: &str = "has_table_privilege() by OID: fails if it is denied. Only with connector.mode = \"read-write\": one that is connected \
-                       read-only never writes, and heartbeatd does.";
 
-const ROLE: Check = Check {
-    id: "connector-role",
-    severity: Severity::Error,
-    rung: Rung::Permission,
-    title: "the connector's role exists",
-    meaning: "Without its role the connector cannot log in, and none of its grants can be looked at.",
-    judged: "pg_roles: fails if a role that was configured does not exist; the default name may be absent.",
-    privilege: CATALOGUE,
-    source: GUIDE,
-};
-const LOGIN: Check = Check {
-    id: "connector-login",
-    severity: Severity::Error,
-    rung: Rung::Permission,
-    title: "the connector's role may log in",
-    meaning: "A role without LOGIN is refused before its password is looked at.",
-    judged: "pg_roles.rolcanlogin: fails if it is false.",
-    privilege: CATALOGUE,
-    source: GUIDE,
-};
 const CONNECT: Check = Check {
     id: "connector-connect",
     severity: Severity::Error,
@@ -45,29 +22,6 @@ const CONNECT: Check = Check {
     privilege: CATALOGUE,
     source: GUIDE,
 };
-const REPLICATION: Check = Check {
-    id: "connector-replication",
-    severity: Severity::Error,
-    rung: Rung::Permission,
-    title: "the connector's role may replicate",
-    meaning: "Reading a slot takes the REPLICATION attribute, or on managed servers membership in the role that stands for \
-              it.",
-    judged: "pg_roles.rolreplication, rolsuper, or membership in rds_replication, rds_superuser, rdsadmin or rdsrepladmin: \
-             fails if it has none of them.",
-    privilege: CATALOGUE,
-    source: "vendor's set-up guide for PostgreSQL; the roles are those that Debezium accepts",
-};
-const EXPIRY: Check = Check {
-    id: "connector-expiry",
-    severity: Severity::Error,
-    rung: Rung::Permission,
-    title: "the password of the connector's role does not run out soon",
-    meaning: "On that day the connector's next login is refused.",
-    judged: "pg_roles.rolvaliduntil against the server's clock: an error when past, a warning when nearer than the \
-             threshold role_expiry.",
-    privilege: CATALOGUE,
-    source: "vendor page on recovery: credentials unchanged",
-};
 const USAGE: Check = Check {
     id: "connector-usage",
     severity: Severity::Error,
@@ -75,46 +29,6 @@ const USAGE: Check = Check {
     title: "the connector's role may use the heartbeat's schema",
     meaning: "Without USAGE on the schema the grants on the table are worth nothing.",
     judged: "has_schema_privilege() by OID: fails if USAGE is denied.",
-    privilege: CATALOGUE,
-    source: HEARTBEATS,
-};
-const SELECT: Check = Check {
-    id: "connector-select",
-    severity: Severity::Error,
-    rung: Rung::Permission,
-    title: "the connector's role may read the heartbeat table",
-    meaning: "Without SELECT the connector cannot take a snapshot of the table, and may stop at it.",
-    judged: "has_table_privilege() by OID, or has_column_privilege() of every column: fails if a column is left.",
-    privilege: CATALOGUE,
-    source: HEARTBEATS,
-};
-const INSERT: Check = Check {
-    id: "connector-insert",
-    severity: Severity::Error,
-    rung: Rung::Permission,
-    title: "the connector's role may insert into the heartbeat table",
-    meaning: WRITES,
-    judged: BY_MODE,
-    privilege: CATALOGUE,
-    source: HEARTBEATS,
-};
-const UPDATE: Check = Check {
-    id: "connector-update",
-    severity: Severity::Error,
-    rung: Rung::Permission,
-    title: "the connector's role may update the heartbeat row",
-    meaning: WRITES,
-    judged: BY_MODE,
-    privilege: CATALOGUE,
-    source: HEARTBEATS,
-};
-const DELETE: Check = Check {
-    id: "connector-delete",
-    severity: Severity::Warning,
-    rung: Rung::Permission,
-    title: "the connector's role may delete from the heartbeat table",
-    meaning: "The vendor's page asks for DELETE beside the other three; its own scripts leave it out, and no beat needs it.",
-    judged: BY_MODE,
     privilege: CATALOGUE,
     source: HEARTBEATS,
 };
@@ -151,7 +65,7 @@ pub(super) fn judge(scene: &Scene<'_>) -> Vec<Finding> {
 
 fn role(scene: &Scene<'_>) -> Finding {
     let named = &scene.target.connector.user;
-    let name = &scene.connector;
+    let name = &scene.names.connector;
     super::with(&ROLE, name, &scene.facts.roles, |roles| match &roles.connector {
         Some(_) => ROLE.ok(name, "it exists"),
         None if named.configured => ROLE
@@ -164,7 +78,7 @@ fn role(scene: &Scene<'_>) -> Finding {
 }
 
 fn login(scene: &Scene<'_>, role: &RoleFacts) -> Finding {
-    let name = &scene.connector;
+    let name = &scene.names.connector;
     if role.login {
         return LOGIN.ok(name, "LOGIN");
     }
@@ -174,16 +88,16 @@ fn login(scene: &Scene<'_>, role: &RoleFacts) -> Finding {
 fn connect(scene: &Scene<'_>, role: &RoleFacts) -> Finding {
     let database = quote(&scene.facts.server.database);
     if role.connect {
-        return CONNECT.ok(&scene.connector, format!("CONNECT on {database}"));
+        return CONNECT.ok(&scene.names.connector, format!("CONNECT on {database}"));
     }
     CONNECT
-        .failed(&scene.connector, format!("no CONNECT on {database}"))
+        .failed(&scene.names.connector, format!("no CONNECT on {database}"))
         .expected("CONNECT")
-        .remedy(format!("GRANT CONNECT ON DATABASE {database} TO {};", scene.connector))
+        .remedy(format!("GRANT CONNECT ON DATABASE {database} TO {};", scene.names.connector))
 }
 
 fn replication(scene: &Scene<'_>, role: &RoleFacts) -> Finding {
-    let name = &scene.connector;
+    let name = &scene.names.connector;
     if role.superuser {
         return REPLICATION.ok(name, "a superuser");
     }
@@ -205,7 +119,7 @@ fn replication(scene: &Scene<'_>, role: &RoleFacts) -> Finding {
 }
 
 fn usage(scene: &Scene<'_>, role: &RoleFacts) -> Finding {
-    let (name, schema) = (&scene.connector, quote(&scene.target.heartbeat.schema));
+    let (name, schema) = (&scene.names.connector, quote(&scene.target.heartbeat.schema));
     match role.usage {
         None => USAGE.skipped(name, "there is no such schema"),
         Some(true) => USAGE.ok(name, format!("USAGE on {schema}")),
@@ -219,14 +133,14 @@ fn usage(scene: &Scene<'_>, role: &RoleFacts) -> Finding {
 fn written(check: &Check, privilege: &str, scene: &Scene<'_>, has: impl Fn(&RoleFacts) -> Option<bool>) -> Finding {
     match scene.target.connector.mode {
         ConnectorMode::ReadOnly => {
-            check.skipped(&scene.connector, "connector.mode is read-only: heartbeatd writes, not it")
+            check.skipped(&scene.names.connector, "connector.mode is read-only: heartbeatd writes, not it")
         }
         ConnectorMode::ReadWrite => scene.with_connector(check, |role| on_table(check, privilege, has(role), scene)),
     }
 }
 
 fn on_table(check: &Check, privilege: &str, has: Option<bool>, scene: &Scene<'_>) -> Finding {
-    let (name, table) = (&scene.connector, &scene.table);
+    let (name, table) = (&scene.names.connector, &scene.names.table);
     match has {
         None => check.skipped(name, "there is no such table"),
         Some(true) => check.ok(name, format!("{privilege} on {table}")),
@@ -238,7 +152,7 @@ fn on_table(check: &Check, privilege: &str, has: Option<bool>, scene: &Scene<'_>
 }
 
 fn sequence(scene: &Scene<'_>) -> Finding {
-    let name = &scene.connector;
+    let name = &scene.names.connector;
     let sequence = scene.relation().and_then(|relation: &Relation| relation.sequence.as_deref());
     if scene.target.connector.mode == ConnectorMode::ReadOnly {
         return SEQUENCE.skipped(name, "connector.mode is read-only: heartbeatd writes, not it");

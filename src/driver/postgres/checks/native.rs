@@ -1,23 +1,13 @@
 //! Writers inside the database: jobs of pg_cron that beat the same table.
 
 use super::Scene;
-use crate::driver::postgres::facts::{ActivityFacts, Gathered, Job, LastRun};
+use crate::driver::gathered::Gathered;
+use crate::driver::postgres::errors::PASSING;
+use crate::driver::postgres::facts::{ActivityFacts, Job, LastRun};
 use crate::driver::postgres::identifier::literal;
-use crate::finding::{Check, Finding, Rung, Severity};
+use crate::driver::shared_checks::server::NATIVE;
+use crate::finding::{Check, Finding, Severity};
 use crate::target::WriteMode;
-
-const NATIVE: Check = Check {
-    id: "native-scheduler",
-    severity: Severity::Warning,
-    rung: Rung::Advice,
-    title: "no pg_cron job beats beside heartbeatd, and one that heartbeatd only watches works",
-    meaning: "A job that beats as well doubles the events; one that fails, or updates another row, makes somebody believe in a \
-              heartbeat that is not there.",
-    judged: "cron.job and cron.job_run_details, where pg_cron is in this database. From another database its jobs cannot be \
-             seen: unknown while its launcher runs.",
-    privilege: "USAGE on the schema cron, and being the owner of the job or a superuser: others see no row, and no error",
-    source: "vendor page on heartbeats, pg_cron; measured: cron.job is in one database and shows others nothing",
-};
 
 pub(super) const CHECKS: &[Check] = &[NATIVE];
 
@@ -26,13 +16,13 @@ const SUBJECT: &str = "pg_cron";
 pub(super) fn judge(scene: &Scene<'_>) -> Vec<Finding> {
     let activity = match scene.facts.activity.seen() {
         Ok(activity) => activity,
-        Err(refusal) => return vec![NATIVE.unknown(SUBJECT, refusal.unless(NATIVE.privilege))],
+        Err(refusal) => return vec![NATIVE.unknown(SUBJECT, refusal.unless(NATIVE.privilege, PASSING))],
     };
     let Some(cron) = &activity.cron else { return vec![elsewhere(scene, activity)] };
     let jobs = match scene.facts.jobs.as_ref().map(Gathered::seen) {
         Some(Ok(jobs)) => jobs,
         Some(Err(refusal)) => {
-            return vec![NATIVE.unknown(SUBJECT, refusal.unless(NATIVE.privilege))];
+            return vec![NATIVE.unknown(SUBJECT, refusal.unless(NATIVE.privilege, PASSING))];
         }
         None => {
             return vec![
@@ -44,7 +34,8 @@ pub(super) fn judge(scene: &Scene<'_>) -> Vec<Finding> {
         return jobs.iter().map(|job| judge_job(scene, activity, job)).collect();
     }
     if cron.filtered {
-        let why = format!("row-level security shows {} its own jobs only; it takes {}", scene.user, NATIVE.privilege);
+        let why =
+            format!("row-level security shows {} its own jobs only; it takes {}", scene.names.user, NATIVE.privilege);
         return vec![NATIVE.unknown(SUBJECT, why)];
     }
     vec![NATIVE.ok(SUBJECT, "no job names the heartbeat table")]
@@ -71,7 +62,7 @@ fn elsewhere(scene: &Scene<'_>, activity: &ActivityFacts) -> Finding {
             )),
         None => NATIVE.unknown(
             SUBJECT,
-            format!("whether its launcher runs is hidden; it takes GRANT pg_monitor TO {};", scene.user),
+            format!("whether its launcher runs is hidden; it takes GRANT pg_monitor TO {};", scene.names.user),
         ),
     }
 }

@@ -1,7 +1,9 @@
 //! The publication: whether a beat gets into what the connector reads.
 
 use super::{Scene, with};
-use crate::driver::postgres::facts::{Gathered, PublicationFacts, Relation, RowFacts};
+use crate::driver::gathered::Gathered;
+use crate::driver::postgres::errors::PASSING;
+use crate::driver::postgres::facts::{PublicationFacts, Relation, RowFacts};
 use crate::driver::postgres::identifier::quote;
 use crate::finding::{Check, Finding, Rung, Severity};
 
@@ -88,7 +90,7 @@ pub(super) fn judge(scene: &Scene<'_>) -> Vec<Finding> {
         with(&FILTER, name, published, |facts| filter(scene, facts)),
         with(&COLUMNS, name, published, |facts| columns(scene, facts)),
         scene.with_table(&IDENTITY, |relation| {
-            with(&IDENTITY, &scene.table, published, |facts| identity(scene, facts, relation))
+            with(&IDENTITY, &scene.names.table, published, |facts| identity(scene, facts, relation))
         }),
     ]
 }
@@ -109,7 +111,7 @@ fn exists(scene: &Scene<'_>, facts: &PublicationFacts) -> Finding {
     let database = quote(&scene.facts.server.database);
     EXISTS
         .failed(&name, format!("the database {database} has no publication of that name{others}"))
-        .remedy(format!("CREATE PUBLICATION {name} FOR TABLE {};", scene.table))
+        .remedy(format!("CREATE PUBLICATION {name} FOR TABLE {};", scene.names.table))
 }
 
 fn membership(scene: &Scene<'_>, facts: &PublicationFacts) -> Finding {
@@ -124,9 +126,9 @@ fn membership(scene: &Scene<'_>, facts: &PublicationFacts) -> Finding {
         return MEMBERSHIP.skipped(&name, "the table cannot be published, which comes first");
     }
     MEMBERSHIP
-        .failed(&name, format!("{} is not in it", scene.table))
+        .failed(&name, format!("{} is not in it", scene.names.table))
         .expected("the heartbeat table as a member")
-        .remedy(format!("ALTER PUBLICATION {name} ADD TABLE {};", scene.table))
+        .remedy(format!("ALTER PUBLICATION {name} ADD TABLE {};", scene.names.table))
 }
 
 fn updates(scene: &Scene<'_>, facts: &PublicationFacts) -> Finding {
@@ -154,7 +156,7 @@ fn updates(scene: &Scene<'_>, facts: &PublicationFacts) -> Finding {
 
 /// Taking the table out and in again is the one way that drops both its filter and its column list on every version.
 fn publish_whole(scene: &Scene<'_>) -> String {
-    let (name, table) = (name(scene), &scene.table);
+    let (name, table) = (name(scene), &scene.names.table);
     format!("BEGIN; ALTER PUBLICATION {name} DROP TABLE {table}; ALTER PUBLICATION {name} ADD TABLE {table}; COMMIT;")
 }
 
@@ -174,7 +176,7 @@ fn filter(scene: &Scene<'_>, facts: &PublicationFacts) -> Finding {
             .failed(&name, format!("the row does not pass {filter}"))
             .expected("no filter on the heartbeat table")
             .remedy(publish_whole(scene)),
-        Some(Err(refusal)) => FILTER.unknown(&name, refusal.unless(FILTER.privilege)),
+        Some(Err(refusal)) => FILTER.unknown(&name, refusal.unless(FILTER.privilege, PASSING)),
         None => FILTER.skipped(&name, "the table has no column id"),
     }
 }
@@ -199,7 +201,7 @@ fn columns(scene: &Scene<'_>, facts: &PublicationFacts) -> Finding {
 }
 
 fn identity(scene: &Scene<'_>, facts: &PublicationFacts, relation: &Relation) -> Finding {
-    let table = &scene.table;
+    let table = &scene.names.table;
     if !relation.is_table() {
         return IDENTITY.skipped(table, "it is no ordinary table");
     }

@@ -1,35 +1,12 @@
 //! The servers that the connector reads from: whether the beat arrives there, and whether they can decode it.
 
-use std::time::Duration;
-
 use super::{Place, Scene, alter_system, relation_of, with};
-use crate::driver::postgres::facts::{Gathered, PostgresFacts, RowFacts};
+use crate::driver::gathered::Gathered;
+use crate::driver::postgres::facts::{PostgresFacts, RowFacts};
+use crate::driver::shared_checks::replica::{self, ARRIVES, ROLE};
 use crate::finding::{Check, Finding, Rung, Severity};
-use crate::freshness::words;
-use crate::scheduler::ticks::longest_period;
 use crate::target::Replica;
 
-const ROLE: Check = Check {
-    id: "replica-role",
-    severity: Severity::Warning,
-    rung: Rung::Tracking,
-    title: "the replica is a standby that replays",
-    meaning: "A replica that was promoted, or whose replay was paused, gets no beat any more.",
-    judged: "pg_is_in_recovery() and pg_is_wal_replay_paused() of the replica.",
-    privilege: "a login on the replica",
-    source: "vendor page on heartbeats: the change must replicate to the replica that the connector reads",
-};
-const ARRIVES: Check = Check {
-    id: "replica-heartbeat",
-    severity: Severity::Error,
-    rung: Rung::Tracking,
-    title: "the beat arrives at the replica",
-    meaning: "A connector that reads the replica sees the beat only once it has arrived there.",
-    judged: "last_update on the replica against last_update on the source: fails when it is behind by more than a period and \
-             the threshold replica_lag. A warning unless the replica is required.",
-    privilege: "on the replica, USAGE on the schema and SELECT on the heartbeat table",
-    source: "vendor page on heartbeats: the change must replicate to the replica that the connector reads",
-};
 const DECODE: Check = Check {
     id: "replica-decode",
     severity: Severity::Error,
@@ -46,27 +23,10 @@ const DECODE: Check = Check {
 pub(super) const CHECKS: &[Check] = &[ROLE, ARRIVES, DECODE];
 
 pub(super) fn judge(scene: &Scene<'_>) -> Vec<Finding> {
-    if scene.replicas.is_empty() {
-        let why = "no replica is configured";
-        return CHECKS.iter().map(|check| check.skipped(&scene.target.name, why)).collect();
-    }
-    scene.replicas.iter().flat_map(|place| judge_one(scene, place)).collect()
-}
-
-fn judge_one(scene: &Scene<'_>, place: &Place<'_>) -> Vec<Finding> {
-    let subject = format!("replica {}", place.name);
-    let settings = scene.target.replicas.iter().find(|replica| replica.name == place.name);
-    match &place.facts {
-        Ok(facts) => vec![
-            role(&subject, facts),
-            arrives(scene, &subject, facts, settings),
-            decode(scene, &subject, facts, settings),
-        ],
-        Err(failure) => {
-            let why = format!("the replica could not be looked at: {}", failure.message);
-            CHECKS.iter().map(|check| check.unknown(&subject, &why)).collect()
-        }
-    }
+    replica::each(scene, CHECKS, |subject, facts, place| {
+        let settings = scene.target.replicas.iter().find(|replica| replica.name == place.name);
+        vec![role(subject, facts), arrives(scene, subject, facts, place), decode(scene, subject, facts, settings)]
+    })
 }
 
 fn role(subject: &str, facts: &PostgresFacts) -> Finding {
@@ -90,42 +50,23 @@ fn rows_of(facts: &PostgresFacts) -> Option<&RowFacts> {
     facts.row.as_ref().and_then(Gathered::answer)
 }
 
-fn arrives(scene: &Scene<'_>, subject: &str, facts: &PostgresFacts, settings: Option<&Replica>) -> Finding {
-    let required = settings.is_some_and(|replica| replica.required);
-    let severity = if required { Severity::Error } else { Severity::Warning };
+fn arrives(scene: &Scene<'_>, subject: &str, facts: &PostgresFacts, place: &Place<'_>) -> Finding {
     let Some(written) = rows_of(&scene.facts).and_then(|rows| rows.last_update) else {
         return ARRIVES.skipped(subject, "the source has no beat to compare with");
     };
     let remedy = "look at the replication: on the source SELECT application_name, state, replay_lag FROM \
                   pg_stat_replication; on the replica SELECT status FROM pg_stat_wal_receiver;";
     if facts.table.answer().is_some() && relation_of(facts).is_none() {
+        let observed = format!("the database {} has no heartbeat table", facts.server.database);
         return ARRIVES
-            .failed_as(severity, subject, format!("the database {} has no heartbeat table", facts.server.database))
+            .failed_as(replica::severity(scene, place.name), subject, observed)
             .expected("the table as it is on the source")
             .remedy(format!("check the database in the replica's address; {remedy}"));
     }
     let Some(rows) = &facts.row else {
         return ARRIVES.unknown(subject, format!("the table cannot be read; it takes {}", ARRIVES.privilege));
     };
-    with(&ARRIVES, subject, rows, |rows| {
-        let limit = longest_period(&scene.target.schedule, scene.case.now.taken_at)
-            + scene.target.checks.thresholds.replica_lag;
-        let expected = format!("at most {} behind", words(limit));
-        let Some(arrived) = rows.last_update else {
-            let observed = "the row has never arrived";
-            return ARRIVES.failed_as(severity, subject, observed).expected(expected).remedy(remedy);
-        };
-        let behind = Duration::from_micros(u64::try_from(written.saturating_sub(arrived)).unwrap_or(0));
-        let observed = if behind.is_zero() {
-            "the newest beat has arrived".to_owned()
-        } else {
-            format!("the newest beat that has arrived is {} behind", words(behind))
-        };
-        if behind <= limit {
-            return ARRIVES.ok(subject, observed);
-        }
-        ARRIVES.failed_as(severity, subject, observed).expected(expected).remedy(remedy)
-    })
+    with(&ARRIVES, subject, rows, |rows| replica::arrives(scene, place, written, rows.last_update, remedy))
 }
 
 fn decode(scene: &Scene<'_>, subject: &str, facts: &PostgresFacts, settings: Option<&Replica>) -> Finding {

@@ -1,25 +1,13 @@
 //! The heartbeat row.
 
-use std::time::Duration;
-
-use super::{ONE_LOOK, Scene};
-use crate::driver::postgres::facts::{Gathered, PostgresFacts, Relation, RowFacts};
-use crate::driver::row_checks::{FRESH, ROW, SINGLE};
+use super::Scene;
+use crate::driver::gathered::Gathered;
+use crate::driver::postgres::facts::{PostgresFacts, Relation, RowFacts};
+use crate::driver::shared_checks::row::{self, MOVES};
+use crate::driver::shared_checks::{FRESH, ROW, SINGLE};
 use crate::finding::{Check, Finding, Rung, Severity};
-use crate::freshness::{self, words};
-use crate::scheduler::ticks::longest_period;
+use crate::freshness;
 
-const MOVES: Check = Check {
-    id: "row-moves",
-    severity: Severity::Warning,
-    rung: Rung::Beating,
-    title: "last_update changes from one look to the next",
-    meaning: "A row that nobody updates keeps nothing alive. Change tells it even where a writer in another time zone makes \
-              every age look wrong.",
-    judged: "last_update in two looks: fails when it is the same although more than a period and the time-out lie between.",
-    privilege: "SELECT on the heartbeat table, and USAGE on its schema",
-    source: "vendor page on heartbeats, troubleshooting: the row exists and last_update does not move",
-};
 const SECURITY: Check = Check {
     id: "row-level-security",
     severity: Severity::Error,
@@ -47,13 +35,13 @@ pub(super) fn judge(scene: &Scene<'_>) -> Vec<Finding> {
 fn hidden(scene: &Scene<'_>) -> String {
     format!(
         "row-level security may hide rows from {user}; it takes CREATE POLICY heartbeatd ON {} TO {user} USING (true);",
-        scene.table,
-        user = scene.user
+        scene.names.table,
+        user = scene.names.user
     )
 }
 
 fn exists(scene: &Scene<'_>, rows: &RowFacts, relation: &Relation) -> Finding {
-    let (name, wanted) = (&scene.table, scene.target.heartbeat.row);
+    let (name, wanted) = (&scene.names.table, scene.target.heartbeat.row);
     match rows.ids.first() {
         Some(id) if *id == wanted => ROW.ok(name, format!("row {id}")),
         _ if relation.row_security_active => ROW.unknown(name, hidden(scene)),
@@ -69,7 +57,7 @@ fn exists(scene: &Scene<'_>, rows: &RowFacts, relation: &Relation) -> Finding {
 }
 
 fn single(scene: &Scene<'_>, rows: &RowFacts, relation: &Relation) -> Finding {
-    let (name, wanted) = (&scene.table, scene.target.heartbeat.row);
+    let (name, wanted) = (&scene.names.table, scene.target.heartbeat.row);
     match rows.count {
         0..=1 if relation.row_security_active => SINGLE.unknown(name, hidden(scene)),
         count @ 0..=1 => SINGLE.ok(name, format!("{count}")),
@@ -82,33 +70,18 @@ fn single(scene: &Scene<'_>, rows: &RowFacts, relation: &Relation) -> Finding {
 
 fn fresh(scene: &Scene<'_>, rows: &RowFacts, relation: &Relation) -> Finding {
     if !relation.is_dated() {
-        return FRESH.skipped(&scene.table, "the table has no last_update that holds a time");
+        return FRESH.skipped(&scene.names.table, "the table has no last_update that holds a time");
     }
     if rows.ids.first() != Some(&scene.target.heartbeat.row) {
-        return FRESH.skipped(&scene.table, "there is no such row, or it is hidden");
+        return FRESH.skipped(&scene.names.table, "there is no such row, or it is hidden");
     }
     let age = rows.last_update.map(|last_update| scene.facts.server.time.saturating_sub(last_update));
-    freshness::judge(&FRESH, &scene.table, age, scene.case)
+    freshness::judge(&FRESH, &scene.names.table, age, scene.case)
 }
 
 fn moves(scene: &Scene<'_>, now: &RowFacts) -> Finding {
-    let name = &scene.table;
-    let (Some(earlier), Some(between)) = (scene.earlier.as_ref().and_then(rows_of), scene.between_looks()) else {
-        return MOVES.skipped(name, ONE_LOOK);
-    };
-    if now.last_update != earlier.last_update {
-        return MOVES.ok(name, "it changed between the two looks");
-    }
-    let enough = longest_period(&scene.target.schedule, scene.case.now.taken_at) + scene.target.timeout;
-    let between = Duration::from_micros(between.unsigned_abs());
-    if between <= enough {
-        let why = format!("{} lie between the two looks, less than a period", words(between));
-        return MOVES.skipped(name, why);
-    }
-    MOVES
-        .failed(name, format!("it did not change in {}", words(between)))
-        .expected("a change in every period")
-        .remedy("start heartbeatd on this target, or look at its /health")
+    let earlier = scene.earlier.as_ref().and_then(rows_of).map(|rows| rows.last_update);
+    row::moves(scene, now.last_update, earlier)
 }
 
 fn rows_of(facts: &PostgresFacts) -> Option<&RowFacts> {
@@ -116,7 +89,7 @@ fn rows_of(facts: &PostgresFacts) -> Option<&RowFacts> {
 }
 
 fn security(scene: &Scene<'_>, relation: &Relation) -> Finding {
-    let (name, user) = (&scene.table, &scene.user);
+    let (name, user) = (&scene.names.table, &scene.names.user);
     if !relation.row_security_active {
         let why = if relation.row_security { "it is on, and does not hold for this user" } else { "it is off" };
         return SECURITY.ok(name, why);

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use super::{Scene, alter_system, size};
+use super::{Scene, alter_system};
 use crate::driver::postgres::facts::{ServerFacts, SlotFacts};
+use crate::driver::scene::size;
 use crate::finding::{Check, Finding, Rung, Severity};
 use crate::freshness::words;
 

@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
-use super::{ONE_LOOK, Scene, size};
+use super::Scene;
+use crate::driver::postgres::errors::PASSING;
 use crate::driver::postgres::facts::{PostgresFacts, SlotFacts};
 use crate::driver::postgres::identifier::{literal, quote};
+use crate::driver::scene::{ONE_LOOK, size};
 use crate::finding::{Check, Finding, Rung, Severity};
 use crate::freshness::words;
 use crate::scheduler::ticks::longest_period;
@@ -143,7 +145,7 @@ fn missing(scene: &Scene<'_>) -> Finding {
     let slot = &scene.target.connector.slot;
     let name = quote(&slot.name);
     if let Err(refusal) = scene.facts.slots.seen() {
-        return EXISTS.unknown(&name, refusal.unless(EXISTS.privilege));
+        return EXISTS.unknown(&name, refusal.unless(EXISTS.privilege, PASSING));
     }
     if let Some(place) = scene.replicas.iter().find(|place| place.facts.is_err()) {
         let why = format!("the source has none, and replica {} could not be looked at", place.name);

@@ -4,22 +4,12 @@ use super::{Scene, with};
 use crate::driver::postgres::connect::Column;
 use crate::driver::postgres::facts::Relation;
 use crate::driver::postgres::identifier::quote;
-use crate::driver::row_checks::{COLUMNS, PRIMARY_KEY, TABLE};
+use crate::driver::shared_checks::row::SCHEMA;
+use crate::driver::shared_checks::{COLUMNS, PRIMARY_KEY, TABLE};
 use crate::finding::{Check, Finding, Rung, Severity};
 
 const CATALOGUE: &str = "reading the catalogue, which every user may";
 
-const SCHEMA: Check = Check {
-    id: "schema-exists",
-    severity: Severity::Error,
-    rung: Rung::Schema,
-    title: "the heartbeat's schema exists",
-    meaning: "Without the schema there is no heartbeat table.",
-    judged: "pg_namespace, which hides nothing (information_schema.schemata hides schemas without privileges): fails if \
-             there is no schema of the configured name.",
-    privilege: CATALOGUE,
-    source: "vendor page on heartbeats, troubleshooting: the schema streamkap exists",
-};
 const KIND: Check = Check {
     id: "table-kind",
     severity: Severity::Error,
@@ -57,7 +47,7 @@ const NO_TABLE: &str = "it is no ordinary table";
 pub(super) const CHECKS: &[Check] = &[SCHEMA, TABLE, KIND, LOGGED, COLUMNS, PRIMARY_KEY, INDEX];
 
 pub(super) fn judge(scene: &Scene<'_>) -> Vec<Finding> {
-    let name = &scene.table;
+    let name = &scene.names.table;
     vec![
         schema(scene),
         exists(scene),
@@ -84,7 +74,7 @@ fn schema(scene: &Scene<'_>) -> Finding {
 }
 
 fn exists(scene: &Scene<'_>) -> Finding {
-    let name = &scene.table;
+    let name = &scene.names.table;
     with(&TABLE, name, &scene.facts.table, |facts| {
         if facts.table.is_some() {
             return TABLE.ok(name, "it exists");
@@ -112,7 +102,7 @@ fn elsewhere(found: &[String], scene: &Scene<'_>) -> String {
 }
 
 fn kind(relation: &Relation, scene: &Scene<'_>) -> Finding {
-    let name = &scene.table;
+    let name = &scene.names.table;
     let (observed, drop) = match relation.kind.as_str() {
         "r" => return KIND.ok(name, "an ordinary table"),
         "p" => return KIND.ok(name, "a partitioned table"),

@@ -7,9 +7,10 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use self::right::{NOW, SECOND, right, right_standby};
+use self::right::{right, right_standby};
 use super::*;
-use crate::finding::{ReplicaLook, Severity, Status};
+use crate::driver::scene::trial::{NOW, SECOND, inspection, wrong};
+use crate::finding::{Inspection, Severity, Status};
 use crate::target::{ConnectorMode, Endpoint, Named, Replica, WriteMode};
 
 fn target() -> Target {
@@ -29,19 +30,8 @@ fn with_replica(decode: bool) -> Target {
     target
 }
 
-fn inspection(source: Value, replica: Option<Value>) -> Inspection {
-    let replicas = replica.map(|facts| ReplicaLook { name: "copy".to_owned(), look: Look::Facts(facts) });
-    Inspection { taken_at: NOW, source: Look::Facts(source), replicas: replicas.into_iter().collect() }
-}
-
 fn judged(target: &Target, now: &Inspection) -> Vec<Finding> {
     judge(&Case { target, now, earlier: None }).unwrap()
-}
-
-/// What is failed or unknown, as `status severity id: observed`.
-fn wrong(findings: &[Finding]) -> Vec<String> {
-    let wrong = findings.iter().filter(|finding| matches!(finding.status, Status::Failed | Status::Unknown));
-    wrong.map(|f| format!("{} {} {}: {}", f.status, f.severity, f.id, f.observed)).collect()
 }
 
 /// What is wrong after one thing was changed in the facts of a source where all is right.
@@ -354,11 +344,4 @@ fn facts_of_another_shape_are_an_error_and_no_verdict() {
     let target = target();
     let now = inspection(json!({"version": "3.45"}), None);
     assert!(judge(&Case { target: &target, now: &now, earlier: None }).is_err());
-}
-
-#[test]
-fn sizes_are_written_for_people() {
-    for (bytes, words) in [(17, "17 B"), (1_536, "1.5 KiB"), (16 << 20, "16.0 MiB"), (200 << 30, "200 GiB")] {
-        assert_eq!(size(bytes), words);
-    }
 }

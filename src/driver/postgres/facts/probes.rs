@@ -4,8 +4,8 @@
 use serde::{Deserialize, Serialize};
 use sqlx::postgres::PgConnection;
 
-use super::Gathered;
 use super::snapshot::refused;
+use crate::driver::gathered::Gathered;
 use crate::driver::postgres::identifier::quote;
 use crate::driver::postgres::message::{self, Limits};
 use crate::heartbeat::Failure;

@@ -4,7 +4,7 @@ use serde::de::DeserializeOwned;
 use sqlx::Row;
 use sqlx::postgres::PgConnection;
 
-use super::{Gathered, Refusal};
+use crate::driver::gathered::{Gathered, Refusal};
 use crate::driver::postgres::errors;
 use crate::driver::postgres::message::{self, Limits};
 use crate::heartbeat::{ErrorKind, Failure};

@@ -2,8 +2,7 @@
 
 use serde_json::{Value, json};
 
-pub(super) const NOW: i64 = 1_795_000_000_000_000;
-pub(super) const SECOND: i64 = 1_000_000;
+use crate::driver::scene::trial::{NOW, SECOND};
 
 /// PostgreSQL 18 with everything as it must be.
 pub(super) fn right() -> Value {

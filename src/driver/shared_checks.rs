@@ -1,9 +1,23 @@
-//! The checks that every database has, on the heartbeat's table and row: the drivers judge them from their own facts.
+//! The checks that several databases have, under one id and in words that fit each: the drivers judge them from their own
+//! facts. In this file those that every database has, on the heartbeat's table and row; beside it, those of servers.
+
+#[cfg(any(feature = "mysql", feature = "postgres"))]
+pub(super) mod activity;
+#[cfg(any(feature = "mysql", feature = "postgres"))]
+pub(super) mod connector;
+#[cfg(any(feature = "mysql", feature = "postgres"))]
+pub(super) mod replica;
+#[cfg(any(feature = "mysql", feature = "postgres"))]
+pub(super) mod row;
+#[cfg(any(feature = "mysql", feature = "postgres"))]
+pub(super) mod server;
+#[cfg(any(feature = "mysql", feature = "postgres"))]
+pub(super) mod writer;
 
 use crate::finding::{Check, Rung, Severity};
 
 /// The table.
-pub(crate) const TABLE: Check = Check {
+pub(in crate::driver) const TABLE: Check = Check {
     id: "table-exists",
     severity: Severity::Error,
     rung: Rung::Schema,
@@ -14,7 +28,7 @@ pub(crate) const TABLE: Check = Check {
     source: "vendor page on heartbeats, section on the heartbeat table",
 };
 /// Its columns.
-pub(crate) const COLUMNS: Check = Check {
+pub(in crate::driver) const COLUMNS: Check = Check {
     id: "table-columns",
     severity: Severity::Error,
     rung: Rung::Schema,
@@ -25,7 +39,7 @@ pub(crate) const COLUMNS: Check = Check {
     source: "vendor page on heartbeats, section on the heartbeat table",
 };
 /// Its primary key.
-pub(crate) const PRIMARY_KEY: Check = Check {
+pub(in crate::driver) const PRIMARY_KEY: Check = Check {
     id: "table-primary-key",
     severity: Severity::Warning,
     rung: Rung::Schema,
@@ -36,7 +50,7 @@ pub(crate) const PRIMARY_KEY: Check = Check {
     source: "vendor page on heartbeats, section on the heartbeat table",
 };
 /// The row.
-pub(crate) const ROW: Check = Check {
+pub(in crate::driver) const ROW: Check = Check {
     id: "row-exists",
     severity: Severity::Error,
     rung: Rung::Schema,
@@ -47,7 +61,7 @@ pub(crate) const ROW: Check = Check {
     source: "measured: UPDATE of a missing row reports zero rows and no error on every database",
 };
 /// No other row.
-pub(crate) const SINGLE: Check = Check {
+pub(in crate::driver) const SINGLE: Check = Check {
     id: "row-single",
     severity: Severity::Warning,
     rung: Rung::Schema,
@@ -58,7 +72,7 @@ pub(crate) const SINGLE: Check = Check {
     source: "vendor page on heartbeats, section on the heartbeat table",
 };
 /// Its age.
-pub(crate) const FRESH: Check = Check {
+pub(in crate::driver) const FRESH: Check = Check {
     id: "row-fresh",
     severity: Severity::Warning,
     rung: Rung::Beating,

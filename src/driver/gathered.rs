@@ -1,0 +1,67 @@
+//! What one question to a server gave: the answer, or the server's refusal. Used by the drivers' facts and checks; its
+//! form is part of the files that facts are saved in.
+
+use serde::{Deserialize, Serialize};
+
+/// What one question gave.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Gathered<T> {
+    /// The answer.
+    Seen(T),
+    /// The server would not say.
+    Refused(Refusal),
+}
+
+/// A refusal, in the server's words.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Refusal {
+    /// The database's own code.
+    pub(super) code: String,
+    pub(super) message: String,
+}
+
+impl<T> Gathered<T> {
+    /// The answer, or what the server said instead.
+    pub(super) fn seen(&self) -> Result<&T, &Refusal> {
+        match self {
+            Self::Seen(answer) => Ok(answer),
+            Self::Refused(refusal) => Err(refusal),
+        }
+    }
+
+    /// Makes something else of the answer.
+    ///
+    /// # Errors
+    /// What `make` gives.
+    #[cfg(feature = "mysql")]
+    pub(super) fn map<U, E>(self, make: impl FnOnce(T) -> Result<U, E>) -> Result<Gathered<U>, E> {
+        Ok(match self {
+            Self::Seen(answer) => Gathered::Seen(make(answer)?),
+            Self::Refused(refusal) => Gathered::Refused(refusal),
+        })
+    }
+
+    /// The answer, if there is one.
+    pub(super) fn answer(&self) -> Option<&T> {
+        self.seen().ok()
+    }
+}
+
+impl Refusal {
+    /// The refusal, and what it takes to get an answer. `passing` are the driver's codes for a lock that somebody holds,
+    /// or a server under load: no grant would help.
+    pub(super) fn unless(&self, privilege: &str, passing: &[&str]) -> String {
+        if passing.contains(&self.code.as_str()) {
+            format!("{self}; it takes another look, when nobody holds a lock on it")
+        } else {
+            format!("{self}; it takes {privilege}")
+        }
+    }
+}
+
+impl std::fmt::Display for Refusal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} ({})", self.message, self.code)
+    }
+}

@@ -1,0 +1,79 @@
+//! Who is connected and what they hold: counts and ages, never what they say. And how many tables there are.
+
+use serde::{Deserialize, Serialize};
+use sqlx::mysql::MySqlConnection;
+
+use super::question::{ask, ask_json};
+use crate::driver::gathered::Gathered;
+use crate::driver::mysql::message;
+use crate::heartbeat::Failure;
+use crate::scheduler::clock::{Clock, Instant};
+
+/// The sessions of a server, as somebody sees them who may see all.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct ActivityFacts {
+    /// The users of those that read the binary log.
+    pub(crate) readers: Vec<String>,
+    /// The oldest open transactions.
+    pub(crate) transactions: Vec<Transaction>,
+}
+
+/// One open transaction.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Transaction {
+    /// Of its session; `None` for one that was prepared (XA) and left by its session.
+    pub(crate) session: Option<i64>,
+    pub(crate) user: Option<String>,
+    /// Microseconds.
+    pub(crate) age: i64,
+}
+
+/// Asks for the sessions. The first question is refused to whom the second would answer with his own sessions alone.
+///
+/// # Errors
+/// What ends the connection.
+pub(super) async fn gather(connection: &mut MySqlConnection) -> Result<Gathered<ActivityFacts>, Failure> {
+    // The time is that of the machine's zone, whatever the session's.
+    let sql = "SELECT JSON_OBJECT('session', NULLIF(t.trx_mysql_thread_id, 0), 'user', p.USER, 'age', \
+               TIMESTAMPDIFF(MICROSECOND, CONVERT_TZ(t.trx_started, 'SYSTEM', '+00:00'), UTC_TIMESTAMP())) \
+               FROM information_schema.INNODB_TRX t \
+               LEFT JOIN information_schema.PROCESSLIST p ON p.ID = t.trx_mysql_thread_id \
+               WHERE t.trx_mysql_thread_id <> CONNECTION_ID() ORDER BY t.trx_started LIMIT 3";
+    let transactions = match ask_json(connection, sql.to_owned()).await? {
+        Gathered::Seen(transactions) => transactions,
+        Gathered::Refused(refusal) => return Ok(Gathered::Refused(refusal)),
+    };
+    let sql = "SELECT JSON_OBJECT('user', USER) FROM information_schema.PROCESSLIST WHERE COMMAND LIKE 'Binlog Dump%'";
+    ask_json::<Reader>(connection, sql.to_owned()).await?.map(|readers| {
+        let readers = readers.into_iter().map(|reader| reader.user).collect();
+        Ok(ActivityFacts { readers, transactions })
+    })
+}
+
+#[derive(Deserialize)]
+struct Reader {
+    user: String,
+}
+
+/// Counts the tables that are not the server's own, up to a few thousand of them. On a server that has very many this
+/// takes long: it is ended within a part of the time that is left.
+///
+/// # Errors
+/// What ends the connection.
+pub(super) async fn tables(connection: &mut MySqlConnection, deadline: Instant) -> Result<Gathered<i64>, Failure> {
+    let share = deadline.saturating_duration_since(Clock::system().now().mono) / 3;
+    // Each of the two limits is a comment to the other flavour.
+    let sql = format!(
+        "/*M!100101 SET STATEMENT max_statement_time = {}.{:03} FOR */ \
+         SELECT /*+ MAX_EXECUTION_TIME({}) */ COUNT(*) AS tables FROM information_schema.TABLES \
+         WHERE TABLE_TYPE = 'BASE TABLE' \
+         AND TABLE_SCHEMA NOT IN ('mysql', 'sys', 'performance_schema', 'information_schema')",
+        share.as_secs(),
+        share.subsec_millis().max(1),
+        share.as_millis().max(1)
+    );
+    ask(connection, sql).await?.map(|rows| {
+        let count = rows.first().map(|row| message::number(row, "tables")).transpose()?;
+        Ok(count.flatten().unwrap_or_default())
+    })
+}

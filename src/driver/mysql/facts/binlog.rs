@@ -1,0 +1,66 @@
+//! The binary log: where it stands, and what the server keeps out of it.
+
+use serde::{Deserialize, Serialize};
+use sqlx::mysql::MySqlConnection;
+
+use super::question::{ask, by_name};
+use super::server::ServerFacts;
+use crate::driver::gathered::Gathered;
+use crate::driver::mysql::message;
+use crate::heartbeat::Failure;
+
+/// The binary log.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct BinlogFacts {
+    /// `file:position`; `None` where there is no binary log.
+    pub(crate) position: Option<String>,
+    /// Only these databases get into it, as the server lists them; empty for all.
+    pub(crate) do_db: String,
+    /// These do not.
+    pub(crate) ignore_db: String,
+}
+
+/// What `mysql.rds_configuration` says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Retention {
+    /// `None` for "as soon as possible".
+    pub(crate) hours: Option<i64>,
+}
+
+/// Asks where the binary log stands.
+///
+/// # Errors
+/// What ends the connection.
+pub(super) async fn gather(
+    connection: &mut MySqlConnection,
+    server: &ServerFacts,
+) -> Result<Gathered<BinlogFacts>, Failure> {
+    let old = "SHOW MASTER STATUS";
+    let answer = if server.variables.contains_key("log_replica_updates") {
+        // Between two versions both names of the variable are known, and only the old statement.
+        match ask(connection, "SHOW BINARY LOG STATUS".to_owned()).await? {
+            Gathered::Refused(refusal) if refusal.code == "1064" => ask(connection, old.to_owned()).await?,
+            answer => answer,
+        }
+    } else {
+        ask(connection, old.to_owned()).await?
+    };
+    answer.map(|rows| {
+        let columns = rows.first().map(by_name).transpose()?.unwrap_or_default();
+        let column = |name: &str| columns.get(name).cloned().unwrap_or_default();
+        let position = columns.get("file").map(|file| format!("{file}:{}", column("position")));
+        Ok(BinlogFacts { position, do_db: column("binlog_do_db"), ignore_db: column("binlog_ignore_db") })
+    })
+}
+
+/// Asks for the setting of the managed flavours that nothing else shows.
+///
+/// # Errors
+/// What ends the connection.
+pub(super) async fn retention(connection: &mut MySqlConnection) -> Result<Gathered<Retention>, Failure> {
+    let sql = "SELECT value AS hours FROM mysql.rds_configuration WHERE name = 'binlog retention hours'";
+    ask(connection, sql.to_owned()).await?.map(|rows| {
+        let hours = rows.first().map(|row| message::number(row, "hours")).transpose()?.flatten();
+        Ok(Retention { hours })
+    })
+}

@@ -1,0 +1,71 @@
+//! One question to the server, whose refusal is an answer. Used by the files beside it.
+
+use std::collections::BTreeMap;
+
+use serde::de::DeserializeOwned;
+use sqlx::mysql::{MySqlConnection, MySqlRow};
+use sqlx::{Column, Row};
+
+use crate::driver::gathered::{Gathered, Refusal};
+use crate::driver::mysql::message;
+use crate::heartbeat::{ErrorKind, Failure};
+
+/// Asks for rows.
+///
+/// # Errors
+/// What ends the connection. Whatever else the server says is an answer: refused.
+pub(super) async fn ask(connection: &mut MySqlConnection, sql: String) -> Result<Gathered<Vec<MySqlRow>>, Failure> {
+    match message::send(connection, sql).await {
+        Ok(rows) => Ok(Gathered::Seen(rows)),
+        Err(failure) => refused(failure).map(Gathered::Refused),
+    }
+}
+
+/// As [`ask`], for rows of one JSON object each.
+///
+/// # Errors
+/// As [`ask`]; `protocol` for anything that is not what was asked for.
+pub(super) async fn ask_json<T: DeserializeOwned>(
+    connection: &mut MySqlConnection,
+    sql: String,
+) -> Result<Gathered<Vec<T>>, Failure> {
+    ask(connection, sql).await?.map(|rows| rows.iter().map(message::json).collect())
+}
+
+/// Pairs of name and value, the names in small letters: what SHOW VARIABLES and SHOW STATUS give.
+///
+/// # Errors
+/// As [`message::text`].
+pub(super) fn pairs(rows: &[MySqlRow]) -> Result<BTreeMap<String, String>, Failure> {
+    let pairs = rows.iter().map(|row| {
+        let name = message::text(row, 0)?.unwrap_or_default().to_ascii_lowercase();
+        Ok((name, message::text(row, 1)?.unwrap_or_default()))
+    });
+    pairs.collect()
+}
+
+/// A row by the names of its columns in small letters, for answers whose columns differ between versions.
+///
+/// # Errors
+/// As [`message::text`].
+pub(super) fn by_name(row: &MySqlRow) -> Result<BTreeMap<String, String>, Failure> {
+    let mut columns = BTreeMap::new();
+    for (place, column) in row.columns().iter().enumerate() {
+        if let Some(text) = message::text(row, place)? {
+            columns.insert(column.name().to_ascii_lowercase(), text);
+        }
+    }
+    Ok(columns)
+}
+
+/// A refusal, if the failure is one that leaves the connection as it is.
+///
+/// # Errors
+/// The failure, if it is not.
+pub(super) fn refused(failure: Failure) -> Result<Refusal, Failure> {
+    let lost = matches!(failure.kind(), ErrorKind::Shutdown | ErrorKind::Network);
+    match failure.code() {
+        Some(code) if !lost => Ok(Refusal { code: code.to_owned(), message: failure.message().to_owned() }),
+        _ => Err(failure),
+    }
+}

@@ -1,0 +1,158 @@
+//! The server and its variables.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use sqlx::mysql::MySqlConnection;
+
+use super::question::pairs;
+use crate::driver::mysql::identifier::literal;
+use crate::driver::mysql::message;
+use crate::heartbeat::Failure;
+
+/// The server as this session sees it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct ServerFacts {
+    /// As the server words it: `10.11.6-MariaDB-1-log`, `9.1.0`.
+    pub(crate) version: String,
+    pub(crate) mariadb: bool,
+    /// The account that this session's user was taken for: its two parts.
+    pub(crate) user: String,
+    pub(crate) host: String,
+    /// The database of this session.
+    pub(crate) database: Option<String>,
+    /// The server's clock, in microseconds since 1970.
+    pub(crate) time: i64,
+    /// Whether this session is encrypted (behind a proxy: the proxy's).
+    pub(crate) encrypted: bool,
+    /// Whether what this session writes gets into the binary log.
+    pub(crate) session_binlog: bool,
+    /// Whether this session's transactions are read-only by a setting.
+    pub(crate) session_read_only: bool,
+    /// The transactions in the binary log, shortened to a digest; `None` where the server keeps no account of them.
+    pub(crate) transactions: Option<String>,
+    /// Those variables that checks ask for, by name. One that is missing is unknown to this server.
+    pub(crate) variables: BTreeMap<String, String>,
+    /// Those values of its state that checks ask for, by name.
+    pub(crate) status: BTreeMap<String, String>,
+}
+
+const VARIABLES: &[&str] = &[
+    "aurora_version",
+    "basedir",
+    "binlog_expire_logs_auto_purge",
+    "binlog_expire_logs_seconds",
+    "binlog_format",
+    "binlog_row_image",
+    "binlog_row_metadata",
+    "binlog_row_value_options",
+    "binlog_space_limit",
+    "enforce_gtid_consistency",
+    "event_scheduler",
+    "expire_logs_days",
+    "gtid_mode",
+    "gtid_strict_mode",
+    "innodb_read_only",
+    "log_bin",
+    "log_bin_compress",
+    "log_replica_updates",
+    "log_slave_updates",
+    "max_binlog_total_size",
+    "read_only",
+    "server_id",
+    "slave_connections_needed_for_purge",
+    "super_read_only",
+    "transaction_read_only",
+    "tx_read_only",
+    "version",
+    "version_comment",
+    "wsrep_gtid_mode",
+    "wsrep_on",
+];
+const STATUS: &[&str] = &["wsrep_cluster_size", "wsrep_cluster_status", "wsrep_local_state_comment", "wsrep_ready"];
+
+/// Reads the variables, the state, and what this session is.
+///
+/// # Errors
+/// What the server says, classified.
+pub(super) async fn gather(connection: &mut MySqlConnection) -> Result<ServerFacts, Failure> {
+    let variables = pairs(&message::send(connection, show("GLOBAL VARIABLES", VARIABLES)).await?)?;
+    let status = pairs(&message::send(connection, show("GLOBAL STATUS", STATUS)).await?)?;
+    let session = pairs(&message::send(connection, show("SESSION STATUS", &["Ssl_cipher"])).await?)?;
+    let mariadb = variables.contains_key("gtid_strict_mode");
+    let transactions = if mariadb {
+        "@@global.gtid_binlog_pos"
+    } else if variables.contains_key("gtid_mode") {
+        "SHA2(@@global.gtid_executed, 256)"
+    } else {
+        "NULL"
+    };
+    let read_only = ["transaction_read_only", "tx_read_only"].into_iter().find(|name| variables.contains_key(*name));
+    let read_only = read_only.map_or("0".to_owned(), |name| format!("@@session.{name}"));
+    let sql = format!(
+        "SELECT CURRENT_USER() AS account, DATABASE() AS name, \
+         CAST(@@session.timestamp * 1000000 AS SIGNED) AS time, @@session.sql_log_bin AS logged, \
+         {read_only} AS read_only, {transactions} AS transactions"
+    );
+    let row = message::send_for_row(connection, sql).await?;
+    let account = message::text(&row, "account")?.unwrap_or_default();
+    let (user, host) = account.rsplit_once('@').unwrap_or((&account, ""));
+    Ok(ServerFacts {
+        version: variables.get("version").cloned().unwrap_or_default(),
+        mariadb,
+        user: user.to_owned(),
+        host: host.to_owned(),
+        database: message::text(&row, "name")?,
+        time: message::number(&row, "time")?.unwrap_or_default(),
+        encrypted: session.values().any(|cipher| !cipher.is_empty()),
+        session_binlog: message::number(&row, "logged")? != Some(0),
+        session_read_only: message::number(&row, "read_only")? == Some(1),
+        transactions: message::text(&row, "transactions")?,
+        variables,
+        status,
+    })
+}
+
+/// What the server does not know is no row, and no error.
+fn show(what: &str, names: &[&str]) -> String {
+    let names: Vec<String> = names.iter().map(|name| literal(name)).collect();
+    format!("SHOW {what} WHERE Variable_name IN ({})", names.join(", "))
+}
+
+impl ServerFacts {
+    /// Major, minor and patch: 10, 11, 6.
+    pub(crate) fn numbers(&self) -> (u32, u32, u32) {
+        // What old replicas could not read as a version of MariaDB stands behind this one.
+        let version = self.version.strip_prefix("5.5.5-").unwrap_or(&self.version);
+        let mut numbers =
+            version.split(|c: char| !c.is_ascii_digit()).map_while(|number| number.parse::<u32>().ok()).take(3);
+        let mut next = || numbers.next().unwrap_or(0);
+        (next(), next(), next())
+    }
+
+    /// "MySQL" or "MariaDB".
+    pub(crate) fn flavour(&self) -> &'static str {
+        if self.mariadb { "MariaDB" } else { "MySQL" }
+    }
+
+    /// A variable's value.
+    pub(crate) fn variable(&self, name: &str) -> Option<&str> {
+        self.variables.get(name).map(String::as_str)
+    }
+
+    /// Whether a variable is on, whichever word this server has for it.
+    pub(crate) fn is_on(&self, name: &str) -> Option<bool> {
+        self.variable(name).map(|value| !matches!(value, "OFF" | "0" | "NO"))
+    }
+
+    /// A variable that is a number.
+    pub(crate) fn number(&self, name: &str) -> Option<f64> {
+        self.variable(name)?.parse().ok()
+    }
+
+    /// Whether this is a server that its provider manages in the manner of RDS.
+    pub(crate) fn is_rds(&self) -> bool {
+        self.variables.contains_key("aurora_version")
+            || self.variable("basedir").is_some_and(|folder| folder.starts_with("/rdsdbbin"))
+    }
+}

@@ -1,0 +1,174 @@
+//! A case laid out for a driver's checks: its facts in the driver's shape, those of the look before, the replicas, and
+//! the names that remedies are written with. Used by the checks of the drivers that have servers.
+
+use serde::de::DeserializeOwned;
+
+use super::gathered::Gathered;
+use crate::finding::{Case, Check, FailureRecord, Finding, Inspection, Look};
+use crate::provisioning;
+use crate::target::Target;
+
+/// What can be judged of a case: the checks of one file, and the function that judges them in their order.
+pub(super) type Chapter<F> = (&'static [Check], fn(&Scene<'_, F>) -> Vec<Finding>);
+
+/// A case with its facts read.
+pub(super) struct Scene<'a, F> {
+    pub(super) case: &'a Case<'a>,
+    pub(super) target: &'a Target,
+    pub(super) facts: F,
+    /// The facts of the look before.
+    pub(super) earlier: Option<F>,
+    pub(super) replicas: Vec<Place<'a, F>>,
+    pub(super) names: Names,
+}
+
+/// The names that remedies are written with, as SQL takes them.
+pub(super) struct Names {
+    /// The heartbeat table.
+    pub(super) table: String,
+    /// The user of the session.
+    pub(super) user: String,
+    /// The connector's role.
+    pub(super) connector: String,
+}
+
+/// One replica.
+pub(super) struct Place<'a, F> {
+    pub(super) name: &'a str,
+    pub(super) facts: Result<F, &'a FailureRecord>,
+    pub(super) earlier: Option<F>,
+}
+
+/// All checks of the chapters, in their order.
+pub(super) fn checks_of<F>(chapters: &[Chapter<F>]) -> Vec<Check> {
+    chapters.iter().flat_map(|(checks, _)| checks.iter().copied()).collect()
+}
+
+/// Judges a case; nothing, if its source gave no facts.
+///
+/// # Errors
+/// When the facts are not this driver's.
+pub(super) fn judge<F: DeserializeOwned>(
+    case: &Case<'_>,
+    chapters: &[Chapter<F>],
+    names: impl FnOnce(&Target, &F) -> Names,
+) -> Result<Vec<Finding>, serde_json::Error> {
+    let Some(scene) = Scene::read(case, names)? else { return Ok(Vec::new()) };
+    Ok(chapters.iter().flat_map(|(_, judge)| judge(&scene)).collect())
+}
+
+impl<'a, F: DeserializeOwned> Scene<'a, F> {
+    fn read(case: &'a Case<'a>, names: impl FnOnce(&Target, &F) -> Names) -> Result<Option<Self>, serde_json::Error> {
+        let Look::Facts(facts) = &case.now.source else { return Ok(None) };
+        let facts: F = serde_json::from_value(facts.clone())?;
+        let mut replicas = Vec::new();
+        for replica in &case.now.replicas {
+            let facts = match &replica.look {
+                Look::Facts(facts) => Ok(serde_json::from_value(facts.clone())?),
+                Look::Failure(failure) => Err(failure),
+            };
+            let earlier = case.earlier.and_then(|earlier| look_at_replica(earlier, &replica.name));
+            replicas.push(Place { name: &replica.name, facts, earlier: read_earlier(earlier)? });
+        }
+        Ok(Some(Self {
+            case,
+            target: case.target,
+            earlier: read_earlier(case.earlier.map(|earlier| &earlier.source))?,
+            replicas,
+            names: names(case.target, &facts),
+            facts,
+        }))
+    }
+}
+
+impl<F> Scene<'_, F> {
+    /// The command that creates what is missing.
+    pub(super) fn provision(&self) -> String {
+        provisioning::command(self.target)
+    }
+
+    /// Microseconds between the two looks.
+    pub(super) fn between_looks(&self) -> Option<i64> {
+        self.case.earlier.map(|earlier| self.case.now.taken_at - earlier.taken_at)
+    }
+}
+
+fn look_at_replica<'a>(inspection: &'a Inspection, name: &str) -> Option<&'a Look> {
+    inspection.replicas.iter().find(|replica| replica.name == name).map(|replica| &replica.look)
+}
+
+fn read_earlier<F: DeserializeOwned>(look: Option<&Look>) -> Result<Option<F>, serde_json::Error> {
+    match look {
+        Some(Look::Facts(facts)) => serde_json::from_value(facts.clone()).map(Some),
+        _ => Ok(None),
+    }
+}
+
+/// Judges an answer; what the server would not say is unknown, with what it takes. `passing` as for
+/// [`Refusal::unless`](super::gathered::Refusal::unless).
+pub(super) fn with<T>(
+    check: &Check,
+    subject: &str,
+    gathered: &Gathered<T>,
+    passing: &[&str],
+    judge: impl FnOnce(&T) -> Finding,
+) -> Finding {
+    match gathered.seen() {
+        Ok(answer) => judge(answer),
+        Err(refusal) => check.unknown(subject, refusal.unless(check.privilege, passing)),
+    }
+}
+
+/// The reason for which a check of movement is left out of a single look.
+pub(super) const ONE_LOOK: &str = "one look: use --wait, or the daemon";
+
+/// A size for people.
+pub(super) fn size(bytes: u64) -> String {
+    const UNITS: [&str; 5] = ["KiB", "MiB", "GiB", "TiB", "PiB"];
+    if bytes < 1024 {
+        return format!("{bytes} B");
+    }
+    #[allow(clippy::cast_precision_loss, reason = "three digits are shown")]
+    let mut shown = bytes as f64 / 1024.0;
+    let mut unit = 0;
+    while shown >= 1024.0 && unit + 1 < UNITS.len() {
+        shown /= 1024.0;
+        unit += 1;
+    }
+    if shown >= 100.0 { format!("{shown:.0} {}", UNITS[unit]) } else { format!("{shown:.1} {}", UNITS[unit]) }
+}
+
+/// What the tests of every driver's checks need.
+#[cfg(test)]
+pub(super) mod trial {
+    use serde_json::Value;
+
+    use crate::finding::{Finding, Inspection, Look, ReplicaLook, Status};
+
+    pub(in crate::driver) const NOW: i64 = 1_795_000_000_000_000;
+    pub(in crate::driver) const SECOND: i64 = 1_000_000;
+
+    /// A look at a source, and at a replica called `copy`.
+    pub(in crate::driver) fn inspection(source: Value, replica: Option<Value>) -> Inspection {
+        let replicas = replica.map(|facts| ReplicaLook { name: "copy".to_owned(), look: Look::Facts(facts) });
+        Inspection { taken_at: NOW, source: Look::Facts(source), replicas: replicas.into_iter().collect() }
+    }
+
+    /// What is failed or unknown, as `status severity id: observed`.
+    pub(in crate::driver) fn wrong(findings: &[Finding]) -> Vec<String> {
+        let wrong = findings.iter().filter(|finding| matches!(finding.status, Status::Failed | Status::Unknown));
+        wrong.map(|f| format!("{} {} {}: {}", f.status, f.severity, f.id, f.observed)).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_written_for_people() {
+        for (bytes, words) in [(17, "17 B"), (1_536, "1.5 KiB"), (16 << 20, "16.0 MiB"), (200 << 30, "200 GiB")] {
+            assert_eq!(size(bytes), words);
+        }
+    }
+}

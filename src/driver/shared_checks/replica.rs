@@ -1,0 +1,91 @@
+//! The servers that the connector reads from: what they are, and whether the beat arrives there.
+
+use std::time::Duration;
+
+use super::super::scene::{Place, Scene};
+use crate::finding::{Check, Finding, Rung, Severity};
+use crate::freshness::words;
+use crate::scheduler::ticks::longest_period;
+
+/// That it is a replica.
+pub(in crate::driver) const ROLE: Check = Check {
+    id: "replica-role",
+    severity: Severity::Warning,
+    rung: Rung::Tracking,
+    title: "the replica follows another server",
+    meaning: "A replica that was promoted, or whose replay was stopped, gets no beat any more.",
+    judged: "PostgreSQL: pg_is_in_recovery() and pg_is_wal_replay_paused() of the replica. MySQL, MariaDB: SHOW REPLICA \
+             STATUS.",
+    privilege: "a login on the replica; MySQL, MariaDB: REPLICATION CLIENT or REPLICA MONITOR on it",
+    source: "vendor page on heartbeats: the change must replicate to the replica that the connector reads",
+};
+/// That the beat arrives.
+pub(in crate::driver) const ARRIVES: Check = Check {
+    id: "replica-heartbeat",
+    severity: Severity::Error,
+    rung: Rung::Tracking,
+    title: "the beat arrives at the replica",
+    meaning: "A connector that reads the replica sees the beat only once it has arrived there.",
+    judged: "last_update on the replica against last_update on the source: fails when it is behind by more than a period and \
+             the threshold replica_lag. A warning unless the replica is required.",
+    privilege: "on the replica, SELECT on the heartbeat table, and USAGE on its schema where the database has that",
+    source: "vendor page on heartbeats: the change must replicate to the replica that the connector reads",
+};
+
+/// Every check of replicas, judged on every replica; skipped where none is configured, unknown where one was not reached.
+pub(in crate::driver) fn each<F>(
+    scene: &Scene<'_, F>,
+    checks: &'static [Check],
+    judge: impl Fn(&str, &F, &Place<'_, F>) -> Vec<Finding>,
+) -> Vec<Finding> {
+    if scene.replicas.is_empty() {
+        let why = "no replica is configured";
+        return checks.iter().map(|check| check.skipped(&scene.target.name, why)).collect();
+    }
+    let judge_one = |place: &Place<'_, F>| {
+        let subject = format!("replica {}", place.name);
+        match &place.facts {
+            Ok(facts) => judge(&subject, facts, place),
+            Err(failure) => {
+                let why = format!("the replica could not be looked at: {}", failure.message);
+                checks.iter().map(|check| check.unknown(&subject, &why)).collect()
+            }
+        }
+    };
+    scene.replicas.iter().flat_map(judge_one).collect()
+}
+
+/// How bad it is if the beat does not arrive at this replica.
+pub(in crate::driver) fn severity<F>(scene: &Scene<'_, F>, name: &str) -> Severity {
+    let required = scene.target.replicas.iter().any(|replica| replica.name == name && replica.required);
+    if required { Severity::Error } else { Severity::Warning }
+}
+
+/// Judges how far `last_update` there is behind that of the source; both in microseconds since 1970.
+pub(in crate::driver) fn arrives<F>(
+    scene: &Scene<'_, F>,
+    place: &Place<'_, F>,
+    written: i64,
+    arrived: Option<i64>,
+    remedy: &str,
+) -> Finding {
+    let subject = format!("replica {}", place.name);
+    let severity = severity(scene, place.name);
+    let limit =
+        longest_period(&scene.target.schedule, scene.case.now.taken_at) + scene.target.checks.thresholds.replica_lag;
+    let expected = format!("at most {} behind", words(limit));
+    let Some(arrived) = arrived else {
+        let observed = "the row has never arrived";
+        return ARRIVES.failed_as(severity, subject, observed).expected(expected).remedy(remedy);
+    };
+    let behind = Duration::from_micros(u64::try_from(written.saturating_sub(arrived)).unwrap_or(0));
+    let observed = if behind.is_zero() {
+        "the newest beat has arrived".to_owned()
+    } else {
+        format!("the newest beat that has arrived is {} behind", words(behind))
+    };
+    if behind <= limit {
+        return ARRIVES.ok(subject, observed);
+    }
+    ARRIVES.failed_as(severity, subject, observed).expected(expected).remedy(remedy)
+}
