@@ -1,21 +1,19 @@
 //! What is missing on MariaDB and MySQL is made, and nothing else: by the command and by the driver.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use heartbeatd::driver::mysql::Mysql;
-use heartbeatd::driver::opening::Opening;
-use heartbeatd::driver::{Driver, Purpose, Session};
-use heartbeatd::heartbeat::{BeatOutcome, ErrorKind, Failure, Writing, judge};
+use heartbeatd::driver::Purpose;
+use heartbeatd::heartbeat::{BeatOutcome, ErrorKind, Failure, Writing};
 use heartbeatd::provisioning::{Applied, provision};
-use heartbeatd::scheduler::clock::{Clock, Instant};
+use heartbeatd::scheduler::clock::Clock;
 use heartbeatd::target::{Endpoint, Named, Target};
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::TestRunner;
 
 use crate::bench::daemon::Ended;
+use crate::bench::driver::{TIME, at, beat, in_time, open, target};
 use crate::bench::mysql::{ADMIN_PASSWORD, session};
-use crate::bench::{Flavour, MysqlServer, heartbeatd, mysql_client, secs};
+use crate::bench::{Flavour, MysqlServer, heartbeatd, mysql_client};
 
 const TABLE: &str = "streamkap.streamkap_heartbeat";
 const PASSWORD: &str = "hb-password";
@@ -152,31 +150,13 @@ async fn the_dry_runs_script_does_the_same_on_mysql_57() {
 
 // --- through the driver
 
-fn target(server: &MysqlServer) -> Target {
-    Target::new("orders", Endpoint::parse(&server.url("hb", PASSWORD)).unwrap())
-}
-
-fn in_time() -> Instant {
-    Clock::system().now().mono + secs(10)
-}
-
-async fn open(url: &str, target: &Target, purpose: Purpose) -> Result<Box<dyn Session>, Failure> {
-    let driver: Arc<dyn Driver> = Arc::new(Mysql);
-    let endpoint = Endpoint::parse(url).unwrap();
-    let opening = Opening {
-        endpoint: &endpoint,
-        purpose,
-        table: &target.heartbeat,
-        application_name: "heartbeatd:test",
-        known_identity: None,
-        deadline: in_time(),
-    };
-    opening.open(&driver).await
+fn daemon(server: &MysqlServer) -> Target {
+    target(&server.url("hb", PASSWORD))
 }
 
 /// What came of provisioning `target` over the address.
 async fn applied(url: &str, target: &Target) -> Applied {
-    let mut session = open(url, target, Purpose::Provision).await.unwrap();
+    let mut session = open(&at(url, target), Purpose::Provision, None, TIME).await.unwrap();
     provision(session.as_mut(), target, in_time()).await.unwrap()
 }
 
@@ -191,15 +171,13 @@ async fn provision_as_admin(server: &MysqlServer, target: &Target) -> usize {
 async fn provisioned(flavour: Flavour) -> (MysqlServer, Target) {
     let server = MysqlServer::options().flavour(flavour).start().await;
     lay_accounts(&server).await;
-    let target = target(&server);
+    let target = daemon(&server);
     assert_eq!(provision_as_admin(&server, &target).await, 5);
     (server, target)
 }
 
-async fn beat(server: &MysqlServer, target: &Target) -> Result<BeatOutcome, Failure> {
-    let mut session = open(&server.url("hb", PASSWORD), target, Purpose::Beat).await?;
-    let report = session.beat(&target.heartbeat, Writing::Always, in_time()).await?;
-    judge(&report, Writing::Always, true).map(|beat| beat.outcome)
+async fn outcome(target: &Target) -> Result<BeatOutcome, Failure> {
+    beat(target, Writing::Always).await.map(|beat| beat.outcome)
 }
 
 fn kinds(applied: &Applied) -> Vec<ErrorKind> {
@@ -212,7 +190,7 @@ async fn the_row_has_its_id_whatever_the_server_counts_by_and_the_vendors_own_in
         let options = MysqlServer::options().flavour(flavour);
         let server = options.conf("auto_increment_offset = 2").conf("auto_increment_increment = 3").start().await;
         lay_accounts(&server).await;
-        provision_as_admin(&server, &target(&server)).await;
+        provision_as_admin(&server, &daemon(&server)).await;
         server.execute(&format!("INSERT INTO {TABLE} (text) VALUES ('the connector')")).await;
         assert_eq!(server.number(&format!("SELECT MIN(id) FROM {TABLE}")).await, 1, "{flavour:?}");
         assert_eq!(server.number(&format!("SELECT COUNT(*) FROM {TABLE}")).await, 2, "{flavour:?}");
@@ -227,7 +205,7 @@ async fn row_zero_is_made_as_zero() {
         target.heartbeat.row = 0;
         assert_eq!(provision_as_admin(&server, &target).await, 1);
         assert_eq!(server.number(&format!("SELECT id FROM {TABLE}")).await, 0, "{flavour:?}");
-        assert_eq!(beat(&server, &target).await.unwrap(), BeatOutcome::Written);
+        assert_eq!(outcome(&target).await.unwrap(), BeatOutcome::Written);
     }
 }
 
@@ -245,7 +223,7 @@ async fn provisioning_never_makes_a_second_row_nor_one_beside_what_it_cannot_see
             (&other_row, server.admin_url(), ErrorKind::MissingRow),
             (&blind, server.url("blind", "b"), ErrorKind::Privilege),
         ] {
-            let mut session = open(&url, target, Purpose::Provision).await.unwrap();
+            let mut session = open(&at(&url, target), Purpose::Provision, None, TIME).await.unwrap();
             let plan = session.plan(target, in_time()).await.unwrap();
             assert!(plan.steps.iter().all(|step| !step.sql.contains("INSERT INTO")), "{:?}", plan.steps);
             assert_eq!(plan.failures.iter().map(Failure::kind).collect::<Vec<_>>(), [kind], "{flavour:?}");
@@ -255,7 +233,7 @@ async fn provisioning_never_makes_a_second_row_nor_one_beside_what_it_cannot_see
         // Adopted, once that is asked for.
         server.execute(&format!("UPDATE {TABLE} SET id = 5")).await;
         assert_eq!(provision_as_admin(&server, &other_row).await, 0);
-        assert_eq!(beat(&server, &other_row).await.unwrap(), BeatOutcome::Written);
+        assert_eq!(outcome(&other_row).await.unwrap(), BeatOutcome::Written);
     }
 }
 
@@ -352,7 +330,7 @@ async fn nothing_is_made_that_the_replicas_would_not_get() {
              GRANT ALL ON streamkap.* TO hb@'%'"
         ))
         .await;
-    let applied = applied(&server.url("hb", PASSWORD), &target(&server)).await;
+    let applied = applied(&server.url("hb", PASSWORD), &daemon(&server)).await;
     assert_eq!((applied.done.len(), kinds(&applied)), (0, vec![ErrorKind::Settings]), "{applied:?}");
 }
 
@@ -361,7 +339,7 @@ async fn a_step_that_waits_for_a_lock_gives_up_on_the_server() {
     for flavour in Flavour::ALL {
         let (server, target) = provisioned(flavour).await;
         server.execute(&format!("DELETE FROM {TABLE}")).await;
-        let mut session = open(&server.admin_url(), &target, Purpose::Provision).await.unwrap();
+        let mut session = open(&at(&server.admin_url(), &target), Purpose::Provision, None, TIME).await.unwrap();
         let plan = session.plan(&target, in_time()).await.unwrap();
         let mut holder = server.connect().await;
         session::execute(&mut holder, &format!("BEGIN; SELECT * FROM {TABLE} FOR UPDATE")).await;
@@ -391,8 +369,8 @@ async fn any_name_comes_through_as_it_is() {
             target.heartbeat.table = names.new_tree(&mut runner).unwrap().current();
             provision_as_admin(&server, &target).await;
             assert_eq!(provision_as_admin(&server, &target).await, 0, "{:?}", target.heartbeat);
-            let outcome = beat(&server, &target).await;
-            assert!(matches!(outcome, Ok(BeatOutcome::Written)), "{flavour:?} {:?}: {outcome:?}", target.heartbeat);
+            let written = outcome(&target).await;
+            assert!(matches!(written, Ok(BeatOutcome::Written)), "{flavour:?} {:?}: {written:?}", target.heartbeat);
         }
     }
 }
