@@ -13,6 +13,8 @@ mod check_command;
 mod corpus;
 mod daemon_checks;
 mod documentation;
+mod mysql_outage;
+mod mysql_trouble;
 mod postgres_beats;
 mod postgres_checks;
 mod postgres_commands;
