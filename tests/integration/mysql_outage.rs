@@ -2,14 +2,13 @@
 //! Each is named in time, nothing is left behind on the server, and the target heals by itself.
 
 use rustix::process::Signal;
-use sqlx::Connection;
 use sqlx::mysql::MySqlConnection;
 use tokio::time::Instant;
 
 use crate::bench::mysql_scene::{
     address, beats_asked_of, configuration, end_sessions, furnish, has_no_queue, on_both, on_each, patient_of, sessions,
 };
-use crate::bench::patient::{PASSWORD, Patient, ROLE, note, plain_password, symptom, target};
+use crate::bench::patient::{PASSWORD, Patient, ROLE, note, symptom, target};
 use crate::bench::{Flavour, MysqlServer, Proxy, Toxic, eventually, heartbeatd, secs};
 
 #[tokio::test]
