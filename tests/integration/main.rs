@@ -14,6 +14,7 @@ mod corpus;
 mod daemon_checks;
 mod documentation;
 mod mysql_beats;
+mod mysql_failover;
 mod mysql_outage;
 mod mysql_trouble;
 mod mysql_two_writers;
