@@ -14,6 +14,7 @@ mod corpus;
 mod daemon_checks;
 mod documentation;
 mod mysql_beats;
+mod mysql_checks;
 mod mysql_driver;
 mod mysql_failover;
 mod mysql_outage;
