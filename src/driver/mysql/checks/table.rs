@@ -55,7 +55,7 @@ fn absent(scene: &Scene<'_>) -> Absent {
     match scene.facts.probes.select.seen() {
         Err(refusal) if ["1146", "1049"].contains(&refusal.code.as_str()) => Absent::Missing,
         Err(refusal) if DENIED.contains(&refusal.code.as_str()) => {
-            Absent::Unknown(format!("missing, or hidden from {user}; it takes {grant}"))
+            Absent::Unknown(format!("missing, or hidden from {user}; it takes SELECT on it: see writer-select"))
         }
         Err(refusal) => Absent::Unknown(refusal.unless(&grant, super::PASSING)),
         Ok(()) => {
