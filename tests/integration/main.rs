@@ -14,6 +14,7 @@ mod corpus;
 mod daemon_checks;
 mod documentation;
 mod mysql_driver;
+mod mysql_grants;
 mod mysql_provisioning;
 mod postgres_beats;
 mod postgres_checks;
