@@ -13,6 +13,7 @@ mod check_command;
 mod corpus;
 mod daemon_checks;
 mod documentation;
+mod mysql_checks;
 mod mysql_driver;
 mod mysql_grants;
 mod mysql_provisioning;

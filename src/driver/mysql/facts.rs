@@ -17,7 +17,7 @@ mod table;
 use serde::{Deserialize, Serialize};
 use sqlx::mysql::MySqlConnection;
 
-pub(super) use activity::{ActivityFacts, Transaction};
+pub(super) use activity::ActivityFacts;
 pub(super) use binlog::{BinlogFacts, Retention};
 pub(super) use probes::Probes;
 pub(super) use replication::Channel;
@@ -50,7 +50,7 @@ pub(super) struct MysqlFacts {
     pub(super) activity: Gathered<ActivityFacts>,
     /// The events that name the table.
     pub(super) events: Gathered<Vec<Event>>,
-    /// How many tables the server has, as far as this user may see them.
+    /// How many tables there are, as far as this user may see them.
     pub(super) tables: Gathered<i64>,
     /// What this session's user may do.
     pub(super) probes: Probes,

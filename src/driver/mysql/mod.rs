@@ -12,6 +12,7 @@ mod message;
 mod parameters;
 mod provision;
 mod remedies;
+mod replication_filters;
 
 use std::time::Duration;
 

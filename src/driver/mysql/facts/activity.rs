@@ -21,8 +21,8 @@ pub(crate) struct ActivityFacts {
 /// One open transaction.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Transaction {
-    /// Of its session; `None` for one that was prepared (XA) and left by its session.
-    pub(crate) session: Option<i64>,
+    /// The number of its session; zero for one that was prepared (XA) and left by its session.
+    pub(crate) session: i64,
     pub(crate) user: Option<String>,
     /// Microseconds.
     pub(crate) age: i64,
@@ -33,8 +33,8 @@ pub(crate) struct Transaction {
 /// # Errors
 /// What ends the connection.
 pub(super) async fn gather(connection: &mut MySqlConnection) -> Result<Gathered<ActivityFacts>, Failure> {
-    // The time is that of the machine's zone, whatever the session's.
-    let sql = "SELECT JSON_OBJECT('session', NULLIF(t.trx_mysql_thread_id, 0), 'user', p.USER, 'age', \
+    // The time is that of the machine's zone, whatever the session's. Without arithmetic MySQL 5.7 makes the number a truth.
+    let sql = "SELECT JSON_OBJECT('session', t.trx_mysql_thread_id + 0, 'user', p.USER, 'age', \
                TIMESTAMPDIFF(MICROSECOND, CONVERT_TZ(t.trx_started, 'SYSTEM', '+00:00'), UTC_TIMESTAMP())) \
                FROM information_schema.INNODB_TRX t \
                LEFT JOIN information_schema.PROCESSLIST p ON p.ID = t.trx_mysql_thread_id \
@@ -55,7 +55,7 @@ struct Reader {
     user: String,
 }
 
-/// Counts the tables that are not the server's own, up to a few thousand of them. On a server that has very many this
+/// Counts the tables that are not the server's own, as far as this user may see them. On a server that has very many this
 /// takes long: it is ended within a part of the time that is left.
 ///
 /// # Errors
@@ -64,16 +64,15 @@ pub(super) async fn tables(connection: &mut MySqlConnection, deadline: Instant) 
     let share = deadline.saturating_duration_since(Clock::system().now().mono) / 3;
     // Each of the two limits is a comment to the other flavour.
     let sql = format!(
-        "/*M!100101 SET STATEMENT max_statement_time = {}.{:03} FOR */ \
-         SELECT /*+ MAX_EXECUTION_TIME({}) */ COUNT(*) AS tables FROM information_schema.TABLES \
-         WHERE TABLE_TYPE = 'BASE TABLE' \
+        "/*M!100101 SET STATEMENT max_statement_time = {}.{:03} FOR */ SELECT /*+ MAX_EXECUTION_TIME({}) */ \
+         COUNT(*) AS seen FROM information_schema.TABLES WHERE TABLE_TYPE = 'BASE TABLE' \
          AND TABLE_SCHEMA NOT IN ('mysql', 'sys', 'performance_schema', 'information_schema')",
         share.as_secs(),
         share.subsec_millis().max(1),
         share.as_millis().max(1)
     );
     ask(connection, sql).await?.map(|rows| {
-        let count = rows.first().map(|row| message::number(row, "tables")).transpose()?;
-        Ok(count.flatten().unwrap_or_default())
+        let seen = rows.first().map(|row| message::number(row, "seen")).transpose()?;
+        Ok(seen.flatten().unwrap_or_default())
     })
 }

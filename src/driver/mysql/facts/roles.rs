@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use sqlx::mysql::{MySqlConnection, MySqlRow};
 
-use super::question::{ask, by_name, pairs};
+use super::question::{ask, by_name};
 use super::server::ServerFacts;
 use crate::driver::gathered::{Gathered, Refusal};
 use crate::driver::mysql::grants::{Grants, Patterns, RoleName};
@@ -84,10 +84,7 @@ pub(super) async fn gather(
 ) -> Result<RolesFacts, Failure> {
     let (own, name) = ((server.user.as_str(), server.host.as_str()), &target.connector.user.name);
     let accounts = accounts(connection, server, &format!("{} OR {}", is(own.0, Some(own.1)), named(name))).await?;
-    let names = "'partial_revokes', 'activate_all_roles_on_login'";
-    let variables = format!("SHOW GLOBAL VARIABLES WHERE Variable_name IN ({names})");
-    let variables = pairs(&message::send(connection, variables).await?)?;
-    let is_on = |name: &str| variables.get(name).is_some_and(|value| value == "ON");
+    let is_on = |name: &str| server.is_on(name) == Some(true);
     let patterns = if is_on("partial_revokes") { Patterns::Literal } else { Patterns::Wild };
     let all_roles = is_on("activate_all_roles_on_login");
     let mut asker = Asker { connection, mariadb: server.mariadb, patterns, all_roles };

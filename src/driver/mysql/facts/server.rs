@@ -38,6 +38,7 @@ pub(crate) struct ServerFacts {
 }
 
 const VARIABLES: &[&str] = &[
+    "activate_all_roles_on_login",
     "aurora_version",
     "basedir",
     "binlog_expire_logs_auto_purge",
@@ -58,6 +59,8 @@ const VARIABLES: &[&str] = &[
     "log_replica_updates",
     "log_slave_updates",
     "max_binlog_total_size",
+    "partial_revokes",
+    "persisted_globals_load",
     "read_only",
     "server_id",
     "slave_connections_needed_for_purge",
@@ -69,7 +72,8 @@ const VARIABLES: &[&str] = &[
     "wsrep_gtid_mode",
     "wsrep_on",
 ];
-const STATUS: &[&str] = &["wsrep_cluster_size", "wsrep_cluster_status", "wsrep_local_state_comment", "wsrep_ready"];
+const STATUS: &[&str] =
+    &["Ssl_cipher", "wsrep_cluster_size", "wsrep_cluster_status", "wsrep_local_state_comment", "wsrep_ready"];
 
 /// Reads the variables, the state, and what this session is.
 ///
@@ -77,8 +81,8 @@ const STATUS: &[&str] = &["wsrep_cluster_size", "wsrep_cluster_status", "wsrep_l
 /// What the server says, classified.
 pub(super) async fn gather(connection: &mut MySqlConnection) -> Result<ServerFacts, Failure> {
     let variables = pairs(&message::send(connection, show("GLOBAL VARIABLES", VARIABLES)).await?)?;
-    let status = pairs(&message::send(connection, show("GLOBAL STATUS", STATUS)).await?)?;
-    let session = pairs(&message::send(connection, show("SESSION STATUS", &["Ssl_cipher"])).await?)?;
+    let mut status = pairs(&message::send(connection, show("SESSION STATUS", STATUS)).await?)?;
+    let encrypted = status.remove("ssl_cipher").is_some_and(|cipher| !cipher.is_empty());
     let mariadb = variables.contains_key("gtid_strict_mode");
     let transactions = if mariadb {
         "@@global.gtid_binlog_pos"
@@ -104,7 +108,7 @@ pub(super) async fn gather(connection: &mut MySqlConnection) -> Result<ServerFac
         host: host.to_owned(),
         database: message::text(&row, "name")?,
         time: message::number(&row, "time")?.unwrap_or_default(),
-        encrypted: session.values().any(|cipher| !cipher.is_empty()),
+        encrypted,
         session_binlog: message::number(&row, "logged")? != Some(0),
         session_read_only: message::number(&row, "read_only")? == Some(1),
         transactions: message::text(&row, "transactions")?,
