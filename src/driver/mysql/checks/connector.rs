@@ -282,3 +282,52 @@ fn written(check: &Check, needs: &[Need<'_>], scene: &Scene<'_>) -> Vec<Finding>
     }
     each(scene, check, |found| on_heartbeat(check, found, needs, scene))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::driver::mysql::grants::Patterns;
+
+    fn needs(columns: &[String]) -> Needs<'_> {
+        Needs { schema: "streamkap", table: "streamkap_heartbeat", columns }
+    }
+
+    fn met(need: &Need<'_>, line: &str) -> bool {
+        need.look(&Grants::read([line], Patterns::Wild)) == Answer::Yes
+    }
+
+    #[test]
+    fn any_of_the_privileges_that_lock_tables_will_do() {
+        let lock = needs(&[]).lock();
+        for line in [
+            "GRANT RELOAD ON *.* TO `cdc`@`%`",
+            "GRANT FLUSH_TABLES ON *.* TO `cdc`@`%`",
+            "GRANT LOCK TABLES ON *.* TO `cdc`@`%`",
+            "GRANT LOCK TABLES ON `streamkap`.* TO `cdc`@`%`",
+            "GRANT ALL PRIVILEGES ON *.* TO `cdc`@`%`",
+        ] {
+            assert!(met(&lock, line), "{line}");
+        }
+        for line in ["GRANT SELECT ON *.* TO `cdc`@`%`", "GRANT LOCK TABLES ON `other`.* TO `cdc`@`%`"] {
+            assert!(!met(&lock, line), "{line}");
+        }
+    }
+
+    #[test]
+    fn every_column_is_as_good_as_the_table_where_the_columns_are_known() {
+        let known = ["id".to_owned(), "last_update".to_owned()];
+        let all = "GRANT SELECT (`id`, `last_update`) ON `streamkap`.`streamkap_heartbeat` TO `cdc`@`%`";
+        let some = "GRANT SELECT (`id`) ON `streamkap`.`streamkap_heartbeat` TO `cdc`@`%`";
+        assert!(met(&needs(&known).on_table("SELECT"), all));
+        assert!(!met(&needs(&known).on_table("SELECT"), some));
+        assert!(!met(&needs(&[]).on_table("SELECT"), all));
+    }
+
+    #[test]
+    fn the_beats_own_column_is_enough_to_update() {
+        let update = needs(&[]).update();
+        assert!(met(&update, "GRANT UPDATE (`last_update`) ON `streamkap`.`streamkap_heartbeat` TO `cdc`@`%`"));
+        assert!(met(&update, "GRANT UPDATE ON `stream%`.* TO `cdc`@`%`"));
+        assert!(!met(&update, "GRANT UPDATE (`text`) ON `streamkap`.`streamkap_heartbeat` TO `cdc`@`%`"));
+    }
+}

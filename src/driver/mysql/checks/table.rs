@@ -215,3 +215,28 @@ fn primary_key(relation: &Relation, name: &str) -> Finding {
             .remedy(format!("ALTER TABLE {name} ADD UNIQUE (id);")),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn kept_by(engine: &str) -> (Severity, bool) {
+        let (kind, columns, primary_key) = ("BASE TABLE".to_owned(), Vec::new(), Vec::new());
+        let table = Relation { kind, engine: Some(engine.to_owned()), columns, primary_key };
+        let finding = super::engine(&table, "`s`.`t`");
+        (finding.severity, finding.remedy.is_some())
+    }
+
+    #[test]
+    fn engines_that_lose_the_row_are_errors_and_those_without_transactions_warnings() {
+        for engine in ["InnoDB", "ROCKSDB", "TokuDB"] {
+            assert!(!kept_by(engine).1, "{engine}");
+        }
+        for engine in ["MyISAM", "Aria", "CSV", "SomethingNew"] {
+            assert_eq!(kept_by(engine), (Severity::Warning, true), "{engine}");
+        }
+        for engine in ["MEMORY", "BLACKHOLE", "ARCHIVE", "FEDERATED", "SPIDER"] {
+            assert_eq!(kept_by(engine), (Severity::Error, true), "{engine}");
+        }
+    }
+}
