@@ -1,5 +1,6 @@
 //! The checks of MySQL and MariaDB on real servers: silent where all is right, and each fault found as what it is.
 
+mod faults;
 mod stage;
 
 use heartbeatd::finding::Status;

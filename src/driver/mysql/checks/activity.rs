@@ -109,7 +109,7 @@ fn long(scene: &Scene<'_>, activity: &ActivityFacts) -> Finding {
         )
     } else {
         let session = oldest.session;
-        let kill = if scene.facts.server.is_rds() {
+        let kill = if scene.facts.server.rds {
             format!("CALL mysql.rds_kill({session});")
         } else {
             format!("KILL {session};")
