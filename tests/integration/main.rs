@@ -17,6 +17,7 @@ mod mysql_beats;
 mod mysql_checks;
 mod mysql_driver;
 mod mysql_failover;
+mod mysql_grants;
 mod mysql_outage;
 mod mysql_provisioning;
 mod mysql_trouble;
