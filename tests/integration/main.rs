@@ -15,6 +15,7 @@ mod daemon_checks;
 mod documentation;
 mod mysql_driver;
 mod mysql_provisioning;
+mod mysql_walkthrough;
 mod postgres_beats;
 mod postgres_checks;
 mod postgres_commands;

@@ -11,6 +11,7 @@ pub(crate) mod frontend;
 pub(crate) mod heartbeat;
 pub(crate) mod metrics;
 pub(crate) mod mysql;
+pub(crate) mod page;
 pub(crate) mod patient;
 pub(crate) mod pgbouncer;
 pub(crate) mod place;
