@@ -33,7 +33,7 @@ pub(super) struct LastLook {
 
 const NOW: &str = "UNIX_TIMESTAMP()";
 /// Of a `timestamp` this is the value as it is stored, whatever the session's zone.
-const OLD: &str = "FLOOR(UNIX_TIMESTAMP(last_update))";
+pub(super) const OLD: &str = "FLOOR(UNIX_TIMESTAMP(last_update))";
 
 /// Half of the span within which an old value is told exactly.
 const REACH: i64 = 1 << 27;

@@ -1,16 +1,23 @@
 //! What MySQL's and MariaDB's facts mean: one pure function per check, in a file per subject. Called by the driver's
 //! `judge`.
 
+mod activity;
+mod binlog;
+mod cluster;
 mod connector;
+mod native;
+mod replica;
+mod retention;
 mod row;
 mod server;
+mod settings;
 mod table;
 mod writer;
 
 use std::sync::LazyLock;
 
 use super::errors::PASSING;
-use super::facts::{MysqlFacts, Relation, RoleFacts, RowFacts, TableFacts};
+use super::facts::{MysqlFacts, Relation, RowFacts, ServerFacts, TableFacts};
 use super::identifier::{account, quote};
 use crate::driver::gathered::Gathered;
 use crate::driver::scene::{self, Chapter, Names};
@@ -29,6 +36,13 @@ const CHAPTERS: &[Chapter<MysqlFacts>] = &[
     (row::CHECKS, row::judge),
     (writer::CHECKS, writer::judge),
     (connector::CHECKS, connector::judge),
+    (settings::CHECKS, settings::judge),
+    (binlog::CHECKS, binlog::judge),
+    (retention::CHECKS, retention::judge),
+    (cluster::CHECKS, cluster::judge),
+    (replica::CHECKS, replica::judge),
+    (activity::CHECKS, activity::judge),
+    (native::CHECKS, native::judge),
 ];
 
 static CHECKS: LazyLock<Vec<Check>> = LazyLock::new(|| scene::checks_of(CHAPTERS));
@@ -44,7 +58,7 @@ pub(super) fn all() -> &'static [Check] {
 /// When the facts are not MySQL's.
 pub(super) fn judge(case: &Case<'_>) -> Result<Vec<Finding>, serde_json::Error> {
     scene::judge(case, CHAPTERS, |target: &Target, facts: &MysqlFacts| {
-        let connector = facts.roles.answer().and_then(|roles| roles.connector.as_ref());
+        let connector = facts.roles.connector.answer().and_then(|accounts| accounts.first());
         Names {
             table: format!("{}.{}", quote(&target.heartbeat.schema), quote(&target.heartbeat.table)),
             user: account(&facts.server.user, &facts.server.host),
@@ -79,13 +93,24 @@ impl Scene<'_> {
         })
     }
 
-    /// Judges the connector's account, or says why it cannot be.
-    fn with_connector(&self, check: &Check, judge: impl FnOnce(&RoleFacts) -> Finding) -> Finding {
-        let name = &self.names.connector;
-        with(check, name, &self.facts.roles, |roles| match &roles.connector {
-            Some(role) => judge(role),
-            None => check.skipped(name, "there is no such account"),
-        })
+    /// As [`with`], for an answer that one privilege on the whole server gives.
+    fn with_privilege<T>(
+        &self,
+        check: &Check,
+        subject: &str,
+        gathered: &Gathered<T>,
+        privilege: &str,
+        judge: impl FnOnce(&T) -> Finding,
+    ) -> Finding {
+        match gathered.seen() {
+            Ok(answer) => judge(answer),
+            Err(refusal) => check.unknown(subject, refusal.unless(&self.grant(privilege), PASSING)),
+        }
+    }
+
+    /// A privilege on the whole server for this session's user.
+    fn grant(&self, privilege: &str) -> String {
+        format!("GRANT {privilege} ON *.* TO {};", self.names.user)
     }
 }
 
@@ -96,4 +121,38 @@ fn relation_of(facts: &MysqlFacts) -> Option<&Relation> {
 /// Judges an answer; what the server would not say is unknown, with what it takes.
 fn with<T>(check: &Check, subject: &str, gathered: &Gathered<T>, judge: impl FnOnce(&T) -> Finding) -> Finding {
     scene::with(check, subject, gathered, PASSING, judge)
+}
+
+/// What reading the binary log's state takes. The old name is known to every version of both.
+const CLIENT: &str = "REPLICATION CLIENT";
+
+/// A variable's new value as it is pasted, such that it outlives a restart.
+fn set_global(server: &ServerFacts, name: &str, value: &str) -> String {
+    set_globals(server, &[(name, value)])
+}
+
+/// As [`set_global`], for one after the other.
+fn set_globals(server: &ServerFacts, variables: &[(&str, &str)]) -> String {
+    let all = |form: fn(&str, &str) -> String, between: &str| {
+        variables.iter().map(|(name, value)| form(name, value)).collect::<Vec<_>>().join(between)
+    };
+    let plain = |name: &str, value: &str| format!("{name} = {value}");
+    if server.is_rds() {
+        format!("set {} in the parameter group", all(plain, " and "))
+    } else if server.variables.contains_key("persisted_globals_load") {
+        all(|name, value| format!("SET PERSIST {name} = {value};"), " ")
+    } else {
+        let (name, value) = variables.last().copied().unwrap_or_default();
+        let now = all(|name, value| format!("SET GLOBAL {name} = {value};"), " ");
+        format!("{now} -- and {name} = {value} under [mysqld] in the option file, for a restart")
+    }
+}
+
+/// As [`set_global`], for a variable that only a start of the server sets.
+fn set_at_start(server: &ServerFacts, name: &str, line: &str) -> String {
+    if server.is_rds() {
+        format!("set {name} in the parameter group, and reboot the instance")
+    } else {
+        format!("write {line} under [mysqld] in the option file, and restart the server")
+    }
 }

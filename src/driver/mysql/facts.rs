@@ -17,11 +17,11 @@ mod table;
 use serde::{Deserialize, Serialize};
 use sqlx::mysql::MySqlConnection;
 
-pub(super) use activity::{ActivityFacts, Transaction};
+pub(super) use activity::{ActivityFacts, TableCount};
 pub(super) use binlog::{BinlogFacts, Retention};
 pub(super) use probes::Probes;
 pub(super) use replication::Channel;
-pub(super) use roles::{RoleFacts, RolesFacts};
+pub(super) use roles::{AccountFacts, IdleRole, RoleFacts, RolesFacts};
 pub(super) use row::RowFacts;
 pub(super) use scheduler::Event;
 pub(super) use server::ServerFacts;
@@ -41,7 +41,7 @@ pub(super) struct MysqlFacts {
     pub(super) table: Gathered<TableFacts>,
     /// `None` where there is no table with a column `id` to read from.
     pub(super) row: Option<Gathered<RowFacts>>,
-    pub(super) roles: Gathered<RolesFacts>,
+    pub(super) roles: RolesFacts,
     pub(super) binlog: Gathered<BinlogFacts>,
     /// What the managed flavours say of the binary log's files.
     pub(super) retention: Gathered<Retention>,
@@ -50,8 +50,7 @@ pub(super) struct MysqlFacts {
     pub(super) activity: Gathered<ActivityFacts>,
     /// The events that name the table.
     pub(super) events: Gathered<Vec<Event>>,
-    /// How many tables the server has, as far as this user may see them.
-    pub(super) tables: Gathered<i64>,
+    pub(super) tables: Gathered<TableCount>,
     /// What this session's user may do.
     pub(super) probes: Probes,
 }
@@ -74,13 +73,13 @@ pub(super) async fn gather(
         Some(relation) => row::gather(connection, &target.heartbeat, relation).await?,
         None => None,
     };
-    let roles = roles::gather(connection, target).await?;
+    let roles = roles::gather(connection, target, &server).await?;
     let binlog = binlog::gather(connection, &server).await?;
     let retention = binlog::retention(connection).await?;
     let replication = replication::gather(connection, &server).await?;
     let activity = activity::gather(connection).await?;
     let events = scheduler::gather(connection, &target.heartbeat).await?;
-    let tables = activity::tables(connection, deadline).await?;
+    let tables = activity::tables(connection, &server, deadline).await?;
     let address = address.to_owned();
     Ok(MysqlFacts {
         address,

@@ -6,11 +6,13 @@ mod checks;
 mod connect;
 mod errors;
 mod facts;
+mod grants;
 mod identifier;
 mod message;
 mod parameters;
 mod provision;
 mod remedies;
+mod replication_filters;
 
 use std::time::Duration;
 

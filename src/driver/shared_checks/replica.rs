@@ -32,6 +32,23 @@ pub(in crate::driver) const ARRIVES: Check = Check {
     source: "vendor page on heartbeats: the change must replicate to the replica that the connector reads",
 };
 
+/// That the connector can read the log there.
+pub(in crate::driver) const DECODE: Check = Check {
+    id: "replica-decode",
+    severity: Severity::Error,
+    rung: Rung::Resource,
+    title: "the replica can serve the connector",
+    meaning: "PostgreSQL: decoding on a standby takes version 16, wal_level = logical on both servers, and \
+              hot_standby_feedback, or the slot is invalidated by the next vacuum of the primary. MySQL, MariaDB: a \
+              replica's binary log holds the beat only if it writes down what it replicates, as rows.",
+    judged: "PostgreSQL: server_version_num, wal_level of both, hot_standby_feedback; only where the slot is on the replica, \
+             or with decode = true. MySQL, MariaDB: log_bin, log_replica_updates, binlog_format, binlog_row_image and the \
+             filters of the replica's binary log; a warning unless the connector reads there, or decode = true.",
+    privilege: "a login on the replica; MySQL, MariaDB: REPLICATION CLIENT on it to see the filters",
+    source: "https://www.postgresql.org/docs/current/logicaldecoding-explanation.html; vendor's set-up guide for MySQL, \
+             replicas",
+};
+
 /// Every check of replicas, judged on every replica; skipped where none is configured, unknown where one was not reached.
 pub(in crate::driver) fn each<F>(
     scene: &Scene<'_, F>,

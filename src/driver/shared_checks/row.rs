@@ -20,6 +20,19 @@ pub(in crate::driver) const SCHEMA: Check = Check {
     privilege: "PostgreSQL: reading the catalogue, which every user may. MySQL, MariaDB: any privilege on the schema",
     source: "vendor page on heartbeats, troubleshooting: the schema streamkap exists",
 };
+/// What the table is.
+pub(in crate::driver) const KIND: Check = Check {
+    id: "table-kind",
+    severity: Severity::Error,
+    rung: Rung::Schema,
+    title: "the heartbeat table is an ordinary table",
+    meaning: "A view, a foreign or a materialized table has no rows of its own: nothing of it is published, or in the log.",
+    judged: "PostgreSQL: pg_class.relkind: fails unless it is r (ordinary) or p (partitioned). MySQL, MariaDB: \
+             information_schema.TABLES.TABLE_TYPE: fails unless it is BASE TABLE or SYSTEM VERSIONED.",
+    privilege: "PostgreSQL: reading the catalogue, which every user may. MySQL, MariaDB: any privilege on the table",
+    source: "https://www.postgresql.org/docs/current/sql-createpublication.html; \
+             https://dev.mysql.com/doc/refman/8.4/en/binary-log-formats.html",
+};
 /// That the row changes.
 pub(in crate::driver) const MOVES: Check = Check {
     id: "row-moves",

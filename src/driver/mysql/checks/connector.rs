@@ -1,10 +1,283 @@
-//! The connector's account.
+//! The connector's account, one for each host it may come from.
 
 use super::Scene;
-use crate::finding::{Check, Finding};
+use super::writer::{bringing, expiry, has, idle_role, unread};
+use crate::driver::mysql::facts::{IdleRole, RoleFacts};
+use crate::driver::mysql::grants::{Answer, Grants, Place};
+use crate::driver::mysql::identifier::account;
+use crate::driver::shared_checks::connector::{DELETE, EXPIRY, INSERT, LOGIN, REPLICATION, ROLE, SELECT, UPDATE};
+use crate::finding::{Check, Finding, Rung, Severity, Status};
+use crate::target::ConnectorMode;
 
-pub(super) const CHECKS: &[Check] = &[];
+const MYSQL: &str = "SELECT on mysql.*";
 
-pub(super) fn judge(_scene: &Scene<'_>) -> Vec<Finding> {
-    Vec::new()
+const ROLES: Check = Check {
+    id: "connector-roles",
+    severity: Severity::Error,
+    rung: Rung::Permission,
+    title: "the roles that the connector's privileges come with are active after its login",
+    meaning: "A role that was granted gives nothing until it is active: SHOW GRANTS lists it, and the connector is denied.",
+    judged: "SHOW GRANTS with the account's default roles, and with each of the others: fails if a privilege is missing \
+             that one of those would bring.",
+    privilege: MYSQL,
+    source: "measured: a role that is no default role is CURRENT_ROLE() NONE, and its privileges are denied (1142)",
+};
+const RELOAD: Check = Check {
+    id: "connector-reload",
+    severity: Severity::Warning,
+    rung: Rung::Permission,
+    title: "the connector's account may lock tables for a snapshot",
+    meaning: "A snapshot begins with FLUSH TABLES WITH READ LOCK, or LOCK TABLES where that is denied. Without either it \
+              fails, on the day somebody asks for one.",
+    judged: "SHOW GRANTS: fails without any of RELOAD, FLUSH_TABLES, LOCK TABLES.",
+    privilege: MYSQL,
+    source: "vendor's set-up guides, the connector's user",
+};
+const DATABASES: Check = Check {
+    id: "connector-show-databases",
+    severity: Severity::Info,
+    rung: Rung::Permission,
+    title: "the connector's account may list the databases",
+    meaning: "Without SHOW DATABASES it sees those that it has a privilege on; with skip_show_database on, none.",
+    judged: "SHOW GRANTS: fails without SHOW DATABASES.",
+    privilege: MYSQL,
+    source: "vendor's set-up guides, the connector's user",
+};
+
+pub(super) const CHECKS: &[Check] =
+    &[ROLE, LOGIN, ROLES, REPLICATION, RELOAD, DATABASES, EXPIRY, SELECT, INSERT, UPDATE, DELETE];
+
+/// One thing an account must be granted.
+#[derive(Debug, Clone)]
+struct Need<'a> {
+    /// The first is what is asked for; the others are as good.
+    any_of: Vec<(&'static str, Place<'a>)>,
+    /// The columns of the table, where having them all is as good, too.
+    columns: &'a [String],
+}
+
+/// What an account lacks.
+enum Lack<'a> {
+    Nothing,
+    /// These needs, by number; what is granted of columns.
+    These(Vec<usize>, Vec<String>),
+    /// As [`Lack::These`], and this role, which is not active, would bring one of them.
+    Idle(usize, &'a IdleRole),
+    Unknown(String),
+}
+
+pub(super) fn judge(scene: &Scene<'_>) -> Vec<Finding> {
+    let (schema, table) = (scene.target.heartbeat.schema.as_str(), scene.target.heartbeat.table.as_str());
+    let columns: Vec<String> = scene.relation().iter().flat_map(|r| &r.columns).map(|c| c.name.clone()).collect();
+    let needs = Needs { schema, table, columns: &columns };
+    let replication = [needs.on_server("REPLICATION SLAVE"), needs.on_server("REPLICATION CLIENT")];
+    let reload = [needs.lock()];
+    let databases = [needs.on_server("SHOW DATABASES")];
+    let select = [needs.on_table("SELECT")];
+    let (insert, update, delete) = ([needs.on_table("INSERT")], [needs.update()], [needs.on_table("DELETE")]);
+    let mut all: Vec<_> = replication.iter().chain(&select).cloned().collect();
+    if scene.target.connector.mode == ConnectorMode::ReadWrite {
+        all.extend(insert.iter().chain(&update).cloned());
+    }
+    let mut findings = role(scene);
+    findings.extend(each(scene, &LOGIN, login));
+    findings.extend(each(scene, &ROLES, |account| roles(account, &all, scene)));
+    findings.extend(each(scene, &REPLICATION, |account| granted(&REPLICATION, account, &replication, "*.*")));
+    findings.extend(each(scene, &RELOAD, |account| granted(&RELOAD, account, &reload, "*.*")));
+    findings.extend(each(scene, &DATABASES, |account| granted(&DATABASES, account, &databases, "*.*")));
+    findings.extend(each(scene, &EXPIRY, |found| {
+        let name = account(&found.user, &found.host);
+        super::with(&EXPIRY, &name, &found.account, |facts| expiry(&EXPIRY, &name, facts, scene))
+    }));
+    findings.extend(each(scene, &SELECT, |account| on_heartbeat(&SELECT, account, &select, scene)));
+    for (check, need) in [(&INSERT, &insert), (&UPDATE, &update), (&DELETE, &delete)] {
+        findings.extend(written(check, need, scene));
+    }
+    findings
+}
+
+/// Judges each of the connector's accounts, or says why it cannot be. Of several nobody knows which one it is: what one
+/// of them may, is enough.
+fn each(scene: &Scene<'_>, check: &Check, judge: impl Fn(&RoleFacts) -> Finding) -> Vec<Finding> {
+    let name = &scene.names.connector;
+    let accounts = match scene.facts.roles.connector.seen() {
+        Err(_) => return vec![check.skipped(name, "its accounts cannot be looked at, which comes first")],
+        Ok(accounts) if accounts.is_empty() => return vec![check.skipped(name, "there is no such account")],
+        Ok(accounts) => accounts,
+    };
+    let mut findings: Vec<_> = accounts.iter().map(judge).collect();
+    if findings.iter().any(|finding| finding.status == Status::Ok) {
+        for finding in &mut findings {
+            finding.severity = if finding.status == Status::Failed { Severity::Info } else { finding.severity };
+        }
+    }
+    findings
+}
+
+fn role(scene: &Scene<'_>) -> Vec<Finding> {
+    let named = &scene.target.connector.user;
+    let name = &scene.names.connector;
+    let accounts = match scene.facts.roles.connector.seen() {
+        Err(refusal) => {
+            let grant = format!("GRANT SELECT ON `mysql`.* TO {};", scene.names.user);
+            return vec![ROLE.unknown(name, refusal.unless(&grant, super::PASSING))];
+        }
+        Ok(accounts) => accounts,
+    };
+    if !accounts.is_empty() {
+        return accounts.iter().map(|found| ROLE.ok(account(&found.user, &found.host), "it exists")).collect();
+    }
+    if !named.configured {
+        let why = "no account has the default name: say under [target.connector] which user it logs in as";
+        return vec![ROLE.skipped(name, why)];
+    }
+    let (user, host) = named.name.rsplit_once('@').unwrap_or((&named.name, "%"));
+    let name = account(user, host);
+    // Without a lock an account without a password is anybody's.
+    let remedy = format!(
+        "CREATE USER {name} ACCOUNT LOCK; -- then give it a password: ALTER USER {name} IDENTIFIED BY '…' ACCOUNT UNLOCK;"
+    );
+    vec![ROLE.failed(&name, "there is no such account").remedy(remedy)]
+}
+
+fn login(found: &RoleFacts) -> Finding {
+    let name = account(&found.user, &found.host);
+    super::with(&LOGIN, &name, &found.account, |facts| match facts.locked {
+        Some(true) => LOGIN
+            .failed(&name, "it is locked")
+            .expected("an account that is not locked")
+            .remedy(format!("ALTER USER {name} ACCOUNT UNLOCK;")),
+        Some(false) => LOGIN.ok(&name, format!("it is not locked; it logs in by {}", facts.plugin)),
+        None => LOGIN.skipped(&name, "this server cannot lock accounts"),
+    })
+}
+
+/// What an account lacks of its needs.
+fn lack<'a>(account: &'a RoleFacts, needs: &[Need<'_>]) -> Lack<'a> {
+    let grants = match account.grants.seen() {
+        Ok(grants) => grants,
+        Err(refusal) => return Lack::Unknown(refusal.unless(MYSQL, super::PASSING)),
+    };
+    let (mut missing, mut columns) = (Vec::new(), Vec::new());
+    for (number, need) in needs.iter().enumerate() {
+        match need.look(grants) {
+            Answer::Yes => {}
+            Answer::Unknown(lines) => return Lack::Unknown(unread(lines)),
+            Answer::Columns(some) => {
+                missing.push(number);
+                columns.extend(some);
+            }
+            Answer::No => missing.push(number),
+        }
+    }
+    let idle = |number: &usize| {
+        let brings = bringing(account, |grants| needs[*number].look(grants) == Answer::Yes);
+        brings.map(|idle| Lack::Idle(*number, idle))
+    };
+    if missing.is_empty() {
+        return Lack::Nothing;
+    }
+    missing.iter().find_map(idle).unwrap_or(Lack::These(missing, columns))
+}
+
+/// What needs are made from.
+struct Needs<'a> {
+    schema: &'a str,
+    table: &'a str,
+    columns: &'a [String],
+}
+
+impl<'a> Needs<'a> {
+    fn on_server(&self, privilege: &'static str) -> Need<'a> {
+        Need { any_of: vec![(privilege, Place::Server)], columns: &[] }
+    }
+
+    fn on_table(&self, privilege: &'static str) -> Need<'a> {
+        Need { any_of: vec![(privilege, Place::Table(self.schema, self.table))], columns: self.columns }
+    }
+
+    /// Of the table's columns the beat's own is enough.
+    fn update(&self) -> Need<'a> {
+        Need { any_of: vec![("UPDATE", Place::Column(self.schema, self.table, "last_update"))], columns: &[] }
+    }
+
+    /// LOCK TABLES is for servers whose provider keeps RELOAD to itself; there it is granted database by database.
+    fn lock(&self) -> Need<'a> {
+        let lock = |place| ("LOCK TABLES", place);
+        let server = ["RELOAD", "FLUSH TABLES"].map(|privilege| (privilege, Place::Server));
+        let any_of = server.into_iter().chain([lock(Place::Server), lock(Place::Database(self.schema))]).collect();
+        Need { any_of, columns: &[] }
+    }
+}
+
+impl Need<'_> {
+    fn name(&self) -> &'static str {
+        self.any_of.first().map_or("", |(privilege, _)| *privilege)
+    }
+
+    fn look(&self, grants: &Grants) -> Answer {
+        let mut answer = Answer::No;
+        for (privilege, place) in self.any_of.iter().rev() {
+            answer = grants.allows(privilege, *place);
+            if answer == Answer::Yes {
+                return Answer::Yes;
+            }
+        }
+        match (&answer, self.any_of.first()) {
+            (Answer::Columns(_), Some((privilege, Place::Table(schema, table)))) => {
+                let mut places = self.columns.iter().map(|column| Place::Column(schema, table, column));
+                let all = !self.columns.is_empty() && places.all(|place| has(grants, privilege, place));
+                if all { Answer::Yes } else { answer }
+            }
+            _ => answer,
+        }
+    }
+}
+
+fn roles(found: &RoleFacts, needs: &[Need<'_>], scene: &Scene<'_>) -> Finding {
+    let name = account(&found.user, &found.host);
+    match lack(found, needs) {
+        Lack::Idle(number, idle) => idle_role(&ROLES, needs[number].name(), idle, found, scene),
+        Lack::Unknown(why) => ROLES.unknown(name, why),
+        Lack::Nothing | Lack::These(..) if found.idle.is_empty() => ROLES.ok(name, "it has no other roles"),
+        Lack::Nothing | Lack::These(..) => ROLES.ok(name, "its other roles would bring nothing that is missing"),
+    }
+}
+
+/// Judges whether an account has all of its needs, which are granted on `on`.
+fn granted(check: &Check, found: &RoleFacts, needs: &[Need<'_>], on: &str) -> Finding {
+    let name = account(&found.user, &found.host);
+    let listed = |numbers: &[usize]| numbers.iter().map(|n| needs[*n].name()).collect::<Vec<_>>().join(", ");
+    let all: Vec<usize> = (0..needs.len()).collect();
+    match lack(found, needs) {
+        Lack::Nothing => check.ok(name, listed(&all)),
+        Lack::Unknown(why) => check.unknown(name, why),
+        Lack::Idle(..) => check.skipped(name, "it comes with a role that is not active, which comes first"),
+        Lack::These(missing, columns) => {
+            let missing = listed(&missing);
+            let observed = if columns.is_empty() {
+                format!("no {missing}")
+            } else {
+                format!("{missing} of these columns only: {}", columns.join(", "))
+            };
+            let remedy = format!("GRANT {missing} ON {on} TO {name};");
+            check.failed(&name, observed).expected(listed(&all)).remedy(remedy)
+        }
+    }
+}
+
+fn on_heartbeat(check: &Check, found: &RoleFacts, needs: &[Need<'_>], scene: &Scene<'_>) -> Finding {
+    let finding = granted(check, found, needs, &scene.names.table);
+    if finding.status == Status::Failed && scene.relation().is_none() {
+        // Nothing can be granted on it.
+        return check.skipped(finding.subject, "there is no such table, or it is hidden");
+    }
+    finding
+}
+
+fn written(check: &Check, needs: &[Need<'_>], scene: &Scene<'_>) -> Vec<Finding> {
+    if scene.target.connector.mode == ConnectorMode::ReadOnly {
+        return vec![check.skipped(&scene.names.connector, "connector.mode is read-only: heartbeatd writes, not it")];
+    }
+    each(scene, check, |found| on_heartbeat(check, found, needs, scene))
 }

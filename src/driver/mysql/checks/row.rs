@@ -1,10 +1,67 @@
 //! The heartbeat row.
 
 use super::Scene;
+use crate::driver::gathered::Gathered;
+use crate::driver::mysql::facts::{MysqlFacts, Relation, RowFacts};
+use crate::driver::shared_checks::row::{self, MOVES};
+use crate::driver::shared_checks::{FRESH, ROW, SINGLE};
 use crate::finding::{Check, Finding};
+use crate::freshness;
 
-pub(super) const CHECKS: &[Check] = &[];
+pub(super) const CHECKS: &[Check] = &[ROW, SINGLE, FRESH, MOVES];
 
-pub(super) fn judge(_scene: &Scene<'_>) -> Vec<Finding> {
-    Vec::new()
+pub(super) fn judge(scene: &Scene<'_>) -> Vec<Finding> {
+    vec![
+        scene.with_rows(&ROW, |rows, _| exists(scene, rows)),
+        scene.with_rows(&SINGLE, |rows, _| single(scene, rows)),
+        scene.with_rows(&FRESH, |rows, relation| fresh(scene, rows, relation)),
+        scene.with_rows(&MOVES, |rows, _| moves(scene, rows)),
+    ]
+}
+
+fn exists(scene: &Scene<'_>, rows: &RowFacts) -> Finding {
+    let (name, wanted) = (&scene.names.table, scene.target.heartbeat.row);
+    match rows.ids.first() {
+        Some(id) if *id == wanted => ROW.ok(name, format!("row {id}")),
+        Some(id) => ROW
+            .failed(name, format!("there is row {id} and not row {wanted}"))
+            .expected(format!("row {wanted}"))
+            .remedy(format!("set row = {id} under [target.heartbeat]")),
+        None => ROW
+            .failed(name, if rows.count == 0 { "the table is empty" } else { "no row has an id" })
+            .expected(format!("row {wanted}"))
+            .remedy(format!("create it: {}", scene.provision())),
+    }
+}
+
+fn single(scene: &Scene<'_>, rows: &RowFacts) -> Finding {
+    let (name, wanted) = (&scene.names.table, scene.target.heartbeat.row);
+    match rows.count {
+        count @ 0..=1 => SINGLE.ok(name, format!("{count}")),
+        count => SINGLE
+            .failed(name, format!("{count}{} rows", if count >= 1000 { " or more" } else { "" }))
+            .expected("one row")
+            .remedy(format!("DELETE FROM {name} WHERE id <> {wanted}; -- after finding out who inserts")),
+    }
+}
+
+fn fresh(scene: &Scene<'_>, rows: &RowFacts, relation: &Relation) -> Finding {
+    let name = &scene.names.table;
+    if !relation.is_dated() {
+        return FRESH.skipped(name, "the table has no last_update that holds a time");
+    }
+    if rows.ids.first() != Some(&scene.target.heartbeat.row) {
+        return FRESH.skipped(name, "there is no such row");
+    }
+    let age = rows.last_update.map(|last_update| scene.facts.server.time.saturating_sub(last_update));
+    freshness::judge(&FRESH, name, age, scene.case)
+}
+
+fn moves(scene: &Scene<'_>, now: &RowFacts) -> Finding {
+    let earlier = scene.earlier.as_ref().and_then(rows_of).map(|rows| rows.last_update);
+    row::moves(scene, now.last_update, earlier)
+}
+
+fn rows_of(facts: &MysqlFacts) -> Option<&RowFacts> {
+    facts.row.as_ref().and_then(Gathered::answer)
 }

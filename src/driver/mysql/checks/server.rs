@@ -1,11 +1,129 @@
 //! The server that is beaten: whether it takes writes, how old it is, and whether anybody else could answer for it.
 
-use super::Scene;
-use crate::driver::shared_checks::server::{CLOCK, clock};
-use crate::finding::{Check, Finding};
+use sqlx::mysql::MySqlSslMode;
 
-pub(super) const CHECKS: &[Check] = &[CLOCK];
+use super::{Scene, set_globals};
+use crate::driver::mysql::facts::{Channel, ServerFacts};
+use crate::driver::mysql::parameters::Parameters;
+use crate::driver::shared_checks::server::{CLOCK, TLS, VERSION, WRITABLE, clock, is_local};
+use crate::finding::{Check, Finding, Severity};
+use crate::target::Endpoint;
+
+pub(super) const CHECKS: &[Check] = &[WRITABLE, VERSION, CLOCK, TLS];
 
 pub(super) fn judge(scene: &Scene<'_>) -> Vec<Finding> {
-    vec![clock(&scene.facts.address, scene.facts.server.time, scene.case)]
+    let server = &scene.facts.server;
+    let mut findings = vec![writable(scene), version(scene), clock(&scene.facts.address, server.time, scene.case)];
+    findings.push(tls(&scene.facts.address, &scene.target.endpoint, Some(server.encrypted)));
+    for replica in &scene.target.replicas {
+        let place = scene.replicas.iter().find(|place| place.name == replica.name);
+        let encrypted = place.and_then(|place| place.facts.as_ref().ok()).map(|facts| facts.server.encrypted);
+        findings.push(tls(&format!("replica {}", replica.name), &replica.endpoint, encrypted));
+    }
+    findings
+}
+
+fn writable(scene: &Scene<'_>) -> Finding {
+    let server = &scene.facts.server;
+    let subject = &scene.facts.address;
+    let sources = followed(scene);
+    let mut causes = Vec::new();
+    let mut lift = Vec::new();
+    for guard in ["super_read_only", "read_only"] {
+        if server.is_on(guard) == Some(true) {
+            causes.push(format!("{guard} is {}", server.variable(guard).unwrap_or_default()));
+            // It takes the other one with it.
+            lift = vec![("read_only", "OFF")];
+        }
+    }
+    if server.session_read_only {
+        causes.push("transaction_read_only is ON".to_owned());
+        let names = ["transaction_read_only", "tx_read_only"];
+        lift.extend(names.into_iter().find(|name| server.variables.contains_key(*name)).map(|name| (name, "OFF")));
+    }
+    let mut remedy = if lift.is_empty() { String::new() } else { set_globals(server, &lift) };
+    if server.is_on("innodb_read_only") == Some(true) {
+        causes.push("innodb_read_only is ON, as on a reader of Aurora".to_owned());
+        "name the cluster's writer endpoint in url".clone_into(&mut remedy);
+    }
+    let expected = "a primary that nothing makes read-only";
+    match (causes.is_empty(), sources.as_slice()) {
+        (true, []) => WRITABLE.ok(subject, "it takes writes, and is not seen to follow another server"),
+        (true, sources) => WRITABLE
+            .failed_as(
+                Severity::Warning,
+                subject,
+                format!("it takes writes, and follows {} all the same: beats do not get there", sources.join(" and ")),
+            )
+            .expected(expected)
+            .remedy("name the primary in url; if this server was made the primary, end its replication: STOP REPLICA;"),
+        (false, []) => WRITABLE.failed(subject, causes.join("; and ")).expected(expected).remedy(remedy),
+        (false, sources) => {
+            let observed = format!("it is a replica of {}: {}", sources.join(" and "), causes.join("; and "));
+            WRITABLE
+                .failed(subject, observed)
+                .expected(expected)
+                .remedy("name the primary in url, or all hosts (mysql://user@a,b/)")
+        }
+    }
+}
+
+/// The servers that this one follows, as far as it is seen.
+fn followed(scene: &Scene<'_>) -> Vec<String> {
+    let channels = scene.facts.replication.answer().map_or(&[][..], Vec::as_slice);
+    let running = |channel: &&Channel| channel.applying || channel.receiving != "No";
+    channels.iter().filter(running).map(|channel| channel.source.clone()).collect()
+}
+
+fn version(scene: &Scene<'_>) -> Finding {
+    let server = &scene.facts.server;
+    let observed = format!("{} {}", server.flavour(), server.version);
+    let Some((severity, expected, remedy)) = too_old(server) else {
+        return VERSION.ok(&scene.facts.address, observed);
+    };
+    VERSION.failed_as(severity, &scene.facts.address, observed).expected(expected).remedy(remedy)
+}
+
+fn too_old(server: &ServerFacts) -> Option<(Severity, &'static str, &'static str)> {
+    const ENDED: &str = "upgrade the server: this version gets no fixes any more";
+    if server.mariadb {
+        let expected = "MariaDB 11.4.3 or later";
+        match server.numbers() {
+            (0..=9, ..) | (10, 0..=1, _) => Some((Severity::Error, expected, ENDED)),
+            (10, 2..=5, _) => Some((Severity::Warning, expected, ENDED)),
+            version if version < (11, 4, 3) => {
+                Some((Severity::Info, expected, "upgrade the server: the vendor supports its connector from there on"))
+            }
+            _ => None,
+        }
+    } else {
+        match server.numbers() {
+            (0..=4, ..) | (5, 0..=6, _) => Some((Severity::Error, "MySQL 8.0 or later", ENDED)),
+            (5, ..) => Some((Severity::Warning, "MySQL 8.0 or later", ENDED)),
+            _ => None,
+        }
+    }
+}
+
+fn tls(subject: &str, endpoint: &Endpoint, encrypted: Option<bool>) -> Finding {
+    let url = &endpoint.url;
+    if is_local(url) {
+        return TLS.ok(subject, "the server is on this machine");
+    }
+    let Ok(parameters) = Parameters::read(url) else {
+        return TLS.unknown(subject, "the address has a parameter that is refused");
+    };
+    let observed = match (parameters.ssl_mode, encrypted) {
+        (MySqlSslMode::VerifyIdentity, _) => return TLS.ok(subject, "ssl-mode=verify_identity"),
+        (MySqlSslMode::VerifyCa, _) => {
+            "ssl-mode=verify_ca: any certificate of the authority is taken, whatever its name"
+        }
+        (MySqlSslMode::Required, _) => "ssl-mode=required: encrypted, and the certificate is not looked at",
+        (MySqlSslMode::Disabled, _) => "ssl-mode=disabled: nothing is encrypted",
+        (_, Some(false)) => "ssl-mode=preferred: this session is not encrypted",
+        (_, _) => "ssl-mode=preferred: the certificate is not looked at, and without TLS it connects all the same",
+    };
+    TLS.failed(subject, observed)
+        .expected("ssl-mode=verify_identity")
+        .remedy("put ssl-mode=verify_identity into the address, and ssl-ca=FILE unless a public authority signed the certificate")
 }

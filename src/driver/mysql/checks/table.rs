@@ -1,10 +1,217 @@
 //! The heartbeat table.
 
-use super::Scene;
-use crate::finding::{Check, Finding};
+use super::writer::DENIED;
+use super::{Scene, with};
+use crate::driver::mysql::connect::Column;
+use crate::driver::mysql::facts::Relation;
+use crate::driver::mysql::identifier::quote;
+use crate::driver::shared_checks::row::{KIND, SCHEMA};
+use crate::driver::shared_checks::{COLUMNS, PRIMARY_KEY, TABLE};
+use crate::finding::{Check, Finding, Rung, Severity};
 
-pub(super) const CHECKS: &[Check] = &[];
+const ENGINE: Check = Check {
+    id: "table-engine",
+    severity: Severity::Error,
+    rung: Rung::Tracking,
+    title: "the heartbeat table is kept by a transactional engine",
+    meaning: "Some engines keep the row in memory only, or nowhere; others are written to the binary log and not safe in a \
+              crash, after which log and table differ. Galera and group replication leave them out, or refuse them.",
+    judged: "information_schema.TABLES.ENGINE: an error for engines that lose the row or do not update it, a warning for \
+             those without transactions.",
+    privilege: "any privilege on the table",
+    source: "https://dev.mysql.com/doc/refman/8.4/en/storage-engines.html; measured on MariaDB and MySQL",
+};
 
-pub(super) fn judge(_scene: &Scene<'_>) -> Vec<Finding> {
-    Vec::new()
+const NO_TABLE: &str = "it is no ordinary table";
+/// The types of whole numbers.
+const WHOLE: &[&str] = &["int", "bigint", "smallint", "mediumint", "tinyint", "decimal"];
+const LAST_UPDATE: &str = "ADD COLUMN last_update TIMESTAMP NULL DEFAULT CURRENT_TIMESTAMP ON UPDATE CURRENT_TIMESTAMP";
+
+pub(super) const CHECKS: &[Check] = &[SCHEMA, TABLE, KIND, ENGINE, COLUMNS, PRIMARY_KEY];
+
+pub(super) fn judge(scene: &Scene<'_>) -> Vec<Finding> {
+    let name = &scene.names.table;
+    vec![
+        schema(scene),
+        exists(scene),
+        scene.with_table(&KIND, |relation| kind(relation, scene)),
+        scene.with_table(&ENGINE, |relation| engine(relation, name)),
+        scene.with_table(&COLUMNS, |relation| columns(relation, scene)),
+        scene.with_table(&PRIMARY_KEY, |relation| primary_key(relation, name)),
+    ]
+}
+
+/// Whether what the catalogue does not show is missing, by what the probe was told: a user without privileges is told of
+/// no difference.
+enum Absent {
+    Missing,
+    /// Why it cannot be told.
+    Unknown(String),
+}
+
+fn absent(scene: &Scene<'_>) -> Absent {
+    let (table, user) = (&scene.names.table, &scene.names.user);
+    let grant = format!("GRANT SELECT ON {table} TO {user};");
+    match scene.facts.probes.select.seen() {
+        Err(refusal) if ["1146", "1049"].contains(&refusal.code.as_str()) => Absent::Missing,
+        Err(refusal) if DENIED.contains(&refusal.code.as_str()) => {
+            Absent::Unknown(format!("missing, or hidden from {user}; it takes {grant}"))
+        }
+        Err(refusal) => Absent::Unknown(refusal.unless(&grant, super::PASSING)),
+        Ok(()) => {
+            Absent::Unknown(format!("the catalogue does not show it, and {user} may read it; it takes another look"))
+        }
+    }
+}
+
+fn schema(scene: &Scene<'_>) -> Finding {
+    let name = quote(&scene.target.heartbeat.schema);
+    with(&SCHEMA, &name, &scene.facts.table, |facts| {
+        if facts.schema {
+            return SCHEMA.ok(&name, "it exists");
+        }
+        match absent(scene) {
+            Absent::Missing => {
+                SCHEMA.failed(&name, "the server has no schema of that name").remedy(elsewhere(&facts.elsewhere, scene))
+            }
+            Absent::Unknown(why) => SCHEMA.unknown(&name, why),
+        }
+    })
+}
+
+fn exists(scene: &Scene<'_>) -> Finding {
+    let name = &scene.names.table;
+    with(&TABLE, name, &scene.facts.table, |facts| {
+        if facts.table.is_some() {
+            return TABLE.ok(name, "it exists");
+        }
+        if !facts.schema {
+            return TABLE.skipped(name, "there is no such schema, or it is hidden");
+        }
+        let observed = match (absent(scene), facts.elsewhere.as_slice()) {
+            (Absent::Unknown(why), _) => return TABLE.unknown(name, why),
+            (Absent::Missing, []) => "the schema has no table of that name".to_owned(),
+            (Absent::Missing, found) => format!("it stands in another place: {}", found.join(", ")),
+        };
+        TABLE.failed(name, observed).remedy(elsewhere(&facts.elsewhere, scene))
+    })
+}
+
+/// What to do about a table that is not where it is looked for.
+fn elsewhere(found: &[String], scene: &Scene<'_>) -> String {
+    let provision = scene.provision();
+    match found {
+        [] => format!("create it: {provision}"),
+        [first, ..] => format!(
+            "if {first} is the heartbeat, set schema and table under [target.heartbeat] to it; if not, create it: {provision}"
+        ),
+    }
+}
+
+fn kind(relation: &Relation, scene: &Scene<'_>) -> Finding {
+    let name = &scene.names.table;
+    let observed = match relation.kind.as_str() {
+        "BASE TABLE" => return KIND.ok(name, "an ordinary table"),
+        "SYSTEM VERSIONED" => return KIND.ok(name, "a table that keeps its history"),
+        "VIEW" | "SYSTEM VIEW" => "a view".to_owned(),
+        other => other.to_lowercase(),
+    };
+    KIND.failed(name, observed).expected("an ordinary table").remedy(format!(
+        "RENAME TABLE {name} TO {}.{}; -- then {}",
+        quote(&scene.target.heartbeat.schema),
+        quote("not_the_heartbeat"),
+        scene.provision()
+    ))
+}
+
+fn engine(relation: &Relation, name: &str) -> Finding {
+    let engine = match &relation.engine {
+        _ if !relation.is_table() => return ENGINE.skipped(name, NO_TABLE),
+        None => {
+            return ENGINE.unknown(name, "the catalogue names none: the table may be damaged; it takes CHECK TABLE");
+        }
+        Some(engine) => engine,
+    };
+    let why = match engine.to_ascii_uppercase().as_str() {
+        "INNODB" | "ROCKSDB" | "TOKUDB" => return ENGINE.ok(name, engine),
+        "MYISAM" | "ARIA" | "MRG_MYISAM" | "CSV" => {
+            (Severity::Warning, "has no transactions: after a crash it may differ from the log")
+        }
+        "MEMORY" => (Severity::Error, "is empty after every restart"),
+        "BLACKHOLE" => (Severity::Error, "keeps no row, so that no beat changes one"),
+        "ARCHIVE" => (Severity::Error, "takes no updates"),
+        "FEDERATED" | "SPIDER" | "CONNECT" | "S3" => {
+            (Severity::Error, "keeps its rows in another place, and this server's log has none of it")
+        }
+        _ => (Severity::Warning, "is none that this program knows"),
+    };
+    ENGINE
+        .failed_as(why.0, name, format!("{engine}, which {}", why.1))
+        .expected("InnoDB")
+        .remedy(format!("ALTER TABLE {name} ENGINE = InnoDB;"))
+}
+
+fn columns(relation: &Relation, scene: &Scene<'_>) -> Finding {
+    let name = &scene.names.table;
+    let mut faults = Vec::new();
+    let mut clauses = Vec::new();
+    let hidden = scene.facts.probes.select.seen().is_err_and(|refusal| DENIED.contains(&refusal.code.as_str()));
+    if hidden && ["id", "last_update"].iter().any(|column| relation.column(column).is_none()) {
+        return COLUMNS.skipped(name, "columns are hidden from a user who may not read them, which comes first");
+    }
+    match relation.column("id") {
+        None if relation.primary_key.is_empty() => {
+            faults.push("without id".to_owned());
+            clauses.push("ADD COLUMN id INT AUTO_INCREMENT PRIMARY KEY".to_owned());
+        }
+        None => {
+            faults.push("without id".to_owned());
+            clauses.push("ADD COLUMN id INT AUTO_INCREMENT UNIQUE".to_owned());
+        }
+        Some(column) if !WHOLE.contains(&column.kind.as_str()) => {
+            faults.push(format!("id is of type {}, no whole number", column.kind));
+            clauses.push("MODIFY COLUMN id INT".to_owned());
+        }
+        Some(_) => {}
+    }
+    match (relation.column("last_update"), relation.last_update()) {
+        (Some(column), _) if column.generated => {
+            faults.push("last_update is a generated column, which nobody can set".to_owned());
+            clauses.push(format!("DROP COLUMN last_update, {LAST_UPDATE}"));
+        }
+        (_, Some(Column::Other(kind))) => {
+            faults.push(format!("last_update is of type {kind}, which holds no time"));
+            clauses.push(format!("DROP COLUMN last_update, {LAST_UPDATE}"));
+        }
+        (None, _) => {
+            faults.push("without last_update".to_owned());
+            clauses.push(LAST_UPDATE.to_owned());
+        }
+        _ => {}
+    }
+    if faults.is_empty() {
+        let shown = relation.columns.iter().take(10).map(|column| format!("{} {}", column.name, column.kind));
+        return COLUMNS.ok(name, shown.collect::<Vec<_>>().join(", "));
+    }
+    COLUMNS
+        .failed(name, faults.join("; "))
+        .expected("id int, text text, last_update timestamp")
+        .remedy(format!("ALTER TABLE {name} {};", clauses.join(", ")))
+}
+
+fn primary_key(relation: &Relation, name: &str) -> Finding {
+    match relation.primary_key.as_slice() {
+        [only] if only == "id" => PRIMARY_KEY.ok(name, "id"),
+        _ if !relation.is_table() => PRIMARY_KEY.skipped(name, NO_TABLE),
+        _ if relation.column("id").is_none() => {
+            PRIMARY_KEY.skipped(name, "the table has no column id, or it is hidden")
+        }
+        [] => {
+            PRIMARY_KEY.failed(name, "none").expected("id").remedy(format!("ALTER TABLE {name} ADD PRIMARY KEY (id);"))
+        }
+        others => PRIMARY_KEY
+            .failed(name, others.join(", "))
+            .expected("id")
+            .remedy(format!("ALTER TABLE {name} ADD UNIQUE (id);")),
+    }
 }

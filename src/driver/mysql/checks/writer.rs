@@ -1,10 +1,222 @@
 //! What this session's own user may do.
 
-use super::Scene;
-use crate::finding::{Check, Finding};
+use std::time::Duration;
 
-pub(super) const CHECKS: &[Check] = &[];
+use super::{Scene, with};
+use crate::driver::gathered::Gathered;
+use crate::driver::mysql::errors::PASSING;
+use crate::driver::mysql::facts::{AccountFacts, IdleRole, RoleFacts};
+use crate::driver::mysql::grants::{Answer, Grants, Place};
+use crate::driver::mysql::identifier::account;
+use crate::driver::shared_checks::writer::{EXPIRY, INSERT, SELECT, UPDATE};
+use crate::finding::{Check, Finding, Rung, Severity};
+use crate::freshness::words;
+use crate::target::{ProvisionMode, WriteMode};
 
-pub(super) fn judge(_scene: &Scene<'_>) -> Vec<Finding> {
-    Vec::new()
+const ROLES: Check = Check {
+    id: "writer-roles",
+    severity: Severity::Error,
+    rung: Rung::Permission,
+    title: "the roles that this user's privileges come with are active",
+    meaning: "A role that was granted gives nothing until it is active: SHOW GRANTS lists it, and the beat is denied.",
+    judged: "The probes, and SHOW GRANTS with each role that is not active: fails if a privilege is denied that such a role \
+             would bring.",
+    privilege: "none: every user may look at its own roles",
+    source: "measured: a role that is no default role is CURRENT_ROLE() NONE, and its privileges are denied (1142)",
+};
+const OBEYS: Check = Check {
+    id: "writer-read-only",
+    severity: Severity::Info,
+    rung: Rung::Advice,
+    title: "this user is held back by read_only",
+    meaning: "An account that writes through read_only can write on a replica, which then differs from its source. The \
+              heartbeat's own statement looks before it writes; an account without the privilege cannot do otherwise.",
+    judged: "SHOW GRANTS: fails if it holds SUPER, CONNECTION_ADMIN (MySQL) or READ ONLY ADMIN (MariaDB).",
+    privilege: "none: every user may look at its own grants",
+    source: "measured: an account with SUPER writes through read_only, and no write fails",
+};
+
+pub(super) const CHECKS: &[Check] = &[SELECT, UPDATE, INSERT, ROLES, OBEYS, EXPIRY];
+
+/// Says that a privilege is missing, or that the object is.
+pub(super) const DENIED: &[&str] = &["1044", "1142", "1143"];
+/// Says that nobody writes here, before privileges are looked at.
+const READ_ONLY: &[&str] = &["1290", "1792", "1836"];
+
+/// What a probe tells.
+enum Probed<'a> {
+    Granted(String),
+    /// With what the server said, or its grants.
+    Denied(String),
+    /// As [`Probed::Denied`], and this role, which is not active, would bring it.
+    Idle(&'a IdleRole, String),
+    /// It depends on something that comes first.
+    Later(&'static str),
+    Unknown(String),
+}
+
+pub(super) fn judge(scene: &Scene<'_>) -> Vec<Finding> {
+    let probes = &scene.facts.probes;
+    let select = probed(scene, "SELECT", &["id", "last_update"], &probes.select);
+    let update = match scene.target.write {
+        WriteMode::Never => Probed::Later("write is never: heartbeatd only watches"),
+        WriteMode::Always | WriteMode::WhenStale => probed(scene, "UPDATE", &["last_update"], &probes.update),
+    };
+    let insert = match scene.target.provision {
+        ProvisionMode::Never => Probed::Later("provision is never: the row is not brought back unasked"),
+        ProvisionMode::Auto => probed(scene, "INSERT", &["id"], &probes.insert),
+    };
+    let roles = roles(scene, &[("SELECT", &select), ("UPDATE", &update), ("INSERT", &insert)]);
+    vec![
+        finding(&SELECT, "SELECT", select, scene),
+        finding(&UPDATE, "UPDATE", update, scene),
+        finding(&INSERT, "INSERT", insert, scene),
+        roles,
+        obeys(scene),
+        with(&EXPIRY, &scene.names.user, &scene.facts.roles.own.account, |account| {
+            expiry(&EXPIRY, &scene.names.user, account, scene)
+        }),
+    ]
+}
+
+fn probed<'a>(scene: &'a Scene<'_>, privilege: &str, columns: &[&str], probe: &Gathered<()>) -> Probed<'a> {
+    let user = &scene.names.user;
+    let own = &scene.facts.roles.own;
+    let Err(refusal) = probe.seen() else { return Probed::Granted(format!("granted to {user}")) };
+    let places = || columns.iter().map(|column| column_of(scene, column));
+    let denied = |observed: String| match bringing(own, |grants| places().all(|place| has(grants, privilege, place))) {
+        Some(idle) => Probed::Idle(idle, observed),
+        None => Probed::Denied(observed),
+    };
+    match refusal.code.as_str() {
+        code if DENIED.contains(&code) => denied(refusal.to_string()),
+        code if READ_ONLY.contains(&code) => {
+            let Ok(grants) = own.grants.seen() else {
+                return Probed::Unknown(format!("{refusal}; it takes another look, at a server that is not read-only"));
+            };
+            match places().map(|place| grants.allows(privilege, place)).find(|answer| *answer != Answer::Yes) {
+                None => Probed::Granted(format!("granted to {user} by SHOW GRANTS: the server is read-only")),
+                Some(Answer::Unknown(lines)) => Probed::Unknown(format!("{refusal}; {}", unread(lines))),
+                Some(_) => denied(format!("not granted to {user} by SHOW GRANTS: the server is read-only")),
+            }
+        }
+        "1146" | "1049" => Probed::Later("there is no such table"),
+        "1054" | "1288" | "1348" | "1356" | "1364" | "1471" | "1906" | "3105" | "1031" | "1036" => {
+            Probed::Later("the table is not as it must be, which comes first")
+        }
+        _ => Probed::Unknown(refusal.unless(&grant(privilege, scene), PASSING)),
+    }
+}
+
+fn column_of<'a>(scene: &'a Scene<'_>, column: &'a str) -> Place<'a> {
+    Place::Column(&scene.target.heartbeat.schema, &scene.target.heartbeat.table, column)
+}
+
+fn grant(privilege: &str, scene: &Scene<'_>) -> String {
+    format!("GRANT {privilege} ON {} TO {};", scene.names.table, scene.names.user)
+}
+
+fn finding(check: &Check, privilege: &str, probed: Probed<'_>, scene: &Scene<'_>) -> Finding {
+    let (table, user) = (&scene.names.table, &scene.names.user);
+    match probed {
+        Probed::Granted(observed) => check.ok(table, observed),
+        Probed::Later(why) => check.skipped(table, why),
+        Probed::Unknown(why) => check.unknown(table, why),
+        Probed::Idle(..) => check.skipped(table, "it comes with a role that is not active, which comes first"),
+        Probed::Denied(observed) => {
+            let grant = grant(privilege, scene);
+            let remedy = match scene.relation() {
+                Some(_) => grant,
+                None => format!("{grant} -- or, if the server says that there is no such table: {}", scene.provision()),
+            };
+            check.failed(table, observed).expected(format!("{privilege} for {user}")).remedy(remedy)
+        }
+    }
+}
+
+fn roles(scene: &Scene<'_>, probed: &[(&str, &Probed<'_>)]) -> Finding {
+    let (user, own) = (&scene.names.user, &scene.facts.roles.own);
+    let idle = probed.iter().find_map(|(privilege, probed)| match probed {
+        Probed::Idle(idle, _) => Some((*privilege, *idle)),
+        _ => None,
+    });
+    match idle {
+        Some((privilege, idle)) => idle_role(&ROLES, privilege, idle, own, scene),
+        None if own.idle.is_empty() => ROLES.ok(user, "it has no other roles"),
+        None => ROLES.ok(user, "its other roles would bring nothing that is missing"),
+    }
+}
+
+/// A role is not active that would bring a privilege.
+pub(super) fn idle_role(check: &Check, privilege: &str, idle: &IdleRole, of: &RoleFacts, scene: &Scene<'_>) -> Finding {
+    let (name, role) = (account(&of.user, &of.host), idle.role.quoted());
+    let remedy = match of.active.first() {
+        // MariaDB has one active role at a time.
+        Some(active) if scene.facts.server.mariadb => format!("GRANT {role} TO {};", active.quoted()),
+        None if scene.facts.server.mariadb => format!("SET DEFAULT ROLE {role} FOR {name};"),
+        _ => {
+            let roles: Vec<_> = of.active.iter().chain([&idle.role]).map(|role| role.quoted()).collect();
+            format!("SET DEFAULT ROLE {} TO {name};", roles.join(", "))
+        }
+    };
+    check
+        .failed(&name, format!("{privilege} comes with the role {role}, which is not active"))
+        .expected(format!("{role} as a default role"))
+        .remedy(format!("{remedy} -- holds from the next login on"))
+}
+
+/// The first of an account's idle roles whose grants would do.
+pub(super) fn bringing<'a>(account: &'a RoleFacts, would_do: impl Fn(&Grants) -> bool) -> Option<&'a IdleRole> {
+    account.idle.iter().find(|idle| idle.grants.answer().is_some_and(&would_do))
+}
+
+pub(super) fn has(grants: &Grants, privilege: &str, place: Place<'_>) -> bool {
+    grants.allows(privilege, place) == Answer::Yes
+}
+
+/// Why a missing privilege is not known to be missing.
+pub(super) fn unread(lines: usize) -> String {
+    format!("{lines} of the lines of SHOW GRANTS could not be read; it takes a look at them")
+}
+
+fn obeys(scene: &Scene<'_>) -> Finding {
+    let user = &scene.names.user;
+    let own = &scene.facts.roles.own;
+    let strong: &[(&str, &str)] = match scene.facts.server.mariadb {
+        true => &[("SUPER", "SUPER"), ("READ ONLY ADMIN", "READ ONLY ADMIN")],
+        false => &[("SUPER", "SUPER"), ("CONNECTION ADMIN", "CONNECTION_ADMIN")],
+    };
+    with(&OBEYS, user, &own.grants, |grants| {
+        let held = strong.iter().filter(|(privilege, _)| grants.holds(privilege)).map(|(_, name)| *name);
+        let held: Vec<_> = held.collect();
+        if held.is_empty() {
+            return OBEYS.ok(user, "it is");
+        }
+        OBEYS
+            .failed(user, format!("it holds {}", held.join(", ")))
+            .expected("an account that does the heartbeat and nothing else")
+            .remedy(format!("REVOKE {} ON *.* FROM {user};", held.join(", ")))
+    })
+}
+
+/// When an account's password runs out.
+pub(super) fn expiry(check: &Check, name: &str, account: &AccountFacts, scene: &Scene<'_>) -> Finding {
+    let remedy = format!("ALTER USER {name} PASSWORD EXPIRE NEVER; -- or a new password");
+    if account.expired {
+        return check.failed(name, "it was declared expired").expected("a password that is valid").remedy(format!(
+            "ALTER USER {name} IDENTIFIED BY '…'; -- a new password; the old one again is taken, too"
+        ));
+    }
+    let Some(until) = account.valid_until else { return check.ok(name, "it never does") };
+    let left = until.saturating_sub(scene.facts.server.time);
+    let span = Duration::from_micros(left.unsigned_abs());
+    let threshold = scene.target.checks.thresholds.role_expiry;
+    let failed = if left <= 0 {
+        check.failed(name, format!("it ran out {} ago", words(span)))
+    } else if span < threshold {
+        check.failed_as(Severity::Warning, name, format!("it runs out in {}", words(span)))
+    } else {
+        return check.ok(name, format!("it runs out in {}", words(span)));
+    };
+    failed.expected(format!("more than {} left", words(threshold))).remedy(remedy)
 }

@@ -1,4 +1,5 @@
-//! What this session's user may do, found out by statements that match no row.
+//! What this session's user may do, found out by statements that match no row: their privileges are checked all the
+//! same. A server that is read-only says so before it looks at privileges.
 
 use serde::{Deserialize, Serialize};
 use sqlx::mysql::MySqlConnection;
@@ -23,10 +24,17 @@ pub(crate) struct Probes {
 /// What ends the connection.
 pub(super) async fn gather(connection: &mut MySqlConnection, heartbeat: &HeartbeatTable) -> Result<Probes, Failure> {
     let table = format!("{}.{}", quote(&heartbeat.schema), quote(&heartbeat.table));
-    let select = format!("SELECT id, last_update FROM {table} WHERE FALSE");
+    let row = heartbeat.row;
+    // NULL, and not the old value: that would need SELECT as well.
+    let update = format!("UPDATE {table} SET last_update = NULL WHERE 1 = 0");
+    let insert = format!("INSERT INTO {table} (id) SELECT {row} FROM DUAL WHERE 1 = 0");
     Ok(Probes {
-        select: ask(connection, select).await?.map(|_| Ok::<_, Failure>(()))?,
-        update: Gathered::Seen(()),
-        insert: Gathered::Seen(()),
+        select: probe(connection, format!("SELECT id, last_update FROM {table} WHERE 1 = 0")).await?,
+        update: probe(connection, update).await?,
+        insert: probe(connection, insert).await?,
     })
+}
+
+async fn probe(connection: &mut MySqlConnection, sql: String) -> Result<Gathered<()>, Failure> {
+    ask(connection, sql).await?.map(|_| Ok(()))
 }

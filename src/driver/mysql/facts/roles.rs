@@ -1,17 +1,27 @@
-//! The accounts: this session's, and the connector's.
+//! The accounts: this session's, and the connector's, one for each host it may come from. What SHOW GRANTS answers is
+//! understood here and not kept, and of what stands for a password nothing is read.
+
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use sqlx::mysql::MySqlConnection;
+use sqlx::mysql::{MySqlConnection, MySqlRow};
 
-use crate::driver::gathered::Gathered;
+use super::question::{ask, by_name, pairs};
+use super::server::ServerFacts;
+use crate::driver::gathered::{Gathered, Refusal};
+use crate::driver::mysql::grants::{Grants, Patterns, RoleName};
+use crate::driver::mysql::identifier::{account, literal, quote};
+use crate::driver::mysql::message;
 use crate::heartbeat::Failure;
 use crate::target::Target;
 
 /// The accounts.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct RolesFacts {
-    /// The connector's; `None` where there is no account of that name.
-    pub(crate) connector: Option<RoleFacts>,
+    /// This session's.
+    pub(crate) own: RoleFacts,
+    /// The connector's; none where there is no account of that name.
+    pub(crate) connector: Gathered<Vec<RoleFacts>>,
 }
 
 /// One account.
@@ -19,6 +29,48 @@ pub(crate) struct RolesFacts {
 pub(crate) struct RoleFacts {
     pub(crate) user: String,
     pub(crate) host: String,
+    pub(crate) account: Gathered<AccountFacts>,
+    /// With those of the roles that are active: in this session, or after a login.
+    pub(crate) grants: Gathered<Grants>,
+    /// The roles that are active.
+    pub(crate) active: Vec<RoleName>,
+    /// Roles that the account has and that are not.
+    pub(crate) idle: Vec<IdleRole>,
+}
+
+/// How an account logs in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct AccountFacts {
+    /// `None` where the server does not know such a thing, or hides it.
+    pub(crate) locked: Option<bool>,
+    /// Whether its password was declared expired.
+    pub(crate) expired: bool,
+    /// When its password runs out, in microseconds since 1970; `None` for never.
+    pub(crate) valid_until: Option<i64>,
+    /// The way it logs in: `caching_sha2_password`.
+    pub(crate) plugin: String,
+    /// What it must bring of TLS: nothing, `ANY`, `X509`, `SPECIFIED`.
+    pub(crate) tls: String,
+}
+
+/// A role that is not active.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct IdleRole {
+    pub(crate) role: RoleName,
+    /// What it would bring.
+    pub(crate) grants: Gathered<Grants>,
+}
+
+/// More hosts, or more roles, are not looked at.
+const MOST: usize = 8;
+
+/// What SHOW GRANTS is asked with.
+struct Asker<'a> {
+    connection: &'a mut MySqlConnection,
+    mariadb: bool,
+    patterns: Patterns,
+    /// Whether every role is active from the login on.
+    all_roles: bool,
 }
 
 /// Looks the accounts up.
@@ -26,8 +78,261 @@ pub(crate) struct RoleFacts {
 /// # Errors
 /// What ends the connection.
 pub(super) async fn gather(
-    _connection: &mut MySqlConnection,
-    _target: &Target,
-) -> Result<Gathered<RolesFacts>, Failure> {
-    Ok(Gathered::Seen(RolesFacts { connector: None }))
+    connection: &mut MySqlConnection,
+    target: &Target,
+    server: &ServerFacts,
+) -> Result<RolesFacts, Failure> {
+    let (own, name) = ((server.user.as_str(), server.host.as_str()), &target.connector.user.name);
+    let accounts = accounts(connection, server, &format!("{} OR {}", is(own.0, Some(own.1)), named(name))).await?;
+    let names = "'partial_revokes', 'activate_all_roles_on_login'";
+    let variables = format!("SHOW GLOBAL VARIABLES WHERE Variable_name IN ({names})");
+    let variables = pairs(&message::send(connection, variables).await?)?;
+    let is_on = |name: &str| variables.get(name).is_some_and(|value| value == "ON");
+    let patterns = if is_on("partial_revokes") { Patterns::Literal } else { Patterns::Wild };
+    let all_roles = is_on("activate_all_roles_on_login");
+    let mut asker = Asker { connection, mariadb: server.mariadb, patterns, all_roles };
+    let Found { grants, active, idle } = asker.own().await?;
+    let facts = accounts.answer().and_then(|accounts| accounts.iter().find(|(key, _)| (&*key.0, &*key.1) == own));
+    let account = match (facts, &accounts) {
+        (Some((_, facts)), _) => Gathered::Seen(facts.clone()),
+        (None, Gathered::Refused(refusal)) => Gathered::Refused(refusal.clone()),
+        (None, Gathered::Seen(_)) => Gathered::Refused(hidden()),
+    };
+    let own = RoleFacts { user: own.0.to_owned(), host: own.1.to_owned(), account, grants, active, idle };
+    let connector = match accounts {
+        // What an account may do it may ask itself.
+        Gathered::Refused(_) if is_named(name, &own.user, &own.host) => Gathered::Seen(vec![own.clone()]),
+        Gathered::Refused(refusal) => Gathered::Refused(refusal),
+        Gathered::Seen(accounts) => {
+            let mut found = Vec::new();
+            let accounts = accounts.into_iter().filter(|((user, host), _)| is_named(name, user, host));
+            for ((user, host), account) in accounts.take(MOST) {
+                let Found { grants, active, idle } = asker.of(&user, &host).await?;
+                found.push(RoleFacts { user, host, account: Gathered::Seen(account), grants, active, idle });
+            }
+            Gathered::Seen(found)
+        }
+    };
+    Ok(RolesFacts { own, connector })
+}
+
+/// The condition for one account, or for a user from any host.
+fn is(user: &str, host: Option<&str>) -> String {
+    let host = host.map_or(String::new(), |host| format!(" AND u.Host = {}", literal(host)));
+    format!("(u.User = {}{host})", literal(user))
+}
+
+/// The condition for the account of a name: `user` or `user@host`, and there may be an @ in a user.
+fn named(name: &str) -> String {
+    let with_host = name.rsplit_once('@').map(|(user, host)| format!(" OR {}", is(user, Some(host))));
+    format!("{}{}", is(name, None), with_host.unwrap_or_default())
+}
+
+fn is_named(name: &str, user: &str, host: &str) -> bool {
+    name == user || name.rsplit_once('@').is_some_and(|(u, h)| u == user && h.eq_ignore_ascii_case(host))
+}
+
+/// As if there were no right to look: an account that is not in the list of accounts.
+fn hidden() -> Refusal {
+    Refusal { code: "1141".to_owned(), message: "this session's account is not in mysql.user".to_owned() }
+}
+
+type Accounts = Vec<((String, String), AccountFacts)>;
+
+/// Reads the accounts that a condition holds for.
+async fn accounts(
+    connection: &mut MySqlConnection,
+    server: &ServerFacts,
+    condition: &str,
+) -> Result<Gathered<Accounts>, Failure> {
+    let common = "u.User AS user, u.Host AS host, u.plugin AS plugin, u.ssl_type AS tls, u.password_expired AS expired";
+    let lifetime = "IF(lifetime >= 0, lifetime, @@global.default_password_lifetime)";
+    // What came with later versions stands in the first question only.
+    let mariadb = "JSON_VALUE(g.Priv, '$.account_locked') AS locked, \
+                   JSON_VALUE(g.Priv, '$.password_last_changed') AS changed, \
+                   JSON_VALUE(g.Priv, '$.password_lifetime') AS lifetime \
+                   FROM mysql.user u JOIN mysql.global_priv g ON g.User = u.User AND g.Host = u.Host \
+                   WHERE u.is_role <> 'Y' AND";
+    let mysql = "u.account_locked AS locked, UNIX_TIMESTAMP(u.password_last_changed) AS changed, \
+                 u.password_lifetime AS lifetime FROM mysql.user u WHERE";
+    let detailed = if server.mariadb { mariadb } else { mysql };
+    let detailed = format!(
+        "SELECT a.*, {lifetime} AS days FROM (SELECT {common}, {detailed} ({condition})) AS a ORDER BY user, host"
+    );
+    let plain = format!("SELECT {common} FROM mysql.user u WHERE {condition} ORDER BY user, host");
+    let rows = match ask(connection, detailed).await? {
+        Gathered::Refused(refusal) if ["1054", "1146", "1193", "1305"].contains(&refusal.code.as_str()) => {
+            ask(connection, plain).await?
+        }
+        answer => answer,
+    };
+    rows.map(|rows| rows.iter().map(read_account).collect())
+}
+
+fn read_account(row: &MySqlRow) -> Result<((String, String), AccountFacts), Failure> {
+    let row: BTreeMap<String, String> = by_name(row)?;
+    let text = |name: &str| row.get(name).cloned().unwrap_or_default();
+    let number = |name: &str| row.get(name).and_then(|value| value.parse::<i64>().ok());
+    let valid_until = match (number("changed"), number("days")) {
+        (Some(changed), Some(days)) if days > 0 => Some((changed + days * 86_400).saturating_mul(1_000_000)),
+        _ => None,
+    };
+    let facts = AccountFacts {
+        // MariaDB leaves out what does not hold.
+        locked: row.contains_key("days").then(|| matches!(text("locked").as_str(), "Y" | "1" | "true")),
+        expired: text("expired") == "Y",
+        valid_until,
+        plugin: text("plugin"),
+        tls: text("tls"),
+    };
+    Ok(((text("user"), text("host")), facts))
+}
+
+/// What was found of an account's grants.
+struct Found {
+    grants: Gathered<Grants>,
+    active: Vec<RoleName>,
+    idle: Vec<IdleRole>,
+}
+
+impl Found {
+    fn refused(grants: Gathered<Grants>) -> Self {
+        Self { grants, active: Vec::new(), idle: Vec::new() }
+    }
+}
+
+impl Asker<'_> {
+    /// What this session may do, and what its idle roles would bring.
+    async fn own(&mut self) -> Result<Found, Failure> {
+        let grants = match self.show("").await? {
+            Gathered::Seen(grants) => grants,
+            refused => return Ok(Found::refused(refused)),
+        };
+        let active = if grants.roles.is_empty() { Vec::new() } else { self.current_roles().await? };
+        let mut idle = Vec::new();
+        for role in idle_of(&grants, &active) {
+            let shown = match self.mariadb {
+                true => self.show_taken_on(&role, active.first()).await?,
+                false => self.show(&format!("FOR CURRENT_USER() USING {}", role.quoted())).await?,
+            };
+            idle.push(IdleRole { role, grants: shown });
+        }
+        Ok(Found { grants: Gathered::Seen(grants), active, idle })
+    }
+
+    /// What an account may do after its login, and what its idle roles would bring.
+    async fn of(&mut self, user: &str, host: &str) -> Result<Found, Failure> {
+        let name = account(user, host);
+        let mut grants = match self.show(&format!("FOR {name}")).await? {
+            Gathered::Seen(grants) => grants,
+            refused => return Ok(Found::refused(refused)),
+        };
+        let active = if grants.roles.is_empty() { Vec::new() } else { self.default_roles(&grants, user, host).await? };
+        if self.mariadb {
+            for role in &active {
+                match self.show(&format!("FOR {}", role.quoted())).await? {
+                    Gathered::Seen(role) => grants.add(role),
+                    refused => return Ok(Found::refused(refused)),
+                }
+            }
+            // Older ones have no privileges of everybody.
+            if let Gathered::Seen(everybody) = self.show("FOR PUBLIC").await? {
+                grants.add(everybody);
+            }
+        } else if !active.is_empty() {
+            match self.show(&format!("FOR {name} USING {}", list(&active))).await? {
+                Gathered::Seen(with_roles) => grants = with_roles,
+                refused => return Ok(Found::refused(refused)),
+            }
+        }
+        let mut idle = Vec::new();
+        for role in idle_of(&grants, &active) {
+            let of = match self.mariadb {
+                true => format!("FOR {}", role.quoted()),
+                false => format!("FOR {name} USING {}", role.quoted()),
+            };
+            let shown = self.show(&of).await?;
+            idle.push(IdleRole { role, grants: shown });
+        }
+        Ok(Found { grants: Gathered::Seen(grants), active, idle })
+    }
+
+    async fn show(&mut self, of: &str) -> Result<Gathered<Grants>, Failure> {
+        self.read(format!("SHOW GRANTS {of}").trim_end().to_owned()).await
+    }
+
+    async fn read(&mut self, sql: String) -> Result<Gathered<Grants>, Failure> {
+        let patterns = self.patterns;
+        ask(self.connection, sql).await?.map(|rows| {
+            let lines: Result<Vec<_>, Failure> = rows.iter().map(|row| message::text(row, 0)).collect();
+            Ok(Grants::read(lines?.into_iter().flatten(), patterns))
+        })
+    }
+
+    /// MariaDB shows a role's grants to those alone who have taken it on. In one message, and back again: a pooler may
+    /// give the next one to another session.
+    async fn show_taken_on(&mut self, role: &RoleName, active: Option<&RoleName>) -> Result<Gathered<Grants>, Failure> {
+        let back = format!("SET ROLE {}", active.map_or("NONE".to_owned(), RoleName::quoted));
+        let sql = format!("SET ROLE {}; SHOW GRANTS FOR CURRENT_ROLE; {back}", role.quoted());
+        let shown = self.read(sql).await?;
+        if matches!(shown, Gathered::Refused(_)) {
+            message::execute(self.connection, back).await?;
+        }
+        Ok(shown)
+    }
+
+    /// The roles that are active in this session; none where the server knows no roles.
+    async fn current_roles(&mut self) -> Result<Vec<RoleName>, Failure> {
+        let Gathered::Seen(rows) = ask(self.connection, "SELECT CURRENT_ROLE()".to_owned()).await? else {
+            return Ok(Vec::new());
+        };
+        let text = rows.first().map(|row| message::text(row, 0)).transpose()?.flatten();
+        Ok(match text.as_deref() {
+            None | Some("NONE" | "") => Vec::new(),
+            Some(role) if self.mariadb => vec![RoleName { name: role.to_owned(), host: None }],
+            Some(roles) => RoleName::list(roles),
+        })
+    }
+
+    /// Those of an account's roles that are active after its login.
+    async fn default_roles(&mut self, grants: &Grants, user: &str, host: &str) -> Result<Vec<RoleName>, Failure> {
+        if self.mariadb {
+            return Ok(grants.default_roles.clone());
+        }
+        if self.all_roles {
+            return Ok(grants.roles.clone());
+        }
+        let sql = format!(
+            "SELECT DEFAULT_ROLE_USER AS user, DEFAULT_ROLE_HOST AS host FROM mysql.default_roles \
+             WHERE USER = {} AND HOST = {}",
+            literal(user),
+            literal(host)
+        );
+        let Gathered::Seen(rows) = ask(self.connection, sql).await? else { return Ok(Vec::new()) };
+        let mut roles = Vec::new();
+        for row in &rows {
+            let mut row = by_name(row)?;
+            roles.extend(row.remove("user").map(|name| RoleName { name, host: row.remove("host") }));
+        }
+        roles.retain(|role| grants.roles.contains(role));
+        Ok(roles)
+    }
+}
+
+fn idle_of(grants: &Grants, active: &[RoleName]) -> Vec<RoleName> {
+    grants.roles.iter().filter(|role| !active.contains(role)).take(MOST).cloned().collect()
+}
+
+impl RoleName {
+    /// As SQL takes it.
+    pub(crate) fn quoted(&self) -> String {
+        match &self.host {
+            Some(host) => account(&self.name, host),
+            None => quote(&self.name),
+        }
+    }
+}
+
+fn list(roles: &[RoleName]) -> String {
+    roles.iter().map(RoleName::quoted).collect::<Vec<_>>().join(", ")
 }

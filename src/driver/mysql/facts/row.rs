@@ -3,15 +3,23 @@
 use serde::{Deserialize, Serialize};
 use sqlx::mysql::MySqlConnection;
 
+use super::question::ask;
 use super::table::Relation;
 use crate::driver::gathered::Gathered;
+use crate::driver::mysql::beat::OLD;
+use crate::driver::mysql::identifier::quote;
+use crate::driver::mysql::message;
 use crate::heartbeat::Failure;
 use crate::target::HeartbeatTable;
 
 /// The rows of the table.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct RowFacts {
-    /// `last_update` of the configured one, in microseconds since 1970.
+    /// How many there are, counted up to a thousand.
+    pub(crate) count: i64,
+    /// The first ids, the configured one before all others.
+    pub(crate) ids: Vec<i64>,
+    /// `last_update` of the configured one, in microseconds since 1970, as the beat reads it.
     pub(crate) last_update: Option<i64>,
 }
 
@@ -20,9 +28,37 @@ pub(crate) struct RowFacts {
 /// # Errors
 /// What ends the connection.
 pub(super) async fn gather(
-    _connection: &mut MySqlConnection,
-    _heartbeat: &HeartbeatTable,
-    _relation: &Relation,
+    connection: &mut MySqlConnection,
+    heartbeat: &HeartbeatTable,
+    relation: &Relation,
 ) -> Result<Option<Gathered<RowFacts>>, Failure> {
-    Ok(None)
+    let HeartbeatTable { schema, table, row } = heartbeat;
+    if relation.column("id").is_none() {
+        return Ok(None);
+    }
+    let name = format!("{}.{}", quote(schema), quote(table));
+    let last_update = if relation.is_dated() { OLD } else { "NULL" };
+    let sql = format!(
+        "SELECT (SELECT COUNT(*) FROM (SELECT 1 AS one FROM {name} LIMIT 1000) AS rows_of_it) AS count, \
+         (SELECT MAX({last_update}) FROM {name} AS h WHERE h.id = {row}) AS last_update"
+    );
+    let ids = format!(
+        "(SELECT CAST(h.id AS SIGNED) AS id FROM {name} AS h WHERE h.id = {row} LIMIT 3) UNION ALL \
+         (SELECT CAST(h.id AS SIGNED) AS id FROM {name} AS h WHERE h.id <> {row} ORDER BY h.id LIMIT 3)"
+    );
+    let counted = match ask(connection, sql).await? {
+        Gathered::Seen(rows) => rows,
+        Gathered::Refused(refusal) => return Ok(Some(Gathered::Refused(refusal))),
+    };
+    let number = |name| Ok(counted.first().map(|row| message::number(row, name)).transpose()?.flatten());
+    let (count, last_update): (Option<i64>, Option<i64>) = (number("count")?, number("last_update")?);
+    let rows = ask(connection, ids).await?.map(|rows| {
+        let ids: Result<Vec<_>, Failure> = rows.iter().take(3).map(|row| message::number(row, "id")).collect();
+        Ok::<_, Failure>(RowFacts {
+            count: count.unwrap_or_default(),
+            ids: ids?.into_iter().flatten().collect(),
+            last_update: last_update.map(|seconds| seconds.saturating_mul(1_000_000)),
+        })
+    })?;
+    Ok(Some(rows))
 }

@@ -58,6 +58,7 @@ const VARIABLES: &[&str] = &[
     "log_replica_updates",
     "log_slave_updates",
     "max_binlog_total_size",
+    "persisted_globals_load",
     "read_only",
     "server_id",
     "slave_connections_needed_for_purge",

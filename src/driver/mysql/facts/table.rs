@@ -1,30 +1,144 @@
-//! The heartbeat table as the catalogue has it.
+//! The heartbeat table as the catalogue has it, which hides whatever this user has no privilege on: a column, too.
 
 use serde::{Deserialize, Serialize};
 use sqlx::mysql::MySqlConnection;
 
+use super::question::{ask, by_name};
 use crate::driver::gathered::Gathered;
+use crate::driver::mysql::connect::Column;
+use crate::driver::mysql::identifier::{literal, quote};
 use crate::heartbeat::Failure;
 use crate::target::HeartbeatTable;
 
-/// The table.
+/// The schema, the table, and tables of its name in other places.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct TableFacts {
-    /// `None` where there is no table of that name, or it is hidden.
+    /// Whether there is a schema of that name, as far as this user may see it.
+    pub(crate) schema: bool,
+    /// `None` where there is no table of that name in it, or it is hidden.
     pub(crate) table: Option<Relation>,
+    /// Quoted names of tables called the same in other schemas, or nearly the same in this one; looked for only where the
+    /// table is not found.
+    pub(crate) elsewhere: Vec<String>,
 }
 
 /// The table.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Relation {}
+pub(crate) struct Relation {
+    /// `TABLE_TYPE`: `BASE TABLE`, `VIEW`, `SYSTEM VERSIONED` …
+    pub(crate) kind: String,
+    /// The storage engine; `None` for a view.
+    pub(crate) engine: Option<String>,
+    pub(crate) columns: Vec<ColumnFacts>,
+    /// The columns of the primary key, in its order.
+    pub(crate) primary_key: Vec<String>,
+}
+
+/// One column.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct ColumnFacts {
+    pub(crate) name: String,
+    /// `DATA_TYPE`: without length or sign.
+    #[serde(rename = "type")]
+    pub(crate) kind: String,
+    /// Whether its value is computed, so that nobody can set it.
+    pub(crate) generated: bool,
+}
+
+impl Relation {
+    /// Whether it is a table whose rows are its own.
+    pub(crate) fn is_table(&self) -> bool {
+        matches!(self.kind.as_str(), "BASE TABLE" | "SYSTEM VERSIONED")
+    }
+
+    /// Whether `last_update` is there and holds a time.
+    pub(crate) fn is_dated(&self) -> bool {
+        self.last_update() == Some(Column::Time)
+    }
+
+    /// A column of this name.
+    pub(crate) fn column(&self, name: &str) -> Option<&ColumnFacts> {
+        self.columns.iter().find(|column| column.name.eq_ignore_ascii_case(name))
+    }
+
+    /// Whether `last_update` holds a time.
+    pub(crate) fn last_update(&self) -> Option<Column> {
+        self.column("last_update").map(|column| Column::from_type(column.kind.clone()))
+    }
+}
 
 /// Looks the table up.
 ///
 /// # Errors
 /// What ends the connection.
 pub(super) async fn gather(
-    _connection: &mut MySqlConnection,
-    _heartbeat: &HeartbeatTable,
+    connection: &mut MySqlConnection,
+    heartbeat: &HeartbeatTable,
 ) -> Result<Gathered<TableFacts>, Failure> {
-    Ok(Gathered::Seen(TableFacts { table: None }))
+    let (schema, table) = (literal(&heartbeat.schema), literal(&heartbeat.table));
+    let in_table = format!("TABLE_SCHEMA = {schema} AND TABLE_NAME = {table}");
+    let sql = format!(
+        "SELECT (SELECT COUNT(*) FROM information_schema.SCHEMATA WHERE SCHEMA_NAME = {schema}) AS found, \
+         (SELECT CONCAT(TABLE_TYPE, '/', COALESCE(ENGINE, '')) FROM information_schema.TABLES WHERE {in_table}) AS relation"
+    );
+    let found = match ask(connection, sql).await? {
+        Gathered::Seen(rows) => rows.first().map(by_name).transpose()?.unwrap_or_default(),
+        Gathered::Refused(refusal) => return Ok(Gathered::Refused(refusal)),
+    };
+    let schema_found = found.get("found").is_some_and(|count| count != "0");
+    let Some((kind, engine)) = found.get("relation").and_then(|relation| relation.split_once('/')) else {
+        let elsewhere = elsewhere(connection, &schema, &table).await?;
+        return elsewhere.map(|elsewhere| Ok(TableFacts { schema: schema_found, table: None, elsewhere }));
+    };
+    let columns = format!(
+        "SELECT COLUMN_NAME AS name, DATA_TYPE AS kind, EXTRA AS extra FROM information_schema.COLUMNS \
+         WHERE {in_table} ORDER BY ORDINAL_POSITION"
+    );
+    let key = format!(
+        "SELECT COLUMN_NAME AS name FROM information_schema.STATISTICS WHERE {in_table} AND INDEX_NAME = 'PRIMARY' \
+         ORDER BY SEQ_IN_INDEX"
+    );
+    let columns = match ask(connection, columns).await? {
+        Gathered::Seen(rows) => rows.iter().map(column).collect::<Result<_, _>>()?,
+        Gathered::Refused(refusal) => return Ok(Gathered::Refused(refusal)),
+    };
+    ask(connection, key).await?.map(|rows| {
+        let primary_key = rows.iter().map(|row| Ok(value(&by_name(row)?, "name"))).collect::<Result<_, Failure>>()?;
+        let engine = Some(engine.to_owned()).filter(|engine| !engine.is_empty());
+        let table = Relation { kind: kind.to_owned(), engine, columns, primary_key };
+        Ok(TableFacts { schema: schema_found, table: Some(table), elsewhere: Vec::new() })
+    })
+}
+
+fn column(row: &sqlx::mysql::MySqlRow) -> Result<ColumnFacts, Failure> {
+    let row = by_name(row)?;
+    let extra = value(&row, "extra").to_ascii_uppercase();
+    // Not DEFAULT_GENERATED: a default that is an expression.
+    let generated = extra.split(' ').any(|word| ["VIRTUAL", "STORED", "PERSISTENT"].contains(&word));
+    Ok(ColumnFacts { name: value(&row, "name"), kind: value(&row, "kind"), generated })
+}
+
+async fn elsewhere(
+    connection: &mut MySqlConnection,
+    schema: &str,
+    table: &str,
+) -> Result<Gathered<Vec<String>>, Failure> {
+    let sql = format!(
+        "SELECT TABLE_SCHEMA AS place, TABLE_NAME AS name FROM information_schema.TABLES \
+         WHERE LOWER(TABLE_NAME) = LOWER({table}) \
+         AND TABLE_SCHEMA NOT IN ('mysql', 'sys', 'performance_schema', 'information_schema') \
+         AND NOT (CAST(TABLE_SCHEMA AS BINARY) = CAST({schema} AS BINARY) \
+         AND CAST(TABLE_NAME AS BINARY) = CAST({table} AS BINARY)) ORDER BY 1, 2 LIMIT 5"
+    );
+    ask(connection, sql).await?.map(|rows| {
+        let quoted = |row| {
+            let row = by_name(row)?;
+            Ok(format!("{}.{}", quote(&value(&row, "place")), quote(&value(&row, "name"))))
+        };
+        rows.iter().map(quoted).collect()
+    })
+}
+
+fn value(row: &std::collections::BTreeMap<String, String>, name: &str) -> String {
+    row.get(name).cloned().unwrap_or_default()
 }

@@ -3,22 +3,9 @@
 use super::{Place, Scene, alter_system, relation_of, with};
 use crate::driver::gathered::Gathered;
 use crate::driver::postgres::facts::{PostgresFacts, RowFacts};
-use crate::driver::shared_checks::replica::{self, ARRIVES, ROLE};
-use crate::finding::{Check, Finding, Rung, Severity};
+use crate::driver::shared_checks::replica::{self, ARRIVES, DECODE, ROLE};
+use crate::finding::{Check, Finding};
 use crate::target::Replica;
-
-const DECODE: Check = Check {
-    id: "replica-decode",
-    severity: Severity::Error,
-    rung: Rung::Resource,
-    title: "the replica can decode for the connector",
-    meaning: "Decoding on a standby takes PostgreSQL 16, wal_level = logical on both servers, and hot_standby_feedback, or \
-              the slot is invalidated by the next vacuum of the primary.",
-    judged: "server_version_num, wal_level of both, hot_standby_feedback. Only where the slot is on the replica, or with \
-             decode = true.",
-    privilege: "a login on the replica",
-    source: "https://www.postgresql.org/docs/current/logicaldecoding-explanation.html",
-};
 
 pub(super) const CHECKS: &[Check] = &[ROLE, ARRIVES, DECODE];
 

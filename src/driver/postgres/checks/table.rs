@@ -4,22 +4,12 @@ use super::{Scene, with};
 use crate::driver::postgres::connect::Column;
 use crate::driver::postgres::facts::Relation;
 use crate::driver::postgres::identifier::quote;
-use crate::driver::shared_checks::row::SCHEMA;
+use crate::driver::shared_checks::row::{KIND, SCHEMA};
 use crate::driver::shared_checks::{COLUMNS, PRIMARY_KEY, TABLE};
 use crate::finding::{Check, Finding, Rung, Severity};
 
 const CATALOGUE: &str = "reading the catalogue, which every user may";
 
-const KIND: Check = Check {
-    id: "table-kind",
-    severity: Severity::Error,
-    rung: Rung::Schema,
-    title: "the heartbeat table is an ordinary table",
-    meaning: "A view, a foreign or a materialized table cannot be published.",
-    judged: "pg_class.relkind: fails unless it is r (ordinary) or p (partitioned).",
-    privilege: CATALOGUE,
-    source: "https://www.postgresql.org/docs/current/sql-createpublication.html",
-};
 const LOGGED: Check = Check {
     id: "table-logged",
     severity: Severity::Error,

@@ -120,7 +120,7 @@ impl MysqlServer {
     }
 
     /// What it is to be after a restart, too.
-    pub(super) fn write_role(&self, replica: bool) {
+    pub(crate) fn write_role(&self, replica: bool) {
         let read_only = if replica { "ON" } else { "OFF" };
         self.place.write("role.cnf", format!("[mysqld]\nread_only = {read_only}\n"));
     }

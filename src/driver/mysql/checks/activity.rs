@@ -1,0 +1,132 @@
+//! What other sessions do to the server, the connector's among them, and how many tables it has.
+
+use std::time::Duration;
+
+use super::Scene;
+use crate::driver::mysql::facts::{ActivityFacts, MysqlFacts, TableCount};
+use crate::driver::shared_checks::activity::LONG;
+use crate::finding::{Check, Finding, Rung, Severity};
+use crate::freshness::words;
+
+const CONNECTED: Check = Check {
+    id: "connector-connected",
+    severity: Severity::Warning,
+    rung: Rung::Movement,
+    title: "the connector reads the binary log",
+    meaning: "A connector that is stopped reads nothing, and its position grows old until the binary log it needs is purged.",
+    judged: "information_schema.PROCESSLIST of the source and of each replica: fails when no session of the connector's user \
+             reads the binary log (command Binlog Dump), nor did in the look before.",
+    privilege: "PROCESS",
+    source: "vendor page on recovery: the source connector is stopped or paused",
+};
+const TABLES: Check = Check {
+    id: "table-count",
+    severity: Severity::Info,
+    rung: Rung::Advice,
+    title: "the server has fewer than a thousand tables",
+    meaning: "With very many tables connectors lose track of their history of schemas: \"Schema isn't known to this \
+              connector\".",
+    judged: "information_schema.TABLES: fails from a thousand on. Below, unknown where tables may be hidden from this user.",
+    privilege: "SHOW VIEW or another privilege on all databases, to see that there is every table",
+    source: "vendor page on recovery, MySQL: typical from a thousand tables on",
+};
+
+pub(super) const CHECKS: &[Check] = &[CONNECTED, LONG, TABLES];
+
+const MANY: i64 = 1000;
+const PROCESS: &str = "PROCESS";
+
+pub(super) fn judge(scene: &Scene<'_>) -> Vec<Finding> {
+    let (address, facts) = (&scene.facts.address, &scene.facts);
+    vec![
+        connected(scene),
+        scene.with_privilege(&LONG, address, &facts.activity, PROCESS, |activity| long(scene, activity)),
+        scene.with_privilege(&TABLES, address, &facts.tables, "SHOW VIEW", |count| tables(scene, count)),
+    ]
+}
+
+/// Whether a session of the connector's user reads this server's binary log; `None` where that is hidden.
+pub(super) fn reads(scene: &Scene<'_>, facts: &MysqlFacts) -> Option<bool> {
+    let activity = facts.activity.answer()?;
+    Some(activity.readers.contains(&scene.target.connector.user.name))
+}
+
+fn connected(scene: &Scene<'_>) -> Finding {
+    let named = &scene.target.connector.user;
+    let subject = &named.name;
+    let seen = |facts: &MysqlFacts| reads(scene, facts) == Some(true);
+    if seen(&scene.facts) {
+        return CONNECTED.ok(subject, "it reads the binary log");
+    }
+    let replicas = || scene.replicas.iter().filter_map(|place| Some((place, place.facts.as_ref().ok()?)));
+    if let Some((place, _)) = replicas().find(|(_, facts)| seen(facts)) {
+        return CONNECTED.ok(subject, format!("it reads the binary log of replica {}", place.name));
+    }
+    if !named.configured {
+        return CONNECTED.skipped(
+            subject,
+            "nobody of the default name reads the binary log: say under [target.connector] which user it logs in as",
+        );
+    }
+    if let Err(refusal) = scene.facts.activity.seen() {
+        return CONNECTED.unknown(subject, refusal.unless(&scene.grant(PROCESS), super::PASSING));
+    }
+    if scene.replicas.len() > replicas().filter(|(_, facts)| facts.activity.answer().is_some()).count() {
+        let grant = scene.grant(PROCESS);
+        return CONNECTED.unknown(subject, format!("whether it reads a replica's is hidden; it takes {grant}"));
+    }
+    let before = scene.earlier.iter().chain(scene.replicas.iter().filter_map(|place| place.earlier.as_ref()));
+    if before.into_iter().any(seen) {
+        return CONNECTED.ok(subject, "it read the binary log in the look before: it may be connecting again");
+    }
+    CONNECTED
+        .failed(subject, "no session of this user reads the binary log")
+        .expected("a session with the command Binlog Dump")
+        .remedy("start or resume the connector, and look at its log; if it logs in as another user, say so under [target.connector]")
+}
+
+fn long(scene: &Scene<'_>, activity: &ActivityFacts) -> Finding {
+    let subject = &scene.facts.address;
+    let threshold = scene.target.checks.thresholds.long_transaction;
+    let Some(oldest) = activity.transactions.iter().max_by_key(|transaction| transaction.age) else {
+        return LONG.ok(subject, "none is open");
+    };
+    let age = Duration::from_micros(u64::try_from(oldest.age).unwrap_or(0));
+    let open = words(age);
+    if age <= threshold {
+        return LONG.ok(subject, format!("the oldest has been open for {open}"));
+    }
+    let user = oldest.user.as_deref().unwrap_or("somebody");
+    let (who, remedy) = if oldest.session == 0 {
+        (
+            "a prepared transaction (XA)".to_owned(),
+            "XA RECOVER; -- then XA ROLLBACK or XA COMMIT of what it lists".to_owned(),
+        )
+    } else {
+        let session = oldest.session;
+        let kill = if scene.facts.server.is_rds() {
+            format!("CALL mysql.rds_kill({session});")
+        } else {
+            format!("KILL {session};")
+        };
+        (format!("session {session} of {user}"), format!("{kill} -- after asking {user}"))
+    };
+    LONG.failed(subject, format!("{who} has had a transaction open for {open}"))
+        .expected(format!("none older than {}", words(threshold)))
+        .remedy(remedy)
+}
+
+fn tables(scene: &Scene<'_>, count: &TableCount) -> Finding {
+    let subject = &scene.facts.address;
+    if count.seen >= MANY {
+        return TABLES
+            .failed(subject, format!("{} tables", count.seen))
+            .expected(format!("fewer than {MANY}"))
+            .remedy("in the connector's settings, consider \"Capture Only Captured Tables DDL\"");
+    }
+    if count.all {
+        return TABLES.ok(subject, format!("{} tables", count.seen));
+    }
+    let grant = scene.grant("SHOW VIEW");
+    TABLES.unknown(subject, format!("this user sees {} tables, and others may be hidden; it takes {grant}", count.seen))
+}

@@ -1,0 +1,132 @@
+//! Whether the beat gets into the binary log.
+
+use super::settings::{NO_LOG, has_log};
+use super::{CLIENT, Scene, set_at_start};
+use crate::driver::gathered::Gathered;
+use crate::driver::mysql::facts::{BinlogFacts, MysqlFacts, ServerFacts};
+use crate::driver::scene::ONE_LOOK;
+use crate::finding::{Check, Finding, Rung, Severity};
+
+const FILTERS: Check = Check {
+    id: "binlog-filters",
+    severity: Severity::Error,
+    rung: Rung::Tracking,
+    title: "the binary log does not leave the heartbeat's schema out",
+    meaning: "A filter of the binary log drops changes without a word: the update succeeds, and the connector sees nothing.",
+    judged: "Binlog_Do_DB and Binlog_Ignore_DB of SHOW BINARY LOG STATUS: fails if they leave the schema out.",
+    privilege: "REPLICATION CLIENT (MariaDB: BINLOG MONITOR)",
+    source: "measured: with binlog_do_db = app an UPDATE in another database changes a row and writes no event",
+};
+const SESSION: Check = Check {
+    id: "session-binlog",
+    severity: Severity::Error,
+    rung: Rung::Tracking,
+    title: "what this user's sessions write is logged",
+    meaning: "With sql_log_bin off in a session, which init_connect may do, its updates get into no binary log.",
+    judged: "@@session.sql_log_bin of this session: fails if it is off.",
+    privilege: "a login",
+    source: "measured: with sql_log_bin = 0 an UPDATE changes a row and writes no event",
+};
+const MOVES: Check = Check {
+    id: "binlog-moves",
+    severity: Severity::Error,
+    rung: Rung::Tracking,
+    title: "the binary log grows when the row is beaten",
+    meaning: "A beat that changes the row and not the binary log is seen by no connector and no replica, whatever the reason.",
+    judged: "Two looks: fails when last_update changed, and neither the position in the binary log nor its transactions did \
+             (MySQL: gtid_executed; MariaDB: gtid_binlog_pos). On a server where others write as well, it cannot fail.",
+    privilege: "MySQL without GTIDs: REPLICATION CLIENT",
+    source: "measured: each beat moves both",
+};
+
+pub(super) const CHECKS: &[Check] = &[FILTERS, SESSION, MOVES];
+
+pub(super) fn judge(scene: &Scene<'_>) -> Vec<Finding> {
+    if !has_log(&scene.facts.server) {
+        return CHECKS.iter().map(|check| check.skipped("log_bin", NO_LOG)).collect();
+    }
+    vec![filters(scene), session(scene), moves(scene)]
+}
+
+/// The filter that leaves this schema out, with its value.
+pub(super) fn left_out(binlog: &BinlogFacts, schema: &str) -> Option<(&'static str, String)> {
+    let holds = |list: &str| list.split(',').any(|name| name.trim() == schema);
+    if !binlog.do_db.is_empty() && !holds(&binlog.do_db) {
+        return Some(("binlog_do_db", binlog.do_db.clone()));
+    }
+    holds(&binlog.ignore_db).then(|| ("binlog_ignore_db", binlog.ignore_db.clone()))
+}
+
+/// What to do about it: these filters are set at the start of a server only.
+pub(super) fn let_in(server: &ServerFacts, filter: &str, schema: &str) -> String {
+    if filter == "binlog_do_db" {
+        set_at_start(server, filter, &format!("a further line binlog_do_db = {schema}"))
+    } else {
+        format!("take the line binlog_ignore_db = {schema} out of the option file, and restart the server")
+    }
+}
+
+fn filters(scene: &Scene<'_>) -> Finding {
+    let subject = "SHOW BINARY LOG STATUS";
+    let schema = &scene.target.heartbeat.schema;
+    scene.with_privilege(&FILTERS, subject, &scene.facts.binlog, CLIENT, |binlog| match left_out(binlog, schema) {
+        None if binlog.do_db.is_empty() && binlog.ignore_db.is_empty() => FILTERS.ok(subject, "nothing is left out"),
+        None => FILTERS.ok(subject, format!("{schema} is not left out")),
+        Some((filter, value)) => FILTERS
+            .failed(filter, format!("{filter} is {value}: {schema} is left out"))
+            .expected(format!("{schema} is logged"))
+            .remedy(let_in(&scene.facts.server, filter, schema)),
+    })
+}
+
+fn session(scene: &Scene<'_>) -> Finding {
+    let user = &scene.names.user;
+    if scene.facts.server.session_binlog {
+        return SESSION.ok(user, "sql_log_bin is on");
+    }
+    SESSION
+        .failed(user, "sql_log_bin is off in this session")
+        .expected("sql_log_bin = 1")
+        .remedy("look for sql_log_bin in init_connect: SHOW GLOBAL VARIABLES LIKE 'init_connect';")
+}
+
+fn moves(scene: &Scene<'_>) -> Finding {
+    let subject = &scene.facts.address;
+    let (Some(earlier), Some(before), Some(after)) =
+        (&scene.earlier, scene.earlier.as_ref().and_then(last_update), last_update(&scene.facts))
+    else {
+        return MOVES.skipped(subject, ONE_LOOK);
+    };
+    if before == after {
+        return MOVES.skipped(subject, "last_update did not change between the two looks");
+    }
+    let steps = [(position(earlier), position(&scene.facts)), (transactions(earlier), transactions(&scene.facts))];
+    let seen: Vec<bool> =
+        steps.iter().filter_map(|(before, after)| Some(before.as_ref()? != after.as_ref()?)).collect();
+    if seen.is_empty() {
+        let grant = scene.grant(CLIENT);
+        return MOVES.unknown(subject, format!("where the binary log stands is hidden; it takes {grant}"));
+    }
+    if seen.contains(&true) {
+        return MOVES.ok(subject, "it grew between the two looks, as the row changed");
+    }
+    MOVES
+        .failed(subject, "last_update changed between the two looks, and the binary log did not grow")
+        .expected("an event for each beat")
+        .remedy("find who writes without logging (sql_log_bin = 0), and look at binlog-filters and binlog-format")
+}
+
+fn last_update(facts: &MysqlFacts) -> Option<i64> {
+    facts.row.as_ref().and_then(Gathered::answer)?.last_update
+}
+
+fn position(facts: &MysqlFacts) -> Option<&str> {
+    facts.binlog.answer()?.position.as_deref()
+}
+
+/// Without `gtid_mode` MySQL keeps an account that never changes.
+fn transactions(facts: &MysqlFacts) -> Option<&str> {
+    let server = &facts.server;
+    let kept = server.mariadb || server.variable("gtid_mode") == Some("ON");
+    server.transactions.as_deref().filter(|_| kept)
+}

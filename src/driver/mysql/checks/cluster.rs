@@ -1,0 +1,70 @@
+//! Galera clusters.
+
+use super::{Scene, set_at_start};
+use crate::driver::mysql::facts::ServerFacts;
+use crate::finding::{Check, Finding, Rung, Severity};
+
+const STATE: &str = "reading the server's state, which every user may";
+
+const READY: Check = Check {
+    id: "galera-ready",
+    severity: Severity::Error,
+    rung: Rung::Connection,
+    title: "the node is a working part of its Galera cluster",
+    meaning: "A node that is not ready answers every statement with error 1047; one outside the primary component, or that \
+              is not in sync, shows what the cluster has long left behind.",
+    judged: "wsrep_ready, wsrep_cluster_status and wsrep_local_state_comment: fails unless they are ON, Primary and Synced; a \
+             donor is a warning. Only where wsrep_on is ON.",
+    privilege: STATE,
+    source: "https://mariadb.com/kb/en/galera-cluster-status-variables/",
+};
+const GTID: Check = Check {
+    id: "galera-gtid",
+    severity: Severity::Info,
+    rung: Rung::Advice,
+    title: "the nodes of the Galera cluster number transactions alike",
+    meaning: "Without wsrep_gtid_mode a connector that changes to another node cannot find its place there.",
+    judged: "wsrep_gtid_mode: fails unless it is ON. Only where wsrep_on is ON.",
+    privilege: STATE,
+    source: "https://mariadb.com/kb/en/using-mariadb-gtids-with-mariadb-galera-cluster/",
+};
+
+pub(super) const CHECKS: &[Check] = &[READY, GTID];
+
+pub(super) fn judge(scene: &Scene<'_>) -> Vec<Finding> {
+    let server = &scene.facts.server;
+    if server.is_on("wsrep_on") != Some(true) {
+        return CHECKS.iter().map(|check| check.skipped("wsrep_on", "this is no node of a Galera cluster")).collect();
+    }
+    vec![ready(server), gtid(server)]
+}
+
+fn ready(server: &ServerFacts) -> Finding {
+    let subject = "wsrep_local_state_comment";
+    let status = |name: &str| server.status.get(name).map_or("not shown", String::as_str);
+    let (answers, component, state) =
+        (status("wsrep_ready"), status("wsrep_cluster_status"), status("wsrep_local_state_comment"));
+    let observed = format!("ready {answers}, component {component}, state {state}");
+    let expected = "ready ON, component Primary, state Synced";
+    let remedy = "look at the cluster: SHOW GLOBAL STATUS LIKE 'wsrep%'; name a node that is Synced in url meanwhile";
+    match (answers, component, state) {
+        ("ON", "Primary", "Synced") => READY.ok(subject, observed),
+        ("ON", "Primary", "Donor/Desynced") => {
+            READY.failed_as(Severity::Warning, subject, observed).expected(expected).remedy(remedy)
+        }
+        _ => READY.failed(subject, observed).expected(expected).remedy(remedy),
+    }
+}
+
+fn gtid(server: &ServerFacts) -> Finding {
+    let name = "wsrep_gtid_mode";
+    match server.is_on(name) {
+        None => GTID.skipped(name, "this server has no such variable"),
+        Some(true) => GTID.ok(name, "ON"),
+        Some(false) => GTID.failed(name, "OFF").expected("ON").remedy(set_at_start(
+            server,
+            name,
+            "wsrep_gtid_mode = ON, one wsrep_gtid_domain_id and log_slave_updates = ON on every node",
+        )),
+    }
+}

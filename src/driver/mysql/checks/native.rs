@@ -1,0 +1,104 @@
+//! Writers inside the database: events that beat the same table.
+
+use std::time::Duration;
+
+use super::{PASSING, Scene, set_global};
+use crate::driver::mysql::facts::Event;
+use crate::driver::mysql::identifier::quote;
+use crate::driver::shared_checks::server::NATIVE;
+use crate::finding::{Check, Finding, Severity};
+use crate::freshness::words;
+use crate::target::WriteMode;
+
+pub(super) const CHECKS: &[Check] = &[NATIVE];
+
+const SUBJECT: &str = "event scheduler";
+
+pub(super) fn judge(scene: &Scene<'_>) -> Vec<Finding> {
+    let events = match scene.facts.events.seen() {
+        Ok(events) => events,
+        Err(refusal) => {
+            let schema = quote(&scene.target.heartbeat.schema);
+            let grant = format!("GRANT EVENT ON {schema}.* TO {};", scene.names.user);
+            return vec![NATIVE.unknown(SUBJECT, refusal.unless(&grant, PASSING))];
+        }
+    };
+    if events.is_empty() {
+        return vec![NATIVE.ok(SUBJECT, "no event that this user may see names the heartbeat table")];
+    }
+    events.iter().map(|event| judge_event(scene, event)).collect()
+}
+
+/// An event that does not beat, and what mends it.
+struct Fault {
+    observed: String,
+    mend: String,
+}
+
+fn judge_event(scene: &Scene<'_>, event: &Event) -> Finding {
+    let name = format!("{}.{}", quote(&event.schema), quote(&event.name));
+    let subject = format!("event {name}");
+    let wanted = scene.target.heartbeat.row;
+    let disable = format!("ALTER EVENT {name} DISABLE;");
+    let every = event.every.as_ref().map_or("once".to_owned(), |every| format!("every {every}"));
+    if let Some(row) = event.row.filter(|row| *row != wanted) {
+        return NATIVE
+            .failed(subject, format!("it updates row {row}, and the heartbeat is row {wanted}"))
+            .expected(format!("row {wanted}"))
+            .remedy(format!("DROP EVENT {name};"));
+    }
+    let watching = scene.target.write == WriteMode::Never;
+    if let Some(Fault { observed, mend }) = fault(scene, event, &name) {
+        // One that is switched off here, and nobody waits for, is no matter.
+        if !watching && event.status == "DISABLED" {
+            return NATIVE.ok(subject, observed);
+        }
+        // Where heartbeatd beats, it covers for the event.
+        let severity = if watching { Severity::Warning } else { Severity::Info };
+        let remedy = if watching { mend } else { disable };
+        return NATIVE.failed_as(severity, subject, observed).expected("an event that runs, or none").remedy(remedy);
+    }
+    match scene.target.write {
+        WriteMode::Always => {
+            NATIVE.failed(subject, format!("it beats as well ({every})")).expected("one writer").remedy(format!(
+                "{disable} -- or set write = \"when-stale\", so that heartbeatd writes only if it does not"
+            ))
+        }
+        WriteMode::WhenStale => NATIVE.ok(subject, format!("it beats ({every}), and heartbeatd covers for it")),
+        WriteMode::Never => NATIVE.ok(subject, format!("it beats ({every})")),
+    }
+}
+
+/// What keeps an event from beating.
+fn fault(scene: &Scene<'_>, event: &Event, name: &str) -> Option<Fault> {
+    let server = &scene.facts.server;
+    let enable = format!("ALTER EVENT {name} ENABLE;");
+    let observed = match event.status.as_str() {
+        "ENABLED" => None,
+        "DISABLED" => Some("it is switched off".to_owned()),
+        status => {
+            Some(format!("{status}: it was made on another server, and stayed off when this one became the primary"))
+        }
+    };
+    if let Some(observed) = observed {
+        return Some(Fault { observed, mend: enable });
+    }
+    match server.variable("event_scheduler") {
+        Some("OFF") => {
+            let mend = set_global(server, "event_scheduler", "ON");
+            return Some(Fault { observed: "it never runs: event_scheduler is OFF".to_owned(), mend });
+        }
+        Some("DISABLED") => {
+            let mend = super::set_at_start(server, "event_scheduler", "event_scheduler = ON");
+            return Some(Fault { observed: "it never runs: event_scheduler is DISABLED".to_owned(), mend });
+        }
+        _ => {}
+    }
+    let (last, every) = (event.last_run?, event.every_seconds?);
+    let idle = Duration::from_micros(server.time.saturating_sub(last).try_into().ok()?);
+    let limit = Duration::from_secs(every.try_into().ok()?) * 2 + scene.target.timeout;
+    (idle > limit).then(|| Fault {
+        observed: format!("it last ran {} ago, and says every {}", words(idle), event.every.as_deref().unwrap_or("")),
+        mend: format!("look for its name in the server's error log; then {enable}"),
+    })
+}

@@ -1,0 +1,189 @@
+//! The servers that the connector reads from: whether the beat arrives there, and whether their binary logs hold it.
+
+use std::time::Duration;
+
+use super::activity::reads;
+use super::binlog::{left_out, let_in};
+use super::settings::{faults, has_log};
+use super::{CLIENT, PASSING, Place, Scene, relation_of, set_at_start, with};
+use crate::driver::gathered::Gathered;
+use crate::driver::mysql::facts::{Channel, MysqlFacts, RowFacts};
+use crate::driver::mysql::replication_filters::Filters;
+use crate::driver::shared_checks::replica::{self, ARRIVES, DECODE, ROLE};
+use crate::finding::{Check, Finding, Rung, Severity};
+use crate::freshness::words;
+
+const MONITOR: &str = "on the replica, REPLICATION CLIENT (MariaDB: SLAVE MONITOR)";
+
+const THREADS: Check = Check {
+    id: "replica-threads",
+    severity: Severity::Error,
+    rung: Rung::Tracking,
+    title: "the replica receives and applies what the source writes",
+    meaning: "A replica whose threads stand still, or lag behind, gets the beat late or never.",
+    judged: "SHOW REPLICA STATUS: fails when a thread does not run, or the lag is above the threshold replica_lag. A warning \
+             unless the replica is required.",
+    privilege: MONITOR,
+    source: "vendor page on heartbeats: the change must replicate to the replica that the connector reads",
+};
+const FILTERS: Check = Check {
+    id: "replica-filters",
+    severity: Severity::Error,
+    rung: Rung::Tracking,
+    title: "the replica does not leave the heartbeat table out",
+    meaning: "A filter of replication drops changes without a word: all else arrives, and the beat does not.",
+    judged: "The Replicate_… columns of SHOW REPLICA STATUS, as the server applies them to rows: fails if they leave the \
+             schema or the table out. A warning unless the replica is required.",
+    privilege: MONITOR,
+    source: "https://dev.mysql.com/doc/refman/8.4/en/replication-rules.html",
+};
+
+pub(super) const CHECKS: &[Check] = &[ROLE, THREADS, FILTERS, ARRIVES, DECODE];
+
+pub(super) fn judge(scene: &Scene<'_>) -> Vec<Finding> {
+    replica::each(scene, CHECKS, |subject, facts, place| {
+        let severity = replica::severity(scene, place.name);
+        let mut findings = match facts.replication.seen() {
+            Ok(channels) => {
+                vec![
+                    role(subject, channels),
+                    threads(scene, subject, facts, channels, severity),
+                    filters(scene, subject, facts, channels, severity),
+                ]
+            }
+            Err(refusal) => {
+                let grant = format!("{MONITOR}: GRANT {} ON *.* TO {};", monitor(facts), user(facts));
+                let why = refusal.unless(&grant, PASSING);
+                [ROLE, THREADS, FILTERS].iter().map(|check| check.unknown(subject, &why)).collect()
+            }
+        };
+        findings.extend([arrives(scene, subject, facts, place), decode(scene, subject, facts, place)]);
+        findings
+    })
+}
+
+fn monitor(facts: &MysqlFacts) -> &'static str {
+    if facts.server.mariadb { "SLAVE MONITOR" } else { CLIENT }
+}
+
+fn user(facts: &MysqlFacts) -> String {
+    crate::driver::mysql::identifier::account(&facts.server.user, &facts.server.host)
+}
+
+/// The words that start and stop replication on this server.
+fn word(facts: &MysqlFacts) -> &'static str {
+    if facts.server.variables.contains_key("log_replica_updates") { "REPLICA" } else { "SLAVE" }
+}
+
+fn role(subject: &str, channels: &[Channel]) -> Finding {
+    if channels.is_empty() {
+        return ROLE
+            .failed(subject, "it follows no server: it was promoted, or the address leads to the source")
+            .expected("a replica of the source")
+            .remedy("compare the addresses of the target and of the replica; rebuild the replica if it was promoted");
+    }
+    let sources: Vec<&str> = channels.iter().map(|channel| channel.source.as_str()).collect();
+    ROLE.ok(subject, format!("it follows {}", sources.join(" and ")))
+}
+
+fn threads(scene: &Scene<'_>, subject: &str, facts: &MysqlFacts, channels: &[Channel], severity: Severity) -> Finding {
+    if channels.is_empty() {
+        return THREADS.skipped(subject, "it follows no server");
+    }
+    let limit = scene.target.checks.thresholds.replica_lag;
+    let expected = format!("both threads run, at most {} behind", words(limit));
+    for channel in channels {
+        let number = |error: i64| if error == 0 { String::new() } else { format!(" (error {error})") };
+        let mut stopped = Vec::new();
+        if channel.receiving != "Yes" {
+            stopped.push(format!("it does not receive: {}{}", channel.receiving, number(channel.receive_error)));
+        }
+        if !channel.applying {
+            stopped.push(format!("it does not apply{}", number(channel.apply_error)));
+        }
+        if !stopped.is_empty() {
+            let of = if channel.name.is_empty() { String::new() } else { format!("channel {}: ", channel.name) };
+            let word = word(facts);
+            return THREADS
+                .failed_as(severity, subject, format!("{of}{}", stopped.join("; ")))
+                .expected(expected)
+                .remedy(format!("START {word}; -- on the replica, after reading SHOW {word} STATUS"));
+        }
+        let behind = Duration::from_secs(channel.behind.unwrap_or(0).try_into().unwrap_or(0));
+        if behind > limit {
+            return THREADS
+                .failed_as(severity, subject, format!("{} behind", words(behind)))
+                .expected(expected)
+                .remedy("find what keeps it: SHOW PROCESSLIST; on the replica, and long transactions on the source");
+        }
+    }
+    THREADS.ok(subject, "both threads run")
+}
+
+fn filters(scene: &Scene<'_>, subject: &str, facts: &MysqlFacts, channels: &[Channel], severity: Severity) -> Finding {
+    let heartbeat = &scene.target.heartbeat;
+    for channel in channels {
+        let filters = Filters::of(&channel.filters);
+        if let Some(filter) = filters.left_out(&heartbeat.schema, &heartbeat.table) {
+            let value = channel.filters.get(filter).map_or("", String::as_str);
+            let remedy = filters.let_in(filter, heartbeat, facts.server.mariadb, word(facts), &channel.name);
+            return FILTERS
+                .failed_as(severity, subject, format!("replicate_{filter} is {value}: the table is left out"))
+                .expected("the heartbeat table is replicated")
+                .remedy(remedy);
+        }
+    }
+    FILTERS.ok(subject, "the table is not left out")
+}
+
+fn rows_of(facts: &MysqlFacts) -> Option<&RowFacts> {
+    facts.row.as_ref().and_then(Gathered::answer)
+}
+
+fn arrives(scene: &Scene<'_>, subject: &str, facts: &MysqlFacts, place: &Place<'_>) -> Finding {
+    let Some(written) = rows_of(&scene.facts).and_then(|rows| rows.last_update) else {
+        return ARRIVES.skipped(subject, "the source has no beat to compare with");
+    };
+    let word = word(facts);
+    let remedy = format!("look at the replication: on the replica SHOW {word} STATUS;");
+    if facts.table.answer().is_some() && relation_of(facts).is_none() {
+        let observed = "there is no heartbeat table, or it is hidden from this user";
+        return ARRIVES
+            .failed_as(replica::severity(scene, place.name), subject, observed)
+            .expected("the table as it is on the source")
+            .remedy(remedy);
+    }
+    let Some(rows) = &facts.row else {
+        return ARRIVES.unknown(subject, format!("the table cannot be read; it takes {}", ARRIVES.privilege));
+    };
+    with(&ARRIVES, subject, rows, |rows| replica::arrives(scene, place, written, rows.last_update, &remedy))
+}
+
+fn decode(scene: &Scene<'_>, subject: &str, facts: &MysqlFacts, place: &Place<'_>) -> Finding {
+    let server = &facts.server;
+    let wanted = scene.target.replicas.iter().any(|replica| replica.name == place.name && replica.decode);
+    let severity = if wanted || reads(scene, facts) == Some(true) { Severity::Error } else { Severity::Warning };
+    let mut faults = faults(server);
+    let names = ["log_replica_updates", "log_slave_updates"];
+    if let Some(name) = names.into_iter().find(|name| server.is_on(name) == Some(false)).filter(|_| has_log(server)) {
+        faults.push((format!("{name} is OFF"), set_at_start(server, name, &format!("{name} = ON"))));
+    }
+    let schema = &scene.target.heartbeat.schema;
+    if let Some((filter, value)) = facts.binlog.answer().and_then(|binlog| left_out(binlog, schema)) {
+        faults.push((format!("{filter} is {value}"), let_in(server, filter, schema)));
+    }
+    if !faults.is_empty() {
+        let (observed, remedies): (Vec<_>, Vec<_>) = faults.into_iter().unzip();
+        return DECODE
+            .failed_as(severity, subject, observed.join("; "))
+            .expected("a binary log of whole rows, with log_replica_updates")
+            .remedy(format!("on the replica: {}", remedies.join(" ")));
+    }
+    match facts.binlog.seen() {
+        Ok(_) => DECODE.ok(subject, "its binary log holds what it replicates, as whole rows"),
+        Err(refusal) => {
+            let grant = format!("on the replica, GRANT {CLIENT} ON *.* TO {};", user(facts));
+            DECODE.unknown(subject, refusal.unless(&grant, PASSING))
+        }
+    }
+}

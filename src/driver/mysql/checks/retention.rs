@@ -1,0 +1,183 @@
+//! How long the binary log's files are kept: a connector that stands still for longer has lost its position.
+
+use std::time::Duration;
+
+use super::settings::{NO_LOG, has_log};
+use super::{PASSING, Scene, set_global};
+use crate::driver::gathered::Gathered;
+use crate::driver::mysql::facts::{MysqlFacts, Retention, ServerFacts};
+use crate::driver::scene::size;
+use crate::finding::{Check, Finding, Rung, Severity};
+use crate::freshness::words;
+use crate::scheduler::ticks::longest_period;
+
+const PRECEDENCE: &str = "On RDS and Aurora \"binlog retention hours\" of mysql.rds_configuration, else \
+                          binlog_expire_logs_seconds, else expire_logs_days";
+
+const RETENTION: Check = Check {
+    id: "binlog-retention",
+    severity: Severity::Error,
+    rung: Rung::Position,
+    title: "the binary log is kept long enough for a connector that stands still",
+    meaning: "A connector that is stopped for longer than the binary log is kept has lost its position: what changed meanwhile \
+              is only had by a snapshot.",
+    judged: "On RDS and Aurora \"binlog retention hours\" of mysql.rds_configuration, else binlog_expire_logs_seconds, else \
+             expire_logs_days: an error below a day, a warning below three (the vendor's least), worth knowing below a week. \
+             Zero is for ever.",
+    privilege: "reading the variables, which every user may; on RDS and Aurora SELECT on mysql.rds_configuration",
+    source: "vendor's set-up guides (at least three days); the other bounds are those of PeerDB and Datastream",
+};
+const INTERVAL: Check = Check {
+    id: "retention-interval",
+    severity: Severity::Error,
+    rung: Rung::Position,
+    title: "beats come much more often than binary logs are purged",
+    meaning: "A heartbeat keeps the connector's position young. One that beats more seldom than files are purged keeps nothing.",
+    judged: "The longest period of the schedule against how long the binary log is kept: an error when it is as long, a \
+             warning above a tenth.",
+    privilege: "as for binlog-retention",
+    source: "vendor page on heartbeats: the interval is shorter than the log's retention",
+};
+const SIZE: Check = Check {
+    id: "binlog-size-limit",
+    severity: Severity::Warning,
+    rung: Rung::Position,
+    title: "binary logs are not purged by size",
+    meaning: "A limit of size purges files however young they are: a burst of writes may take the connector's position away.",
+    judged: "max_binlog_total_size, also called binlog_space_limit: fails unless it is 0. MariaDB from 11.4, Percona Server.",
+    privilege: "reading the variables, which every user may",
+    source: "https://mariadb.com/kb/en/replication-and-binary-log-system-variables/#max_binlog_total_size",
+};
+
+pub(super) const CHECKS: &[Check] = &[RETENTION, INTERVAL, SIZE];
+
+const HOUR: u64 = 3_600;
+const DAY: u64 = 24 * HOUR;
+const LEAST: Duration = Duration::from_secs(DAY);
+const VENDORS_LEAST: Duration = Duration::from_secs(3 * DAY);
+const WEEK: Duration = Duration::from_secs(7 * DAY);
+
+/// How long files are kept.
+enum Kept {
+    Forever(&'static str),
+    /// For this long, by the setting of this name.
+    For(Duration, &'static str),
+    /// RDS without the setting.
+    AsShortAsPossible,
+}
+
+/// The setting of the managed flavours.
+const HOURS: &str = "binlog retention hours";
+
+pub(super) fn judge(scene: &Scene<'_>) -> Vec<Finding> {
+    let server = &scene.facts.server;
+    if !has_log(server) {
+        return CHECKS.iter().map(|check| check.skipped("log_bin", NO_LOG)).collect();
+    }
+    match kept(&scene.facts) {
+        Ok(kept) => vec![retention(server, &kept), interval(scene, &kept), limit(server)],
+        Err(why) => vec![RETENTION.unknown(HOURS, &why), INTERVAL.unknown(HOURS, &why), limit(server)],
+    }
+}
+
+/// How long files are kept, or why that is hidden.
+fn kept(facts: &MysqlFacts) -> Result<Kept, String> {
+    let server = &facts.server;
+    match &facts.retention {
+        Gathered::Seen(Retention { hours: None }) => return Ok(Kept::AsShortAsPossible),
+        Gathered::Seen(Retention { hours: Some(hours) }) => {
+            let hours = u64::try_from(*hours).unwrap_or(0);
+            return Ok(Kept::For(Duration::from_secs(hours.saturating_mul(HOUR)), HOURS));
+        }
+        Gathered::Refused(refusal) if server.is_rds() => {
+            let user = crate::driver::mysql::identifier::account(&server.user, &server.host);
+            return Err(refusal.unless(&format!("GRANT SELECT ON mysql.rds_configuration TO {user};"), PASSING));
+        }
+        // No other server has that table.
+        Gathered::Refused(_) => {}
+    }
+    if server.is_on("binlog_expire_logs_auto_purge") == Some(false) {
+        return Ok(Kept::Forever("binlog_expire_logs_auto_purge is OFF"));
+    }
+    let settings = [("binlog_expire_logs_seconds", 1), ("expire_logs_days", DAY)];
+    let known: Vec<_> =
+        settings.into_iter().filter_map(|(name, unit)| Some((name, server.number(name)?, unit))).collect();
+    if known.is_empty() {
+        return Err(format!("the server shows none of the settings: {PRECEDENCE}; it takes a look at its option file"));
+    }
+    #[allow(clippy::cast_precision_loss, reason = "seconds of a day")]
+    let length = |(name, number, unit): &(&'static str, f64, u64)| {
+        Duration::try_from_secs_f64(number * *unit as f64).ok().filter(|time| !time.is_zero()).map(|time| (time, *name))
+    };
+    Ok(match known.iter().find_map(length) {
+        Some((time, name)) => Kept::For(time, name),
+        None => Kept::Forever("the settings are 0"),
+    })
+}
+
+fn retention(server: &ServerFacts, kept: &Kept) -> Finding {
+    let (time, name) = match kept {
+        Kept::Forever(why) => return RETENTION.ok(server.flavour(), format!("nothing is purged by age: {why}")),
+        Kept::For(time, name) => (*time, *name),
+        Kept::AsShortAsPossible => (Duration::ZERO, HOURS),
+    };
+    let severity = if time < LEAST {
+        Severity::Error
+    } else if time < VENDORS_LEAST {
+        Severity::Warning
+    } else if time < WEEK {
+        Severity::Info
+    } else {
+        return RETENTION.ok(name, words(time));
+    };
+    let observed = if matches!(kept, Kept::AsShortAsPossible) {
+        "not set: files are purged as soon as possible".to_owned()
+    } else {
+        words(time)
+    };
+    let remedy = match name {
+        HOURS => "CALL mysql.rds_set_configuration('binlog retention hours', 168);".to_owned(),
+        "expire_logs_days" => set_global(server, name, "7"),
+        _ => set_global(server, name, "604800"),
+    };
+    RETENTION.failed_as(severity, name, observed).expected("three days at the least, better a week").remedy(remedy)
+}
+
+fn interval(scene: &Scene<'_>, kept: &Kept) -> Finding {
+    let subject = &scene.target.name;
+    let period = longest_period(&scene.target.schedule, scene.case.now.taken_at);
+    let time = match kept {
+        Kept::For(time, _) if !time.is_zero() => *time,
+        Kept::For(..) | Kept::AsShortAsPossible => {
+            return INTERVAL.skipped(subject, "the binary log is kept for no time at all, which comes first");
+        }
+        Kept::Forever(_) => return INTERVAL.ok(subject, "nothing is purged by age"),
+    };
+    let observed = format!("a beat each {}, the binary log is kept for {}", words(period), words(time));
+    let severity = if period >= time {
+        Severity::Error
+    } else if period > time / 10 {
+        Severity::Warning
+    } else {
+        return INTERVAL.ok(subject, observed);
+    };
+    INTERVAL
+        .failed_as(severity, subject, observed)
+        .expected(format!("a beat each {} or more often", words(time / 10)))
+        .remedy("shorten the target's interval: interval = \"1m\"")
+}
+
+fn limit(server: &ServerFacts) -> Finding {
+    let names = ["max_binlog_total_size", "binlog_space_limit"];
+    let Some(name) = names.into_iter().find(|name| server.variables.contains_key(*name)) else {
+        return SIZE.skipped(names[0], "this server has no such variable");
+    };
+    match server.variable(name).and_then(|bytes| bytes.parse::<u64>().ok()) {
+        Some(0) => SIZE.ok(name, "no limit"),
+        Some(bytes) => SIZE
+            .failed(name, format!("files are purged beyond {}, however young", size(bytes)))
+            .expected("0")
+            .remedy(set_global(server, name, "0")),
+        None => SIZE.unknown(name, "the server's value is no number; it takes a look at its option file"),
+    }
+}

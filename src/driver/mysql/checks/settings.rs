@@ -1,0 +1,211 @@
+//! What the server writes into its binary log, and how.
+
+use super::{Scene, set_at_start, set_global, set_globals};
+use crate::driver::mysql::facts::ServerFacts;
+use crate::finding::{Check, Finding, Rung, Severity};
+
+const VARIABLES: &str = "reading the variables, which every user may";
+const GUIDE: &str = "vendor's set-up guides for MySQL and MariaDB, the binary log";
+
+const ENABLED: Check = Check {
+    id: "binlog-enabled",
+    severity: Severity::Error,
+    rung: Rung::Tracking,
+    title: "the server has a binary log",
+    meaning: "The connector reads the binary log. Without one there is nothing to read, and no beat gets anywhere.",
+    judged: "log_bin: fails unless it is ON.",
+    privilege: VARIABLES,
+    source: GUIDE,
+};
+const SERVER_ID: Check = Check {
+    id: "server-id",
+    severity: Severity::Error,
+    rung: Rung::Tracking,
+    title: "the server has a number of its own",
+    meaning: "With server_id = 0 the server refuses everybody who wants to read its binary log.",
+    judged: "server_id: fails if it is 0.",
+    privilege: VARIABLES,
+    source: GUIDE,
+};
+const FORMAT: Check = Check {
+    id: "binlog-format",
+    severity: Severity::Error,
+    rung: Rung::Tracking,
+    title: "changes are logged as rows",
+    meaning: "With another format the beat is logged as its statement, which the connector does not read: the row is updated, \
+              and the connector sees nothing. MariaDB's default is MIXED.",
+    judged: "binlog_format: fails unless it is ROW. A server without the variable logs rows only.",
+    privilege: VARIABLES,
+    source: "vendor's set-up guides; measured: under MIXED an UPDATE of last_update is a Query event",
+};
+const IMAGE: Check = Check {
+    id: "binlog-row-image",
+    severity: Severity::Error,
+    rung: Rung::Tracking,
+    title: "all columns of a changed row are logged",
+    meaning: "With MINIMAL or NOBLOB the log holds only what changed: the connector gets rows with holes, or refuses to start.",
+    judged: "binlog_row_image: fails unless it is FULL; a warning for FULL_NODUP (MariaDB), which connectors may not know.",
+    privilege: VARIABLES,
+    source: GUIDE,
+};
+const OPTIONS: Check = Check {
+    id: "binlog-row-value-options",
+    severity: Severity::Error,
+    rung: Rung::Tracking,
+    title: "JSON columns are logged whole",
+    meaning: "With PARTIAL_JSON the log holds what changed within a JSON column, which connectors cannot put together.",
+    judged: "binlog_row_value_options: fails if it holds PARTIAL_JSON. MySQL from 8.0.",
+    privilege: VARIABLES,
+    source: "Debezium's documentation of its MySQL connector; PeerDB's validation",
+};
+const COMPRESSION: Check = Check {
+    id: "binlog-compression",
+    severity: Severity::Error,
+    rung: Rung::Tracking,
+    title: "events of the binary log are not compressed",
+    meaning: "MariaDB's connectors do not read compressed events.",
+    judged: "log_bin_compress: fails if it is ON. MariaDB only.",
+    privilege: VARIABLES,
+    source: "Debezium's documentation of its MariaDB connector",
+};
+const GTID: Check = Check {
+    id: "gtid-mode",
+    severity: Severity::Warning,
+    rung: Rung::Position,
+    title: "transactions have identifiers of their own",
+    meaning: "The vendor's snapshots that only read take GTIDs, and only with them the connector finds its place on another \
+              server after a failover.",
+    judged: "gtid_mode and enforce_gtid_consistency: fails unless both are ON. MariaDB always has GTIDs.",
+    privilege: VARIABLES,
+    source: "vendor's connector settings: snapshot_gtid is on by default",
+};
+
+pub(super) const CHECKS: &[Check] = &[ENABLED, SERVER_ID, FORMAT, IMAGE, OPTIONS, COMPRESSION, GTID];
+
+/// Why what is said of a binary log is not judged.
+pub(super) const NO_LOG: &str = "there is no binary log";
+
+pub(super) fn judge(scene: &Scene<'_>) -> Vec<Finding> {
+    let server = &scene.facts.server;
+    let mut findings = vec![enabled(server), server_id(server)];
+    if !has_log(server) {
+        findings.extend(CHECKS[2..].iter().map(|check| check.skipped("log_bin", NO_LOG)));
+        return findings;
+    }
+    findings.extend([format(server), image(server), options(server), compression(server), gtid(server)]);
+    findings
+}
+
+/// Whether the server has a binary log.
+pub(super) fn has_log(server: &ServerFacts) -> bool {
+    server.is_on("log_bin") == Some(true)
+}
+
+/// What keeps changes of this server from being logged as connectors need them, each fault with its remedy.
+pub(super) fn faults(server: &ServerFacts) -> Vec<(String, String)> {
+    let judged = if has_log(server) {
+        vec![format(server), image(server), options(server), compression(server)]
+    } else {
+        vec![enabled(server)]
+    };
+    let failed = judged.into_iter().filter(|finding| finding.status == crate::finding::Status::Failed);
+    failed
+        .map(|finding| (format!("{} is {}", finding.subject, finding.observed), finding.remedy.unwrap_or_default()))
+        .collect()
+}
+
+fn enabled(server: &ServerFacts) -> Finding {
+    let name = "log_bin";
+    if has_log(server) {
+        return ENABLED.ok(name, "ON");
+    }
+    let remedy = if server.is_rds() {
+        "switch automated backups on: without them the instance has no binary log".to_owned()
+    } else {
+        set_at_start(server, name, "log_bin = binlog and a server_id of its own")
+    };
+    ENABLED.failed(name, server.variable(name).unwrap_or("OFF")).expected("ON").remedy(remedy)
+}
+
+fn server_id(server: &ServerFacts) -> Finding {
+    let name = "server_id";
+    match server.variable(name) {
+        Some("0") => SERVER_ID
+            .failed(name, "0")
+            .expected("a number that no other server of the replication has")
+            .remedy(set_global(server, name, "1")),
+        Some(id) => SERVER_ID.ok(name, id),
+        None => SERVER_ID.skipped(name, "this server has no such variable"),
+    }
+}
+
+fn format(server: &ServerFacts) -> Finding {
+    let name = "binlog_format";
+    match server.variable(name) {
+        None | Some("ROW") => FORMAT.ok(name, "ROW"),
+        // A change at run time is known to break a running cluster.
+        Some(format) if server.is_on("wsrep_on") == Some(true) => {
+            FORMAT.failed(name, format).expected("ROW").remedy(set_at_start(server, name, "binlog_format = ROW"))
+        }
+        Some(format) => FORMAT.failed(name, format).expected("ROW").remedy(format!(
+            "{} -- sessions that are open keep theirs until they connect again",
+            set_global(server, name, "ROW")
+        )),
+    }
+}
+
+fn image(server: &ServerFacts) -> Finding {
+    let name = "binlog_row_image";
+    let remedy = || set_global(server, name, "FULL");
+    match server.variable(name) {
+        None | Some("FULL") => IMAGE.ok(name, "FULL"),
+        Some("FULL_NODUP") => IMAGE.failed_as(Severity::Warning, name, "FULL_NODUP").expected("FULL").remedy(remedy()),
+        Some(image) => IMAGE.failed(name, image).expected("FULL").remedy(remedy()),
+    }
+}
+
+fn options(server: &ServerFacts) -> Finding {
+    let name = "binlog_row_value_options";
+    match server.variable(name) {
+        None => OPTIONS.skipped(name, "this server has no such variable"),
+        Some(options) if options.contains("PARTIAL_JSON") => {
+            OPTIONS.failed(name, options).expected("empty").remedy(set_global(server, name, "''"))
+        }
+        Some(_) => OPTIONS.ok(name, "empty"),
+    }
+}
+
+fn compression(server: &ServerFacts) -> Finding {
+    let name = "log_bin_compress";
+    match server.is_on(name) {
+        None => COMPRESSION.skipped(name, "this server has no such variable"),
+        Some(false) => COMPRESSION.ok(name, "OFF"),
+        Some(true) => COMPRESSION.failed(name, "ON").expected("OFF").remedy(set_global(server, name, "OFF")),
+    }
+}
+
+fn gtid(server: &ServerFacts) -> Finding {
+    let name = "gtid_mode";
+    let Some(mode) = server.variable(name) else {
+        return if server.mariadb {
+            GTID.ok(name, "MariaDB always has GTIDs")
+        } else {
+            GTID.skipped(name, "this server has no such variable")
+        };
+    };
+    let consistency = server.variable("enforce_gtid_consistency").unwrap_or_default();
+    if mode == "ON" && consistency == "ON" {
+        return GTID.ok(name, "ON, and enforced");
+    }
+    // The server takes one step at a time, and on only after the other.
+    let mut steps = Vec::new();
+    if consistency != "ON" {
+        steps.push(("enforce_gtid_consistency", "ON"));
+    }
+    let modes = ["OFF", "OFF_PERMISSIVE", "ON_PERMISSIVE", "ON"];
+    let from = modes.iter().position(|known| *known == mode).unwrap_or(0);
+    steps.extend(modes[from + 1..].iter().map(|mode| (name, *mode)));
+    GTID.failed(name, format!("{mode}, enforce_gtid_consistency {consistency}"))
+        .expected("both ON")
+        .remedy(set_globals(server, &steps))
+}

@@ -1,0 +1,368 @@
+use proptest::prelude::*;
+
+use super::Place::{Column, Database, Server, Table};
+use super::{Answer, Grants, Patterns, Place, RoleName};
+
+const HASH: &str = "*42AEF049E54EED986F9F6690E6D2CB278722229B";
+
+fn read(text: &str) -> Grants {
+    Grants::read(text.lines().map(str::trim).filter(|line| !line.is_empty()), Patterns::Wild)
+}
+
+/// As [`read`], of an answer that is understood in full.
+fn understood(text: &str) -> Grants {
+    let grants = read(text);
+    assert_eq!(grants.unread, 0, "{text}");
+    grants
+}
+
+fn yes(grants: &Grants, privilege: &str, place: Place<'_>) -> bool {
+    grants.allows(privilege, place) == Answer::Yes
+}
+
+const HEARTBEAT: Place<'static> = Table("streamkap", "streamkap_heartbeat");
+
+fn beat_column(column: &str) -> Place<'_> {
+    Column("streamkap", "streamkap_heartbeat", column)
+}
+
+// --- what servers print
+
+#[test]
+fn a_connectors_grants_are_the_same_on_every_server() {
+    let mariadb = format!(
+        "GRANT RELOAD, SHOW DATABASES, REPLICATION SLAVE, BINLOG MONITOR ON *.* TO `conn`@`%` IDENTIFIED BY PASSWORD '{HASH}'
+         GRANT SELECT ON `streamkap`.* TO `conn`@`%`"
+    );
+    let mysql = "GRANT RELOAD, SHOW DATABASES, REPLICATION SLAVE, REPLICATION CLIENT ON *.* TO `conn`@`%`
+         GRANT SELECT ON `streamkap`.* TO `conn`@`%`";
+    let mysql57 = "GRANT RELOAD, SHOW DATABASES, REPLICATION SLAVE, REPLICATION CLIENT ON *.* TO 'conn'@'%'
+         GRANT SELECT ON `streamkap`.* TO 'conn'@'%'";
+    for text in [&mariadb, mysql, mysql57] {
+        let grants = understood(text);
+        for privilege in ["RELOAD", "SHOW DATABASES", "REPLICATION SLAVE", "REPLICATION CLIENT"] {
+            assert!(yes(&grants, privilege, Server), "{privilege}: {text}");
+        }
+        assert!(yes(&grants, "SELECT", HEARTBEAT) && yes(&grants, "SELECT", Database("streamkap")), "{text}");
+        for (privilege, place) in
+            [("SELECT", Server), ("UPDATE", HEARTBEAT), ("SELECT", Database("other")), ("PROCESS", Server)]
+        {
+            assert_eq!(grants.allows(privilege, place), Answer::No, "{privilege}: {text}");
+        }
+    }
+}
+
+#[test]
+fn a_grant_of_columns_holds_for_them_alone() {
+    for text in [
+        "GRANT SELECT, INSERT (`id`, `text`), UPDATE (`last_update`) ON `streamkap`.`streamkap_heartbeat` TO `col`@`%`",
+        "GRANT SELECT, INSERT (id, text), UPDATE (last_update) ON `streamkap`.`streamkap_heartbeat` TO 'col'@'%'",
+        "GRANT SELECT, INSERT (id, `text`), UPDATE (last_update) ON streamkap.streamkap_heartbeat TO col@`%`",
+        r#"GRANT SELECT, INSERT ("id", "text"), UPDATE ("last_update") ON "streamkap"."streamkap_heartbeat" TO "col"@"%""#,
+    ] {
+        let grants = understood(text);
+        assert!(yes(&grants, "SELECT", HEARTBEAT) && yes(&grants, "SELECT", beat_column("id")), "{text}");
+        assert!(
+            yes(&grants, "UPDATE", beat_column("last_update")) && yes(&grants, "UPDATE", beat_column("LAST_UPDATE"))
+        );
+        assert_eq!(grants.allows("UPDATE", beat_column("text")), Answer::Columns(vec!["last_update".to_owned()]));
+        assert_eq!(grants.allows("UPDATE", HEARTBEAT), Answer::Columns(vec!["last_update".to_owned()]));
+        assert_eq!(grants.allows("DELETE", HEARTBEAT), Answer::No);
+        assert_eq!(grants.allows("UPDATE", Table("streamkap", "other")), Answer::No);
+    }
+}
+
+#[test]
+fn names_with_quotes_in_them_are_read_as_every_server_and_mode_writes_them() {
+    for text in [
+        r#"GRANT USAGE ON *.* TO `we``i'r"d`@`%`
+           GRANT SELECT (`c2`, `co``l`), INSERT ON `we``ird`.`t``x y'z"` TO `we``i'r"d`@`%`
+           GRANT EXECUTE ON PROCEDURE `streamkap`.`p` TO `we``i'r"d`@`%`
+           GRANT EXECUTE ON FUNCTION `streamkap`.`f` TO `we``i'r"d`@`%`"#,
+        r#"GRANT USAGE ON *.* TO 'we`i'r"d'@'%'
+           GRANT SELECT (c2, co`l), INSERT ON `we``ird`.`t``x y'z"` TO 'we`i'r"d'@'%'
+           GRANT EXECUTE ON PROCEDURE `streamkap`.`p` TO 'we`i'r"d'@'%'
+           GRANT EXECUTE ON FUNCTION `streamkap`.`f` TO 'we`i'r"d'@'%'"#,
+        r#"GRANT USAGE ON *.* TO "we`i'r""d"@"%"
+           GRANT SELECT ("c2", "co`l"), INSERT ON "we`ird"."t`x y'z""" TO "we`i'r""d"@"%"
+           GRANT EXECUTE ON PROCEDURE "streamkap"."p" TO "we`i'r""d"@"%""#,
+        r#"GRANT USAGE ON *.* TO 'we`i'r"d'@'%'
+           GRANT SELECT (c2, co`l), INSERT ON "we`ird"."t`x y'z""" TO 'we`i'r"d'@'%'
+           GRANT EXECUTE ON FUNCTION "streamkap"."f" TO 'we`i'r"d'@'%'"#,
+        r#"GRANT SELECT (c2, `co``l`), INSERT ON `we``ird`.`t``x y'z"` TO `we``i'r"d`@`%`
+           GRANT EXECUTE ON PROCEDURE streamkap.p TO `we``i'r"d`@`%`"#,
+    ] {
+        let grants = understood(text);
+        let (database, table) = ("we`ird", "t`x y'z\"");
+        assert!(yes(&grants, "INSERT", Table(database, table)), "{text}");
+        assert!(yes(&grants, "SELECT", Column(database, table, "co`l")), "{text}");
+        assert!(yes(&grants, "SELECT", Column(database, table, "c2")), "{text}");
+        assert_eq!(
+            grants.allows("SELECT", Column(database, table, "id")),
+            Answer::Columns(vec!["c2".into(), "co`l".into()])
+        );
+        assert_eq!(grants.allows("EXECUTE", Table("streamkap", "p")), Answer::No, "a routine is no table");
+    }
+}
+
+#[test]
+fn all_privileges_are_each_of_them_where_they_were_granted_and_nowhere_else() {
+    let all = understood("GRANT ALL PRIVILEGES ON *.* TO `all`@`%` WITH GRANT OPTION");
+    assert!(yes(&all, "REPLICATION SLAVE", Server) && yes(&all, "UPDATE", HEARTBEAT));
+    let database = understood(&format!(
+        "GRANT USAGE ON *.* TO `alldb`@`10.1.2.0/255.255.255.0` IDENTIFIED BY PASSWORD '{HASH}'
+         GRANT ALL PRIVILEGES ON `streamkap`.* TO `alldb`@`10.1.2.0/255.255.255.0` WITH GRANT OPTION"
+    ));
+    assert!(yes(&database, "UPDATE", HEARTBEAT) && yes(&database, "EVENT", Database("streamkap")));
+    assert_eq!(database.allows("REPLICATION SLAVE", Server), Answer::No);
+    assert_eq!(database.allows("UPDATE", Table("streamkap2", "streamkap_heartbeat")), Answer::No);
+}
+
+#[test]
+fn dynamic_privileges_are_read_with_and_without_underscores() {
+    let mysql = understood(
+        "GRANT USAGE ON *.* TO `dyn`@`%`
+         GRANT BACKUP_ADMIN,FLUSH_TABLES,CONNECTION_ADMIN ON *.* TO `dyn`@`%` WITH GRANT OPTION",
+    );
+    assert!(yes(&mysql, "CONNECTION ADMIN", Server) && yes(&mysql, "FLUSH TABLES", Server));
+    let mariadb = understood(&format!(
+        "GRANT SUPER, BINLOG MONITOR, READ_ONLY ADMIN, BINLOG ADMIN, SLAVE MONITOR ON *.* TO `multi`@`%` \
+         IDENTIFIED VIA mysql_native_password USING '{HASH}' OR unix_socket"
+    ));
+    assert!(yes(&mariadb, "READ ONLY ADMIN", Server) && yes(&mariadb, "SLAVE MONITOR", Server));
+    assert_eq!(mariadb.allows("REPLICATION SLAVE", Server), Answer::No);
+}
+
+#[test]
+fn lines_about_other_things_are_understood_and_give_nothing() {
+    let grants = understood(&format!(
+        "GRANT USAGE ON *.* TO `limits`@`%` IDENTIFIED BY PASSWORD '{HASH}' WITH MAX_QUERIES_PER_HOUR 5 MAX_USER_CONNECTIONS 3
+         GRANT USAGE ON *.* TO `ssl`@`%` IDENTIFIED BY PASSWORD '{HASH}' REQUIRE ISSUER '/CN=y' SUBJECT '/CN=x'
+         GRANT PROXY ON `plain`@`%` TO `limits`@`%`
+         GRANT PROXY ON 'plain'@'%' TO 'limits'@'%'
+         GRANT PROXY ON plain@`%` TO limits@`%`
+         GRANT PROXY ON ``@`` TO `root`@`localhost` WITH GRANT OPTION
+         GRANT PROXY ON ''@'' TO 'root'@'localhost' WITH GRANT OPTION
+         GRANT EXECUTE ON PACKAGE BODY `streamkap`.`p` TO `limits`@`%`"
+    ));
+    for privilege in ["SELECT", "PROXY", "USAGE ON", "EXECUTE"] {
+        assert_eq!(grants.allows(privilege, HEARTBEAT), Answer::No);
+    }
+}
+
+// --- databases by pattern, and what is taken away
+
+const WILD: &str = r"GRANT USAGE ON *.* TO `wild`@`%`
+    GRANT SELECT ON `a\_b`.* TO `wild`@`%`
+    GRANT INSERT ON `a_b`.* TO `wild`@`%`
+    GRANT SELECT, UPDATE ON `stream%`.* TO `wild`@`%`";
+
+#[test]
+fn a_databases_name_is_a_pattern_of_which_the_most_exact_counts() {
+    let grants = understood(WILD);
+    assert!(yes(&grants, "UPDATE", HEARTBEAT) && yes(&grants, "SELECT", Database("stream")));
+    assert!(yes(&grants, "SELECT", Table("a_b", "t")) && yes(&grants, "INSERT", Table("axb", "t")));
+    assert_eq!(grants.allows("SELECT", Table("axb", "t")), Answer::No);
+    // Measured on 5.7, 9 and MariaDB: the grant by name hides the one by pattern.
+    assert_eq!(grants.allows("INSERT", Table("a_b", "t")), Answer::No);
+    let two = understood("GRANT SELECT ON `str%`.* TO `w`@`%`\nGRANT INSERT ON `stream%`.* TO `w`@`%`");
+    assert!(yes(&two, "INSERT", HEARTBEAT));
+    assert_eq!(two.allows("SELECT", HEARTBEAT), Answer::No);
+}
+
+#[test]
+fn with_partial_revokes_a_pattern_is_a_name() {
+    let grants = Grants::read(WILD.lines(), Patterns::Literal);
+    assert_eq!(grants.unread, 0);
+    assert_eq!(grants.allows("UPDATE", HEARTBEAT), Answer::No);
+    assert!(yes(&grants, "INSERT", Table("a_b", "t")));
+    assert_eq!(grants.allows("INSERT", Table("axb", "t")), Answer::No);
+}
+
+#[test]
+fn a_partial_revoke_takes_from_the_server_wide_privilege_and_from_nothing_else() {
+    let text = "GRANT SELECT, INSERT, UPDATE, DELETE, RELOAD ON *.* TO `part`@`%`
+        GRANT UPDATE (`last_update`) ON `streamkap`.`streamkap_heartbeat` TO `part`@`%`
+        REVOKE INSERT ON `a_b`.* FROM `part`@`%`
+        REVOKE UPDATE ON `streamkap`.* FROM `part`@`%`";
+    let grants = Grants::read(text.lines(), Patterns::Literal);
+    assert_eq!(grants.unread, 0);
+    assert!(yes(&grants, "SELECT", HEARTBEAT) && yes(&grants, "INSERT", HEARTBEAT));
+    assert!(yes(&grants, "UPDATE", Table("other", "t")) && yes(&grants, "UPDATE", Server));
+    assert!(yes(&grants, "UPDATE", beat_column("last_update")));
+    assert_eq!(grants.allows("UPDATE", Database("streamkap")), Answer::No);
+    assert_eq!(grants.allows("UPDATE", HEARTBEAT), Answer::Columns(vec!["last_update".to_owned()]));
+    assert_eq!(grants.allows("INSERT", Table("a_b", "t")), Answer::No);
+}
+
+// --- roles
+
+fn role(name: &str, host: Option<&str>) -> RoleName {
+    RoleName { name: name.to_owned(), host: host.map(str::to_owned) }
+}
+
+#[test]
+fn roles_are_named_with_and_without_a_host() {
+    let mysql = understood(
+        "GRANT USAGE ON *.* TO `roled`@`%`
+         GRANT `r2`@`x`,`writer`@`%` TO `roled`@`%` WITH ADMIN OPTION",
+    );
+    assert_eq!(mysql.roles, [role("r2", Some("x")), role("writer", Some("%"))]);
+    assert_eq!(mysql.allows("UPDATE", HEARTBEAT), Answer::No, "a role that is granted is not a role that is active");
+    let bare = understood("GRANT writer TO roled@`%`");
+    assert_eq!(bare.roles, [role("writer", None)]);
+}
+
+#[test]
+fn an_active_role_brings_its_privileges_and_not_its_own_roles() {
+    // MariaDB's answer to an account whose default role has a role itself.
+    let grants = understood(&format!(
+        "GRANT `outer` TO `roled_default`@`%`
+         GRANT USAGE ON *.* TO `roled_default`@`%` IDENTIFIED BY PASSWORD '{HASH}'
+         GRANT `writer` TO `outer`
+         GRANT REPLICATION SLAVE ON *.* TO `outer`
+         GRANT USAGE ON *.* TO `writer`
+         GRANT SELECT, UPDATE ON `streamkap`.`streamkap_heartbeat` TO `writer`
+         GRANT EVENT ON `streamkap`.* TO PUBLIC
+         SET DEFAULT ROLE `outer` FOR `roled_default`@`%`"
+    ));
+    assert_eq!(grants.roles, [role("outer", None)]);
+    assert_eq!(grants.default_roles, [role("outer", None)]);
+    assert!(yes(&grants, "REPLICATION SLAVE", Server) && yes(&grants, "UPDATE", HEARTBEAT));
+    // The database's line for everybody does not hide a role's.
+    assert!(yes(&grants, "EVENT", Database("streamkap")));
+}
+
+#[test]
+fn each_grantee_is_looked_up_apart() {
+    let mut grants = understood("GRANT SELECT ON `streamkap`.* TO `u`@`%`");
+    grants.add(understood("GRANT UPDATE ON `stream%`.* TO `r`\nGRANT INSERT ON `streamkap`.* TO PUBLIC"));
+    for privilege in ["SELECT", "UPDATE", "INSERT"] {
+        assert!(yes(&grants, privilege, HEARTBEAT), "{privilege}");
+    }
+    let mut part = understood("GRANT UPDATE ON *.* TO `u`@`%`\nREVOKE UPDATE ON `streamkap`.* FROM `u`@`%`");
+    assert_eq!(part.allows("UPDATE", HEARTBEAT), Answer::No);
+    part.add(understood("GRANT UPDATE ON *.* TO `r`@`%`"));
+    assert!(yes(&part, "UPDATE", HEARTBEAT));
+}
+
+// --- what cannot be read
+
+#[test]
+fn a_line_that_cannot_be_read_makes_a_no_unknown() {
+    for text in [
+        "DENY SELECT ON *.* TO `u`@`%`",
+        "GRANT",
+        "GRANT SELECT",
+        "GRANT SELECT ON `a",
+        "GRANT SELECT ON `a`.`b TO `u`@`%`",
+        "GRANT SELECT (`a` ON `a`.`b` TO `u`@`%`",
+        "GRANT ON *.* TO `u`@`%`",
+        "GRANT `SELECT` ON *.* TO `u`@`%`",
+        "",
+        "SET DEFAULT ROLE",
+    ] {
+        let grants = Grants::read([text], Patterns::Wild);
+        assert_eq!(grants.unread, 1, "{text}: {grants:?}");
+        assert_eq!(grants.allows("SELECT", HEARTBEAT), Answer::Unknown(1), "{text}");
+    }
+    let some = Grants::read(["GRANT SELECT ON *.* TO `u`@`%`", "?"], Patterns::Wild);
+    assert!(yes(&some, "SELECT", HEARTBEAT), "what is granted stays granted");
+}
+
+fn shown(grants: &Grants) -> String {
+    format!("{grants:?} {}", serde_json::to_string(grants).unwrap())
+}
+
+/// Text in which what the grammar knows is frequent.
+fn pieces() -> impl Strategy<Value = String> {
+    const KNOWN: &[&str] = &[
+        "GRANT ",
+        "REVOKE ",
+        "SET DEFAULT ROLE ",
+        " ON ",
+        " TO ",
+        " FROM ",
+        " FOR ",
+        "SELECT",
+        "UPDATE",
+        "(",
+        ")",
+        ",",
+        "*.*",
+        ".",
+        "*",
+        "@",
+        "`",
+        "``",
+        "'",
+        "''",
+        "\"",
+        "\\",
+        "_",
+        "%",
+        "`a`",
+        "'b'@'%'",
+        "ALL PRIVILEGES",
+        "PROXY",
+        "TABLE ",
+        "WITH GRANT OPTION",
+        " ",
+        "ü",
+        "💓",
+        "streamkap",
+        "IDENTIFIED",
+    ];
+    let piece = prop_oneof![4 => proptest::sample::select(KNOWN).prop_map(str::to_owned), 1 => ".{0,6}"];
+    proptest::collection::vec(piece, 0..30).prop_map(|pieces| pieces.concat())
+}
+
+proptest! {
+    #[test]
+    fn no_text_is_a_panic(line in pieces(), other in ".*", name in ".{0,5}") {
+        for patterns in [Patterns::Wild, Patterns::Literal] {
+            let grants = Grants::read([&line, &other], patterns);
+            for place in [Server, Database(&name), Table(&name, &name), Column(&name, &name, &name)] {
+                grants.allows("SELECT", place);
+            }
+            let text = serde_json::to_string(&grants).unwrap();
+            prop_assert_eq!(serde_json::from_str::<Grants>(&text).unwrap(), grants);
+        }
+    }
+
+    #[test]
+    fn a_hash_never_comes_out(
+        before in pieces(),
+        account in prop_oneof![Just("`u`@`%`".to_owned()), Just("'o'brien'@'%'".to_owned()), pieces()],
+        word in prop_oneof![Just("BY PASSWORD"), Just("VIA ed25519 USING"), Just("WITH 'x' AS"), Just("by password")],
+        hash in "[A-Z0-9]{24}",
+        behind in pieces(),
+    ) {
+        for start in ["GRANT USAGE ON *.* TO ", "", &before] {
+            let line = format!("{start}{account} IDENTIFIED {word} '{hash}' {behind}");
+            prop_assert!(!shown(&Grants::read([&line], Patterns::Wild)).contains(&hash), "{}", line);
+        }
+    }
+
+    #[test]
+    fn every_name_that_is_quoted_is_read_back(name in "[^\u{0}]{1,20}", table in "[^\u{0}]{1,20}", column in "[^\u{0}]{1,20}") {
+        prop_assume!([&name, &table, &column].iter().all(|n| !n.to_uppercase().contains(" IDENTIFIED ")));
+        let quote = |name: &str| format!("`{}`", name.replace('`', "``"));
+        let line = format!(
+            "GRANT UPDATE ({}), INSERT ON {}.{} TO `u`@`%`",
+            quote(&column), quote(&name), quote(&table)
+        );
+        let grants = Grants::read([&line], Patterns::Wild);
+        prop_assert_eq!(grants.allows("UPDATE", Column(&name, &table, &column)), Answer::Yes, "{}", line);
+        prop_assert_eq!(grants.allows("INSERT", Table(&name, &table)), Answer::Yes, "{}", line);
+    }
+
+    #[test]
+    fn a_database_whose_wildcards_are_escaped_fits_itself_alone(name in "[a-z_%\\\\]{1,8}", other in "[a-z_%\\\\]{1,8}") {
+        let escaped: String =
+            name.chars().flat_map(|c| if "_%\\".contains(c) { vec!['\\', c] } else { vec![c] }).collect();
+        let grants = Grants::read([format!("GRANT SELECT ON `{escaped}`.* TO `u`@`%`")], Patterns::Wild);
+        prop_assert_eq!(grants.allows("SELECT", Database(&name)), Answer::Yes);
+        prop_assert_eq!(grants.allows("SELECT", Database(&other)) == Answer::Yes, name == other);
+    }
+}

@@ -1,0 +1,160 @@
+//! The filters of a replica, as the server applies them to rows: first those of databases, then those of tables. Used by
+//! the check of a replica.
+//!
+//! <https://dev.mysql.com/doc/refman/8.4/en/replication-rules.html>
+
+use std::collections::BTreeMap;
+
+use super::identifier::{literal, quote};
+use crate::target::HeartbeatTable;
+
+/// The lists by their names, without `replicate_`.
+pub(super) struct Filters<'a>(BTreeMap<&'a str, Vec<&'a str>>);
+
+impl<'a> Filters<'a> {
+    /// From the server's own lists.
+    pub(super) fn of(lists: &'a BTreeMap<String, String>) -> Self {
+        let split = |list: &'a String| list.split(',').map(str::trim).filter(|entry| !entry.is_empty()).collect();
+        Self(lists.iter().map(|(name, list)| (name.as_str(), split(list))).collect())
+    }
+
+    fn list(&self, name: &str) -> &[&'a str] {
+        self.0.get(name).map_or(&[], Vec::as_slice)
+    }
+
+    /// The list that leaves this table out, if one does.
+    pub(super) fn left_out(&self, schema: &str, table: &str) -> Option<&'static str> {
+        let full = format!("{schema}.{table}");
+        let (wanted, ignored) = (self.list("do_db"), self.list("ignore_db"));
+        if !wanted.is_empty() {
+            if !wanted.contains(&schema) {
+                return Some("do_db");
+            }
+        } else if ignored.contains(&schema) {
+            return Some("ignore_db");
+        }
+        let wild = |name: &str| self.list(name).iter().any(|pattern| is_like(&full, pattern));
+        if self.list("do_table").contains(&full.as_str()) {
+            return None;
+        }
+        if self.list("ignore_table").contains(&full.as_str()) {
+            return Some("ignore_table");
+        }
+        if wild("wild_do_table") {
+            return None;
+        }
+        if wild("wild_ignore_table") {
+            return Some("wild_ignore_table");
+        }
+        ["do_table", "wild_do_table"].into_iter().find(|name| !self.list(name).is_empty())
+    }
+
+    /// SQL that lets the table in again: the list with one entry more, or without those that meet it.
+    pub(super) fn let_in(
+        &self,
+        filter: &str,
+        heartbeat: &HeartbeatTable,
+        mariadb: bool,
+        word: &str,
+        channel: &str,
+    ) -> String {
+        let HeartbeatTable { schema, table, .. } = heartbeat;
+        let full = format!("{schema}.{table}");
+        let entry = if filter.ends_with("_db") { schema.as_str() } else { full.as_str() };
+        let mut list: Vec<&str> = self.list(filter).to_vec();
+        if filter.contains("ignore") {
+            let meets = |known: &str| known == entry || filter.starts_with("wild") && is_like(&full, known);
+            list.retain(|known| !meets(known));
+        } else {
+            list.push(entry);
+        }
+        let of = if channel.is_empty() { String::new() } else { format!(" {}", literal(channel)) };
+        if mariadb {
+            let prefix = if channel.is_empty() { String::new() } else { format!("{}.", quote(channel)) };
+            return format!(
+                "STOP SLAVE{of}; SET GLOBAL {prefix}replicate_{filter} = {}; START SLAVE{of}; \
+                 -- on the replica; and in its option file, for a restart",
+                literal(&list.join(","))
+            );
+        }
+        let words: Vec<String> = list.iter().map(|entry| in_filter(filter, entry)).collect();
+        let of = if channel.is_empty() { String::new() } else { format!(" FOR CHANNEL {}", literal(channel)) };
+        format!(
+            "STOP {word} SQL_THREAD{of}; CHANGE REPLICATION FILTER REPLICATE_{} = ({}){of}; START {word} SQL_THREAD{of}; \
+             -- on the replica; and in its option file, for a restart",
+            filter.to_ascii_uppercase(),
+            words.join(", ")
+        )
+    }
+}
+
+/// An entry as `CHANGE REPLICATION FILTER` takes it.
+fn in_filter(filter: &str, entry: &str) -> String {
+    if filter.starts_with("wild") {
+        return literal(entry);
+    }
+    match entry.split_once('.').filter(|_| filter.ends_with("_table")) {
+        Some((schema, table)) => format!("{}.{}", quote(schema), quote(table)),
+        None => quote(entry),
+    }
+}
+
+/// SQL's LIKE: `%` is any text, `_` any character, a backslash takes the next one as it is.
+fn is_like(text: &str, pattern: &str) -> bool {
+    let mut rest = pattern.chars();
+    match rest.next() {
+        None => text.is_empty(),
+        Some('%') => {
+            text.char_indices().map(|(at, _)| at).chain([text.len()]).any(|at| is_like(&text[at..], rest.as_str()))
+        }
+        Some(first) => {
+            let first = if first == '\\' { rest.next() } else { Some(first).filter(|first| *first != '_') };
+            let mut chars = text.chars();
+            chars.next().is_some_and(|next| first.is_none_or(|first| first == next))
+                && is_like(chars.as_str(), rest.as_str())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn left_out(lists: &[(&str, &str)]) -> Option<&'static str> {
+        let lists = lists.iter().map(|(name, list)| ((*name).to_owned(), (*list).to_owned())).collect();
+        Filters::of(&lists).left_out("streamkap", "streamkap_heartbeat")
+    }
+
+    #[test]
+    fn lists_are_asked_in_the_servers_order() {
+        for (lists, left) in [
+            (&[][..], None),
+            (&[("do_db", "app")][..], Some("do_db")),
+            (&[("do_db", "app,streamkap")], None),
+            (&[("ignore_db", "app, streamkap")], Some("ignore_db")),
+            (&[("do_table", "app.a")], Some("do_table")),
+            (&[("do_table", "app.a,streamkap.streamkap_heartbeat"), ("wild_ignore_table", "%.%")], None),
+            (&[("ignore_table", "streamkap.streamkap_heartbeat")], Some("ignore_table")),
+            (&[("wild_do_table", "stream%.%")], None),
+            (&[("wild_do_table", "app.%")], Some("wild_do_table")),
+            (&[("wild_ignore_table", "%.streamkap\\_heartbea_")], Some("wild_ignore_table")),
+            (&[("do_db", "streamkap"), ("wild_ignore_table", "streamkap.%")], Some("wild_ignore_table")),
+            (&[("rewrite_db", "(a,b)")], None),
+        ] {
+            assert_eq!(left_out(lists), left, "{lists:?}");
+        }
+    }
+
+    #[test]
+    fn a_list_is_written_anew_with_the_table_let_in() {
+        let lists = BTreeMap::from([
+            ("do_db".to_owned(), "app".to_owned()),
+            ("wild_ignore_table".to_owned(), "a.%,%.streamkap%".to_owned()),
+        ]);
+        let filters = Filters::of(&lists);
+        let heartbeat = HeartbeatTable::default();
+        insta::assert_snapshot!(filters.let_in("do_db", &heartbeat, true, "SLAVE", ""), @"");
+        insta::assert_snapshot!(filters.let_in("wild_ignore_table", &heartbeat, false, "REPLICA", "c"), @"");
+        insta::assert_snapshot!(filters.let_in("do_table", &heartbeat, false, "SLAVE", ""), @"");
+    }
+}
