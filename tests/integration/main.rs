@@ -22,6 +22,7 @@ mod mysql_outage;
 mod mysql_provisioning;
 mod mysql_trouble;
 mod mysql_two_writers;
+mod mysql_walkthrough;
 mod postgres_beats;
 mod postgres_checks;
 mod postgres_commands;
