@@ -14,6 +14,9 @@ pub const SHORTEST_INTERVAL: Duration = Duration::from_secs(1);
 /// The longest: a heartbeat rarer than this keeps nothing alive.
 pub const LONGEST_INTERVAL: Duration = Duration::from_secs(24 * 60 * 60);
 
+/// Where an expression is tried from, in seconds since 1970: the beginning of 2026.
+const SAMPLED_FROM: i64 = 1_767_225_600;
+
 /// A target's schedule.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Schedule {
@@ -45,6 +48,23 @@ pub enum ScheduleError {
     Timezone(String),
 }
 
+impl Schedule {
+    /// The shortest distance between two moments; of a cron expression, as its first 64 show it.
+    #[must_use]
+    pub fn shortest_gap(&self) -> Duration {
+        match self {
+            Self::Interval(interval) => *interval,
+            Self::Cron(cron) => {
+                let start = SystemTime::from(DateTime::<Utc>::from_timestamp(SAMPLED_FROM, 0).unwrap_or_default());
+                let moments: Vec<_> =
+                    std::iter::successors(cron.next_after(start), |last| cron.next_after(*last)).take(64).collect();
+                let gaps = moments.windows(2).filter_map(|pair| pair[1].duration_since(pair[0]).ok());
+                gaps.min().unwrap_or(LONGEST_INTERVAL)
+            }
+        }
+    }
+}
+
 impl CronSchedule {
     /// Reads an expression and a zone.
     ///
@@ -58,7 +78,7 @@ impl CronSchedule {
             .parse(expression)
             .map_err(|error| ScheduleError::Expression(error.to_string()))?;
         let schedule = Self { expression: expression.to_owned(), timezone, cron };
-        let start = DateTime::<Utc>::from_timestamp(1_767_225_600, 0).unwrap_or_default();
+        let start = DateTime::<Utc>::from_timestamp(SAMPLED_FROM, 0).unwrap_or_default();
         let limit = start + chrono::TimeDelta::days(2 * 366);
         match schedule.find_after(start) {
             Some(first) if first < limit => Ok(schedule),
@@ -142,6 +162,16 @@ mod tests {
         let schedule = CronSchedule::parse("0 9 * * 1", "UTC").unwrap();
         assert_eq!(schedule.next_after(at("2026-11-20T00:00:00Z")), Some(at("2026-11-23T09:00:00Z")));
         assert_eq!(schedule.last_until(at("2026-11-23T09:00:00Z")), Some(at("2026-11-23T09:00:00Z")));
+    }
+
+    #[test]
+    fn the_shortest_gap_is_that_between_two_moments() {
+        for (expression, seconds) in
+            [("* * * * *", 60), ("0 9 * * *", 86_400), ("0,3 0 9 * * *", 3), ("*/2 * * * * *", 2)]
+        {
+            let cron = CronSchedule::parse(expression, "UTC").unwrap();
+            assert_eq!(Schedule::Cron(Box::new(cron)).shortest_gap(), Duration::from_secs(seconds), "{expression}");
+        }
     }
 
     #[test]

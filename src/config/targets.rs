@@ -2,6 +2,7 @@
 //! several targets together.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde::Deserialize;
 
@@ -74,6 +75,10 @@ impl Builder<'_> {
             ConnectorMode::ReadOnly => WriteMode::Always,
             ConnectorMode::ReadWrite => WriteMode::WhenStale,
         };
+        let write = write.unwrap_or(built_in_write);
+        if let (WriteMode::WhenStale, Some(schedule), Some(endpoint)) = (write, &schedule, &endpoint) {
+            self.whole_seconds(place, schedule, endpoint);
+        }
         let provision = raw.provision.as_ref().or(self.defaults.provision.as_ref());
         Some(Target {
             name: name?,
@@ -82,7 +87,7 @@ impl Builder<'_> {
             provision_endpoint,
             schedule: schedule?,
             timeout: raw.timeout.unwrap_or(self.defaults.timeout).0,
-            write: write.unwrap_or(built_in_write),
+            write,
             provision: provision.and_then(|word| ProvisionMode::from_word(word)).unwrap_or(self.provision),
             heartbeat: heartbeat(raw.heartbeat),
             connector,
@@ -226,6 +231,21 @@ impl Builder<'_> {
         let family = endpoint.url.family();
         let Some(other) = primary.map(|primary| primary.url.family()).filter(|other| *other != family) else { return };
         self.problem(place, key, format!("leads to {family}, the target's url to {other}"));
+    }
+
+    /// Two writers of one row are told apart by its value.
+    fn whole_seconds(&mut self, place: &Place, schedule: &Schedule, endpoint: &Endpoint) {
+        let family = endpoint.url.family();
+        let shortest = self.drivers.get(family).map_or(Duration::ZERO, |driver| driver.shortest_when_stale());
+        if schedule.shortest_gap() < shortest {
+            let key = if matches!(schedule, Schedule::Cron(_)) { "cron" } else { "interval" };
+            let shortest = shortest.as_secs();
+            let complaint = format!(
+                "write = \"when-stale\" needs {shortest} s or more between two beats of {family}, whose last_update \
+                 holds whole seconds"
+            );
+            self.problem(place, key, complaint);
+        }
     }
 
     fn name_lengths(&mut self, place: &Place, family: Family) {

@@ -3,6 +3,7 @@
 //! crate, and no driver imports another.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 
@@ -142,6 +143,12 @@ pub trait Driver: Send + Sync + 'static {
 
     /// The exact next step for a failure of this target, where the driver knows one.
     fn remedy(&self, failure: &Failure, target: &Target) -> Option<String>;
+
+    /// The shortest interval at which `when-stale` can tell a writer's beats apart: longer than nothing where the column
+    /// holds whole seconds.
+    fn shortest_when_stale(&self) -> Duration {
+        Duration::ZERO
+    }
 
     /// Whether this family keeps the connector's position, so that [`Session::delivery`] is worth a connection.
     fn knows_delivery(&self) -> bool {

@@ -39,7 +39,7 @@ async fn a_beat_is_on_time_and_one_message_in_one_round_trip_and_arrives_at_the_
         .start()
         .await;
     daemon.more_beats("orders", "ok", 1, secs(10)).await;
-    checked(&daemon).await;
+    daemon.checked("orders").await;
 
     let before = count(&daemon, &server, &proxy).await;
     steadily(WATCHED, "/health 200", async || match daemon.health().await {
@@ -65,37 +65,22 @@ async fn a_beat_is_on_time_and_one_message_in_one_round_trip_and_arrives_at_the_
     let in_place = hot_updates(&server, before.updates, beats).await;
     eprintln!("{beats} beats in {ticks:.2} s, {in_place:.0} % of them in place (HOT)");
 
-    let lag = lag_of_replica(&daemon).await;
+    let lag = daemon.replica_lag("orders", "replica-1").await;
     eprintln!("the replica's lag: {:.1} ms", lag * 1_000.0);
     assert!((0.0..5.0).contains(&lag), "{lag}");
 }
 
-/// Waits for the first run of all checks, which comes soon after the first beat and not again for minutes.
-async fn checked(daemon: &Daemon) {
-    eventually(secs(30), "the first run of all checks", async || {
-        match daemon.target("orders").await["checks"].clone() {
-            serde_json::Value::Null => Err("none yet"),
-            _ => Ok(()),
-        }
-    })
-    .await;
-}
-
 /// Counts right after a beat, so that none is in flight meanwhile.
 async fn count(daemon: &Daemon, server: &PostgresServer, proxy: &Proxy) -> Count {
-    eventually(secs(10), "a second without a beat to count in", async || {
-        let beats = daemon.more_beats("orders", "ok", 1, secs(5)).await;
-        let at = Instant::now();
-        let traffic = proxy.total();
-        let of_beats = |line: &&str| line.contains("user=beat ") && line.contains("statement: ");
-        let statements = server.log().lines().filter(of_beats).count();
-        let updates = server.number(UPDATES).await;
-        match daemon.beats("orders", "ok").await {
-            now if now == beats => Ok(Count { at, beats, traffic, statements, updates }),
-            now => Err(format!("{beats} beats, then {now}")),
-        }
-    })
-    .await
+    daemon
+        .right_after_a_beat("orders", async |beats| {
+            let at = Instant::now();
+            let traffic = proxy.total();
+            let of_beats = |line: &&str| line.contains("user=beat ") && line.contains("statement: ");
+            let statements = server.log().lines().filter(of_beats).count();
+            Count { at, beats, traffic, statements, updates: server.number(UPDATES).await }
+        })
+        .await
 }
 
 const UPDATES: &str = "SELECT n_tup_upd FROM pg_stat_user_tables WHERE relname = 'streamkap_heartbeat'";
@@ -113,19 +98,6 @@ async fn hot_updates(server: &PostgresServer, before: i64, beats: u64) -> f64 {
     let share = f64::from(i32::try_from(server.number(share).await).unwrap());
     assert!(share >= 90.0, "{share} %");
     share
-}
-
-/// The lag as `/targets/orders` shows it; the metric must be there, too.
-async fn lag_of_replica(daemon: &Daemon) -> f64 {
-    let labels = [("target", "orders"), ("replica", "replica-1")];
-    eventually(secs(5), "the replica's lag", async || {
-        let target = daemon.target("orders").await;
-        let replica = &target["replicas"][0];
-        assert_eq!((&replica["role"], &replica["error"]), (&"standby".into(), &serde_json::Value::Null));
-        let metric = daemon.metrics().await.value("heartbeatd_replica_lag_seconds", &labels);
-        replica["lag_seconds"].as_f64().filter(|_| metric.is_some()).ok_or_else(|| format!("{replica}, {metric:?}"))
-    })
-    .await
 }
 
 #[tokio::test]

@@ -3,19 +3,16 @@
 
 use std::time::Duration;
 
-use rustix::process::Signal;
 use serde_json::Value;
-use tokio::time::{Instant, sleep};
 
 use crate::bench::daemon::Daemon;
 use crate::bench::session::execute;
+use crate::bench::sharing::{SLACK, SharedRow};
 use crate::bench::{PostgresServer, eventually, heartbeat, heartbeatd, secs, steadily};
 
 const PERIOD: Duration = secs(2);
 /// How long two daemons are watched.
 const WATCHED: Duration = secs(20);
-/// A look every 50 ms on a busy machine sees a change this much late at most.
-const SLACK: Duration = Duration::from_millis(700);
 
 async fn start(server: &PostgresServer, name: &str, interval: &str) -> Daemon {
     heartbeatd()
@@ -44,52 +41,9 @@ async fn two_daemons_write_one_beat_per_period_together(one_name: &str, other_na
     heartbeat::lay(&server).await;
     let one = start(&server, one_name, "2s").await;
     let other = start(&server, other_name, "2s").await;
-    one.healthy_within(secs(10)).await;
-    other.healthy_within(secs(10)).await;
-
-    next_change(&server, secs(10)).await;
-    let written = async || (one.beats(one_name, "ok").await, other.beats(other_name, "ok").await);
-    let (begin, before) = (Instant::now(), settled(&written).await);
-    let mut changes = 0_u64;
-    while begin.elapsed() < WATCHED {
-        next_change(&server, PERIOD * 2).await;
-        changes += 1;
-        assert_eq!((one.health().await.0, other.health().await.0), (200, 200));
-    }
-    let periods = begin.elapsed().as_secs_f64() / PERIOD.as_secs_f64();
-    eprintln!("{one_name} and {other_name}: {changes} changes in {periods:.1} periods");
-    assert!((changes as f64 - periods).abs() <= 1.0, "{changes} changes in {periods} periods");
-    let after = settled(&written).await;
-    assert_eq!(after.0 + after.1 - before.0 - before.1, changes, "what the daemons wrote, and what the row showed");
-    for (daemon, name) in [(&one, one_name), (&other, other_name)] {
-        assert_eq!(daemon.beats(name, "failed").await, 0, "{}", daemon.log());
-    }
-
-    // The one that wrote last, so that the other one has to take over.
-    next_change(&server, PERIOD * 2).await;
-    let last_beat = Instant::now();
-    let one_wrote = settled(&written).await.0 > after.0;
-    let (mut writer, survivor, name) = if one_wrote { (one, other, other_name) } else { (other, one, one_name) };
-    writer.end(Signal::KILL, secs(5)).await;
-    next_change(&server, PERIOD * 3).await;
-    let pause = last_beat.elapsed();
-    eprintln!("{one_name} and {other_name}, one killed: the next beat came after {pause:?}");
-    assert!(pause <= PERIOD * 2 + SLACK, "{pause:?}");
-    survivor.more_beats(name, "ok", 3, PERIOD * 4).await;
-    assert_eq!((survivor.health().await.0, survivor.beats(name, "failed").await), (200, 0));
-}
-
-/// The beats counted, once a beat that the row shows already is among them.
-async fn settled(written: &impl AsyncFn() -> (u64, u64)) -> (u64, u64) {
-    eventually(PERIOD, "the counters to settle", async || {
-        let before = written().await;
-        sleep(Duration::from_millis(200)).await;
-        match written().await {
-            now if now == before => Ok(now),
-            now => Err(format!("{before:?}, then {now:?}")),
-        }
-    })
-    .await
+    let row =
+        SharedRow { period: PERIOD, watched: WATCHED, last_update: async || heartbeat::last_update(&server).await };
+    row.is_beaten_once_a_period_by((one, one_name), (other, other_name)).await;
 }
 
 /// Another writer takes the row just before the daemon, which has seen it stale and waits for it: twice running, and it
@@ -115,16 +69,6 @@ async fn a_daemon_that_loses_the_row_to_another_writer_again_and_again_is_health
     daemon.more_beats("orders", "ok", 1, PERIOD * 3).await;
     assert_eq!(daemon.beats("orders", "failed").await, 0, "{}", daemon.log());
     assert_eq!(daemon.health().await.0, 200);
-}
-
-/// Waits until the row holds another value.
-async fn next_change(server: &PostgresServer, deadline: Duration) {
-    let before = heartbeat::last_update(server).await;
-    eventually(deadline + SLACK, "last_update to change", async || match heartbeat::last_update(server).await {
-        now if now != before => Ok(()),
-        _ => Err(format!("still {before:?}")),
-    })
-    .await;
 }
 
 /// The server's time zone is New York's, so that what the job writes is hours away from what the daemon writes.

@@ -57,6 +57,24 @@ fn a_connector_that_writes_makes_when_stale_the_default_and_no_more() {
 }
 
 #[test]
+#[cfg(feature = "mysql")]
+fn two_writers_of_whole_seconds_need_five_of_them() {
+    let with = |lines: &str| {
+        let text = format!("[[target]]\nurl = \"mysql://hb@h/\"\nwrite = \"when-stale\"\n{lines}\n");
+        let (_directory, main) = directory(&[("f.toml", text.as_bytes())]);
+        let loaded = load(&Sources { file: Some(main), ..sources() }, &Drivers::built_in());
+        loaded.map(|settings| settings.targets.len()).map_err(|error| error.to_string())
+    };
+    for good in ["interval = \"5s\"", "cron = \"* * * * *\"", ""] {
+        assert_eq!(with(good), Ok(1), "{good}");
+    }
+    for (bad, key) in [("interval = \"4s\"", "interval"), ("cron = \"*/2 * * * * *\"", "cron")] {
+        let complaint = with(bad).unwrap_err();
+        assert!(complaint.contains(&format!("target[0].{key}: write = \"when-stale\" needs 5 s")), "{complaint}");
+    }
+}
+
+#[test]
 fn durations_are_text_with_a_unit_or_whole_seconds_within_reason() {
     assert_eq!(target("[[target]]\nurl = \"sqlite:a.db\"\ntimeout = \"100ms\"").timeout, Duration::from_millis(100));
     assert_eq!(target("[[target]]\nurl = \"sqlite:a.db\"\ntimeout = 60").timeout, Duration::from_secs(60));

@@ -25,16 +25,15 @@ struct Found {
     stale: bool,
 }
 
-/// What the beat before found and left.
+/// What the beat before left in the row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct LastLook {
-    before: Option<Stamp>,
-    after: Option<Stamp>,
+    value: Option<Stamp>,
 }
 
-const NOW: &str = "CAST(UNIX_TIMESTAMP() AS SIGNED)";
+const NOW: &str = "UNIX_TIMESTAMP()";
 /// Of a `timestamp` this is the value as it is stored, whatever the session's zone.
-pub(super) const OLD: &str = "CAST(FLOOR(UNIX_TIMESTAMP(h.last_update)) AS SIGNED)";
+pub(super) const OLD: &str = "FLOOR(UNIX_TIMESTAMP(last_update))";
 
 /// Half of the span within which an old value is told exactly.
 const REACH: i64 = 1 << 27;
@@ -46,7 +45,7 @@ const HAS_VALUE: i64 = 2;
 
 /// A value this far ahead of the clock is still this second's business: two writers within one second leave it a second
 /// ahead. Beyond, some clock was wrong, and going on from there would run ahead for ever.
-const AHEAD: i64 = 5;
+pub(super) const AHEAD: i64 = 5;
 
 /// Beats, or looks.
 ///
@@ -102,48 +101,32 @@ async fn look(opened: &mut Opened, table: &HeartbeatTable) -> Result<(RowReport,
 async fn write(opened: &mut Opened, table: &HeartbeatTable, writing: Writing) -> Result<RowReport, Failure> {
     let sql = statement(table, writing, &opened.capabilities, &opened.application_name);
     let done = message::execute(&mut opened.connection, sql).await?;
-    let last = opened.last.take();
     let report = match (Found::unpack(done.last_insert_id()), done.rows_affected()) {
         (Some(found), matched) => found.report(matched),
         (None, 0) => return why_nothing(opened, table).await,
-        (None, matched) => behind_a_trigger(opened, table, last, matched).await?,
+        (None, matched) => behind_a_trigger(opened, table, matched).await?,
     };
-    let report = if last.is_none() && report.changed == 1 {
-        // The server counts a row that a trigger put back to its old value like any other.
-        let (after, _) = look(opened, table).await?;
-        if after.value == report.previous { unchanged(report) } else { report }
-    } else if last.is_some_and(|last| last.was_put_back(&report)) {
-        unchanged(report)
-    } else {
-        report
-    };
-    opened.last = Some(LastLook { before: report.previous, after: report.value });
+    opened.last_look = Some(LastLook { value: report.value });
     Ok(report)
 }
 
-/// A table with a trigger: what the trigger does takes the number away, and the row must be looked at once more.
-async fn behind_a_trigger(
-    opened: &mut Opened,
-    table: &HeartbeatTable,
-    last: Option<LastLook>,
-    matched: u64,
-) -> Result<RowReport, Failure> {
+/// A table with a trigger: its statements take the number away, and it may have put the old value back, which the server
+/// counts like any other row. What the row holds must be looked at.
+async fn behind_a_trigger(opened: &mut Opened, table: &HeartbeatTable, matched: u64) -> Result<RowReport, Failure> {
+    let before = match opened.last_look {
+        Some(last) => last.value,
+        // Nothing is known of the row as it was: another write tells, whose value must be another one again.
+        None => {
+            let (before, _) = look(opened, table).await?;
+            let again = statement(table, Writing::Always, &opened.capabilities, &opened.application_name);
+            message::execute(&mut opened.connection, again).await?;
+            before.value
+        }
+    };
     let (after, _) = look(opened, table).await?;
-    let written_now = || {
-        let age = after.server_time.zip(after.value).map(|(now, value)| now.micros_since(value).abs());
-        age.is_some_and(|age| age <= (AHEAD + 1) * 1_000_000)
-    };
-    let changed = match last {
-        Some(last) => last.after != after.value,
-        // Nothing is known of the row as it was: a value of this moment is ours.
-        None => written_now(),
-    };
-    let previous = if changed { last.and_then(|last| last.after) } else { after.value };
-    Ok(RowReport { seen: matched, changed: if changed { matched } else { 0 }, stale: true, previous, ..after })
-}
-
-fn unchanged(report: RowReport) -> RowReport {
-    RowReport { changed: 0, stale: true, value: report.previous, ..report }
+    let changed = if after.value == before { 0 } else { matched };
+    let previous = before;
+    Ok(RowReport { seen: matched, changed, stale: true, previous, ..after })
 }
 
 /// The statement found no row to look at: there is none, or a guard stood before it.
@@ -206,13 +189,6 @@ async fn with_what_is_missing(connection: &mut MySqlConnection, table: &Heartbea
     }
 }
 
-impl LastLook {
-    /// Whether the write of that beat is undone in what this one found.
-    fn was_put_back(self, now: &RowReport) -> bool {
-        self.before != self.after && now.previous == self.before
-    }
-}
-
 impl Found {
     /// Reads the number of an answer; `None` where the statement looked at no row.
     fn unpack(number: u64) -> Option<Self> {
@@ -272,17 +248,17 @@ fn statement(table: &HeartbeatTable, writing: Writing, capabilities: &Capabiliti
     let packed = Found::packed_sql(&stale_condition(writing));
     let writable = capabilities.writable_sql();
     format!(
-        "UPDATE /* {application_name} */ {name} AS h SET h.last_update = \
-         FROM_UNIXTIME(IF({OLD} BETWEEN {NOW} AND {NOW} + {AHEAD}, {OLD} + 1, {NOW})) WHERE h.id = {row} \
-         AND {writable} AND @@session.sql_log_bin = 1 AND @@session.autocommit = 1 AND LAST_INSERT_ID({packed}) % 2 = 1"
+        "UPDATE /* {application_name} */ {name} SET last_update = \
+         FROM_UNIXTIME(IF({OLD} BETWEEN {NOW} AND {NOW} + {AHEAD}, {OLD} + 1, {NOW})) WHERE id = {row} \
+         AND {writable} AND @@sql_log_bin AND @@autocommit AND LAST_INSERT_ID({packed}) % 2"
     )
 }
 
 fn look_sql(table: &HeartbeatTable, capabilities: &Capabilities) -> String {
     let (name, row) = (name_of(table), table.row);
     format!(
-        "SELECT COUNT(*) AS seen, MAX({OLD}) AS previous, CAST(FLOOR(@@timestamp * 1000000) AS SIGNED) AS server_time, \
-         {} FROM {name} AS h WHERE h.id = {row}",
+        "SELECT COUNT(*) AS seen, MAX({OLD}) AS previous, CAST(@@timestamp * 1000000 AS SIGNED) AS server_time, \
+         {} FROM {name} WHERE id = {row}",
         capabilities.role_sql()
     )
 }
@@ -303,8 +279,9 @@ fn stale_condition(writing: Writing) -> String {
     let (step, tolerance, furthest) = (step / 1_000_000, tolerance / 1_000_000, furthest / 1_000_000);
     let (nearest, beyond) = (step - tolerance, furthest + tolerance);
     let age = format!("({NOW} - {OLD})");
+    // A date that is none, like that of the year zero, is NULL or 0 to UNIX_TIMESTAMP.
     format!(
-        "h.last_update IS NULL OR {unchanged}{age} NOT BETWEEN -{AHEAD} AND {oldest} AND NOT (\
+        "{OLD} IS NULL OR {unchanged}{age} NOT BETWEEN -{AHEAD} AND {oldest} AND NOT (\
          ABS({age}) BETWEEN {nearest} AND {beyond} AND \
          ABS(ABS({age}) - (ABS({age}) + {step} DIV 2) DIV {step} * {step}) <= {tolerance})"
     )
@@ -323,19 +300,19 @@ mod tests {
 
     #[test]
     fn the_beat_is_one_statement_that_writes_a_later_value_and_tells_what_it_found() {
-        insta::assert_snapshot!(shown(Writing::Always), @r#"UPDATE /* heartbeatd:here */ `streamkap`.`streamkap_heartbeat` AS h SET h.last_update = FROM_UNIXTIME(IF({old} BETWEEN {now} AND {now} + 5, {old} + 1, {now})) WHERE h.id = 1 AND TRUE AND @@session.sql_log_bin = 1 AND @@session.autocommit = 1 AND LAST_INSERT_ID({now} * 1073741824 + COALESCE((LEAST(GREATEST({old} - {now}, -134217728), 134217727) + 134217728) * 4 + 2, 0) + IF(TRUE, 1, 0)) % 2 = 1"#);
+        insta::assert_snapshot!(shown(Writing::Always), @r#"UPDATE /* heartbeatd:here */ `streamkap`.`streamkap_heartbeat` SET last_update = FROM_UNIXTIME(IF({old} BETWEEN {now} AND {now} + 5, {old} + 1, {now})) WHERE id = 1 AND TRUE AND @@sql_log_bin AND @@autocommit AND LAST_INSERT_ID({now} * 1073741824 + COALESCE((LEAST(GREATEST({old} - {now}, -134217728), 134217727) + 134217728) * 4 + 2, 0) + IF(TRUE, 1, 0)) % 2"#);
     }
 
     #[test]
     fn a_stale_row_is_judged_where_it_is_written() {
         let writing = Writing::WhenStale { last_seen: Some(Stamp(17_000_000)), period: Duration::from_secs(60) };
-        insta::assert_snapshot!(shown(writing), @r#"UPDATE /* heartbeatd:here */ `streamkap`.`streamkap_heartbeat` AS h SET h.last_update = FROM_UNIXTIME(IF({old} BETWEEN {now} AND {now} + 5, {old} + 1, {now})) WHERE h.id = 1 AND TRUE AND @@session.sql_log_bin = 1 AND @@session.autocommit = 1 AND LAST_INSERT_ID({now} * 1073741824 + COALESCE((LEAST(GREATEST({old} - {now}, -134217728), 134217727) + 134217728) * 4 + 2, 0) + IF(h.last_update IS NULL OR {old} = 17 OR ({now} - {old}) NOT BETWEEN -5 AND 45 AND NOT (ABS(({now} - {old})) BETWEEN 855 AND 50445 AND ABS(ABS(({now} - {old})) - (ABS(({now} - {old})) + 900 DIV 2) DIV 900 * 900) <= 45), 1, 0)) % 2 = 1"#);
+        insta::assert_snapshot!(shown(writing), @r#"UPDATE /* heartbeatd:here */ `streamkap`.`streamkap_heartbeat` SET last_update = FROM_UNIXTIME(IF({old} BETWEEN {now} AND {now} + 5, {old} + 1, {now})) WHERE id = 1 AND TRUE AND @@sql_log_bin AND @@autocommit AND LAST_INSERT_ID({now} * 1073741824 + COALESCE((LEAST(GREATEST({old} - {now}, -134217728), 134217727) + 134217728) * 4 + 2, 0) + IF({old} IS NULL OR {old} = 17 OR ({now} - {old}) NOT BETWEEN -5 AND 45 AND NOT (ABS(({now} - {old})) BETWEEN 855 AND 50445 AND ABS(ABS(({now} - {old})) - (ABS(({now} - {old})) + 900 DIV 2) DIV 900 * 900) <= 45), 1, 0)) % 2"#);
     }
 
     #[test]
     fn looking_only_is_a_select() {
         let sql = look_sql(&HeartbeatTable::default(), &Capabilities::default());
-        insta::assert_snapshot!(sql.replace(OLD, "{old}"), @r#"SELECT COUNT(*) AS seen, MAX({old}) AS previous, CAST(FLOOR(@@timestamp * 1000000) AS SIGNED) AS server_time, TRUE AS writable, 0 AS transaction_read_only FROM `streamkap`.`streamkap_heartbeat` AS h WHERE h.id = 1"#);
+        insta::assert_snapshot!(sql.replace(OLD, "{old}"), @r#"SELECT COUNT(*) AS seen, MAX({old}) AS previous, CAST(@@timestamp * 1000000 AS SIGNED) AS server_time, TRUE AS writable, 0 AS transaction_read_only FROM `streamkap`.`streamkap_heartbeat` WHERE id = 1"#);
     }
 
     #[test]
@@ -345,7 +322,7 @@ mod tests {
             statement(&table, Writing::Always, &Capabilities::default(), ""),
             look_sql(&table, &Capabilities::default()),
         ] {
-            assert!(sql.contains("`a``b`.`; drop table x` AS h") && sql.contains("WHERE h.id = -3"), "{sql}");
+            assert!(sql.contains("`a``b`.`; drop table x` ") && sql.contains("WHERE id = -3"), "{sql}");
         }
     }
 

@@ -38,8 +38,8 @@ pub(super) struct Opened {
     pub(super) capabilities: Capabilities,
     /// How statements name this program to administrators.
     pub(super) application_name: String,
-    /// What this session's last beat found and left: a change that is undone shows in the next look.
-    pub(super) last: Option<LastLook>,
+    /// What this session's last beat left in the row; needed where a trigger hides what the next one did.
+    pub(super) last_look: Option<LastLook>,
 }
 
 /// The type of `last_update`. Both are written in UTC, in whole seconds.
@@ -111,7 +111,7 @@ async fn open(request: &ConnectRequest<'_>, options: &MySqlConnectOptions, host:
     let looked = look_around(&mut connection, request, &address).await;
     let (server, column, capabilities) = looked.map_err(|failure| prefixed(&address, failure))?;
     let application_name = identifier::comment(request.application_name);
-    Ok(Opened { connection, server, column, capabilities, application_name, last: None })
+    Ok(Opened { connection, server, column, capabilities, application_name, last_look: None })
 }
 
 async fn look_around(

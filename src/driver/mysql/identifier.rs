@@ -13,7 +13,7 @@ pub(super) fn problem(name: &str) -> Option<&'static str> {
     if name.contains('\0') {
         return Some("holds a NUL");
     }
-    if name.ends_with(' ') {
+    if name.ends_with([' ', '\t', '\n', '\x0b', '\x0c', '\r']) {
         return Some("ends with a space, which no server takes");
     }
     if name.chars().any(|c| c > '\u{ffff}') {
@@ -66,7 +66,7 @@ mod tests {
     #[test]
     fn a_name_the_server_would_not_take_is_a_problem() {
         assert_eq!(problem(&"ü".repeat(64)), None);
-        for name in ["", "a\0b", "a ", "\u{1f493}", &"x".repeat(65)] {
+        for name in ["", "a\0b", "a ", "a\r", "\u{1f493}", &"x".repeat(65)] {
             assert!(problem(name).is_some(), "{name:?}");
         }
     }

@@ -1,10 +1,325 @@
 //! The exact next step for a failure: SQL that is ready to run, with this target's names. Called by the driver's
 //! `remedy`; for people, who read it on a page, in a log or in a report.
 
-use crate::heartbeat::Failure;
+use super::identifier::{account, literal, quote};
+use super::parameters::user_of;
+use crate::heartbeat::{ErrorClass, ErrorKind, Failure};
+use crate::provisioning;
 use crate::target::Target;
 
+/// The names that a remedy speaks of, quoted.
+struct Names {
+    /// The account as far as the address tells it: with `%` for its host, which the server knows better.
+    account: String,
+    user_text: String,
+    schema: String,
+    schema_text: String,
+    table: String,
+    table_text: String,
+    row: i64,
+    /// The command that creates what is missing.
+    provision: String,
+}
+
 /// The next step, where one is known.
-pub(super) fn remedy(_failure: &Failure, _target: &Target) -> Option<String> {
-    None
+pub(super) fn remedy(failure: &Failure, target: &Target) -> Option<String> {
+    let names = Names::of(target);
+    match failure.kind().class() {
+        ErrorClass::Connection => connection(failure, target, &names),
+        _ => database(failure, target, &names),
+    }
+}
+
+fn connection(failure: &Failure, target: &Target, names: &Names) -> Option<String> {
+    let Names { account, user_text, .. } = names;
+    let url = &target.endpoint.url;
+    Some(match failure.kind() {
+        ErrorKind::Name => "check the host's name in the address, and this machine's resolver".to_owned(),
+        ErrorKind::Refused => "check that the server runs and listens where the address says: SELECT @@bind_address, \
+                               @@port, @@socket, @@skip_networking;"
+            .to_owned(),
+        ErrorKind::Network => "check network and firewall between heartbeatd and the server".to_owned(),
+        ErrorKind::Timeout => format!(
+            "check network and firewall (is the port dropped, the server frozen?), or raise timeout, now {}",
+            humantime::format_duration(target.timeout)
+        ),
+        ErrorKind::Tls => tls(failure, url.hosts().iter().any(crate::database_url::Host::is_socket)),
+        ErrorKind::Auth => auth(failure, target, names),
+        ErrorKind::AuthMethod => format!(
+            "use an account with a password of its own: on MySQL ALTER USER {account} IDENTIFIED WITH \
+             caching_sha2_password BY '…'; on MariaDB ALTER USER {account} IDENTIFIED VIA mysql_native_password USING \
+             PASSWORD('…');"
+        ),
+        ErrorKind::MissingDatabase => {
+            "leave the database out of the address, a beat needs none; or correct its name: SHOW DATABASES;".to_owned()
+        }
+        ErrorKind::TooManyConnections => format!(
+            "find who holds them: SELECT user, host, command, COUNT(*) FROM information_schema.PROCESSLIST GROUP BY user, \
+             host, command ORDER BY 4 DESC; then free some (KILL id;), raise max_connections, or lift the account's own \
+             limit: ALTER USER {account} WITH MAX_USER_CONNECTIONS 0; and SHOW GLOBAL VARIABLES LIKE \
+             'max_user_connections';"
+        ),
+        ErrorKind::NotWritable => match url.hosts() {
+            [_] => "name the source in url, or all hosts (mysql://user@a,b): a replica knows it: SHOW REPLICA STATUS; \
+                    (before MySQL 8.0.22 and MariaDB 10.5 SHOW SLAVE STATUS;). If this is the source: SHOW GLOBAL VARIABLES \
+                    WHERE Variable_name IN ('read_only', 'super_read_only', 'innodb_read_only'); then SET GLOBAL \
+                    read_only = 0;"
+                .to_owned(),
+            _ => "promote a replica (SET GLOBAL read_only = 0; on the new source), or add the source to url".to_owned(),
+        },
+        ErrorKind::ReadOnlySetting => "find who set it: SHOW GLOBAL VARIABLES WHERE Variable_name IN \
+                                       ('transaction_read_only', 'tx_read_only', 'init_connect'); and lift it: SET GLOBAL \
+                                       TRANSACTION READ WRITE;"
+            .to_owned(),
+        ErrorKind::Starting => "wait for the node to join its cluster: SHOW STATUS LIKE 'wsrep_ready'; SHOW STATUS LIKE \
+                                'wsrep_local_state_comment'; SHOW STATUS LIKE 'wsrep_cluster_status'; the server's log \
+                                says more"
+            .to_owned(),
+        ErrorKind::Shutdown => "wait for the server to come back; if a session was ended by hand, or for being idle \
+                                (wait_timeout), nothing is to do"
+            .to_owned(),
+        ErrorKind::Settings => match failure.code() {
+            None => format!(
+                "if it speaks of the session, find who sets it: SHOW GLOBAL VARIABLES WHERE Variable_name IN \
+                 ('init_connect', 'sql_log_bin', 'autocommit'); for {user_text}; if of the address, correct what it names"
+            ),
+            Some(_) => {
+                "the server refuses a setting that every session of heartbeatd's makes (autocommit, time_zone, lock \
+                 waits): the message names it; a proxy between them may be why"
+                    .to_owned()
+            }
+        },
+        ErrorKind::Protocol => {
+            "check that a MySQL or MariaDB server, or a proxy that speaks like one, listens on this port, and read its log"
+                .to_owned()
+        }
+        _ => return None,
+    })
+}
+
+fn tls(failure: &Failure, socket: bool) -> String {
+    match failure.code() {
+        // The account asks for what the connection is not.
+        Some("3159") => {
+            "the server takes encrypted connections only (require_secure_transport): set \
+                         ssl-mode=verify_identity&ssl-ca=FILE"
+                .to_owned()
+        }
+        _ if socket => {
+            "over a socket nothing is encrypted: name the host (mysql://user@host/?ssl-mode=verify_identity&ssl-ca=FILE), \
+             or use an account with mysql_native_password"
+                .to_owned()
+        }
+        _ => "set ssl-mode=verify_identity&ssl-ca=FILE with the authority's certificate, compare the host in the address \
+              with the names in the server's certificate, and its dates with today. If the server has no TLS, give it a \
+              certificate (ssl_ca, ssl_cert, ssl_key), or use an account with mysql_native_password and \
+              ssl-mode=disabled"
+            .to_owned(),
+    }
+}
+
+fn auth(failure: &Failure, target: &Target, names: &Names) -> String {
+    let Names { account, user_text, .. } = names;
+    let hosts = format!("SELECT User, Host FROM mysql.user WHERE User IN ({user_text}, '');");
+    match failure.code() {
+        Some("1129") => {
+            "the server has locked this machine out after failed connections: FLUSH HOSTS; (from MySQL 8.0.23 \
+                         TRUNCATE TABLE performance_schema.host_cache;); then find what fails, or raise \
+                         max_connect_errors"
+                .to_owned()
+        }
+        Some("1130" | "1042") => {
+            format!(
+                "no account of this user may come from this machine: {hosts} then CREATE USER {account} IDENTIFIED BY '…';"
+            )
+        }
+        Some("1698") => format!(
+            "the account logs in by the operating system's user (unix_socket, auth_socket) and has no password: give \
+             heartbeatd an account of its own: CREATE USER 'heartbeat'@'%' IDENTIFIED BY '…'; or, on MariaDB, ALTER USER \
+             {account} IDENTIFIED VIA mysql_native_password USING PASSWORD('…');"
+        ),
+        Some("3118" | "4151") => format!("ALTER USER {account} ACCOUNT UNLOCK;"),
+        Some("1820" | "1862") => {
+            format!(
+                "its password has run out: ALTER USER {account} IDENTIFIED BY '…'; and, for good, ALTER USER {account} \
+                     PASSWORD EXPIRE NEVER;"
+            )
+        }
+        Some("3955") => {
+            format!("the account is locked for some days after failed logins: ALTER USER {account} ACCOUNT UNLOCK;")
+        }
+        _ => match &target.endpoint.password {
+            Some(source) => format!(
+                "compare the password in {source} with the server's: ALTER USER {account} IDENTIFIED BY '…'; with the host \
+                 that the server matches: {hosts} An account REQUIRE SSL is refused the same way without TLS"
+            ),
+            None => format!(
+                "if the server asks for a password, set password for this target; else look which accounts there are: {hosts}"
+            ),
+        },
+    }
+}
+
+fn database(failure: &Failure, target: &Target, names: &Names) -> Option<String> {
+    let Names { account, schema, schema_text, table, table_text, row, provision, .. } = names;
+    Some(match failure.kind() {
+        ErrorKind::MissingSchema | ErrorKind::MissingTable => format!("create it: {provision}"),
+        ErrorKind::MissingColumn => format!(
+            "SHOW COLUMNS FROM {table}; then add what is missing: ALTER TABLE {table} ADD COLUMN last_update timestamp \
+             NULL, or ADD COLUMN text text, or ADD COLUMN id int AUTO_INCREMENT PRIMARY KEY FIRST;"
+        ),
+        ErrorKind::ColumnType => format!(
+            "id must be a whole number and last_update a time: ALTER TABLE {table} DROP COLUMN last_update, ADD COLUMN \
+             last_update timestamp NULL DEFAULT CURRENT_TIMESTAMP ON UPDATE CURRENT_TIMESTAMP;"
+        ),
+        ErrorKind::MissingRow => format!(
+            "create row {row}: {provision}; if SELECT id FROM {table}; shows another, set row under [target.heartbeat]"
+        ),
+        ErrorKind::DuplicateRows => format!(
+            "keep one of them (DELETE FROM {table} WHERE id = {row} LIMIT 1; once for each too many), then ALTER TABLE \
+             {table} ADD PRIMARY KEY (id);"
+        ),
+        ErrorKind::RowNotUpdatable => format!(
+            "a trigger puts the old value back: SHOW TRIGGERS FROM {schema} WHERE `Table` = {table_text};"
+        ),
+        ErrorKind::Rejected => format!(
+            "take off what objects to the update: SHOW TRIGGERS FROM {schema} WHERE `Table` = {table_text}; SHOW CREATE \
+             TABLE {table}; it must be a table of InnoDB with a primary key"
+        ),
+        // Without a privilege on it, nobody is told that a table does not exist.
+        ErrorKind::Privilege => match (failure.code(), target.endpoint.url.database()) {
+            (Some("1044"), database) if !database.is_empty() => format!(
+                "leave the database out of the address, a beat needs none; or GRANT SELECT ON {}.* TO {account};",
+                quote(database)
+            ),
+            _ => format!(
+                "let an administrator create and grant what is missing: {provision}; or, if the table is there, GRANT \
+                 SELECT, INSERT, UPDATE ON TABLE {table} TO {account}; with the host that SELECT CURRENT_USER(); shows; a \
+                 role that holds the privileges must be a default one (SET DEFAULT ROLE)"
+            ),
+        },
+        ErrorKind::Lock | ErrorKind::StatementTimeout => format!(
+            "find who holds it: SELECT t.trx_mysql_thread_id, t.trx_started, t.trx_query, p.user, p.host FROM \
+             information_schema.INNODB_TRX t JOIN information_schema.PROCESSLIST p ON p.id = t.trx_mysql_thread_id ORDER \
+             BY t.trx_started; (MySQL from 8.0 also: SELECT * FROM performance_schema.data_locks WHERE object_schema = \
+             {schema_text} AND object_name = {table_text};) and end it: KILL id; or SHOW PROCESSLIST; for a LOCK TABLES or \
+             FLUSH TABLES WITH READ LOCK"
+        ),
+        ErrorKind::DiskFull => "free space where the server keeps its data, binary logs and temporary files: SHOW BINARY \
+                                LOGS; SELECT @@datadir, @@tmpdir; what no connector or replica reads any more: PURGE \
+                                BINARY LOGS BEFORE …;"
+            .to_owned(),
+        ErrorKind::Memory => {
+            "look at the server's memory: innodb_buffer_pool_size, max_connections, the buffers of sessions, and its log"
+                .to_owned()
+        }
+        ErrorKind::Limit => {
+            format!(
+                "the message names the limit: raise it on the server (or, for open files, for heartbeatd); one of the \
+                 account: ALTER USER {account} WITH MAX_QUERIES_PER_HOUR 0 MAX_UPDATES_PER_HOUR 0 \
+                 MAX_CONNECTIONS_PER_HOUR 0;"
+            )
+        }
+        ErrorKind::Storage => "look at the server's disk and log at once: its storage fails".to_owned(),
+        _ => return None,
+    })
+}
+
+impl Names {
+    fn of(target: &Target) -> Self {
+        let heartbeat = &target.heartbeat;
+        let user = user_of(&target.endpoint.url);
+        Self {
+            account: account(&user, "%"),
+            user_text: literal(&user),
+            schema: quote(&heartbeat.schema),
+            schema_text: literal(&heartbeat.schema),
+            table: format!("{}.{}", quote(&heartbeat.schema), quote(&heartbeat.table)),
+            table_text: literal(&heartbeat.table),
+            row: heartbeat.row,
+            provision: provisioning::command(target),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::target::Endpoint;
+
+    fn target() -> Target {
+        Target::new("orders db", Endpoint::parse("mysql://hb`x@db.example/").unwrap())
+    }
+
+    fn remedy_of(kind: ErrorKind) -> Option<String> {
+        remedy(&Failure::new(kind, "x"), &target())
+    }
+
+    fn coded(kind: ErrorKind, code: &str, target: &Target) -> String {
+        remedy(&Failure::new(kind, "x").with_code(code), target).unwrap()
+    }
+
+    #[test]
+    fn every_kind_this_driver_gives_has_a_next_step_but_those_that_heal_by_themselves() {
+        for kind in ErrorKind::ALL {
+            let expected = !matches!(
+                kind,
+                ErrorKind::SecretSource
+                    | ErrorKind::Identity
+                    | ErrorKind::Conflict
+                    | ErrorKind::Unknown
+                    | ErrorKind::Internal
+            );
+            assert_eq!(remedy_of(kind).is_some(), expected, "{kind}");
+        }
+    }
+
+    #[test]
+    fn names_are_quoted_for_sql_and_for_the_shell() {
+        insta::assert_snapshot!(remedy_of(ErrorKind::Privilege).unwrap(), @"let an administrator create and grant what is missing: with the same configuration or address, heartbeatd provision --target 'orders db'; or, if the table is there, GRANT SELECT, INSERT, UPDATE ON TABLE `streamkap`.`streamkap_heartbeat` TO `hb``x`@`%`; with the host that SELECT CURRENT_USER(); shows; a role that holds the privileges must be a default one (SET DEFAULT ROLE)");
+        insta::assert_snapshot!(remedy_of(ErrorKind::MissingTable).unwrap(), @r#"create it: with the same configuration or address, heartbeatd provision --target 'orders db'"#);
+    }
+
+    #[test]
+    fn a_refused_login_says_by_its_number_what_to_do() {
+        for (code, words) in [
+            ("1045", "set password"),
+            ("1129", "FLUSH HOSTS;"),
+            ("1130", "CREATE USER `hb``x`@`%`"),
+            ("1042", "SELECT User, Host FROM mysql.user"),
+            ("1698", "operating system's user"),
+            ("3118", "ALTER USER `hb``x`@`%` ACCOUNT UNLOCK;"),
+            ("4151", "ACCOUNT UNLOCK;"),
+            ("1820", "IDENTIFIED BY"),
+            ("1862", "IDENTIFIED BY"),
+        ] {
+            let text = coded(ErrorKind::Auth, code, &target());
+            assert!(text.contains(words), "{code}: {text}");
+        }
+    }
+
+    #[test]
+    fn a_refused_password_names_its_source_and_never_itself() {
+        let mut target = target();
+        target.endpoint = Endpoint::parse("mysql://hb:hunter2@db/orders").unwrap();
+        let text = coded(ErrorKind::Auth, "1045", &target);
+        assert!(text.contains("[redacted]") && !text.contains("hunter2"), "{text}");
+    }
+
+    #[test]
+    fn a_database_in_the_address_that_the_account_may_not_use_is_left_out_of_it() {
+        let mut target = target();
+        target.endpoint = Endpoint::parse("mysql://hb@db/orders").unwrap();
+        let text = coded(ErrorKind::Privilege, "1044", &target);
+        assert!(text.starts_with("leave the database out") && text.contains("ON `orders`.*"), "{text}");
+    }
+
+    #[test]
+    fn a_socket_is_not_told_to_verify_a_name() {
+        let mut target = target();
+        let without = remedy(&Failure::new(ErrorKind::Tls, "x"), &target).unwrap();
+        target.endpoint = Endpoint::parse("mysql://hb@localhost/?socket=/run/mysqld/mysqld.sock").unwrap();
+        let socket = remedy(&Failure::new(ErrorKind::Tls, "x"), &target).unwrap();
+        assert!(without.starts_with("set ssl-mode=verify_identity") && socket.starts_with("over a socket"), "{socket}");
+    }
 }

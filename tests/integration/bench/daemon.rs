@@ -240,6 +240,41 @@ impl Daemon {
         }
     }
 
+    /// Waits for the first run of all checks of a target, which comes soon after its first beat and not again for minutes.
+    pub(crate) async fn checked(&self, target: &str) {
+        eventually(secs(30), "the first run of all checks", async || match self.target(target).await["checks"] {
+            Value::Null => Err("none yet"),
+            _ => Ok(()),
+        })
+        .await;
+    }
+
+    /// Looks right after a beat, so that none is in flight meanwhile; `look` is told how many beats there were.
+    pub(crate) async fn right_after_a_beat<T>(&self, target: &str, mut look: impl AsyncFnMut(u64) -> T) -> T {
+        eventually(secs(10), "a second without a beat to look in", async || {
+            let beats = self.more_beats(target, "ok", 1, secs(5)).await;
+            let seen = look(beats).await;
+            match self.beats(target, "ok").await {
+                now if now == beats => Ok(seen),
+                now => Err(format!("{beats} beats, then {now}")),
+            }
+        })
+        .await
+    }
+
+    /// The lag of a target's only replica, once it is known, in seconds; the metric must be there, too.
+    pub(crate) async fn replica_lag(&self, target: &str, name: &str) -> f64 {
+        eventually(secs(5), "the replica's lag", async || {
+            let replica = self.target(target).await["replicas"][0].take();
+            assert_eq!((&replica["name"], &replica["role"]), (&name.into(), &"standby".into()), "{replica}");
+            assert_eq!(replica["error"], Value::Null, "{replica}");
+            let labels = [("target", target), ("replica", name)];
+            let metric = self.metrics().await.value("heartbeatd_replica_lag_seconds", &labels);
+            replica["lag_seconds"].as_f64().filter(|_| metric.is_some()).ok_or_else(|| format!("{replica}, {metric:?}"))
+        })
+        .await
+    }
+
     /// Everything it has printed and logged so far.
     pub(crate) fn log(&self) -> String {
         String::from_utf8_lossy(&std::fs::read(self.place.join("heartbeatd.log")).unwrap()).into_owned()

@@ -1,4 +1,5 @@
-//! What a PostgreSQL client says, counted from the bytes that the proxy carries.
+//! What a PostgreSQL client says, counted from the bytes that the proxy carries; of other databases' clients how often
+//! they speak.
 
 use std::collections::BTreeMap;
 
@@ -32,6 +33,8 @@ enum Stage {
     AwaitsEncryption,
     Messages,
     Encrypted,
+    /// Not PostgreSQL's protocol, where the client speaks first: only bursts are counted.
+    Foreign,
 }
 
 impl Traffic {
@@ -59,7 +62,7 @@ impl Traffic {
             self.bursts += 1;
             self.client_spoke_last = true;
         }
-        if self.stage != Stage::Encrypted {
+        if !matches!(self.stage, Stage::Encrypted | Stage::Foreign) {
             self.unread.extend_from_slice(bytes);
             while self.read_message() {}
         }
@@ -67,6 +70,9 @@ impl Traffic {
 
     pub(super) fn server_said(&mut self, bytes: &[u8]) {
         let Some(first) = bytes.first() else { return };
+        if self.bursts == 0 {
+            self.stage = Stage::Foreign;
+        }
         self.client_spoke_last = false;
         if self.stage == Stage::AwaitsEncryption {
             self.encrypted = matches!(first, b'S' | b'G');

@@ -6,10 +6,13 @@
 #![allow(dead_code, unused_imports, reason = "a set of tools: not every one is in somebody's hand")]
 
 pub(crate) mod daemon;
+pub(crate) mod driver;
 pub(crate) mod frontend;
 pub(crate) mod heartbeat;
 pub(crate) mod metrics;
 pub(crate) mod mysql;
+pub(crate) mod mysql_scene;
+pub(crate) mod page;
 pub(crate) mod patient;
 pub(crate) mod pgbouncer;
 pub(crate) mod place;
@@ -20,6 +23,7 @@ pub(crate) mod programs;
 pub(crate) mod proxy;
 pub(crate) mod psql;
 pub(crate) mod session;
+pub(crate) mod sharing;
 pub(crate) mod tls;
 pub(crate) mod wait;
 

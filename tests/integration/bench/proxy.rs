@@ -1,4 +1,4 @@
-//! A TCP proxy that counts what a PostgreSQL client says and spoils the network on demand.
+//! A TCP proxy that counts what a client says (see `frontend`) and spoils the network on demand.
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};

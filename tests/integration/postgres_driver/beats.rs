@@ -2,7 +2,8 @@
 
 use heartbeatd::heartbeat::{Stamp, Writing};
 
-use super::{MINUTE, TABLE, TIME, WHEN_STALE, at, beat, provisioned, report, session};
+use super::{TABLE, provisioned};
+use crate::bench::driver::{MINUTE, TIME, WHEN_STALE, at, beat, report, session};
 use crate::bench::session::execute;
 use crate::bench::{Proxy, eventually, secs};
 

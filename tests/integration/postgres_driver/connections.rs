@@ -4,7 +4,8 @@ use heartbeatd::driver::{Purpose, ServerRole};
 use heartbeatd::heartbeat::{BeatOutcome, ErrorKind, Writing};
 use heartbeatd::scheduler::clock::Clock;
 
-use super::{TIME, at, beat, failure, open, provisioned, report, session, several};
+use super::{provisioned, several};
+use crate::bench::driver::{TIME, at, beat, failure, open, report, session};
 use crate::bench::session::rows;
 use crate::bench::{PgBouncer, PostgresServer, secs};
 

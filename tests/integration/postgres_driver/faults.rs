@@ -2,7 +2,8 @@
 
 use heartbeatd::heartbeat::{BeatOutcome, ErrorKind, Writing};
 
-use super::{TABLE, at, beat, failure, provisioned, report, session};
+use super::{TABLE, provisioned};
+use crate::bench::driver::{at, beat, failure, report, session};
 use crate::bench::secs;
 use crate::bench::session::{execute, rows};
 

@@ -7,7 +7,8 @@ use heartbeatd::target::Named;
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::TestRunner;
 
-use super::{TABLE, TIME, at, beat, in_time, open, provision_as_admin, provisioned};
+use super::{TABLE, provision_as_admin, provisioned};
+use crate::bench::driver::{TIME, at, beat, in_time, open};
 
 #[tokio::test]
 async fn provisioning_twice_changes_nothing_and_the_vendors_own_insert_still_works() {

@@ -333,3 +333,29 @@ impl RoleName {
 fn list(roles: &[RoleName]) -> String {
     roles.iter().map(RoleName::quoted).collect::<Vec<_>>().join(", ")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_connector_is_named_by_its_user_or_by_user_and_host() {
+        for (name, user, host, fits) in [
+            ("cdc", "cdc", "%", true),
+            ("cdc@%", "cdc", "%", true),
+            ("cdc@LOCALHOST", "cdc", "localhost", true),
+            ("cdc@10.0.0.1", "cdc", "%", false),
+            ("me@home", "me@home", "%", true),
+            ("me@home@%", "me@home", "%", true),
+            ("Cdc", "cdc", "%", false),
+        ] {
+            assert_eq!(is_named(name, user, host), fits, "{name} {user} {host}");
+        }
+    }
+
+    #[test]
+    fn nothing_of_a_name_leaves_its_literal() {
+        let sql = named("o'b`@' OR 1=1 -- ");
+        assert_eq!(sql, "(u.User = 'o''b`@'' OR 1=1 -- ') OR (u.User = 'o''b`' AND u.Host = ''' OR 1=1 -- ')");
+    }
+}

@@ -43,7 +43,7 @@ impl Flavour {
     }
 
     /// The scheme of its addresses.
-    pub(super) fn scheme(self) -> &'static str {
+    pub(crate) fn scheme(self) -> &'static str {
         match self {
             Self::Mariadb => "mariadb",
             Self::Mysql | Self::Mysql57 => "mysql",

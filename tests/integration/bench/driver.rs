@@ -1,0 +1,87 @@
+//! Beats without the daemon: a driver of this build, called as its callers call it. The family is that of the address.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use heartbeatd::driver::opening::Opening;
+use heartbeatd::driver::{Driver, Drivers, Purpose, Session};
+use heartbeatd::heartbeat::{Beat, ErrorKind, Failure, RowReport, Writing, judge};
+use heartbeatd::scheduler::clock::{self, Clock};
+use heartbeatd::target::{Endpoint, Target};
+
+use super::wait::secs;
+
+/// Longer than anything takes.
+pub(crate) const TIME: Duration = secs(10);
+/// The usual period.
+pub(crate) const MINUTE: Duration = secs(60);
+/// The mode of a second writer at its first look.
+pub(crate) const WHEN_STALE: Writing = Writing::WhenStale { last_seen: None, period: MINUTE };
+
+/// A target of this address.
+pub(crate) fn target(url: &str) -> Target {
+    Target::new("orders", Endpoint::parse(url).unwrap())
+}
+
+/// The same target at another address.
+pub(crate) fn at(url: &str, like: &Target) -> Target {
+    Target { endpoint: Endpoint::parse(url).unwrap(), ..like.clone() }
+}
+
+fn driver_of(target: &Target) -> Arc<dyn Driver> {
+    Drivers::built_in().get(target.endpoint.url.family()).unwrap()
+}
+
+/// Opens a session.
+pub(crate) async fn open(
+    target: &Target,
+    purpose: Purpose,
+    known_identity: Option<&str>,
+    time: Duration,
+) -> Result<Box<dyn Session>, Failure> {
+    let opening = Opening {
+        endpoint: &target.endpoint,
+        purpose,
+        table: &target.heartbeat,
+        application_name: "heartbeatd:test",
+        known_identity,
+        deadline: Clock::system().now().mono + time,
+    };
+    opening.open(&driver_of(target)).await
+}
+
+/// A session that beats.
+pub(crate) async fn session(target: &Target) -> Box<dyn Session> {
+    open(target, Purpose::Beat, None, TIME).await.unwrap()
+}
+
+/// One beat within `time`, as the caller enforces it.
+pub(crate) async fn report(
+    session: &mut dyn Session,
+    target: &Target,
+    writing: Writing,
+    time: Duration,
+) -> Result<RowReport, Failure> {
+    let deadline = Clock::system().now().mono + time;
+    let beat = clock::timeout_at(deadline, session.beat(&target.heartbeat, writing, deadline)).await;
+    beat.unwrap_or_else(|_| Err(Failure::new(ErrorKind::Timeout, "the caller gave up")))
+}
+
+/// A beat on a connection of its own, judged.
+pub(crate) async fn beat(target: &Target, writing: Writing) -> Result<Beat, Failure> {
+    let mut session = open(target, Purpose::Beat, None, TIME).await?;
+    let report = report(session.as_mut(), target, writing, TIME).await?;
+    judge(&report, writing, true)
+}
+
+/// What a beat fails with; there must be a next step for it.
+pub(crate) async fn failure(target: &Target) -> ErrorKind {
+    let failure = beat(target, Writing::Always).await.expect_err("the beat succeeds");
+    assert!(driver_of(target).remedy(&failure, target).is_some(), "no remedy for {failure}");
+    failure.kind()
+}
+
+/// A deadline that no step reaches.
+pub(crate) fn in_time() -> clock::Instant {
+    Clock::system().now().mono + secs(10)
+}

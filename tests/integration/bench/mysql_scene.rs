@@ -1,0 +1,122 @@
+//! What the scenarios on MariaDB and MySQL begin with: the heartbeat's table, the account that beats, a daemon's
+//! configuration; and what a server tells of that account's sessions.
+
+use futures_util::FutureExt;
+use futures_util::future::join_all;
+use sqlx::Connection;
+
+use super::mysql::session::{records, rows};
+use super::mysql::{Flavour, MysqlServer};
+use super::patient::{PASSWORD, Patient, ROLE, TARGET, plain_password, target};
+use super::wait::{eventually, secs};
+
+/// The heartbeat's table.
+pub(crate) const TABLE: &str = "streamkap.streamkap_heartbeat";
+
+/// How the beat begins in a log of statements.
+const BEAT: &str = "UPDATE /* heartbeatd:";
+
+/// Plays a scenario on the two servers of today, both at the same time.
+pub(crate) async fn on_both(scenario: impl AsyncFn(Flavour)) {
+    on_each(&[Flavour::Mariadb, Flavour::Mysql], scenario).await;
+}
+
+/// Plays a scenario on each of these servers, all at the same time. One that fails says on which.
+pub(crate) async fn on_each(flavours: &[Flavour], scenario: impl AsyncFn(Flavour)) {
+    let scenario = &scenario;
+    join_all(flavours.iter().map(|flavour| async move {
+        if let Err(panic) = std::panic::AssertUnwindSafe(scenario(*flavour)).catch_unwind().await {
+            eprintln!("the scenario failed on {flavour:?}");
+            std::panic::resume_unwind(panic);
+        }
+    }))
+    .await;
+}
+
+/// Makes account, schema, table, row and grants, as an administrator would by hand.
+pub(crate) async fn furnish(server: &MysqlServer) {
+    server.execute(&format!("CREATE USER {ROLE} IDENTIFIED BY '{PASSWORD}'")).await;
+    server.execute(&furniture("streamkap")).await;
+}
+
+/// The SQL for schema, table (as the vendor has it), row and grants.
+pub(crate) fn furniture(schema: &str) -> String {
+    format!(
+        "CREATE DATABASE {schema};
+         CREATE TABLE {schema}.streamkap_heartbeat
+           (id INT NOT NULL AUTO_INCREMENT PRIMARY KEY, text TEXT, last_update TIMESTAMP DEFAULT CURRENT_TIMESTAMP);
+         INSERT INTO {schema}.streamkap_heartbeat (text, last_update) VALUES ('test_heartbeat', '2020-01-01');
+         GRANT SELECT, INSERT, UPDATE ON {schema}.streamkap_heartbeat TO {ROLE}"
+    )
+}
+
+/// The address of servers of one flavour at these ports, without a password.
+pub(crate) fn address(flavour: Flavour, ports: &[u16]) -> String {
+    let hosts: Vec<String> = ports.iter().map(|port| format!("127.0.0.1:{port}")).collect();
+    format!("{}://{ROLE}@{}/", flavour.scheme(), hosts.join(","))
+}
+
+/// The configuration of the one target at these ports.
+pub(crate) fn configuration(flavour: Flavour, ports: &[u16], more: &str) -> String {
+    target(TARGET, &address(flavour, ports), &format!("{}{more}", plain_password()))
+}
+
+/// A furnished server's daemon, once it is healthy.
+pub(crate) async fn patient_of(server: &MysqlServer) -> Patient {
+    furnish(server).await;
+    Patient::configured(&configuration(server.flavour(), &[server.port()], "")).await
+}
+
+/// The numbers of the daemon's sessions on a server.
+pub(crate) async fn sessions(server: &MysqlServer) -> Vec<String> {
+    let mut session = server.connect().await;
+    let processes = records(&mut session, "SHOW PROCESSLIST").await.unwrap();
+    session.close().await.unwrap();
+    let theirs = processes.into_iter().filter(|process| process["User"].as_deref() == Some(ROLE));
+    theirs.filter_map(|process| process["Id"].clone()).collect()
+}
+
+/// Ends every session of the daemon, as an administrator would.
+pub(crate) async fn end_sessions(server: &MysqlServer) {
+    let ids = sessions(server).await;
+    let mut session = server.connect().await;
+    for id in ids {
+        // It may be gone by itself.
+        let _ = rows(&mut session, &format!("KILL {id}")).await;
+    }
+    session.close().await.unwrap();
+}
+
+/// Asserts that no queue of stuck sessions is left.
+pub(crate) async fn has_no_queue(server: &MysqlServer) {
+    // One that was replaced may take a moment to go.
+    eventually(secs(5), "at most one session of the daemon", async || match sessions(server).await {
+        few if few.len() <= 1 => Ok(()),
+        more => Err(format!("{more:?}")),
+    })
+    .await;
+}
+
+/// How many beats the server was asked for, by its general log.
+pub(crate) fn beats_asked_of(server: &MysqlServer) -> usize {
+    server.statements_of(ROLE).iter().filter(|statement| statement.starts_with(BEAT)).count()
+}
+
+/// How many beats stand in the server's binary log.
+pub(crate) async fn beats_logged_by(server: &MysqlServer) -> u64 {
+    u64::try_from(server.update_rows_events("streamkap", "streamkap_heartbeat").await).unwrap()
+}
+
+/// What the server has written to its binary log, or replicated, so far: its set of GTIDs.
+pub(crate) async fn position(server: &MysqlServer) -> String {
+    let question = match server.flavour() {
+        Flavour::Mariadb => "SELECT @@gtid_binlog_pos",
+        Flavour::Mysql | Flavour::Mysql57 => "SELECT @@gtid_executed",
+    };
+    server.value(question).await.unwrap()
+}
+
+/// The value in the heartbeat's row, in seconds since 1970.
+pub(crate) async fn last_update(server: &MysqlServer) -> Option<String> {
+    server.value(&format!("SELECT UNIX_TIMESTAMP(last_update) FROM {TABLE}")).await
+}

@@ -1,0 +1,88 @@
+//! Two daemons that share one heartbeat row under `write = "when-stale"`: together one beat per period, and one carries on
+//! when the other dies. Used by the databases' scenarios of two writers.
+
+use std::time::Duration;
+
+use rustix::process::Signal;
+use tokio::time::{Instant, sleep};
+
+use super::daemon::Daemon;
+use super::wait::{eventually, secs};
+
+/// A look every 50 ms on a busy machine sees a change this much late at most.
+pub(crate) const SLACK: Duration = Duration::from_millis(700);
+
+/// What they share.
+pub(crate) struct SharedRow<L> {
+    /// The interval of both.
+    pub(crate) period: Duration,
+    /// How long they are watched.
+    pub(crate) watched: Duration,
+    /// The value in the row, as the database writes it out.
+    pub(crate) last_update: L,
+}
+
+impl<L: AsyncFn() -> Option<String>> SharedRow<L> {
+    /// Watches two daemons write one beat per period together, then kills the one that wrote last: the other one carries
+    /// on within two periods of the last beat. Each comes with its target's name.
+    pub(crate) async fn is_beaten_once_a_period_by(&self, one: (Daemon, &str), other: (Daemon, &str)) {
+        let names = format!("{} and {}", one.1, other.1);
+        one.0.healthy_within(secs(10)).await;
+        other.0.healthy_within(secs(10)).await;
+
+        self.next_change(self.period * 4).await;
+        let written = async || (one.0.beats(one.1, "ok").await, other.0.beats(other.1, "ok").await);
+        let (begin, before) = (Instant::now(), settled(self.period, &written).await);
+        let mut changes = 0_u64;
+        while begin.elapsed() < self.watched {
+            self.next_change(self.period * 2).await;
+            changes += 1;
+            assert_eq!((one.0.health().await.0, other.0.health().await.0), (200, 200));
+        }
+        let periods = begin.elapsed().as_secs_f64() / self.period.as_secs_f64();
+        eprintln!("{names}: {changes} changes in {periods:.1} periods");
+        assert!((changes as f64 - periods).abs() <= 1.0, "{changes} changes in {periods} periods");
+        let after = settled(self.period, &written).await;
+        assert_eq!(after.0 + after.1 - before.0 - before.1, changes, "what the daemons wrote, and what the row showed");
+        for (daemon, name) in [&one, &other] {
+            assert_eq!(daemon.beats(name, "failed").await, 0, "{}", daemon.log());
+        }
+
+        // The one that wrote last, so that the other one has to take over.
+        self.next_change(self.period * 2).await;
+        let last_beat = Instant::now();
+        let one_wrote = settled(self.period, &written).await.0 > after.0;
+        let (mut writer, survivor) = if one_wrote { (one, other) } else { (other, one) };
+        writer.0.end(Signal::KILL, secs(5)).await;
+        self.next_change(self.period * 3).await;
+        let pause = last_beat.elapsed();
+        eprintln!("{names}, one killed: the next beat came after {pause:?}");
+        assert!(pause <= self.period * 2 + SLACK, "{pause:?}");
+        let (survivor, name) = survivor;
+        survivor.more_beats(name, "ok", 3, self.period * 4).await;
+        assert_eq!((survivor.health().await.0, survivor.beats(name, "failed").await), (200, 0));
+    }
+
+    /// Waits until the row holds another value.
+    pub(crate) async fn next_change(&self, deadline: Duration) {
+        let before = (self.last_update)().await;
+        eventually(deadline + SLACK, "last_update to change", async || match (self.last_update)().await {
+            now if now != before => Ok(()),
+            _ => Err(format!("still {before:?}")),
+        })
+        .await;
+    }
+}
+
+/// The beats counted, once a beat that the row shows already is among them.
+async fn settled(period: Duration, written: &impl AsyncFn() -> (u64, u64)) -> (u64, u64) {
+    eventually(period, "the counters to settle", async || {
+        let before = written().await;
+        sleep(Duration::from_millis(200)).await;
+        match written().await {
+            now if now == before => Ok(now),
+            now => Err(format!("{before:?}, then {now:?}")),
+        }
+    })
+    .await
+}

@@ -1,0 +1,241 @@
+//! Sources and replicas: a failover is followed, a replica is never written on whatever the account may, and a replica that
+//! does not receive the beat is a reason.
+
+use tokio::time::Instant;
+
+use crate::bench::mysql_scene::{
+    TABLE, address, beats_asked_of, configuration, furnish, furniture, has_no_queue, on_both, position,
+};
+use crate::bench::patient::{Patient, ROLE, note, plain_password, symptom, target};
+use crate::bench::{Flavour, MysqlServer, eventually, heartbeatd, secs, steadily};
+
+/// Where the daemon beats now.
+async fn address_of(patient: &Patient) -> String {
+    patient.daemon.target("orders").await["server"]["address"].as_str().unwrap_or_default().to_owned()
+}
+
+fn here(server: &MysqlServer) -> String {
+    format!("127.0.0.1:{}", server.port())
+}
+
+/// A source with all that a daemon needs, and a replica of it.
+async fn pair(flavour: Flavour) -> (MysqlServer, MysqlServer) {
+    let source = MysqlServer::options().flavour(flavour).general_log().start().await;
+    furnish(&source).await;
+    let replica = source.replica().await;
+    replica.catch_up_with(&source).await;
+    (source, replica)
+}
+
+#[tokio::test]
+async fn promoted_replica_is_followed_and_the_former_source_is_never_written_on_again() {
+    on_both(async |flavour| {
+        let (mut source, replica) = pair(flavour).await;
+        let text = configuration(flavour, &[source.port(), replica.port()], "");
+        let patient = Patient::configured(&text).await;
+        assert_eq!(address_of(&patient).await, here(&source));
+        patient.beats(2, secs(5)).await;
+        assert_eq!(beats_asked_of(&replica), 0, "nothing is ever written on a replica");
+
+        replica.catch_up_with(&source).await;
+        source.stop().await;
+        patient.falls_ill_of(symptom("connection", "not_writable", None)).await;
+        let promoted = Instant::now();
+        replica.promote().await;
+        patient.heals_within(secs(5)).await;
+        note(&format!("{flavour:?}: followed {:?} after the promotion was asked for", promoted.elapsed()));
+        assert_eq!(address_of(&patient).await, here(&replica));
+        let before = beats_asked_of(&source);
+        source.write_role(true);
+        source.resume().await;
+        source.follow(&replica).await;
+        patient.beats(3, secs(6)).await;
+        source.catch_up_with(&replica).await;
+        assert_eq!(beats_asked_of(&source), before, "nothing is ever written on a replica");
+        has_no_queue(&source).await;
+        has_no_queue(&replica).await;
+    })
+    .await;
+}
+
+/// A switch-over as it is planned: the source is closed to writes, its replica catches up and takes over.
+#[tokio::test]
+async fn source_that_becomes_read_only_is_left_for_the_replica_that_took_over() {
+    on_both(async |flavour| {
+        let (source, replica) = pair(flavour).await;
+        // As managed services have it: this account passes over read_only.
+        let all = format!("GRANT ALL PRIVILEGES ON *.* TO {ROLE}");
+        source.execute(&all).await;
+        replica.catch_up_with(&source).await;
+        let text = configuration(flavour, &[source.port(), replica.port()], "");
+        let patient = Patient::configured(&text).await;
+        patient.beats(2, secs(5)).await;
+
+        source.set_global("read_only", "ON").await;
+        let (closed, last) = (Instant::now(), position(&source).await);
+        replica.catch_up_with(&source).await;
+        replica.promote().await;
+        patient.beats(2, secs(6)).await;
+        note(&format!("{flavour:?}: two beats on the new source {:?} after the old one was closed", closed.elapsed()));
+        assert_eq!(address_of(&patient).await, here(&replica));
+        patient.heals_within(secs(3)).await;
+        assert_eq!(position(&source).await, last, "nothing was written there any more");
+        let errors = patient.daemon.target("orders").await["counters"]["errors"].take();
+        for error in errors.as_array().unwrap() {
+            assert_eq!(error["kind"], "not_writable", "{errors}");
+        }
+        source.follow(&replica).await;
+        source.catch_up_with(&replica).await;
+        has_no_queue(&source).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn privileged_account_leaves_no_trace_on_a_replica_alone_and_beats_when_it_is_promoted() {
+    on_both(async |flavour| {
+        let (source, replica) = pair(flavour).await;
+        source.execute(&format!("GRANT ALL PRIVILEGES ON *.* TO {ROLE}")).await;
+        replica.catch_up_with(&source).await;
+        let text = configuration(flavour, &[replica.port()], "");
+        let patient = Patient { daemon: heartbeatd().config(&text).start().await };
+        let diagnosis = patient.reports(symptom("connection", "not_writable", None)).await;
+        assert!(diagnosis.message.contains("is read-only"), "{diagnosis:?}");
+        assert_eq!(patient.daemon.health().await.0, 503);
+        // Replication goes on beside it, with what the source writes and nothing else.
+        steadily(secs(3), "the source's own history", async || {
+            source.execute(&format!("UPDATE {TABLE} SET last_update = NOW() WHERE id = 1")).await;
+            replica.catch_up_with(&source).await;
+            match (position(&source).await, position(&replica).await) {
+                (source, replica) if source == replica => Ok(()),
+                positions => Err(format!("{positions:?}")),
+            }
+        })
+        .await;
+        assert_eq!(beats_asked_of(&replica), 0, "the beat is not even asked for");
+        replica.promote().await;
+        patient.heals_within(secs(5)).await;
+        has_no_queue(&replica).await;
+    })
+    .await;
+}
+
+/// The guard within the statement: the role is read at connect, and this replica became one afterwards.
+#[tokio::test]
+async fn privileged_account_leaves_no_trace_on_a_source_that_became_a_replica_under_it() {
+    on_both(async |flavour| {
+        let (old, new) = pair(flavour).await;
+        old.execute(&format!("GRANT ALL PRIVILEGES ON *.* TO {ROLE}")).await;
+        let patient = Patient::configured(&configuration(flavour, &[old.port()], "")).await;
+        old.set_global("read_only", "ON").await;
+        new.catch_up_with(&old).await;
+        new.promote().await;
+        old.follow(&new).await;
+        let last = position(&old).await;
+        patient.falls_ill_of(symptom("connection", "not_writable", None)).await;
+        assert_eq!((position(&old).await, position(&new).await), (last.clone(), last), "no errant transaction");
+        has_no_queue(&old).await;
+    })
+    .await;
+}
+
+fn replica_of_target(replica: &MysqlServer, required: bool) -> String {
+    let url = address(replica.flavour(), &[replica.port()]);
+    format!("[[target.replica]]\nname = \"replica-1\"\nurl = \"{url}\"\nrequired = {required}\n{}", plain_password())
+}
+
+/// The states of both targets and the status of `/health`.
+async fn states(patient: &Patient) -> (u16, String, String) {
+    let (status, health) = patient.daemon.health().await;
+    let state = |index: usize| health["targets"][index]["state"].as_str().unwrap().to_owned();
+    (status, state(0), state(1))
+}
+
+#[tokio::test]
+async fn stopped_replica_is_a_reason_and_red_only_where_it_is_required() {
+    on_both(async |flavour| {
+        let (source, mut replica) = pair(flavour).await;
+        source.execute(&furniture("strict")).await;
+        let strict = format!(
+            "{}[target.heartbeat]\nschema = \"strict\"\n{}",
+            plain_password(),
+            replica_of_target(&replica, true)
+        );
+        let text = format!(
+            "{}{}",
+            configuration(flavour, &[source.port()], &replica_of_target(&replica, false)),
+            target("strict", &address(flavour, &[source.port()]), &strict)
+        );
+        let patient = Patient::configured(&text).await;
+        replica.stop().await;
+        let begin = Instant::now();
+        eventually(secs(15), "both targets to give the reason", async || {
+            let (_, health) = patient.daemon.health().await;
+            for target in health["targets"].as_array().unwrap() {
+                let reason = &target["reasons"][0];
+                if (&reason["replica"], &reason["kind"]) != (&"replica-1".into(), &"refused".into()) {
+                    return Err(target.to_string());
+                }
+            }
+            Ok(())
+        })
+        .await;
+        note(&format!("{flavour:?}: the stopped replica was reported after {:?}", begin.elapsed()));
+        // The required one gets the time that the source itself gets.
+        eventually(secs(10), "the required replica to turn /health red", async || match states(&patient).await {
+            (503, tolerant, strict) if (tolerant.as_str(), strict.as_str()) == ("healthy", "unhealthy") => Ok(()),
+            states => Err(format!("{states:?}")),
+        })
+        .await;
+        assert_eq!(patient.count("failed").await, 0, "the beats themselves go on");
+        replica.resume().await;
+        patient.heals_within(secs(10)).await;
+        assert_eq!(states(&patient).await, (200, "healthy".to_owned(), "healthy".to_owned()));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn replica_whose_replication_is_stopped_is_reported_as_not_receiving() {
+    on_both(async |flavour| {
+        let (source, replica) = pair(flavour).await;
+        let text = configuration(flavour, &[source.port()], &replica_of_target(&replica, true));
+        let patient = Patient::configured(&text).await;
+        let threads = if flavour == Flavour::Mysql { "REPLICA SQL_THREAD" } else { "SLAVE SQL_THREAD" };
+        replica.execute(&format!("STOP {threads}")).await;
+        let reason = eventually(secs(15), "the replica to be called behind, and /health red", async || {
+            let (status, health) = patient.daemon.health().await;
+            let reason = health["targets"][0]["reasons"][0].clone();
+            if status == 503 && reason["kind"] == "replica_not_receiving" {
+                Ok(reason)
+            } else {
+                Err(health.to_string())
+            }
+        })
+        .await;
+        assert_eq!(reason["replica"], "replica-1");
+        let lag = patient.daemon.metrics().await.value("heartbeatd_replica_lag_seconds", &[("replica", "replica-1")]);
+        assert!(lag.is_some_and(|lag| lag > 3.0), "{lag:?}");
+        replica.execute(&format!("START {threads}")).await;
+        patient.heals_within(secs(10)).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn replica_address_that_leads_to_a_source_is_reported_as_not_a_replica() {
+    on_both(async |flavour| {
+        let source = MysqlServer::options().flavour(flavour).start().await;
+        furnish(&source).await;
+        let text = configuration(flavour, &[source.port()], &replica_of_target(&source, false));
+        let daemon = heartbeatd().config(&text).start().await;
+        let reason = eventually(secs(10), "the mistake to be told, and /health green", async || {
+            let (status, health) = daemon.health().await;
+            let reason = health["targets"][0]["reasons"][0].clone();
+            if status == 200 && reason["kind"] == "not_a_replica" { Ok(reason) } else { Err(health.to_string()) }
+        })
+        .await;
+        assert_eq!(reason["replica"], "replica-1");
+    })
+    .await;
+}

@@ -1,0 +1,278 @@
+//! MariaDB and MySQL servers and networks that fail: killed, restarted, frozen, full, closed to the password, cut off.
+//! Each is named in time, nothing is left behind on the server, and the target heals by itself.
+
+use rustix::process::Signal;
+use sqlx::mysql::MySqlConnection;
+use tokio::time::Instant;
+
+use crate::bench::mysql_scene::{
+    address, beats_asked_of, configuration, end_sessions, furnish, has_no_queue, on_both, on_each, patient_of, sessions,
+};
+use crate::bench::patient::{PASSWORD, Patient, ROLE, note, symptom, target};
+use crate::bench::{Flavour, MysqlServer, Proxy, Toxic, eventually, heartbeatd, secs};
+
+#[tokio::test]
+async fn killed_server_is_reported_as_refused_and_heals_after_its_start() {
+    on_each(&Flavour::ALL, async |flavour| {
+        let mut server = MysqlServer::options().flavour(flavour).start().await;
+        let patient = patient_of(&server).await;
+        server.kill().await;
+        let diagnosis = patient.falls_ill_of(symptom("connection", "refused", None)).await;
+        assert!(diagnosis.message.contains(&format!("127.0.0.1:{}", server.port())), "{diagnosis:?}");
+        server.resume().await;
+        // I3: a period and the time-out.
+        patient.beats(1, secs(3)).await;
+        patient.heals_within(secs(1)).await;
+        has_no_queue(&server).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn clean_restart_of_the_server_costs_no_more_than_the_time_it_takes() {
+    on_both(async |flavour| {
+        let mut server = MysqlServer::options().flavour(flavour).start().await;
+        let patient = patient_of(&server).await;
+        let begin = Instant::now();
+        server.restart().await;
+        note(&format!("the restart took {:?}", begin.elapsed()));
+        patient.beats(3, secs(10)).await;
+        patient.heals_within(secs(5)).await;
+        let errors = patient.daemon.target("orders").await["counters"]["errors"].take();
+        note(&format!("meanwhile: {errors}"));
+        for error in errors.as_array().unwrap() {
+            let kind = error["kind"].as_str().unwrap();
+            assert!(["refused", "starting", "shutdown", "network"].contains(&kind), "{errors}");
+        }
+        assert_eq!(patient.connects("start").await, 1);
+        assert_eq!(patient.connects("lost").await + patient.connects("retry").await, 1, "one new connection");
+        has_no_queue(&server).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn server_frozen_midway_is_reported_as_timeout_and_gets_no_burst_when_thawed() {
+    on_both(async |flavour| {
+        let server = MysqlServer::options().flavour(flavour).general_log().start().await;
+        let patient = patient_of(&server).await;
+        let files = patient.daemon.open_files();
+        server.freeze();
+        patient.falls_ill_of(symptom("connection", "timeout", None)).await;
+        assert!(patient.daemon.open_files() <= files + 1, "abandoned connections are closed");
+        server.thaw();
+        patient.heals_within(secs(6)).await;
+        patient.beats(2, secs(5)).await;
+        let (asked, answered) = (beats_asked_of(&server), patient.count("ok").await);
+        // The one that was under way when the server froze may run when it thaws; the very last may be under way now.
+        assert!(u64::try_from(asked).unwrap() <= answered + 2, "{asked} beats were asked for, {answered} answered");
+        has_no_queue(&server).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn server_frozen_before_the_first_connection_is_reported_as_timeout_and_heals() {
+    on_both(async |flavour| {
+        let server = MysqlServer::options().flavour(flavour).start().await;
+        furnish(&server).await;
+        server.freeze();
+        let text = configuration(flavour, &[server.port()], "");
+        let patient = Patient { daemon: heartbeatd().config(&text).start().await };
+        let diagnosis = patient.reports(symptom("connection", "timeout", None)).await;
+        assert!(diagnosis.message.contains("connecting and logging in"), "{diagnosis:?}");
+        let (status, health) = patient.daemon.health().await;
+        assert_eq!(status, 503, "no beat yet, no green: {health}");
+        server.thaw();
+        patient.heals_within(secs(6)).await;
+        has_no_queue(&server).await;
+    })
+    .await;
+}
+
+/// How often the account asked to be let in, by the general log.
+fn logins(server: &MysqlServer) -> usize {
+    server.commands_of(ROLE).iter().filter(|command| command.kind == "Connect").count()
+}
+
+#[tokio::test]
+async fn changed_password_is_tried_once_a_minute_and_heals_when_the_secret_file_is_replaced() {
+    on_both(async |flavour| {
+        let server = MysqlServer::options().flavour(flavour).general_log().start().await;
+        furnish(&server).await;
+        let program = heartbeatd();
+        let file = program.file("password", PASSWORD);
+        let secret = format!("password = {{ file = \"{}\" }}", file.display());
+        let text = target("orders", &address(flavour, &[server.port()]), &secret);
+        let patient = Patient::started(program.config(&text)).await;
+        let changed = Instant::now();
+        server.execute(&format!("ALTER USER {ROLE} IDENTIFIED BY 'another-secret'")).await;
+        let before = logins(&server);
+        end_sessions(&server).await;
+        patient.falls_ill_of(symptom("connection", "auth", Some("1045"))).await;
+        patient.daemon.replace_file("password", "another-secret\n");
+        // 60 to 75 s after the refusal, which came at most a second after the sessions were ended.
+        patient.heals_within(secs(80)).await;
+        assert!(changed.elapsed() >= secs(60), "tried again after {:?}", changed.elapsed());
+        assert_eq!(patient.count("failed").await, 1, "the account is not to be locked");
+        assert_eq!(logins(&server), before + 2, "the one that was refused and the one that was not");
+        has_no_queue(&server).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn locked_account_is_reported_and_let_in_again_upon_a_reload() {
+    on_both(async |flavour| {
+        let server = MysqlServer::options().flavour(flavour).start().await;
+        let patient = patient_of(&server).await;
+        server.execute(&format!("ALTER USER {ROLE} ACCOUNT LOCK")).await;
+        end_sessions(&server).await;
+        let code = if flavour == Flavour::Mariadb { "4151" } else { "3118" };
+        patient.falls_ill_of(symptom("connection", "auth", Some(code))).await;
+        server.execute(&format!("ALTER USER {ROLE} ACCOUNT UNLOCK")).await;
+        assert_eq!(patient.count("failed").await, 1, "tried once a minute");
+        patient.daemon.signal(Signal::HUP);
+        patient.heals_within(secs(5)).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn used_up_connection_slots_are_reported_and_heal_when_one_is_free() {
+    on_each(&Flavour::ALL, async |flavour| {
+        let server = MysqlServer::options().flavour(flavour).conf("max_connections = 10").start().await;
+        let patient = patient_of(&server).await;
+        server.execute("CREATE USER crowd IDENTIFIED BY 'crowd'").await;
+        let mut crowd: Vec<MySqlConnection> = Vec::new();
+        // Ten, of which one is the daemon's: its place is taken as soon as it is free. One more is the administrator's.
+        eventually(secs(20), "the crowd to take every slot", async || {
+            if crowd.len() >= 9 {
+                end_sessions(&server).await;
+            }
+            match server.connect_as("crowd", "crowd").await {
+                Ok(session) => crowd.push(session),
+                Err(error) => return Err(error.to_string()),
+            }
+            if crowd.len() == 10 { Ok(()) } else { Err(format!("{} of them", crowd.len())) }
+        })
+        .await;
+        patient.falls_ill_of(symptom("connection", "too_many_connections", Some("1040"))).await;
+        crowd.clear();
+        patient.heals_within(secs(5)).await;
+        has_no_queue(&server).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn black_hole_during_a_beat_is_a_timeout_and_the_connection_is_never_used_again() {
+    on_both(async |flavour| {
+        let server = MysqlServer::options().flavour(flavour).general_log().start().await;
+        furnish(&server).await;
+        let proxy = Proxy::start(server.port()).await;
+        let patient = Patient::configured(&configuration(flavour, &[proxy.port()], "")).await;
+        proxy.set(Toxic::BlackHole).await;
+        patient.falls_ill_of(symptom("connection", "timeout", None)).await;
+        proxy.set(Toxic::Clean).await;
+        patient.heals_within(secs(6)).await;
+        patient.beats(2, secs(5)).await;
+        let (asked, answered) = (beats_asked_of(&server), patient.count("ok").await);
+        assert!(u64::try_from(asked).unwrap() <= answered + 2, "{asked} beats were asked for, {answered} answered");
+        assert_eq!((patient.connects("start").await, patient.connects("lost").await), (1, 0));
+        assert!(patient.connects("retry").await >= 1);
+        assert_eq!(proxy.open_connections(), 1);
+        has_no_queue(&server).await;
+    })
+    .await;
+}
+
+/// The kept connection dies while idle: the next tick replaces it, and nothing has failed.
+async fn is_replaced_within_the_tick(patient: &Patient) {
+    patient.beats(3, secs(6)).await;
+    assert_eq!(patient.connects("lost").await, 1, "log:\n{}", patient.daemon.log());
+    assert_eq!(patient.count("failed").await, 0, "log:\n{}", patient.daemon.log());
+    // A busy machine may take more than a second for a login: no tick is missed for any other reason.
+    assert!(patient.count("ticks_missed").await <= 1);
+    assert_eq!(patient.daemon.health().await.0, 200);
+}
+
+#[tokio::test]
+async fn reset_of_the_idle_connection_is_mended_within_the_tick_and_is_no_failure() {
+    on_both(async |flavour| {
+        let server = MysqlServer::options().flavour(flavour).start().await;
+        furnish(&server).await;
+        let proxy = Proxy::start(server.port()).await;
+        let patient = Patient::configured(&configuration(flavour, &[proxy.port()], "")).await;
+        proxy.reset().await;
+        is_replaced_within_the_tick(&patient).await;
+        has_no_queue(&server).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn session_killed_by_an_administrator_is_mended_within_the_tick_and_is_no_failure() {
+    on_each(&Flavour::ALL, async |flavour| {
+        let server = MysqlServer::options().flavour(flavour).start().await;
+        let patient = patient_of(&server).await;
+        end_sessions(&server).await;
+        is_replaced_within_the_tick(&patient).await;
+        has_no_queue(&server).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn session_idle_for_longer_than_the_server_allows_is_mended_within_the_tick_and_is_no_failure() {
+    on_each(&Flavour::ALL, async |flavour| {
+        let server = MysqlServer::options().flavour(flavour).conf("wait_timeout = 1").start().await;
+        furnish(&server).await;
+        let text = configuration(flavour, &[server.port()], "").replace("interval = \"1s\"", "interval = \"3s\"");
+        let patient = Patient::configured(&text).await;
+        eventually(secs(5), "the server to end the idle session", async || match sessions(&server).await {
+            none if none.is_empty() => Ok(()),
+            some => Err(format!("{some:?}")),
+        })
+        .await;
+        patient.beats(3, secs(12)).await;
+        assert_eq!(patient.count("failed").await, 0, "log:\n{}", patient.daemon.log());
+        assert_eq!(patient.count("ticks_missed").await, 0, "log:\n{}", patient.daemon.log());
+        assert_eq!(patient.connects("lost").await, patient.count("ok").await - 1, "each beat but the first");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn dead_server_is_told_in_two_lines_and_the_password_nowhere() {
+    on_both(async |flavour| {
+        let mut server = MysqlServer::options().flavour(flavour).start().await;
+        furnish(&server).await;
+        // One password as it is, one within an address.
+        let url = server.url(ROLE, PASSWORD);
+        let text = format!("{}{}", configuration(flavour, &[server.port()], ""), target("inline", &url, ""));
+        let program = heartbeatd().env("HEARTBEATD_LOG", "debug,heartbeatd=trace").config(&text);
+        let mut patient = Patient::started(program).await;
+        server.stop().await;
+        let failed = patient.count("failed").await;
+        eventually(secs(30), "10 s of failures", async || match patient.count("failed").await {
+            count if count >= failed + 10 => Ok(()),
+            count => Err(format!("{count} failed")),
+        })
+        .await;
+        let mut shown = String::new();
+        for path in ["/targets", "/targets/orders", "/targets/inline", "/metrics", "/health", "/ready", "/live", "/"] {
+            shown.push_str(&patient.daemon.get(path).await.body);
+        }
+        patient.daemon.signal(Signal::HUP);
+        patient.daemon.end(Signal::TERM, secs(10)).await;
+        let log = patient.daemon.log();
+        for name in ["orders", "inline"] {
+            let told = log.lines().filter(|line| line.contains("no heartbeat") && line.contains(name)).count();
+            assert!((1..=2).contains(&told), "{told} lines; log:\n{log}");
+        }
+        assert!(!shown.contains(PASSWORD), "{shown}");
+        assert!(!log.contains(PASSWORD), "{log}");
+    })
+    .await;
+}
