@@ -7,6 +7,7 @@
 
 pub(crate) mod daemon;
 pub(crate) mod driver;
+pub(crate) mod findings;
 pub(crate) mod frontend;
 pub(crate) mod heartbeat;
 pub(crate) mod metrics;

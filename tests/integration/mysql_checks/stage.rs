@@ -2,13 +2,12 @@
 
 use std::time::Duration;
 
-use heartbeatd::check::runner;
-use heartbeatd::driver::Drivers;
-use heartbeatd::finding::{Case, Finding, Inspection, Look, Status};
-use heartbeatd::scheduler::clock::Clock;
+use heartbeatd::finding::{Finding, Status};
 use heartbeatd::target::{ConnectorMode, Endpoint, Named, Target};
 use rustix::process::Signal;
 
+use crate::bench::findings;
+pub(super) use crate::bench::findings::{judge, look, shown};
 use crate::bench::mysql::{Flavour, MysqlOptions};
 use crate::bench::place::server_command;
 use crate::bench::process::Process;
@@ -157,51 +156,12 @@ pub(super) async fn paste(server: &MysqlServer, remedy: &str) {
     }
 }
 
-/// One look at all servers of a target.
-pub(super) async fn look(target: &Target) -> Inspection {
-    let drivers = Drivers::built_in();
-    let driver = drivers.get(target.endpoint.url.family()).unwrap();
-    let inspection = runner::inspect(target, &driver, "heartbeatd:test", &Clock::system(), TIME).await;
-    assert!(matches!(inspection.source, Look::Facts(_)), "{:?}", inspection.source);
-    inspection
-}
-
-/// Judges; every check must have a finding.
-pub(super) fn judge(target: &Target, now: &Inspection, earlier: Option<&Inspection>) -> Vec<Finding> {
-    let drivers = Drivers::built_in();
-    let driver = drivers.get(target.endpoint.url.family()).unwrap();
-    let findings = driver.judge(&Case { target, now, earlier }).unwrap();
-    for check in driver.checks() {
-        assert!(findings.iter().any(|finding| finding.id == check.id), "nothing on {}", check.id);
-    }
-    for finding in &findings {
-        assert!(driver.checks().iter().any(|check| check.id == finding.id), "{} is not in the list", finding.id);
-    }
-    findings
-}
-
 /// What is failed or unknown, but for the version: the bench's are old on purpose.
 pub(super) fn wrong(findings: &[Finding]) -> Vec<Finding> {
-    let wrong = findings.iter().filter(|finding| matches!(finding.status, Status::Failed | Status::Unknown));
-    wrong.filter(|finding| finding.id != "server-version").cloned().collect()
+    findings::wrong(findings).into_iter().filter(|finding| finding.id != "server-version").collect()
 }
 
-/// The ids of findings of a status, each once.
+/// The ids of findings of a status, each once, but for the version.
 pub(super) fn ids(findings: &[Finding], status: Status) -> Vec<&str> {
-    let of_status = wrong_or(findings, status);
-    let mut ids: Vec<&str> = of_status.iter().map(|finding| finding.id.as_str()).collect();
-    ids.dedup();
-    ids
-}
-
-fn wrong_or(findings: &[Finding], status: Status) -> Vec<&Finding> {
-    findings.iter().filter(|finding| finding.status == status && finding.id != "server-version").collect()
-}
-
-/// Findings for a failed test's message.
-pub(super) fn shown(findings: &[Finding]) -> String {
-    let lines = findings.iter().map(|finding| {
-        format!("{} {}: {}: {} | {:?}", finding.status, finding.id, finding.subject, finding.observed, finding.remedy)
-    });
-    lines.collect::<Vec<_>>().join("\n")
+    findings::ids(findings, status).into_iter().filter(|id| *id != "server-version").collect()
 }

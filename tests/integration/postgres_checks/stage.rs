@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use heartbeatd::check::runner;
 use heartbeatd::driver::Drivers;
-use heartbeatd::finding::{Case, Finding, Inspection, Look, Status};
+use heartbeatd::finding::Finding;
 use heartbeatd::provisioning::provision;
 use heartbeatd::scheduler::clock::Clock;
 use heartbeatd::target::{ConnectorMode, Endpoint, Named, Target};
 use rustix::process::Signal;
 
+pub(super) use crate::bench::findings::{ids, judge, look, shown, wrong};
 use crate::bench::place::server_command;
 use crate::bench::postgres::PostgresOptions;
 use crate::bench::process::Process;
@@ -148,49 +148,4 @@ impl Stage {
             execute(&mut session, statement).await;
         }
     }
-}
-
-/// One look at all servers of a target.
-pub(super) async fn look(target: &Target) -> Inspection {
-    let drivers = Drivers::built_in();
-    let driver = drivers.get(target.endpoint.url.family()).unwrap();
-    let inspection = runner::inspect(target, &driver, "heartbeatd:test", &Clock::system(), TIME).await;
-    assert!(matches!(inspection.source, Look::Facts(_)), "{:?}", inspection.source);
-    inspection
-}
-
-/// Judges; every check must have a finding.
-pub(super) fn judge(target: &Target, now: &Inspection, earlier: Option<&Inspection>) -> Vec<Finding> {
-    let drivers = Drivers::built_in();
-    let driver = drivers.get(target.endpoint.url.family()).unwrap();
-    let findings = driver.judge(&Case { target, now, earlier }).unwrap();
-    for check in driver.checks() {
-        assert!(findings.iter().any(|finding| finding.id == check.id), "nothing on {}", check.id);
-    }
-    for finding in &findings {
-        assert!(driver.checks().iter().any(|check| check.id == finding.id), "{} is not in the list", finding.id);
-    }
-    findings
-}
-
-/// What is failed or unknown.
-pub(super) fn wrong(findings: &[Finding]) -> Vec<Finding> {
-    let wrong = findings.iter().filter(|finding| matches!(finding.status, Status::Failed | Status::Unknown));
-    wrong.cloned().collect()
-}
-
-/// The ids of findings of a status, each once.
-pub(super) fn ids(findings: &[Finding], status: Status) -> Vec<&str> {
-    let mut ids: Vec<&str> =
-        findings.iter().filter(|finding| finding.status == status).map(|finding| finding.id.as_str()).collect();
-    ids.dedup();
-    ids
-}
-
-/// Findings for a failed test's message.
-pub(super) fn shown(findings: &[Finding]) -> String {
-    let lines = findings.iter().map(|finding| {
-        format!("{} {}: {}: {} | {:?}", finding.status, finding.id, finding.subject, finding.observed, finding.remedy)
-    });
-    lines.collect::<Vec<_>>().join("\n")
 }

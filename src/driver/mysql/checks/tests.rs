@@ -163,8 +163,8 @@ fn old_versions_are_told_and_worse_the_older() {
     for (version, severity) in [
         ("10.1.48-MariaDB", Some(Severity::Error)),
         ("10.5.20-MariaDB-1:10.5.20+maria~ubu2004-log", Some(Severity::Warning)),
-        ("5.5.5-10.11.6-MariaDB-log", Some(Severity::Warning)),
-        ("11.4.2-MariaDB", Some(Severity::Warning)),
+        ("5.5.5-10.11.6-MariaDB-log", Some(Severity::Info)),
+        ("11.4.2-MariaDB", Some(Severity::Info)),
         ("11.4.3-MariaDB", None),
         ("12.1.1-MariaDB", None),
     ] {

@@ -1,0 +1,54 @@
+//! Looks at servers, and what is found: for the tests of every database's checks.
+
+use heartbeatd::check::runner;
+use heartbeatd::driver::Drivers;
+use heartbeatd::finding::{Case, Finding, Inspection, Look, Status};
+use heartbeatd::scheduler::clock::Clock;
+use heartbeatd::target::Target;
+
+use super::wait::secs;
+
+/// One look at all servers of a target.
+pub(crate) async fn look(target: &Target) -> Inspection {
+    let drivers = Drivers::built_in();
+    let driver = drivers.get(target.endpoint.url.family()).unwrap();
+    let inspection = runner::inspect(target, &driver, "heartbeatd:test", &Clock::system(), secs(10)).await;
+    assert!(matches!(inspection.source, Look::Facts(_)), "{:?}", inspection.source);
+    inspection
+}
+
+/// Judges; every check must have a finding.
+pub(crate) fn judge(target: &Target, now: &Inspection, earlier: Option<&Inspection>) -> Vec<Finding> {
+    let drivers = Drivers::built_in();
+    let driver = drivers.get(target.endpoint.url.family()).unwrap();
+    let findings = driver.judge(&Case { target, now, earlier }).unwrap();
+    for check in driver.checks() {
+        assert!(findings.iter().any(|finding| finding.id == check.id), "nothing on {}", check.id);
+    }
+    for finding in &findings {
+        assert!(driver.checks().iter().any(|check| check.id == finding.id), "{} is not in the list", finding.id);
+    }
+    findings
+}
+
+/// What is failed or unknown.
+pub(crate) fn wrong(findings: &[Finding]) -> Vec<Finding> {
+    let wrong = findings.iter().filter(|finding| matches!(finding.status, Status::Failed | Status::Unknown));
+    wrong.cloned().collect()
+}
+
+/// The ids of findings of a status, each once.
+pub(crate) fn ids(findings: &[Finding], status: Status) -> Vec<&str> {
+    let mut ids: Vec<&str> =
+        findings.iter().filter(|finding| finding.status == status).map(|finding| finding.id.as_str()).collect();
+    ids.dedup();
+    ids
+}
+
+/// Findings for a failed test's message.
+pub(crate) fn shown(findings: &[Finding]) -> String {
+    let lines = findings.iter().map(|finding| {
+        format!("{} {}: {}: {} | {:?}", finding.status, finding.id, finding.subject, finding.observed, finding.remedy)
+    });
+    lines.collect::<Vec<_>>().join("\n")
+}
