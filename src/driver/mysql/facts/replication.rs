@@ -45,7 +45,11 @@ pub(super) async fn gather(
     } else {
         "SHOW SLAVE STATUS"
     };
-    ask(connection, sql.to_owned()).await?.map(|rows| rows.iter().map(|row| Ok(Channel::of(&by_name(row)?))).collect())
+    ask(connection, sql.to_owned()).await?.map(|rows| {
+        let channels: Result<Vec<_>, Failure> = rows.iter().map(|row| Ok(Channel::of(&by_name(row)?))).collect();
+        // What a group of servers tells each other is no source.
+        Ok(channels?.into_iter().filter(|channel| !channel.name.starts_with("group_replication_")).collect())
+    })
 }
 
 impl Channel {
