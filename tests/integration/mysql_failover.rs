@@ -39,7 +39,7 @@ async fn promoted_replica_is_followed_and_the_former_source_is_never_written_on_
 
         replica.catch_up_with(&source).await;
         source.stop().await;
-        patient.falls_ill_of(symptom("connection", "not_writable", None)).await;
+        patient.falls_ill_of(symptom("connection", "not_writable", None)).await.names(&["promote a replica"]);
         let promoted = Instant::now();
         replica.promote().await;
         patient.heals_within(secs(5)).await;
@@ -173,7 +173,9 @@ async fn stopped_replica_is_a_reason_and_red_only_where_it_is_required() {
             let (_, health) = patient.daemon.health().await;
             for target in health["targets"].as_array().unwrap() {
                 let reason = &target["reasons"][0];
-                if (&reason["replica"], &reason["kind"]) != (&"replica-1".into(), &"refused".into()) {
+                if (&reason["replica"], &reason["kind"]) != (&"replica-1".into(), &"refused".into())
+                    || !reason["remedy"].is_string()
+                {
                     return Err(target.to_string());
                 }
             }
@@ -214,6 +216,7 @@ async fn replica_whose_replication_is_stopped_is_reported_as_not_receiving() {
         })
         .await;
         assert_eq!(reason["replica"], "replica-1");
+        assert!(reason["remedy"].is_string(), "{reason}");
         let lag = patient.daemon.metrics().await.value("heartbeatd_replica_lag_seconds", &[("replica", "replica-1")]);
         assert!(lag.is_some_and(|lag| lag > 3.0), "{lag:?}");
         replica.execute(&format!("START {threads}")).await;

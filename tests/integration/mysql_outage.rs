@@ -5,8 +5,10 @@ use rustix::process::Signal;
 use sqlx::mysql::MySqlConnection;
 use tokio::time::Instant;
 
+use crate::bench::mysql::session::rows;
 use crate::bench::mysql_scene::{
-    address, beats_asked_of, configuration, end_sessions, furnish, has_no_queue, on_both, on_each, patient_of, sessions,
+    address, beats_asked_of, configuration, end_sessions, end_sessions_through, furnish, has_no_queue, on_both,
+    on_each, patient_of, sessions,
 };
 use crate::bench::patient::{PASSWORD, Patient, ROLE, note, symptom, target};
 use crate::bench::{Flavour, MysqlServer, Proxy, Toxic, eventually, heartbeatd, secs};
@@ -19,6 +21,7 @@ async fn killed_server_is_reported_as_refused_and_heals_after_its_start() {
         server.kill().await;
         let diagnosis = patient.falls_ill_of(symptom("connection", "refused", None)).await;
         assert!(diagnosis.message.contains(&format!("127.0.0.1:{}", server.port())), "{diagnosis:?}");
+        diagnosis.names(&["@@bind_address", "@@port"]);
         server.resume().await;
         // I3: a period and the time-out.
         patient.beats(1, secs(3)).await;
@@ -58,7 +61,8 @@ async fn server_frozen_midway_is_reported_as_timeout_and_gets_no_burst_when_thaw
         let patient = patient_of(&server).await;
         let files = patient.daemon.open_files();
         server.freeze();
-        patient.falls_ill_of(symptom("connection", "timeout", None)).await;
+        let diagnosis = patient.falls_ill_of(symptom("connection", "timeout", None)).await;
+        diagnosis.names(&["the server frozen", "timeout, now 2s"]);
         assert!(patient.daemon.open_files() <= files + 1, "abandoned connections are closed");
         server.thaw();
         patient.heals_within(secs(6)).await;
@@ -109,7 +113,8 @@ async fn changed_password_is_tried_once_a_minute_and_heals_when_the_secret_file_
         server.execute(&format!("ALTER USER {ROLE} IDENTIFIED BY 'another-secret'")).await;
         let before = logins(&server);
         end_sessions(&server).await;
-        patient.falls_ill_of(symptom("connection", "auth", Some("1045"))).await;
+        let diagnosis = patient.falls_ill_of(symptom("connection", "auth", Some("1045"))).await;
+        diagnosis.names(&[&file.display().to_string(), &format!("ALTER USER `{ROLE}`")]);
         patient.daemon.replace_file("password", "another-secret\n");
         // 60 to 75 s after the refusal, which came at most a second after the sessions were ended.
         patient.heals_within(secs(80)).await;
@@ -129,8 +134,8 @@ async fn locked_account_is_reported_and_let_in_again_upon_a_reload() {
         server.execute(&format!("ALTER USER {ROLE} ACCOUNT LOCK")).await;
         end_sessions(&server).await;
         let code = if flavour == Flavour::Mariadb { "4151" } else { "3118" };
-        patient.falls_ill_of(symptom("connection", "auth", Some(code))).await;
-        server.execute(&format!("ALTER USER {ROLE} ACCOUNT UNLOCK")).await;
+        let diagnosis = patient.falls_ill_of(symptom("connection", "auth", Some(code))).await;
+        server.execute(diagnosis.part("ALTER USER", None)).await;
         assert_eq!(patient.count("failed").await, 1, "tried once a minute");
         patient.daemon.signal(Signal::HUP);
         patient.heals_within(secs(5)).await;
@@ -144,20 +149,24 @@ async fn used_up_connection_slots_are_reported_and_heal_when_one_is_free() {
         let server = MysqlServer::options().flavour(flavour).conf("max_connections = 10").start().await;
         let patient = patient_of(&server).await;
         server.execute("CREATE USER crowd IDENTIFIED BY 'crowd'").await;
+        let mut admin = server.connect().await;
         let mut crowd: Vec<MySqlConnection> = Vec::new();
-        // Ten, of which one is the daemon's: its place is taken as soon as it is free. One more is the administrator's.
+        // Ten, of which one is this administrator's, and one the daemon's: its place is taken as soon as it is free.
         eventually(secs(20), "the crowd to take every slot", async || {
-            if crowd.len() >= 9 {
-                end_sessions(&server).await;
+            if crowd.len() >= 8 {
+                end_sessions_through(&mut admin).await;
             }
             match server.connect_as("crowd", "crowd").await {
                 Ok(session) => crowd.push(session),
                 Err(error) => return Err(error.to_string()),
             }
-            if crowd.len() == 10 { Ok(()) } else { Err(format!("{} of them", crowd.len())) }
+            if crowd.len() == 9 { Ok(()) } else { Err(format!("{} of them", crowd.len())) }
         })
         .await;
-        patient.falls_ill_of(symptom("connection", "too_many_connections", Some("1040"))).await;
+        let diagnosis = patient.falls_ill_of(symptom("connection", "too_many_connections", Some("1040"))).await;
+        let found = rows(&mut admin, diagnosis.part("SELECT user", Some(" then free"))).await.unwrap();
+        assert!(found.iter().any(|row| row[0].as_deref() == Some("crowd")), "{found:?}");
+        diagnosis.names(&[&format!("ALTER USER `{ROLE}`@`%` WITH MAX_USER_CONNECTIONS 0;")]);
         crowd.clear();
         patient.heals_within(secs(5)).await;
         has_no_queue(&server).await;

@@ -88,7 +88,7 @@ async fn a_daemon_that_loses_the_row_to_another_writer_again_and_again_is_health
 #[tokio::test]
 async fn a_daemon_leaves_the_row_to_an_event_and_takes_over_when_the_event_is_gone() {
     a_daemon_stands_by_an_event("timestamp", |target| {
-        assert!(target["notices"]["other_time_zone"].is_null(), "{target}")
+        assert!(target["notices"]["other_time_zone"].is_null(), "{target}");
     })
     .await;
 }

@@ -2,11 +2,11 @@
 //! named with its remedy, `/health` turns red in time, the remedy helps, and the target heals by itself.
 
 use crate::bench::patient::{
-    Patient, ROLE, Symptom, TABLE, address, configuration, furnish, furniture, has_no_queue, plain_password, sessions,
-    symptom, target,
+    Patient, ROLE, Symptom, TABLE, address, configuration, furnish, furniture, has_no_queue, plain_password, provision,
+    sessions, symptom, target,
 };
 use crate::bench::session::{execute, rows};
-use crate::bench::{PostgresServer, eventually, heartbeatd, secs, steadily};
+use crate::bench::{PostgresServer, eventually, secs, steadily};
 
 /// Permission and schema troubles are tried again within 30 s at most; mostly much sooner.
 const HEALS: std::time::Duration = secs(35);
@@ -14,13 +14,6 @@ const HEALS: std::time::Duration = secs(35);
 /// A configuration whose administrator's address is known, as the remedy "heartbeatd provision" needs it.
 fn with_administrator(server: &PostgresServer) -> String {
     configuration(&[server.port()], &format!("provision_url = \"{}\"", server.admin_url()))
-}
-
-/// Runs the remedy "heartbeatd provision --target orders".
-async fn provision(server: &PostgresServer) {
-    let ended = heartbeatd().arg("provision").arg("--target").arg("orders").config(&with_administrator(server)).run();
-    let ended = ended.await;
-    assert_eq!(ended.code, Some(0), "{}{}", ended.stdout, ended.stderr);
 }
 
 /// Spoils the database, sees the trouble reported, pastes the remedy, sees it help.
@@ -40,7 +33,7 @@ async fn is_mended_by_provisioning(spoil: &str, expected: Symptom) {
     let patient = Patient::of(&server).await;
     server.execute(spoil).await;
     patient.falls_ill_of(expected).await.names(&["heartbeatd provision --target orders"]);
-    provision(&server).await;
+    provision(&with_administrator(&server)).await;
     patient.heals_within(HEALS).await;
     has_no_queue(&server).await;
 }
