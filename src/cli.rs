@@ -17,6 +17,7 @@ No target was given. Ways to start:
 
   heartbeatd sqlite:heartbeat.db                      an embedded database, created here
   heartbeatd postgres://user@host/database            a PostgreSQL primary
+  heartbeatd mysql://user@host                        a MySQL or MariaDB source
   HEARTBEATD_URL=postgres://user@host/database heartbeatd
   heartbeatd -c heartbeatd.toml                       many targets; see: heartbeatd config example
 
@@ -73,7 +74,7 @@ pub enum LogFormat {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Create what is missing: schema, table, row, grants, publication membership
+    /// Create what is missing: schema, table, row, grants, on PostgreSQL publication membership
     Provision {
         /// Print the SQL and change nothing
         #[arg(long)]

@@ -45,7 +45,7 @@ const HAS_VALUE: i64 = 2;
 
 /// A value this far ahead of the clock is still this second's business: two writers within one second leave it a second
 /// ahead. Beyond, some clock was wrong, and going on from there would run ahead for ever.
-const AHEAD: i64 = 5;
+pub(super) const AHEAD: i64 = 5;
 
 /// Beats, or looks.
 ///

@@ -12,6 +12,8 @@ mod row;
 mod server;
 mod settings;
 mod table;
+#[cfg(test)]
+mod tests;
 mod writer;
 
 use std::sync::LazyLock;
@@ -137,7 +139,7 @@ fn set_globals(server: &ServerFacts, variables: &[(&str, &str)]) -> String {
         variables.iter().map(|(name, value)| form(name, value)).collect::<Vec<_>>().join(between)
     };
     let plain = |name: &str, value: &str| format!("{name} = {value}");
-    if server.is_rds() {
+    if server.rds {
         format!("set {} in the parameter group", all(plain, " and "))
     } else if server.variables.contains_key("persisted_globals_load") {
         all(|name, value| format!("SET PERSIST {name} = {value};"), " ")
@@ -150,7 +152,7 @@ fn set_globals(server: &ServerFacts, variables: &[(&str, &str)]) -> String {
 
 /// As [`set_global`], for a variable that only a start of the server sets.
 fn set_at_start(server: &ServerFacts, name: &str, line: &str) -> String {
-    if server.is_rds() {
+    if server.rds {
         format!("set {name} in the parameter group, and reboot the instance")
     } else {
         format!("write {line} under [mysqld] in the option file, and restart the server")

@@ -17,7 +17,7 @@ mod table;
 use serde::{Deserialize, Serialize};
 use sqlx::mysql::MySqlConnection;
 
-pub(super) use activity::{ActivityFacts, TableCount};
+pub(super) use activity::ActivityFacts;
 pub(super) use binlog::{BinlogFacts, Retention};
 pub(super) use probes::Probes;
 pub(super) use replication::Channel;
@@ -50,7 +50,8 @@ pub(super) struct MysqlFacts {
     pub(super) activity: Gathered<ActivityFacts>,
     /// The events that name the table.
     pub(super) events: Gathered<Vec<Event>>,
-    pub(super) tables: Gathered<TableCount>,
+    /// How many tables there are, as far as this user may see them.
+    pub(super) tables: Gathered<i64>,
     /// What this session's user may do.
     pub(super) probes: Probes,
 }
@@ -79,7 +80,7 @@ pub(super) async fn gather(
     let replication = replication::gather(connection, &server).await?;
     let activity = activity::gather(connection).await?;
     let events = scheduler::gather(connection, &target.heartbeat).await?;
-    let tables = activity::tables(connection, &server, deadline).await?;
+    let tables = activity::tables(connection, deadline).await?;
     let address = address.to_owned();
     Ok(MysqlFacts {
         address,

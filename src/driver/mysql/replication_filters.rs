@@ -153,8 +153,8 @@ mod tests {
         ]);
         let filters = Filters::of(&lists);
         let heartbeat = HeartbeatTable::default();
-        insta::assert_snapshot!(filters.let_in("do_db", &heartbeat, true, "SLAVE", ""), @"");
-        insta::assert_snapshot!(filters.let_in("wild_ignore_table", &heartbeat, false, "REPLICA", "c"), @"");
-        insta::assert_snapshot!(filters.let_in("do_table", &heartbeat, false, "SLAVE", ""), @"");
+        insta::assert_snapshot!(filters.let_in("do_db", &heartbeat, true, "SLAVE", ""), @"STOP SLAVE; SET GLOBAL replicate_do_db = 'app,streamkap'; START SLAVE; -- on the replica; and in its option file, for a restart");
+        insta::assert_snapshot!(filters.let_in("wild_ignore_table", &heartbeat, false, "REPLICA", "c"), @"STOP REPLICA SQL_THREAD FOR CHANNEL 'c'; CHANGE REPLICATION FILTER REPLICATE_WILD_IGNORE_TABLE = ('a.%') FOR CHANNEL 'c'; START REPLICA SQL_THREAD FOR CHANNEL 'c'; -- on the replica; and in its option file, for a restart");
+        insta::assert_snapshot!(filters.let_in("do_table", &heartbeat, false, "SLAVE", ""), @"STOP SLAVE SQL_THREAD; CHANGE REPLICATION FILTER REPLICATE_DO_TABLE = (`streamkap`.`streamkap_heartbeat`); START SLAVE SQL_THREAD; -- on the replica; and in its option file, for a restart");
     }
 }

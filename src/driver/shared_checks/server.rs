@@ -31,7 +31,7 @@ pub(in crate::driver) const VERSION: Check = Check {
     meaning: "PostgreSQL: the connector's plugin pgoutput came with 10, snapshots that only read need 13. MySQL below 5.7 \
               and MariaDB below 10.2 are not known to connectors; the vendor supports MariaDB from 11.4.3 on.",
     judged: "PostgreSQL: an error below 10, a warning below 13. MySQL: an error below 5.7, a warning below 8.0. MariaDB: an \
-             error below 10.2, a warning below 10.6, an advice below 11.4.3.",
+             error below 10.2, a warning below 11.4.3.",
     privilege: "a login",
     source: "vendor's set-up guides for PostgreSQL, MySQL and MariaDB, versions; the makers' dates of end of life",
 };

@@ -12,6 +12,7 @@ pub(crate) mod heartbeat;
 pub(crate) mod metrics;
 pub(crate) mod mysql;
 pub(crate) mod mysql_scene;
+pub(crate) mod page;
 pub(crate) mod patient;
 pub(crate) mod pgbouncer;
 pub(crate) mod place;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::Scene;
-use crate::driver::mysql::facts::{ActivityFacts, MysqlFacts, TableCount};
+use crate::driver::mysql::facts::{ActivityFacts, MysqlFacts};
 use crate::driver::shared_checks::activity::LONG;
 use crate::finding::{Check, Finding, Rung, Severity};
 use crate::freshness::words;
@@ -34,6 +34,9 @@ const TABLES: Check = Check {
 pub(super) const CHECKS: &[Check] = &[CONNECTED, LONG, TABLES];
 
 const MANY: i64 = 1000;
+/// Each of these on all databases shows every table. With the first nothing can be read.
+const SHOW_ALL: &[&str] =
+    &["SHOW VIEW", "SELECT", "INSERT", "UPDATE", "DELETE", "CREATE", "DROP", "INDEX", "ALTER", "TRIGGER", "REFERENCES"];
 const PROCESS: &str = "PROCESS";
 
 pub(super) fn judge(scene: &Scene<'_>) -> Vec<Finding> {
@@ -41,14 +44,16 @@ pub(super) fn judge(scene: &Scene<'_>) -> Vec<Finding> {
     vec![
         connected(scene),
         scene.with_privilege(&LONG, address, &facts.activity, PROCESS, |activity| long(scene, activity)),
-        scene.with_privilege(&TABLES, address, &facts.tables, "SHOW VIEW", |count| tables(scene, count)),
+        scene.with_privilege(&TABLES, address, &facts.tables, SHOW_ALL[0], |count| tables(scene, *count)),
     ]
 }
 
 /// Whether a session of the connector's user reads this server's binary log; `None` where that is hidden.
 pub(super) fn reads(scene: &Scene<'_>, facts: &MysqlFacts) -> Option<bool> {
     let activity = facts.activity.answer()?;
-    Some(activity.readers.contains(&scene.target.connector.user.name))
+    let name = &scene.target.connector.user.name;
+    let user = name.rsplit_once('@').map_or(name.as_str(), |(user, _)| user);
+    Some(activity.readers.iter().any(|reader| reader == name || reader == user))
 }
 
 fn connected(scene: &Scene<'_>) -> Finding {
@@ -104,7 +109,7 @@ fn long(scene: &Scene<'_>, activity: &ActivityFacts) -> Finding {
         )
     } else {
         let session = oldest.session;
-        let kill = if scene.facts.server.is_rds() {
+        let kill = if scene.facts.server.rds {
             format!("CALL mysql.rds_kill({session});")
         } else {
             format!("KILL {session};")
@@ -116,17 +121,18 @@ fn long(scene: &Scene<'_>, activity: &ActivityFacts) -> Finding {
         .remedy(remedy)
 }
 
-fn tables(scene: &Scene<'_>, count: &TableCount) -> Finding {
+fn tables(scene: &Scene<'_>, seen: i64) -> Finding {
     let subject = &scene.facts.address;
-    if count.seen >= MANY {
+    if seen >= MANY {
         return TABLES
-            .failed(subject, format!("{} tables", count.seen))
+            .failed(subject, format!("{seen} tables"))
             .expected(format!("fewer than {MANY}"))
             .remedy("in the connector's settings, consider \"Capture Only Captured Tables DDL\"");
     }
-    if count.all {
-        return TABLES.ok(subject, format!("{} tables", count.seen));
+    let grants = scene.facts.roles.own.grants.answer();
+    if grants.is_some_and(|grants| SHOW_ALL.iter().any(|name| grants.holds(name))) {
+        return TABLES.ok(subject, format!("{seen} tables"));
     }
-    let grant = scene.grant("SHOW VIEW");
-    TABLES.unknown(subject, format!("this user sees {} tables, and others may be hidden; it takes {grant}", count.seen))
+    let grant = scene.grant(SHOW_ALL[0]);
+    TABLES.unknown(subject, format!("this user sees {seen} tables, and others may be hidden; it takes {grant}"))
 }

@@ -1,7 +1,7 @@
 //! The connector's account, one for each host it may come from.
 
 use super::Scene;
-use super::writer::{bringing, expiry, has, idle_role, unread};
+use super::writer::{bringing, expiry, has, idle_role, look_grant, unread};
 use crate::driver::mysql::facts::{IdleRole, RoleFacts};
 use crate::driver::mysql::grants::{Answer, Grants, Place};
 use crate::driver::mysql::identifier::account;
@@ -80,15 +80,12 @@ pub(super) fn judge(scene: &Scene<'_>) -> Vec<Finding> {
         all.extend(insert.iter().chain(&update).cloned());
     }
     let mut findings = role(scene);
-    findings.extend(each(scene, &LOGIN, login));
+    findings.extend(each(scene, &LOGIN, |account| login(account, scene)));
     findings.extend(each(scene, &ROLES, |account| roles(account, &all, scene)));
-    findings.extend(each(scene, &REPLICATION, |account| granted(&REPLICATION, account, &replication, "*.*")));
-    findings.extend(each(scene, &RELOAD, |account| granted(&RELOAD, account, &reload, "*.*")));
-    findings.extend(each(scene, &DATABASES, |account| granted(&DATABASES, account, &databases, "*.*")));
-    findings.extend(each(scene, &EXPIRY, |found| {
-        let name = account(&found.user, &found.host);
-        super::with(&EXPIRY, &name, &found.account, |facts| expiry(&EXPIRY, &name, facts, scene))
-    }));
+    findings.extend(each(scene, &REPLICATION, |account| granted(&REPLICATION, account, &replication, "*.*", scene)));
+    findings.extend(each(scene, &RELOAD, |account| granted(&RELOAD, account, &reload, "*.*", scene)));
+    findings.extend(each(scene, &DATABASES, |account| granted(&DATABASES, account, &databases, "*.*", scene)));
+    findings.extend(each(scene, &EXPIRY, |account| expiry(&EXPIRY, account, scene)));
     findings.extend(each(scene, &SELECT, |account| on_heartbeat(&SELECT, account, &select, scene)));
     for (check, need) in [(&INSERT, &insert), (&UPDATE, &update), (&DELETE, &delete)] {
         findings.extend(written(check, need, scene));
@@ -119,8 +116,7 @@ fn role(scene: &Scene<'_>) -> Vec<Finding> {
     let name = &scene.names.connector;
     let accounts = match scene.facts.roles.connector.seen() {
         Err(refusal) => {
-            let grant = format!("GRANT SELECT ON `mysql`.* TO {};", scene.names.user);
-            return vec![ROLE.unknown(name, refusal.unless(&grant, super::PASSING))];
+            return vec![ROLE.unknown(name, refusal.unless(&look_grant(scene), super::PASSING))];
         }
         Ok(accounts) => accounts,
     };
@@ -140,23 +136,28 @@ fn role(scene: &Scene<'_>) -> Vec<Finding> {
     vec![ROLE.failed(&name, "there is no such account").remedy(remedy)]
 }
 
-fn login(found: &RoleFacts) -> Finding {
+fn login(found: &RoleFacts, scene: &Scene<'_>) -> Finding {
     let name = account(&found.user, &found.host);
-    super::with(&LOGIN, &name, &found.account, |facts| match facts.locked {
+    let facts = match found.account.seen() {
+        Ok(facts) => facts,
+        Err(_) if name == scene.names.user => return LOGIN.ok(name, "this session has logged in with it"),
+        Err(refusal) => return LOGIN.unknown(name, refusal.unless(&look_grant(scene), super::PASSING)),
+    };
+    match facts.locked {
         Some(true) => LOGIN
             .failed(&name, "it is locked")
             .expected("an account that is not locked")
             .remedy(format!("ALTER USER {name} ACCOUNT UNLOCK;")),
-        Some(false) => LOGIN.ok(&name, format!("it is not locked; it logs in by {}", facts.plugin)),
-        None => LOGIN.skipped(&name, "this server cannot lock accounts"),
-    })
+        Some(false) => LOGIN.ok(name, format!("it is not locked; it logs in by {}", facts.plugin)),
+        None => LOGIN.skipped(name, "this server cannot lock accounts"),
+    }
 }
 
 /// What an account lacks of its needs.
-fn lack<'a>(account: &'a RoleFacts, needs: &[Need<'_>]) -> Lack<'a> {
+fn lack<'a>(account: &'a RoleFacts, needs: &[Need<'_>], scene: &Scene<'_>) -> Lack<'a> {
     let grants = match account.grants.seen() {
         Ok(grants) => grants,
-        Err(refusal) => return Lack::Unknown(refusal.unless(MYSQL, super::PASSING)),
+        Err(refusal) => return Lack::Unknown(refusal.unless(&look_grant(scene), super::PASSING)),
     };
     let (mut missing, mut columns) = (Vec::new(), Vec::new());
     for (number, need) in needs.iter().enumerate() {
@@ -236,7 +237,7 @@ impl Need<'_> {
 
 fn roles(found: &RoleFacts, needs: &[Need<'_>], scene: &Scene<'_>) -> Finding {
     let name = account(&found.user, &found.host);
-    match lack(found, needs) {
+    match lack(found, needs, scene) {
         Lack::Idle(number, idle) => idle_role(&ROLES, needs[number].name(), idle, found, scene),
         Lack::Unknown(why) => ROLES.unknown(name, why),
         Lack::Nothing | Lack::These(..) if found.idle.is_empty() => ROLES.ok(name, "it has no other roles"),
@@ -245,20 +246,20 @@ fn roles(found: &RoleFacts, needs: &[Need<'_>], scene: &Scene<'_>) -> Finding {
 }
 
 /// Judges whether an account has all of its needs, which are granted on `on`.
-fn granted(check: &Check, found: &RoleFacts, needs: &[Need<'_>], on: &str) -> Finding {
+fn granted(check: &Check, found: &RoleFacts, needs: &[Need<'_>], on: &str, scene: &Scene<'_>) -> Finding {
     let name = account(&found.user, &found.host);
     let listed = |numbers: &[usize]| numbers.iter().map(|n| needs[*n].name()).collect::<Vec<_>>().join(", ");
     let all: Vec<usize> = (0..needs.len()).collect();
-    match lack(found, needs) {
-        Lack::Nothing => check.ok(name, listed(&all)),
+    match lack(found, needs, scene) {
+        Lack::Nothing => check.ok(name, format!("{} on {on}", listed(&all))),
         Lack::Unknown(why) => check.unknown(name, why),
         Lack::Idle(..) => check.skipped(name, "it comes with a role that is not active, which comes first"),
         Lack::These(missing, columns) => {
             let missing = listed(&missing);
             let observed = if columns.is_empty() {
-                format!("no {missing}")
+                format!("no {missing} on {on}")
             } else {
-                format!("{missing} of these columns only: {}", columns.join(", "))
+                format!("{missing} on {on} for these columns only: {}", columns.join(", "))
             };
             let remedy = format!("GRANT {missing} ON {on} TO {name};");
             check.failed(&name, observed).expected(listed(&all)).remedy(remedy)
@@ -267,7 +268,7 @@ fn granted(check: &Check, found: &RoleFacts, needs: &[Need<'_>], on: &str) -> Fi
 }
 
 fn on_heartbeat(check: &Check, found: &RoleFacts, needs: &[Need<'_>], scene: &Scene<'_>) -> Finding {
-    let finding = granted(check, found, needs, &scene.names.table);
+    let finding = granted(check, found, needs, &scene.names.table, scene);
     if finding.status == Status::Failed && scene.relation().is_none() {
         // Nothing can be granted on it.
         return check.skipped(finding.subject, "there is no such table, or it is hidden");
@@ -280,4 +281,53 @@ fn written(check: &Check, needs: &[Need<'_>], scene: &Scene<'_>) -> Vec<Finding>
         return vec![check.skipped(&scene.names.connector, "connector.mode is read-only: heartbeatd writes, not it")];
     }
     each(scene, check, |found| on_heartbeat(check, found, needs, scene))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::driver::mysql::grants::Patterns;
+
+    fn needs(columns: &[String]) -> Needs<'_> {
+        Needs { schema: "streamkap", table: "streamkap_heartbeat", columns }
+    }
+
+    fn met(need: &Need<'_>, line: &str) -> bool {
+        need.look(&Grants::read([line], Patterns::Wild)) == Answer::Yes
+    }
+
+    #[test]
+    fn any_of_the_privileges_that_lock_tables_will_do() {
+        let lock = needs(&[]).lock();
+        for line in [
+            "GRANT RELOAD ON *.* TO `cdc`@`%`",
+            "GRANT FLUSH_TABLES ON *.* TO `cdc`@`%`",
+            "GRANT LOCK TABLES ON *.* TO `cdc`@`%`",
+            "GRANT LOCK TABLES ON `streamkap`.* TO `cdc`@`%`",
+            "GRANT ALL PRIVILEGES ON *.* TO `cdc`@`%`",
+        ] {
+            assert!(met(&lock, line), "{line}");
+        }
+        for line in ["GRANT SELECT ON *.* TO `cdc`@`%`", "GRANT LOCK TABLES ON `other`.* TO `cdc`@`%`"] {
+            assert!(!met(&lock, line), "{line}");
+        }
+    }
+
+    #[test]
+    fn every_column_is_as_good_as_the_table_where_the_columns_are_known() {
+        let known = ["id".to_owned(), "last_update".to_owned()];
+        let all = "GRANT SELECT (`id`, `last_update`) ON `streamkap`.`streamkap_heartbeat` TO `cdc`@`%`";
+        let some = "GRANT SELECT (`id`) ON `streamkap`.`streamkap_heartbeat` TO `cdc`@`%`";
+        assert!(met(&needs(&known).on_table("SELECT"), all));
+        assert!(!met(&needs(&known).on_table("SELECT"), some));
+        assert!(!met(&needs(&[]).on_table("SELECT"), all));
+    }
+
+    #[test]
+    fn the_beats_own_column_is_enough_to_update() {
+        let update = needs(&[]).update();
+        assert!(met(&update, "GRANT UPDATE (`last_update`) ON `streamkap`.`streamkap_heartbeat` TO `cdc`@`%`"));
+        assert!(met(&update, "GRANT UPDATE ON `stream%`.* TO `cdc`@`%`"));
+        assert!(!met(&update, "GRANT UPDATE (`text`) ON `streamkap`.`streamkap_heartbeat` TO `cdc`@`%`"));
+    }
 }

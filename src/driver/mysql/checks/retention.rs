@@ -89,7 +89,7 @@ fn kept(facts: &MysqlFacts) -> Result<Kept, String> {
             let hours = u64::try_from(*hours).unwrap_or(0);
             return Ok(Kept::For(Duration::from_secs(hours.saturating_mul(HOUR)), HOURS));
         }
-        Gathered::Refused(refusal) if server.is_rds() => {
+        Gathered::Refused(refusal) if server.rds => {
             let user = crate::driver::mysql::identifier::account(&server.user, &server.host);
             return Err(refusal.unless(&format!("GRANT SELECT ON mysql.rds_configuration TO {user};"), PASSING));
         }

@@ -2,6 +2,7 @@
 
 use super::Scene;
 use crate::driver::gathered::Gathered;
+use crate::driver::mysql::beat::AHEAD;
 use crate::driver::mysql::facts::{MysqlFacts, Relation, RowFacts};
 use crate::driver::shared_checks::row::{self, MOVES};
 use crate::driver::shared_checks::{FRESH, ROW, SINGLE};
@@ -53,7 +54,10 @@ fn fresh(scene: &Scene<'_>, rows: &RowFacts, relation: &Relation) -> Finding {
     if rows.ids.first() != Some(&scene.target.heartbeat.row) {
         return FRESH.skipped(name, "there is no such row");
     }
+    // As far ahead as a beat itself may write, it is this moment's.
+    let now = |age: &i64| (-AHEAD * 1_000_000..0).contains(age);
     let age = rows.last_update.map(|last_update| scene.facts.server.time.saturating_sub(last_update));
+    let age = age.map(|age| if now(&age) { 0 } else { age });
     freshness::judge(&FRESH, name, age, scene.case)
 }
 

@@ -91,9 +91,11 @@ fn too_old(server: &ServerFacts) -> Option<(Severity, &'static str, &'static str
         match server.numbers() {
             (0..=9, ..) | (10, 0..=1, _) => Some((Severity::Error, expected, ENDED)),
             (10, 2..=5, _) => Some((Severity::Warning, expected, ENDED)),
-            version if version < (11, 4, 3) => {
-                Some((Severity::Info, expected, "upgrade the server: the vendor supports its connector from there on"))
-            }
+            version if version < (11, 4, 3) => Some((
+                Severity::Warning,
+                expected,
+                "upgrade the server: the vendor supports its connector from there on",
+            )),
             _ => None,
         }
     } else {

@@ -119,7 +119,7 @@ fn enabled(server: &ServerFacts) -> Finding {
     if has_log(server) {
         return ENABLED.ok(name, "ON");
     }
-    let remedy = if server.is_rds() {
+    let remedy = if server.rds {
         "switch automated backups on: without them the instance has no binary log".to_owned()
     } else {
         set_at_start(server, name, "log_bin = binlog and a server_id of its own")

@@ -55,7 +55,7 @@ fn absent(scene: &Scene<'_>) -> Absent {
     match scene.facts.probes.select.seen() {
         Err(refusal) if ["1146", "1049"].contains(&refusal.code.as_str()) => Absent::Missing,
         Err(refusal) if DENIED.contains(&refusal.code.as_str()) => {
-            Absent::Unknown(format!("missing, or hidden from {user}; it takes {grant}"))
+            Absent::Unknown(format!("missing, or hidden from {user}; it takes SELECT on it: see writer-select"))
         }
         Err(refusal) => Absent::Unknown(refusal.unless(&grant, super::PASSING)),
         Ok(()) => {
@@ -213,5 +213,30 @@ fn primary_key(relation: &Relation, name: &str) -> Finding {
             .failed(name, others.join(", "))
             .expected("id")
             .remedy(format!("ALTER TABLE {name} ADD UNIQUE (id);")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn kept_by(engine: &str) -> (Severity, bool) {
+        let (kind, columns, primary_key) = ("BASE TABLE".to_owned(), Vec::new(), Vec::new());
+        let table = Relation { kind, engine: Some(engine.to_owned()), columns, primary_key };
+        let finding = super::engine(&table, "`s`.`t`");
+        (finding.severity, finding.remedy.is_some())
+    }
+
+    #[test]
+    fn engines_that_lose_the_row_are_errors_and_those_without_transactions_warnings() {
+        for engine in ["InnoDB", "ROCKSDB", "TokuDB"] {
+            assert!(!kept_by(engine).1, "{engine}");
+        }
+        for engine in ["MyISAM", "Aria", "CSV", "SomethingNew"] {
+            assert_eq!(kept_by(engine), (Severity::Warning, true), "{engine}");
+        }
+        for engine in ["MEMORY", "BLACKHOLE", "ARCHIVE", "FEDERATED", "SPIDER"] {
+            assert_eq!(kept_by(engine), (Severity::Error, true), "{engine}");
+        }
     }
 }

@@ -6,7 +6,7 @@ use super::{Scene, with};
 use crate::driver::gathered::Gathered;
 use crate::driver::mysql::errors::PASSING;
 use crate::driver::mysql::facts::{AccountFacts, IdleRole, RoleFacts};
-use crate::driver::mysql::grants::{Answer, Grants, Place};
+use crate::driver::mysql::grants::{Answer, Grants, Place, RoleName};
 use crate::driver::mysql::identifier::account;
 use crate::driver::shared_checks::writer::{EXPIRY, INSERT, SELECT, UPDATE};
 use crate::finding::{Check, Finding, Rung, Severity};
@@ -48,8 +48,8 @@ enum Probed<'a> {
     Granted(String),
     /// With what the server said, or its grants.
     Denied(String),
-    /// As [`Probed::Denied`], and this role, which is not active, would bring it.
-    Idle(&'a IdleRole, String),
+    /// Denied, and this role, which is not active, would bring it.
+    Idle(&'a IdleRole),
     /// It depends on something that comes first.
     Later(&'static str),
     Unknown(String),
@@ -73,9 +73,7 @@ pub(super) fn judge(scene: &Scene<'_>) -> Vec<Finding> {
         finding(&INSERT, "INSERT", insert, scene),
         roles,
         obeys(scene),
-        with(&EXPIRY, &scene.names.user, &scene.facts.roles.own.account, |account| {
-            expiry(&EXPIRY, &scene.names.user, account, scene)
-        }),
+        expiry(&EXPIRY, &scene.facts.roles.own, scene),
     ]
 }
 
@@ -85,7 +83,7 @@ fn probed<'a>(scene: &'a Scene<'_>, privilege: &str, columns: &[&str], probe: &G
     let Err(refusal) = probe.seen() else { return Probed::Granted(format!("granted to {user}")) };
     let places = || columns.iter().map(|column| column_of(scene, column));
     let denied = |observed: String| match bringing(own, |grants| places().all(|place| has(grants, privilege, place))) {
-        Some(idle) => Probed::Idle(idle, observed),
+        Some(idle) => Probed::Idle(idle),
         None => Probed::Denied(observed),
     };
     match refusal.code.as_str() {
@@ -137,7 +135,7 @@ fn finding(check: &Check, privilege: &str, probed: Probed<'_>, scene: &Scene<'_>
 fn roles(scene: &Scene<'_>, probed: &[(&str, &Probed<'_>)]) -> Finding {
     let (user, own) = (&scene.names.user, &scene.facts.roles.own);
     let idle = probed.iter().find_map(|(privilege, probed)| match probed {
-        Probed::Idle(idle, _) => Some((*privilege, *idle)),
+        Probed::Idle(idle) => Some((*privilege, *idle)),
         _ => None,
     });
     match idle {
@@ -155,7 +153,7 @@ pub(super) fn idle_role(check: &Check, privilege: &str, idle: &IdleRole, of: &Ro
         Some(active) if scene.facts.server.mariadb => format!("GRANT {role} TO {};", active.quoted()),
         None if scene.facts.server.mariadb => format!("SET DEFAULT ROLE {role} FOR {name};"),
         _ => {
-            let roles: Vec<_> = of.active.iter().chain([&idle.role]).map(|role| role.quoted()).collect();
+            let roles: Vec<_> = of.active.iter().chain([&idle.role]).map(RoleName::quoted).collect();
             format!("SET DEFAULT ROLE {} TO {name};", roles.join(", "))
         }
     };
@@ -166,7 +164,7 @@ pub(super) fn idle_role(check: &Check, privilege: &str, idle: &IdleRole, of: &Ro
 }
 
 /// The first of an account's idle roles whose grants would do.
-pub(super) fn bringing<'a>(account: &'a RoleFacts, would_do: impl Fn(&Grants) -> bool) -> Option<&'a IdleRole> {
+pub(super) fn bringing(account: &RoleFacts, would_do: impl Fn(&Grants) -> bool) -> Option<&IdleRole> {
     account.idle.iter().find(|idle| idle.grants.answer().is_some_and(&would_do))
 }
 
@@ -199,8 +197,21 @@ fn obeys(scene: &Scene<'_>) -> Finding {
     })
 }
 
+/// What it takes to look at accounts and their grants.
+pub(super) fn look_grant(scene: &Scene<'_>) -> String {
+    format!("GRANT SELECT ON `mysql`.* TO {};", scene.names.user)
+}
+
 /// When an account's password runs out.
-pub(super) fn expiry(check: &Check, name: &str, account: &AccountFacts, scene: &Scene<'_>) -> Finding {
+pub(super) fn expiry(check: &Check, of: &RoleFacts, scene: &Scene<'_>) -> Finding {
+    let name = account(&of.user, &of.host);
+    match of.account.seen() {
+        Ok(facts) => expires(check, &name, facts, scene),
+        Err(refusal) => check.unknown(name, refusal.unless(&look_grant(scene), PASSING)),
+    }
+}
+
+fn expires(check: &Check, name: &str, account: &AccountFacts, scene: &Scene<'_>) -> Finding {
     let remedy = format!("ALTER USER {name} PASSWORD EXPIRE NEVER; -- or a new password");
     if account.expired {
         return check.failed(name, "it was declared expired").expected("a password that is valid").remedy(format!(

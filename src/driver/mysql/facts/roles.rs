@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use sqlx::mysql::{MySqlConnection, MySqlRow};
 
-use super::question::{ask, by_name, pairs};
+use super::question::{ask, by_name};
 use super::server::ServerFacts;
 use crate::driver::gathered::{Gathered, Refusal};
 use crate::driver::mysql::grants::{Grants, Patterns, RoleName};
@@ -84,10 +84,7 @@ pub(super) async fn gather(
 ) -> Result<RolesFacts, Failure> {
     let (own, name) = ((server.user.as_str(), server.host.as_str()), &target.connector.user.name);
     let accounts = accounts(connection, server, &format!("{} OR {}", is(own.0, Some(own.1)), named(name))).await?;
-    let names = "'partial_revokes', 'activate_all_roles_on_login'";
-    let variables = format!("SHOW GLOBAL VARIABLES WHERE Variable_name IN ({names})");
-    let variables = pairs(&message::send(connection, variables).await?)?;
-    let is_on = |name: &str| variables.get(name).is_some_and(|value| value == "ON");
+    let is_on = |name: &str| server.is_on(name) == Some(true);
     let patterns = if is_on("partial_revokes") { Patterns::Literal } else { Patterns::Wild };
     let all_roles = is_on("activate_all_roles_on_login");
     let mut asker = Asker { connection, mariadb: server.mariadb, patterns, all_roles };
@@ -335,4 +332,30 @@ impl RoleName {
 
 fn list(roles: &[RoleName]) -> String {
     roles.iter().map(RoleName::quoted).collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_connector_is_named_by_its_user_or_by_user_and_host() {
+        for (name, user, host, fits) in [
+            ("cdc", "cdc", "%", true),
+            ("cdc@%", "cdc", "%", true),
+            ("cdc@LOCALHOST", "cdc", "localhost", true),
+            ("cdc@10.0.0.1", "cdc", "%", false),
+            ("me@home", "me@home", "%", true),
+            ("me@home@%", "me@home", "%", true),
+            ("Cdc", "cdc", "%", false),
+        ] {
+            assert_eq!(is_named(name, user, host), fits, "{name} {user} {host}");
+        }
+    }
+
+    #[test]
+    fn nothing_of_a_name_leaves_its_literal() {
+        let sql = named("o'b`@' OR 1=1 -- ");
+        assert_eq!(sql, "(u.User = 'o''b`@'' OR 1=1 -- ') OR (u.User = 'o''b`' AND u.Host = ''' OR 1=1 -- ')");
+    }
 }

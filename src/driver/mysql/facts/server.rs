@@ -16,6 +16,8 @@ pub(crate) struct ServerFacts {
     /// As the server words it: `10.11.6-MariaDB-1-log`, `9.1.0`.
     pub(crate) version: String,
     pub(crate) mariadb: bool,
+    /// Whether it is managed in the manner of RDS: variables are set in parameter groups.
+    pub(crate) rds: bool,
     /// The account that this session's user was taken for: its two parts.
     pub(crate) user: String,
     pub(crate) host: String,
@@ -38,6 +40,7 @@ pub(crate) struct ServerFacts {
 }
 
 const VARIABLES: &[&str] = &[
+    "activate_all_roles_on_login",
     "aurora_version",
     "basedir",
     "binlog_expire_logs_auto_purge",
@@ -58,6 +61,7 @@ const VARIABLES: &[&str] = &[
     "log_replica_updates",
     "log_slave_updates",
     "max_binlog_total_size",
+    "partial_revokes",
     "persisted_globals_load",
     "read_only",
     "server_id",
@@ -66,21 +70,23 @@ const VARIABLES: &[&str] = &[
     "transaction_read_only",
     "tx_read_only",
     "version",
-    "version_comment",
     "wsrep_gtid_mode",
     "wsrep_on",
 ];
-const STATUS: &[&str] = &["wsrep_cluster_size", "wsrep_cluster_status", "wsrep_local_state_comment", "wsrep_ready"];
+const STATUS: &[&str] =
+    &["Ssl_cipher", "wsrep_cluster_size", "wsrep_cluster_status", "wsrep_local_state_comment", "wsrep_ready"];
 
 /// Reads the variables, the state, and what this session is.
 ///
 /// # Errors
 /// What the server says, classified.
 pub(super) async fn gather(connection: &mut MySqlConnection) -> Result<ServerFacts, Failure> {
-    let variables = pairs(&message::send(connection, show("GLOBAL VARIABLES", VARIABLES)).await?)?;
-    let status = pairs(&message::send(connection, show("GLOBAL STATUS", STATUS)).await?)?;
-    let session = pairs(&message::send(connection, show("SESSION STATUS", &["Ssl_cipher"])).await?)?;
+    let mut variables = pairs(&message::send(connection, show("GLOBAL VARIABLES", VARIABLES)).await?)?;
+    let mut status = pairs(&message::send(connection, show("SESSION STATUS", STATUS)).await?)?;
+    let encrypted = status.remove("ssl_cipher").is_some_and(|cipher| !cipher.is_empty());
     let mariadb = variables.contains_key("gtid_strict_mode");
+    let folder = variables.remove("basedir");
+    let rds = variables.contains_key("aurora_version") || folder.is_some_and(|folder| folder.starts_with("/rdsdbbin"));
     let transactions = if mariadb {
         "@@global.gtid_binlog_pos"
     } else if variables.contains_key("gtid_mode") {
@@ -101,11 +107,12 @@ pub(super) async fn gather(connection: &mut MySqlConnection) -> Result<ServerFac
     Ok(ServerFacts {
         version: variables.get("version").cloned().unwrap_or_default(),
         mariadb,
+        rds,
         user: user.to_owned(),
         host: host.to_owned(),
         database: message::text(&row, "name")?,
         time: message::number(&row, "time")?.unwrap_or_default(),
-        encrypted: session.values().any(|cipher| !cipher.is_empty()),
+        encrypted,
         session_binlog: message::number(&row, "logged")? != Some(0),
         session_read_only: message::number(&row, "read_only")? == Some(1),
         transactions: message::text(&row, "transactions")?,
@@ -149,11 +156,5 @@ impl ServerFacts {
     /// A variable that is a number.
     pub(crate) fn number(&self, name: &str) -> Option<f64> {
         self.variable(name)?.parse().ok()
-    }
-
-    /// Whether this is a server that its provider manages in the manner of RDS.
-    pub(crate) fn is_rds(&self) -> bool {
-        self.variables.contains_key("aurora_version")
-            || self.variable("basedir").is_some_and(|folder| folder.starts_with("/rdsdbbin"))
     }
 }

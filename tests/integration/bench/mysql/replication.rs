@@ -26,6 +26,11 @@ impl MysqlServer {
     /// Makes this server, a replica or a former primary, a read-only replica of `primary`; returns when both of its
     /// threads run.
     pub(crate) async fn follow(&self, primary: &Self) {
+        self.follow_as(primary, ADMIN, ADMIN_PASSWORD).await;
+    }
+
+    /// As [`follow`](Self::follow), logging in as this user: what a connector does as far as the source can see.
+    pub(crate) async fn follow_as(&self, primary: &Self, user: &str, password: &str) {
         let mut session = self.connect().await;
         let flavour = self.flavour();
         let (stop, change, start) = match flavour {
@@ -44,7 +49,7 @@ impl MysqlServer {
         execute(&mut session, "SET GLOBAL read_only = ON").await;
         let change = format!(
             "{change} {prefix}_HOST = '127.0.0.1', {prefix}_PORT = {port}, {prefix}_CONNECT_RETRY = 1, \
-             {prefix}_USER = '{ADMIN}', {prefix}_PASSWORD = '{ADMIN_PASSWORD}', {by_gtid}",
+             {prefix}_USER = '{user}', {prefix}_PASSWORD = '{password}', {by_gtid}",
             port = primary.port,
         );
         execute(&mut session, &change).await;

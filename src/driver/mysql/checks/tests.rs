@@ -1,0 +1,197 @@
+//! What a server on the test bench cannot be brought to: other versions, other flavours, refusals. Each test takes the
+//! facts of a source where all is right and changes one thing.
+
+mod binlog;
+mod replica;
+mod right;
+mod surroundings;
+
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
+
+use self::right::{right, right_mariadb, right_rds, right_replica};
+use super::*;
+use crate::driver::scene::trial::{NOW, SECOND, inspection, wrong};
+use crate::finding::{Inspection, Severity, Status};
+use crate::target::{ConnectorMode, Endpoint, Named, Replica};
+
+fn target() -> Target {
+    let endpoint = Endpoint::parse("mysql://hb@db.example/?ssl-mode=verify_identity").unwrap();
+    let mut target = Target::new("orders", endpoint);
+    target.connector.user = Named::configured("cdc");
+    target.connector.mode = ConnectorMode::ReadWrite;
+    target
+}
+
+fn with_replica(decode: bool, required: bool) -> Target {
+    let mut target = target();
+    let endpoint = Endpoint::parse("mysql://hb@replica.example/?ssl-mode=verify_identity").unwrap();
+    target.replicas.push(Replica { name: "copy".to_owned(), endpoint, required, decode });
+    target
+}
+
+fn judged(target: &Target, now: &Inspection) -> Vec<Finding> {
+    judge(&Case { target, now, earlier: None }).unwrap()
+}
+
+/// What is wrong with these facts.
+fn wrong_with(facts: Value) -> Vec<String> {
+    wrong(&judged(&target(), &inspection(facts, None)))
+}
+
+/// Facts with one thing changed.
+fn changed(mut facts: Value, pointer: &str, value: Value) -> Value {
+    let (parent, key) = pointer.rsplit_once('/').unwrap();
+    facts.pointer_mut(parent).unwrap()[key] = value;
+    facts
+}
+
+/// What is wrong after one thing was changed in the facts of a MySQL where all is right.
+fn after(pointer: &str, value: Value) -> Vec<String> {
+    wrong_with(changed(right(), pointer, value))
+}
+
+/// As [`after`], for one of the server's variables, on any flavour.
+fn variable(facts: Value, name: &str, value: &str) -> Vec<String> {
+    wrong_with(changed(facts, &format!("/server/variables/{name}"), json!(value)))
+}
+
+/// The remedy of the one finding that failed.
+fn remedy(facts: Value) -> String {
+    let findings = judged(&target(), &inspection(facts, None));
+    let failed: Vec<_> = findings.iter().filter(|finding| finding.status == Status::Failed).collect();
+    assert_eq!(failed.len(), 1, "{:?}", wrong(&findings));
+    failed[0].remedy.clone().unwrap()
+}
+
+#[test]
+fn where_all_is_right_nothing_is_wrong_on_any_flavour() {
+    for facts in [right(), right_mariadb(), right_rds()] {
+        assert_eq!(wrong_with(facts), [""; 0]);
+    }
+    let findings = judged(&with_replica(true, true), &inspection(right(), Some(right_replica())));
+    assert_eq!(wrong(&findings), [""; 0]);
+}
+
+#[test]
+fn every_check_has_a_finding_whatever_is_refused_and_every_unknown_says_what_it_takes() {
+    let refused = json!({"refused": {"code": "1227", "message": "access denied"}});
+    for part in ["table", "row", "binlog", "replication", "activity", "events", "tables"] {
+        let findings = judged(&target(), &inspection(changed(right(), &format!("/{part}"), refused.clone()), None));
+        let ids: BTreeSet<&str> = findings.iter().map(|finding| finding.id.as_str()).collect();
+        assert_eq!(ids, all().iter().map(|check| check.id).collect(), "{part}");
+        let unknown: Vec<_> = findings.iter().filter(|finding| finding.status == Status::Unknown).collect();
+        // That the source follows nobody is nothing that must be seen.
+        assert_eq!(unknown.is_empty(), part == "replication", "{part}");
+        for finding in unknown {
+            assert!(finding.observed.contains("(1227); it takes "), "{part}: {}", finding.observed);
+        }
+        assert!(findings.iter().all(|finding| finding.status != Status::Failed), "{part}: {:?}", wrong(&findings));
+    }
+}
+
+#[test]
+fn a_refusal_that_passes_asks_for_another_look_and_for_no_grant() {
+    let said = after("/tables", json!({"refused": {"code": "3024", "message": "maximum execution time exceeded"}}));
+    assert_eq!(said.len(), 1, "{said:?}");
+    assert!(said[0].contains("it takes another look"), "{said:?}");
+}
+
+#[test]
+fn facts_of_another_shape_are_an_error_and_no_verdict() {
+    let target = target();
+    let now = inspection(json!({"version": "3.45"}), None);
+    assert!(judge(&Case { target: &target, now: &now, earlier: None }).is_err());
+}
+
+#[test]
+fn what_makes_a_server_read_only_is_told_by_its_name() {
+    assert_eq!(variable(right(), "read_only", "ON"), ["failed error server-writable: read_only is ON"]);
+    assert_eq!(
+        variable(right_mariadb(), "read_only", "NO_LOCK"),
+        ["failed error server-writable: read_only is NO_LOCK"]
+    );
+    assert_eq!(
+        variable(right(), "innodb_read_only", "ON"),
+        ["failed error server-writable: innodb_read_only is ON, as on a reader of Aurora"]
+    );
+    assert_eq!(
+        after("/server/session_read_only", json!(true)),
+        ["failed error server-writable: transaction_read_only is ON"]
+    );
+    let both = changed(right(), "/server/variables/super_read_only", json!("ON"));
+    let both = changed(both, "/server/variables/read_only", json!("ON"));
+    assert_eq!(remedy(both), "SET PERSIST read_only = OFF;");
+    let mariadb = changed(right_mariadb(), "/server/variables/read_only", json!("ON"));
+    assert_eq!(
+        remedy(mariadb),
+        "SET GLOBAL read_only = OFF; -- and read_only = OFF under [mysqld] in the option file, for a restart"
+    );
+}
+
+#[test]
+fn a_replica_in_place_of_the_primary_is_told_and_one_that_takes_writes_only_warned_of() {
+    let mut facts = right_replica();
+    facts["activity"] = right()["activity"].clone();
+    let said = wrong_with(facts.clone());
+    assert_eq!(said.len(), 1, "{said:?}");
+    assert!(said[0].starts_with("failed error server-writable: it is a replica of db.example:3306"), "{said:?}");
+    assert!(remedy(facts.clone()).starts_with("name the primary in url"));
+    facts["server"] = right()["server"].clone();
+    let said = wrong_with(facts.clone());
+    assert_eq!(said.len(), 1, "{said:?}");
+    assert!(said[0].starts_with("failed warning server-writable: it takes writes, and follows"), "{said:?}");
+    // What was once a replica, and follows nobody any more, is a primary.
+    facts["replication"]["seen"][0]["applying"] = json!(false);
+    facts["replication"]["seen"][0]["receiving"] = json!("No");
+    assert_eq!(wrong_with(facts), [""; 0]);
+}
+
+#[test]
+fn old_versions_are_told_and_worse_the_older() {
+    let said = |facts: Value, version: &str| wrong_with(changed(facts, "/server/version", json!(version)));
+    for (version, severity) in [
+        ("5.5.62-log", Some(Severity::Error)),
+        ("5.7.29-log", Some(Severity::Warning)),
+        ("8.0.36-cluster", None),
+        ("9.7.4-2", None),
+    ] {
+        let expected = severity.map(|severity| format!("failed {severity} server-version: MySQL {version}"));
+        assert_eq!(said(right(), version), Vec::from_iter(expected));
+    }
+    for (version, severity) in [
+        ("10.1.48-MariaDB", Some(Severity::Error)),
+        ("10.5.20-MariaDB-1:10.5.20+maria~ubu2004-log", Some(Severity::Warning)),
+        ("5.5.5-10.11.6-MariaDB-log", Some(Severity::Warning)),
+        ("11.4.2-MariaDB", Some(Severity::Warning)),
+        ("11.4.3-MariaDB", None),
+        ("12.1.1-MariaDB", None),
+    ] {
+        let expected = severity.map(|severity| format!("failed {severity} server-version: MariaDB {version}"));
+        assert_eq!(said(right_mariadb(), version), Vec::from_iter(expected));
+    }
+}
+
+#[test]
+fn an_unverified_server_is_told_by_how_it_is_reached() {
+    let says = |address: &str, encrypted: bool| {
+        let mut target = target();
+        target.endpoint = Endpoint::parse(address).unwrap();
+        let facts = changed(right(), "/server/encrypted", json!(encrypted));
+        wrong(&judged(&target, &inspection(facts, None)))
+    };
+    for address in ["mysql://hb@127.0.0.1/", "mysql://hb@localhost,[::1]/", "mysql://hb@%2Frun%2Fmysqld%2Fs.sock/"] {
+        assert_eq!(says(address, false), [""; 0], "{address}");
+    }
+    for (address, encrypted, what) in [
+        ("mysql://hb@db/", false, "this session is not encrypted"),
+        ("mysql://hb@db/?ssl-mode=preferred", true, "the certificate is not looked at"),
+        ("mysql://hb@db/?ssl-mode=disabled", false, "nothing is encrypted"),
+        ("mysql://hb@db/?ssl-mode=required", true, "the certificate is not looked at"),
+        ("mysql://hb@db/?ssl-mode=verify_ca", true, "whatever its name"),
+    ] {
+        let said = says(address, encrypted);
+        assert!(said.len() == 1 && said[0].contains("tls-verified") && said[0].contains(what), "{address}: {said:?}");
+    }
+}

@@ -1,0 +1,168 @@
+//! The binary log: what is in it, and for how long.
+
+use std::time::Duration;
+
+use super::*;
+use crate::schedule::Schedule;
+
+#[test]
+fn settings_that_spoil_the_binary_log_are_each_found_alone() {
+    for (name, value, says) in [
+        ("log_bin", "OFF", "failed error binlog-enabled: OFF"),
+        ("server_id", "0", "failed error server-id: 0"),
+        ("binlog_format", "STATEMENT", "failed error binlog-format: STATEMENT"),
+        ("binlog_row_image", "MINIMAL", "failed error binlog-row-image: MINIMAL"),
+        ("binlog_row_value_options", "PARTIAL_JSON", "failed error binlog-row-value-options: PARTIAL_JSON"),
+        ("gtid_mode", "OFF", "failed warning gtid-mode: OFF, enforce_gtid_consistency ON"),
+        ("enforce_gtid_consistency", "WARN", "failed warning gtid-mode: ON, enforce_gtid_consistency WARN"),
+    ] {
+        assert_eq!(variable(right(), name, value), [says], "{name}");
+    }
+    for (name, value, says) in [
+        ("binlog_format", "MIXED", "failed error binlog-format: MIXED"),
+        ("binlog_row_image", "FULL_NODUP", "failed warning binlog-row-image: FULL_NODUP"),
+        ("log_bin_compress", "ON", "failed error binlog-compression: ON"),
+        (
+            "max_binlog_total_size",
+            "1073741824",
+            "failed warning binlog-size-limit: files are purged beyond 1.0 GiB, however young",
+        ),
+    ] {
+        assert_eq!(variable(right_mariadb(), name, value), [says], "{name}");
+    }
+}
+
+#[test]
+fn a_remedy_is_what_this_flavour_takes() {
+    let set = |facts: Value, name: &str, value: &str| {
+        remedy(changed(facts, &format!("/server/variables/{name}"), json!(value)))
+    };
+    assert_eq!(set(right(), "binlog_row_image", "MINIMAL"), "SET PERSIST binlog_row_image = FULL;");
+    assert!(set(right_mariadb(), "binlog_format", "MIXED").starts_with("SET GLOBAL binlog_format = ROW; -- and"));
+    assert_eq!(set(right_rds(), "binlog_row_image", "MINIMAL"), "set binlog_row_image = FULL in the parameter group");
+    assert_eq!(
+        set(right(), "gtid_mode", "OFF_PERMISSIVE"),
+        "SET PERSIST gtid_mode = ON_PERMISSIVE; SET PERSIST gtid_mode = ON;"
+    );
+    // A format that is changed at run time breaks a running cluster.
+    let mut galera = right_mariadb();
+    galera["server"]["variables"]["wsrep_on"] = json!("ON");
+    galera["server"]["variables"]["wsrep_gtid_mode"] = json!("ON");
+    galera["server"]["status"] =
+        json!({"wsrep_ready": "ON", "wsrep_cluster_status": "Primary", "wsrep_local_state_comment": "Synced"});
+    assert!(set(galera, "binlog_format", "MIXED").contains("restart the server"));
+}
+
+#[test]
+fn a_filter_leaves_the_schema_out_or_lets_it_in() {
+    for (list, value, fails) in [
+        ("do_db", "app", true),
+        ("do_db", "app,streamkap", false),
+        ("ignore_db", "streamkap", true),
+        ("ignore_db", "app, other", false),
+    ] {
+        let said = after(&format!("/binlog/seen/{list}"), json!(value));
+        assert_eq!(said.len(), usize::from(fails), "{list} {value}: {said:?}");
+        if fails {
+            assert_eq!(said, [format!("failed error binlog-filters: binlog_{list} is {value}: streamkap is left out")]);
+        }
+    }
+}
+
+#[test]
+fn a_session_that_is_not_logged_is_found() {
+    assert_eq!(
+        after("/server/session_binlog", json!(false)),
+        ["failed error session-binlog: sql_log_bin is off in this session"]
+    );
+}
+
+/// What the check of the binary log's growth says of two looks.
+fn grew(facts: Value, change: impl Fn(&mut Value)) -> Vec<String> {
+    let target = target();
+    let earlier = inspection(facts.clone(), None);
+    let mut now = inspection(facts, None);
+    now.taken_at += 120 * SECOND;
+    let crate::finding::Look::Facts(facts) = &mut now.source else { unreachable!() };
+    facts["server"]["time"] = json!(NOW + 120 * SECOND);
+    facts["row"]["seen"]["last_update"] = json!(NOW + 110 * SECOND);
+    change(facts);
+    wrong(&judge(&Case { target: &target, now: &now, earlier: Some(&earlier) }).unwrap())
+}
+
+#[test]
+fn a_row_that_moves_while_the_binary_log_does_not_is_found() {
+    let says = "failed error binlog-moves: last_update changed between the two looks, and the binary log did not grow";
+    for facts in [right(), right_mariadb()] {
+        assert_eq!(grew(facts.clone(), |_| {}), [says]);
+        assert_eq!(grew(facts.clone(), |now| now["server"]["transactions"] = json!("more")), [""; 0]);
+        assert_eq!(grew(facts, |now| now["binlog"]["seen"]["position"] = json!("binlog.000001:9999")), [""; 0]);
+    }
+    let mut hidden = right();
+    hidden["binlog"] = json!({"refused": {"code": "1227", "message": "access denied"}});
+    let said = grew(hidden.clone(), |_| {});
+    assert!(said.contains(&says.to_owned()), "{said:?}");
+    // Without GTIDs MySQL's account of transactions never changes, and says nothing.
+    hidden["server"]["variables"]["gtid_mode"] = json!("OFF");
+    let said = grew(hidden, |_| {});
+    assert!(said.iter().any(|line| line.starts_with("unknown error binlog-moves")), "{said:?}");
+}
+
+#[test]
+fn how_long_files_are_kept_is_read_by_precedence() {
+    let says = |facts: Value, seconds: Option<&str>, days: Option<&str>| {
+        let mut facts = facts;
+        for (name, value) in [("binlog_expire_logs_seconds", seconds), ("expire_logs_days", days)] {
+            let variables = facts["server"]["variables"].as_object_mut().unwrap();
+            variables.remove(name);
+            if let Some(value) = value {
+                variables.insert(name.to_owned(), json!(value));
+            }
+        }
+        wrong_with(facts)
+    };
+    for (seconds, days, expected) in [
+        (Some("3600"), Some("30"), Some("failed error binlog-retention: 1h")),
+        (Some("0"), Some("2"), Some("failed warning binlog-retention: 2days")),
+        (None, Some("5.500000"), Some("failed info binlog-retention: 5days 12h")),
+        (Some("604800"), None, None),
+        (Some("0"), Some("0"), None),
+    ] {
+        assert_eq!(says(right(), seconds, days), Vec::from_iter(expected), "{seconds:?} {days:?}");
+    }
+    let none = says(right(), None, None);
+    assert_eq!(none.len(), 2, "{none:?}");
+    assert!(none.iter().all(|line| line.starts_with("unknown error")), "{none:?}");
+    let mut facts = right();
+    facts["server"]["variables"]["binlog_expire_logs_auto_purge"] = json!("OFF");
+    assert_eq!(says(facts, Some("3600"), None), [""; 0]);
+}
+
+#[test]
+fn on_rds_its_own_setting_counts() {
+    let hours = |hours: Value| wrong_with(changed(right_rds(), "/retention/seen/hours", hours));
+    assert_eq!(hours(Value::Null), ["failed error binlog-retention: not set: files are purged as soon as possible"]);
+    assert_eq!(hours(json!(48)), ["failed warning binlog-retention: 2days"]);
+    let facts = changed(right_rds(), "/retention/seen/hours", Value::Null);
+    assert_eq!(remedy(facts), "CALL mysql.rds_set_configuration('binlog retention hours', 168);");
+    let denied = json!({"refused": {"code": "1142", "message": "denied"}});
+    let said = wrong_with(changed(right_rds(), "/retention", denied.clone()));
+    assert_eq!(said.len(), 2, "{said:?}");
+    assert!(said[0].contains("it takes GRANT SELECT ON mysql.rds_configuration TO `hb`@`%`;"), "{said:?}");
+    // Elsewhere that table is missing, and a user without privileges is told so in the same words.
+    assert_eq!(wrong_with(changed(right(), "/retention", denied)), [""; 0]);
+}
+
+#[test]
+fn a_beat_comes_much_more_often_than_a_purge() {
+    for (hours, says) in [
+        (2, None),
+        (80, Some("failed warning retention-interval: a beat each 3days 8h, the binary log is kept for 30days")),
+        (30 * 24, Some("failed error retention-interval: a beat each 30days, the binary log is kept for 30days")),
+    ] {
+        let mut target = target();
+        target.schedule = Schedule::Interval(Duration::from_secs(hours * 3_600));
+        let said = wrong(&judged(&target, &inspection(right(), None)));
+        assert_eq!(said, Vec::from_iter(says), "{hours}");
+    }
+}

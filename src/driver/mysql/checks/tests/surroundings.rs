@@ -1,0 +1,148 @@
+//! Events, sessions, clusters, tables.
+
+use super::*;
+use crate::target::WriteMode;
+
+fn event() -> Value {
+    json!({
+        "schema": "streamkap", "name": "beat", "definer": "admin@%", "status": "ENABLED", "every": "1 MINUTE",
+        "every_seconds": 60, "last_run": NOW - 30 * SECOND, "row": 1,
+    })
+}
+
+/// What is said of an event in each mode of writing.
+fn said(write: WriteMode, key: &str, value: Value) -> Vec<String> {
+    let mut target = target();
+    target.write = write;
+    let facts = changed(
+        right(),
+        "/events",
+        json!({"seen": [changed(json!({"e": event()}), &format!("/e/{key}"), value)["e"]]}),
+    );
+    wrong(&judged(&target, &inspection(facts, None)))
+}
+
+#[test]
+fn an_event_that_beats_as_well_is_told_where_nobody_takes_turns() {
+    let doubled = "failed warning native-scheduler: it beats as well (every 1 MINUTE)";
+    assert_eq!(said(WriteMode::Always, "row", json!(1)), [doubled]);
+    assert_eq!(said(WriteMode::Always, "row", Value::Null), [doubled]);
+    assert_eq!(said(WriteMode::WhenStale, "row", json!(1)), [""; 0]);
+    assert_eq!(said(WriteMode::Never, "row", json!(1)), [""; 0]);
+    assert_eq!(
+        said(WriteMode::Never, "row", json!(7)),
+        ["failed warning native-scheduler: it updates row 7, and the heartbeat is row 1"]
+    );
+}
+
+#[test]
+fn an_event_that_does_not_beat_is_worse_where_nobody_else_does() {
+    for status in ["SLAVESIDE_DISABLED", "REPLICA_SIDE_DISABLED"] {
+        for (write, severity) in [(WriteMode::Always, Severity::Info), (WriteMode::Never, Severity::Warning)] {
+            let lines = said(write, "status", json!(status));
+            assert_eq!(lines.len(), 1, "{lines:?}");
+            assert!(lines[0].starts_with(&format!("failed {severity} native-scheduler: {status}")), "{lines:?}");
+        }
+    }
+    assert_eq!(
+        said(WriteMode::Never, "last_run", json!(NOW - 600 * SECOND)),
+        ["failed warning native-scheduler: it last ran 10m ago, and says every 1 MINUTE"]
+    );
+    assert_eq!(
+        said(WriteMode::Never, "status", json!("DISABLED")),
+        ["failed warning native-scheduler: it is switched off"]
+    );
+    // Nobody waits for it.
+    assert_eq!(said(WriteMode::Always, "status", json!("DISABLED")), [""; 0]);
+}
+
+#[test]
+fn an_event_never_runs_while_the_scheduler_is_off() {
+    for (value, mends) in [("OFF", "SET PERSIST event_scheduler = ON;"), ("DISABLED", "restart the server")] {
+        let mut target = target();
+        target.write = WriteMode::Never;
+        let facts = changed(right(), "/events", json!({"seen": [event()]}));
+        let facts = changed(facts, "/server/variables/event_scheduler", json!(value));
+        let findings = judged(&target, &inspection(facts, None));
+        assert_eq!(
+            wrong(&findings),
+            [format!("failed warning native-scheduler: it never runs: event_scheduler is {value}")]
+        );
+        let finding = findings.iter().find(|finding| finding.status == Status::Failed).unwrap();
+        assert!(finding.remedy.as_ref().unwrap().contains(mends), "{finding:?}");
+    }
+}
+
+#[test]
+fn nobody_who_may_see_no_events_is_told_that_there_are_none() {
+    let lines = after("/events", json!({"refused": {"code": "1044", "message": "access denied"}}));
+    assert_eq!(
+        lines,
+        ["unknown warning native-scheduler: access denied (1044); it takes GRANT EVENT ON `streamkap`.* TO `hb`@`%`;"]
+    );
+}
+
+#[test]
+fn an_old_transaction_is_told_with_its_session() {
+    let open = |session: i64, age: i64| {
+        let transaction = json!([{"session": session, "user": "app", "age": age * SECOND}]);
+        changed(right(), "/activity/seen/transactions", transaction)
+    };
+    assert_eq!(wrong_with(open(7, 60)), [""; 0]);
+    assert_eq!(
+        wrong_with(open(7, 3_600)),
+        ["failed warning long-transactions: session 7 of app has had a transaction open for 1h"]
+    );
+    assert_eq!(remedy(open(7, 3_600)), "KILL 7; -- after asking app");
+    assert!(remedy(open(0, 3_600)).starts_with("XA RECOVER;"));
+}
+
+#[test]
+fn a_connector_that_was_there_a_look_ago_is_connecting_again() {
+    let mut facts = right();
+    facts["activity"]["seen"]["readers"] = json!([]);
+    let says = "failed warning connector-connected: no session of this user reads the binary log";
+    assert_eq!(wrong_with(facts.clone()), [says]);
+    let (target, earlier, now) = (target(), inspection(right(), None), inspection(facts.clone(), None));
+    assert_eq!(wrong(&judge(&Case { target: &target, now: &now, earlier: Some(&earlier) }).unwrap()), [""; 0]);
+    let mut unnamed = target.clone();
+    unnamed.connector.user = Named::default_name("streamkap_user");
+    assert_eq!(wrong(&judged(&unnamed, &inspection(facts, None))), [""; 0]);
+}
+
+#[test]
+fn a_thousand_tables_are_worth_knowing_and_fewer_only_to_whom_sees_all() {
+    assert_eq!(after("/tables/seen", json!(1_000)), ["failed info table-count: 1000 tables"]);
+    assert_eq!(after("/tables/seen", json!(999)), [""; 0]);
+    let mut facts = right();
+    facts["roles"]["own"]["grants"]["seen"]["granted"][0]["privileges"] = json!([{"name": "PROCESS"}]);
+    let lines = wrong_with(facts);
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    assert!(
+        lines[0].starts_with("unknown info table-count") && lines[0].contains("GRANT SHOW VIEW ON *.* TO `hb`@`%`;"),
+        "{lines:?}"
+    );
+}
+
+#[test]
+fn a_node_of_a_cluster_must_be_in_it() {
+    let node = |ready: &str, component: &str, state: &str, gtid: &str| {
+        let mut facts = right_mariadb();
+        facts["server"]["variables"]["wsrep_on"] = json!("ON");
+        facts["server"]["variables"]["wsrep_gtid_mode"] = json!(gtid);
+        facts["server"]["status"] = json!({
+            "wsrep_ready": ready, "wsrep_cluster_status": component, "wsrep_local_state_comment": state,
+        });
+        wrong_with(facts)
+    };
+    assert_eq!(node("ON", "Primary", "Synced", "ON"), [""; 0]);
+    assert_eq!(
+        node("ON", "Primary", "Donor/Desynced", "ON"),
+        ["failed warning galera-ready: ready ON, component Primary, state Donor/Desynced"]
+    );
+    assert_eq!(
+        node("OFF", "non-Primary", "Initialized", "ON"),
+        ["failed error galera-ready: ready OFF, component non-Primary, state Initialized"]
+    );
+    assert_eq!(node("ON", "Primary", "Synced", "OFF"), ["failed info galera-gtid: OFF"]);
+}

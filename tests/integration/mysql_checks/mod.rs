@@ -1,0 +1,30 @@
+//! The checks of MySQL and MariaDB on real servers: silent where all is right, and each fault found as what it is.
+
+mod faults;
+mod stage;
+
+use heartbeatd::finding::Status;
+
+use crate::bench::mysql::Flavour;
+use stage::{Stage, ids, look, shown, wrong};
+
+#[tokio::test]
+async fn where_all_is_right_nothing_fails_and_nothing_is_unknown() {
+    for flavour in [Flavour::Mariadb, Flavour::Mysql, Flavour::Mysql57] {
+        let stage = Stage::set(flavour).await;
+        stage.all_is_well(&stage.target, "nothing").await;
+        if let Ok(folder) = std::env::var("FACTS") {
+            let file = format!("{folder}/{flavour:?}.json");
+            std::fs::write(file, serde_json::to_string_pretty(&look(&stage.target).await).unwrap()).unwrap();
+        }
+        // An administrator may write where nobody else may; all else is right for him, too.
+        let findings = stage.findings(&stage.as_admin()).await;
+        assert_eq!(
+            ids(&wrong(&findings), Status::Failed),
+            ["writer-read-only"],
+            "{flavour:?}: {}",
+            shown(&wrong(&findings))
+        );
+        assert_eq!(ids(&wrong(&findings), Status::Unknown), [""; 0], "{flavour:?}: {}", shown(&wrong(&findings)));
+    }
+}

@@ -1,0 +1,197 @@
+//! A source on which everything is right, a connector that reads its binary log, and looks at it.
+
+use std::time::Duration;
+
+use heartbeatd::check::runner;
+use heartbeatd::driver::Drivers;
+use heartbeatd::finding::{Case, Finding, Inspection, Look, Status};
+use heartbeatd::scheduler::clock::Clock;
+use heartbeatd::target::{ConnectorMode, Endpoint, Named, Target};
+use rustix::process::Signal;
+
+use crate::bench::mysql::{Flavour, MysqlOptions};
+use crate::bench::place::server_command;
+use crate::bench::process::Process;
+use crate::bench::{MysqlServer, eventually, programs, secs};
+
+pub(super) const TABLE: &str = "streamkap.streamkap_heartbeat";
+/// A beat, as far as the row shows it.
+pub(super) const BEAT: &str = "UPDATE streamkap.streamkap_heartbeat SET last_update = CURRENT_TIMESTAMP WHERE id = 1";
+const TIME: Duration = secs(10);
+
+/// A server, and the target that is checked on it.
+pub(super) struct Stage {
+    // Before the server: it would start to fail when that ends.
+    reader: Option<Process>,
+    pub(super) server: MysqlServer,
+    pub(super) target: Target,
+}
+
+/// A server's options with every setting as the checks want it.
+pub(super) fn options(flavour: Flavour) -> MysqlOptions {
+    let options = MysqlServer::options().flavour(flavour);
+    match flavour {
+        Flavour::Mariadb | Flavour::Mysql => options.conf("binlog_expire_logs_seconds = 2592000"),
+        Flavour::Mysql57 => options.conf("expire_logs_days = 30"),
+    }
+}
+
+impl Stage {
+    /// Everything right: user `hb` for heartbeatd, who may also see what the checks ask for; user `cdc` for the
+    /// connector, which is connected.
+    pub(super) async fn set(flavour: Flavour) -> Self {
+        Self::on(options(flavour).start().await).await
+    }
+
+    /// As [`set`](Self::set), on this server.
+    pub(super) async fn on(server: MysqlServer) -> Self {
+        for statement in [
+            "CREATE DATABASE streamkap",
+            "CREATE TABLE streamkap.streamkap_heartbeat (id INT AUTO_INCREMENT PRIMARY KEY, text TEXT, \
+             last_update TIMESTAMP NULL DEFAULT CURRENT_TIMESTAMP ON UPDATE CURRENT_TIMESTAMP)",
+            "INSERT INTO streamkap.streamkap_heartbeat (id, text) VALUES (1, 'test_heartbeat')",
+            "CREATE USER hb@'%' IDENTIFIED BY 'hb'",
+            "GRANT SELECT, INSERT, UPDATE ON streamkap.streamkap_heartbeat TO hb@'%'",
+            "GRANT EVENT ON streamkap.* TO hb@'%'",
+            "GRANT SELECT ON mysql.* TO hb@'%'",
+            "GRANT PROCESS, REPLICATION CLIENT, SHOW VIEW ON *.* TO hb@'%'",
+            "CREATE USER cdc@'%' IDENTIFIED BY 'cdc'",
+            "GRANT SELECT, INSERT, UPDATE, DELETE ON streamkap.streamkap_heartbeat TO cdc@'%'",
+            "GRANT REPLICATION SLAVE, REPLICATION CLIENT, RELOAD, SHOW DATABASES ON *.* TO cdc@'%'",
+        ] {
+            server.execute(statement).await;
+        }
+        if server.flavour() == Flavour::Mariadb {
+            server.execute("GRANT SLAVE MONITOR ON *.* TO hb@'%'").await;
+        }
+        let mut target = Target::new("orders", Endpoint::parse(&server.url("hb", "hb")).unwrap());
+        target.connector.user = Named::configured("cdc");
+        target.connector.mode = ConnectorMode::ReadWrite;
+        let mut stage = Self { reader: None, server, target };
+        stage.connect_reader().await;
+        stage
+    }
+
+    /// The target as the administrator sees it.
+    pub(super) fn as_admin(&self) -> Target {
+        Target { endpoint: Endpoint::parse(&self.server.admin_url()).unwrap(), ..self.target.clone() }
+    }
+
+    /// Starts the connector and waits until the server knows that it reads.
+    pub(super) async fn connect_reader(&mut self) {
+        let mut command = match self.server.flavour() {
+            // MySQL 9 does not answer MariaDB's program; its own needs its own libraries.
+            Flavour::Mysql => {
+                let home = programs::mysql("mysql-9");
+                let mut command = server_command(home.join("lib64/ld-linux-x86-64.so.2"));
+                command.arg("--library-path").arg(home.join("lib/x86_64-linux-gnu")).arg(home.join("bin/mysqlbinlog"));
+                command
+            }
+            Flavour::Mariadb | Flavour::Mysql57 => server_command(programs::mariadb("mariadb-binlog")),
+        };
+        let folder = self.server.socket().parent().unwrap().to_owned();
+        command.args(["--no-defaults", "--read-from-remote-server", "--stop-never", "--raw"]);
+        command.args(["--host=127.0.0.1", "--user=cdc", "--password=cdc"]);
+        command.arg(format!("--port={}", self.server.port()));
+        command.arg(format!("--result-file={}/read-", folder.display()));
+        command.arg("binlog.000001");
+        self.reader = Some(Process::start("the reader", command, &folder, &folder.join("reader.log"), Signal::TERM));
+        self.readers_are(1).await;
+    }
+
+    /// Ends the connector and waits until the server knows.
+    pub(super) async fn disconnect_reader(&mut self) {
+        if let Some(mut reader) = self.reader.take() {
+            reader.end(Signal::KILL, TIME).await;
+        }
+        // The server notices when it has something to send.
+        self.server.execute(BEAT).await;
+        self.readers_are(0).await;
+    }
+
+    async fn readers_are(&self, count: i64) {
+        eventually(TIME, format!("{count} readers of the binary log"), async || {
+            let sql = "SELECT COUNT(*) FROM information_schema.PROCESSLIST WHERE COMMAND LIKE 'Binlog Dump%' AND USER = 'cdc'";
+            let now = self.server.number(sql).await;
+            if now == count { Ok(()) } else { Err(format!("{now}")) }
+        })
+        .await;
+    }
+
+    /// Looks and judges.
+    pub(super) async fn findings(&self, target: &Target) -> Vec<Finding> {
+        judge(target, &look(target).await, None)
+    }
+
+    /// Waits until nothing fails and nothing is unknown.
+    pub(super) async fn all_is_well(&self, target: &Target, after: &str) {
+        eventually(TIME, format!("nothing to be wrong after {after}"), async || {
+            let wrong = wrong(&self.findings(target).await);
+            if wrong.is_empty() { Ok(()) } else { Err(shown(&wrong)) }
+        })
+        .await;
+    }
+
+    /// Pastes a remedy as an administrator would, statement by statement.
+    pub(super) async fn paste(&self, remedy: &str) {
+        paste(&self.server, remedy).await;
+    }
+}
+
+/// Pastes a remedy into a server as an administrator would, statement by statement.
+pub(super) async fn paste(server: &MysqlServer, remedy: &str) {
+    let sql = remedy.split(" -- ").next().unwrap_or_default();
+    for statement in sql.split_inclusive(';').map(str::trim).filter(|statement| !statement.is_empty()) {
+        assert!(statement.ends_with(';'), "no whole statement: {statement}, of {remedy}");
+        server.execute(statement).await;
+    }
+}
+
+/// One look at all servers of a target.
+pub(super) async fn look(target: &Target) -> Inspection {
+    let drivers = Drivers::built_in();
+    let driver = drivers.get(target.endpoint.url.family()).unwrap();
+    let inspection = runner::inspect(target, &driver, "heartbeatd:test", &Clock::system(), TIME).await;
+    assert!(matches!(inspection.source, Look::Facts(_)), "{:?}", inspection.source);
+    inspection
+}
+
+/// Judges; every check must have a finding.
+pub(super) fn judge(target: &Target, now: &Inspection, earlier: Option<&Inspection>) -> Vec<Finding> {
+    let drivers = Drivers::built_in();
+    let driver = drivers.get(target.endpoint.url.family()).unwrap();
+    let findings = driver.judge(&Case { target, now, earlier }).unwrap();
+    for check in driver.checks() {
+        assert!(findings.iter().any(|finding| finding.id == check.id), "nothing on {}", check.id);
+    }
+    for finding in &findings {
+        assert!(driver.checks().iter().any(|check| check.id == finding.id), "{} is not in the list", finding.id);
+    }
+    findings
+}
+
+/// What is failed or unknown, but for the version: the bench's are old on purpose.
+pub(super) fn wrong(findings: &[Finding]) -> Vec<Finding> {
+    let wrong = findings.iter().filter(|finding| matches!(finding.status, Status::Failed | Status::Unknown));
+    wrong.filter(|finding| finding.id != "server-version").cloned().collect()
+}
+
+/// The ids of findings of a status, each once.
+pub(super) fn ids(findings: &[Finding], status: Status) -> Vec<&str> {
+    let of_status = wrong_or(findings, status);
+    let mut ids: Vec<&str> = of_status.iter().map(|finding| finding.id.as_str()).collect();
+    ids.dedup();
+    ids
+}
+
+fn wrong_or(findings: &[Finding], status: Status) -> Vec<&Finding> {
+    findings.iter().filter(|finding| finding.status == status && finding.id != "server-version").collect()
+}
+
+/// Findings for a failed test's message.
+pub(super) fn shown(findings: &[Finding]) -> String {
+    let lines = findings.iter().map(|finding| {
+        format!("{} {}: {}: {} | {:?}", finding.status, finding.id, finding.subject, finding.observed, finding.remedy)
+    });
+    lines.collect::<Vec<_>>().join("\n")
+}

@@ -1,0 +1,585 @@
+//! The heartbeat's table, its row and who may do what with them, on MariaDB and MySQL: one fault after another on a server
+//! that is otherwise right, each found as what it is, and mended by the remedy that is pasted. And that no hash of a
+//! password gets out.
+
+use std::collections::BTreeSet;
+
+use heartbeatd::check::runner;
+use heartbeatd::driver::Drivers;
+use heartbeatd::finding::{Case, Finding, Look, Severity, Status};
+use heartbeatd::scheduler::clock::Clock;
+use heartbeatd::target::{ConnectorMode, Named, ProvisionMode, Target};
+
+use crate::bench::driver::{TIME, target};
+use crate::bench::place::Place;
+use crate::bench::{Flavour, MysqlServer, heartbeatd, mysql_client};
+
+const TABLE: &str = "streamkap.streamkap_heartbeat";
+const LAY: &str = "CREATE DATABASE streamkap;
+    CREATE TABLE T (id INT AUTO_INCREMENT PRIMARY KEY, text TEXT, last_update TIMESTAMP NULL DEFAULT CURRENT_TIMESTAMP);
+    INSERT INTO T (text) VALUES ('test_heartbeat');
+    CREATE DATABASE other; CREATE TABLE other.quiet (id INT PRIMARY KEY);
+    CREATE USER hb@'%' IDENTIFIED BY 'hb-password'; CREATE USER cdc@'%' IDENTIFIED BY 'cdc-password';
+    GRANT SELECT, INSERT, UPDATE ON T TO hb@'%'; GRANT SELECT ON mysql.* TO hb@'%';
+    GRANT REPLICATION SLAVE, REPLICATION CLIENT, RELOAD, SHOW DATABASES ON *.* TO cdc@'%';
+    GRANT SELECT ON streamkap.* TO cdc@'%'; GRANT INSERT, UPDATE, DELETE ON T TO cdc@'%'";
+const BEAT: &str = "UPDATE T SET last_update = CURRENT_TIMESTAMP";
+/// The checks that are tried here.
+const CHECKS: [&str; 5] = ["schema-", "table-", "row-", "writer-", "connector-"];
+/// Named like them, and tried in `mysql_checks`.
+const OTHERS: [&str; 2] = ["connector-connected", "table-count"];
+const ROWS: &[&str] = &["row-exists", "row-fresh", "row-moves", "row-single"];
+
+/// A server, and the target that is checked on it.
+struct Stage {
+    server: MysqlServer,
+    target: Target,
+}
+
+impl Stage {
+    /// Everything right: `hb` for heartbeatd, who may also look at the accounts, and `cdc` for the connector.
+    async fn set(flavour: Flavour) -> Self {
+        let server = MysqlServer::options().flavour(flavour).start().await;
+        let mut target = target(&server.url("hb", "hb-password"));
+        target.connector.user = Named::configured("cdc");
+        target.connector.mode = ConnectorMode::ReadWrite;
+        target.provision = ProvisionMode::Auto;
+        let stage = Self { server, target };
+        stage.run(LAY).await;
+        stage
+    }
+
+    /// Runs statements with `T` for the table, and the flavour's own word in `SET DEFAULT ROLE … TO`.
+    async fn run(&self, sql: &str) {
+        let word = |word: &str| match word {
+            "T" => TABLE.to_owned(),
+            "T;" => format!("{TABLE};"),
+            "TO" if self.is_mariadb() && sql.starts_with("SET DEFAULT ROLE") => "FOR".to_owned(),
+            word => word.to_owned(),
+        };
+        let sql: Vec<String> = sql.split_whitespace().map(word).collect();
+        if !sql.is_empty() {
+            self.server.execute(&sql.join(" ")).await;
+        }
+    }
+
+    fn is_mariadb(&self) -> bool {
+        self.server.flavour() == Flavour::Mariadb
+    }
+
+    /// Looks and judges; every check must have a finding.
+    async fn findings(&self, target: &Target) -> Vec<Finding> {
+        let driver = Drivers::built_in().get(target.endpoint.url.family()).unwrap();
+        let now = runner::inspect(target, &driver, "heartbeatd:test", &Clock::system(), TIME).await;
+        assert!(matches!(now.source, Look::Facts(_)), "{:?}", now.source);
+        let mut findings = driver.judge(&Case { target, now: &now, earlier: None }).unwrap();
+        for check in driver.checks() {
+            assert!(findings.iter().any(|finding| finding.id == check.id), "nothing on {}", check.id);
+        }
+        findings.retain(|finding| {
+            CHECKS.iter().any(|start| finding.id.starts_with(start)) && !OTHERS.contains(&finding.id.as_str())
+        });
+        findings
+    }
+
+    async fn wrong(&self, target: &Target) -> Vec<Finding> {
+        let mut findings = self.findings(target).await;
+        findings.retain(|finding| matches!(finding.status, Status::Failed | Status::Unknown));
+        findings
+    }
+
+    async fn assert_all_is_well(&self, target: &Target, after: &str) {
+        let wrong = self.wrong(target).await;
+        assert!(wrong.is_empty(), "after {after}:\n{}", shown(&wrong));
+    }
+
+    /// Pastes a remedy into the servers' own client.
+    async fn paste(&self, remedy: &str) {
+        assert!(remedy.contains(';'), "no statement: {remedy}");
+        mysql_client(&self.server, format!("{remedy}\n")).await;
+    }
+}
+
+fn shown(findings: &[Finding]) -> String {
+    let lines = findings.iter().map(|finding| {
+        format!("{} {}: {}: {} | {:?}", finding.status, finding.id, finding.subject, finding.observed, finding.remedy)
+    });
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+/// How a fault is mended.
+enum Mend {
+    /// By pasting the finding's remedy.
+    Remedy,
+    /// By pasting it, and then with this.
+    RemedyAnd(&'static str),
+    /// With this: the remedy is a step, no statement.
+    Sql(&'static str),
+}
+
+/// One fault.
+struct Fault {
+    /// The one check that must fail.
+    check: &'static str,
+    severity: Severity,
+    /// What the finding must say.
+    says: &'static str,
+    seed: &'static str,
+    mend: Mend,
+    /// What puts the rest back once all is well.
+    after: &'static str,
+    /// What cannot be told because of it.
+    unknown: &'static [&'static str],
+    target: fn(&mut Target),
+    on: fn(Flavour) -> bool,
+}
+
+fn fault(check: &'static str, says: &'static str, seed: &'static str, mend: Mend) -> Fault {
+    let severity = Severity::Error;
+    Fault { check, severity, says, seed, mend, after: "", unknown: &[], target: |_| {}, on: |_| true }
+}
+
+impl Fault {
+    fn warns(self) -> Self {
+        Self { severity: Severity::Warning, ..self }
+    }
+
+    fn informs(self) -> Self {
+        Self { severity: Severity::Info, ..self }
+    }
+
+    fn after(self, after: &'static str) -> Self {
+        Self { after, ..self }
+    }
+
+    fn hides(self, unknown: &'static [&'static str]) -> Self {
+        Self { unknown, ..self }
+    }
+
+    fn with(self, target: fn(&mut Target)) -> Self {
+        Self { target, ..self }
+    }
+
+    fn on(self, on: fn(Flavour) -> bool) -> Self {
+        Self { on, ..self }
+    }
+
+    /// Where there are roles.
+    fn with_roles(self) -> Self {
+        self.on(|flavour| flavour != Flavour::Mysql57)
+    }
+}
+
+/// The list; `T` stands for the heartbeat table.
+fn faults() -> Vec<Fault> {
+    use Mend::{Remedy, RemedyAnd, Sql};
+    vec![
+        // --- the table
+        fault(
+            "schema-exists",
+            "no schema of that name",
+            "GRANT SELECT, INSERT, UPDATE ON gone.* TO hb@'%'",
+            Sql("CREATE DATABASE gone; CREATE TABLE gone.streamkap_heartbeat LIKE T; \
+                 INSERT INTO gone.streamkap_heartbeat SELECT * FROM T; \
+                 GRANT SELECT, INSERT, UPDATE, DELETE ON gone.* TO cdc@'%'"),
+        )
+        .with(|target| target.heartbeat.schema = "gone".to_owned())
+        .after("DROP DATABASE gone; REVOKE SELECT, INSERT, UPDATE ON gone.* FROM hb@'%'; \
+                REVOKE SELECT, INSERT, UPDATE, DELETE ON gone.* FROM cdc@'%'"),
+        fault("table-exists", "no table of that name", "RENAME TABLE T TO streamkap.gone", Sql("RENAME TABLE streamkap.gone TO T")),
+        fault(
+            "table-exists",
+            "another place: `other`.`streamkap_heartbeat`",
+            "GRANT SELECT ON other.* TO hb@'%'; RENAME TABLE T TO other.streamkap_heartbeat",
+            Sql("RENAME TABLE other.streamkap_heartbeat TO T"),
+        )
+        .after("REVOKE SELECT ON other.* FROM hb@'%'"),
+        fault(
+            "table-kind",
+            "a view",
+            "RENAME TABLE T TO streamkap.real_one; CREATE VIEW T AS SELECT * FROM streamkap.real_one",
+            RemedyAnd("DROP VIEW streamkap.not_the_heartbeat; RENAME TABLE streamkap.real_one TO T"),
+        ),
+        fault("table-engine", "MyISAM, which has no transactions", "ALTER TABLE T ENGINE = MyISAM", Remedy).warns(),
+        fault(
+            "table-engine",
+            "MEMORY, which is empty after every restart",
+            "ALTER TABLE T DROP COLUMN text, ENGINE = MEMORY",
+            Remedy,
+        )
+        .after("ALTER TABLE T ADD COLUMN text TEXT"),
+        fault(
+            "table-columns",
+            "last_update is of type varchar",
+            "ALTER TABLE T MODIFY COLUMN last_update VARCHAR(40)",
+            Remedy,
+        ),
+        fault("table-columns", "without last_update", "ALTER TABLE T DROP COLUMN last_update", Remedy),
+        fault("table-columns", "without id", "ALTER TABLE T DROP COLUMN id", Remedy),
+        fault(
+            "table-columns",
+            "id is of type varchar",
+            "ALTER TABLE T MODIFY COLUMN id VARCHAR(9) NOT NULL",
+            RemedyAnd("ALTER TABLE T MODIFY COLUMN id INT AUTO_INCREMENT"),
+        ),
+        fault("table-primary-key", "none", "ALTER TABLE T MODIFY COLUMN id INT NOT NULL, DROP PRIMARY KEY", Remedy)
+            .warns()
+            .after("ALTER TABLE T MODIFY COLUMN id INT AUTO_INCREMENT"),
+        // --- the row
+        fault("row-exists", "the table is empty", "DELETE FROM T", Sql("INSERT INTO T (id, text) VALUES (1, 'test_heartbeat')")),
+        fault("row-exists", "row 7 and not row 1", "UPDATE T SET id = 7", Sql("UPDATE T SET id = 1")),
+        fault("row-single", "3 rows", "INSERT INTO T (id) VALUES (2), (3)", Remedy).warns(),
+        fault("row-fresh", "old", "UPDATE T SET last_update = '2020-02-02 02:02:02'", Sql(BEAT)).warns(),
+        // --- this user
+        fault("writer-select", "1142", "REVOKE SELECT ON T FROM hb@'%'", Remedy).hides(ROWS),
+        fault("writer-update", "1142", "REVOKE UPDATE ON T FROM hb@'%'", Remedy),
+        fault(
+            "writer-update",
+            "1143",
+            "REVOKE UPDATE ON T FROM hb@'%'; GRANT UPDATE (text) ON T TO hb@'%'",
+            Remedy,
+        )
+        .after("REVOKE UPDATE (text) ON T FROM hb@'%'"),
+        fault("writer-insert", "1142", "REVOKE INSERT ON T FROM hb@'%'", Remedy).informs(),
+        fault(
+            "writer-roles",
+            "SELECT comes with the role `writer`",
+            "REVOKE SELECT, INSERT, UPDATE ON T FROM hb@'%'; CREATE ROLE writer; \
+             GRANT SELECT, INSERT, UPDATE ON T TO writer; GRANT writer TO hb@'%'",
+            Remedy,
+        )
+        .hides(&["schema-exists"])
+        .after("DROP ROLE writer; GRANT SELECT, INSERT, UPDATE ON T TO hb@'%'")
+        .with_roles(),
+        fault("writer-read-only", "it holds SUPER", "GRANT SUPER ON *.* TO hb@'%'", Remedy).informs(),
+        fault("writer-read-only", "CONNECTION_ADMIN", "GRANT CONNECTION_ADMIN ON *.* TO hb@'%'", Remedy)
+            .informs()
+            .on(|flavour| flavour == Flavour::Mysql),
+        fault("writer-expiry", "runs out in", "ALTER USER hb@'%' PASSWORD EXPIRE INTERVAL 3 DAY", Remedy).warns(),
+        // --- the connector
+        fault("connector-role", "no such account", "DROP USER cdc@'%'", RemedyAnd(
+            "ALTER USER cdc@'%' IDENTIFIED BY 'cdc-password' ACCOUNT UNLOCK; \
+             GRANT REPLICATION SLAVE, REPLICATION CLIENT, RELOAD, SHOW DATABASES ON *.* TO cdc@'%'; \
+             GRANT SELECT ON streamkap.* TO cdc@'%'; GRANT INSERT, UPDATE, DELETE ON T TO cdc@'%'",
+        )),
+        fault("connector-login", "locked", "ALTER USER cdc@'%' ACCOUNT LOCK", Remedy),
+        fault("connector-expiry", "declared expired", "ALTER USER cdc@'%' PASSWORD EXPIRE", Sql("ALTER USER cdc@'%' IDENTIFIED BY 'new'")),
+        fault("connector-replication", "no REPLICATION SLAVE on *.*", "REVOKE REPLICATION SLAVE ON *.* FROM cdc@'%'", Remedy),
+        fault("connector-replication", "no REPLICATION CLIENT", "REVOKE REPLICATION CLIENT ON *.* FROM cdc@'%'", Remedy),
+        fault("connector-reload", "no RELOAD", "REVOKE RELOAD ON *.* FROM cdc@'%'", Remedy).warns(),
+        fault("connector-show-databases", "no SHOW DATABASES", "REVOKE SHOW DATABASES ON *.* FROM cdc@'%'", Remedy).informs(),
+        fault("connector-select", "no SELECT", "REVOKE SELECT ON streamkap.* FROM cdc@'%'", Remedy)
+            .after("REVOKE SELECT ON T FROM cdc@'%'; GRANT SELECT ON streamkap.* TO cdc@'%'"),
+        // The backslash makes it a database called "str_amkap".
+        fault(
+            "connector-select",
+            "no SELECT",
+            r"REVOKE SELECT ON streamkap.* FROM cdc@'%'; GRANT SELECT ON `str\_amkap`.* TO cdc@'%'",
+            Remedy,
+        )
+        .after(r"REVOKE SELECT ON `str\_amkap`.* FROM cdc@'%'; REVOKE SELECT ON T FROM cdc@'%'; GRANT SELECT ON streamkap.* TO cdc@'%'"),
+        fault(
+            "connector-select",
+            "for these columns only: id",
+            "REVOKE SELECT ON streamkap.* FROM cdc@'%'; GRANT SELECT (id) ON T TO cdc@'%'",
+            Remedy,
+        )
+        .after("REVOKE SELECT, SELECT (id) ON T FROM cdc@'%'; GRANT SELECT ON streamkap.* TO cdc@'%'"),
+        fault("connector-insert", "no INSERT", "REVOKE INSERT ON T FROM cdc@'%'", Remedy),
+        fault("connector-update", "no UPDATE", "REVOKE UPDATE ON T FROM cdc@'%'", Remedy),
+        fault("connector-delete", "no DELETE", "REVOKE DELETE ON T FROM cdc@'%'", Remedy).warns(),
+        fault(
+            "connector-roles",
+            "REPLICATION SLAVE comes with the role `reader`",
+            "REVOKE REPLICATION SLAVE ON *.* FROM cdc@'%'; CREATE ROLE reader; GRANT REPLICATION SLAVE ON *.* TO reader; \
+             GRANT reader TO cdc@'%'",
+            Remedy,
+        )
+        .after("DROP ROLE reader; GRANT REPLICATION SLAVE ON *.* TO cdc@'%'")
+        .with_roles(),
+    ]
+}
+
+#[tokio::test]
+async fn each_fault_on_mariadb_is_found_as_what_it_is_and_its_remedy_mends_it() {
+    try_all(Flavour::Mariadb).await;
+}
+
+#[tokio::test]
+async fn each_fault_on_mysql_is_found_as_what_it_is_and_its_remedy_mends_it() {
+    try_all(Flavour::Mysql).await;
+}
+
+#[tokio::test]
+async fn each_fault_on_an_old_mysql_is_found_as_what_it_is_and_its_remedy_mends_it() {
+    try_all(Flavour::Mysql57).await;
+}
+
+async fn try_all(flavour: Flavour) {
+    let stage = Stage::set(flavour).await;
+    stage.assert_all_is_well(&stage.target, "nothing").await;
+    for fault in faults().into_iter().filter(|fault| (fault.on)(flavour)) {
+        eprintln!("{}: {}", fault.check, fault.seed);
+        let mut target = stage.target.clone();
+        (fault.target)(&mut target);
+        stage.run(fault.seed).await;
+        let remedy = found(&stage, &target, &fault).await;
+        match fault.mend {
+            Mend::Remedy => stage.paste(&remedy).await,
+            Mend::RemedyAnd(more) => {
+                stage.paste(&remedy).await;
+                stage.run(more).await;
+            }
+            Mend::Sql(sql) => stage.run(sql).await,
+        }
+        stage.assert_all_is_well(&target, fault.seed).await;
+        stage.run(fault.after).await;
+        stage.run(BEAT).await;
+    }
+    stage.assert_all_is_well(&stage.target, "all of it").await;
+}
+
+/// Exactly this fault is found; its remedy.
+async fn found(stage: &Stage, target: &Target, fault: &Fault) -> String {
+    let wrong = stage.wrong(target).await;
+    let (failed, unknown): (Vec<_>, Vec<_>) = wrong.iter().partition(|finding| finding.status == Status::Failed);
+    let unknown: BTreeSet<&str> = unknown.iter().map(|finding| finding.id.as_str()).collect();
+    let [only] = failed.as_slice() else { panic!("after {}:\n{}", fault.seed, shown(&wrong)) };
+    assert!(
+        only.id == fault.check && only.severity == fault.severity && only.observed.contains(fault.says),
+        "after {}:\n{}",
+        fault.seed,
+        shown(&wrong)
+    );
+    assert_eq!(unknown, fault.unknown.iter().copied().collect(), "{}", shown(&wrong));
+    only.remedy.clone().unwrap_or_else(|| panic!("no remedy for {}", only.id))
+}
+
+// --- what is right although it looks otherwise
+
+#[tokio::test]
+async fn privileges_that_come_in_other_ways_are_privileges() {
+    for flavour in Flavour::ALL {
+        let stage = Stage::set(flavour).await;
+        for (seed, after) in [
+            // By a pattern, in which `_` is any character.
+            (
+                "REVOKE SELECT, INSERT, UPDATE ON T FROM hb@'%'; GRANT SELECT, INSERT, UPDATE ON `stream%`.* TO hb@'%'; \
+                 REVOKE SELECT ON streamkap.* FROM cdc@'%'; GRANT SELECT ON `str_amkap`.* TO cdc@'%'",
+                "REVOKE SELECT, INSERT, UPDATE ON `stream%`.* FROM hb@'%'; REVOKE SELECT ON `str_amkap`.* FROM cdc@'%'",
+            ),
+            // Column by column.
+            (
+                "GRANT SELECT (id, last_update), INSERT (id), UPDATE (last_update) ON T TO hb@'%'; \
+                 REVOKE UPDATE ON T FROM cdc@'%'; GRANT SELECT (id, text, last_update), UPDATE (last_update) ON T TO cdc@'%'",
+                "REVOKE SELECT (id, last_update), INSERT (id), UPDATE (last_update) ON T FROM hb@'%'; \
+                 REVOKE SELECT (id, text, last_update), UPDATE (last_update) ON T FROM cdc@'%'; GRANT UPDATE ON T TO cdc@'%'",
+            ),
+            // All of them, on the table and on the server.
+            ("GRANT ALL PRIVILEGES ON T TO hb@'%'; GRANT ALL PRIVILEGES ON *.* TO cdc@'%'", ""),
+        ] {
+            stage.run(seed).await;
+            stage.assert_all_is_well(&stage.target, seed).await;
+            stage.run(after).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn privileges_of_a_default_role_are_privileges_and_a_second_role_joins_it() {
+    for flavour in [Flavour::Mariadb, Flavour::Mysql] {
+        let stage = Stage::set(flavour).await;
+        stage
+            .run(
+                "REVOKE SELECT, INSERT, UPDATE ON T FROM hb@'%'; CREATE ROLE looks, writes; GRANT SELECT ON T TO looks; \
+                 GRANT INSERT, UPDATE ON T TO writes; GRANT looks TO hb@'%'; GRANT writes TO hb@'%'; \
+                 REVOKE SELECT ON streamkap.* FROM cdc@'%'; GRANT looks TO cdc@'%'",
+            )
+            .await;
+        stage.run("SET DEFAULT ROLE looks TO hb@'%'").await;
+        stage.run("SET DEFAULT ROLE looks TO cdc@'%'").await;
+        let wrong = stage.wrong(&stage.target).await;
+        let [only] = wrong.as_slice() else { panic!("{}", shown(&wrong)) };
+        assert_eq!(only.id, "writer-roles");
+        assert!(only.observed.starts_with("UPDATE comes with the role `writes`"), "{}", only.observed);
+        stage.paste(only.remedy.as_ref().unwrap()).await;
+        stage.assert_all_is_well(&stage.target, "the second role").await;
+    }
+}
+
+#[tokio::test]
+async fn all_roles_are_active_where_the_server_says_so() {
+    let stage = Stage::set(Flavour::Mysql).await;
+    stage.server.set_global("activate_all_roles_on_login", "ON").await;
+    stage
+        .run(
+            "REVOKE SELECT, INSERT, UPDATE ON T FROM hb@'%'; CREATE ROLE writer; GRANT SELECT, INSERT, UPDATE ON T TO writer; \
+             GRANT writer TO hb@'%'; REVOKE SELECT ON streamkap.* FROM cdc@'%'; GRANT writer TO cdc@'%'",
+        )
+        .await;
+    stage.assert_all_is_well(&stage.target, "activate_all_roles_on_login").await;
+}
+
+#[tokio::test]
+async fn a_partial_revoke_is_found_and_a_pattern_is_then_a_name() {
+    let stage = Stage::set(Flavour::Mysql).await;
+    stage.server.set_global("partial_revokes", "ON").await;
+    stage
+        .run(
+            "REVOKE UPDATE ON T FROM hb@'%'; GRANT UPDATE ON *.* TO hb@'%'; REVOKE UPDATE ON streamkap.* FROM hb@'%'; \
+             REVOKE SELECT ON streamkap.* FROM cdc@'%'; GRANT SELECT ON `stream%`.* TO cdc@'%'; \
+             REVOKE INSERT ON T FROM cdc@'%'; GRANT INSERT ON *.* TO cdc@'%'; REVOKE INSERT ON streamkap.* FROM cdc@'%'",
+        )
+        .await;
+    let wrong = stage.wrong(&stage.target).await;
+    let ids: Vec<_> = wrong.iter().map(|finding| finding.id.as_str()).collect();
+    assert_eq!(ids, ["writer-update", "connector-select", "connector-insert"], "{}", shown(&wrong));
+    for finding in wrong {
+        stage.paste(&finding.remedy.unwrap()).await;
+    }
+    stage.assert_all_is_well(&stage.target, "grants on the table").await;
+}
+
+#[tokio::test]
+async fn of_several_hosts_one_that_may_is_enough() {
+    for flavour in [Flavour::Mariadb, Flavour::Mysql] {
+        let stage = Stage::set(flavour).await;
+        stage.run("CREATE USER cdc@'10.1.2.3' IDENTIFIED BY 'other'").await;
+        let wrong = stage.wrong(&stage.target).await;
+        assert!(
+            !wrong.is_empty() && wrong.iter().all(|finding| finding.severity == Severity::Info),
+            "{}",
+            shown(&wrong)
+        );
+        assert!(wrong.iter().all(|finding| finding.subject == "`cdc`@`10.1.2.3`"), "{}", shown(&wrong));
+        let mut target = stage.target.clone();
+        target.connector.user = Named::configured("cdc@%");
+        stage.assert_all_is_well(&target, "naming the host").await;
+        target.connector.user = Named::configured("cdc@10.1.2.3");
+        let wrong = stage.wrong(&target).await;
+        assert!(
+            wrong.iter().any(|f| f.id == "connector-replication" && f.severity == Severity::Error),
+            "{}",
+            shown(&wrong)
+        );
+    }
+}
+
+// --- what cannot be told
+
+#[tokio::test]
+async fn what_is_hidden_is_not_called_missing() {
+    for flavour in Flavour::ALL {
+        let stage = Stage::set(flavour).await;
+        stage.run("REVOKE ALL PRIVILEGES, GRANT OPTION FROM hb@'%'").await;
+        for table in ["there", "not there"] {
+            let wrong = stage.wrong(&stage.target).await;
+            let ids: Vec<_> = wrong.iter().map(|f| format!("{} {}", f.status, f.id)).collect();
+            assert_eq!(
+                ids,
+                [
+                    "unknown schema-exists",
+                    "failed writer-select",
+                    "failed writer-update",
+                    "failed writer-insert",
+                    "unknown writer-expiry",
+                    "unknown connector-role"
+                ],
+                "{table}: {}",
+                shown(&wrong)
+            );
+            assert!(wrong[0].observed.starts_with("missing, or hidden from `hb`@`%`"), "{}", wrong[0].observed);
+            assert!(wrong[1].remedy.as_ref().unwrap().contains("heartbeatd provision"), "{:?}", wrong[1].remedy);
+            assert!(wrong[5].observed.ends_with("it takes GRANT SELECT ON `mysql`.* TO `hb`@`%`;"));
+            if table == "there" {
+                stage.run("RENAME TABLE T TO streamkap.gone").await;
+            }
+        }
+        stage.run("RENAME TABLE streamkap.gone TO T").await;
+        for finding in stage.wrong(&stage.target).await {
+            match finding.remedy {
+                Some(remedy) => stage.paste(&remedy).await,
+                None => {
+                    let (_, grant) = finding.observed.split_once("it takes ").unwrap();
+                    if grant.starts_with("GRANT") {
+                        stage.paste(grant).await;
+                    }
+                }
+            }
+        }
+        stage.assert_all_is_well(&stage.target, "every remedy").await;
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_is_read_only_denies_nobody() {
+    for flavour in Flavour::ALL {
+        let stage = Stage::set(flavour).await;
+        stage.server.set_global("read_only", "1").await;
+        stage.assert_all_is_well(&stage.target, "read_only").await;
+        let findings = stage.findings(&stage.target).await;
+        let update = findings.iter().find(|finding| finding.id == "writer-update").unwrap();
+        assert_eq!(update.observed, "granted to `hb`@`%` by SHOW GRANTS: the server is read-only");
+        stage.run("REVOKE UPDATE ON T FROM hb@'%'").await;
+        let wrong = stage.wrong(&stage.target).await;
+        let [only] = wrong.as_slice() else { panic!("{}", shown(&wrong)) };
+        assert_eq!(only.id, "writer-update");
+        assert_eq!(only.observed, "not granted to `hb`@`%` by SHOW GRANTS: the server is read-only");
+    }
+}
+
+#[tokio::test]
+async fn without_a_look_at_the_accounts_a_connector_that_is_this_user_is_judged() {
+    for flavour in Flavour::ALL {
+        let stage = Stage::set(flavour).await;
+        stage.run("REVOKE SELECT ON mysql.* FROM hb@'%'; GRANT REPLICATION SLAVE ON *.* TO hb@'%'").await;
+        let mut target = stage.target.clone();
+        target.connector.user = Named::configured("hb");
+        let wrong = stage.wrong(&target).await;
+        let ids: Vec<_> = wrong.iter().map(|f| format!("{} {}", f.status, f.id)).collect();
+        assert_eq!(
+            ids,
+            [
+                "unknown writer-expiry",
+                "failed connector-replication",
+                "failed connector-reload",
+                "failed connector-show-databases",
+                "unknown connector-expiry",
+                "failed connector-delete"
+            ],
+            "{}",
+            shown(&wrong)
+        );
+        assert!(wrong[1].observed.starts_with("no REPLICATION CLIENT"), "{}", wrong[1].observed);
+    }
+}
+
+// --- what never gets out
+
+#[tokio::test]
+async fn no_hash_of_a_password_is_in_the_report_the_saved_facts_or_the_log() {
+    let stage = Stage::set(Flavour::Mariadb).await;
+    let shown = stage.server.rows("SHOW GRANTS FOR cdc@'%'").await;
+    assert!(shown[0][0].as_ref().unwrap().contains("IDENTIFIED BY PASSWORD '*"), "MariaDB shows hashes: {shown:?}");
+    let hashes =
+        stage.server.rows("SELECT authentication_string FROM mysql.user WHERE authentication_string <> ''").await;
+    let hashes: Vec<String> = hashes.into_iter().flatten().flatten().collect();
+    assert!(hashes.len() >= 3, "{hashes:?}");
+    // Also as somebody who may see all, and with roles that are looked into.
+    stage.run("CREATE ROLE writer; GRANT SELECT ON T TO writer; GRANT writer TO hb@'%'; GRANT writer TO cdc@'%'").await;
+    for url in [stage.server.url("hb", "hb-password"), stage.server.admin_url()] {
+        let config = format!("[[target]]\nname = \"orders\"\nurl = \"{url}\"\n[target.connector]\nuser = \"cdc\"\n");
+        let place = Place::new("facts");
+        let facts = place.join("facts.json");
+        let arguments = ["check", "--format", "json", "--log", "trace", "--save-facts", facts.to_str().unwrap()];
+        let program = arguments.iter().fold(heartbeatd(), |program, argument| program.arg(argument));
+        let ended = program.config(&config).run().await;
+        let facts = std::fs::read_to_string(&facts).unwrap();
+        assert!(ended.stdout.contains("connector-replication") && facts.contains("REPLICATION SLAVE"), "{ended:?}");
+        for hash in &hashes {
+            for (place, text) in [("report", &ended.stdout), ("log", &ended.stderr), ("facts", &facts)] {
+                assert!(!text.contains(hash.trim_start_matches('*')), "a hash is in the {place}");
+            }
+        }
+    }
+}

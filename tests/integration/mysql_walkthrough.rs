@@ -1,0 +1,113 @@
+//! The page for DBAs of MySQL and MariaDB, done as it is written: every block of its walk is run on both, and every other one
+//! says that it is not.
+
+use std::collections::BTreeSet;
+
+use crate::bench::mysql::{ADMIN_PASSWORD, MysqlOptions};
+use crate::bench::page::{Block, Commands, WALK, blocks, every_other_block_says_that_it_is_not_run, read};
+use crate::bench::place::Place;
+use crate::bench::{Flavour, MysqlServer, mysql_client};
+
+const PAGE: &str = "docs/databases/mysql.md";
+/// The step in which the connector is started, which is no command of the page.
+const CONNECTOR_STARTS: &str = "### 9. The daemon and the connector start";
+/// What the walk puts into heartbeatd's password file, and gives the connector.
+const PASSWORD: &str = "the-heartbeats-password";
+const CONNECTORS_PASSWORD: &str = "the-connectors-password";
+
+/// The server that the page speaks of, and the folder of the configuration.
+struct Walk {
+    // Both before the server: they would start to fail when that ends.
+    commands: Commands,
+    connector: Option<MysqlServer>,
+    server: MysqlServer,
+    folder: Place,
+}
+
+/// Whether a block of settings is for this server, as the paragraph before it says.
+fn is_for(block: &Block, flavour: Flavour) -> bool {
+    let name = if flavour == Flavour::Mariadb { "On MariaDB:" } else { "On MySQL:" };
+    block.before.trim_end().ends_with(name)
+}
+
+impl Walk {
+    /// What the page takes for given: a server with the page's settings, an administrator, something to capture, the
+    /// authority's certificate, passwords in files.
+    async fn begin(page: &str, flavour: Flavour) -> Self {
+        let settings: Vec<Block> = blocks(page).into_iter().filter(|block| block.language == "ini").collect();
+        let [settings] = &settings.iter().filter(|block| is_for(block, flavour)).collect::<Vec<_>>()[..] else {
+            panic!("one block of settings for {flavour:?}: {settings:#?}")
+        };
+        let options = MysqlServer::options().flavour(flavour);
+        let server = settings.text.lines().fold(options, MysqlOptions::conf).start().await;
+        server.execute("CREATE DATABASE shop").await;
+        server.execute("CREATE TABLE shop.orders (id INT PRIMARY KEY)").await;
+        let folder = Place::new("etc");
+        folder.write("ca.pem", std::fs::read(server.ca_file()).unwrap());
+        folder.write("shop.password", PASSWORD);
+        folder.write("admin.password", ADMIN_PASSWORD);
+        Self { commands: Commands::of(page, "writer-update"), connector: None, server, folder }
+    }
+
+    /// The page's text with this server in the place of the example's.
+    fn here(&self, text: &str) -> String {
+        text.replace("source.example.com:3306", &format!("localhost:{}", self.server.port()))
+            .replace("/etc/heartbeatd", self.folder.path().to_str().unwrap())
+    }
+
+    async fn run(&mut self, block: &Block) {
+        if block.step == CONNECTOR_STARTS && self.connector.is_none() {
+            self.start_connector().await;
+        }
+        match block.language.as_str() {
+            "sql" => drop(mysql_client(&self.server, self.here(&block.text)).await),
+            "toml" => drop(self.folder.write("heartbeatd.toml", self.here(&block.text))),
+            "sh" => {
+                for line in block.text.lines() {
+                    self.commands.run(&self.here(line)).await;
+                }
+            }
+            // The server began with it.
+            "ini" => {}
+            other => panic!("nobody knows how to run {other:?}: {block:?}"),
+        }
+    }
+
+    /// Reads the binary log as the connector's account, until the end of the walk: a replica does the same.
+    async fn start_connector(&mut self) {
+        let reader = self.server.replica_with("server_id = 2").await;
+        reader.follow_as(&self.server, "streamkap_user", CONNECTORS_PASSWORD).await;
+        self.connector = Some(reader);
+    }
+}
+
+async fn who_does_what_the_page_says_arrives_at_a_green_check(flavour: Flavour) {
+    let page = read(PAGE);
+    let mut walk = Walk::begin(&page, flavour).await;
+    let mut languages = BTreeSet::new();
+    for block in blocks(&page).iter().filter(|block| block.section == WALK) {
+        walk.run(block).await;
+        languages.insert(block.language.clone());
+    }
+    assert_eq!(languages, ["ini", "sh", "sql", "toml"].map(str::to_owned).into(), "a kind of block is not found");
+    assert!(walk.commands.daemon.is_some() && walk.connector.is_some(), "the step {CONNECTOR_STARTS} is not found");
+    walk.commands.ended_green(&page);
+    // The beats of the page's first command and of its daemon arrive where the connector reads.
+    assert!(walk.server.update_rows_events("streamkap", "streamkap_heartbeat").await >= 2, "events in the binary log");
+    walk.connector.as_ref().unwrap().catch_up_with(&walk.server).await;
+}
+
+#[tokio::test]
+async fn who_does_what_the_page_says_on_mariadb_arrives_at_a_green_check() {
+    who_does_what_the_page_says_arrives_at_a_green_check(Flavour::Mariadb).await;
+}
+
+#[tokio::test]
+async fn who_does_what_the_page_says_on_mysql_arrives_at_a_green_check() {
+    who_does_what_the_page_says_arrives_at_a_green_check(Flavour::Mysql).await;
+}
+
+#[test]
+fn every_block_that_is_not_run_says_so() {
+    every_other_block_says_that_it_is_not_run(&read(PAGE));
+}
