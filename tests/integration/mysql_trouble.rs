@@ -9,7 +9,7 @@ use crate::bench::mysql_scene::{
     on_both, on_each, patient_of, position, sessions,
 };
 use crate::bench::patient::{PASSWORD, Patient, ROLE, Symptom, plain_password, provision, symptom, target};
-use crate::bench::{Flavour, MysqlServer, eventually, secs, steadily};
+use crate::bench::{Flavour, MysqlServer, secs, steadily};
 
 /// The heartbeat's table, quoted as in remedies.
 const QUOTED: &str = "`streamkap`.`streamkap_heartbeat`";
@@ -314,15 +314,7 @@ async fn provision_auto_without_the_right_to_create_says_so_once_and_goes_on() {
         let diagnosis = patient.falls_ill_of(expected).await;
         assert!(diagnosis.message.contains("provision = \"auto\" cannot create it: "), "{diagnosis:?}");
         diagnosis.names(&["provision_url"]);
-        let told = || patient.daemon.log().matches("provisioning failed").count();
-        let (before, failed) = (told(), patient.count("failed").await);
-        assert!(before > 0, "{}", patient.daemon.log());
-        eventually(HEALS, "another try", async || match patient.count("failed").await {
-            count if count > failed => Ok(()),
-            count => Err(format!("{count} failed")),
-        })
-        .await;
-        assert_eq!(told(), before, "told once a minute; log:\n{}", patient.daemon.log());
+        patient.tells_of_provisioning_once().await;
         server.execute(&furniture("streamkap")).await;
         patient.heals_within(HEALS).await;
         has_no_queue(&server).await;

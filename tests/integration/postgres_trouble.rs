@@ -6,7 +6,7 @@ use crate::bench::patient::{
     sessions, symptom, target,
 };
 use crate::bench::session::{execute, rows};
-use crate::bench::{PostgresServer, eventually, secs, steadily};
+use crate::bench::{PostgresServer, secs, steadily};
 
 /// Permission and schema troubles are tried again within 30 s at most; mostly much sooner.
 const HEALS: std::time::Duration = secs(35);
@@ -153,15 +153,7 @@ async fn provision_auto_without_the_right_to_create_says_so_once_and_goes_on() {
     let obstacle = "provision = \"auto\" cannot create it: permission denied for database postgres (42501)";
     assert!(diagnosis.message.contains(obstacle), "{diagnosis:?}");
     diagnosis.names(&["set provision_url"]);
-    let told = || patient.daemon.log().matches("provisioning failed").count();
-    let (before, failed) = (told(), patient.count("failed").await);
-    assert!(before > 0, "{}", patient.daemon.log());
-    eventually(HEALS, "another try", async || match patient.count("failed").await {
-        count if count > failed => Ok(()),
-        count => Err(format!("{count} failed")),
-    })
-    .await;
-    assert_eq!(told(), before, "told once a minute; log:\n{}", patient.daemon.log());
+    patient.tells_of_provisioning_once().await;
     server.execute(&furniture("streamkap")).await;
     patient.heals_within(HEALS).await;
     has_no_queue(&server).await;
