@@ -3,7 +3,6 @@
 
 use serde::de::DeserializeOwned;
 
-use super::gathered::Gathered;
 use crate::finding::{Case, Check, FailureRecord, Finding, Inspection, Look};
 use crate::provisioning;
 use crate::target::Target;
@@ -101,21 +100,6 @@ fn read_earlier<F: DeserializeOwned>(look: Option<&Look>) -> Result<Option<F>, s
     match look {
         Some(Look::Facts(facts)) => serde_json::from_value(facts.clone()).map(Some),
         _ => Ok(None),
-    }
-}
-
-/// Judges an answer; what the server would not say is unknown, with what it takes. `passing` as for
-/// [`Refusal::unless`](super::gathered::Refusal::unless).
-pub(super) fn with<T>(
-    check: &Check,
-    subject: &str,
-    gathered: &Gathered<T>,
-    passing: &[&str],
-    judge: impl FnOnce(&T) -> Finding,
-) -> Finding {
-    match gathered.seen() {
-        Ok(answer) => judge(answer),
-        Err(refusal) => check.unknown(subject, refusal.unless(check.privilege, passing)),
     }
 }
 

@@ -19,6 +19,8 @@ pub(super) struct Limits {
     statement: Duration,
 }
 
+/// How late InnoDB may end a wait for a row.
+const SWEEP: Duration = Duration::from_secs(1);
 /// The longest that one step of provisioning may take.
 const STEP_TIME: Duration = Duration::from_secs(10);
 
@@ -38,8 +40,9 @@ impl Limits {
     /// Limits for a caller that waits this long.
     pub(super) fn within(time: Duration) -> Self {
         let margin = (time / 10).min(Duration::from_millis(500));
-        // Waits for locks are counted in whole seconds, of which the least is one; zero would be no limit for statements.
-        let lock = Duration::from_secs(time.saturating_sub(margin * 2).as_secs().max(1));
+        // Waits for locks are counted in whole seconds, of which the least is one, and InnoDB looks who has waited too long
+        // only once a second. Zero would be no limit for statements.
+        let lock = Duration::from_secs(time.saturating_sub(margin * 2 + SWEEP).as_secs().max(1));
         Self { lock, statement: time.saturating_sub(margin).max(Duration::from_millis(1)) }
     }
 
@@ -137,7 +140,7 @@ mod tests {
         }
         assert_eq!(
             Limits::within(Duration::from_secs(10)).settings(),
-            "innodb_lock_wait_timeout = 9, lock_wait_timeout = 9 /*M!100101 , max_statement_time = 9.500 */"
+            "innodb_lock_wait_timeout = 8, lock_wait_timeout = 8 /*M!100101 , max_statement_time = 9.500 */"
         );
     }
 

@@ -120,6 +120,7 @@ fn tls(failure: &Failure, socket: bool) -> String {
 
 fn auth(failure: &Failure, target: &Target, names: &Names) -> String {
     let Names { account, user_text, .. } = names;
+    let plugins = format!("SELECT User, Host, plugin FROM mysql.user WHERE User IN ({user_text}, '');");
     let hosts = format!("SELECT User, Host FROM mysql.user WHERE User IN ({user_text}, '');");
     match failure.code() {
         Some("1129") => {
@@ -133,10 +134,11 @@ fn auth(failure: &Failure, target: &Target, names: &Names) -> String {
                 "no account of this user may come from this machine: {hosts} then CREATE USER {account} IDENTIFIED BY '…';"
             )
         }
+        // MariaDB says so of an account that does not exist, too, lest anybody guess at names.
         Some("1698") => format!(
-            "the account logs in by the operating system's user (unix_socket, auth_socket) and has no password: give \
-             heartbeatd an account of its own: CREATE USER 'heartbeat'@'%' IDENTIFIED BY '…'; or, on MariaDB, ALTER USER \
-             {account} IDENTIFIED VIA mysql_native_password USING PASSWORD('…');"
+            "either there is no such account, or it logs in by the operating system's user (unix_socket, auth_socket) and \
+             has no password: {plugins} then CREATE USER {account} IDENTIFIED BY '…'; or, on MariaDB, ALTER USER {account} \
+             IDENTIFIED VIA mysql_native_password USING PASSWORD('…');"
         ),
         Some("3118" | "4151") => format!("ALTER USER {account} ACCOUNT UNLOCK;"),
         Some("1820" | "1862") => {
@@ -150,8 +152,9 @@ fn auth(failure: &Failure, target: &Target, names: &Names) -> String {
         }
         _ => match &target.endpoint.password {
             Some(source) => format!(
-                "compare the password in {source} with the server's: ALTER USER {account} IDENTIFIED BY '…'; with the host \
-                 that the server matches: {hosts} An account REQUIRE SSL is refused the same way without TLS"
+                "compare the password in {source} with the server's: ALTER USER {account} IDENTIFIED BY '…'; and see \
+                 whether there is such an account, and for which hosts: {hosts} An account REQUIRE SSL is refused the same \
+                 way without TLS"
             ),
             None => format!(
                 "if the server asks for a password, set password for this target; else look which accounts there are: {hosts}"
@@ -287,7 +290,7 @@ mod tests {
             ("1129", "FLUSH HOSTS;"),
             ("1130", "CREATE USER `hb``x`@`%`"),
             ("1042", "SELECT User, Host FROM mysql.user"),
-            ("1698", "operating system's user"),
+            ("1698", "SELECT User, Host, plugin FROM mysql.user"),
             ("3118", "ALTER USER `hb``x`@`%` ACCOUNT UNLOCK;"),
             ("4151", "ACCOUNT UNLOCK;"),
             ("1820", "IDENTIFIED BY"),

@@ -16,17 +16,17 @@ const SUBJECT: &str = "pg_cron";
 pub(super) fn judge(scene: &Scene<'_>) -> Vec<Finding> {
     let activity = match scene.facts.activity.seen() {
         Ok(activity) => activity,
-        Err(refusal) => return vec![NATIVE.unknown(SUBJECT, refusal.unless(NATIVE.privilege, PASSING))],
+        Err(refusal) => return vec![NATIVE.unknown(SUBJECT, refusal.unless(super::takes(&NATIVE), PASSING))],
     };
     let Some(cron) = &activity.cron else { return vec![elsewhere(scene, activity)] };
     let jobs = match scene.facts.jobs.as_ref().map(Gathered::seen) {
         Some(Ok(jobs)) => jobs,
         Some(Err(refusal)) => {
-            return vec![NATIVE.unknown(SUBJECT, refusal.unless(NATIVE.privilege, PASSING))];
+            return vec![NATIVE.unknown(SUBJECT, refusal.unless(super::takes(&NATIVE), PASSING))];
         }
         None => {
             return vec![
-                NATIVE.unknown(SUBJECT, format!("its jobs were not asked for; it takes {}", NATIVE.privilege)),
+                NATIVE.unknown(SUBJECT, format!("its jobs were not asked for; it takes {}", super::takes(&NATIVE))),
             ];
         }
     };
@@ -34,8 +34,11 @@ pub(super) fn judge(scene: &Scene<'_>) -> Vec<Finding> {
         return jobs.iter().map(|job| judge_job(scene, activity, job)).collect();
     }
     if cron.filtered {
-        let why =
-            format!("row-level security shows {} its own jobs only; it takes {}", scene.names.user, NATIVE.privilege);
+        let why = format!(
+            "row-level security shows {} its own jobs only; it takes {}",
+            scene.names.user,
+            super::takes(&NATIVE)
+        );
         return vec![NATIVE.unknown(SUBJECT, why)];
     }
     vec![NATIVE.ok(SUBJECT, "no job names the heartbeat table")]
