@@ -15,7 +15,7 @@ use super::wait::{eventually, secs};
 pub(crate) const TABLE: &str = "streamkap.streamkap_heartbeat";
 
 /// How the beat begins in a log of statements.
-const BEAT: &str = "UPDATE /* heartbeatd:";
+pub(crate) const BEAT: &str = "UPDATE /* heartbeatd:";
 
 /// Plays a scenario on the two servers of today, both at the same time.
 pub(crate) async fn on_both(scenario: impl AsyncFn(Flavour)) {
