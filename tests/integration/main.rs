@@ -18,6 +18,7 @@ mod mysql_checks;
 mod mysql_driver;
 mod mysql_failover;
 mod mysql_grants;
+mod mysql_lifecycle;
 mod mysql_outage;
 mod mysql_provisioning;
 mod mysql_trouble;

@@ -7,12 +7,7 @@ use crate::bench::mysql_scene::{
     TABLE, address, beats_asked_of, configuration, furnish, furniture, has_no_queue, on_both, position,
 };
 use crate::bench::patient::{Patient, ROLE, note, plain_password, symptom, target};
-use crate::bench::{Flavour, MysqlServer, eventually, heartbeatd, secs, steadily};
-
-/// Where the daemon beats now.
-async fn address_of(patient: &Patient) -> String {
-    patient.daemon.target("orders").await["server"]["address"].as_str().unwrap_or_default().to_owned()
-}
+use crate::bench::{Flavour, MysqlServer, heartbeatd, secs, steadily};
 
 fn here(server: &MysqlServer) -> String {
     format!("127.0.0.1:{}", server.port())
@@ -33,18 +28,18 @@ async fn promoted_replica_is_followed_and_the_former_source_is_never_written_on_
         let (mut source, replica) = pair(flavour).await;
         let text = configuration(flavour, &[source.port(), replica.port()], "");
         let patient = Patient::configured(&text).await;
-        assert_eq!(address_of(&patient).await, here(&source));
+        assert_eq!(patient.address().await, here(&source));
         patient.beats(2, secs(5)).await;
         assert_eq!(beats_asked_of(&replica), 0, "nothing is ever written on a replica");
 
         replica.catch_up_with(&source).await;
         source.stop().await;
-        patient.falls_ill_of(symptom("connection", "not_writable", None)).await;
+        patient.falls_ill_of(symptom("connection", "not_writable", None)).await.names(&["promote a replica"]);
         let promoted = Instant::now();
         replica.promote().await;
         patient.heals_within(secs(5)).await;
         note(&format!("{flavour:?}: followed {:?} after the promotion was asked for", promoted.elapsed()));
-        assert_eq!(address_of(&patient).await, here(&replica));
+        assert_eq!(patient.address().await, here(&replica));
         let before = beats_asked_of(&source);
         source.write_role(true);
         source.resume().await;
@@ -77,7 +72,7 @@ async fn source_that_becomes_read_only_is_left_for_the_replica_that_took_over() 
         replica.promote().await;
         patient.beats(2, secs(6)).await;
         note(&format!("{flavour:?}: two beats on the new source {:?} after the old one was closed", closed.elapsed()));
-        assert_eq!(address_of(&patient).await, here(&replica));
+        assert_eq!(patient.address().await, here(&replica));
         patient.heals_within(secs(3)).await;
         assert_eq!(position(&source).await, last, "nothing was written there any more");
         let errors = patient.daemon.target("orders").await["counters"]["errors"].take();
@@ -144,13 +139,6 @@ fn replica_of_target(replica: &MysqlServer, required: bool) -> String {
     format!("[[target.replica]]\nname = \"replica-1\"\nurl = \"{url}\"\nrequired = {required}\n{}", plain_password())
 }
 
-/// The states of both targets and the status of `/health`.
-async fn states(patient: &Patient) -> (u16, String, String) {
-    let (status, health) = patient.daemon.health().await;
-    let state = |index: usize| health["targets"][index]["state"].as_str().unwrap().to_owned();
-    (status, state(0), state(1))
-}
-
 #[tokio::test]
 async fn stopped_replica_is_a_reason_and_red_only_where_it_is_required() {
     on_both(async |flavour| {
@@ -168,29 +156,9 @@ async fn stopped_replica_is_a_reason_and_red_only_where_it_is_required() {
         );
         let patient = Patient::configured(&text).await;
         replica.stop().await;
-        let begin = Instant::now();
-        eventually(secs(15), "both targets to give the reason", async || {
-            let (_, health) = patient.daemon.health().await;
-            for target in health["targets"].as_array().unwrap() {
-                let reason = &target["reasons"][0];
-                if (&reason["replica"], &reason["kind"]) != (&"replica-1".into(), &"refused".into()) {
-                    return Err(target.to_string());
-                }
-            }
-            Ok(())
-        })
-        .await;
-        note(&format!("{flavour:?}: the stopped replica was reported after {:?}", begin.elapsed()));
-        // The required one gets the time that the source itself gets.
-        eventually(secs(10), "the required replica to turn /health red", async || match states(&patient).await {
-            (503, tolerant, strict) if (tolerant.as_str(), strict.as_str()) == ("healthy", "unhealthy") => Ok(()),
-            states => Err(format!("{states:?}")),
-        })
-        .await;
-        assert_eq!(patient.count("failed").await, 0, "the beats themselves go on");
+        patient.misses_the_stopped_replica().await;
         replica.resume().await;
-        patient.heals_within(secs(10)).await;
-        assert_eq!(states(&patient).await, (200, "healthy".to_owned(), "healthy".to_owned()));
+        patient.has_its_replica_again().await;
     })
     .await;
 }
@@ -203,19 +171,7 @@ async fn replica_whose_replication_is_stopped_is_reported_as_not_receiving() {
         let patient = Patient::configured(&text).await;
         let threads = if flavour == Flavour::Mysql { "REPLICA SQL_THREAD" } else { "SLAVE SQL_THREAD" };
         replica.execute(&format!("STOP {threads}")).await;
-        let reason = eventually(secs(15), "the replica to be called behind, and /health red", async || {
-            let (status, health) = patient.daemon.health().await;
-            let reason = health["targets"][0]["reasons"][0].clone();
-            if status == 503 && reason["kind"] == "replica_not_receiving" {
-                Ok(reason)
-            } else {
-                Err(health.to_string())
-            }
-        })
-        .await;
-        assert_eq!(reason["replica"], "replica-1");
-        let lag = patient.daemon.metrics().await.value("heartbeatd_replica_lag_seconds", &[("replica", "replica-1")]);
-        assert!(lag.is_some_and(|lag| lag > 3.0), "{lag:?}");
+        patient.finds_its_replica_behind().await;
         replica.execute(&format!("START {threads}")).await;
         patient.heals_within(secs(10)).await;
     })
@@ -228,14 +184,9 @@ async fn replica_address_that_leads_to_a_source_is_reported_as_not_a_replica() {
         let source = MysqlServer::options().flavour(flavour).start().await;
         furnish(&source).await;
         let text = configuration(flavour, &[source.port()], &replica_of_target(&source, false));
-        let daemon = heartbeatd().config(&text).start().await;
-        let reason = eventually(secs(10), "the mistake to be told, and /health green", async || {
-            let (status, health) = daemon.health().await;
-            let reason = health["targets"][0]["reasons"][0].clone();
-            if status == 200 && reason["kind"] == "not_a_replica" { Ok(reason) } else { Err(health.to_string()) }
-        })
-        .await;
-        assert_eq!(reason["replica"], "replica-1");
+        let patient = Patient { daemon: heartbeatd().config(&text).start().await };
+        let remedy = patient.finds_that_its_replica_is_none().await;
+        assert!(remedy.contains("the replica's own address"), "{remedy}");
     })
     .await;
 }

@@ -5,8 +5,10 @@ use rustix::process::Signal;
 use sqlx::mysql::MySqlConnection;
 use tokio::time::Instant;
 
+use crate::bench::mysql::session::rows;
 use crate::bench::mysql_scene::{
-    address, beats_asked_of, configuration, end_sessions, furnish, has_no_queue, on_both, on_each, patient_of, sessions,
+    address, beats_asked_of, configuration, end_sessions, end_sessions_through, furnish, has_no_queue, on_both,
+    on_each, patient_of, sessions,
 };
 use crate::bench::patient::{PASSWORD, Patient, ROLE, note, symptom, target};
 use crate::bench::{Flavour, MysqlServer, Proxy, Toxic, eventually, heartbeatd, secs};
@@ -19,6 +21,7 @@ async fn killed_server_is_reported_as_refused_and_heals_after_its_start() {
         server.kill().await;
         let diagnosis = patient.falls_ill_of(symptom("connection", "refused", None)).await;
         assert!(diagnosis.message.contains(&format!("127.0.0.1:{}", server.port())), "{diagnosis:?}");
+        diagnosis.names(&["@@bind_address", "@@port"]);
         server.resume().await;
         // I3: a period and the time-out.
         patient.beats(1, secs(3)).await;
@@ -38,14 +41,7 @@ async fn clean_restart_of_the_server_costs_no_more_than_the_time_it_takes() {
         note(&format!("the restart took {:?}", begin.elapsed()));
         patient.beats(3, secs(10)).await;
         patient.heals_within(secs(5)).await;
-        let errors = patient.daemon.target("orders").await["counters"]["errors"].take();
-        note(&format!("meanwhile: {errors}"));
-        for error in errors.as_array().unwrap() {
-            let kind = error["kind"].as_str().unwrap();
-            assert!(["refused", "starting", "shutdown", "network"].contains(&kind), "{errors}");
-        }
-        assert_eq!(patient.connects("start").await, 1);
-        assert_eq!(patient.connects("lost").await + patient.connects("retry").await, 1, "one new connection");
+        patient.has_come_through_a_restart().await;
         has_no_queue(&server).await;
     })
     .await;
@@ -58,14 +54,11 @@ async fn server_frozen_midway_is_reported_as_timeout_and_gets_no_burst_when_thaw
         let patient = patient_of(&server).await;
         let files = patient.daemon.open_files();
         server.freeze();
-        patient.falls_ill_of(symptom("connection", "timeout", None)).await;
+        let diagnosis = patient.falls_ill_of(symptom("connection", "timeout", None)).await;
+        diagnosis.names(&["the server frozen", "timeout, now 2s"]);
         assert!(patient.daemon.open_files() <= files + 1, "abandoned connections are closed");
         server.thaw();
-        patient.heals_within(secs(6)).await;
-        patient.beats(2, secs(5)).await;
-        let (asked, answered) = (beats_asked_of(&server), patient.count("ok").await);
-        // The one that was under way when the server froze may run when it thaws; the very last may be under way now.
-        assert!(u64::try_from(asked).unwrap() <= answered + 2, "{asked} beats were asked for, {answered} answered");
+        patient.sent_no_burst(|| beats_asked_of(&server)).await;
         has_no_queue(&server).await;
     })
     .await;
@@ -109,7 +102,8 @@ async fn changed_password_is_tried_once_a_minute_and_heals_when_the_secret_file_
         server.execute(&format!("ALTER USER {ROLE} IDENTIFIED BY 'another-secret'")).await;
         let before = logins(&server);
         end_sessions(&server).await;
-        patient.falls_ill_of(symptom("connection", "auth", Some("1045"))).await;
+        let diagnosis = patient.falls_ill_of(symptom("connection", "auth", Some("1045"))).await;
+        diagnosis.names(&[&file.display().to_string(), &format!("ALTER USER `{ROLE}`")]);
         patient.daemon.replace_file("password", "another-secret\n");
         // 60 to 75 s after the refusal, which came at most a second after the sessions were ended.
         patient.heals_within(secs(80)).await;
@@ -129,8 +123,8 @@ async fn locked_account_is_reported_and_let_in_again_upon_a_reload() {
         server.execute(&format!("ALTER USER {ROLE} ACCOUNT LOCK")).await;
         end_sessions(&server).await;
         let code = if flavour == Flavour::Mariadb { "4151" } else { "3118" };
-        patient.falls_ill_of(symptom("connection", "auth", Some(code))).await;
-        server.execute(&format!("ALTER USER {ROLE} ACCOUNT UNLOCK")).await;
+        let diagnosis = patient.falls_ill_of(symptom("connection", "auth", Some(code))).await;
+        server.execute(diagnosis.part("ALTER USER", None)).await;
         assert_eq!(patient.count("failed").await, 1, "tried once a minute");
         patient.daemon.signal(Signal::HUP);
         patient.heals_within(secs(5)).await;
@@ -144,20 +138,24 @@ async fn used_up_connection_slots_are_reported_and_heal_when_one_is_free() {
         let server = MysqlServer::options().flavour(flavour).conf("max_connections = 10").start().await;
         let patient = patient_of(&server).await;
         server.execute("CREATE USER crowd IDENTIFIED BY 'crowd'").await;
+        let mut admin = server.connect().await;
         let mut crowd: Vec<MySqlConnection> = Vec::new();
-        // Ten, of which one is the daemon's: its place is taken as soon as it is free. One more is the administrator's.
+        // Ten, of which one is this administrator's, and one the daemon's: its place is taken as soon as it is free.
         eventually(secs(20), "the crowd to take every slot", async || {
-            if crowd.len() >= 9 {
-                end_sessions(&server).await;
+            if crowd.len() >= 8 {
+                end_sessions_through(&mut admin).await;
             }
             match server.connect_as("crowd", "crowd").await {
                 Ok(session) => crowd.push(session),
                 Err(error) => return Err(error.to_string()),
             }
-            if crowd.len() == 10 { Ok(()) } else { Err(format!("{} of them", crowd.len())) }
+            if crowd.len() == 9 { Ok(()) } else { Err(format!("{} of them", crowd.len())) }
         })
         .await;
-        patient.falls_ill_of(symptom("connection", "too_many_connections", Some("1040"))).await;
+        let diagnosis = patient.falls_ill_of(symptom("connection", "too_many_connections", Some("1040"))).await;
+        let found = rows(&mut admin, diagnosis.part("SELECT user", Some(" then free"))).await.unwrap();
+        assert!(found.iter().any(|row| row[0].as_deref() == Some("crowd")), "{found:?}");
+        diagnosis.names(&[&format!("ALTER USER `{ROLE}`@`%` WITH MAX_USER_CONNECTIONS 0;")]);
         crowd.clear();
         patient.heals_within(secs(5)).await;
         has_no_queue(&server).await;
@@ -175,26 +173,11 @@ async fn black_hole_during_a_beat_is_a_timeout_and_the_connection_is_never_used_
         proxy.set(Toxic::BlackHole).await;
         patient.falls_ill_of(symptom("connection", "timeout", None)).await;
         proxy.set(Toxic::Clean).await;
-        patient.heals_within(secs(6)).await;
-        patient.beats(2, secs(5)).await;
-        let (asked, answered) = (beats_asked_of(&server), patient.count("ok").await);
-        assert!(u64::try_from(asked).unwrap() <= answered + 2, "{asked} beats were asked for, {answered} answered");
-        assert_eq!((patient.connects("start").await, patient.connects("lost").await), (1, 0));
-        assert!(patient.connects("retry").await >= 1);
-        assert_eq!(proxy.open_connections(), 1);
+        patient.sent_no_burst(|| beats_asked_of(&server)).await;
+        patient.gave_its_connection_up(&proxy).await;
         has_no_queue(&server).await;
     })
     .await;
-}
-
-/// The kept connection dies while idle: the next tick replaces it, and nothing has failed.
-async fn is_replaced_within_the_tick(patient: &Patient) {
-    patient.beats(3, secs(6)).await;
-    assert_eq!(patient.connects("lost").await, 1, "log:\n{}", patient.daemon.log());
-    assert_eq!(patient.count("failed").await, 0, "log:\n{}", patient.daemon.log());
-    // A busy machine may take more than a second for a login: no tick is missed for any other reason.
-    assert!(patient.count("ticks_missed").await <= 1);
-    assert_eq!(patient.daemon.health().await.0, 200);
 }
 
 #[tokio::test]
@@ -205,7 +188,7 @@ async fn reset_of_the_idle_connection_is_mended_within_the_tick_and_is_no_failur
         let proxy = Proxy::start(server.port()).await;
         let patient = Patient::configured(&configuration(flavour, &[proxy.port()], "")).await;
         proxy.reset().await;
-        is_replaced_within_the_tick(&patient).await;
+        patient.replaces_its_connection_within_the_tick().await;
         has_no_queue(&server).await;
     })
     .await;
@@ -217,7 +200,7 @@ async fn session_killed_by_an_administrator_is_mended_within_the_tick_and_is_no_
         let server = MysqlServer::options().flavour(flavour).start().await;
         let patient = patient_of(&server).await;
         end_sessions(&server).await;
-        is_replaced_within_the_tick(&patient).await;
+        patient.replaces_its_connection_within_the_tick().await;
         has_no_queue(&server).await;
     })
     .await;
@@ -237,7 +220,8 @@ async fn session_idle_for_longer_than_the_server_allows_is_mended_within_the_tic
         .await;
         patient.beats(3, secs(12)).await;
         assert_eq!(patient.count("failed").await, 0, "log:\n{}", patient.daemon.log());
-        assert_eq!(patient.count("ticks_missed").await, 0, "log:\n{}", patient.daemon.log());
+        // The first login may take the first tick of the phase.
+        assert!(patient.count("ticks_missed").await <= 1, "log:\n{}", patient.daemon.log());
         assert_eq!(patient.connects("lost").await, patient.count("ok").await - 1, "each beat but the first");
     })
     .await;
@@ -254,25 +238,7 @@ async fn dead_server_is_told_in_two_lines_and_the_password_nowhere() {
         let program = heartbeatd().env("HEARTBEATD_LOG", "debug,heartbeatd=trace").config(&text);
         let mut patient = Patient::started(program).await;
         server.stop().await;
-        let failed = patient.count("failed").await;
-        eventually(secs(30), "10 s of failures", async || match patient.count("failed").await {
-            count if count >= failed + 10 => Ok(()),
-            count => Err(format!("{count} failed")),
-        })
-        .await;
-        let mut shown = String::new();
-        for path in ["/targets", "/targets/orders", "/targets/inline", "/metrics", "/health", "/ready", "/live", "/"] {
-            shown.push_str(&patient.daemon.get(path).await.body);
-        }
-        patient.daemon.signal(Signal::HUP);
-        patient.daemon.end(Signal::TERM, secs(10)).await;
-        let log = patient.daemon.log();
-        for name in ["orders", "inline"] {
-            let told = log.lines().filter(|line| line.contains("no heartbeat") && line.contains(name)).count();
-            assert!((1..=2).contains(&told), "{told} lines; log:\n{log}");
-        }
-        assert!(!shown.contains(PASSWORD), "{shown}");
-        assert!(!log.contains(PASSWORD), "{log}");
+        patient.tells_of_a_dead_server_in_two_lines_and_of_the_password_nowhere().await;
     })
     .await;
 }

@@ -1,5 +1,5 @@
 //! What can be wrong with schema, table, row, privileges, locks and roles on a MariaDB or MySQL server that runs: each
-//! trouble is named, `/health` turns red in time, and the target heals by itself when it is mended.
+//! trouble is named with its remedy, `/health` turns red in time, the remedy helps, and the target heals by itself.
 
 use sqlx::Connection;
 
@@ -8,20 +8,42 @@ use crate::bench::mysql_scene::{
     TABLE, address, beats_logged_by, configuration, end_sessions, furnish, furniture, has_no_queue, last_update,
     on_both, on_each, patient_of, position, sessions,
 };
-use crate::bench::patient::{PASSWORD, Patient, ROLE, Symptom, plain_password, symptom, target};
+use crate::bench::patient::{PASSWORD, Patient, ROLE, Symptom, plain_password, provision, symptom, target};
 use crate::bench::{Flavour, MysqlServer, secs, steadily};
+
+/// The heartbeat's table, quoted as in remedies.
+const QUOTED: &str = "`streamkap`.`streamkap_heartbeat`";
 
 /// Permission and schema troubles are tried again within 30 s at most; mostly much sooner.
 const HEALS: std::time::Duration = secs(35);
 
-/// Spoils each server, sees the trouble reported, mends it, sees that help.
-async fn is_reported_and_heals(spoil: &str, expected: impl Fn(Flavour) -> Symptom, mend: &str) {
+/// A configuration whose administrator's address is known, as the remedy "heartbeatd provision" needs it.
+fn with_administrator(server: &MysqlServer) -> String {
+    configuration(server.flavour(), &[server.port()], &format!("provision_url = \"{}\"", server.admin_url()))
+}
+
+/// Spoils each server, sees the trouble reported, pastes the remedy, sees it help.
+async fn is_mended_by_its_remedy(spoil: &str, expected: Symptom, start: &str, end: Option<&str>) {
     on_both(async |flavour| {
         let server = MysqlServer::options().flavour(flavour).start().await;
         let patient = patient_of(&server).await;
         server.execute(spoil).await;
-        patient.falls_ill_of(expected(flavour)).await;
-        server.execute(mend).await;
+        let diagnosis = patient.falls_ill_of(expected).await;
+        server.execute(diagnosis.names(&[QUOTED]).part(start, end)).await;
+        patient.heals_within(HEALS).await;
+        has_no_queue(&server).await;
+    })
+    .await;
+}
+
+/// Spoils each server, sees the trouble reported, provisions as the remedy says, sees it help.
+async fn is_mended_by_provisioning(spoil: &str, expected: impl Fn(Flavour) -> Symptom) {
+    on_both(async |flavour| {
+        let server = MysqlServer::options().flavour(flavour).start().await;
+        let patient = patient_of(&server).await;
+        server.execute(spoil).await;
+        patient.falls_ill_of(expected(flavour)).await.names(&["heartbeatd provision --target orders"]);
+        provision(&with_administrator(&server)).await;
         patient.heals_within(HEALS).await;
         has_no_queue(&server).await;
     })
@@ -29,40 +51,39 @@ async fn is_reported_and_heals(spoil: &str, expected: impl Fn(Flavour) -> Sympto
 }
 
 #[tokio::test]
-async fn dropped_table_is_reported_as_missing_table_and_heals() {
-    let spoil = format!("CREATE TABLE streamkap.kept AS SELECT * FROM {TABLE}; DROP TABLE {TABLE}");
-    let mend = format!("CREATE TABLE {TABLE} AS SELECT * FROM streamkap.kept");
-    is_reported_and_heals(&spoil, |_| symptom("schema", "missing_table", Some("1146")), &mend).await;
+async fn dropped_table_is_reported_as_missing_table_and_heals_when_provisioned() {
+    is_mended_by_provisioning(&format!("DROP TABLE {TABLE}"), |_| symptom("schema", "missing_table", Some("1146")))
+        .await;
 }
 
 #[tokio::test]
-async fn missing_schema_is_reported_and_heals() {
-    let expected = |flavour| {
-        let code = if flavour == Flavour::Mariadb { "1146" } else { "1049" };
-        symptom("schema", "missing_schema", Some(code))
-    };
-    is_reported_and_heals("DROP DATABASE streamkap", expected, &furniture("streamkap")).await;
+async fn missing_schema_is_reported_and_heals_when_provisioned() {
+    let expected = |flavour| symptom("schema", "missing_schema", Some(no_schema(flavour)));
+    is_mended_by_provisioning("DROP DATABASE streamkap", expected).await;
+}
+
+/// What the server says of a table in a schema that is not there.
+fn no_schema(flavour: Flavour) -> &'static str {
+    if flavour == Flavour::Mariadb { "1146" } else { "1049" }
 }
 
 #[tokio::test]
-async fn deleted_row_is_reported_as_missing_row_and_heals() {
-    let mend = format!("INSERT INTO {TABLE} (id, text) VALUES (1, 'test_heartbeat')");
-    let expected = |_| symptom("schema", "missing_row", None);
-    is_reported_and_heals(&format!("DELETE FROM {TABLE}"), expected, &mend).await;
+async fn deleted_row_is_reported_as_missing_row_and_heals_when_provisioned() {
+    is_mended_by_provisioning(&format!("DELETE FROM {TABLE}"), |_| symptom("schema", "missing_row", None)).await;
 }
 
 #[tokio::test]
 async fn revoked_update_is_reported_as_permission_and_heals() {
     let spoil = format!("REVOKE UPDATE ON {TABLE} FROM {ROLE}");
-    let mend = format!("GRANT UPDATE ON {TABLE} TO {ROLE}");
-    is_reported_and_heals(&spoil, |_| symptom("permission", "privilege", Some("1142")), &mend).await;
+    let expected = symptom("permission", "privilege", Some("1142"));
+    is_mended_by_its_remedy(&spoil, expected, "GRANT SELECT", Some(";")).await;
 }
 
 #[tokio::test]
-async fn renamed_column_is_reported_as_missing_column_and_heals() {
-    let spoil = format!("ALTER TABLE {TABLE} CHANGE last_update touched timestamp NULL");
-    let mend = format!("ALTER TABLE {TABLE} CHANGE touched last_update timestamp NULL");
-    is_reported_and_heals(&spoil, |_| symptom("schema", "missing_column", Some("1054")), &mend).await;
+async fn lost_column_is_reported_as_missing_column_and_heals() {
+    let spoil = format!("ALTER TABLE {TABLE} DROP COLUMN last_update");
+    let expected = symptom("schema", "missing_column", Some("1054"));
+    is_mended_by_its_remedy(&spoil, expected, "ALTER TABLE", Some(", or ADD")).await;
 }
 
 /// The type is read at connect: until then a text takes the beats, and each is a change in the binary log.
@@ -74,10 +95,8 @@ async fn column_that_holds_no_time_is_reported_at_the_next_connection_and_heals(
         server.execute(&format!("ALTER TABLE {TABLE} MODIFY last_update varchar(40)")).await;
         patient.beats(2, secs(5)).await;
         end_sessions(&server).await;
-        patient.falls_ill_of(symptom("schema", "column_type", None)).await;
-        let mend =
-            format!("UPDATE {TABLE} SET last_update = NULL; ALTER TABLE {TABLE} MODIFY last_update timestamp NULL");
-        server.execute(&mend).await;
+        let diagnosis = patient.falls_ill_of(symptom("schema", "column_type", None)).await;
+        server.execute(diagnosis.names(&[QUOTED]).part("ALTER TABLE", None)).await;
         patient.heals_within(HEALS).await;
         has_no_queue(&server).await;
     })
@@ -86,11 +105,18 @@ async fn column_that_holds_no_time_is_reported_at_the_next_connection_and_heals(
 
 #[tokio::test]
 async fn row_that_a_trigger_puts_back_is_reported_as_not_updatable_and_heals() {
-    let spoil = format!(
-        "CREATE TRIGGER streamkap.back BEFORE UPDATE ON {TABLE} FOR EACH ROW SET NEW.last_update = OLD.last_update"
-    );
-    let expected = |_| symptom("schema", "row_not_updatable", None);
-    is_reported_and_heals(&spoil, expected, "DROP TRIGGER streamkap.back").await;
+    on_both(async |flavour| {
+        let server = MysqlServer::options().flavour(flavour).start().await;
+        let patient = patient_of(&server).await;
+        let back = format!("CREATE TRIGGER streamkap.back BEFORE UPDATE ON {TABLE} FOR EACH ROW");
+        server.execute(&format!("{back} SET NEW.last_update = OLD.last_update")).await;
+        let diagnosis = patient.falls_ill_of(symptom("schema", "row_not_updatable", None)).await;
+        let found = server.rows(diagnosis.part("SHOW TRIGGERS", Some(";"))).await;
+        server.execute(&format!("DROP TRIGGER streamkap.{}", found[0][0].as_ref().unwrap())).await;
+        patient.heals_within(HEALS).await;
+        has_no_queue(&server).await;
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -113,14 +139,16 @@ async fn trigger_that_only_keeps_a_journal_does_no_harm() {
     .await;
 }
 
-/// Locks, sees the trouble and never more than one session that waits, releases; at most one beat comes late.
-async fn is_reported_as_a_lock_and_heals(lock: &str, release: &str) {
+/// Locks, sees the trouble and never more than one session that waits, ends the holder that the remedy finds; at most one
+/// beat comes late.
+async fn is_mended_by_ending_the_holder(lock: &str, question: &str) {
     on_both(async |flavour| {
         let server = MysqlServer::options().flavour(flavour).start().await;
         let patient = patient_of(&server).await;
         let mut holder = server.connect().await;
+        let id = rows(&mut holder, "SELECT CONNECTION_ID()").await.unwrap()[0][0].clone();
         execute(&mut holder, lock).await;
-        patient.falls_ill_of(symptom("resource", "lock", Some("1205"))).await;
+        let diagnosis = patient.falls_ill_of(symptom("resource", "lock", Some("1205"))).await;
         let failed = patient.count("failed").await;
         steadily(secs(7), "at most one session in the queue", async || match sessions(&server).await {
             few if few.len() <= 1 => Ok(()),
@@ -128,7 +156,9 @@ async fn is_reported_as_a_lock_and_heals(lock: &str, release: &str) {
         })
         .await;
         assert!(patient.count("failed").await >= failed + 2, "it goes on trying");
-        execute(&mut holder, release).await;
+        let found = server.rows(diagnosis.part(question, Some(";"))).await;
+        assert!(found.iter().any(|row| row[0] == id), "the holder {id:?} is among {found:?}");
+        server.execute(&diagnosis.part("KILL", Some(";")).replace("id", id.as_ref().unwrap())).await;
         patient.heals_within(secs(5)).await;
         patient.beats(2, secs(5)).await;
         let logged = beats_logged_by(&server).await;
@@ -142,17 +172,18 @@ async fn is_reported_as_a_lock_and_heals(lock: &str, release: &str) {
 
 #[tokio::test]
 async fn locked_row_is_reported_as_lock_keeps_one_session_waiting_and_heals_when_released() {
-    is_reported_as_a_lock_and_heals(&format!("BEGIN; SELECT * FROM {TABLE} FOR UPDATE"), "COMMIT").await;
+    is_mended_by_ending_the_holder(&format!("BEGIN; SELECT * FROM {TABLE} FOR UPDATE"), "SELECT t.trx_mysql_thread_id")
+        .await;
 }
 
 #[tokio::test]
 async fn locked_table_is_reported_as_lock_and_heals_when_released() {
-    is_reported_as_a_lock_and_heals(&format!("LOCK TABLES {TABLE} WRITE"), "UNLOCK TABLES").await;
+    is_mended_by_ending_the_holder(&format!("LOCK TABLES {TABLE} WRITE"), "SHOW PROCESSLIST").await;
 }
 
 #[tokio::test]
 async fn server_under_a_global_read_lock_is_reported_as_lock_and_heals_when_released() {
-    is_reported_as_a_lock_and_heals("FLUSH TABLES WITH READ LOCK", "UNLOCK TABLES").await;
+    is_mended_by_ending_the_holder("FLUSH TABLES WITH READ LOCK", "SHOW PROCESSLIST").await;
 }
 
 /// Turns the server read-only under the daemon: it is reported, nothing is written, it heals.
@@ -180,7 +211,7 @@ async fn read_only_server_is_left_alone(flavour: Flavour, variable: &str, privil
     let passes = privileges.is_some() && variable == "read_only";
     assert_eq!(write.is_ok(), passes, "{flavour:?} {variable} {privileges:?}: {write:?}");
     session.close().await.unwrap();
-    server.set_global("read_only", "OFF").await;
+    server.execute(diagnosis.part("SET GLOBAL read_only", Some(";"))).await;
     patient.heals_within(secs(5)).await;
     has_no_queue(&server).await;
 }
@@ -219,8 +250,10 @@ async fn read_only_transactions_are_told_apart_from_a_replica_and_heal() {
         let variable = if flavour == Flavour::Mariadb { "tx_read_only" } else { "transaction_read_only" };
         server.set_global(variable, "ON").await;
         end_sessions(&server).await;
-        patient.falls_ill_of(symptom("connection", "read_only_setting", None)).await;
-        server.set_global(variable, "OFF").await;
+        let diagnosis = patient.falls_ill_of(symptom("connection", "read_only_setting", None)).await;
+        let found = server.rows(diagnosis.part("SHOW GLOBAL VARIABLES", Some(";"))).await;
+        assert!(found.contains(&vec![Some(variable.to_owned()), Some("ON".to_owned())]), "{found:?}");
+        server.execute(diagnosis.part("SET GLOBAL", None)).await;
         patient.heals_within(secs(5)).await;
     })
     .await;
@@ -240,10 +273,50 @@ async fn session_whose_binary_log_is_turned_off_claims_nothing_and_heals() {
         let before = (patient.count("ok").await, position(&server).await, last_update(&server).await);
         let diagnosis = patient.falls_ill_of(symptom("connection", "settings", None)).await;
         assert!(diagnosis.message.contains("sql_log_bin"), "{diagnosis:?}");
+        let found = server.rows(diagnosis.part("SHOW GLOBAL VARIABLES", Some(";"))).await;
+        assert!(found.iter().any(|row| row[0].as_deref() == Some("init_connect")), "{found:?}");
         let after = (patient.count("ok").await, position(&server).await, last_update(&server).await);
         assert_eq!(before, after, "nothing was written, and nothing claimed");
         server.set_global("init_connect", "''").await;
         patient.heals_within(secs(5)).await;
+        has_no_queue(&server).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn dropped_table_and_deleted_row_come_back_by_themselves_with_provision_auto() {
+    on_both(async |flavour| {
+        let server = MysqlServer::options().flavour(flavour).start().await;
+        furnish(&server).await;
+        let text = with_administrator(&server).replace("provision_url", "provision = \"auto\"\nprovision_url");
+        let patient = Patient::configured(&text).await;
+        for spoil in [&format!("DELETE FROM {TABLE}"), &format!("DROP TABLE {TABLE}"), "DROP DATABASE streamkap"] {
+            server.execute(spoil).await;
+            patient.beats(3, secs(10)).await;
+            assert_eq!(server.number(&format!("SELECT COUNT(*) FROM {TABLE}")).await, 1, "{spoil}");
+        }
+        assert_eq!(patient.count("failed").await, 0, "mended within the tick; log:\n{}", patient.daemon.log());
+        has_no_queue(&server).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn provision_auto_without_the_right_to_create_says_so_once_and_goes_on() {
+    on_both(async |flavour| {
+        let server = MysqlServer::options().flavour(flavour).start().await;
+        furnish(&server).await;
+        let text = configuration(flavour, &[server.port()], "provision = \"auto\"");
+        let patient = Patient::configured(&text).await;
+        server.execute("DROP DATABASE streamkap").await;
+        let expected = symptom("schema", "missing_schema", Some(no_schema(flavour)));
+        let diagnosis = patient.falls_ill_of(expected).await;
+        assert!(diagnosis.message.contains("provision = \"auto\" cannot create it: "), "{diagnosis:?}");
+        diagnosis.names(&["provision_url"]);
+        patient.tells_of_provisioning_once().await;
+        server.execute(&furniture("streamkap")).await;
+        patient.heals_within(HEALS).await;
         has_no_queue(&server).await;
     })
     .await;

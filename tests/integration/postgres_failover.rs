@@ -10,18 +10,13 @@ use crate::bench::patient::{
 };
 use crate::bench::{PostgresServer, Proxy, eventually, heartbeatd, secs};
 
-/// Where the daemon beats now.
-async fn address_of(patient: &Patient) -> String {
-    patient.daemon.target("orders").await["server"]["address"].as_str().unwrap_or_default().to_owned()
-}
-
 #[tokio::test]
 async fn promoted_standby_is_followed_and_the_former_primary_is_never_written_on_again() {
     let mut primary = PostgresServer::options().log_statements().start().await;
     furnish(&primary).await;
     let mut standby = primary.standby().await;
     let patient = Patient::configured(&configuration(&[primary.port(), standby.port()], "")).await;
-    assert_eq!(address_of(&patient).await, format!("127.0.0.1:{}", primary.port()));
+    assert_eq!(patient.address().await, format!("127.0.0.1:{}", primary.port()));
     patient.beats(2, secs(5)).await;
     assert_eq!(beats_asked_of(&standby), 0, "nothing is ever written on a standby");
 
@@ -31,7 +26,7 @@ async fn promoted_standby_is_followed_and_the_former_primary_is_never_written_on
     standby.promote().await;
     patient.heals_within(secs(5)).await;
     note(&format!("followed {:?} after the promotion was asked for", promoted.elapsed()));
-    assert_eq!(address_of(&patient).await, format!("127.0.0.1:{}", standby.port()));
+    assert_eq!(patient.address().await, format!("127.0.0.1:{}", standby.port()));
     let before = beats_asked_of(&primary);
     primary.follow(&standby).await;
     patient.beats(3, secs(6)).await;
@@ -43,7 +38,7 @@ async fn promoted_standby_is_followed_and_the_former_primary_is_never_written_on
     primary.promote().await;
     standby.follow(&primary).await;
     patient.beats(2, secs(15)).await;
-    assert_eq!(address_of(&patient).await, format!("127.0.0.1:{}", primary.port()));
+    assert_eq!(patient.address().await, format!("127.0.0.1:{}", primary.port()));
     patient.heals_within(secs(5)).await;
     has_no_queue(&primary).await;
     has_no_queue(&standby).await;
@@ -59,7 +54,7 @@ async fn of_two_servers_that_both_think_themselves_primary_the_promoted_one_is_b
     new.promote().await;
     old.resume().await;
     let patient = Patient::configured(&configuration(&[old.port(), new.port()], "")).await;
-    assert_eq!(address_of(&patient).await, format!("127.0.0.1:{}", new.port()));
+    assert_eq!(patient.address().await, format!("127.0.0.1:{}", new.port()));
     patient.beats(2, secs(5)).await;
     assert_eq!(beats_asked_of(&old), 0);
 }
@@ -135,13 +130,6 @@ async fn another_cluster_under_the_same_address_is_refused_until_reloaded_or_res
     assert_eq!(strangers[1].number(&untouched).await, 0);
 }
 
-/// The states of both targets and the status of `/health`.
-async fn states(patient: &Patient) -> (u16, String, String) {
-    let (status, health) = patient.daemon.health().await;
-    let state = |index: usize| health["targets"][index]["state"].as_str().unwrap().to_owned();
-    (status, state(0), state(1))
-}
-
 #[tokio::test]
 async fn stopped_replica_is_a_reason_and_red_only_where_it_is_required() {
     let primary = PostgresServer::start().await;
@@ -160,33 +148,9 @@ async fn stopped_replica_is_a_reason_and_red_only_where_it_is_required() {
     );
     let patient = Patient::configured(&text).await;
     standby.stop().await;
-    let begin = Instant::now();
-    eventually(secs(15), "both targets to give the reason", async || {
-        let (_, health) = patient.daemon.health().await;
-        for target in health["targets"].as_array().unwrap() {
-            let reason = &target["reasons"][0];
-            if (&reason["replica"], &reason["kind"]) != (&"replica-1".into(), &"refused".into())
-                || !reason["remedy"].is_string()
-            {
-                return Err(target.to_string());
-            }
-        }
-        Ok(())
-    })
-    .await;
-    note(&format!("the stopped replica was reported after {:?}", begin.elapsed()));
-    // The required one gets the time that the source itself gets.
-    eventually(secs(10), "the required replica to turn /health red", async || match states(&patient).await {
-        (503, tolerant, strict) if (tolerant.as_str(), strict.as_str()) == ("healthy", "unhealthy") => Ok(()),
-        states => Err(format!("{states:?}")),
-    })
-    .await;
-    note(&format!("and /health red after {:?}", begin.elapsed()));
-    let failed = patient.count("failed").await;
-    assert_eq!(failed, 0, "the beats themselves go on");
+    patient.misses_the_stopped_replica().await;
     standby.resume().await;
-    patient.heals_within(secs(10)).await;
-    assert_eq!(states(&patient).await, (200, "healthy".to_owned(), "healthy".to_owned()));
+    patient.has_its_replica_again().await;
 }
 
 #[tokio::test]
@@ -198,16 +162,8 @@ async fn replica_whose_replay_stands_still_is_reported_as_not_receiving() {
         format!("[[target.replica]]\nname = \"replica-1\"\nurl = \"{}\"\nrequired = true", address(&[standby.port()]));
     let patient = Patient::configured(&configuration(&[primary.port()], &more)).await;
     standby.execute("SELECT pg_wal_replay_pause()").await;
-    let reason = eventually(secs(15), "the replica to be called behind, and /health red", async || {
-        let (status, health) = patient.daemon.health().await;
-        let reason = health["targets"][0]["reasons"][0].clone();
-        if status == 503 && reason["kind"] == "replica_not_receiving" { Ok(reason) } else { Err(health.to_string()) }
-    })
-    .await;
-    assert_eq!(reason["replica"], "replica-1");
-    assert!(reason["remedy"].as_str().unwrap().contains("pg_stat_wal_receiver"), "{reason}");
-    let lag = patient.daemon.metrics().await.value("heartbeatd_replica_lag_seconds", &[("replica", "replica-1")]);
-    assert!(lag.is_some_and(|lag| lag > 3.0), "{lag:?}");
+    let remedy = patient.finds_its_replica_behind().await;
+    assert!(remedy.contains("pg_stat_wal_receiver"), "{remedy}");
     standby.execute("SELECT pg_wal_replay_resume()").await;
     patient.heals_within(secs(10)).await;
 }
@@ -218,13 +174,7 @@ async fn replica_address_that_leads_to_a_primary_is_reported_as_not_a_replica() 
     furnish(&primary).await;
     let url = address(&[primary.port()]);
     let more = format!("[[target.replica]]\nname = \"replica-1\"\nurl = \"{url}\"");
-    let daemon = heartbeatd().config(&configuration(&[primary.port()], &more)).start().await;
-    let reason = eventually(secs(10), "the mistake to be told, and /health green", async || {
-        let (status, health) = daemon.health().await;
-        let reason = health["targets"][0]["reasons"][0].clone();
-        if status == 200 && reason["kind"] == "not_a_replica" { Ok(reason) } else { Err(health.to_string()) }
-    })
-    .await;
-    assert_eq!(reason["replica"], "replica-1");
-    assert!(reason["remedy"].as_str().unwrap().contains("the replica's own address"), "{reason}");
+    let patient = Patient { daemon: heartbeatd().config(&configuration(&[primary.port()], &more)).start().await };
+    let remedy = patient.finds_that_its_replica_is_none().await;
+    assert!(remedy.contains("the replica's own address"), "{remedy}");
 }

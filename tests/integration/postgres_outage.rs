@@ -1,7 +1,6 @@
 //! PostgreSQL servers and networks that fail: killed, restarted, frozen, full, closed to the password, cut off. Each is
 //! named in time, nothing is left behind on the server, and the target heals by itself.
 
-use rustix::process::Signal;
 use sqlx::PgConnection;
 use tokio::time::Instant;
 
@@ -33,13 +32,7 @@ async fn clean_restart_of_the_server_costs_no_more_than_the_time_it_takes() {
     note(&format!("the restart took {:?}", begin.elapsed()));
     patient.beats(3, secs(10)).await;
     patient.heals_within(secs(5)).await;
-    let errors = patient.daemon.target("orders").await["counters"]["errors"].take();
-    for error in errors.as_array().unwrap() {
-        let kind = error["kind"].as_str().unwrap();
-        assert!(["refused", "starting", "shutdown", "network"].contains(&kind), "{errors}");
-    }
-    assert_eq!(patient.connects("start").await, 1);
-    assert_eq!(patient.connects("lost").await + patient.connects("retry").await, 1, "one new connection");
+    patient.has_come_through_a_restart().await;
     has_no_queue(&server).await;
 }
 
@@ -52,11 +45,7 @@ async fn server_frozen_midway_is_reported_as_timeout_and_gets_no_burst_when_thaw
     patient.falls_ill_of(symptom("connection", "timeout", None)).await.names(&["the server frozen", "timeout, now 2s"]);
     assert!(patient.daemon.open_files() <= files + 1, "abandoned connections are closed");
     server.thaw();
-    patient.heals_within(secs(6)).await;
-    patient.beats(2, secs(5)).await;
-    let (asked, answered) = (beats_asked_of(&server), patient.count("ok").await);
-    // The one that was under way when the server froze may run when it thaws; the very last may be under way now.
-    assert!(u64::try_from(asked).unwrap() <= answered + 2, "{asked} beats were asked for, {answered} answered");
+    patient.sent_no_burst(|| beats_asked_of(&server)).await;
     has_no_queue(&server).await;
 }
 
@@ -134,24 +123,9 @@ async fn black_hole_during_a_beat_is_a_timeout_and_the_connection_is_never_used_
     proxy.set(Toxic::BlackHole).await;
     patient.falls_ill_of(symptom("connection", "timeout", None)).await;
     proxy.set(Toxic::Clean).await;
-    patient.heals_within(secs(6)).await;
-    patient.beats(2, secs(5)).await;
-    let (asked, answered) = (beats_asked_of(&server), patient.count("ok").await);
-    assert!(u64::try_from(asked).unwrap() <= answered + 2, "{asked} beats were asked for, {answered} answered");
-    assert_eq!((patient.connects("start").await, patient.connects("lost").await), (1, 0));
-    assert!(patient.connects("retry").await >= 1);
-    assert_eq!(proxy.open_connections(), 1);
+    patient.sent_no_burst(|| beats_asked_of(&server)).await;
+    patient.gave_its_connection_up(&proxy).await;
     has_no_queue(&server).await;
-}
-
-/// The kept connection dies while idle: the next tick replaces it, and nothing has failed.
-async fn is_replaced_within_the_tick(patient: &Patient) {
-    patient.beats(3, secs(6)).await;
-    assert_eq!(patient.connects("lost").await, 1, "log:\n{}", patient.daemon.log());
-    assert_eq!(patient.count("failed").await, 0, "log:\n{}", patient.daemon.log());
-    // A busy machine may take more than a second for a login: no tick is missed for any other reason.
-    assert!(patient.count("ticks_missed").await <= 1);
-    assert_eq!(patient.daemon.health().await.0, 200);
 }
 
 #[tokio::test]
@@ -161,7 +135,7 @@ async fn reset_of_the_idle_connection_is_mended_within_the_tick_and_is_no_failur
     let proxy = Proxy::start(server.port()).await;
     let patient = Patient::configured(&configuration(&[proxy.port()], "")).await;
     proxy.reset().await;
-    is_replaced_within_the_tick(&patient).await;
+    patient.replaces_its_connection_within_the_tick().await;
     has_no_queue(&server).await;
 }
 
@@ -170,7 +144,7 @@ async fn session_ended_by_an_administrator_is_mended_within_the_tick_and_is_no_f
     let server = PostgresServer::start().await;
     let patient = Patient::of(&server).await;
     end_sessions(&server).await;
-    is_replaced_within_the_tick(&patient).await;
+    patient.replaces_its_connection_within_the_tick().await;
     has_no_queue(&server).await;
 }
 
@@ -184,25 +158,7 @@ async fn dead_server_is_told_in_two_lines_and_the_password_nowhere() {
     let mut patient =
         Patient::started(heartbeatd().env("HEARTBEATD_LOG", "debug,heartbeatd=trace").config(&text)).await;
     server.stop().await;
-    let failed = patient.count("failed").await;
-    eventually(secs(30), "10 s of failures", async || match patient.count("failed").await {
-        count if count >= failed + 10 => Ok(()),
-        count => Err(format!("{count} failed")),
-    })
-    .await;
-    let mut shown = String::new();
-    for path in ["/targets", "/targets/orders", "/targets/inline", "/metrics", "/health", "/ready", "/live", "/"] {
-        shown.push_str(&patient.daemon.get(path).await.body);
-    }
-    patient.daemon.signal(Signal::HUP);
-    patient.daemon.end(Signal::TERM, secs(10)).await;
-    let log = patient.daemon.log();
-    for name in ["orders", "inline"] {
-        let told = log.lines().filter(|line| line.contains("no heartbeat") && line.contains(name)).count();
-        assert!((1..=2).contains(&told), "{told} lines; log:\n{log}");
-    }
-    assert!(!shown.contains(PASSWORD), "{shown}");
-    assert!(!log.contains(PASSWORD), "{log}");
+    patient.tells_of_a_dead_server_in_two_lines_and_of_the_password_nowhere().await;
 }
 
 /// Ends every session of the daemon, as an administrator would.

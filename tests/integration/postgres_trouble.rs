@@ -2,11 +2,11 @@
 //! named with its remedy, `/health` turns red in time, the remedy helps, and the target heals by itself.
 
 use crate::bench::patient::{
-    Patient, ROLE, Symptom, TABLE, address, configuration, furnish, furniture, has_no_queue, plain_password, sessions,
-    symptom, target,
+    Patient, ROLE, Symptom, TABLE, address, configuration, furnish, furniture, has_no_queue, plain_password, provision,
+    sessions, symptom, target,
 };
 use crate::bench::session::{execute, rows};
-use crate::bench::{PostgresServer, eventually, heartbeatd, secs, steadily};
+use crate::bench::{PostgresServer, secs, steadily};
 
 /// Permission and schema troubles are tried again within 30 s at most; mostly much sooner.
 const HEALS: std::time::Duration = secs(35);
@@ -14,13 +14,6 @@ const HEALS: std::time::Duration = secs(35);
 /// A configuration whose administrator's address is known, as the remedy "heartbeatd provision" needs it.
 fn with_administrator(server: &PostgresServer) -> String {
     configuration(&[server.port()], &format!("provision_url = \"{}\"", server.admin_url()))
-}
-
-/// Runs the remedy "heartbeatd provision --target orders".
-async fn provision(server: &PostgresServer) {
-    let ended = heartbeatd().arg("provision").arg("--target").arg("orders").config(&with_administrator(server)).run();
-    let ended = ended.await;
-    assert_eq!(ended.code, Some(0), "{}{}", ended.stdout, ended.stderr);
 }
 
 /// Spoils the database, sees the trouble reported, pastes the remedy, sees it help.
@@ -40,7 +33,7 @@ async fn is_mended_by_provisioning(spoil: &str, expected: Symptom) {
     let patient = Patient::of(&server).await;
     server.execute(spoil).await;
     patient.falls_ill_of(expected).await.names(&["heartbeatd provision --target orders"]);
-    provision(&server).await;
+    provision(&with_administrator(&server)).await;
     patient.heals_within(HEALS).await;
     has_no_queue(&server).await;
 }
@@ -160,15 +153,7 @@ async fn provision_auto_without_the_right_to_create_says_so_once_and_goes_on() {
     let obstacle = "provision = \"auto\" cannot create it: permission denied for database postgres (42501)";
     assert!(diagnosis.message.contains(obstacle), "{diagnosis:?}");
     diagnosis.names(&["set provision_url"]);
-    let told = || patient.daemon.log().matches("provisioning failed").count();
-    let (before, failed) = (told(), patient.count("failed").await);
-    assert!(before > 0, "{}", patient.daemon.log());
-    eventually(HEALS, "another try", async || match patient.count("failed").await {
-        count if count > failed => Ok(()),
-        count => Err(format!("{count} failed")),
-    })
-    .await;
-    assert_eq!(told(), before, "told once a minute; log:\n{}", patient.daemon.log());
+    patient.tells_of_provisioning_once().await;
     server.execute(&furniture("streamkap")).await;
     patient.heals_within(HEALS).await;
     has_no_queue(&server).await;

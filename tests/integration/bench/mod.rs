@@ -5,6 +5,7 @@
 //! user that Debian's PostgreSQL package brings, as they refuse to be root.
 #![allow(dead_code, unused_imports, reason = "a set of tools: not every one is in somebody's hand")]
 
+pub(crate) mod course;
 pub(crate) mod daemon;
 pub(crate) mod driver;
 pub(crate) mod findings;

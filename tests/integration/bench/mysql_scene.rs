@@ -4,6 +4,7 @@
 use futures_util::FutureExt;
 use futures_util::future::join_all;
 use sqlx::Connection;
+use sqlx::mysql::MySqlConnection;
 
 use super::mysql::session::{records, rows};
 use super::mysql::{Flavour, MysqlServer};
@@ -14,7 +15,7 @@ use super::wait::{eventually, secs};
 pub(crate) const TABLE: &str = "streamkap.streamkap_heartbeat";
 
 /// How the beat begins in a log of statements.
-const BEAT: &str = "UPDATE /* heartbeatd:";
+pub(crate) const BEAT: &str = "UPDATE /* heartbeatd:";
 
 /// Plays a scenario on the two servers of today, both at the same time.
 pub(crate) async fn on_both(scenario: impl AsyncFn(Flavour)) {
@@ -70,21 +71,32 @@ pub(crate) async fn patient_of(server: &MysqlServer) -> Patient {
 /// The numbers of the daemon's sessions on a server.
 pub(crate) async fn sessions(server: &MysqlServer) -> Vec<String> {
     let mut session = server.connect().await;
-    let processes = records(&mut session, "SHOW PROCESSLIST").await.unwrap();
+    let ids = sessions_seen_by(&mut session).await;
     session.close().await.unwrap();
-    let theirs = processes.into_iter().filter(|process| process["User"].as_deref() == Some(ROLE));
-    theirs.filter_map(|process| process["Id"].clone()).collect()
+    ids
+}
+
+async fn sessions_seen_by(session: &mut MySqlConnection) -> Vec<String> {
+    let processes = records(session, "SHOW PROCESSLIST").await.unwrap().into_iter();
+    processes
+        .filter(|process| process["User"].as_deref() == Some(ROLE))
+        .filter_map(|process| process["Id"].clone())
+        .collect()
 }
 
 /// Ends every session of the daemon, as an administrator would.
 pub(crate) async fn end_sessions(server: &MysqlServer) {
-    let ids = sessions(server).await;
     let mut session = server.connect().await;
-    for id in ids {
-        // It may be gone by itself.
-        let _ = rows(&mut session, &format!("KILL {id}")).await;
-    }
+    end_sessions_through(&mut session).await;
     session.close().await.unwrap();
+}
+
+/// As [`end_sessions`], in an administrator's session that is there already.
+pub(crate) async fn end_sessions_through(session: &mut MySqlConnection) {
+    for id in sessions_seen_by(session).await {
+        // It may be gone by itself.
+        let _ = rows(session, &format!("KILL {id}")).await;
+    }
 }
 
 /// Asserts that no queue of stuck sessions is left.

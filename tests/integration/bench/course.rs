@@ -1,0 +1,157 @@
+//! What a [`Patient`] goes through alike whatever its database: the steps that the scenarios of several drivers share.
+
+use rustix::process::Signal;
+use tokio::time::Instant;
+
+use super::patient::{PASSWORD, Patient, note};
+use super::proxy::Proxy;
+use super::wait::{eventually, secs};
+
+impl Patient {
+    /// A clean restart of its server was seen as what it is, and cost one connection.
+    pub(crate) async fn has_come_through_a_restart(&self) {
+        let errors = self.daemon.target("orders").await["counters"]["errors"].take();
+        for error in errors.as_array().unwrap() {
+            let kind = error["kind"].as_str().unwrap();
+            assert!(["refused", "starting", "shutdown", "network"].contains(&kind), "{errors}");
+        }
+        assert_eq!(self.connects("start").await, 1);
+        assert_eq!(self.connects("lost").await + self.connects("retry").await, 1, "one new connection");
+    }
+
+    /// The server, frozen or cut off and back again, got no burst of beats; `asked` counts those it was asked for.
+    pub(crate) async fn sent_no_burst(&self, asked: impl Fn() -> usize) {
+        self.heals_within(secs(6)).await;
+        self.beats(2, secs(5)).await;
+        let (asked, answered) = (asked(), self.count("ok").await);
+        // The one that was under way when it began may run when it is over; the very last may be under way now.
+        assert!(u64::try_from(asked).unwrap() <= answered + 2, "{asked} beats were asked for, {answered} answered");
+    }
+
+    /// A connection that timed out was given up for a new one.
+    pub(crate) async fn gave_its_connection_up(&self, proxy: &Proxy) {
+        assert_eq!((self.connects("start").await, self.connects("lost").await), (1, 0));
+        assert!(self.connects("retry").await >= 1);
+        assert_eq!(proxy.open_connections(), 1);
+    }
+
+    /// The kept connection has died while idle: the next tick replaces it, and nothing has failed.
+    pub(crate) async fn replaces_its_connection_within_the_tick(&self) {
+        self.beats(3, secs(6)).await;
+        assert_eq!(self.connects("lost").await, 1, "log:\n{}", self.daemon.log());
+        assert_eq!(self.count("failed").await, 0, "log:\n{}", self.daemon.log());
+        // A busy machine may take more than a second for a login: no tick is missed for any other reason.
+        assert!(self.count("ticks_missed").await <= 1);
+        assert_eq!(self.daemon.health().await.0, 200);
+    }
+
+    /// The server of two targets, `orders` and `inline`, is gone for 10 s and more: two lines for each, and the password
+    /// in no document and no line of the log.
+    pub(crate) async fn tells_of_a_dead_server_in_two_lines_and_of_the_password_nowhere(&mut self) {
+        let failed = self.count("failed").await;
+        eventually(secs(30), "10 s of failures", async || match self.count("failed").await {
+            count if count >= failed + 10 => Ok(()),
+            count => Err(format!("{count} failed")),
+        })
+        .await;
+        let mut shown = String::new();
+        for path in ["/targets", "/targets/orders", "/targets/inline", "/metrics", "/health", "/ready", "/live", "/"] {
+            shown.push_str(&self.daemon.get(path).await.body);
+        }
+        self.daemon.signal(Signal::HUP);
+        self.daemon.end(Signal::TERM, secs(10)).await;
+        let log = self.daemon.log();
+        for name in ["orders", "inline"] {
+            let told = log.lines().filter(|line| line.contains("no heartbeat") && line.contains(name)).count();
+            assert!((1..=2).contains(&told), "{told} lines; log:\n{log}");
+        }
+        assert!(!shown.contains(PASSWORD), "{shown}");
+        assert!(!log.contains(PASSWORD), "{log}");
+    }
+
+    /// What `provision = "auto"` cannot do is told, and not again with every try that follows within a minute.
+    pub(crate) async fn tells_of_provisioning_once(&self) {
+        let told = || self.daemon.log().matches("provisioning failed").count();
+        let (before, failed) = (told(), self.count("failed").await);
+        assert!(before > 0, "{}", self.daemon.log());
+        eventually(secs(35), "another try", async || match self.count("failed").await {
+            count if count > failed => Ok(()),
+            count => Err(format!("{count} failed")),
+        })
+        .await;
+        assert_eq!(told(), before, "told once a minute; log:\n{}", self.daemon.log());
+    }
+
+    /// The replica of two targets, a tolerant one and one that requires it, was stopped: a reason for both, red for the
+    /// second.
+    pub(crate) async fn misses_the_stopped_replica(&self) {
+        let begin = Instant::now();
+        eventually(secs(15), "both targets to give the reason", async || {
+            let (_, health) = self.daemon.health().await;
+            for target in health["targets"].as_array().unwrap() {
+                let reason = &target["reasons"][0];
+                if (&reason["replica"], &reason["kind"]) != (&"replica-1".into(), &"refused".into())
+                    || !reason["remedy"].is_string()
+                {
+                    return Err(target.to_string());
+                }
+            }
+            Ok(())
+        })
+        .await;
+        note(&format!("the stopped replica was reported after {:?}", begin.elapsed()));
+        // The required one gets the time that the source itself gets.
+        eventually(secs(10), "the required replica to turn /health red", async || match self.states().await {
+            (503, tolerant, strict) if (tolerant.as_str(), strict.as_str()) == ("healthy", "unhealthy") => Ok(()),
+            states => Err(format!("{states:?}")),
+        })
+        .await;
+        note(&format!("and /health red after {:?}", begin.elapsed()));
+        assert_eq!(self.count("failed").await, 0, "the beats themselves go on");
+    }
+
+    /// The replica is back: all is well again.
+    pub(crate) async fn has_its_replica_again(&self) {
+        self.heals_within(secs(10)).await;
+        assert_eq!(self.states().await, (200, "healthy".to_owned(), "healthy".to_owned()));
+    }
+
+    /// The required replica does not replay any more: called behind, red, and measured. Returns the remedy.
+    pub(crate) async fn finds_its_replica_behind(&self) -> String {
+        let reason = eventually(secs(15), "the replica to be called behind, and /health red", async || {
+            let (status, health) = self.daemon.health().await;
+            let reason = health["targets"][0]["reasons"][0].clone();
+            let behind = reason["kind"] == "replica_not_receiving";
+            if status == 503 && behind { Ok(reason) } else { Err(health.to_string()) }
+        })
+        .await;
+        assert_eq!(reason["replica"], "replica-1");
+        let lag = self.daemon.metrics().await.value("heartbeatd_replica_lag_seconds", &[("replica", "replica-1")]);
+        assert!(lag.is_some_and(|lag| lag > 3.0), "{lag:?}");
+        reason["remedy"].as_str().unwrap_or_else(|| panic!("no remedy: {reason}")).to_owned()
+    }
+
+    /// The replica's address leads to a primary: told, and still green. Returns the remedy.
+    pub(crate) async fn finds_that_its_replica_is_none(&self) -> String {
+        let reason = eventually(secs(10), "the mistake to be told, and /health green", async || {
+            let (status, health) = self.daemon.health().await;
+            let reason = health["targets"][0]["reasons"][0].clone();
+            if status == 200 && reason["kind"] == "not_a_replica" { Ok(reason) } else { Err(health.to_string()) }
+        })
+        .await;
+        assert_eq!(reason["replica"], "replica-1");
+        reason["remedy"].as_str().unwrap_or_else(|| panic!("no remedy: {reason}")).to_owned()
+    }
+
+    /// Where the daemon beats now.
+    pub(crate) async fn address(&self) -> String {
+        self.daemon.target("orders").await["server"]["address"].as_str().unwrap_or_default().to_owned()
+    }
+
+    /// The status of `/health` and the states of both targets.
+    async fn states(&self) -> (u16, String, String) {
+        let (status, health) = self.daemon.health().await;
+        let state = |index: usize| health["targets"][index]["state"].as_str().unwrap().to_owned();
+        (status, state(0), state(1))
+    }
+}
