@@ -32,7 +32,7 @@ pub struct DatabaseUrl {
 /// One host of an address.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Host {
-    /// Name, address, or (starting with `/`) the directory of a socket.
+    /// Name, address, or (starting with `/`) a socket: its directory with PostgreSQL, its file with MySQL.
     pub name: String,
     /// The port, if the address gives one.
     pub port: Option<u16>,
@@ -235,9 +235,9 @@ fn parse_server(family: Family, scheme: &str, rest: &str) -> Result<(DatabaseUrl
             hosts.iter_mut().for_each(|host| host.port = Some(port));
         }
     }
-    // As in MySQL's clients: with a socket the host means nothing, and "localhost" stands for it.
+    // As in MySQL's clients: a socket is on this machine, and goes with no host but localhost.
     if family == Family::Mysql
-        && matches!(hosts.as_slice(), [] | [Host { port: None, .. }])
+        && hosts.iter().all(|host| host.name == "localhost" && host.port.is_none())
         && let Some(position) = parameters.iter().position(|(name, _)| name == "socket")
     {
         hosts = vec![Host::plain(&parameters.remove(position).1)];
@@ -255,7 +255,7 @@ impl Host {
         Self { name: name.to_owned(), port: None }
     }
 
-    /// Whether this is the directory of a socket.
+    /// Whether this is a socket.
     #[must_use]
     pub fn is_socket(&self) -> bool {
         self.name.starts_with('/')

@@ -44,8 +44,15 @@ async fn look(
     purpose: Purpose,
     deadline: Instant,
 ) -> Look {
-    let opening =
-        Opening { endpoint, purpose, table: &target.heartbeat, application_name, known_identity: None, deadline };
+    let opening = Opening {
+        endpoint,
+        purpose,
+        table: &target.heartbeat,
+        application_name,
+        known_identity: None,
+        deadline,
+        timeout: target.timeout,
+    };
     let work = async {
         let mut session = open(&opening, driver).await?;
         let facts = session.inspect(target, deadline).await?;

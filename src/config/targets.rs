@@ -241,8 +241,8 @@ impl Builder<'_> {
             let key = if matches!(schedule, Schedule::Cron(_)) { "cron" } else { "interval" };
             let shortest = shortest.as_secs();
             let complaint = format!(
-                "write = \"when-stale\" needs {shortest} s or more between two beats of {family}, whose last_update \
-                 holds whole seconds"
+                "write = \"when-stale\" needs {shortest} s or more between two beats of {family}, where two writers are \
+                 told apart by whole seconds"
             );
             self.problem(place, key, complaint);
         }

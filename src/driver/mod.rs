@@ -64,6 +64,8 @@ pub struct ConnectRequest<'a> {
     pub known_identity: Option<&'a str>,
     /// When the caller gives up. Drivers set server-side limits below it.
     pub deadline: Instant,
+    /// The target's time-out: what later calls on the session may take each, for limits that are a session's own.
+    pub timeout: Duration,
 }
 
 /// What a session knows of its server since it connected.

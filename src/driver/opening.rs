@@ -2,6 +2,7 @@
 //! scheduler's kept connections, by the replica watchers and by the commands.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::{ConnectRequest, Driver, Purpose, Session};
 use crate::heartbeat::{ErrorKind, Failure};
@@ -23,6 +24,8 @@ pub struct Opening<'a> {
     pub known_identity: Option<&'a str>,
     /// When to give up.
     pub deadline: Instant,
+    /// The target's time-out: what later calls on the session may take each.
+    pub timeout: Duration,
 }
 
 impl Opening<'_> {
@@ -50,6 +53,7 @@ impl Opening<'_> {
             application_name: self.application_name,
             known_identity: self.known_identity,
             deadline: self.deadline,
+            timeout: self.timeout,
         };
         clock::timeout_at(self.deadline, driver.connect(&request))
             .await

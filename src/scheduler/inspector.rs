@@ -176,6 +176,7 @@ impl Inspector {
             application_name: &self.application_name,
             known_identity: None,
             deadline,
+            timeout: self.target.timeout,
         };
         let work = async {
             let mut session = opening.open(&self.driver).await?;

@@ -162,6 +162,7 @@ impl Link {
             application_name: &self.application_name,
             known_identity: self.known_identity.as_deref(),
             deadline,
+            timeout: self.target.timeout,
         };
         let session = opening.open(&self.driver).await?;
         self.connects.push(self.reason);
@@ -288,6 +289,7 @@ pub async fn open_for_provisioning(
         application_name,
         known_identity: None,
         deadline,
+        timeout: target.timeout,
     };
     opening.open(driver).await
 }

@@ -206,6 +206,7 @@ impl Watcher {
             application_name: &self.application_name,
             known_identity: None,
             deadline,
+            timeout: self.target.timeout,
         };
         opening.open(&self.driver).await
     }

@@ -6,11 +6,11 @@
 use sqlx::mysql::{MySqlConnection, MySqlRow};
 
 use super::connect::{Capabilities, Column, Opened, column_type_sql};
+use super::errors;
 use super::identifier::{literal, quote};
 use super::message;
 use crate::driver::{Observation, ServerRole};
 use crate::heartbeat::{ErrorKind, Failure, RowReport, Stamp, Writing, ZoneGuess};
-use crate::scheduler::clock::Instant;
 use crate::target::HeartbeatTable;
 
 /// What the statement found in the row before it wrote, packed into one number: from the highest bit, the server's clock
@@ -51,12 +51,7 @@ pub(super) const AHEAD: i64 = 5;
 ///
 /// # Errors
 /// What the server says, classified; `column_type` where `last_update` cannot hold a time.
-pub(super) async fn beat(
-    opened: &mut Opened,
-    table: &HeartbeatTable,
-    writing: Writing,
-    _deadline: Instant,
-) -> Result<RowReport, Failure> {
+pub(super) async fn beat(opened: &mut Opened, table: &HeartbeatTable, writing: Writing) -> Result<RowReport, Failure> {
     must_hold_a_time(opened, table).await?;
     let result = match writing {
         Writing::Never => look(opened, table).await.map(|(report, _)| report),
@@ -66,7 +61,7 @@ pub(super) async fn beat(
         Ok(report) => Ok(report),
         Err(failure) => match failure.code() {
             Some("1146" | "1049") => Err(with_what_is_missing(&mut opened.connection, table, failure).await),
-            Some("1290" | "1792" | "1836") => Err(with_the_reason(opened, failure).await),
+            Some(code) if errors::READ_ONLY.contains(&code) => Err(with_the_reason(opened, failure).await),
             _ => Err(failure),
         },
     }
@@ -76,11 +71,7 @@ pub(super) async fn beat(
 ///
 /// # Errors
 /// What the server says, classified.
-pub(super) async fn observe(
-    opened: &mut Opened,
-    table: &HeartbeatTable,
-    _deadline: Instant,
-) -> Result<Observation, Failure> {
+pub(super) async fn observe(opened: &mut Opened, table: &HeartbeatTable) -> Result<Observation, Failure> {
     let (report, role) = look(opened, table).await?;
     Ok(Observation { value: report.previous, rows: report.seen, server_time: report.server_time, role })
 }

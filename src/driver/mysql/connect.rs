@@ -119,7 +119,7 @@ async fn look_around(
     request: &ConnectRequest<'_>,
     address: &str,
 ) -> Result<(ServerInfo, Option<Column>, Capabilities), Failure> {
-    message::execute(connection, settings_sql(Limits::until(request.deadline))).await?;
+    message::execute(connection, settings_sql(Limits::within(request.timeout))).await?;
     let variables = variables(connection).await?;
     let capabilities = Capabilities::of(&variables);
     let sql = format!("SELECT {}, ({}) AS column_type", capabilities.role_sql(), column_type_sql(request.table));
@@ -147,12 +147,7 @@ async fn variables(connection: &mut MySqlConnection) -> Result<BTreeMap<String, 
     let names: Vec<String> =
         GUARDS.iter().chain(TRANSACTION_READ_ONLY).chain(&[MARIADB, "version"]).map(|name| literal(name)).collect();
     let sql = format!("SHOW GLOBAL VARIABLES WHERE Variable_name IN ({})", names.join(", "));
-    let rows = message::send(connection, sql).await?;
-    let pairs = rows.iter().map(|row| {
-        let name = message::text(row, 0)?.unwrap_or_default().to_ascii_lowercase();
-        Ok((name, message::text(row, 1)?.unwrap_or_default()))
-    });
-    pairs.collect()
+    message::pairs(&message::send(connection, sql).await?)
 }
 
 /// The type of `last_update`; no row without such a column, or without any privilege on it.

@@ -15,14 +15,20 @@ pub(super) const PASSING: &[&str] = &["1205", "1213", "1317", "1969", "3024", "3
 
 /// Kinds by number, in order.
 const KINDS: &[(u16, ErrorKind)] = &[
-    // An error of the operating system while a file is written.
+    // Below 1000 the errors of the server's own file layer.
+    (1, ErrorKind::Storage),
+    (2, ErrorKind::Storage),
     (3, ErrorKind::Storage),
-    (28, ErrorKind::DiskFull),
+    (5, ErrorKind::Memory),
+    (20, ErrorKind::DiskFull),
+    (23, ErrorKind::Limit),
+    (1020, ErrorKind::Conflict),
     (1021, ErrorKind::DiskFull),
     (1023, ErrorKind::Storage),
     (1024, ErrorKind::Storage),
     (1026, ErrorKind::Storage),
     (1030, ErrorKind::Storage),
+    (1031, ErrorKind::Rejected),
     (1034, ErrorKind::Storage),
     (1035, ErrorKind::Storage),
     (1036, ErrorKind::Rejected),
@@ -66,6 +72,7 @@ const KINDS: &[(u16, ErrorKind)] = &[
     (1159, ErrorKind::Network),
     (1160, ErrorKind::Network),
     (1161, ErrorKind::Network),
+    (1175, ErrorKind::Rejected),
     (1180, ErrorKind::Storage),
     (1184, ErrorKind::Network),
     (1193, ErrorKind::Settings),
@@ -93,6 +100,8 @@ const KINDS: &[(u16, ErrorKind)] = &[
     // KILL QUERY by somebody: the next try stands as well a chance as this one.
     (1317, ErrorKind::Conflict),
     (1347, ErrorKind::Rejected),
+    (1348, ErrorKind::Rejected),
+    (1356, ErrorKind::Rejected),
     (1362, ErrorKind::Rejected),
     (1364, ErrorKind::Rejected),
     (1366, ErrorKind::ColumnType),
@@ -105,10 +114,12 @@ const KINDS: &[(u16, ErrorKind)] = &[
     (1449, ErrorKind::Rejected),
     (1451, ErrorKind::Rejected),
     (1452, ErrorKind::Rejected),
+    (1471, ErrorKind::Rejected),
     (1524, ErrorKind::AuthMethod),
     (1598, ErrorKind::Rejected),
     (1613, ErrorKind::Conflict),
     (1614, ErrorKind::Conflict),
+    (1637, ErrorKind::Limit),
     (1644, ErrorKind::Rejected),
     (1665, ErrorKind::Rejected),
     (1698, ErrorKind::Auth),
@@ -119,6 +130,10 @@ const KINDS: &[(u16, ErrorKind)] = &[
     (1820, ErrorKind::Auth),
     (1836, ErrorKind::NotWritable),
     (1862, ErrorKind::Auth),
+    // A server started with innodb_read_only, and one that recovers by force.
+    (1874, ErrorKind::NotWritable),
+    (1878, ErrorKind::Storage),
+    (1881, ErrorKind::Storage),
     (1906, ErrorKind::Rejected),
     // MariaDB: KILL.
     (1927, ErrorKind::Shutdown),
@@ -135,31 +150,48 @@ const KINDS: &[(u16, ErrorKind)] = &[
     (2055, ErrorKind::Network),
     (2059, ErrorKind::AuthMethod),
     (2061, ErrorKind::AuthMethod),
+    (3019, ErrorKind::Limit),
     (3024, ErrorKind::StatementTimeout),
+    // Offline mode, and a server that is not up yet.
+    (3032, ErrorKind::Starting),
     // Group replication: the table does not comply, the hook failed, the transaction was rolled back.
     (3098, ErrorKind::Rejected),
     (3100, ErrorKind::Conflict),
     (3101, ErrorKind::Conflict),
+    // A value for a generated column.
     (3105, ErrorKind::Rejected),
     (3118, ErrorKind::Auth),
     (3159, ErrorKind::Tls),
+    (3168, ErrorKind::Starting),
     // MySQL: KILL.
     (3169, ErrorKind::Shutdown),
     (3572, ErrorKind::Lock),
     (3675, ErrorKind::DiskFull),
     (3819, ErrorKind::Rejected),
     (3955, ErrorKind::Auth),
+    // MariaDB's: a CHECK. MySQL has the number for the size of a tablespace, which no heartbeat sets.
     (4025, ErrorKind::Rejected),
     // Idle for wait_timeout.
     (4031, ErrorKind::Shutdown),
+    // MariaDB's: a locked account. MySQL has the number for its bulk loader.
     (4151, ErrorKind::Auth),
     // ProxySQL: no server of the host group took a connection in time.
     (9001, ErrorKind::Timeout),
+    // RDS Proxy: no connection to the database could be had in time.
+    (9501, ErrorKind::Timeout),
 ];
+
+/// Numbers that say: nobody writes here, before privileges or rows are looked at.
+pub(super) const READ_ONLY: &[&str] = &["1290", "1792", "1836", "1874"];
 
 /// How the client words a way of logging in that it does not know; the rest is the plugin's name. There is no number:
 /// the login ends on this side.
 const UNKNOWN_PLUGIN: &str = "unknown authentication plugin: ";
+
+/// How it words that it does not send passwords in clear, which PAM, LDAP and cloud accounts ask for.
+const NO_CLEAR_PASSWORD: &str = "mysql_cleartext_plugin disabled";
+/// How it words that it does not send passwords by RSA.
+const NO_RSA: &str = "RSA auth backend disabled";
 
 /// The number of an error, if the server sent it.
 pub(super) fn number_of(error: &sqlx::Error) -> Option<u16> {
@@ -181,6 +213,12 @@ pub(super) fn classify(error: sqlx::Error) -> Failure {
                 let message = format!("the account logs in by the plugin {plugin}, which this program does not speak");
                 (ErrorKind::AuthMethod, message)
             }
+            None if text.starts_with(NO_CLEAR_PASSWORD) => (
+                ErrorKind::AuthMethod,
+                "the account's password would be sent in clear (mysql_clear_password, as PAM, LDAP and cloud accounts \
+                 ask for), which this program does not do"
+                    .to_owned(),
+            ),
             None => (ErrorKind::Protocol, text.clone()),
         },
         sqlx::Error::Configuration(text) => (ErrorKind::Settings, text.to_string()),
@@ -197,18 +235,19 @@ pub(super) fn classify(error: sqlx::Error) -> Failure {
     }
 }
 
-/// As [`classify`], for an error of the login: a password that would have to be sent without TLS is refused by the
-/// client as a matter of its configuration.
+/// As [`classify`], for an error of the login: what the client finds wrong with its own configuration is then a password
+/// that would have to be sent without TLS, or the client's certificate.
 pub(super) fn classify_login(error: sqlx::Error) -> Failure {
-    if matches!(error, sqlx::Error::Configuration(_)) {
-        return Failure::new(
-            ErrorKind::Tls,
-            "the account's password is sent through TLS only (caching_sha2_password, sha256_password), and this \
-             connection has none",
-        )
-        .with_source(error);
-    }
-    classify(error)
+    let sqlx::Error::Configuration(text) = &error else { return classify(error) };
+    let text = text.to_string();
+    let message = if text.starts_with(NO_RSA) {
+        "the account's password is sent through TLS only (caching_sha2_password, sha256_password), and this connection \
+         has none"
+            .to_owned()
+    } else {
+        format!("the client's certificate or key cannot be used: {text}")
+    };
+    Failure::new(ErrorKind::Tls, message).with_source(error)
 }
 
 /// The kind of a number.
@@ -238,7 +277,7 @@ mod tests {
 
     #[test]
     fn numbers_that_are_not_known_are_unknown() {
-        for number in [0, 1, 1000, 1999, u16::MAX] {
+        for number in [0, 4, 1000, 1999, u16::MAX] {
             assert_eq!(kind_of(number), ErrorKind::Unknown, "{number}");
         }
     }
@@ -252,7 +291,12 @@ mod tests {
         assert!(plugin.message().contains("plugin client_ed25519, which"), "{plugin}");
         assert_eq!(classify(sqlx::Error::RowNotFound).kind(), ErrorKind::Protocol);
         assert_eq!(classify(sqlx::Error::Configuration("no".into())).kind(), ErrorKind::Settings);
-        assert_eq!(classify_login(sqlx::Error::Configuration("no".into())).kind(), ErrorKind::Tls);
+        let clear = classify(sqlx::Error::Protocol("mysql_cleartext_plugin disabled (auth_switch:30)".into()));
+        assert_eq!(clear.kind(), ErrorKind::AuthMethod);
+        let rsa = classify_login(sqlx::Error::Configuration("RSA auth backend disabled; and more".into()));
+        assert!(rsa.kind() == ErrorKind::Tls && rsa.message().contains("through TLS only"), "{rsa}");
+        let key = classify_login(sqlx::Error::Configuration("no keys found in pem file".into()));
+        assert!(key.kind() == ErrorKind::Tls && key.message().contains("no keys found"), "{key}");
         assert_eq!(classify(sqlx::Error::WorkerCrashed).kind(), ErrorKind::Internal);
     }
 }

@@ -27,6 +27,8 @@ pub(super) use scheduler::Event;
 pub(super) use server::ServerFacts;
 pub(super) use table::{Relation, TableFacts};
 
+use super::connect::settings_sql;
+use super::message::{self, Limits};
 use crate::driver::gathered::Gathered;
 use crate::heartbeat::Failure;
 use crate::scheduler::clock::Instant;
@@ -56,7 +58,8 @@ pub(super) struct MysqlFacts {
     pub(super) probes: Probes,
 }
 
-/// Gathers the facts: a dozen messages, and the probes.
+/// Gathers the facts: some twenty questions, the probes, and a few for each account of the connector. These servers have
+/// no snapshot of their catalogue, and few of its tables can be joined.
 ///
 /// # Errors
 /// What the server says, classified, when it cannot be asked at all.
@@ -66,6 +69,8 @@ pub(super) async fn gather(
     target: &Target,
     deadline: Instant,
 ) -> Result<MysqlFacts, Failure> {
+    // One lock must not cost all other answers.
+    message::execute(connection, settings_sql(Limits::share(deadline, 4))).await?;
     let probes = probes::gather(connection, &target.heartbeat).await?;
     let server = server::gather(connection).await?;
     let table = table::gather(connection, &target.heartbeat).await?;

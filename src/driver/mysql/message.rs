@@ -1,6 +1,7 @@
 //! One query message of MySQL's text protocol, and its answer. Everything this driver says goes through here: prepared
 //! statements do not survive a pooler that shares its connections.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use sqlx::mysql::{MySql, MySqlConnection, MySqlQueryResult, MySqlRow};
@@ -14,7 +15,10 @@ use crate::scheduler::clock::{Clock, Instant};
 /// server; a pooler that loses it leaves the server's own limits in force.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Limits {
-    lock: Duration,
+    /// Seconds for the table's definition.
+    table: u64,
+    /// Seconds for the row.
+    row: u64,
     statement: Duration,
 }
 
@@ -24,37 +28,41 @@ const SWEEP: Duration = Duration::from_secs(1);
 const STEP_TIME: Duration = Duration::from_secs(10);
 
 impl Limits {
-    /// Limits that end a statement on the server before a caller who waits until `deadline` gives up, and a wait for a
-    /// lock before that: a statement left behind would wait on and write much later.
-    pub(super) fn until(deadline: Instant) -> Self {
-        Self::within(deadline.saturating_duration_since(Clock::system().now().mono))
+    /// Limits for one question of several: a part of the time that is left, so that one which hangs leaves some to the
+    /// others.
+    pub(super) fn share(deadline: Instant, part: u32) -> Self {
+        Self::within(deadline.saturating_duration_since(Clock::system().now().mono) / part)
     }
 
-    /// Limits for the steps of provisioning: as [`Limits::until`], and never long, because DDL that waits for a lock makes
+    /// Limits for the steps of provisioning: as [`Limits::within`], and never long, because DDL that waits for a lock makes
     /// everybody else wait behind it.
     pub(super) fn step(deadline: Instant) -> Self {
         Self::within(deadline.saturating_duration_since(Clock::system().now().mono).min(STEP_TIME))
     }
 
-    /// Limits for a caller that waits this long.
+    /// Limits that end a statement on the server before a caller who waits this long gives up, and its waits for locks,
+    /// one after the other, before that: a statement left behind would wait on and write much later.
     pub(super) fn within(time: Duration) -> Self {
         let margin = (time / 10).min(Duration::from_millis(500));
         // Waits for locks are counted in whole seconds, of which the least is one, and InnoDB looks who has waited too long
         // only once a second. Zero would be no limit for statements.
-        let lock = Duration::from_secs(time.saturating_sub(margin * 2 + SWEEP).as_secs().max(1));
-        Self { lock, statement: time.saturating_sub(margin).max(Duration::from_millis(1)) }
+        let waits = time.saturating_sub(margin * 2 + SWEEP).as_secs();
+        // Changes of the table's definition are waited for first, and are rarer.
+        let table = (waits / 3).max(1);
+        let row = waits.saturating_sub(table).max(1);
+        Self { table, row, statement: time.saturating_sub(margin).max(Duration::from_millis(1)) }
     }
 
     /// The settings as a list for `SET`.
     ///
-    /// MariaDB ends any statement at its limit; MySQL only reads, which are not what piles up. The comment is SQL to
-    /// MariaDB alone: <https://mariadb.com/kb/en/comment-syntax/>.
+    /// MariaDB ends any statement at its limit, MySQL only reads. The comments are SQL to the one or the other alone
+    /// (MariaDB skips those of versions 5.7 to 9.9): <https://mariadb.com/kb/en/comment-syntax/>.
     pub(super) fn settings(self) -> String {
-        let lock = self.lock.as_secs();
-        let (seconds, millis) = (self.statement.as_secs(), self.statement.subsec_millis());
+        let Self { table, row, statement } = self;
+        let (seconds, millis, all) = (statement.as_secs(), statement.subsec_millis(), statement.as_millis());
         format!(
-            "innodb_lock_wait_timeout = {lock}, lock_wait_timeout = {lock} \
-             /*M!100101 , max_statement_time = {seconds}.{millis:03} */"
+            "lock_wait_timeout = {table}, innodb_lock_wait_timeout = {row} \
+             /*M!100101 , max_statement_time = {seconds}.{millis:03} */ /*!50708 , max_execution_time = {all} */"
         )
     }
 }
@@ -113,6 +121,18 @@ pub(super) fn number(row: &MySqlRow, column: impl ColumnIndex<MySqlRow>) -> Resu
     Ok(Some(number))
 }
 
+/// Pairs of name and value, the names in small letters: what SHOW VARIABLES and SHOW STATUS give.
+///
+/// # Errors
+/// As [`text`].
+pub(super) fn pairs(rows: &[MySqlRow]) -> Result<BTreeMap<String, String>, Failure> {
+    let pairs = rows.iter().map(|row| {
+        let name = text(row, 0)?.unwrap_or_default().to_ascii_lowercase();
+        Ok((name, text(row, 1)?.unwrap_or_default()))
+    });
+    pairs.collect()
+}
+
 fn not_the_answer() -> Failure {
     Failure::new(ErrorKind::Protocol, "not the answer that was asked for")
 }
@@ -123,22 +143,20 @@ mod tests {
 
     #[test]
     fn the_server_gives_up_before_its_caller_as_far_as_whole_seconds_allow() {
-        for milliseconds in [3_000, 10_000, 600_000] {
+        for milliseconds in [4_000, 10_000, 600_000] {
             let time = Duration::from_millis(milliseconds);
-            let Limits { lock, statement } = Limits::within(time);
-            assert!(Duration::ZERO < lock && lock < statement && statement < time, "{lock:?} {statement:?} {time:?}");
+            let Limits { table, row, statement } = Limits::within(time);
+            let waits = Duration::from_secs(table + row);
+            assert!(
+                Duration::ZERO < waits && waits < statement && statement < time,
+                "{waits:?} {statement:?} {time:?}"
+            );
         }
-        assert_eq!(
-            Limits::within(Duration::from_secs(10)).settings(),
-            "innodb_lock_wait_timeout = 8, lock_wait_timeout = 8 /*M!100101 , max_statement_time = 9.500 */"
-        );
+        insta::assert_snapshot!(Limits::within(Duration::from_secs(10)).settings(), @"lock_wait_timeout = 2, innodb_lock_wait_timeout = 6 /*M!100101 , max_statement_time = 9.500 */ /*!50708 , max_execution_time = 9500 */");
     }
 
     #[test]
     fn no_time_left_is_the_shortest_limit_and_not_none() {
-        assert_eq!(
-            Limits::within(Duration::ZERO).settings(),
-            "innodb_lock_wait_timeout = 1, lock_wait_timeout = 1 /*M!100101 , max_statement_time = 0.001 */"
-        );
+        insta::assert_snapshot!(Limits::within(Duration::ZERO).settings(), @"lock_wait_timeout = 1, innodb_lock_wait_timeout = 1 /*M!100101 , max_statement_time = 0.001 */ /*!50708 , max_execution_time = 1 */");
     }
 }

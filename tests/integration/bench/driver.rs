@@ -46,6 +46,7 @@ pub(crate) async fn open(
         application_name: "heartbeatd:test",
         known_identity,
         deadline: Clock::system().now().mono + time,
+        timeout: time,
     };
     opening.open(&driver_of(target)).await
 }

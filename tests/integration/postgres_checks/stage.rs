@@ -85,6 +85,7 @@ impl Stage {
             application_name: "heartbeatd:test",
             known_identity: None,
             deadline,
+            timeout: TIME,
         };
         let mut session = opening.open(&driver).await.unwrap();
         let applied = provision(session.as_mut(), &self.target, deadline).await.unwrap();

@@ -74,7 +74,7 @@ impl Judge {
             let next = if met { self.period.min(Duration::from_secs(60)) } else { self.period * 3 / 2 };
             let limit = next + self.timeout + SLACK;
             let next_fault = database.faults.get(index + 1).map_or(until, |(begin, _, _)| *begin);
-            if *fault == Fault::Fail(ErrorKind::Auth) || next_fault < *end + limit {
+            if is_refused_login(*fault) || next_fault < *end + limit {
                 continue;
             }
             let came = written.iter().find(|at| **at >= *end).map(|at| *at - *end);
@@ -87,7 +87,7 @@ impl Judge {
     fn spares_accounts(database: &Database, context: &str) {
         let tries = connects(database);
         for (begin, end, fault) in &database.faults {
-            if *fault != Fault::Fail(ErrorKind::Auth) {
+            if !is_refused_login(*fault) {
                 continue;
             }
             let within: Vec<_> = tries.iter().filter(|at| (*begin..*end).contains(*at)).collect();
@@ -95,4 +95,8 @@ impl Judge {
             assert!(spared, "{context}: refused logins at {within:?}");
         }
     }
+}
+
+fn is_refused_login(fault: Fault) -> bool {
+    matches!(fault, Fault::Fail(ErrorKind::Auth | ErrorKind::AuthMethod))
 }

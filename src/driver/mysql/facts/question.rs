@@ -20,18 +20,6 @@ pub(super) async fn ask(connection: &mut MySqlConnection, sql: String) -> Result
     }
 }
 
-/// Pairs of name and value, the names in small letters: what SHOW VARIABLES and SHOW STATUS give.
-///
-/// # Errors
-/// As [`message::text`].
-pub(super) fn pairs(rows: &[MySqlRow]) -> Result<BTreeMap<String, String>, Failure> {
-    let pairs = rows.iter().map(|row| {
-        let name = message::text(row, 0)?.unwrap_or_default().to_ascii_lowercase();
-        Ok((name, message::text(row, 1)?.unwrap_or_default()))
-    });
-    pairs.collect()
-}
-
 /// A row by the names of its columns in small letters, for answers whose columns differ between versions.
 ///
 /// # Errors

@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use sqlx::mysql::MySqlConnection;
 
-use super::question::pairs;
 use crate::driver::mysql::identifier::literal;
 use crate::driver::mysql::message;
 use crate::heartbeat::Failure;
@@ -81,8 +80,8 @@ const STATUS: &[&str] =
 /// # Errors
 /// What the server says, classified.
 pub(super) async fn gather(connection: &mut MySqlConnection) -> Result<ServerFacts, Failure> {
-    let mut variables = pairs(&message::send(connection, show("GLOBAL VARIABLES", VARIABLES)).await?)?;
-    let mut status = pairs(&message::send(connection, show("SESSION STATUS", STATUS)).await?)?;
+    let mut variables = message::pairs(&message::send(connection, show("GLOBAL VARIABLES", VARIABLES)).await?)?;
+    let mut status = message::pairs(&message::send(connection, show("SESSION STATUS", STATUS)).await?)?;
     let encrypted = status.remove("ssl_cipher").is_some_and(|cipher| !cipher.is_empty());
     let mariadb = variables.contains_key("gtid_strict_mode");
     let folder = variables.remove("basedir");
