@@ -24,6 +24,8 @@ pub mod mysql;
 #[cfg(any(feature = "mysql", feature = "postgres"))]
 mod network;
 pub mod opening;
+#[cfg(any(feature = "mysql", feature = "postgres"))]
+mod parameters;
 #[cfg(feature = "postgres")]
 pub mod postgres;
 #[cfg(any(feature = "mysql", feature = "postgres"))]

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use sqlx::mysql::MySqlSslMode;
 
 use crate::database_url::{DatabaseUrl, Host, UrlError};
+use crate::driver::parameters::{self, Keys, Rule, refused};
 
 /// What the parameters of an address ask for.
 #[derive(Debug, Clone)]
@@ -17,16 +18,6 @@ pub(super) struct Parameters {
     pub(super) client_cert: Option<(PathBuf, PathBuf)>,
     /// What somebody should know about this address.
     pub(super) warnings: Vec<String>,
-}
-
-/// What becomes of one key.
-enum Rule {
-    /// Read by [`Parameters::read`].
-    Honoured,
-    /// These values ask for what is done anyway; others are refused.
-    Only(&'static [&'static str], &'static str),
-    /// Refused, whatever the value.
-    Refused(&'static str),
 }
 
 const MODE: &str = "write ssl-mode=verify_identity (or disabled, preferred, required, verify_ca)";
@@ -43,7 +34,7 @@ const POOL: &str = "not needed: one connection is kept, and nothing is prepared 
 const HOSTS: &str = "all hosts are asked at once, and the writable one is used";
 
 /// The keys of the servers' own clients, and those by which other connectors call the same.
-const KEYS: &[(&str, Rule)] = &[
+const RULES: &[(&str, Rule)] = &[
     ("allowPublicKeyRetrieval", Rule::Only(&["false"], RSA)),
     ("charset", Rule::Only(&["utf8mb4", "utf8"], CHARSET)),
     ("compression", Rule::Refused("not offered by this client: a beat is a few hundred bytes")),
@@ -94,31 +85,21 @@ const KEYS: &[(&str, Rule)] = &[
     ("verifyServerCertificate", Rule::Refused(MODE)),
 ];
 
+const KEYS: Keys = Keys { of: "MySQL", rules: RULES };
+
 impl Parameters {
     /// Reads and judges the parameters, and what they mean together with the hosts.
     ///
     /// # Errors
     /// The first parameter that cannot be honoured, by name, with the reason; never its value.
     pub(super) fn read(url: &DatabaseUrl) -> Result<Self, UrlError> {
-        for (name, value) in url.parameters() {
-            match KEYS.iter().find(|(key, _)| key == name).map(|(_, rule)| rule) {
-                Some(Rule::Honoured) => {}
-                Some(Rule::Only(values, _)) if values.contains(&value.as_str()) => {}
-                Some(Rule::Only(_, reason) | Rule::Refused(reason)) => return Err(refused(name, reason)),
-                None => return Err(unknown(name)),
-            }
-        }
+        KEYS.judge(url)?;
         if url.user().is_none() {
             return Err(refused("user", "the address names none: write mysql://user@host/database"));
         }
         let mut warnings = Vec::new();
         let (ssl_mode, root_cert) = read_tls(url, &mut warnings)?;
-        let client_cert = match (url.parameter("ssl-cert"), url.parameter("ssl-key")) {
-            (Some(cert), Some(key)) => Some((PathBuf::from(cert), PathBuf::from(key))),
-            (None, None) => None,
-            (Some(_), None) => return Err(refused("ssl-cert", "needs ssl-key beside it")),
-            (None, Some(_)) => return Err(refused("ssl-key", "needs ssl-cert beside it")),
-        };
+        let client_cert = parameters::client_certificate(url, "ssl-cert", "ssl-key")?;
         Ok(Self { ssl_mode, root_cert, client_cert, warnings })
     }
 }
@@ -164,27 +145,10 @@ fn read_tls(url: &DatabaseUrl, warnings: &mut Vec<String>) -> Result<(MySqlSslMo
     Ok((mode, roots.filter(|_| verifies).map(PathBuf::from)))
 }
 
-fn refused(name: &str, reason: &str) -> UrlError {
-    UrlError::Refused { name: name.to_owned(), reason: reason.to_owned() }
-}
-
-fn unknown(name: &str) -> UrlError {
-    let lower = name.to_ascii_lowercase();
-    let nearest = KEYS
-        .iter()
-        .map(|(key, _)| (strsim::damerau_levenshtein(&lower, &key.to_ascii_lowercase()), *key))
-        .filter(|(distance, key)| *distance <= 1 + key.len() / 4)
-        .min();
-    let reason = match nearest {
-        Some((_, key)) => format!("not a parameter of MySQL addresses, did you mean \"{key}\"?"),
-        None => "not a parameter of MySQL addresses".to_owned(),
-    };
-    refused(&name.chars().take(64).collect::<String>(), &reason)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::driver::parameters::trial::keep_to_the_rules;
 
     fn read(address: &str) -> Result<Parameters, UrlError> {
         Parameters::read(&DatabaseUrl::parse(address).unwrap().0)
@@ -195,35 +159,10 @@ mod tests {
     }
 
     #[test]
-    fn every_key_is_honoured_or_refused_by_its_name() {
-        for (key, rule) in KEYS {
-            let result = with(&format!("{key}=surely-not"));
-            match rule {
-                Rule::Honoured if *key == "ssl-ca" => assert!(result.is_ok(), "{key}"),
-                _ => {
-                    let message = result.unwrap_err().to_string();
-                    assert!(message.contains(&format!("\"{key}\"")), "{message}");
-                    assert!(!message.contains("surely-not"), "{message}");
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn the_keys_stand_once() {
-        let names: std::collections::BTreeSet<_> = KEYS.iter().map(|(key, _)| key).collect();
-        assert_eq!(names.len(), KEYS.len());
-    }
-
-    #[test]
-    fn values_that_ask_for_what_is_done_anyway_are_taken() {
-        for (key, rule) in KEYS {
-            if let Rule::Only(values, _) = rule {
-                for value in *values {
-                    assert!(with(&format!("{key}={value}")).is_ok(), "{key}={value}");
-                }
-            }
-        }
+    fn every_key_keeps_to_the_rules() {
+        keep_to_the_rules(&KEYS, &["ssl-ca"], |parameters| {
+            with(parameters).map(|_| ()).map_err(|error| error.to_string())
+        });
     }
 
     #[test]

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 
 use sqlx::postgres::{PgConnectOptions, PgSslMode};
 
-use super::identifier;
 use crate::database_url::{DatabaseUrl, UrlError};
+use crate::driver::parameters::{self, Keys, Rule, refused};
 
 /// What the parameters of an address ask for.
 #[derive(Debug, Clone)]
@@ -21,16 +21,6 @@ pub(super) struct Parameters {
     pub(super) warnings: Vec<String>,
 }
 
-/// What becomes of one of libpq's keys.
-enum Rule {
-    /// Read by [`Parameters::read`].
-    Honoured,
-    /// These values ask for what is done anyway; others are refused.
-    Only(&'static [&'static str], &'static str),
-    /// Refused, whatever the value.
-    Refused(&'static str),
-}
-
 const KEEPALIVE: &str = "not offered: the beat itself keeps the connection alive, and its timeout finds a dead one";
 const CHANNEL: &str = "not offered by this client: take it out, and use sslmode=verify-full";
 const IN_ADDRESS: &str = "stands in the address itself: postgres://user@host:port/database";
@@ -42,7 +32,7 @@ const SERVICE: &str = "only the address counts here: write its settings out";
 const OAUTH: &str = "OAuth is not offered by this client";
 
 /// libpq's keys up to PostgreSQL 18.
-const KEYS: &[(&str, Rule)] = &[
+const RULES: &[(&str, Rule)] = &[
     ("application_name", Rule::Honoured),
     ("channel_binding", Rule::Only(&["disable", "prefer"], CHANNEL)),
     ("client_encoding", Rule::Only(&["UTF8", "utf8", "UTF-8", "utf-8"], "UTF8 is what this client speaks")),
@@ -106,31 +96,21 @@ const KEYS: &[(&str, Rule)] = &[
     ("user", Rule::Refused(IN_ADDRESS)),
 ];
 
+const KEYS: Keys = Keys { of: "PostgreSQL", rules: RULES };
+
 impl Parameters {
     /// Reads and judges the parameters, and what they mean together with the hosts.
     ///
     /// # Errors
     /// The first parameter that cannot be honoured, by name, with the reason; never its value.
     pub(super) fn read(url: &DatabaseUrl) -> Result<Self, UrlError> {
-        for (name, value) in url.parameters() {
-            match KEYS.iter().find(|(key, _)| key == name).map(|(_, rule)| rule) {
-                Some(Rule::Honoured) => {}
-                Some(Rule::Only(values, _)) if values.contains(&value.as_str()) => {}
-                Some(Rule::Only(_, reason) | Rule::Refused(reason)) => return Err(refused(name, reason)),
-                None => return Err(unknown(name)),
-            }
-        }
+        KEYS.judge(url)?;
         if url.user().is_none() && default_user().is_none() {
             return Err(refused("user", "this process's user has no name: write postgres://user@host/database"));
         }
         let mut warnings = Vec::new();
         let (ssl_mode, root_cert) = read_tls(url, &mut warnings)?;
-        let client_cert = match (url.parameter("sslcert"), url.parameter("sslkey")) {
-            (Some(cert), Some(key)) => Some((PathBuf::from(cert), PathBuf::from(key))),
-            (None, None) => None,
-            (Some(_), None) => return Err(refused("sslcert", "needs sslkey beside it")),
-            (None, Some(_)) => return Err(refused("sslkey", "needs sslcert beside it")),
-        };
+        let client_cert = parameters::client_certificate(url, "sslcert", "sslkey")?;
         let application_name = url.parameter("application_name").map(str::to_owned);
         Ok(Self { ssl_mode, root_cert, client_cert, application_name, warnings })
     }
@@ -197,27 +177,10 @@ fn read_tls(url: &DatabaseUrl, warnings: &mut Vec<String>) -> Result<(PgSslMode,
     Ok((mode, roots.filter(|_| verifies && !system).map(PathBuf::from)))
 }
 
-fn refused(name: &str, reason: &str) -> UrlError {
-    UrlError::Refused { name: name.to_owned(), reason: reason.to_owned() }
-}
-
-fn unknown(name: &str) -> UrlError {
-    let lower = name.to_ascii_lowercase();
-    let nearest = KEYS
-        .iter()
-        .map(|(key, _)| (strsim::damerau_levenshtein(&lower, key), *key))
-        .filter(|(distance, key)| *distance <= 1 + key.len() / 4)
-        .min();
-    let reason = match nearest {
-        Some((_, key)) => format!("not a parameter of PostgreSQL addresses, did you mean \"{key}\"?"),
-        None => "not a parameter of PostgreSQL addresses".to_owned(),
-    };
-    refused(identifier::cut(name, 63), &reason)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::driver::parameters::trial::keep_to_the_rules;
 
     fn read(address: &str) -> Result<Parameters, UrlError> {
         Parameters::read(&DatabaseUrl::parse(address).unwrap().0)
@@ -228,36 +191,10 @@ mod tests {
     }
 
     #[test]
-    fn every_key_of_libpq_is_honoured_or_refused_by_its_name() {
-        for (key, rule) in KEYS {
-            let result = with(&format!("{key}=surely-not"));
-            match rule {
-                Rule::Honoured if *key == "application_name" || *key == "sslrootcert" => {
-                    assert!(result.is_ok(), "{key}");
-                }
-                _ => {
-                    let message = result.unwrap_err().to_string();
-                    assert!(message.contains(&format!("\"{key}\"")), "{message}");
-                    assert!(!message.contains("surely-not"), "{message}");
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn the_keys_stand_in_order_and_once() {
-        assert!(KEYS.is_sorted_by(|(a, _), (b, _)| a < b));
-    }
-
-    #[test]
-    fn values_that_ask_for_what_is_done_anyway_are_taken() {
-        for (key, rule) in KEYS {
-            if let Rule::Only(values, _) = rule {
-                for value in *values {
-                    assert!(with(&format!("{key}={value}")).is_ok(), "{key}={value}");
-                }
-            }
-        }
+    fn every_key_keeps_to_the_rules() {
+        keep_to_the_rules(&KEYS, &["application_name", "sslrootcert"], |parameters| {
+            with(parameters).map(|_| ()).map_err(|error| error.to_string())
+        });
     }
 
     #[test]

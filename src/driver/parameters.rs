@@ -1,0 +1,109 @@
+//! The parameters of an address, each honoured, taken for what is done anyway, or refused by name with the reason: the
+//! rules that the drivers' own tables of keys are judged by.
+
+use std::path::PathBuf;
+
+use crate::database_url::{DatabaseUrl, UrlError};
+
+/// What becomes of one key.
+pub(super) enum Rule {
+    /// Read by the driver's `Parameters::read`.
+    Honoured,
+    /// These values ask for what is done anyway; others are refused.
+    Only(&'static [&'static str], &'static str),
+    /// Refused, whatever the value.
+    Refused(&'static str),
+}
+
+/// A driver's keys, and what its addresses are called.
+pub(super) struct Keys {
+    pub(super) of: &'static str,
+    pub(super) rules: &'static [(&'static str, Rule)],
+}
+
+/// Longer names are cut in messages.
+const SHOWN: usize = 63;
+
+impl Keys {
+    /// Judges every parameter of an address.
+    ///
+    /// # Errors
+    /// The first that cannot be honoured, by name, with the reason; never its value.
+    pub(super) fn judge(&self, url: &DatabaseUrl) -> Result<(), UrlError> {
+        for (name, value) in url.parameters() {
+            match self.rules.iter().find(|(key, _)| key == name).map(|(_, rule)| rule) {
+                Some(Rule::Honoured) => {}
+                Some(Rule::Only(values, _)) if values.contains(&value.as_str()) => {}
+                Some(Rule::Only(_, reason) | Rule::Refused(reason)) => return Err(refused(name, reason)),
+                None => return Err(self.unknown(name)),
+            }
+        }
+        Ok(())
+    }
+
+    fn unknown(&self, name: &str) -> UrlError {
+        let lower = name.to_ascii_lowercase();
+        let nearest = self
+            .rules
+            .iter()
+            .map(|(key, _)| (strsim::damerau_levenshtein(&lower, &key.to_ascii_lowercase()), *key))
+            .filter(|(distance, key)| *distance <= 1 + key.len() / 4)
+            .min();
+        let reason = match nearest {
+            Some((_, key)) => format!("not a parameter of {} addresses, did you mean \"{key}\"?", self.of),
+            None => format!("not a parameter of {} addresses", self.of),
+        };
+        refused(&name.chars().take(SHOWN).collect::<String>(), &reason)
+    }
+}
+
+/// The files of a client's certificate and of its key, which go together.
+///
+/// # Errors
+/// If one is there without the other.
+pub(super) fn client_certificate(
+    url: &DatabaseUrl,
+    cert: &str,
+    key: &str,
+) -> Result<Option<(PathBuf, PathBuf)>, UrlError> {
+    match (url.parameter(cert), url.parameter(key)) {
+        (Some(cert), Some(key)) => Ok(Some((PathBuf::from(cert), PathBuf::from(key)))),
+        (None, None) => Ok(None),
+        (Some(_), None) => Err(refused(cert, &format!("needs {key} beside it"))),
+        (None, Some(_)) => Err(refused(key, &format!("needs {cert} beside it"))),
+    }
+}
+
+/// A parameter that is not taken, and why.
+pub(super) fn refused(name: &str, reason: &str) -> UrlError {
+    UrlError::Refused { name: name.to_owned(), reason: reason.to_owned() }
+}
+
+/// What every table of keys must keep to.
+#[cfg(test)]
+pub(super) mod trial {
+    use super::{Keys, Rule};
+
+    /// Every key is honoured or refused by its name, and never its value shown; `free` takes any value; what asks for
+    /// what is done anyway is taken. `read` reads an address with these parameters.
+    pub(in crate::driver) fn keep_to_the_rules(keys: &Keys, free: &[&str], read: impl Fn(&str) -> Result<(), String>) {
+        for (key, rule) in keys.rules {
+            let result = read(&format!("{key}=surely-not"));
+            match rule {
+                Rule::Honoured if free.contains(key) => assert!(result.is_ok(), "{key}"),
+                _ => {
+                    let message = result.unwrap_err();
+                    assert!(message.contains(&format!("\"{key}\"")), "{message}");
+                    assert!(!message.contains("surely-not"), "{message}");
+                }
+            }
+            if let Rule::Only(values, _) = rule {
+                for value in *values {
+                    assert_eq!(read(&format!("{key}={value}")), Ok(()), "{key}={value}");
+                }
+            }
+        }
+        let names: std::collections::BTreeSet<_> = keys.rules.iter().map(|(key, _)| key).collect();
+        assert_eq!(names.len(), keys.rules.len(), "a key stands twice");
+    }
+}
