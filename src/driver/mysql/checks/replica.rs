@@ -93,7 +93,7 @@ fn names(facts: &MysqlFacts, channel: &Channel) -> (String, String) {
 /// Remedies of one place as one text. What is SQL can be pasted as a whole, on however many lines it is shown: what is said
 /// beside it is a comment that ends.
 fn on_the_replica(remedies: &[String]) -> String {
-    let is_sql = |remedy: &String| remedy.starts_with("SET ");
+    let is_sql = |remedy: &String| ["SET ", "STOP "].iter().any(|word| remedy.starts_with(word));
     let comment = |text: &str| format!("/* {} */", text.replace(" -- ", "; ").replace("*/", "* /"));
     if !remedies.iter().any(is_sql) {
         return format!("on the replica: {}", remedies.join("; "));
@@ -104,6 +104,28 @@ fn on_the_replica(remedies: &[String]) -> String {
         None => comment(remedy),
     });
     format!("/* on the replica */ {}", pasted.collect::<Vec<_>>().join(" "))
+}
+
+/// A change of `binlog_format` among remedies takes threads that are not running: MySQL refuses it else, and MariaDB's go on
+/// in the old one.
+fn around_format(facts: &MysqlFacts, mut remedies: Vec<String>) -> Vec<String> {
+    let is_of_format = |remedy: &&mut String| remedy.starts_with("SET ") && remedy.contains(" binlog_format = ");
+    let channels = facts.replication.answer().map(Vec::as_slice).unwrap_or_default();
+    if let Some(remedy) = remedies.iter_mut().find(is_of_format) {
+        let word = word(facts);
+        let order = |order: &str| {
+            let running = channels.iter().filter(|channel| channel.applying).map(|channel| names(facts, channel).0);
+            let orders = running.map(|name| match facts.server.mariadb {
+                true => format!("{order} {word}{name} SQL_THREAD; "),
+                false => format!("{order} {word} SQL_THREAD{name}; "),
+            });
+            orders.collect::<String>()
+        };
+        let (sql, beside) = remedy.split_once(" -- ").unwrap_or((remedy.as_str(), ""));
+        let changed = format!("{}{sql} {}", order("STOP"), order("START"));
+        *remedy = if beside.is_empty() { changed.trim_end().to_owned() } else { format!("{changed}-- {beside}") };
+    }
+    remedies
 }
 
 fn role(subject: &str, facts: &MysqlFacts, channels: &[Channel]) -> Finding {
@@ -247,7 +269,7 @@ fn decode(scene: &Scene<'_>, subject: &str, facts: &MysqlFacts, place: &Place<'_
         return DECODE
             .failed_as(severity, subject, observed.join("; "))
             .expected("a binary log of whole rows, with log_replica_updates")
-            .remedy(on_the_replica(&remedies));
+            .remedy(on_the_replica(&around_format(facts, remedies)));
     }
     match facts.binlog.seen() {
         Ok(_) => DECODE.ok(subject, "its binary log holds what it replicates, as whole rows"),

@@ -222,7 +222,8 @@ fn stepwise(server: &ServerFacts, steps: &[(&str, &str)]) -> String {
     else {
         return set_globals(server, steps);
     };
-    let calm = "once SHOW GLOBAL STATUS LIKE 'Ongoing_anonymous_transaction_count'; says 0 on each and no replica lags:";
+    let calm =
+        "once SHOW GLOBAL STATUS LIKE 'Ongoing_anonymous_transaction_count'; says 0 on each and no replica lags:";
     let last = set_now(server, name, value);
     let mut way = if before.is_empty() {
         format!("on every server of the replication, {calm} {last}")

@@ -158,9 +158,9 @@ fn remedies_for_a_replica_are_pasted_as_a_whole() {
     for (name, value) in [("read_only", "ON"), ("binlog_format", "MIXED"), ("binlog_row_image", "MINIMAL")] {
         copy["server"]["variables"][name] = json!(value);
     }
-    insta::assert_snapshot!(mends(&target, copy.clone()), @"/* on the replica */ SET GLOBAL binlog_format = ROW; /* and binlog_format = ROW under [mysqld] in the option file, for a restart; sessions that are open keep theirs until they connect again */ SET GLOBAL binlog_row_image = FULL; /* and binlog_row_image = FULL under [mysqld] in the option file, for a restart */");
+    insta::assert_snapshot!(mends(&target, copy.clone()), @"/* on the replica */ STOP SLAVE SQL_THREAD; SET GLOBAL binlog_format = ROW; START SLAVE SQL_THREAD; /* and binlog_format = ROW under [mysqld] in the option file, for a restart; sessions that are open keep theirs until they connect again */ SET GLOBAL binlog_row_image = FULL; /* and binlog_row_image = FULL under [mysqld] in the option file, for a restart */");
     copy["server"]["variables"]["log_slave_updates"] = json!("OFF");
-    insta::assert_snapshot!(mends(&target, copy), @"/* on the replica */ SET GLOBAL binlog_format = ROW; /* and binlog_format = ROW under [mysqld] in the option file, for a restart; sessions that are open keep theirs until they connect again */ SET GLOBAL binlog_row_image = FULL; /* and binlog_row_image = FULL under [mysqld] in the option file, for a restart */ /* write log_slave_updates = ON under [mysqld] in the option file, and restart the server */");
+    insta::assert_snapshot!(mends(&target, copy), @"/* on the replica */ STOP SLAVE SQL_THREAD; SET GLOBAL binlog_format = ROW; START SLAVE SQL_THREAD; /* and binlog_format = ROW under [mysqld] in the option file, for a restart; sessions that are open keep theirs until they connect again */ SET GLOBAL binlog_row_image = FULL; /* and binlog_row_image = FULL under [mysqld] in the option file, for a restart */ /* write log_slave_updates = ON under [mysqld] in the option file, and restart the server */");
     let mut steps = right_replica();
     steps["server"]["variables"]["log_replica_updates"] = json!("OFF");
     insta::assert_snapshot!(mends(&target, steps), @"on the replica: write log_replica_updates = ON under [mysqld] in the option file, and restart the server");
