@@ -151,18 +151,49 @@ fn set_global(server: &ServerFacts, name: &str, value: &str) -> String {
 
 /// As [`set_global`], for one after the other.
 fn set_globals(server: &ServerFacts, variables: &[(&str, &str)]) -> String {
-    let all = |form: fn(&str, &str) -> String, between: &str| {
-        variables.iter().map(|(name, value)| form(name, value)).collect::<Vec<_>>().join(between)
-    };
-    let plain = |name: &str, value: &str| format!("{name} = {value}");
     if server.rds {
-        format!("set {} in the parameter group", all(plain, " and "))
-    } else if server.variables.contains_key("persisted_globals_load") {
-        all(|name, value| format!("SET PERSIST {name} = {value};"), " ")
-    } else {
-        let (name, value) = variables.last().copied().unwrap_or_default();
-        let now = all(|name, value| format!("SET GLOBAL {name} = {value};"), " ");
-        format!("{now} -- and {name} = {value} under [mysqld] in the option file, for a restart")
+        return format!("set {} in the parameter group", final_values(variables));
+    }
+    let now: Vec<String> = variables.iter().map(|(name, value)| set_now(server, name, value)).collect();
+    match for_a_restart(server, variables) {
+        Some(lines) => format!("{} -- and {lines}", now.join(" ")),
+        None => now.join(" "),
+    }
+}
+
+/// One variable's new value as SQL.
+fn set_now(server: &ServerFacts, name: &str, value: &str) -> String {
+    format!("SET {} {name} = {value};", if persists(server) { "PERSIST" } else { "GLOBAL" })
+}
+
+/// What is to be written down so that values outlive a restart, where the server does not keep them by itself.
+fn for_a_restart(server: &ServerFacts, variables: &[(&str, &str)]) -> Option<String> {
+    (!persists(server)).then(|| format!("{} under [mysqld] in the option file, for a restart", final_values(variables)))
+}
+
+fn persists(server: &ServerFacts) -> bool {
+    server.variables.contains_key("persisted_globals_load")
+}
+
+/// Each variable once, with the last of its values, as an option is written.
+fn final_values(variables: &[(&str, &str)]) -> String {
+    let mut last: Vec<(&str, &str)> = Vec::new();
+    for &(name, value) in variables {
+        match last.iter_mut().find(|(known, _)| *known == name) {
+            Some(known) => known.1 = value,
+            None => last.push((name, value)),
+        }
+    }
+    let lines: Vec<String> = last.iter().map(|(name, value)| format!("{} = {value}", option(name))).collect();
+    lines.join(" and ")
+}
+
+/// The option that sets a variable at the start. Of nearly all it has the same name; a server that finds another one in
+/// its option file does not start.
+fn option(variable: &str) -> &str {
+    match variable {
+        "tx_read_only" | "transaction_read_only" => "transaction-read-only",
+        name => name,
     }
 }
 

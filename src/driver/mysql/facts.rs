@@ -43,6 +43,9 @@ pub(super) struct MysqlFacts {
     pub(super) table: Gathered<TableFacts>,
     /// `None` where there is no table with a column `id` to read from.
     pub(super) row: Option<Gathered<RowFacts>>,
+    /// `last_update` of the configured row once more, after all that tells how far the binary log has got, as `row` is read
+    /// before it: of two looks, what changed from here in the first to there in the second is a beat that both enclose.
+    pub(super) last_update_again: Option<i64>,
     pub(super) roles: RolesFacts,
     pub(super) binlog: Gathered<BinlogFacts>,
     /// What the managed flavours say of the binary log's files.
@@ -72,17 +75,21 @@ pub(super) async fn gather(
     // One lock must not cost all other answers.
     message::execute(connection, settings_sql(Limits::share(deadline, 4))).await?;
     let probes = probes::gather(connection, &target.heartbeat).await?;
-    let server = server::gather(connection).await?;
     let table = table::gather(connection, &target.heartbeat).await?;
     let relation = table.answer().and_then(|facts: &TableFacts| facts.table.as_ref());
     let row = match relation {
         Some(relation) => row::gather(connection, &target.heartbeat, relation).await?,
         None => None,
     };
+    let server = server::gather(connection).await?;
     let roles = roles::gather(connection, target, &server).await?;
     let binlog = binlog::gather(connection, &server).await?;
     let retention = binlog::retention(connection).await?;
     let replication = replication::gather(connection, &server).await?;
+    let last_update_again = match relation {
+        Some(relation) if row.is_some() => row::last_update(connection, &target.heartbeat, relation).await?,
+        _ => None,
+    };
     let activity = activity::gather(connection).await?;
     let events = scheduler::gather(connection, &target.heartbeat).await?;
     let tables = activity::tables(connection, deadline).await?;
@@ -92,6 +99,7 @@ pub(super) async fn gather(
         server,
         table,
         row,
+        last_update_again,
         roles,
         binlog,
         retention,

@@ -11,7 +11,7 @@ use super::parameters::user_of;
 use crate::heartbeat::{ErrorKind, Failure};
 use crate::provisioning::{Plan, Step, render};
 use crate::scheduler::clock::Instant;
-use crate::target::{Named, Target};
+use crate::target::{HeartbeatTable, Named, Target};
 
 const SCHEMA: &str = include_str!("../../../migrations/mysql/001_schema.sql");
 const TABLE: &str = include_str!("../../../migrations/mysql/002_table.sql");
@@ -62,6 +62,17 @@ pub(super) fn plan(facts: &Facts, target: &Target) -> Plan {
         planner.accounts(connector, CONNECTOR, None);
     }
     planner.plan
+}
+
+/// What makes the schema, the table and the row where they are missing, a statement each: for a replica that is given them
+/// by hand. The row has no time, because no beat of it has arrived.
+pub(super) fn by_hand(heartbeat: &HeartbeatTable) -> [String; 3] {
+    let (schema, row) = (quote(&heartbeat.schema), heartbeat.row.to_string());
+    let table = format!("{schema}.{}", quote(&heartbeat.table));
+    let values = [("schema", schema.as_str()), ("table", &table), ("row", &row), ("now", "NULL")];
+    let insert = if heartbeat.row == 0 { [ROW_ZERO, ROW].concat() } else { ROW.to_owned() };
+    [SCHEMA, TABLE, insert.as_str()]
+        .map(|template| render(template, &values).lines().map(str::trim_start).collect::<Vec<_>>().join(" "))
 }
 
 /// Runs one step. What is there already, because somebody was quicker, is no failure.

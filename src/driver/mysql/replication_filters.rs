@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use super::identifier::{literal, quote};
+use super::identifier::quote;
 use crate::target::HeartbeatTable;
 
 /// The lists by their names, without `replicate_`.
@@ -68,17 +68,17 @@ impl<'a> Filters<'a> {
         } else {
             list.push(entry);
         }
-        let of = if channel.is_empty() { String::new() } else { format!(" {}", literal(channel)) };
+        let of = if channel.is_empty() { String::new() } else { format!(" {}", text(channel)) };
         if mariadb {
             let prefix = if channel.is_empty() { String::new() } else { format!("{}.", quote(channel)) };
             return format!(
                 "STOP SLAVE{of}; SET GLOBAL {prefix}replicate_{filter} = {}; START SLAVE{of}; \
                  -- on the replica; and in its option file, for a restart",
-                literal(&list.join(","))
+                text(&list.join(","))
             );
         }
         let words: Vec<String> = list.iter().map(|entry| in_filter(filter, entry)).collect();
-        let of = if channel.is_empty() { String::new() } else { format!(" FOR CHANNEL {}", literal(channel)) };
+        let of = if channel.is_empty() { String::new() } else { format!(" FOR CHANNEL {}", text(channel)) };
         format!(
             "STOP {word} SQL_THREAD{of}; CHANGE REPLICATION FILTER REPLICATE_{} = ({}){of}; START {word} SQL_THREAD{of}; \
              -- on the replica; and in its option file, for a restart",
@@ -88,10 +88,26 @@ impl<'a> Filters<'a> {
     }
 }
 
+/// Text as a plain literal: these statements take no other. The backslash before `%` and `_`, where patterns have it, stands
+/// for itself whatever `sql_mode` says; one elsewhere is doubled, as every `sql_mode` without `NO_BACKSLASH_ESCAPES` reads it.
+pub(super) fn text(text: &str) -> String {
+    let mut literal = String::from("'");
+    let mut rest = text.chars().filter(|c| *c != '\0').peekable();
+    while let Some(c) = rest.next() {
+        match c {
+            '\'' => literal.push_str("''"),
+            '\\' if !matches!(rest.peek(), Some('%' | '_')) => literal.push_str("\\\\"),
+            c => literal.push(c),
+        }
+    }
+    literal.push('\'');
+    literal
+}
+
 /// An entry as `CHANGE REPLICATION FILTER` takes it.
 fn in_filter(filter: &str, entry: &str) -> String {
     if filter.starts_with("wild") {
-        return literal(entry);
+        return text(entry);
     }
     match entry.split_once('.').filter(|_| filter.ends_with("_table")) {
         Some((schema, table)) => format!("{}.{}", quote(schema), quote(table)),
@@ -153,6 +169,9 @@ mod tests {
         ]);
         let filters = Filters::of(&lists);
         let heartbeat = HeartbeatTable::default();
+        // A backslash is text as any other.
+        let escaped = BTreeMap::from([("wild_do_table".to_owned(), "my\\_app.%,o'd.a\\b".to_owned())]);
+        insta::assert_snapshot!(Filters::of(&escaped).let_in("wild_do_table", &heartbeat, false, "REPLICA", ""), @r"STOP REPLICA SQL_THREAD; CHANGE REPLICATION FILTER REPLICATE_WILD_DO_TABLE = ('my\_app.%', 'o''d.a\\b', 'streamkap.streamkap_heartbeat'); START REPLICA SQL_THREAD; -- on the replica; and in its option file, for a restart");
         insta::assert_snapshot!(filters.let_in("do_db", &heartbeat, true, "SLAVE", ""), @"STOP SLAVE; SET GLOBAL replicate_do_db = 'app,streamkap'; START SLAVE; -- on the replica; and in its option file, for a restart");
         insta::assert_snapshot!(filters.let_in("wild_ignore_table", &heartbeat, false, "REPLICA", "c"), @"STOP REPLICA SQL_THREAD FOR CHANNEL 'c'; CHANGE REPLICATION FILTER REPLICATE_WILD_IGNORE_TABLE = ('a.%') FOR CHANNEL 'c'; START REPLICA SQL_THREAD FOR CHANNEL 'c'; -- on the replica; and in its option file, for a restart");
         insta::assert_snapshot!(filters.let_in("do_table", &heartbeat, false, "SLAVE", ""), @"STOP SLAVE SQL_THREAD; CHANGE REPLICATION FILTER REPLICATE_DO_TABLE = (`streamkap`.`streamkap_heartbeat`); START SLAVE SQL_THREAD; -- on the replica; and in its option file, for a restart");

@@ -13,9 +13,11 @@ pub(in crate::driver) const ROLE: Check = Check {
     severity: Severity::Warning,
     rung: Rung::Tracking,
     title: "the replica follows another server",
-    meaning: "A replica that was promoted, or whose replay was stopped, gets no beat any more.",
+    meaning: "A replica that was promoted, or whose replay was stopped, gets no beat any more. One that takes writes of its \
+              own parts from its source.",
     judged: "PostgreSQL: pg_is_in_recovery() and pg_is_wal_replay_paused() of the replica. MySQL, MariaDB: SHOW REPLICA \
-             STATUS.",
+             STATUS, and read_only, which is to be ON. A node of a Galera cluster, a member of a replication group and a \
+             reader of Aurora need to follow nobody.",
     privilege: "a login on the replica; MySQL, MariaDB: REPLICATION CLIENT or REPLICA MONITOR on it",
     source: "vendor page on heartbeats: the change must replicate to the replica that the connector reads",
 };

@@ -16,6 +16,8 @@ enum Mend {
     RemedyAnd(&'static str),
     /// With this: the remedy is a step, no statement.
     Sql(&'static str),
+    /// By taking the steps that it numbers, one after the other.
+    Steps,
 }
 
 /// One fault.
@@ -76,7 +78,7 @@ const OTHER_EVENT: &str = "CREATE EVENT streamkap.beat ON SCHEDULE EVERY 1 MINUT
 
 /// The list; `T` stands for the heartbeat table.
 fn faults() -> Vec<Fault> {
-    use Mend::{Remedy, RemedyAnd, Sql};
+    use Mend::{Remedy, RemedyAnd, Sql, Steps};
     let no_event = "DROP EVENT streamkap.beat";
     vec![
         // --- the server
@@ -96,13 +98,13 @@ fn faults() -> Vec<Fault> {
         fault("binlog-row-value-options", "PARTIAL_JSON", "SET GLOBAL binlog_row_value_options = PARTIAL_JSON", Remedy)
             .only(&[Flavour::Mysql]),
         fault("binlog-compression", "ON", "SET GLOBAL log_bin_compress = ON", Remedy).only(&[Flavour::Mariadb]),
-        fault("gtid-mode", "ON_PERMISSIVE", "SET GLOBAL gtid_mode = ON_PERMISSIVE", Remedy).warns().only(MYSQLS),
+        fault("gtid-mode", "ON_PERMISSIVE", "SET GLOBAL gtid_mode = ON_PERMISSIVE", Steps).warns().only(MYSQLS),
         fault(
             "gtid-mode",
             "OFF, enforce_gtid_consistency OFF",
             "SET GLOBAL gtid_mode = ON_PERMISSIVE; SET GLOBAL gtid_mode = OFF_PERMISSIVE; SET GLOBAL gtid_mode = OFF; \
              SET GLOBAL enforce_gtid_consistency = OFF",
-            Remedy,
+            Steps,
         )
         .warns()
         .only(MYSQLS),
@@ -188,6 +190,12 @@ async fn try_all(flavour: Flavour) {
                 run(&stage, more).await;
             }
             Mend::Sql(sql) => run(&stage, sql).await,
+            Mend::Steps => {
+                let steps = remedy.split(';').filter_map(|part| Some(&part[part.find("SET ")?..]));
+                for step in steps {
+                    stage.server.execute(step).await;
+                }
+            }
         }
         stage.all_is_well(&target, fault.seed).await;
         run(&stage, fault.after).await;

@@ -142,8 +142,21 @@ async fn a_replica_whose_own_binary_log_lacks_what_it_replicates_is_found() {
         let (stage, replica, target) = with_replica(flavour, "").await;
         replica.set_global("binlog_row_image", "MINIMAL").await;
         let (_, remedy) = remedy_of(&stage, &target, "replica-decode", "binlog_row_image is MINIMAL").await;
-        paste(&replica, remedy.strip_prefix("on the replica: ").unwrap()).await;
+        paste(&replica, &remedy).await;
         stage.all_is_well(&target, "the remedy").await;
+        // Of two faults the second is no part of what is said beside the first.
+        let word = if flavour == Flavour::Mysql { "REPLICA" } else { "SLAVE" };
+        for statement in [
+            &format!("STOP {word} SQL_THREAD"),
+            "SET GLOBAL binlog_row_image = MINIMAL",
+            "SET GLOBAL binlog_format = MIXED",
+            &format!("START {word} SQL_THREAD"),
+        ] {
+            replica.execute(statement).await;
+        }
+        let (_, remedy) = remedy_of(&stage, &target, "replica-decode", "MINIMAL").await;
+        paste(&replica, &remedy).await;
+        stage.all_is_well(&target, "the remedy of both").await;
     }
 }
 
@@ -182,4 +195,105 @@ async fn a_replica_in_place_of_the_primary_is_found_and_looked_at_all_the_same()
         let writable = findings.iter().find(|finding| finding.id == "server-writable").unwrap();
         assert!(writable.observed.contains("it is a replica of 127.0.0.1"), "{}", writable.observed);
     }
+}
+
+#[tokio::test]
+async fn a_stopped_replica_in_place_of_the_primary_is_not_simply_made_writable() {
+    for flavour in ALL {
+        let (stage, replica, target) = with_replica(flavour, "").await;
+        let word = if flavour == Flavour::Mysql { "REPLICA" } else { "SLAVE" };
+        replica.execute(&format!("STOP {word}")).await;
+        for (user, password) in [("hb", "hb"), ("blind", "b")] {
+            if user == "blind" {
+                stage.server.execute("CREATE USER blind@'%' IDENTIFIED BY 'b'").await;
+                replica.execute(&format!("START {word}")).await;
+                replica.catch_up_with(&stage.server).await;
+            }
+            let mut wrong_place = Target { replicas: Vec::new(), ..target.clone() };
+            wrong_place.endpoint = Endpoint::parse(&replica.url(user, password)).unwrap();
+            let findings = stage.findings(&wrong_place).await;
+            let writable = findings.iter().find(|finding| finding.id == "server-writable").unwrap();
+            let remedy = writable.remedy.as_ref().unwrap();
+            assert_eq!(writable.status, Status::Failed, "{flavour:?} {user}");
+            assert!(remedy.starts_with("name the primary in url"), "{flavour:?} {user}: {remedy}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_replica_that_takes_writes_is_warned_of() {
+    for flavour in ALL {
+        let (stage, replica, target) = with_replica(flavour, "").await;
+        replica.set_global("read_only", "OFF").await;
+        let (severity, remedy) = remedy_of(&stage, &target, "replica-role", "takes writes of its own").await;
+        assert_eq!(severity, Severity::Warning);
+        paste(&replica, &remedy).await;
+        stage.all_is_well(&target, "the remedy").await;
+    }
+}
+
+#[tokio::test]
+async fn a_filter_that_kept_the_table_out_from_the_start_is_lifted_once_it_is_there() {
+    for flavour in ALL {
+        // As patterns have it, with a backslash.
+        let line = "replicate_wild_do_table = my\\_app.%";
+        let server = super::stage::options(flavour).start().await;
+        let replica = server.replica_with(line).await;
+        let stage = Stage::on(server).await;
+        replica.catch_up_with(&stage.server).await;
+        // Accounts were filtered out, too.
+        replica.execute("SET sql_log_bin = 0; CREATE USER hb@'%' IDENTIFIED BY 'hb'; GRANT ALL ON *.* TO hb@'%'").await;
+        let mut target = stage.target.clone();
+        target.replicas.push(Replica {
+            name: "reads".to_owned(),
+            endpoint: Endpoint::parse(&replica.url("hb", "hb")).unwrap(),
+            required: true,
+            decode: false,
+        });
+        let findings = stage.findings(&target).await;
+        let filters = findings.iter().find(|finding| finding.id == "replica-filters").unwrap();
+        let remedy = filters.remedy.as_ref().unwrap();
+        assert!(remedy.contains("my\\_app.%"), "{remedy}");
+        paste_in_one_session(&replica, remedy).await;
+        // Not within the second in which the row was made: that would be no change.
+        let beat = format!("UPDATE {TABLE} SET last_update = NOW() - INTERVAL 5 SECOND");
+        stage.server.execute(&beat).await;
+        replica.catch_up_with(&stage.server).await;
+        let value = "SELECT last_update FROM streamkap.streamkap_heartbeat";
+        assert_eq!(replica.rows(value).await, stage.server.rows(value).await, "{flavour:?}");
+        let findings = stage.findings(&target).await;
+        for id in ["replica-threads", "replica-filters", "replica-heartbeat"] {
+            let finding = findings.iter().find(|finding| finding.id == id).unwrap();
+            assert_eq!(finding.status, Status::Ok, "{flavour:?}: {}", shown(&wrong(&findings)));
+        }
+        let status = replica.replication_status().await;
+        let list = status.iter().find(|(name, _)| name.eq_ignore_ascii_case("replicate_wild_do_table")).unwrap();
+        assert_eq!(list.1.as_deref(), Some("my\\_app.%,streamkap.streamkap_heartbeat"), "{flavour:?}");
+    }
+}
+
+/// What `sql_log_bin` is part of.
+async fn paste_in_one_session(replica: &MysqlServer, remedy: &str) {
+    let mut session = replica.connect().await;
+    for statement in remedy.split(" -- ").next().unwrap().split("; ").filter(|statement| !statement.is_empty()) {
+        crate::bench::mysql::session::execute(&mut session, statement).await;
+    }
+}
+
+#[tokio::test]
+async fn a_named_connection_is_started_by_its_name() {
+    let (stage, replica, target) = with_replica(Flavour::Mariadb, "").await;
+    let settings = format!(
+        "STOP SLAVE; RESET SLAVE ALL; CHANGE MASTER 'orders' TO MASTER_HOST = '127.0.0.1', MASTER_PORT = {}, \
+         MASTER_USER = '{}', MASTER_PASSWORD = '{}', MASTER_USE_GTID = slave_pos; START SLAVE 'orders'",
+        stage.server.port(),
+        crate::bench::mysql::ADMIN,
+        crate::bench::mysql::ADMIN_PASSWORD
+    );
+    replica.execute(&settings).await;
+    stage.all_is_well(&target, "the connection was given a name").await;
+    replica.execute("STOP SLAVE 'orders'").await;
+    let (_, remedy) = remedy_of(&stage, &target, "replica-threads", "channel orders: ").await;
+    paste(&replica, &remedy).await;
+    stage.all_is_well(&target, "the remedy").await;
 }

@@ -181,3 +181,22 @@ async fn a_row_that_is_written_past_the_binary_log_is_found_by_two_looks() {
         assert_eq!(says(&third, &second), (Status::Failed, Severity::Error), "{flavour:?}");
     }
 }
+
+#[tokio::test]
+async fn a_server_starts_with_what_a_remedy_writes_into_its_option_file() {
+    for flavour in [Flavour::Mariadb, Flavour::Mysql57] {
+        let mut stage = Stage::set(flavour).await;
+        let name = if flavour == Flavour::Mariadb { "tx_read_only" } else { "transaction_read_only" };
+        stage.disconnect_reader().await;
+        stage.server.execute("SET GLOBAL read_only = ON").await;
+        stage.server.execute(&format!("SET GLOBAL {name} = ON")).await;
+        let findings = stage.findings(&stage.target).await;
+        let writable = findings.iter().find(|finding| finding.id == "server-writable").unwrap();
+        let (_, hint) = writable.remedy.as_ref().unwrap().split_once(" -- and ").unwrap();
+        let (lines, _) = hint.split_once(" under [mysqld]").unwrap();
+        assert_eq!(lines.split(" and ").count(), 2, "{lines}");
+        let options = lines.split(" and ").fold(options(flavour), crate::bench::mysql::MysqlOptions::conf);
+        let server = options.start().await;
+        assert_eq!(server.number(&format!("SELECT @@global.read_only + @@global.{name}")).await, 0, "{flavour:?}");
+    }
+}

@@ -92,9 +92,12 @@ fn session(scene: &Scene<'_>) -> Finding {
 
 fn moves(scene: &Scene<'_>) -> Finding {
     let subject = &scene.facts.address;
-    let (Some(earlier), Some(before), Some(after)) =
-        (&scene.earlier, scene.earlier.as_ref().and_then(last_update), last_update(&scene.facts))
-    else {
+    // What the first look read last and the second reads first: whatever the row did within a look is left out.
+    let (Some(earlier), Some(before), Some(after)) = (
+        &scene.earlier,
+        scene.earlier.as_ref().and_then(|earlier| earlier.last_update_again.or_else(|| last_update(earlier))),
+        last_update(&scene.facts),
+    ) else {
         return MOVES.skipped(subject, ONE_LOOK);
     };
     if before == after {

@@ -1,5 +1,6 @@
-//! Galera clusters.
+//! Clusters: Galera, and who else replicates without a source of their own.
 
+use super::settings::{NO_LOG, has_log};
 use super::{Scene, set_at_start};
 use crate::driver::mysql::facts::ServerFacts;
 use crate::finding::{Check, Finding, Rung, Severity};
@@ -28,15 +29,43 @@ const GTID: Check = Check {
     privilege: STATE,
     source: "https://mariadb.com/kb/en/using-mariadb-gtids-with-mariadb-galera-cluster/",
 };
+const UPDATES: Check = Check {
+    id: "galera-log-updates",
+    severity: Severity::Error,
+    rung: Rung::Tracking,
+    title: "the node's binary log holds what the other nodes write",
+    meaning: "Without log_slave_updates a node logs what is written through itself alone: the connector that reads there sees \
+              the beat and none of the changes that come through another node, and the beat hides that.",
+    judged: "log_slave_updates: fails if it is OFF. Only where wsrep_on is ON and the node has a binary log.",
+    privilege: STATE,
+    source: "https://mariadb.com/kb/en/configuring-mariadb-galera-cluster/",
+};
 
-pub(super) const CHECKS: &[Check] = &[READY, GTID];
+pub(super) const CHECKS: &[Check] = &[READY, GTID, UPDATES];
 
 pub(super) fn judge(scene: &Scene<'_>) -> Vec<Finding> {
     let server = &scene.facts.server;
     if server.is_on("wsrep_on") != Some(true) {
         return CHECKS.iter().map(|check| check.skipped("wsrep_on", "this is no node of a Galera cluster")).collect();
     }
-    vec![ready(server), gtid(server)]
+    vec![ready(server), gtid(server), updates(server)]
+}
+
+/// What this server is, if it is part of something whose members send each other all changes.
+pub(super) fn membership(server: &ServerFacts) -> Option<&'static str> {
+    if server.is_on("wsrep_on") == Some(true) {
+        Some("a node of a Galera cluster")
+    } else if server.variable("group_replication_group_name").is_some_and(|name| !name.is_empty()) {
+        Some("a member of a replication group")
+    } else {
+        None
+    }
+}
+
+/// The switch, by the name this server has for it, if what is replicated to it stays out of its binary log.
+pub(super) fn leaves_updates_out(server: &ServerFacts) -> Option<&'static str> {
+    let names = ["log_replica_updates", "log_slave_updates"];
+    names.into_iter().find(|name| server.is_on(name) == Some(false)).filter(|_| has_log(server))
 }
 
 fn ready(server: &ServerFacts) -> Finding {
@@ -66,5 +95,19 @@ fn gtid(server: &ServerFacts) -> Finding {
             name,
             "wsrep_gtid_mode = ON, one wsrep_gtid_domain_id and log_slave_updates = ON on every node",
         )),
+    }
+}
+
+fn updates(server: &ServerFacts) -> Finding {
+    let name = "log_slave_updates";
+    if !has_log(server) {
+        return UPDATES.skipped(name, NO_LOG);
+    }
+    match leaves_updates_out(server) {
+        None => UPDATES.ok(name, "ON"),
+        Some(name) => {
+            let remedy = set_at_start(server, name, &format!("{name} = ON"));
+            UPDATES.failed(name, "OFF").expected("ON").remedy(remedy)
+        }
     }
 }

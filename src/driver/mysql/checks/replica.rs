@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use super::activity::reads;
 use super::binlog::{left_out, let_in};
-use super::settings::{faults, has_log};
-use super::{CLIENT, PASSING, Place, Scene, relation_of, set_at_start, with};
+use super::settings::faults;
+use super::{CLIENT, PASSING, Place, Scene, cluster, relation_of, set_at_start, set_global, with};
 use crate::driver::gathered::Gathered;
-use crate::driver::mysql::facts::{Channel, MysqlFacts, RowFacts};
-use crate::driver::mysql::replication_filters::Filters;
+use crate::driver::mysql::facts::{Channel, MysqlFacts, Relation, RowFacts};
+use crate::driver::mysql::provision;
+use crate::driver::mysql::replication_filters::{Filters, text};
 use crate::driver::shared_checks::replica::{self, ARRIVES, DECODE, ROLE};
 use crate::finding::{Check, Finding, Rung, Severity};
 use crate::freshness::words;
@@ -46,7 +47,7 @@ pub(super) fn judge(scene: &Scene<'_>) -> Vec<Finding> {
         let mut findings = match facts.replication.seen() {
             Ok(channels) => {
                 vec![
-                    role(subject, channels),
+                    role(subject, facts, channels),
                     threads(scene, subject, facts, channels, severity),
                     filters(scene, subject, facts, channels, severity),
                 ]
@@ -75,15 +76,83 @@ fn word(facts: &MysqlFacts) -> &'static str {
     if facts.server.variables.contains_key("log_replica_updates") { "REPLICA" } else { "SLAVE" }
 }
 
-fn role(subject: &str, channels: &[Channel]) -> Finding {
+/// How statements name a channel, and how the one that shows its state does.
+fn names(facts: &MysqlFacts, channel: &Channel) -> (String, String) {
+    let word = word(facts);
+    if channel.name.is_empty() {
+        return (String::new(), format!("SHOW {word} STATUS"));
+    }
+    let name = text(&channel.name);
+    if facts.server.mariadb {
+        (format!(" {name}"), format!("SHOW {word} {name} STATUS"))
+    } else {
+        (format!(" FOR CHANNEL {name}"), format!("SHOW {word} STATUS FOR CHANNEL {name}"))
+    }
+}
+
+/// Remedies of one place as one text. What is SQL can be pasted as a whole, on however many lines it is shown: what is said
+/// beside it is a comment that ends.
+fn on_the_replica(remedies: &[String]) -> String {
+    let is_sql = |remedy: &String| ["SET ", "STOP "].iter().any(|word| remedy.starts_with(word));
+    let comment = |text: &str| format!("/* {} */", text.replace(" -- ", "; ").replace("*/", "* /"));
+    if !remedies.iter().any(is_sql) {
+        return format!("on the replica: {}", remedies.join("; "));
+    }
+    let pasted = remedies.iter().map(|remedy| match remedy.split_once(" -- ") {
+        Some((sql, beside)) => format!("{sql} {}", comment(beside)),
+        None if is_sql(remedy) => remedy.clone(),
+        None => comment(remedy),
+    });
+    format!("/* on the replica */ {}", pasted.collect::<Vec<_>>().join(" "))
+}
+
+/// A change of `binlog_format` among remedies takes threads that are not running: MySQL refuses it else, and MariaDB's go on
+/// in the old one.
+fn around_format(facts: &MysqlFacts, mut remedies: Vec<String>) -> Vec<String> {
+    let is_of_format = |remedy: &&mut String| remedy.starts_with("SET ") && remedy.contains(" binlog_format = ");
+    let channels = facts.replication.answer().map(Vec::as_slice).unwrap_or_default();
+    if let Some(remedy) = remedies.iter_mut().find(is_of_format) {
+        let word = word(facts);
+        let order = |order: &str| {
+            let running = channels.iter().filter(|channel| channel.applying).map(|channel| names(facts, channel).0);
+            let orders = running.map(|name| match facts.server.mariadb {
+                true => format!("{order} {word}{name} SQL_THREAD; "),
+                false => format!("{order} {word} SQL_THREAD{name}; "),
+            });
+            orders.collect::<String>()
+        };
+        let (sql, beside) = remedy.split_once(" -- ").unwrap_or((remedy.as_str(), ""));
+        let changed = format!("{}{sql} {}", order("STOP"), order("START"));
+        *remedy = if beside.is_empty() { changed.trim_end().to_owned() } else { format!("{changed}-- {beside}") };
+    }
+    remedies
+}
+
+fn role(subject: &str, facts: &MysqlFacts, channels: &[Channel]) -> Finding {
+    let server = &facts.server;
+    let membership = cluster::membership(server);
     if channels.is_empty() {
+        if let Some(membership) = membership {
+            return ROLE.ok(subject, format!("it is {membership}, whose members send each other all changes"));
+        }
+        if server.is_on("innodb_read_only") == Some(true) {
+            return ROLE
+                .ok(subject, "innodb_read_only is ON, as on a reader of Aurora, which shares its writer's storage");
+        }
         return ROLE
             .failed(subject, "it follows no server: it was promoted, or the address leads to the source")
             .expected("a replica of the source")
             .remedy("compare the addresses of the target and of the replica; rebuild the replica if it was promoted");
     }
     let sources: Vec<&str> = channels.iter().map(|channel| channel.source.as_str()).collect();
-    ROLE.ok(subject, format!("it follows {}", sources.join(" and ")))
+    let follows = format!("it follows {}", sources.join(" and "));
+    if membership.is_none() && server.is_on("read_only") == Some(false) {
+        return ROLE
+            .failed(subject, format!("{follows}, and takes writes of its own: read_only is OFF"))
+            .expected("a replica that nobody writes to")
+            .remedy(on_the_replica(&[set_global(server, "read_only", "ON")]));
+    }
+    ROLE.ok(subject, follows)
 }
 
 fn threads(scene: &Scene<'_>, subject: &str, facts: &MysqlFacts, channels: &[Channel], severity: Severity) -> Finding {
@@ -103,11 +172,11 @@ fn threads(scene: &Scene<'_>, subject: &str, facts: &MysqlFacts, channels: &[Cha
         }
         if !stopped.is_empty() {
             let of = if channel.name.is_empty() { String::new() } else { format!("channel {}: ", channel.name) };
-            let word = word(facts);
+            let (word, (name, status)) = (word(facts), names(facts, channel));
             return THREADS
                 .failed_as(severity, subject, format!("{of}{}", stopped.join("; ")))
                 .expected(expected)
-                .remedy(format!("START {word}; -- on the replica, after reading SHOW {word} STATUS"));
+                .remedy(format!("START {word}{name}; -- on the replica, after reading {status}"));
         }
         let behind = Duration::from_secs(channel.behind.unwrap_or(0).try_into().unwrap_or(0));
         if behind > limit {
@@ -130,10 +199,33 @@ fn filters(scene: &Scene<'_>, subject: &str, facts: &MysqlFacts, channels: &[Cha
             return FILTERS
                 .failed_as(severity, subject, format!("replicate_{filter} is {value}: the table is left out"))
                 .expected("the heartbeat table is replicated")
-                .remedy(remedy);
+                .remedy(made_first(scene, facts) + &remedy);
         }
     }
     FILTERS.ok(subject, "the table is not left out")
+}
+
+/// What is to be there before a beat is let in: a change of a table or of a row that is missing stops the replica. Past its
+/// binary log, in which nobody could tell it from the source's.
+fn made_first(scene: &Scene<'_>, facts: &MysqlFacts) -> String {
+    let heartbeat = &scene.target.heartbeat;
+    let has_row = rows_of(facts).is_none_or(|rows| rows.ids.contains(&heartbeat.row));
+    let has_table = relation_of(facts).is_some() || facts.table.answer().is_none();
+    if has_table && has_row {
+        return String::new();
+    }
+    if !has_table && !scene.relation().is_none_or(Relation::is_as_provisioned) {
+        return "first make the table and its row there as they are on the source, under SET sql_log_bin = 0; then: "
+            .to_owned();
+    }
+    let [schema, table, row] = provision::by_hand(heartbeat);
+    let made = if has_table { row } else { [schema, table, row].join(" ") };
+    let made = format!("SET SESSION sql_log_bin = 0; {made} SET SESSION sql_log_bin = 1; ");
+    // It binds administrators, too.
+    match facts.server.is_on("super_read_only") {
+        Some(true) => format!("SET GLOBAL super_read_only = OFF; {made}SET GLOBAL super_read_only = ON; "),
+        _ => made,
+    }
 }
 
 fn rows_of(facts: &MysqlFacts) -> Option<&RowFacts> {
@@ -144,8 +236,9 @@ fn arrives(scene: &Scene<'_>, subject: &str, facts: &MysqlFacts, place: &Place<'
     let Some(written) = rows_of(&scene.facts).and_then(|rows| rows.last_update) else {
         return ARRIVES.skipped(subject, "the source has no beat to compare with");
     };
-    let word = word(facts);
-    let remedy = format!("look at the replication: on the replica SHOW {word} STATUS;");
+    // MariaDB shows one channel without that word.
+    let all = if facts.server.mariadb { "ALL SLAVES" } else { word(facts) };
+    let remedy = format!("look at the replication: on the replica SHOW {all} STATUS;");
     if facts.table.answer().is_some() && relation_of(facts).is_none() {
         let observed = "there is no heartbeat table, or it is hidden from this user";
         return ARRIVES
@@ -164,8 +257,7 @@ fn decode(scene: &Scene<'_>, subject: &str, facts: &MysqlFacts, place: &Place<'_
     let wanted = scene.target.replicas.iter().any(|replica| replica.name == place.name && replica.decode);
     let severity = if wanted || reads(scene, facts) == Some(true) { Severity::Error } else { Severity::Warning };
     let mut faults = faults(server);
-    let names = ["log_replica_updates", "log_slave_updates"];
-    if let Some(name) = names.into_iter().find(|name| server.is_on(name) == Some(false)).filter(|_| has_log(server)) {
+    if let Some(name) = cluster::leaves_updates_out(server) {
         faults.push((format!("{name} is OFF"), set_at_start(server, name, &format!("{name} = ON"))));
     }
     let schema = &scene.target.heartbeat.schema;
@@ -177,7 +269,7 @@ fn decode(scene: &Scene<'_>, subject: &str, facts: &MysqlFacts, place: &Place<'_
         return DECODE
             .failed_as(severity, subject, observed.join("; "))
             .expected("a binary log of whole rows, with log_replica_updates")
-            .remedy(format!("on the replica: {}", remedies.join(" ")));
+            .remedy(on_the_replica(&around_format(facts, remedies)));
     }
     match facts.binlog.seen() {
         Ok(_) => DECODE.ok(subject, "its binary log holds what it replicates, as whole rows"),

@@ -2,7 +2,7 @@
 
 use sqlx::mysql::MySqlSslMode;
 
-use super::{Scene, set_globals};
+use super::{Scene, cluster, set_globals};
 use crate::driver::mysql::facts::{Channel, ServerFacts};
 use crate::driver::mysql::parameters::Parameters;
 use crate::driver::shared_checks::server::{CLOCK, TLS, VERSION, WRITABLE, clock, is_local};
@@ -26,7 +26,6 @@ pub(super) fn judge(scene: &Scene<'_>) -> Vec<Finding> {
 fn writable(scene: &Scene<'_>) -> Finding {
     let server = &scene.facts.server;
     let subject = &scene.facts.address;
-    let sources = followed(scene);
     let mut causes = Vec::new();
     let mut lift = Vec::new();
     for guard in ["super_read_only", "read_only"] {
@@ -41,38 +40,53 @@ fn writable(scene: &Scene<'_>) -> Finding {
         let names = ["transaction_read_only", "tx_read_only"];
         lift.extend(names.into_iter().find(|name| server.variables.contains_key(*name)).map(|name| (name, "OFF")));
     }
-    let mut remedy = if lift.is_empty() { String::new() } else { set_globals(server, &lift) };
     if server.is_on("innodb_read_only") == Some(true) {
         causes.push("innodb_read_only is ON, as on a reader of Aurora".to_owned());
-        "name the cluster's writer endpoint in url".clone_into(&mut remedy);
     }
+    let channels = scene.facts.replication.answer().map(Vec::as_slice);
     let expected = "a primary that nothing makes read-only";
-    match (causes.is_empty(), sources.as_slice()) {
-        (true, []) => WRITABLE.ok(subject, "it takes writes, and is not seen to follow another server"),
-        (true, sources) => WRITABLE
-            .failed_as(
-                Severity::Warning,
-                subject,
-                format!("it takes writes, and follows {} all the same: beats do not get there", sources.join(" and ")),
-            )
-            .expected(expected)
-            .remedy("name the primary in url; if this server was made the primary, end its replication: STOP REPLICA;"),
-        (false, []) => WRITABLE.failed(subject, causes.join("; and ")).expected(expected).remedy(remedy),
-        (false, sources) => {
-            let observed = format!("it is a replica of {}: {}", sources.join(" and "), causes.join("; and "));
-            WRITABLE
-                .failed(subject, observed)
-                .expected(expected)
-                .remedy("name the primary in url, or all hosts (mysql://user@a,b/)")
+    if causes.is_empty() {
+        // What was once a replica, and stopped, is a primary.
+        let sources = sources(channels.unwrap_or_default(), Channel::runs);
+        if sources.is_empty() {
+            return WRITABLE.ok(subject, "it takes writes, and is not seen to follow another server");
         }
+        let observed = format!(
+            "it takes writes, and follows {sources} itself: right for sources that follow each other, wrong for a replica, \
+             whose source gets no beat of this one"
+        );
+        return WRITABLE.failed_as(Severity::Warning, subject, observed).expected(expected).remedy(
+            "if this server is a replica, name the primary in url, and set read_only here; if they follow each other, leave \
+             this check out ([[target.checks.skip]])",
+        );
+    }
+    let causes = causes.join("; and ");
+    let observed = match channels {
+        None => format!("{causes}; whether it is a replica is not shown to this user"),
+        Some([]) => causes,
+        Some(channels) => format!("it is a replica of {}: {causes}", sources(channels, |_| true)),
+    };
+    WRITABLE.failed(subject, observed).expected(expected).remedy(way_to_write(server, channels, &lift))
+}
+
+/// The next step where a server takes no writes. To lift what makes it read-only is offered for the one that is seen to
+/// follow nobody: a replica that takes writes parts from its source for good.
+fn way_to_write(server: &ServerFacts, channels: Option<&[Channel]>, lift: &[(&str, &str)]) -> String {
+    if server.is_on("innodb_read_only") == Some(true) {
+        return "name the cluster's writer endpoint in url".to_owned();
+    }
+    let name_it = "name the primary in url, or all hosts (mysql://user@a,b/)";
+    match channels {
+        Some([]) if cluster::membership(server).is_none() => set_globals(server, lift),
+        Some(channels) if channels.iter().any(Channel::runs) => name_it.to_owned(),
+        _ => format!("{name_it}; only if this server is the primary: {}", set_globals(server, lift)),
     }
 }
 
-/// The servers that this one follows, as far as it is seen.
-fn followed(scene: &Scene<'_>) -> Vec<String> {
-    let channels = scene.facts.replication.answer().map_or(&[][..], Vec::as_slice);
-    let running = |channel: &&Channel| channel.applying || channel.receiving != "No";
-    channels.iter().filter(running).map(|channel| channel.source.clone()).collect()
+/// The servers that this one follows, by some of its channels.
+fn sources(channels: &[Channel], counts: fn(&Channel) -> bool) -> String {
+    let counted = channels.iter().filter(|channel| counts(channel));
+    counted.map(|channel| channel.source.as_str()).collect::<Vec<_>>().join(" and ")
 }
 
 fn version(scene: &Scene<'_>) -> Finding {

@@ -1,6 +1,6 @@
 //! What the server writes into its binary log, and how.
 
-use super::{Scene, set_at_start, set_global, set_globals};
+use super::{Scene, for_a_restart, set_at_start, set_global, set_globals, set_now};
 use crate::driver::mysql::facts::ServerFacts;
 use crate::finding::{Check, Finding, Rung, Severity};
 
@@ -32,11 +32,15 @@ const FORMAT: Check = Check {
     severity: Severity::Error,
     rung: Rung::Tracking,
     title: "changes are logged as rows",
-    meaning: "With another format the beat is logged as its statement, which the connector does not read: the row is updated, \
-              and the connector sees nothing. MariaDB's default is MIXED.",
+    meaning: "The connector reads rows and no statements. With MIXED, MariaDB's default, most statements are logged as they \
+              stand, and so are the scheduled event's beats and other writers' changes; heartbeatd's own beat reads \
+              variables of the server, for which MIXED logs the row: it arrives, and hides that the rest does not. With \
+              STATEMENT the beat is a statement, too: no connector sees it, and a replica that is read-only runs it and \
+              changes no row, because the guards in it look at the server that they run on.",
     judged: "binlog_format: fails unless it is ROW. A server without the variable logs rows only.",
     privilege: VARIABLES,
-    source: "vendor's set-up guides; measured: under MIXED an UPDATE of last_update is a Query event",
+    source: "vendor's set-up guides; measured: under MIXED a plain UPDATE of last_update is a Query event, and heartbeatd's \
+             beat an Update_rows event",
 };
 const IMAGE: Check = Check {
     id: "binlog-row-image",
@@ -133,7 +137,8 @@ fn server_id(server: &ServerFacts) -> Finding {
         Some("0") => SERVER_ID
             .failed(name, "0")
             .expected("a number that no other server of the replication has")
-            .remedy(set_global(server, name, "1")),
+            // Nobody here knows a free one: what is pasted unread is refused.
+            .remedy(set_global(server, name, "<NUMBER>")),
         Some(id) => SERVER_ID.ok(name, id),
         None => SERVER_ID.skipped(name, "this server has no such variable"),
     }
@@ -207,5 +212,29 @@ fn gtid(server: &ServerFacts) -> Finding {
     steps.extend(modes[from + 1..].iter().map(|mode| (name, *mode)));
     GTID.failed(name, format!("{mode}, enforce_gtid_consistency {consistency}"))
         .expected("both ON")
-        .remedy(set_globals(server, &steps))
+        .remedy(stepwise(server, &steps))
+}
+
+/// The way to GTIDs. Servers whose modes are more than one step apart cannot replicate from each other, and with ON what has
+/// no GTID yet stops a replica: hence a way to go, and nothing to be pasted at once.
+fn stepwise(server: &ServerFacts, steps: &[(&str, &str)]) -> String {
+    let Some(((name, value), before)) = steps.split_last().filter(|((name, _), _)| *name == "gtid_mode" && !server.rds)
+    else {
+        return set_globals(server, steps);
+    };
+    let calm =
+        "once SHOW GLOBAL STATUS LIKE 'Ongoing_anonymous_transaction_count'; says 0 on each and no replica lags:";
+    let last = set_now(server, name, value);
+    let mut way = if before.is_empty() {
+        format!("on every server of the replication, {calm} {last}")
+    } else {
+        let numbered = before.iter().enumerate();
+        let first = numbered.map(|(place, (name, value))| format!("({}) {}", place + 1, set_now(server, name, value)));
+        let first = first.collect::<Vec<_>>().join(" ");
+        format!("each step on every server of the replication before the next: {first} ({}) {calm} {last}", steps.len())
+    };
+    if let Some(lines) = for_a_restart(server, steps) {
+        way = format!("{way} and at last write {lines}");
+    }
+    way
 }

@@ -142,10 +142,59 @@ fn a_replica_in_place_of_the_primary_is_told_and_one_that_takes_writes_only_warn
     let said = wrong_with(facts.clone());
     assert_eq!(said.len(), 1, "{said:?}");
     assert!(said[0].starts_with("failed warning server-writable: it takes writes, and follows"), "{said:?}");
+    // Of sources that follow each other, neither is to stop.
+    assert!(!said[0].contains("do not get there") && !remedy(facts.clone()).contains("STOP"), "{said:?}");
     // What was once a replica, and follows nobody any more, is a primary.
     facts["replication"]["seen"][0]["applying"] = json!(false);
     facts["replication"]["seen"][0]["receiving"] = json!("No");
     assert_eq!(wrong_with(facts), [""; 0]);
+}
+
+#[test]
+fn only_a_server_that_is_seen_to_follow_nobody_is_made_writable() {
+    let guarded = |mut facts: Value| {
+        facts["server"]["variables"]["read_only"] = json!("ON");
+        facts
+    };
+    assert_eq!(remedy(guarded(right())), "SET PERSIST read_only = OFF;");
+    let unless = "name the primary in url, or all hosts (mysql://user@a,b/); only if this server is the primary: SET ";
+    let hidden =
+        changed(guarded(right()), "/replication", json!({"refused": {"code": "1227", "message": "access denied"}}));
+    assert!(remedy(hidden.clone()).starts_with(unless), "{}", remedy(hidden.clone()));
+    assert_eq!(
+        wrong_with(hidden),
+        ["failed error server-writable: read_only is ON; whether it is a replica is not shown to this user"]
+    );
+    // A replica whose threads are stopped, by hand or by an error, is one all the same.
+    let mut stopped = changed(guarded(right()), "/replication", right_replica()["replication"].clone());
+    stopped["replication"]["seen"][0]["applying"] = json!(false);
+    stopped["replication"]["seen"][0]["receiving"] = json!("No");
+    assert_eq!(
+        wrong_with(stopped.clone()),
+        ["failed error server-writable: it is a replica of db.example:3306: read_only is ON"]
+    );
+    assert!(remedy(stopped).starts_with(unless));
+    // The members of a group follow nobody that is shown, and are read-only because another one is the primary.
+    let member = changed(guarded(right()), "/server/variables/group_replication_group_name", json!("8a94f357"));
+    assert!(remedy(member).starts_with(unless));
+    let mut node = guarded(right_mariadb());
+    node["server"]["variables"]["wsrep_on"] = json!("ON");
+    node["server"]["variables"]["wsrep_gtid_mode"] = json!("ON");
+    node["server"]["status"] =
+        json!({"wsrep_ready": "ON", "wsrep_cluster_status": "Primary", "wsrep_local_state_comment": "Synced"});
+    assert!(remedy(node).starts_with(unless));
+}
+
+#[test]
+fn an_option_file_is_given_options_that_a_server_starts_with() {
+    let mut facts = right_mariadb();
+    facts["server"]["variables"]["read_only"] = json!("ON");
+    facts["server"]["session_read_only"] = json!(true);
+    assert_eq!(
+        remedy(facts),
+        "SET GLOBAL read_only = OFF; SET GLOBAL tx_read_only = OFF; -- and read_only = OFF and transaction-read-only = OFF \
+         under [mysqld] in the option file, for a restart"
+    );
 }
 
 #[test]

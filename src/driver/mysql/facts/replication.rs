@@ -53,6 +53,11 @@ pub(super) async fn gather(
 }
 
 impl Channel {
+    /// Whether it is not stopped, or not wholly.
+    pub(crate) fn runs(&self) -> bool {
+        self.applying || self.receiving != "No"
+    }
+
     fn of(columns: &BTreeMap<String, String>) -> Self {
         // Each of these names has an older one.
         let column = |names: [&str; 2]| names.iter().find_map(|name| columns.get(*name)).cloned();

@@ -62,3 +62,23 @@ pub(super) async fn gather(
     })?;
     Ok(Some(rows))
 }
+
+/// `last_update` of the configured row alone, in microseconds since 1970.
+///
+/// # Errors
+/// What ends the connection.
+pub(super) async fn last_update(
+    connection: &mut MySqlConnection,
+    heartbeat: &HeartbeatTable,
+    relation: &Relation,
+) -> Result<Option<i64>, Failure> {
+    if !relation.is_dated() {
+        return Ok(None);
+    }
+    let HeartbeatTable { schema, table, row } = heartbeat;
+    let sql =
+        format!("SELECT MAX({OLD}) AS last_update FROM {}.{} AS h WHERE h.id = {row}", quote(schema), quote(table));
+    let Gathered::Seen(rows) = ask(connection, sql).await? else { return Ok(None) };
+    let seconds: Option<i64> = rows.first().map(|row| message::number(row, "last_update")).transpose()?.flatten();
+    Ok(seconds.map(|seconds| seconds.saturating_mul(1_000_000)))
+}

@@ -52,6 +52,7 @@ const VARIABLES: &[&str] = &[
     "enforce_gtid_consistency",
     "event_scheduler",
     "expire_logs_days",
+    "group_replication_group_name",
     "gtid_mode",
     "gtid_strict_mode",
     "innodb_read_only",

@@ -51,6 +51,12 @@ impl Relation {
         matches!(self.kind.as_str(), "BASE TABLE" | "SYSTEM VERSIONED")
     }
 
+    /// Whether it is the table that `heartbeatd provision` makes, as far as this shows.
+    pub(crate) fn is_as_provisioned(&self) -> bool {
+        let columns = self.columns.iter().map(|column| (column.name.as_str(), column.kind.as_str()));
+        columns.eq([("id", "int"), ("text", "text"), ("last_update", "timestamp")]) && self.primary_key == ["id"]
+    }
+
     /// Whether `last_update` is there and holds a time.
     pub(crate) fn is_dated(&self) -> bool {
         self.last_update() == Some(Column::Time)

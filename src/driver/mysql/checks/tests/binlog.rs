@@ -41,8 +41,9 @@ fn a_remedy_is_what_this_flavour_takes() {
     assert!(set(right_mariadb(), "binlog_format", "MIXED").starts_with("SET GLOBAL binlog_format = ROW; -- and"));
     assert_eq!(set(right_rds(), "binlog_row_image", "MINIMAL"), "set binlog_row_image = FULL in the parameter group");
     assert_eq!(
-        set(right(), "gtid_mode", "OFF_PERMISSIVE"),
-        "SET PERSIST gtid_mode = ON_PERMISSIVE; SET PERSIST gtid_mode = ON;"
+        remedy(changed(right(), "/server/variables/server_id", json!("0"))),
+        "SET PERSIST server_id = <NUMBER>;",
+        "a number that another server may have is none to paste"
     );
     // A format that is changed at run time breaks a running cluster.
     let mut galera = right_mariadb();
@@ -51,6 +52,22 @@ fn a_remedy_is_what_this_flavour_takes() {
     galera["server"]["status"] =
         json!({"wsrep_ready": "ON", "wsrep_cluster_status": "Primary", "wsrep_local_state_comment": "Synced"});
     assert!(set(galera, "binlog_format", "MIXED").contains("restart the server"));
+}
+
+#[test]
+fn gtids_are_a_way_of_steps_for_all_servers_and_end_in_an_option_file_that_a_server_starts_with() {
+    let off = |mut facts: Value| {
+        facts["server"]["variables"]["gtid_mode"] = json!("OFF");
+        facts["server"]["variables"]["enforce_gtid_consistency"] = json!("OFF");
+        remedy(facts)
+    };
+    insta::assert_snapshot!(off(right()), @"each step on every server of the replication before the next: (1) SET PERSIST enforce_gtid_consistency = ON; (2) SET PERSIST gtid_mode = OFF_PERMISSIVE; (3) SET PERSIST gtid_mode = ON_PERMISSIVE; (4) once SHOW GLOBAL STATUS LIKE 'Ongoing_anonymous_transaction_count'; says 0 on each and no replica lags: SET PERSIST gtid_mode = ON;");
+    let mut old = right();
+    old["server"]["variables"].as_object_mut().unwrap().remove("persisted_globals_load");
+    insta::assert_snapshot!(off(old), @"each step on every server of the replication before the next: (1) SET GLOBAL enforce_gtid_consistency = ON; (2) SET GLOBAL gtid_mode = OFF_PERMISSIVE; (3) SET GLOBAL gtid_mode = ON_PERMISSIVE; (4) once SHOW GLOBAL STATUS LIKE 'Ongoing_anonymous_transaction_count'; says 0 on each and no replica lags: SET GLOBAL gtid_mode = ON; and at last write enforce_gtid_consistency = ON and gtid_mode = ON under [mysqld] in the option file, for a restart");
+    insta::assert_snapshot!(off(right_rds()), @"set enforce_gtid_consistency = ON and gtid_mode = ON in the parameter group");
+    let nearly = changed(right(), "/server/variables/gtid_mode", json!("ON_PERMISSIVE"));
+    insta::assert_snapshot!(remedy(nearly), @"on every server of the replication, once SHOW GLOBAL STATUS LIKE 'Ongoing_anonymous_transaction_count'; says 0 on each and no replica lags: SET PERSIST gtid_mode = ON;");
 }
 
 #[test]
@@ -106,6 +123,18 @@ fn a_row_that_moves_while_the_binary_log_does_not_is_found() {
     hidden["server"]["variables"]["gtid_mode"] = json!("OFF");
     let said = grew(hidden, |_| {});
     assert!(said.iter().any(|line| line.starts_with("unknown error binlog-moves")), "{said:?}");
+}
+
+#[test]
+fn a_beat_within_a_look_is_no_beat_that_the_binary_log_lacks() {
+    // In the first look it came between the row and what is asked of the log, which holds it in both looks.
+    let mut facts = right();
+    facts["last_update_again"] = json!(NOW + 110 * SECOND);
+    assert_eq!(grew(facts, |_| {}), [""; 0]);
+    // One that came after the first look is not in its row, however often that was read.
+    let mut facts = right();
+    facts["last_update_again"] = facts["row"]["seen"]["last_update"].clone();
+    assert_eq!(grew(facts, |_| {}).len(), 1);
 }
 
 #[test]

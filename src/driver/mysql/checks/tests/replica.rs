@@ -93,3 +93,101 @@ fn a_connector_that_reads_the_replica_is_connected() {
     let hidden = said(&source, &copy);
     assert!(hidden.len() == 1 && hidden[0].starts_with("unknown warning connector-connected"), "{hidden:?}");
 }
+
+/// The remedy of the one check that fails on this replica.
+fn mends(target: &Target, copy: Value) -> String {
+    let findings = judged(target, &inspection(right(), Some(copy)));
+    let failed: Vec<_> = findings.iter().filter(|finding| finding.status == Status::Failed).collect();
+    assert_eq!(failed.len(), 1, "{:?}", wrong(&findings));
+    failed[0].remedy.clone().unwrap()
+}
+
+#[test]
+fn a_replica_that_takes_writes_is_warned_of_and_a_member_of_a_cluster_is_not() {
+    let target = with_replica(false, true);
+    let mut copy = right_replica();
+    copy["server"]["variables"]["read_only"] = json!("OFF");
+    copy["server"]["variables"]["super_read_only"] = json!("OFF");
+    assert_eq!(
+        wrong(&judged(&target, &inspection(right(), Some(copy.clone())))),
+        ["failed warning replica-role: it follows db.example:3306, and takes writes of its own: read_only is OFF"]
+    );
+    assert_eq!(mends(&target, copy.clone()), "/* on the replica */ SET PERSIST read_only = ON;");
+    copy["server"]["variables"]["group_replication_group_name"] = json!("8a94f357");
+    assert_eq!(wrong(&judged(&target, &inspection(right(), Some(copy)))), [""; 0]);
+}
+
+#[test]
+fn who_replicates_without_a_source_was_not_promoted() {
+    for (name, value) in [("wsrep_on", "ON"), ("group_replication_group_name", "8a94f357"), ("innodb_read_only", "ON")]
+    {
+        let mut copy = right_replica();
+        copy["replication"]["seen"] = json!([]);
+        copy["server"]["variables"]["read_only"] = json!("OFF");
+        copy["server"]["variables"][name] = json!(value);
+        assert_eq!(wrong(&judged(&with_replica(false, true), &inspection(right(), Some(copy)))), [""; 0], "{name}");
+    }
+}
+
+#[test]
+fn a_channel_is_named_as_its_server_names_it() {
+    let target = with_replica(false, true);
+    let stopped = |facts: Value| {
+        let mut copy = facts;
+        copy["replication"] = right_replica()["replication"].clone();
+        copy["replication"]["seen"][0]["name"] = json!("c'1");
+        copy["replication"]["seen"][0]["applying"] = json!(false);
+        copy["server"]["variables"]["read_only"] = json!("ON");
+        mends(&target, copy)
+    };
+    assert_eq!(
+        stopped(right_mariadb()),
+        "START SLAVE 'c''1'; -- on the replica, after reading SHOW SLAVE 'c''1' STATUS"
+    );
+    assert_eq!(
+        stopped(right()),
+        "START REPLICA FOR CHANNEL 'c''1'; -- on the replica, after reading SHOW REPLICA STATUS FOR CHANNEL 'c''1'"
+    );
+}
+
+#[test]
+fn remedies_for_a_replica_are_pasted_as_a_whole() {
+    let target = with_replica(true, false);
+    let mut copy = right_mariadb();
+    copy["replication"] = right_replica()["replication"].clone();
+    for (name, value) in [("read_only", "ON"), ("binlog_format", "MIXED"), ("binlog_row_image", "MINIMAL")] {
+        copy["server"]["variables"][name] = json!(value);
+    }
+    insta::assert_snapshot!(mends(&target, copy.clone()), @"/* on the replica */ STOP SLAVE SQL_THREAD; SET GLOBAL binlog_format = ROW; START SLAVE SQL_THREAD; /* and binlog_format = ROW under [mysqld] in the option file, for a restart; sessions that are open keep theirs until they connect again */ SET GLOBAL binlog_row_image = FULL; /* and binlog_row_image = FULL under [mysqld] in the option file, for a restart */");
+    copy["server"]["variables"]["log_slave_updates"] = json!("OFF");
+    insta::assert_snapshot!(mends(&target, copy), @"/* on the replica */ STOP SLAVE SQL_THREAD; SET GLOBAL binlog_format = ROW; START SLAVE SQL_THREAD; /* and binlog_format = ROW under [mysqld] in the option file, for a restart; sessions that are open keep theirs until they connect again */ SET GLOBAL binlog_row_image = FULL; /* and binlog_row_image = FULL under [mysqld] in the option file, for a restart */ /* write log_slave_updates = ON under [mysqld] in the option file, and restart the server */");
+    let mut steps = right_replica();
+    steps["server"]["variables"]["log_replica_updates"] = json!("OFF");
+    insta::assert_snapshot!(mends(&target, steps), @"on the replica: write log_replica_updates = ON under [mysqld] in the option file, and restart the server");
+}
+
+#[test]
+fn a_filter_is_lifted_where_the_row_is_and_what_is_missing_is_made_first() {
+    let target = with_replica(false, true);
+    let mut copy = right_replica();
+    copy["replication"]["seen"][0]["filters"] = json!({"do_db": "app"});
+    let lift = "STOP REPLICA SQL_THREAD; CHANGE REPLICATION FILTER";
+    assert!(mends(&target, copy.clone()).starts_with(lift));
+    // Without the row, or without the table, the beat does not arrive either.
+    let remedy = |copy: &Value| {
+        let findings = judged(&target, &inspection(right(), Some(copy.clone())));
+        findings.into_iter().find(|finding| finding.id == "replica-filters").unwrap().remedy.unwrap()
+    };
+    copy["row"]["seen"] = json!({"count": 0, "ids": [], "last_update": null});
+    insta::assert_snapshot!(remedy(&copy), @"SET GLOBAL super_read_only = OFF; SET SESSION sql_log_bin = 0; INSERT INTO `streamkap`.`streamkap_heartbeat` (id, text, last_update) SELECT 1, 'test_heartbeat', NULL FROM DUAL WHERE NOT EXISTS (SELECT 1 FROM `streamkap`.`streamkap_heartbeat`); SET SESSION sql_log_bin = 1; SET GLOBAL super_read_only = ON; STOP REPLICA SQL_THREAD; CHANGE REPLICATION FILTER REPLICATE_DO_DB = (`app`, `streamkap`); START REPLICA SQL_THREAD; -- on the replica; and in its option file, for a restart");
+    copy["row"] = Value::Null;
+    copy["table"]["seen"]["table"] = Value::Null;
+    copy["server"]["variables"]["super_read_only"] = json!("OFF");
+    insta::assert_snapshot!(remedy(&copy), @"SET SESSION sql_log_bin = 0; CREATE DATABASE IF NOT EXISTS `streamkap`; CREATE TABLE IF NOT EXISTS `streamkap`.`streamkap_heartbeat` ( id INT AUTO_INCREMENT PRIMARY KEY, text TEXT, last_update TIMESTAMP NULL DEFAULT CURRENT_TIMESTAMP ON UPDATE CURRENT_TIMESTAMP ) ENGINE = InnoDB; INSERT INTO `streamkap`.`streamkap_heartbeat` (id, text, last_update) SELECT 1, 'test_heartbeat', NULL FROM DUAL WHERE NOT EXISTS (SELECT 1 FROM `streamkap`.`streamkap_heartbeat`); SET SESSION sql_log_bin = 1; STOP REPLICA SQL_THREAD; CHANGE REPLICATION FILTER REPLICATE_DO_DB = (`app`, `streamkap`); START REPLICA SQL_THREAD; -- on the replica; and in its option file, for a restart");
+    // A table of another shape is none of ours to make.
+    let mut source = right();
+    source["table"]["seen"]["table"]["columns"][2]["type"] = json!("datetime");
+    let findings = judged(&target, &inspection(source, Some(copy)));
+    let filters = findings.into_iter().find(|finding| finding.id == "replica-filters").unwrap();
+    assert!(filters.remedy.unwrap().starts_with("first make the table and its row there as they are on the source"));
+}

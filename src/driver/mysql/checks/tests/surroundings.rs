@@ -146,3 +146,17 @@ fn a_node_of_a_cluster_must_be_in_it() {
     );
     assert_eq!(node("ON", "Primary", "Synced", "OFF"), ["failed info galera-gtid: OFF"]);
 }
+
+#[test]
+fn a_node_of_a_cluster_logs_what_the_others_write() {
+    let mut facts = right_mariadb();
+    for (name, value) in [("wsrep_on", "ON"), ("wsrep_gtid_mode", "ON"), ("log_slave_updates", "OFF")] {
+        facts["server"]["variables"][name] = json!(value);
+    }
+    facts["server"]["status"] =
+        json!({"wsrep_ready": "ON", "wsrep_cluster_status": "Primary", "wsrep_local_state_comment": "Synced"});
+    assert_eq!(wrong_with(facts.clone()), ["failed error galera-log-updates: OFF"]);
+    assert!(remedy(facts.clone()).starts_with("write log_slave_updates = ON under [mysqld]"));
+    facts["server"]["variables"]["wsrep_on"] = json!("OFF");
+    assert_eq!(wrong_with(facts), [""; 0]);
+}
