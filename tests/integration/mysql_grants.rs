@@ -251,8 +251,8 @@ fn faults() -> Vec<Fault> {
         .hides(&["schema-exists"])
         .after("DROP ROLE writer; GRANT SELECT, INSERT, UPDATE ON T TO hb@'%'")
         .with_roles(),
-        fault("writer-read-only", "it holds SUPER", "GRANT SUPER ON *.* TO hb@'%'", Remedy).informs(),
-        fault("writer-read-only", "CONNECTION_ADMIN", "GRANT CONNECTION_ADMIN ON *.* TO hb@'%'", Remedy)
+        fault("writer-read-only", "it holds SUPER", "GRANT SUPER ON *.* TO hb@'%'", Sql("REVOKE SUPER ON *.* FROM hb@'%'")).informs(),
+        fault("writer-read-only", "CONNECTION_ADMIN", "GRANT CONNECTION_ADMIN ON *.* TO hb@'%'", Sql("REVOKE CONNECTION_ADMIN ON *.* FROM hb@'%'"))
             .informs()
             .on(|flavour| flavour == Flavour::Mysql),
         fault("writer-expiry", "runs out in", "ALTER USER hb@'%' PASSWORD EXPIRE INTERVAL 3 DAY", Remedy).warns(),

@@ -184,7 +184,7 @@ impl Planner<'_> {
     fn no_account(&mut self, name: &Named) {
         let (quoted, own) = (quote(&name.name), self.facts.own.quoted());
         let (what, remedy) = if self.facts.sees_accounts {
-            let remedy = format!("CREATE USER {} IDENTIFIED BY '…';", created(&name.name).quoted());
+            let remedy = format!("CREATE USER {} IDENTIFIED BY <password>;", created(&name.name).quoted());
             (format!("no account is called {quoted}"), remedy)
         } else {
             let remedy =
@@ -334,7 +334,7 @@ mod tests {
             let strict = plan(&facts, &strict);
             assert_eq!(kinds(&strict), [ErrorKind::Privilege]);
             let remedy = strict.failures[0].remedy().unwrap();
-            assert_eq!(remedy.contains("CREATE USER `cdc`@`%`"), sees_accounts, "{remedy}");
+            assert_eq!(remedy.contains("CREATE USER `cdc`@`%` IDENTIFIED BY <password>;"), sees_accounts, "{remedy}");
         }
     }
 

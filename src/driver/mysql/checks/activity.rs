@@ -67,18 +67,19 @@ fn connected(scene: &Scene<'_>) -> Finding {
     if let Some((place, _)) = replicas().find(|(_, facts)| seen(facts)) {
         return CONNECTED.ok(subject, format!("it reads the binary log of replica {}", place.name));
     }
-    if !named.configured {
-        return CONNECTED.skipped(
-            subject,
-            "nobody of the default name reads the binary log: say under [target.connector] which user it logs in as",
-        );
-    }
     if let Err(refusal) = scene.facts.activity.seen() {
         return CONNECTED.unknown(subject, refusal.unless(&scene.grant(PROCESS), super::PASSING));
     }
     if scene.replicas.len() > replicas().filter(|(_, facts)| facts.activity.answer().is_some()).count() {
         let grant = scene.grant(PROCESS);
         return CONNECTED.unknown(subject, format!("whether it reads a replica's is hidden; it takes {grant}"));
+    }
+    // Only where every reader is seen.
+    if !named.configured {
+        return CONNECTED.skipped(
+            subject,
+            "nobody of the default name reads the binary log: say under [target.connector] which user it logs in as",
+        );
     }
     let before = scene.earlier.iter().chain(scene.replicas.iter().filter_map(|place| place.earlier.as_ref()));
     if before.into_iter().any(seen) {

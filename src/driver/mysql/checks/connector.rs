@@ -131,7 +131,7 @@ fn role(scene: &Scene<'_>) -> Vec<Finding> {
     let name = account(user, host);
     // Without a lock an account without a password is anybody's.
     let remedy = format!(
-        "CREATE USER {name} ACCOUNT LOCK; -- then give it a password: ALTER USER {name} IDENTIFIED BY '…' ACCOUNT UNLOCK;"
+        "CREATE USER {name} ACCOUNT LOCK; -- then give it a password: ALTER USER {name} IDENTIFIED BY <password> ACCOUNT UNLOCK;"
     );
     vec![ROLE.failed(&name, "there is no such account").remedy(remedy)]
 }

@@ -193,7 +193,11 @@ fn obeys(scene: &Scene<'_>) -> Finding {
         OBEYS
             .failed(user, format!("it holds {}", held.join(", ")))
             .expected("an account that does the heartbeat and nothing else")
-            .remedy(format!("REVOKE {} ON *.* FROM {user};", held.join(", ")))
+            .remedy(format!(
+                "give heartbeatd an account of its own: CREATE USER {} IDENTIFIED BY <password>; then name it in url, and {}",
+                account("heartbeat", "%"),
+                scene.provision()
+            ))
     })
 }
 
@@ -215,7 +219,7 @@ fn expires(check: &Check, name: &str, account: &AccountFacts, scene: &Scene<'_>)
     let remedy = format!("ALTER USER {name} PASSWORD EXPIRE NEVER; -- or a new password");
     if account.expired {
         return check.failed(name, "it was declared expired").expected("a password that is valid").remedy(format!(
-            "ALTER USER {name} IDENTIFIED BY '…'; -- a new password; the old one again is taken, too"
+            "ALTER USER {name} IDENTIFIED BY <password>; -- a new password; the old one again is taken, too"
         ));
     }
     let Some(until) = account.valid_until else { return check.ok(name, "it never does") };

@@ -134,6 +134,20 @@ fn a_connector_that_was_there_a_look_ago_is_connecting_again() {
 }
 
 #[test]
+fn what_reads_the_binary_log_unseen_is_not_told_as_missing_whatever_its_name() {
+    let refused = json!({"refused": {"code": "1227", "message": "access denied"}});
+    let facts = changed(right(), "/activity", refused);
+    for user in [Named::default_name("streamkap_user"), Named::configured("cdc")] {
+        let mut target = target();
+        target.connector.user = user;
+        let findings = judged(&target, &inspection(facts.clone(), None));
+        let finding = findings.iter().find(|finding| finding.id == "connector-connected").unwrap();
+        assert_eq!(finding.status, Status::Unknown, "{finding:?}");
+        assert!(finding.observed.ends_with("it takes GRANT PROCESS ON *.* TO `hb`@`%`;"), "{finding:?}");
+    }
+}
+
+#[test]
 fn a_thousand_tables_are_worth_knowing_and_fewer_only_to_whom_sees_all() {
     assert_eq!(after("/tables/seen", json!(1_000)), ["failed info table-count: 1000 tables"]);
     assert_eq!(after("/tables/seen", json!(999)), [""; 0]);
