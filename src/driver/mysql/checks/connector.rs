@@ -29,7 +29,8 @@ const RELOAD: Check = Check {
     title: "the connector's account may lock tables for a snapshot",
     meaning: "A snapshot begins with FLUSH TABLES WITH READ LOCK, or LOCK TABLES where that is denied. Without either it \
               fails, on the day somebody asks for one.",
-    judged: "SHOW GRANTS: fails without any of RELOAD, FLUSH_TABLES, LOCK TABLES.",
+    judged: "SHOW GRANTS: fails without any of RELOAD, FLUSH_TABLES, LOCK TABLES; the last is enough on any one database, as \
+             which are captured is not known here.",
     privilege: MYSQL,
     source: "vendor's set-up guides, the connector's user",
 };
@@ -71,7 +72,7 @@ pub(super) fn judge(scene: &Scene<'_>) -> Vec<Finding> {
     let columns: Vec<String> = scene.relation().iter().flat_map(|r| &r.columns).map(|c| c.name.clone()).collect();
     let needs = Needs { schema, table, columns: &columns };
     let replication = [needs.on_server("REPLICATION SLAVE"), needs.on_server("REPLICATION CLIENT")];
-    let reload = [needs.lock()];
+    let reload = [Needs::lock()];
     let databases = [needs.on_server("SHOW DATABASES")];
     let select = [needs.on_table("SELECT")];
     let (insert, update, delete) = ([needs.on_table("INSERT")], [needs.update()], [needs.on_table("DELETE")]);
@@ -202,11 +203,11 @@ impl<'a> Needs<'a> {
         Need { any_of: vec![("UPDATE", Place::Column(self.schema, self.table, "last_update"))], columns: &[] }
     }
 
-    /// LOCK TABLES is for servers whose provider keeps RELOAD to itself; there it is granted database by database.
-    fn lock(&self) -> Need<'a> {
-        let lock = |place| ("LOCK TABLES", place);
-        let server = ["RELOAD", "FLUSH TABLES"].map(|privilege| (privilege, Place::Server));
-        let any_of = server.into_iter().chain([lock(Place::Server), lock(Place::Database(self.schema))]).collect();
+    /// LOCK TABLES is for servers whose provider keeps RELOAD to itself; there it is granted database by database. Which
+    /// of them are captured is not known here.
+    fn lock() -> Need<'static> {
+        let server = ["RELOAD", "FLUSH TABLES", "LOCK TABLES"].map(|privilege| (privilege, Place::Server));
+        let any_of = server.into_iter().chain([("LOCK TABLES", Place::AnyDatabase)]).collect();
         Need { any_of, columns: &[] }
     }
 }
@@ -298,17 +299,18 @@ mod tests {
 
     #[test]
     fn any_of_the_privileges_that_lock_tables_will_do() {
-        let lock = needs(&[]).lock();
+        let lock = Needs::lock();
         for line in [
             "GRANT RELOAD ON *.* TO `cdc`@`%`",
             "GRANT FLUSH_TABLES ON *.* TO `cdc`@`%`",
             "GRANT LOCK TABLES ON *.* TO `cdc`@`%`",
-            "GRANT LOCK TABLES ON `streamkap`.* TO `cdc`@`%`",
+            // A snapshot locks what is captured, and that is seldom the heartbeat's own schema.
+            "GRANT LOCK TABLES ON `shop`.* TO `cdc`@`%`",
             "GRANT ALL PRIVILEGES ON *.* TO `cdc`@`%`",
         ] {
             assert!(met(&lock, line), "{line}");
         }
-        for line in ["GRANT SELECT ON *.* TO `cdc`@`%`", "GRANT LOCK TABLES ON `other`.* TO `cdc`@`%`"] {
+        for line in ["GRANT SELECT ON *.* TO `cdc`@`%`", "GRANT SELECT ON `shop`.* TO `cdc`@`%`"] {
             assert!(!met(&lock, line), "{line}");
         }
     }

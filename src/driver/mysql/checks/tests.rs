@@ -225,3 +225,21 @@ fn an_administrator_is_not_told_to_disarm_himself() {
     assert!(remedy.starts_with("give heartbeatd an account of its own: CREATE USER `heartbeat`@`%`"), "{remedy}");
     assert!(!remedy.contains("REVOKE"), "{remedy}");
 }
+
+#[test]
+fn only_a_password_runs_out() {
+    let past = json!(NOW - 3_600 * SECOND);
+    let logs_in_by = |plugin: &str| {
+        let mut facts = right();
+        let account = facts.pointer_mut("/roles/own/account/seen").unwrap();
+        account["plugin"] = json!(plugin);
+        account["valid_until"] = past.clone();
+        wrong_with(facts)
+    };
+    for plugin in ["auth_socket", "unix_socket", "authentication_ldap_simple", "AWSAuthenticationPlugin", "pam"] {
+        assert_eq!(logs_in_by(plugin), [""; 0], "{plugin}");
+    }
+    for plugin in ["caching_sha2_password", "mysql_native_password", "ed25519"] {
+        assert_eq!(logs_in_by(plugin), ["failed error writer-expiry: it ran out 1h ago"], "{plugin}");
+    }
+}
