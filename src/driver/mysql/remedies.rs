@@ -1,7 +1,7 @@
 //! The exact next step for a failure: SQL that is ready to run, with this target's names. Called by the driver's
 //! `remedy`; for people, who read it on a page, in a log or in a report.
 
-use super::identifier::{account, literal, quote};
+use super::identifier::{account, literal, quote, table_of};
 use super::parameters::user_of;
 use crate::heartbeat::{ErrorClass, ErrorKind, Failure};
 use crate::provisioning;
@@ -237,7 +237,7 @@ impl Names {
             user_text: literal(&user),
             schema: quote(&heartbeat.schema),
             schema_text: literal(&heartbeat.schema),
-            table: format!("{}.{}", quote(&heartbeat.schema), quote(&heartbeat.table)),
+            table: table_of(heartbeat),
             table_text: literal(&heartbeat.table),
             row: heartbeat.row,
             provision: provisioning::command(target),

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::Scene;
 use crate::driver::mysql::facts::{ActivityFacts, MysqlFacts};
+use crate::driver::mysql::identifier::Account;
 use crate::driver::shared_checks::activity::LONG;
 use crate::finding::{Check, Finding, Rung, Severity};
 use crate::freshness::words;
@@ -52,8 +53,9 @@ pub(super) fn judge(scene: &Scene<'_>) -> Vec<Finding> {
 pub(super) fn reads(scene: &Scene<'_>, facts: &MysqlFacts) -> Option<bool> {
     let activity = facts.activity.answer()?;
     let name = &scene.target.connector.user.name;
-    let user = name.rsplit_once('@').map_or(name.as_str(), |(user, _)| user);
-    Some(activity.readers.iter().any(|reader| reader == name || reader == user))
+    let user = Account::read(name).user;
+    // A session's host is where it comes from, and not its account's.
+    Some(activity.readers.iter().any(|reader| reader == name || *reader == user))
 }
 
 fn connected(scene: &Scene<'_>) -> Finding {

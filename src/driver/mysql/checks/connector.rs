@@ -4,7 +4,7 @@ use super::Scene;
 use super::writer::{bringing, expiry, has, idle_role, look_grant, unread};
 use crate::driver::mysql::facts::{IdleRole, RoleFacts};
 use crate::driver::mysql::grants::{Answer, Grants, Place};
-use crate::driver::mysql::identifier::account;
+use crate::driver::mysql::identifier::{Account, account};
 use crate::driver::shared_checks::connector::{DELETE, EXPIRY, INSERT, LOGIN, REPLICATION, ROLE, SELECT, UPDATE};
 use crate::finding::{Check, Finding, Rung, Severity, Status};
 use crate::target::ConnectorMode;
@@ -128,8 +128,7 @@ fn role(scene: &Scene<'_>) -> Vec<Finding> {
         let why = "no account has the default name: say under [target.connector] which user it logs in as";
         return vec![ROLE.skipped(name, why)];
     }
-    let (user, host) = named.name.rsplit_once('@').unwrap_or((&named.name, "%"));
-    let name = account(user, host);
+    let name = Account::read(&named.name).created().quoted();
     // Without a lock an account without a password is anybody's.
     let remedy = format!(
         "CREATE USER {name} ACCOUNT LOCK; -- then give it a password: ALTER USER {name} IDENTIFIED BY <password> ACCOUNT UNLOCK;"
