@@ -3,7 +3,7 @@
 
 use sqlx::mysql::MySqlConnection;
 
-use super::catalog::{AccountFacts, Facts, Rows};
+use super::catalog::{Facts, Rows};
 use super::connect::{Column, settings_sql};
 use super::identifier::{Account, is_named, problem, quote, table_of};
 use super::message::{self, Limits};

@@ -1,6 +1,6 @@
 //! What is planned for what is there.
 
-use super::super::catalog::TableFacts;
+use super::super::catalog::{AccountFacts, TableFacts};
 use super::*;
 use crate::target::Endpoint;
 
