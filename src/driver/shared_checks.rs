@@ -67,7 +67,7 @@ pub(in crate::driver) const SINGLE: Check = Check {
     rung: Rung::Schema,
     title: "the heartbeat table holds one row",
     meaning: "A table that grows is no heartbeat: somebody inserts instead of updating.",
-    judged: "By counting: fails above one.",
+    judged: "By counting: fails above one. Skipped where the configured row is not among them.",
     privilege: "SELECT on the heartbeat table",
     source: "vendor page on heartbeats, section on the heartbeat table",
 };

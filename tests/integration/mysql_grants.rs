@@ -228,6 +228,12 @@ fn faults() -> Vec<Fault> {
         // --- the row
         fault("row-exists", "the table is empty", "DELETE FROM T", Sql("INSERT INTO T (id, text) VALUES (1, 'test_heartbeat')")),
         fault("row-exists", "row 7 and not row 1", "UPDATE T SET id = 7", Sql("UPDATE T SET id = 1")),
+        fault(
+            "row-exists",
+            "row 7 and not row 1",
+            "UPDATE T SET id = 7; INSERT INTO T (id) VALUES (8)",
+            Sql("DELETE FROM T WHERE id = 8; UPDATE T SET id = 1"),
+        ),
         fault("row-single", "3 rows", "INSERT INTO T (id) VALUES (2), (3)", Remedy).warns(),
         fault("row-fresh", "old", "UPDATE T SET last_update = '2020-02-02 02:02:02'", Sql(BEAT)).warns(),
         // --- this user
@@ -251,8 +257,8 @@ fn faults() -> Vec<Fault> {
         .hides(&["schema-exists"])
         .after("DROP ROLE writer; GRANT SELECT, INSERT, UPDATE ON T TO hb@'%'")
         .with_roles(),
-        fault("writer-read-only", "it holds SUPER", "GRANT SUPER ON *.* TO hb@'%'", Remedy).informs(),
-        fault("writer-read-only", "CONNECTION_ADMIN", "GRANT CONNECTION_ADMIN ON *.* TO hb@'%'", Remedy)
+        fault("writer-read-only", "it holds SUPER", "GRANT SUPER ON *.* TO hb@'%'", Sql("REVOKE SUPER ON *.* FROM hb@'%'")).informs(),
+        fault("writer-read-only", "CONNECTION_ADMIN", "GRANT CONNECTION_ADMIN ON *.* TO hb@'%'", Sql("REVOKE CONNECTION_ADMIN ON *.* FROM hb@'%'"))
             .informs()
             .on(|flavour| flavour == Flavour::Mysql),
         fault("writer-expiry", "runs out in", "ALTER USER hb@'%' PASSWORD EXPIRE INTERVAL 3 DAY", Remedy).warns(),

@@ -6,7 +6,7 @@
 use sqlx::mysql::MySqlConnection;
 
 use super::connect::settings_sql;
-use super::identifier::{literal, quote};
+use super::identifier::{Account, literal, table_of};
 use super::message::{self, Limits};
 use super::parameters::user_of;
 use crate::heartbeat::{ErrorKind, Failure};
@@ -26,13 +26,6 @@ pub(super) struct Facts {
     pub(super) sees_accounts: bool,
     /// Those of the accounts in question that it sees.
     pub(super) accounts: Vec<AccountFacts>,
-}
-
-/// Who logs in, and from where: `user@host`.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(super) struct Account {
-    pub(super) user: String,
-    pub(super) host: String,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -139,7 +132,7 @@ async fn granted(
         let grantee = message::text(&row, 0)?.unwrap_or_default();
         let privilege = message::text(&row, 1)?.unwrap_or_default();
         // The catalogue compares names without their case.
-        for facts in facts.iter_mut().filter(|facts| facts.account.grantee() == grantee) {
+        for facts in facts.iter_mut().filter(|facts| self::grantee(&facts.account) == grantee) {
             if !facts.on_table.contains(&privilege) {
                 facts.on_table.push(privilege.clone());
             }
@@ -162,17 +155,9 @@ async fn effective(connection: &mut MySqlConnection, heartbeat: &HeartbeatTable)
     Ok(privileges)
 }
 
-impl Account {
-    /// From `user@host`; a host holds no `@`.
-    pub(super) fn read(text: &str) -> Self {
-        let (user, host) = text.rsplit_once('@').unwrap_or((text, ""));
-        Self { user: user.to_owned(), host: host.to_owned() }
-    }
-
-    /// As the catalogue writes it: a quote inside stays as it is.
-    fn grantee(&self) -> String {
-        format!("'{}'@'{}'", self.user, self.host)
-    }
+/// As the catalogue writes an account: a quote inside stays as it is.
+fn grantee(account: &Account) -> String {
+    format!("'{}'@'{}'", account.user, account.host)
 }
 
 /// One row on session, schema and table.
@@ -207,7 +192,7 @@ fn accounts_sql(target: &Target) -> String {
 /// stands for any character.
 fn grants_sql(heartbeat: &HeartbeatTable, accounts: &[AccountFacts]) -> String {
     let HeartbeatTable { schema, table, .. } = heartbeat;
-    let grantees: Vec<String> = accounts.iter().map(|facts| literal(&facts.account.grantee())).collect();
+    let grantees: Vec<String> = accounts.iter().map(|facts| literal(&grantee(&facts.account))).collect();
     let escaped = schema.replace('\\', "\\\\").replace('_', "\\_").replace('%', "\\%");
     let of = |view: &str, more: &str| {
         format!(
@@ -225,7 +210,7 @@ fn grants_sql(heartbeat: &HeartbeatTable, accounts: &[AccountFacts]) -> String {
 
 /// Each privilege with a statement that needs it. Explained, never run.
 fn probes_sql(heartbeat: &HeartbeatTable) -> [(&'static str, String); 4] {
-    let table = name_of(heartbeat);
+    let table = table_of(heartbeat);
     [
         ("SELECT", format!("EXPLAIN SELECT id, last_update FROM {table} WHERE 1 = 0")),
         (
@@ -240,21 +225,5 @@ fn probes_sql(heartbeat: &HeartbeatTable) -> [(&'static str, String); 4] {
 /// The ids of the first two rows, the configured one first.
 fn rows_sql(heartbeat: &HeartbeatTable) -> String {
     let row = heartbeat.row;
-    format!("SELECT id FROM {} WHERE id IS NOT NULL ORDER BY id <> {row}, id LIMIT 2", name_of(heartbeat))
-}
-
-fn name_of(heartbeat: &HeartbeatTable) -> String {
-    format!("{}.{}", quote(&heartbeat.schema), quote(&heartbeat.table))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_host_begins_behind_the_last_at() {
-        for (text, user, host) in [("hb@%", "hb", "%"), ("a@b@10.0.0.%", "a@b", "10.0.0.%"), ("hb", "hb", "")] {
-            assert_eq!(Account::read(text), Account { user: user.to_owned(), host: host.to_owned() });
-        }
-    }
+    format!("SELECT id FROM {} WHERE id IS NOT NULL ORDER BY id <> {row}, id LIMIT 2", table_of(heartbeat))
 }

@@ -20,7 +20,7 @@ use std::sync::LazyLock;
 
 use super::errors::PASSING;
 use super::facts::{MysqlFacts, Relation, RowFacts, ServerFacts, TableFacts};
-use super::identifier::{account, quote};
+use super::identifier::{Account, account, table_of};
 use crate::driver::gathered::Gathered;
 use crate::driver::scene::{self, Chapter, Names};
 use crate::finding::{Case, Check, Finding};
@@ -62,11 +62,11 @@ pub(super) fn judge(case: &Case<'_>) -> Result<Vec<Finding>, serde_json::Error> 
     scene::judge(case, CHAPTERS, |target: &Target, facts: &MysqlFacts| {
         let connector = facts.roles.connector.answer().and_then(|accounts| accounts.first());
         Names {
-            table: format!("{}.{}", quote(&target.heartbeat.schema), quote(&target.heartbeat.table)),
+            table: table_of(&target.heartbeat),
             user: account(&facts.server.user, &facts.server.host),
             connector: match connector {
                 Some(role) => account(&role.user, &role.host),
-                None => quote(&target.connector.user.name),
+                None => Account::read(&target.connector.user.name).quoted(),
             },
         }
     })

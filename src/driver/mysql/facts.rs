@@ -12,6 +12,7 @@ mod roles;
 mod row;
 mod scheduler;
 mod server;
+mod statements;
 mod table;
 
 use serde::{Deserialize, Serialize};

@@ -85,8 +85,8 @@ struct Privilege {
 pub(super) enum Place<'a> {
     /// All of it.
     Server,
-    /// All of a database.
-    Database(&'a str),
+    /// All of any database.
+    AnyDatabase,
     /// All of a table: database, table.
     Table(&'a str, &'a str),
     /// One column: database, table, column.
@@ -186,12 +186,13 @@ impl Grants {
             let own = || self.granted.iter().filter(|grant| grant.grantee == grantee);
             if self.on_server(own(), grantee, privilege, place.database())
                 || place.database().is_some_and(|database| self.on_database(own(), privilege, database))
+                || place == Place::AnyDatabase && own().any(|grant| grant.is_on_a_database() && grant.has(privilege))
             {
                 return Answer::Yes;
             }
             let (database, table) = match place {
                 Place::Table(database, table) | Place::Column(database, table, _) => (database, table),
-                Place::Server | Place::Database(_) => continue,
+                Place::Server | Place::AnyDatabase => continue,
             };
             let here = own().filter(|grant| matches!(&grant.on, On::Table(d, t) if d == database && t == table));
             for found in here.flat_map(|grant| &grant.privileges).filter(|found| found.is(privilege)) {
@@ -232,6 +233,10 @@ impl Grants {
 }
 
 impl Grant {
+    fn is_on_a_database(&self) -> bool {
+        matches!(self.on, On::Database(_))
+    }
+
     fn has(&self, privilege: &str) -> bool {
         self.privileges.iter().any(|found| found.columns.is_empty() && found.is(privilege))
     }
@@ -254,8 +259,8 @@ impl RoleName {
 impl<'a> Place<'a> {
     fn database(self) -> Option<&'a str> {
         match self {
-            Self::Server => None,
-            Self::Database(database) | Self::Table(database, _) | Self::Column(database, _, _) => Some(database),
+            Self::Server | Self::AnyDatabase => None,
+            Self::Table(database, _) | Self::Column(database, _, _) => Some(database),
         }
     }
 }

@@ -1,7 +1,16 @@
 //! The one place where names and text become MySQL's SQL.
 
+use crate::target::HeartbeatTable;
+
 /// The server keeps no more of a name: <https://dev.mysql.com/doc/refman/8.4/en/identifier-length.html>.
 const MAX_CHARACTERS: usize = 64;
+
+/// Who logs in, and from where. Without a host, as a name in a configuration may be: a user from any.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(super) struct Account {
+    pub(super) user: String,
+    pub(super) host: String,
+}
 
 /// Says what makes a name unusable, if anything does.
 ///
@@ -40,6 +49,36 @@ pub(super) fn literal(text: &str) -> String {
     format!("'{}'", text.replace('\'', "''"))
 }
 
+/// The heartbeat's table with its schema.
+pub(super) fn table_of(heartbeat: &HeartbeatTable) -> String {
+    format!("{}.{}", quote(&heartbeat.schema), quote(&heartbeat.table))
+}
+
+/// Whether a name in a configuration means an account: by its user, or as `user@host`. There may be an @ in a user; a
+/// host has no case.
+pub(super) fn is_named(name: &str, user: &str, host: &str) -> bool {
+    let read = Account::read(name);
+    name == user || read.user == user && read.host.eq_ignore_ascii_case(host)
+}
+
+impl Account {
+    /// From `user@host`, or a user alone. A host holds no `@`.
+    pub(super) fn read(text: &str) -> Self {
+        let (user, host) = text.rsplit_once('@').unwrap_or((text, ""));
+        Self { user: user.to_owned(), host: host.to_owned() }
+    }
+
+    /// What CREATE USER makes of it: without a host, a user from any.
+    pub(super) fn created(self) -> Self {
+        if self.host.is_empty() { Self { host: "%".to_owned(), ..self } } else { self }
+    }
+
+    /// As SQL takes it.
+    pub(super) fn quoted(&self) -> String {
+        if self.host.is_empty() { quote(&self.user) } else { account(&self.user, &self.host) }
+    }
+}
+
 /// An account as GRANT takes it. In backticks, where a backslash means nothing.
 pub(super) fn account(user: &str, host: &str) -> String {
     format!("{}@{}", quote(user), quote(host))
@@ -68,6 +107,36 @@ mod tests {
         assert_eq!(problem(&"ü".repeat(64)), None);
         for name in ["", "a\0b", "a ", "a\r", "\u{1f493}", &"x".repeat(65)] {
             assert!(problem(name).is_some(), "{name:?}");
+        }
+    }
+
+    #[test]
+    fn a_host_begins_behind_the_last_at() {
+        for (text, user, host, quoted) in [
+            ("hb@%", "hb", "%", "`hb`@`%`"),
+            ("a@b@10.0.0.%", "a@b", "10.0.0.%", "`a@b`@`10.0.0.%`"),
+            ("hb", "hb", "", "`hb`"),
+        ] {
+            let account = Account::read(text);
+            assert_eq!(account, Account { user: user.to_owned(), host: host.to_owned() });
+            assert_eq!(account.quoted(), quoted);
+        }
+        assert_eq!(Account::read("hb").created().quoted(), "`hb`@`%`");
+        assert_eq!(Account::read("hb@localhost").created().quoted(), "`hb`@`localhost`");
+    }
+
+    #[test]
+    fn a_connector_is_named_by_its_user_or_by_user_and_host() {
+        for (name, user, host, fits) in [
+            ("cdc", "cdc", "%", true),
+            ("cdc@%", "cdc", "%", true),
+            ("cdc@LOCALHOST", "cdc", "localhost", true),
+            ("cdc@10.0.0.1", "cdc", "%", false),
+            ("me@home", "me@home", "%", true),
+            ("me@home@%", "me@home", "%", true),
+            ("Cdc", "cdc", "%", false),
+        ] {
+            assert_eq!(is_named(name, user, host), fits, "{name} {user} {host}");
         }
     }
 

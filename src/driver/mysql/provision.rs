@@ -3,9 +3,9 @@
 
 use sqlx::mysql::MySqlConnection;
 
-use super::catalog::{Account, AccountFacts, Facts, Rows};
+use super::catalog::{Facts, Rows};
 use super::connect::{Column, settings_sql};
-use super::identifier::{account, problem, quote};
+use super::identifier::{Account, is_named, problem, quote, table_of};
 use super::message::{self, Limits};
 use super::parameters::user_of;
 use crate::heartbeat::{ErrorKind, Failure};
@@ -41,7 +41,7 @@ pub(super) fn plan(facts: &Facts, target: &Target) -> Plan {
         facts,
         target,
         schema: quote(&heartbeat.schema),
-        table: format!("{}.{}", quote(&heartbeat.schema), quote(&heartbeat.table)),
+        table: table_of(heartbeat),
         row: heartbeat.row.to_string(),
         plan: Plan::default(),
     };
@@ -51,16 +51,8 @@ pub(super) fn plan(facts: &Facts, target: &Target) -> Plan {
         return planner.plan;
     }
     planner.objects();
-    let daemon = Named::configured(user_of(&target.endpoint.url));
-    let connector = &target.connector.user;
-    if daemon.name == connector.name {
-        planner.accounts(&daemon, CONNECTOR, None);
-    } else {
-        // Without an administrator's way in this session is the daemon's, and so is its account, of several one.
-        let own = target.provision_endpoint.is_none() && facts.own.user == daemon.name;
-        planner.accounts(&daemon, DAEMON, own.then_some(&facts.own));
-        planner.accounts(connector, CONNECTOR, None);
-    }
+    planner.daemon();
+    planner.connector();
     planner.plan
 }
 
@@ -170,18 +162,34 @@ impl Planner<'_> {
         self.step(format!("insert row {} into {}", self.row, self.table), &template, &[("now", now)]);
     }
 
-    /// What the accounts of a name lack; or `only` that one of them.
-    fn accounts(&mut self, name: &Named, wanted: &[&str], only: Option<&Account>) {
-        let found: Vec<&AccountFacts> = self
-            .facts
-            .named(&name.name)
-            .into_iter()
-            .filter(|found| only.is_none_or(|only| found.account == *only))
-            .collect();
-        if found.is_empty() {
-            return self.no_account(name);
+    /// What the accounts that beat lack, but for those that the connector has as well: it needs more.
+    fn daemon(&mut self) {
+        let (target, facts) = (self.target, self.facts);
+        let (user, connector) = (user_of(&target.endpoint.url), &target.connector.user.name);
+        // Without an administrator's way in this session is the daemon's, and so is its account, of several one.
+        let own = target.provision_endpoint.is_none() && facts.own.user == user;
+        let is = |account: &Account| account.user == user && (!own || *account == facts.own);
+        if facts.accounts.iter().any(|found| is(&found.account)) {
+            self.grant(DAEMON, |account| is(account) && !is_named(connector, &account.user, &account.host));
+        } else if user != *connector {
+            self.no_account(&Account { user: user.clone(), host: String::new() }, true);
         }
-        for found in found {
+    }
+
+    fn connector(&mut self) {
+        let Named { name, configured } = &self.target.connector.user;
+        let is = |account: &Account| is_named(name, &account.user, &account.host);
+        if self.facts.accounts.iter().any(|found| is(&found.account)) {
+            self.grant(CONNECTOR, is);
+        } else {
+            let configured = *configured || *name == user_of(&self.target.endpoint.url);
+            self.no_account(&Account::read(name), configured);
+        }
+    }
+
+    /// Grants what is missing to those of the accounts that it is for.
+    fn grant(&mut self, wanted: &[&str], is: impl Fn(&Account) -> bool) {
+        for found in self.facts.accounts.iter().filter(|found| is(&found.account)) {
             let missing: Vec<&str> =
                 wanted.iter().copied().filter(|wanted| !found.on_table.iter().any(|has| has == wanted)).collect();
             if !missing.is_empty() {
@@ -192,19 +200,19 @@ impl Planner<'_> {
         }
     }
 
-    fn no_account(&mut self, name: &Named) {
-        let (quoted, own) = (quote(&name.name), self.facts.own.quoted());
+    fn no_account(&mut self, account: &Account, configured: bool) {
+        let (quoted, own) = (account.quoted(), self.facts.own.quoted());
         let (what, remedy) = if self.facts.sees_accounts {
-            let remedy = format!("CREATE USER {} IDENTIFIED BY '…';", created(&name.name).quoted());
+            let remedy = format!("CREATE USER {} IDENTIFIED BY <password>;", account.clone().created().quoted());
             (format!("no account is called {quoted}"), remedy)
         } else {
             let remedy =
                 "set provision_url to an administrator, who sees the accounts (SELECT on mysql.user)".to_owned();
             (format!("whether an account is called {quoted} is not shown to {own}"), remedy)
         };
-        if let Some(problem) = problem(&name.name) {
+        if let Some(problem) = problem(&account.user) {
             self.fail(ErrorKind::Settings, format!("the name of an account {problem}"), None);
-        } else if name.configured {
+        } else if configured {
             self.fail(ErrorKind::Privilege, format!("{what}, so that nothing is granted to it"), Some(remedy));
         } else {
             self.plan.notices.push(format!("{what}: nothing is granted to it"));
@@ -212,201 +220,5 @@ impl Planner<'_> {
     }
 }
 
-impl Facts {
-    /// The accounts that a configuration means: all of that user, or the one `user@host`.
-    fn named(&self, name: &str) -> Vec<&AccountFacts> {
-        let by = |same: &dyn Fn(&Account) -> bool| -> Vec<&AccountFacts> {
-            self.accounts.iter().filter(|facts| same(&facts.account)).collect()
-        };
-        let of_user = by(&|account| account.user == name);
-        if of_user.is_empty() { by(&|account| *account == Account::read(name)) } else { of_user }
-    }
-}
-
-impl Account {
-    fn quoted(&self) -> String {
-        account(&self.user, &self.host)
-    }
-}
-
-/// The account that a name without a host would be created as.
-fn created(name: &str) -> Account {
-    let account = Account::read(name);
-    if account.host.is_empty() { Account { host: "%".to_owned(), ..account } } else { account }
-}
-
 #[cfg(test)]
-mod tests {
-    use super::super::catalog::TableFacts;
-    use super::*;
-    use crate::target::Endpoint;
-
-    fn target() -> Target {
-        Target::new("orders", Endpoint::parse("mysql://hb@db.example/").unwrap())
-    }
-
-    fn found(name: &str) -> AccountFacts {
-        AccountFacts { account: Account::read(name), ..AccountFacts::default() }
-    }
-
-    fn satisfied(name: &str) -> AccountFacts {
-        AccountFacts { on_table: CONNECTOR.iter().map(|&word| word.to_owned()).collect(), ..found(name) }
-    }
-
-    /// Everything is there.
-    fn complete() -> Facts {
-        Facts {
-            own: Account::read("admin@%"),
-            logged: true,
-            schema: true,
-            table: Some(TableFacts {
-                columns: ["id", "text", "last_update"].map(str::to_owned).to_vec(),
-                last_update: Some("timestamp".to_owned()),
-                rows: Rows::Ids(vec![1]),
-            }),
-            sees_accounts: true,
-            accounts: vec![satisfied("hb@%"), satisfied("streamkap_user@%")],
-        }
-    }
-
-    fn with_table(change: impl FnOnce(&mut TableFacts)) -> Facts {
-        let mut facts = complete();
-        change(facts.table.as_mut().unwrap());
-        facts
-    }
-
-    fn titles(plan: &Plan) -> Vec<&str> {
-        plan.steps.iter().map(|step| step.title.as_str()).collect()
-    }
-
-    fn kinds(plan: &Plan) -> Vec<ErrorKind> {
-        plan.failures.iter().map(Failure::kind).collect()
-    }
-
-    #[test]
-    fn what_is_complete_needs_nothing() {
-        let plan = plan(&complete(), &target());
-        assert!(plan.steps.is_empty() && plan.failures.is_empty() && plan.notices.is_empty(), "{plan:?}");
-    }
-
-    #[test]
-    fn an_empty_server_gets_everything_in_order() {
-        let accounts = vec![found("hb@10.%"), found("hb@localhost"), found("streamkap_user@%")];
-        let facts = Facts { schema: false, table: None, accounts, ..complete() };
-        insta::assert_snapshot!(titles(&plan(&facts, &target())).join("\n"), @"
-        create schema `streamkap`
-        create table `streamkap`.`streamkap_heartbeat`
-        insert row 1 into `streamkap`.`streamkap_heartbeat`
-        grant SELECT, INSERT, UPDATE on table `streamkap`.`streamkap_heartbeat` to `hb`@`10.%`
-        grant SELECT, INSERT, UPDATE on table `streamkap`.`streamkap_heartbeat` to `hb`@`localhost`
-        grant SELECT, INSERT, UPDATE, DELETE on table `streamkap`.`streamkap_heartbeat` to `streamkap_user`@`%`
-        ");
-    }
-
-    #[test]
-    fn only_missing_privileges_are_granted() {
-        let mut facts = complete();
-        facts.accounts[1].on_table.retain(|word| word != "DELETE");
-        let plan = plan(&facts, &target());
-        insta::assert_snapshot!(plan.steps[0].sql, @"GRANT DELETE ON TABLE `streamkap`.`streamkap_heartbeat` TO `streamkap_user`@`%`;");
-        assert_eq!(plan.steps.len(), 1);
-    }
-
-    #[test]
-    fn the_daemons_own_session_speaks_for_its_own_account_only() {
-        let mut facts = complete();
-        facts.own = Account::read("hb@10.%");
-        facts.accounts = vec![found("hb@%"), satisfied("hb@10.%"), satisfied("streamkap_user@%")];
-        assert_eq!(plan(&facts, &target()).steps.len(), 0);
-        let mut administered = target();
-        administered.provision_endpoint = Some(Endpoint::parse("mysql://hb@localhost/").unwrap());
-        assert_eq!(plan(&facts, &administered).steps.len(), 1);
-    }
-
-    #[test]
-    fn a_connector_may_be_named_with_its_host() {
-        let mut facts = complete();
-        facts.accounts = vec![satisfied("hb@%"), found("cdc@10.%"), found("cdc@localhost")];
-        let mut target = target();
-        target.connector.user = Named::configured("cdc@10.%");
-        let plan = plan(&facts, &target);
-        assert_eq!(plan.steps.len(), 1, "{plan:?}");
-        assert!(plan.steps[0].title.ends_with("to `cdc`@`10.%`"), "{plan:?}");
-    }
-
-    #[test]
-    fn a_default_name_that_does_not_exist_is_a_notice_and_a_configured_one_a_failure() {
-        for sees_accounts in [true, false] {
-            let facts = Facts { sees_accounts, accounts: vec![satisfied("hb@%")], ..complete() };
-            let lenient = plan(&facts, &target());
-            assert_eq!((lenient.notices.len(), lenient.failures.len()), (1, 0));
-            let mut strict = target();
-            strict.connector.user = Named::configured("cdc");
-            let strict = plan(&facts, &strict);
-            assert_eq!(kinds(&strict), [ErrorKind::Privilege]);
-            let remedy = strict.failures[0].remedy().unwrap();
-            assert_eq!(remedy.contains("CREATE USER `cdc`@`%`"), sees_accounts, "{remedy}");
-        }
-    }
-
-    #[test]
-    fn another_row_is_never_joined_by_a_second_one() {
-        let plan = plan(&with_table(|table| table.rows = Rows::Ids(vec![7])), &target());
-        assert_eq!((kinds(&plan), plan.steps.len()), (vec![ErrorKind::MissingRow], 0));
-        assert!(plan.failures[0].message().contains("set heartbeat.row = 7"), "{}", plan.failures[0]);
-    }
-
-    #[test]
-    fn rows_that_cannot_be_seen_are_unknown_and_none_is_made() {
-        let plan = plan(&with_table(|table| table.rows = Rows::Hidden), &target());
-        assert_eq!((kinds(&plan), plan.steps.len()), (vec![ErrorKind::Privilege], 0));
-    }
-
-    #[test]
-    fn a_deleted_row_comes_back_on_the_columns_own_clock() {
-        let facts = with_table(|table| {
-            table.rows = Rows::Ids(Vec::new());
-            table.last_update = Some("datetime".to_owned());
-        });
-        insta::assert_snapshot!(plan(&facts, &target()).steps[0].sql, @"
-        INSERT INTO `streamkap`.`streamkap_heartbeat` (id, text, last_update)
-        SELECT 1, 'test_heartbeat', UTC_TIMESTAMP() FROM DUAL
-        WHERE NOT EXISTS (SELECT 1 FROM `streamkap`.`streamkap_heartbeat`);
-        ");
-    }
-
-    #[test]
-    fn row_zero_is_no_request_for_the_next_number() {
-        let mut target = target();
-        target.heartbeat.row = 0;
-        let plan = plan(&with_table(|table| table.rows = Rows::Ids(Vec::new())), &target);
-        assert!(plan.steps[0].sql.starts_with("SET SESSION sql_mode = "), "{plan:?}");
-    }
-
-    #[test]
-    fn a_table_of_another_shape_gets_no_row_and_says_what_it_lacks() {
-        let facts = with_table(|table| {
-            table.rows = Rows::Ids(Vec::new());
-            table.columns = vec!["id".to_owned(), "last_update".to_owned()];
-            table.last_update = Some("text".to_owned());
-        });
-        let plan = plan(&facts, &target());
-        assert_eq!((kinds(&plan), plan.steps.len()), (vec![ErrorKind::MissingColumn, ErrorKind::ColumnType], 0));
-    }
-
-    #[test]
-    fn nothing_is_made_that_the_replicas_would_not_get() {
-        let plan = plan(&Facts { logged: false, schema: false, table: None, ..complete() }, &target());
-        assert_eq!((kinds(&plan), plan.steps.len()), (vec![ErrorKind::Settings], 0));
-    }
-
-    #[test]
-    fn no_step_can_destroy_anything() {
-        for template in [SCHEMA, TABLE, ROW, ROW_ZERO, GRANT_TABLE] {
-            let sql = render(template, &[]).to_ascii_uppercase();
-            for word in ["DROP", "TRUNCATE", "DELETE", "REVOKE"] {
-                assert!(!sql.contains(word), "{sql}");
-            }
-        }
-    }
-}
+mod tests;

@@ -1,7 +1,7 @@
 //! The exact next step for a failure: SQL that is ready to run, with this target's names. Called by the driver's
 //! `remedy`; for people, who read it on a page, in a log or in a report.
 
-use super::identifier::{account, literal, quote};
+use super::identifier::{account, literal, quote, table_of};
 use super::parameters::user_of;
 use crate::heartbeat::{ErrorClass, ErrorKind, Failure};
 use crate::provisioning;
@@ -47,8 +47,8 @@ fn connection(failure: &Failure, target: &Target, names: &Names) -> Option<Strin
         ErrorKind::Auth => auth(failure, target, names),
         ErrorKind::AuthMethod => format!(
             "use an account with a password of its own: on MySQL ALTER USER {account} IDENTIFIED WITH \
-             caching_sha2_password BY '…'; on MariaDB ALTER USER {account} IDENTIFIED VIA mysql_native_password USING \
-             PASSWORD('…');"
+             caching_sha2_password BY <password>; on MariaDB ALTER USER {account} IDENTIFIED VIA mysql_native_password USING \
+             PASSWORD(<password>);"
         ),
         ErrorKind::MissingDatabase => {
             "leave the database out of the address, a beat needs none; or correct its name: SHOW DATABASES;".to_owned()
@@ -131,19 +131,19 @@ fn auth(failure: &Failure, target: &Target, names: &Names) -> String {
         }
         Some("1130" | "1042") => {
             format!(
-                "no account of this user may come from this machine: {hosts} then CREATE USER {account} IDENTIFIED BY '…';"
+                "no account of this user may come from this machine: {hosts} then CREATE USER {account} IDENTIFIED BY <password>;"
             )
         }
         // MariaDB says so of an account that does not exist, too, lest anybody guess at names.
         Some("1698") => format!(
             "either there is no such account, or it logs in by the operating system's user (unix_socket, auth_socket) and \
-             has no password: {plugins} then CREATE USER {account} IDENTIFIED BY '…'; or, on MariaDB, ALTER USER {account} \
-             IDENTIFIED VIA mysql_native_password USING PASSWORD('…');"
+             has no password: {plugins} then CREATE USER {account} IDENTIFIED BY <password>; or, on MariaDB, ALTER USER {account} \
+             IDENTIFIED VIA mysql_native_password USING PASSWORD(<password>);"
         ),
         Some("3118" | "4151") => format!("ALTER USER {account} ACCOUNT UNLOCK;"),
         Some("1820" | "1862") => {
             format!(
-                "its password has run out: ALTER USER {account} IDENTIFIED BY '…'; and, for good, ALTER USER {account} \
+                "its password has run out: ALTER USER {account} IDENTIFIED BY <password>; and, for good, ALTER USER {account} \
                      PASSWORD EXPIRE NEVER;"
             )
         }
@@ -152,7 +152,7 @@ fn auth(failure: &Failure, target: &Target, names: &Names) -> String {
         }
         _ => match &target.endpoint.password {
             Some(source) => format!(
-                "compare the password in {source} with the server's: ALTER USER {account} IDENTIFIED BY '…'; and see \
+                "compare the password in {source} with the server's: ALTER USER {account} IDENTIFIED BY <password>; and see \
                  whether there is such an account, and for which hosts: {hosts} An account REQUIRE SSL is refused the same \
                  way without TLS"
             ),
@@ -237,7 +237,7 @@ impl Names {
             user_text: literal(&user),
             schema: quote(&heartbeat.schema),
             schema_text: literal(&heartbeat.schema),
-            table: format!("{}.{}", quote(&heartbeat.schema), quote(&heartbeat.table)),
+            table: table_of(heartbeat),
             table_text: literal(&heartbeat.table),
             row: heartbeat.row,
             provision: provisioning::command(target),
@@ -298,6 +298,19 @@ mod tests {
         ] {
             let text = coded(ErrorKind::Auth, code, &target());
             assert!(text.contains(words), "{code}: {text}");
+        }
+    }
+
+    #[test]
+    fn no_password_is_set_by_what_is_pasted_as_it_stands() {
+        for kind in [ErrorKind::Auth, ErrorKind::AuthMethod] {
+            for code in ["1045", "1130", "1698", "1820", "1862"] {
+                let mut with_password = target();
+                with_password.endpoint = Endpoint::parse("mysql://hb:hunter2@db/orders").unwrap();
+                let text = coded(kind, code, &with_password);
+                let set = text.contains(" BY <password>") && !text.contains(" BY '") && !text.contains("PASSWORD('");
+                assert!(set, "{code}: {text}");
+            }
         }
     }
 

@@ -218,7 +218,7 @@ impl Planner<'_> {
         if let Some(problem) = problem(&role.name) {
             self.fail(ErrorKind::Settings, format!("the name of a role {problem}"), None);
         } else if role.configured {
-            let remedy = format!("CREATE ROLE {name} LOGIN PASSWORD '…';");
+            let remedy = format!("CREATE ROLE {name} LOGIN PASSWORD <password>;");
             self.fail(ErrorKind::Privilege, format!("the role {name} does not exist"), Some(remedy));
         } else {
             self.plan.notices.push(format!("the role {name} does not exist: nothing is granted to it"));

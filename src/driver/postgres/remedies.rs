@@ -51,7 +51,7 @@ fn connection(failure: &Failure, target: &Target, names: &Names) -> Option<Strin
         // 28P01 is a password, 28000 everything else.
         ErrorKind::Auth if failure.code() == Some("28P01") => match &target.endpoint.password {
             Some(source) => {
-                format!("compare the password in {source} with the server's: ALTER ROLE {role} PASSWORD '…';")
+                format!("compare the password in {source} with the server's: ALTER ROLE {role} PASSWORD <password>;")
             }
             None => "the server asks for a password: set password for this target".to_owned(),
         },
@@ -213,6 +213,8 @@ mod tests {
         target.endpoint = Endpoint::parse("postgres://hb:hunter2@db/orders").unwrap();
         let text = remedy(&Failure::new(ErrorKind::Auth, "x").with_code("28P01"), &target).unwrap();
         assert!(text.contains("[redacted]") && !text.contains("hunter2"), "{text}");
+        // Pasted as it stands it sets nothing.
+        assert!(text.contains(" PASSWORD <password>;"), "{text}");
         let text = remedy(&Failure::new(ErrorKind::Auth, "x").with_code("28000"), &target).unwrap();
         assert!(text.contains("pg_hba.conf"), "{text}");
     }

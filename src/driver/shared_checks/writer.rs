@@ -46,8 +46,8 @@ pub(in crate::driver) const EXPIRY: Check = Check {
     rung: Rung::Permission,
     title: "this user's password does not run out soon",
     meaning: "On that day the open connection beats on, and the next login is refused.",
-    judged: "PostgreSQL: pg_roles.rolvaliduntil; MySQL, MariaDB: the account's password lifetime; against the server's \
-             clock: an error when past, a warning when nearer than the threshold role_expiry.",
+    judged: "PostgreSQL: pg_roles.rolvaliduntil; MySQL, MariaDB: the account's password lifetime, which \
+             holds for passwords that the server keeps; against the server's clock: an error when past, a warning when nearer than the threshold role_expiry.",
     privilege: "PostgreSQL: reading the catalogue, which every user may. MySQL, MariaDB: SELECT on mysql.*",
     source: "https://www.postgresql.org/docs/current/sql-createrole.html, VALID UNTIL; \
              https://dev.mysql.com/doc/refman/8.4/en/password-management.html",

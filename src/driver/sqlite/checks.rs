@@ -130,10 +130,14 @@ fn judge_row(table: &TableFacts, target: &Target) -> Finding {
 
 fn judge_single(table: &TableFacts, target: &Target) -> Finding {
     let (name, wanted) = (&target.heartbeat.table, target.heartbeat.row);
-    match table.rows.as_ref().map(|rows| rows.count) {
+    match table.rows.as_ref().map(|rows| (rows.count, rows.id)) {
         None => SINGLE.skipped(name, "the table has no column id"),
-        Some(count @ 0..=1) => SINGLE.ok(name, format!("{count}")),
-        Some(count) => SINGLE
+        Some((count @ 0..=1, _)) => SINGLE.ok(name, format!("{count}")),
+        // To keep a row that is not there would be to empty the table.
+        Some((_, id)) if id != Some(wanted) => {
+            SINGLE.skipped(name, format!("row {wanted} is not among them, which comes first"))
+        }
+        Some((count, _)) => SINGLE
             .failed(name, format!("{count} rows"))
             .expected("one row")
             .remedy(format!("find who inserts, then: DELETE FROM {} WHERE id <> {wanted};", quote(name))),

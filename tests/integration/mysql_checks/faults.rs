@@ -154,7 +154,7 @@ fn faults() -> Vec<Fault> {
             .with(|target| target.write = WriteMode::Never)
             .after("DROP EVENT streamkap.beat; SET GLOBAL event_scheduler = OFF"),
         fault("native-scheduler", "SIDE_DISABLED", DISABLED_EVENT, Remedy).informs().after(no_event),
-        fault("native-scheduler", "it updates row 7", OTHER_EVENT, Remedy).warns(),
+        fault("native-scheduler", "it updates row 7", OTHER_EVENT, Remedy).warns().after(no_event),
     ]
 }
 

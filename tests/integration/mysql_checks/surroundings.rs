@@ -133,6 +133,34 @@ async fn the_last_run_of_an_event_is_read_in_whatever_zone_the_server_is() {
 }
 
 #[tokio::test]
+async fn a_table_that_keeps_its_history_counts_as_one() {
+    let stage = Stage::set(Flavour::Mariadb).await;
+    let counted = async || {
+        let Look::Facts(facts) = look(&stage.target).await.source else { unreachable!() };
+        facts["tables"]["seen"].as_i64().unwrap()
+    };
+    let before = counted().await;
+    stage.server.execute("CREATE TABLE streamkap.kept (id INT) WITH SYSTEM VERSIONING").await;
+    assert_eq!(counted().await, before + 1);
+}
+
+#[tokio::test]
+async fn an_event_that_updates_other_tables_too_is_told_by_what_it_does_with_the_heartbeat() {
+    for flavour in ALL {
+        let stage = Stage::set(flavour).await;
+        for statement in [
+            "CREATE TABLE streamkap.orders (id INT)",
+            "CREATE EVENT streamkap.both ON SCHEDULE EVERY 1 MINUTE DO BEGIN UPDATE streamkap.orders SET id = 5 WHERE id = 5; \
+             INSERT INTO streamkap.orders SELECT id FROM streamkap_heartbeat WHERE id = 1; END",
+        ] {
+            let mut session = stage.server.connect().await;
+            execute(&mut session, statement).await;
+        }
+        stage.all_is_well(&stage.target, "an event that only reads").await;
+    }
+}
+
+#[tokio::test]
 async fn a_connector_that_is_stopped_is_found() {
     for flavour in ALL {
         let mut stage = Stage::set(flavour).await;

@@ -121,6 +121,12 @@ fn faults() -> Vec<Fault> {
         fault("last-update-index", "streamkap.i", "CREATE INDEX i ON T (last_update)", Remedy).informs(),
         // --- the row
         fault("row-exists", "row 7 and not row 1", "UPDATE T SET id = 7", Sql("UPDATE T SET id = 1")),
+        fault(
+            "row-exists",
+            "row 7 and not row 1",
+            "UPDATE T SET id = 7; INSERT INTO T (id) VALUES (8)",
+            Sql("DELETE FROM T WHERE id = 8; UPDATE T SET id = 1"),
+        ),
         fault("row-exists", "empty", "DELETE FROM T", Provision),
         fault("row-single", "2 rows", "INSERT INTO T (id) VALUES (2)", Remedy).warns(),
         fault("row-fresh", "1h 7m", "UPDATE T SET last_update = last_update - interval '67 minutes'", Sql(BEAT))

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::Scene;
 use crate::driver::mysql::facts::{ActivityFacts, MysqlFacts};
+use crate::driver::mysql::identifier::Account;
 use crate::driver::shared_checks::activity::LONG;
 use crate::finding::{Check, Finding, Rung, Severity};
 use crate::freshness::words;
@@ -52,8 +53,9 @@ pub(super) fn judge(scene: &Scene<'_>) -> Vec<Finding> {
 pub(super) fn reads(scene: &Scene<'_>, facts: &MysqlFacts) -> Option<bool> {
     let activity = facts.activity.answer()?;
     let name = &scene.target.connector.user.name;
-    let user = name.rsplit_once('@').map_or(name.as_str(), |(user, _)| user);
-    Some(activity.readers.iter().any(|reader| reader == name || reader == user))
+    let user = Account::read(name).user;
+    // A session's host is where it comes from, and not its account's.
+    Some(activity.readers.iter().any(|reader| reader == name || *reader == user))
 }
 
 fn connected(scene: &Scene<'_>) -> Finding {
@@ -67,18 +69,19 @@ fn connected(scene: &Scene<'_>) -> Finding {
     if let Some((place, _)) = replicas().find(|(_, facts)| seen(facts)) {
         return CONNECTED.ok(subject, format!("it reads the binary log of replica {}", place.name));
     }
-    if !named.configured {
-        return CONNECTED.skipped(
-            subject,
-            "nobody of the default name reads the binary log: say under [target.connector] which user it logs in as",
-        );
-    }
     if let Err(refusal) = scene.facts.activity.seen() {
         return CONNECTED.unknown(subject, refusal.unless(&scene.grant(PROCESS), super::PASSING));
     }
     if scene.replicas.len() > replicas().filter(|(_, facts)| facts.activity.answer().is_some()).count() {
         let grant = scene.grant(PROCESS);
         return CONNECTED.unknown(subject, format!("whether it reads a replica's is hidden; it takes {grant}"));
+    }
+    // Only where every reader is seen.
+    if !named.configured {
+        return CONNECTED.skipped(
+            subject,
+            "nobody of the default name reads the binary log: say under [target.connector] which user it logs in as",
+        );
     }
     let before = scene.earlier.iter().chain(scene.replicas.iter().filter_map(|place| place.earlier.as_ref()));
     if before.into_iter().any(seen) {

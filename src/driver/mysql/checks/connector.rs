@@ -4,7 +4,7 @@ use super::Scene;
 use super::writer::{bringing, expiry, has, idle_role, look_grant, unread};
 use crate::driver::mysql::facts::{IdleRole, RoleFacts};
 use crate::driver::mysql::grants::{Answer, Grants, Place};
-use crate::driver::mysql::identifier::account;
+use crate::driver::mysql::identifier::{Account, account};
 use crate::driver::shared_checks::connector::{DELETE, EXPIRY, INSERT, LOGIN, REPLICATION, ROLE, SELECT, UPDATE};
 use crate::finding::{Check, Finding, Rung, Severity, Status};
 use crate::target::ConnectorMode;
@@ -29,7 +29,8 @@ const RELOAD: Check = Check {
     title: "the connector's account may lock tables for a snapshot",
     meaning: "A snapshot begins with FLUSH TABLES WITH READ LOCK, or LOCK TABLES where that is denied. Without either it \
               fails, on the day somebody asks for one.",
-    judged: "SHOW GRANTS: fails without any of RELOAD, FLUSH_TABLES, LOCK TABLES.",
+    judged: "SHOW GRANTS: fails without any of RELOAD, FLUSH_TABLES, LOCK TABLES; the last is enough on any one database, as \
+             which are captured is not known here.",
     privilege: MYSQL,
     source: "vendor's set-up guides, the connector's user",
 };
@@ -71,7 +72,7 @@ pub(super) fn judge(scene: &Scene<'_>) -> Vec<Finding> {
     let columns: Vec<String> = scene.relation().iter().flat_map(|r| &r.columns).map(|c| c.name.clone()).collect();
     let needs = Needs { schema, table, columns: &columns };
     let replication = [needs.on_server("REPLICATION SLAVE"), needs.on_server("REPLICATION CLIENT")];
-    let reload = [needs.lock()];
+    let reload = [Needs::lock()];
     let databases = [needs.on_server("SHOW DATABASES")];
     let select = [needs.on_table("SELECT")];
     let (insert, update, delete) = ([needs.on_table("INSERT")], [needs.update()], [needs.on_table("DELETE")]);
@@ -127,11 +128,10 @@ fn role(scene: &Scene<'_>) -> Vec<Finding> {
         let why = "no account has the default name: say under [target.connector] which user it logs in as";
         return vec![ROLE.skipped(name, why)];
     }
-    let (user, host) = named.name.rsplit_once('@').unwrap_or((&named.name, "%"));
-    let name = account(user, host);
+    let name = Account::read(&named.name).created().quoted();
     // Without a lock an account without a password is anybody's.
     let remedy = format!(
-        "CREATE USER {name} ACCOUNT LOCK; -- then give it a password: ALTER USER {name} IDENTIFIED BY '…' ACCOUNT UNLOCK;"
+        "CREATE USER {name} ACCOUNT LOCK; -- then give it a password: ALTER USER {name} IDENTIFIED BY <password> ACCOUNT UNLOCK;"
     );
     vec![ROLE.failed(&name, "there is no such account").remedy(remedy)]
 }
@@ -202,11 +202,11 @@ impl<'a> Needs<'a> {
         Need { any_of: vec![("UPDATE", Place::Column(self.schema, self.table, "last_update"))], columns: &[] }
     }
 
-    /// LOCK TABLES is for servers whose provider keeps RELOAD to itself; there it is granted database by database.
-    fn lock(&self) -> Need<'a> {
-        let lock = |place| ("LOCK TABLES", place);
-        let server = ["RELOAD", "FLUSH TABLES"].map(|privilege| (privilege, Place::Server));
-        let any_of = server.into_iter().chain([lock(Place::Server), lock(Place::Database(self.schema))]).collect();
+    /// LOCK TABLES is for servers whose provider keeps RELOAD to itself; there it is granted database by database. Which
+    /// of them are captured is not known here.
+    fn lock() -> Need<'static> {
+        let server = ["RELOAD", "FLUSH TABLES", "LOCK TABLES"].map(|privilege| (privilege, Place::Server));
+        let any_of = server.into_iter().chain([("LOCK TABLES", Place::AnyDatabase)]).collect();
         Need { any_of, columns: &[] }
     }
 }
@@ -298,17 +298,18 @@ mod tests {
 
     #[test]
     fn any_of_the_privileges_that_lock_tables_will_do() {
-        let lock = needs(&[]).lock();
+        let lock = Needs::lock();
         for line in [
             "GRANT RELOAD ON *.* TO `cdc`@`%`",
             "GRANT FLUSH_TABLES ON *.* TO `cdc`@`%`",
             "GRANT LOCK TABLES ON *.* TO `cdc`@`%`",
-            "GRANT LOCK TABLES ON `streamkap`.* TO `cdc`@`%`",
+            // A snapshot locks what is captured, and that is seldom the heartbeat's own schema.
+            "GRANT LOCK TABLES ON `shop`.* TO `cdc`@`%`",
             "GRANT ALL PRIVILEGES ON *.* TO `cdc`@`%`",
         ] {
             assert!(met(&lock, line), "{line}");
         }
-        for line in ["GRANT SELECT ON *.* TO `cdc`@`%`", "GRANT LOCK TABLES ON `other`.* TO `cdc`@`%`"] {
+        for line in ["GRANT SELECT ON *.* TO `cdc`@`%`", "GRANT SELECT ON `shop`.* TO `cdc`@`%`"] {
             assert!(!met(&lock, line), "{line}");
         }
     }

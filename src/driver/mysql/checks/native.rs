@@ -41,11 +41,18 @@ fn judge_event(scene: &Scene<'_>, event: &Event) -> Finding {
     let wanted = scene.target.heartbeat.row;
     let disable = format!("ALTER EVENT {name} DISABLE;");
     let every = event.every.as_ref().map_or("once".to_owned(), |every| format!("every {every}"));
+    if !event.updates {
+        return NATIVE.ok(subject, "it names the table, and does not update it");
+    }
     if let Some(row) = event.row.filter(|row| *row != wanted) {
+        let observed = format!("it updates row {row}, and the heartbeat is row {wanted}");
+        if event.status == "DISABLED" {
+            return NATIVE.ok(subject, format!("{observed}; it is switched off"));
+        }
         return NATIVE
-            .failed(subject, format!("it updates row {row}, and the heartbeat is row {wanted}"))
+            .failed(subject, observed)
             .expected(format!("row {wanted}"))
-            .remedy(format!("DROP EVENT {name};"));
+            .remedy(format!("{disable} -- or let it update row {wanted}; it may do more than that"));
     }
     let watching = scene.target.write == WriteMode::Never;
     if let Some(Fault { observed, mend }) = fault(scene, event, &name) {

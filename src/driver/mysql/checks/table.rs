@@ -201,7 +201,7 @@ fn columns(relation: &Relation, scene: &Scene<'_>) -> Finding {
 
 fn primary_key(relation: &Relation, name: &str) -> Finding {
     match relation.primary_key.as_slice() {
-        [only] if only == "id" => PRIMARY_KEY.ok(name, "id"),
+        [only] if only.eq_ignore_ascii_case("id") => PRIMARY_KEY.ok(name, "id"),
         _ if !relation.is_table() => PRIMARY_KEY.skipped(name, NO_TABLE),
         _ if relation.column("id").is_none() => {
             PRIMARY_KEY.skipped(name, "the table has no column id, or it is hidden")

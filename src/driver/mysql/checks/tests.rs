@@ -244,3 +244,51 @@ fn an_unverified_server_is_told_by_how_it_is_reached() {
         assert!(said.len() == 1 && said[0].contains("tls-verified") && said[0].contains(what), "{address}: {said:?}");
     }
 }
+
+#[test]
+fn rows_are_deleted_only_beside_the_one_that_is_kept() {
+    let both = after("/row/seen", json!({"count": 2, "ids": [7, 8], "last_update": null}));
+    assert_eq!(both, ["failed error row-exists: there is row 7 and not row 1"]);
+    let mut facts = right();
+    facts["row"]["seen"]["count"] = json!(2);
+    facts["row"]["seen"]["ids"] = json!([1, 7]);
+    let findings = judged(&target(), &inspection(facts, None));
+    let finding = findings.iter().find(|finding| finding.status == Status::Failed).unwrap();
+    let remedy = finding.remedy.as_deref().unwrap();
+    assert!(remedy.starts_with("/* after finding out who inserts */ DELETE FROM "), "{remedy}");
+}
+
+#[test]
+fn a_key_is_the_same_however_the_catalogue_writes_its_name() {
+    assert_eq!(after("/table/seen/table/primary_key", json!(["ID"])), [""; 0]);
+    assert_eq!(after("/table/seen/table/primary_key", json!(["Text"])), ["failed warning table-primary-key: Text"]);
+}
+
+#[test]
+fn an_administrator_is_not_told_to_disarm_himself() {
+    let mut facts = right();
+    facts["server"]["user"] = json!("root");
+    facts["roles"]["own"]["user"] = json!("root");
+    facts["roles"]["own"]["grants"]["seen"]["granted"][0]["privileges"] = json!([{"name": "ALL PRIVILEGES"}]);
+    let remedy = remedy(facts);
+    assert!(remedy.starts_with("give heartbeatd an account of its own: CREATE USER `heartbeat`@`%`"), "{remedy}");
+    assert!(!remedy.contains("REVOKE"), "{remedy}");
+}
+
+#[test]
+fn only_a_password_runs_out() {
+    let past = json!(NOW - 3_600 * SECOND);
+    let logs_in_by = |plugin: &str| {
+        let mut facts = right();
+        let account = facts.pointer_mut("/roles/own/account/seen").unwrap();
+        account["plugin"] = json!(plugin);
+        account["valid_until"] = past.clone();
+        wrong_with(facts)
+    };
+    for plugin in ["auth_socket", "unix_socket", "authentication_ldap_simple", "AWSAuthenticationPlugin", "pam"] {
+        assert_eq!(logs_in_by(plugin), [""; 0], "{plugin}");
+    }
+    for plugin in ["caching_sha2_password", "mysql_native_password", "ed25519"] {
+        assert_eq!(logs_in_by(plugin), ["failed error writer-expiry: it ran out 1h ago"], "{plugin}");
+    }
+}

@@ -43,6 +43,18 @@ pub(super) const DENIED: &[&str] = &["1044", "1142", "1143"];
 /// Says that nobody writes here, before privileges are looked at.
 const READ_ONLY: &[&str] = &["1290", "1792", "1836"];
 
+/// The ways to log in with a password that the server keeps. Lifetimes hold for these alone.
+const PASSWORDS: &[&str] = &[
+    "caching_sha2_password",
+    "sha256_password",
+    "mysql_native_password",
+    "mysql_old_password",
+    "ed25519",
+    "parsec",
+    // As old servers write mysql_native_password.
+    "",
+];
+
 /// What a probe tells.
 enum Probed<'a> {
     Granted(String),
@@ -193,7 +205,11 @@ fn obeys(scene: &Scene<'_>) -> Finding {
         OBEYS
             .failed(user, format!("it holds {}", held.join(", ")))
             .expected("an account that does the heartbeat and nothing else")
-            .remedy(format!("REVOKE {} ON *.* FROM {user};", held.join(", ")))
+            .remedy(format!(
+                "give heartbeatd an account of its own: CREATE USER {} IDENTIFIED BY <password>; then name it in url, and {}",
+                account("heartbeat", "%"),
+                scene.provision()
+            ))
     })
 }
 
@@ -215,8 +231,11 @@ fn expires(check: &Check, name: &str, account: &AccountFacts, scene: &Scene<'_>)
     let remedy = format!("ALTER USER {name} PASSWORD EXPIRE NEVER; -- or a new password");
     if account.expired {
         return check.failed(name, "it was declared expired").expected("a password that is valid").remedy(format!(
-            "ALTER USER {name} IDENTIFIED BY '…'; -- a new password; the old one again is taken, too"
+            "ALTER USER {name} IDENTIFIED BY <password>; -- a new password; the old one again is taken, too"
         ));
+    }
+    if !PASSWORDS.contains(&account.plugin.as_str()) {
+        return check.ok(name, format!("it logs in by {}, and has no password that could run out", account.plugin));
     }
     let Some(until) = account.valid_until else { return check.ok(name, "it never does") };
     let left = until.saturating_sub(scene.facts.server.time);

@@ -70,7 +70,7 @@ pub(super) async fn tables(connection: &mut MySqlConnection, deadline: Instant) 
     // Each of the two limits is a comment to the other flavour.
     let sql = format!(
         "/*M!100101 SET STATEMENT max_statement_time = {}.{:03} FOR */ SELECT /*+ MAX_EXECUTION_TIME({}) */ \
-         COUNT(*) AS seen FROM information_schema.TABLES WHERE TABLE_TYPE = 'BASE TABLE' \
+         COUNT(*) AS seen FROM information_schema.TABLES WHERE TABLE_TYPE IN ('BASE TABLE', 'SYSTEM VERSIONED') \
          AND TABLE_SCHEMA NOT IN ('mysql', 'sys', 'performance_schema', 'information_schema')",
         share.as_secs(),
         share.subsec_millis().max(1),

@@ -7,7 +7,7 @@ use super::question::ask;
 use super::table::Relation;
 use crate::driver::gathered::Gathered;
 use crate::driver::mysql::beat::OLD;
-use crate::driver::mysql::identifier::quote;
+use crate::driver::mysql::identifier::table_of;
 use crate::driver::mysql::message;
 use crate::heartbeat::Failure;
 use crate::target::HeartbeatTable;
@@ -32,11 +32,11 @@ pub(super) async fn gather(
     heartbeat: &HeartbeatTable,
     relation: &Relation,
 ) -> Result<Option<Gathered<RowFacts>>, Failure> {
-    let HeartbeatTable { schema, table, row } = heartbeat;
+    let row = heartbeat.row;
     if relation.column("id").is_none() {
         return Ok(None);
     }
-    let name = format!("{}.{}", quote(schema), quote(table));
+    let name = table_of(heartbeat);
     let last_update = if relation.is_dated() { OLD } else { "NULL" };
     let sql = format!(
         "SELECT (SELECT COUNT(*) FROM (SELECT 1 AS one FROM {name} LIMIT 1000) AS rows_of_it) AS count, \

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use sqlx::mysql::MySqlConnection;
 
 use super::question::{ask, by_name};
+use super::statements::{Use, use_of};
 use crate::driver::gathered::Gathered;
 use crate::driver::mysql::identifier::{literal, quote};
 use crate::heartbeat::Failure;
@@ -26,7 +27,9 @@ pub(crate) struct Event {
     pub(crate) every_seconds: Option<i64>,
     /// When it ran last, in microseconds since 1970.
     pub(crate) last_run: Option<i64>,
-    /// The row it names, where it says `id = N`.
+    /// Whether it updates the table, and does not only name it.
+    pub(crate) updates: bool,
+    /// The row that it updates, where it says `id = N`.
     pub(crate) row: Option<i64>,
 }
 
@@ -52,15 +55,19 @@ pub(super) async fn gather(
          EVENT_DEFINITION AS body FROM information_schema.EVENTS WHERE LOCATE({}, LOWER(EVENT_DEFINITION)) > 0",
         literal(&heartbeat.table.to_lowercase())
     );
-    ask(connection, sql).await?.map(|rows| rows.iter().map(|row| Ok(Event::of(&by_name(row)?))).collect())
+    ask(connection, sql).await?.map(|rows| rows.iter().map(|row| Ok(Event::of(&by_name(row)?, heartbeat))).collect())
 }
 
 impl Event {
     /// From an event as the catalogue tells it.
-    fn of(told: &BTreeMap<String, String>) -> Self {
+    fn of(told: &BTreeMap<String, String>, heartbeat: &HeartbeatTable) -> Self {
         let text = |name: &str| told.get(name).cloned().unwrap_or_default();
         let every = told.get("interval_value").zip(told.get("interval_field"));
         let last_run = told.get("last_run").and_then(|seconds| seconds.parse::<i64>().ok());
+        let (updates, row) = match use_of(&text("body"), &text("place"), heartbeat) {
+            Use::Updates(row) => (true, row),
+            Use::Names => (false, None),
+        };
         Self {
             schema: text("place"),
             name: text("name"),
@@ -69,7 +76,8 @@ impl Event {
             every_seconds: every.and_then(|(value, field)| seconds(value, field)),
             every: every.map(|(value, field)| format!("{value} {field}")),
             last_run: last_run.map(|seconds| seconds.saturating_mul(1_000_000)),
-            row: row_of(&text("body")),
+            updates,
+            row,
         }
     }
 }
@@ -87,38 +95,9 @@ fn seconds(value: &str, field: &str) -> Option<i64> {
     value.parse::<i64>().ok()?.checked_mul(unit)
 }
 
-/// The row that a statement names: `id = 1`, also `` `id`='1' ``.
-fn row_of(body: &str) -> Option<i64> {
-    let body = body.to_ascii_lowercase();
-    body.match_indices("id").find_map(|(place, word)| {
-        if body[..place].ends_with(|before: char| before.is_alphanumeric() || before == '_' || before == '$') {
-            return None;
-        }
-        let rest = &body[place + word.len()..];
-        let rest = rest.strip_prefix('`').unwrap_or(rest).trim_start().strip_prefix('=')?.trim_start();
-        let rest = rest.strip_prefix('\'').unwrap_or(rest);
-        let digits = rest.find(|c: char| !c.is_ascii_digit()).map_or(rest, |end| &rest[..end]);
-        digits.parse().ok()
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_row_of_an_event_is_read_from_its_condition() {
-        for (body, row) in [
-            ("UPDATE streamkap_heartbeat SET last_update = NOW() WHERE id = 1", Some(1)),
-            ("update h set last_update=now() where h.`id`='17'", Some(17)),
-            ("UPDATE h SET paid = 5, last_update = NOW()", None),
-            ("UPDATE h SET last_update = NOW() WHERE valid=3 AND id=4", Some(4)),
-            ("UPDATE h SET last_update = NOW() WHERE id = @row", None),
-            ("", None),
-        ] {
-            assert_eq!(row_of(body), row, "{body}");
-        }
-    }
 
     #[test]
     fn an_interval_of_one_unit_has_a_length() {

@@ -1,6 +1,6 @@
 use proptest::prelude::*;
 
-use super::Place::{Column, Database, Server, Table};
+use super::Place::{AnyDatabase, Column, Server, Table};
 use super::{Answer, Grants, Patterns, Place, RoleName};
 
 const HASH: &str = "*42AEF049E54EED986F9F6690E6D2CB278722229B";
@@ -28,6 +28,22 @@ fn beat_column(column: &str) -> Place<'_> {
 
 // --- what servers print
 
+/// A table that has nothing granted on itself.
+fn all_of(name: &str) -> Place<'_> {
+    Table(name, "any_table")
+}
+
+#[test]
+fn a_privilege_on_any_database_is_looked_for_in_all_of_them() {
+    let grants = |line: &str| Grants::read([line], Patterns::Wild);
+    for line in ["GRANT LOCK TABLES ON `shop`.* TO `u`@`%`", "GRANT LOCK TABLES ON *.* TO `u`@`%`"] {
+        assert!(yes(&grants(line), "LOCK TABLES", AnyDatabase), "{line}");
+    }
+    for line in ["GRANT SELECT ON `shop`.* TO `u`@`%`", "GRANT ALL PRIVILEGES ON `shop`.`orders` TO `u`@`%`"] {
+        assert!(!yes(&grants(line), "LOCK TABLES", AnyDatabase), "{line}");
+    }
+}
+
 #[test]
 fn a_connectors_grants_are_the_same_on_every_server() {
     let mariadb = format!(
@@ -43,9 +59,9 @@ fn a_connectors_grants_are_the_same_on_every_server() {
         for privilege in ["RELOAD", "SHOW DATABASES", "REPLICATION SLAVE", "REPLICATION CLIENT"] {
             assert!(yes(&grants, privilege, Server), "{privilege}: {text}");
         }
-        assert!(yes(&grants, "SELECT", HEARTBEAT) && yes(&grants, "SELECT", Database("streamkap")), "{text}");
+        assert!(yes(&grants, "SELECT", HEARTBEAT) && yes(&grants, "SELECT", all_of("streamkap")), "{text}");
         for (privilege, place) in
-            [("SELECT", Server), ("UPDATE", HEARTBEAT), ("SELECT", Database("other")), ("PROCESS", Server)]
+            [("SELECT", Server), ("UPDATE", HEARTBEAT), ("SELECT", all_of("other")), ("PROCESS", Server)]
         {
             assert_eq!(grants.allows(privilege, place), Answer::No, "{privilege}: {text}");
         }
@@ -113,7 +129,7 @@ fn all_privileges_are_each_of_them_where_they_were_granted_and_nowhere_else() {
         "GRANT USAGE ON *.* TO `alldb`@`10.1.2.0/255.255.255.0` IDENTIFIED BY PASSWORD '{HASH}'
          GRANT ALL PRIVILEGES ON `streamkap`.* TO `alldb`@`10.1.2.0/255.255.255.0` WITH GRANT OPTION"
     ));
-    assert!(yes(&database, "UPDATE", HEARTBEAT) && yes(&database, "EVENT", Database("streamkap")));
+    assert!(yes(&database, "UPDATE", HEARTBEAT) && yes(&database, "EVENT", all_of("streamkap")));
     assert_eq!(database.allows("REPLICATION SLAVE", Server), Answer::No);
     assert_eq!(database.allows("UPDATE", Table("streamkap2", "streamkap_heartbeat")), Answer::No);
 }
@@ -160,7 +176,7 @@ const WILD: &str = r"GRANT USAGE ON *.* TO `wild`@`%`
 #[test]
 fn a_databases_name_is_a_pattern_of_which_the_most_exact_counts() {
     let grants = understood(WILD);
-    assert!(yes(&grants, "UPDATE", HEARTBEAT) && yes(&grants, "SELECT", Database("stream")));
+    assert!(yes(&grants, "UPDATE", HEARTBEAT) && yes(&grants, "SELECT", all_of("stream")));
     assert!(yes(&grants, "SELECT", Table("a_b", "t")) && yes(&grants, "INSERT", Table("axb", "t")));
     assert_eq!(grants.allows("SELECT", Table("axb", "t")), Answer::No);
     // Measured on 5.7, 9 and MariaDB: the grant by name hides the one by pattern.
@@ -190,7 +206,7 @@ fn a_partial_revoke_takes_from_the_server_wide_privilege_and_from_nothing_else()
     assert!(yes(&grants, "SELECT", HEARTBEAT) && yes(&grants, "INSERT", HEARTBEAT));
     assert!(yes(&grants, "UPDATE", Table("other", "t")) && yes(&grants, "UPDATE", Server));
     assert!(yes(&grants, "UPDATE", beat_column("last_update")));
-    assert_eq!(grants.allows("UPDATE", Database("streamkap")), Answer::No);
+    assert_eq!(grants.allows("UPDATE", all_of("streamkap")), Answer::No);
     assert_eq!(grants.allows("UPDATE", HEARTBEAT), Answer::Columns(vec!["last_update".to_owned()]));
     assert_eq!(grants.allows("INSERT", Table("a_b", "t")), Answer::No);
 }
@@ -230,7 +246,7 @@ fn an_active_role_brings_its_privileges_and_not_its_own_roles() {
     assert_eq!(grants.default_roles, [role("outer", None)]);
     assert!(yes(&grants, "REPLICATION SLAVE", Server) && yes(&grants, "UPDATE", HEARTBEAT));
     // The database's line for everybody does not hide a role's.
-    assert!(yes(&grants, "EVENT", Database("streamkap")));
+    assert!(yes(&grants, "EVENT", all_of("streamkap")));
 }
 
 #[test]
@@ -322,7 +338,7 @@ proptest! {
     fn no_text_is_a_panic(line in pieces(), other in ".*", name in ".{0,5}") {
         for patterns in [Patterns::Wild, Patterns::Literal] {
             let grants = Grants::read([&line, &other], patterns);
-            for place in [Server, Database(&name), Table(&name, &name), Column(&name, &name, &name)] {
+            for place in [Server, AnyDatabase, all_of(&name), Table(&name, &name), Column(&name, &name, &name)] {
                 grants.allows("SELECT", place);
             }
             let text = serde_json::to_string(&grants).unwrap();
@@ -362,7 +378,7 @@ proptest! {
         let escaped: String =
             name.chars().flat_map(|c| if "_%\\".contains(c) { vec!['\\', c] } else { vec![c] }).collect();
         let grants = Grants::read([format!("GRANT SELECT ON `{escaped}`.* TO `u`@`%`")], Patterns::Wild);
-        prop_assert_eq!(grants.allows("SELECT", Database(&name)), Answer::Yes);
-        prop_assert_eq!(grants.allows("SELECT", Database(&other)) == Answer::Yes, name == other);
+        prop_assert_eq!(grants.allows("SELECT", all_of(&name)), Answer::Yes);
+        prop_assert_eq!(grants.allows("SELECT", all_of(&other)) == Answer::Yes, name == other);
     }
 }

@@ -345,3 +345,16 @@ fn facts_of_another_shape_are_an_error_and_no_verdict() {
     let now = inspection(json!({"version": "3.45"}), None);
     assert!(judge(&Case { target: &target, now: &now, earlier: None }).is_err());
 }
+
+#[test]
+fn rows_are_deleted_only_beside_the_one_that_is_kept() {
+    let both = after("/row/seen", json!({"count": 2, "ids": [7, 8], "last_update": null}));
+    assert_eq!(both, ["failed error row-exists: there is row 7 and not row 1"]);
+    let mut facts = right();
+    facts["row"]["seen"]["count"] = json!(2);
+    facts["row"]["seen"]["ids"] = json!([1, 7]);
+    let findings = judged(&target(), &inspection(facts, None));
+    let finding = findings.iter().find(|finding| finding.status == Status::Failed).unwrap();
+    let remedy = finding.remedy.as_deref().unwrap();
+    assert!(remedy.starts_with("/* after finding out who inserts */ DELETE FROM "), "{remedy}");
+}

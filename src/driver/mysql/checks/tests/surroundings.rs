@@ -6,7 +6,8 @@ use crate::target::WriteMode;
 fn event() -> Value {
     json!({
         "schema": "streamkap", "name": "beat", "definer": "admin@%", "status": "ENABLED", "every": "1 MINUTE",
-        "every_seconds": 60, "last_run": NOW - 30 * SECOND, "row": 1,
+        "every_seconds": 60, "last_run": NOW - 30 * SECOND, "updates": true,
+        "row": 1,
     })
 }
 
@@ -33,6 +34,28 @@ fn an_event_that_beats_as_well_is_told_where_nobody_takes_turns() {
         said(WriteMode::Never, "row", json!(7)),
         ["failed warning native-scheduler: it updates row 7, and the heartbeat is row 1"]
     );
+}
+
+#[test]
+fn an_event_of_another_row_is_switched_off_and_never_dropped() {
+    let seen = |event: Value| changed(right(), "/events", json!({"seen": [event]}));
+    let other = changed(event(), "/row", json!(7));
+    assert_eq!(
+        remedy(seen(other.clone())),
+        "ALTER EVENT `streamkap`.`beat` DISABLE; -- or let it update row 1; it may do more than that"
+    );
+    assert_eq!(wrong_with(seen(changed(other, "/status", json!("DISABLED")))), [""; 0]);
+}
+
+#[test]
+fn an_event_that_only_names_the_table_is_no_writer() {
+    for write in [WriteMode::Always, WriteMode::WhenStale, WriteMode::Never] {
+        assert_eq!(said(write, "updates", json!(false)), [""; 0]);
+    }
+    let reading = changed(event(), "/updates", json!(false));
+    let findings = judged(&target(), &inspection(changed(right(), "/events", json!({"seen": [reading]})), None));
+    let finding = findings.iter().find(|finding| finding.id == "native-scheduler").unwrap();
+    assert_eq!(finding.observed, "it names the table, and does not update it");
 }
 
 #[test]
@@ -108,6 +131,20 @@ fn a_connector_that_was_there_a_look_ago_is_connecting_again() {
     let mut unnamed = target.clone();
     unnamed.connector.user = Named::default_name("streamkap_user");
     assert_eq!(wrong(&judged(&unnamed, &inspection(facts, None))), [""; 0]);
+}
+
+#[test]
+fn what_reads_the_binary_log_unseen_is_not_told_as_missing_whatever_its_name() {
+    let refused = json!({"refused": {"code": "1227", "message": "access denied"}});
+    let facts = changed(right(), "/activity", refused);
+    for user in [Named::default_name("streamkap_user"), Named::configured("cdc")] {
+        let mut target = target();
+        target.connector.user = user;
+        let findings = judged(&target, &inspection(facts.clone(), None));
+        let finding = findings.iter().find(|finding| finding.id == "connector-connected").unwrap();
+        assert_eq!(finding.status, Status::Unknown, "{finding:?}");
+        assert!(finding.observed.ends_with("it takes GRANT PROCESS ON *.* TO `hb`@`%`;"), "{finding:?}");
+    }
 }
 
 #[test]

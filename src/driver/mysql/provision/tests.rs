@@ -1,0 +1,212 @@
+//! What is planned for what is there.
+
+use super::super::catalog::{AccountFacts, TableFacts};
+use super::*;
+use crate::target::Endpoint;
+
+fn target() -> Target {
+    Target::new("orders", Endpoint::parse("mysql://hb@db.example/").unwrap())
+}
+
+fn found(name: &str) -> AccountFacts {
+    AccountFacts { account: Account::read(name), ..AccountFacts::default() }
+}
+
+fn satisfied(name: &str) -> AccountFacts {
+    AccountFacts { on_table: CONNECTOR.iter().map(|&word| word.to_owned()).collect(), ..found(name) }
+}
+
+/// Everything is there.
+fn complete() -> Facts {
+    Facts {
+        own: Account::read("admin@%"),
+        logged: true,
+        schema: true,
+        table: Some(TableFacts {
+            columns: ["id", "text", "last_update"].map(str::to_owned).to_vec(),
+            last_update: Some("timestamp".to_owned()),
+            rows: Rows::Ids(vec![1]),
+        }),
+        sees_accounts: true,
+        accounts: vec![satisfied("hb@%"), satisfied("streamkap_user@%")],
+    }
+}
+
+fn with_table(change: impl FnOnce(&mut TableFacts)) -> Facts {
+    let mut facts = complete();
+    change(facts.table.as_mut().unwrap());
+    facts
+}
+
+fn titles(plan: &Plan) -> Vec<&str> {
+    plan.steps.iter().map(|step| step.title.as_str()).collect()
+}
+
+fn kinds(plan: &Plan) -> Vec<ErrorKind> {
+    plan.failures.iter().map(Failure::kind).collect()
+}
+
+#[test]
+fn what_is_complete_needs_nothing() {
+    let plan = plan(&complete(), &target());
+    assert!(plan.steps.is_empty() && plan.failures.is_empty() && plan.notices.is_empty(), "{plan:?}");
+}
+
+#[test]
+fn an_empty_server_gets_everything_in_order() {
+    let accounts = vec![found("hb@10.%"), found("hb@localhost"), found("streamkap_user@%")];
+    let facts = Facts { schema: false, table: None, accounts, ..complete() };
+    insta::assert_snapshot!(titles(&plan(&facts, &target())).join("\n"), @"
+    create schema `streamkap`
+    create table `streamkap`.`streamkap_heartbeat`
+    insert row 1 into `streamkap`.`streamkap_heartbeat`
+    grant SELECT, INSERT, UPDATE on table `streamkap`.`streamkap_heartbeat` to `hb`@`10.%`
+    grant SELECT, INSERT, UPDATE on table `streamkap`.`streamkap_heartbeat` to `hb`@`localhost`
+    grant SELECT, INSERT, UPDATE, DELETE on table `streamkap`.`streamkap_heartbeat` to `streamkap_user`@`%`
+    ");
+}
+
+#[test]
+fn only_missing_privileges_are_granted() {
+    let mut facts = complete();
+    facts.accounts[1].on_table.retain(|word| word != "DELETE");
+    let plan = plan(&facts, &target());
+    insta::assert_snapshot!(plan.steps[0].sql, @"GRANT DELETE ON TABLE `streamkap`.`streamkap_heartbeat` TO `streamkap_user`@`%`;");
+    assert_eq!(plan.steps.len(), 1);
+}
+
+#[test]
+fn the_daemons_own_session_speaks_for_its_own_account_only() {
+    let mut facts = complete();
+    facts.own = Account::read("hb@10.%");
+    facts.accounts = vec![found("hb@%"), satisfied("hb@10.%"), satisfied("streamkap_user@%")];
+    assert_eq!(plan(&facts, &target()).steps.len(), 0);
+    let mut administered = target();
+    administered.provision_endpoint = Some(Endpoint::parse("mysql://hb@localhost/").unwrap());
+    assert_eq!(plan(&facts, &administered).steps.len(), 1);
+}
+
+#[test]
+fn a_connector_may_be_named_with_its_host() {
+    let mut facts = complete();
+    facts.accounts = vec![satisfied("hb@%"), found("cdc@10.%"), found("cdc@localhost")];
+    let mut target = target();
+    target.connector.user = Named::configured("cdc@10.%");
+    let plan = plan(&facts, &target);
+    assert_eq!(plan.steps.len(), 1, "{plan:?}");
+    assert!(plan.steps[0].title.ends_with("to `cdc`@`10.%`"), "{plan:?}");
+}
+
+#[test]
+fn an_account_that_is_named_with_its_host_is_told_and_created_with_it() {
+    let facts = Facts { accounts: vec![satisfied("hb@%"), found("cdc@localhost")], ..complete() };
+    let mut target = target();
+    target.connector.user = Named::configured("cdc@LOCALHOST");
+    assert!(titles(&plan(&facts, &target))[0].ends_with("to `cdc`@`localhost`"));
+    let long = "10.123.123.0/255.255.255.255.and.more.than.sixty-four.characters.with.the.user";
+    target.connector.user = Named::configured(&format!("cdc@{long}"));
+    let absent = plan(&facts, &target);
+    let failure = &absent.failures[0];
+    assert!(failure.message().starts_with(&format!("no account is called `cdc`@`{long}`,")), "{failure}");
+    assert_eq!(failure.remedy(), Some(&*format!("CREATE USER `cdc`@`{long}` IDENTIFIED BY <password>;")));
+}
+
+#[test]
+fn one_account_of_both_gets_the_privileges_once() {
+    let facts = Facts { accounts: vec![found("hb@%"), found("hb@localhost")], ..complete() };
+    for (name, privileges) in [("hb", ["DELETE", "DELETE"]), ("hb@%", ["UPDATE", "DELETE"])] {
+        let mut target = target();
+        target.connector.user = Named::configured(name);
+        let plan = plan(&facts, &target);
+        assert_eq!(plan.steps.len(), 2, "{plan:?}");
+        for (title, last) in titles(&plan).iter().zip(privileges) {
+            assert!(title.contains(&format!("{last} on table")), "{plan:?}");
+        }
+    }
+}
+
+#[test]
+fn the_user_in_the_address_is_a_user_whatever_its_name() {
+    let mut target = target();
+    target.endpoint = Endpoint::parse("mysql://hb%40home@db.example/").unwrap();
+    let facts = Facts { accounts: vec![found("hb@home"), satisfied("streamkap_user@%")], ..complete() };
+    let plan = plan(&facts, &target);
+    assert_eq!((plan.steps.len(), kinds(&plan)), (0, vec![ErrorKind::Privilege]), "{plan:?}");
+    assert!(plan.failures[0].message().contains("`hb@home`"), "{plan:?}");
+}
+
+#[test]
+fn a_default_name_that_does_not_exist_is_a_notice_and_a_configured_one_a_failure() {
+    for sees_accounts in [true, false] {
+        let facts = Facts { sees_accounts, accounts: vec![satisfied("hb@%")], ..complete() };
+        let lenient = plan(&facts, &target());
+        assert_eq!((lenient.notices.len(), lenient.failures.len()), (1, 0));
+        let mut strict = target();
+        strict.connector.user = Named::configured("cdc");
+        let strict = plan(&facts, &strict);
+        assert_eq!(kinds(&strict), [ErrorKind::Privilege]);
+        let remedy = strict.failures[0].remedy().unwrap();
+        assert_eq!(remedy.contains("CREATE USER `cdc`@`%` IDENTIFIED BY <password>;"), sees_accounts, "{remedy}");
+    }
+}
+
+#[test]
+fn another_row_is_never_joined_by_a_second_one() {
+    let plan = plan(&with_table(|table| table.rows = Rows::Ids(vec![7])), &target());
+    assert_eq!((kinds(&plan), plan.steps.len()), (vec![ErrorKind::MissingRow], 0));
+    assert!(plan.failures[0].message().contains("set heartbeat.row = 7"), "{}", plan.failures[0]);
+}
+
+#[test]
+fn rows_that_cannot_be_seen_are_unknown_and_none_is_made() {
+    let plan = plan(&with_table(|table| table.rows = Rows::Hidden), &target());
+    assert_eq!((kinds(&plan), plan.steps.len()), (vec![ErrorKind::Privilege], 0));
+}
+
+#[test]
+fn a_deleted_row_comes_back_on_the_columns_own_clock() {
+    let facts = with_table(|table| {
+        table.rows = Rows::Ids(Vec::new());
+        table.last_update = Some("datetime".to_owned());
+    });
+    insta::assert_snapshot!(plan(&facts, &target()).steps[0].sql, @"
+    INSERT INTO `streamkap`.`streamkap_heartbeat` (id, text, last_update)
+    SELECT 1, 'test_heartbeat', UTC_TIMESTAMP() FROM DUAL
+    WHERE NOT EXISTS (SELECT 1 FROM `streamkap`.`streamkap_heartbeat`);
+    ");
+}
+
+#[test]
+fn row_zero_is_no_request_for_the_next_number() {
+    let mut target = target();
+    target.heartbeat.row = 0;
+    let plan = plan(&with_table(|table| table.rows = Rows::Ids(Vec::new())), &target);
+    assert!(plan.steps[0].sql.starts_with("SET SESSION sql_mode = "), "{plan:?}");
+}
+
+#[test]
+fn a_table_of_another_shape_gets_no_row_and_says_what_it_lacks() {
+    let facts = with_table(|table| {
+        table.rows = Rows::Ids(Vec::new());
+        table.columns = vec!["id".to_owned(), "last_update".to_owned()];
+        table.last_update = Some("text".to_owned());
+    });
+    let plan = plan(&facts, &target());
+    assert_eq!((kinds(&plan), plan.steps.len()), (vec![ErrorKind::MissingColumn, ErrorKind::ColumnType], 0));
+}
+
+#[test]
+fn nothing_is_made_that_the_replicas_would_not_get() {
+    let plan = plan(&Facts { logged: false, schema: false, table: None, ..complete() }, &target());
+    assert_eq!((kinds(&plan), plan.steps.len()), (vec![ErrorKind::Settings], 0));
+}
+
+#[test]
+fn no_step_can_destroy_anything() {
+    for template in [SCHEMA, TABLE, ROW, ROW_ZERO, GRANT_TABLE] {
+        let sql = render(template, &[]).to_ascii_uppercase();
+        for word in ["DROP", "TRUNCATE", "DELETE", "REVOKE"] {
+            assert!(!sql.contains(word), "{sql}");
+        }
+    }
+}
