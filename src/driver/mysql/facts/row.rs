@@ -75,9 +75,8 @@ pub(super) async fn last_update(
     if !relation.is_dated() {
         return Ok(None);
     }
-    let HeartbeatTable { schema, table, row } = heartbeat;
-    let sql =
-        format!("SELECT MAX({OLD}) AS last_update FROM {}.{} AS h WHERE h.id = {row}", quote(schema), quote(table));
+    let (table, row) = (table_of(heartbeat), heartbeat.row);
+    let sql = format!("SELECT MAX({OLD}) AS last_update FROM {table} AS h WHERE h.id = {row}");
     let Gathered::Seen(rows) = ask(connection, sql).await? else { return Ok(None) };
     let seconds: Option<i64> = rows.first().map(|row| message::number(row, "last_update")).transpose()?.flatten();
     Ok(seconds.map(|seconds| seconds.saturating_mul(1_000_000)))
