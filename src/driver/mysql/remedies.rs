@@ -3,6 +3,7 @@
 
 use super::identifier::{account, literal, quote, table_of};
 use super::parameters::user_of;
+use crate::database_url::Host;
 use crate::heartbeat::{ErrorClass, ErrorKind, Failure};
 use crate::provisioning;
 use crate::target::Target;
@@ -43,7 +44,7 @@ fn connection(failure: &Failure, target: &Target, names: &Names) -> Option<Strin
             "check network and firewall (is the port dropped, the server frozen?), or raise timeout, now {}",
             humantime::format_duration(target.timeout)
         ),
-        ErrorKind::Tls => tls(failure, url.hosts().iter().any(crate::database_url::Host::is_socket)),
+        ErrorKind::Tls => tls(failure, url.hosts().iter().any(Host::is_socket)),
         ErrorKind::Auth => auth(failure, target, names),
         ErrorKind::AuthMethod => format!(
             "use an account with a password of its own: on MySQL ALTER USER {account} IDENTIFIED WITH \
@@ -65,7 +66,9 @@ fn connection(failure: &Failure, target: &Target, names: &Names) -> Option<Strin
                     WHERE Variable_name IN ('read_only', 'super_read_only', 'innodb_read_only'); then SET GLOBAL \
                     read_only = 0;"
                 .to_owned(),
-            _ => "promote a replica (SET GLOBAL read_only = 0; on the new source), or add the source to url".to_owned(),
+            _ => "add the source to url; if there is none any more, promote one replica, and on it, last of all, SET GLOBAL \
+                  read_only = 0;"
+                .to_owned(),
         },
         ErrorKind::ReadOnlySetting => "find who set it: SHOW GLOBAL VARIABLES WHERE Variable_name IN \
                                        ('transaction_read_only', 'tx_read_only', 'init_connect'); and lift it: SET GLOBAL \
@@ -122,6 +125,12 @@ fn auth(failure: &Failure, target: &Target, names: &Names) -> String {
     let Names { account, user_text, .. } = names;
     let plugins = format!("SELECT User, Host, plugin FROM mysql.user WHERE User IN ({user_text}, '');");
     let hosts = format!("SELECT User, Host FROM mysql.user WHERE User IN ({user_text}, '');");
+    // There the server takes what it is sent for the password itself, and the client offers it by RSA.
+    let over_a_socket = if target.endpoint.url.hosts().iter().any(Host::is_socket) {
+        ", and over a socket so is one with caching_sha2_password: let the server offer TLS, and leave ssl-mode out"
+    } else {
+        ""
+    };
     match failure.code() {
         Some("1129") => {
             "the server has locked this machine out after failed connections: FLUSH HOSTS; (from MySQL 8.0.23 \
@@ -154,7 +163,7 @@ fn auth(failure: &Failure, target: &Target, names: &Names) -> String {
             Some(source) => format!(
                 "compare the password in {source} with the server's: ALTER USER {account} IDENTIFIED BY <password>; and see \
                  whether there is such an account, and for which hosts: {hosts} An account REQUIRE SSL is refused the same \
-                 way without TLS"
+                 way without TLS{over_a_socket}"
             ),
             None => format!(
                 "if the server asks for a password, set password for this target; else look which accounts there are: {hosts}"

@@ -1,6 +1,7 @@
 //! Which server is beaten, and over what kind of connection.
 
-use heartbeatd::driver::{Purpose, ServerRole};
+use heartbeatd::database_url::Family;
+use heartbeatd::driver::{Drivers, Purpose, ServerRole};
 use heartbeatd::heartbeat::{BeatOutcome, ErrorKind, Writing};
 use heartbeatd::scheduler::clock::Clock;
 
@@ -120,6 +121,19 @@ async fn a_socket_is_beaten_over_and_encrypted_where_the_password_asks_for_it() 
         let beat = beat(&at(&socket, &target), Writing::Always).await.unwrap();
         assert_eq!(beat.outcome, BeatOutcome::Written, "{flavour:?}");
     }
+}
+
+/// The server cannot tell it from a wrong password, and neither can this program: the remedy says both.
+#[tokio::test]
+async fn a_password_that_cannot_go_over_a_socket_without_tls_is_told_as_refused_with_the_way_out() {
+    let (server, target) = provisioned(Flavour::Mysql).await;
+    server.execute("FLUSH PRIVILEGES").await;
+    let clear = format!("mysql://hb:hb-password@localhost/?socket={}&ssl-mode=disabled", server.socket().display());
+    let clear = at(&clear, &target);
+    let failed = beat(&clear, Writing::Always).await.unwrap_err();
+    assert_eq!(failed.kind(), ErrorKind::Auth, "{failed}");
+    let remedy = Drivers::built_in().get(Family::Mysql).unwrap().remedy(&failed, &clear).unwrap();
+    assert!(remedy.contains("over a socket so is one with caching_sha2_password"), "{remedy}");
 }
 
 #[tokio::test]
