@@ -275,6 +275,12 @@ async fn an_account_that_does_not_exist_is_never_created() {
             target.connector.user = name;
             let applied = applied(&server.admin_url(), &target).await;
             assert_eq!((applied.notices.len(), kinds(&applied)), (notices, failures), "{applied:?}");
+            // What is pasted as it stands is refused, and sets no password that anybody could read here.
+            for (_, failure) in &applied.failed {
+                let remedy = failure.remedy().unwrap();
+                let refused = session::rows(&mut server.connect().await, remedy).await.unwrap_err().to_string();
+                assert!(refused.contains("1064") || refused.contains("syntax"), "{flavour:?}: {remedy}: {refused}");
+            }
         }
         assert_eq!(server.number("SELECT COUNT(*) FROM mysql.user WHERE User = 'nobody'").await, 0);
     }

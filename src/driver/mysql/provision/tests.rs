@@ -104,7 +104,7 @@ fn an_account_that_is_named_with_its_host_is_told_and_created_with_it() {
     target.connector.user = Named::configured("cdc@LOCALHOST");
     assert!(titles(&plan(&facts, &target))[0].ends_with("to `cdc`@`localhost`"));
     let long = "10.123.123.0/255.255.255.255.and.more.than.sixty-four.characters.with.the.user";
-    target.connector.user = Named::configured(&format!("cdc@{long}"));
+    target.connector.user = Named::configured(format!("cdc@{long}"));
     let absent = plan(&facts, &target);
     let failure = &absent.failures[0];
     assert!(failure.message().starts_with(&format!("no account is called `cdc`@`{long}`,")), "{failure}");
