@@ -7,7 +7,7 @@ use sqlx::mysql::{MySqlConnection, MySqlRow};
 
 use super::connect::{Capabilities, Column, Opened, column_type_sql};
 use super::errors;
-use super::identifier::{literal, quote};
+use super::identifier::{literal, table_of};
 use super::message;
 use crate::driver::{Observation, ServerRole};
 use crate::heartbeat::{ErrorKind, Failure, RowReport, Stamp, Writing, ZoneGuess};
@@ -235,7 +235,7 @@ fn count(row: &MySqlRow, column: &str) -> Result<u64, Failure> {
 /// An UPDATE that changes no value writes nothing to the binary log: the new value is later than the old one by a second
 /// at least, whoever wrote that.
 fn statement(table: &HeartbeatTable, writing: Writing, capabilities: &Capabilities, application_name: &str) -> String {
-    let (name, row) = (name_of(table), table.row);
+    let (name, row) = (table_of(table), table.row);
     let packed = Found::packed_sql(&stale_condition(writing));
     let writable = capabilities.writable_sql();
     format!(
@@ -246,16 +246,12 @@ fn statement(table: &HeartbeatTable, writing: Writing, capabilities: &Capabiliti
 }
 
 fn look_sql(table: &HeartbeatTable, capabilities: &Capabilities) -> String {
-    let (name, row) = (name_of(table), table.row);
+    let (name, row) = (table_of(table), table.row);
     format!(
         "SELECT COUNT(*) AS seen, MAX({OLD}) AS previous, CAST(@@timestamp * 1000000 AS SIGNED) AS server_time, \
          {} FROM {name} WHERE id = {row}",
         capabilities.role_sql()
     )
-}
-
-fn name_of(table: &HeartbeatTable) -> String {
-    format!("{}.{}", quote(&table.schema), quote(&table.table))
 }
 
 /// When the row calls for a write: see `Writing::WhenStale`. A value about a whole zone offset away comes from a writer

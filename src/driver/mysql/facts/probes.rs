@@ -6,7 +6,7 @@ use sqlx::mysql::MySqlConnection;
 
 use super::question::ask;
 use crate::driver::gathered::Gathered;
-use crate::driver::mysql::identifier::quote;
+use crate::driver::mysql::identifier::table_of;
 use crate::heartbeat::Failure;
 use crate::target::HeartbeatTable;
 
@@ -23,7 +23,7 @@ pub(crate) struct Probes {
 /// # Errors
 /// What ends the connection.
 pub(super) async fn gather(connection: &mut MySqlConnection, heartbeat: &HeartbeatTable) -> Result<Probes, Failure> {
-    let table = format!("{}.{}", quote(&heartbeat.schema), quote(&heartbeat.table));
+    let table = table_of(heartbeat);
     let row = heartbeat.row;
     // NULL, and not the old value: that would need SELECT as well.
     let update = format!("UPDATE {table} SET last_update = NULL WHERE 1 = 0");

@@ -74,7 +74,11 @@ fn judge_job(scene: &Scene<'_>, activity: &ActivityFacts, job: &Job) -> Finding 
     let subject =
         format!("pg_cron job {}{}", job.id, job.name.as_ref().map_or(String::new(), |name| format!(" ({name})")));
     let wanted = scene.target.heartbeat.row;
-    let unschedule = format!("SELECT cron.unschedule({});", job.id);
+    // It deletes the job, whose command may stand nowhere else.
+    let unschedule = format!(
+        "/* after keeping what SELECT command FROM cron.job WHERE jobid = {id} shows */ SELECT cron.unschedule({id});",
+        id = job.id
+    );
     let watching = scene.target.write == WriteMode::Never;
     if job.database != scene.facts.server.database {
         return NATIVE.ok(subject, format!("it works on another database, {}", job.database));
