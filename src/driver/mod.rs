@@ -197,7 +197,8 @@ pub trait Session: Send {
     async fn observe(&mut self, table: &HeartbeatTable, deadline: Instant) -> Result<Observation, Failure>;
 
     /// Gathers what the checks are judged from: in one consistent snapshot where the database has one, in a dozen round
-    /// trips at most besides the probes of privileges; changes nothing and never holds a secret.
+    /// trips at most (two dozen where the catalogue cannot be joined) besides the probes of privileges; changes nothing
+    /// and never holds a secret.
     ///
     /// What this user may not see is part of the facts ("not visible"), never an error.
     ///

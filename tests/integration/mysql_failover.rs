@@ -34,7 +34,7 @@ async fn promoted_replica_is_followed_and_the_former_source_is_never_written_on_
 
         replica.catch_up_with(&source).await;
         source.stop().await;
-        patient.falls_ill_of(symptom("connection", "not_writable", None)).await.names(&["promote a replica"]);
+        patient.falls_ill_of(symptom("connection", "not_writable", None)).await.names(&["promote one replica"]);
         let promoted = Instant::now();
         replica.promote().await;
         patient.heals_within(secs(5)).await;
