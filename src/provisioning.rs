@@ -2,7 +2,7 @@
 //! `commands::provision` and (with `provision = "auto"`) by the scheduler. The SQL stands in `migrations/<database>/`.
 
 use crate::driver::Session;
-use crate::heartbeat::Failure;
+use crate::heartbeat::{ErrorKind, Failure};
 use crate::scheduler::clock::Instant;
 use crate::target::Target;
 
@@ -35,6 +35,17 @@ pub struct Applied {
     pub failed: Vec<(Option<Step>, Failure)>,
     /// The plan's notices.
     pub notices: Vec<String>,
+}
+
+impl Plan {
+    /// Adds what no step can mend.
+    pub fn fail(&mut self, kind: ErrorKind, message: String, remedy: Option<String>) {
+        let failure = Failure::new(kind, message);
+        self.failures.push(match remedy {
+            Some(remedy) => failure.with_remedy(remedy),
+            None => failure,
+        });
+    }
 }
 
 impl Applied {

@@ -116,8 +116,7 @@ async fn behind_a_trigger(opened: &mut Opened, table: &HeartbeatTable, matched: 
     };
     let (after, _) = look(opened, table).await?;
     let changed = if after.value == before { 0 } else { matched };
-    let previous = before;
-    Ok(RowReport { seen: matched, changed, stale: true, previous, ..after })
+    Ok(RowReport { seen: matched, changed, stale: true, previous: before, ..after })
 }
 
 /// The statement found no row to look at: there is none, or a guard stood before it.

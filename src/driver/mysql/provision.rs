@@ -47,7 +47,7 @@ pub(super) fn plan(facts: &Facts, target: &Target) -> Plan {
     };
     if !facts.logged {
         let message = "this session's sql_log_bin is off: what it makes would not reach the replicas, and stop them";
-        planner.fail(ErrorKind::Settings, message.to_owned(), None);
+        planner.plan.fail(ErrorKind::Settings, message.to_owned(), None);
         return planner.plan;
     }
     planner.objects();
@@ -60,7 +60,7 @@ pub(super) fn plan(facts: &Facts, target: &Target) -> Plan {
 /// by hand. The row has no time, because no beat of it has arrived.
 pub(super) fn by_hand(heartbeat: &HeartbeatTable) -> [String; 3] {
     let (schema, row) = (quote(&heartbeat.schema), heartbeat.row.to_string());
-    let table = format!("{schema}.{}", quote(&heartbeat.table));
+    let table = table_of(heartbeat);
     let values = [("schema", schema.as_str()), ("table", &table), ("row", &row), ("now", "NULL")];
     let insert = if heartbeat.row == 0 { [ROW_ZERO, ROW].concat() } else { ROW.to_owned() };
     [SCHEMA, TABLE, insert.as_str()]
@@ -95,14 +95,6 @@ impl Planner<'_> {
         self.plan.steps.push(Step { title, sql: render(template, &values) });
     }
 
-    fn fail(&mut self, kind: ErrorKind, message: String, remedy: Option<String>) {
-        let failure = Failure::new(kind, message);
-        self.plan.failures.push(match remedy {
-            Some(remedy) => failure.with_remedy(remedy),
-            None => failure,
-        });
-    }
-
     /// Schema, table, row.
     fn objects(&mut self) {
         let (facts, table) = (self.facts, self.table.clone());
@@ -118,20 +110,20 @@ impl Planner<'_> {
         for wanted in ["id", "last_update", "text"] {
             // Only a new row needs its text.
             if !found.columns.iter().any(|column| column == wanted) && (wanted != "text" || empty) {
-                self.fail(ErrorKind::MissingColumn, format!("the table {table} has no column {wanted}"), None);
+                self.plan.fail(ErrorKind::MissingColumn, format!("the table {table} has no column {wanted}"), None);
                 whole = false;
             }
         }
         if let Some(Column::Other(name)) = found.last_update.clone().map(Column::from_type) {
             let message = format!("the column last_update of {table} is of type {name}, which holds no time");
-            self.fail(ErrorKind::ColumnType, message, None);
+            self.plan.fail(ErrorKind::ColumnType, message, None);
             whole = false;
         }
         let row = self.target.heartbeat.row;
         match &found.rows {
             Rows::Ids(ids) => match ids.first() {
                 None if whole => self.insert(found.last_update.as_deref().unwrap_or_default()),
-                Some(id) if *id != row => self.fail(
+                Some(id) if *id != row => self.plan.fail(
                     ErrorKind::MissingRow,
                     format!("the table {table} holds row {id} and not row {row}: set heartbeat.row = {id} to adopt it"),
                     Some(format!("set row = {id} under [target.heartbeat]; a second row is never made")),
@@ -145,7 +137,7 @@ impl Planner<'_> {
                 );
                 let remedy =
                     format!("set provision_url to an administrator; or GRANT SELECT ON TABLE {table} TO {name};");
-                self.fail(ErrorKind::Privilege, message, Some(remedy));
+                self.plan.fail(ErrorKind::Privilege, message, Some(remedy));
             }
             Rows::Hidden => {}
         }
@@ -211,9 +203,9 @@ impl Planner<'_> {
             (format!("whether an account is called {quoted} is not shown to {own}"), remedy)
         };
         if let Some(problem) = problem(&account.user) {
-            self.fail(ErrorKind::Settings, format!("the name of an account {problem}"), None);
+            self.plan.fail(ErrorKind::Settings, format!("the name of an account {problem}"), None);
         } else if configured {
-            self.fail(ErrorKind::Privilege, format!("{what}, so that nothing is granted to it"), Some(remedy));
+            self.plan.fail(ErrorKind::Privilege, format!("{what}, so that nothing is granted to it"), Some(remedy));
         } else {
             self.plan.notices.push(format!("{what}: nothing is granted to it"));
         }

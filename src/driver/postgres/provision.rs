@@ -101,14 +101,6 @@ impl Planner<'_> {
         self.plan.steps.push(Step { title, sql: render(template, &values) });
     }
 
-    fn fail(&mut self, kind: ErrorKind, message: String, remedy: Option<String>) {
-        let failure = Failure::new(kind, message);
-        self.plan.failures.push(match remedy {
-            Some(remedy) => failure.with_remedy(remedy),
-            None => failure,
-        });
-    }
-
     /// Schema, table, row, sequence.
     fn objects(&mut self) {
         let (facts, table) = (self.facts, self.table.clone());
@@ -124,20 +116,20 @@ impl Planner<'_> {
         for wanted in ["id", "last_update", "text"] {
             // Only a new row needs its text.
             if !found.columns.iter().any(|column| column == wanted) && (wanted != "text" || empty) {
-                self.fail(ErrorKind::MissingColumn, format!("the table {table} has no column {wanted}"), None);
+                self.plan.fail(ErrorKind::MissingColumn, format!("the table {table} has no column {wanted}"), None);
                 whole = false;
             }
         }
         if let Some(Column::Other(name)) = &found.last_update {
             let message = format!("the column last_update of {table} is of type {name}, which holds no time");
-            self.fail(ErrorKind::ColumnType, message, None);
+            self.plan.fail(ErrorKind::ColumnType, message, None);
             whole = false;
         }
         let row = self.target.heartbeat.row;
         match &found.rows {
             Rows::Ids(ids) => match ids.first() {
                 None if whole => self.insert(found.last_update.as_ref().unwrap_or(&Column::WithoutZone)),
-                Some(id) if *id != row => self.fail(
+                Some(id) if *id != row => self.plan.fail(
                     ErrorKind::MissingRow,
                     format!("the table {table} holds row {id} and not row {row}: set heartbeat.row = {id} to adopt it"),
                     Some(format!("set row = {id} under [target.heartbeat]; a second row is never made")),
@@ -154,7 +146,7 @@ impl Planner<'_> {
                     "set provision_url to the owner; or GRANT SELECT ON TABLE {table} TO {};",
                     quote(&facts.user)
                 );
-                self.fail(ErrorKind::Privilege, message, Some(remedy));
+                self.plan.fail(ErrorKind::Privilege, message, Some(remedy));
             }
             Rows::Hidden => {}
         }
@@ -216,10 +208,10 @@ impl Planner<'_> {
     fn no_role(&mut self, role: &Named) {
         let name = quote(&role.name);
         if let Some(problem) = problem(&role.name) {
-            self.fail(ErrorKind::Settings, format!("the name of a role {problem}"), None);
+            self.plan.fail(ErrorKind::Settings, format!("the name of a role {problem}"), None);
         } else if role.configured {
             let remedy = format!("CREATE ROLE {name} LOGIN PASSWORD <password>;");
-            self.fail(ErrorKind::Privilege, format!("the role {name} does not exist"), Some(remedy));
+            self.plan.fail(ErrorKind::Privilege, format!("the role {name} does not exist"), Some(remedy));
         } else {
             self.plan.notices.push(format!("the role {name} does not exist: nothing is granted to it"));
         }
@@ -236,7 +228,7 @@ impl Planner<'_> {
             }
             None if *configured => {
                 let remedy = format!("CREATE PUBLICATION {quoted} FOR TABLE {};", self.table);
-                self.fail(ErrorKind::Rejected, format!("the publication {quoted} does not exist"), Some(remedy));
+                self.plan.fail(ErrorKind::Rejected, format!("the publication {quoted} does not exist"), Some(remedy));
             }
             None => self.plan.notices.push(format!("the publication {quoted} does not exist: nothing is added to it")),
         }

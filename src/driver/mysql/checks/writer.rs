@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{Scene, with};
 use crate::driver::gathered::Gathered;
-use crate::driver::mysql::errors::PASSING;
+use crate::driver::mysql::errors::{PASSING, READ_ONLY};
 use crate::driver::mysql::facts::{AccountFacts, IdleRole, RoleFacts};
 use crate::driver::mysql::grants::{Answer, Grants, Place, RoleName};
 use crate::driver::mysql::identifier::account;
@@ -40,8 +40,6 @@ pub(super) const CHECKS: &[Check] = &[SELECT, UPDATE, INSERT, ROLES, OBEYS, EXPI
 
 /// Says that a privilege is missing, or that the object is.
 pub(super) const DENIED: &[&str] = &["1044", "1142", "1143"];
-/// Says that nobody writes here, before privileges are looked at.
-const READ_ONLY: &[&str] = &["1290", "1792", "1836"];
 
 /// The ways to log in with a password that the server keeps. Lifetimes hold for these alone.
 const PASSWORDS: &[&str] = &[

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use sqlx::mysql::MySqlConnection;
 
-use crate::driver::mysql::identifier::literal;
+use crate::driver::mysql::identifier::{Account, literal};
 use crate::driver::mysql::message;
 use crate::heartbeat::Failure;
 
@@ -102,14 +102,13 @@ pub(super) async fn gather(connection: &mut MySqlConnection) -> Result<ServerFac
          {read_only} AS read_only, {transactions} AS transactions"
     );
     let row = message::send_for_row(connection, sql).await?;
-    let account = message::text(&row, "account")?.unwrap_or_default();
-    let (user, host) = account.rsplit_once('@').unwrap_or((&account, ""));
+    let Account { user, host } = Account::read(&message::text(&row, "account")?.unwrap_or_default());
     Ok(ServerFacts {
         version: variables.get("version").cloned().unwrap_or_default(),
         mariadb,
         rds,
-        user: user.to_owned(),
-        host: host.to_owned(),
+        user,
+        host,
         database: message::text(&row, "name")?,
         time: message::number(&row, "time")?.unwrap_or_default(),
         encrypted,
