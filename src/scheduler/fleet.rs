@@ -19,6 +19,7 @@ use super::inspector::Inspector;
 use super::link::Link;
 use super::replica::{Acknowledged, Watcher};
 use super::ticks::Ticks;
+use super::turns::Turns;
 use crate::database_url::UrlError;
 use crate::driver::opening::application_name;
 use crate::driver::{Driver, Drivers};
@@ -38,6 +39,7 @@ pub struct Fleet {
     drivers: Drivers,
     application_name: String,
     seed: u64,
+    turns: Turns,
     running: BTreeMap<String, Running>,
     /// Tasks of targets that were taken off and have not ended yet: one that comes back waits for its own (I1).
     ending: BTreeMap<String, JoinHandle<()>>,
@@ -73,6 +75,7 @@ struct Tending {
     drivers: Drivers,
     application_name: String,
     seed: u64,
+    turns: Turns,
     first: Moment,
     cancelled: CancellationToken,
     reloaded: Arc<Notify>,
@@ -87,6 +90,7 @@ impl Fleet {
             drivers,
             application_name: application_name(instance),
             seed,
+            turns: Turns::default(),
             running: BTreeMap::new(),
             ending: BTreeMap::new(),
         }
@@ -168,6 +172,7 @@ impl Fleet {
             drivers: self.drivers.clone(),
             application_name: self.application_name.clone(),
             seed: self.seed,
+            turns: self.turns.clone(),
             first: ticks.first(alone, now),
             cancelled: cancelled.clone(),
             reloaded: Arc::clone(&reloaded),
@@ -243,6 +248,7 @@ impl Tending {
             ticks: ticks.clone(),
             acknowledged: receiver,
             good_connections: good,
+            turns: self.turns.clone(),
             application_name: self.application_name.clone(),
             random: fastrand::Rng::with_seed(self.seed_for("inspector")),
         };

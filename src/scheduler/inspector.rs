@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use super::clock::{self, Clock, Moment};
 use super::replica::Acknowledged;
 use super::ticks::Ticks;
+use super::turns::Turns;
 use crate::check::registry::{self, REPLICA_CONNECT};
 use crate::check::{runner, verdict};
 use crate::driver::opening::Opening;
@@ -49,6 +50,8 @@ pub struct Inspector {
     pub acknowledged: watch::Receiver<Acknowledged>,
     /// Counts connections that have carried a good beat.
     pub good_connections: watch::Receiver<u64>,
+    /// Shared with the inspectors of all other targets.
+    pub turns: Turns,
     /// How sessions name themselves.
     pub application_name: String,
     /// Jitter.
@@ -91,6 +94,7 @@ impl Inspector {
         let mut next_catalogue = self.soon();
         clock::sleep_until(next_catalogue.mono).await;
         loop {
+            let turn = self.turns.at(&self.target.endpoint.url).await;
             // While beats fail nobody is asked: a refused password must not be tried by a second door.
             if self.cell.lock().trouble.is_none() {
                 if next_catalogue.mono <= self.clock.now().mono {
@@ -100,6 +104,7 @@ impl Inspector {
                     self.look_at_the_slot(&mut place, started).await;
                 }
             }
+            drop(turn);
             // Where there is no slot, the next run of all checks is soon enough to look for one.
             let period = self.ticks.period_at(self.clock.now()).max(SHORTEST_LOOK);
             let look = self.clock.now().plus(if place.is_some() { period } else { CATALOGUE });

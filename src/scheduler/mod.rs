@@ -9,3 +9,4 @@ pub mod link;
 pub mod memory;
 pub mod replica;
 pub mod ticks;
+pub mod turns;

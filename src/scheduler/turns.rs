@@ -1,0 +1,83 @@
+//! Who may look at a server now: the inspectors of all targets of one server take turns, so that a fleet's looks never
+//! use up the connections the server has for everybody. Owned by the `fleet`, asked by each `inspector`.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::database_url::{DatabaseUrl, Family, Host};
+
+/// How many inspectors look at one server at a time. Each holds one connection to it: small beside the 100 to 150 that
+/// servers allow when nobody set more, and with a look of half a second still a thousand looks a minute.
+const AT_A_TIME: usize = 8;
+
+/// The turns at all servers of a fleet; clones share them.
+#[derive(Debug, Clone, Default)]
+pub struct Turns(Arc<Mutex<HashMap<Server, Weak<Semaphore>>>>);
+
+/// A server, as far as addresses tell: one that is reached by two names counts twice.
+type Server = (Family, Vec<Host>);
+
+/// The right to look at one server, given back when dropped.
+#[derive(Debug)]
+pub struct Turn(#[expect(dead_code, reason = "held for its drop")] Option<OwnedSemaphorePermit>);
+
+impl Turns {
+    /// Waits for a turn at this server; those who came first go first. A server that hangs keeps only those waiting who
+    /// would look at it, too, and them no longer than the time-outs of those before them.
+    ///
+    /// Cancel-safe: the place in the queue is lost.
+    pub async fn at(&self, url: &DatabaseUrl) -> Turn {
+        let turns = self.of((url.family(), url.hosts().to_vec()));
+        // `None` only of a closed semaphore, which nobody closes.
+        Turn(turns.acquire_owned().await.ok())
+    }
+
+    fn of(&self, server: Server) -> Arc<Semaphore> {
+        let mut servers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(turns) = servers.get(&server).and_then(Weak::upgrade) {
+            return turns;
+        }
+        // Servers come and go with reloads: those nobody looks at any more are forgotten here.
+        servers.retain(|_, turns| turns.strong_count() > 0);
+        let turns = Arc::new(Semaphore::new(AT_A_TIME));
+        servers.insert(server, Arc::downgrade(&turns));
+        turns
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt;
+    use futures_util::future::join_all;
+
+    use super::*;
+
+    fn url(text: &str) -> DatabaseUrl {
+        DatabaseUrl::parse(text).unwrap().0
+    }
+
+    #[tokio::test]
+    async fn a_server_is_looked_at_by_few_at_a_time_whatever_the_database_or_user() {
+        let turns = Turns::default();
+        let held = join_all((0..AT_A_TIME).map(|n| {
+            let turns = turns.clone();
+            async move { turns.at(&url(&format!("postgres://user{n}@db/database{n}"))).await }
+        }));
+        let mut held = held.now_or_never().unwrap();
+        assert!(turns.at(&url("postgres://user@db/other")).now_or_never().is_none());
+        assert!(turns.at(&url("postgres://user@db:5433/other")).now_or_never().is_some());
+        held.pop();
+        assert!(turns.at(&url("postgres://user@db/other")).now_or_never().is_some());
+    }
+
+    #[tokio::test]
+    async fn a_server_nobody_looks_at_any_more_is_forgotten() {
+        let turns = Turns::default();
+        for n in 0..100 {
+            drop(turns.at(&url(&format!("postgres://user@db{n}/orders"))).await);
+        }
+        assert_eq!(turns.0.lock().unwrap().len(), 1);
+    }
+}
