@@ -1,6 +1,10 @@
 //! What must exist at a source, as a plan of idempotent steps: made by a driver from what it found, shown or applied by
 //! `commands::provision` and (with `provision = "auto"`) by the scheduler. The SQL stands in `migrations/<database>/`.
 
+mod standing_table;
+
+pub use standing_table::{RowNeed, Rows, StandingTable};
+
 use crate::driver::Session;
 use crate::heartbeat::{ErrorKind, Failure};
 use crate::scheduler::clock::Instant;

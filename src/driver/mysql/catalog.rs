@@ -10,6 +10,7 @@ use super::identifier::{Account, literal, table_of};
 use super::message::{self, Limits};
 use super::parameters::user_of;
 use crate::heartbeat::{ErrorKind, Failure};
+use crate::provisioning::Rows;
 use crate::scheduler::clock::Instant;
 use crate::target::{HeartbeatTable, Target};
 
@@ -34,15 +35,6 @@ pub(super) struct TableFacts {
     /// The type of `last_update`.
     pub(super) last_update: Option<String>,
     pub(super) rows: Rows,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(super) enum Rows {
-    /// The ids of the first two rows, the configured one first.
-    Ids(Vec<i64>),
-    /// This user cannot see them all.
-    #[default]
-    Hidden,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

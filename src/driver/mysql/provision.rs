@@ -3,13 +3,13 @@
 
 use sqlx::mysql::MySqlConnection;
 
-use super::catalog::{Facts, Rows};
+use super::catalog::Facts;
 use super::connect::{Column, settings_sql};
 use super::identifier::{Account, is_named, problem, quote, table_of};
 use super::message::{self, Limits};
 use super::parameters::user_of;
 use crate::heartbeat::{ErrorKind, Failure};
-use crate::provisioning::{Plan, Step, render};
+use crate::provisioning::{Plan, RowNeed, StandingTable, Step, render};
 use crate::scheduler::clock::Instant;
 use crate::target::{HeartbeatTable, Named, Target};
 
@@ -105,41 +105,22 @@ impl Planner<'_> {
             self.step(format!("create table {table}"), TABLE, &[]);
             return self.insert("timestamp");
         };
-        let mut whole = true;
-        let empty = matches!(&found.rows, Rows::Ids(ids) if ids.is_empty());
-        for wanted in ["id", "last_update", "text"] {
-            // Only a new row needs its text.
-            if !found.columns.iter().any(|column| column == wanted) && (wanted != "text" || empty) {
-                self.plan.fail(ErrorKind::MissingColumn, format!("the table {table} has no column {wanted}"), None);
-                whole = false;
-            }
-        }
-        if let Some(Column::Other(name)) = found.last_update.clone().map(Column::from_type) {
-            let message = format!("the column last_update of {table} is of type {name}, which holds no time");
-            self.plan.fail(ErrorKind::ColumnType, message, None);
-            whole = false;
-        }
-        let row = self.target.heartbeat.row;
-        match &found.rows {
-            Rows::Ids(ids) => match ids.first() {
-                None if whole => self.insert(found.last_update.as_deref().unwrap_or_default()),
-                Some(id) if *id != row => self.plan.fail(
-                    ErrorKind::MissingRow,
-                    format!("the table {table} holds row {id} and not row {row}: set heartbeat.row = {id} to adopt it"),
-                    Some(format!("set row = {id} under [target.heartbeat]; a second row is never made")),
-                ),
-                _ => {}
-            },
-            Rows::Hidden if whole => {
-                let name = facts.own.quoted();
-                let message = format!(
-                    "{name} cannot see the rows of {table}, so that none is made: whether row {row} exists is unknown"
-                );
-                let remedy =
-                    format!("set provision_url to an administrator; or GRANT SELECT ON TABLE {table} TO {name};");
-                self.plan.fail(ErrorKind::Privilege, message, Some(remedy));
-            }
-            Rows::Hidden => {}
+        let no_time = match found.last_update.clone().map(Column::from_type) {
+            Some(Column::Other(name)) => Some(name),
+            _ => None,
+        };
+        let user = facts.own.quoted();
+        let remedy = format!("set provision_url to an administrator; or GRANT SELECT ON TABLE {table} TO {user};");
+        let standing = StandingTable {
+            name: &table,
+            columns: &found.columns,
+            no_time: no_time.as_deref(),
+            rows: &found.rows,
+            seen_by: (&user, &remedy),
+        };
+        match standing.judge(self.target.heartbeat.row, &mut self.plan) {
+            RowNeed::Insert => self.insert(found.last_update.as_deref().unwrap_or_default()),
+            RowNeed::Nothing | RowNeed::Obstructed => {}
         }
     }
 

@@ -11,6 +11,7 @@ use super::identifier::{literal, quote};
 use super::message::{self, Limits};
 use super::parameters::user_of;
 use crate::heartbeat::{ErrorKind, Failure};
+use crate::provisioning::Rows;
 use crate::scheduler::clock::Instant;
 use crate::target::{HeartbeatTable, Target};
 
@@ -35,15 +36,6 @@ pub(super) struct TableFacts {
     pub(super) sequence: Option<String>,
     /// Whether that sequence will give out the configured id again.
     pub(super) sequence_behind: bool,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(super) enum Rows {
-    /// The ids of the first two rows, the configured one first.
-    Ids(Vec<i64>),
-    /// This user cannot see them all.
-    #[default]
-    Hidden,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

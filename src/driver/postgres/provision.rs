@@ -4,13 +4,13 @@
 use sqlx::Row;
 use sqlx::postgres::PgConnection;
 
-use super::catalog::{Facts, Rows};
+use super::catalog::Facts;
 use super::connect::Column;
 use super::identifier::{literal, problem, quote, sequence_of_id};
 use super::message::{self, Limits};
 use super::parameters::user_of;
 use crate::heartbeat::{ErrorKind, Failure};
-use crate::provisioning::{Plan, Step, render};
+use crate::provisioning::{Plan, RowNeed, StandingTable, Step, render};
 use crate::scheduler::clock::Instant;
 use crate::target::{Named, Target};
 
@@ -111,44 +111,23 @@ impl Planner<'_> {
             self.step(format!("create table {table}"), TABLE, &[]);
             return self.insert(&Column::WithoutZone);
         };
-        let mut whole = true;
-        let empty = matches!(&found.rows, Rows::Ids(ids) if ids.is_empty());
-        for wanted in ["id", "last_update", "text"] {
-            // Only a new row needs its text.
-            if !found.columns.iter().any(|column| column == wanted) && (wanted != "text" || empty) {
-                self.plan.fail(ErrorKind::MissingColumn, format!("the table {table} has no column {wanted}"), None);
-                whole = false;
-            }
-        }
-        if let Some(Column::Other(name)) = &found.last_update {
-            let message = format!("the column last_update of {table} is of type {name}, which holds no time");
-            self.plan.fail(ErrorKind::ColumnType, message, None);
-            whole = false;
-        }
-        let row = self.target.heartbeat.row;
-        match &found.rows {
-            Rows::Ids(ids) => match ids.first() {
-                None if whole => self.insert(found.last_update.as_ref().unwrap_or(&Column::WithoutZone)),
-                Some(id) if *id != row => self.plan.fail(
-                    ErrorKind::MissingRow,
-                    format!("the table {table} holds row {id} and not row {row}: set heartbeat.row = {id} to adopt it"),
-                    Some(format!("set row = {id} under [target.heartbeat]; a second row is never made")),
-                ),
-                Some(_) if found.sequence_behind => self.advance(),
-                _ => {}
-            },
-            Rows::Hidden if whole => {
-                let message = format!(
-                    "{} cannot see the rows of {table}, so that none is made: whether row {row} exists is unknown",
-                    self.facts.user
-                );
-                let remedy = format!(
-                    "set provision_url to the owner; or GRANT SELECT ON TABLE {table} TO {};",
-                    quote(&facts.user)
-                );
-                self.plan.fail(ErrorKind::Privilege, message, Some(remedy));
-            }
-            Rows::Hidden => {}
+        let no_time = match &found.last_update {
+            Some(Column::Other(name)) => Some(name.as_str()),
+            _ => None,
+        };
+        let user = quote(&facts.user);
+        let remedy = format!("set provision_url to the owner; or GRANT SELECT ON TABLE {table} TO {user};");
+        let standing = StandingTable {
+            name: &table,
+            columns: &found.columns,
+            no_time,
+            rows: &found.rows,
+            seen_by: (&user, &remedy),
+        };
+        match standing.judge(self.target.heartbeat.row, &mut self.plan) {
+            RowNeed::Insert => self.insert(found.last_update.as_ref().unwrap_or(&Column::WithoutZone)),
+            RowNeed::Nothing if found.sequence_behind => self.advance(),
+            RowNeed::Nothing | RowNeed::Obstructed => {}
         }
     }
 
@@ -239,6 +218,7 @@ impl Planner<'_> {
 mod tests {
     use super::super::catalog::{PublicationFacts, RoleFacts, TableFacts};
     use super::*;
+    use crate::provisioning::Rows;
     use crate::target::Endpoint;
 
     fn target() -> Target {

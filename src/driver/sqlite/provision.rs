@@ -6,8 +6,8 @@ use sqlx::{AssertSqlSafe, Row};
 use super::connect::lock_wait;
 use super::errors;
 use super::identifier::{literal, quote};
-use crate::heartbeat::{ErrorKind, Failure};
-use crate::provisioning::{Plan, Step, render};
+use crate::heartbeat::Failure;
+use crate::provisioning::{Plan, RowNeed, Rows, StandingTable, Step, render};
 use crate::scheduler::clock::Instant;
 use crate::target::{HeartbeatTable, Target};
 
@@ -17,10 +17,10 @@ const ROW: &str = include_str!("../../../migrations/sqlite/002_row.sql");
 /// What exists.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Facts {
-    /// The table's columns; `None` without a table.
+    /// The table's columns, in small letters; `None` without a table.
     columns: Option<Vec<String>>,
     /// The ids of the first two rows; empty where there is no column `id`.
-    rows: Vec<i64>,
+    rows: Rows,
 }
 
 /// Looks at what exists.
@@ -31,16 +31,17 @@ pub(super) async fn gather(connection: &mut SqliteConnection, table: &HeartbeatT
     let sql = format!("SELECT name FROM pragma_table_info({})", literal(&table.table));
     let columns: Vec<String> = read(connection, sql).await?;
     if columns.is_empty() {
-        return Ok(Facts { columns: None, rows: Vec::new() });
+        return Ok(Facts { columns: None, rows: Rows::Ids(Vec::new()) });
     }
-    let rows = match columns.iter().any(|column| column.eq_ignore_ascii_case("id")) {
+    let columns: Vec<_> = columns.into_iter().map(|column| column.to_ascii_lowercase()).collect();
+    let ids = match columns.iter().any(|column| column == "id") {
         true => {
             let sql = format!("SELECT id FROM {} ORDER BY id <> {}, id LIMIT 2", quote(&table.table), table.row);
             read(connection, sql).await?
         }
         false => Vec::new(),
     };
-    Ok(Facts { columns: Some(columns), rows })
+    Ok(Facts { columns: Some(columns), rows: Rows::Ids(ids) })
 }
 
 /// Says what is missing.
@@ -49,27 +50,20 @@ pub(super) fn plan(facts: &Facts, target: &Target) -> Plan {
     let (name, id) = (quote(table), row.to_string());
     let values = [("table", name.as_str()), ("row", id.as_str())];
     let mut plan = Plan::default();
-    if let Some(columns) = &facts.columns {
-        for wanted in ["id", "last_update"] {
-            if !columns.iter().any(|column| column.eq_ignore_ascii_case(wanted)) {
-                let message = format!("the table {table} has no column {wanted}");
-                plan.failures.push(Failure::new(ErrorKind::MissingColumn, message));
-            }
+    let need = match &facts.columns {
+        None => {
+            plan.steps.push(Step { title: format!("create table {name}"), sql: render(TABLE, &values) });
+            RowNeed::Insert
         }
-        if !plan.failures.is_empty() {
-            return plan;
+        // Who may open the file sees every row, and a column takes a time whatever its type.
+        Some(columns) => {
+            let standing =
+                StandingTable { name: &name, columns, no_time: None, rows: &facts.rows, seen_by: ("this program", "") };
+            standing.judge(*row, &mut plan)
         }
-    } else {
-        plan.steps.push(Step { title: format!("create table {name}"), sql: render(TABLE, &values) });
-    }
-    match facts.rows.first() {
-        None => plan.steps.push(Step { title: format!("insert row {row} into {name}"), sql: render(ROW, &values) }),
-        Some(found) if found != row => {
-            let message = format!("the table {table} holds row {found} and not row {row}");
-            let remedy = format!("set row = {found} under [target.heartbeat] to adopt it");
-            plan.failures.push(Failure::new(ErrorKind::MissingRow, message).with_remedy(remedy));
-        }
-        Some(_) => {}
+    };
+    if need == RowNeed::Insert {
+        plan.steps.push(Step { title: format!("insert row {row} into {name}"), sql: render(ROW, &values) });
     }
     plan
 }

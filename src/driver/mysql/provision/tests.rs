@@ -2,6 +2,7 @@
 
 use super::super::catalog::{AccountFacts, TableFacts};
 use super::*;
+use crate::provisioning::Rows;
 use crate::target::Endpoint;
 
 fn target() -> Target {
