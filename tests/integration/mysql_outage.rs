@@ -18,8 +18,7 @@ async fn killed_server_is_reported_as_refused_and_heals_after_its_start() {
     on_each(&Flavour::ALL, async |flavour| {
         let mut server = MysqlServer::options().flavour(flavour).start().await;
         let patient = patient_of(&server).await;
-        server.kill().await;
-        let diagnosis = patient.falls_ill_of(symptom("connection", "refused", None)).await;
+        let ((), diagnosis) = tokio::join!(server.kill(), patient.falls_ill_of(symptom("connection", "refused", None)));
         assert!(diagnosis.message.contains(&format!("127.0.0.1:{}", server.port())), "{diagnosis:?}");
         diagnosis.names(&["@@bind_address", "@@port"]);
         server.resume().await;

@@ -20,8 +20,10 @@ async fn promoted_standby_is_followed_and_the_former_primary_is_never_written_on
     patient.beats(2, secs(5)).await;
     assert_eq!(beats_asked_of(&standby), 0, "nothing is ever written on a standby");
 
-    primary.stop().await;
-    patient.falls_ill_of(symptom("connection", "not_writable", None)).await.names(&["pg_promote()"]);
+    // A server takes its time to stop, and the daemon does not wait for that.
+    let ((), diagnosis) =
+        tokio::join!(primary.stop(), patient.falls_ill_of(symptom("connection", "not_writable", None)));
+    diagnosis.names(&["pg_promote()"]);
     let promoted = Instant::now();
     standby.promote().await;
     patient.heals_within(secs(5)).await;

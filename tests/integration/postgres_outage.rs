@@ -14,8 +14,7 @@ use crate::bench::{PostgresServer, Proxy, Toxic, eventually, heartbeatd, secs};
 async fn killed_server_is_reported_as_refused_and_heals_after_its_start() {
     let mut server = PostgresServer::start().await;
     let patient = Patient::of(&server).await;
-    server.kill().await;
-    let diagnosis = patient.falls_ill_of(symptom("connection", "refused", None)).await;
+    let ((), diagnosis) = tokio::join!(server.kill(), patient.falls_ill_of(symptom("connection", "refused", None)));
     diagnosis.names(&["SHOW listen_addresses", "SHOW port"]);
     assert!(diagnosis.message.contains(&format!("127.0.0.1:{}", server.port())), "{diagnosis:?}");
     server.resume().await;

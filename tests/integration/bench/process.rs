@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
 use rustix::process::{Pid, Signal, kill_process};
@@ -79,7 +79,7 @@ impl Process {
 
     fn kill_tree(&self) {
         // First stopped, so that the first process can neither react to the death of its children nor start more.
-        self.freeze();
+        self.stop_tree();
         for pid in tree(self.pid()) {
             signal_process(pid, Signal::KILL);
         }
@@ -87,11 +87,22 @@ impl Process {
 
     /// Stops the whole tree where it stands: connections stay open, nobody answers.
     pub(crate) fn freeze(&self) {
+        let frozen = self.stop_tree();
+        // The signal is only sent by then: on a busy machine a thread may answer one more query before it obeys.
+        let deadline = Instant::now() + secs(10);
+        while !frozen.iter().all(|pid| has_stopped(*pid)) {
+            assert!(Instant::now() < deadline, "{} cannot be frozen", self.name);
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    /// Tells every process of the tree to stop; which those are.
+    fn stop_tree(&self) -> Vec<Pid> {
         let mut stopped = Vec::new();
         loop {
             let new: Vec<Pid> = tree(self.pid()).into_iter().filter(|pid| !stopped.contains(pid)).collect();
             if new.is_empty() {
-                return;
+                return stopped;
             }
             for pid in new {
                 signal_process(pid, Signal::STOP);
@@ -176,8 +187,21 @@ fn parent(folder: &Path) -> Option<(Pid, Pid)> {
 }
 
 fn is_alive(pid: Pid) -> bool {
-    std::fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero()))
-        .is_ok_and(|stat| stat.rsplit_once(')').is_some_and(|(_, rest)| !rest.trim_start().starts_with('Z')))
+    state(&PathBuf::from(format!("/proc/{}", pid.as_raw_nonzero()))).is_some_and(|state| state != 'Z')
+}
+
+/// Whether no thread of it runs any more.
+fn has_stopped(pid: Pid) -> bool {
+    let threads = std::fs::read_dir(format!("/proc/{}/task", pid.as_raw_nonzero()));
+    threads.is_ok_and(|threads| {
+        threads.flatten().all(|thread| state(&thread.path()).is_none_or(|state| "TtZX".contains(state)))
+    }) || !is_alive(pid)
+}
+
+/// The state of the process or thread that a folder of `/proc` is about; `None` when it has ended meanwhile.
+fn state(folder: &Path) -> Option<char> {
+    let stat = std::fs::read_to_string(folder.join("stat")).ok()?;
+    stat.rsplit_once(')')?.1.trim_start().chars().next()
 }
 
 fn signal_process(pid: Pid, signal: Signal) {
