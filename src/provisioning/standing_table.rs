@@ -50,10 +50,9 @@ impl StandingTable<'_> {
                 None => RowNeed::Obstructed,
                 Some(id) if *id == row => RowNeed::Nothing,
                 Some(id) => {
-                    let message = format!(
-                        "the table {name} holds row {id} and not row {row}: set heartbeat.row = {id} to adopt it"
-                    );
-                    let remedy = format!("set row = {id} under [target.heartbeat]; a second row is never made");
+                    let message = format!("the table {name} holds row {id} and not row {row}");
+                    let remedy =
+                        format!("set row = {id} under [target.heartbeat] to adopt it; a second row is never made");
                     plan.fail(ErrorKind::MissingRow, message, Some(remedy));
                     RowNeed::Obstructed
                 }

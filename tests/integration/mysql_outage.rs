@@ -98,6 +98,7 @@ async fn changed_password_is_tried_once_a_minute_and_heals_when_the_secret_file_
         let secret = format!("password = {{ file = \"{}\" }}", file.display());
         let text = target("orders", &address(flavour, &[server.port()]), &secret);
         let patient = Patient::started(program.config(&text)).await;
+        patient.is_checked().await;
         let changed = Instant::now();
         server.execute(&format!("ALTER USER {ROLE} IDENTIFIED BY 'another-secret'")).await;
         end_sessions(&server).await;

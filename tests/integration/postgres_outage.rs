@@ -71,6 +71,7 @@ async fn changed_password_is_tried_once_a_minute_and_heals_when_the_secret_file_
     let file = program.file("password", PASSWORD);
     let secret = format!("password = {{ file = \"{}\" }}", file.display());
     let patient = Patient::started(program.config(&target("orders", &address(&[server.port()]), &secret))).await;
+    patient.is_checked().await;
     let changed = Instant::now();
     server.execute(&format!("ALTER ROLE {ROLE} PASSWORD 'another-secret'")).await;
     end_sessions(&server).await;

@@ -335,7 +335,7 @@ mod tests {
     fn another_row_is_never_joined_by_a_second_one() {
         let plan = plan(&with_table(|table| table.rows = Rows::Ids(vec![7])), &target());
         assert_eq!((kinds(&plan), plan.steps.len()), (vec![ErrorKind::MissingRow], 0));
-        assert!(plan.failures[0].message().contains("set heartbeat.row = 7"), "{}", plan.failures[0]);
+        assert!(plan.failures[0].remedy().is_some_and(|remedy| remedy.contains("set row = 7")), "{}", plan.failures[0]);
     }
 
     #[test]
