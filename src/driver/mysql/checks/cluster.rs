@@ -12,10 +12,12 @@ const READY: Check = Check {
     severity: Severity::Error,
     rung: Rung::Connection,
     title: "the node is a working part of its Galera cluster",
-    meaning: "A node that is not ready answers every statement with error 1047; one outside the primary component, or that \
-              is not in sync, shows what the cluster has long left behind.",
-    judged: "wsrep_ready, wsrep_cluster_status and wsrep_local_state_comment: fails unless they are ON, Primary and Synced; a \
-             donor is a warning. Only where wsrep_on is ON.",
+    meaning: "A node that is not ready, or told to reject, answers every statement on a table with error 1047; one outside the \
+              primary component, or that is not in sync, shows what the cluster has long left behind. One whose wsrep_on was \
+              switched off takes every write and keeps it to itself.",
+    judged: "wsrep_ready, wsrep_cluster_status, wsrep_local_state_comment and wsrep_reject_queries: fails unless they are ON, \
+             Primary, Synced and NONE; a donor is a warning. Where wsrep_on is OFF it fails if wsrep_connected is ON, and is \
+             skipped if not.",
     privilege: STATE,
     source: "https://mariadb.com/kb/en/galera-cluster-status-variables/",
 };
@@ -45,15 +47,24 @@ pub(super) const CHECKS: &[Check] = &[READY, GTID, UPDATES];
 
 pub(super) fn judge(scene: &Scene<'_>) -> Vec<Finding> {
     let server = &scene.facts.server;
-    if server.is_on("wsrep_on") != Some(true) {
-        return CHECKS.iter().map(|check| check.skipped("wsrep_on", "this is no node of a Galera cluster")).collect();
+    if is_node(server) {
+        return vec![ready(server), gtid(server), updates(server)];
     }
-    vec![ready(server), gtid(server), updates(server)]
+    let skipped = |check: &Check| check.skipped("wsrep_on", "this is no node of a Galera cluster");
+    if server.status.get("wsrep_connected").is_some_and(|connected| connected == "ON") {
+        return vec![kept_to_itself(), skipped(&GTID), skipped(&UPDATES)];
+    }
+    CHECKS.iter().map(skipped).collect()
+}
+
+/// Whether it is a node of a Galera cluster, working or not.
+pub(super) fn is_node(server: &ServerFacts) -> bool {
+    server.is_on("wsrep_on") == Some(true)
 }
 
 /// What this server is, if it is part of something whose members send each other all changes.
 pub(super) fn membership(server: &ServerFacts) -> Option<&'static str> {
-    if server.is_on("wsrep_on") == Some(true) {
+    if is_node(server) {
         Some("a node of a Galera cluster")
     } else if server.variable("group_replication_group_name").is_some_and(|name| !name.is_empty()) {
         Some("a member of a replication group")
@@ -76,6 +87,15 @@ fn ready(server: &ServerFacts) -> Finding {
     let observed = format!("ready {answers}, component {component}, state {state}");
     let expected = "ready ON, component Primary, state Synced";
     let remedy = "look at the cluster: SHOW GLOBAL STATUS LIKE 'wsrep%'; name a node that is Synced in url meanwhile";
+    match server.variable("wsrep_reject_queries") {
+        None | Some("NONE") => {}
+        Some(rejects) => {
+            return READY
+                .failed("wsrep_reject_queries", rejects)
+                .expected("NONE")
+                .remedy("SET GLOBAL wsrep_reject_queries = NONE; -- unless somebody is at work on the node");
+        }
+    }
     match (answers, component, state) {
         ("ON", "Primary", "Synced") => READY.ok(subject, observed),
         ("ON", "Primary", "Donor/Desynced") => {
@@ -83,6 +103,14 @@ fn ready(server: &ServerFacts) -> Finding {
         }
         _ => READY.failed(subject, observed).expected(expected).remedy(remedy),
     }
+}
+
+/// A session keeps the value that was in force when it began.
+fn kept_to_itself() -> Finding {
+    READY
+        .failed("wsrep_on", "OFF, and the node is connected to its cluster: what is written here reaches no other node")
+        .expected("ON")
+        .remedy("SET GLOBAL wsrep_on = ON; -- sessions that are open keep OFF until they connect again")
 }
 
 fn gtid(server: &ServerFacts) -> Finding {
