@@ -330,6 +330,20 @@ mod tests {
     }
 
     #[test]
+    fn a_node_of_a_cluster_is_found_by_what_its_variables_hold() {
+        let node = |on: &str, provider: &str| {
+            let variables = [("wsrep_on", on), ("wsrep_provider", provider), ("wsrep_reject_queries", "NONE")];
+            Capabilities::of(&variables.map(|(name, value)| (name.to_owned(), value.to_owned())).into())
+        };
+        let cluster = node("ON", "/usr/lib/galera/libgalera_smm.so");
+        assert!(cluster.wsrep_on && cluster.replicated_sql().is_some() && !cluster.rejects_queries);
+        let alone = node("OFF", "none");
+        assert!(!alone.wsrep_on && alone.replicated_sql().is_none());
+        assert!(Capabilities::default().replicated_sql().is_none());
+        assert!(node("OFF", "/usr/lib/galera/libgalera_smm.so").replicated_sql().is_some(), "it may be switched on");
+    }
+
+    #[test]
     fn the_flavour_is_found_by_a_variable() {
         assert!(capabilities(&["gtid_strict_mode"]).mariadb && !capabilities(&["super_read_only"]).mariadb);
     }

@@ -3,8 +3,9 @@
 use heartbeatd::finding::{Severity, Status};
 use heartbeatd::target::{Endpoint, Replica, WriteMode};
 
-use super::stage::{Stage, ids, options, shown, wrong};
+use super::stage::{Stage, TABLE, ids, options, shown, wrong};
 use crate::bench::mysql::{Flavour, Galera, MysqlOptions};
+use crate::bench::mysql_scene::beats_logged_by;
 use crate::bench::{MysqlServer, eventually, secs};
 
 /// A stage on the first node, and the others.
@@ -72,26 +73,37 @@ async fn on_a_right_node_nothing_is_wrong_and_each_fault_of_a_node_is_found_alon
     stage.all_is_well(&stage.target, "the mode is set again").await;
 }
 
+/// A node whose `wsrep_gtid_mode` is ON does not start with it.
 #[tokio::test]
-async fn a_node_whose_binary_log_lacks_what_the_others_write_is_found_and_its_remedy_mends_it() {
-    // A node whose wsrep_gtid_mode is ON does not start with it.
-    let wrong_lines = options(Flavour::Mariadb).conf("wsrep_gtid_mode = OFF").conf("log_slave_updates = OFF");
-    let (stage, _) = stage_of(wrong_lines.clone(), 1).await;
-    let findings = wrong(&stage.findings(&stage.target).await);
-    assert_eq!(ids(&findings, Status::Failed), ["galera-gtid", "galera-log-updates"], "{}", shown(&findings));
-    assert_eq!(ids(&findings, Status::Unknown), [""; 0], "{}", shown(&findings));
-    let updates = findings.iter().find(|finding| finding.id == "galera-log-updates").unwrap();
-    assert_eq!(updates.severity, Severity::Error);
-    let line_of =
-        |remedy: &str| remedy.strip_prefix("write ").unwrap().split_once(" under [mysqld]").unwrap().0.to_owned();
-    let line = line_of(updates.remedy.as_ref().unwrap());
-    drop(stage);
-    let (stage, _) = stage_of(wrong_lines.conf(&line), 1).await;
+async fn a_node_logs_what_the_others_write_even_without_log_slave_updates_and_is_not_blamed() {
+    let lines = options(Flavour::Mariadb).conf("wsrep_gtid_mode = OFF").conf("log_slave_updates = OFF");
+    let (mut stage, cluster) = stage_of(lines, 2).await;
     let (_, remedy) = only(&stage, "galera-gtid", "OFF").await;
-    assert!(remedy.contains("wsrep_gtid_mode = ON"), "{remedy}");
-    drop(stage);
-    let (stage, _) = stage_of(options(Flavour::Mariadb), 1).await;
-    stage.all_is_well(&stage.target, "both lines in the option file").await;
+    assert!(remedy.contains("log_slave_updates = ON on every node"), "{remedy}");
+    assert_eq!(stage.server.value("SELECT @@log_slave_updates").await.as_deref(), Some("0"));
+    assert_eq!(events_of_two_beats(&stage, &cluster).await, 2);
+    stage.target.replicas.push(Replica {
+        name: "reads".to_owned(),
+        endpoint: Endpoint::parse(&cluster.nodes[0].url("hb", "hb")).unwrap(),
+        required: true,
+        decode: true,
+    });
+    only(&stage, "galera-gtid", "OFF").await;
+}
+
+/// How many events in the first node's binary log are beats, of one through it and one through another node.
+async fn events_of_two_beats(stage: &Stage, cluster: &Galera) -> u64 {
+    let before = beats_logged_by(&stage.server).await;
+    for (node, time) in [(&stage.server, "2030-01-01"), (&cluster.nodes[0], "2031-01-01")] {
+        node.execute(&format!("UPDATE {TABLE} SET last_update = '{time}' WHERE id = 1")).await;
+    }
+    let year = format!("SELECT YEAR(last_update) FROM {TABLE}");
+    eventually(secs(5), "the second one to arrive", async || match stage.server.number(&year).await {
+        2031 => Ok(()),
+        year => Err(year),
+    })
+    .await;
+    beats_logged_by(&stage.server).await - before
 }
 
 /// Of the nodes one runs an event.

@@ -36,11 +36,13 @@ const UPDATES: Check = Check {
     severity: Severity::Error,
     rung: Rung::Tracking,
     title: "the node's binary log holds what the other nodes write",
-    meaning: "Without log_slave_updates a node logs what is written through itself alone: the connector that reads there sees \
-              the beat and none of the changes that come through another node, and the beat hides that.",
-    judged: "log_slave_updates: fails if it is OFF. Only where wsrep_on is ON and the node has a binary log.",
+    meaning: "Without log_slave_updates a node of MySQL's (Percona XtraDB Cluster, Codership's) logs what is written through \
+              itself alone: the connector that reads there sees the beat and none of the changes that come through another \
+              node, and the beat hides that. A node of MariaDB's logs what the others write in any case.",
+    judged: "log_slave_updates: on MySQL fails if it is OFF. Only where wsrep_on is ON and the node has a binary log.",
     privilege: STATE,
-    source: "https://mariadb.com/kb/en/configuring-mariadb-galera-cluster/",
+    source: "measured: a node of MariaDB 10.11 logs all with it OFF; for MySQL the servers' source, where appliers log only \
+             with it",
 };
 
 pub(super) const CHECKS: &[Check] = &[READY, GTID, UPDATES];
@@ -77,6 +79,11 @@ pub(super) fn membership(server: &ServerFacts) -> Option<&'static str> {
 pub(super) fn leaves_updates_out(server: &ServerFacts) -> Option<&'static str> {
     let names = ["log_replica_updates", "log_slave_updates"];
     names.into_iter().find(|name| server.is_on(name) == Some(false)).filter(|_| has_log(server))
+}
+
+/// Whether what the other nodes write is in this one's binary log whatever it is told: MariaDB's commits all go through it.
+pub(super) fn logs_the_others(server: &ServerFacts) -> bool {
+    is_node(server) && server.mariadb
 }
 
 fn ready(server: &ServerFacts) -> Finding {
@@ -133,6 +140,9 @@ fn updates(server: &ServerFacts) -> Finding {
     }
     match leaves_updates_out(server) {
         None => UPDATES.ok(name, "ON"),
+        Some(_) if logs_the_others(server) => {
+            UPDATES.ok(name, "OFF, and MariaDB logs what the other nodes write all the same")
+        }
         Some(name) => {
             let remedy = set_at_start(server, name, &format!("{name} = ON"));
             UPDATES.failed(name, "OFF").expected("ON").remedy(remedy)

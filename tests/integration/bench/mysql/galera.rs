@@ -39,6 +39,7 @@ impl Galera {
 
     /// So many nodes of these options; returns when each is a working part of the cluster.
     pub(crate) async fn with(options: MysqlOptions, size: usize) -> Self {
+        assert!(size > 1, "a node that remembers no other does not start by itself");
         let (template, cluster) = template().await;
         let ports: Vec<Ports> = (0..size).map(|_| Ports::free()).collect();
         let nodes = ports.iter().enumerate().map(async |(place, own)| {
