@@ -69,10 +69,12 @@ async fn look(
     }
 }
 
-/// The writable server of several hosts; where there is none, any: its facts say why.
+/// The writable server of several hosts; where there is none, any that lets somebody look: its facts say why.
 async fn open(opening: &Opening<'_>, driver: &Arc<dyn Driver>) -> Result<Box<dyn Session>, Failure> {
     match opening.open(driver).await {
-        Err(failure) if matches!(failure.kind(), ErrorKind::NotWritable | ErrorKind::ReadOnlySetting) => {
+        Err(failure)
+            if matches!(failure.kind(), ErrorKind::NotWritable | ErrorKind::ReadOnlySetting | ErrorKind::Starting) =>
+        {
             Opening { purpose: Purpose::Inspect, ..*opening }.open(driver).await
         }
         other => other,

@@ -50,10 +50,10 @@ impl<T> Gathered<T> {
 
 impl Refusal {
     /// The refusal, and what it takes to get an answer. `passing` are the driver's codes for a lock that somebody holds,
-    /// or a server under load: no grant would help.
+    /// a server under load, or one that is not ready: no grant would help.
     pub(super) fn unless(&self, privilege: &str, passing: &[&str]) -> String {
         if passing.contains(&self.code.as_str()) {
-            format!("{self}; it takes another look, when nobody holds a lock on it")
+            format!("{self}; it takes another look, when the server can answer it")
         } else {
             format!("{self}; it takes {privilege}")
         }

@@ -122,7 +122,7 @@ async fn find_any<'a, C: Candidate>(
 }
 
 fn fits(purpose: Purpose, role: ServerRole) -> bool {
-    purpose == Purpose::Inspect || role == ServerRole::Primary
+    purpose == Purpose::Inspect || role.takes_writes()
 }
 
 /// The one failure for all hosts: that of the host that came nearest to taking a beat.

@@ -88,6 +88,8 @@ pub struct ServerInfo {
 pub enum ServerRole {
     /// It does.
     Primary,
+    /// It does, and is one of a cluster's servers that all do: each sends the others what it takes.
+    Member,
     /// It follows another server.
     Standby,
     /// It could, and a setting forbids it.
@@ -292,11 +294,18 @@ impl std::fmt::Debug for Drivers {
 }
 
 impl ServerRole {
+    /// Whether a beat may be written there.
+    #[must_use]
+    pub fn takes_writes(self) -> bool {
+        matches!(self, Self::Primary | Self::Member)
+    }
+
     /// The word in output.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Primary => "primary",
+            Self::Member => "member",
             Self::Standby => "standby",
             Self::ReadOnly => "read-only",
         }

@@ -34,12 +34,14 @@ pub(super) fn last_close_limit() -> Instant {
 
 /// A failure with words before its message, say the host it comes from.
 pub(super) fn prefixed(prefix: &str, failure: Failure) -> Failure {
-    let code = failure.code().map(str::to_owned);
-    let longer = Failure::new(failure.kind(), format!("{prefix}: {}", failure.message())).with_source(failure);
-    match code {
-        Some(code) => longer.with_code(code),
-        None => longer,
+    let mut longer = Failure::new(failure.kind(), format!("{prefix}: {}", failure.message()));
+    if let Some(code) = failure.code() {
+        longer = longer.with_code(code);
     }
+    if let Some(remedy) = failure.remedy() {
+        longer = longer.with_remedy(remedy);
+    }
+    longer.with_source(failure)
 }
 
 /// sqlx reports a missing file as it reports a missing socket.

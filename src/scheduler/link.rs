@@ -125,8 +125,9 @@ impl Link {
             Err(failure) => failure,
         };
         match failure.kind() {
-            // A kept connection found dead, or its server demoted: no failure of the beat, if a new one carries it.
-            ErrorKind::Network | ErrorKind::Shutdown | ErrorKind::NotWritable if kept => {
+            // A kept connection found dead, its server demoted, or out of its cluster: no failure of the beat, if a new one
+            // carries it.
+            ErrorKind::Network | ErrorKind::Shutdown | ErrorKind::NotWritable | ErrorKind::Starting if kept => {
                 self.reason = ConnectReason::Lost;
             }
             ErrorKind::Conflict => self.reason = ConnectReason::Retry,

@@ -17,6 +17,7 @@ mod mysql_beats;
 mod mysql_checks;
 mod mysql_driver;
 mod mysql_failover;
+mod mysql_galera;
 mod mysql_grants;
 mod mysql_lifecycle;
 mod mysql_outage;

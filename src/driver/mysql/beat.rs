@@ -5,7 +5,7 @@
 
 use sqlx::mysql::{MySqlConnection, MySqlRow};
 
-use super::connect::{Capabilities, Column, Opened, column_type_sql};
+use super::connect::{Capabilities, Column, Opened, column_type_sql, kept_to_itself, must_be_in_its_cluster};
 use super::errors;
 use super::identifier::{literal, table_of};
 use super::message;
@@ -35,6 +35,9 @@ const NOW: &str = "UNIX_TIMESTAMP()";
 /// Of a `timestamp` this is the value as it is stored, whatever the session's zone.
 pub(super) const OLD: &str = "FLOOR(UNIX_TIMESTAMP(last_update))";
 
+/// A commit that failed.
+const COMMIT_FAILED: &str = "1180";
+
 /// Half of the span within which an old value is told exactly.
 const REACH: i64 = 1 << 27;
 /// The place of the clock in [`Found`].
@@ -62,6 +65,7 @@ pub(super) async fn beat(opened: &mut Opened, table: &HeartbeatTable, writing: W
         Err(failure) => match failure.code() {
             Some("1146" | "1049") => Err(with_what_is_missing(&mut opened.connection, table, failure).await),
             Some(code) if errors::READ_ONLY.contains(&code) => Err(with_the_reason(opened, failure).await),
+            Some(COMMIT_FAILED) if opened.capabilities.wsrep_on => Err(out_of_the_cluster(opened, failure).await),
             _ => Err(failure),
         },
     }
@@ -122,7 +126,7 @@ async fn behind_a_trigger(opened: &mut Opened, table: &HeartbeatTable, matched: 
 /// The statement found no row to look at: there is none, or a guard stood before it.
 async fn why_nothing(opened: &mut Opened, table: &HeartbeatTable) -> Result<RowReport, Failure> {
     let (report, role) = look(opened, table).await?;
-    if role != ServerRole::Primary {
+    if !role.takes_writes() {
         return Err(Failure::new(ErrorKind::NotWritable, "the server became read-only"));
     }
     if report.seen == 0 {
@@ -137,6 +141,13 @@ async fn why_nothing(opened: &mut Opened, table: &HeartbeatTable) -> Result<RowR
     if message::number(&row, "committed")? == Some(0) {
         let message = "this session's autocommit is off: nothing it writes would be committed";
         return Err(Failure::new(ErrorKind::Settings, message));
+    }
+    if let Some(replicated) = opened.capabilities.replicated_sql() {
+        let sql = format!("SELECT {replicated} AS replicated");
+        let row = message::send_for_row(&mut opened.connection, sql).await?;
+        if message::number(&row, "replicated")? == Some(0) {
+            return Err(kept_to_itself("this session's"));
+        }
     }
     // Whatever it was is gone: the next try stands a chance.
     Err(Failure::new(ErrorKind::Conflict, "the server was read-only, or the row away, for a moment"))
@@ -164,6 +175,14 @@ async fn with_the_reason(opened: &mut Opened, failure: Failure) -> Failure {
     let sql = format!("SELECT {}", opened.capabilities.role_sql());
     match message::send_for_row(&mut opened.connection, sql).await.and_then(|row| opened.capabilities.role_of(&row)) {
         Ok(ServerRole::ReadOnly) => failure.with_kind(ErrorKind::ReadOnlySetting),
+        _ => failure,
+    }
+}
+
+/// A commit that a node could not finish because it lost its cluster meanwhile has the number of a broken disk.
+async fn out_of_the_cluster(opened: &mut Opened, failure: Failure) -> Failure {
+    match must_be_in_its_cluster(&mut opened.connection, &opened.capabilities).await {
+        Err(state) if state.kind() == ErrorKind::Starting => failure.with_kind(ErrorKind::Starting),
         _ => failure,
     }
 }
@@ -237,10 +256,11 @@ fn statement(table: &HeartbeatTable, writing: Writing, capabilities: &Capabiliti
     let (name, row) = (table_of(table), table.row);
     let packed = Found::packed_sql(&stale_condition(writing));
     let writable = capabilities.writable_sql();
+    let replicated = capabilities.replicated_sql().map_or(String::new(), |replicated| format!("AND {replicated} "));
     format!(
         "UPDATE /* {application_name} */ {name} SET last_update = \
          FROM_UNIXTIME(IF({OLD} BETWEEN {NOW} AND {NOW} + {AHEAD}, {OLD} + 1, {NOW})) WHERE id = {row} \
-         AND {writable} AND @@sql_log_bin AND @@autocommit AND LAST_INSERT_ID({packed}) % 2"
+         AND {writable} AND @@sql_log_bin {replicated}AND @@autocommit AND LAST_INSERT_ID({packed}) % 2"
     )
 }
 

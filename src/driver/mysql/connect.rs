@@ -15,7 +15,7 @@ use super::parameters::{self, Parameters};
 use crate::database_url::Host;
 use crate::driver::hosts::{self, Candidate, Words};
 use crate::driver::network::{close, must_be_readable, name_or_network, prefixed};
-use crate::driver::{ConnectRequest, ServerInfo, ServerRole};
+use crate::driver::{ConnectRequest, Purpose, ServerInfo, ServerRole};
 use crate::heartbeat::{ErrorKind, Failure};
 use crate::scheduler::clock::Instant;
 use crate::target::HeartbeatTable;
@@ -38,8 +38,18 @@ pub(super) struct Opened {
     pub(super) capabilities: Capabilities,
     /// How statements name this program to administrators.
     pub(super) application_name: String,
+    /// Of a node of a Galera cluster, whether it is in sync with it.
+    in_sync: Option<bool>,
     /// What this session's last beat left in the row; needed where a trigger hides what the next one did.
     pub(super) last_look: Option<LastLook>,
+}
+
+/// What a look around after the login finds; as in [`Opened`].
+struct Surroundings {
+    server: ServerInfo,
+    column: Option<Column>,
+    capabilities: Capabilities,
+    in_sync: Option<bool>,
 }
 
 /// The type of `last_update`. Both are written in UTC, in whole seconds.
@@ -59,6 +69,12 @@ pub(super) struct Capabilities {
     guards: Vec<&'static str>,
     /// The session's variable for read-only transactions, which has had two names.
     transaction_read_only: Option<&'static str>,
+    /// Whether it has a library to replicate to a Galera cluster by, in use or not.
+    wsrep_provider: bool,
+    /// Whether it was in use at the login: then it is a node of such a cluster.
+    pub(super) wsrep_on: bool,
+    /// Whether the node was told to refuse statements though it could answer them.
+    rejects_queries: bool,
 }
 
 /// Each forbids writes while it is on: to ordinary users, to all, to all (a reader of Aurora, or a server started so).
@@ -66,6 +82,10 @@ const GUARDS: &[&str] = &["read_only", "super_read_only", "innodb_read_only"];
 /// What tells MariaDB from MySQL.
 const MARIADB: &str = "gtid_strict_mode";
 const TRANSACTION_READ_ONLY: &[&str] = &["transaction_read_only", "tx_read_only"];
+/// What a node of a Galera cluster is known by.
+const WSREP: &[&str] = &["wsrep_on", "wsrep_provider", "wsrep_reject_queries"];
+/// With which a node answers nearly every statement while it is no working part of its cluster.
+pub(super) const NOT_READY: &str = "1047";
 
 /// Opens a connection for the purpose of the request.
 ///
@@ -86,9 +106,10 @@ impl Candidate for Opened {
         self.server.role
     }
 
-    /// Nothing of these servers says which of two primaries is the newer one.
+    /// Nothing of these servers says which of two primaries is the newer one. Of a cluster's nodes, one that gives another
+    /// its data may keep every commit waiting until it is done.
     fn rank(&self) -> Option<u32> {
-        None
+        self.in_sync.map(u32::from)
     }
 
     fn close(self, limit: Instant) -> BoxFuture<'static, ()> {
@@ -96,7 +117,7 @@ impl Candidate for Opened {
     }
 }
 
-/// Connects to one host and looks around, in three messages after the login.
+/// Connects to one host and looks around, in three messages after the login; on a node of a Galera cluster in four.
 async fn open(request: &ConnectRequest<'_>, options: &MySqlConnectOptions, host: &Host) -> Result<Opened, Failure> {
     let (address, port) = (WORDS.address(host), WORDS.port(host));
     let options =
@@ -109,19 +130,25 @@ async fn open(request: &ConnectRequest<'_>, options: &MySqlConnectOptions, host:
         }
     };
     let looked = look_around(&mut connection, request, &address).await;
-    let (server, column, capabilities) = looked.map_err(|failure| prefixed(&address, failure))?;
+    let Surroundings { server, column, capabilities, in_sync } =
+        looked.map_err(|failure| prefixed(&address, failure))?;
     let application_name = identifier::comment(request.application_name);
-    Ok(Opened { connection, server, column, capabilities, application_name, last_look: None })
+    Ok(Opened { connection, server, column, capabilities, application_name, in_sync, last_look: None })
 }
 
 async fn look_around(
     connection: &mut MySqlConnection,
     request: &ConnectRequest<'_>,
     address: &str,
-) -> Result<(ServerInfo, Option<Column>, Capabilities), Failure> {
+) -> Result<Surroundings, Failure> {
     message::execute(connection, settings_sql(Limits::within(request.timeout))).await?;
     let variables = variables(connection).await?;
     let capabilities = Capabilities::of(&variables);
+    // To look, a node that answers nothing else will do: it tells its state.
+    let in_sync = match capabilities.wsrep_provider && request.purpose != Purpose::Inspect {
+        true => must_be_in_its_cluster(connection, &capabilities).await?,
+        false => None,
+    };
     let sql = format!("SELECT {}, ({}) AS column_type", capabilities.role_sql(), column_type_sql(request.table));
     let row = message::send_for_row(connection, sql).await?;
     let flavour = if capabilities.mariadb { "MariaDB" } else { "MySQL" };
@@ -133,7 +160,7 @@ async fn look_around(
         role: capabilities.role_of(&row)?,
     };
     let column = message::text(&row, "column_type")?.map(Column::from_type);
-    Ok((server, column, capabilities))
+    Ok(Surroundings { server, column, capabilities, in_sync })
 }
 
 /// What a session of this driver's is set to. Whatever a pooler loses of it does no harm: without UTC the hour of a
@@ -144,10 +171,49 @@ pub(super) fn settings_sql(limits: Limits) -> String {
 
 /// Those variables of the server that capabilities are found by. An unknown one is no row instead of an error.
 async fn variables(connection: &mut MySqlConnection) -> Result<BTreeMap<String, String>, Failure> {
-    let names: Vec<String> =
-        GUARDS.iter().chain(TRANSACTION_READ_ONLY).chain(&[MARIADB, "version"]).map(|name| literal(name)).collect();
+    let names = GUARDS.iter().chain(TRANSACTION_READ_ONLY).chain(WSREP).chain(&[MARIADB, "version"]);
+    let names: Vec<String> = names.map(|name| literal(name)).collect();
     let sql = format!("SHOW GLOBAL VARIABLES WHERE Variable_name IN ({})", names.join(", "));
     message::pairs(&message::send(connection, sql).await?)
+}
+
+/// Whether a server with Galera's library is a working part of its cluster, or of none at all. A node that is not ready
+/// shows its variables and the catalogue all the same, and so looks writable; only statements on tables are refused. One
+/// whose `wsrep_on` was switched off takes writes and keeps them to itself. Tells whether a node is in sync, too.
+///
+/// # Errors
+/// `starting` or `not_writable` if it is not, or what the server says.
+pub(super) async fn must_be_in_its_cluster(
+    connection: &mut MySqlConnection,
+    capabilities: &Capabilities,
+) -> Result<Option<bool>, Failure> {
+    let names = "'wsrep_ready', 'wsrep_connected', 'wsrep_cluster_status', 'wsrep_local_state_comment'";
+    let sql = format!("SHOW GLOBAL STATUS WHERE Variable_name IN ({names})");
+    let status = message::pairs(&message::send(connection, sql).await?)?;
+    let shown = |name: &str| status.get(name).map_or("not shown", String::as_str);
+    let not_ready = |message: String| Err(Failure::new(ErrorKind::Starting, message).with_code(NOT_READY));
+    match (capabilities.wsrep_on, shown("wsrep_ready")) {
+        (false, _) if shown("wsrep_connected") == "ON" => Err(kept_to_itself("the node's")),
+        (false, _) => Ok(None),
+        (true, "ON") if capabilities.rejects_queries => {
+            not_ready("the node refuses statements: wsrep_reject_queries is set".to_owned())
+        }
+        (true, "ON") => Ok(Some(shown("wsrep_local_state_comment") == "Synced")),
+        (true, ready) => not_ready(format!(
+            "the node is no working part of its Galera cluster: wsrep_ready is {ready}, wsrep_cluster_status {}",
+            shown("wsrep_cluster_status")
+        )),
+    }
+}
+
+/// What is said of a node, or a session, whose writes stay where they are.
+pub(super) fn kept_to_itself(whose: &str) -> Failure {
+    let message =
+        format!("{whose} wsrep_on is off: nothing that is written would reach the other nodes of the cluster");
+    Failure::new(ErrorKind::NotWritable, message).with_remedy(
+        "on the node, unless somebody is at work there, SET GLOBAL wsrep_on = ON; a session keeps what was in force when it \
+         began: behind a pooler, end those from before",
+    )
 }
 
 /// The type of `last_update`; no row without such a column, or without any privilege on it.
@@ -173,10 +239,14 @@ impl Column {
 impl Capabilities {
     fn of(variables: &BTreeMap<String, String>) -> Self {
         let known = |name: &&&'static str| variables.contains_key(**name);
+        let value = |name: &str| variables.get(name).map_or("", String::as_str);
         Self {
             mariadb: variables.contains_key(MARIADB),
             guards: GUARDS.iter().filter(known).copied().collect(),
             transaction_read_only: TRANSACTION_READ_ONLY.iter().find(known).copied(),
+            wsrep_provider: !matches!(value("wsrep_provider"), "" | "none"),
+            wsrep_on: value("wsrep_on") == "ON",
+            rejects_queries: !matches!(value("wsrep_reject_queries"), "" | "NONE"),
         }
     }
 
@@ -185,6 +255,12 @@ impl Capabilities {
         let off = |name: &&str| format!("CONCAT(@@global.{name}) IN ('0', 'OFF')");
         let guards: Vec<_> = self.guards.iter().map(off).collect();
         if guards.is_empty() { "TRUE".to_owned() } else { guards.join(" AND ") }
+    }
+
+    /// True if what this session writes reaches the other nodes of the cluster, where there is one. A session keeps what
+    /// `wsrep_on` was when it began; with OFF its writes succeed, and stay on this node.
+    pub(super) fn replicated_sql(&self) -> Option<&'static str> {
+        self.wsrep_provider.then_some("(@@session.wsrep_on OR NOT @@global.wsrep_on)")
     }
 
     /// Two columns, for [`Self::role_of`].
@@ -200,6 +276,7 @@ impl Capabilities {
         Ok(match (writable, read_only) {
             (false, _) => ServerRole::Standby,
             (true, true) => ServerRole::ReadOnly,
+            (true, false) if self.wsrep_on => ServerRole::Member,
             (true, false) => ServerRole::Primary,
         })
     }
@@ -250,6 +327,20 @@ mod tests {
     fn the_guard_asks_for_every_variable_that_the_server_has_and_for_no_other() {
         insta::assert_snapshot!(capabilities(&["read_only", "gtid_strict_mode", "tx_read_only"]).role_sql(), @"CONCAT(@@global.read_only) IN ('0', 'OFF') AS writable, @@session.tx_read_only AS transaction_read_only");
         insta::assert_snapshot!(capabilities(&["read_only", "super_read_only", "innodb_read_only", "transaction_read_only"]).role_sql(), @"CONCAT(@@global.read_only) IN ('0', 'OFF') AND CONCAT(@@global.super_read_only) IN ('0', 'OFF') AND CONCAT(@@global.innodb_read_only) IN ('0', 'OFF') AS writable, @@session.transaction_read_only AS transaction_read_only");
+    }
+
+    #[test]
+    fn a_node_of_a_cluster_is_found_by_what_its_variables_hold() {
+        let node = |on: &str, provider: &str| {
+            let variables = [("wsrep_on", on), ("wsrep_provider", provider), ("wsrep_reject_queries", "NONE")];
+            Capabilities::of(&variables.map(|(name, value)| (name.to_owned(), value.to_owned())).into())
+        };
+        let cluster = node("ON", "/usr/lib/galera/libgalera_smm.so");
+        assert!(cluster.wsrep_on && cluster.replicated_sql().is_some() && !cluster.rejects_queries);
+        let alone = node("OFF", "none");
+        assert!(!alone.wsrep_on && alone.replicated_sql().is_none());
+        assert!(Capabilities::default().replicated_sql().is_none());
+        assert!(node("OFF", "/usr/lib/galera/libgalera_smm.so").replicated_sql().is_some(), "it may be switched on");
     }
 
     #[test]

@@ -10,8 +10,9 @@ use sqlx::mysql::MySqlDatabaseError;
 use crate::driver::network::{kind_of_io, words_of_io};
 use crate::heartbeat::{ErrorKind, Failure};
 
-/// What the server refuses only now: a lock that somebody holds, or too much to do. Another look may be answered.
-pub(super) const PASSING: &[&str] = &["1205", "1213", "1317", "1969", "3024", "3572"];
+/// What the server refuses only now: it is no working part of its cluster, somebody holds a lock, or there is too much to
+/// do. Another look may be answered.
+pub(super) const PASSING: &[&str] = &["1047", "1205", "1213", "1317", "1969", "3024", "3572"];
 
 /// Kinds by number, in order.
 const KINDS: &[(u16, ErrorKind)] = &[

@@ -74,9 +74,11 @@ fn connection(failure: &Failure, target: &Target, names: &Names) -> Option<Strin
                                        ('transaction_read_only', 'tx_read_only', 'init_connect'); and lift it: SET GLOBAL \
                                        TRANSACTION READ WRITE;"
             .to_owned(),
-        ErrorKind::Starting => "wait for the node to join its cluster: SHOW STATUS LIKE 'wsrep_ready'; SHOW STATUS LIKE \
-                                'wsrep_local_state_comment'; SHOW STATUS LIKE 'wsrep_cluster_status'; the server's log \
-                                says more"
+        ErrorKind::Starting => "wait for the node to join its cluster, or name its other nodes in url (mysql://user@a,b/): \
+                                SHOW GLOBAL STATUS LIKE 'wsrep%'; and the server's log say more. If wsrep_cluster_status is \
+                                non-Primary because the others are gone for good, on one node that is left: SET GLOBAL \
+                                wsrep_provider_options = 'pc.bootstrap=YES'; and if SHOW GLOBAL VARIABLES LIKE \
+                                'wsrep_reject_queries'; is not NONE, somebody set it"
             .to_owned(),
         ErrorKind::Shutdown => "wait for the server to come back; if a session was ended by hand, or for being idle \
                                 (wait_timeout), nothing is to do"

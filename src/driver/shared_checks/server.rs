@@ -76,7 +76,7 @@ pub(in crate::driver) const NATIVE: Check = Check {
     privilege: "PostgreSQL: USAGE on the schema cron, and being the owner of the job or a superuser. MySQL, MariaDB: EVENT \
                 on the heartbeat's schema. Others see no row, and no error",
     source: "vendor page on heartbeats, pg_cron and the event scheduler; measured: both show others nothing, without an \
-             error; an event that a replica holds stays disabled when it becomes the source",
+             error; an event that a replica holds stays disabled when it becomes the source; of Galera's nodes one runs it",
 };
 
 /// Judges the server's clock, given in microseconds since 1970.

@@ -143,6 +143,19 @@ impl Patient {
         reason["remedy"].as_str().unwrap_or_else(|| panic!("no remedy: {reason}")).to_owned()
     }
 
+    /// Its replica is a node that takes writes as the target's own does: it is looked at, and that is no trouble.
+    pub(crate) async fn has_a_member_for_a_replica(&self) {
+        let replica = eventually(secs(10), "the lag of the other node", async || {
+            let replica = self.daemon.target("orders").await["replicas"][0].take();
+            if replica["lag_seconds"].is_number() { Ok(replica) } else { Err(replica.to_string()) }
+        })
+        .await;
+        assert_eq!((&replica["role"], &replica["error"]), (&"member".into(), &serde_json::Value::Null), "{replica}");
+        let (status, health) = self.daemon.health().await;
+        let reasons = health["targets"][0]["reasons"].as_array().unwrap();
+        assert!(status == 200 && reasons.iter().all(|reason| reason["replica"].is_null()), "{health}");
+    }
+
     /// Where the daemon beats now.
     pub(crate) async fn address(&self) -> String {
         self.daemon.target("orders").await["server"]["address"].as_str().unwrap_or_default().to_owned()

@@ -30,7 +30,7 @@ pub(crate) mod tls;
 pub(crate) mod wait;
 
 pub(crate) use daemon::{Daemon, heartbeatd};
-pub(crate) use mysql::{Flavour, MysqlServer, mysql_client};
+pub(crate) use mysql::{Flavour, Galera, MysqlServer, mysql_client};
 pub(crate) use pgbouncer::PgBouncer;
 pub(crate) use postgres::PostgresServer;
 pub(crate) use proxy::{Proxy, Toxic};

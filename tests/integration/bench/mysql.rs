@@ -3,6 +3,7 @@
 mod binlog;
 mod client;
 mod flavour;
+mod galera;
 mod log;
 mod replication;
 pub(crate) mod session;
@@ -16,6 +17,7 @@ use sqlx::mysql::MySqlConnection;
 
 pub(crate) use client::mysql_client;
 pub(crate) use flavour::Flavour;
+pub(crate) use galera::Galera;
 
 use super::place::{Place, server_command};
 use super::ports;
@@ -124,10 +126,16 @@ impl MysqlServer {
     }
 
     async fn prepare(options: MysqlOptions) -> Self {
+        let template = options.flavour.template().await;
+        Self::prepare_from(&template, options).await
+    }
+
+    /// With a copy of this data folder.
+    async fn prepare_from(template: &Path, options: MysqlOptions) -> Self {
         let place = Place::new(options.flavour.name());
         let data = place.join("data");
         let mut copy = server_command("cp");
-        copy.arg("-r").arg(options.flavour.template().await).arg(&data);
+        copy.arg("-r").arg(template).arg(&data);
         run(copy).await;
         for (name, content) in [
             ("ca.pem", &CERTIFICATES.authority),
@@ -289,10 +297,14 @@ impl MysqlServer {
 
     /// Starts it again after [`stop`](Self::stop) or [`kill`](Self::kill), on the same port.
     pub(crate) async fn resume(&mut self) {
+        self.resume_with(&[]).await;
+    }
+
+    async fn resume_with(&mut self, arguments: &[&str]) {
         assert!(self.process.is_none(), "the server is running");
         let flavour = self.options.flavour;
         let mut command = server_command(flavour.server_program());
-        command.arg(defaults_file(&self.place.join("server.cnf")));
+        command.arg(defaults_file(&self.place.join("server.cnf"))).args(arguments);
         if let Some(zone) = &self.options.time_zone {
             command.env("TZ", zone);
         }

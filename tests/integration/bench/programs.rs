@@ -32,6 +32,13 @@ pub(crate) fn mariadb(name: &str) -> PathBuf {
     find(name, "/usr/sbin").unwrap_or_else(|| panic!("{}", missing(name, package)))
 }
 
+/// The library by which MariaDB's nodes replicate to their Galera cluster.
+pub(crate) fn galera() -> PathBuf {
+    let homes = ["/usr/lib/galera", "/usr/lib64/galera-4"];
+    let mut libraries = homes.iter().map(|home| Path::new(home).join("libgalera_smm.so"));
+    libraries.find(|library| library.exists()).unwrap_or_else(|| panic!("{}", missing("Galera's library", "galera-4")))
+}
+
 /// The folder of an unpacked MySQL, which holds what others have in `/usr`; `name` is that of the script in
 /// `tests/bench` that unpacks it.
 pub(crate) fn mysql(name: &str) -> PathBuf {

@@ -1,6 +1,7 @@
 //! The checks of MySQL and MariaDB on real servers: silent where all is right, and each fault found as what it is.
 
 mod faults;
+mod galera;
 mod locks;
 mod replica;
 mod stage;

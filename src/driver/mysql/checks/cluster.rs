@@ -12,10 +12,12 @@ const READY: Check = Check {
     severity: Severity::Error,
     rung: Rung::Connection,
     title: "the node is a working part of its Galera cluster",
-    meaning: "A node that is not ready answers every statement with error 1047; one outside the primary component, or that \
-              is not in sync, shows what the cluster has long left behind.",
-    judged: "wsrep_ready, wsrep_cluster_status and wsrep_local_state_comment: fails unless they are ON, Primary and Synced; a \
-             donor is a warning. Only where wsrep_on is ON.",
+    meaning: "A node that is not ready, or told to reject, answers every statement on a table with error 1047; one outside the \
+              primary component, or that is not in sync, shows what the cluster has long left behind. One whose wsrep_on was \
+              switched off takes every write and keeps it to itself.",
+    judged: "wsrep_ready, wsrep_cluster_status, wsrep_local_state_comment and wsrep_reject_queries: fails unless they are ON, \
+             Primary, Synced and NONE; a donor is a warning. Where wsrep_on is OFF it fails if wsrep_connected is ON, and is \
+             skipped if not.",
     privilege: STATE,
     source: "https://mariadb.com/kb/en/galera-cluster-status-variables/",
 };
@@ -34,26 +36,37 @@ const UPDATES: Check = Check {
     severity: Severity::Error,
     rung: Rung::Tracking,
     title: "the node's binary log holds what the other nodes write",
-    meaning: "Without log_slave_updates a node logs what is written through itself alone: the connector that reads there sees \
-              the beat and none of the changes that come through another node, and the beat hides that.",
-    judged: "log_slave_updates: fails if it is OFF. Only where wsrep_on is ON and the node has a binary log.",
+    meaning: "Without log_slave_updates a node of MySQL's (Percona XtraDB Cluster, Codership's) logs what is written through \
+              itself alone: the connector that reads there sees the beat and none of the changes that come through another \
+              node, and the beat hides that. A node of MariaDB's logs what the others write in any case.",
+    judged: "log_slave_updates: on MySQL fails if it is OFF. Only where wsrep_on is ON and the node has a binary log.",
     privilege: STATE,
-    source: "https://mariadb.com/kb/en/configuring-mariadb-galera-cluster/",
+    source: "measured: a node of MariaDB 10.11 logs all with it OFF; for MySQL the servers' source, where appliers log only \
+             with it",
 };
 
 pub(super) const CHECKS: &[Check] = &[READY, GTID, UPDATES];
 
 pub(super) fn judge(scene: &Scene<'_>) -> Vec<Finding> {
     let server = &scene.facts.server;
-    if server.is_on("wsrep_on") != Some(true) {
-        return CHECKS.iter().map(|check| check.skipped("wsrep_on", "this is no node of a Galera cluster")).collect();
+    if is_node(server) {
+        return vec![ready(server), gtid(server), updates(server)];
     }
-    vec![ready(server), gtid(server), updates(server)]
+    let skipped = |check: &Check| check.skipped("wsrep_on", "this is no node of a Galera cluster");
+    if server.status.get("wsrep_connected").is_some_and(|connected| connected == "ON") {
+        return vec![kept_to_itself(), skipped(&GTID), skipped(&UPDATES)];
+    }
+    CHECKS.iter().map(skipped).collect()
+}
+
+/// Whether it is a node of a Galera cluster, working or not.
+pub(super) fn is_node(server: &ServerFacts) -> bool {
+    server.is_on("wsrep_on") == Some(true)
 }
 
 /// What this server is, if it is part of something whose members send each other all changes.
 pub(super) fn membership(server: &ServerFacts) -> Option<&'static str> {
-    if server.is_on("wsrep_on") == Some(true) {
+    if is_node(server) {
         Some("a node of a Galera cluster")
     } else if server.variable("group_replication_group_name").is_some_and(|name| !name.is_empty()) {
         Some("a member of a replication group")
@@ -68,6 +81,11 @@ pub(super) fn leaves_updates_out(server: &ServerFacts) -> Option<&'static str> {
     names.into_iter().find(|name| server.is_on(name) == Some(false)).filter(|_| has_log(server))
 }
 
+/// Whether what the other nodes write is in this one's binary log whatever it is told: MariaDB's commits all go through it.
+pub(super) fn logs_the_others(server: &ServerFacts) -> bool {
+    is_node(server) && server.mariadb
+}
+
 fn ready(server: &ServerFacts) -> Finding {
     let subject = "wsrep_local_state_comment";
     let status = |name: &str| server.status.get(name).map_or("not shown", String::as_str);
@@ -76,6 +94,15 @@ fn ready(server: &ServerFacts) -> Finding {
     let observed = format!("ready {answers}, component {component}, state {state}");
     let expected = "ready ON, component Primary, state Synced";
     let remedy = "look at the cluster: SHOW GLOBAL STATUS LIKE 'wsrep%'; name a node that is Synced in url meanwhile";
+    match server.variable("wsrep_reject_queries") {
+        None | Some("NONE") => {}
+        Some(rejects) => {
+            return READY
+                .failed("wsrep_reject_queries", rejects)
+                .expected("NONE")
+                .remedy("SET GLOBAL wsrep_reject_queries = NONE; -- unless somebody is at work on the node");
+        }
+    }
     match (answers, component, state) {
         ("ON", "Primary", "Synced") => READY.ok(subject, observed),
         ("ON", "Primary", "Donor/Desynced") => {
@@ -83,6 +110,14 @@ fn ready(server: &ServerFacts) -> Finding {
         }
         _ => READY.failed(subject, observed).expected(expected).remedy(remedy),
     }
+}
+
+/// A session keeps the value that was in force when it began.
+fn kept_to_itself() -> Finding {
+    READY
+        .failed("wsrep_on", "OFF, and the node is connected to its cluster: what is written here reaches no other node")
+        .expected("ON")
+        .remedy("SET GLOBAL wsrep_on = ON; -- sessions that are open keep OFF until they connect again")
 }
 
 fn gtid(server: &ServerFacts) -> Finding {
@@ -105,6 +140,9 @@ fn updates(server: &ServerFacts) -> Finding {
     }
     match leaves_updates_out(server) {
         None => UPDATES.ok(name, "ON"),
+        Some(_) if logs_the_others(server) => {
+            UPDATES.ok(name, "OFF, and MariaDB logs what the other nodes write all the same")
+        }
         Some(name) => {
             let remedy = set_at_start(server, name, &format!("{name} = ON"));
             UPDATES.failed(name, "OFF").expected("ON").remedy(remedy)

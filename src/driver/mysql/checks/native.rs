@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::cluster::is_node;
 use super::{PASSING, Scene, set_global};
 use crate::driver::mysql::facts::Event;
 use crate::driver::mysql::identifier::quote;
@@ -54,6 +55,9 @@ fn judge_event(scene: &Scene<'_>, event: &Event) -> Finding {
             .expected(format!("row {wanted}"))
             .remedy(format!("{disable} -- or let it update row {wanted}; it may do more than that"));
     }
+    if !matches!(event.status.as_str(), "ENABLED" | "DISABLED") && is_node(&scene.facts.server) {
+        return on_another_node(scene, event, &subject, &disable);
+    }
     let watching = scene.target.write == WriteMode::Never;
     if let Some(Fault { observed, mend }) = fault(scene, event, &name) {
         // One that is switched off here, and nobody waits for, is no matter.
@@ -73,6 +77,21 @@ fn judge_event(scene: &Scene<'_>, event: &Event) -> Finding {
         }
         WriteMode::WhenStale => NATIVE.ok(subject, format!("it beats ({every}), and heartbeatd covers for it")),
         WriteMode::Never => NATIVE.ok(subject, format!("it beats ({every})")),
+    }
+}
+
+/// Of Galera's nodes one runs an event, that on which it was enabled last; all others show it as disabled. To disable it on
+/// any of them ends it everywhere.
+fn on_another_node(scene: &Scene<'_>, event: &Event, subject: &str, disable: &str) -> Finding {
+    let status = &event.status;
+    let observed = format!("{status}: it runs on the node on which it was enabled last, if that is still there");
+    match scene.target.write {
+        WriteMode::Always => NATIVE
+            .failed_as(Severity::Info, subject, observed)
+            .expected("one writer")
+            .remedy(format!("{disable} -- on any node; or set write = \"when-stale\"")),
+        WriteMode::WhenStale => NATIVE.ok(subject, format!("{observed}; heartbeatd covers for it")),
+        WriteMode::Never => NATIVE.unknown(subject, format!("{observed}; it takes a look at each node")),
     }
 }
 

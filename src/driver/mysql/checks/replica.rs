@@ -257,7 +257,9 @@ fn decode(scene: &Scene<'_>, subject: &str, facts: &MysqlFacts, place: &Place<'_
     let wanted = scene.target.replicas.iter().any(|replica| replica.name == place.name && replica.decode);
     let severity = if wanted || reads(scene, facts) == Some(true) { Severity::Error } else { Severity::Warning };
     let mut faults = faults(server);
-    if let Some(name) = cluster::leaves_updates_out(server) {
+    // What another node of its cluster sends a node follows no source.
+    let follows = facts.replication.answer().is_none_or(|channels| !channels.is_empty());
+    if let Some(name) = cluster::leaves_updates_out(server).filter(|_| follows || !cluster::logs_the_others(server)) {
         faults.push((format!("{name} is OFF"), set_at_start(server, name, &format!("{name} = ON"))));
     }
     let schema = &scene.target.heartbeat.schema;

@@ -1,5 +1,6 @@
 //! What the server writes into its binary log, and how.
 
+use super::cluster::is_node;
 use super::{Scene, for_a_restart, set_at_start, set_global, set_globals, set_now};
 use crate::driver::mysql::facts::ServerFacts;
 use crate::finding::{Check, Finding, Rung, Severity};
@@ -149,7 +150,7 @@ fn format(server: &ServerFacts) -> Finding {
     match server.variable(name) {
         None | Some("ROW") => FORMAT.ok(name, "ROW"),
         // A change at run time is known to break a running cluster.
-        Some(format) if server.is_on("wsrep_on") == Some(true) => {
+        Some(format) if is_node(server) => {
             FORMAT.failed(name, format).expected("ROW").remedy(set_at_start(server, name, "binlog_format = ROW"))
         }
         Some(format) => FORMAT.failed(name, format).expected("ROW").remedy(format!(

@@ -72,9 +72,16 @@ const VARIABLES: &[&str] = &[
     "version",
     "wsrep_gtid_mode",
     "wsrep_on",
+    "wsrep_reject_queries",
 ];
-const STATUS: &[&str] =
-    &["Ssl_cipher", "wsrep_cluster_size", "wsrep_cluster_status", "wsrep_local_state_comment", "wsrep_ready"];
+const STATUS: &[&str] = &[
+    "Ssl_cipher",
+    "wsrep_cluster_size",
+    "wsrep_cluster_status",
+    "wsrep_connected",
+    "wsrep_local_state_comment",
+    "wsrep_ready",
+];
 
 /// Reads the variables, the state, and what this session is.
 ///

@@ -23,6 +23,27 @@ fn said(write: WriteMode, key: &str, value: Value) -> Vec<String> {
     wrong(&judged(&target, &inspection(facts, None)))
 }
 
+/// Of Galera's nodes one runs it.
+#[test]
+fn an_event_that_another_node_of_the_cluster_runs_is_not_called_switched_off() {
+    let said = |write: WriteMode| {
+        let mut target = target();
+        target.write = write;
+        let mut facts = right_mariadb();
+        facts["server"]["variables"]["wsrep_on"] = json!("ON");
+        facts["server"]["variables"]["wsrep_gtid_mode"] = json!("ON");
+        facts["server"]["status"] =
+            json!({"wsrep_ready": "ON", "wsrep_cluster_status": "Primary", "wsrep_local_state_comment": "Synced"});
+        let event = changed(json!({"e": event()}), "/e/status", json!("SLAVESIDE_DISABLED"));
+        facts["events"] = json!({"seen": [event["e"]]});
+        wrong(&judged(&target, &inspection(facts, None)))
+    };
+    let there = "native-scheduler: SLAVESIDE_DISABLED: it runs on the node on which it was enabled last, if that is still there";
+    assert_eq!(said(WriteMode::Always), [format!("failed info {there}")]);
+    assert_eq!(said(WriteMode::WhenStale), [""; 0]);
+    assert_eq!(said(WriteMode::Never), [format!("unknown warning {there}; it takes a look at each node")]);
+}
+
 #[test]
 fn an_event_that_beats_as_well_is_told_where_nobody_takes_turns() {
     let doubled = "failed warning native-scheduler: it beats as well (every 1 MINUTE)";
@@ -185,13 +206,41 @@ fn a_node_of_a_cluster_must_be_in_it() {
 }
 
 #[test]
-fn a_node_of_a_cluster_logs_what_the_others_write() {
+fn a_node_that_was_told_to_refuse_or_to_keep_its_writes_is_told_so() {
     let mut facts = right_mariadb();
-    for (name, value) in [("wsrep_on", "ON"), ("wsrep_gtid_mode", "ON"), ("log_slave_updates", "OFF")] {
-        facts["server"]["variables"][name] = json!(value);
-    }
-    facts["server"]["status"] =
-        json!({"wsrep_ready": "ON", "wsrep_cluster_status": "Primary", "wsrep_local_state_comment": "Synced"});
+    facts["server"]["variables"]["wsrep_on"] = json!("ON");
+    facts["server"]["variables"]["wsrep_gtid_mode"] = json!("ON");
+    facts["server"]["variables"]["wsrep_reject_queries"] = json!("ALL_KILL");
+    facts["server"]["status"] = json!({
+        "wsrep_connected": "ON", "wsrep_ready": "ON", "wsrep_cluster_status": "Primary",
+        "wsrep_local_state_comment": "Synced",
+    });
+    assert_eq!(wrong_with(facts.clone()), ["failed error galera-ready: ALL_KILL"]);
+    assert!(remedy(facts.clone()).starts_with("SET GLOBAL wsrep_reject_queries = NONE; -- "));
+    facts["server"]["variables"]["wsrep_reject_queries"] = json!("NONE");
+    assert_eq!(wrong_with(facts.clone()), [""; 0]);
+    facts["server"]["variables"]["wsrep_on"] = json!("OFF");
+    let lines = wrong_with(facts.clone());
+    assert!(lines.len() == 1 && lines[0].starts_with("failed error galera-ready: OFF, and the node is"), "{lines:?}");
+    assert!(remedy(facts.clone()).starts_with("SET GLOBAL wsrep_on = ON; -- "));
+    facts["server"]["status"]["wsrep_connected"] = json!("OFF");
+    assert_eq!(wrong_with(facts), [""; 0], "a server that was started without its cluster");
+}
+
+#[test]
+fn a_node_of_a_cluster_logs_what_the_others_write() {
+    let node = |mut facts: Value, switch: &str| {
+        for (name, value) in [("wsrep_on", "ON"), ("wsrep_gtid_mode", "ON"), (switch, "OFF")] {
+            facts["server"]["variables"][name] = json!(value);
+        }
+        facts["server"]["status"] =
+            json!({"wsrep_ready": "ON", "wsrep_cluster_status": "Primary", "wsrep_local_state_comment": "Synced"});
+        facts
+    };
+    assert_eq!(wrong_with(node(right_mariadb(), "log_slave_updates")), [""; 0], "MariaDB's does in any case");
+    let mut facts = right();
+    facts["server"]["variables"].as_object_mut().unwrap().remove("log_replica_updates");
+    let mut facts = node(facts, "log_slave_updates");
     assert_eq!(wrong_with(facts.clone()), ["failed error galera-log-updates: OFF"]);
     assert!(remedy(facts.clone()).starts_with("write log_slave_updates = ON under [mysqld]"));
     facts["server"]["variables"]["wsrep_on"] = json!("OFF");
