@@ -3,6 +3,7 @@
 mod binlog;
 mod client;
 mod flavour;
+mod group;
 mod log;
 mod replication;
 pub(crate) mod session;
