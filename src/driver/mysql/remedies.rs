@@ -266,7 +266,7 @@ fn database(failure: &Failure, target: &Target, names: &Names) -> Option<String>
             format!(
                 "the message names the limit: raise it on the server (or, for open files, for heartbeatd); one of the \
                  account: ALTER USER {account} WITH MAX_QUERIES_PER_HOUR 0 MAX_UPDATES_PER_HOUR 0 \
-                 MAX_CONNECTIONS_PER_HOUR 0;"
+                 MAX_CONNECTIONS_PER_HOUR 0 MAX_USER_CONNECTIONS 0;"
             )
         }
         ErrorKind::Storage => "look at the server's disk and log at once: its storage fails".to_owned(),

@@ -2,7 +2,7 @@
 
 use super::super::programs;
 use super::super::wait::{eventually, secs};
-use super::session::{execute, records};
+use super::session::{execute, execute_within, records};
 use super::{ADMIN, ADMIN_PASSWORD, Flavour, MysqlServer};
 
 /// The name of every group: they never meet, as each knows its own members' ports alone.
@@ -50,19 +50,15 @@ impl MysqlServer {
     /// Makes this server the first member of the group that these are to be.
     pub(crate) async fn found_group(&self, members: &[&Self]) {
         self.knows(members).await;
-        self.execute(
-            "SET GLOBAL group_replication_bootstrap_group = ON; START GROUP_REPLICATION; \
-             SET GLOBAL group_replication_bootstrap_group = OFF",
-        )
-        .await;
-        self.is_online().await;
+        self.execute("SET GLOBAL group_replication_bootstrap_group = ON").await;
+        self.starts().await;
+        self.execute("SET GLOBAL group_replication_bootstrap_group = OFF").await;
     }
 
     /// Joins the group of which these are members.
     pub(crate) async fn join(&self, members: &[&Self]) {
         self.knows(members).await;
-        self.execute("START GROUP_REPLICATION").await;
-        self.is_online().await;
+        self.starts().await;
     }
 
     /// Leaves its group, which goes on without it.
@@ -97,7 +93,8 @@ impl MysqlServer {
         execute(&mut session, &format!("SET GLOBAL group_replication_group_seeds = '{}'", seeds.join(","))).await;
     }
 
-    async fn is_online(&self) {
+    async fn starts(&self) {
+        execute_within(&mut self.connect().await, "START GROUP_REPLICATION", secs(40)).await;
         let me = self.port.to_string();
         eventually(secs(30), format!("the member {me} to be ONLINE"), async || {
             let members = self.members().await;
