@@ -47,6 +47,26 @@ async fn is_beaten_at(patient: &Patient, server: &MysqlServer) {
     patient.beats(2, secs(10)).await;
 }
 
+/// Which of three members is the primary instead of the first, as soon as there is one.
+async fn successor(group: &[MysqlServer]) -> usize {
+    let former = group[0].port().to_string();
+    let new = eventually(secs(30), "another primary", async || {
+        let members = group[1].members().await.map_err(|error| error.to_string())?;
+        match members.into_iter().find(|(.., role)| role == "PRIMARY") {
+            Some((port, state, _)) if port != former && state == "ONLINE" => Ok(port),
+            other => Err(format!("{other:?}")),
+        }
+    })
+    .await;
+    if new == group[1].port().to_string() { 1 } else { 2 }
+}
+
+/// Whether all that the one has written is in the history of the other, so that it may join it again.
+async fn has_nothing_of_its_own(server: &MysqlServer, group: &MysqlServer) -> bool {
+    let history = position(server).await;
+    group.number(&format!("SELECT GTID_SUBSET('{history}', @@gtid_executed)")).await == 1
+}
+
 #[tokio::test]
 async fn primary_of_a_group_is_beaten_its_successor_followed_and_every_member_logs_the_beat() {
     let group = furnished(2).await;
@@ -98,15 +118,8 @@ async fn killed_primary_of_a_group_is_replaced_and_not_written_on_when_it_comes_
     let patient = Patient::configured(&text).await;
     let killed = Instant::now();
     group[0].kill().await;
-    let new = eventually(secs(30), "another primary", async || {
-        match group[1].members().await.into_iter().find(|(.., role)| role == "PRIMARY") {
-            Some((port, state, _)) if port != group[0].port().to_string() && state == "ONLINE" => Ok(port),
-            other => Err(format!("{other:?}")),
-        }
-    })
-    .await;
+    let new = successor(&group).await;
     let elected = killed.elapsed();
-    let new = if new == group[1].port().to_string() { 1 } else { 2 };
     is_beaten_at(&patient, &group[new]).await;
     note(&format!("another primary after {elected:?}, two beats there after {:?}", killed.elapsed()));
     patient.heals_within(secs(5)).await;
@@ -124,8 +137,36 @@ async fn killed_primary_of_a_group_is_replaced_and_not_written_on_when_it_comes_
     assert!(diagnosis.message.contains("no working member"), "{diagnosis:?}");
     diagnosis.names(&["START GROUP_REPLICATION;", "UNINSTALL PLUGIN group_replication;"]);
     assert_eq!(position(former).await, last, "no transaction that the group does not have");
-    let history = format!("SELECT GTID_SUBSET('{last}', @@gtid_executed)");
-    assert_eq!(new.number(&history).await, 1, "so that it may join again");
+    assert!(has_nothing_of_its_own(former, new).await);
+    has_no_queue(new).await;
+}
+
+/// Cut off as by a network: it does not know of its successor when it wakes up, with a beat in its hands.
+#[tokio::test]
+async fn frozen_primary_that_its_group_expelled_adds_nothing_when_it_is_thawed() {
+    let group = furnished(3).await;
+    let former = &group[0];
+    former.execute("SET GLOBAL group_replication_autorejoin_tries = 0").await;
+    let patient = Patient::configured(&naming(&[former, &group[1], &group[2]], "")).await;
+    let frozen = Instant::now();
+    former.freeze();
+    let new = &group[successor(&group).await];
+    is_beaten_at(&patient, new).await;
+    note(&format!("two beats at the new primary {:?} after the old one was frozen", frozen.elapsed()));
+    former.thaw();
+    eventually(secs(30), "the former primary to know that it was expelled", async || {
+        let members = former.members().await.map_err(|error| error.to_string())?;
+        if members.iter().any(|(_, state, _)| state == "ERROR") { Ok(()) } else { Err(format!("{members:?}")) }
+    })
+    .await;
+    // What such a member does by default on MySQL 9 (group_replication_exit_state_action).
+    let alone = Patient { daemon: heartbeatd().config(&naming(&[former], "")).start().await };
+    let diagnosis = alone.reports(symptom("connection", "starting", Some("6400"))).await;
+    diagnosis.names(&["START GROUP_REPLICATION;", "SET GLOBAL offline_mode = OFF;"]);
+    patient.beats(2, secs(5)).await;
+    assert_eq!(patient.address().await, here(new));
+    assert!(has_nothing_of_its_own(former, new).await);
+    has_no_queue(former).await;
     has_no_queue(new).await;
 }
 

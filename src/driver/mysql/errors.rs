@@ -185,6 +185,9 @@ const KINDS: &[(u16, ErrorKind)] = &[
     (4031, ErrorKind::Shutdown),
     // MariaDB's: a locked account. MySQL has the number for its bulk loader.
     (4151, ErrorKind::Auth),
+    // Offline mode with its reason, say a lost group, and with who set it (MySQL 9).
+    (6400, ErrorKind::Starting),
+    (6401, ErrorKind::Starting),
     // ProxySQL: no server of the host group took a connection in time.
     (9001, ErrorKind::Timeout),
     // RDS Proxy: no connection to the database could be had in time.

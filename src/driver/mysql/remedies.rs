@@ -89,7 +89,7 @@ fn connection(failure: &Failure, target: &Target, names: &Names) -> Option<Strin
                                        ('transaction_read_only', 'tx_read_only', 'init_connect'); and lift it: SET GLOBAL \
                                        TRANSACTION READ WRITE;"
             .to_owned(),
-        ErrorKind::Starting if failure.code() == Some("3032") => {
+        ErrorKind::Starting if matches!(failure.code(), Some("3032" | "6400" | "6401")) => {
             "the server lets administrators in only (offline_mode), as one does that its replication group lost: look why \
              in its log and in performance_schema.replication_group_members, let it join again (START \
              GROUP_REPLICATION;), then SET GLOBAL offline_mode = OFF;"

@@ -49,22 +49,22 @@ pub(crate) static CERTIFICATES: LazyLock<Certificates> = LazyLock::new(|| {
 impl ClientPair {
     /// One that servers take, for the name `/CN=name`.
     pub(crate) fn of(name: &str) -> Self {
-        Self::signed(params(name), &CERTIFICATES.issuer)
+        Self::signed(&params(name), &CERTIFICATES.issuer)
     }
 
     /// One that was good until the year 2020.
     pub(crate) fn expired(name: &str) -> Self {
         let mut params = params(name);
         params.not_after = date_time_ymd(2020, 1, 1);
-        Self::signed(params, &CERTIFICATES.issuer)
+        Self::signed(&params, &CERTIFICATES.issuer)
     }
 
     /// One of the authority that servers do not know.
     pub(crate) fn of_the_wrong_authority(name: &str) -> Self {
-        Self::signed(params(name), &CERTIFICATES.wrong_issuer)
+        Self::signed(&params(name), &CERTIFICATES.wrong_issuer)
     }
 
-    fn signed(params: CertificateParams, issuer: &Issuer<'static, KeyPair>) -> Self {
+    fn signed(params: &CertificateParams, issuer: &Issuer<'static, KeyPair>) -> Self {
         let key = KeyPair::generate().unwrap();
         let certificate = params.signed_by(&key, issuer).unwrap().pem();
         Self { certificate, key: key.serialize_pem() }

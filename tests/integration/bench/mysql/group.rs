@@ -71,18 +71,18 @@ impl MysqlServer {
         self.execute("SELECT group_replication_set_as_primary(@@server_uuid)").await;
     }
 
-    /// Its view of the group.
-    pub(crate) async fn members(&self) -> Members {
+    /// Its view of the group; an error while it changes its state.
+    pub(crate) async fn members(&self) -> Result<Members, sqlx::Error> {
         let question =
             "SELECT MEMBER_PORT, MEMBER_STATE, MEMBER_ROLE FROM performance_schema.replication_group_members";
-        let members = records(&mut self.connect().await, question).await.unwrap();
+        let members = records(&mut self.connect_as(ADMIN, ADMIN_PASSWORD).await?, question).await?;
         let text = |member: &std::collections::BTreeMap<String, Option<String>>, name: &str| {
             member[name].clone().unwrap_or_default()
         };
-        members
+        Ok(members
             .iter()
             .map(|member| (text(member, "MEMBER_PORT"), text(member, "MEMBER_STATE"), text(member, "MEMBER_ROLE")))
-            .collect()
+            .collect())
     }
 
     async fn knows(&self, members: &[&Self]) {
@@ -97,7 +97,7 @@ impl MysqlServer {
         execute_within(&mut self.connect().await, "START GROUP_REPLICATION", secs(40)).await;
         let me = self.port.to_string();
         eventually(secs(30), format!("the member {me} to be ONLINE"), async || {
-            let members = self.members().await;
+            let members = self.members().await.map_err(|error| error.to_string())?;
             match members.iter().any(|(port, state, _)| (port, state.as_str()) == (&me, "ONLINE")) {
                 true => Ok(()),
                 false => Err(format!("{members:?}")),
