@@ -19,18 +19,23 @@ pub(super) struct ClientFiles {
     pub(super) key: PathBuf,
 }
 
-/// Which certificate a failed login is about; the source of such a failure.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+/// Which certificate a failed login is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Cause {
     /// A file is missing, unreadable, or does not hold what it should.
-    #[error("a file of certificates cannot be used")]
     File,
     /// The server does not take the client's certificate.
-    #[error("the server refuses the client's certificate")]
     Refused,
     /// The server asks for a certificate of the client, and the address names none.
-    #[error("the server asks for a client's certificate")]
     Missing,
+}
+
+/// The source of such a failure, with the error that it was seen by.
+#[derive(Debug, thiserror::Error)]
+#[error("certificates: {cause:?}")]
+struct Fault {
+    cause: Cause,
+    source: Box<dyn Error + Send + Sync>,
 }
 
 /// The authorities in the file that `parameter` names, to trust.
@@ -93,16 +98,30 @@ async fn read(parameter: &str, path: &Path) -> Result<Vec<u8>, Failure> {
         Err(error) => error.into(),
     };
     let message = format!("cannot read the file of {parameter}, {}: {error}", path.display());
-    Err(Failure::new(ErrorKind::Tls, message).with_source(Cause::File))
+    Err(fault(ErrorKind::Tls, message, Cause::File, error))
 }
 
 fn unusable(parameter: &str, path: &Path, what: &str) -> Failure {
     let message = format!("the file of {parameter}, {}, {what}", path.display());
-    Failure::new(ErrorKind::Tls, message).with_source(Cause::File)
+    fault(ErrorKind::Tls, message, Cause::File, what)
 }
 
-/// What a failed login says of certificates, where it is about one; `None` leaves the error to the driver's own table.
-pub(super) fn failure_of(error: &sqlx::Error, client: Option<&ClientFiles>) -> Option<Failure> {
+fn fault(kind: ErrorKind, message: String, cause: Cause, source: impl Into<Box<dyn Error + Send + Sync>>) -> Failure {
+    Failure::new(kind, message).with_source(Fault { cause, source: source.into() })
+}
+
+/// What a failed login says of certificates. `client` are the files of the one that was shown to the server.
+///
+/// # Errors
+/// The error as it was, for the driver's own table, if it is about none.
+pub(super) fn failure_of(error: sqlx::Error, client: Option<&ClientFiles>) -> Result<Failure, sqlx::Error> {
+    match judge(&error, client) {
+        Some((kind, cause, message)) => Ok(fault(kind, message, cause, error)),
+        None => Err(error),
+    }
+}
+
+fn judge(error: &sqlx::Error, client: Option<&ClientFiles>) -> Option<(ErrorKind, Cause, String)> {
     if let (sqlx::Error::Io(lost), Some(files)) = (error, client)
         && is_lost(lost.kind())
     {
@@ -110,7 +129,7 @@ pub(super) fn failure_of(error: &sqlx::Error, client: Option<&ClientFiles>) -> O
         // and the client's next words cross, and the refusal may be lost with the connection.
         let (lost, file) = (words_of_io(lost), files.certificate.display());
         let message = format!("{lost} during the login, as when the server refuses the client's certificate, {file}");
-        return Some(Failure::new(ErrorKind::Network, message).with_source(Cause::Refused));
+        return Some((ErrorKind::Network, Cause::Refused, message));
     }
     let (cause, message) = match (of_library(error)?, client) {
         (rustls::Error::AlertReceived(alert), Some(files)) if speaks_of_certificates(*alert) => {
@@ -130,15 +149,15 @@ pub(super) fn failure_of(error: &sqlx::Error, client: Option<&ClientFiles>) -> O
         }
         _ => return None,
     };
-    Some(Failure::new(ErrorKind::Tls, message).with_source(cause))
+    Some((ErrorKind::Tls, cause, message))
 }
 
 /// Which certificate a failure is about, if it is about one.
 pub(super) fn cause_of(failure: &Failure) -> Option<Cause> {
     let mut error: Option<&(dyn Error + 'static)> = failure.source();
     while let Some(current) = error {
-        if let Some(cause) = current.downcast_ref::<Cause>() {
-            return Some(*cause);
+        if let Some(fault) = current.downcast_ref::<Fault>() {
+            return Some(fault.cause);
         }
         error = current.source();
     }
@@ -222,23 +241,23 @@ mod tests {
 
     #[test]
     fn an_alert_about_a_certificate_is_about_the_clients_own() {
-        let failure = failure_of(&alert(AlertDescription::CertificateExpired), Some(&files())).unwrap();
+        let failure = failure_of(alert(AlertDescription::CertificateExpired), Some(&files())).unwrap();
         assert_eq!(failure.message(), "the server refuses the client's certificate, /c.pem: it has run out");
         assert_eq!((failure.kind(), cause_of(&failure)), (ErrorKind::Tls, Some(Cause::Refused)));
-        let failure = failure_of(&alert(AlertDescription::CertificateRequired), None).unwrap();
+        let failure = failure_of(alert(AlertDescription::CertificateRequired), None).unwrap();
         assert_eq!(cause_of(&failure), Some(Cause::Missing));
     }
 
     #[test]
     fn an_alert_about_something_else_is_left_to_the_drivers_table() {
-        assert!(failure_of(&alert(AlertDescription::ProtocolVersion), Some(&files())).is_none());
-        assert!(failure_of(&alert(AlertDescription::CertificateExpired), None).is_none());
-        assert!(failure_of(&sqlx::Error::RowNotFound, Some(&files())).is_none());
+        assert!(failure_of(alert(AlertDescription::ProtocolVersion), Some(&files())).is_err());
+        assert!(failure_of(alert(AlertDescription::CertificateExpired), None).is_err());
+        assert!(failure_of(sqlx::Error::RowNotFound, Some(&files())).is_err());
     }
 
     #[test]
     fn the_cause_is_found_behind_other_failures() {
-        let failure = Failure::new(ErrorKind::Tls, "x").with_source(Cause::File);
+        let failure = fault(ErrorKind::Tls, "x".to_owned(), Cause::File, "y");
         let wrapped = crate::driver::network::prefixed("db:3306", failure);
         assert_eq!(cause_of(&wrapped), Some(Cause::File));
         assert_eq!(cause_of(&Failure::new(ErrorKind::Tls, "x")), None);

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use futures_util::future::BoxFuture;
 use sqlx::ConnectOptions;
-use sqlx::mysql::{MySqlConnectOptions, MySqlConnection};
+use sqlx::mysql::{MySqlConnectOptions, MySqlConnection, MySqlSslMode};
 
 use super::beat::LastLook;
 use super::errors;
@@ -222,6 +222,7 @@ impl Capabilities {
     }
 }
 
+/// The options for every host, and the client's certificate, if servers are shown one.
 async fn options(request: &ConnectRequest<'_>) -> Result<(MySqlConnectOptions, Option<ClientFiles>), Failure> {
     let url = &request.endpoint.url;
     let parameters = Parameters::read(url)
@@ -251,7 +252,8 @@ async fn options(request: &ConnectRequest<'_>) -> Result<(MySqlConnectOptions, O
             .ssl_client_cert_from_pem(read_own_certificate("ssl-cert", &files.certificate).await?)
             .ssl_client_key_from_pem(read_key("ssl-key", &files.key).await?);
     }
-    Ok((options, parameters.client_cert))
+    let shown = parameters.client_cert.filter(|_| !matches!(parameters.ssl_mode, MySqlSslMode::Disabled));
+    Ok((options, shown))
 }
 
 #[cfg(test)]

@@ -251,9 +251,10 @@ pub(super) fn classify(error: sqlx::Error) -> Failure {
 /// As [`classify`], for an error of the login: what the client finds wrong with its own configuration is then a password
 /// that would have to be sent without TLS. `client` are the files of the client's certificate, if it has one.
 pub(super) fn classify_login(error: sqlx::Error, client: Option<&ClientFiles>) -> Failure {
-    if let Some(failure) = certificates::failure_of(&error, client) {
-        return failure;
-    }
+    let error = match certificates::failure_of(error, client) {
+        Ok(failure) => return failure,
+        Err(error) => error,
+    };
     let sqlx::Error::Configuration(text) = &error else { return classify(error) };
     let text = text.to_string();
     let message = if text.starts_with(NO_RSA) {

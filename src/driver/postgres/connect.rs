@@ -61,7 +61,11 @@ pub(super) async fn connect(request: &ConnectRequest<'_>) -> Result<Opened, Fail
     }
     let (options, client) = options(request).await?;
     let client = client.as_ref();
-    hosts::find(request, &WORDS, |host, several| Box::pin(open(request, (&options, client), host, several))).await
+    hosts::find(request, &WORDS, |host, several| {
+        // Over a socket there is no TLS.
+        Box::pin(open(request, (&options, client.filter(|_| !host.is_socket())), host, several))
+    })
+    .await
 }
 
 impl Candidate for Opened {
@@ -104,7 +108,7 @@ async fn open(
     let mut connection = match options.connect().await {
         Ok(connection) => connection,
         Err(error) => {
-            let failure = certificates::failure_of(&error, client).unwrap_or_else(|| errors::classify(error));
+            let failure = certificates::failure_of(error, client).unwrap_or_else(errors::classify);
             return Err(prefixed(&address, name_or_network(host, port, failure).await));
         }
     };
@@ -208,6 +212,8 @@ impl Column {
 
 /// Everything is set field by field. `PGOPTIONS`, `PGSSLCERT` and `PGSSLKEY` are the fields that sqlx fills from the
 /// environment and that cannot be cleared here; `main` sees to it that no `PG*` variable is set.
+///
+/// Beside the options for every host the client's certificate, if servers are shown one.
 async fn options(request: &ConnectRequest<'_>) -> Result<(PgConnectOptions, Option<ClientFiles>), Failure> {
     let url = &request.endpoint.url;
     let parameters = Parameters::read(url)
@@ -233,5 +239,6 @@ async fn options(request: &ConnectRequest<'_>) -> Result<(PgConnectOptions, Opti
             .ssl_client_cert_from_pem(read_own_certificate("sslcert", &files.certificate).await?)
             .ssl_client_key_from_pem(read_key("sslkey", &files.key).await?);
     }
-    Ok((options, parameters.client_cert))
+    let shown = parameters.client_cert.filter(|_| !matches!(parameters.ssl_mode, PgSslMode::Disable));
+    Ok((options, shown))
 }
