@@ -149,8 +149,12 @@ fn none_fits(answers: &[(String, Answer)], words: &Words) -> Failure {
         _ => Failure::new(kind, format!("no host is writable: {}", sentences.join("; "))),
     };
     match nearest {
-        Some(Answer::Failed(nearest)) if nearest.code().is_some() => {
-            failure.with_code(nearest.code().unwrap_or_default()).with_source(nearest.clone())
+        Some(Answer::Failed(nearest)) => {
+            let failure = failure.with_source(nearest.clone());
+            match nearest.code() {
+                Some(code) => failure.with_code(code),
+                None => failure,
+            }
         }
         _ => failure,
     }

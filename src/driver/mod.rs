@@ -16,6 +16,8 @@ use crate::secret::Secret;
 use crate::target::{Endpoint, HeartbeatTable, Target};
 
 #[cfg(any(feature = "mysql", feature = "postgres"))]
+mod certificates;
+#[cfg(any(feature = "mysql", feature = "postgres"))]
 mod gathered;
 #[cfg(any(feature = "mysql", feature = "postgres"))]
 mod hosts;

@@ -1,9 +1,7 @@
-//! What every driver that speaks over a network does alike: the network's errors by kind, certificates' files, names that
-//! do not resolve, good-byes. Used by the drivers' `connect` and `errors`, and by `hosts`.
+//! What every driver that speaks over a network does alike: the network's errors by kind, names that do not
+//! resolve, good-byes. Used by the drivers' `connect` and `errors`, and by `hosts`.
 
-use std::fs::File;
 use std::io;
-use std::path::Path;
 use std::time::Duration;
 
 use sqlx::Connection;
@@ -42,18 +40,6 @@ pub(super) fn prefixed(prefix: &str, failure: Failure) -> Failure {
         longer = longer.with_remedy(remedy);
     }
     longer.with_source(failure)
-}
-
-/// sqlx reports a missing file as it reports a missing socket.
-pub(super) async fn must_be_readable(parameter: &str, path: &Path) -> Result<(), Failure> {
-    let owned = path.to_owned();
-    let opened = tokio::task::spawn_blocking(move || File::open(owned)).await;
-    let error: Box<dyn std::error::Error + Send + Sync> = match opened {
-        Ok(Ok(_)) => return Ok(()),
-        Ok(Err(error)) => error.into(),
-        Err(error) => error.into(),
-    };
-    Err(Failure::new(ErrorKind::Tls, format!("cannot read the file of {parameter}, {}: {error}", path.display())))
 }
 
 /// A name that does not resolve comes as an error of no particular kind: the resolver is asked again.

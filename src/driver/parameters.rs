@@ -1,8 +1,7 @@
 //! The parameters of an address, each honoured, taken for what is done anyway, or refused by name with the reason: the
 //! rules that the drivers' own tables of keys are judged by.
 
-use std::path::PathBuf;
-
+use super::certificates::ClientFiles;
 use crate::database_url::{DatabaseUrl, UrlError};
 
 /// What becomes of one key.
@@ -61,13 +60,9 @@ impl Keys {
 ///
 /// # Errors
 /// If one is there without the other.
-pub(super) fn client_certificate(
-    url: &DatabaseUrl,
-    cert: &str,
-    key: &str,
-) -> Result<Option<(PathBuf, PathBuf)>, UrlError> {
+pub(super) fn client_certificate(url: &DatabaseUrl, cert: &str, key: &str) -> Result<Option<ClientFiles>, UrlError> {
     match (url.parameter(cert), url.parameter(key)) {
-        (Some(cert), Some(key)) => Ok(Some((PathBuf::from(cert), PathBuf::from(key)))),
+        (Some(cert), Some(key)) => Ok(Some(ClientFiles { certificate: cert.into(), key: key.into() })),
         (None, None) => Ok(None),
         (Some(_), None) => Err(refused(cert, &format!("needs {key} beside it"))),
         (None, Some(_)) => Err(refused(key, &format!("needs {cert} beside it"))),

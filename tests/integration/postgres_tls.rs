@@ -1,5 +1,10 @@
-//! How the daemon gets in: TLS with the tests' certificates, and a password that is read again at every connect.
+//! How the daemon gets in: TLS with the tests' certificates, a client's certificate, and a password; both are read again at
+//! every connect.
 
+use heartbeatd::heartbeat::{ErrorKind, Writing};
+
+use crate::bench::driver::{beat, failed, target};
+use crate::bench::tls::{ClientPair, Files};
 use crate::bench::{PostgresServer, eventually, heartbeat, heartbeatd, secs};
 
 /// By name, as the certificate has it.
@@ -84,4 +89,111 @@ async fn a_replaced_password_file_is_read_at_the_next_connect() {
     // Found dead and replaced within the tick: no failure.
     assert_eq!(daemon.beats("orders", "failed").await, 0, "{}", daemon.log());
     assert!(!daemon.log().contains("rotated") && !daemon.log().contains(heartbeat::PASSWORD), "{}", daemon.log());
+}
+
+/// A server that asks this role for a certificate of its name.
+async fn server_that_asks_for_a_certificate() -> PostgresServer {
+    let server = PostgresServer::options().conf("ssl_ca_file = '../ca.pem'").start().await;
+    heartbeat::lay(&server).await;
+    let rules = std::fs::read_to_string(server.data().join("pg_hba.conf")).unwrap();
+    let rule =
+        format!("hostssl all {0} all scram-sha-256 clientcert=verify-full\nhost all {0} all reject\n", heartbeat::USER);
+    std::fs::write(server.data().join("pg_hba.conf"), format!("{rule}{rules}")).unwrap();
+    server.reload().await;
+    server
+}
+
+fn with_certificate(server: &PostgresServer, files: &Files) -> String {
+    format!(
+        "sslmode=verify-full&sslrootcert={}&sslcert={}&sslkey={}",
+        server.ca_file().display(),
+        files.path("client.pem").display(),
+        files.path("client.key").display()
+    )
+}
+
+#[tokio::test]
+async fn role_that_needs_a_certificate_is_beaten_with_the_right_one_and_told_what_is_wrong_with_another() {
+    let server = server_that_asks_for_a_certificate().await;
+    let files = Files::new();
+    let address =
+        |parameters: &str| target(&heartbeat::url(server.port(), parameters).replace("127.0.0.1", "localhost"));
+    let target = address(&with_certificate(&server, &files));
+    files.put_pair(&ClientPair::of(heartbeat::USER));
+    beat(&target, Writing::Always).await.unwrap();
+
+    let bare = failed(&address(&format!("sslmode=verify-full&sslrootcert={}", server.ca_file().display()))).await;
+    assert_eq!((bare.kind, bare.code.as_deref()), (ErrorKind::Auth, Some("28000")), "{bare:?}");
+    assert!(bare.remedy.contains("sslcert=FILE&sslkey=FILE"), "{bare:?}");
+    // Its authority is the right one, and its name is not.
+    files.put_pair(&ClientPair::of("somebody"));
+    let other = failed(&target).await;
+    assert_eq!((other.kind, other.code.as_deref()), (ErrorKind::Auth, Some("28P01")), "{other:?}");
+    assert!(
+        other.remedy.contains(&format!("{} (CN) with the role's", files.path("client.pem").display())),
+        "{other:?}"
+    );
+
+    for (pair, reason) in [
+        (ClientPair::of_the_wrong_authority(heartbeat::USER), "authority"),
+        (ClientPair::expired(heartbeat::USER), "run out"),
+    ] {
+        files.put_pair(&pair);
+        eventually(secs(20), format!("to be told: {reason}"), async || {
+            let failed = failed(&target).await;
+            let named = failed.message.contains(&files.path("client.pem").display().to_string());
+            assert!(named && failed.remedy.contains("SHOW ssl_ca_file;"), "{failed:?}");
+            // Where the refusal was lost with the connection, the certificate is suspected.
+            match failed.kind {
+                ErrorKind::Tls if failed.message.contains(reason) => Ok(()),
+                ErrorKind::Network => Err(failed.message),
+                _ => panic!("{reason}: {failed:?}"),
+            }
+        })
+        .await;
+    }
+    let right = ClientPair::of(heartbeat::USER);
+    for (certificate, key, words) in [
+        (&right.certificate, &ClientPair::of(heartbeat::USER).key, "do not go together"),
+        (&"nothing of the kind".to_owned(), &right.key, "the file of sslcert"),
+        (&right.certificate, &"nothing of the kind".to_owned(), "the file of sslkey"),
+    ] {
+        files.put("client.pem", certificate);
+        files.put("client.key", key);
+        let failed = failed(&target).await;
+        assert_eq!(failed.kind, ErrorKind::Tls, "{failed:?}");
+        assert!(
+            failed.message.contains(words) && failed.remedy.starts_with("correct what the message names"),
+            "{failed:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn exchanged_certificate_is_used_at_the_next_connection_without_a_restart() {
+    let server = server_that_asks_for_a_certificate().await;
+    let files = Files::new();
+    files.put_pair(&ClientPair::of(heartbeat::USER));
+    let daemon = heartbeatd().config(&config(&server, &with_certificate(&server, &files))).start().await;
+    daemon.healthy_within(secs(10)).await;
+    let serial = format!(
+        "SELECT client_serial FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) WHERE usename = '{}' LIMIT 1",
+        heartbeat::USER
+    );
+    let first = server.value(&serial).await;
+    assert!(first.is_some());
+    files.put_pair(&ClientPair::of(heartbeat::USER));
+    server
+        .execute(&format!(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = '{}'",
+            heartbeat::USER
+        ))
+        .await;
+    eventually(secs(10), "a session with the new certificate", async || match server.value(&serial).await {
+        Some(serial) if Some(&serial) != first.as_ref() => Ok(()),
+        serial => Err(format!("{serial:?}; log:\n{}", daemon.log())),
+    })
+    .await;
+    daemon.more_beats("orders", "ok", 2, secs(5)).await;
+    assert_eq!(daemon.beats("orders", "failed").await, 0, "{}", daemon.log());
 }

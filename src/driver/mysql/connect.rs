@@ -5,16 +5,18 @@ use std::collections::BTreeMap;
 
 use futures_util::future::BoxFuture;
 use sqlx::ConnectOptions;
-use sqlx::mysql::{MySqlConnectOptions, MySqlConnection};
+use sqlx::mysql::{MySqlConnectOptions, MySqlConnection, MySqlSslMode};
 
 use super::beat::LastLook;
 use super::errors;
+use super::group;
 use super::identifier::{self, literal};
 use super::message::{self, Limits};
 use super::parameters::{self, Parameters};
 use crate::database_url::Host;
+use crate::driver::certificates::{ClientFiles, read_authorities, read_key, read_own_certificate};
 use crate::driver::hosts::{self, Candidate, Words};
-use crate::driver::network::{close, must_be_readable, name_or_network, prefixed};
+use crate::driver::network::{close, name_or_network, prefixed};
 use crate::driver::{ConnectRequest, Purpose, ServerInfo, ServerRole};
 use crate::heartbeat::{ErrorKind, Failure};
 use crate::scheduler::clock::Instant;
@@ -65,6 +67,8 @@ pub(super) enum Column {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct Capabilities {
     pub(super) mariadb: bool,
+    /// Whether it is set up for group replication.
+    group: bool,
     /// Those of the variables that forbid writes which this server has.
     guards: Vec<&'static str>,
     /// The session's variable for read-only transactions, which has had two names.
@@ -97,8 +101,8 @@ pub(super) async fn connect(request: &ConnectRequest<'_>) -> Result<Opened, Fail
             return Err(Failure::new(ErrorKind::Settings, format!("the name of the heartbeat's {what} {problem}")));
         }
     }
-    let options = options(request).await?;
-    hosts::find(request, &WORDS, |host, _| Box::pin(open(request, &options, host))).await
+    let (options, client) = options(request).await?;
+    hosts::find(request, &WORDS, |host, _| Box::pin(open(request, &options, client.as_ref(), host))).await
 }
 
 impl Candidate for Opened {
@@ -117,15 +121,21 @@ impl Candidate for Opened {
     }
 }
 
-/// Connects to one host and looks around, in three messages after the login; on a node of a Galera cluster in four.
-async fn open(request: &ConnectRequest<'_>, options: &MySqlConnectOptions, host: &Host) -> Result<Opened, Failure> {
+/// Connects to one host and looks around, in three messages after the login, and four on a node of a Galera cluster or a
+/// member of a replication group.
+async fn open(
+    request: &ConnectRequest<'_>,
+    options: &MySqlConnectOptions,
+    client: Option<&ClientFiles>,
+    host: &Host,
+) -> Result<Opened, Failure> {
     let (address, port) = (WORDS.address(host), WORDS.port(host));
     let options =
         if host.is_socket() { options.clone().socket(&host.name) } else { options.clone().host(&host.name).port(port) };
     let mut connection = match options.connect().await {
         Ok(connection) => connection,
         Err(error) => {
-            let failure = name_or_network(host, port, errors::classify_login(error)).await;
+            let failure = name_or_network(host, port, errors::classify_login(error, client)).await;
             return Err(prefixed(&address, failure));
         }
     };
@@ -160,6 +170,9 @@ async fn look_around(
         role: capabilities.role_of(&row)?,
     };
     let column = message::text(&row, "column_type")?.map(Column::from_type);
+    if capabilities.group && server.role.takes_writes() && request.purpose != Purpose::Inspect {
+        group::must_be_a_working_member(connection).await?;
+    }
     Ok(Surroundings { server, column, capabilities, in_sync })
 }
 
@@ -171,7 +184,7 @@ pub(super) fn settings_sql(limits: Limits) -> String {
 
 /// Those variables of the server that capabilities are found by. An unknown one is no row instead of an error.
 async fn variables(connection: &mut MySqlConnection) -> Result<BTreeMap<String, String>, Failure> {
-    let names = GUARDS.iter().chain(TRANSACTION_READ_ONLY).chain(WSREP).chain(&[MARIADB, "version"]);
+    let names = GUARDS.iter().chain(TRANSACTION_READ_ONLY).chain(WSREP).chain(&[MARIADB, group::NAME, "version"]);
     let names: Vec<String> = names.map(|name| literal(name)).collect();
     let sql = format!("SHOW GLOBAL VARIABLES WHERE Variable_name IN ({})", names.join(", "));
     message::pairs(&message::send(connection, sql).await?)
@@ -242,6 +255,7 @@ impl Capabilities {
         let value = |name: &str| variables.get(name).map_or("", String::as_str);
         Self {
             mariadb: variables.contains_key(MARIADB),
+            group: variables.get(group::NAME).is_some_and(|name| !name.is_empty()),
             guards: GUARDS.iter().filter(known).copied().collect(),
             transaction_read_only: TRANSACTION_READ_ONLY.iter().find(known).copied(),
             wsrep_provider: !matches!(value("wsrep_provider"), "" | "none"),
@@ -282,7 +296,8 @@ impl Capabilities {
     }
 }
 
-async fn options(request: &ConnectRequest<'_>) -> Result<MySqlConnectOptions, Failure> {
+/// The options for every host, and the client's certificate, if servers are shown one.
+async fn options(request: &ConnectRequest<'_>) -> Result<(MySqlConnectOptions, Option<ClientFiles>), Failure> {
     let url = &request.endpoint.url;
     let parameters = Parameters::read(url)
         .map_err(|error| Failure::new(ErrorKind::Settings, error.to_string()).with_source(error))?;
@@ -304,15 +319,15 @@ async fn options(request: &ConnectRequest<'_>) -> Result<MySqlConnectOptions, Fa
         options = options.database(url.database());
     }
     if let Some(path) = &parameters.root_cert {
-        must_be_readable("ssl-ca", path).await?;
-        options = options.ssl_ca(path);
+        options = options.ssl_ca_from_pem(read_authorities("ssl-ca", path).await?);
     }
-    if let Some((cert, key)) = &parameters.client_cert {
-        must_be_readable("ssl-cert", cert).await?;
-        must_be_readable("ssl-key", key).await?;
-        options = options.ssl_client_cert(cert).ssl_client_key(key);
+    if let Some(files) = &parameters.client_cert {
+        options = options
+            .ssl_client_cert_from_pem(read_own_certificate("ssl-cert", &files.certificate).await?)
+            .ssl_client_key_from_pem(read_key("ssl-key", &files.key).await?);
     }
-    Ok(options)
+    let shown = parameters.client_cert.filter(|_| !matches!(parameters.ssl_mode, MySqlSslMode::Disabled));
+    Ok((options, shown))
 }
 
 #[cfg(test)]

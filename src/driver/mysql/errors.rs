@@ -7,6 +7,7 @@
 
 use sqlx::mysql::MySqlDatabaseError;
 
+use crate::driver::certificates::{self, ClientFiles};
 use crate::driver::network::{kind_of_io, words_of_io};
 use crate::heartbeat::{ErrorKind, Failure};
 
@@ -168,6 +169,15 @@ const KINDS: &[(u16, ErrorKind)] = &[
     (3169, ErrorKind::Shutdown),
     (3572, ErrorKind::Lock),
     (3675, ErrorKind::DiskFull),
+    // Group replication: a new primary that is not ready yet, or a member that is not, while group_replication_consistency
+    // lets nobody in before.
+    (3781, ErrorKind::Starting),
+    (3782, ErrorKind::Conflict),
+    (3783, ErrorKind::Starting),
+    (3796, ErrorKind::Starting),
+    (3797, ErrorKind::Conflict),
+    (3798, ErrorKind::Conflict),
+    (3799, ErrorKind::Starting),
     (3819, ErrorKind::Rejected),
     (3955, ErrorKind::Auth),
     // MariaDB's: a CHECK. MySQL has the number for the size of a tablespace, which no heartbeat sets.
@@ -176,6 +186,9 @@ const KINDS: &[(u16, ErrorKind)] = &[
     (4031, ErrorKind::Shutdown),
     // MariaDB's: a locked account. MySQL has the number for its bulk loader.
     (4151, ErrorKind::Auth),
+    // Offline mode with its reason, say a lost group, and with who set it (MySQL 9).
+    (6400, ErrorKind::Starting),
+    (6401, ErrorKind::Starting),
     // ProxySQL: no server of the host group took a connection in time.
     (9001, ErrorKind::Timeout),
     // RDS Proxy: no connection to the database could be had in time.
@@ -237,8 +250,12 @@ pub(super) fn classify(error: sqlx::Error) -> Failure {
 }
 
 /// As [`classify`], for an error of the login: what the client finds wrong with its own configuration is then a password
-/// that would have to be sent without TLS, or the client's certificate.
-pub(super) fn classify_login(error: sqlx::Error) -> Failure {
+/// that would have to be sent without TLS. `client` are the files of the client's certificate, if it has one.
+pub(super) fn classify_login(error: sqlx::Error, client: Option<&ClientFiles>) -> Failure {
+    let error = match certificates::failure_of(error, client) {
+        Ok(failure) => return failure,
+        Err(error) => error,
+    };
     let sqlx::Error::Configuration(text) = &error else { return classify(error) };
     let text = text.to_string();
     let message = if text.starts_with(NO_RSA) {
@@ -294,9 +311,9 @@ mod tests {
         assert_eq!(classify(sqlx::Error::Configuration("no".into())).kind(), ErrorKind::Settings);
         let clear = classify(sqlx::Error::Protocol("mysql_cleartext_plugin disabled (auth_switch:30)".into()));
         assert_eq!(clear.kind(), ErrorKind::AuthMethod);
-        let rsa = classify_login(sqlx::Error::Configuration("RSA auth backend disabled; and more".into()));
+        let rsa = classify_login(sqlx::Error::Configuration("RSA auth backend disabled; and more".into()), None);
         assert!(rsa.kind() == ErrorKind::Tls && rsa.message().contains("through TLS only"), "{rsa}");
-        let key = classify_login(sqlx::Error::Configuration("no keys found in pem file".into()));
+        let key = classify_login(sqlx::Error::Configuration("no keys found in pem file".into()), None);
         assert!(key.kind() == ErrorKind::Tls && key.message().contains("no keys found"), "{key}");
         assert_eq!(classify(sqlx::Error::WorkerCrashed).kind(), ErrorKind::Internal);
     }

@@ -7,6 +7,7 @@ mod connect;
 mod errors;
 mod facts;
 mod grants;
+mod group;
 mod identifier;
 mod message;
 mod parameters;

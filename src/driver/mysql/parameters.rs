@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use sqlx::mysql::MySqlSslMode;
 
 use crate::database_url::{DatabaseUrl, Host, UrlError};
+use crate::driver::certificates::ClientFiles;
 use crate::driver::parameters::{self, Keys, Rule, refused};
 
 /// What the parameters of an address ask for.
@@ -15,7 +16,7 @@ pub(super) struct Parameters {
     /// Certificates to trust besides the system's.
     pub(super) root_cert: Option<PathBuf>,
     /// The client's certificate and key.
-    pub(super) client_cert: Option<(PathBuf, PathBuf)>,
+    pub(super) client_cert: Option<ClientFiles>,
     /// What somebody should know about this address.
     pub(super) warnings: Vec<String>,
 }
@@ -100,6 +101,9 @@ impl Parameters {
         let mut warnings = Vec::new();
         let (ssl_mode, root_cert) = read_tls(url, &mut warnings)?;
         let client_cert = parameters::client_certificate(url, "ssl-cert", "ssl-key")?;
+        if client_cert.is_some() && matches!(ssl_mode, MySqlSslMode::Disabled) {
+            warnings.push("ssl-cert: shown to no server with ssl-mode=disabled".to_owned());
+        }
         Ok(Self { ssl_mode, root_cert, client_cert, warnings })
     }
 }

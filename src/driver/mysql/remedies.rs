@@ -1,9 +1,11 @@
 //! The exact next step for a failure: SQL that is ready to run, with this target's names. Called by the driver's
 //! `remedy`; for people, who read it on a page, in a log or in a report.
 
+use super::group;
 use super::identifier::{account, literal, quote, table_of};
 use super::parameters::user_of;
 use crate::database_url::Host;
+use crate::driver::certificates;
 use crate::heartbeat::{ErrorClass, ErrorKind, Failure};
 use crate::provisioning;
 use crate::target::Target;
@@ -39,12 +41,18 @@ fn connection(failure: &Failure, target: &Target, names: &Names) -> Option<Strin
         ErrorKind::Refused => "check that the server runs and listens where the address says: SELECT @@bind_address, \
                                @@port, @@socket, @@skip_networking;"
             .to_owned(),
-        ErrorKind::Network => "check network and firewall between heartbeatd and the server".to_owned(),
+        ErrorKind::Network => {
+            let network = "check network and firewall between heartbeatd and the server";
+            match of_certificates(failure) {
+                Some(remedy) => format!("{network}; {remedy}"),
+                None => network.to_owned(),
+            }
+        }
         ErrorKind::Timeout => format!(
             "check network and firewall (is the port dropped, the server frozen?), or raise timeout, now {}",
             humantime::format_duration(target.timeout)
         ),
-        ErrorKind::Tls => tls(failure, url.hosts().iter().any(Host::is_socket)),
+        ErrorKind::Tls => of_certificates(failure).unwrap_or_else(|| tls(failure, url.hosts().iter().any(Host::is_socket))),
         ErrorKind::Auth => auth(failure, target, names),
         ErrorKind::AuthMethod => format!(
             "use an account with a password of its own: on MySQL ALTER USER {account} IDENTIFIED WITH \
@@ -60,6 +68,13 @@ fn connection(failure: &Failure, target: &Target, names: &Names) -> Option<Strin
              limit: ALTER USER {account} WITH MAX_USER_CONNECTIONS 0; and SHOW GLOBAL VARIABLES LIKE \
              'max_user_connections';"
         ),
+        ErrorKind::NotWritable if failure.code() == Some(group::NO_MEMBER) => {
+            "look where the group is: SELECT MEMBER_HOST, MEMBER_PORT, MEMBER_STATE, MEMBER_ROLE FROM \
+             performance_schema.replication_group_members; name its primary, or all members, in url; let this one join \
+             again (START GROUP_REPLICATION;), or, if the others are lost for good, free it from them \
+             (group_replication_force_members). If there is no group any more: UNINSTALL PLUGIN group_replication;"
+                .to_owned()
+        }
         ErrorKind::NotWritable => match url.hosts() {
             [_] => "name the source in url, or all hosts (mysql://user@a,b): a replica knows it: SHOW REPLICA STATUS; \
                     (before MySQL 8.0.22 and MariaDB 10.5 SHOW SLAVE STATUS;). If this is the source: SHOW GLOBAL VARIABLES \
@@ -74,6 +89,12 @@ fn connection(failure: &Failure, target: &Target, names: &Names) -> Option<Strin
                                        ('transaction_read_only', 'tx_read_only', 'init_connect'); and lift it: SET GLOBAL \
                                        TRANSACTION READ WRITE;"
             .to_owned(),
+        ErrorKind::Starting if matches!(failure.code(), Some("3032" | "6400" | "6401")) => {
+            "the server lets administrators in only (offline_mode), as one does that its replication group lost: look why \
+             in its log and in performance_schema.replication_group_members, let it join again (START \
+             GROUP_REPLICATION;), then SET GLOBAL offline_mode = OFF;"
+                .to_owned()
+        }
         ErrorKind::Starting => "wait for the node to join its cluster, or name its other nodes in url (mysql://user@a,b/): \
                                 SHOW GLOBAL STATUS LIKE 'wsrep%'; and the server's log say more. If wsrep_cluster_status is \
                                 non-Primary because the others are gone for good, on one node that is left: SET GLOBAL \
@@ -133,6 +154,16 @@ fn auth(failure: &Failure, target: &Target, names: &Names) -> String {
     } else {
         ""
     };
+    let by_certificate = match target.endpoint.url.parameter("ssl-cert") {
+        None => format!(
+            "; one REQUIRE X509, SUBJECT or ISSUER without a certificate (ssl-cert=FILE&ssl-key=FILE): SHOW CREATE USER \
+             {account};"
+        ),
+        Some(file) => format!(
+            "; one REQUIRE SUBJECT or ISSUER with another certificate than {file}, or without TLS: SHOW CREATE USER \
+             {account};"
+        ),
+    };
     match failure.code() {
         Some("1129") => {
             "the server has locked this machine out after failed connections: FLUSH HOSTS; (from MySQL 8.0.23 \
@@ -165,13 +196,19 @@ fn auth(failure: &Failure, target: &Target, names: &Names) -> String {
             Some(source) => format!(
                 "compare the password in {source} with the server's: ALTER USER {account} IDENTIFIED BY <password>; and see \
                  whether there is such an account, and for which hosts: {hosts} An account REQUIRE SSL is refused the same \
-                 way without TLS{over_a_socket}"
+                 way without TLS{over_a_socket}{by_certificate}"
             ),
             None => format!(
-                "if the server asks for a password, set password for this target; else look which accounts there are: {hosts}"
+                "if the server asks for a password, set password for this target; else look which accounts there are: \
+                 {hosts}{by_certificate}"
             ),
         },
     }
+}
+
+/// The next step where a certificate is the trouble.
+fn of_certificates(failure: &Failure) -> Option<String> {
+    certificates::remedy(failure, "ssl-cert=FILE&ssl-key=FILE", "SELECT @@ssl_ca, @@ssl_capath;")
 }
 
 fn database(failure: &Failure, target: &Target, names: &Names) -> Option<String> {
@@ -231,7 +268,7 @@ fn database(failure: &Failure, target: &Target, names: &Names) -> Option<String>
             format!(
                 "the message names the limit: raise it on the server (or, for open files, for heartbeatd); one of the \
                  account: ALTER USER {account} WITH MAX_QUERIES_PER_HOUR 0 MAX_UPDATES_PER_HOUR 0 \
-                 MAX_CONNECTIONS_PER_HOUR 0;"
+                 MAX_CONNECTIONS_PER_HOUR 0 MAX_USER_CONNECTIONS 0;"
             )
         }
         ErrorKind::Storage => "look at the server's disk and log at once: its storage fails".to_owned(),

@@ -10,8 +10,9 @@ use super::identifier::{self, literal};
 use super::message::{self, Limits};
 use super::parameters::{self, Parameters};
 use crate::database_url::Host;
+use crate::driver::certificates::{self, ClientFiles, read_authorities, read_key, read_own_certificate};
 use crate::driver::hosts::{self, Candidate, Words};
-use crate::driver::network::{close, must_be_readable, name_or_network, prefixed};
+use crate::driver::network::{close, name_or_network, prefixed};
 use crate::driver::{ConnectRequest, ServerInfo, ServerRole};
 use crate::heartbeat::{ErrorKind, Failure};
 use crate::scheduler::clock::Instant;
@@ -58,8 +59,13 @@ pub(super) async fn connect(request: &ConnectRequest<'_>) -> Result<Opened, Fail
             return Err(Failure::new(ErrorKind::Settings, format!("the name of the heartbeat's {what} {problem}")));
         }
     }
-    let options = options(request).await?;
-    hosts::find(request, &WORDS, |host, several| Box::pin(open(request, &options, host, several))).await
+    let (options, client) = options(request).await?;
+    let client = client.as_ref();
+    hosts::find(request, &WORDS, |host, several| {
+        // Over a socket there is no TLS.
+        Box::pin(open(request, (&options, client.filter(|_| !host.is_socket())), host, several))
+    })
+    .await
 }
 
 impl Candidate for Opened {
@@ -89,7 +95,7 @@ pub(super) fn role_of(in_recovery: bool, read_only: bool) -> ServerRole {
 /// Connects to one host and looks around, in two messages (three with `timeline`).
 async fn open(
     request: &ConnectRequest<'_>,
-    options: &PgConnectOptions,
+    (options, client): (&PgConnectOptions, Option<&ClientFiles>),
     host: &Host,
     timeline: bool,
 ) -> Result<Opened, Failure> {
@@ -101,7 +107,10 @@ async fn open(
     };
     let mut connection = match options.connect().await {
         Ok(connection) => connection,
-        Err(error) => return Err(prefixed(&address, name_or_network(host, port, errors::classify(error)).await)),
+        Err(error) => {
+            let failure = certificates::failure_of(error, client).unwrap_or_else(errors::classify);
+            return Err(prefixed(&address, name_or_network(host, port, failure).await));
+        }
     };
     let limits = Limits::until(request.deadline);
     let mut opened = look_around(&mut connection, request, limits).await.map_err(|e| prefixed(&address, e))?;
@@ -203,7 +212,9 @@ impl Column {
 
 /// Everything is set field by field. `PGOPTIONS`, `PGSSLCERT` and `PGSSLKEY` are the fields that sqlx fills from the
 /// environment and that cannot be cleared here; `main` sees to it that no `PG*` variable is set.
-async fn options(request: &ConnectRequest<'_>) -> Result<PgConnectOptions, Failure> {
+///
+/// Beside the options for every host the client's certificate, if servers are shown one.
+async fn options(request: &ConnectRequest<'_>) -> Result<(PgConnectOptions, Option<ClientFiles>), Failure> {
     let url = &request.endpoint.url;
     let parameters = Parameters::read(url)
         .map_err(|error| Failure::new(ErrorKind::Settings, error.to_string()).with_source(error))?;
@@ -221,13 +232,13 @@ async fn options(request: &ConnectRequest<'_>) -> Result<PgConnectOptions, Failu
         .extra_float_digits(None)
         .disable_statement_logging();
     if let Some(path) = &parameters.root_cert {
-        must_be_readable("sslrootcert", path).await?;
-        options = options.ssl_root_cert(path);
+        options = options.ssl_root_cert_from_pem(read_authorities("sslrootcert", path).await?);
     }
-    if let Some((cert, key)) = &parameters.client_cert {
-        must_be_readable("sslcert", cert).await?;
-        must_be_readable("sslkey", key).await?;
-        options = options.ssl_client_cert(cert).ssl_client_key(key);
+    if let Some(files) = &parameters.client_cert {
+        options = options
+            .ssl_client_cert_from_pem(read_own_certificate("sslcert", &files.certificate).await?)
+            .ssl_client_key_from_pem(read_key("sslkey", &files.key).await?);
     }
-    Ok(options)
+    let shown = parameters.client_cert.filter(|_| !matches!(parameters.ssl_mode, PgSslMode::Disable));
+    Ok((options, shown))
 }

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use sqlx::postgres::{PgConnectOptions, PgSslMode};
 
 use crate::database_url::{DatabaseUrl, UrlError};
+use crate::driver::certificates::ClientFiles;
 use crate::driver::parameters::{self, Keys, Rule, refused};
 
 /// What the parameters of an address ask for.
@@ -15,7 +16,7 @@ pub(super) struct Parameters {
     /// Certificates to trust besides the system's.
     pub(super) root_cert: Option<PathBuf>,
     /// The client's certificate and key.
-    pub(super) client_cert: Option<(PathBuf, PathBuf)>,
+    pub(super) client_cert: Option<ClientFiles>,
     pub(super) application_name: Option<String>,
     /// What somebody should know about this address.
     pub(super) warnings: Vec<String>,
@@ -111,6 +112,9 @@ impl Parameters {
         let mut warnings = Vec::new();
         let (ssl_mode, root_cert) = read_tls(url, &mut warnings)?;
         let client_cert = parameters::client_certificate(url, "sslcert", "sslkey")?;
+        if client_cert.is_some() && matches!(ssl_mode, PgSslMode::Disable) {
+            warnings.push("sslcert: shown to no server with sslmode=disable".to_owned());
+        }
         let application_name = url.parameter("application_name").map(str::to_owned);
         Ok(Self { ssl_mode, root_cert, client_cert, application_name, warnings })
     }

@@ -3,6 +3,7 @@
 
 use super::identifier::{literal, quote};
 use super::parameters::{database_of, user_of};
+use crate::driver::certificates;
 use crate::heartbeat::{ErrorKind, Failure};
 use crate::provisioning;
 use crate::target::Target;
@@ -37,27 +38,43 @@ fn connection(failure: &Failure, target: &Target, names: &Names) -> Option<Strin
             "check that the server runs and listens where the address says: SHOW listen_addresses; SHOW port;"
                 .to_owned()
         }
-        ErrorKind::Network => "check network and firewall between heartbeatd and the server".to_owned(),
+        ErrorKind::Network => {
+            let network = "check network and firewall between heartbeatd and the server";
+            match of_certificates(failure) {
+                Some(remedy) => format!("{network}; {remedy}"),
+                None => network.to_owned(),
+            }
+        }
         ErrorKind::Timeout => format!(
             "check network and firewall (is the port dropped, the server frozen?), or raise timeout, now {}",
             humantime::format_duration(target.timeout)
         ),
-        ErrorKind::Tls => {
+        ErrorKind::Tls => of_certificates(failure).unwrap_or_else(|| {
             "put the authority's certificate into sslrootcert=FILE, compare the host in the address with \
                            the names in the server's certificate, and its dates with today; sslmode=disable if the \
                            server has no TLS"
                 .to_owned()
-        }
+        }),
         // 28P01 is a password, 28000 everything else.
         ErrorKind::Auth if failure.code() == Some("28P01") => match &target.endpoint.password {
+            // What clientcert=verify-full finds wrong with a name is told in the same words.
             Some(source) => {
-                format!("compare the password in {source} with the server's: ALTER ROLE {role} PASSWORD <password>;")
+                let certificate = match target.endpoint.url.parameter("sslcert") {
+                    Some(file) => {
+                        format!(" and the name in {file} (CN) with the role's, where clientcert=verify-full asks")
+                    }
+                    None => String::new(),
+                };
+                format!(
+                    "compare the password in {source} with the server's{certificate}: ALTER ROLE {role} PASSWORD <password>;"
+                )
             }
             None => "the server asks for a password: set password for this target".to_owned(),
         },
         ErrorKind::Auth => format!(
             "ALTER ROLE {role} LOGIN; and a line in pg_hba.conf (then SELECT pg_reload_conf();): \
-             host {database} {role} <this machine's address>/32 scram-sha-256"
+             host {database} {role} <this machine's address>/32 scram-sha-256; where such a line asks for a certificate \
+             (cert, clientcert), name it in the address: sslcert=FILE&sslkey=FILE"
         ),
         ErrorKind::MissingDatabase => {
             format!("check the name in the address: SELECT datname FROM pg_database; none is called {database}")
@@ -97,6 +114,11 @@ fn connection(failure: &Failure, target: &Target, names: &Names) -> Option<Strin
         }
         _ => return None,
     })
+}
+
+/// The next step where a certificate is the trouble.
+fn of_certificates(failure: &Failure) -> Option<String> {
+    certificates::remedy(failure, "sslcert=FILE&sslkey=FILE", "SHOW ssl_ca_file;")
 }
 
 fn database(failure: &Failure, names: &Names) -> Option<String> {

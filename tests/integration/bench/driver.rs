@@ -86,3 +86,24 @@ pub(crate) async fn failure(target: &Target) -> ErrorKind {
 pub(crate) fn in_time() -> clock::Instant {
     Clock::system().now().mono + secs(10)
 }
+
+/// A failed beat as people see it.
+#[derive(Debug)]
+pub(crate) struct Failed {
+    pub(crate) kind: ErrorKind,
+    pub(crate) code: Option<String>,
+    pub(crate) message: String,
+    pub(crate) remedy: String,
+}
+
+/// What a beat on a connection of its own fails with; there must be a next step for it.
+pub(crate) async fn failed(target: &Target) -> Failed {
+    let failure = beat(target, Writing::Always).await.expect_err("the beat succeeds");
+    let remedy = driver_of(target).remedy(&failure, target);
+    Failed {
+        kind: failure.kind(),
+        code: failure.code().map(str::to_owned),
+        message: failure.message().to_owned(),
+        remedy: remedy.unwrap_or_else(|| panic!("no remedy for {failure}")),
+    }
+}

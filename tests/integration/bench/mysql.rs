@@ -4,6 +4,7 @@ mod binlog;
 mod client;
 mod flavour;
 mod galera;
+mod group;
 mod log;
 mod replication;
 pub(crate) mod session;

@@ -244,8 +244,13 @@ impl PostgresServer {
 
     /// Sets a server setting (`ALTER SYSTEM`) and waits until new sessions have it; `value` as SQL, quotes included.
     pub(crate) async fn set(&self, setting: &str, value: &str) {
+        execute(&mut self.connect().await, &format!("ALTER SYSTEM SET {setting} = {value}")).await;
+        self.reload().await;
+    }
+
+    /// Reads the server's files again, and waits until new sessions see it.
+    pub(crate) async fn reload(&self) {
         let mut session = self.connect().await;
-        execute(&mut session, &format!("ALTER SYSTEM SET {setting} = {value}")).await;
         let loaded = "SELECT pg_conf_load_time()";
         let before = rows(&mut session, loaded).await.unwrap();
         execute(&mut session, "SELECT pg_reload_conf()").await;

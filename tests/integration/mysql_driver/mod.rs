@@ -1,5 +1,6 @@
 //! The driver of MySQL and MariaDB against real servers: each failure with its kind, each promise of a beat kept.
 
+mod accounts;
 mod beats;
 mod connections;
 mod faults;

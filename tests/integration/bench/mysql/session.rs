@@ -1,6 +1,7 @@
 //! The tests' own sessions with a MariaDB or MySQL server, beside the program's.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use sqlx::mysql::{MySqlConnectOptions, MySqlConnection, MySqlRow, MySqlSslMode};
 use sqlx::{AssertSqlSafe, Column, ConnectOptions, Row};
@@ -30,6 +31,13 @@ pub(crate) async fn records(
         row.columns().iter().map(|column| (column.name().to_owned(), text(row, column.ordinal()))).collect()
     };
     Ok(rows.iter().map(record).collect())
+}
+
+/// As [`execute`], for a statement that takes its time.
+pub(crate) async fn execute_within(session: &mut MySqlConnection, sql: &str, deadline: Duration) {
+    let query = sqlx::raw_sql(AssertSqlSafe(sql)).execute(session);
+    let answer = timeout(deadline, query).await.unwrap_or_else(|_| panic!("{sql}: no answer"));
+    answer.unwrap_or_else(|error| panic!("{sql}: {error}"));
 }
 
 async fn fetch(session: &mut MySqlConnection, sql: &str) -> Result<Vec<MySqlRow>, sqlx::Error> {

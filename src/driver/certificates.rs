@@ -1,0 +1,265 @@
+//! Certificates: the files that an address names, read anew at each connection so that one exchanged on disk is used at the
+//! next, and what the client library says when one of them is the trouble. Used by the drivers' `connect` and `remedies`.
+
+use std::error::Error;
+use std::path::{Path, PathBuf};
+
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::ParsedCertificate;
+use rustls::{AlertDescription, RootCertStore};
+
+use super::network::words_of_io;
+use crate::heartbeat::{ErrorKind, Failure};
+
+/// The client's own certificate and its key, as the address names them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct ClientFiles {
+    pub(super) certificate: PathBuf,
+    pub(super) key: PathBuf,
+}
+
+/// Which certificate a failed login is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Cause {
+    /// A file is missing, unreadable, or does not hold what it should.
+    File,
+    /// The server does not take the client's certificate.
+    Refused,
+    /// The server asks for a certificate of the client, and the address names none.
+    Missing,
+}
+
+/// The source of such a failure, with the error that it was seen by.
+#[derive(Debug, thiserror::Error)]
+#[error("certificates: {cause:?}")]
+struct Fault {
+    cause: Cause,
+    source: Box<dyn Error + Send + Sync>,
+}
+
+/// The authorities in the file that `parameter` names, to trust.
+///
+/// # Errors
+/// `tls`, with parameter and file, if it cannot be read, or holds none, or something else.
+pub(super) async fn read_authorities(parameter: &str, path: &Path) -> Result<Vec<u8>, Failure> {
+    let (pem, certificates) = read_certificates(parameter, path).await?;
+    let mut store = RootCertStore::empty();
+    for certificate in certificates {
+        store.add(certificate).map_err(|error| garbled(parameter, path, &error))?;
+    }
+    Ok(pem)
+}
+
+/// The client's own certificate in the file that `parameter` names, with those that stand between it and its authority.
+///
+/// # Errors
+/// As [`read_authorities`].
+pub(super) async fn read_own_certificate(parameter: &str, path: &Path) -> Result<Vec<u8>, Failure> {
+    let (pem, certificates) = read_certificates(parameter, path).await?;
+    if let Some(own) = certificates.first() {
+        ParsedCertificate::try_from(own).map_err(|error| garbled(parameter, path, &error))?;
+    }
+    Ok(pem)
+}
+
+async fn read_certificates(parameter: &str, path: &Path) -> Result<(Vec<u8>, Vec<CertificateDer<'static>>), Failure> {
+    let pem = read(parameter, path).await?;
+    let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&pem).collect();
+    let certificates = certificates.map_err(|error| garbled(parameter, path, &error))?;
+    if certificates.is_empty() {
+        return Err(unusable(parameter, path, "holds no certificate (in PEM, it begins with BEGIN CERTIFICATE)"));
+    }
+    Ok((pem, certificates))
+}
+
+fn garbled(parameter: &str, path: &Path, error: &dyn Error) -> Failure {
+    unusable(parameter, path, &format!("holds a certificate that cannot be read: {error}"))
+}
+
+/// The private key in the file that `parameter` names.
+///
+/// # Errors
+/// As [`read_authorities`]; nothing of what the file holds is told.
+pub(super) async fn read_key(parameter: &str, path: &Path) -> Result<Vec<u8>, Failure> {
+    let pem = read(parameter, path).await?;
+    if PrivateKeyDer::from_pem_slice(&pem).is_err() {
+        return Err(unusable(parameter, path, "holds no private key that can be read (in PEM, without a pass phrase)"));
+    }
+    Ok(pem)
+}
+
+async fn read(parameter: &str, path: &Path) -> Result<Vec<u8>, Failure> {
+    let owned = path.to_owned();
+    let content = tokio::task::spawn_blocking(move || std::fs::read(owned)).await;
+    let error: Box<dyn Error + Send + Sync> = match content {
+        Ok(Ok(content)) => return Ok(content),
+        Ok(Err(error)) => error.into(),
+        Err(error) => error.into(),
+    };
+    let message = format!("cannot read the file of {parameter}, {}: {error}", path.display());
+    Err(fault(ErrorKind::Tls, message, Cause::File, error))
+}
+
+fn unusable(parameter: &str, path: &Path, what: &str) -> Failure {
+    let message = format!("the file of {parameter}, {}, {what}", path.display());
+    fault(ErrorKind::Tls, message, Cause::File, what)
+}
+
+fn fault(kind: ErrorKind, message: String, cause: Cause, source: impl Into<Box<dyn Error + Send + Sync>>) -> Failure {
+    Failure::new(kind, message).with_source(Fault { cause, source: source.into() })
+}
+
+/// What a failed login says of certificates. `client` are the files of the one that was shown to the server.
+///
+/// # Errors
+/// The error as it was, for the driver's own table, if it is about none.
+pub(super) fn failure_of(error: sqlx::Error, client: Option<&ClientFiles>) -> Result<Failure, sqlx::Error> {
+    match judge(&error, client) {
+        Some((kind, cause, message)) => Ok(fault(kind, message, cause, error)),
+        None => Err(error),
+    }
+}
+
+fn judge(error: &sqlx::Error, client: Option<&ClientFiles>) -> Option<(ErrorKind, Cause, String)> {
+    if let (sqlx::Error::Io(lost), Some(files)) = (error, client)
+        && is_lost(lost.kind())
+    {
+        // From TLS 1.3 on the server looks at the certificate when the client is through with the handshake: its refusal
+        // and the client's next words cross, and the refusal may be lost with the connection.
+        let (lost, file) = (words_of_io(lost), files.certificate.display());
+        let message = format!("{lost} during the login, as when the server refuses the client's certificate, {file}");
+        return Some((ErrorKind::Network, Cause::Refused, message));
+    }
+    let (cause, message) = match (of_library(error)?, client) {
+        (rustls::Error::AlertReceived(alert), Some(files)) if speaks_of_certificates(*alert) => {
+            let file = files.certificate.display();
+            (Cause::Refused, format!("the server refuses the client's certificate, {file}: {}", words_of(*alert)))
+        }
+        (rustls::Error::AlertReceived(AlertDescription::CertificateRequired), None) => {
+            (Cause::Missing, "the server asks for a client's certificate, and the address names none".to_owned())
+        }
+        // Of the client's own certificate and key this is said before anything is sent.
+        (error, Some(ClientFiles { certificate, key })) if is_of_the_pair(error) => {
+            let (certificate, key) = (certificate.display(), key.display());
+            (
+                Cause::File,
+                format!("the client's certificate, {certificate}, and key, {key}, do not go together: {error}"),
+            )
+        }
+        _ => return None,
+    };
+    Some((ErrorKind::Tls, cause, message))
+}
+
+/// Which certificate a failure is about, if it is about one.
+pub(super) fn cause_of(failure: &Failure) -> Option<Cause> {
+    let mut error: Option<&(dyn Error + 'static)> = failure.source();
+    while let Some(current) = error {
+        if let Some(fault) = current.downcast_ref::<Fault>() {
+            return Some(fault.cause);
+        }
+        error = current.source();
+    }
+    None
+}
+
+/// The next step where a certificate is the trouble. `parameters` are those of the address for the client's certificate,
+/// `trusted` shows on the server whom it trusts.
+pub(super) fn remedy(failure: &Failure, parameters: &str, trusted: &str) -> Option<String> {
+    Some(match cause_of(failure)? {
+        Cause::File => "correct what the message names: certificates and keys are PEM, a key has no pass phrase and \
+                        belongs to its certificate, and the user that heartbeatd runs as can read them; they are read \
+                        again at the next connection"
+            .to_owned(),
+        Cause::Refused => format!(
+            "compare authority and dates of the client's certificate (openssl x509 -noout -subject -issuer -dates -in FILE) \
+             with what the server trusts: {trusted}; the files are read again at the next connection"
+        ),
+        Cause::Missing => format!("name the client's certificate and its key in the address: {parameters}"),
+    })
+}
+
+/// The TLS library's own error. It speaks through `std::io::Error` from the handshake on.
+fn of_library(error: &sqlx::Error) -> Option<&rustls::Error> {
+    match error {
+        sqlx::Error::Tls(error) => error.downcast_ref(),
+        sqlx::Error::Io(error) => error.get_ref()?.downcast_ref(),
+        _ => None,
+    }
+}
+
+fn is_lost(kind: std::io::ErrorKind) -> bool {
+    use std::io::ErrorKind as Io;
+    matches!(kind, Io::BrokenPipe | Io::ConnectionReset | Io::ConnectionAborted | Io::UnexpectedEof)
+}
+
+fn is_of_the_pair(error: &rustls::Error) -> bool {
+    matches!(error, rustls::Error::InconsistentKeys(_) | rustls::Error::General(_))
+}
+
+/// What a server says that has looked at a client's certificate: <https://www.rfc-editor.org/rfc/rfc8446#section-6.2>.
+fn speaks_of_certificates(alert: AlertDescription) -> bool {
+    use AlertDescription as Alert;
+    matches!(
+        alert,
+        Alert::BadCertificate
+            | Alert::UnsupportedCertificate
+            | Alert::CertificateRevoked
+            | Alert::CertificateExpired
+            | Alert::CertificateUnknown
+            | Alert::UnknownCA
+            | Alert::AccessDenied
+            | Alert::DecryptError
+    )
+}
+
+fn words_of(alert: AlertDescription) -> String {
+    use AlertDescription as Alert;
+    match alert {
+        Alert::CertificateExpired => "it has run out".to_owned(),
+        Alert::CertificateRevoked => "it is revoked".to_owned(),
+        Alert::UnknownCA => "it does not know the authority that signed it".to_owned(),
+        // OpenSSL's word for a signature that is not the known authority's.
+        Alert::DecryptError => "another authority signed it than the one it knows by that name".to_owned(),
+        other => format!("alert {other:?}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn files() -> ClientFiles {
+        ClientFiles { certificate: "/c.pem".into(), key: "/k.pem".into() }
+    }
+
+    fn alert(description: AlertDescription) -> sqlx::Error {
+        let error = rustls::Error::AlertReceived(description);
+        sqlx::Error::Io(std::io::Error::new(std::io::ErrorKind::InvalidData, error))
+    }
+
+    #[test]
+    fn an_alert_about_a_certificate_is_about_the_clients_own() {
+        let failure = failure_of(alert(AlertDescription::CertificateExpired), Some(&files())).unwrap();
+        assert_eq!(failure.message(), "the server refuses the client's certificate, /c.pem: it has run out");
+        assert_eq!((failure.kind(), cause_of(&failure)), (ErrorKind::Tls, Some(Cause::Refused)));
+        let failure = failure_of(alert(AlertDescription::CertificateRequired), None).unwrap();
+        assert_eq!(cause_of(&failure), Some(Cause::Missing));
+    }
+
+    #[test]
+    fn an_alert_about_something_else_is_left_to_the_drivers_table() {
+        assert!(failure_of(alert(AlertDescription::ProtocolVersion), Some(&files())).is_err());
+        assert!(failure_of(alert(AlertDescription::CertificateExpired), None).is_err());
+        assert!(failure_of(sqlx::Error::RowNotFound, Some(&files())).is_err());
+    }
+
+    #[test]
+    fn the_cause_is_found_behind_other_failures() {
+        let failure = fault(ErrorKind::Tls, "x".to_owned(), Cause::File, "y");
+        let wrapped = crate::driver::network::prefixed("db:3306", failure);
+        assert_eq!(cause_of(&wrapped), Some(Cause::File));
+        assert_eq!(cause_of(&Failure::new(ErrorKind::Tls, "x")), None);
+    }
+}

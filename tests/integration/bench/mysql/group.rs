@@ -1,0 +1,108 @@
+//! Groups: MySQL 9 servers that replicate to each other by group replication, one of them the primary.
+
+use super::super::programs;
+use super::super::wait::{eventually, secs};
+use super::session::{execute, execute_within, records};
+use super::{ADMIN, ADMIN_PASSWORD, Flavour, MysqlServer};
+
+/// The name of every group: they never meet, as each knows its own members' ports alone.
+const NAME: &str = "5ec1c7ac-0000-4000-8000-00000000beef";
+
+/// What its members say of each other: port, state and role.
+pub(crate) type Members = Vec<(String, String, String)>;
+
+impl MysqlServer {
+    /// A group of so many members, the first of which is its primary; returns when all are ONLINE. A member that starts
+    /// again does not join by itself: see [`join`](Self::join).
+    pub(crate) async fn group(members: usize) -> Vec<Self> {
+        let plugins = programs::mysql("mysql-9").join("lib/mysql/plugin");
+        let options = Self::options()
+            .flavour(Flavour::Mysql)
+            .general_log()
+            .conf("performance_schema = ON")
+            .conf(&format!("plugin_dir = {}", plugins.display()))
+            .conf("plugin_load_add = group_replication.so")
+            .conf(&format!("loose_group_replication_group_name = {NAME}"))
+            .conf("loose_group_replication_start_on_boot = OFF")
+            // Through the servers' own ports.
+            .conf("loose_group_replication_communication_stack = MYSQL")
+            .conf("loose_group_replication_ssl_mode = REQUIRED")
+            .conf("loose_group_replication_recovery_use_ssl = ON")
+            // Five seconds of silence are enough: no further ones.
+            .conf("loose_group_replication_member_expel_timeout = 0");
+        let mut group = Vec::new();
+        for _ in 0..members {
+            group.push(options.clone().start().await);
+        }
+        for member in &group {
+            let user = format!("SOURCE_USER = '{ADMIN}', SOURCE_PASSWORD = '{ADMIN_PASSWORD}'");
+            member
+                .execute(&format!("CHANGE REPLICATION SOURCE TO {user} FOR CHANNEL 'group_replication_recovery'"))
+                .await;
+        }
+        group[0].found_group(&group.iter().collect::<Vec<_>>()).await;
+        for member in &group[1..] {
+            member.join(&group.iter().collect::<Vec<_>>()).await;
+        }
+        group
+    }
+
+    /// Makes this server the first member of the group that these are to be.
+    pub(crate) async fn found_group(&self, members: &[&Self]) {
+        self.knows(members).await;
+        self.execute("SET GLOBAL group_replication_bootstrap_group = ON").await;
+        self.starts().await;
+        self.execute("SET GLOBAL group_replication_bootstrap_group = OFF").await;
+    }
+
+    /// Joins the group of which these are members.
+    pub(crate) async fn join(&self, members: &[&Self]) {
+        self.knows(members).await;
+        self.starts().await;
+    }
+
+    /// Leaves its group, which goes on without it.
+    pub(crate) async fn leave(&self) {
+        self.execute("STOP GROUP_REPLICATION").await;
+    }
+
+    /// Makes this member the primary of its group, by a planned change.
+    pub(crate) async fn take_over(&self) {
+        self.execute("SELECT group_replication_set_as_primary(@@server_uuid)").await;
+    }
+
+    /// Its view of the group; an error while it changes its state.
+    pub(crate) async fn members(&self) -> Result<Members, sqlx::Error> {
+        let question =
+            "SELECT MEMBER_PORT, MEMBER_STATE, MEMBER_ROLE FROM performance_schema.replication_group_members";
+        let members = records(&mut self.connect_as(ADMIN, ADMIN_PASSWORD).await?, question).await?;
+        let text = |member: &std::collections::BTreeMap<String, Option<String>>, name: &str| {
+            member[name].clone().unwrap_or_default()
+        };
+        Ok(members
+            .iter()
+            .map(|member| (text(member, "MEMBER_PORT"), text(member, "MEMBER_STATE"), text(member, "MEMBER_ROLE")))
+            .collect())
+    }
+
+    async fn knows(&self, members: &[&Self]) {
+        let seeds: Vec<String> = members.iter().map(|member| format!("127.0.0.1:{}", member.port)).collect();
+        let mut session = self.connect().await;
+        let address = format!("SET GLOBAL group_replication_local_address = '127.0.0.1:{}'", self.port);
+        execute(&mut session, &address).await;
+        execute(&mut session, &format!("SET GLOBAL group_replication_group_seeds = '{}'", seeds.join(","))).await;
+    }
+
+    async fn starts(&self) {
+        execute_within(&mut self.connect().await, "START GROUP_REPLICATION", secs(40)).await;
+        let me = self.port.to_string();
+        eventually(secs(30), format!("the member {me} to be ONLINE"), async || {
+            let members = self.members().await.map_err(|error| error.to_string())?;
+            match members.iter().any(|(port, state, _)| (port, state.as_str()) == (&me, "ONLINE")) {
+                true => Ok(()),
+                false => Err(format!("{members:?}")),
+            }
+        })
+        .await;
+    }
+}

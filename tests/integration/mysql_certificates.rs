@@ -1,0 +1,169 @@
+//! Clients' certificates on MariaDB and MySQL: the right one lets in, every other way is told with the file and the next
+//! step, and one that is exchanged on disk is used at the next connection.
+
+use heartbeatd::heartbeat::{BeatOutcome, ErrorKind, Writing};
+use heartbeatd::target::Target;
+
+use crate::bench::driver::{beat, failed, target};
+use crate::bench::mysql_scene::{end_sessions, furnish, on_each};
+use crate::bench::patient::{PASSWORD, Patient, ROLE, plain_password};
+use crate::bench::tls::{AUTHORITY, ClientPair, Files};
+use crate::bench::{Flavour, MysqlServer, eventually, heartbeatd, secs};
+
+/// The address of a verified server, with these further parameters.
+fn address(server: &MysqlServer, parameters: &str) -> String {
+    let (scheme, port, ca) = (server.flavour().scheme(), server.port(), server.ca_file());
+    format!("{scheme}://{ROLE}@localhost:{port}/?ssl-mode=verify_identity&ssl-ca={}{parameters}", ca.display())
+}
+
+fn with_password(url: &str) -> Target {
+    target(&url.replace(&format!("{ROLE}@"), &format!("{ROLE}:{PASSWORD}@")))
+}
+
+/// The parameters for the folder's `client.pem` and `client.key`.
+fn client(files: &Files) -> String {
+    format!("&ssl-cert={}&ssl-key={}", files.path("client.pem").display(), files.path("client.key").display())
+}
+
+async fn server_that_asks_for(flavour: Flavour, clause: &str) -> MysqlServer {
+    let server = MysqlServer::options().flavour(flavour).start().await;
+    furnish(&server).await;
+    server.execute(&format!("ALTER USER {ROLE} REQUIRE {clause}")).await;
+    server
+}
+
+#[tokio::test]
+async fn account_that_asks_for_a_certificate_lets_in_who_has_it_and_tells_the_others_what_is_missing() {
+    on_each(&Flavour::ALL, async |flavour| {
+        let server = server_that_asks_for(flavour, "X509").await;
+        let files = Files::new();
+        files.put_pair(&ClientPair::of("heartbeat"));
+        let bare = with_password(&address(&server, ""));
+        let right = with_password(&address(&server, &client(&files)));
+        let unencrypted = target(&format!("{}/?ssl-mode=disabled{}", server.url(ROLE, PASSWORD), client(&files)));
+        let (issuer, subject) = (format!("ISSUER '/CN={AUTHORITY}'"), "SUBJECT '/CN=heartbeat'");
+        for clause in ["X509", &issuer, subject, &format!("{subject} AND {issuer}")] {
+            server.execute(&format!("ALTER USER {ROLE} REQUIRE {clause}")).await;
+            assert_eq!(beat(&right, Writing::Always).await.unwrap().outcome, BeatOutcome::Written, "{clause}");
+            let failed = failed(&bare).await;
+            assert_eq!((failed.kind, failed.code.as_deref()), (ErrorKind::Auth, Some("1045")), "{clause}");
+            assert!(failed.remedy.contains("REQUIRE X509, SUBJECT or ISSUER without a certificate"), "{failed:?}");
+            // MySQL 9 would not send its password without TLS, whatever the certificate.
+            if flavour != Flavour::Mysql {
+                let failed = self::failed(&unencrypted).await;
+                assert_eq!((failed.kind, failed.code.as_deref()), (ErrorKind::Auth, Some("1045")), "{clause}");
+            }
+        }
+        // Its authority is the right one, and its name is not.
+        files.put_pair(&ClientPair::of("somebody"));
+        let failed = failed(&right).await;
+        assert_eq!((failed.kind, failed.code.as_deref()), (ErrorKind::Auth, Some("1045")));
+        assert!(failed.remedy.contains("REQUIRE SUBJECT or ISSUER with another certificate than"), "{failed:?}");
+        assert!(failed.remedy.contains(&files.path("client.pem").display().to_string()), "{failed:?}");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn certificate_that_the_server_refuses_is_named_with_the_reason() {
+    on_each(&Flavour::ALL, async |flavour| {
+        let server = server_that_asks_for(flavour, "X509").await;
+        let files = Files::new();
+        let target = with_password(&address(&server, &client(&files)));
+        for (pair, reason) in [
+            (ClientPair::of_the_wrong_authority("heartbeat"), "authority"),
+            (ClientPair::expired("heartbeat"), "run out"),
+        ] {
+            files.put_pair(&pair);
+            eventually(secs(20), format!("to be told: {reason}"), async || {
+                let failed = failed(&target).await;
+                let named = failed.message.contains(&files.path("client.pem").display().to_string());
+                assert!(named && failed.remedy.contains("SELECT @@ssl_ca, @@ssl_capath;"), "{failed:?}");
+                // Where the refusal was lost with the connection, the certificate is suspected.
+                match failed.kind {
+                    ErrorKind::Tls if failed.message.contains(reason) => Ok(()),
+                    ErrorKind::Network => Err(failed.message),
+                    _ => panic!("{reason}: {failed:?}"),
+                }
+            })
+            .await;
+        }
+        files.put_pair(&ClientPair::of("heartbeat"));
+        beat(&target, Writing::Always).await.unwrap();
+    })
+    .await;
+}
+
+/// What a file held is told nowhere.
+const SECRET: &str = "c2VjcmV0LXNlY3JldA";
+
+#[tokio::test]
+async fn file_that_cannot_be_used_is_named_with_what_is_wrong_with_it() {
+    on_each(&Flavour::ALL, async |flavour| {
+        let server = server_that_asks_for(flavour, "X509").await;
+        let files = Files::new();
+        let right = ClientPair::of("heartbeat");
+        let target = with_password(&address(&server, &client(&files)));
+        let garbled_key = format!("-----BEGIN PRIVATE KEY-----\n{SECRET}\n");
+        let locked_key = right.key.replace("PRIVATE KEY", "ENCRYPTED PRIVATE KEY");
+        let broken = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+        let another = ClientPair::of("heartbeat");
+        for (certificate, key, words) in [
+            (None, Some(right.key.as_str()), "cannot read the file of ssl-cert"),
+            (Some(right.certificate.as_str()), None, "cannot read the file of ssl-key"),
+            (Some("nothing of the kind"), Some(&right.key), "holds no certificate"),
+            (Some(broken), Some(&right.key), "holds a certificate that cannot be read"),
+            (Some(&right.certificate), Some("nothing of the kind"), "holds no private key"),
+            (Some(&right.certificate), Some(&garbled_key), "holds no private key"),
+            (Some(&right.certificate), Some(&locked_key), "without a pass phrase"),
+            (Some(&right.certificate), Some(&another.key), "do not go together"),
+        ] {
+            for (name, content) in [("client.pem", certificate), ("client.key", key)] {
+                let _ = std::fs::remove_file(files.path(name));
+                if let Some(content) = content {
+                    files.put(name, content);
+                }
+            }
+            let failed = failed(&target).await;
+            assert_eq!((failed.kind, failed.code.as_deref()), (ErrorKind::Tls, None), "{words}: {failed:?}");
+            assert!(failed.message.contains(words), "{words}: {failed:?}");
+            let is_of_the_key = ["ssl-key", "private key", "pass phrase"].iter().any(|part| words.contains(part));
+            let file = files.path(if is_of_the_key { "client.key" } else { "client.pem" });
+            assert!(failed.message.contains(&file.display().to_string()), "{words}: {failed:?}");
+            assert!(failed.remedy.starts_with("correct what the message names"), "{failed:?}");
+            assert!(!format!("{failed:?}").contains(SECRET), "{failed:?}");
+        }
+        // A folder is there, and cannot be read as a file: as a file without permission, and so for root, too.
+        files.put_pair(&right);
+        std::fs::remove_file(files.path("client.key")).unwrap();
+        std::fs::create_dir(files.path("client.key")).unwrap();
+        assert!(failed(&target).await.message.contains("cannot read the file of ssl-key"));
+        let ca = files.put("ca.pem", "nothing of the kind");
+        let url = format!("mysql://{ROLE}:{PASSWORD}@localhost:{}/?ssl-mode=verify_ca", server.port());
+        let failed = failed(&crate::bench::driver::target(&format!("{url}&ssl-ca={}", ca.display()))).await;
+        assert!(failed.message.contains("the file of ssl-ca") && failed.message.contains("holds no certificate"));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn exchanged_certificate_is_used_at_the_next_connection_without_a_restart() {
+    on_each(&Flavour::ALL, async |flavour| {
+        let server = server_that_asks_for(flavour, "SUBJECT '/CN=first'").await;
+        let files = Files::new();
+        files.put_pair(&ClientPair::of("first"));
+        let url = address(&server, &client(&files));
+        let patient =
+            Patient::started(heartbeatd().config(&crate::bench::patient::target("orders", &url, &plain_password())))
+                .await;
+        server.execute(&format!("ALTER USER {ROLE} REQUIRE SUBJECT '/CN=second'")).await;
+        files.put_pair(&ClientPair::of("second"));
+        end_sessions(&server).await;
+        patient.replaces_its_connection_within_the_tick().await;
+        patient.beats(2, secs(5)).await;
+        assert_eq!(patient.count("failed").await, 0, "log:\n{}", patient.daemon.log());
+        let log = patient.daemon.log();
+        assert!(!log.contains(PASSWORD) && !log.contains("PRIVATE KEY"), "{log}");
+    })
+    .await;
+}

@@ -1,0 +1,139 @@
+//! What keeps an account out that has the right password, and what its server allows it: each with its kind and number.
+
+use heartbeatd::heartbeat::{BeatOutcome, ErrorKind, Writing};
+use sqlx::Connection;
+
+use super::{TABLE, lay, provisioned};
+use crate::bench::driver::{at, beat, failed, target};
+use crate::bench::mysql_scene::on_each;
+use crate::bench::{Flavour, MysqlServer};
+
+#[tokio::test]
+async fn an_account_of_sha256_password_is_let_in_over_tls_and_told_so_without() {
+    on_each(&[Flavour::Mysql57, Flavour::Mysql], async |flavour| {
+        let (server, target) = provisioned(flavour).await;
+        for sql in [
+            "CREATE USER old@'%' IDENTIFIED WITH sha256_password BY 'old-password'",
+            &format!("GRANT SELECT, UPDATE ON {TABLE} TO old@'%'"),
+        ] {
+            server.execute(sql).await;
+        }
+        let over_tls = at(&format!("{}/?ssl-mode=required", server.url("old", "old-password")), &target);
+        assert_eq!(beat(&over_tls, Writing::Always).await.unwrap().outcome, BeatOutcome::Written);
+        let wrong = failed(&at(&server.url("old", "wrong"), &target)).await;
+        assert_eq!((wrong.kind, wrong.code.as_deref()), (ErrorKind::Auth, Some("1045")), "{wrong:?}");
+        // No cache of passwords helps here: it never goes without TLS, not the second time either.
+        let clear = at(&format!("{}/?ssl-mode=disabled", server.url("old", "old-password")), &target);
+        for _ in 0..2 {
+            let refused = failed(&clear).await;
+            assert_eq!(refused.kind, ErrorKind::Tls, "{refused:?}");
+            assert!(refused.message.contains("through TLS only"), "{refused:?}");
+            assert!(refused.remedy.starts_with("set ssl-mode=verify_identity"), "{refused:?}");
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_account_whose_password_has_run_out_is_told_so_wherever_the_server_says_it() {
+    on_each(&Flavour::ALL, async |flavour| {
+        let (server, target) = provisioned(flavour).await;
+        server.execute("ALTER USER hb@'%' PASSWORD EXPIRE").await;
+        // At the login; or, where such accounts are let in to change it, at the first statement.
+        for (at_once, code) in [("ON", "1862"), ("OFF", "1820")] {
+            // On MySQL it is read at the start only, and this client does not ask to be let in.
+            let mariadb = flavour == Flavour::Mariadb;
+            if mariadb {
+                server.set_global("disconnect_on_expired_password", at_once).await;
+            }
+            let refused = failed(&target).await;
+            let expected = if mariadb { code } else { "1862" };
+            assert_eq!((refused.kind, refused.code.as_deref()), (ErrorKind::Auth, Some(expected)), "{refused:?}");
+            assert!(refused.remedy.contains("ALTER USER `hb`@`%` IDENTIFIED BY <password>;"), "{refused:?}");
+            assert!(refused.remedy.contains("PASSWORD EXPIRE NEVER;"), "{refused:?}");
+        }
+        server.execute("ALTER USER hb@'%' IDENTIFIED BY 'hb-password'").await;
+        beat(&target, Writing::Always).await.unwrap();
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_locked_account_is_told_with_the_statement_that_unlocks_it() {
+    on_each(&Flavour::ALL, async |flavour| {
+        let (server, target) = provisioned(flavour).await;
+        server.execute("ALTER USER hb@'%' ACCOUNT LOCK").await;
+        let refused = failed(&target).await;
+        let code = if flavour == Flavour::Mariadb { "4151" } else { "3118" };
+        assert_eq!((refused.kind, refused.code.as_deref()), (ErrorKind::Auth, Some(code)), "{refused:?}");
+        server.execute(&refused.remedy).await;
+        beat(&target, Writing::Always).await.unwrap();
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_account_at_its_limit_is_told_with_the_statement_that_lifts_it() {
+    on_each(&Flavour::ALL, async |flavour| {
+        let (server, target) = provisioned(flavour).await;
+        for limit in
+            ["MAX_USER_CONNECTIONS 1", "MAX_QUERIES_PER_HOUR 3", "MAX_UPDATES_PER_HOUR 1", "MAX_CONNECTIONS_PER_HOUR 1"]
+        {
+            server.execute(&format!("ALTER USER hb@'%' WITH {limit}")).await;
+            // Counts from now on, and by this limit, whatever sessions of the account are still there (MySQL 5.7).
+            server.execute("FLUSH PRIVILEGES").await;
+            let holder = server.connect_as("hb", "hb-password").await.unwrap();
+            if limit.starts_with("MAX_UPDATES") {
+                beat(&target, Writing::Always).await.unwrap();
+            }
+            let refused = failed(&target).await;
+            assert_eq!(
+                (refused.kind, refused.code.as_deref()),
+                (ErrorKind::Limit, Some("1226")),
+                "{limit}: {refused:?}"
+            );
+            let lift = &refused.remedy[refused.remedy.find("ALTER USER").unwrap()..];
+            server.execute(lift).await;
+            for _ in 0..2 {
+                beat(&target, Writing::Always).await.unwrap_or_else(|error| panic!("{limit}, {lift}: {error}"));
+            }
+            holder.close().await.unwrap();
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_account_at_the_servers_limit_for_all_accounts_is_told_so() {
+    on_each(&Flavour::ALL, async |flavour| {
+        // MariaDB changes a limit, and takes none where there was none at its start.
+        let server = MysqlServer::options().flavour(flavour).conf("max_user_connections = 20").start().await;
+        lay(&server).await;
+        let target = target(&server.url("hb", "hb-password"));
+        server.set_global("max_user_connections", "1").await;
+        let holder = server.connect_as("hb", "hb-password").await.unwrap();
+        let refused = failed(&target).await;
+        assert_eq!(
+            (refused.kind, refused.code.as_deref()),
+            (ErrorKind::TooManyConnections, Some("1203")),
+            "{refused:?}"
+        );
+        assert!(refused.remedy.contains("LIKE 'max_user_connections';"), "{refused:?}");
+        holder.close().await.unwrap();
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_server_in_offline_mode_is_told_with_the_way_out_of_it() {
+    on_each(&[Flavour::Mysql57, Flavour::Mysql], async |flavour| {
+        let (server, target) = provisioned(flavour).await;
+        server.set_global("offline_mode", "ON").await;
+        let refused = failed(&target).await;
+        assert_eq!((refused.kind, refused.code.as_deref()), (ErrorKind::Starting, Some("3032")), "{refused:?}");
+        let lift = &refused.remedy[refused.remedy.find("SET GLOBAL").unwrap()..];
+        server.execute(lift).await;
+        beat(&target, Writing::Always).await.unwrap();
+    })
+    .await;
+}

@@ -1,0 +1,255 @@
+//! Group replication on MySQL 9: the beat is on the primary and nowhere else, it follows a planned change and a failover,
+//! and no server that is out of its group, or cut off from the majority, is written on.
+
+use heartbeatd::finding::Status;
+use heartbeatd::heartbeat::Writing;
+use heartbeatd::target::{Endpoint, Replica};
+use tokio::time::Instant;
+
+use crate::bench::driver;
+use crate::bench::findings::{ids, judge, look, shown, wrong};
+use crate::bench::mysql_scene::{
+    address, beats_asked_of, beats_logged_by, configuration, end_sessions, furnish, has_no_queue, position,
+};
+use crate::bench::patient::{PASSWORD, Patient, ROLE, Symptom, note, plain_password, symptom};
+use crate::bench::{Flavour, MysqlServer, eventually, heartbeatd, secs, steadily};
+
+/// As told of a member that takes writes, and must not.
+const OUT_OF_THE_GROUP: Symptom = symptom("connection", "not_writable", Some("1123"));
+
+/// A group with the heartbeat's objects, everywhere.
+async fn furnished(members: usize) -> Vec<MysqlServer> {
+    let group = MysqlServer::group(members).await;
+    furnish(&group[0]).await;
+    for member in &group[1..] {
+        member.catch_up_with(&group[0]).await;
+    }
+    group
+}
+
+/// A configuration that names these members, in this order.
+fn naming(members: &[&MysqlServer], more: &str) -> String {
+    let ports: Vec<u16> = members.iter().map(|member| member.port()).collect();
+    configuration(Flavour::Mysql, &ports, more)
+}
+
+fn here(server: &MysqlServer) -> String {
+    format!("127.0.0.1:{}", server.port())
+}
+
+async fn is_beaten_at(patient: &Patient, server: &MysqlServer) {
+    let expected = here(server);
+    eventually(secs(20), format!("beats at {expected}"), async || match patient.address().await {
+        address if address == expected => Ok(()),
+        address => Err(format!("{address}; log:\n{}", patient.daemon.log())),
+    })
+    .await;
+    patient.beats(2, secs(10)).await;
+}
+
+/// Which of three members is the primary instead of the first, as soon as there is one.
+async fn successor(group: &[MysqlServer]) -> usize {
+    let former = group[0].port().to_string();
+    let new = eventually(secs(30), "another primary", async || {
+        let members = group[1].members().await.map_err(|error| error.to_string())?;
+        match members.into_iter().find(|(.., role)| role == "PRIMARY") {
+            Some((port, state, _)) if port != former && state == "ONLINE" => Ok(port),
+            other => Err(format!("{other:?}")),
+        }
+    })
+    .await;
+    if new == group[1].port().to_string() { 1 } else { 2 }
+}
+
+/// Whether all that the one has written is in the history of the other, so that it may join it again.
+async fn has_nothing_of_its_own(server: &MysqlServer, group: &MysqlServer) -> bool {
+    let history = position(server).await;
+    group.number(&format!("SELECT GTID_SUBSET('{history}', @@gtid_executed)")).await == 1
+}
+
+#[tokio::test]
+async fn primary_of_a_group_is_beaten_its_successor_followed_and_every_member_logs_the_beat() {
+    let group = furnished(2).await;
+    let (first, second) = (&group[0], &group[1]);
+    let url = address(Flavour::Mysql, &[second.port()]);
+    let replica =
+        format!("[[target.replica]]\nname = \"second\"\nurl = \"{url}\"\nrequired = true\n{}", plain_password());
+    let watched = Patient::configured(&naming(&[first], &replica)).await;
+    let lag = watched.daemon.replica_lag("orders", "second").await;
+    note(&format!("lag {lag} s"));
+    assert!(lag < 3.0, "{lag}");
+    assert_eq!(watched.daemon.health().await.0, 200);
+    drop(watched);
+
+    // The secondary stands first in the address.
+    let patient = Patient::configured(&naming(&[second, first], "")).await;
+    assert_eq!(patient.address().await, here(first));
+    patient.beats(2, secs(5)).await;
+    assert_eq!(beats_asked_of(second), 0, "nothing is ever written on a secondary");
+
+    let asked = Instant::now();
+    second.take_over().await;
+    let (changed, before) = (asked.elapsed(), beats_asked_of(first));
+    is_beaten_at(&patient, second).await;
+    note(&format!("the change took {changed:?}, two beats at the new primary {:?} after it", asked.elapsed()));
+    patient.heals_within(secs(5)).await;
+    patient.beats(2, secs(5)).await;
+    // One may have met the guard.
+    assert!(beats_asked_of(first) <= before + 1, "the former primary is left");
+    let answered = patient.count("ok").await;
+    for member in &group {
+        eventually(
+            secs(5),
+            format!("{answered} beats in the log of {}", member.port()),
+            async || match beats_logged_by(member).await {
+                logged if logged >= answered => Ok(()),
+                logged => Err(format!("{logged}")),
+            },
+        )
+        .await;
+        has_no_queue(member).await;
+    }
+}
+
+#[tokio::test]
+async fn killed_primary_of_a_group_is_replaced_and_not_written_on_when_it_comes_back_outside_the_group() {
+    let mut group = furnished(3).await;
+    let text = naming(&[&group[0], &group[1], &group[2]], "");
+    let patient = Patient::configured(&text).await;
+    let killed = Instant::now();
+    group[0].kill().await;
+    let new = successor(&group).await;
+    let elected = killed.elapsed();
+    is_beaten_at(&patient, &group[new]).await;
+    note(&format!("another primary after {elected:?}, two beats there after {:?}", killed.elapsed()));
+    patient.heals_within(secs(5)).await;
+
+    // It takes writes, as its option file does not say read_only, and it is the first in the address.
+    group[0].resume().await;
+    let (former, new) = (&group[0], &group[new]);
+    assert_eq!(former.number("SELECT @@read_only + @@super_read_only").await, 0);
+    let last = position(former).await;
+    end_sessions(new).await;
+    patient.beats(2, secs(10)).await;
+    assert_eq!(patient.address().await, here(new));
+    let alone = Patient { daemon: heartbeatd().config(&naming(&[former], "")).start().await };
+    let diagnosis = alone.reports(OUT_OF_THE_GROUP).await;
+    assert!(diagnosis.message.contains("no working member"), "{diagnosis:?}");
+    diagnosis.names(&["START GROUP_REPLICATION;", "UNINSTALL PLUGIN group_replication;"]);
+    assert_eq!(position(former).await, last, "no transaction that the group does not have");
+    assert!(has_nothing_of_its_own(former, new).await);
+    has_no_queue(new).await;
+}
+
+/// Cut off as by a network: it does not know of its successor when it wakes up, with a beat in its hands.
+#[tokio::test]
+async fn frozen_primary_that_its_group_expelled_adds_nothing_when_it_is_thawed() {
+    let group = furnished(3).await;
+    let former = &group[0];
+    former.execute("SET GLOBAL group_replication_autorejoin_tries = 0").await;
+    let patient = Patient::configured(&naming(&[former, &group[1], &group[2]], "")).await;
+    let frozen = Instant::now();
+    former.freeze();
+    let new = &group[successor(&group).await];
+    is_beaten_at(&patient, new).await;
+    note(&format!("two beats at the new primary {:?} after the old one was frozen", frozen.elapsed()));
+    former.thaw();
+    eventually(secs(30), "the former primary to know that it was expelled", async || {
+        let members = former.members().await.map_err(|error| error.to_string())?;
+        if members.iter().any(|(_, state, _)| state == "ERROR") { Ok(()) } else { Err(format!("{members:?}")) }
+    })
+    .await;
+    // What such a member does by default on MySQL 9 (group_replication_exit_state_action).
+    let alone = Patient { daemon: heartbeatd().config(&naming(&[former], "")).start().await };
+    let diagnosis = alone.reports(symptom("connection", "starting", Some("6400"))).await;
+    diagnosis.names(&["START GROUP_REPLICATION;", "SET GLOBAL offline_mode = OFF;"]);
+    patient.beats(2, secs(5)).await;
+    assert_eq!(patient.address().await, here(new));
+    assert!(has_nothing_of_its_own(former, new).await);
+    has_no_queue(former).await;
+    has_no_queue(new).await;
+}
+
+#[tokio::test]
+async fn member_that_left_its_group_is_written_on_only_when_there_is_no_group_any_more() {
+    let group = furnished(2).await;
+    let (first, second) = (&group[0], &group[1]);
+    let patient = Patient::configured(&naming(&[first], "")).await;
+    first.leave().await;
+    patient.falls_ill_of(symptom("connection", "not_writable", None)).await;
+    // As somebody does who wants it to take writes again.
+    let last = position(first).await;
+    first.execute("SET GLOBAL super_read_only = OFF; SET GLOBAL read_only = OFF").await;
+    let diagnosis = patient.reports(OUT_OF_THE_GROUP).await;
+    assert!(diagnosis.message.contains(&here(first)), "{diagnosis:?}");
+    steadily(secs(3), "an untouched server", async || match position(first).await {
+        now if now == last => Ok(()),
+        now => Err(now),
+    })
+    .await;
+    // The other one is the primary now.
+    let both = Patient::configured(&naming(&[first, second], "")).await;
+    assert_eq!(both.address().await, here(second));
+    drop(both);
+
+    first.execute(diagnosis.part("UNINSTALL PLUGIN", Some(";"))).await;
+    patient.heals_within(secs(10)).await;
+    assert_ne!(position(first).await, last);
+    has_no_queue(first).await;
+}
+
+#[tokio::test]
+async fn primary_without_a_majority_is_told_and_keeps_one_statement_waiting_at_most() {
+    let mut group = furnished(3).await;
+    let text = naming(&[&group[0], &group[1], &group[2]], "");
+    let patient = Patient::configured(&text).await;
+    for index in [1, 2] {
+        group[index].kill().await;
+    }
+    let diagnosis = patient.reports(OUT_OF_THE_GROUP).await;
+    assert!(diagnosis.message.contains("cut off from the majority"), "{diagnosis:?}");
+    diagnosis.names(&["performance_schema.replication_group_members", "group_replication_force_members"]);
+    let failed = patient.count("failed").await;
+    let waiting = "SELECT COUNT(*) FROM information_schema.PROCESSLIST WHERE INFO LIKE 'UPDATE /* heartbeatd%'";
+    let primary = &group[0];
+    steadily(secs(6), "at most one beat that waits", async || match primary.number(waiting).await {
+        0 | 1 => Ok(()),
+        more => Err(format!("{more} beats")),
+    })
+    .await;
+    assert!(patient.count("failed").await > failed, "it goes on trying");
+    let errors = patient.daemon.target("orders").await["counters"]["errors"].take();
+    note(&errors.to_string());
+    assert_eq!(patient.daemon.health().await.0, 503);
+
+    // The way out where the others are lost for good.
+    group[0].kill().await;
+    group[0].resume().await;
+    group[0].found_group(&[&group[0]]).await;
+    patient.heals_within(secs(10)).await;
+    has_no_queue(&group[0]).await;
+}
+
+#[tokio::test]
+async fn checks_are_silent_on_a_right_group_and_its_secondary_counts_as_a_replica() {
+    let group = furnished(2).await;
+    let (first, second) = (&group[0], &group[1]);
+    first
+        .execute(&format!(
+            "GRANT PROCESS, REPLICATION CLIENT, SHOW VIEW ON *.* TO {ROLE}; GRANT EVENT ON streamkap.* TO {ROLE}; \
+             GRANT SELECT ON mysql.* TO {ROLE}"
+        ))
+        .await;
+    second.catch_up_with(first).await;
+    let mut target = driver::target(&first.url(ROLE, PASSWORD));
+    let endpoint = Endpoint::parse(&second.url(ROLE, PASSWORD)).unwrap();
+    target.replicas.push(Replica { name: "second".to_owned(), endpoint, required: true, decode: false });
+    driver::beat(&target, Writing::Always).await.unwrap();
+    second.catch_up_with(first).await;
+    let findings = judge(&target, &look(&target).await, None);
+    let wrong = wrong(&findings);
+    assert_eq!(ids(&wrong, Status::Failed), [""; 0], "{}", shown(&wrong));
+    for id in ["server-writable", "replica-role", "replica-heartbeat", "replica-filters"] {
+        assert!(ids(&findings, Status::Ok).contains(&id), "{id}: {}", shown(&findings));
+    }
+}
