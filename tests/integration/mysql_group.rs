@@ -253,3 +253,25 @@ async fn checks_are_silent_on_a_right_group_and_its_secondary_counts_as_a_replic
         assert!(ids(&findings, Status::Ok).contains(&id), "{id}: {}", shown(&findings));
     }
 }
+
+#[tokio::test]
+async fn members_that_all_take_writes_are_beaten_in_the_addresss_order_and_each_may_be_anothers_replica() {
+    let group = furnished(2).await;
+    let (first, second) = (&group[0], &group[1]);
+    first.share_writes().await;
+    assert_eq!(second.number("SELECT @@super_read_only").await, 0);
+    let url = address(Flavour::Mysql, &[second.port()]);
+    let replica =
+        format!("[[target.replica]]\nname = \"second\"\nurl = \"{url}\"\nrequired = true\n{}", plain_password());
+    let patient = Patient::configured(&naming(&[first, second], &replica)).await;
+    assert_eq!(patient.address().await, here(first));
+    let lag = patient.daemon.lag_of("member", "orders", "second").await;
+    note(&format!("lag {lag} s"));
+    patient.beats(2, secs(5)).await;
+    let (status, health) = patient.daemon.health().await;
+    assert_eq!(status, 200, "another member that takes writes is no trouble: {health}");
+    // The other one takes over where the first leaves, and takes nothing before.
+    assert_eq!(beats_asked_of(second), 0);
+    first.leave().await;
+    is_beaten_at(&patient, second).await;
+}

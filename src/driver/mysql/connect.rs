@@ -69,6 +69,8 @@ pub(super) struct Capabilities {
     pub(super) mariadb: bool,
     /// Whether it is set up for group replication.
     group: bool,
+    /// Whether all members of its group take writes.
+    multi_primary: bool,
     /// Those of the variables that forbid writes which this server has.
     guards: Vec<&'static str>,
     /// The session's variable for read-only transactions, which has had two names.
@@ -184,7 +186,12 @@ pub(super) fn settings_sql(limits: Limits) -> String {
 
 /// Those variables of the server that capabilities are found by. An unknown one is no row instead of an error.
 async fn variables(connection: &mut MySqlConnection) -> Result<BTreeMap<String, String>, Failure> {
-    let names = GUARDS.iter().chain(TRANSACTION_READ_ONLY).chain(WSREP).chain(&[MARIADB, group::NAME, "version"]);
+    let names = GUARDS.iter().chain(TRANSACTION_READ_ONLY).chain(WSREP).chain(&[
+        MARIADB,
+        group::NAME,
+        group::SINGLE_PRIMARY,
+        "version",
+    ]);
     let names: Vec<String> = names.map(|name| literal(name)).collect();
     let sql = format!("SHOW GLOBAL VARIABLES WHERE Variable_name IN ({})", names.join(", "));
     message::pairs(&message::send(connection, sql).await?)
@@ -255,7 +262,8 @@ impl Capabilities {
         let value = |name: &str| variables.get(name).map_or("", String::as_str);
         Self {
             mariadb: variables.contains_key(MARIADB),
-            group: variables.get(group::NAME).is_some_and(|name| !name.is_empty()),
+            group: !value(group::NAME).is_empty(),
+            multi_primary: !value(group::NAME).is_empty() && value(group::SINGLE_PRIMARY) == "OFF",
             guards: GUARDS.iter().filter(known).copied().collect(),
             transaction_read_only: TRANSACTION_READ_ONLY.iter().find(known).copied(),
             wsrep_provider: !matches!(value("wsrep_provider"), "" | "none"),
@@ -290,7 +298,7 @@ impl Capabilities {
         Ok(match (writable, read_only) {
             (false, _) => ServerRole::Standby,
             (true, true) => ServerRole::ReadOnly,
-            (true, false) if self.wsrep_on => ServerRole::Member,
+            (true, false) if self.wsrep_on || self.multi_primary => ServerRole::Member,
             (true, false) => ServerRole::Primary,
         })
     }

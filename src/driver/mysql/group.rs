@@ -14,6 +14,9 @@ use crate::heartbeat::{ErrorKind, Failure};
 /// The variable that names a server's group.
 pub(super) const NAME: &str = "group_replication_group_name";
 
+/// The variable that is OFF where every member of the group takes writes.
+pub(super) const SINGLE_PRIMARY: &str = "group_replication_single_primary_mode";
+
 /// Everybody may ask it, and it answers on a member that is ONLINE and in the majority alone. The table of members is not
 /// shown to an ordinary account:
 /// <https://dev.mysql.com/doc/refman/9.7/en/group-replication-get-communication-protocol.html>.

@@ -264,9 +264,14 @@ impl Daemon {
 
     /// The lag of a target's only replica, once it is known, in seconds; the metric must be there, too.
     pub(crate) async fn replica_lag(&self, target: &str, name: &str) -> f64 {
+        self.lag_of("standby", target, name).await
+    }
+
+    /// As [`Self::replica_lag`], of a server of this role.
+    pub(crate) async fn lag_of(&self, role: &str, target: &str, name: &str) -> f64 {
         eventually(secs(5), "the replica's lag", async || {
             let replica = self.target(target).await["replicas"][0].take();
-            assert_eq!((&replica["name"], &replica["role"]), (&name.into(), &"standby".into()), "{replica}");
+            assert_eq!((&replica["name"], &replica["role"]), (&name.into(), &role.into()), "{replica}");
             assert_eq!(replica["error"], Value::Null, "{replica}");
             let labels = [("target", target), ("replica", name)];
             let metric = self.metrics().await.value("heartbeatd_replica_lag_seconds", &labels);

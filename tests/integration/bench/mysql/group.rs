@@ -71,6 +71,11 @@ impl MysqlServer {
         self.execute("SELECT group_replication_set_as_primary(@@server_uuid)").await;
     }
 
+    /// Lets every member of its group take writes.
+    pub(crate) async fn share_writes(&self) {
+        self.execute("SELECT group_replication_switch_to_multi_primary_mode()").await;
+    }
+
     /// Its view of the group; an error while it changes its state.
     pub(crate) async fn members(&self) -> Result<Members, sqlx::Error> {
         let question =
