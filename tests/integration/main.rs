@@ -20,6 +20,7 @@ mod mysql_failover;
 mod mysql_grants;
 mod mysql_lifecycle;
 mod mysql_outage;
+mod mysql_provisioned_accounts;
 mod mysql_provisioning;
 mod mysql_trouble;
 mod mysql_two_writers;

@@ -64,7 +64,7 @@ pub(super) struct Capabilities {
 /// Each forbids writes while it is on: to ordinary users, to all, to all (a reader of Aurora, or a server started so).
 const GUARDS: &[&str] = &["read_only", "super_read_only", "innodb_read_only"];
 /// What tells MariaDB from MySQL.
-const MARIADB: &str = "gtid_strict_mode";
+pub(super) const MARIADB: &str = "gtid_strict_mode";
 const TRANSACTION_READ_ONLY: &[&str] = &["transaction_read_only", "tx_read_only"];
 
 /// Opens a connection for the purpose of the request.

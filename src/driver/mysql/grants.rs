@@ -1,12 +1,15 @@
-//! What `SHOW GRANTS` says, understood: read by `facts` from the server's lines, asked by `checks`.
+//! What `SHOW GRANTS` says, understood: read from the server's lines for `facts` and `catalog`, asked by `checks`.
 //!
 //! Nothing behind an account's name is read, because some servers write the password's hash there.
 
+mod inquiry;
 mod reader;
 #[cfg(test)]
 mod tests;
 
 use serde::{Deserialize, Serialize};
+
+pub(super) use inquiry::{Found, IdleRole, Inquiry, VARIABLES, activation};
 
 /// The privileges of one account (or role), of the roles that are active with it, and of everybody.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -316,6 +319,11 @@ fn fits(pattern: &[Piece], name: &[char]) -> bool {
         }
     }
     lengths[name.len()]
+}
+
+/// Why a missing privilege is not known to be missing.
+pub(super) fn unread(lines: usize) -> String {
+    format!("{lines} of the lines of SHOW GRANTS could not be read; it takes a look at them")
 }
 
 /// Whether two names are one column's.
