@@ -19,6 +19,7 @@ mod mysql_driver;
 mod mysql_failover;
 mod mysql_grants;
 mod mysql_lifecycle;
+mod mysql_lower_case_names;
 mod mysql_outage;
 mod mysql_provisioned_accounts;
 mod mysql_provisioning;

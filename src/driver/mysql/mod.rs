@@ -9,6 +9,7 @@ mod facts;
 mod grants;
 mod identifier;
 mod message;
+mod naming;
 mod parameters;
 mod provision;
 mod remedies;

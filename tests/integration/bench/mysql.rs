@@ -60,6 +60,7 @@ pub(crate) struct MysqlOptions {
     lines: String,
     general_log: bool,
     time_zone: Option<String>,
+    lower_case_names: bool,
 }
 
 impl MysqlOptions {
@@ -104,6 +105,12 @@ impl MysqlOptions {
         self
     }
 
+    /// Names of schemas and tables are kept in lower case and compared without their case: `lower_case_table_names = 1`.
+    pub(crate) fn lower_case_names(mut self) -> Self {
+        self.lower_case_names = true;
+        self.conf("lower_case_table_names = 1")
+    }
+
     /// Prepares and starts the server; returns when it takes connections.
     pub(crate) async fn start(self) -> MysqlServer {
         let mut server = MysqlServer::prepare(self).await;
@@ -127,7 +134,7 @@ impl MysqlServer {
         let place = Place::new(options.flavour.name());
         let data = place.join("data");
         let mut copy = server_command("cp");
-        copy.arg("-r").arg(options.flavour.template().await).arg(&data);
+        copy.arg("-r").arg(options.flavour.template(options.lower_case_names).await).arg(&data);
         run(copy).await;
         for (name, content) in [
             ("ca.pem", &CERTIFICATES.authority),

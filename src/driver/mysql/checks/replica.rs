@@ -192,8 +192,8 @@ fn threads(scene: &Scene<'_>, subject: &str, facts: &MysqlFacts, channels: &[Cha
 fn filters(scene: &Scene<'_>, subject: &str, facts: &MysqlFacts, channels: &[Channel], severity: Severity) -> Finding {
     let heartbeat = &scene.target.heartbeat;
     for channel in channels {
-        let filters = Filters::of(&channel.filters);
-        if let Some(filter) = filters.left_out(&heartbeat.schema, &heartbeat.table) {
+        let filters = Filters::of(&channel.filters, facts.server.naming());
+        if let Some(filter) = filters.left_out(heartbeat) {
             let value = channel.filters.get(filter).map_or("", String::as_str);
             let remedy = filters.let_in(filter, heartbeat, facts.server.mariadb, word(facts), &channel.name);
             return FILTERS
@@ -261,8 +261,9 @@ fn decode(scene: &Scene<'_>, subject: &str, facts: &MysqlFacts, place: &Place<'_
         faults.push((format!("{name} is OFF"), set_at_start(server, name, &format!("{name} = ON"))));
     }
     let schema = &scene.target.heartbeat.schema;
-    if let Some((filter, value)) = facts.binlog.answer().and_then(|binlog| left_out(binlog, schema)) {
-        faults.push((format!("{filter} is {value}"), let_in(server, filter, schema)));
+    if let Some((filter, value)) = facts.binlog.answer().and_then(|binlog| left_out(server, binlog, schema)) {
+        let remedy = let_in(server, filter, &value, schema);
+        faults.push((format!("{filter} is {value}"), remedy));
     }
     if !faults.is_empty() {
         let (observed, remedies): (Vec<_>, Vec<_>) = faults.into_iter().unzip();

@@ -7,6 +7,7 @@ use sqlx::mysql::MySqlConnection;
 
 use crate::driver::mysql::identifier::{Account, literal};
 use crate::driver::mysql::message;
+use crate::driver::mysql::naming::{self, Naming};
 use crate::heartbeat::Failure;
 
 /// The server as this session sees it.
@@ -60,6 +61,7 @@ const VARIABLES: &[&str] = &[
     "log_bin_compress",
     "log_replica_updates",
     "log_slave_updates",
+    naming::VARIABLE,
     "max_binlog_total_size",
     "partial_revokes",
     "persisted_globals_load",
@@ -140,6 +142,11 @@ impl ServerFacts {
     /// "MySQL" or "MariaDB".
     pub(crate) fn flavour(&self) -> &'static str {
         if self.mariadb { "MariaDB" } else { "MySQL" }
+    }
+
+    /// How it compares the names of schemas and tables.
+    pub(crate) fn naming(&self) -> Naming {
+        Naming::of(&self.variables)
     }
 
     /// A variable's value.

@@ -12,12 +12,13 @@ use crate::driver::mysql::connect::MARIADB;
 use crate::driver::mysql::facts::question::{ask, by_name};
 use crate::driver::mysql::identifier::{account, literal, quote};
 use crate::driver::mysql::message;
+use crate::driver::mysql::naming::{self, Naming};
 use crate::heartbeat::Failure;
 
 /// More roles of an account that are not active are not looked at.
 const MOST: usize = 8;
 /// The variables that it takes: see [`Inquiry::of`].
-pub(crate) const VARIABLES: &[&str] = &[MARIADB, "partial_revokes", "activate_all_roles_on_login"];
+pub(crate) const VARIABLES: &[&str] = &[MARIADB, "partial_revokes", "activate_all_roles_on_login", naming::VARIABLE];
 
 /// A role that is not active.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,6 +33,7 @@ pub(crate) struct Inquiry<'a> {
     connection: &'a mut MySqlConnection,
     mariadb: bool,
     patterns: Patterns,
+    naming: Naming,
     /// Whether every role is active from the login on.
     all_roles: bool,
 }
@@ -60,6 +62,7 @@ impl<'a> Inquiry<'a> {
             connection,
             mariadb: variables.contains_key(MARIADB),
             patterns: if is_on("partial_revokes") { Patterns::Literal } else { Patterns::Wild },
+            naming: Naming::of(variables),
             all_roles: is_on("activate_all_roles_on_login"),
         }
     }
@@ -137,10 +140,10 @@ impl<'a> Inquiry<'a> {
     }
 
     async fn read(&mut self, sql: String) -> Result<Gathered<Grants>, Failure> {
-        let patterns = self.patterns;
+        let (patterns, naming) = (self.patterns, self.naming);
         ask(self.connection, sql).await?.map(|rows| {
             let lines: Result<Vec<_>, Failure> = rows.iter().map(|row| message::text(row, 0)).collect();
-            Ok(Grants::read(lines?.into_iter().flatten(), patterns))
+            Ok(Grants::read(lines?.into_iter().flatten(), patterns).named(naming))
         })
     }
 
