@@ -8,6 +8,7 @@ mod errors;
 mod facts;
 mod grants;
 mod identifier;
+mod managed;
 mod message;
 mod naming;
 mod parameters;

@@ -62,6 +62,24 @@ impl<'a> Filters<'a> {
         if filter.starts_with("wild") { is_like(&full, &entry) } else { full == entry }
     }
 
+    /// The list such that it lets the table in: with one entry more, or without those that meet it.
+    fn list_with_table(&self, filter: &str, heartbeat: &HeartbeatTable) -> Vec<String> {
+        let [schema, table] = [&heartbeat.schema, &heartbeat.table].map(|name| self.naming.kept(name));
+        let entry = if filter.ends_with("_db") { schema } else { format!("{schema}.{table}") };
+        let known = self.list(filter).iter().map(|known| (*known).to_owned());
+        if filter.contains("ignore") {
+            known.filter(|known| !self.meets(filter, known, heartbeat)).collect()
+        } else {
+            known.chain([entry]).collect()
+        }
+    }
+
+    /// As [`Self::list_with_table`], as the setting is written; an empty list is named so.
+    pub(super) fn with_table(&self, filter: &str, heartbeat: &HeartbeatTable) -> String {
+        let list = self.list_with_table(filter, heartbeat);
+        if list.is_empty() { "nothing".to_owned() } else { list.join(",") }
+    }
+
     /// SQL that lets the table in again: the list with one entry more, or without those that meet it.
     pub(super) fn let_in(
         &self,
@@ -71,15 +89,7 @@ impl<'a> Filters<'a> {
         word: &str,
         channel: &str,
     ) -> String {
-        let [schema, table] = [&heartbeat.schema, &heartbeat.table].map(|name| self.naming.kept(name));
-        let full = format!("{schema}.{table}");
-        let entry = if filter.ends_with("_db") { schema.as_str() } else { full.as_str() };
-        let mut list: Vec<&str> = self.list(filter).to_vec();
-        if filter.contains("ignore") {
-            list.retain(|known| !self.meets(filter, known, heartbeat));
-        } else {
-            list.push(entry);
-        }
+        let list = self.list_with_table(filter, heartbeat);
         let of = if channel.is_empty() { String::new() } else { format!(" {}", text(channel)) };
         if mariadb {
             let prefix = if channel.is_empty() { String::new() } else { format!("{}.", quote(channel)) };

@@ -66,6 +66,10 @@ fn entries<'a>(server: &ServerFacts, list: &'a str, schema: &str) -> Vec<&'a str
 
 /// What to do about it: these filters are set at the start of a server only.
 pub(super) fn let_in(server: &ServerFacts, filter: &str, value: &str, schema: &str) -> String {
+    if let Some(managed) = server.managed {
+        let change = if filter == "binlog_do_db" { "with" } else { "without" };
+        return managed.set_at_start(&format!("{filter}, {change} {schema},"));
+    }
     if filter == "binlog_do_db" {
         let schema = server.naming().kept(schema);
         set_at_start(server, filter, &format!("a further line binlog_do_db = {schema}"))
