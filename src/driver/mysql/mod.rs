@@ -4,6 +4,7 @@ mod beat;
 mod catalog;
 mod checks;
 mod connect;
+mod culprits;
 mod errors;
 mod facts;
 mod grants;
