@@ -127,6 +127,22 @@ async fn a_role_counts_where_it_is_active_after_the_login_and_is_told_where_it_i
 }
 
 #[tokio::test]
+async fn a_role_that_everybody_has_counts_though_no_grant_names_it() {
+    let (server, target) = bare(Flavour::Mysql).await;
+    server
+        .execute(&format!("CREATE ROLE beats; GRANT {ALL} ON {TABLE} TO beats; SET GLOBAL mandatory_roles = 'beats'"))
+        .await;
+    for (setting, default) in [("OFF", "NONE"), ("OFF", "other"), ("ON", "NONE")] {
+        server.set_global("activate_all_roles_on_login", setting).await;
+        server.execute("CREATE ROLE IF NOT EXISTS other; GRANT other TO hb").await;
+        server.execute(&default_role(Flavour::Mysql, default, "hb")).await;
+        assert_eq!(beat(&target, Writing::Always).await.unwrap().outcome, BeatOutcome::Written, "{setting} {default}");
+        let plan = planned(&server.admin_url(), &target).await;
+        assert!(plan.steps.is_empty() && plan.failures.is_empty() && plan.notices.is_empty(), "{plan:?}");
+    }
+}
+
+#[tokio::test]
 async fn who_may_not_grant_finds_nothing_missing_where_nothing_is() {
     for flavour in Flavour::ALL {
         let (server, target) = bare(flavour).await;

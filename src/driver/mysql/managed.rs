@@ -102,3 +102,21 @@ impl Managed {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(variables: &[(&str, &str)]) -> Option<Managed> {
+        Managed::of(&variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect())
+    }
+
+    #[test]
+    fn a_provider_is_known_by_variables_that_nobody_else_has() {
+        assert_eq!(of(&[("basedir", "/rdsdbbin/mysql-8.0.40.R1/")]), Some(Managed::Rds));
+        assert_eq!(of(&[("basedir", "/usr/"), ("aurora_version", "3.08.0")]), Some(Managed::Rds));
+        assert_eq!(of(&[("basedir", "/usr/"), ("cloudsql_iam_authentication", "ON")]), Some(Managed::CloudSql));
+        assert_eq!(of(&[("basedir", "/usr/"), ("aad_auth_only", "OFF")]), Some(Managed::Azure));
+        assert_eq!(of(&[("basedir", "/usr/")]), None);
+    }
+}

@@ -62,6 +62,7 @@ const VARIABLES: &[&str] = &[
     "log_replica_updates",
     "log_slave_updates",
     naming::VARIABLE,
+    "mandatory_roles",
     "max_binlog_total_size",
     "partial_revokes",
     "persisted_globals_load",

@@ -17,8 +17,11 @@ use crate::heartbeat::Failure;
 
 /// More roles of an account that are not active are not looked at.
 const MOST: usize = 8;
+/// The roles that MySQL grants to everybody, without a line of SHOW GRANTS.
+const MANDATORY: &str = "mandatory_roles";
 /// The variables that it takes: see [`Inquiry::of`].
-pub(crate) const VARIABLES: &[&str] = &[MARIADB, "partial_revokes", "activate_all_roles_on_login", naming::VARIABLE];
+pub(crate) const VARIABLES: &[&str] =
+    &[MARIADB, "partial_revokes", "activate_all_roles_on_login", MANDATORY, naming::VARIABLE];
 
 /// A role that is not active.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,6 +37,8 @@ pub(crate) struct Inquiry<'a> {
     mariadb: bool,
     patterns: Patterns,
     naming: Naming,
+    /// See [`MANDATORY`].
+    mandatory: Vec<RoleName>,
     /// Whether every role is active from the login on.
     all_roles: bool,
 }
@@ -63,6 +68,7 @@ impl<'a> Inquiry<'a> {
             mariadb: variables.contains_key(MARIADB),
             patterns: if is_on("partial_revokes") { Patterns::Literal } else { Patterns::Wild },
             naming: Naming::of(variables),
+            mandatory: mandatory(variables.get(MANDATORY).map_or("", String::as_str)),
             all_roles: is_on("activate_all_roles_on_login"),
         }
     }
@@ -73,7 +79,7 @@ impl<'a> Inquiry<'a> {
     /// What ends the connection.
     pub(crate) async fn own(&mut self) -> Result<Found, Failure> {
         let grants = match self.show("").await? {
-            Gathered::Seen(grants) => grants,
+            Gathered::Seen(grants) => self.with_mandatory(grants),
             refused => return Ok(Found::refused(refused)),
         };
         let active = if grants.roles.is_empty() { Vec::new() } else { self.current_roles().await? };
@@ -95,7 +101,7 @@ impl<'a> Inquiry<'a> {
     pub(crate) async fn account(&mut self, user: &str, host: &str) -> Result<Found, Failure> {
         let name = account(user, host);
         let mut grants = match self.show(&format!("FOR {name}")).await? {
-            Gathered::Seen(grants) => grants,
+            Gathered::Seen(grants) => self.with_mandatory(grants),
             refused => return Ok(Found::refused(refused)),
         };
         let active = if grants.roles.is_empty() {
@@ -119,7 +125,7 @@ impl<'a> Inquiry<'a> {
             }
         } else if !active.is_empty() {
             match self.show(&format!("FOR {name} USING {}", list(&active))).await? {
-                Gathered::Seen(with_roles) => grants = with_roles,
+                Gathered::Seen(with_roles) => grants = self.with_mandatory(with_roles),
                 refused => return Ok(Found::refused(refused)),
             }
         }
@@ -133,6 +139,13 @@ impl<'a> Inquiry<'a> {
             idle.push(IdleRole { role, grants: shown });
         }
         Ok(Found { grants: Gathered::Seen(grants), active, idle })
+    }
+
+    fn with_mandatory(&self, mut grants: Grants) -> Grants {
+        let more = self.mandatory.iter().filter(|role| !grants.roles.contains(role)).cloned();
+        let more: Vec<RoleName> = more.collect();
+        grants.roles.extend(more);
+        grants
     }
 
     async fn show(&mut self, of: &str) -> Result<Gathered<Grants>, Failure> {
@@ -198,6 +211,10 @@ impl<'a> Inquiry<'a> {
                 roles.extend(row.remove("user").map(|name| RoleName { name, host: row.remove("host") }));
             }
             roles.retain(|role| grants.roles.contains(role));
+            // Measured on MySQL 9.7: whatever is said of default roles. The manual has them wait like any other.
+            let mandatory = self.mandatory.iter().filter(|role| !roles.contains(role)).cloned();
+            let mandatory: Vec<RoleName> = mandatory.collect();
+            roles.extend(mandatory);
             Ok(roles)
         })
     }
@@ -232,4 +249,10 @@ pub(crate) fn activation(mariadb: bool, name: &str, active: &[RoleName], idle: &
             format!("SET DEFAULT ROLE {} TO {name};", list(&roles))
         }
     }
+}
+
+/// The roles of a list, whose hosts may be left out.
+fn mandatory(list: &str) -> Vec<RoleName> {
+    let whole = |role: RoleName| RoleName { host: role.host.or_else(|| Some("%".to_owned())), ..role };
+    RoleName::list(list).into_iter().map(whole).collect()
 }
