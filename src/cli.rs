@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 
 use crate::check::report::FailOn;
 use crate::commands::check::parse_duration;
@@ -181,22 +181,60 @@ pub enum ConfigCommand {
     Schema,
 }
 
-/// The command line with `--check` in the place of the command it stands for.
+/// The command line with its command in front, wherever it stands: `--check` is one, too. No address is called like a
+/// command, and options of the daemon may stand before any.
 #[must_use]
-pub fn with_check_as_command(arguments: impl Iterator<Item = OsString>) -> Vec<OsString> {
+pub fn with_command_first(arguments: impl Iterator<Item = OsString>) -> Vec<OsString> {
     let mut arguments: Vec<OsString> = arguments.collect();
-    // Options may stand before it, as in any command line; the command must come first.
     if let Some(position) = arguments.iter().position(|argument| argument == "--check") {
         arguments.remove(position);
         arguments.insert(arguments.len().min(1), OsString::from("check"));
+        return arguments;
     }
+    let cli = Cli::command();
+    let Some((position, command)) = command_in(&arguments, 1, &cli) else { return arguments };
+    let nested = command_in(&arguments, position + 1, command).map(|(position, _)| position);
+    // The later one first, so that the other keeps its place.
+    let nested = nested.map(|position| arguments.remove(position));
+    let command = arguments.remove(position);
+    arguments.splice(1..1, [command].into_iter().chain(nested));
     arguments
+}
+
+/// The first argument from `start` on that names a command of this one: no option's value, and not behind `--`.
+fn command_in<'a>(arguments: &[OsString], start: usize, of: &'a clap::Command) -> Option<(usize, &'a clap::Command)> {
+    let mut rest = arguments.iter().enumerate().skip(start);
+    while let Some((position, argument)) = rest.next() {
+        let argument = argument.to_str()?;
+        if argument == "--" {
+            return None;
+        }
+        if takes_the_next(argument) {
+            rest.next();
+        } else if let Some(command) = of.get_subcommands().find(|command| command.get_name() == argument) {
+            return Some((position, command));
+        }
+    }
+    None
+}
+
+/// Whether the argument is an option whose value is the next one.
+fn takes_the_next(argument: &str) -> bool {
+    let cli = Cli::command();
+    let commands = cli.get_subcommands().flat_map(clap::Command::get_subcommands);
+    let mut options = [&cli].into_iter().chain(cli.get_subcommands()).chain(commands).flat_map(clap::Command::get_opts);
+    let is_named = |option: &clap::Arg| match argument.strip_prefix("--") {
+        Some(name) => option.get_long() == Some(name),
+        None => argument
+            .strip_prefix('-')
+            .is_some_and(|name| option.get_short().is_some_and(|short| name == short.to_string())),
+    };
+    options.any(|option| option.get_action().takes_values() && is_named(option))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory;
 
     #[test]
     fn the_command_line_is_consistent() {
@@ -216,9 +254,56 @@ mod tests {
     fn the_short_form_of_check_is_the_command() {
         for line in [["--check", "-c", "x.toml"], ["-c", "x.toml", "--check"]] {
             let arguments = ["heartbeatd"].into_iter().chain(line).map(OsString::from);
-            let cli = Cli::parse_from(with_check_as_command(arguments));
+            let cli = Cli::parse_from(with_command_first(arguments));
             let Some(Command::Check(args)) = cli.command else { panic!("{line:?}") };
             assert_eq!(args.sources.config, Some(PathBuf::from("x.toml")));
         }
+    }
+
+    /// The command line as it is parsed.
+    fn parsed(line: &str) -> Cli {
+        let arguments = line.split(' ').map(OsString::from);
+        Cli::try_parse_from(with_command_first(arguments)).unwrap_or_else(|error| panic!("{line}: {error}"))
+    }
+
+    #[test]
+    fn a_command_is_one_wherever_it_stands() {
+        for line in [
+            "heartbeatd check -c x.toml",
+            "heartbeatd -c x.toml check",
+            "heartbeatd -cx.toml check",
+            "heartbeatd --config x.toml check --offline",
+            "heartbeatd --config=x.toml --log-format json check",
+            "heartbeatd --log debug -c x.toml check --format json",
+            "heartbeatd --target check -c x.toml check",
+        ] {
+            let cli = parsed(line);
+            let Some(Command::Check(args)) = cli.command else { panic!("{line}: {cli:?}") };
+            assert_eq!(args.sources.config, Some(PathBuf::from("x.toml")), "{line}");
+            assert!(args.sources.urls.is_empty(), "{line}");
+        }
+        let is = |line: &str, wanted: fn(&Command) -> bool| {
+            let cli = parsed(line);
+            assert!(cli.command.as_ref().is_some_and(wanted), "{line}: {cli:?}");
+        };
+        is("heartbeatd -c x.toml provision --dry-run", |c| matches!(c, Command::Provision { dry_run: true, .. }));
+        is("heartbeatd -c x.toml beat", |c| matches!(c, Command::Beat { .. }));
+        is("heartbeatd --log info explain check", |c| matches!(c, Command::Explain { id: Some(id) } if id == "check"));
+        is("heartbeatd -c x.toml config show", |c| matches!(c, Command::Config { show: ConfigCommand::Show { .. } }));
+        is("heartbeatd config show -c x.toml", |c| matches!(c, Command::Config { show: ConfigCommand::Show { .. } }));
+        is(
+            "heartbeatd sqlite:a.db check",
+            |c| matches!(c, Command::Check(args) if args.sources.urls == ["sqlite:a.db"]),
+        );
+    }
+
+    #[test]
+    fn an_options_value_and_what_stands_behind_two_dashes_is_no_command() {
+        for line in ["heartbeatd -c check", "heartbeatd --config check", "heartbeatd --config=check"] {
+            let cli = parsed(line);
+            assert!(cli.command.is_none(), "{line}: {cli:?}");
+            assert_eq!(cli.sources.config, Some(PathBuf::from("check")), "{line}");
+        }
+        assert!(parsed("heartbeatd -- check").command.is_none());
     }
 }

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use heartbeatd::cli::{Cli, with_check_as_command};
+use heartbeatd::cli::{Cli, with_command_first};
 use heartbeatd::commands::{self, terminal};
 use heartbeatd::{environment, logging};
 
@@ -12,7 +12,7 @@ fn main() -> ExitCode {
         terminal::error(&message);
         return ExitCode::from(commands::USAGE);
     }
-    let cli = Cli::parse_from(with_check_as_command(std::env::args_os()));
+    let cli = Cli::parse_from(with_command_first(std::env::args_os()));
     if let Err(message) = logging::start(&cli.log) {
         terminal::error(&message);
         return ExitCode::from(commands::USAGE);

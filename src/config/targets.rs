@@ -12,6 +12,7 @@ use super::error::{Origin, Problems, quoted};
 use super::files::Place;
 use super::layers::Defaults;
 use super::raw::{RawChecks, RawConnector, RawHeartbeat, RawPassword, RawReplica, RawTarget};
+use crate::check::registry;
 use crate::database_url::Family;
 use crate::driver::Drivers;
 use crate::schedule::{CronSchedule, Schedule, ScheduleError};
@@ -79,6 +80,7 @@ impl Builder<'_> {
         if let (WriteMode::WhenStale, Some(schedule), Some(endpoint)) = (write, &schedule, &endpoint) {
             self.whole_seconds(place, schedule, endpoint);
         }
+        self.skipped_checks(place);
         let provision = raw.provision.as_ref().or(self.defaults.provision.as_ref());
         Some(Target {
             name: name?,
@@ -245,6 +247,18 @@ impl Builder<'_> {
                  told apart by whole seconds"
             );
             self.problem(place, key, complaint);
+        }
+    }
+
+    /// An id that no check has would leave nothing out, without a word.
+    fn skipped_checks(&mut self, place: &Place) {
+        let skips = place.node.get("checks").and_then(|checks| checks.get("skip")).map(Node::items).unwrap_or_default();
+        for (index, skip) in skips.iter().enumerate() {
+            let Some(Node { origin, data: Data::Text(id) }) = skip.get("id") else { continue };
+            if let Err(complaint) = registry::find(self.drivers, id) {
+                let path = join(&place.path, "checks");
+                self.problems.push(origin, format!("{path}.skip[{index}].id"), complaint);
+            }
         }
     }
 

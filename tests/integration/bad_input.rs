@@ -147,6 +147,19 @@ listen = "localhost"
 }
 
 #[tokio::test]
+async fn a_check_that_does_not_exist_is_refused_wherever_the_file_is_read() {
+    let text = "[[target]]\nurl = \"sqlite:a.db\"\n[[target.checks.skip]]\nid = \"row-frsh\"\nreason = \"x\"\n";
+    let complaint = "bad.toml:4: target[0].checks.skip[0].id: there is no check \"row-frsh\", did you mean row-fresh?";
+    file_is_refused(text.as_bytes(), &[complaint]).await;
+    let place = Place::new("bad");
+    let file = place.write("bad.toml", text).display().to_string();
+    for command in [&["check", "--offline"][..], &["config", "show"]] {
+        let program = command.iter().fold(heartbeatd(), |program, word| program.arg(word));
+        is_refused(&program.arg("-c").arg(&file).run().await, &[complaint]);
+    }
+}
+
+#[tokio::test]
 async fn unknown_variables_and_several_sources_are_refused() {
     let place = Place::new("databases");
     let address = format!("sqlite:{}", place.join("a.db").display());

@@ -147,14 +147,19 @@ async fn what_cannot_be_understood_is_exit_code_2_and_nothing_is_checked() {
 }
 
 #[tokio::test]
-async fn the_short_form_may_stand_anywhere() {
+async fn the_command_and_its_short_form_may_stand_anywhere() {
     for line in [
+        "-c heartbeatd.toml check",
+        "--config heartbeatd.toml --log debug check --skip row-single",
+        "sqlite:right.db check",
         "--check sqlite:right.db",
         "sqlite:right.db --check",
         "--format json --check sqlite:right.db",
         "--log debug sqlite:right.db --check --skip row-single",
     ] {
-        let ended = run(beside_a_right_file().await, line).await;
+        let program = beside_a_right_file().await;
+        program.file("heartbeatd.toml", "[[target]]\nurl = \"sqlite:right.db\"\n");
+        let ended = run(program, line).await;
         assert_eq!(ended.code, Some(0), "{line}: {ended:?}");
         assert!(ended.stdout.contains("the source side is healthy"), "{line}: {ended:?}");
     }

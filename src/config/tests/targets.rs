@@ -93,6 +93,16 @@ fn durations_are_text_with_a_unit_or_whole_seconds_within_reason() {
 }
 
 #[test]
+fn a_check_that_is_left_out_is_one_that_there_is() {
+    assert_eq!(
+        target_complaint("[[target.checks.skip]]\nid = \"slot-aktive\"\nreason = \"x\""),
+        "f.toml:4: target[0].checks.skip[0].id: there is no check \"slot-aktive\", did you mean slot-active?"
+    );
+    let unlike = target_complaint("[[target.checks.skip]]\nid = \"z\"\nreason = \"x\"");
+    assert!(unlike.ends_with("there is no check \"z\"; heartbeatd explain lists them"), "{unlike}");
+}
+
+#[test]
 fn interval_and_cron_exclude_each_other_where_they_stand_together() {
     assert_eq!(
         target_complaint("interval = \"1m\"\ncron = \"* * * * *\""),

@@ -3,11 +3,12 @@
 //! These servers return no rows from an UPDATE. What it found travels back in `LAST_INSERT_ID(…)`, one number of 62 bits
 //! that the answer to any statement carries: see [`Found`]. Time is kept in whole seconds, which is what `timestamp` holds.
 
-use sqlx::mysql::{MySqlConnection, MySqlRow};
+use sqlx::mysql::MySqlRow;
 
 use super::connect::{Capabilities, Column, Opened, column_type_sql, kept_to_itself, must_be_in_its_cluster};
+use super::culprits;
 use super::errors;
-use super::identifier::{literal, table_of};
+use super::identifier::table_of;
 use super::message;
 use crate::driver::{Observation, ServerRole};
 use crate::heartbeat::{ErrorKind, Failure, RowReport, Stamp, Writing, ZoneGuess};
@@ -50,6 +51,12 @@ const HAS_VALUE: i64 = 2;
 /// ahead. Beyond, some clock was wrong, and going on from there would run ahead for ever.
 pub(super) const AHEAD: i64 = 5;
 
+/// The last second that a `timestamp` holds: 2038-01-19 03:14:07 UTC.
+const LAST_TIMESTAMP: i64 = i32::MAX as i64;
+
+/// Numbers that say what they say of whatever a trigger or a view brings in as well as of the heartbeat's own table.
+const BEHIND: &[&str] = &["1045", "1049", "1054", "1142", "1143", "1146", "1370"];
+
 /// Beats, or looks.
 ///
 /// # Errors
@@ -63,7 +70,10 @@ pub(super) async fn beat(opened: &mut Opened, table: &HeartbeatTable, writing: W
     match result {
         Ok(report) => Ok(report),
         Err(failure) => match failure.code() {
-            Some("1146" | "1049") => Err(with_what_is_missing(&mut opened.connection, table, failure).await),
+            Some(code) if BEHIND.contains(&code) => Err(culprits::told(&mut opened.connection, table, failure).await),
+            _ if failure.kind() == ErrorKind::Rejected => {
+                Err(culprits::named(&mut opened.connection, table, failure).await)
+            }
             Some(code) if errors::READ_ONLY.contains(&code) => Err(with_the_reason(opened, failure).await),
             Some(COMMIT_FAILED) if opened.capabilities.wsrep_on => Err(out_of_the_cluster(opened, failure).await),
             _ => Err(failure),
@@ -97,12 +107,37 @@ async fn write(opened: &mut Opened, table: &HeartbeatTable, writing: Writing) ->
     let sql = statement(table, writing, &opened.capabilities, &opened.application_name);
     let done = message::execute(&mut opened.connection, sql).await?;
     let report = match (Found::unpack(done.last_insert_id()), done.rows_affected()) {
+        (Some(found), matched) if matched > 0 && found.next() > LAST_TIMESTAMP => {
+            beyond_31_bits(opened, table, found.report(matched)).await?
+        }
         (Some(found), matched) => found.report(matched),
         (None, 0) => return why_nothing(opened, table).await,
         (None, matched) => behind_a_trigger(opened, table, matched).await?,
     };
-    opened.last_look = Some(LastLook { value: report.value });
+    let before = opened.last_look.replace(LastLook { value: report.value });
+    if before.is_some_and(|last| last.is_ahead_of(&report)) {
+        // A column that takes only a part of what is written falls back, too. Of what else does, it is a time still.
+        opened.column = None;
+        must_hold_a_time(opened, table).await?;
+    }
     Ok(report)
+}
+
+/// A value beyond the range of `timestamp`: whether it was taken depends on column and server, and must be looked at.
+async fn beyond_31_bits(opened: &mut Opened, table: &HeartbeatTable, report: RowReport) -> Result<RowReport, Failure> {
+    let (after, _) = look(opened, table).await?;
+    if after.value == report.value {
+        return Ok(report);
+    }
+    Err(Failure::new(
+        ErrorKind::ColumnType,
+        "the server's clock stands at the end of the range of timestamp (2038-01-19): last_update cannot hold a later time",
+    )
+    .with_remedy(format!(
+        "ALTER TABLE {} MODIFY last_update datetime NULL DEFAULT CURRENT_TIMESTAMP ON UPDATE CURRENT_TIMESTAMP; and a server \
+         that knows later times (MySQL from 8.0.28, MariaDB from 11.5)",
+        table_of(table)
+    )))
 }
 
 /// A table with a trigger: its statements take the number away, and it may have put the old value back, which the server
@@ -187,14 +222,10 @@ async fn out_of_the_cluster(opened: &mut Opened, failure: Failure) -> Failure {
     }
 }
 
-/// MariaDB says the same of a table that is missing and of its schema, and MySQL calls a schema a database: the catalogue
-/// is asked which. It hides what this user has no privilege on.
-async fn with_what_is_missing(connection: &mut MySqlConnection, table: &HeartbeatTable, failure: Failure) -> Failure {
-    let name = literal(&table.schema);
-    let sql = format!("SELECT COUNT(*) AS found FROM information_schema.SCHEMATA WHERE SCHEMA_NAME = {name}");
-    match message::send_for_row(connection, sql).await.and_then(|row| message::number(&row, "found")) {
-        Ok(Some(0)) => failure.with_kind(ErrorKind::MissingSchema),
-        _ => failure,
+impl LastLook {
+    /// Whether a later look tells of an older value than this one, or of none: something set it back.
+    fn is_ahead_of(self, report: &RowReport) -> bool {
+        self.value.is_some_and(|value| [report.previous, report.value].iter().any(|later| *later < Some(value)))
     }
 }
 
@@ -251,7 +282,7 @@ fn count(row: &MySqlRow, column: &str) -> Result<u64, Failure> {
 /// without a binary log, or without commits, accepts every write. The row is judged under its lock, as it then is.
 ///
 /// An UPDATE that changes no value writes nothing to the binary log: the new value is later than the old one by a second
-/// at least, whoever wrote that.
+/// at least, whoever wrote that. A server that knows no time so late makes it NULL, in whose place the row keeps its own.
 fn statement(table: &HeartbeatTable, writing: Writing, capabilities: &Capabilities, application_name: &str) -> String {
     let (name, row) = (table_of(table), table.row);
     let packed = Found::packed_sql(&stale_condition(writing));
@@ -259,7 +290,7 @@ fn statement(table: &HeartbeatTable, writing: Writing, capabilities: &Capabiliti
     let replicated = capabilities.replicated_sql().map_or(String::new(), |replicated| format!("AND {replicated} "));
     format!(
         "UPDATE /* {application_name} */ {name} SET last_update = \
-         FROM_UNIXTIME(IF({OLD} BETWEEN {NOW} AND {NOW} + {AHEAD}, {OLD} + 1, {NOW})) WHERE id = {row} \
+         COALESCE(FROM_UNIXTIME(IF({OLD} BETWEEN {NOW} AND {NOW} + {AHEAD}, {OLD} + 1, {NOW})), last_update) WHERE id = {row} \
          AND {writable} AND @@sql_log_bin {replicated}AND @@autocommit AND LAST_INSERT_ID({packed}) % 2"
     )
 }
@@ -306,13 +337,13 @@ mod tests {
 
     #[test]
     fn the_beat_is_one_statement_that_writes_a_later_value_and_tells_what_it_found() {
-        insta::assert_snapshot!(shown(Writing::Always), @r#"UPDATE /* heartbeatd:here */ `streamkap`.`streamkap_heartbeat` SET last_update = FROM_UNIXTIME(IF({old} BETWEEN {now} AND {now} + 5, {old} + 1, {now})) WHERE id = 1 AND TRUE AND @@sql_log_bin AND @@autocommit AND LAST_INSERT_ID({now} * 1073741824 + COALESCE((LEAST(GREATEST({old} - {now}, -134217728), 134217727) + 134217728) * 4 + 2, 0) + IF(TRUE, 1, 0)) % 2"#);
+        insta::assert_snapshot!(shown(Writing::Always), @r#"UPDATE /* heartbeatd:here */ `streamkap`.`streamkap_heartbeat` SET last_update = COALESCE(FROM_UNIXTIME(IF({old} BETWEEN {now} AND {now} + 5, {old} + 1, {now})), last_update) WHERE id = 1 AND TRUE AND @@sql_log_bin AND @@autocommit AND LAST_INSERT_ID({now} * 1073741824 + COALESCE((LEAST(GREATEST({old} - {now}, -134217728), 134217727) + 134217728) * 4 + 2, 0) + IF(TRUE, 1, 0)) % 2"#);
     }
 
     #[test]
     fn a_stale_row_is_judged_where_it_is_written() {
         let writing = Writing::WhenStale { last_seen: Some(Stamp(17_000_000)), period: Duration::from_secs(60) };
-        insta::assert_snapshot!(shown(writing), @r#"UPDATE /* heartbeatd:here */ `streamkap`.`streamkap_heartbeat` SET last_update = FROM_UNIXTIME(IF({old} BETWEEN {now} AND {now} + 5, {old} + 1, {now})) WHERE id = 1 AND TRUE AND @@sql_log_bin AND @@autocommit AND LAST_INSERT_ID({now} * 1073741824 + COALESCE((LEAST(GREATEST({old} - {now}, -134217728), 134217727) + 134217728) * 4 + 2, 0) + IF({old} IS NULL OR {old} = 17 OR ({now} - {old}) NOT BETWEEN -5 AND 45 AND NOT (ABS(({now} - {old})) BETWEEN 855 AND 50445 AND ABS(ABS(({now} - {old})) - (ABS(({now} - {old})) + 900 DIV 2) DIV 900 * 900) <= 45), 1, 0)) % 2"#);
+        insta::assert_snapshot!(shown(writing), @r#"UPDATE /* heartbeatd:here */ `streamkap`.`streamkap_heartbeat` SET last_update = COALESCE(FROM_UNIXTIME(IF({old} BETWEEN {now} AND {now} + 5, {old} + 1, {now})), last_update) WHERE id = 1 AND TRUE AND @@sql_log_bin AND @@autocommit AND LAST_INSERT_ID({now} * 1073741824 + COALESCE((LEAST(GREATEST({old} - {now}, -134217728), 134217727) + 134217728) * 4 + 2, 0) + IF({old} IS NULL OR {old} = 17 OR ({now} - {old}) NOT BETWEEN -5 AND 45 AND NOT (ABS(({now} - {old})) BETWEEN 855 AND 50445 AND ABS(ABS(({now} - {old})) - (ABS(({now} - {old})) + 900 DIV 2) DIV 900 * 900) <= 45), 1, 0)) % 2"#);
     }
 
     #[test]

@@ -5,7 +5,8 @@
 
 use sqlx::mysql::MySqlConnection;
 
-use super::connect::settings_sql;
+use super::connect::{MARIADB, settings_sql};
+use super::grants::{self, Answer, Found, Grants, Inquiry, Place, activation, unread};
 use super::identifier::{Account, literal, table_of};
 use super::message::{self, Limits};
 use super::parameters::user_of;
@@ -40,10 +41,28 @@ pub(super) struct TableFacts {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct AccountFacts {
     pub(super) account: Account,
-    /// Of SELECT, INSERT, UPDATE and DELETE on the table. Of another account than this session's, those that it was
-    /// granted itself, and not those that a role of its brings.
-    pub(super) on_table: Vec<String>,
+    /// Of SELECT, INSERT, UPDATE and DELETE those that it has on the table, whatever they come from: a grant on the table,
+    /// on schemas, on everything, or a role that is active after its login.
+    pub(super) on_table: Vec<&'static str>,
+    /// Why it may have more than these, where that is not known.
+    pub(super) unknown: Option<String>,
+    /// Roles of its that would bring some of them, and are not active after its login.
+    pub(super) idle: Vec<IdleFacts>,
 }
+
+/// A role that an account was granted and does not have at work.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(super) struct IdleFacts {
+    /// As SQL takes it.
+    pub(super) role: String,
+    /// What it would bring on the table.
+    pub(super) brings: Vec<&'static str>,
+    /// What makes it active.
+    pub(super) activation: String,
+}
+
+/// What accounts may need on the table.
+const PRIVILEGES: [&str; 4] = ["SELECT", "INSERT", "UPDATE", "DELETE"];
 
 /// Looks at what exists.
 ///
@@ -61,10 +80,7 @@ pub(super) async fn gather(
     let (logged, schema) = (has("logged")?, has("known_schemas")?);
     let table = if has("known_tables")? { Some(table(connection, &target.heartbeat).await?) } else { None };
     let (sees_accounts, names) = accounts(connection, target, &own).await?;
-    let mut accounts = granted(connection, &target.heartbeat, names).await?;
-    for facts in accounts.iter_mut().filter(|facts| facts.account == own) {
-        facts.on_table = effective(connection, &target.heartbeat).await?;
-    }
+    let accounts = granted(connection, &target.heartbeat, &own, names).await?;
     Ok(Facts { own, logged, schema, table, sees_accounts, accounts })
 }
 
@@ -109,47 +125,67 @@ async fn accounts(
     }
 }
 
-/// What each account was granted itself: on everything, on the schema, on the table.
+/// What each account may do with the table.
 async fn granted(
     connection: &mut MySqlConnection,
     heartbeat: &HeartbeatTable,
+    own: &Account,
     accounts: Vec<Account>,
 ) -> Result<Vec<AccountFacts>, Failure> {
-    let mut facts: Vec<AccountFacts> =
-        accounts.into_iter().map(|account| AccountFacts { account, ..AccountFacts::default() }).collect();
-    if facts.is_empty() {
-        return Ok(facts);
+    if accounts.is_empty() {
+        return Ok(Vec::new());
     }
-    for row in message::send(connection, grants_sql(heartbeat, &facts)).await? {
-        let grantee = message::text(&row, 0)?.unwrap_or_default();
-        let privilege = message::text(&row, 1)?.unwrap_or_default();
-        // The catalogue compares names without their case.
-        for facts in facts.iter_mut().filter(|facts| self::grantee(&facts.account) == grantee) {
-            if !facts.on_table.contains(&privilege) {
-                facts.on_table.push(privilege.clone());
-            }
+    let names: Vec<String> = grants::VARIABLES.iter().map(|name| literal(name)).collect();
+    let variables = format!("SHOW GLOBAL VARIABLES WHERE Variable_name IN ({})", names.join(", "));
+    let variables = message::pairs(&message::send(connection, variables).await?)?;
+    let place = Place::Table(&heartbeat.schema, &heartbeat.table);
+    let mut all = Vec::new();
+    for account in accounts {
+        let is_own = account == *own;
+        let mut inquiry = Inquiry::of(connection, &variables);
+        let found = if is_own { inquiry.own().await? } else { inquiry.account(&account.user, &account.host).await? };
+        let mut facts = judged(account, &found, place, variables.contains_key(MARIADB));
+        if is_own {
+            // The server itself knows best, and tells it of tables that do not exist yet, too.
+            facts.on_table = effective(connection, heartbeat).await?;
+            facts.unknown = None;
         }
+        all.push(facts);
     }
-    Ok(facts)
+    Ok(all)
+}
+
+/// What is found of an account, as far as the table is concerned.
+fn judged(account: Account, found: &Found, place: Place<'_>, mariadb: bool) -> AccountFacts {
+    let of = |grants: &Grants| -> Vec<&'static str> {
+        PRIVILEGES.into_iter().filter(|privilege| grants.allows(privilege, place) == Answer::Yes).collect()
+    };
+    let (on_table, unknown) = match found.grants.seen() {
+        Ok(grants) if grants.unread > 0 => (of(grants), Some(unread(grants.unread))),
+        Ok(grants) => (of(grants), None),
+        Err(refusal) => (Vec::new(), Some(refusal.to_string())),
+    };
+    let idle = found.idle.iter().map(|idle| IdleFacts {
+        role: idle.role.quoted(),
+        brings: idle.grants.answer().map(of).unwrap_or_default(),
+        activation: activation(mariadb, &account.quoted(), &found.active, &idle.role),
+    });
+    let idle = idle.filter(|idle| !idle.brings.is_empty()).collect();
+    AccountFacts { account, on_table, unknown, idle }
 }
 
 /// What this session may do with the table, whatever it comes from: the server is asked how it would do it, and so asks
 /// for the privileges. It does that first: of a table that does not exist it says so only to who may use it.
-async fn effective(connection: &mut MySqlConnection, heartbeat: &HeartbeatTable) -> Result<Vec<String>, Failure> {
+async fn effective(connection: &mut MySqlConnection, heartbeat: &HeartbeatTable) -> Result<Vec<&'static str>, Failure> {
     let mut privileges = Vec::new();
     for (privilege, sql) in probes_sql(heartbeat) {
         match message::send(connection, sql).await {
             Err(failure) if failure.code().is_none() => return Err(failure),
             Err(failure) if failure.kind() == ErrorKind::Privilege => {}
-            _ => privileges.push(privilege.to_owned()),
+            _ => privileges.push(privilege),
         }
     }
     Ok(privileges)
-}
-
-/// As the catalogue writes an account: a quote inside stays as it is.
-fn grantee(account: &Account) -> String {
-    format!("'{}'@'{}'", account.user, account.host)
 }
 
 /// One row on session, schema and table.
@@ -178,26 +214,6 @@ fn accounts_sql(target: &Target) -> String {
     let names = [user_of(&target.endpoint.url), connector.clone(), Account::read(connector).user];
     let names: Vec<String> = names.iter().map(|name| literal(name)).collect();
     format!("SELECT User, Host FROM mysql.user WHERE User IN ({}) AND Host <> '' ORDER BY User, Host", names.join(", "))
-}
-
-/// One row for each privilege. A name with `_` in it may be written with `\_` in a grant on a schema, where `_` alone
-/// stands for any character.
-fn grants_sql(heartbeat: &HeartbeatTable, accounts: &[AccountFacts]) -> String {
-    let HeartbeatTable { schema, table, .. } = heartbeat;
-    let grantees: Vec<String> = accounts.iter().map(|facts| literal(&grantee(&facts.account))).collect();
-    let escaped = schema.replace('\\', "\\\\").replace('_', "\\_").replace('%', "\\%");
-    let of = |view: &str, more: &str| {
-        format!(
-            "SELECT GRANTEE, PRIVILEGE_TYPE FROM information_schema.{view} WHERE GRANTEE IN ({}){more}",
-            grantees.join(", ")
-        )
-    };
-    [
-        of("USER_PRIVILEGES", ""),
-        of("SCHEMA_PRIVILEGES", &format!(" AND TABLE_SCHEMA IN ({}, {})", literal(schema), literal(&escaped))),
-        of("TABLE_PRIVILEGES", &format!(" AND TABLE_SCHEMA = {} AND TABLE_NAME = {}", literal(schema), literal(table))),
-    ]
-    .join(" UNION ALL ")
 }
 
 /// Each privilege with a statement that needs it. Explained, never run.

@@ -151,8 +151,8 @@ fn set_global(server: &ServerFacts, name: &str, value: &str) -> String {
 
 /// As [`set_global`], for one after the other.
 fn set_globals(server: &ServerFacts, variables: &[(&str, &str)]) -> String {
-    if server.rds {
-        return format!("set {} in the parameter group", final_values(variables));
+    if let Some(managed) = server.managed {
+        return managed.set(&final_values(variables));
     }
     let now: Vec<String> = variables.iter().map(|(name, value)| set_now(server, name, value)).collect();
     match for_a_restart(server, variables) {
@@ -199,9 +199,8 @@ fn option(variable: &str) -> &str {
 
 /// As [`set_global`], for a variable that only a start of the server sets.
 fn set_at_start(server: &ServerFacts, name: &str, line: &str) -> String {
-    if server.rds {
-        format!("set {name} in the parameter group, and reboot the instance")
-    } else {
-        format!("write {line} under [mysqld] in the option file, and restart the server")
+    match server.managed {
+        Some(managed) => managed.set_at_start(name),
+        None => format!("write {line} under [mysqld] in the option file, and restart the server"),
     }
 }

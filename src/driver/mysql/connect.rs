@@ -86,7 +86,7 @@ pub(super) struct Capabilities {
 /// Each forbids writes while it is on: to ordinary users, to all, to all (a reader of Aurora, or a server started so).
 const GUARDS: &[&str] = &["read_only", "super_read_only", "innodb_read_only"];
 /// What tells MariaDB from MySQL.
-const MARIADB: &str = "gtid_strict_mode";
+pub(super) const MARIADB: &str = "gtid_strict_mode";
 const TRANSACTION_READ_ONLY: &[&str] = &["transaction_read_only", "tx_read_only"];
 /// What a node of a Galera cluster is known by.
 const WSREP: &[&str] = &["wsrep_on", "wsrep_provider", "wsrep_reject_queries"];

@@ -74,6 +74,8 @@ const KINDS: &[(u16, ErrorKind)] = &[
     (1159, ErrorKind::Network),
     (1160, ErrorKind::Network),
     (1161, ErrorKind::Network),
+    // A SELECT … INTO of a trigger's.
+    (1172, ErrorKind::Rejected),
     (1175, ErrorKind::Rejected),
     (1180, ErrorKind::Storage),
     (1184, ErrorKind::Network),
@@ -90,6 +92,7 @@ const KINDS: &[(u16, ErrorKind)] = &[
     (1226, ErrorKind::Limit),
     (1227, ErrorKind::Privilege),
     (1231, ErrorKind::Settings),
+    (1242, ErrorKind::Rejected),
     (1251, ErrorKind::AuthMethod),
     (1264, ErrorKind::ColumnType),
     (1265, ErrorKind::ColumnType),
@@ -99,6 +102,8 @@ const KINDS: &[(u16, ErrorKind)] = &[
     (1290, ErrorKind::NotWritable),
     (1292, ErrorKind::ColumnType),
     (1298, ErrorKind::Settings),
+    // A procedure or a function that a trigger calls.
+    (1305, ErrorKind::Rejected),
     // KILL QUERY by somebody: the next try stands as well a chance as this one.
     (1317, ErrorKind::Conflict),
     (1347, ErrorKind::Rejected),

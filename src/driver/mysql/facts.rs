@@ -6,7 +6,7 @@
 mod activity;
 mod binlog;
 mod probes;
-mod question;
+pub(super) mod question;
 mod replication;
 mod roles;
 mod row;
@@ -22,7 +22,7 @@ pub(super) use activity::ActivityFacts;
 pub(super) use binlog::{BinlogFacts, Retention};
 pub(super) use probes::Probes;
 pub(super) use replication::Channel;
-pub(super) use roles::{AccountFacts, IdleRole, RoleFacts, RolesFacts};
+pub(super) use roles::{AccountFacts, RoleFacts, RolesFacts};
 pub(super) use row::RowFacts;
 pub(super) use scheduler::Event;
 pub(super) use server::ServerFacts;

@@ -1,12 +1,16 @@
-//! What `SHOW GRANTS` says, understood: read by `facts` from the server's lines, asked by `checks`.
+//! What `SHOW GRANTS` says, understood: read from the server's lines for `facts` and `catalog`, asked by `checks`.
 //!
 //! Nothing behind an account's name is read, because some servers write the password's hash there.
 
+mod inquiry;
 mod reader;
 #[cfg(test)]
 mod tests;
 
 use serde::{Deserialize, Serialize};
+
+use super::naming::Naming;
+pub(super) use inquiry::{Found, IdleRole, Inquiry, VARIABLES, activation};
 
 /// The privileges of one account (or role), of the roles that are active with it, and of everybody.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -23,6 +27,9 @@ pub(super) struct Grants {
     pub(super) default_roles: Vec<RoleName>,
     /// What `_` and `%` mean in the name of a database.
     patterns: Patterns,
+    /// Whether the server takes names of databases and tables for the same that differ in their case alone.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    ignores_case: bool,
     /// How many lines could not be read.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub(super) unread: usize,
@@ -130,6 +137,11 @@ impl Grants {
         grants
     }
 
+    /// The same on a server with this way of names.
+    fn named(self, naming: Naming) -> Self {
+        Self { ignores_case: naming.ignores_case(), ..self }
+    }
+
     fn take(&mut self, line: reader::Line, grantees: &mut Vec<RoleName>) {
         let mut number = |grantee: RoleName| {
             grantees.iter().position(|known| *known == grantee).unwrap_or_else(|| {
@@ -166,7 +178,20 @@ impl Grants {
 
     /// Whether a privilege is there, on a place: `"UPDATE"`, `"REPLICATION SLAVE"`.
     pub(super) fn allows(&self, privilege: &str, place: Place<'_>) -> Answer {
-        match self.look(privilege, place) {
+        let found = if self.ignores_case {
+            // What such a server grants on it keeps in lower case.
+            let lower = |name: &str| name.to_lowercase();
+            match place {
+                Place::Table(database, table) => self.look(privilege, Place::Table(&lower(database), &lower(table))),
+                Place::Column(database, table, column) => {
+                    self.look(privilege, Place::Column(&lower(database), &lower(table), column))
+                }
+                Place::Server | Place::AnyDatabase => self.look(privilege, place),
+            }
+        } else {
+            self.look(privilege, place)
+        };
+        match found {
             Answer::Yes => Answer::Yes,
             _ if self.unread > 0 => Answer::Unknown(self.unread),
             Answer::Columns(columns) if columns.is_empty() => Answer::No,
@@ -316,6 +341,11 @@ fn fits(pattern: &[Piece], name: &[char]) -> bool {
         }
     }
     lengths[name.len()]
+}
+
+/// Why a missing privilege is not known to be missing.
+pub(super) fn unread(lines: usize) -> String {
+    format!("{lines} of the lines of SHOW GRANTS could not be read; it takes a look at them")
 }
 
 /// Whether two names are one column's.

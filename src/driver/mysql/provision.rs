@@ -3,7 +3,7 @@
 
 use sqlx::mysql::MySqlConnection;
 
-use super::catalog::Facts;
+use super::catalog::{AccountFacts, Facts};
 use super::connect::{Column, settings_sql};
 use super::identifier::{Account, is_named, problem, quote, table_of};
 use super::message::{self, Limits};
@@ -143,7 +143,7 @@ impl Planner<'_> {
         let own = target.provision_endpoint.is_none() && facts.own.user == user;
         let is = |account: &Account| account.user == user && (!own || *account == facts.own);
         if facts.accounts.iter().any(|found| is(&found.account)) {
-            self.grant(DAEMON, |account| is(account) && !is_named(connector, &account.user, &account.host));
+            self.grant(DAEMON, true, |account| is(account) && !is_named(connector, &account.user, &account.host));
         } else if user != *connector {
             self.no_account(&Account { user: user.clone(), host: String::new() }, true);
         }
@@ -151,25 +151,64 @@ impl Planner<'_> {
 
     fn connector(&mut self) {
         let Named { name, configured } = &self.target.connector.user;
+        let configured = *configured || *name == user_of(&self.target.endpoint.url);
         let is = |account: &Account| is_named(name, &account.user, &account.host);
         if self.facts.accounts.iter().any(|found| is(&found.account)) {
-            self.grant(CONNECTOR, is);
+            self.grant(CONNECTOR, configured, is);
         } else {
-            let configured = *configured || *name == user_of(&self.target.endpoint.url);
             self.no_account(&Account::read(name), configured);
         }
     }
 
     /// Grants what is missing to those of the accounts that it is for.
-    fn grant(&mut self, wanted: &[&str], is: impl Fn(&Account) -> bool) {
-        for found in self.facts.accounts.iter().filter(|found| is(&found.account)) {
-            let missing: Vec<&str> =
-                wanted.iter().copied().filter(|wanted| !found.on_table.iter().any(|has| has == wanted)).collect();
-            if !missing.is_empty() {
-                let (privileges, quoted) = (missing.join(", "), found.account.quoted());
-                let title = format!("grant {privileges} on table {} to {quoted}", self.table);
-                self.step(title, GRANT_TABLE, &[("account", &quoted), ("privileges", &privileges)]);
+    fn grant(&mut self, wanted: &[&str], configured: bool, is: impl Fn(&Account) -> bool) {
+        let facts = self.facts;
+        for found in facts.accounts.iter().filter(|found| is(&found.account)) {
+            let lacks = |privilege: &&str| !found.on_table.contains(privilege);
+            let missing: Vec<&str> = wanted.iter().copied().filter(lacks).collect();
+            if missing.is_empty() {
+                continue;
             }
+            let (privileges, quoted) = (missing.join(", "), found.account.quoted());
+            self.tell_idle_roles(found, &missing);
+            match &found.unknown {
+                // On a table that is yet to be made nobody has much.
+                Some(why) if facts.table.is_some() => self.hidden(&quoted, &privileges, why, configured),
+                _ => {
+                    let title = format!("grant {privileges} on table {} to {quoted}", self.table);
+                    self.step(title, GRANT_TABLE, &[("account", &quoted), ("privileges", &privileges)]);
+                }
+            }
+        }
+    }
+
+    /// A role that was granted gives nothing until it is active.
+    fn tell_idle_roles(&mut self, found: &AccountFacts, missing: &[&str]) {
+        for idle in &found.idle {
+            let brings: Vec<&str> = idle.brings.iter().copied().filter(|word| missing.contains(word)).collect();
+            if !brings.is_empty() {
+                let (account, brings, role) = (found.account.quoted(), brings.join(", "), &idle.role);
+                self.plan.notices.push(format!(
+                    "{account} has {brings} by the role {role} only, which is not active after its login and so does not \
+                     count: {}",
+                    idle.activation
+                ));
+            }
+        }
+    }
+
+    /// What is not shown is not missing, and nothing is granted at a venture.
+    fn hidden(&mut self, account: &str, privileges: &str, why: &str, configured: bool) {
+        let (table, own) = (&self.table, self.facts.own.quoted());
+        let message = format!("whether {account} has {privileges} on {table} is not shown to {own}: {why}");
+        if configured {
+            let remedy = format!(
+                "let an administrator look: GRANT SELECT ON `mysql`.* TO {own}; or grant it: GRANT {privileges} ON TABLE \
+                 {table} TO {account};"
+            );
+            self.plan.fail(ErrorKind::Privilege, message, Some(remedy));
+        } else {
+            self.plan.notices.push(format!("{message}; nothing is granted to it"));
         }
     }
 

@@ -219,10 +219,20 @@ fn database(failure: &Failure, target: &Target, names: &Names) -> Option<String>
             "SHOW COLUMNS FROM {table}; then add what is missing: ALTER TABLE {table} ADD COLUMN last_update timestamp \
              NULL, or ADD COLUMN text text, or ADD COLUMN id int AUTO_INCREMENT PRIMARY KEY FIRST;"
         ),
-        ErrorKind::ColumnType => format!(
-            "id must be a whole number and last_update a time: ALTER TABLE {table} DROP COLUMN last_update, ADD COLUMN \
-             last_update timestamp NULL DEFAULT CURRENT_TIMESTAMP ON UPDATE CURRENT_TIMESTAMP;"
-        ),
+        ErrorKind::ColumnType => {
+            // Of a time that is none, or of one beyond its range.
+            let late = match failure.code() {
+                Some("1264" | "1292") => format!(
+                    " But if the server's clock stands at the end of the range of timestamp (2038-01-19): ALTER TABLE {table} \
+                     MODIFY last_update datetime NULL DEFAULT CURRENT_TIMESTAMP ON UPDATE CURRENT_TIMESTAMP;"
+                ),
+                _ => String::new(),
+            };
+            format!(
+                "id must be a whole number and last_update a time: ALTER TABLE {table} DROP COLUMN last_update, ADD COLUMN \
+                 last_update timestamp NULL DEFAULT CURRENT_TIMESTAMP ON UPDATE CURRENT_TIMESTAMP;{late}"
+            )
+        }
         ErrorKind::MissingRow => format!(
             "create row {row}: {provision}; if SELECT id FROM {table}; shows another, set row under [target.heartbeat]"
         ),

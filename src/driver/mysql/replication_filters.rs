@@ -6,47 +6,78 @@
 use std::collections::BTreeMap;
 
 use super::identifier::quote;
+use super::naming::Naming;
 use crate::target::HeartbeatTable;
 
 /// The lists by their names, without `replicate_`.
-pub(super) struct Filters<'a>(BTreeMap<&'a str, Vec<&'a str>>);
+pub(super) struct Filters<'a> {
+    lists: BTreeMap<&'a str, Vec<&'a str>>,
+    naming: Naming,
+}
 
 impl<'a> Filters<'a> {
-    /// From the server's own lists.
-    pub(super) fn of(lists: &'a BTreeMap<String, String>) -> Self {
+    /// From the server's own lists, and its way to compare names.
+    pub(super) fn of(lists: &'a BTreeMap<String, String>, naming: Naming) -> Self {
         let split = |list: &'a String| list.split(',').map(str::trim).filter(|entry| !entry.is_empty()).collect();
-        Self(lists.iter().map(|(name, list)| (name.as_str(), split(list))).collect())
+        Self { lists: lists.iter().map(|(name, list)| (name.as_str(), split(list))).collect(), naming }
     }
 
     fn list(&self, name: &str) -> &[&'a str] {
-        self.0.get(name).map_or(&[], Vec::as_slice)
+        self.lists.get(name).map_or(&[], Vec::as_slice)
     }
 
     /// The list that leaves this table out, if one does.
-    pub(super) fn left_out(&self, schema: &str, table: &str) -> Option<&'static str> {
-        let full = format!("{schema}.{table}");
-        let (wanted, ignored) = (self.list("do_db"), self.list("ignore_db"));
-        if !wanted.is_empty() {
-            if !wanted.contains(&schema) {
+    pub(super) fn left_out(&self, heartbeat: &HeartbeatTable) -> Option<&'static str> {
+        let meets = |filter: &str| self.list(filter).iter().any(|entry| self.meets(filter, entry, heartbeat));
+        if !self.list("do_db").is_empty() {
+            if !meets("do_db") {
                 return Some("do_db");
             }
-        } else if ignored.contains(&schema) {
+        } else if meets("ignore_db") {
             return Some("ignore_db");
         }
-        let wild = |name: &str| self.list(name).iter().any(|pattern| is_like(&full, pattern));
-        if self.list("do_table").contains(&full.as_str()) {
+        if meets("do_table") {
             return None;
         }
-        if self.list("ignore_table").contains(&full.as_str()) {
+        if meets("ignore_table") {
             return Some("ignore_table");
         }
-        if wild("wild_do_table") {
+        if meets("wild_do_table") {
             return None;
         }
-        if wild("wild_ignore_table") {
+        if meets("wild_ignore_table") {
             return Some("wild_ignore_table");
         }
         ["do_table", "wild_do_table"].into_iter().find(|name| !self.list(name).is_empty())
+    }
+
+    /// Whether the server takes an entry of a list for this table, or its schema.
+    fn meets(&self, filter: &str, entry: &str, heartbeat: &HeartbeatTable) -> bool {
+        let naming = self.naming;
+        let [schema, table] = [&heartbeat.schema, &heartbeat.table].map(|name| naming.kept(name));
+        if filter.ends_with("_db") {
+            return naming.schema_in_filter(entry) == naming.schema_in_filter(&schema);
+        }
+        let (entry, full) = (naming.table_in_filter(entry), naming.table_in_filter(&format!("{schema}.{table}")));
+        if filter.starts_with("wild") { is_like(&full, &entry) } else { full == entry }
+    }
+
+    /// The list such that it lets the table in: with one entry more, or without those that meet it.
+    fn list_with_table(&self, filter: &str, heartbeat: &HeartbeatTable) -> Vec<String> {
+        let [schema, table] = [&heartbeat.schema, &heartbeat.table].map(|name| self.naming.kept(name));
+        let entry = if filter.ends_with("_db") { schema } else { format!("{schema}.{table}") };
+        let known = self.list(filter).iter().map(|known| (*known).to_owned());
+        if filter.contains("ignore") {
+            known.filter(|known| !self.meets(filter, known, heartbeat)).collect()
+        } else {
+            known.chain([entry]).collect()
+        }
+    }
+
+    /// As [`Self::list_with_table`], as the setting is written; an empty list is named so.
+    pub(super) fn with_table(&self, filter: &str, heartbeat: &HeartbeatTable) -> String {
+        let list = self.list_with_table(filter, heartbeat);
+        if list.is_empty() { "nothing".to_owned() } else { list.join(",") }
     }
 
     /// SQL that lets the table in again: the list with one entry more, or without those that meet it.
@@ -58,16 +89,7 @@ impl<'a> Filters<'a> {
         word: &str,
         channel: &str,
     ) -> String {
-        let HeartbeatTable { schema, table, .. } = heartbeat;
-        let full = format!("{schema}.{table}");
-        let entry = if filter.ends_with("_db") { schema.as_str() } else { full.as_str() };
-        let mut list: Vec<&str> = self.list(filter).to_vec();
-        if filter.contains("ignore") {
-            let meets = |known: &str| known == entry || filter.starts_with("wild") && is_like(&full, known);
-            list.retain(|known| !meets(known));
-        } else {
-            list.push(entry);
-        }
+        let list = self.list_with_table(filter, heartbeat);
         let of = if channel.is_empty() { String::new() } else { format!(" {}", text(channel)) };
         if mariadb {
             let prefix = if channel.is_empty() { String::new() } else { format!("{}.", quote(channel)) };
@@ -138,7 +160,7 @@ mod tests {
 
     fn left_out(lists: &[(&str, &str)]) -> Option<&'static str> {
         let lists = lists.iter().map(|(name, list)| ((*name).to_owned(), (*list).to_owned())).collect();
-        Filters::of(&lists).left_out("streamkap", "streamkap_heartbeat")
+        Filters::of(&lists, Naming::default()).left_out(&HeartbeatTable::default())
     }
 
     #[test]
@@ -167,11 +189,11 @@ mod tests {
             ("do_db".to_owned(), "app".to_owned()),
             ("wild_ignore_table".to_owned(), "a.%,%.streamkap%".to_owned()),
         ]);
-        let filters = Filters::of(&lists);
+        let filters = Filters::of(&lists, Naming::default());
         let heartbeat = HeartbeatTable::default();
         // A backslash is text as any other.
         let escaped = BTreeMap::from([("wild_do_table".to_owned(), "my\\_app.%,o'd.a\\b".to_owned())]);
-        insta::assert_snapshot!(Filters::of(&escaped).let_in("wild_do_table", &heartbeat, false, "REPLICA", ""), @r"STOP REPLICA SQL_THREAD; CHANGE REPLICATION FILTER REPLICATE_WILD_DO_TABLE = ('my\_app.%', 'o''d.a\\b', 'streamkap.streamkap_heartbeat'); START REPLICA SQL_THREAD; -- on the replica; and in its option file, for a restart");
+        insta::assert_snapshot!(Filters::of(&escaped, Naming::default()).let_in("wild_do_table", &heartbeat, false, "REPLICA", ""), @r"STOP REPLICA SQL_THREAD; CHANGE REPLICATION FILTER REPLICATE_WILD_DO_TABLE = ('my\_app.%', 'o''d.a\\b', 'streamkap.streamkap_heartbeat'); START REPLICA SQL_THREAD; -- on the replica; and in its option file, for a restart");
         insta::assert_snapshot!(filters.let_in("do_db", &heartbeat, true, "SLAVE", ""), @"STOP SLAVE; SET GLOBAL replicate_do_db = 'app,streamkap'; START SLAVE; -- on the replica; and in its option file, for a restart");
         insta::assert_snapshot!(filters.let_in("wild_ignore_table", &heartbeat, false, "REPLICA", "c"), @"STOP REPLICA SQL_THREAD FOR CHANNEL 'c'; CHANGE REPLICATION FILTER REPLICATE_WILD_IGNORE_TABLE = ('a.%') FOR CHANNEL 'c'; START REPLICA SQL_THREAD FOR CHANNEL 'c'; -- on the replica; and in its option file, for a restart");
         insta::assert_snapshot!(filters.let_in("do_table", &heartbeat, false, "SLAVE", ""), @"STOP SLAVE SQL_THREAD; CHANGE REPLICATION FILTER REPLICATE_DO_TABLE = (`streamkap`.`streamkap_heartbeat`); START SLAVE SQL_THREAD; -- on the replica; and in its option file, for a restart");

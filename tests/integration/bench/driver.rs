@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use heartbeatd::driver::opening::Opening;
-use heartbeatd::driver::{Driver, Drivers, Purpose, Session};
+use heartbeatd::driver::{Driver, Drivers, Purpose, Session, with_remedy};
 use heartbeatd::heartbeat::{Beat, ErrorKind, Failure, RowReport, Writing, judge};
 use heartbeatd::scheduler::clock::{self, Clock};
 use heartbeatd::target::{Endpoint, Target};
@@ -77,9 +77,20 @@ pub(crate) async fn beat(target: &Target, writing: Writing) -> Result<Beat, Fail
 
 /// What a beat fails with; there must be a next step for it.
 pub(crate) async fn failure(target: &Target) -> ErrorKind {
+    failure_of(target).await.kind()
+}
+
+/// As [`failure`], all of it, as it is told.
+pub(crate) async fn failure_of(target: &Target) -> Failure {
     let failure = beat(target, Writing::Always).await.expect_err("the beat succeeds");
-    assert!(driver_of(target).remedy(&failure, target).is_some(), "no remedy for {failure}");
-    failure.kind()
+    let told = told(target, failure);
+    assert!(told.remedy().is_some(), "no remedy for {told}");
+    told
+}
+
+/// A failure with the next step that the driver words, where it has none yet.
+pub(crate) fn told(target: &Target, failure: Failure) -> Failure {
+    with_remedy(driver_of(target).as_ref(), failure, target)
 }
 
 /// A deadline that no step reaches.

@@ -63,6 +63,7 @@ pub(crate) struct MysqlOptions {
     lines: String,
     general_log: bool,
     time_zone: Option<String>,
+    lower_case_names: bool,
 }
 
 impl MysqlOptions {
@@ -107,6 +108,12 @@ impl MysqlOptions {
         self
     }
 
+    /// Names of schemas and tables are kept in lower case and compared without their case: `lower_case_table_names = 1`.
+    pub(crate) fn lower_case_names(mut self) -> Self {
+        self.lower_case_names = true;
+        self.conf("lower_case_table_names = 1")
+    }
+
     /// Prepares and starts the server; returns when it takes connections.
     pub(crate) async fn start(self) -> MysqlServer {
         let mut server = MysqlServer::prepare(self).await;
@@ -127,7 +134,7 @@ impl MysqlServer {
     }
 
     async fn prepare(options: MysqlOptions) -> Self {
-        let template = options.flavour.template().await;
+        let template = options.flavour.template(options.lower_case_names).await;
         Self::prepare_from(&template, options).await
     }
 

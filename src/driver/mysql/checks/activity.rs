@@ -112,10 +112,9 @@ fn long(scene: &Scene<'_>, activity: &ActivityFacts) -> Finding {
         )
     } else {
         let session = oldest.session;
-        let kill = if scene.facts.server.rds {
-            format!("CALL mysql.rds_kill({session});")
-        } else {
-            format!("KILL {session};")
+        let kill = match scene.facts.server.managed {
+            Some(managed) => managed.kill(&session.to_string()),
+            None => format!("KILL {session};"),
         };
         (format!("session {session} of {user}"), format!("{kill} -- after asking {user}"))
     };

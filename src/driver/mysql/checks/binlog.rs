@@ -49,33 +49,51 @@ pub(super) fn judge(scene: &Scene<'_>) -> Vec<Finding> {
 }
 
 /// The filter that leaves this schema out, with its value.
-pub(super) fn left_out(binlog: &BinlogFacts, schema: &str) -> Option<(&'static str, String)> {
-    let holds = |list: &str| list.split(',').any(|name| name.trim() == schema);
+pub(super) fn left_out(server: &ServerFacts, binlog: &BinlogFacts, schema: &str) -> Option<(&'static str, String)> {
+    let holds = |list: &str| !entries(server, list, schema).is_empty();
     if !binlog.do_db.is_empty() && !holds(&binlog.do_db) {
         return Some(("binlog_do_db", binlog.do_db.clone()));
     }
     holds(&binlog.ignore_db).then(|| ("binlog_ignore_db", binlog.ignore_db.clone()))
 }
 
+/// Those of a list that the server takes for this schema.
+fn entries<'a>(server: &ServerFacts, list: &'a str, schema: &str) -> Vec<&'a str> {
+    let naming = server.naming();
+    let wanted = naming.schema_in_filter(&naming.kept(schema));
+    list.split(',').map(str::trim).filter(|entry| naming.schema_in_filter(entry) == wanted).collect()
+}
+
 /// What to do about it: these filters are set at the start of a server only.
-pub(super) fn let_in(server: &ServerFacts, filter: &str, schema: &str) -> String {
+pub(super) fn let_in(server: &ServerFacts, filter: &str, value: &str, schema: &str) -> String {
+    if let Some(managed) = server.managed {
+        let change = if filter == "binlog_do_db" { "with" } else { "without" };
+        return managed.set_at_start(&format!("{filter}, {change} {schema},"));
+    }
     if filter == "binlog_do_db" {
+        let schema = server.naming().kept(schema);
         set_at_start(server, filter, &format!("a further line binlog_do_db = {schema}"))
     } else {
-        format!("take the line binlog_ignore_db = {schema} out of the option file, and restart the server")
+        let lines: Vec<String> =
+            entries(server, value, schema).iter().map(|entry| format!("binlog_ignore_db = {entry}")).collect();
+        format!("take the line {} out of the option file, and restart the server", lines.join(" and the line "))
     }
 }
 
 fn filters(scene: &Scene<'_>) -> Finding {
     let subject = "SHOW BINARY LOG STATUS";
-    let schema = &scene.target.heartbeat.schema;
-    scene.with_privilege(&FILTERS, subject, &scene.facts.binlog, CLIENT, |binlog| match left_out(binlog, schema) {
-        None if binlog.do_db.is_empty() && binlog.ignore_db.is_empty() => FILTERS.ok(subject, "nothing is left out"),
-        None => FILTERS.ok(subject, format!("{schema} is not left out")),
-        Some((filter, value)) => FILTERS
-            .failed(filter, format!("{filter} is {value}: {schema} is left out"))
-            .expected(format!("{schema} is logged"))
-            .remedy(let_in(&scene.facts.server, filter, schema)),
+    let (server, schema) = (&scene.facts.server, &scene.target.heartbeat.schema);
+    scene.with_privilege(&FILTERS, subject, &scene.facts.binlog, CLIENT, |binlog| {
+        match left_out(server, binlog, schema) {
+            None if binlog.do_db.is_empty() && binlog.ignore_db.is_empty() => {
+                FILTERS.ok(subject, "nothing is left out")
+            }
+            None => FILTERS.ok(subject, format!("{schema} is not left out")),
+            Some((filter, value)) => FILTERS
+                .failed(filter, format!("{filter} is {value}: {schema} is left out"))
+                .expected(format!("{schema} is logged"))
+                .remedy(let_in(server, filter, &value, schema)),
+        }
     })
 }
 

@@ -1,9 +1,9 @@
 //! The connector's account, one for each host it may come from.
 
 use super::Scene;
-use super::writer::{bringing, expiry, has, idle_role, look_grant, unread};
-use crate::driver::mysql::facts::{IdleRole, RoleFacts};
-use crate::driver::mysql::grants::{Answer, Grants, Place};
+use super::writer::{bringing, expiry, has, idle_role, look_grant};
+use crate::driver::mysql::facts::RoleFacts;
+use crate::driver::mysql::grants::{Answer, Grants, IdleRole, Place, unread};
 use crate::driver::mysql::identifier::{Account, account};
 use crate::driver::shared_checks::connector::{DELETE, EXPIRY, INSERT, LOGIN, REPLICATION, ROLE, SELECT, UPDATE};
 use crate::finding::{Check, Finding, Rung, Severity, Status};

@@ -176,7 +176,12 @@ fn threads(scene: &Scene<'_>, subject: &str, facts: &MysqlFacts, channels: &[Cha
             return THREADS
                 .failed_as(severity, subject, format!("{of}{}", stopped.join("; ")))
                 .expected(expected)
-                .remedy(format!("START {word}{name}; -- on the replica, after reading {status}"));
+                .remedy(match facts.server.managed {
+                    Some(managed) => {
+                        format!("{} -- on the replica, after reading {status}", managed.start_replication())
+                    }
+                    None => format!("START {word}{name}; -- on the replica, after reading {status}"),
+                });
         }
         let behind = Duration::from_secs(channel.behind.unwrap_or(0).try_into().unwrap_or(0));
         if behind > limit {
@@ -192,14 +197,29 @@ fn threads(scene: &Scene<'_>, subject: &str, facts: &MysqlFacts, channels: &[Cha
 fn filters(scene: &Scene<'_>, subject: &str, facts: &MysqlFacts, channels: &[Channel], severity: Severity) -> Finding {
     let heartbeat = &scene.target.heartbeat;
     for channel in channels {
-        let filters = Filters::of(&channel.filters);
-        if let Some(filter) = filters.left_out(&heartbeat.schema, &heartbeat.table) {
+        let filters = Filters::of(&channel.filters, facts.server.naming());
+        if let Some(filter) = filters.left_out(heartbeat) {
             let value = channel.filters.get(filter).map_or("", String::as_str);
-            let remedy = filters.let_in(filter, heartbeat, facts.server.mariadb, word(facts), &channel.name);
+            let remedy = match facts.server.managed {
+                Some(managed) => {
+                    // Nobody there may write past its binary log.
+                    let anew = if is_there(scene, facts) {
+                        ""
+                    } else {
+                        "then make the replica anew: it lacks the table or its row"
+                    };
+                    let set = managed.set_filter(filter, &filters.with_table(filter, heartbeat));
+                    [set.as_str(), anew].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("; ")
+                }
+                None => {
+                    let lifted = filters.let_in(filter, heartbeat, facts.server.mariadb, word(facts), &channel.name);
+                    made_first(scene, facts) + &lifted
+                }
+            };
             return FILTERS
                 .failed_as(severity, subject, format!("replicate_{filter} is {value}: the table is left out"))
                 .expected("the heartbeat table is replicated")
-                .remedy(made_first(scene, facts) + &remedy);
+                .remedy(remedy);
         }
     }
     FILTERS.ok(subject, "the table is not left out")
@@ -208,12 +228,11 @@ fn filters(scene: &Scene<'_>, subject: &str, facts: &MysqlFacts, channels: &[Cha
 /// What is to be there before a beat is let in: a change of a table or of a row that is missing stops the replica. Past its
 /// binary log, in which nobody could tell it from the source's.
 fn made_first(scene: &Scene<'_>, facts: &MysqlFacts) -> String {
-    let heartbeat = &scene.target.heartbeat;
-    let has_row = rows_of(facts).is_none_or(|rows| rows.ids.contains(&heartbeat.row));
-    let has_table = relation_of(facts).is_some() || facts.table.answer().is_none();
-    if has_table && has_row {
+    if is_there(scene, facts) {
         return String::new();
     }
+    let heartbeat = &scene.target.heartbeat;
+    let has_table = has_table(facts);
     if !has_table && !scene.relation().is_none_or(Relation::is_as_provisioned) {
         return "first make the table and its row there as they are on the source, under SET sql_log_bin = 0; then: "
             .to_owned();
@@ -226,6 +245,16 @@ fn made_first(scene: &Scene<'_>, facts: &MysqlFacts) -> String {
         Some(true) => format!("SET GLOBAL super_read_only = OFF; {made}SET GLOBAL super_read_only = ON; "),
         _ => made,
     }
+}
+
+/// Whether table and row are there, as far as is known.
+fn is_there(scene: &Scene<'_>, facts: &MysqlFacts) -> bool {
+    let row = scene.target.heartbeat.row;
+    has_table(facts) && rows_of(facts).is_none_or(|rows| rows.ids.contains(&row))
+}
+
+fn has_table(facts: &MysqlFacts) -> bool {
+    relation_of(facts).is_some() || facts.table.answer().is_none()
 }
 
 fn rows_of(facts: &MysqlFacts) -> Option<&RowFacts> {
@@ -263,8 +292,9 @@ fn decode(scene: &Scene<'_>, subject: &str, facts: &MysqlFacts, place: &Place<'_
         faults.push((format!("{name} is OFF"), set_at_start(server, name, &format!("{name} = ON"))));
     }
     let schema = &scene.target.heartbeat.schema;
-    if let Some((filter, value)) = facts.binlog.answer().and_then(|binlog| left_out(binlog, schema)) {
-        faults.push((format!("{filter} is {value}"), let_in(server, filter, schema)));
+    if let Some((filter, value)) = facts.binlog.answer().and_then(|binlog| left_out(server, binlog, schema)) {
+        let remedy = let_in(server, filter, &value, schema);
+        faults.push((format!("{filter} is {value}"), remedy));
     }
     if !faults.is_empty() {
         let (observed, remedies): (Vec<_>, Vec<_>) = faults.into_iter().unzip();

@@ -6,6 +6,7 @@ use super::settings::{NO_LOG, has_log};
 use super::{PASSING, Scene, set_global};
 use crate::driver::gathered::Gathered;
 use crate::driver::mysql::facts::{MysqlFacts, Retention, ServerFacts};
+use crate::driver::mysql::managed::Managed;
 use crate::driver::scene::size;
 use crate::finding::{Check, Finding, Rung, Severity};
 use crate::freshness::words;
@@ -89,7 +90,7 @@ fn kept(facts: &MysqlFacts) -> Result<Kept, String> {
             let hours = u64::try_from(*hours).unwrap_or(0);
             return Ok(Kept::For(Duration::from_secs(hours.saturating_mul(HOUR)), HOURS));
         }
-        Gathered::Refused(refusal) if server.rds => {
+        Gathered::Refused(refusal) if server.managed == Some(Managed::Rds) => {
             let user = crate::driver::mysql::identifier::account(&server.user, &server.host);
             return Err(refusal.unless(&format!("GRANT SELECT ON mysql.rds_configuration TO {user};"), PASSING));
         }

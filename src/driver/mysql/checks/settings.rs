@@ -124,10 +124,9 @@ fn enabled(server: &ServerFacts) -> Finding {
     if has_log(server) {
         return ENABLED.ok(name, "ON");
     }
-    let remedy = if server.rds {
-        "switch automated backups on: without them the instance has no binary log".to_owned()
-    } else {
-        set_at_start(server, name, "log_bin = binlog and a server_id of its own")
+    let remedy = match server.managed {
+        Some(managed) => managed.log_binary().to_owned(),
+        None => set_at_start(server, name, "log_bin = binlog and a server_id of its own"),
     };
     ENABLED.failed(name, server.variable(name).unwrap_or("OFF")).expected("ON").remedy(remedy)
 }
@@ -219,7 +218,8 @@ fn gtid(server: &ServerFacts) -> Finding {
 /// The way to GTIDs. Servers whose modes are more than one step apart cannot replicate from each other, and with ON what has
 /// no GTID yet stops a replica: hence a way to go, and nothing to be pasted at once.
 fn stepwise(server: &ServerFacts, steps: &[(&str, &str)]) -> String {
-    let Some(((name, value), before)) = steps.split_last().filter(|((name, _), _)| *name == "gtid_mode" && !server.rds)
+    let Some(((name, value), before)) =
+        steps.split_last().filter(|((name, _), _)| *name == "gtid_mode" && server.managed.is_none())
     else {
         return set_globals(server, steps);
     };

@@ -5,8 +5,8 @@ use std::time::Duration;
 use super::{Scene, with};
 use crate::driver::gathered::Gathered;
 use crate::driver::mysql::errors::{PASSING, READ_ONLY};
-use crate::driver::mysql::facts::{AccountFacts, IdleRole, RoleFacts};
-use crate::driver::mysql::grants::{Answer, Grants, Place, RoleName};
+use crate::driver::mysql::facts::{AccountFacts, RoleFacts};
+use crate::driver::mysql::grants::{Answer, Grants, IdleRole, Place, activation, unread};
 use crate::driver::mysql::identifier::account;
 use crate::driver::shared_checks::writer::{EXPIRY, INSERT, SELECT, UPDATE};
 use crate::finding::{Check, Finding, Rung, Severity};
@@ -158,15 +158,7 @@ fn roles(scene: &Scene<'_>, probed: &[(&str, &Probed<'_>)]) -> Finding {
 /// A role is not active that would bring a privilege.
 pub(super) fn idle_role(check: &Check, privilege: &str, idle: &IdleRole, of: &RoleFacts, scene: &Scene<'_>) -> Finding {
     let (name, role) = (account(&of.user, &of.host), idle.role.quoted());
-    let remedy = match of.active.first() {
-        // MariaDB has one active role at a time.
-        Some(active) if scene.facts.server.mariadb => format!("GRANT {role} TO {};", active.quoted()),
-        None if scene.facts.server.mariadb => format!("SET DEFAULT ROLE {role} FOR {name};"),
-        _ => {
-            let roles: Vec<_> = of.active.iter().chain([&idle.role]).map(RoleName::quoted).collect();
-            format!("SET DEFAULT ROLE {} TO {name};", roles.join(", "))
-        }
-    };
+    let remedy = activation(scene.facts.server.mariadb, &name, &of.active, &idle.role);
     check
         .failed(&name, format!("{privilege} comes with the role {role}, which is not active"))
         .expected(format!("{role} as a default role"))
@@ -180,11 +172,6 @@ pub(super) fn bringing(account: &RoleFacts, would_do: impl Fn(&Grants) -> bool) 
 
 pub(super) fn has(grants: &Grants, privilege: &str, place: Place<'_>) -> bool {
     grants.allows(privilege, place) == Answer::Yes
-}
-
-/// Why a missing privilege is not known to be missing.
-pub(super) fn unread(lines: usize) -> String {
-    format!("{lines} of the lines of SHOW GRANTS could not be read; it takes a look at them")
 }
 
 fn obeys(scene: &Scene<'_>) -> Finding {

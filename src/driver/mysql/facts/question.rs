@@ -1,4 +1,4 @@
-//! One question to the server, whose refusal is an answer. Used by the files beside it.
+//! One question to the server, whose refusal is an answer. Used by the files beside it, and by `grants`.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,10 @@ use crate::heartbeat::{ErrorKind, Failure};
 ///
 /// # Errors
 /// What ends the connection. Whatever else the server says is an answer: refused.
-pub(super) async fn ask(connection: &mut MySqlConnection, sql: String) -> Result<Gathered<Vec<MySqlRow>>, Failure> {
+pub(in crate::driver::mysql) async fn ask(
+    connection: &mut MySqlConnection,
+    sql: String,
+) -> Result<Gathered<Vec<MySqlRow>>, Failure> {
     match message::send(connection, sql).await {
         Ok(rows) => Ok(Gathered::Seen(rows)),
         Err(failure) => refused(failure).map(Gathered::Refused),
@@ -24,7 +27,7 @@ pub(super) async fn ask(connection: &mut MySqlConnection, sql: String) -> Result
 ///
 /// # Errors
 /// As [`message::text`].
-pub(super) fn by_name(row: &MySqlRow) -> Result<BTreeMap<String, String>, Failure> {
+pub(in crate::driver::mysql) fn by_name(row: &MySqlRow) -> Result<BTreeMap<String, String>, Failure> {
     let mut columns = BTreeMap::new();
     for (place, column) in row.columns().iter().enumerate() {
         if let Some(text) = message::text(row, place)? {

@@ -9,9 +9,8 @@ use sqlx::mysql::{MySqlConnection, MySqlRow};
 use super::question::{ask, by_name};
 use super::server::ServerFacts;
 use crate::driver::gathered::{Gathered, Refusal};
-use crate::driver::mysql::grants::{Grants, Patterns, RoleName};
-use crate::driver::mysql::identifier::{Account, account, is_named, literal, quote};
-use crate::driver::mysql::message;
+use crate::driver::mysql::grants::{Found, Grants, IdleRole, Inquiry, RoleName};
+use crate::driver::mysql::identifier::{Account, is_named, literal};
 use crate::heartbeat::Failure;
 use crate::target::Target;
 
@@ -53,25 +52,8 @@ pub(crate) struct AccountFacts {
     pub(crate) tls: String,
 }
 
-/// A role that is not active.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct IdleRole {
-    pub(crate) role: RoleName,
-    /// What it would bring.
-    pub(crate) grants: Gathered<Grants>,
-}
-
-/// More hosts, or more roles, are not looked at.
+/// More hosts are not looked at.
 const MOST: usize = 8;
-
-/// What SHOW GRANTS is asked with.
-struct Asker<'a> {
-    connection: &'a mut MySqlConnection,
-    mariadb: bool,
-    patterns: Patterns,
-    /// Whether every role is active from the login on.
-    all_roles: bool,
-}
 
 /// Looks the accounts up.
 ///
@@ -84,11 +66,8 @@ pub(super) async fn gather(
 ) -> Result<RolesFacts, Failure> {
     let (own, name) = ((server.user.as_str(), server.host.as_str()), &target.connector.user.name);
     let accounts = accounts(connection, server, &format!("{} OR {}", is(own.0, Some(own.1)), named(name))).await?;
-    let is_on = |name: &str| server.is_on(name) == Some(true);
-    let patterns = if is_on("partial_revokes") { Patterns::Literal } else { Patterns::Wild };
-    let all_roles = is_on("activate_all_roles_on_login");
-    let mut asker = Asker { connection, mariadb: server.mariadb, patterns, all_roles };
-    let Found { grants, active, idle } = asker.own().await?;
+    let mut inquiry = Inquiry::of(connection, &server.variables);
+    let Found { grants, active, idle } = inquiry.own().await?;
     let facts = accounts.answer().and_then(|accounts| accounts.iter().find(|(key, _)| (&*key.0, &*key.1) == own));
     let account = match (facts, &accounts) {
         (Some((_, facts)), _) => Gathered::Seen(facts.clone()),
@@ -104,7 +83,7 @@ pub(super) async fn gather(
             let mut found = Vec::new();
             let accounts = accounts.into_iter().filter(|((user, host), _)| is_named(name, user, host));
             for ((user, host), account) in accounts.take(MOST) {
-                let Found { grants, active, idle } = asker.of(&user, &host).await?;
+                let Found { grants, active, idle } = inquiry.account(&user, &host).await?;
                 found.push(RoleFacts { user, host, account: Gathered::Seen(account), grants, active, idle });
             }
             Gathered::Seen(found)
@@ -180,155 +159,6 @@ fn read_account(row: &MySqlRow) -> Result<((String, String), AccountFacts), Fail
         tls: text("tls"),
     };
     Ok(((text("user"), text("host")), facts))
-}
-
-/// What was found of an account's grants.
-struct Found {
-    grants: Gathered<Grants>,
-    active: Vec<RoleName>,
-    idle: Vec<IdleRole>,
-}
-
-impl Found {
-    fn refused(grants: Gathered<Grants>) -> Self {
-        Self { grants, active: Vec::new(), idle: Vec::new() }
-    }
-}
-
-impl Asker<'_> {
-    /// What this session may do, and what its idle roles would bring.
-    async fn own(&mut self) -> Result<Found, Failure> {
-        let grants = match self.show("").await? {
-            Gathered::Seen(grants) => grants,
-            refused => return Ok(Found::refused(refused)),
-        };
-        let active = if grants.roles.is_empty() { Vec::new() } else { self.current_roles().await? };
-        let mut idle = Vec::new();
-        for role in idle_of(&grants, &active) {
-            let shown = match self.mariadb {
-                true => self.show_taken_on(&role, active.first()).await?,
-                false => self.show(&format!("FOR CURRENT_USER() USING {}", role.quoted())).await?,
-            };
-            idle.push(IdleRole { role, grants: shown });
-        }
-        Ok(Found { grants: Gathered::Seen(grants), active, idle })
-    }
-
-    /// What an account may do after its login, and what its idle roles would bring.
-    async fn of(&mut self, user: &str, host: &str) -> Result<Found, Failure> {
-        let name = account(user, host);
-        let mut grants = match self.show(&format!("FOR {name}")).await? {
-            Gathered::Seen(grants) => grants,
-            refused => return Ok(Found::refused(refused)),
-        };
-        let active = if grants.roles.is_empty() { Vec::new() } else { self.default_roles(&grants, user, host).await? };
-        if self.mariadb {
-            for role in &active {
-                match self.show(&format!("FOR {}", role.quoted())).await? {
-                    Gathered::Seen(role) => grants.add(role),
-                    refused => return Ok(Found::refused(refused)),
-                }
-            }
-            // Older ones have no privileges of everybody.
-            if let Gathered::Seen(everybody) = self.show("FOR PUBLIC").await? {
-                grants.add(everybody);
-            }
-        } else if !active.is_empty() {
-            match self.show(&format!("FOR {name} USING {}", list(&active))).await? {
-                Gathered::Seen(with_roles) => grants = with_roles,
-                refused => return Ok(Found::refused(refused)),
-            }
-        }
-        let mut idle = Vec::new();
-        for role in idle_of(&grants, &active) {
-            let of = match self.mariadb {
-                true => format!("FOR {}", role.quoted()),
-                false => format!("FOR {name} USING {}", role.quoted()),
-            };
-            let shown = self.show(&of).await?;
-            idle.push(IdleRole { role, grants: shown });
-        }
-        Ok(Found { grants: Gathered::Seen(grants), active, idle })
-    }
-
-    async fn show(&mut self, of: &str) -> Result<Gathered<Grants>, Failure> {
-        self.read(format!("SHOW GRANTS {of}").trim_end().to_owned()).await
-    }
-
-    async fn read(&mut self, sql: String) -> Result<Gathered<Grants>, Failure> {
-        let patterns = self.patterns;
-        ask(self.connection, sql).await?.map(|rows| {
-            let lines: Result<Vec<_>, Failure> = rows.iter().map(|row| message::text(row, 0)).collect();
-            Ok(Grants::read(lines?.into_iter().flatten(), patterns))
-        })
-    }
-
-    /// MariaDB shows a role's grants to those alone who have taken it on. In one message, and back again: a pooler may
-    /// give the next one to another session.
-    async fn show_taken_on(&mut self, role: &RoleName, active: Option<&RoleName>) -> Result<Gathered<Grants>, Failure> {
-        let back = format!("SET ROLE {}", active.map_or("NONE".to_owned(), RoleName::quoted));
-        let sql = format!("SET ROLE {}; SHOW GRANTS FOR CURRENT_ROLE; {back}", role.quoted());
-        let shown = self.read(sql).await?;
-        if matches!(shown, Gathered::Refused(_)) {
-            message::execute(self.connection, back).await?;
-        }
-        Ok(shown)
-    }
-
-    /// The roles that are active in this session; none where the server knows no roles.
-    async fn current_roles(&mut self) -> Result<Vec<RoleName>, Failure> {
-        let Gathered::Seen(rows) = ask(self.connection, "SELECT CURRENT_ROLE()".to_owned()).await? else {
-            return Ok(Vec::new());
-        };
-        let text = rows.first().map(|row| message::text(row, 0)).transpose()?.flatten();
-        Ok(match text.as_deref() {
-            None | Some("NONE" | "") => Vec::new(),
-            Some(role) if self.mariadb => vec![RoleName { name: role.to_owned(), host: None }],
-            Some(roles) => RoleName::list(roles),
-        })
-    }
-
-    /// Those of an account's roles that are active after its login.
-    async fn default_roles(&mut self, grants: &Grants, user: &str, host: &str) -> Result<Vec<RoleName>, Failure> {
-        if self.mariadb {
-            return Ok(grants.default_roles.clone());
-        }
-        if self.all_roles {
-            return Ok(grants.roles.clone());
-        }
-        let sql = format!(
-            "SELECT DEFAULT_ROLE_USER AS user, DEFAULT_ROLE_HOST AS host FROM mysql.default_roles \
-             WHERE USER = {} AND HOST = {}",
-            literal(user),
-            literal(host)
-        );
-        let Gathered::Seen(rows) = ask(self.connection, sql).await? else { return Ok(Vec::new()) };
-        let mut roles = Vec::new();
-        for row in &rows {
-            let mut row = by_name(row)?;
-            roles.extend(row.remove("user").map(|name| RoleName { name, host: row.remove("host") }));
-        }
-        roles.retain(|role| grants.roles.contains(role));
-        Ok(roles)
-    }
-}
-
-fn idle_of(grants: &Grants, active: &[RoleName]) -> Vec<RoleName> {
-    grants.roles.iter().filter(|role| !active.contains(role)).take(MOST).cloned().collect()
-}
-
-impl RoleName {
-    /// As SQL takes it.
-    pub(crate) fn quoted(&self) -> String {
-        match &self.host {
-            Some(host) => account(&self.name, host),
-            None => quote(&self.name),
-        }
-    }
-}
-
-fn list(roles: &[RoleName]) -> String {
-    roles.iter().map(RoleName::quoted).collect::<Vec<_>>().join(", ")
 }
 
 #[cfg(test)]

@@ -6,7 +6,9 @@ use serde::{Deserialize, Serialize};
 use sqlx::mysql::MySqlConnection;
 
 use crate::driver::mysql::identifier::{Account, literal};
+use crate::driver::mysql::managed::Managed;
 use crate::driver::mysql::message;
+use crate::driver::mysql::naming::{self, Naming};
 use crate::heartbeat::Failure;
 
 /// The server as this session sees it.
@@ -15,8 +17,9 @@ pub(crate) struct ServerFacts {
     /// As the server words it: `10.11.6-MariaDB-1-log`, `9.1.0`.
     pub(crate) version: String,
     pub(crate) mariadb: bool,
-    /// Whether it is managed in the manner of RDS: variables are set in parameter groups.
-    pub(crate) rds: bool,
+    /// Who manages it, if a provider does: variables are then set elsewhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) managed: Option<Managed>,
     /// The account that this session's user was taken for: its two parts.
     pub(crate) user: String,
     pub(crate) host: String,
@@ -40,8 +43,6 @@ pub(crate) struct ServerFacts {
 
 const VARIABLES: &[&str] = &[
     "activate_all_roles_on_login",
-    "aurora_version",
-    "basedir",
     "binlog_expire_logs_auto_purge",
     "binlog_expire_logs_seconds",
     "binlog_format",
@@ -60,6 +61,8 @@ const VARIABLES: &[&str] = &[
     "log_bin_compress",
     "log_replica_updates",
     "log_slave_updates",
+    naming::VARIABLE,
+    "mandatory_roles",
     "max_binlog_total_size",
     "partial_revokes",
     "persisted_globals_load",
@@ -88,12 +91,13 @@ const STATUS: &[&str] = &[
 /// # Errors
 /// What the server says, classified.
 pub(super) async fn gather(connection: &mut MySqlConnection) -> Result<ServerFacts, Failure> {
-    let mut variables = message::pairs(&message::send(connection, show("GLOBAL VARIABLES", VARIABLES)).await?)?;
+    let variables = message::pairs(&message::send(connection, show("GLOBAL VARIABLES", VARIABLES)).await?)?;
     let mut status = message::pairs(&message::send(connection, show("SESSION STATUS", STATUS)).await?)?;
     let encrypted = status.remove("ssl_cipher").is_some_and(|cipher| !cipher.is_empty());
     let mariadb = variables.contains_key("gtid_strict_mode");
-    let folder = variables.remove("basedir");
-    let rds = variables.contains_key("aurora_version") || folder.is_some_and(|folder| folder.starts_with("/rdsdbbin"));
+    let provider = format!("SHOW GLOBAL VARIABLES WHERE {}", Managed::variables_sql());
+    // Their values are nobody's business.
+    let managed = Managed::of(&message::pairs(&message::send(connection, provider).await?)?);
     let transactions = if mariadb {
         "@@global.gtid_binlog_pos"
     } else if variables.contains_key("gtid_mode") {
@@ -113,7 +117,7 @@ pub(super) async fn gather(connection: &mut MySqlConnection) -> Result<ServerFac
     Ok(ServerFacts {
         version: variables.get("version").cloned().unwrap_or_default(),
         mariadb,
-        rds,
+        managed,
         user,
         host,
         database: message::text(&row, "name")?,
@@ -147,6 +151,11 @@ impl ServerFacts {
     /// "MySQL" or "MariaDB".
     pub(crate) fn flavour(&self) -> &'static str {
         if self.mariadb { "MariaDB" } else { "MySQL" }
+    }
+
+    /// How it compares the names of schemas and tables.
+    pub(crate) fn naming(&self) -> Naming {
+        Naming::of(&self.variables)
     }
 
     /// A variable's value.

@@ -1,6 +1,6 @@
 //! What is planned for what is there.
 
-use super::super::catalog::{AccountFacts, TableFacts};
+use super::super::catalog::{IdleFacts, TableFacts};
 use super::*;
 use crate::provisioning::Rows;
 use crate::target::Endpoint;
@@ -14,7 +14,7 @@ fn found(name: &str) -> AccountFacts {
 }
 
 fn satisfied(name: &str) -> AccountFacts {
-    AccountFacts { on_table: CONNECTOR.iter().map(|&word| word.to_owned()).collect(), ..found(name) }
+    AccountFacts { on_table: CONNECTOR.to_vec(), ..found(name) }
 }
 
 /// Everything is there.
@@ -70,10 +70,44 @@ fn an_empty_server_gets_everything_in_order() {
 #[test]
 fn only_missing_privileges_are_granted() {
     let mut facts = complete();
-    facts.accounts[1].on_table.retain(|word| word != "DELETE");
+    facts.accounts[1].on_table.retain(|word| *word != "DELETE");
     let plan = plan(&facts, &target());
     insta::assert_snapshot!(plan.steps[0].sql, @"GRANT DELETE ON TABLE `streamkap`.`streamkap_heartbeat` TO `streamkap_user`@`%`;");
     assert_eq!(plan.steps.len(), 1);
+}
+
+#[test]
+fn a_role_that_is_not_active_is_told_where_it_would_help_and_does_not_count() {
+    let mut facts = complete();
+    let idle = |brings: &[&'static str]| IdleFacts {
+        role: "`r`".to_owned(),
+        brings: brings.to_vec(),
+        activation: "SET DEFAULT ROLE `r` TO `hb`@`%`;".to_owned(),
+    };
+    facts.accounts[0].on_table.retain(|word| *word != "UPDATE");
+    facts.accounts[0].idle = vec![idle(&["SELECT"]), idle(&["SELECT", "UPDATE"])];
+    let plan = plan(&facts, &target());
+    insta::assert_snapshot!(titles(&plan).join("\n"), @"grant UPDATE on table `streamkap`.`streamkap_heartbeat` to `hb`@`%`");
+    insta::assert_snapshot!(plan.notices.join("\n"), @"`hb`@`%` has UPDATE by the role `r` only, which is not active after its login and so does not count: SET DEFAULT ROLE `r` TO `hb`@`%`;");
+}
+
+#[test]
+fn what_is_not_shown_is_not_granted_at_a_venture_but_for_a_new_table() {
+    let mut facts = complete();
+    facts.accounts = vec![found("hb@%"), found("streamkap_user@%")];
+    for account in &mut facts.accounts {
+        account.unknown = Some("SELECT denied (1142)".to_owned());
+    }
+    let hidden = plan(&facts, &target());
+    // The connector's name is only the default.
+    assert_eq!((hidden.steps.len(), kinds(&hidden), hidden.notices.len()), (0, vec![ErrorKind::Privilege], 1));
+    facts.table = None;
+    let new = plan(&facts, &target());
+    assert_eq!((new.steps.len(), new.failures.len(), new.notices.len()), (4, 0, 0), "{new:?}");
+    // What it has for certain is enough.
+    facts = complete();
+    facts.accounts[0].unknown = Some("one line could not be read".to_owned());
+    assert!(plan(&facts, &target()).failures.is_empty());
 }
 
 #[test]

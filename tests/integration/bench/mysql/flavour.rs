@@ -79,19 +79,26 @@ impl Flavour {
         }
     }
 
-    /// A data folder to copy, made once in each test process; nothing of it is in a binary log.
-    pub(super) async fn template(self) -> PathBuf {
+    /// A data folder to copy, made once in each test process; nothing of it is in a binary log. MySQL 9 wants to know
+    /// then whether its names are to be in lower case.
+    pub(super) async fn template(self, lower_case_names: bool) -> PathBuf {
         static MARIADB: OnceCell<Place> = OnceCell::const_new();
         static MYSQL: OnceCell<Place> = OnceCell::const_new();
+        static MYSQL_LOWER_CASE: OnceCell<Place> = OnceCell::const_new();
         static MYSQL57: OnceCell<Place> = OnceCell::const_new();
         let template = match self {
             Self::Mariadb => &MARIADB,
+            Self::Mysql if lower_case_names => &MYSQL_LOWER_CASE,
             Self::Mysql => &MYSQL,
             Self::Mysql57 => &MYSQL57,
         };
         let make = async || {
             let place = Place::new("template");
-            run(self.initialisation(&place)).await;
+            let mut initialisation = self.initialisation(&place);
+            if self == Self::Mysql && lower_case_names {
+                initialisation.arg("--lower-case-table-names=1");
+            }
+            run(initialisation).await;
             // Without it, each copy gives itself an identity of its own.
             let identity = place.join("data/auto.cnf");
             if identity.exists() {

@@ -195,3 +195,41 @@ fn a_beat_comes_much_more_often_than_a_purge() {
         assert_eq!(said, Vec::from_iter(says), "{hours}");
     }
 }
+
+/// The facts of a server that this provider manages.
+fn managed_by(provider: &str) -> Value {
+    let mut facts = right();
+    facts["server"]["managed"] = json!(provider);
+    facts
+}
+
+// Not run against a live server: from the providers' documentation.
+#[test]
+fn on_a_managed_server_no_remedy_speaks_of_what_its_provider_keeps_to_itself() {
+    let said = |provider: &str| {
+        let facts = managed_by(provider);
+        let of = |name: &str, value: &str| {
+            remedy(changed(facts.clone(), &format!("/server/variables/{name}"), json!(value)))
+        };
+        let mut filtered = facts.clone();
+        filtered["binlog"]["seen"]["ignore_db"] = json!("streamkap");
+        let gtid = of("gtid_mode", "OFF");
+        assert!(!gtid.contains("SET "), "{gtid}");
+        [of("binlog_row_image", "MINIMAL"), of("server_id", "0"), remedy(filtered)].join("\n")
+    };
+    insta::assert_snapshot!(said("cloud_sql"), @"
+    set binlog_row_image = FULL among the instance's database flags
+    set server_id = <NUMBER> among the instance's database flags
+    set binlog_ignore_db, without streamkap, among the instance's database flags, which restarts it
+    ");
+    insta::assert_snapshot!(said("azure"), @"
+    set binlog_row_image = FULL among the server parameters
+    set server_id = <NUMBER> among the server parameters
+    set binlog_ignore_db, without streamkap, among the server parameters, and restart the server
+    ");
+    insta::assert_snapshot!(said("rds"), @"
+    set binlog_row_image = FULL in the parameter group
+    set server_id = <NUMBER> in the parameter group
+    set binlog_ignore_db, without streamkap, in the parameter group, and reboot the instance
+    ");
+}

@@ -191,3 +191,29 @@ fn a_filter_is_lifted_where_the_row_is_and_what_is_missing_is_made_first() {
     let filters = findings.into_iter().find(|finding| finding.id == "replica-filters").unwrap();
     assert!(filters.remedy.unwrap().starts_with("first make the table and its row there as they are on the source"));
 }
+
+// Not run against a live server: from the providers' documentation.
+#[test]
+fn on_a_managed_replica_filters_and_threads_are_the_providers() {
+    let target = with_replica(false, true);
+    let said = |provider: &str| {
+        let mut copy = right_replica();
+        copy["server"]["managed"] = json!(provider);
+        let mut filtered = copy.clone();
+        filtered["replication"]["seen"][0]["filters"] = json!({"do_db": "app"});
+        copy["replication"]["seen"][0]["applying"] = json!(false);
+        [mends(&target, filtered), mends(&target, copy)].join("\n")
+    };
+    insta::assert_snapshot!(said("cloud_sql"), @"
+    on the replica, set replicate_do_db = app,streamkap among the instance's database flags
+    enable replication on the replica's page (gcloud sql instances patch REPLICA --enable-database-replication) -- on the replica, after reading SHOW REPLICA STATUS
+    ");
+    insta::assert_snapshot!(said("azure"), @"
+    on the replica, set replicate_do_db = app,streamkap among the server parameters
+    CALL mysql.az_replication_start; -- on the replica, after reading SHOW REPLICA STATUS
+    ");
+    insta::assert_snapshot!(said("rds"), @"
+    on the replica, set replicate-do-db = app,streamkap in the parameter group
+    CALL mysql.rds_start_replication; -- on the replica, after reading SHOW REPLICA STATUS
+    ");
+}

@@ -26,7 +26,7 @@ pub(super) fn right() -> Value {
     json!({
         "address": "db.example:3306",
         "server": {
-            "version": "9.7.4", "mariadb": false, "rds": false, "user": "hb", "host": "%", "database": null, "time": NOW,
+            "version": "9.7.4", "mariadb": false, "user": "hb", "host": "%", "database": null, "time": NOW,
             "encrypted": true, "session_binlog": true, "session_read_only": false,
             "transactions": "52f53006ff2be733", "status": {},
             "variables": {
@@ -100,7 +100,7 @@ pub(super) fn right_mariadb() -> Value {
 /// A MySQL that Amazon manages.
 pub(super) fn right_rds() -> Value {
     let mut facts = right();
-    facts["server"]["rds"] = json!(true);
+    facts["server"]["managed"] = json!("rds");
     facts["retention"] = json!({"seen": {"hours": 168}});
     facts
 }

@@ -1,0 +1,258 @@
+//! Asks the server what SHOW GRANTS says of this session and of other accounts, their roles included. Used by `facts` and by
+//! `catalog`.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use sqlx::mysql::MySqlConnection;
+
+use super::{Grants, Patterns, RoleName};
+use crate::driver::gathered::Gathered;
+use crate::driver::mysql::connect::MARIADB;
+use crate::driver::mysql::facts::question::{ask, by_name};
+use crate::driver::mysql::identifier::{account, literal, quote};
+use crate::driver::mysql::message;
+use crate::driver::mysql::naming::{self, Naming};
+use crate::heartbeat::Failure;
+
+/// More roles of an account that are not active are not looked at.
+const MOST: usize = 8;
+/// The roles that MySQL grants to everybody, without a line of SHOW GRANTS.
+const MANDATORY: &str = "mandatory_roles";
+/// The variables that it takes: see [`Inquiry::of`].
+pub(crate) const VARIABLES: &[&str] =
+    &[MARIADB, "partial_revokes", "activate_all_roles_on_login", MANDATORY, naming::VARIABLE];
+
+/// A role that is not active.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct IdleRole {
+    pub(crate) role: RoleName,
+    /// What it would bring.
+    pub(crate) grants: Gathered<Grants>,
+}
+
+/// What SHOW GRANTS is asked with.
+pub(crate) struct Inquiry<'a> {
+    connection: &'a mut MySqlConnection,
+    mariadb: bool,
+    patterns: Patterns,
+    naming: Naming,
+    /// See [`MANDATORY`].
+    mandatory: Vec<RoleName>,
+    /// Whether every role is active from the login on.
+    all_roles: bool,
+}
+
+/// What was found of an account's grants.
+pub(crate) struct Found {
+    /// With those of the roles that are active: in this session, or after a login.
+    pub(crate) grants: Gathered<Grants>,
+    /// The roles that are active.
+    pub(crate) active: Vec<RoleName>,
+    /// Roles that the account has and that are not.
+    pub(crate) idle: Vec<IdleRole>,
+}
+
+impl Found {
+    fn refused(grants: Gathered<Grants>) -> Self {
+        Self { grants, active: Vec::new(), idle: Vec::new() }
+    }
+}
+
+impl<'a> Inquiry<'a> {
+    /// Asks through this connection, of a server with these variables.
+    pub(crate) fn of(connection: &'a mut MySqlConnection, variables: &BTreeMap<String, String>) -> Self {
+        let is_on = |name: &str| variables.get(name).is_some_and(|value| !matches!(value.as_str(), "OFF" | "0"));
+        Self {
+            connection,
+            mariadb: variables.contains_key(MARIADB),
+            patterns: if is_on("partial_revokes") { Patterns::Literal } else { Patterns::Wild },
+            naming: Naming::of(variables),
+            mandatory: mandatory(variables.get(MANDATORY).map_or("", String::as_str)),
+            all_roles: is_on("activate_all_roles_on_login"),
+        }
+    }
+
+    /// What this session may do, and what its idle roles would bring.
+    ///
+    /// # Errors
+    /// What ends the connection.
+    pub(crate) async fn own(&mut self) -> Result<Found, Failure> {
+        let grants = match self.show("").await? {
+            Gathered::Seen(grants) => self.with_mandatory(grants),
+            refused => return Ok(Found::refused(refused)),
+        };
+        let active = if grants.roles.is_empty() { Vec::new() } else { self.current_roles().await? };
+        let mut idle = Vec::new();
+        for role in idle_of(&grants, &active) {
+            let shown = match self.mariadb {
+                true => self.show_taken_on(&role, active.first()).await?,
+                false => self.show(&format!("FOR CURRENT_USER() USING {}", role.quoted())).await?,
+            };
+            idle.push(IdleRole { role, grants: shown });
+        }
+        Ok(Found { grants: Gathered::Seen(grants), active, idle })
+    }
+
+    /// What an account may do after its login, and what its idle roles would bring.
+    ///
+    /// # Errors
+    /// What ends the connection.
+    pub(crate) async fn account(&mut self, user: &str, host: &str) -> Result<Found, Failure> {
+        let name = account(user, host);
+        let mut grants = match self.show(&format!("FOR {name}")).await? {
+            Gathered::Seen(grants) => self.with_mandatory(grants),
+            refused => return Ok(Found::refused(refused)),
+        };
+        let active = if grants.roles.is_empty() {
+            Vec::new()
+        } else {
+            match self.default_roles(&grants, user, host).await? {
+                Gathered::Seen(roles) => roles,
+                Gathered::Refused(refusal) => return Ok(Found::refused(Gathered::Refused(refusal))),
+            }
+        };
+        if self.mariadb {
+            for role in &active {
+                match self.show(&format!("FOR {}", role.quoted())).await? {
+                    Gathered::Seen(role) => grants.add(role),
+                    refused => return Ok(Found::refused(refused)),
+                }
+            }
+            // Older ones have no privileges of everybody.
+            if let Gathered::Seen(everybody) = self.show("FOR PUBLIC").await? {
+                grants.add(everybody);
+            }
+        } else if !active.is_empty() {
+            match self.show(&format!("FOR {name} USING {}", list(&active))).await? {
+                Gathered::Seen(with_roles) => grants = self.with_mandatory(with_roles),
+                refused => return Ok(Found::refused(refused)),
+            }
+        }
+        let mut idle = Vec::new();
+        for role in idle_of(&grants, &active) {
+            let of = match self.mariadb {
+                true => format!("FOR {}", role.quoted()),
+                false => format!("FOR {name} USING {}", role.quoted()),
+            };
+            let shown = self.show(&of).await?;
+            idle.push(IdleRole { role, grants: shown });
+        }
+        Ok(Found { grants: Gathered::Seen(grants), active, idle })
+    }
+
+    fn with_mandatory(&self, mut grants: Grants) -> Grants {
+        let more = self.mandatory.iter().filter(|role| !grants.roles.contains(role)).cloned();
+        let more: Vec<RoleName> = more.collect();
+        grants.roles.extend(more);
+        grants
+    }
+
+    async fn show(&mut self, of: &str) -> Result<Gathered<Grants>, Failure> {
+        self.read(format!("SHOW GRANTS {of}").trim_end().to_owned()).await
+    }
+
+    async fn read(&mut self, sql: String) -> Result<Gathered<Grants>, Failure> {
+        let (patterns, naming) = (self.patterns, self.naming);
+        ask(self.connection, sql).await?.map(|rows| {
+            let lines: Result<Vec<_>, Failure> = rows.iter().map(|row| message::text(row, 0)).collect();
+            Ok(Grants::read(lines?.into_iter().flatten(), patterns).named(naming))
+        })
+    }
+
+    /// MariaDB shows a role's grants to those alone who have taken it on. In one message, and back again: a pooler may
+    /// give the next one to another session.
+    async fn show_taken_on(&mut self, role: &RoleName, active: Option<&RoleName>) -> Result<Gathered<Grants>, Failure> {
+        let back = format!("SET ROLE {}", active.map_or("NONE".to_owned(), RoleName::quoted));
+        let sql = format!("SET ROLE {}; SHOW GRANTS FOR CURRENT_ROLE; {back}", role.quoted());
+        let shown = self.read(sql).await?;
+        if matches!(shown, Gathered::Refused(_)) {
+            message::execute(self.connection, back).await?;
+        }
+        Ok(shown)
+    }
+
+    /// The roles that are active in this session; none where the server knows no roles.
+    async fn current_roles(&mut self) -> Result<Vec<RoleName>, Failure> {
+        let Gathered::Seen(rows) = ask(self.connection, "SELECT CURRENT_ROLE()".to_owned()).await? else {
+            return Ok(Vec::new());
+        };
+        let text = rows.first().map(|row| message::text(row, 0)).transpose()?.flatten();
+        Ok(match text.as_deref() {
+            None | Some("NONE" | "") => Vec::new(),
+            Some(role) if self.mariadb => vec![RoleName { name: role.to_owned(), host: None }],
+            Some(roles) => RoleName::list(roles),
+        })
+    }
+
+    /// Those of an account's roles that are active after its login.
+    async fn default_roles(
+        &mut self,
+        grants: &Grants,
+        user: &str,
+        host: &str,
+    ) -> Result<Gathered<Vec<RoleName>>, Failure> {
+        if self.mariadb {
+            return Ok(Gathered::Seen(grants.default_roles.clone()));
+        }
+        if self.all_roles {
+            return Ok(Gathered::Seen(grants.roles.clone()));
+        }
+        let sql = format!(
+            "SELECT DEFAULT_ROLE_USER AS user, DEFAULT_ROLE_HOST AS host FROM mysql.default_roles \
+             WHERE USER = {} AND HOST = {}",
+            literal(user),
+            literal(host)
+        );
+        ask(self.connection, sql).await?.map(|rows| {
+            let mut roles = Vec::new();
+            for row in &rows {
+                let mut row = by_name(row)?;
+                roles.extend(row.remove("user").map(|name| RoleName { name, host: row.remove("host") }));
+            }
+            roles.retain(|role| grants.roles.contains(role));
+            // Measured on MySQL 9.7: whatever is said of default roles. The manual has them wait like any other.
+            let mandatory = self.mandatory.iter().filter(|role| !roles.contains(role)).cloned();
+            let mandatory: Vec<RoleName> = mandatory.collect();
+            roles.extend(mandatory);
+            Ok(roles)
+        })
+    }
+}
+
+fn idle_of(grants: &Grants, active: &[RoleName]) -> Vec<RoleName> {
+    grants.roles.iter().filter(|role| !active.contains(role)).take(MOST).cloned().collect()
+}
+
+impl RoleName {
+    /// As SQL takes it.
+    pub(crate) fn quoted(&self) -> String {
+        match &self.host {
+            Some(host) => account(&self.name, host),
+            None => quote(&self.name),
+        }
+    }
+}
+
+fn list(roles: &[RoleName]) -> String {
+    roles.iter().map(RoleName::quoted).collect::<Vec<_>>().join(", ")
+}
+
+/// What makes an idle role of an account active from its next login on.
+pub(crate) fn activation(mariadb: bool, name: &str, active: &[RoleName], idle: &RoleName) -> String {
+    match active.first() {
+        // MariaDB has one active role at a time.
+        Some(active) if mariadb => format!("GRANT {} TO {};", idle.quoted(), active.quoted()),
+        None if mariadb => format!("SET DEFAULT ROLE {} FOR {name};", idle.quoted()),
+        _ => {
+            let roles: Vec<_> = active.iter().chain([idle]).cloned().collect();
+            format!("SET DEFAULT ROLE {} TO {name};", list(&roles))
+        }
+    }
+}
+
+/// The roles of a list, whose hosts may be left out.
+fn mandatory(list: &str) -> Vec<RoleName> {
+    let whole = |role: RoleName| RoleName { host: role.host.or_else(|| Some("%".to_owned())), ..role };
+    RoleName::list(list).into_iter().map(whole).collect()
+}

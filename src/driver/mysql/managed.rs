@@ -1,0 +1,122 @@
+//! Servers that a provider manages: found by the variables that they have, and where what an option file holds elsewhere is
+//! set on them. Used by `facts` and by the remedies of `checks`. All of it is from the providers' documentation; none was run.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// Who manages a server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Managed {
+    /// Amazon RDS and Aurora: <https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/USER_WorkingWithParamGroups.html>
+    Rds,
+    /// Google Cloud SQL: <https://cloud.google.com/sql/docs/mysql/flags>
+    CloudSql,
+    /// Azure Database for MySQL: <https://learn.microsoft.com/azure/mysql/flexible-server/concepts-server-parameters>
+    Azure,
+}
+
+/// Variables that only one provider's servers have begin so.
+const PREFIXES: &[(&str, Managed)] = &[
+    ("aurora_", Managed::Rds),
+    ("rds_", Managed::Rds),
+    ("cloudsql_", Managed::CloudSql),
+    ("azure_", Managed::Azure),
+    ("aad_auth_", Managed::Azure),
+];
+/// Where RDS has its programs.
+const RDS_FOLDER: &str = "/rdsdbbin";
+
+impl Managed {
+    /// A condition for SHOW VARIABLES that finds what [`Self::of`] takes.
+    pub(super) fn variables_sql() -> String {
+        let begin = |(prefix, _): &(&str, Managed)| format!("LEFT(Variable_name, {}) = '{prefix}'", prefix.len());
+        let prefixes: Vec<String> = PREFIXES.iter().map(begin).collect();
+        format!("Variable_name = 'basedir' OR {}", prefixes.join(" OR "))
+    }
+
+    /// By the variables that the server has.
+    pub(super) fn of(variables: &BTreeMap<String, String>) -> Option<Self> {
+        if variables.get("basedir").is_some_and(|folder| folder.starts_with(RDS_FOLDER)) {
+            return Some(Self::Rds);
+        }
+        let has = |prefix: &str| variables.keys().any(|name| name.starts_with(prefix));
+        PREFIXES.iter().find(|(prefix, _)| has(prefix)).map(|(_, managed)| *managed)
+    }
+
+    /// How a value is set.
+    pub(super) fn set(self, values: &str) -> String {
+        match self {
+            Self::Rds => format!("set {values} in the parameter group"),
+            Self::CloudSql => format!("set {values} among the instance's database flags"),
+            Self::Azure => format!("set {values} among the server parameters"),
+        }
+    }
+
+    /// As [`Self::set`], for what holds from a start of the server on.
+    pub(super) fn set_at_start(self, values: &str) -> String {
+        match self {
+            Self::Rds => format!("{}, and reboot the instance", self.set(values)),
+            Self::CloudSql => format!("{}, which restarts it", self.set(values)),
+            Self::Azure => format!("{}, and restart the server", self.set(values)),
+        }
+    }
+
+    /// How a filter of replication is set on a replica; the value is a list.
+    pub(super) fn set_filter(self, filter: &str, value: &str) -> String {
+        let name = match self {
+            Self::Rds => format!("replicate_{filter}").replace('_', "-"),
+            Self::CloudSql | Self::Azure => format!("replicate_{filter}"),
+        };
+        format!("on the replica, {}", self.set(&format!("{name} = {value}")))
+    }
+
+    /// How a session is ended.
+    pub(super) fn kill(self, id: &str) -> String {
+        match self {
+            Self::Rds => format!("CALL mysql.rds_kill({id});"),
+            Self::Azure => format!("CALL mysql.az_kill({id});"),
+            Self::CloudSql => format!("KILL {id};"),
+        }
+    }
+
+    /// How the binary log is switched on.
+    pub(super) fn log_binary(self) -> &'static str {
+        match self {
+            Self::Rds => "switch automated backups on: without them the instance has no binary log",
+            Self::CloudSql => "switch point-in-time recovery on (binary logging), which takes automated backups",
+            Self::Azure => "ask Azure: its servers have a binary log that cannot be switched off",
+        }
+    }
+
+    /// How replication is started on a replica, where START REPLICA is not for the customer's administrator.
+    pub(super) fn start_replication(self) -> &'static str {
+        match self {
+            Self::Rds => "CALL mysql.rds_start_replication;",
+            Self::CloudSql => {
+                "enable replication on the replica's page (gcloud sql instances patch REPLICA \
+                               --enable-database-replication)"
+            }
+            Self::Azure => "CALL mysql.az_replication_start;",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(variables: &[(&str, &str)]) -> Option<Managed> {
+        Managed::of(&variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect())
+    }
+
+    #[test]
+    fn a_provider_is_known_by_variables_that_nobody_else_has() {
+        assert_eq!(of(&[("basedir", "/rdsdbbin/mysql-8.0.40.R1/")]), Some(Managed::Rds));
+        assert_eq!(of(&[("basedir", "/usr/"), ("aurora_version", "3.08.0")]), Some(Managed::Rds));
+        assert_eq!(of(&[("basedir", "/usr/"), ("cloudsql_iam_authentication", "ON")]), Some(Managed::CloudSql));
+        assert_eq!(of(&[("basedir", "/usr/"), ("aad_auth_only", "OFF")]), Some(Managed::Azure));
+        assert_eq!(of(&[("basedir", "/usr/")]), None);
+    }
+}

@@ -1,0 +1,93 @@
+//! How a server compares the names of schemas and tables: with their case, or in lower case (`lower_case_table_names`). Used by
+//! what reads grants and filters of the binary log and of replication, which the server answers in its own spelling.
+//!
+//! The catalogue needs none of this: servers find a schema or a table there by the name as they would in a statement.
+
+use std::collections::BTreeMap;
+
+use super::connect::MARIADB;
+
+/// The variable that says it.
+pub(super) const VARIABLE: &str = "lower_case_table_names";
+
+/// A server's way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Naming {
+    mariadb: bool,
+    case: Case,
+}
+
+/// What becomes of capitals.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+enum Case {
+    /// They tell names apart.
+    #[default]
+    Kept,
+    /// Names are kept and compared in lower case.
+    Lowered,
+    /// Names are kept as they were given, and compared in lower case: macOS.
+    Ignored,
+}
+
+impl Naming {
+    /// By the variables of a server.
+    pub(super) fn of(variables: &BTreeMap<String, String>) -> Self {
+        let case = match variables.get(VARIABLE).map(String::as_str) {
+            Some("1") => Case::Lowered,
+            Some("2") => Case::Ignored,
+            _ => Case::Kept,
+        };
+        Self { mariadb: variables.contains_key(MARIADB), case }
+    }
+
+    /// Whether names that differ in their case alone are one.
+    pub(super) fn ignores_case(self) -> bool {
+        self.case != Case::Kept
+    }
+
+    /// A name of a schema or a table as the server keeps it.
+    pub(super) fn kept(self, name: &str) -> String {
+        if self.case == Case::Lowered { name.to_lowercase() } else { name.to_owned() }
+    }
+
+    /// An entry of a list of schemas in a form that can be compared. MariaDB compares what is in its lists as it stands, even
+    /// where its own names are in lower case.
+    pub(super) fn schema_in_filter(self, entry: &str) -> String {
+        let as_it_stands = if self.mariadb { self.case != Case::Ignored } else { self.case == Case::Kept };
+        if as_it_stands { entry.to_owned() } else { entry.to_lowercase() }
+    }
+
+    /// An entry of a list of tables, or a pattern, in a form that can be compared. There MariaDB never heeds the case.
+    pub(super) fn table_in_filter(self, entry: &str) -> String {
+        if self.mariadb || self.ignores_case() { entry.to_lowercase() } else { entry.to_owned() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn naming(setting: &str, mariadb: bool) -> Naming {
+        let mut variables = BTreeMap::from([(VARIABLE.to_owned(), setting.to_owned())]);
+        variables.extend(mariadb.then(|| (MARIADB.to_owned(), "ON".to_owned())));
+        Naming::of(&variables)
+    }
+
+    /// Measured for 0 and 1; 2 is from the manuals.
+    #[test]
+    fn each_server_has_its_own_way_with_capitals_in_its_filters() {
+        for (setting, mariadb, kept, schema, table) in [
+            ("0", false, "Ab", "Ab", "Ab.C"),
+            ("1", false, "ab", "ab", "ab.c"),
+            ("2", false, "Ab", "ab", "ab.c"),
+            ("0", true, "Ab", "Ab", "ab.c"),
+            ("1", true, "ab", "Ab", "ab.c"),
+            ("2", true, "Ab", "ab", "ab.c"),
+        ] {
+            let naming = naming(setting, mariadb);
+            let seen = (naming.kept("Ab"), naming.schema_in_filter("Ab"), naming.table_in_filter("Ab.C"));
+            assert_eq!(seen, (kept.to_owned(), schema.to_owned(), table.to_owned()), "{setting} {mariadb}");
+            assert_eq!(naming.ignores_case(), setting != "0");
+        }
+    }
+}
