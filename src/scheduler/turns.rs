@@ -16,7 +16,8 @@ const AT_A_TIME: usize = 8;
 #[derive(Debug, Clone, Default)]
 pub struct Turns(Arc<Mutex<HashMap<Server, Weak<Semaphore>>>>);
 
-/// A server, as far as addresses tell: one that is reached by two names counts twice.
+/// A server, as far as addresses tell: hosts in order, in small letters. One that is reached by two names, or by its usual
+/// port and by none, counts twice.
 type Server = (Family, Vec<Host>);
 
 /// The right to look at one server, given back when dropped.
@@ -29,7 +30,10 @@ impl Turns {
     ///
     /// Cancel-safe: the place in the queue is lost.
     pub async fn at(&self, url: &DatabaseUrl) -> Turn {
-        let turns = self.of((url.family(), url.hosts().to_vec()));
+        let hosts = url.hosts().iter().map(|host| Host { name: host.name.to_ascii_lowercase(), port: host.port });
+        let mut hosts: Vec<_> = hosts.collect();
+        hosts.sort();
+        let turns = self.of((url.family(), hosts));
         // `None` only of a closed semaphore, which nobody closes.
         Turn(turns.acquire_owned().await.ok())
     }
@@ -63,13 +67,14 @@ mod tests {
         let turns = Turns::default();
         let held = join_all((0..AT_A_TIME).map(|n| {
             let turns = turns.clone();
-            async move { turns.at(&url(&format!("postgres://user{n}@db/database{n}"))).await }
+            async move { turns.at(&url(&format!("postgres://user{n}@a,b/database{n}"))).await }
         }));
         let mut held = held.now_or_never().unwrap();
-        assert!(turns.at(&url("postgres://user@db/other")).now_or_never().is_none());
-        assert!(turns.at(&url("postgres://user@db:5433/other")).now_or_never().is_some());
+        assert!(turns.at(&url("postgres://user@B,a/other")).now_or_never().is_none());
+        assert!(turns.at(&url("postgres://user@a,b:5433/other")).now_or_never().is_some());
+        assert!(turns.at(&url("postgres://user@a/other")).now_or_never().is_some());
         held.pop();
-        assert!(turns.at(&url("postgres://user@db/other")).now_or_never().is_some());
+        assert!(turns.at(&url("postgres://user@B,a/other")).now_or_never().is_some());
     }
 
     #[tokio::test]

@@ -91,6 +91,26 @@ async fn no_beat_is_claimed_that_a_changed_column_did_not_take() {
 }
 
 #[tokio::test]
+async fn a_writer_that_sets_the_row_back_at_every_turn_costs_one_look_at_the_type() {
+    on_each(&[Flavour::Mariadb, Flavour::Mysql], async |flavour| {
+        let server = MysqlServer::options().flavour(flavour).general_log().start().await;
+        server.execute(&format!("CREATE USER {ROLE} IDENTIFIED BY '{PASSWORD}'; {}", furniture("streamkap"))).await;
+        let target = target(&server.url(ROLE, PASSWORD));
+        let mut kept = session(&target).await;
+        let asked = || server.statements_of(ROLE).iter().filter(|sql| sql.starts_with("SELECT DATA_TYPE")).count();
+        beat_in(kept.as_mut(), &target).await.unwrap();
+        let at_login = asked();
+        for _ in 0..4 {
+            // As one does whose clock shows the time of New York.
+            server.execute(&format!("UPDATE {TABLE} SET last_update = last_update - INTERVAL 5 HOUR")).await;
+            beat_in(kept.as_mut(), &target).await.unwrap();
+        }
+        assert_eq!(asked() - at_login, 1, "{flavour:?}: {:?}", server.statements_of(ROLE));
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn the_end_of_timestamps_range_is_a_failure_that_names_datetime_and_leaves_the_value() {
     on_each(&Flavour::ALL, async |flavour| {
         // Sessions that stand still just before the end of 31 bits of seconds.

@@ -30,6 +30,8 @@ struct Found {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct LastLook {
     value: Option<Stamp>,
+    /// Whether it had found the row behind the one before.
+    fell_back: bool,
 }
 
 const NOW: &str = "UNIX_TIMESTAMP()";
@@ -114,9 +116,12 @@ async fn write(opened: &mut Opened, table: &HeartbeatTable, writing: Writing) ->
         (None, 0) => return why_nothing(opened, table).await,
         (None, matched) => behind_a_trigger(opened, table, matched).await?,
     };
-    let before = opened.last_look.replace(LastLook { value: report.value });
-    if before.is_some_and(|last| last.is_ahead_of(&report)) {
-        // A column that takes only a part of what is written falls back, too. Of what else does, it is a time still.
+    let before = opened.last_look;
+    let fell_back = before.is_some_and(|last| last.is_ahead_of(&report));
+    opened.last_look = Some(LastLook { value: report.value, fell_back });
+    if fell_back && !before.is_some_and(|last| last.fell_back) {
+        // A column that takes only a part of what is written falls back, too. Of what else does, it is a time still: then
+        // it is not asked again while the row goes on falling back, as under a second writer whose clock is behind.
         opened.column = None;
         must_hold_a_time(opened, table).await?;
     }

@@ -109,12 +109,11 @@ pub(crate) struct Failed {
 
 /// What a beat on a connection of its own fails with; there must be a next step for it.
 pub(crate) async fn failed(target: &Target) -> Failed {
-    let failure = beat(target, Writing::Always).await.expect_err("the beat succeeds");
-    let remedy = driver_of(target).remedy(&failure, target);
+    let failure = failure_of(target).await;
     Failed {
         kind: failure.kind(),
         code: failure.code().map(str::to_owned),
         message: failure.message().to_owned(),
-        remedy: remedy.unwrap_or_else(|| panic!("no remedy for {failure}")),
+        remedy: failure.remedy().unwrap_or_default().to_owned(),
     }
 }

@@ -196,11 +196,7 @@ impl Patient {
 
     /// Waits until the daemon's checks have run, which log in by themselves, and will not again for minutes.
     pub(crate) async fn is_checked(&self) {
-        eventually(secs(30), "the first run of the checks", async || {
-            let target = self.daemon.target(TARGET).await;
-            if target["checks"].is_null() { Err(target.to_string()) } else { Ok(()) }
-        })
-        .await;
+        self.daemon.checked(TARGET).await;
         // Behind them it may look at the slot at once.
         self.beats(2, secs(10)).await;
     }
