@@ -21,7 +21,11 @@ const MOST: usize = 8;
 const MANDATORY: &str = "mandatory_roles";
 /// The variables that it takes: see [`Inquiry::of`].
 pub(crate) const VARIABLES: &[&str] =
-    &[MARIADB, "partial_revokes", "activate_all_roles_on_login", MANDATORY, naming::VARIABLE];
+/// Whether those are active from the login on, whatever is said of default roles: MySQL from 9.5, where it is ON by default.
+/// Servers without it have them wait like any other.
+/// <https://dev.mysql.com/doc/refman/9.7/en/server-system-variables.html#sysvar_activate_mandatory_roles>
+pub(crate) const ACTIVATE_MANDATORY: &str = "activate_mandatory_roles";
+    &[MARIADB, "partial_revokes", "activate_all_roles_on_login", ACTIVATE_MANDATORY, MANDATORY, naming::VARIABLE];
 
 /// A role that is not active.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,6 +45,8 @@ pub(crate) struct Inquiry<'a> {
     mandatory: Vec<RoleName>,
     /// Whether every role is active from the login on.
     all_roles: bool,
+    /// See [`ACTIVATE_MANDATORY`].
+    mandatory_are_active: bool,
 }
 
 /// What was found of an account's grants.
@@ -71,6 +77,7 @@ impl<'a> Inquiry<'a> {
             mandatory: mandatory(variables.get(MANDATORY).map_or("", String::as_str)),
             all_roles: is_on("activate_all_roles_on_login"),
         }
+            mandatory_are_active: is_on(ACTIVATE_MANDATORY),
     }
 
     /// What this session may do, and what its idle roles would bring.
@@ -150,6 +157,16 @@ impl<'a> Inquiry<'a> {
 
     async fn show(&mut self, of: &str) -> Result<Gathered<Grants>, Failure> {
         self.read(format!("SHOW GRANTS {of}").trim_end().to_owned()).await
+    /// An account's default roles, and what is active besides them.
+    fn with_active_mandatory(&self, mut roles: Vec<RoleName>) -> Vec<RoleName> {
+        if self.mandatory_are_active {
+            let more = self.mandatory.iter().filter(|role| !roles.contains(role)).cloned();
+            let more: Vec<RoleName> = more.collect();
+            roles.extend(more);
+        }
+        roles
+    }
+
     }
 
     async fn read(&mut self, sql: String) -> Result<Gathered<Grants>, Failure> {
@@ -211,11 +228,7 @@ impl<'a> Inquiry<'a> {
                 roles.extend(row.remove("user").map(|name| RoleName { name, host: row.remove("host") }));
             }
             roles.retain(|role| grants.roles.contains(role));
-            // Measured on MySQL 9.7: whatever is said of default roles. The manual has them wait like any other.
-            let mandatory = self.mandatory.iter().filter(|role| !roles.contains(role)).cloned();
-            let mandatory: Vec<RoleName> = mandatory.collect();
-            roles.extend(mandatory);
-            Ok(roles)
+            Ok(self.with_active_mandatory(roles))
         })
     }
 }
