@@ -15,16 +15,18 @@ use crate::driver::mysql::message;
 use crate::driver::mysql::naming::{self, Naming};
 use crate::heartbeat::Failure;
 
+/// More hosts of a user are not looked at: each takes from 3 to 11 questions.
+pub(crate) const MOST_HOSTS: usize = 8;
 /// More roles of an account that are not active are not looked at.
 const MOST: usize = 8;
 /// The roles that MySQL grants to everybody, without a line of SHOW GRANTS.
 const MANDATORY: &str = "mandatory_roles";
-/// The variables that it takes: see [`Inquiry::of`].
-pub(crate) const VARIABLES: &[&str] =
 /// Whether those are active from the login on, whatever is said of default roles: MySQL from 9.5, where it is ON by default.
 /// Servers without it have them wait like any other.
 /// <https://dev.mysql.com/doc/refman/9.7/en/server-system-variables.html#sysvar_activate_mandatory_roles>
 pub(crate) const ACTIVATE_MANDATORY: &str = "activate_mandatory_roles";
+/// The variables that it takes: see [`Inquiry::of`].
+pub(crate) const VARIABLES: &[&str] =
     &[MARIADB, "partial_revokes", "activate_all_roles_on_login", ACTIVATE_MANDATORY, MANDATORY, naming::VARIABLE];
 
 /// A role that is not active.
@@ -43,10 +45,10 @@ pub(crate) struct Inquiry<'a> {
     naming: Naming,
     /// See [`MANDATORY`].
     mandatory: Vec<RoleName>,
-    /// Whether every role is active from the login on.
-    all_roles: bool,
     /// See [`ACTIVATE_MANDATORY`].
     mandatory_are_active: bool,
+    /// Whether every role is active from the login on.
+    all_roles: bool,
 }
 
 /// What was found of an account's grants.
@@ -75,9 +77,9 @@ impl<'a> Inquiry<'a> {
             patterns: if is_on("partial_revokes") { Patterns::Literal } else { Patterns::Wild },
             naming: Naming::of(variables),
             mandatory: mandatory(variables.get(MANDATORY).map_or("", String::as_str)),
+            mandatory_are_active: is_on(ACTIVATE_MANDATORY),
             all_roles: is_on("activate_all_roles_on_login"),
         }
-            mandatory_are_active: is_on(ACTIVATE_MANDATORY),
     }
 
     /// What this session may do, and what its idle roles would bring.
@@ -155,8 +157,6 @@ impl<'a> Inquiry<'a> {
         grants
     }
 
-    async fn show(&mut self, of: &str) -> Result<Gathered<Grants>, Failure> {
-        self.read(format!("SHOW GRANTS {of}").trim_end().to_owned()).await
     /// An account's default roles, and what is active besides them.
     fn with_active_mandatory(&self, mut roles: Vec<RoleName>) -> Vec<RoleName> {
         if self.mandatory_are_active {
@@ -167,6 +167,8 @@ impl<'a> Inquiry<'a> {
         roles
     }
 
+    async fn show(&mut self, of: &str) -> Result<Gathered<Grants>, Failure> {
+        self.read(format!("SHOW GRANTS {of}").trim_end().to_owned()).await
     }
 
     async fn read(&mut self, sql: String) -> Result<Gathered<Grants>, Failure> {
