@@ -23,7 +23,7 @@ const MOST: usize = 8;
 const MANDATORY: &str = "mandatory_roles";
 /// Whether those are active from the login on, whatever is said of default roles: MySQL from 9.5, where it is ON by default.
 /// Servers without it have them wait like any other.
-/// <https://dev.mysql.com/doc/refman/9.7/en/server-system-variables.html#sysvar_activate_mandatory_roles>
+/// <https://docs.oracle.com/cd/E17952_01/mysql-9.5-en/added-deprecated-removed.html>
 pub(crate) const ACTIVATE_MANDATORY: &str = "activate_mandatory_roles";
 /// The variables that it takes: see [`Inquiry::of`].
 pub(crate) const VARIABLES: &[&str] =
