@@ -191,25 +191,48 @@ pub fn with_command_first(arguments: impl Iterator<Item = OsString>) -> Vec<OsSt
         arguments.insert(arguments.len().min(1), OsString::from("check"));
         return arguments;
     }
-    let cli = Cli::command();
-    let Some((position, command)) = command_in(&arguments, 1, &cli) else { return arguments };
-    let nested = command_in(&arguments, position + 1, command).map(|(position, _)| position);
+    let mut cli = Cli::command();
+    // Only so does it have the commands that clap adds.
+    cli.build();
+    let Some((position, command)) = command_in(&arguments, 1, &cli, &cli) else { return arguments };
+    let nested = command_in(&arguments, position + 1, command, &cli);
+    // What stands before it means nothing to it, and what it is to speak of stands behind it.
+    if is_help(command) {
+        arguments.drain(1..position);
+        return arguments;
+    }
+    if let Some((nested, _)) = nested.filter(|(_, command)| is_help(command)) {
+        arguments.drain(position + 1..nested);
+        arguments.drain(1..position);
+        return arguments;
+    }
     // The later one first, so that the other keeps its place.
-    let nested = nested.map(|position| arguments.remove(position));
+    let nested = nested.map(|(position, _)| arguments.remove(position));
     let command = arguments.remove(position);
     arguments.splice(1..1, [command].into_iter().chain(nested));
     arguments
 }
 
+/// Whether it is the one that clap adds wherever there are commands.
+fn is_help(command: &clap::Command) -> bool {
+    command.get_name() == "help"
+}
+
 /// The first argument from `start` on that names a command of this one: no option's value, and not behind `--`.
-fn command_in<'a>(arguments: &[OsString], start: usize, of: &'a clap::Command) -> Option<(usize, &'a clap::Command)> {
+fn command_in<'a>(
+    arguments: &[OsString],
+    start: usize,
+    of: &'a clap::Command,
+    root: &clap::Command,
+) -> Option<(usize, &'a clap::Command)> {
     let mut rest = arguments.iter().enumerate().skip(start);
     while let Some((position, argument)) = rest.next() {
-        let argument = argument.to_str()?;
+        // Not text: a value that stands for itself, or is joined to its option.
+        let Some(argument) = argument.to_str() else { continue };
         if argument == "--" {
             return None;
         }
-        if takes_the_next(argument) {
+        if takes_the_next(argument, root) {
             rest.next();
         } else if let Some(command) = of.get_subcommands().find(|command| command.get_name() == argument) {
             return Some((position, command));
@@ -219,10 +242,10 @@ fn command_in<'a>(arguments: &[OsString], start: usize, of: &'a clap::Command) -
 }
 
 /// Whether the argument is an option whose value is the next one.
-fn takes_the_next(argument: &str) -> bool {
-    let cli = Cli::command();
-    let commands = cli.get_subcommands().flat_map(clap::Command::get_subcommands);
-    let mut options = [&cli].into_iter().chain(cli.get_subcommands()).chain(commands).flat_map(clap::Command::get_opts);
+fn takes_the_next(argument: &str, root: &clap::Command) -> bool {
+    let commands = root.get_subcommands().flat_map(clap::Command::get_subcommands);
+    let mut options =
+        [root].into_iter().chain(root.get_subcommands()).chain(commands).flat_map(clap::Command::get_opts);
     let is_named = |option: &clap::Arg| match argument.strip_prefix("--") {
         Some(name) => option.get_long() == Some(name),
         None => argument
@@ -291,10 +314,46 @@ mod tests {
         is("heartbeatd --log info explain check", |c| matches!(c, Command::Explain { id: Some(id) } if id == "check"));
         is("heartbeatd -c x.toml config show", |c| matches!(c, Command::Config { show: ConfigCommand::Show { .. } }));
         is("heartbeatd config show -c x.toml", |c| matches!(c, Command::Config { show: ConfigCommand::Show { .. } }));
+        is("heartbeatd explain help", |c| matches!(c, Command::Explain { id: Some(id) } if id == "help"));
         is(
             "heartbeatd sqlite:a.db check",
             |c| matches!(c, Command::Check(args) if args.sources.urls == ["sqlite:a.db"]),
         );
+    }
+
+    #[test]
+    fn help_speaks_of_the_command_behind_it() {
+        for line in [
+            "help",
+            "help check",
+            "help config show",
+            "config help show",
+            "--log debug help check",
+            "-c x.toml config help show",
+        ] {
+            let line = format!("heartbeatd {line}");
+            let asked = Cli::try_parse_from(with_command_first(line.split(' ').map(OsString::from)));
+            let kind = asked.map_err(|error| error.kind());
+            assert!(matches!(kind, Err(clap::error::ErrorKind::DisplayHelp)), "{line}: {kind:?}");
+        }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_file_whose_name_is_no_text_hides_no_command() {
+        use std::os::unix::ffi::OsStringExt;
+        let file = OsString::from_vec(b"/etc/h\xe9.toml".to_vec());
+        for option in ["-c", "--config"] {
+            let line = ["heartbeatd".into(), option.into(), file.clone(), "check".into()];
+            let cli = Cli::try_parse_from(with_command_first(line.into_iter())).unwrap();
+            let Some(Command::Check(args)) = cli.command else { panic!("{option}: {cli:?}") };
+            assert_eq!(args.sources.config, Some(PathBuf::from(&file)));
+        }
+        let mut joined = b"-c".to_vec();
+        joined.extend_from_slice(file.as_encoded_bytes());
+        let line = ["heartbeatd".into(), OsString::from_vec(joined), "check".into()];
+        let cli = Cli::try_parse_from(with_command_first(line.into_iter())).unwrap();
+        assert!(matches!(cli.command, Some(Command::Check(_))), "{cli:?}");
     }
 
     #[test]

@@ -4,7 +4,7 @@
 use std::error::Error;
 use std::path::{Path, PathBuf};
 
-use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::ParsedCertificate;
 use rustls::{AlertDescription, RootCertStore};
@@ -30,13 +30,27 @@ pub(super) enum Cause {
     Missing,
 }
 
+impl Cause {
+    fn words(self) -> &'static str {
+        match self {
+            Self::File => "a file with a certificate or a key cannot be used",
+            Self::Refused => "the client's certificate is refused",
+            Self::Missing => "a certificate of the client is missing",
+        }
+    }
+}
+
 /// The source of such a failure, with the error that it was seen by.
 #[derive(Debug, thiserror::Error)]
-#[error("certificates: {cause:?}")]
+#[error("{}", cause.words())]
 struct Fault {
     cause: Cause,
     source: Box<dyn Error + Send + Sync>,
 }
+
+/// How rustls begins, for want of a variant, when it takes a key for none of the kinds that it signs with (0.23,
+/// `crypto/aws_lc_rs/sign.rs`, `any_supported_type`).
+const NO_KEY: &str = "failed to parse private key";
 
 /// The authorities in the file that `parameter` names, to trust.
 ///
@@ -46,7 +60,7 @@ pub(super) async fn read_authorities(parameter: &str, path: &Path) -> Result<Vec
     let (pem, certificates) = read_certificates(parameter, path).await?;
     let mut store = RootCertStore::empty();
     for certificate in certificates {
-        store.add(certificate).map_err(|error| garbled(parameter, path, &error))?;
+        store.add(certificate).map_err(|error| garbled(parameter, path, &error.to_string()))?;
     }
     Ok(pem)
 }
@@ -58,7 +72,7 @@ pub(super) async fn read_authorities(parameter: &str, path: &Path) -> Result<Vec
 pub(super) async fn read_own_certificate(parameter: &str, path: &Path) -> Result<Vec<u8>, Failure> {
     let (pem, certificates) = read_certificates(parameter, path).await?;
     if let Some(own) = certificates.first() {
-        ParsedCertificate::try_from(own).map_err(|error| garbled(parameter, path, &error))?;
+        ParsedCertificate::try_from(own).map_err(|error| garbled(parameter, path, &error.to_string()))?;
     }
     Ok(pem)
 }
@@ -66,15 +80,28 @@ pub(super) async fn read_own_certificate(parameter: &str, path: &Path) -> Result
 async fn read_certificates(parameter: &str, path: &Path) -> Result<(Vec<u8>, Vec<CertificateDer<'static>>), Failure> {
     let pem = read(parameter, path).await?;
     let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&pem).collect();
-    let certificates = certificates.map_err(|error| garbled(parameter, path, &error))?;
+    let certificates = certificates.map_err(|error| garbled(parameter, path, words_of_pem(&error)))?;
     if certificates.is_empty() {
         return Err(unusable(parameter, path, "holds no certificate (in PEM, it begins with BEGIN CERTIFICATE)"));
     }
     Ok((pem, certificates))
 }
 
-fn garbled(parameter: &str, path: &Path, error: &dyn Error) -> Failure {
-    unusable(parameter, path, &format!("holds a certificate that cannot be read: {error}"))
+fn garbled(parameter: &str, path: &Path, words: &str) -> Failure {
+    unusable(parameter, path, &format!("holds a certificate that cannot be read: {words}"))
+}
+
+/// What the parser found wrong. Its errors are neither told nor kept as a source: they quote the file, and where its line
+/// breaks were lost that is all of a key.
+fn words_of_pem(error: &pem::Error) -> &'static str {
+    match error {
+        pem::Error::MissingSectionEnd { .. } => "a section has no END line of its own, or not the same name there",
+        pem::Error::IllegalSectionStart { .. } => "a BEGIN line does not end in five dashes",
+        pem::Error::Base64Decode(_) => "a section is not base64",
+        pem::Error::NoItemsFound => "there is no such section",
+        pem::Error::SectionTooLarge => "a section is too large",
+        _ => "it is not PEM",
+    }
 }
 
 /// The private key in the file that `parameter` names.
@@ -83,10 +110,14 @@ fn garbled(parameter: &str, path: &Path, error: &dyn Error) -> Failure {
 /// As [`read_authorities`]; nothing of what the file holds is told.
 pub(super) async fn read_key(parameter: &str, path: &Path) -> Result<Vec<u8>, Failure> {
     let pem = read(parameter, path).await?;
-    if PrivateKeyDer::from_pem_slice(&pem).is_err() {
-        return Err(unusable(parameter, path, "holds no private key that can be read (in PEM, without a pass phrase)"));
+    match PrivateKeyDer::from_pem_slice(&pem) {
+        Ok(_) => Ok(pem),
+        Err(error) => {
+            let words = words_of_pem(&error);
+            let what = format!("holds no private key that can be read (in PEM, without a pass phrase): {words}");
+            Err(unusable(parameter, path, &what))
+        }
     }
-    Ok(pem)
 }
 
 async fn read(parameter: &str, path: &Path) -> Result<Vec<u8>, Failure> {
@@ -140,12 +171,15 @@ fn judge(error: &sqlx::Error, client: Option<&ClientFiles>) -> Option<(ErrorKind
             (Cause::Missing, "the server asks for a client's certificate, and the address names none".to_owned())
         }
         // Of the client's own certificate and key this is said before anything is sent.
-        (error, Some(ClientFiles { certificate, key })) if is_of_the_pair(error) => {
+        (error @ rustls::Error::InconsistentKeys(_), Some(ClientFiles { certificate, key })) => {
             let (certificate, key) = (certificate.display(), key.display());
             (
                 Cause::File,
                 format!("the client's certificate, {certificate}, and key, {key}, do not go together: {error}"),
             )
+        }
+        (rustls::Error::General(words), Some(files)) if words.starts_with(NO_KEY) => {
+            (Cause::File, format!("the client's key, {}, cannot be used: {words}", files.key.display()))
         }
         _ => return None,
     };
@@ -192,10 +226,6 @@ fn of_library(error: &sqlx::Error) -> Option<&rustls::Error> {
 fn is_lost(kind: std::io::ErrorKind) -> bool {
     use std::io::ErrorKind as Io;
     matches!(kind, Io::BrokenPipe | Io::ConnectionReset | Io::ConnectionAborted | Io::UnexpectedEof)
-}
-
-fn is_of_the_pair(error: &rustls::Error) -> bool {
-    matches!(error, rustls::Error::InconsistentKeys(_) | rustls::Error::General(_))
 }
 
 /// What a server says that has looked at a client's certificate: <https://www.rfc-editor.org/rfc/rfc8446#section-6.2>.
@@ -261,5 +291,62 @@ mod tests {
         let wrapped = crate::driver::network::prefixed("db:3306", failure);
         assert_eq!(cause_of(&wrapped), Some(Cause::File));
         assert_eq!(cause_of(&Failure::new(ErrorKind::Tls, "x")), None);
+    }
+
+    /// What the TLS library says before anything is sent.
+    fn of_tls(error: rustls::Error) -> sqlx::Error {
+        sqlx::Error::Tls(error.into())
+    }
+
+    #[test]
+    fn key_that_does_not_fit_its_certificate_is_told_with_both_files() {
+        let failure = failure_of(of_tls(rustls::InconsistentKeys::KeyMismatch.into()), Some(&files())).unwrap();
+        assert!(failure.message().starts_with("the client's certificate, /c.pem, and key, /k.pem, do not go together"));
+    }
+
+    #[test]
+    fn key_of_no_known_kind_is_told_alone() {
+        // As rustls words it: crypto/aws_lc_rs/sign.rs, any_supported_type.
+        let error = rustls::Error::General("failed to parse private key as RSA, ECDSA, or EdDSA".to_owned());
+        let failure = failure_of(of_tls(error), Some(&files())).unwrap();
+        assert!(failure.message().starts_with("the client's key, /k.pem, cannot be used: "), "{failure}");
+        assert_eq!(cause_of(&failure), Some(Cause::File));
+    }
+
+    #[test]
+    fn another_trouble_of_the_library_is_not_laid_on_the_files() {
+        for words in ["no usable cipher suites configured", "unexpected server state"] {
+            assert!(failure_of(of_tls(rustls::Error::General(words.to_owned())), Some(&files())).is_err(), "{words}");
+        }
+    }
+
+    #[test]
+    fn chain_of_errors_is_in_words() {
+        let failure = failure_of(alert(AlertDescription::UnknownCA), Some(&files())).unwrap();
+        let source = failure.source().unwrap();
+        assert_eq!(source.to_string(), "the client's certificate is refused");
+        assert!(source.source().unwrap().to_string().contains("UnknownCA"));
+    }
+
+    /// A key whose line breaks were lost: the parser takes all of it for the name of a section, and quotes that.
+    #[tokio::test]
+    async fn nothing_of_a_file_that_cannot_be_read_is_told() {
+        const SECRET: &str = "c2VjcmV0LXNlY3JldA";
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("client.key");
+        for content in [
+            format!("-----BEGIN PRIVATE KEY----- {SECRET} -----END PRIVATE KEY-----"),
+            format!("-----BEGIN PRIVATE KEY----- {SECRET}"),
+            format!("-----BEGIN PRIVATE KEY-----\n{SECRET}\n"),
+            format!("-----BEGIN PRIVATE KEY-----\n{SECRET}*\n-----END PRIVATE KEY-----\n"),
+        ] {
+            std::fs::write(&path, &content).unwrap();
+            let (key, certificate) = (read_key("key", &path).await, read_own_certificate("cert", &path).await);
+            let bytes = format!("{:?}", SECRET.as_bytes());
+            for failure in [key.unwrap_err(), certificate.unwrap_err()] {
+                let told = format!("{failure:?} {failure}");
+                assert!(!told.contains(SECRET) && !told.contains(bytes.trim_matches(['[', ']'])), "{content}: {told}");
+            }
+        }
     }
 }

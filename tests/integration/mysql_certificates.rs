@@ -25,8 +25,12 @@ fn client(files: &Files) -> String {
     format!("&ssl-cert={}&ssl-key={}", files.path("client.pem").display(), files.path("client.key").display())
 }
 
+/// Each login that fails is counted against this machine, and at a hundred it is shut out (1129).
+const FAILED_LOGINS: &str = "max_connect_errors = 100000";
+
 async fn server_that_asks_for(flavour: Flavour, clause: &str) -> MysqlServer {
-    let server = MysqlServer::options().flavour(flavour).start().await;
+    let options = MysqlServer::options().flavour(flavour);
+    let server = options.conf(FAILED_LOGINS).start().await;
     furnish(&server).await;
     server.execute(&format!("ALTER USER {ROLE} REQUIRE {clause}")).await;
     server
@@ -107,6 +111,7 @@ async fn file_that_cannot_be_used_is_named_with_what_is_wrong_with_it() {
         let garbled_key = format!("-----BEGIN PRIVATE KEY-----\n{SECRET}\n");
         let locked_key = right.key.replace("PRIVATE KEY", "ENCRYPTED PRIVATE KEY");
         let broken = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+        let strange_key = "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n";
         let another = ClientPair::of("heartbeat");
         for (certificate, key, words) in [
             (None, Some(right.key.as_str()), "cannot read the file of ssl-cert"),
@@ -116,6 +121,7 @@ async fn file_that_cannot_be_used_is_named_with_what_is_wrong_with_it() {
             (Some(&right.certificate), Some("nothing of the kind"), "holds no private key"),
             (Some(&right.certificate), Some(&garbled_key), "holds no private key"),
             (Some(&right.certificate), Some(&locked_key), "without a pass phrase"),
+            (Some(&right.certificate), Some(strange_key), "cannot be used: failed to parse private key"),
             (Some(&right.certificate), Some(&another.key), "do not go together"),
         ] {
             for (name, content) in [("client.pem", certificate), ("client.key", key)] {

@@ -143,6 +143,48 @@ async fn a_role_that_everybody_has_counts_though_no_grant_names_it() {
 }
 
 #[tokio::test]
+async fn a_user_with_many_hosts_takes_no_longer_than_one_with_a_few_and_the_rest_is_told() {
+    for flavour in Flavour::ALL {
+        let (server, target) = bare(flavour).await;
+        let accounts: Vec<String> = (0..200).map(|host| format!("hb@'10.9.8.{host}'")).collect();
+        server.execute(&format!("CREATE USER {}", accounts.join(", "))).await;
+        let plan = planned(&server.admin_url(), &target).await;
+        // Eight of the daemon's 201, in the order of their hosts, and the connector's one.
+        assert_eq!((plan.steps.len(), plan.failures.len()), (8 + 1, 0), "{flavour:?}: {plan:?}");
+        let [notice] = plan.notices.as_slice() else { panic!("{flavour:?}: {:?}", plan.notices) };
+        assert!(notice.starts_with("193 more accounts are called `hb`"), "{flavour:?}: {notice}");
+    }
+}
+
+/// So it is on MySQL before 9.5, too, where there is no setting for it.
+#[tokio::test]
+async fn a_role_that_everybody_has_and_no_login_activates_does_not_count() {
+    let (server, target) = bare(Flavour::Mysql).await;
+    server
+        .execute(&format!("CREATE ROLE beats; GRANT {ALL} ON {TABLE} TO beats; SET GLOBAL mandatory_roles = 'beats'"))
+        .await;
+    server.set_global("activate_mandatory_roles", "OFF").await;
+    let denied = beat(&target, Writing::Always).await.unwrap_err();
+    assert_eq!(denied.kind(), ErrorKind::Privilege, "{denied}");
+    let plan = planned(&server.admin_url(), &target).await;
+    assert_eq!(plan.steps.len(), 2, "{plan:?}");
+    assert_eq!(plan.notices.len(), 2, "{plan:?}");
+    for notice in &plan.notices {
+        assert!(notice.contains("`beats`@`%`") && notice.contains("not active after its login"), "{notice}");
+        // What the notice ends with is the other way.
+        server.execute(notice.split_once(": ").unwrap().1).await;
+    }
+    let plan = planned(&server.admin_url(), &target).await;
+    assert!(plan.steps.is_empty() && plan.failures.is_empty() && plan.notices.is_empty(), "{plan:?}");
+    assert_eq!(beat(&target, Writing::Always).await.unwrap().outcome, BeatOutcome::Written);
+    // Every role is a mandatory one, too.
+    server.execute(&default_role(Flavour::Mysql, "NONE", "hb")).await;
+    server.set_global("activate_all_roles_on_login", "ON").await;
+    assert_eq!(beat(&target, Writing::Always).await.unwrap().outcome, BeatOutcome::Written);
+    assert!(planned(&server.admin_url(), &target).await.steps.is_empty());
+}
+
+#[tokio::test]
 async fn who_may_not_grant_finds_nothing_missing_where_nothing_is() {
     for flavour in Flavour::ALL {
         let (server, target) = bare(flavour).await;

@@ -78,6 +78,36 @@ async fn a_trigger_that_fails_is_told_by_its_name_and_is_no_missing_table_or_pri
     .await;
 }
 
+/// What the table itself objects by, and the server's number.
+const OBJECTIONS: &[(Flavour, &str, &str)] = &[
+    (Flavour::Mariadb, "ADD CONSTRAINT old CHECK (last_update < '2021-01-01')", "4025"),
+    (Flavour::Mysql, "ADD CONSTRAINT old CHECK (last_update < '2021-01-01')", "3819"),
+];
+
+#[tokio::test]
+async fn a_trigger_that_does_what_it_should_is_not_blamed_for_what_the_table_refuses() {
+    for (flavour, objection, code) in OBJECTIONS {
+        let (server, target) = furnished(*flavour).await;
+        server
+            .execute(&format!(
+                "GRANT TRIGGER ON {TABLE} TO {ROLE};
+                 CREATE TRIGGER streamkap.harmless BEFORE UPDATE ON {TABLE} FOR EACH ROW INSERT INTO streamkap.seen VALUES (1)"
+            ))
+            .await;
+        assert_eq!(beat(&target, Writing::Always).await.unwrap().outcome, BeatOutcome::Written, "{flavour:?}");
+        server
+            .execute(&format!("UPDATE {TABLE} SET last_update = '2020-01-01'; ALTER TABLE {TABLE} {objection}"))
+            .await;
+        let failure = failure_of(&target).await;
+        let told = format!("{flavour:?}: {failure:?}");
+        assert_eq!((failure.kind(), failure.code()), (ErrorKind::Rejected, Some(*code)), "{told}");
+        let remedy = failure.remedy().unwrap();
+        assert!(remedy.contains("SHOW CREATE TABLE `streamkap`.`streamkap_heartbeat`;"), "{told}");
+        assert!(remedy.contains("SHOW CREATE TRIGGER `streamkap`.`harmless`;"), "{told}");
+        assert!(!remedy.contains("DROP"), "{told}");
+    }
+}
+
 #[tokio::test]
 async fn a_view_in_the_tables_place_whose_definer_is_gone_is_told_as_that() {
     on_each(&Flavour::ALL, async |flavour| {

@@ -3,11 +3,13 @@
 //! The catalogue shows only what this session's account has some privilege on, and the privileges of others only to who
 //! may read the system's own tables.
 
+use std::collections::BTreeMap;
+
 use sqlx::mysql::MySqlConnection;
 
 use super::connect::{MARIADB, settings_sql};
-use super::grants::{self, Answer, Found, Grants, Inquiry, Place, activation, unread};
-use super::identifier::{Account, literal, table_of};
+use super::grants::{self, Answer, Found, Grants, Inquiry, MOST_HOSTS, Place, activation, unread};
+use super::identifier::{Account, is_named, literal, table_of};
 use super::message::{self, Limits};
 use super::parameters::user_of;
 use crate::heartbeat::{ErrorKind, Failure};
@@ -28,6 +30,8 @@ pub(super) struct Facts {
     pub(super) sees_accounts: bool,
     /// Those of the accounts in question that it sees.
     pub(super) accounts: Vec<AccountFacts>,
+    /// How many of them were not looked at, by user: see [`MOST_HOSTS`].
+    pub(super) left_out: BTreeMap<String, usize>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -80,8 +84,10 @@ pub(super) async fn gather(
     let (logged, schema) = (has("logged")?, has("known_schemas")?);
     let table = if has("known_tables")? { Some(table(connection, &target.heartbeat).await?) } else { None };
     let (sees_accounts, names) = accounts(connection, target, &own).await?;
+    let names = names.into_iter().filter(|account| beats(account, target, &own) || connects(account, target));
+    let (names, left_out) = within_reach(names, &own);
     let accounts = granted(connection, &target.heartbeat, &own, names).await?;
-    Ok(Facts { own, logged, schema, table, sees_accounts, accounts })
+    Ok(Facts { own, logged, schema, table, sees_accounts, accounts, left_out })
 }
 
 async fn table(connection: &mut MySqlConnection, heartbeat: &HeartbeatTable) -> Result<TableFacts, Failure> {
@@ -123,6 +129,33 @@ async fn accounts(
         Err(failure) if failure.kind() == ErrorKind::Privilege => Ok((false, vec![own.clone()])),
         Err(failure) => Err(failure),
     }
+}
+
+/// Whether an account is the daemon's. Without an administrator's way in this session is the daemon's, and so is its account,
+/// of several one.
+pub(super) fn beats(account: &Account, target: &Target, own: &Account) -> bool {
+    let user = user_of(&target.endpoint.url);
+    let is_own = target.provision_endpoint.is_none() && own.user == user;
+    account.user == user && (!is_own || account == own)
+}
+
+/// Whether an account is the connector's.
+pub(super) fn connects(account: &Account, target: &Target) -> bool {
+    is_named(&target.connector.user.name, &account.user, &account.host)
+}
+
+/// The accounts that are looked at, this session's among them, and how many are left out, by user.
+fn within_reach(accounts: impl Iterator<Item = Account>, own: &Account) -> (Vec<Account>, BTreeMap<String, usize>) {
+    let (mut kept, mut left_out) = (Vec::<Account>::new(), BTreeMap::new());
+    for account in accounts {
+        let hosts = kept.iter().filter(|other| other.user == account.user).count();
+        if hosts < MOST_HOSTS || account == *own {
+            kept.push(account);
+        } else {
+            *left_out.entry(account.user).or_default() += 1;
+        }
+    }
+    (kept, left_out)
 }
 
 /// What each account may do with the table.
@@ -234,4 +267,20 @@ fn probes_sql(heartbeat: &HeartbeatTable) -> [(&'static str, String); 4] {
 fn rows_sql(heartbeat: &HeartbeatTable) -> String {
     let row = heartbeat.row;
     format!("SELECT id FROM {} WHERE id IS NOT NULL ORDER BY id <> {row}, id LIMIT 2", table_of(heartbeat))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_a_user_with_many_hosts_the_first_are_looked_at_and_this_sessions_account() {
+        let account = |user: &str, host: usize| Account { user: user.to_owned(), host: format!("10.0.0.{host}") };
+        let own = account("hb", 150);
+        let all = (0..200).map(|host| account("hb", host)).chain((0..3).map(|host| account("cdc", host)));
+        let (kept, left_out) = within_reach(all, &own);
+        assert_eq!(kept.len(), 8 + 1 + 3);
+        assert!(kept.contains(&own) && kept.contains(&account("cdc", 2)), "{kept:?}");
+        assert_eq!(left_out, BTreeMap::from([("hb".to_owned(), 191)]));
+    }
 }

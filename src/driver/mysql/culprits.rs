@@ -1,5 +1,5 @@
-//! What stands behind a statement that the server refuses: the table itself, or a trigger or a view on it. Called by `beat`
-//! after a refusal.
+//! What stands behind a statement that the server refuses: the table itself, which may be missing with or without its schema, or
+//! a trigger or a view on it. Called by `beat` after a refusal.
 
 use sqlx::mysql::MySqlConnection;
 
@@ -16,6 +16,10 @@ struct Culprit {
     definer: String,
 }
 
+/// Refusals that no table makes by itself, only what a trigger or a view brings in: a row too many, a routine or an account
+/// that is missing, an update of the table that is being updated, a SIGNAL.
+const THEIRS: &[&str] = &["1172", "1242", "1305", "1356", "1442", "1449", "1644"];
+
 /// "Access denied", as a login is told.
 const REFUSED: &str = "1045";
 
@@ -30,7 +34,11 @@ pub(super) async fn told(connection: &mut MySqlConnection, table: &HeartbeatTabl
         };
     }
     if is_at_our_service(connection, table).await {
-        return named(connection, table, failure.with_kind(ErrorKind::Rejected)).await;
+        let failure = failure.with_kind(ErrorKind::Rejected);
+        return match found(connection, table).await {
+            all if all.is_empty() => failure,
+            all => with_steps(table, &all, failure),
+        };
     }
     match failure.code() {
         Some("1146" | "1049") => with_what_is_missing(connection, table, failure).await,
@@ -52,11 +60,26 @@ async fn is_at_our_service(connection: &mut MySqlConnection, table: &HeartbeatTa
     true
 }
 
-/// Names the triggers that an update sets off, and the view in the table's place, with whom they act as; as far as this user
-/// is shown them. Else the failure as it is.
+/// Names the triggers that an update sets off, and the view in the table's place, as far as this user is shown them: as the
+/// cause where no table refuses so by itself, else beside it. Without any, the failure as it is.
 pub(super) async fn named(connection: &mut MySqlConnection, table: &HeartbeatTable, failure: Failure) -> Failure {
-    let all = found(connection, table).await;
-    if all.is_empty() { failure } else { with_steps(table, &all, failure) }
+    judged(table, &found(connection, table).await, failure)
+}
+
+fn judged(table: &HeartbeatTable, all: &[Culprit], failure: Failure) -> Failure {
+    match failure.code() {
+        _ if all.is_empty() => failure,
+        Some(code) if THEIRS.contains(&code) => with_steps(table, all, failure),
+        _ => {
+            let beside: Vec<String> = all.iter().map(|culprit| culprit.beside(table)).collect();
+            let name = table_of(table);
+            failure.with_remedy(format!(
+                "take off what objects to the update: SHOW CREATE TABLE {name}; it must be a table of InnoDB with a primary \
+                 key; {}",
+                beside.join("; ")
+            ))
+        }
+    }
 }
 
 async fn found(connection: &mut MySqlConnection, table: &HeartbeatTable) -> Vec<Culprit> {
@@ -76,18 +99,34 @@ impl Culprit {
         self.kind == "view"
     }
 
+    fn quoted(&self, table: &HeartbeatTable) -> String {
+        format!("{}.{}", quote(&table.schema), quote(&self.name))
+    }
+
+    /// How it is spoken of where the table itself may be what objects.
+    fn beside(&self, table: &HeartbeatTable) -> String {
+        let name = self.quoted(table);
+        if self.is_view() {
+            return format!("{name} is a view: put the table itself in its place");
+        }
+        format!("the update also sets off the trigger {name}, which may be what objects: SHOW CREATE TRIGGER {name};")
+    }
+
     /// What to do about it.
     fn step(&self, table: &HeartbeatTable) -> String {
-        let name = format!("{}.{}", quote(&table.schema), quote(&self.name));
+        let name = self.quoted(table);
         // MariaDB names the trigger to all who may use the table, and this only to who has TRIGGER.
-        let by = match self.definer.as_str() {
-            "" => "its definer".to_owned(),
-            definer => Account::read(definer).quoted(),
-        };
+        let definer = Some(self.definer.as_str()).filter(|definer| !definer.is_empty());
+        let definer = definer.map(|definer| Account::read(definer).quoted());
+        let by = definer.as_deref().unwrap_or("its definer");
         if self.is_view() {
+            let made_again = match &definer {
+                Some(account) => format!("CREATE USER {account} ACCOUNT LOCK;"),
+                None => "make it again".to_owned(),
+            };
             return format!(
-                "{name} is a view, which acts as {by}: if that account is gone, CREATE USER {by} ACCOUNT LOCK; and grant it \
-                 what the view takes; better, put the table itself in its place"
+                "{name} is a view, which acts as {by}: if that account is gone, {made_again} and grant it what the view \
+                 takes; better, put the table itself in its place"
             );
         }
         format!(
@@ -116,5 +155,58 @@ async fn with_what_is_missing(connection: &mut MySqlConnection, table: &Heartbea
     match message::send_for_row(connection, sql).await.and_then(|row| message::number(&row, "found")) {
         Ok(Some(0)) => failure.with_kind(ErrorKind::MissingSchema),
         _ => failure,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn table() -> HeartbeatTable {
+        HeartbeatTable { schema: "streamkap".to_owned(), table: "streamkap_heartbeat".to_owned(), row: 1 }
+    }
+
+    fn culprit(kind: &str, definer: &str) -> Culprit {
+        Culprit { kind: kind.to_owned(), name: "it".to_owned(), definer: definer.to_owned() }
+    }
+
+    /// The next step for a refusal by this number, where there is this culprit.
+    fn remedy(code: &str, culprit: Culprit) -> String {
+        let failure = Failure::new(ErrorKind::Rejected, "no").with_code(code);
+        judged(&table(), &[culprit], failure).remedy().unwrap().to_owned()
+    }
+
+    #[test]
+    fn a_trigger_is_blamed_for_what_only_a_trigger_does() {
+        for code in ["1172", "1242", "1305", "1442", "1449", "1644"] {
+            let remedy = remedy(code, culprit("trigger", "maker@%"));
+            assert!(remedy.ends_with("or take it off: DROP TRIGGER `streamkap`.`it`;"), "{code}: {remedy}");
+        }
+    }
+
+    #[test]
+    fn a_trigger_is_only_mentioned_where_the_table_itself_may_object() {
+        for code in ["1048", "1062", "1452", "3098", "3819", "4025"] {
+            let remedy = remedy(code, culprit("trigger", "maker@%"));
+            assert!(remedy.contains("SHOW CREATE TABLE `streamkap`.`streamkap_heartbeat`;"), "{code}: {remedy}");
+            assert!(remedy.contains("SHOW CREATE TRIGGER `streamkap`.`it`;"), "{code}: {remedy}");
+            assert!(!remedy.contains("DROP"), "{code}: {remedy}");
+        }
+    }
+
+    #[test]
+    fn a_view_that_takes_no_update_lacks_no_account() {
+        for code in ["1288", "1348", "1471"] {
+            let remedy = remedy(code, culprit("view", "maker@%"));
+            assert!(remedy.contains("put the table itself in its place"), "{code}: {remedy}");
+            assert!(!remedy.contains("CREATE USER"), "{code}: {remedy}");
+        }
+        assert!(remedy("1449", culprit("view", "maker@%")).contains("CREATE USER `maker`@`%` ACCOUNT LOCK;"));
+    }
+
+    #[test]
+    fn no_statement_is_told_with_a_name_that_is_not_shown() {
+        let remedy = remedy("1449", culprit("view", ""));
+        assert!(!remedy.contains("CREATE USER") && remedy.contains("put the table itself in its place"), "{remedy}");
     }
 }

@@ -10,7 +10,7 @@ mod tests;
 use serde::{Deserialize, Serialize};
 
 use super::naming::Naming;
-pub(super) use inquiry::{Found, IdleRole, Inquiry, VARIABLES, activation};
+pub(super) use inquiry::{Found, IdleRole, Inquiry, MOST_HOSTS, VARIABLES, activation};
 
 /// The privileges of one account (or role), of the roles that are active with it, and of everybody.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]

@@ -9,23 +9,25 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Managed {
-    /// Amazon RDS and Aurora: <https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/USER_WorkingWithParamGroups.html>
+    /// Amazon RDS: <https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/USER_WorkingWithParamGroups.html>
     Rds,
+    /// Amazon Aurora, whose settings for all of a cluster's instances are kept apart:
+    /// <https://docs.aws.amazon.com/AmazonRDS/latest/AuroraUserGuide/USER_LogAccess.MySQL.BinaryFormat.html>
+    Aurora,
     /// Google Cloud SQL: <https://cloud.google.com/sql/docs/mysql/flags>
     CloudSql,
     /// Azure Database for MySQL: <https://learn.microsoft.com/azure/mysql/flexible-server/concepts-server-parameters>
     Azure,
 }
 
-/// Variables that only one provider's servers have begin so.
+/// Variables that only one provider's servers have begin so. Not `rds_`: Alibaba's AliSQL has such, too, `rds_sql_max_iops`.
 const PREFIXES: &[(&str, Managed)] = &[
-    ("aurora_", Managed::Rds),
-    ("rds_", Managed::Rds),
+    ("aurora_", Managed::Aurora),
     ("cloudsql_", Managed::CloudSql),
     ("azure_", Managed::Azure),
     ("aad_auth_", Managed::Azure),
 ];
-/// Where RDS has its programs.
+/// Where RDS, and with it Aurora, has its programs.
 const RDS_FOLDER: &str = "/rdsdbbin";
 
 impl Managed {
@@ -38,17 +40,22 @@ impl Managed {
 
     /// By the variables that the server has.
     pub(super) fn of(variables: &BTreeMap<String, String>) -> Option<Self> {
-        if variables.get("basedir").is_some_and(|folder| folder.starts_with(RDS_FOLDER)) {
-            return Some(Self::Rds);
-        }
         let has = |prefix: &str| variables.keys().any(|name| name.starts_with(prefix));
-        PREFIXES.iter().find(|(prefix, _)| has(prefix)).map(|(_, managed)| *managed)
+        let named = PREFIXES.iter().find(|(prefix, _)| has(prefix)).map(|(_, managed)| *managed);
+        let is_amazons = || variables.get("basedir").is_some_and(|folder| folder.starts_with(RDS_FOLDER));
+        named.or_else(|| is_amazons().then_some(Self::Rds))
+    }
+
+    /// Whether it is one of Amazon's, which have their retention of the binary log in a table of their own.
+    pub(super) fn is_amazons(self) -> bool {
+        matches!(self, Self::Rds | Self::Aurora)
     }
 
     /// How a value is set.
     pub(super) fn set(self, values: &str) -> String {
         match self {
             Self::Rds => format!("set {values} in the parameter group"),
+            Self::Aurora => format!("set {values} in the cluster parameter group"),
             Self::CloudSql => format!("set {values} among the instance's database flags"),
             Self::Azure => format!("set {values} among the server parameters"),
         }
@@ -57,7 +64,7 @@ impl Managed {
     /// As [`Self::set`], for what holds from a start of the server on.
     pub(super) fn set_at_start(self, values: &str) -> String {
         match self {
-            Self::Rds => format!("{}, and reboot the instance", self.set(values)),
+            Self::Rds | Self::Aurora => format!("{}, and reboot the instance", self.set(values)),
             Self::CloudSql => format!("{}, which restarts it", self.set(values)),
             Self::Azure => format!("{}, and restart the server", self.set(values)),
         }
@@ -66,7 +73,7 @@ impl Managed {
     /// How a filter of replication is set on a replica; the value is a list.
     pub(super) fn set_filter(self, filter: &str, value: &str) -> String {
         let name = match self {
-            Self::Rds => format!("replicate_{filter}").replace('_', "-"),
+            Self::Rds | Self::Aurora => format!("replicate_{filter}").replace('_', "-"),
             Self::CloudSql | Self::Azure => format!("replicate_{filter}"),
         };
         format!("on the replica, {}", self.set(&format!("{name} = {value}")))
@@ -75,7 +82,7 @@ impl Managed {
     /// How a session is ended.
     pub(super) fn kill(self, id: &str) -> String {
         match self {
-            Self::Rds => format!("CALL mysql.rds_kill({id});"),
+            Self::Rds | Self::Aurora => format!("CALL mysql.rds_kill({id});"),
             Self::Azure => format!("CALL mysql.az_kill({id});"),
             Self::CloudSql => format!("KILL {id};"),
         }
@@ -85,6 +92,9 @@ impl Managed {
     pub(super) fn log_binary(self) -> &'static str {
         match self {
             Self::Rds => "switch automated backups on: without them the instance has no binary log",
+            Self::Aurora => {
+                "set binlog_format = ROW in the cluster parameter group, and reboot the writer: until then there is none"
+            }
             Self::CloudSql => "switch point-in-time recovery on (binary logging), which takes automated backups",
             Self::Azure => "ask Azure: its servers have a binary log that cannot be switched off",
         }
@@ -93,7 +103,7 @@ impl Managed {
     /// How replication is started on a replica, where START REPLICA is not for the customer's administrator.
     pub(super) fn start_replication(self) -> &'static str {
         match self {
-            Self::Rds => "CALL mysql.rds_start_replication;",
+            Self::Rds | Self::Aurora => "CALL mysql.rds_start_replication;",
             Self::CloudSql => {
                 "enable replication on the replica's page (gcloud sql instances patch REPLICA \
                                --enable-database-replication)"
@@ -114,9 +124,21 @@ mod tests {
     #[test]
     fn a_provider_is_known_by_variables_that_nobody_else_has() {
         assert_eq!(of(&[("basedir", "/rdsdbbin/mysql-8.0.40.R1/")]), Some(Managed::Rds));
-        assert_eq!(of(&[("basedir", "/usr/"), ("aurora_version", "3.08.0")]), Some(Managed::Rds));
+        assert_eq!(of(&[("basedir", "/rdsdbbin/oscar-8.0/"), ("aurora_version", "3.08.0")]), Some(Managed::Aurora));
+        assert_eq!(of(&[("basedir", "/usr/"), ("aurora_lab_mode", "OFF")]), Some(Managed::Aurora));
         assert_eq!(of(&[("basedir", "/usr/"), ("cloudsql_iam_authentication", "ON")]), Some(Managed::CloudSql));
         assert_eq!(of(&[("basedir", "/usr/"), ("aad_auth_only", "OFF")]), Some(Managed::Azure));
         assert_eq!(of(&[("basedir", "/usr/")]), None);
+        // Alibaba's AliSQL has variables that begin as Amazon's do.
+        assert_eq!(
+            of(&[("basedir", "/u01/mysql/"), ("rds_sql_max_iops", "0"), ("rds_audit_max_sql_size", "8192")]),
+            None
+        );
+    }
+
+    #[test]
+    fn aurora_has_a_binary_log_once_its_cluster_is_given_a_format() {
+        assert!(Managed::Aurora.log_binary().starts_with("set binlog_format = ROW in the cluster parameter group"));
+        assert!(Managed::Rds.log_binary().contains("automated backups"));
     }
 }

@@ -3,9 +3,10 @@
 
 use sqlx::mysql::MySqlConnection;
 
-use super::catalog::{AccountFacts, Facts};
+use super::catalog::{AccountFacts, Facts, beats, connects};
 use super::connect::{Column, settings_sql};
-use super::identifier::{Account, is_named, problem, quote, table_of};
+use super::grants::MOST_HOSTS;
+use super::identifier::{Account, problem, quote, table_of};
 use super::message::{self, Limits};
 use super::parameters::user_of;
 use crate::heartbeat::{ErrorKind, Failure};
@@ -53,6 +54,7 @@ pub(super) fn plan(facts: &Facts, target: &Target) -> Plan {
     planner.objects();
     planner.daemon();
     planner.connector();
+    planner.tell_left_out();
     planner.plan
 }
 
@@ -139,11 +141,9 @@ impl Planner<'_> {
     fn daemon(&mut self) {
         let (target, facts) = (self.target, self.facts);
         let (user, connector) = (user_of(&target.endpoint.url), &target.connector.user.name);
-        // Without an administrator's way in this session is the daemon's, and so is its account, of several one.
-        let own = target.provision_endpoint.is_none() && facts.own.user == user;
-        let is = |account: &Account| account.user == user && (!own || *account == facts.own);
+        let is = |account: &Account| beats(account, target, &facts.own);
         if facts.accounts.iter().any(|found| is(&found.account)) {
-            self.grant(DAEMON, true, |account| is(account) && !is_named(connector, &account.user, &account.host));
+            self.grant(DAEMON, true, |account| is(account) && !connects(account, target));
         } else if user != *connector {
             self.no_account(&Account { user: user.clone(), host: String::new() }, true);
         }
@@ -152,7 +152,8 @@ impl Planner<'_> {
     fn connector(&mut self) {
         let Named { name, configured } = &self.target.connector.user;
         let configured = *configured || *name == user_of(&self.target.endpoint.url);
-        let is = |account: &Account| is_named(name, &account.user, &account.host);
+        let target = self.target;
+        let is = |account: &Account| connects(account, target);
         if self.facts.accounts.iter().any(|found| is(&found.account)) {
             self.grant(CONNECTOR, configured, is);
         } else {
@@ -194,6 +195,16 @@ impl Planner<'_> {
                     idle.activation
                 ));
             }
+        }
+    }
+
+    fn tell_left_out(&mut self) {
+        for (user, count) in &self.facts.left_out {
+            let user = quote(user);
+            self.plan.notices.push(format!(
+                "{count} more accounts are called {user}: of a user's hosts {MOST_HOSTS} are looked at, and nothing is \
+                 granted to the others"
+            ));
         }
     }
 

@@ -90,7 +90,7 @@ fn kept(facts: &MysqlFacts) -> Result<Kept, String> {
             let hours = u64::try_from(*hours).unwrap_or(0);
             return Ok(Kept::For(Duration::from_secs(hours.saturating_mul(HOUR)), HOURS));
         }
-        Gathered::Refused(refusal) if server.managed == Some(Managed::Rds) => {
+        Gathered::Refused(refusal) if server.managed.is_some_and(Managed::is_amazons) => {
             let user = crate::driver::mysql::identifier::account(&server.user, &server.host);
             return Err(refusal.unless(&format!("GRANT SELECT ON mysql.rds_configuration TO {user};"), PASSING));
         }

@@ -9,7 +9,7 @@ use sqlx::mysql::{MySqlConnection, MySqlRow};
 use super::question::{ask, by_name};
 use super::server::ServerFacts;
 use crate::driver::gathered::{Gathered, Refusal};
-use crate::driver::mysql::grants::{Found, Grants, IdleRole, Inquiry, RoleName};
+use crate::driver::mysql::grants::{Found, Grants, IdleRole, Inquiry, MOST_HOSTS, RoleName};
 use crate::driver::mysql::identifier::{Account, is_named, literal};
 use crate::heartbeat::Failure;
 use crate::target::Target;
@@ -52,9 +52,6 @@ pub(crate) struct AccountFacts {
     pub(crate) tls: String,
 }
 
-/// More hosts are not looked at.
-const MOST: usize = 8;
-
 /// Looks the accounts up.
 ///
 /// # Errors
@@ -82,7 +79,7 @@ pub(super) async fn gather(
         Gathered::Seen(accounts) => {
             let mut found = Vec::new();
             let accounts = accounts.into_iter().filter(|((user, host), _)| is_named(name, user, host));
-            for ((user, host), account) in accounts.take(MOST) {
+            for ((user, host), account) in accounts.take(MOST_HOSTS) {
                 let Found { grants, active, idle } = inquiry.account(&user, &host).await?;
                 found.push(RoleFacts { user, host, account: Gathered::Seen(account), grants, active, idle });
             }

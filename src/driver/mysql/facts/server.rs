@@ -43,6 +43,7 @@ pub(crate) struct ServerFacts {
 
 const VARIABLES: &[&str] = &[
     "activate_all_roles_on_login",
+    "activate_mandatory_roles",
     "binlog_expire_logs_auto_purge",
     "binlog_expire_logs_seconds",
     "binlog_format",

@@ -15,13 +15,19 @@ use crate::driver::mysql::message;
 use crate::driver::mysql::naming::{self, Naming};
 use crate::heartbeat::Failure;
 
+/// More hosts of a user are not looked at: each takes from 3 to 11 questions.
+pub(crate) const MOST_HOSTS: usize = 8;
 /// More roles of an account that are not active are not looked at.
 const MOST: usize = 8;
 /// The roles that MySQL grants to everybody, without a line of SHOW GRANTS.
 const MANDATORY: &str = "mandatory_roles";
+/// Whether those are active from the login on, whatever is said of default roles: MySQL from 9.5, where it is ON by default.
+/// Servers without it have them wait like any other.
+/// <https://docs.oracle.com/cd/E17952_01/mysql-9.5-en/added-deprecated-removed.html>
+pub(crate) const ACTIVATE_MANDATORY: &str = "activate_mandatory_roles";
 /// The variables that it takes: see [`Inquiry::of`].
 pub(crate) const VARIABLES: &[&str] =
-    &[MARIADB, "partial_revokes", "activate_all_roles_on_login", MANDATORY, naming::VARIABLE];
+    &[MARIADB, "partial_revokes", "activate_all_roles_on_login", ACTIVATE_MANDATORY, MANDATORY, naming::VARIABLE];
 
 /// A role that is not active.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,6 +45,8 @@ pub(crate) struct Inquiry<'a> {
     naming: Naming,
     /// See [`MANDATORY`].
     mandatory: Vec<RoleName>,
+    /// See [`ACTIVATE_MANDATORY`].
+    mandatory_are_active: bool,
     /// Whether every role is active from the login on.
     all_roles: bool,
 }
@@ -69,6 +77,7 @@ impl<'a> Inquiry<'a> {
             patterns: if is_on("partial_revokes") { Patterns::Literal } else { Patterns::Wild },
             naming: Naming::of(variables),
             mandatory: mandatory(variables.get(MANDATORY).map_or("", String::as_str)),
+            mandatory_are_active: is_on(ACTIVATE_MANDATORY),
             all_roles: is_on("activate_all_roles_on_login"),
         }
     }
@@ -148,6 +157,16 @@ impl<'a> Inquiry<'a> {
         grants
     }
 
+    /// An account's default roles, and what is active besides them.
+    fn with_active_mandatory(&self, mut roles: Vec<RoleName>) -> Vec<RoleName> {
+        if self.mandatory_are_active {
+            let more = self.mandatory.iter().filter(|role| !roles.contains(role)).cloned();
+            let more: Vec<RoleName> = more.collect();
+            roles.extend(more);
+        }
+        roles
+    }
+
     async fn show(&mut self, of: &str) -> Result<Gathered<Grants>, Failure> {
         self.read(format!("SHOW GRANTS {of}").trim_end().to_owned()).await
     }
@@ -211,11 +230,7 @@ impl<'a> Inquiry<'a> {
                 roles.extend(row.remove("user").map(|name| RoleName { name, host: row.remove("host") }));
             }
             roles.retain(|role| grants.roles.contains(role));
-            // Measured on MySQL 9.7: whatever is said of default roles. The manual has them wait like any other.
-            let mandatory = self.mandatory.iter().filter(|role| !roles.contains(role)).cloned();
-            let mandatory: Vec<RoleName> = mandatory.collect();
-            roles.extend(mandatory);
-            Ok(roles)
+            Ok(self.with_active_mandatory(roles))
         })
     }
 }

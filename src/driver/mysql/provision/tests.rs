@@ -1,5 +1,7 @@
 //! What is planned for what is there.
 
+use std::collections::BTreeMap;
+
 use super::super::catalog::{IdleFacts, TableFacts};
 use super::*;
 use crate::provisioning::Rows;
@@ -30,6 +32,7 @@ fn complete() -> Facts {
         }),
         sees_accounts: true,
         accounts: vec![satisfied("hb@%"), satisfied("streamkap_user@%")],
+        left_out: BTreeMap::new(),
     }
 }
 
@@ -244,4 +247,11 @@ fn no_step_can_destroy_anything() {
             assert!(!sql.contains(word), "{sql}");
         }
     }
+}
+
+#[test]
+fn accounts_that_were_not_looked_at_are_told() {
+    let left_out = BTreeMap::from([("hb".to_owned(), 12)]);
+    let plan = plan(&Facts { left_out, ..complete() }, &target());
+    insta::assert_snapshot!(plan.notices.join("\n"), @"12 more accounts are called `hb`: of a user's hosts 8 are looked at, and nothing is granted to the others");
 }

@@ -175,9 +175,12 @@ fn on_rds_its_own_setting_counts() {
     let facts = changed(right_rds(), "/retention/seen/hours", Value::Null);
     assert_eq!(remedy(facts), "CALL mysql.rds_set_configuration('binlog retention hours', 168);");
     let denied = json!({"refused": {"code": "1142", "message": "denied"}});
-    let said = wrong_with(changed(right_rds(), "/retention", denied.clone()));
-    assert_eq!(said.len(), 2, "{said:?}");
-    assert!(said[0].contains("it takes GRANT SELECT ON mysql.rds_configuration TO `hb`@`%`;"), "{said:?}");
+    for managed in ["rds", "aurora"] {
+        let said =
+            wrong_with(changed(changed(right_rds(), "/server/managed", json!(managed)), "/retention", denied.clone()));
+        assert_eq!(said.len(), 2, "{said:?}");
+        assert!(said[0].contains("it takes GRANT SELECT ON mysql.rds_configuration TO `hb`@`%`;"), "{said:?}");
+    }
     // Elsewhere that table is missing, and a user without privileges is told so in the same words.
     assert_eq!(wrong_with(changed(right(), "/retention", denied)), [""; 0]);
 }
@@ -231,5 +234,10 @@ fn on_a_managed_server_no_remedy_speaks_of_what_its_provider_keeps_to_itself() {
     set binlog_row_image = FULL in the parameter group
     set server_id = <NUMBER> in the parameter group
     set binlog_ignore_db, without streamkap, in the parameter group, and reboot the instance
+    ");
+    insta::assert_snapshot!(said("aurora"), @"
+    set binlog_row_image = FULL in the cluster parameter group
+    set server_id = <NUMBER> in the cluster parameter group
+    set binlog_ignore_db, without streamkap, in the cluster parameter group, and reboot the instance
     ");
 }
