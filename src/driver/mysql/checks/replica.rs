@@ -139,6 +139,17 @@ fn role(subject: &str, facts: &MysqlFacts, channels: &[Channel]) -> Finding {
             return ROLE
                 .ok(subject, "innodb_read_only is ON, as on a reader of Aurora, which shares its writer's storage");
         }
+        if cluster::has_a_group(server) {
+            let observed = match server.group_member {
+                Some(false) => "it takes writes, and is no working member of its replication group",
+                Some(true) => "it is the primary of its replication group",
+                None => "it takes writes: it is the primary of its replication group, or out of it",
+            };
+            return ROLE.failed(subject, observed).expected("a secondary of the group").remedy(
+                "name a secondary as the replica: SELECT MEMBER_HOST, MEMBER_PORT, MEMBER_STATE, MEMBER_ROLE FROM \
+                 performance_schema.replication_group_members; and let one that is out of its group join it again",
+            );
+        }
         return ROLE
             .failed(subject, "it follows no server: it was promoted, or the address leads to the source")
             .expected("a replica of the source")
