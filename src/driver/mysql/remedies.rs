@@ -137,9 +137,9 @@ fn starting(failure: &Failure) -> String {
                 .to_owned()
         }
         Some("3032" | "6401") => {
-            "the server lets administrators in only (offline_mode): somebody set it; SET GLOBAL offline_mode = OFF; when they \
-             are done. If it belongs to a replication group, it may have lost that one: its log says so, and SELECT \
-             MEMBER_HOST, MEMBER_STATE FROM performance_schema.replication_group_members;"
+            "the server lets administrators in only (offline_mode): somebody set it. Or, if it belongs to a replication group, \
+             it may have lost that one: its log says so, and performance_schema.replication_group_members. When they are \
+             done, or it is mended: SET GLOBAL offline_mode = OFF;"
                 .to_owned()
         }
         Some(_) => "wait for the server to be ready: a member of a replication group may still recover, or apply what its \
@@ -424,7 +424,7 @@ mod tests {
         for number in ["3032", "6401"] {
             let text = coded(ErrorKind::Starting, number, &target());
             assert!(
-                !text.contains("START GROUP_REPLICATION") && text.contains("when they are done"),
+                !text.contains("START GROUP_REPLICATION") && text.contains("When they are done"),
                 "{number}: {text}"
             );
         }
