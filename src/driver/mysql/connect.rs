@@ -90,8 +90,8 @@ pub(super) const GUARDS: &[&str] = &["read_only", "super_read_only", "innodb_rea
 /// What tells MariaDB from MySQL.
 pub(super) const MARIADB: &str = "gtid_strict_mode";
 const TRANSACTION_READ_ONLY: &[&str] = &["transaction_read_only", "tx_read_only"];
-/// What a node of a Galera cluster is known by. Percona XtraDB Cluster has `wsrep_on` for sessions only, and no server shows
-/// such a variable among the global ones: there a node is on that has a library to replicate by
+/// What a node of a Galera cluster is known by. Percona XtraDB Cluster has `wsrep_on` for sessions only, and no server
+/// shows such a variable among the global ones: there a node is on that has a library to replicate by
 /// (<https://docs.percona.com/percona-xtradb-cluster/8.0/wsrep-system-index.html#wsrep_on>).
 const WSREP: &[&str] = &["wsrep_on", "wsrep_provider", "wsrep_reject_queries"];
 /// What a node shows as its `wsrep_cluster_status` that lost sight of the others and is in the minority.
@@ -169,11 +169,10 @@ async fn look_around(
     };
     let sql = format!("SELECT {}, ({}) AS column_type", capabilities.role_sql(), column_type_sql(request.table));
     let row = message::send_for_row(connection, sql).await?;
-    let role = capabilities.role_of(&row)?;
-    if capabilities.group && role.takes_writes() {
+    if capabilities.group && capabilities.role_of(&row)?.takes_writes() {
         match group::is_a_working_member(connection).await? {
             Some(false) if request.purpose != Purpose::Inspect => return Err(group::no_working_member()),
-            // To look, it is what it looks like by itself: a server that takes writes of its own.
+            // To look, it is what is left of it: a server that takes writes of its own.
             Some(false) => capabilities.multi_primary = false,
             Some(true) | None => {}
         }
@@ -239,9 +238,9 @@ pub(super) async fn must_be_in_its_cluster(
 }
 
 /// What mends a node whose `wsrep_on` was switched off: it may hold what the others lack, and lack what they hold.
-pub(super) const SWITCH_ON: &str = "only if nothing was written on the node meanwhile, and nobody is at work there, SET GLOBAL wsrep_on = \
-     ON; else the node has diverged from the others: stop it, remove grastate.dat from its datadir and start it, so that it \
-     gets a full state transfer";
+pub(super) const SWITCH_ON: &str = "only if nothing was written on the node meanwhile, and nobody is at work there, SET \
+     GLOBAL wsrep_on = ON; else the node has diverged from the others: stop it, remove grastate.dat from its datadir and \
+     start it, so that it gets a full state transfer";
 
 /// Whether a server with these variables is a node of a Galera cluster, working or not.
 pub(super) fn runs_galera<'a>(variable: impl Fn(&str) -> Option<&'a str>) -> bool {

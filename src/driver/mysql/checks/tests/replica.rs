@@ -114,6 +114,8 @@ fn a_replica_that_takes_writes_is_warned_of_and_a_member_of_a_cluster_is_not() {
     );
     assert_eq!(mends(&target, copy.clone()), "/* on the replica */ SET PERSIST read_only = ON;");
     copy["server"]["variables"]["group_replication_group_name"] = json!("8a94f357");
+    let primary = mends(&target, copy.clone());
+    assert!(primary.starts_with("name a secondary"), "a group needs a primary that takes writes: {primary}");
     copy["server"]["variables"]["group_replication_single_primary_mode"] = json!("OFF");
     assert_eq!(wrong(&judged(&target, &inspection(right(), Some(copy)))), [""; 0]);
 }
