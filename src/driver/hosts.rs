@@ -150,11 +150,15 @@ fn none_fits(answers: &[(String, Answer)], words: &Words) -> Failure {
     };
     match nearest {
         Some(Answer::Failed(nearest)) => {
-            let failure = failure.with_source(nearest.clone());
-            match nearest.code() {
+            let failure = match nearest.code() {
                 Some(code) => failure.with_code(code),
                 None => failure,
-            }
+            };
+            let failure = match nearest.remedy() {
+                Some(remedy) => failure.with_remedy(remedy),
+                None => failure,
+            };
+            failure.with_source(nearest.clone())
         }
         _ => failure,
     }
@@ -256,6 +260,14 @@ mod tests {
         assert_eq!(failure.kind(), ErrorKind::Auth);
         let failure = none_fits(&[("a:5432".to_owned(), Answer::None), ("b:5432".to_owned(), Answer::None)], &WORDS);
         assert_eq!(failure.kind(), ErrorKind::Timeout);
+    }
+
+    #[test]
+    fn the_nearest_failure_keeps_its_code_and_its_remedy() {
+        let known = Failure::new(ErrorKind::NotWritable, "wsrep_on is off").with_code("1").with_remedy("switch it on");
+        let nearest = ("a:5432".to_owned(), Answer::Failed(network::prefixed("a:5432", known)));
+        let failure = none_fits(&[nearest, failed("b:5432", ErrorKind::Refused, "connection refused")], &WORDS);
+        assert_eq!((failure.code(), failure.remedy()), (Some("1"), Some("switch it on")), "{failure:?}");
     }
 
     #[test]

@@ -5,7 +5,7 @@
 
 use sqlx::mysql::MySqlRow;
 
-use super::connect::{Capabilities, Column, Opened, column_type_sql, kept_to_itself, must_be_in_its_cluster};
+use super::connect::{Capabilities, Column, Opened, column_type_sql, must_be_in_its_cluster};
 use super::culprits;
 use super::errors;
 use super::identifier::table_of;
@@ -39,7 +39,7 @@ const NOW: &str = "UNIX_TIMESTAMP()";
 pub(super) const OLD: &str = "FLOOR(UNIX_TIMESTAMP(last_update))";
 
 /// A commit that failed.
-const COMMIT_FAILED: &str = "1180";
+pub(super) const COMMIT_FAILED: &str = "1180";
 
 /// Half of the span within which an old value is told exactly.
 const REACH: i64 = 1 << 27;
@@ -183,10 +183,11 @@ async fn why_nothing(opened: &mut Opened, table: &HeartbeatTable) -> Result<RowR
         return Err(Failure::new(ErrorKind::Settings, message));
     }
     if let Some(replicated) = opened.capabilities.replicated_sql() {
-        let sql = format!("SELECT {replicated} AS replicated");
+        let sql = format!("SELECT {replicated} AS replicated, @@session.wsrep_on AS own");
         let row = message::send_for_row(&mut opened.connection, sql).await?;
         if message::number(&row, "replicated")? == Some(0) {
-            return Err(kept_to_itself("this session's"));
+            let whose = if message::number(&row, "own")? == Some(0) { "this session's" } else { "the node's" };
+            return Err(opened.capabilities.kept_to_itself(whose));
         }
     }
     // Whatever it was is gone: the next try stands a chance.

@@ -79,17 +79,23 @@ pub(super) struct Capabilities {
     wsrep_provider: bool,
     /// Whether it was in use at the login: then it is a node of such a cluster.
     pub(super) wsrep_on: bool,
+    /// Whether it is switched on and off for the whole node, and not for single sessions alone.
+    wsrep_switch: bool,
     /// Whether the node was told to refuse statements though it could answer them.
     rejects_queries: bool,
 }
 
 /// Each forbids writes while it is on: to ordinary users, to all, to all (a reader of Aurora, or a server started so).
-const GUARDS: &[&str] = &["read_only", "super_read_only", "innodb_read_only"];
+pub(super) const GUARDS: &[&str] = &["read_only", "super_read_only", "innodb_read_only"];
 /// What tells MariaDB from MySQL.
 pub(super) const MARIADB: &str = "gtid_strict_mode";
 const TRANSACTION_READ_ONLY: &[&str] = &["transaction_read_only", "tx_read_only"];
-/// What a node of a Galera cluster is known by.
+/// What a node of a Galera cluster is known by. Percona XtraDB Cluster has `wsrep_on` for sessions only, and no server
+/// shows such a variable among the global ones: there a node is on that has a library to replicate by
+/// (<https://docs.percona.com/percona-xtradb-cluster/8.0/wsrep-system-index.html#wsrep_on>).
 const WSREP: &[&str] = &["wsrep_on", "wsrep_provider", "wsrep_reject_queries"];
+/// What a node shows as its `wsrep_cluster_status` that lost sight of the others and is in the minority.
+pub(super) const NON_PRIMARY: &str = "non-Primary";
 /// With which a node answers nearly every statement while it is no working part of its cluster.
 pub(super) const NOT_READY: &str = "1047";
 
@@ -155,7 +161,7 @@ async fn look_around(
 ) -> Result<Surroundings, Failure> {
     message::execute(connection, settings_sql(Limits::within(request.timeout))).await?;
     let variables = variables(connection).await?;
-    let capabilities = Capabilities::of(&variables);
+    let mut capabilities = Capabilities::of(&variables);
     // To look, a node that answers nothing else will do: it tells its state.
     let in_sync = match capabilities.wsrep_provider && request.purpose != Purpose::Inspect {
         true => must_be_in_its_cluster(connection, &capabilities).await?,
@@ -163,6 +169,14 @@ async fn look_around(
     };
     let sql = format!("SELECT {}, ({}) AS column_type", capabilities.role_sql(), column_type_sql(request.table));
     let row = message::send_for_row(connection, sql).await?;
+    if capabilities.group && capabilities.role_of(&row)?.takes_writes() {
+        match group::is_a_working_member(connection).await? {
+            Some(false) if request.purpose != Purpose::Inspect => return Err(group::no_working_member()),
+            // To look, it is what is left of it: a server that takes writes of its own.
+            Some(false) => capabilities.multi_primary = false,
+            Some(true) | None => {}
+        }
+    }
     let flavour = if capabilities.mariadb { "MariaDB" } else { "MySQL" };
     let server = ServerInfo {
         address: address.to_owned(),
@@ -172,9 +186,6 @@ async fn look_around(
         role: capabilities.role_of(&row)?,
     };
     let column = message::text(&row, "column_type")?.map(Column::from_type);
-    if capabilities.group && server.role.takes_writes() && request.purpose != Purpose::Inspect {
-        group::must_be_a_working_member(connection).await?;
-    }
     Ok(Surroundings { server, column, capabilities, in_sync })
 }
 
@@ -213,7 +224,7 @@ pub(super) async fn must_be_in_its_cluster(
     let shown = |name: &str| status.get(name).map_or("not shown", String::as_str);
     let not_ready = |message: String| Err(Failure::new(ErrorKind::Starting, message).with_code(NOT_READY));
     match (capabilities.wsrep_on, shown("wsrep_ready")) {
-        (false, _) if shown("wsrep_connected") == "ON" => Err(kept_to_itself("the node's")),
+        (false, _) if shown("wsrep_connected") == "ON" => Err(capabilities.kept_to_itself("the node's")),
         (false, _) => Ok(None),
         (true, "ON") if capabilities.rejects_queries => {
             not_ready("the node refuses statements: wsrep_reject_queries is set".to_owned())
@@ -226,14 +237,22 @@ pub(super) async fn must_be_in_its_cluster(
     }
 }
 
-/// What is said of a node, or a session, whose writes stay where they are.
-pub(super) fn kept_to_itself(whose: &str) -> Failure {
-    let message =
-        format!("{whose} wsrep_on is off: nothing that is written would reach the other nodes of the cluster");
-    Failure::new(ErrorKind::NotWritable, message).with_remedy(
-        "on the node, unless somebody is at work there, SET GLOBAL wsrep_on = ON; a session keeps what was in force when it \
-         began: behind a pooler, end those from before",
-    )
+/// What mends a node whose `wsrep_on` was switched off: it may hold what the others lack, and lack what they hold.
+pub(super) const SWITCH_ON: &str = "only if nothing was written on the node meanwhile, and nobody is at work there, SET \
+     GLOBAL wsrep_on = ON; else the node has diverged from the others: stop it, remove grastate.dat from its datadir and \
+     start it, so that it gets a full state transfer";
+
+/// Whether a server with these variables is a node of a Galera cluster, working or not.
+pub(super) fn runs_galera<'a>(variable: impl Fn(&str) -> Option<&'a str>) -> bool {
+    match variable("wsrep_on") {
+        Some(value) => value == "ON",
+        None => has_library(variable("wsrep_provider").unwrap_or_default()),
+    }
+}
+
+/// Whether a `wsrep_provider` is one.
+fn has_library(provider: &str) -> bool {
+    !matches!(provider, "" | "none")
 }
 
 /// The type of `last_update`; no row without such a column, or without any privilege on it.
@@ -266,8 +285,9 @@ impl Capabilities {
             multi_primary: !value(group::NAME).is_empty() && value(group::SINGLE_PRIMARY) == "OFF",
             guards: GUARDS.iter().filter(known).copied().collect(),
             transaction_read_only: TRANSACTION_READ_ONLY.iter().find(known).copied(),
-            wsrep_provider: !matches!(value("wsrep_provider"), "" | "none"),
-            wsrep_on: value("wsrep_on") == "ON",
+            wsrep_provider: has_library(value("wsrep_provider")),
+            wsrep_on: runs_galera(|name| variables.get(name).map(String::as_str)),
+            wsrep_switch: variables.contains_key("wsrep_on"),
             rejects_queries: !matches!(value("wsrep_reject_queries"), "" | "NONE"),
         }
     }
@@ -280,9 +300,25 @@ impl Capabilities {
     }
 
     /// True if what this session writes reaches the other nodes of the cluster, where there is one. A session keeps what
-    /// `wsrep_on` was when it began; with OFF its writes succeed, and stay on this node.
+    /// `wsrep_on` was when it began; with OFF its writes succeed, and stay on this node. On a node that was switched off
+    /// nothing is written, whatever its older sessions could still send to the others.
     pub(super) fn replicated_sql(&self) -> Option<&'static str> {
-        self.wsrep_provider.then_some("(@@session.wsrep_on OR NOT @@global.wsrep_on)")
+        match (self.wsrep_provider, self.wsrep_switch, self.wsrep_on) {
+            (false, ..) => None,
+            (true, false, _) => Some("@@session.wsrep_on"),
+            (true, true, true) => Some("@@session.wsrep_on AND @@global.wsrep_on"),
+            // Of no cluster, at the login: it may have joined one since.
+            (true, true, false) => Some("(@@session.wsrep_on OR NOT @@global.wsrep_on)"),
+        }
+    }
+
+    /// What is said of a node, or a session, whose writes stay where they are.
+    pub(super) fn kept_to_itself(&self, whose: &str) -> Failure {
+        let message =
+            format!("{whose} wsrep_on is off: nothing that is written would reach the other nodes of the cluster");
+        let session = "a session keeps what was in force when it began: behind a pooler, end those from before";
+        let remedy = if self.wsrep_switch { format!("{SWITCH_ON}; {session}") } else { session.to_owned() };
+        Failure::new(ErrorKind::NotWritable, message).with_remedy(remedy)
     }
 
     /// Two columns, for [`Self::role_of`].
@@ -364,6 +400,33 @@ mod tests {
         assert!(!alone.wsrep_on && alone.replicated_sql().is_none());
         assert!(Capabilities::default().replicated_sql().is_none());
         assert!(node("OFF", "/usr/lib/galera/libgalera_smm.so").replicated_sql().is_some(), "it may be switched on");
+        assert_eq!(
+            cluster.replicated_sql(),
+            Some("@@session.wsrep_on AND @@global.wsrep_on"),
+            "it may be switched off"
+        );
+        let failure = cluster.kept_to_itself("the node's");
+        let remedy = failure.remedy().unwrap();
+        assert!(
+            remedy.starts_with("only if nothing was written") && remedy.contains("full state transfer"),
+            "{remedy}"
+        );
+    }
+
+    #[test]
+    fn a_node_that_has_its_switch_for_sessions_only_is_a_node_and_is_not_asked_for_the_servers() {
+        let percona = |provider: &str| {
+            let variables =
+                [("wsrep_provider", provider), ("wsrep_reject_queries", "NONE"), ("super_read_only", "OFF")];
+            Capabilities::of(&variables.map(|(name, value)| (name.to_owned(), value.to_owned())).into())
+        };
+        let node = percona("/usr/lib/galera4/libgalera_smm.so");
+        assert!(node.wsrep_on, "wsrep_ready decides whether it is beaten");
+        assert_eq!(node.replicated_sql(), Some("@@session.wsrep_on"), "@@global.wsrep_on would be error 1238");
+        let failure = node.kept_to_itself("this session's");
+        assert!(!failure.remedy().unwrap().contains("SET GLOBAL"), "{failure:?}");
+        let alone = percona("none");
+        assert!(!alone.wsrep_on && alone.replicated_sql().is_none());
     }
 
     #[test]

@@ -7,16 +7,17 @@
 
 use sqlx::mysql::MySqlDatabaseError;
 
+use super::connect::NOT_READY;
 use crate::driver::certificates::{self, ClientFiles};
 use crate::driver::network::{kind_of_io, words_of_io};
 use crate::heartbeat::{ErrorKind, Failure};
 
 /// What the server refuses only now: it is no working part of its cluster, somebody holds a lock, or there is too much to
 /// do. Another look may be answered.
-pub(super) const PASSING: &[&str] = &["1047", "1205", "1213", "1317", "1969", "3024", "3572"];
+pub(super) const PASSING: &[&str] = &[NOT_READY, "1205", "1213", "1317", "1969", "3024", "3572"];
 
 /// Kinds by number, in order.
-const KINDS: &[(u16, ErrorKind)] = &[
+pub(super) const KINDS: &[(u16, ErrorKind)] = &[
     // Below 1000 the errors of the server's own file layer.
     (1, ErrorKind::Storage),
     (2, ErrorKind::Storage),
@@ -159,7 +160,7 @@ const KINDS: &[(u16, ErrorKind)] = &[
     (2061, ErrorKind::AuthMethod),
     (3019, ErrorKind::Limit),
     (3024, ErrorKind::StatementTimeout),
-    // Offline mode, and a server that is not up yet.
+    // Offline mode.
     (3032, ErrorKind::Starting),
     // Group replication: the table does not comply, the hook failed, the transaction was rolled back.
     (3098, ErrorKind::Rejected),
@@ -169,6 +170,7 @@ const KINDS: &[(u16, ErrorKind)] = &[
     (3105, ErrorKind::Rejected),
     (3118, ErrorKind::Auth),
     (3159, ErrorKind::Tls),
+    // A server, or a member of a group, that is not up yet.
     (3168, ErrorKind::Starting),
     // MySQL: KILL.
     (3169, ErrorKind::Shutdown),

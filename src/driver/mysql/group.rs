@@ -1,5 +1,5 @@
 //! Group replication: whether a server that is set up for a group, and takes writes, is a working member of it. Called by
-//! `connect`, at each login that looks for the writable host.
+//! `connect` at each login, and by `facts`.
 //!
 //! Such a server need not be the group's: started again without joining it (`group_replication_start_on_boot = OFF`) it
 //! comes up as writable as it was, and cut off from the majority it stays writable, and each commit hangs. A beat would
@@ -25,20 +25,54 @@ const QUESTION: &str = "SELECT group_replication_get_communication_protocol()";
 /// "Can't initialize function": what it says elsewhere.
 pub(super) const NO_MEMBER: &str = "1123";
 
-/// Asks the server whether it is one.
+/// That there is no such function, as before MySQL 8.0.16. It is then looked for among those of the session's database:
+/// there is no database, the account may run nothing in it (which comes before whether there is something to run), or it
+/// has none of that name: 1046, 1370 and 1305, measured on MySQL 5.7 and 9.7. That of the plugin everybody may run.
+const UNKNOWN: &[&str] = &["1046", "1128", "1305", "1370"];
+
+/// Asks the server whether it is one; `None` where nothing is known.
 ///
 /// # Errors
-/// `not_writable` if it is none; else what the network says.
-pub(super) async fn must_be_a_working_member(connection: &mut MySqlConnection) -> Result<(), Failure> {
-    match message::send(connection, QUESTION.to_owned()).await {
-        Err(failure) if failure.code() == Some(NO_MEMBER) => {
-            let message = "is set up for a replication group and is no working member of it: not ONLINE, or cut off from \
-                           the majority";
-            Err(Failure::new(ErrorKind::NotWritable, message).with_code(NO_MEMBER).with_source(failure))
+/// What the server or the network says instead of an answer.
+pub(super) async fn is_a_working_member(connection: &mut MySqlConnection) -> Result<Option<bool>, Failure> {
+    answer(message::send(connection, QUESTION.to_owned()).await.map(drop))
+}
+
+fn answer(said: Result<(), Failure>) -> Result<Option<bool>, Failure> {
+    match said {
+        Ok(()) => Ok(Some(true)),
+        Err(failure) if failure.code() == Some(NO_MEMBER) => Ok(Some(false)),
+        Err(failure) if failure.code().is_some_and(|code| UNKNOWN.contains(&code)) => Ok(None),
+        Err(failure) => Err(failure),
+    }
+}
+
+/// What is said of a server that is none.
+pub(super) fn no_working_member() -> Failure {
+    let message =
+        "is set up for a replication group and is no working member of it: not ONLINE, or cut off from the majority";
+    Failure::new(ErrorKind::NotWritable, message).with_code(NO_MEMBER)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn to(code: Option<&str>) -> Result<Option<bool>, Failure> {
+        let failure = Failure::new(ErrorKind::Unknown, "no");
+        answer(Err(code.map_or(failure.clone(), |code| failure.with_code(code))))
+    }
+
+    #[test]
+    fn only_a_server_that_has_no_such_function_is_taken_on_trust() {
+        assert_eq!(answer(Ok(())).unwrap(), Some(true));
+        assert_eq!(to(Some(NO_MEMBER)).unwrap(), Some(false));
+        for code in ["1046", "1128", "1305", "1370"] {
+            assert_eq!(to(Some(code)).unwrap(), None, "{code}");
         }
-        // Without a number it did not come from the server: the connection is lost.
-        Err(failure) if failure.code().is_none() => Err(failure),
-        // Before MySQL 8.0.16 there is no such function: nothing is known.
-        Ok(_) | Err(_) => Ok(()),
+        // Out of time, ended by somebody, a privilege that is missing, a connection that is lost.
+        for code in [Some("3024"), Some("1317"), Some("1227"), Some("1045"), Some("3169"), None] {
+            assert!(to(code).is_err(), "{code:?}");
+        }
     }
 }

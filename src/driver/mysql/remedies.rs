@@ -1,6 +1,8 @@
 //! The exact next step for a failure: SQL that is ready to run, with this target's names. Called by the driver's
 //! `remedy`; for people, who read it on a page, in a log or in a report.
 
+use super::beat;
+use super::connect;
 use super::group;
 use super::identifier::{account, literal, quote, table_of};
 use super::parameters::user_of;
@@ -89,18 +91,7 @@ fn connection(failure: &Failure, target: &Target, names: &Names) -> Option<Strin
                                        ('transaction_read_only', 'tx_read_only', 'init_connect'); and lift it: SET GLOBAL \
                                        TRANSACTION READ WRITE;"
             .to_owned(),
-        ErrorKind::Starting if matches!(failure.code(), Some("3032" | "6400" | "6401")) => {
-            "the server lets administrators in only (offline_mode), as one does that its replication group lost: look why \
-             in its log and in performance_schema.replication_group_members, let it join again (START \
-             GROUP_REPLICATION;), then SET GLOBAL offline_mode = OFF;"
-                .to_owned()
-        }
-        ErrorKind::Starting => "wait for the node to join its cluster, or name its other nodes in url (mysql://user@a,b/): \
-                                SHOW GLOBAL STATUS LIKE 'wsrep%'; and the server's log say more. If wsrep_cluster_status is \
-                                non-Primary because the others are gone for good, on one node that is left: SET GLOBAL \
-                                wsrep_provider_options = 'pc.bootstrap=YES'; and if SHOW GLOBAL VARIABLES LIKE \
-                                'wsrep_reject_queries'; is not NONE, somebody set it"
-            .to_owned(),
+        ErrorKind::Starting => starting(failure),
         ErrorKind::Shutdown => "wait for the server to come back; if a session was ended by hand, or for being idle \
                                 (wait_timeout), nothing is to do"
             .to_owned(),
@@ -121,6 +112,43 @@ fn connection(failure: &Failure, target: &Target, names: &Names) -> Option<Strin
         }
         _ => return None,
     })
+}
+
+fn starting(failure: &Failure) -> String {
+    match failure.code() {
+        Some(connect::NOT_READY | beat::COMMIT_FAILED) => {
+            let wait = "wait for the node to join its cluster, or name its other nodes in url (mysql://user@a,b/): SHOW \
+                        GLOBAL STATUS LIKE 'wsrep%'; SHOW GLOBAL VARIABLES LIKE 'wsrep_reject_queries'; (if it is not NONE, \
+                        somebody set it) and the server's log say more";
+            // On a node that is only on its way in it would make a second cluster.
+            if !failure.message().contains(connect::NON_PRIMARY) {
+                return wait.to_owned();
+            }
+            format!(
+                "{wait}. If the others are gone for good: make sure that no other node is Primary, take the one with the \
+                 highest wsrep_last_committed, and there SET GLOBAL wsrep_provider_options = 'pc.bootstrap=YES';"
+            )
+        }
+        // With the reason that a program gave, and group replication gives one.
+        Some("6400") => {
+            "the server lets administrators in only (offline_mode), as one does that its replication group lost: look why \
+             in its log and in performance_schema.replication_group_members, let it join again (START \
+             GROUP_REPLICATION;), then SET GLOBAL offline_mode = OFF;"
+                .to_owned()
+        }
+        Some("3032" | "6401") => {
+            "the server lets administrators in only (offline_mode): somebody set it. Or, if it belongs to a replication group, \
+             it may have lost that one: its log says so, and performance_schema.replication_group_members. When they are \
+             done, or it is mended: SET GLOBAL offline_mode = OFF;"
+                .to_owned()
+        }
+        Some(_) => "wait for the server to be ready: a member of a replication group may still recover, or apply what its \
+                    predecessor left: SELECT MEMBER_HOST, MEMBER_PORT, MEMBER_STATE, MEMBER_ROLE FROM \
+                    performance_schema.replication_group_members; and the server's log say more; or name all members in url \
+                    (mysql://user@a,b/)"
+            .to_owned(),
+        None => "wait for the server to be ready; its log says more".to_owned(),
+    }
 }
 
 fn tls(failure: &Failure, socket: bool) -> String {
@@ -306,6 +334,7 @@ impl Names {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::driver::mysql::errors::KINDS;
     use crate::target::Endpoint;
 
     fn target() -> Target {
@@ -357,6 +386,49 @@ mod tests {
             let text = coded(ErrorKind::Auth, code, &target());
             assert!(text.contains(words), "{code}: {text}");
         }
+    }
+
+    /// Which of the databases' clusters a remedy sends people to.
+    fn clusters_in(text: &str) -> (bool, bool) {
+        (text.contains("wsrep"), text.contains("replication_group_members"))
+    }
+
+    #[test]
+    fn every_number_of_a_server_that_is_not_ready_is_told_what_its_own_cluster_takes() {
+        let numbers =
+            KINDS.iter().filter(|(_, kind)| *kind == ErrorKind::Starting).map(|(number, _)| number.to_string());
+        let numbers: Vec<String> = numbers.chain(["1180".to_owned()]).collect();
+        assert!(numbers.len() > 8, "{numbers:?}");
+        for number in numbers {
+            let text = coded(ErrorKind::Starting, &number, &target());
+            let expected = if ["1047", "1180"].contains(&number.as_str()) { (true, false) } else { (false, true) };
+            assert_eq!(clusters_in(&text), expected, "{number}: {text}");
+        }
+    }
+
+    #[test]
+    fn no_second_cluster_is_made_of_a_node_that_is_on_its_way_into_the_first() {
+        let said =
+            |message: &str| remedy(&Failure::new(ErrorKind::Starting, message).with_code("1047"), &target()).unwrap();
+        for message in ["WSREP has not yet prepared node for application use", "wsrep_cluster_status Primary"] {
+            let text = said(message);
+            assert!(!text.contains("pc.bootstrap"), "{text}");
+        }
+        let text = said("wsrep_ready is OFF, wsrep_cluster_status non-Primary");
+        let sure = text.find("no other node is Primary, take the one with the highest wsrep_last_committed");
+        assert!(sure.is_some() && sure < text.find("pc.bootstrap=YES"), "{text}");
+    }
+
+    #[test]
+    fn a_server_that_somebody_took_offline_is_not_told_to_join_a_group() {
+        for number in ["3032", "6401"] {
+            let text = coded(ErrorKind::Starting, number, &target());
+            assert!(
+                !text.contains("START GROUP_REPLICATION") && text.contains("When they are done"),
+                "{number}: {text}"
+            );
+        }
+        assert!(coded(ErrorKind::Starting, "6400", &target()).contains("START GROUP_REPLICATION;"));
     }
 
     #[test]

@@ -32,7 +32,7 @@ async fn a_node_that_is_cut_off_or_killed_is_left_for_one_that_is_still_in_the_c
     let mut cluster = Galera::with(MysqlServer::options().general_log(), 3).await;
     furnish(&cluster.nodes[0]).await;
     let patient = Patient::configured(&all_of(&cluster)).await;
-    patient.beats(2, secs(5)).await;
+    patient.beats(2, secs(20)).await;
     assert_eq!(patient.address().await, here(&cluster.nodes[0]));
 
     cluster.nodes[0].isolate(true).await;
@@ -40,29 +40,29 @@ async fn a_node_that_is_cut_off_or_killed_is_left_for_one_that_is_still_in_the_c
     let second = leaves(&patient, &cluster.nodes[0]).await;
     assert_eq!(second, here(&cluster.nodes[1]));
     note(&format!("cut off: beaten through another node after {:.1} s", cut.elapsed().as_secs_f64()));
-    patient.heals_within(secs(10)).await;
+    patient.heals_within(secs(20)).await;
     let asked = beats_asked_of(&cluster.nodes[0]);
     // What begins now sees a node that answers, and is not to be taken in by it.
     let fresh = Patient::configured(&all_of(&cluster)).await;
-    fresh.beats(3, secs(10)).await;
+    fresh.beats(3, secs(20)).await;
     assert_eq!(fresh.address().await, here(&cluster.nodes[1]));
     assert_eq!(beats_asked_of(&cluster.nodes[0]), asked, "the beat is not even asked for");
     drop(fresh);
 
     cluster.nodes[0].isolate(false).await;
     cluster.settles().await;
-    patient.beats(1, secs(5)).await;
+    patient.beats(1, secs(20)).await;
     cluster.nodes[1].kill().await;
     let killed = Instant::now();
     let third = leaves(&patient, &cluster.nodes[1]).await;
     note(&format!("killed: beaten through another node after {:.1} s", killed.elapsed().as_secs_f64()));
-    patient.heals_within(secs(10)).await;
+    patient.heals_within(secs(20)).await;
     assert_eq!(third, here(&cluster.nodes[0]), "the one that stands first in the address is in the cluster again");
     cluster.nodes[1].resume().await;
     cluster.settles().await;
-    patient.beats(2, secs(10)).await;
+    patient.beats(2, secs(20)).await;
     let newest = last_update(&cluster.nodes[0]).await;
-    eventually(secs(5), "the node that came back to get the beats", async || {
+    eventually(secs(20), "the node that came back to get the beats", async || {
         match (last_update(&cluster.nodes[1]).await, last_update(&cluster.nodes[0]).await) {
             (there, _) if there >= newest => Ok(()),
             values => Err(format!("{values:?}")),
@@ -81,15 +81,26 @@ async fn a_beat_that_is_under_way_when_the_majority_is_lost_fails_as_what_it_is(
     furnish(&cluster.nodes[0]).await;
     let target = target(&cluster.nodes[0].url(ROLE, PASSWORD));
     let mut session = session(&target).await;
-    report(session.as_mut(), &target, Writing::Always, TIME).await.unwrap();
-    let before = last_update(&cluster.nodes[0]).await;
-    cluster.nodes[1].kill().await;
-    let failure = report(session.as_mut(), &target, Writing::Always, AGREEMENT).await.unwrap_err();
-    assert_eq!((failure.kind(), failure.code()), (ErrorKind::Starting, Some("1180")), "{failure}");
-    note(&format!("the majority lost within a beat: {failure}"));
-    cluster.nodes[0].bootstrap().await;
-    cluster.nodes[0].wsrep_is("wsrep_ready", "ON").await;
-    assert_eq!(last_update(&cluster.nodes[0]).await, before, "nothing was written");
+    for _ in 0..3 {
+        report(session.as_mut(), &target, Writing::Always, TIME).await.unwrap();
+        let before = last_update(&cluster.nodes[0]).await;
+        cluster.nodes[1].kill().await;
+        let failure = report(session.as_mut(), &target, Writing::Always, AGREEMENT).await.unwrap_err();
+        assert_eq!(failure.kind(), ErrorKind::Starting, "{failure}");
+        note(&format!("the majority lost: {failure}"));
+        cluster.nodes[0].bootstrap().await;
+        cluster.nodes[0].wsrep_is("wsrep_ready", "ON").await;
+        assert_eq!(last_update(&cluster.nodes[0]).await, before, "nothing was written");
+        match failure.code() {
+            Some("1180") => return,
+            // On a busy machine the node may have given the other one up before the beat was sent.
+            Some("1047") => {}
+            _ => panic!("{failure}"),
+        }
+        cluster.nodes[1].resume().await;
+        cluster.settles().await;
+    }
+    panic!("no beat was under way in three tries");
 }
 
 /// A node that gives another one its data may stop for as long as that takes.
@@ -116,14 +127,19 @@ async fn a_node_that_loses_the_majority_is_starting_until_it_is_declared_to_be_t
     furnish(&cluster.nodes[0]).await;
     let port = cluster.nodes[0].port();
     let patient = Patient::configured(&configuration(Flavour::Mariadb, &[port], "")).await;
-    patient.beats(2, secs(5)).await;
+    patient.beats(2, secs(20)).await;
     for node in &mut cluster.nodes[1..] {
         node.kill().await;
     }
     let left = &cluster.nodes[0];
-    let diagnosis = patient.reports(symptom("connection", "starting", Some("1047"))).await;
+    // A beat that was refused says less than the login that follows it.
+    let diagnosis = eventually(AGREEMENT, "a login that tells the state", async || {
+        let diagnosis = patient.reports(symptom("connection", "starting", Some("1047"))).await;
+        if diagnosis.message.contains("non-Primary") { Ok(diagnosis) } else { Err(diagnosis.message) }
+    })
+    .await;
     note(&format!("without a majority: {}", diagnosis.message));
-    diagnosis.names(&["wsrep_cluster_status", "pc.bootstrap"]);
+    diagnosis.names(&["no other node is Primary", "pc.bootstrap"]);
     left.wsrep_is("wsrep_ready", "OFF").await;
     let errors = patient.daemon.target("orders").await["counters"]["errors"].take();
     for error in errors.as_array().unwrap() {
@@ -144,7 +160,7 @@ async fn a_node_that_loses_the_majority_is_starting_until_it_is_declared_to_be_t
     assert!(format!("{provision:?}").contains("1047"), "{provision:?}");
 
     left.bootstrap().await;
-    patient.heals_within(secs(10)).await;
+    patient.heals_within(secs(20)).await;
     has_no_queue(left).await;
 }
 

@@ -2,7 +2,9 @@
 
 use super::settings::{NO_LOG, has_log};
 use super::{Scene, set_at_start};
+use crate::driver::mysql::connect::{GUARDS, SWITCH_ON, runs_galera};
 use crate::driver::mysql::facts::ServerFacts;
+use crate::driver::mysql::group;
 use crate::finding::{Check, Finding, Rung, Severity};
 
 const STATE: &str = "reading the server's state, which every user may";
@@ -17,7 +19,8 @@ const READY: Check = Check {
               switched off takes every write and keeps it to itself.",
     judged: "wsrep_ready, wsrep_cluster_status, wsrep_local_state_comment and wsrep_reject_queries: fails unless they are ON, \
              Primary, Synced and NONE; a donor is a warning. Where wsrep_on is OFF it fails if wsrep_connected is ON, and is \
-             skipped if not.",
+             skipped if not. Percona XtraDB Cluster has no wsrep_on for the whole node: there one is a node that has a \
+             wsrep_provider.",
     privilege: STATE,
     source: "https://mariadb.com/kb/en/galera-cluster-status-variables/",
 };
@@ -61,18 +64,29 @@ pub(super) fn judge(scene: &Scene<'_>) -> Vec<Finding> {
 
 /// Whether it is a node of a Galera cluster, working or not.
 pub(super) fn is_node(server: &ServerFacts) -> bool {
-    server.is_on("wsrep_on") == Some(true)
+    runs_galera(|name| server.variable(name))
 }
 
 /// What this server is, if it is part of something whose members send each other all changes.
 pub(super) fn membership(server: &ServerFacts) -> Option<&'static str> {
     if is_node(server) {
         Some("a node of a Galera cluster")
-    } else if server.variable("group_replication_group_name").is_some_and(|name| !name.is_empty()) {
+    } else if is_in_a_group(server) {
         Some("a member of a replication group")
     } else {
         None
     }
+}
+
+/// Whether it is set up for a replication group, in it or not.
+pub(super) fn has_a_group(server: &ServerFacts) -> bool {
+    server.variable(group::NAME).is_some_and(|name| !name.is_empty())
+}
+
+/// One that follows its group's primary lets nobody write, and one that may write does so where all members may.
+fn is_in_a_group(server: &ServerFacts) -> bool {
+    let shares_writes = server.is_on(group::SINGLE_PRIMARY) == Some(false) && server.group_member != Some(false);
+    has_a_group(server) && (shares_writes || GUARDS.iter().any(|guard| server.is_on(guard) == Some(true)))
 }
 
 /// The switch, by the name this server has for it, if what is replicated to it stays out of its binary log.
@@ -117,7 +131,7 @@ fn kept_to_itself() -> Finding {
     READY
         .failed("wsrep_on", "OFF, and the node is connected to its cluster: what is written here reaches no other node")
         .expected("ON")
-        .remedy("SET GLOBAL wsrep_on = ON; -- sessions that are open keep OFF until they connect again")
+        .remedy(format!("{SWITCH_ON}. Sessions that are open keep OFF until they connect again"))
 }
 
 fn gtid(server: &ServerFacts) -> Finding {

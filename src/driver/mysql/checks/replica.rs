@@ -128,6 +128,10 @@ fn around_format(facts: &MysqlFacts, mut remedies: Vec<String>) -> Vec<String> {
     remedies
 }
 
+/// The next step where the replica is a server that takes writes, though its group has members that do not.
+const SECONDARY: &str = "name a secondary of its group as the replica: SELECT MEMBER_HOST, MEMBER_PORT, MEMBER_STATE, \
+     MEMBER_ROLE FROM performance_schema.replication_group_members; and let a server that is out of its group join it again";
+
 fn role(subject: &str, facts: &MysqlFacts, channels: &[Channel]) -> Finding {
     let server = &facts.server;
     let membership = cluster::membership(server);
@@ -139,6 +143,14 @@ fn role(subject: &str, facts: &MysqlFacts, channels: &[Channel]) -> Finding {
             return ROLE
                 .ok(subject, "innodb_read_only is ON, as on a reader of Aurora, which shares its writer's storage");
         }
+        if cluster::has_a_group(server) {
+            let observed = match server.group_member {
+                Some(false) => "it takes writes, and is no working member of its replication group",
+                Some(true) => "it is the primary of its replication group",
+                None => "it takes writes: it is the primary of its replication group, or out of it",
+            };
+            return ROLE.failed(subject, observed).expected("a secondary of the group").remedy(SECONDARY);
+        }
         return ROLE
             .failed(subject, "it follows no server: it was promoted, or the address leads to the source")
             .expected("a replica of the source")
@@ -147,10 +159,14 @@ fn role(subject: &str, facts: &MysqlFacts, channels: &[Channel]) -> Finding {
     let sources: Vec<&str> = channels.iter().map(|channel| channel.source.as_str()).collect();
     let follows = format!("it follows {}", sources.join(" and "));
     if membership.is_none() && server.is_on("read_only") == Some(false) {
+        let remedy = match cluster::has_a_group(server) {
+            true => SECONDARY.to_owned(),
+            false => on_the_replica(&[set_global(server, "read_only", "ON")]),
+        };
         return ROLE
             .failed(subject, format!("{follows}, and takes writes of its own: read_only is OFF"))
             .expected("a replica that nobody writes to")
-            .remedy(on_the_replica(&[set_global(server, "read_only", "ON")]));
+            .remedy(remedy);
     }
     ROLE.ok(subject, follows)
 }

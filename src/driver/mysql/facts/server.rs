@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use sqlx::mysql::MySqlConnection;
 
+use crate::driver::mysql::connect::MARIADB;
+use crate::driver::mysql::group;
 use crate::driver::mysql::identifier::{Account, literal};
 use crate::driver::mysql::managed::Managed;
 use crate::driver::mysql::message;
@@ -33,6 +35,9 @@ pub(crate) struct ServerFacts {
     pub(crate) session_binlog: bool,
     /// Whether this session's transactions are read-only by a setting.
     pub(crate) session_read_only: bool,
+    /// Whether a server that is set up for a replication group is a working member of it; `None` where nobody could tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) group_member: Option<bool>,
     /// The transactions in the binary log, shortened to a digest; `None` where the server keeps no account of them.
     pub(crate) transactions: Option<String>,
     /// Those variables that checks ask for, by name. One that is missing is unknown to this server.
@@ -54,9 +59,10 @@ const VARIABLES: &[&str] = &[
     "enforce_gtid_consistency",
     "event_scheduler",
     "expire_logs_days",
-    "group_replication_group_name",
+    group::NAME,
+    group::SINGLE_PRIMARY,
     "gtid_mode",
-    "gtid_strict_mode",
+    MARIADB,
     "innodb_read_only",
     "log_bin",
     "log_bin_compress",
@@ -76,6 +82,7 @@ const VARIABLES: &[&str] = &[
     "version",
     "wsrep_gtid_mode",
     "wsrep_on",
+    "wsrep_provider",
     "wsrep_reject_queries",
 ];
 const STATUS: &[&str] = &[
@@ -95,10 +102,14 @@ pub(super) async fn gather(connection: &mut MySqlConnection) -> Result<ServerFac
     let variables = message::pairs(&message::send(connection, show("GLOBAL VARIABLES", VARIABLES)).await?)?;
     let mut status = message::pairs(&message::send(connection, show("SESSION STATUS", STATUS)).await?)?;
     let encrypted = status.remove("ssl_cipher").is_some_and(|cipher| !cipher.is_empty());
-    let mariadb = variables.contains_key("gtid_strict_mode");
+    let mariadb = variables.contains_key(MARIADB);
     let provider = format!("SHOW GLOBAL VARIABLES WHERE {}", Managed::variables_sql());
     // Their values are nobody's business.
     let managed = Managed::of(&message::pairs(&message::send(connection, provider).await?)?);
+    let group_member = match variables.get(group::NAME).is_some_and(|name| !name.is_empty()) {
+        true => group::is_a_working_member(connection).await?,
+        false => None,
+    };
     let transactions = if mariadb {
         "@@global.gtid_binlog_pos"
     } else if variables.contains_key("gtid_mode") {
@@ -126,6 +137,7 @@ pub(super) async fn gather(connection: &mut MySqlConnection) -> Result<ServerFac
         encrypted,
         session_binlog: message::number(&row, "logged")? != Some(0),
         session_read_only: message::number(&row, "read_only")? == Some(1),
+        group_member,
         transactions: message::text(&row, "transactions")?,
         variables,
         status,

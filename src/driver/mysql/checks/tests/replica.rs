@@ -114,13 +114,48 @@ fn a_replica_that_takes_writes_is_warned_of_and_a_member_of_a_cluster_is_not() {
     );
     assert_eq!(mends(&target, copy.clone()), "/* on the replica */ SET PERSIST read_only = ON;");
     copy["server"]["variables"]["group_replication_group_name"] = json!("8a94f357");
+    let primary = mends(&target, copy.clone());
+    assert!(primary.starts_with("name a secondary"), "a group needs a primary that takes writes: {primary}");
+    copy["server"]["variables"]["group_replication_single_primary_mode"] = json!("OFF");
     assert_eq!(wrong(&judged(&target, &inspection(right(), Some(copy)))), [""; 0]);
+}
+
+/// As `/health` has it, which calls such a server `not_a_replica`.
+#[test]
+fn who_takes_writes_in_a_group_with_one_primary_or_out_of_its_group_is_no_replica() {
+    let target = with_replica(false, true);
+    let told = |single_primary: &str, read_only: &str, member: Option<bool>| {
+        let mut copy = right_replica();
+        copy["replication"]["seen"] = json!([]);
+        copy["server"]["group_member"] = json!(member);
+        for (name, value) in [
+            ("group_replication_group_name", "8a94f357"),
+            ("group_replication_single_primary_mode", single_primary),
+            ("read_only", read_only),
+            ("super_read_only", read_only),
+        ] {
+            copy["server"]["variables"][name] = json!(value);
+        }
+        wrong(&judged(&target, &inspection(right(), Some(copy))))
+    };
+    let role = "failed warning replica-role: it";
+    assert_eq!(told("ON", "ON", None), [""; 0], "a secondary");
+    assert_eq!(told("OFF", "OFF", Some(true)), [""; 0], "all members take writes");
+    assert_eq!(told("OFF", "OFF", None), [""; 0], "a server that cannot tell");
+    assert_eq!(told("ON", "OFF", Some(true)), [format!("{role} is the primary of its replication group")]);
+    assert_eq!(
+        told("OFF", "OFF", Some(false)),
+        [format!("{role} takes writes, and is no working member of its replication group")]
+    );
+    assert_eq!(
+        told("ON", "OFF", None),
+        [format!("{role} takes writes: it is the primary of its replication group, or out of it")]
+    );
 }
 
 #[test]
 fn who_replicates_without_a_source_was_not_promoted() {
-    for (name, value) in [("wsrep_on", "ON"), ("group_replication_group_name", "8a94f357"), ("innodb_read_only", "ON")]
-    {
+    for (name, value) in [("wsrep_on", "ON"), ("innodb_read_only", "ON")] {
         let mut copy = right_replica();
         copy["replication"]["seen"] = json!([]);
         copy["server"]["variables"]["read_only"] = json!("OFF");

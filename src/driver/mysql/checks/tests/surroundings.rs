@@ -222,9 +222,30 @@ fn a_node_that_was_told_to_refuse_or_to_keep_its_writes_is_told_so() {
     facts["server"]["variables"]["wsrep_on"] = json!("OFF");
     let lines = wrong_with(facts.clone());
     assert!(lines.len() == 1 && lines[0].starts_with("failed error galera-ready: OFF, and the node is"), "{lines:?}");
-    assert!(remedy(facts.clone()).starts_with("SET GLOBAL wsrep_on = ON; -- "));
+    let told = remedy(facts.clone());
+    let both = told.contains("SET GLOBAL wsrep_on = ON; else") && told.contains("full state transfer");
+    assert!(told.starts_with("only if nothing was written") && both, "what was written there is nowhere else: {told}");
     facts["server"]["status"]["wsrep_connected"] = json!("OFF");
     assert_eq!(wrong_with(facts), [""; 0], "a server that was started without its cluster");
+}
+
+/// As Percona XtraDB Cluster: `wsrep_on` is a variable of sessions alone.
+#[test]
+fn a_node_whose_switch_is_not_shown_is_judged_as_one_that_is_on() {
+    let mut facts = right();
+    facts["server"]["variables"].as_object_mut().unwrap().remove("wsrep_on");
+    facts["server"]["variables"]["wsrep_provider"] = json!("/usr/lib/galera4/libgalera_smm.so");
+    facts["server"]["variables"]["wsrep_reject_queries"] = json!("NONE");
+    facts["server"]["status"] = json!({
+        "wsrep_connected": "ON", "wsrep_ready": "ON", "wsrep_cluster_status": "Primary",
+        "wsrep_local_state_comment": "Synced",
+    });
+    assert_eq!(wrong_with(facts.clone()), [""; 0]);
+    facts["server"]["status"]["wsrep_ready"] = json!("OFF");
+    assert_eq!(wrong_with(facts.clone()), ["failed error galera-ready: ready OFF, component Primary, state Synced"]);
+    facts["server"]["variables"]["wsrep_provider"] = json!("none");
+    facts["server"]["status"]["wsrep_connected"] = json!("OFF");
+    assert_eq!(wrong_with(facts), [""; 0], "without the library it is no node");
 }
 
 #[test]
