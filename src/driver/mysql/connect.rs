@@ -140,6 +140,7 @@ async fn open(
     let (address, port) = (WORDS.address(host), WORDS.port(host));
     let options =
         if host.is_socket() { options.clone().socket(&host.name) } else { options.clone().host(&host.name).port(port) };
+    // A certificate may be shown over a socket, too: the client library asks for TLS whatever carries the connection.
     let mut connection = match options.connect().await {
         Ok(connection) => connection,
         Err(error) => {

@@ -26,8 +26,8 @@ const QUESTION: &str = "SELECT group_replication_get_communication_protocol()";
 pub(super) const NO_MEMBER: &str = "1123";
 
 /// That there is no such function, as before MySQL 8.0.16. It is then looked for among those of the session's database:
-/// there is no database, the account may run nothing in it (which comes before whether there is something to run), or it
-/// has none of that name: 1046, 1370 and 1305, measured on MySQL 5.7 and 9.7. That of the plugin everybody may run.
+/// there is no database, or the account may run nothing in it (1046 and 1370, measured on MySQL 5.7 and 9.7), or it has
+/// none of that name (1305 and 1128, from the manual). That of the plugin everybody may run.
 const UNKNOWN: &[&str] = &["1046", "1128", "1305", "1370"];
 
 /// Asks the server whether it is one; `None` where nothing is known.

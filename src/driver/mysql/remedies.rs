@@ -160,8 +160,9 @@ fn tls(failure: &Failure, socket: bool) -> String {
                 .to_owned()
         }
         _ if socket => {
-            "over a socket nothing is encrypted: name the host (mysql://user@host/?ssl-mode=verify_identity&ssl-ca=FILE), \
-             or use an account with mysql_native_password"
+            "over a socket too the connection is encrypted only where the server offers TLS and ssl-mode is not disabled: \
+             give the server a certificate (ssl_ca, ssl_cert, ssl_key) and leave ssl-mode out; or name the host \
+             (mysql://user@host/?ssl-mode=verify_identity&ssl-ca=FILE), or use an account with mysql_native_password"
                 .to_owned()
         }
         _ => "set ssl-mode=verify_identity&ssl-ca=FILE with the authority's certificate, compare the host in the address \
