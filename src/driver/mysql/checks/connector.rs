@@ -122,7 +122,17 @@ fn role(scene: &Scene<'_>) -> Vec<Finding> {
         Ok(accounts) => accounts,
     };
     if !accounts.is_empty() {
-        return accounts.iter().map(|found| ROLE.ok(account(&found.user, &found.host), "it exists")).collect();
+        let exists = |found: &RoleFacts| ROLE.ok(account(&found.user, &found.host), "it exists");
+        let left_out = match scene.facts.roles.connector_left_out {
+            0 => None,
+            count => Some(ROLE.unknown(
+                name,
+                format!(
+                    "{count} more accounts are called so and were not looked at: name the connector's as user@host"
+                ),
+            )),
+        };
+        return accounts.iter().map(exists).chain(left_out).collect();
     }
     if !named.configured {
         let why = "no account has the default name: say under [target.connector] which user it logs in as";

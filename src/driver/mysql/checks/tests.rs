@@ -276,6 +276,27 @@ fn an_administrator_is_not_told_to_disarm_himself() {
 }
 
 #[test]
+fn all_privileges_are_those_that_the_server_has() {
+    let mut facts = right();
+    facts["roles"]["own"]["grants"]["seen"]["granted"][0]["privileges"] = json!([{"name": "ALL PRIVILEGES"}]);
+    let held = |facts: Value| wrong_with(facts).into_iter().find(|line| line.contains("writer-read-only")).unwrap();
+    assert!(held(facts.clone()).ends_with("it holds SUPER"), "as on MySQL 5.7");
+    facts["server"]["variables"]["activate_all_roles_on_login"] = json!("OFF");
+    assert!(held(facts).ends_with("it holds SUPER, CONNECTION_ADMIN"));
+}
+
+#[test]
+fn accounts_of_the_connectors_that_were_not_looked_at_are_unknown() {
+    assert_eq!(
+        after("/roles/connector_left_out", json!(3)),
+        [
+            "unknown error connector-role: 3 more accounts are called so and were not looked at: name the connector's as \
+            user@host"
+        ]
+    );
+}
+
+#[test]
 fn only_a_password_runs_out() {
     let past = json!(NOW - 3_600 * SECOND);
     let logs_in_by = |plugin: &str| {

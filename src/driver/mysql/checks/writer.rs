@@ -177,9 +177,12 @@ pub(super) fn has(grants: &Grants, privilege: &str, place: Place<'_>) -> bool {
 fn obeys(scene: &Scene<'_>) -> Finding {
     let user = &scene.names.user;
     let own = &scene.facts.roles.own;
-    let strong: &[(&str, &str)] = match scene.facts.server.mariadb {
-        true => &[("SUPER", "SUPER"), ("READ ONLY ADMIN", "READ ONLY ADMIN")],
-        false => &[("SUPER", "SUPER"), ("CONNECTION ADMIN", "CONNECTION_ADMIN")],
+    let server = &scene.facts.server;
+    // ALL PRIVILEGES holds what the server has: the finer privileges came to MySQL together with roles.
+    let strong: &[(&str, &str)] = match server.variable("activate_all_roles_on_login") {
+        _ if server.mariadb => &[("SUPER", "SUPER"), ("READ ONLY ADMIN", "READ ONLY ADMIN")],
+        Some(_) => &[("SUPER", "SUPER"), ("CONNECTION ADMIN", "CONNECTION_ADMIN")],
+        None => &[("SUPER", "SUPER")],
     };
     with(&OBEYS, user, &own.grants, |grants| {
         let held = strong.iter().filter(|(privilege, _)| grants.holds(privilege)).map(|(_, name)| *name);

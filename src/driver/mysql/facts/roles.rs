@@ -21,6 +21,9 @@ pub(crate) struct RolesFacts {
     pub(crate) own: RoleFacts,
     /// The connector's; none where there is no account of that name.
     pub(crate) connector: Gathered<Vec<RoleFacts>>,
+    /// How many more the connector has than were looked at: see [`MOST_HOSTS`].
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub(crate) connector_left_out: usize,
 }
 
 /// One account.
@@ -72,21 +75,31 @@ pub(super) async fn gather(
         (None, Gathered::Seen(_)) => Gathered::Refused(hidden()),
     };
     let own = RoleFacts { user: own.0.to_owned(), host: own.1.to_owned(), account, grants, active, idle };
+    let mut left_out = 0;
     let connector = match accounts {
         // What an account may do it may ask itself.
         Gathered::Refused(_) if is_named(name, &own.user, &own.host) => Gathered::Seen(vec![own.clone()]),
         Gathered::Refused(refusal) => Gathered::Refused(refusal),
         Gathered::Seen(accounts) => {
             let mut found = Vec::new();
-            let accounts = accounts.into_iter().filter(|((user, host), _)| is_named(name, user, host));
-            for ((user, host), account) in accounts.take(MOST_HOSTS) {
+            let mut accounts: Vec<_> =
+                accounts.into_iter().filter(|((user, host), _)| is_named(name, user, host)).collect();
+            left_out = accounts.len().saturating_sub(MOST_HOSTS);
+            accounts.truncate(MOST_HOSTS);
+            for ((user, host), account) in accounts {
                 let Found { grants, active, idle } = inquiry.account(&user, &host).await?;
                 found.push(RoleFacts { user, host, account: Gathered::Seen(account), grants, active, idle });
             }
             Gathered::Seen(found)
         }
     };
-    Ok(RolesFacts { own, connector })
+    Ok(RolesFacts { own, connector, connector_left_out: left_out })
+}
+
+/// For serde, which hands the number over by reference.
+#[expect(clippy::trivially_copy_pass_by_ref)]
+fn is_none(count: &usize) -> bool {
+    *count == 0
 }
 
 /// The condition for one account, or for a user from any host.
