@@ -5,7 +5,7 @@
 
 use sqlx::mysql::MySqlRow;
 
-use super::connect::{Capabilities, Column, Opened, column_type_sql, must_be_in_its_cluster};
+use super::connect::{Capabilities, Column, Opened, column_type_sql};
 use super::culprits;
 use super::errors;
 use super::identifier::table_of;
@@ -77,7 +77,7 @@ pub(super) async fn beat(opened: &mut Opened, table: &HeartbeatTable, writing: W
                 Err(culprits::named(&mut opened.connection, table, failure).await)
             }
             Some(code) if errors::READ_ONLY.contains(&code) => Err(with_the_reason(opened, failure).await),
-            Some(COMMIT_FAILED) if opened.capabilities.wsrep_on => Err(out_of_the_cluster(opened, failure).await),
+            Some(COMMIT_FAILED) if opened.capabilities.node.is_on() => Err(out_of_the_cluster(opened, failure).await),
             _ => Err(failure),
         },
     }
@@ -182,12 +182,12 @@ async fn why_nothing(opened: &mut Opened, table: &HeartbeatTable) -> Result<RowR
         let message = "this session's autocommit is off: nothing it writes would be committed";
         return Err(Failure::new(ErrorKind::Settings, message));
     }
-    if let Some(replicated) = opened.capabilities.replicated_sql() {
+    if let Some(replicated) = opened.capabilities.node.replicated_sql() {
         let sql = format!("SELECT {replicated} AS replicated, @@session.wsrep_on AS own");
         let row = message::send_for_row(&mut opened.connection, sql).await?;
         if message::number(&row, "replicated")? == Some(0) {
             let whose = if message::number(&row, "own")? == Some(0) { "this session's" } else { "the node's" };
-            return Err(opened.capabilities.kept_to_itself(whose));
+            return Err(opened.capabilities.node.kept_to_itself(whose));
         }
     }
     // Whatever it was is gone: the next try stands a chance.
@@ -222,7 +222,7 @@ async fn with_the_reason(opened: &mut Opened, failure: Failure) -> Failure {
 
 /// A commit that a node could not finish because it lost its cluster meanwhile has the number of a broken disk.
 async fn out_of_the_cluster(opened: &mut Opened, failure: Failure) -> Failure {
-    match must_be_in_its_cluster(&mut opened.connection, &opened.capabilities).await {
+    match opened.capabilities.node.must_be_in_its_cluster(&mut opened.connection).await {
         Err(state) if state.kind() == ErrorKind::Starting => failure.with_kind(ErrorKind::Starting),
         _ => failure,
     }
@@ -293,7 +293,8 @@ fn statement(table: &HeartbeatTable, writing: Writing, capabilities: &Capabiliti
     let (name, row) = (table_of(table), table.row);
     let packed = Found::packed_sql(&stale_condition(writing));
     let writable = capabilities.writable_sql();
-    let replicated = capabilities.replicated_sql().map_or(String::new(), |replicated| format!("AND {replicated} "));
+    let replicated =
+        capabilities.node.replicated_sql().map_or(String::new(), |replicated| format!("AND {replicated} "));
     format!(
         "UPDATE /* {application_name} */ {name} SET last_update = \
          COALESCE(FROM_UNIXTIME(IF({OLD} BETWEEN {NOW} AND {NOW} + {AHEAD}, {OLD} + 1, {NOW})), last_update) WHERE id = {row} \

@@ -9,6 +9,7 @@ use sqlx::mysql::{MySqlConnectOptions, MySqlConnection, MySqlSslMode};
 
 use super::beat::LastLook;
 use super::errors;
+use super::galera::{self, Node};
 use super::group;
 use super::identifier::{self, literal};
 use super::message::{self, Limits};
@@ -75,14 +76,8 @@ pub(super) struct Capabilities {
     guards: Vec<&'static str>,
     /// The session's variable for read-only transactions, which has had two names.
     transaction_read_only: Option<&'static str>,
-    /// Whether it has a library to replicate to a Galera cluster by, in use or not.
-    wsrep_provider: bool,
-    /// Whether it was in use at the login: then it is a node of such a cluster.
-    pub(super) wsrep_on: bool,
-    /// Whether it is switched on and off for the whole node, and not for single sessions alone.
-    wsrep_switch: bool,
-    /// Whether the node was told to refuse statements though it could answer them.
-    rejects_queries: bool,
+    /// Its part in a Galera cluster.
+    pub(super) node: Node,
 }
 
 /// Each forbids writes while it is on: to ordinary users, to all, to all (a reader of Aurora, or a server started so).
@@ -90,15 +85,6 @@ pub(super) const GUARDS: &[&str] = &["read_only", "super_read_only", "innodb_rea
 /// What tells MariaDB from MySQL.
 pub(super) const MARIADB: &str = "gtid_strict_mode";
 const TRANSACTION_READ_ONLY: &[&str] = &["transaction_read_only", "tx_read_only"];
-/// What a node of a Galera cluster is known by. Percona XtraDB Cluster has `wsrep_on` for sessions only, and no server
-/// shows such a variable among the global ones: there a node is on that has a library to replicate by
-/// (<https://docs.percona.com/percona-xtradb-cluster/8.0/wsrep-system-index.html#wsrep_on>).
-const WSREP: &[&str] = &["wsrep_on", "wsrep_provider", "wsrep_reject_queries"];
-/// What a node shows as its `wsrep_cluster_status` that lost sight of the others and is in the minority.
-pub(super) const NON_PRIMARY: &str = "non-Primary";
-/// With which a node answers nearly every statement while it is no working part of its cluster.
-pub(super) const NOT_READY: &str = "1047";
-
 /// Opens a connection for the purpose of the request.
 ///
 /// # Errors
@@ -164,8 +150,8 @@ async fn look_around(
     let variables = variables(connection).await?;
     let mut capabilities = Capabilities::of(&variables);
     // To look, a node that answers nothing else will do: it tells its state.
-    let in_sync = match capabilities.wsrep_provider && request.purpose != Purpose::Inspect {
-        true => must_be_in_its_cluster(connection, &capabilities).await?,
+    let in_sync = match capabilities.node.has_library() && request.purpose != Purpose::Inspect {
+        true => capabilities.node.must_be_in_its_cluster(connection).await?,
         false => None,
     };
     let sql = format!("SELECT {}, ({}) AS column_type", capabilities.role_sql(), column_type_sql(request.table));
@@ -198,7 +184,7 @@ pub(super) fn settings_sql(limits: Limits) -> String {
 
 /// Those variables of the server that capabilities are found by. An unknown one is no row instead of an error.
 async fn variables(connection: &mut MySqlConnection) -> Result<BTreeMap<String, String>, Failure> {
-    let names = GUARDS.iter().chain(TRANSACTION_READ_ONLY).chain(WSREP).chain(&[
+    let names = GUARDS.iter().chain(TRANSACTION_READ_ONLY).chain(galera::VARIABLES).chain(&[
         MARIADB,
         group::NAME,
         group::SINGLE_PRIMARY,
@@ -207,53 +193,6 @@ async fn variables(connection: &mut MySqlConnection) -> Result<BTreeMap<String, 
     let names: Vec<String> = names.map(|name| literal(name)).collect();
     let sql = format!("SHOW GLOBAL VARIABLES WHERE Variable_name IN ({})", names.join(", "));
     message::pairs(&message::send(connection, sql).await?)
-}
-
-/// Whether a server with Galera's library is a working part of its cluster, or of none at all. A node that is not ready
-/// shows its variables and the catalogue all the same, and so looks writable; only statements on tables are refused. One
-/// whose `wsrep_on` was switched off takes writes and keeps them to itself. Tells whether a node is in sync, too.
-///
-/// # Errors
-/// `starting` or `not_writable` if it is not, or what the server says.
-pub(super) async fn must_be_in_its_cluster(
-    connection: &mut MySqlConnection,
-    capabilities: &Capabilities,
-) -> Result<Option<bool>, Failure> {
-    let names = "'wsrep_ready', 'wsrep_connected', 'wsrep_cluster_status', 'wsrep_local_state_comment'";
-    let sql = format!("SHOW GLOBAL STATUS WHERE Variable_name IN ({names})");
-    let status = message::pairs(&message::send(connection, sql).await?)?;
-    let shown = |name: &str| status.get(name).map_or("not shown", String::as_str);
-    let not_ready = |message: String| Err(Failure::new(ErrorKind::Starting, message).with_code(NOT_READY));
-    match (capabilities.wsrep_on, shown("wsrep_ready")) {
-        (false, _) if shown("wsrep_connected") == "ON" => Err(capabilities.kept_to_itself("the node's")),
-        (false, _) => Ok(None),
-        (true, "ON") if capabilities.rejects_queries => {
-            not_ready("the node refuses statements: wsrep_reject_queries is set".to_owned())
-        }
-        (true, "ON") => Ok(Some(shown("wsrep_local_state_comment") == "Synced")),
-        (true, ready) => not_ready(format!(
-            "the node is no working part of its Galera cluster: wsrep_ready is {ready}, wsrep_cluster_status {}",
-            shown("wsrep_cluster_status")
-        )),
-    }
-}
-
-/// What mends a node whose `wsrep_on` was switched off: it may hold what the others lack, and lack what they hold.
-pub(super) const SWITCH_ON: &str = "only if nothing was written on the node meanwhile, and nobody is at work there, SET \
-     GLOBAL wsrep_on = ON; else the node has diverged from the others: stop it, remove grastate.dat from its datadir and \
-     start it, so that it gets a full state transfer";
-
-/// Whether a server with these variables is a node of a Galera cluster, working or not.
-pub(super) fn runs_galera<'a>(variable: impl Fn(&str) -> Option<&'a str>) -> bool {
-    match variable("wsrep_on") {
-        Some(value) => value == "ON",
-        None => has_library(variable("wsrep_provider").unwrap_or_default()),
-    }
-}
-
-/// Whether a `wsrep_provider` is one.
-fn has_library(provider: &str) -> bool {
-    !matches!(provider, "" | "none")
 }
 
 /// The type of `last_update`; no row without such a column, or without any privilege on it.
@@ -286,10 +225,7 @@ impl Capabilities {
             multi_primary: !value(group::NAME).is_empty() && value(group::SINGLE_PRIMARY) == "OFF",
             guards: GUARDS.iter().filter(known).copied().collect(),
             transaction_read_only: TRANSACTION_READ_ONLY.iter().find(known).copied(),
-            wsrep_provider: has_library(value("wsrep_provider")),
-            wsrep_on: runs_galera(|name| variables.get(name).map(String::as_str)),
-            wsrep_switch: variables.contains_key("wsrep_on"),
-            rejects_queries: !matches!(value("wsrep_reject_queries"), "" | "NONE"),
+            node: Node::of(variables),
         }
     }
 
@@ -298,28 +234,6 @@ impl Capabilities {
         let off = |name: &&str| format!("CONCAT(@@global.{name}) IN ('0', 'OFF')");
         let guards: Vec<_> = self.guards.iter().map(off).collect();
         if guards.is_empty() { "TRUE".to_owned() } else { guards.join(" AND ") }
-    }
-
-    /// True if what this session writes reaches the other nodes of the cluster, where there is one. A session keeps what
-    /// `wsrep_on` was when it began; with OFF its writes succeed, and stay on this node. On a node that was switched off
-    /// nothing is written, whatever its older sessions could still send to the others.
-    pub(super) fn replicated_sql(&self) -> Option<&'static str> {
-        match (self.wsrep_provider, self.wsrep_switch, self.wsrep_on) {
-            (false, ..) => None,
-            (true, false, _) => Some("@@session.wsrep_on"),
-            (true, true, true) => Some("@@session.wsrep_on AND @@global.wsrep_on"),
-            // Of no cluster, at the login: it may have joined one since.
-            (true, true, false) => Some("(@@session.wsrep_on OR NOT @@global.wsrep_on)"),
-        }
-    }
-
-    /// What is said of a node, or a session, whose writes stay where they are.
-    pub(super) fn kept_to_itself(&self, whose: &str) -> Failure {
-        let message =
-            format!("{whose} wsrep_on is off: nothing that is written would reach the other nodes of the cluster");
-        let session = "a session keeps what was in force when it began: behind a pooler, end those from before";
-        let remedy = if self.wsrep_switch { format!("{SWITCH_ON}; {session}") } else { session.to_owned() };
-        Failure::new(ErrorKind::NotWritable, message).with_remedy(remedy)
     }
 
     /// Two columns, for [`Self::role_of`].
@@ -335,7 +249,7 @@ impl Capabilities {
         Ok(match (writable, read_only) {
             (false, _) => ServerRole::Standby,
             (true, true) => ServerRole::ReadOnly,
-            (true, false) if self.wsrep_on || self.multi_primary => ServerRole::Member,
+            (true, false) if self.node.is_on() || self.multi_primary => ServerRole::Member,
             (true, false) => ServerRole::Primary,
         })
     }
@@ -387,47 +301,6 @@ mod tests {
     fn the_guard_asks_for_every_variable_that_the_server_has_and_for_no_other() {
         insta::assert_snapshot!(capabilities(&["read_only", "gtid_strict_mode", "tx_read_only"]).role_sql(), @"CONCAT(@@global.read_only) IN ('0', 'OFF') AS writable, @@session.tx_read_only AS transaction_read_only");
         insta::assert_snapshot!(capabilities(&["read_only", "super_read_only", "innodb_read_only", "transaction_read_only"]).role_sql(), @"CONCAT(@@global.read_only) IN ('0', 'OFF') AND CONCAT(@@global.super_read_only) IN ('0', 'OFF') AND CONCAT(@@global.innodb_read_only) IN ('0', 'OFF') AS writable, @@session.transaction_read_only AS transaction_read_only");
-    }
-
-    #[test]
-    fn a_node_of_a_cluster_is_found_by_what_its_variables_hold() {
-        let node = |on: &str, provider: &str| {
-            let variables = [("wsrep_on", on), ("wsrep_provider", provider), ("wsrep_reject_queries", "NONE")];
-            Capabilities::of(&variables.map(|(name, value)| (name.to_owned(), value.to_owned())).into())
-        };
-        let cluster = node("ON", "/usr/lib/galera/libgalera_smm.so");
-        assert!(cluster.wsrep_on && cluster.replicated_sql().is_some() && !cluster.rejects_queries);
-        let alone = node("OFF", "none");
-        assert!(!alone.wsrep_on && alone.replicated_sql().is_none());
-        assert!(Capabilities::default().replicated_sql().is_none());
-        assert!(node("OFF", "/usr/lib/galera/libgalera_smm.so").replicated_sql().is_some(), "it may be switched on");
-        assert_eq!(
-            cluster.replicated_sql(),
-            Some("@@session.wsrep_on AND @@global.wsrep_on"),
-            "it may be switched off"
-        );
-        let failure = cluster.kept_to_itself("the node's");
-        let remedy = failure.remedy().unwrap();
-        assert!(
-            remedy.starts_with("only if nothing was written") && remedy.contains("full state transfer"),
-            "{remedy}"
-        );
-    }
-
-    #[test]
-    fn a_node_that_has_its_switch_for_sessions_only_is_a_node_and_is_not_asked_for_the_servers() {
-        let percona = |provider: &str| {
-            let variables =
-                [("wsrep_provider", provider), ("wsrep_reject_queries", "NONE"), ("super_read_only", "OFF")];
-            Capabilities::of(&variables.map(|(name, value)| (name.to_owned(), value.to_owned())).into())
-        };
-        let node = percona("/usr/lib/galera4/libgalera_smm.so");
-        assert!(node.wsrep_on, "wsrep_ready decides whether it is beaten");
-        assert_eq!(node.replicated_sql(), Some("@@session.wsrep_on"), "@@global.wsrep_on would be error 1238");
-        let failure = node.kept_to_itself("this session's");
-        assert!(!failure.remedy().unwrap().contains("SET GLOBAL"), "{failure:?}");
-        let alone = percona("none");
-        assert!(!alone.wsrep_on && alone.replicated_sql().is_none());
     }
 
     #[test]

@@ -7,7 +7,7 @@
 
 use sqlx::mysql::MySqlDatabaseError;
 
-use super::connect::NOT_READY;
+use super::galera::NOT_READY;
 use crate::driver::certificates::{self, ClientFiles};
 use crate::driver::network::{kind_of_io, words_of_io};
 use crate::heartbeat::{ErrorKind, Failure};

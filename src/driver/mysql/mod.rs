@@ -7,6 +7,7 @@ mod connect;
 mod culprits;
 mod errors;
 mod facts;
+mod galera;
 mod grants;
 mod group;
 mod identifier;

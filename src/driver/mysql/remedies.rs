@@ -2,7 +2,7 @@
 //! `remedy`; for people, who read it on a page, in a log or in a report.
 
 use super::beat;
-use super::connect;
+use super::galera;
 use super::group;
 use super::identifier::{account, literal, quote, table_of};
 use super::parameters::user_of;
@@ -116,12 +116,12 @@ fn connection(failure: &Failure, target: &Target, names: &Names) -> Option<Strin
 
 fn starting(failure: &Failure) -> String {
     match failure.code() {
-        Some(connect::NOT_READY | beat::COMMIT_FAILED) => {
+        Some(galera::NOT_READY | beat::COMMIT_FAILED) => {
             let wait = "wait for the node to join its cluster, or name its other nodes in url (mysql://user@a,b/): SHOW \
                         GLOBAL STATUS LIKE 'wsrep%'; SHOW GLOBAL VARIABLES LIKE 'wsrep_reject_queries'; (if it is not NONE, \
                         somebody set it) and the server's log say more";
             // On a node that is only on its way in it would make a second cluster.
-            if !failure.message().contains(connect::NON_PRIMARY) {
+            if !failure.message().contains(galera::NON_PRIMARY) {
                 return wait.to_owned();
             }
             format!(

@@ -2,8 +2,9 @@
 
 use super::settings::{NO_LOG, has_log};
 use super::{Scene, set_at_start};
-use crate::driver::mysql::connect::{GUARDS, SWITCH_ON, runs_galera};
+use crate::driver::mysql::connect::GUARDS;
 use crate::driver::mysql::facts::ServerFacts;
+use crate::driver::mysql::galera::{SWITCH_ON, runs_galera};
 use crate::driver::mysql::group;
 use crate::finding::{Check, Finding, Rung, Severity};
 

@@ -1,0 +1,170 @@
+//! Galera: whether a server is a node of a cluster, whether it is a working part of it, and whether what is written there
+//! reaches the others. Called by `connect` at each login, by `beat`, and by the checks.
+//!
+//! A node that is not ready shows its variables and the catalogue all the same, and so looks writable; only statements on
+//! tables are refused. One whose `wsrep_on` was switched off takes writes and keeps them to itself.
+
+use std::collections::BTreeMap;
+
+use sqlx::mysql::MySqlConnection;
+
+use super::message;
+use crate::heartbeat::{ErrorKind, Failure};
+
+/// What a node of a Galera cluster is known by. Percona XtraDB Cluster has `wsrep_on` for sessions only, and no server
+/// shows such a variable among the global ones: there a node is on that has a library to replicate by
+/// (<https://docs.percona.com/percona-xtradb-cluster/8.0/wsrep-system-index.html#wsrep_on>).
+pub(super) const VARIABLES: &[&str] = &["wsrep_on", "wsrep_provider", "wsrep_reject_queries"];
+/// What a node shows as its `wsrep_cluster_status` that lost sight of the others and is in the minority.
+pub(super) const NON_PRIMARY: &str = "non-Primary";
+/// With which a node answers nearly every statement while it is no working part of its cluster.
+pub(super) const NOT_READY: &str = "1047";
+/// What mends a node whose `wsrep_on` was switched off: it may hold what the others lack, and lack what they hold.
+pub(super) const SWITCH_ON: &str = "only if nothing was written on the node meanwhile, and nobody is at work there, SET \
+     GLOBAL wsrep_on = ON; else the node has diverged from the others: stop it, remove grastate.dat from its datadir and \
+     start it, so that it gets a full state transfer";
+
+/// What a server's variables tell of its part in a cluster.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Node {
+    /// Whether it has a library to replicate to a Galera cluster by, in use or not.
+    library: bool,
+    /// Whether it was in use at the login: then it is a node of such a cluster.
+    on: bool,
+    /// Whether it is switched on and off for the whole node, and not for single sessions alone.
+    switch: bool,
+    /// Whether the node was told to refuse statements though it could answer them.
+    rejects_queries: bool,
+}
+
+/// Whether a server with these variables is a node of a Galera cluster, working or not.
+pub(super) fn runs_galera<'a>(variable: impl Fn(&str) -> Option<&'a str>) -> bool {
+    match variable("wsrep_on") {
+        Some(value) => value == "ON",
+        None => has_library(variable("wsrep_provider").unwrap_or_default()),
+    }
+}
+
+/// Whether a `wsrep_provider` is one.
+fn has_library(provider: &str) -> bool {
+    !matches!(provider, "" | "none")
+}
+
+impl Node {
+    /// From the variables of [`VARIABLES`] that the server has.
+    pub(super) fn of(variables: &BTreeMap<String, String>) -> Self {
+        let value = |name: &str| variables.get(name).map_or("", String::as_str);
+        Self {
+            library: has_library(value("wsrep_provider")),
+            on: runs_galera(|name| variables.get(name).map(String::as_str)),
+            switch: variables.contains_key("wsrep_on"),
+            rejects_queries: !matches!(value("wsrep_reject_queries"), "" | "NONE"),
+        }
+    }
+
+    /// Whether it has a library to replicate to a cluster by, in use or not.
+    pub(super) fn has_library(self) -> bool {
+        self.library
+    }
+
+    /// Whether that was in use at the login.
+    pub(super) fn is_on(self) -> bool {
+        self.on
+    }
+
+    /// Asks a server with the library whether it is a working part of its cluster, or of none at all; whether a node is in
+    /// sync, too.
+    ///
+    /// # Errors
+    /// `starting` or `not_writable` if it is not, or what the server says.
+    pub(super) async fn must_be_in_its_cluster(
+        self,
+        connection: &mut MySqlConnection,
+    ) -> Result<Option<bool>, Failure> {
+        let names = "'wsrep_ready', 'wsrep_connected', 'wsrep_cluster_status', 'wsrep_local_state_comment'";
+        let sql = format!("SHOW GLOBAL STATUS WHERE Variable_name IN ({names})");
+        let status = message::pairs(&message::send(connection, sql).await?)?;
+        let shown = |name: &str| status.get(name).map_or("not shown", String::as_str);
+        let not_ready = |message: String| Err(Failure::new(ErrorKind::Starting, message).with_code(NOT_READY));
+        match (self.on, shown("wsrep_ready")) {
+            (false, _) if shown("wsrep_connected") == "ON" => Err(self.kept_to_itself("the node's")),
+            (false, _) => Ok(None),
+            (true, "ON") if self.rejects_queries => {
+                not_ready("the node refuses statements: wsrep_reject_queries is set".to_owned())
+            }
+            (true, "ON") => Ok(Some(shown("wsrep_local_state_comment") == "Synced")),
+            (true, ready) => not_ready(format!(
+                "the node is no working part of its Galera cluster: wsrep_ready is {ready}, wsrep_cluster_status {}",
+                shown("wsrep_cluster_status")
+            )),
+        }
+    }
+
+    /// True if what this session writes reaches the other nodes of the cluster, where there is one. A session keeps what
+    /// `wsrep_on` was when it began; with OFF its writes succeed, and stay on this node. On a node that was switched off
+    /// nothing is written, whatever its older sessions could still send to the others.
+    pub(super) fn replicated_sql(self) -> Option<&'static str> {
+        match (self.library, self.switch, self.on) {
+            (false, ..) => None,
+            (true, false, _) => Some("@@session.wsrep_on"),
+            (true, true, true) => Some("@@session.wsrep_on AND @@global.wsrep_on"),
+            // Of no cluster, at the login: it may have joined one since.
+            (true, true, false) => Some("(@@session.wsrep_on OR NOT @@global.wsrep_on)"),
+        }
+    }
+
+    /// What is said of a node, or a session, whose writes stay where they are.
+    pub(super) fn kept_to_itself(self, whose: &str) -> Failure {
+        let message =
+            format!("{whose} wsrep_on is off: nothing that is written would reach the other nodes of the cluster");
+        let session = "a session keeps what was in force when it began: behind a pooler, end those from before";
+        let remedy = if self.switch { format!("{SWITCH_ON}; {session}") } else { session.to_owned() };
+        Failure::new(ErrorKind::NotWritable, message).with_remedy(remedy)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_node_of_a_cluster_is_found_by_what_its_variables_hold() {
+        let node = |on: &str, provider: &str| {
+            let variables = [("wsrep_on", on), ("wsrep_provider", provider), ("wsrep_reject_queries", "NONE")];
+            Node::of(&variables.map(|(name, value)| (name.to_owned(), value.to_owned())).into())
+        };
+        let cluster = node("ON", "/usr/lib/galera/libgalera_smm.so");
+        assert!(cluster.on && cluster.replicated_sql().is_some() && !cluster.rejects_queries);
+        let alone = node("OFF", "none");
+        assert!(!alone.on && alone.replicated_sql().is_none());
+        assert!(Node::default().replicated_sql().is_none());
+        assert!(node("OFF", "/usr/lib/galera/libgalera_smm.so").replicated_sql().is_some(), "it may be switched on");
+        assert_eq!(
+            cluster.replicated_sql(),
+            Some("@@session.wsrep_on AND @@global.wsrep_on"),
+            "it may be switched off"
+        );
+        let failure = cluster.kept_to_itself("the node's");
+        let remedy = failure.remedy().unwrap();
+        assert!(
+            remedy.starts_with("only if nothing was written") && remedy.contains("full state transfer"),
+            "{remedy}"
+        );
+    }
+
+    #[test]
+    fn a_node_that_has_its_switch_for_sessions_only_is_a_node_and_is_not_asked_for_the_servers() {
+        let percona = |provider: &str| {
+            let variables =
+                [("wsrep_provider", provider), ("wsrep_reject_queries", "NONE"), ("super_read_only", "OFF")];
+            Node::of(&variables.map(|(name, value)| (name.to_owned(), value.to_owned())).into())
+        };
+        let node = percona("/usr/lib/galera4/libgalera_smm.so");
+        assert!(node.on, "wsrep_ready decides whether it is beaten");
+        assert_eq!(node.replicated_sql(), Some("@@session.wsrep_on"), "@@global.wsrep_on would be error 1238");
+        let failure = node.kept_to_itself("this session's");
+        assert!(!failure.remedy().unwrap().contains("SET GLOBAL"), "{failure:?}");
+        let alone = percona("none");
+        assert!(!alone.on && alone.replicated_sql().is_none());
+    }
+}
