@@ -72,14 +72,18 @@ fn judged(table: &HeartbeatTable, all: &[Culprit], failure: Failure) -> Failure 
         Some(code) if THEIRS.contains(&code) => with_steps(table, all, failure),
         _ => {
             let beside: Vec<String> = all.iter().map(|culprit| culprit.beside(table)).collect();
-            let name = table_of(table);
             failure.with_remedy(format!(
-                "take off what objects to the update: SHOW CREATE TABLE {name}; it must be a table of InnoDB with a primary \
-                 key; {}",
+                "take off what objects to the update: {}; {}",
+                as_a_table_must_be(table),
                 beside.join("; ")
             ))
         }
     }
+}
+
+/// What to compare the table with, where it may be what objects; for the driver's general remedy, too.
+pub(super) fn as_a_table_must_be(table: &HeartbeatTable) -> String {
+    format!("SHOW CREATE TABLE {}; it must be a table of InnoDB with a primary key", table_of(table))
 }
 
 async fn found(connection: &mut MySqlConnection, table: &HeartbeatTable) -> Vec<Culprit> {

@@ -2,6 +2,7 @@
 //! `remedy`; for people, who read it on a page, in a log or in a report.
 
 use super::beat;
+use super::culprits;
 use super::galera;
 use super::group;
 use super::identifier::{account, literal, quote, table_of};
@@ -273,8 +274,8 @@ fn database(failure: &Failure, target: &Target, names: &Names) -> Option<String>
             "a trigger puts the old value back: SHOW TRIGGERS FROM {schema} WHERE `Table` = {table_text};"
         ),
         ErrorKind::Rejected => format!(
-            "take off what objects to the update: SHOW TRIGGERS FROM {schema} WHERE `Table` = {table_text}; SHOW CREATE \
-             TABLE {table}; it must be a table of InnoDB with a primary key"
+            "take off what objects to the update: SHOW TRIGGERS FROM {schema} WHERE `Table` = {table_text}; {}",
+            culprits::as_a_table_must_be(&target.heartbeat)
         ),
         // Without a privilege on it, nobody is told that a table does not exist.
         ErrorKind::Privilege => match (failure.code(), target.endpoint.url.database()) {
