@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use crate::finding::{Case, Check, Finding};
 use crate::heartbeat::ZoneGuess;
-use crate::scheduler::ticks::longest_period;
 use crate::target::WriteMode;
+use crate::time::ticks::longest_period;
 
 /// Judges the age of `last_update` by the server's own clock, in microseconds (negative: in the future; `None`: NULL).
 #[must_use]

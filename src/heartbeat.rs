@@ -1,14 +1,10 @@
 //! The vocabulary of one beat: what is asked of a database, what came of it, and what went wrong of which class.
-//! Every room speaks it; it imports none of them.
+//! Every room speaks it; of them it imports `time` alone.
 
 use std::time::Duration;
 
 pub use crate::failure::{ErrorClass, ErrorKind, Failure};
-
-/// A point in time as a database keeps it in `last_update`: microseconds since 1970-01-01 00:00 UTC, a value without a
-/// zone read as UTC.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Stamp(pub i64);
+pub use crate::time::Stamp;
 
 /// What this beat may write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,21 +78,6 @@ pub struct Beat {
     pub server_time: Option<Stamp>,
     /// Where the change log stood, in the database's own notation.
     pub position: Option<String>,
-}
-
-impl Stamp {
-    /// Microseconds between two stamps, `self` minus `earlier`.
-    #[must_use]
-    pub fn micros_since(self, earlier: Self) -> i64 {
-        self.0.saturating_sub(earlier.0)
-    }
-
-    /// The stamp as `2026-11-20T11:22:33.123456Z`, or its number where a calendar cannot show it.
-    #[must_use]
-    pub fn to_rfc3339(self) -> String {
-        chrono::DateTime::from_timestamp_micros(self.0)
-            .map_or_else(|| format!("{} µs", self.0), |time| time.to_rfc3339_opts(chrono::SecondsFormat::Micros, true))
-    }
 }
 
 impl ZoneGuess {

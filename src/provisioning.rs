@@ -7,8 +7,8 @@ pub use standing_table::{RowNeed, Rows, StandingTable};
 
 use crate::driver::Session;
 use crate::heartbeat::{ErrorKind, Failure};
-use crate::scheduler::clock::Instant;
 use crate::target::Target;
+use crate::time::clock::Instant;
 
 /// What is missing, in the order it must be made.
 #[derive(Debug, Clone, Default)]

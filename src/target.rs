@@ -4,8 +4,8 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::database_url::DatabaseUrl;
-use crate::schedule::Schedule;
 use crate::secret::SecretSource;
+use crate::time::schedule::Schedule;
 
 /// The default of `timeout`.
 pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);

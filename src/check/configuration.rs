@@ -5,8 +5,8 @@ use std::time::Duration;
 use crate::driver::Driver;
 use crate::finding::{Check, Finding, Rung, Severity};
 use crate::freshness::words;
-use crate::scheduler::ticks::longest_period;
 use crate::target::Target;
+use crate::time::ticks::longest_period;
 
 /// What the vendor advises for busy sources at most.
 const LONGEST_ADVISED: Duration = Duration::from_secs(5 * 60);

@@ -12,8 +12,8 @@ use crate::driver::opening::Opening;
 use crate::driver::{self, Driver, Purpose, Session};
 use crate::finding::{Case, Check, FailureRecord, Finding, Inspection, Look, ReplicaLook, Severity, Status};
 use crate::heartbeat::{ErrorKind, Failure};
-use crate::scheduler::clock::{self, Clock, Instant};
 use crate::target::{Endpoint, Target};
+use crate::time::clock::{self, Clock, Instant};
 
 /// Looks at the source and at every replica, all at once, each within `timeout`.
 ///

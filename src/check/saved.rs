@@ -6,11 +6,11 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::finding::Inspection;
-use crate::schedule::{CronSchedule, Schedule};
 use crate::target::{
     Checks, Connector, ConnectorMode, Endpoint, HeartbeatTable, Named, Replica, SkippedCheck, Target, Thresholds,
     WriteMode,
 };
+use crate::time::schedule::{CronSchedule, Schedule};
 
 /// The format of the file; a later program reads earlier ones.
 pub const FORMAT: u32 = 1;

@@ -12,11 +12,11 @@ use crate::config::Settings;
 use crate::driver::Drivers;
 use crate::driver::opening::application_name;
 use crate::heartbeat::{BeatOutcome, ErrorKind, Failure};
-use crate::scheduler::clock::Clock;
 use crate::scheduler::link::{Answer, Link};
 use crate::scheduler::memory::Memory;
-use crate::scheduler::ticks::Ticks;
 use crate::target::{ProvisionMode, Target};
+use crate::time::clock::Clock;
+use crate::time::ticks::Ticks;
 
 /// Beats once per target, all at a time; exit code 0 if none failed.
 pub async fn beat(settings: &Settings, targets: Vec<Target>) -> ExitCode {

@@ -19,8 +19,8 @@ use crate::config::{Purpose, Settings};
 use crate::driver::opening::application_name;
 use crate::driver::{Driver, Drivers};
 use crate::finding::{Finding, Inspection};
-use crate::scheduler::clock::{self, Clock, Moment};
 use crate::target::Target;
+use crate::time::clock::{self, Clock, Moment};
 
 /// As a shell tells it: 128 + SIGINT.
 const INTERRUPTED: u8 = 130;

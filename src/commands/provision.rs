@@ -11,9 +11,9 @@ use crate::driver::opening::application_name;
 use crate::driver::{Driver, Drivers, Purpose, with_remedy};
 use crate::heartbeat::{ErrorKind, Failure};
 use crate::provisioning::{Applied, Plan};
-use crate::scheduler::clock::{self, Clock, Instant};
 use crate::scheduler::link::{open_for_provisioning, provision_target};
 use crate::target::Target;
+use crate::time::clock::{self, Clock, Instant};
 
 /// Provisioning may wait for locks, and an administrator looks on.
 const DEADLINE: Duration = Duration::from_secs(60);

@@ -11,9 +11,9 @@ use crate::cli::SourceArgs;
 use crate::config::{Purpose, Settings};
 use crate::driver::Drivers;
 use crate::http;
-use crate::scheduler::clock::Clock;
 use crate::scheduler::fleet::Fleet;
 use crate::status::board::Board;
+use crate::time::clock::Clock;
 
 /// The signals the daemon listens to.
 struct Signals {

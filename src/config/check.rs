@@ -7,7 +7,7 @@ use super::document::{Data, Node};
 use super::duration;
 use super::error::{Problems, nearest, one_of, quoted, unknown_key};
 use super::schema::{CRON, INTERVAL, Key, Kind};
-use crate::schedule::{CronSchedule, ScheduleError};
+use crate::time::schedule::{CronSchedule, ScheduleError};
 
 /// Room for the longest host and the longest database name.
 const LONGEST_NAME: usize = 320;

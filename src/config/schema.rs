@@ -6,8 +6,8 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 
 use super::duration::Limits;
-use crate::schedule::{LONGEST_INTERVAL, SHORTEST_INTERVAL};
 use crate::target::{ConnectorMode, ProvisionMode, WriteMode};
+use crate::time::schedule::{LONGEST_INTERVAL, SHORTEST_INTERVAL};
 
 /// One key of a table.
 #[derive(Debug, Clone, Copy)]

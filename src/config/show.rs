@@ -5,9 +5,9 @@ use std::fmt::Write;
 
 use super::Settings;
 use super::duration::to_text;
-use crate::schedule::Schedule;
 use crate::secret::SecretSource;
 use crate::target::{Endpoint, Named, Target};
+use crate::time::schedule::Schedule;
 
 /// Writes the settings; passwords by their source, or `[redacted]`.
 #[must_use]

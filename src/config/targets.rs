@@ -15,12 +15,12 @@ use super::raw::{RawChecks, RawConnector, RawHeartbeat, RawPassword, RawReplica,
 use crate::check::registry;
 use crate::database_url::Family;
 use crate::driver::Drivers;
-use crate::schedule::{CronSchedule, Schedule, ScheduleError};
 use crate::secret::SecretSource;
 use crate::target::{
     Checks, Connector, ConnectorMode, Endpoint, HeartbeatTable, Named, ProvisionMode, Replica, SkippedCheck, Target,
     Thresholds, WriteMode,
 };
+use crate::time::schedule::{CronSchedule, Schedule, ScheduleError};
 
 /// The longest name PostgreSQL keeps: a longer one is cut there in silence.
 const POSTGRES_NAME_BYTES: usize = 63;

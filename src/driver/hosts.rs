@@ -10,7 +10,7 @@ use super::network::close_limit;
 use super::{ConnectRequest, Purpose, ServerRole};
 use crate::database_url::Host;
 use crate::heartbeat::{ErrorKind, Failure};
-use crate::scheduler::clock::{self, Clock, Instant};
+use crate::time::clock::{self, Clock, Instant};
 
 /// How long other hosts are waited for once a writable one has answered.
 const GRACE: Duration = Duration::from_millis(500);

@@ -11,9 +11,9 @@ use crate::database_url::{Family, UrlError};
 use crate::finding::{Case, Check, Facts, Finding};
 use crate::heartbeat::{ErrorKind, Failure, RowReport, Stamp, Writing};
 use crate::provisioning::{Plan, Step};
-use crate::scheduler::clock::Instant;
 use crate::secret::Secret;
 use crate::target::{Endpoint, HeartbeatTable, Target};
+use crate::time::clock::Instant;
 
 #[cfg(any(feature = "mysql", feature = "postgres"))]
 mod certificates;

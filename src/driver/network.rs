@@ -8,7 +8,7 @@ use sqlx::Connection;
 
 use crate::database_url::Host;
 use crate::heartbeat::{ErrorKind, Failure};
-use crate::scheduler::clock::{self, Clock, Instant};
+use crate::time::clock::{self, Clock, Instant};
 
 /// A good-bye takes no longer.
 const CLOSE_LIMIT: Duration = Duration::from_millis(500);

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use super::{ConnectRequest, Driver, Purpose, Session};
 use crate::heartbeat::{ErrorKind, Failure};
-use crate::scheduler::clock::{self, Instant};
 use crate::target::{Endpoint, HeartbeatTable};
+use crate::time::clock::{self, Instant};
 
 /// What to open.
 #[derive(Debug, Clone, Copy)]

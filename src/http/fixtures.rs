@@ -9,11 +9,11 @@ use tokio_util::sync::CancellationToken;
 
 use crate::driver::{ServerInfo, ServerRole};
 use crate::heartbeat::{BeatOutcome, ErrorClass, ErrorKind, Failure, Stamp};
-use crate::scheduler::clock::{Clock, Moment};
 use crate::status::board::{
     Board, Cell, Change, Checked, ConnectReason, DeliveryStatus, HistoryEntry, LastBeat, Trouble,
 };
 use crate::target::{Endpoint, Replica, Target};
+use crate::time::clock::{Clock, Moment};
 
 /// The password of every address here; it must show nowhere.
 pub(super) const PASSWORD: &str = "hunter2";

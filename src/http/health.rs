@@ -3,9 +3,9 @@
 use serde::Serialize;
 
 use super::summary::{Summary, overall, summaries};
-use crate::scheduler::clock::Moment;
 use crate::status::board::Board;
 use crate::status::health::{self, Reason};
+use crate::time::clock::Moment;
 
 /// `/live`.
 #[derive(Debug, Serialize)]

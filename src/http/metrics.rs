@@ -15,11 +15,11 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Registry;
 
 use crate::finding::{Severity, Status};
-use crate::scheduler::clock::Moment;
 use crate::status::board::{Board, ConnectReason, Counters, TargetStatus};
 use crate::status::health::{self, State};
 use crate::status::histogram::{BOUNDS, Histogram};
 use crate::target::Target;
+use crate::time::clock::Moment;
 
 /// Beats by result: `ok`, `failed`, `fresh`. Labels `target`, `driver`, `result`.
 pub const BEATS: &str = "heartbeatd_beats_total";

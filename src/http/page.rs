@@ -8,9 +8,9 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::summary::{Summary, overall, summaries};
-use crate::scheduler::clock::Moment;
 use crate::status::board::Board;
 use crate::status::health::{Reason, State};
+use crate::time::clock::Moment;
 
 const STYLE: &str = include_str!("page.css");
 

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::scheduler::clock::Moment;
 use crate::status::board::{Board, Change, LastBeat, Notice, TargetStatus};
 use crate::status::health::{self, Health, Reason, State};
 use crate::target::Target;
+use crate::time::clock::Moment;
 
 /// One target at one moment.
 #[derive(Debug)]

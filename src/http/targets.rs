@@ -11,12 +11,12 @@ use crate::check::verdict::Verdict;
 use crate::driver::ServerInfo;
 use crate::finding::Finding;
 use crate::heartbeat::{ErrorKind, Stamp};
-use crate::scheduler::clock::Moment;
 use crate::status::board::{
     Board, Checked, ConnectReason, Counters, DeliveryStatus, HistoryEntry, LastBeat, ReplicaStatus, TargetStatus,
     Trouble,
 };
 use crate::target::{Replica, Target};
+use crate::time::clock::Moment;
 
 /// `/targets`.
 #[derive(Debug, Serialize)]

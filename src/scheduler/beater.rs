@@ -8,15 +8,15 @@ use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::backoff::Backoff;
-use super::clock::{self, Clock, Moment};
 use super::link::{Answer, Link};
 use super::memory::Memory;
 use super::replica::Acknowledged;
-use super::ticks::Ticks;
 use crate::heartbeat::{BeatOutcome, Failure};
 use crate::status::board::{Board, Cell, HistoryEntry, LastBeat, Trouble};
 use crate::status::journal::Journal;
 use crate::target::Target;
+use crate::time::clock::{self, Clock, Moment};
+use crate::time::ticks::Ticks;
 
 /// A loop never sleeps longer than this without looking at the clocks: a machine that was suspended, or a wall clock
 /// that was set, is noticed within it.

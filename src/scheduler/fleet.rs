@@ -14,11 +14,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::backoff::Backoff;
 use super::beater::{Beater, Parts};
-use super::clock::{self, Moment};
 use super::inspector::Inspector;
 use super::link::Link;
 use super::replica::{Acknowledged, Watcher};
-use super::ticks::Ticks;
 use super::turns::Turns;
 use crate::database_url::UrlError;
 use crate::driver::opening::application_name;
@@ -26,6 +24,8 @@ use crate::driver::{Driver, Drivers};
 use crate::heartbeat::{ErrorKind, Failure};
 use crate::status::board::{Board, Cell, Trouble};
 use crate::target::Target;
+use crate::time::clock::{self, Moment};
+use crate::time::ticks::Ticks;
 
 /// How long a target that was taken off or changed may go on with the beat in flight before its task is ended.
 const REPLACED: Duration = Duration::from_secs(5);

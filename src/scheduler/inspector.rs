@@ -8,9 +8,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::clock::{self, Clock, Moment};
 use super::replica::Acknowledged;
-use super::ticks::Ticks;
 use super::turns::Turns;
 use crate::check::registry::{self, REPLICA_CONNECT};
 use crate::check::{runner, verdict};
@@ -20,6 +18,8 @@ use crate::finding::{Inspection, Look, Rung};
 use crate::heartbeat::{ErrorKind, Failure};
 use crate::status::board::{Cell, Checked, DeliveryStatus};
 use crate::target::{Endpoint, Target};
+use crate::time::clock::{self, Clock, Moment};
+use crate::time::ticks::Ticks;
 
 /// The longest time between two runs of all checks; each target takes a share of the jitter off.
 const CATALOGUE: Duration = Duration::from_secs(600);

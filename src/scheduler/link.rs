@@ -9,9 +9,9 @@ use crate::driver::opening::Opening;
 use crate::driver::{self, Driver, Purpose, ServerInfo, Session};
 use crate::heartbeat::{self, Beat, ErrorClass, ErrorKind, Failure, RowReport, Writing};
 use crate::provisioning;
-use crate::scheduler::clock::{self, Clock, Instant};
 use crate::status::board::ConnectReason;
 use crate::target::{ProvisionMode, Target};
+use crate::time::clock::{self, Clock, Instant};
 
 /// A provisioning that failed is not tried, nor told of, again within this time: beats go on without it if they can.
 const PROVISION_PAUSE: Duration = Duration::from_secs(60);

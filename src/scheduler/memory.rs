@@ -3,10 +3,10 @@
 
 use std::time::Duration;
 
-use super::clock::Moment;
 use crate::heartbeat::{Beat, BeatOutcome, ErrorKind, RowReport, Stamp, Writing, ZoneGuess};
 use crate::status::board::Change;
 use crate::target::WriteMode;
+use crate::time::clock::Moment;
 
 /// A notice stands for ten periods after its last sign, and for this long at least.
 const SHORTEST_NOTICE: Duration = Duration::from_secs(300);
@@ -182,7 +182,7 @@ mod tests {
     use std::time::SystemTime;
 
     use super::*;
-    use crate::scheduler::clock::Clock;
+    use crate::time::clock::Clock;
 
     const MINUTE: Duration = Duration::from_secs(60);
 

@@ -9,13 +9,13 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::backoff::Backoff;
-use super::clock::{self, Clock, Moment};
-use super::ticks::Ticks;
 use crate::driver::opening::Opening;
 use crate::driver::{self, Driver, Observation, Purpose, ServerInfo, Session};
 use crate::heartbeat::{ErrorKind, Failure, Stamp};
 use crate::status::board::{Cell, Trouble};
 use crate::target::{Replica, Target};
+use crate::time::clock::{self, Clock, Moment};
+use crate::time::ticks::Ticks;
 
 /// How many acknowledged beats are remembered: a replica further behind is told as at least this far.
 const REMEMBERED: usize = 128;

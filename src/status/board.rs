@@ -11,8 +11,8 @@ use crate::check::verdict::Verdict;
 use crate::driver::{ServerInfo, ServerRole};
 use crate::finding::{Finding, Status};
 use crate::heartbeat::{BeatOutcome, ErrorClass, ErrorKind, Failure, Stamp};
-use crate::scheduler::clock::{Clock, Moment};
 use crate::target::Target;
+use crate::time::clock::{Clock, Moment};
 
 /// How many past beats a target's page shows; memory grows with targets, never with time (I10).
 pub const HISTORY: usize = 60;

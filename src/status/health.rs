@@ -7,8 +7,8 @@ use super::board::{Board, ReplicaStatus, TargetStatus, Trouble};
 use crate::driver::ServerRole;
 use crate::finding::{Finding, Severity, Status};
 use crate::heartbeat::ErrorClass;
-use crate::scheduler::clock::Moment;
 use crate::target::WriteMode;
+use crate::time::clock::Moment;
 
 /// A loop that overslept its own wake-up by more than this is stuck.
 pub const OVERSLEPT: Duration = Duration::from_secs(30);

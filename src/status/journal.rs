@@ -6,8 +6,8 @@ use std::time::Duration;
 use super::board::TargetStatus;
 use super::health::{self, State};
 use crate::heartbeat::ErrorKind;
-use crate::scheduler::clock::Moment;
 use crate::target::Target;
+use crate::time::clock::Moment;
 
 /// The shortest distance between two lines on the same trouble.
 const REMINDER: Duration = Duration::from_secs(60);

@@ -7,8 +7,8 @@ use std::collections::BTreeSet;
 use heartbeatd::check::runner;
 use heartbeatd::driver::Drivers;
 use heartbeatd::finding::{Case, Finding, Look, Severity, Status};
-use heartbeatd::scheduler::clock::Clock;
 use heartbeatd::target::{ConnectorMode, Named, ProvisionMode, Target};
+use heartbeatd::time::clock::Clock;
 
 use crate::bench::driver::{TIME, target};
 use crate::bench::place::Place;

@@ -5,8 +5,8 @@ use std::time::Duration;
 use heartbeatd::driver::Purpose;
 use heartbeatd::heartbeat::{BeatOutcome, ErrorKind, Failure, Writing};
 use heartbeatd::provisioning::{Applied, provision};
-use heartbeatd::scheduler::clock::Clock;
 use heartbeatd::target::{Endpoint, Named, Target};
+use heartbeatd::time::clock::Clock;
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::TestRunner;
 

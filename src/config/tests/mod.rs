@@ -12,9 +12,9 @@ use crate::database_url::UrlError;
 use crate::driver::{ConnectRequest, Driver, FactsError, Session};
 use crate::finding::{Case, Check, Finding, Rung, Severity};
 use crate::heartbeat::{ErrorKind, Failure};
-use crate::schedule::Schedule;
 use crate::secret::{Secret, SecretSource};
 use crate::target::{Endpoint, Named, WriteMode};
+use crate::time::schedule::Schedule;
 
 mod any_bytes;
 mod documents;

@@ -20,8 +20,8 @@ use crate::driver::hosts::{self, Candidate, Words};
 use crate::driver::network::{close, name_or_network, prefixed};
 use crate::driver::{ConnectRequest, Purpose, ServerInfo, ServerRole};
 use crate::heartbeat::{ErrorKind, Failure};
-use crate::scheduler::clock::Instant;
 use crate::target::HeartbeatTable;
+use crate::time::clock::Instant;
 
 /// What is said of a server's hosts.
 const WORDS: Words = Words {

@@ -32,8 +32,8 @@ use super::connect::settings_sql;
 use super::message::{self, Limits};
 use crate::driver::gathered::Gathered;
 use crate::heartbeat::Failure;
-use crate::scheduler::clock::Instant;
 use crate::target::Target;
+use crate::time::clock::Instant;
 
 /// Everything a MySQL check is judged from.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

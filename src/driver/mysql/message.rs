@@ -9,7 +9,7 @@ use sqlx::{AssertSqlSafe, ColumnIndex, Decode, Executor, Row};
 
 use super::errors;
 use crate::heartbeat::{ErrorKind, Failure};
-use crate::scheduler::clock::{Clock, Instant};
+use crate::time::clock::{Clock, Instant};
 
 /// How long one statement may keep the server busy. A setting of the session, since no statement can carry it on every
 /// server; a pooler that loses it leaves the server's own limits in force.

@@ -11,8 +11,8 @@ use super::message::{self, Limits};
 use super::parameters::user_of;
 use crate::heartbeat::{ErrorKind, Failure};
 use crate::provisioning::{Plan, RowNeed, StandingTable, Step, render};
-use crate::scheduler::clock::Instant;
 use crate::target::{HeartbeatTable, Named, Target};
+use crate::time::clock::Instant;
 
 const SCHEMA: &str = include_str!("../../../migrations/mysql/001_schema.sql");
 const TABLE: &str = include_str!("../../../migrations/mysql/002_table.sql");

@@ -9,8 +9,8 @@ use super::identifier::{literal, quote};
 use super::message::{self, Limits};
 use crate::driver::{Observation, ServerRole};
 use crate::heartbeat::{ErrorKind, Failure, RowReport, Stamp, Writing, ZoneGuess};
-use crate::scheduler::clock::Instant;
 use crate::target::HeartbeatTable;
+use crate::time::clock::Instant;
 
 /// How far the statement goes beyond the row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -12,8 +12,8 @@ use super::message::{self, Limits};
 use super::parameters::user_of;
 use crate::heartbeat::{ErrorKind, Failure};
 use crate::provisioning::Rows;
-use crate::scheduler::clock::Instant;
 use crate::target::{HeartbeatTable, Target};
+use crate::time::clock::Instant;
 
 /// What exists.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

@@ -9,7 +9,7 @@ use super::identifier::literal;
 use super::message::{self, Limits};
 use crate::driver::Delivery;
 use crate::heartbeat::Failure;
-use crate::scheduler::clock::Instant;
+use crate::time::clock::Instant;
 
 /// Reads the slot; `None` where this server has none of that name.
 ///

@@ -32,8 +32,8 @@ pub(super) use wal::{Position, WalFacts};
 use self::snapshot::Snapshot;
 use crate::driver::gathered::Gathered;
 use crate::heartbeat::Failure;
-use crate::scheduler::clock::Instant;
 use crate::target::Target;
+use crate::time::clock::Instant;
 
 /// Everything a PostgreSQL check is judged from.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -8,7 +8,7 @@ use sqlx::postgres::{PgConnection, PgRow};
 
 use super::errors;
 use crate::heartbeat::Failure;
-use crate::scheduler::clock::{Clock, Instant};
+use crate::time::clock::{Clock, Instant};
 
 /// How long one message may keep the server busy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

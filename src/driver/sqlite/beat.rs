@@ -8,8 +8,8 @@ use super::errors;
 use super::identifier::quote;
 use crate::driver::{Observation, ServerRole};
 use crate::heartbeat::{Failure, RowReport, Stamp, Writing, ZoneGuess};
-use crate::scheduler::clock::Instant;
 use crate::target::HeartbeatTable;
+use crate::time::clock::Instant;
 
 /// SQLite's clock, in the text that the column holds: UTC, milliseconds.
 const NOW_TEXT: &str = "strftime('%Y-%m-%d %H:%M:%f', 'now')";

@@ -12,8 +12,8 @@ use super::errors;
 use crate::database_url::{DatabaseUrl, UrlError};
 use crate::driver::{ConnectRequest, Purpose, ServerInfo, ServerRole};
 use crate::heartbeat::{ErrorKind, Failure};
-use crate::scheduler::clock::{self, Clock, Instant};
 use crate::target::Endpoint;
+use crate::time::clock::{self, Clock, Instant};
 
 /// Which file a session has open.
 #[derive(Debug)]

@@ -9,8 +9,8 @@ use super::errors;
 use super::identifier::{literal, quote};
 use crate::driver::{ServerInfo, ServerRole};
 use crate::heartbeat::{Failure, Stamp};
-use crate::scheduler::clock::Instant;
 use crate::target::HeartbeatTable;
+use crate::time::clock::Instant;
 
 /// Everything a SQLite check is judged from.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -16,8 +16,8 @@ use crate::driver::{ConnectRequest, Driver, FactsError, Observation, ServerInfo,
 use crate::finding::{Case, Check, Facts, Finding};
 use crate::heartbeat::{Failure, RowReport, Writing};
 use crate::provisioning::{Plan, Step};
-use crate::scheduler::clock::Instant;
 use crate::target::{Endpoint, HeartbeatTable, Target};
+use crate::time::clock::Instant;
 
 /// The driver.
 #[derive(Debug, Clone, Copy)]

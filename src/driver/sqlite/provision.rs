@@ -8,8 +8,8 @@ use super::errors;
 use super::identifier::{literal, quote};
 use crate::heartbeat::Failure;
 use crate::provisioning::{Plan, RowNeed, Rows, StandingTable, Step, render};
-use crate::scheduler::clock::Instant;
 use crate::target::{HeartbeatTable, Target};
+use crate::time::clock::Instant;
 
 const TABLE: &str = include_str!("../../../migrations/sqlite/001_table.sql");
 const ROW: &str = include_str!("../../../migrations/sqlite/002_row.sql");

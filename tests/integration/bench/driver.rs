@@ -6,8 +6,8 @@ use std::time::Duration;
 use heartbeatd::driver::opening::Opening;
 use heartbeatd::driver::{Driver, Drivers, Purpose, Session, with_remedy};
 use heartbeatd::heartbeat::{Beat, ErrorKind, Failure, RowReport, Writing, judge};
-use heartbeatd::scheduler::clock::{self, Clock};
 use heartbeatd::target::{Endpoint, Target};
+use heartbeatd::time::clock::{self, Clock};
 
 use super::wait::secs;
 

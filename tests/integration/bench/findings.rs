@@ -3,8 +3,8 @@
 use heartbeatd::check::runner;
 use heartbeatd::driver::Drivers;
 use heartbeatd::finding::{Case, Finding, Inspection, Look, Status};
-use heartbeatd::scheduler::clock::Clock;
 use heartbeatd::target::Target;
+use heartbeatd::time::clock::Clock;
 
 use super::wait::secs;
 

@@ -135,7 +135,7 @@ fn faults() -> Vec<Fault> {
         fault("retention-interval", "a beat each 4days", "DO 1", Sql("SET GLOBAL binlog_expire_logs_seconds = 0"))
             .warns()
             .with(|target| {
-                target.schedule = heartbeatd::schedule::Schedule::Interval(Duration::from_secs(4 * 86_400));
+                target.schedule = heartbeatd::time::schedule::Schedule::Interval(Duration::from_secs(4 * 86_400));
             })
             .after("SET GLOBAL binlog_expire_logs_seconds = 2592000")
             .only(SECONDS),

@@ -5,8 +5,8 @@ use std::time::Duration;
 use heartbeatd::driver::Drivers;
 use heartbeatd::finding::Finding;
 use heartbeatd::provisioning::provision;
-use heartbeatd::scheduler::clock::Clock;
 use heartbeatd::target::{ConnectorMode, Endpoint, Named, Target};
+use heartbeatd::time::clock::Clock;
 use rustix::process::Signal;
 
 pub(super) use crate::bench::findings::{ids, judge, look, shown, wrong};

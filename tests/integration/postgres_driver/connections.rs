@@ -2,7 +2,7 @@
 
 use heartbeatd::driver::{Purpose, ServerRole};
 use heartbeatd::heartbeat::{BeatOutcome, ErrorKind, Writing};
-use heartbeatd::scheduler::clock::Clock;
+use heartbeatd::time::clock::Clock;
 
 use super::{provisioned, several};
 use crate::bench::driver::{TIME, at, beat, failure, open, report, session};

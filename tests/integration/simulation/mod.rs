@@ -10,12 +10,12 @@ use std::time::{Duration, SystemTime};
 
 use heartbeatd::driver::Drivers;
 use heartbeatd::heartbeat::ErrorKind;
-use heartbeatd::schedule::{CronSchedule, Schedule};
-use heartbeatd::scheduler::clock::{Clock, WallClock};
 use heartbeatd::scheduler::fleet::Fleet;
 use heartbeatd::status::board::{Board, HISTORY};
 use heartbeatd::status::health::{self, State};
 use heartbeatd::target::{Endpoint, Replica, Target, WriteMode};
+use heartbeatd::time::clock::{Clock, WallClock};
+use heartbeatd::time::schedule::{CronSchedule, Schedule};
 
 use self::invariants::Judge;
 use self::world::{Database, Event, Fault, SimulatedDriver, World};

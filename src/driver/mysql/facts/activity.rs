@@ -7,7 +7,7 @@ use super::question::ask;
 use crate::driver::gathered::Gathered;
 use crate::driver::mysql::message;
 use crate::heartbeat::Failure;
-use crate::scheduler::clock::{Clock, Instant};
+use crate::time::clock::{Clock, Instant};
 
 /// The sessions of a server, as somebody sees them who may see all.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -6,7 +6,7 @@ use super::{Scene, alter_system};
 use crate::driver::scene::size;
 use crate::finding::{Check, Finding, Rung, Severity};
 use crate::freshness::words;
-use crate::scheduler::ticks::longest_period;
+use crate::time::ticks::longest_period;
 
 const ARCHIVE: Check = Check {
     id: "archive-timeout",

@@ -9,7 +9,7 @@ use crate::driver::postgres::identifier::{literal, quote};
 use crate::driver::scene::{ONE_LOOK, size};
 use crate::finding::{Check, Finding, Rung, Severity};
 use crate::freshness::words;
-use crate::scheduler::ticks::longest_period;
+use crate::time::ticks::longest_period;
 
 const VIEW: &str = "reading pg_replication_slots, which every user may";
 

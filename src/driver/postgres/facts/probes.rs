@@ -9,8 +9,8 @@ use crate::driver::gathered::Gathered;
 use crate::driver::postgres::identifier::quote;
 use crate::driver::postgres::message::{self, Limits};
 use crate::heartbeat::Failure;
-use crate::scheduler::clock::Instant;
 use crate::target::HeartbeatTable;
+use crate::time::clock::Instant;
 
 /// What came of each.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -8,7 +8,7 @@ use crate::driver::gathered::{Gathered, Refusal};
 use crate::driver::postgres::errors;
 use crate::driver::postgres::message::{self, Limits};
 use crate::heartbeat::{ErrorKind, Failure};
-use crate::scheduler::clock::Instant;
+use crate::time::clock::Instant;
 
 /// An open snapshot.
 pub(super) struct Snapshot<'a> {

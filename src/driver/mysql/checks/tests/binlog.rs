@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::*;
-use crate::schedule::Schedule;
+use crate::time::schedule::Schedule;
 
 #[test]
 fn settings_that_spoil_the_binary_log_are_each_found_alone() {

@@ -1,5 +1,5 @@
 //! When beats are due: an interval, or a cron expression with a time zone. Plain data with its arithmetic on wall-clock
-//! time; `config` makes it, `scheduler::ticks` runs it on a clock.
+//! time; `config` makes it, `time::ticks` runs it on a clock.
 
 use std::fmt;
 use std::time::{Duration, SystemTime};

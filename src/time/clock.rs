@@ -92,7 +92,7 @@ impl Moment {
         Self { mono: self.mono + later, wall: self.wall + later }
     }
 
-    /// The wall clock in microseconds since 1970, as [`crate::heartbeat::Stamp`] counts.
+    /// The wall clock in microseconds since 1970, as [`super::Stamp`] counts.
     #[must_use]
     pub fn wall_micros(&self) -> i64 {
         match self.wall.duration_since(SystemTime::UNIX_EPOCH) {

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::clock::Moment;
-use crate::schedule::Schedule;
+use crate::time::schedule::Schedule;
 
 /// The widest spread of first beats and of cron ticks: many targets must not beat at one moment.
 const WIDEST_SPREAD: Duration = Duration::from_secs(10);
@@ -185,8 +185,8 @@ mod tests {
     use std::time::SystemTime;
 
     use super::*;
-    use crate::schedule::CronSchedule;
-    use crate::scheduler::clock::Clock;
+    use crate::time::clock::Clock;
+    use crate::time::schedule::CronSchedule;
 
     const MINUTE: Duration = Duration::from_secs(60);
 
