@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use super::configuration;
 use crate::database_url::Family;
-use crate::driver::Drivers;
+use crate::drivers::Drivers;
 use crate::finding::{Check, Rung, Severity};
 
 /// Whether a server is reached at all; judged above the drivers, for the source and for each replica.

@@ -76,7 +76,7 @@ fn healthy(findings: &[Finding]) -> Verdict {
 mod tests {
     use super::*;
     use crate::check::registry;
-    use crate::driver::Drivers;
+    use crate::drivers::Drivers;
 
     fn finding(id: &str, status: Status, severity: Severity) -> Finding {
         Finding {

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use super::{USAGE, terminal};
 use crate::check::registry;
-use crate::driver::Drivers;
+use crate::drivers::Drivers;
 
 /// Prints the page of a check, or a line for each.
 #[must_use]

@@ -12,7 +12,7 @@ use std::process::ExitCode;
 
 use crate::cli::{Cli, Command, SourceArgs};
 use crate::config::{self, LoadError, Purpose, Settings, Sources};
-use crate::driver::Drivers;
+use crate::drivers::Drivers;
 use crate::target::Target;
 
 /// Something a database refused, or that could not be done.

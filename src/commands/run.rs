@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use super::{FAILED, load, refuse, terminal};
 use crate::cli::SourceArgs;
 use crate::config::{Purpose, Settings};
-use crate::driver::Drivers;
+use crate::drivers::Drivers;
 use crate::http;
 use crate::scheduler::fleet::Fleet;
 use crate::status::board::Board;

@@ -27,7 +27,7 @@ pub use error::{LoadError, Origin, Problem};
 pub use layers::Http;
 pub use show::show;
 
-use crate::driver::Drivers;
+use crate::drivers::Drivers;
 use crate::target::{ProvisionMode, Target};
 use document::{Data, Node};
 use environment::{Environment, PREFIX, URL};

@@ -14,7 +14,7 @@ use super::layers::Defaults;
 use super::raw::{RawChecks, RawConnector, RawHeartbeat, RawPassword, RawReplica, RawTarget};
 use crate::check::registry;
 use crate::database_url::Family;
-use crate::driver::Drivers;
+use crate::drivers::Drivers;
 use crate::secret::SecretSource;
 use crate::target::{
     Checks, Connector, ConnectorMode, Endpoint, HeartbeatTable, Named, ProvisionMode, Replica, SkippedCheck, Target,

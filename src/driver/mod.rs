@@ -1,13 +1,11 @@
-//! The seam between the program and a database: the [`Driver`] and [`Session`] traits, and the list of drivers in this
-//! build. The scheduler beats through it, the commands provision through it; only `driver/<name>/` names a database's
-//! crate, and no driver imports another.
+//! The seam between the program and a database: the [`Driver`] and [`Session`] traits. The scheduler beats through it,
+//! the commands provision through it; only `driver/<name>/` names a database's crate, and no driver imports another.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 
-use crate::database_url::{Family, UrlError};
+use crate::database_url::UrlError;
 use crate::finding::{Case, Check, Facts, Finding};
 use crate::heartbeat::{ErrorKind, Failure, RowReport, Stamp, Writing};
 use crate::provisioning::{Plan, Step};
@@ -236,41 +234,6 @@ pub trait Session: Send {
     async fn close(self: Box<Self>);
 }
 
-/// The drivers by family: those of this build, or a simulation's.
-#[derive(Clone)]
-pub struct Drivers(Arc<dyn Fn(Family) -> Option<Arc<dyn Driver>> + Send + Sync>);
-
-impl Drivers {
-    /// The drivers compiled in.
-    #[must_use]
-    pub fn built_in() -> Self {
-        Self(Arc::new(|family| match family {
-            #[cfg(feature = "mysql")]
-            Family::Mysql => Some(Arc::new(mysql::Mysql) as Arc<dyn Driver>),
-            #[cfg(feature = "postgres")]
-            Family::Postgres => Some(Arc::new(postgres::Postgres) as Arc<dyn Driver>),
-            #[cfg(feature = "sqlite")]
-            Family::Sqlite => Some(Arc::new(sqlite::Sqlite) as Arc<dyn Driver>),
-            #[allow(unreachable_patterns, reason = "reachable when a driver is left out of the build")]
-            _ => None,
-        }))
-    }
-
-    /// One driver for every family: for simulations.
-    #[must_use]
-    pub fn only(driver: Arc<dyn Driver>) -> Self {
-        Self(Arc::new(move |_| Some(Arc::clone(&driver))))
-    }
-
-    /// The driver of a family.
-    ///
-    /// # Errors
-    /// [`UrlError::NotBuilt`] if this build lacks it.
-    pub fn get(&self, family: Family) -> Result<Arc<dyn Driver>, UrlError> {
-        (self.0)(family).ok_or(UrlError::NotBuilt(family.as_str()))
-    }
-}
-
 /// A failure with the exact next step: its own, where it carries one, else the driver's for this target.
 #[must_use]
 pub fn with_remedy(driver: &dyn Driver, failure: Failure, target: &Target) -> Failure {
@@ -287,12 +250,6 @@ pub fn with_remedy(driver: &dyn Driver, failure: Failure, target: &Target) -> Fa
 fn write_down(facts: &impl serde::Serialize) -> Result<Facts, Failure> {
     serde_json::to_value(facts)
         .map_err(|error| Failure::new(ErrorKind::Internal, "the facts cannot be written down").with_source(error))
-}
-
-impl std::fmt::Debug for Drivers {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Drivers")
-    }
 }
 
 impl ServerRole {

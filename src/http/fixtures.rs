@@ -122,7 +122,7 @@ fn tell_everything(cell: &Cell, start: Moment, now: Moment) {
     status.counters.connects.insert(ConnectReason::Start, 1);
     let finding =
         crate::check::registry::REPLICA_CONNECT.failed("replica replica-2", "connection refused").remedy("start it");
-    let entries = crate::check::registry::entries(&crate::driver::Drivers::built_in());
+    let entries = crate::check::registry::entries(&crate::drivers::Drivers::built_in());
     let verdict = crate::check::verdict::climb(std::slice::from_ref(&finding), &entries);
     status.checked = Some(Checked::new(now, vec![finding], verdict));
     status.delivery = Some(DeliveryStatus {

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use heartbeatd::check::registry;
-use heartbeatd::driver::Drivers;
+use heartbeatd::drivers::Drivers;
 use serde_json::Value;
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection};

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use heartbeatd::check::runner;
 use heartbeatd::check::saved::SavedFacts;
-use heartbeatd::driver::Drivers;
+use heartbeatd::drivers::Drivers;
 use heartbeatd::finding::{Finding, Status};
 use serde_json::Value;
 

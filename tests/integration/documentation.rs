@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use boon::{Compiler, Schemas};
 use heartbeatd::check::registry;
-use heartbeatd::driver::Drivers;
+use heartbeatd::drivers::Drivers;
 use serde_json::Value;
 
 use crate::bench::{heartbeatd, ports};

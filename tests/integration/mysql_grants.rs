@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 
 use heartbeatd::check::runner;
-use heartbeatd::driver::Drivers;
+use heartbeatd::drivers::Drivers;
 use heartbeatd::finding::{Case, Finding, Look, Severity, Status};
 use heartbeatd::target::{ConnectorMode, Named, ProvisionMode, Target};
 use heartbeatd::time::clock::Clock;

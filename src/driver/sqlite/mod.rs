@@ -1,4 +1,4 @@
-//! SQLite, the embedded default: a heartbeat with nothing installed. Used through [`crate::driver::Drivers`].
+//! SQLite, the embedded default: a heartbeat with nothing installed. Used through [`crate::drivers::Drivers`].
 
 mod beat;
 mod checks;

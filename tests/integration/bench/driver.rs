@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use heartbeatd::driver::opening::Opening;
-use heartbeatd::driver::{Driver, Drivers, Purpose, Session, with_remedy};
+use heartbeatd::driver::{Driver, Purpose, Session, with_remedy};
+use heartbeatd::drivers::Drivers;
 use heartbeatd::heartbeat::{Beat, ErrorKind, Failure, RowReport, Writing, judge};
 use heartbeatd::target::{Endpoint, Target};
 use heartbeatd::time::clock::{self, Clock};

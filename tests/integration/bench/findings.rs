@@ -1,7 +1,7 @@
 //! Looks at servers, and what is found: for the tests of every database's checks.
 
 use heartbeatd::check::runner;
-use heartbeatd::driver::Drivers;
+use heartbeatd::drivers::Drivers;
 use heartbeatd::finding::{Case, Finding, Inspection, Look, Status};
 use heartbeatd::target::Target;
 use heartbeatd::time::clock::Clock;

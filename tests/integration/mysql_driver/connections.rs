@@ -1,7 +1,8 @@
 //! Which server is beaten, and over what kind of connection.
 
 use heartbeatd::database_url::Family;
-use heartbeatd::driver::{Drivers, Purpose, ServerRole};
+use heartbeatd::driver::{Purpose, ServerRole};
+use heartbeatd::drivers::Drivers;
 use heartbeatd::heartbeat::{BeatOutcome, ErrorKind, Writing};
 use heartbeatd::time::clock::Clock;
 

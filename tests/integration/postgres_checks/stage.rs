@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use heartbeatd::driver::Drivers;
+use heartbeatd::drivers::Drivers;
 use heartbeatd::finding::Finding;
 use heartbeatd::provisioning::provision;
 use heartbeatd::target::{ConnectorMode, Endpoint, Named, Target};

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use heartbeatd::driver::Drivers;
+use heartbeatd::drivers::Drivers;
 use heartbeatd::heartbeat::ErrorKind;
 use heartbeatd::scheduler::fleet::Fleet;
 use heartbeatd::status::board::{Board, HISTORY};
