@@ -17,6 +17,7 @@ pub mod freshness;
 pub mod heartbeat;
 pub mod http;
 pub mod logging;
+pub mod plan;
 pub mod provisioning;
 pub mod scheduler;
 pub mod secret;

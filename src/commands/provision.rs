@@ -11,8 +11,8 @@ use crate::driver::opening::application_name;
 use crate::driver::{Driver, Purpose, with_remedy};
 use crate::drivers::Drivers;
 use crate::heartbeat::{ErrorKind, Failure};
-use crate::provisioning::{Applied, Plan};
-use crate::scheduler::link::{open_for_provisioning, provision_target};
+use crate::plan::Plan;
+use crate::provisioning::{Applied, open_for_provisioning, provision_target};
 use crate::target::Target;
 use crate::time::clock::{self, Clock, Instant};
 

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use crate::database_url::UrlError;
 use crate::finding::{Case, Check, Facts, Finding};
 use crate::heartbeat::{ErrorKind, Failure, RowReport, Stamp, Writing};
-use crate::provisioning::{Plan, Step};
+use crate::plan::{Plan, Step};
 use crate::secret::Secret;
 use crate::target::{Endpoint, HeartbeatTable, Target};
 use crate::time::clock::Instant;

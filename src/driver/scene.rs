@@ -4,7 +4,7 @@
 use serde::de::DeserializeOwned;
 
 use crate::finding::{Case, Check, FailureRecord, Finding, Inspection, Look};
-use crate::provisioning;
+use crate::plan;
 use crate::target::Target;
 
 /// What can be judged of a case: the checks of one file, and the function that judges them in their order.
@@ -83,7 +83,7 @@ impl<'a, F: DeserializeOwned> Scene<'a, F> {
 impl<F> Scene<'_, F> {
     /// The command that creates what is missing.
     pub(super) fn provision(&self) -> String {
-        provisioning::command(self.target)
+        plan::command(self.target)
     }
 
     /// Microseconds between the two looks.

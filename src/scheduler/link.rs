@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::driver::opening::Opening;
 use crate::driver::{self, Driver, Purpose, ServerInfo, Session};
 use crate::heartbeat::{self, Beat, ErrorClass, ErrorKind, Failure, RowReport, Writing};
-use crate::provisioning;
+use crate::provisioning::provision_target;
 use crate::status::board::ConnectReason;
 use crate::target::{ProvisionMode, Target};
 use crate::time::clock::{self, Clock, Instant};
@@ -254,43 +254,4 @@ fn is_missing(kind: ErrorKind) -> bool {
         kind,
         ErrorKind::MissingSchema | ErrorKind::MissingTable | ErrorKind::MissingRow | ErrorKind::MissingDatabase
     )
-}
-
-/// Connects as the administrator of a target (`provision_url`, or its own address) and creates what is missing.
-///
-/// # Errors
-/// When connecting or planning fails; failed steps are part of the result.
-pub async fn provision_target(
-    driver: &Arc<dyn Driver>,
-    target: &Target,
-    application_name: &str,
-    deadline: Instant,
-) -> Result<provisioning::Applied, Failure> {
-    let mut session = open_for_provisioning(driver, target, application_name, Purpose::Provision, deadline).await?;
-    let applied = provisioning::provision(session.as_mut(), target, deadline).await?;
-    session.close().await;
-    Ok(applied)
-}
-
-/// Opens the session that provisioning (`Purpose::Provision`) or its dry run (`Purpose::Plan`) works on.
-///
-/// # Errors
-/// As [`Opening::open`].
-pub async fn open_for_provisioning(
-    driver: &Arc<dyn Driver>,
-    target: &Target,
-    application_name: &str,
-    purpose: Purpose,
-    deadline: Instant,
-) -> Result<Box<dyn Session>, Failure> {
-    let opening = Opening {
-        endpoint: target.provision_endpoint.as_ref().unwrap_or(&target.endpoint),
-        purpose,
-        table: &target.heartbeat,
-        application_name,
-        known_identity: None,
-        deadline,
-        timeout: target.timeout,
-    };
-    opening.open(driver).await
 }

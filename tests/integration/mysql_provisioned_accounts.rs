@@ -3,7 +3,8 @@
 
 use heartbeatd::driver::Purpose;
 use heartbeatd::heartbeat::{BeatOutcome, ErrorKind, Failure, Writing};
-use heartbeatd::provisioning::{Applied, Plan, provision};
+use heartbeatd::plan::Plan;
+use heartbeatd::provisioning::{Applied, provision};
 use heartbeatd::target::{Named, Target};
 
 use crate::bench::driver::{TIME, at, beat, in_time, open, target};

@@ -27,7 +27,7 @@ use crate::database_url::UrlError;
 use crate::driver::{ConnectRequest, Driver, FactsError, Observation, ServerInfo, Session, network, write_down};
 use crate::finding::{Case, Check, Facts, Finding};
 use crate::heartbeat::{Failure, RowReport, Writing};
-use crate::provisioning::{Plan, Step};
+use crate::plan::{Plan, Step};
 use crate::target::{Endpoint, HeartbeatTable, Target};
 use crate::time::clock::Instant;
 

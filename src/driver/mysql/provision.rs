@@ -10,7 +10,7 @@ use super::identifier::{Account, problem, quote, table_of};
 use super::message::{self, Limits};
 use super::parameters::user_of;
 use crate::heartbeat::{ErrorKind, Failure};
-use crate::provisioning::{Plan, RowNeed, StandingTable, Step, render};
+use crate::plan::{Plan, RowNeed, StandingTable, Step, render};
 use crate::target::{HeartbeatTable, Named, Target};
 use crate::time::clock::Instant;
 

@@ -10,7 +10,7 @@ use super::parameters::user_of;
 use crate::database_url::Host;
 use crate::driver::certificates;
 use crate::heartbeat::{ErrorClass, ErrorKind, Failure};
-use crate::provisioning;
+use crate::plan;
 use crate::target::Target;
 
 /// The names that a remedy speaks of, quoted.
@@ -328,7 +328,7 @@ impl Names {
             table: table_of(heartbeat),
             table_text: literal(&heartbeat.table),
             row: heartbeat.row,
-            provision: provisioning::command(target),
+            provision: plan::command(target),
         }
     }
 }

@@ -21,7 +21,7 @@ use crate::driver::{
 };
 use crate::finding::{Case, Check, Facts, Finding};
 use crate::heartbeat::{Failure, RowReport, Writing};
-use crate::provisioning::{Plan, Step};
+use crate::plan::{Plan, Step};
 use crate::target::{Endpoint, HeartbeatTable, Target};
 use crate::time::clock::Instant;
 

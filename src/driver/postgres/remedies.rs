@@ -5,7 +5,7 @@ use super::identifier::{literal, quote};
 use super::parameters::{database_of, user_of};
 use crate::driver::certificates;
 use crate::heartbeat::{ErrorKind, Failure};
-use crate::provisioning;
+use crate::plan;
 use crate::target::Target;
 
 /// The names that a remedy speaks of, quoted.
@@ -189,7 +189,7 @@ impl Names {
             regclass: literal(&table),
             table,
             row: heartbeat.row,
-            provision: provisioning::command(target),
+            provision: plan::command(target),
         }
     }
 }

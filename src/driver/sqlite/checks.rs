@@ -5,7 +5,7 @@ use super::identifier::quote;
 use crate::driver::shared_checks::{COLUMNS, FRESH, PRIMARY_KEY, ROW, SINGLE, TABLE};
 use crate::finding::{Case, Check, Finding, Look, Rung, Severity};
 use crate::freshness;
-use crate::provisioning;
+use crate::plan;
 use crate::target::Target;
 
 const WRITABLE: Check = Check {
@@ -67,7 +67,7 @@ fn judge_table(facts: &SqliteFacts, target: &Target) -> Finding {
     let name = &target.heartbeat.table;
     match &facts.table {
         Some(_) => TABLE.ok(name, "it exists"),
-        None => TABLE.failed(name, "there is no table of that name").remedy(provisioning::command(target)),
+        None => TABLE.failed(name, "there is no table of that name").remedy(plan::command(target)),
     }
 }
 
@@ -121,10 +121,7 @@ fn judge_row(table: &TableFacts, target: &Target) -> Finding {
             .failed(name, format!("there is row {id} and not row {wanted}"))
             .expected(format!("row {wanted}"))
             .remedy(format!("set row = {id} under [target.heartbeat]")),
-        None => ROW
-            .failed(name, "the table is empty")
-            .expected(format!("row {wanted}"))
-            .remedy(provisioning::command(target)),
+        None => ROW.failed(name, "the table is empty").expected(format!("row {wanted}")).remedy(plan::command(target)),
     }
 }
 

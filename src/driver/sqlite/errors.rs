@@ -8,7 +8,7 @@ use sqlx::{AssertSqlSafe, Row};
 
 use super::identifier::literal;
 use crate::heartbeat::{ErrorKind, Failure};
-use crate::provisioning;
+use crate::plan;
 use crate::target::{HeartbeatTable, Target};
 
 /// The kind of a primary result code.
@@ -96,7 +96,7 @@ async fn missing_object(connection: &mut SqliteConnection, table: &HeartbeatTabl
 pub(super) fn remedy(failure: &Failure, target: &Target) -> Option<String> {
     let file = target.endpoint.url.database();
     let table = &target.heartbeat.table;
-    let provision = provisioning::command(target);
+    let provision = plan::command(target);
     Some(match failure.kind() {
         ErrorKind::MissingDatabase => format!("create the file with its table and row: {provision}"),
         ErrorKind::MissingTable => format!("create the table: {provision}"),

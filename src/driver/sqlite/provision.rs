@@ -7,7 +7,7 @@ use super::connect::lock_wait;
 use super::errors;
 use super::identifier::{literal, quote};
 use crate::heartbeat::Failure;
-use crate::provisioning::{Plan, RowNeed, Rows, StandingTable, Step, render};
+use crate::plan::{Plan, RowNeed, Rows, StandingTable, Step, render};
 use crate::target::{HeartbeatTable, Target};
 use crate::time::clock::Instant;
 

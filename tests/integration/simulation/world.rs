@@ -12,7 +12,7 @@ use heartbeatd::database_url::UrlError;
 use heartbeatd::driver::{ConnectRequest, Driver, FactsError, Observation, Purpose, ServerInfo, ServerRole, Session};
 use heartbeatd::finding::{Case, Check, Facts, Finding};
 use heartbeatd::heartbeat::{ErrorKind, Failure, RowReport, Stamp, Writing, ZoneGuess};
-use heartbeatd::provisioning::{Plan, Step};
+use heartbeatd::plan::{Plan, Step};
 use heartbeatd::target::{Endpoint, HeartbeatTable, Target};
 use tokio::time::Instant;
 

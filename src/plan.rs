@@ -1,0 +1,100 @@
+//! What must exist at a source, as a plan of idempotent steps: made by a driver from what it found, applied by
+//! `provisioning`. The SQL stands in `migrations/<database>/`.
+
+mod standing_table;
+
+pub use standing_table::{RowNeed, Rows, StandingTable};
+
+use crate::heartbeat::{ErrorKind, Failure};
+use crate::target::Target;
+
+/// What is missing, in the order it must be made.
+#[derive(Debug, Clone, Default)]
+pub struct Plan {
+    /// The steps; empty when nothing is missing.
+    pub steps: Vec<Step>,
+    /// What was left out, and why: a default role that does not exist, a publication of all tables …
+    pub notices: Vec<String>,
+    /// What no step can mend: it is reported, and the steps that can be made are made all the same.
+    pub failures: Vec<Failure>,
+}
+
+/// One statement (or a few that belong together), ready to run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Step {
+    /// What it does, in a few words: `create table "streamkap"."streamkap_heartbeat"`.
+    pub title: String,
+    /// The SQL, as `--dry-run` prints it.
+    pub sql: String,
+}
+
+impl Plan {
+    /// Adds what no step can mend.
+    pub fn fail(&mut self, kind: ErrorKind, message: String, remedy: Option<String>) {
+        let failure = Failure::new(kind, message);
+        self.failures.push(match remedy {
+            Some(remedy) => failure.with_remedy(remedy),
+            None => failure,
+        });
+    }
+}
+
+/// The command that creates what is missing for a target, in words for a remedy.
+#[must_use]
+pub fn command(target: &Target) -> String {
+    let name = shell_word(&target.name);
+    format!("with the same configuration or address, heartbeatd provision --target {name}")
+}
+
+/// A word as a shell reads it back.
+fn shell_word(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:@".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', "'\\''"))
+    }
+}
+
+/// Fills a migration's named placeholders, `{schema}` and the like, and drops its comment lines.
+///
+/// Values must be quoted already: by the driver's quoting function, the only one that may.
+#[must_use]
+pub fn render(template: &str, values: &[(&str, &str)]) -> String {
+    let mut sql = String::with_capacity(template.len());
+    for line in template.lines().filter(|line| !line.trim_start().starts_with("--")) {
+        let mut rest = line;
+        while let Some(start) = rest.find('{') {
+            let (before, from_brace) = rest.split_at(start);
+            sql.push_str(before);
+            // One pass, so that a value which itself looks like a placeholder is never filled again.
+            match from_brace.find('}').map(|end| (&from_brace[1..end], &from_brace[end + 1..])) {
+                Some((name, after)) if values.iter().any(|(known, _)| *known == name) => {
+                    sql.extend(values.iter().find(|(known, _)| *known == name).map(|(_, value)| *value));
+                    rest = after;
+                }
+                _ => {
+                    sql.push('{');
+                    rest = &from_brace[1..];
+                }
+            }
+        }
+        sql.push_str(rest);
+        sql.push('\n');
+    }
+    sql.trim().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn placeholders_are_filled_once_and_comments_dropped() {
+        let sql = render(
+            "-- why\nCREATE TABLE {schema}.{table} (x TEXT DEFAULT '{}');\n",
+            &[("schema", "\"{table}\""), ("table", "\"t\"")],
+        );
+        assert_eq!(sql, "CREATE TABLE \"{table}\".\"t\" (x TEXT DEFAULT '{}');");
+    }
+}
