@@ -7,7 +7,6 @@ use std::time::Duration;
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 
 use crate::check::report::FailOn;
-use crate::commands::check::parse_duration;
 
 /// What is printed when no target is given from any source.
 pub const WAYS_TO_START: &str = "\
@@ -253,6 +252,20 @@ fn takes_the_next(argument: &str, root: &clap::Command) -> bool {
             .is_some_and(|name| option.get_short().is_some_and(|short| name == short.to_string())),
     };
     options.any(|option| option.get_action().takes_values() && is_named(option))
+}
+
+/// A duration as configuration writes it: `2m`, or whole seconds.
+///
+/// # Errors
+/// A sentence, for clap.
+fn parse_duration(text: &str) -> Result<Duration, String> {
+    let seconds = text.parse().map(Duration::from_secs).ok();
+    let duration = match seconds {
+        Some(duration) => duration,
+        None => humantime::parse_duration(text).map_err(|_| "expected a duration like 30s or 2m".to_owned())?,
+    };
+    let fits = (Duration::from_millis(100)..=Duration::from_secs(86_400)).contains(&duration);
+    if fits { Ok(duration) } else { Err("expected a duration between 100ms and 24h".to_owned()) }
 }
 
 #[cfg(test)]

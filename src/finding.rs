@@ -162,6 +162,17 @@ pub struct Case<'a> {
     pub earlier: Option<&'a Inspection>,
 }
 
+/// The one line at the end of a target's report.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Verdict {
+    /// The rung at which something is wrong; `None` when the source side is healthy.
+    pub rung: Option<Rung>,
+    /// What it means.
+    pub text: String,
+    /// What to do first.
+    pub next: String,
+}
+
 impl Severity {
     /// The word in output.
     #[must_use]

@@ -13,7 +13,6 @@ pub mod drivers;
 pub mod environment;
 mod failure;
 pub mod finding;
-pub mod freshness;
 pub mod heartbeat;
 pub mod http;
 pub mod logging;

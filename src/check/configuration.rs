@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use crate::driver::Driver;
 use crate::finding::{Check, Finding, Rung, Severity};
-use crate::freshness::words;
 use crate::target::Target;
 use crate::time::ticks::longest_period;
+use crate::time::words;
 
 /// What the vendor advises for busy sources at most.
 const LONGEST_ADVISED: Duration = Duration::from_secs(5 * 60);

@@ -1,20 +1,7 @@
 //! The recovery decision tree: of all that is wrong with a target, what comes first, and what to do about it.
 
-use serde::Serialize;
-
 use super::registry::{CONNECT, Entry};
-use crate::finding::{Finding, Rung, Severity, Status};
-
-/// The one line at the end of a target's report.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Verdict {
-    /// The rung at which something is wrong; `None` when the source side is healthy.
-    pub rung: Option<Rung>,
-    /// What it means.
-    pub text: String,
-    /// What to do first.
-    pub next: String,
-}
+use crate::finding::{Finding, Rung, Severity, Status, Verdict};
 
 /// Climbs the tree: the first rung with a failed check of severity error, else the first with a warning that touches
 /// the beat's way (advice is no rung to stop at).

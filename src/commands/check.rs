@@ -4,7 +4,6 @@
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
@@ -257,18 +256,4 @@ impl Progress {
         // A terminal that is gone wants no progress.
         self.shown = stderr.write_all(text.as_bytes()).and_then(|()| stderr.flush()).is_ok();
     }
-}
-
-/// A duration as configuration writes it: `2m`, or whole seconds.
-///
-/// # Errors
-/// A sentence, for clap.
-pub fn parse_duration(text: &str) -> Result<Duration, String> {
-    let seconds = text.parse().map(Duration::from_secs).ok();
-    let duration = match seconds {
-        Some(duration) => duration,
-        None => humantime::parse_duration(text).map_err(|_| "expected a duration like 30s or 2m".to_owned())?,
-    };
-    let fits = (Duration::from_millis(100)..=Duration::from_secs(86_400)).contains(&duration);
-    if fits { Ok(duration) } else { Err("expected a duration between 100ms and 24h".to_owned()) }
 }

@@ -5,6 +5,7 @@
 pub(super) mod activity;
 #[cfg(any(feature = "mysql", feature = "postgres"))]
 pub(super) mod connector;
+pub(super) mod freshness;
 #[cfg(any(feature = "mysql", feature = "postgres"))]
 pub(super) mod replica;
 #[cfg(any(feature = "mysql", feature = "postgres"))]

@@ -7,9 +7,8 @@ use serde::Serialize;
 
 use super::health::TargetHealth;
 use super::summary::{Summary, summaries};
-use crate::check::verdict::Verdict;
 use crate::driver::ServerInfo;
-use crate::finding::Finding;
+use crate::finding::{Finding, Verdict};
 use crate::heartbeat::{ErrorKind, Stamp};
 use crate::status::board::{
     Board, Checked, ConnectReason, Counters, DeliveryStatus, HistoryEntry, LastBeat, ReplicaStatus, TargetStatus,

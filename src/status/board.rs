@@ -7,9 +7,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
 use super::histogram::Histogram;
-use crate::check::verdict::Verdict;
 use crate::driver::{ServerInfo, ServerRole};
-use crate::finding::{Finding, Status};
+use crate::finding::{Finding, Status, Verdict};
 use crate::heartbeat::{BeatOutcome, ErrorClass, ErrorKind, Failure, Stamp};
 use crate::target::Target;
 use crate::time::clock::{Clock, Moment};

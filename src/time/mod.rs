@@ -5,5 +5,7 @@ pub mod schedule;
 pub mod ticks;
 
 mod stamp;
+mod words;
 
 pub use stamp::Stamp;
+pub use words::words;

@@ -5,8 +5,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::{Report, documentation};
-use crate::check::verdict::Verdict;
-use crate::finding::{Finding, Severity, Status};
+use crate::finding::{Finding, Severity, Status, Verdict};
 
 /// The format of the report.
 pub const FORMAT: u32 = 1;

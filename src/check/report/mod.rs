@@ -4,8 +4,8 @@ pub mod json;
 pub mod text;
 
 use super::registry::Entry;
-use super::verdict::{self, Verdict};
-use crate::finding::{Finding, Severity, Status};
+use super::verdict;
+use crate::finding::{Finding, Severity, Status, Verdict};
 
 /// All targets' reports.
 #[derive(Debug, Clone, PartialEq)]

@@ -5,7 +5,7 @@
 
 use sqlx::mysql::MySqlRow;
 
-use super::connect::{Capabilities, Column, Opened, column_type_sql};
+use super::connect::{Capabilities, Column, LastLook, Opened, column_type_sql};
 use super::culprits;
 use super::errors;
 use super::identifier::table_of;
@@ -24,14 +24,6 @@ struct Found {
     /// The old value, likewise; four years and more away it is known as that only.
     previous: Option<i64>,
     stale: bool,
-}
-
-/// What the beat before left in the row.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct LastLook {
-    value: Option<Stamp>,
-    /// Whether it had found the row behind the one before.
-    fell_back: bool,
 }
 
 const NOW: &str = "UNIX_TIMESTAMP()";

@@ -7,7 +7,6 @@ use futures_util::future::BoxFuture;
 use sqlx::ConnectOptions;
 use sqlx::mysql::{MySqlConnectOptions, MySqlConnection, MySqlSslMode};
 
-use super::beat::LastLook;
 use super::errors;
 use super::galera::{self, Node};
 use super::group;
@@ -19,7 +18,7 @@ use crate::driver::certificates::{ClientFiles, read_authorities, read_key, read_
 use crate::driver::hosts::{self, Candidate, Words};
 use crate::driver::network::{close, name_or_network, prefixed};
 use crate::driver::{ConnectRequest, Purpose, ServerInfo, ServerRole};
-use crate::heartbeat::{ErrorKind, Failure};
+use crate::heartbeat::{ErrorKind, Failure, Stamp};
 use crate::target::HeartbeatTable;
 use crate::time::clock::Instant;
 
@@ -45,6 +44,14 @@ pub(super) struct Opened {
     in_sync: Option<bool>,
     /// What this session's last beat left in the row; needed where a trigger hides what the next one did.
     pub(super) last_look: Option<LastLook>,
+}
+
+/// What the beat before left in the row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct LastLook {
+    pub(super) value: Option<Stamp>,
+    /// Whether it had found the row behind the one before.
+    pub(super) fell_back: bool,
 }
 
 /// What a look around after the login finds; as in [`Opened`].

@@ -7,11 +7,12 @@
 
 use sqlx::mysql::MySqlDatabaseError;
 
-use super::galera::NOT_READY;
 use crate::driver::certificates::{self, ClientFiles};
 use crate::driver::network::{kind_of_io, words_of_io};
 use crate::heartbeat::{ErrorKind, Failure};
 
+/// With which a node of a Galera cluster answers nearly every statement while it is no working part of its cluster.
+pub(super) const NOT_READY: &str = "1047";
 /// What the server refuses only now: it is no working part of its cluster, somebody holds a lock, or there is too much to
 /// do. Another look may be answered.
 pub(super) const PASSING: &[&str] = &[NOT_READY, "1205", "1213", "1317", "1969", "3024", "3572"];

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 
 use sqlx::mysql::MySqlConnection;
 
+use super::errors::NOT_READY;
 use super::message;
 use crate::heartbeat::{ErrorKind, Failure};
 
@@ -17,8 +18,6 @@ use crate::heartbeat::{ErrorKind, Failure};
 pub(super) const VARIABLES: &[&str] = &["wsrep_on", "wsrep_provider", "wsrep_reject_queries"];
 /// What a node shows as its `wsrep_cluster_status` that lost sight of the others and is in the minority.
 pub(super) const NON_PRIMARY: &str = "non-Primary";
-/// With which a node answers nearly every statement while it is no working part of its cluster.
-pub(super) const NOT_READY: &str = "1047";
 /// What mends a node whose `wsrep_on` was switched off: it may hold what the others lack, and lack what they hold.
 pub(super) const SWITCH_ON: &str = "only if nothing was written on the node meanwhile, and nobody is at work there, SET \
      GLOBAL wsrep_on = ON; else the node has diverged from the others: stop it, remove grastate.dat from its datadir and \

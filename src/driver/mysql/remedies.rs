@@ -3,6 +3,7 @@
 
 use super::beat;
 use super::culprits;
+use super::errors;
 use super::galera;
 use super::group;
 use super::identifier::{account, literal, quote, table_of};
@@ -117,7 +118,7 @@ fn connection(failure: &Failure, target: &Target, names: &Names) -> Option<Strin
 
 fn starting(failure: &Failure) -> String {
     match failure.code() {
-        Some(galera::NOT_READY | beat::COMMIT_FAILED) => {
+        Some(errors::NOT_READY | beat::COMMIT_FAILED) => {
             let wait = "wait for the node to join its cluster, or name its other nodes in url (mysql://user@a,b/): SHOW \
                         GLOBAL STATUS LIKE 'wsrep%'; SHOW GLOBAL VARIABLES LIKE 'wsrep_reject_queries'; (if it is not NONE, \
                         somebody set it) and the server's log say more";

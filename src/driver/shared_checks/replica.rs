@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::super::scene::{Place, Scene};
 use crate::finding::{Check, Finding, Rung, Severity};
-use crate::freshness::words;
 use crate::time::ticks::longest_period;
+use crate::time::words;
 
 /// That it is a replica.
 pub(in crate::driver) const ROLE: Check = Check {

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::super::scene::{ONE_LOOK, Scene};
 use crate::finding::{Check, Finding, Rung, Severity};
-use crate::freshness::words;
 use crate::time::ticks::longest_period;
+use crate::time::words;
 
 /// The schema.
 pub(in crate::driver) const SCHEMA: Check = Check {

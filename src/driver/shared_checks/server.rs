@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::database_url::{DatabaseUrl, Host};
 use crate::finding::{Case, Check, Finding, Rung, Severity};
-use crate::freshness::words;
+use crate::time::words;
 
 /// That it takes writes.
 pub(in crate::driver) const WRITABLE: Check = Check {

@@ -2,9 +2,9 @@
 
 use super::facts::{SqliteFacts, TableFacts, Writable};
 use super::identifier::quote;
+use crate::driver::shared_checks::freshness;
 use crate::driver::shared_checks::{COLUMNS, FRESH, PRIMARY_KEY, ROW, SINGLE, TABLE};
 use crate::finding::{Case, Check, Finding, Look, Rung, Severity};
-use crate::freshness;
 use crate::plan;
 use crate::target::Target;
 

@@ -7,7 +7,7 @@ use crate::driver::mysql::facts::{ActivityFacts, MysqlFacts};
 use crate::driver::mysql::identifier::Account;
 use crate::driver::shared_checks::activity::LONG;
 use crate::finding::{Check, Finding, Rung, Severity};
-use crate::freshness::words;
+use crate::time::words;
 
 const CONNECTED: Check = Check {
     id: "connector-connected",

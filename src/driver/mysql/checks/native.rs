@@ -8,8 +8,8 @@ use crate::driver::mysql::facts::Event;
 use crate::driver::mysql::identifier::quote;
 use crate::driver::shared_checks::server::NATIVE;
 use crate::finding::{Check, Finding, Severity};
-use crate::freshness::words;
 use crate::target::WriteMode;
+use crate::time::words;
 
 pub(super) const CHECKS: &[Check] = &[NATIVE];
 

@@ -12,7 +12,7 @@ use crate::driver::mysql::provision;
 use crate::driver::mysql::replication_filters::{Filters, text};
 use crate::driver::shared_checks::replica::{self, ARRIVES, DECODE, ROLE};
 use crate::finding::{Check, Finding, Rung, Severity};
-use crate::freshness::words;
+use crate::time::words;
 
 const MONITOR: &str = "on the replica, REPLICATION CLIENT (MariaDB: SLAVE MONITOR)";
 

@@ -9,8 +9,8 @@ use crate::driver::mysql::facts::{MysqlFacts, Retention, ServerFacts};
 use crate::driver::mysql::managed::Managed;
 use crate::driver::scene::size;
 use crate::finding::{Check, Finding, Rung, Severity};
-use crate::freshness::words;
 use crate::time::ticks::longest_period;
+use crate::time::words;
 
 const PRECEDENCE: &str = "On RDS and Aurora \"binlog retention hours\" of mysql.rds_configuration, else \
                           binlog_expire_logs_seconds, else expire_logs_days";

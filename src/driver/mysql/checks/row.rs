@@ -4,10 +4,10 @@ use super::Scene;
 use crate::driver::gathered::Gathered;
 use crate::driver::mysql::beat::AHEAD;
 use crate::driver::mysql::facts::{MysqlFacts, Relation, RowFacts};
+use crate::driver::shared_checks::freshness;
 use crate::driver::shared_checks::row::{self, MOVES};
 use crate::driver::shared_checks::{FRESH, ROW, SINGLE};
 use crate::finding::{Check, Finding};
-use crate::freshness;
 
 pub(super) const CHECKS: &[Check] = &[ROW, SINGLE, FRESH, MOVES];
 

@@ -10,8 +10,8 @@ use crate::driver::mysql::grants::{Answer, Grants, IdleRole, Place, activation, 
 use crate::driver::mysql::identifier::account;
 use crate::driver::shared_checks::writer::{EXPIRY, INSERT, SELECT, UPDATE};
 use crate::finding::{Check, Finding, Rung, Severity};
-use crate::freshness::words;
 use crate::target::{ProvisionMode, WriteMode};
+use crate::time::words;
 
 const ROLES: Check = Check {
     id: "writer-roles",

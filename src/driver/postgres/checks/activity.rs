@@ -7,7 +7,7 @@ use crate::driver::postgres::facts::{ActivityFacts, Transaction};
 use crate::driver::postgres::identifier::literal;
 use crate::driver::shared_checks::activity::LONG;
 use crate::finding::{Check, Finding, Rung, Severity};
-use crate::freshness::words;
+use crate::time::words;
 
 const SYNCHRONOUS: Check = Check {
     id: "synchronous-standby",

@@ -5,8 +5,8 @@ use std::time::Duration;
 use super::{Scene, alter_system};
 use crate::driver::scene::size;
 use crate::finding::{Check, Finding, Rung, Severity};
-use crate::freshness::words;
 use crate::time::ticks::longest_period;
+use crate::time::words;
 
 const ARCHIVE: Check = Check {
     id: "archive-timeout",

@@ -3,10 +3,10 @@
 use super::Scene;
 use crate::driver::gathered::Gathered;
 use crate::driver::postgres::facts::{PostgresFacts, Relation, RowFacts};
+use crate::driver::shared_checks::freshness;
 use crate::driver::shared_checks::row::{self, MOVES};
 use crate::driver::shared_checks::{FRESH, ROW, SINGLE};
 use crate::finding::{Check, Finding, Rung, Severity};
-use crate::freshness;
 
 const SECURITY: Check = Check {
     id: "row-level-security",

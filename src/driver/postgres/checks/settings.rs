@@ -6,7 +6,7 @@ use super::{Scene, alter_system};
 use crate::driver::postgres::facts::{ServerFacts, SlotFacts};
 use crate::driver::scene::size;
 use crate::finding::{Check, Finding, Rung, Severity};
-use crate::freshness::words;
+use crate::time::words;
 
 const SETTINGS: &str = "reading pg_settings, which every user may";
 

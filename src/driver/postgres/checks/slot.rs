@@ -8,8 +8,8 @@ use crate::driver::postgres::facts::{PostgresFacts, SlotFacts};
 use crate::driver::postgres::identifier::{literal, quote};
 use crate::driver::scene::{ONE_LOOK, size};
 use crate::finding::{Check, Finding, Rung, Severity};
-use crate::freshness::words;
 use crate::time::ticks::longest_period;
+use crate::time::words;
 
 const VIEW: &str = "reading pg_replication_slots, which every user may";
 

@@ -9,8 +9,8 @@ use crate::driver::postgres::facts::RoleFacts;
 use crate::driver::postgres::identifier::quote;
 use crate::driver::shared_checks::writer::{EXPIRY, INSERT, SELECT, UPDATE};
 use crate::finding::{Check, Finding, Rung, Severity};
-use crate::freshness::words;
 use crate::target::{ProvisionMode, WriteMode};
+use crate::time::words;
 
 const USAGE: Check = Check {
     id: "schema-usage",

@@ -6,10 +6,10 @@ use crate::finding::{Case, Check, Finding};
 use crate::heartbeat::ZoneGuess;
 use crate::target::WriteMode;
 use crate::time::ticks::longest_period;
+use crate::time::words;
 
 /// Judges the age of `last_update` by the server's own clock, in microseconds (negative: in the future; `None`: NULL).
-#[must_use]
-pub fn judge(check: &Check, subject: &str, age: Option<i64>, case: &Case<'_>) -> Finding {
+pub(in crate::driver) fn judge(check: &Check, subject: &str, age: Option<i64>, case: &Case<'_>) -> Finding {
     let period = longest_period(&case.target.schedule, case.now.taken_at);
     let limit = period * 2 + case.target.timeout;
     let expected = format!("younger than {}", words(limit));
@@ -36,15 +36,4 @@ pub fn judge(check: &Check, subject: &str, age: Option<i64>, case: &Case<'_>) ->
         return failed(format!("{} old", words(shown)));
     }
     check.ok(subject, format!("{} old", words(shown)))
-}
-
-/// A duration for people: two units are enough.
-#[must_use]
-pub fn words(duration: Duration) -> String {
-    let whole = if duration >= Duration::from_secs(10) {
-        Duration::from_secs(duration.as_secs())
-    } else {
-        Duration::from_millis(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX))
-    };
-    humantime::format_duration(whole).to_string().split(' ').take(2).collect::<Vec<_>>().join(" ")
 }
