@@ -4,24 +4,24 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use heartbeatd::cli::{Cli, with_command_first};
-use heartbeatd::commands::{self, terminal};
+use heartbeatd::commands::{self, exit, terminal};
 use heartbeatd::{environment, logging};
 
 fn main() -> ExitCode {
     if let Err(message) = environment::without_libpq_variables() {
         terminal::error(&message);
-        return ExitCode::from(commands::USAGE);
+        return ExitCode::from(exit::USAGE);
     }
     let cli = Cli::parse_from(with_command_first(std::env::args_os()));
     if let Err(message) = logging::start(&cli.log) {
         terminal::error(&message);
-        return ExitCode::from(commands::USAGE);
+        return ExitCode::from(exit::USAGE);
     }
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
             terminal::error(&format!("cannot start: {error}"));
-            return ExitCode::from(commands::FAILED);
+            return ExitCode::from(exit::FAILED);
         }
     };
     let code = runtime.block_on(commands::dispatch(cli));

@@ -1,9 +1,7 @@
 //! What must exist at a source, as a plan of idempotent steps: made by a driver from what it found, applied by
 //! `provisioning`. The SQL stands in `migrations/<database>/`.
 
-mod standing_table;
-
-pub use standing_table::{RowNeed, Rows, StandingTable};
+pub mod standing_table;
 
 use crate::heartbeat::{ErrorKind, Failure};
 use crate::target::Target;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 
-use super::FAILED;
+use super::exit::FAILED;
 use super::terminal::{self, Tone};
 use crate::config::Settings;
 use crate::driver::opening::application_name;

@@ -8,7 +8,9 @@ use std::sync::Arc;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 
-use super::{FAILED, USAGE, load, refuse, terminal};
+use super::exit::{FAILED, USAGE};
+use super::settings::{load, refuse};
+use super::terminal;
 use crate::check::registry::{self, Entry};
 use crate::check::report::{Report, TargetReport, json, text};
 use crate::check::saved::{SavedCase, SavedFacts, SavedTarget};

@@ -2,7 +2,8 @@
 
 use std::process::ExitCode;
 
-use super::{load, refuse, terminal};
+use super::settings::{load, refuse};
+use super::terminal;
 use crate::cli::ConfigCommand;
 use crate::config::{self, Purpose};
 

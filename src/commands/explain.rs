@@ -2,7 +2,8 @@
 
 use std::process::ExitCode;
 
-use super::{USAGE, terminal};
+use super::exit::USAGE;
+use super::terminal;
 use crate::check::registry;
 use crate::drivers::Drivers;
 

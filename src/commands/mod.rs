@@ -3,22 +3,20 @@
 pub mod beat;
 pub mod check;
 pub mod configuration;
+pub mod exit;
 pub mod explain;
 pub mod provision;
 pub mod run;
+mod settings;
 pub mod terminal;
 
 use std::process::ExitCode;
 
+use self::exit::USAGE;
+use self::settings::{load, refuse};
 use crate::cli::{Cli, Command, SourceArgs};
-use crate::config::{self, LoadError, Purpose, Settings, Sources};
-use crate::drivers::Drivers;
+use crate::config::{Purpose, Settings};
 use crate::target::Target;
-
-/// Something a database refused, or that could not be done.
-pub const FAILED: u8 = 1;
-/// A command line or a configuration that cannot be used.
-pub const USAGE: u8 = 2;
 
 /// Does what the command line asks; the exit code is the answer: 0 done, 1 failed, 2 usage or configuration.
 pub async fn dispatch(cli: Cli) -> ExitCode {
@@ -65,23 +63,4 @@ async fn with_targets(
         }
         _ => command(settings, targets).await,
     }
-}
-
-/// Loads the configuration from what the command line and the environment name.
-fn load(sources: &SourceArgs, purpose: Purpose) -> Result<Settings, LoadError> {
-    let sources = Sources {
-        file: sources.config.clone(),
-        urls: sources.urls.clone(),
-        environment: config::process_environment()?,
-        purpose,
-    };
-    config::load(&sources, &Drivers::built_in())
-}
-
-fn refuse(error: &LoadError) -> ExitCode {
-    match error {
-        LoadError::NoTargets => terminal::help(crate::cli::WAYS_TO_START),
-        other => terminal::error(&other.to_string()),
-    }
-    ExitCode::from(USAGE)
 }

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::FAILED;
+use super::exit::FAILED;
 use super::terminal::{self, Tone};
 use crate::config::Settings;
 use crate::driver::opening::application_name;

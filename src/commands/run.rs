@@ -6,7 +6,9 @@ use std::sync::Arc;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use super::{FAILED, load, refuse, terminal};
+use super::exit::FAILED;
+use super::settings::{load, refuse};
+use super::terminal;
 use crate::cli::SourceArgs;
 use crate::config::{Purpose, Settings};
 use crate::drivers::Drivers;

@@ -13,6 +13,7 @@ mod files;
 mod layers;
 mod raw;
 mod schema;
+mod settings;
 mod show;
 mod targets;
 
@@ -20,15 +21,15 @@ mod targets;
 mod tests;
 
 use std::path::PathBuf;
-use std::time::Duration;
 
 pub use environment::process_environment;
 pub use error::{LoadError, Origin, Problem};
 pub use layers::Http;
+pub use settings::{Settings, Shutdown};
 pub use show::show;
 
 use crate::drivers::Drivers;
-use crate::target::{ProvisionMode, Target};
+use crate::target::ProvisionMode;
 use document::{Data, Node};
 use environment::{Environment, PREFIX, URL};
 use error::Problems;
@@ -57,28 +58,6 @@ pub struct Sources {
     pub environment: Vec<(String, String)>,
     /// Who asks.
     pub purpose: Purpose,
-}
-
-/// Everything the program is told.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Settings {
-    /// What to beat; never empty, names are unique.
-    pub targets: Vec<Target>,
-    /// The status listener.
-    pub http: Http,
-    /// The end of the daemon.
-    pub shutdown: Shutdown,
-    /// How this daemon names itself to databases.
-    pub instance: String,
-    /// What may not be meant, in plain words.
-    pub warnings: Vec<String>,
-}
-
-/// The end of the daemon.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Shutdown {
-    /// How long running beats may take to end.
-    pub grace: Duration,
 }
 
 /// Loads the settings; connects to nothing.

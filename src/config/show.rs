@@ -3,8 +3,8 @@
 
 use std::fmt::Write;
 
-use super::Settings;
 use super::duration::to_text;
+use super::settings::Settings;
 use crate::secret::SecretSource;
 use crate::target::{Endpoint, Named, Target};
 use crate::time::schedule::Schedule;

@@ -47,7 +47,7 @@ pub(super) fn checks_of<F>(chapters: &[Chapter<F>]) -> Vec<Check> {
 ///
 /// # Errors
 /// When the facts are not this driver's.
-pub(super) fn judge<F: DeserializeOwned>(
+pub(super) fn judge_chapters<F: DeserializeOwned>(
     case: &Case<'_>,
     chapters: &[Chapter<F>],
     names: impl FnOnce(&Target, &F) -> Names,

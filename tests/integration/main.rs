@@ -43,6 +43,7 @@ mod postgres_reload;
 mod postgres_tls;
 mod postgres_trouble;
 mod postgres_two_writers;
+mod rooms;
 mod simulation;
 mod sqlite;
 mod walkthrough;

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use tempfile::TempDir;
@@ -13,7 +14,7 @@ use crate::driver::{ConnectRequest, Driver, FactsError, Session};
 use crate::finding::{Case, Check, Finding, Rung, Severity};
 use crate::heartbeat::{ErrorKind, Failure};
 use crate::secret::{Secret, SecretSource};
-use crate::target::{Endpoint, Named, WriteMode};
+use crate::target::{Endpoint, Named, Target, WriteMode};
 use crate::time::schedule::Schedule;
 
 mod any_bytes;

@@ -8,12 +8,13 @@ use std::collections::BTreeMap;
 use sqlx::mysql::MySqlConnection;
 
 use super::connect::{MARIADB, settings_sql};
-use super::grants::{self, Answer, Found, Grants, Inquiry, MOST_HOSTS, Place, activation, unread};
+use super::grants::inquiry::{self, Found, Inquiry, MOST_HOSTS, activation};
+use super::grants::{Answer, Grants, Place, unread};
 use super::identifier::{Account, is_named, literal, table_of};
 use super::message::{self, Limits};
 use super::parameters::user_of;
 use crate::heartbeat::{ErrorKind, Failure};
-use crate::plan::Rows;
+use crate::plan::standing_table::Rows;
 use crate::target::{HeartbeatTable, Target};
 use crate::time::clock::Instant;
 
@@ -168,7 +169,7 @@ async fn granted(
     if accounts.is_empty() {
         return Ok(Vec::new());
     }
-    let names: Vec<String> = grants::VARIABLES.iter().map(|name| literal(name)).collect();
+    let names: Vec<String> = inquiry::VARIABLES.iter().map(|name| literal(name)).collect();
     let variables = format!("SHOW GLOBAL VARIABLES WHERE Variable_name IN ({})", names.join(", "));
     let variables = message::pairs(&message::send(connection, variables).await?)?;
     let place = Place::Table(&heartbeat.schema, &heartbeat.table);

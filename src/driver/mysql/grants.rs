@@ -2,7 +2,7 @@
 //!
 //! Nothing behind an account's name is read, because some servers write the password's hash there.
 
-mod inquiry;
+pub(super) mod inquiry;
 mod reader;
 #[cfg(test)]
 mod tests;
@@ -10,7 +10,8 @@ mod tests;
 use serde::{Deserialize, Serialize};
 
 use super::naming::Naming;
-pub(super) use inquiry::{Found, IdleRole, Inquiry, MOST_HOSTS, VARIABLES, activation};
+pub(super) use reader::RoleName;
+use reader::{On, Privilege};
 
 /// The privileges of one account (or role), of the roles that are active with it, and of everybody.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -46,14 +47,6 @@ pub(super) enum Patterns {
     Literal,
 }
 
-/// A role by its name; MariaDB's have no host.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub(super) struct RoleName {
-    pub(super) name: String,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) host: Option<String>,
-}
-
 /// One line.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Grant {
@@ -61,30 +54,6 @@ struct Grant {
     grantee: usize,
     on: On,
     privileges: Vec<Privilege>,
-}
-
-/// What privileges are granted on.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum On {
-    /// `*.*`
-    Server,
-    /// A database, or all whose names fit the pattern.
-    Database(String),
-    /// A table or a view.
-    Table(String, String),
-    /// A routine, an account to stand for: nothing that a heartbeat uses.
-    Other,
-}
-
-/// One privilege.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct Privilege {
-    /// In capitals, with spaces for the underscores that some servers write.
-    name: String,
-    /// The columns it is confined to; none for all.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    columns: Vec<String>,
 }
 
 /// What a privilege is wanted on.
@@ -271,13 +240,6 @@ impl Privilege {
     fn is(&self, wanted: &str) -> bool {
         let aliases = || ALIASES.iter().filter(|(name, _)| *name == wanted).flat_map(|(_, others)| *others);
         self.name == wanted || ALL.contains(&self.name.as_str()) || aliases().any(|alias| self.name == *alias)
-    }
-}
-
-impl RoleName {
-    /// Reads a list of roles, as `CURRENT_ROLE()` gives it; none of one that cannot be read.
-    pub(super) fn list(text: &str) -> Vec<Self> {
-        reader::role_list(text).unwrap_or_default()
     }
 }
 

@@ -5,12 +5,13 @@ use sqlx::mysql::MySqlConnection;
 
 use super::catalog::{AccountFacts, Facts, beats, connects};
 use super::connect::{Column, settings_sql};
-use super::grants::MOST_HOSTS;
+use super::grants::inquiry::MOST_HOSTS;
 use super::identifier::{Account, problem, quote, table_of};
 use super::message::{self, Limits};
 use super::parameters::user_of;
 use crate::heartbeat::{ErrorKind, Failure};
-use crate::plan::{Plan, RowNeed, StandingTable, Step, render};
+use crate::plan::standing_table::{RowNeed, StandingTable};
+use crate::plan::{Plan, Step, render};
 use crate::target::{HeartbeatTable, Named, Target};
 use crate::time::clock::Instant;
 

@@ -11,7 +11,7 @@ use super::identifier::{literal, quote};
 use super::message::{self, Limits};
 use super::parameters::user_of;
 use crate::heartbeat::{ErrorKind, Failure};
-use crate::plan::Rows;
+use crate::plan::standing_table::Rows;
 use crate::target::{HeartbeatTable, Target};
 use crate::time::clock::Instant;
 

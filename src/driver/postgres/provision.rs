@@ -10,7 +10,8 @@ use super::identifier::{literal, problem, quote, sequence_of_id};
 use super::message::{self, Limits};
 use super::parameters::user_of;
 use crate::heartbeat::{ErrorKind, Failure};
-use crate::plan::{Plan, RowNeed, StandingTable, Step, render};
+use crate::plan::standing_table::{RowNeed, StandingTable};
+use crate::plan::{Plan, Step, render};
 use crate::target::{Named, Target};
 use crate::time::clock::Instant;
 
@@ -218,7 +219,7 @@ impl Planner<'_> {
 mod tests {
     use super::super::catalog::{PublicationFacts, RoleFacts, TableFacts};
     use super::*;
-    use crate::plan::Rows;
+    use crate::plan::standing_table::Rows;
     use crate::target::Endpoint;
 
     fn target() -> Target {

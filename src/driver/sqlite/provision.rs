@@ -7,7 +7,8 @@ use super::connect::lock_wait;
 use super::errors;
 use super::identifier::{literal, quote};
 use crate::heartbeat::Failure;
-use crate::plan::{Plan, RowNeed, Rows, StandingTable, Step, render};
+use crate::plan::standing_table::{RowNeed, Rows, StandingTable};
+use crate::plan::{Plan, Step, render};
 use crate::target::{HeartbeatTable, Target};
 use crate::time::clock::Instant;
 

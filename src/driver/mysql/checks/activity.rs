@@ -1,8 +1,9 @@
 //! What other sessions do to the server, the connector's among them, and how many tables it has.
 
+use super::scene::Scene;
+use crate::driver::mysql::errors::PASSING;
 use std::time::Duration;
 
-use super::Scene;
 use crate::driver::mysql::facts::{ActivityFacts, MysqlFacts};
 use crate::driver::mysql::identifier::Account;
 use crate::driver::shared_checks::activity::LONG;
@@ -70,7 +71,7 @@ fn connected(scene: &Scene<'_>) -> Finding {
         return CONNECTED.ok(subject, format!("it reads the binary log of replica {}", place.name));
     }
     if let Err(refusal) = scene.facts.activity.seen() {
-        return CONNECTED.unknown(subject, refusal.unless(&scene.grant(PROCESS), super::PASSING));
+        return CONNECTED.unknown(subject, refusal.unless(&scene.grant(PROCESS), PASSING));
     }
     if scene.replicas.len() > replicas().filter(|(_, facts)| facts.activity.answer().is_some()).count() {
         let grant = scene.grant(PROCESS);

@@ -1,7 +1,7 @@
 //! Whether the beat gets into the binary log.
 
-use super::settings::{NO_LOG, has_log};
-use super::{CLIENT, Scene, set_at_start};
+use super::scene::{CLIENT, Scene};
+use super::variables::{NO_LOG, has_log, set_at_start};
 use crate::driver::gathered::Gathered;
 use crate::driver::mysql::facts::{BinlogFacts, MysqlFacts, ServerFacts};
 use crate::driver::scene::ONE_LOOK;

@@ -1,7 +1,7 @@
 //! Clusters: Galera, and who else replicates without a source of their own.
 
-use super::settings::{NO_LOG, has_log};
-use super::{Scene, set_at_start};
+use super::scene::Scene;
+use super::variables::{NO_LOG, has_log, set_at_start};
 use crate::driver::mysql::connect::GUARDS;
 use crate::driver::mysql::facts::ServerFacts;
 use crate::driver::mysql::galera::{SWITCH_ON, runs_galera};

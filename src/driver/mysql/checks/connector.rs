@@ -1,9 +1,11 @@
 //! The connector's account, one for each host it may come from.
 
-use super::Scene;
+use super::scene::Scene;
 use super::writer::{bringing, expiry, has, idle_role, look_grant};
+use crate::driver::mysql::errors::PASSING;
 use crate::driver::mysql::facts::RoleFacts;
-use crate::driver::mysql::grants::{Answer, Grants, IdleRole, Place, unread};
+use crate::driver::mysql::grants::inquiry::IdleRole;
+use crate::driver::mysql::grants::{Answer, Grants, Place, unread};
 use crate::driver::mysql::identifier::{Account, account};
 use crate::driver::shared_checks::connector::{DELETE, EXPIRY, INSERT, LOGIN, REPLICATION, ROLE, SELECT, UPDATE};
 use crate::finding::{Check, Finding, Rung, Severity, Status};
@@ -117,7 +119,7 @@ fn role(scene: &Scene<'_>) -> Vec<Finding> {
     let name = &scene.names.connector;
     let accounts = match scene.facts.roles.connector.seen() {
         Err(refusal) => {
-            return vec![ROLE.unknown(name, refusal.unless(&look_grant(scene), super::PASSING))];
+            return vec![ROLE.unknown(name, refusal.unless(&look_grant(scene), PASSING))];
         }
         Ok(accounts) => accounts,
     };
@@ -151,7 +153,7 @@ fn login(found: &RoleFacts, scene: &Scene<'_>) -> Finding {
     let facts = match found.account.seen() {
         Ok(facts) => facts,
         Err(_) if name == scene.names.user => return LOGIN.ok(name, "this session has logged in with it"),
-        Err(refusal) => return LOGIN.unknown(name, refusal.unless(&look_grant(scene), super::PASSING)),
+        Err(refusal) => return LOGIN.unknown(name, refusal.unless(&look_grant(scene), PASSING)),
     };
     match facts.locked {
         Some(true) => LOGIN
@@ -167,7 +169,7 @@ fn login(found: &RoleFacts, scene: &Scene<'_>) -> Finding {
 fn lack<'a>(account: &'a RoleFacts, needs: &[Need<'_>], scene: &Scene<'_>) -> Lack<'a> {
     let grants = match account.grants.seen() {
         Ok(grants) => grants,
-        Err(refusal) => return Lack::Unknown(refusal.unless(&look_grant(scene), super::PASSING)),
+        Err(refusal) => return Lack::Unknown(refusal.unless(&look_grant(scene), PASSING)),
     };
     let (mut missing, mut columns) = (Vec::new(), Vec::new());
     for (number, need) in needs.iter().enumerate() {

@@ -1,9 +1,11 @@
 //! Writers inside the database: events that beat the same table.
 
+use super::scene::Scene;
+use super::variables::{set_at_start, set_global};
+use crate::driver::mysql::errors::PASSING;
 use std::time::Duration;
 
 use super::cluster::is_node;
-use super::{PASSING, Scene, set_global};
 use crate::driver::mysql::facts::Event;
 use crate::driver::mysql::identifier::quote;
 use crate::driver::shared_checks::server::NATIVE;
@@ -115,7 +117,7 @@ fn fault(scene: &Scene<'_>, event: &Event, name: &str) -> Option<Fault> {
             return Some(Fault { observed: "it never runs: event_scheduler is OFF".to_owned(), mend });
         }
         Some("DISABLED") => {
-            let mend = super::set_at_start(server, "event_scheduler", "event_scheduler = ON");
+            let mend = set_at_start(server, "event_scheduler", "event_scheduler = ON");
             return Some(Fault { observed: "it never runs: event_scheduler is DISABLED".to_owned(), mend });
         }
         _ => {}

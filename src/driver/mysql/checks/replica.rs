@@ -1,11 +1,14 @@
 //! The servers that the connector reads from: whether the beat arrives there, and whether their binary logs hold it.
 
+use super::cluster;
+use super::scene::{CLIENT, Place, Scene, relation_of, with};
+use super::variables::{set_at_start, set_global};
+use crate::driver::mysql::errors::PASSING;
 use std::time::Duration;
 
 use super::activity::reads;
 use super::binlog::{left_out, let_in};
 use super::settings::faults;
-use super::{CLIENT, PASSING, Place, Scene, cluster, relation_of, set_at_start, set_global, with};
 use crate::driver::gathered::Gathered;
 use crate::driver::mysql::facts::{Channel, MysqlFacts, Relation, RowFacts};
 use crate::driver::mysql::provision;

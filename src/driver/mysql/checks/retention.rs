@@ -1,9 +1,10 @@
 //! How long the binary log's files are kept: a connector that stands still for longer has lost its position.
 
+use super::scene::Scene;
+use super::variables::{NO_LOG, has_log, set_global};
+use crate::driver::mysql::errors::PASSING;
 use std::time::Duration;
 
-use super::settings::{NO_LOG, has_log};
-use super::{PASSING, Scene, set_global};
 use crate::driver::gathered::Gathered;
 use crate::driver::mysql::facts::{MysqlFacts, Retention, ServerFacts};
 use crate::driver::mysql::managed::Managed;

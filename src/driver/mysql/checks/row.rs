@@ -1,6 +1,6 @@
 //! The heartbeat row.
 
-use super::Scene;
+use super::scene::Scene;
 use crate::driver::gathered::Gathered;
 use crate::driver::mysql::beat::AHEAD;
 use crate::driver::mysql::facts::{MysqlFacts, Relation, RowFacts};

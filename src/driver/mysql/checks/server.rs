@@ -1,8 +1,10 @@
 //! The server that is beaten: whether it takes writes, how old it is, and whether anybody else could answer for it.
 
+use super::cluster;
+use super::scene::Scene;
+use super::variables::set_globals;
 use sqlx::mysql::MySqlSslMode;
 
-use super::{Scene, cluster, set_globals};
 use crate::driver::mysql::facts::{Channel, ServerFacts};
 use crate::driver::mysql::parameters::Parameters;
 use crate::driver::shared_checks::server::{CLOCK, TLS, VERSION, WRITABLE, clock, is_local};

@@ -1,7 +1,8 @@
 //! What the server writes into its binary log, and how.
 
 use super::cluster::is_node;
-use super::{Scene, for_a_restart, set_at_start, set_global, set_globals, set_now};
+use super::scene::Scene;
+use super::variables::{NO_LOG, for_a_restart, has_log, set_at_start, set_global, set_globals, set_now};
 use crate::driver::mysql::facts::ServerFacts;
 use crate::finding::{Check, Finding, Rung, Severity};
 
@@ -87,9 +88,6 @@ const GTID: Check = Check {
 
 pub(super) const CHECKS: &[Check] = &[ENABLED, SERVER_ID, FORMAT, IMAGE, OPTIONS, COMPRESSION, GTID];
 
-/// Why what is said of a binary log is not judged.
-pub(super) const NO_LOG: &str = "there is no binary log";
-
 pub(super) fn judge(scene: &Scene<'_>) -> Vec<Finding> {
     let server = &scene.facts.server;
     let mut findings = vec![enabled(server), server_id(server)];
@@ -99,11 +97,6 @@ pub(super) fn judge(scene: &Scene<'_>) -> Vec<Finding> {
     }
     findings.extend([format(server), image(server), options(server), compression(server), gtid(server)]);
     findings
-}
-
-/// Whether the server has a binary log.
-pub(super) fn has_log(server: &ServerFacts) -> bool {
-    server.is_on("log_bin") == Some(true)
 }
 
 /// What keeps changes of this server from being logged as connectors need them, each fault with its remedy.

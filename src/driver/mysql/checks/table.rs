@@ -1,8 +1,9 @@
 //! The heartbeat table.
 
+use super::scene::{Scene, with};
 use super::writer::DENIED;
-use super::{Scene, with};
 use crate::driver::mysql::connect::Column;
+use crate::driver::mysql::errors::PASSING;
 use crate::driver::mysql::facts::Relation;
 use crate::driver::mysql::identifier::quote;
 use crate::driver::shared_checks::row::{KIND, SCHEMA};
@@ -57,7 +58,7 @@ fn absent(scene: &Scene<'_>) -> Absent {
         Err(refusal) if DENIED.contains(&refusal.code.as_str()) => {
             Absent::Unknown(format!("missing, or hidden from {user}; it takes SELECT on it: see writer-select"))
         }
-        Err(refusal) => Absent::Unknown(refusal.unless(&grant, super::PASSING)),
+        Err(refusal) => Absent::Unknown(refusal.unless(&grant, PASSING)),
         Ok(()) => {
             Absent::Unknown(format!("the catalogue does not show it, and {user} may read it; it takes another look"))
         }

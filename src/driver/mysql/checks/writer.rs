@@ -1,12 +1,13 @@
 //! What this session's own user may do.
 
+use super::scene::{Scene, with};
 use std::time::Duration;
 
-use super::{Scene, with};
 use crate::driver::gathered::Gathered;
 use crate::driver::mysql::errors::{PASSING, READ_ONLY};
 use crate::driver::mysql::facts::{AccountFacts, RoleFacts};
-use crate::driver::mysql::grants::{Answer, Grants, IdleRole, Place, activation, unread};
+use crate::driver::mysql::grants::inquiry::{IdleRole, activation};
+use crate::driver::mysql::grants::{Answer, Grants, Place, unread};
 use crate::driver::mysql::identifier::account;
 use crate::driver::shared_checks::writer::{EXPIRY, INSERT, SELECT, UPDATE};
 use crate::finding::{Check, Finding, Rung, Severity};

@@ -3,7 +3,7 @@
 //! Servers differ in how they quote: names stand in backticks, in double quotes (`ANSI_QUOTES`), bare
 //! (`sql_quote_show_create = 0`); accounts in apostrophes; MySQL 5.7 writes columns bare and doubles no quote in accounts.
 
-use super::{On, Privilege, RoleName};
+use serde::{Deserialize, Serialize};
 
 /// What one line says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -12,6 +12,38 @@ pub(super) enum Line {
     Revoked { privileges: Vec<Privilege>, on: On, from: RoleName },
     Roles { roles: Vec<RoleName>, to: RoleName },
     DefaultRoles(Vec<RoleName>),
+}
+
+/// A role by its name; MariaDB's have no host.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub(in crate::driver::mysql) struct RoleName {
+    pub(in crate::driver::mysql) name: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(in crate::driver::mysql) host: Option<String>,
+}
+
+/// What privileges are granted on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum On {
+    /// `*.*`
+    Server,
+    /// A database, or all whose names fit the pattern.
+    Database(String),
+    /// A table or a view.
+    Table(String, String),
+    /// A routine, an account to stand for: nothing that a heartbeat uses.
+    Other,
+}
+
+/// One privilege.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Privilege {
+    /// In capitals, with spaces for the underscores that some servers write.
+    pub(super) name: String,
+    /// The columns it is confined to; none for all.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) columns: Vec<String>,
 }
 
 /// A line up to where it is read.
@@ -35,6 +67,13 @@ struct Item {
 
 /// What stands behind an account's name, with the hash of its password.
 const SECRET: &str = " IDENTIFIED ";
+
+impl RoleName {
+    /// Reads a list of roles, as `CURRENT_ROLE()` gives it; none of one that cannot be read.
+    pub(in crate::driver::mysql) fn list(text: &str) -> Vec<Self> {
+        role_list(text).unwrap_or_default()
+    }
+}
 
 /// Reads one line; `None` for one that this grammar does not know.
 pub(super) fn line(line: &str) -> Option<Line> {
@@ -60,7 +99,7 @@ pub(super) fn line(line: &str) -> Option<Line> {
 }
 
 /// Reads a list of roles.
-pub(super) fn role_list(text: &str) -> Option<Vec<RoleName>> {
+fn role_list(text: &str) -> Option<Vec<RoleName>> {
     roles(Reader(text).items()?)
 }
 

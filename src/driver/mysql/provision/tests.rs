@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::super::catalog::{IdleFacts, TableFacts};
 use super::*;
-use crate::plan::Rows;
+use crate::plan::standing_table::Rows;
 use crate::target::Endpoint;
 
 fn target() -> Target {

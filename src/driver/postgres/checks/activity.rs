@@ -1,8 +1,8 @@
 //! What other sessions do to the server.
 
+use super::scene::{Scene, with};
 use std::time::Duration;
 
-use super::{Scene, with};
 use crate::driver::postgres::facts::{ActivityFacts, Transaction};
 use crate::driver::postgres::identifier::literal;
 use crate::driver::shared_checks::activity::LONG;

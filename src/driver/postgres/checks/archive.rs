@@ -1,8 +1,8 @@
 //! What beats cost in the WAL archive.
 
+use super::scene::{Scene, alter_system};
 use std::time::Duration;
 
-use super::{Scene, alter_system};
 use crate::driver::scene::size;
 use crate::finding::{Check, Finding, Rung, Severity};
 use crate::time::ticks::longest_period;

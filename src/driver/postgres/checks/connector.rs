@@ -1,6 +1,6 @@
 //! The connector's role.
 
-use super::Scene;
+use super::scene::{Scene, with};
 use super::writer::expiry;
 use crate::driver::postgres::facts::{Relation, RoleFacts};
 use crate::driver::postgres::identifier::quote;
@@ -66,7 +66,7 @@ pub(super) fn judge(scene: &Scene<'_>) -> Vec<Finding> {
 fn role(scene: &Scene<'_>) -> Finding {
     let named = &scene.target.connector.user;
     let name = &scene.names.connector;
-    super::with(&ROLE, name, &scene.facts.roles, |roles| match &roles.connector {
+    with(&ROLE, name, &scene.facts.roles, |roles| match &roles.connector {
         Some(_) => ROLE.ok(name, "it exists"),
         None if named.configured => ROLE
             .failed(name, "there is no such role")

@@ -1,6 +1,6 @@
 //! Writers inside the database: jobs of pg_cron that beat the same table.
 
-use super::Scene;
+use super::scene::{Scene, takes};
 use crate::driver::gathered::Gathered;
 use crate::driver::postgres::errors::PASSING;
 use crate::driver::postgres::facts::{ActivityFacts, Job, LastRun};
@@ -16,29 +16,24 @@ const SUBJECT: &str = "pg_cron";
 pub(super) fn judge(scene: &Scene<'_>) -> Vec<Finding> {
     let activity = match scene.facts.activity.seen() {
         Ok(activity) => activity,
-        Err(refusal) => return vec![NATIVE.unknown(SUBJECT, refusal.unless(super::takes(&NATIVE), PASSING))],
+        Err(refusal) => return vec![NATIVE.unknown(SUBJECT, refusal.unless(takes(&NATIVE), PASSING))],
     };
     let Some(cron) = &activity.cron else { return vec![elsewhere(scene, activity)] };
     let jobs = match scene.facts.jobs.as_ref().map(Gathered::seen) {
         Some(Ok(jobs)) => jobs,
         Some(Err(refusal)) => {
-            return vec![NATIVE.unknown(SUBJECT, refusal.unless(super::takes(&NATIVE), PASSING))];
+            return vec![NATIVE.unknown(SUBJECT, refusal.unless(takes(&NATIVE), PASSING))];
         }
         None => {
-            return vec![
-                NATIVE.unknown(SUBJECT, format!("its jobs were not asked for; it takes {}", super::takes(&NATIVE))),
-            ];
+            return vec![NATIVE.unknown(SUBJECT, format!("its jobs were not asked for; it takes {}", takes(&NATIVE)))];
         }
     };
     if !jobs.is_empty() {
         return jobs.iter().map(|job| judge_job(scene, activity, job)).collect();
     }
     if cron.filtered {
-        let why = format!(
-            "row-level security shows {} its own jobs only; it takes {}",
-            scene.names.user,
-            super::takes(&NATIVE)
-        );
+        let why =
+            format!("row-level security shows {} its own jobs only; it takes {}", scene.names.user, takes(&NATIVE));
         return vec![NATIVE.unknown(SUBJECT, why)];
     }
     vec![NATIVE.ok(SUBJECT, "no job names the heartbeat table")]

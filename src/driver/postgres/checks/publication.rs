@@ -1,6 +1,6 @@
 //! The publication: whether a beat gets into what the connector reads.
 
-use super::{Scene, with};
+use super::scene::{Scene, with};
 use crate::driver::gathered::Gathered;
 use crate::driver::postgres::errors::PASSING;
 use crate::driver::postgres::facts::{PublicationFacts, Relation, RowFacts};

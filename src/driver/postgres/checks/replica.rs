@@ -1,6 +1,6 @@
 //! The servers that the connector reads from: whether the beat arrives there, and whether they can decode it.
 
-use super::{Place, Scene, alter_system, relation_of, with};
+use super::scene::{Place, Scene, alter_system, relation_of, with};
 use crate::driver::gathered::Gathered;
 use crate::driver::postgres::facts::{PostgresFacts, RowFacts};
 use crate::driver::shared_checks::replica::{self, ARRIVES, DECODE, ROLE};

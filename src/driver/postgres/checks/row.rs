@@ -1,6 +1,6 @@
 //! The heartbeat row.
 
-use super::Scene;
+use super::scene::Scene;
 use crate::driver::gathered::Gathered;
 use crate::driver::postgres::facts::{PostgresFacts, Relation, RowFacts};
 use crate::driver::shared_checks::freshness;

@@ -1,8 +1,8 @@
 //! The server that is beaten: whether it takes writes, how old it is, and whether anybody else could answer for it.
 
+use super::scene::Scene;
 use sqlx::postgres::PgSslMode;
 
-use super::Scene;
 use crate::driver::postgres::parameters::Parameters;
 use crate::driver::shared_checks::server::{CLOCK, TLS, VERSION, WRITABLE, clock, is_local};
 use crate::finding::{Check, Finding, Severity};

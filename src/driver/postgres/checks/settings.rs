@@ -1,8 +1,8 @@
 //! The server's settings that logical decoding lives by.
 
+use super::scene::{Scene, alter_system, with};
 use std::time::Duration;
 
-use super::{Scene, alter_system};
 use crate::driver::postgres::facts::{ServerFacts, SlotFacts};
 use crate::driver::scene::size;
 use crate::finding::{Check, Finding, Rung, Severity};
@@ -111,7 +111,7 @@ fn slots(scene: &Scene<'_>) -> Finding {
     let Some(most) = scene.facts.server.number("max_replication_slots") else {
         return hidden(&SLOTS, "max_replication_slots");
     };
-    super::with(&SLOTS, "max_replication_slots", &scene.facts.slots, |slots| {
+    with(&SLOTS, "max_replication_slots", &scene.facts.slots, |slots| {
         let observed = format!("{} of {most} are taken", slots.in_use);
         if slots.in_use < most || slots.named.is_some() {
             return SLOTS.ok("max_replication_slots", observed);
@@ -126,7 +126,7 @@ fn slots(scene: &Scene<'_>) -> Finding {
 
 fn senders(scene: &Scene<'_>) -> Finding {
     let Some(most) = scene.facts.server.number("max_wal_senders") else { return hidden(&SENDERS, "max_wal_senders") };
-    super::with(&SENDERS, "max_wal_senders", &scene.facts.activity, |activity| {
+    with(&SENDERS, "max_wal_senders", &scene.facts.activity, |activity| {
         let observed = format!("{} of {most} are at work", activity.senders);
         if activity.senders < most || named_slot(scene).is_some_and(|slot| slot.active) {
             return SENDERS.ok("max_wal_senders", observed);

@@ -1,8 +1,8 @@
 //! The connector's slot: its position, and whether it moves.
 
+use super::scene::{Scene, alter_system, with};
 use std::time::Duration;
 
-use super::Scene;
 use crate::driver::postgres::errors::PASSING;
 use crate::driver::postgres::facts::{PostgresFacts, SlotFacts};
 use crate::driver::postgres::identifier::{literal, quote};
@@ -288,7 +288,7 @@ fn status(scene: &Scene<'_>, found: &Found<'_>) -> Finding {
             .expected("reserved or extended")
             .remedy(format!(
                 "get the connector to read on at once; {}",
-                super::alter_system("max_slot_wal_keep_size", "50GB", false)
+                alter_system("max_slot_wal_keep_size", "50GB", false)
             )),
         Some(status) => {
             let room = slot.safe_wal_size.map_or(String::new(), |bytes| {
@@ -306,7 +306,7 @@ fn retained(scene: &Scene<'_>, found: &Found<'_>) -> Finding {
     let Some(restart) = found.slot.restart_lsn else {
         return RETAINED.skipped(subject, "it holds no WAL");
     };
-    super::with(&RETAINED, subject, &found.facts.wal, |wal| {
+    with(&RETAINED, subject, &found.facts.wal, |wal| {
         let Some(position) = wal.position else {
             return RETAINED.unknown(subject, format!("the server tells no position; it takes {}", RETAINED.privilege));
         };

@@ -1,6 +1,6 @@
 //! The heartbeat table.
 
-use super::{Scene, with};
+use super::scene::{Scene, with};
 use crate::driver::postgres::connect::Column;
 use crate::driver::postgres::facts::Relation;
 use crate::driver::postgres::identifier::quote;

@@ -1,8 +1,8 @@
 //! What this session's own user may do.
 
+use super::scene::{Scene, with};
 use std::time::Duration;
 
-use super::{Scene, with};
 use crate::driver::gathered::Gathered;
 use crate::driver::postgres::errors::PASSING;
 use crate::driver::postgres::facts::RoleFacts;

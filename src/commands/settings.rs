@@ -1,0 +1,29 @@
+//! The settings that a command works with: loaded from what the command line and the environment name, or refused. Used by
+//! every command.
+
+use std::process::ExitCode;
+
+use super::exit::USAGE;
+use super::terminal;
+use crate::cli::SourceArgs;
+use crate::config::{self, LoadError, Purpose, Settings, Sources};
+use crate::drivers::Drivers;
+
+/// Loads the configuration from what the command line and the environment name.
+pub(super) fn load(sources: &SourceArgs, purpose: Purpose) -> Result<Settings, LoadError> {
+    let sources = Sources {
+        file: sources.config.clone(),
+        urls: sources.urls.clone(),
+        environment: config::process_environment()?,
+        purpose,
+    };
+    config::load(&sources, &Drivers::built_in())
+}
+
+pub(super) fn refuse(error: &LoadError) -> ExitCode {
+    match error {
+        LoadError::NoTargets => terminal::help(crate::cli::WAYS_TO_START),
+        other => terminal::error(&other.to_string()),
+    }
+    ExitCode::from(USAGE)
+}

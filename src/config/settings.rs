@@ -1,0 +1,28 @@
+//! What a configuration comes to. Made by `load`, shown by `show`.
+
+use std::time::Duration;
+
+use super::layers::Http;
+use crate::target::Target;
+
+/// Everything the program is told.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Settings {
+    /// What to beat; never empty, names are unique.
+    pub targets: Vec<Target>,
+    /// The status listener.
+    pub http: Http,
+    /// The end of the daemon.
+    pub shutdown: Shutdown,
+    /// How this daemon names itself to databases.
+    pub instance: String,
+    /// What may not be meant, in plain words.
+    pub warnings: Vec<String>,
+}
+
+/// The end of the daemon.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Shutdown {
+    /// How long running beats may take to end.
+    pub grace: Duration,
+}

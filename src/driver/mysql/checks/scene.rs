@@ -1,0 +1,89 @@
+//! A case with MySQL's facts, laid out for the files beside this one: what is known of the table, of its rows, or why not.
+
+use crate::driver::gathered::Gathered;
+use crate::driver::mysql::errors::PASSING;
+use crate::driver::mysql::facts::{MysqlFacts, Relation, RowFacts, TableFacts};
+use crate::driver::scene;
+use crate::finding::{Check, Finding};
+
+/// A case with MySQL's facts.
+pub(super) type Scene<'a> = scene::Scene<'a, MysqlFacts>;
+/// One replica.
+pub(super) type Place<'a> = scene::Place<'a, MysqlFacts>;
+
+impl Scene<'_> {
+    /// The table, if it is known to exist.
+    pub(super) fn relation(&self) -> Option<&Relation> {
+        relation_of(&self.facts)
+    }
+
+    /// Judges what is known of the table, or says why it is not.
+    pub(super) fn with_table(&self, check: &Check, judge: impl FnOnce(&Relation) -> Finding) -> Finding {
+        let name = &self.names.table;
+        with(check, name, &self.facts.table, |facts: &TableFacts| match &facts.table {
+            Some(relation) => judge(relation),
+            None => check.skipped(name, "there is no such table, or it is hidden"),
+        })
+    }
+
+    /// Judges what is known of the rows, or says why it is not.
+    pub(super) fn with_rows(&self, check: &Check, judge: impl FnOnce(&RowFacts, &Relation) -> Finding) -> Finding {
+        self.with_table(check, |relation| match &self.facts.row {
+            Some(rows) => with(check, &self.names.table, rows, |rows| judge(rows, relation)),
+            None => check.skipped(&self.names.table, "the table has no column id"),
+        })
+    }
+
+    /// As [`with`], for an answer that one privilege on the whole server gives.
+    pub(super) fn with_privilege<T>(
+        &self,
+        check: &Check,
+        subject: &str,
+        gathered: &Gathered<T>,
+        privilege: &str,
+        judge: impl FnOnce(&T) -> Finding,
+    ) -> Finding {
+        match gathered.seen() {
+            Ok(answer) => judge(answer),
+            Err(refusal) => check.unknown(subject, refusal.unless(&self.grant(privilege), PASSING)),
+        }
+    }
+
+    /// A privilege on the whole server for this session's user.
+    pub(super) fn grant(&self, privilege: &str) -> String {
+        format!("GRANT {privilege} ON *.* TO {};", self.names.user)
+    }
+}
+
+pub(super) fn relation_of(facts: &MysqlFacts) -> Option<&Relation> {
+    facts.table.answer()?.table.as_ref()
+}
+
+/// Judges an answer; what the server would not say is unknown, with what it takes.
+pub(super) fn with<T>(
+    check: &Check,
+    subject: &str,
+    gathered: &Gathered<T>,
+    judge: impl FnOnce(&T) -> Finding,
+) -> Finding {
+    match gathered.seen() {
+        Ok(answer) => judge(answer),
+        Err(refusal) => check.unknown(subject, refusal.unless(takes(check), PASSING)),
+    }
+}
+
+/// What it takes to check something here; what several databases check says so of each of them.
+pub(super) fn takes(check: &Check) -> &'static str {
+    match check.id {
+        "schema-exists" => "any privilege on the schema",
+        "table-kind" => "any privilege on the table",
+        "row-exists" | "row-single" | "row-fresh" | "row-moves" | "replica-heartbeat" => {
+            "SELECT on the heartbeat table"
+        }
+        id if id.starts_with("connector-") || id == "writer-expiry" => "SELECT on mysql.*",
+        _ => check.privilege,
+    }
+}
+
+/// What reading the binary log's state takes. The old name is known to every version of both.
+pub(super) const CLIENT: &str = "REPLICATION CLIENT";

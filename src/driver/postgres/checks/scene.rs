@@ -1,0 +1,88 @@
+//! A case with PostgreSQL's facts, laid out for the files beside this one: what is known of the table, of its rows, of the
+//! connector's role, or why not.
+
+use crate::driver::gathered::Gathered;
+use crate::driver::postgres::errors::PASSING;
+use crate::driver::postgres::facts::{PostgresFacts, Relation, RoleFacts, RowFacts, TableFacts};
+use crate::driver::postgres::identifier::literal;
+use crate::driver::scene;
+use crate::finding::{Check, Finding};
+
+/// A case with PostgreSQL's facts.
+pub(super) type Scene<'a> = scene::Scene<'a, PostgresFacts>;
+/// One replica.
+pub(super) type Place<'a> = scene::Place<'a, PostgresFacts>;
+
+impl Scene<'_> {
+    /// The table, if it is known to exist.
+    pub(super) fn relation(&self) -> Option<&Relation> {
+        relation_of(&self.facts)
+    }
+
+    /// Judges what is known of the table, or says why it is not.
+    pub(super) fn with_table(&self, check: &Check, judge: impl FnOnce(&Relation) -> Finding) -> Finding {
+        let name = &self.names.table;
+        with(check, name, &self.facts.table, |facts: &TableFacts| match &facts.table {
+            Some(relation) => judge(relation),
+            None => check.skipped(name, "there is no such table"),
+        })
+    }
+
+    /// Judges what is known of the rows, or says why it is not.
+    pub(super) fn with_rows(&self, check: &Check, judge: impl FnOnce(&RowFacts, &Relation) -> Finding) -> Finding {
+        self.with_table(check, |relation| match &self.facts.row {
+            Some(rows) => with(check, &self.names.table, rows, |rows| judge(rows, relation)),
+            None => check.skipped(&self.names.table, "the table has no column id"),
+        })
+    }
+
+    /// Judges the connector's role, or says why it cannot be.
+    pub(super) fn with_connector(&self, check: &Check, judge: impl FnOnce(&RoleFacts) -> Finding) -> Finding {
+        let name = &self.names.connector;
+        with(check, name, &self.facts.roles, |roles| match &roles.connector {
+            Some(role) => judge(role),
+            None => check.skipped(name, "there is no such role"),
+        })
+    }
+}
+
+pub(super) fn relation_of(facts: &PostgresFacts) -> Option<&Relation> {
+    facts.table.answer()?.table.as_ref()
+}
+
+/// Judges an answer; what the server would not say is unknown, with what it takes.
+pub(super) fn with<T>(
+    check: &Check,
+    subject: &str,
+    gathered: &Gathered<T>,
+    judge: impl FnOnce(&T) -> Finding,
+) -> Finding {
+    match gathered.seen() {
+        Ok(answer) => judge(answer),
+        Err(refusal) => check.unknown(subject, refusal.unless(takes(check), PASSING)),
+    }
+}
+
+/// What it takes to check something here; what several databases check says so of each of them.
+pub(super) fn takes(check: &Check) -> &'static str {
+    match check.id {
+        "long-transactions" => "GRANT pg_monitor TO this user, to see the sessions of other users",
+        "native-scheduler" => {
+            "USAGE on the schema cron, and being the owner of the job or a superuser: others see no row, and no error"
+        }
+        id if id.starts_with("connector-") || matches!(id, "schema-exists" | "table-kind" | "writer-expiry") => {
+            CATALOGUE
+        }
+        "replica-role" | "replica-decode" => "a login on the replica",
+        "server-writable" => "a login",
+        _ => check.privilege,
+    }
+}
+
+const CATALOGUE: &str = "reading the catalogue, which every user may";
+
+/// `ALTER SYSTEM` as it is pasted, with what makes it take effect.
+pub(super) fn alter_system(setting: &str, value: &str, restart: bool) -> String {
+    let then = if restart { "-- then restart the server" } else { "SELECT pg_reload_conf();" };
+    format!("ALTER SYSTEM SET {setting} = {}; {then}", literal(value))
+}
