@@ -26,6 +26,7 @@ pub(crate) mod proxy;
 pub(crate) mod psql;
 pub(crate) mod session;
 pub(crate) mod sharing;
+pub(crate) mod timing;
 pub(crate) mod tls;
 pub(crate) mod wait;
 

@@ -10,6 +10,8 @@ use std::process::{ChildStdin, Command, Stdio};
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use super::timing::measure_this_test;
+
 /// The user that Debian's PostgreSQL package brings.
 const SERVER_USER: &str = "postgres";
 
@@ -71,6 +73,7 @@ impl Place {
     /// A new, empty folder whose name begins with `what`; it belongs to the servers' user.
     pub(crate) fn new(what: &str) -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(1);
+        measure_this_test();
         let path = BASE.path.join(format!("{what}-{}", NEXT.fetch_add(1, Ordering::Relaxed)));
         std::fs::create_dir(&path).unwrap();
         give_to_servers(&path);

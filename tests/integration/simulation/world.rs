@@ -81,6 +81,7 @@ struct InFlight(World, String);
 
 impl World {
     pub(crate) fn new(databases: BTreeMap<String, Database>, wall_micros: i64) -> Self {
+        crate::bench::timing::measure_this_test();
         let databases = databases.into_iter().map(|(name, database)| (name, Mutex::new(database))).collect();
         Self { start: Instant::now(), wall_micros, databases: Arc::new(databases) }
     }
