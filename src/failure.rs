@@ -1,102 +1,13 @@
 //! What went wrong, of which class, and the exact next step: the one error type that reaches people. Part of the
 //! vocabulary of `heartbeat`, which gives it on; it imports no other room.
 
+mod kind;
+
 use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
 
-/// The four classes of trouble, as the vendors' recovery pages sort them: each has its own next step.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum ErrorClass {
-    /// The server is not reached, not let in, or is not the one to write on.
-    Connection,
-    /// The heartbeat's table or row is not as it must be.
-    Schema,
-    /// A privilege is missing.
-    Permission,
-    /// The server lacks something (disk, memory, a free lock).
-    Resource,
-}
-
-/// What exactly is wrong. Each kind belongs to one [`ErrorClass`]; see [`ErrorKind::class`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum ErrorKind {
-    // --- connection
-    /// The host name does not resolve.
-    Name,
-    /// The server's machine answers, nobody listens on the port.
-    Refused,
-    /// No route, no answer from the network, or a connection lost midway.
-    Network,
-    /// No answer within the deadline.
-    Timeout,
-    /// Certificate, protocol version, or encryption refused.
-    Tls,
-    /// User or password refused, or no rule lets this client in.
-    Auth,
-    /// The server asks for a way of logging in that this program does not speak.
-    AuthMethod,
-    /// The password's source cannot be read.
-    SecretSource,
-    /// The server has no database of that name.
-    MissingDatabase,
-    /// Every connection the server allows is taken.
-    TooManyConnections,
-    /// The server is starting up or recovering.
-    Starting,
-    /// The server is shutting down, or an administrator ended the session.
-    Shutdown,
-    /// The server is a standby, or none of the hosts is writable.
-    NotWritable,
-    /// A primary whose transactions are read-only by a setting.
-    ReadOnlySetting,
-    /// Another server than before answers under this name.
-    Identity,
-    /// Something that is not this database's protocol.
-    Protocol,
-    /// A setting of the connection is refused.
-    Settings,
-    // --- schema
-    /// The schema does not exist, or is not visible.
-    MissingSchema,
-    /// The table does not exist, or is not visible.
-    MissingTable,
-    /// A column does not exist.
-    MissingColumn,
-    /// A column's type cannot hold a time.
-    ColumnType,
-    /// The table has no row of that id, or none that is visible.
-    MissingRow,
-    /// Several rows carry the id.
-    DuplicateRows,
-    /// The row is seen, the statement succeeds, and nothing changes: row-level security or a trigger.
-    RowNotUpdatable,
-    /// The database refuses the change (constraint, trigger, publication without replica identity).
-    Rejected,
-    // --- permission
-    /// A privilege is missing.
-    Privilege,
-    // --- resource
-    /// No space left where the database writes.
-    DiskFull,
-    /// The server ran out of memory.
-    Memory,
-    /// Another session holds the row or the table.
-    Lock,
-    /// The server ended the statement at its time limit.
-    StatementTimeout,
-    /// A deadlock or a serialization failure: to be tried again.
-    Conflict,
-    /// A limit of the server other than those above.
-    Limit,
-    /// The server's storage fails.
-    Storage,
-    // --- either
-    /// A code this program does not know.
-    Unknown,
-    /// A fault in this program.
-    Internal,
-}
+pub use kind::{ErrorClass, ErrorKind, KeptSession, Outcome, Pace};
 
 /// What went wrong with one target, ready to be shown: kind, the database's own code, a message, the next step.
 ///
@@ -107,157 +18,8 @@ pub struct Failure {
     code: Option<String>,
     message: String,
     remedy: Option<String>,
+    unknown_outcome: bool,
     source: Option<Arc<dyn Error + Send + Sync>>,
-}
-
-impl ErrorClass {
-    /// The class's name in logs, metrics and JSON.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Connection => "connection",
-            Self::Schema => "schema",
-            Self::Permission => "permission",
-            Self::Resource => "resource",
-        }
-    }
-}
-
-impl ErrorKind {
-    /// Every kind, in the order of the enum.
-    pub const ALL: [Self; 35] = [
-        Self::Name,
-        Self::Refused,
-        Self::Network,
-        Self::Timeout,
-        Self::Tls,
-        Self::Auth,
-        Self::AuthMethod,
-        Self::SecretSource,
-        Self::MissingDatabase,
-        Self::TooManyConnections,
-        Self::Starting,
-        Self::Shutdown,
-        Self::NotWritable,
-        Self::ReadOnlySetting,
-        Self::Identity,
-        Self::Protocol,
-        Self::Settings,
-        Self::MissingSchema,
-        Self::MissingTable,
-        Self::MissingColumn,
-        Self::ColumnType,
-        Self::MissingRow,
-        Self::DuplicateRows,
-        Self::RowNotUpdatable,
-        Self::Rejected,
-        Self::Privilege,
-        Self::DiskFull,
-        Self::Memory,
-        Self::Lock,
-        Self::StatementTimeout,
-        Self::Conflict,
-        Self::Limit,
-        Self::Storage,
-        Self::Unknown,
-        Self::Internal,
-    ];
-
-    /// The class this kind belongs to.
-    #[must_use]
-    pub fn class(self) -> ErrorClass {
-        match self {
-            Self::Name
-            | Self::Refused
-            | Self::Network
-            | Self::Timeout
-            | Self::Tls
-            | Self::Auth
-            | Self::AuthMethod
-            | Self::SecretSource
-            | Self::MissingDatabase
-            | Self::TooManyConnections
-            | Self::Starting
-            | Self::Shutdown
-            | Self::NotWritable
-            | Self::ReadOnlySetting
-            | Self::Identity
-            | Self::Protocol
-            | Self::Settings => ErrorClass::Connection,
-            Self::MissingSchema
-            | Self::MissingTable
-            | Self::MissingColumn
-            | Self::ColumnType
-            | Self::MissingRow
-            | Self::DuplicateRows
-            | Self::RowNotUpdatable
-            | Self::Rejected => ErrorClass::Schema,
-            Self::Privilege => ErrorClass::Permission,
-            Self::DiskFull
-            | Self::Memory
-            | Self::Lock
-            | Self::StatementTimeout
-            | Self::Conflict
-            | Self::Limit
-            | Self::Storage
-            | Self::Unknown
-            | Self::Internal => ErrorClass::Resource,
-        }
-    }
-
-    /// The kind's name in logs, metrics and JSON.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Name => "name",
-            Self::Refused => "refused",
-            Self::Network => "network",
-            Self::Timeout => "timeout",
-            Self::Tls => "tls",
-            Self::Auth => "auth",
-            Self::AuthMethod => "auth_method",
-            Self::SecretSource => "secret_source",
-            Self::MissingDatabase => "missing_database",
-            Self::TooManyConnections => "too_many_connections",
-            Self::Starting => "starting",
-            Self::Shutdown => "shutdown",
-            Self::NotWritable => "not_writable",
-            Self::ReadOnlySetting => "read_only_setting",
-            Self::Identity => "identity",
-            Self::Protocol => "protocol",
-            Self::Settings => "settings",
-            Self::MissingSchema => "missing_schema",
-            Self::MissingTable => "missing_table",
-            Self::MissingColumn => "missing_column",
-            Self::ColumnType => "column_type",
-            Self::MissingRow => "missing_row",
-            Self::DuplicateRows => "duplicate_rows",
-            Self::RowNotUpdatable => "row_not_updatable",
-            Self::Rejected => "rejected",
-            Self::Privilege => "privilege",
-            Self::DiskFull => "disk_full",
-            Self::Memory => "memory",
-            Self::Lock => "lock",
-            Self::StatementTimeout => "statement_timeout",
-            Self::Conflict => "conflict",
-            Self::Limit => "limit",
-            Self::Storage => "storage",
-            Self::Unknown => "unknown",
-            Self::Internal => "internal",
-        }
-    }
-}
-
-impl fmt::Display for ErrorKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-impl fmt::Display for ErrorClass {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
 }
 
 /// Server text longer than this is cut: a log line or a page is no place for more.
@@ -273,7 +35,7 @@ impl Failure {
         if text.chars().count() > MESSAGE_CHARS {
             text = text.chars().take(MESSAGE_CHARS).chain("…".chars()).collect();
         }
-        Self { kind, code: None, message: text, remedy: None, source: None }
+        Self { kind, code: None, message: text, remedy: None, unknown_outcome: false, source: None }
     }
 
     /// Adds the database's own code, e.g. a SQLSTATE.
@@ -302,6 +64,19 @@ impl Failure {
     pub fn with_kind(mut self, kind: ErrorKind) -> Self {
         self.kind = kind;
         self
+    }
+
+    /// Marks the failure of a beat that was sent and may have been written, though no answer came.
+    #[must_use]
+    pub fn with_unknown_outcome(mut self) -> Self {
+        self.unknown_outcome = true;
+        self
+    }
+
+    /// Whether the beat that failed may have been written all the same: the value found next may be ours.
+    #[must_use]
+    pub fn has_unknown_outcome(&self) -> bool {
+        self.unknown_outcome
     }
 
     /// What exactly is wrong.
@@ -360,11 +135,5 @@ mod tests {
         let failure = Failure::new(ErrorKind::Unknown, format!("a\nb\u{1b}[31m{}", "x".repeat(2_000)));
         assert!(failure.message().starts_with("a b [31mx"));
         assert_eq!(failure.message().chars().count(), MESSAGE_CHARS + 1);
-    }
-
-    #[test]
-    fn every_kind_is_listed_once_and_named_apart() {
-        let names: std::collections::BTreeSet<_> = ErrorKind::ALL.iter().map(|kind| kind.as_str()).collect();
-        assert_eq!(names.len(), ErrorKind::ALL.len());
     }
 }

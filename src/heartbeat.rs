@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-pub use crate::failure::{ErrorClass, ErrorKind, Failure};
+pub use crate::failure::{ErrorClass, ErrorKind, Failure, KeptSession, Outcome, Pace};
 pub use crate::time::Stamp;
 
 /// What this beat may write.

@@ -2,25 +2,10 @@
 
 use std::time::Duration;
 
-use crate::heartbeat::{ErrorClass, ErrorKind};
+use crate::heartbeat::{ErrorClass, ErrorKind, Pace};
 
 /// Never closer than this, whatever the jitter says.
 const SHORTEST: Duration = Duration::from_millis(100);
-/// Between two tries with a password that was refused: servers lock accounts.
-const AUTHENTICATION: Duration = Duration::from_secs(60);
-/// Added to it at random, so that many targets of one server do not come together.
-const AUTHENTICATION_JITTER: Duration = Duration::from_secs(15);
-
-/// The pace at which a kind is tried again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Pace {
-    /// The first wait is at most this.
-    base: Duration,
-    /// And no wait is longer than this, or than a period where that is shorter.
-    cap: Duration,
-    /// Whether a short period shortens the cap.
-    within_period: bool,
-}
 
 /// The waits of one target.
 #[derive(Debug)]
@@ -50,30 +35,15 @@ impl Backoff {
         }
         let exponent = self.failures.min(16);
         self.failures = self.failures.saturating_add(1);
-        if matches!(kind, ErrorKind::Auth | ErrorKind::AuthMethod) {
-            return AUTHENTICATION + AUTHENTICATION_JITTER.mul_f64(self.random.f64());
+        let pace = kind.pace();
+        let (shortest, longest) = pace.limits();
+        if pace == Pace::Login {
+            // Not doubled: the first wait is long enough already. The jitter keeps targets of one server apart.
+            return shortest + (longest - shortest).mul_f64(self.random.f64());
         }
-        let pace = pace_of(kind);
-        let cap = if pace.within_period { pace.cap.min(period) } else { pace.cap };
-        let widest = pace.base.saturating_mul(1 << exponent).min(cap);
+        let cap = if pace.within_period() { longest.min(period) } else { longest };
+        let widest = shortest.saturating_mul(1 << exponent).min(cap);
         widest.mul_f64(self.random.f64()).max(SHORTEST)
-    }
-}
-
-fn pace_of(kind: ErrorKind) -> Pace {
-    let seconds = Duration::from_secs;
-    match kind {
-        // A failover is under way: the new primary is near.
-        ErrorKind::NotWritable | ErrorKind::Starting | ErrorKind::Shutdown => {
-            Pace { base: seconds(1), cap: seconds(5), within_period: true }
-        }
-        _ => match kind.class() {
-            ErrorClass::Connection => Pace { base: seconds(1), cap: seconds(60), within_period: true },
-            ErrorClass::Schema | ErrorClass::Permission => {
-                Pace { base: seconds(2), cap: seconds(30), within_period: false }
-            }
-            ErrorClass::Resource => Pace { base: seconds(1), cap: seconds(60), within_period: true },
-        },
     }
 }
 
@@ -106,7 +76,7 @@ mod tests {
 
     #[test]
     fn no_kind_is_ever_tried_in_a_tight_loop() {
-        for kind in ErrorKind::ALL {
+        for kind in ErrorKind::ALL.iter().copied() {
             let mut backoff = Backoff::new(7);
             assert!((0..1_000).all(|_| backoff.next(kind, Duration::from_secs(1)) >= SHORTEST), "{kind}");
         }

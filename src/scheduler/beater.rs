@@ -193,8 +193,13 @@ impl Beater {
             }
         };
         match result {
-            Ok(answer) => self.succeeded(&answer, asked, now, lateness.unwrap_or_default()),
-            Err(failure) => self.failed(&failure, asked, now),
+            Ok(answer) => {
+                if answer.after_lost_answer {
+                    self.memory.lost_answer(deadline);
+                }
+                self.succeeded(&answer, asked, now, lateness.unwrap_or_default());
+            }
+            Err(failure) => self.failed(&failure, asked, deadline, now),
         }
         self.count(due, now, next.moment());
         if matches!(next, Next::Tick(_)) && std::mem::take(&mut self.connected) {
@@ -205,7 +210,7 @@ impl Beater {
     }
 
     fn succeeded(&mut self, answer: &Answer, asked: Moment, now: Moment, lateness: Duration) {
-        let Answer { beat, report } = answer;
+        let Answer { beat, report, .. } = answer;
         let news = self.memory.take_in(beat, report, self.target.write, asked, now);
         let duration = now.mono.saturating_duration_since(asked.mono);
         let mut status = self.cell.lock();
@@ -240,8 +245,8 @@ impl Beater {
         }
     }
 
-    fn failed(&mut self, failure: &Failure, asked: Moment, now: Moment) {
-        self.memory.failed(failure.kind());
+    fn failed(&mut self, failure: &Failure, asked: Moment, deadline: Moment, now: Moment) {
+        self.memory.failed(failure, deadline);
         let mut status = self.cell.lock();
         status.tried = true;
         status.counters.failed += 1;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::driver::opening::Opening;
 use crate::driver::{self, Driver, Purpose, ServerInfo, Session};
-use crate::heartbeat::{self, Beat, ErrorClass, ErrorKind, Failure, RowReport, Writing};
+use crate::heartbeat::{self, Beat, ErrorClass, ErrorKind, Failure, KeptSession, Outcome, RowReport, Writing};
 use crate::provisioning::provision_target;
 use crate::status::board::ConnectReason;
 use crate::target::{ProvisionMode, Target};
@@ -50,6 +50,8 @@ pub struct Answer {
     pub beat: Beat,
     /// What was found.
     pub report: RowReport,
+    /// Within the same try a beat was sent whose answer was lost: the value found before this one may be ours.
+    pub after_lost_answer: bool,
 }
 
 impl Link {
@@ -83,6 +85,12 @@ impl Link {
         let result = outcome.unwrap_or_else(|_| Err(self.timed_out()));
         result.map_err(|failure| {
             self.reason = ConnectReason::Retry;
+            // The server may have committed a beat whose answer was lost on the way.
+            let sent = self.step == CurrentStep::Beating && writing != Writing::Never;
+            let failure = match failure.kind().outcome() {
+                Outcome::Unknown if sent => failure.with_unknown_outcome(),
+                _ => failure,
+            };
             self.with_remedy(failure)
         })
     }
@@ -124,19 +132,21 @@ impl Link {
             Ok(answer) => return Ok(answer),
             Err(failure) => failure,
         };
-        match failure.kind() {
+        let lost_answer = failure.kind().outcome() == Outcome::Unknown && self.step == CurrentStep::Beating;
+        match failure.kind().kept_session() {
             // A kept connection found dead, its server demoted, or out of its cluster: no failure of the beat, if a new one
             // carries it.
-            ErrorKind::Network | ErrorKind::Shutdown | ErrorKind::NotWritable | ErrorKind::Starting if kept => {
-                self.reason = ConnectReason::Lost;
-            }
-            ErrorKind::Conflict => self.reason = ConnectReason::Retry,
-            kind if is_missing(kind) && self.target.provision == ProvisionMode::Auto => {
+            KeptSession::Replaced if kept => self.reason = ConnectReason::Lost,
+            KeptSession::TriedAgain => self.reason = ConnectReason::Retry,
+            _ if failure.kind().provisioning_helps() && self.target.provision == ProvisionMode::Auto => {
                 self.provision(deadline).await?;
             }
             _ => return Err(failure),
         }
-        self.beat_once(writing, stale_before, deadline).await.map_err(|failure| self.with_obstacle(failure))
+        match self.beat_once(writing, stale_before, deadline).await {
+            Ok(answer) => Ok(Answer { after_lost_answer: lost_answer, ..answer }),
+            Err(failure) => Err(self.with_obstacle(failure)),
+        }
     }
 
     async fn beat_once(&mut self, writing: Writing, stale_before: bool, deadline: Instant) -> Result<Answer, Failure> {
@@ -149,7 +159,7 @@ impl Link {
         let report = session.beat(&self.target.heartbeat, writing, deadline).await?;
         self.session = Some(session);
         let beat = heartbeat::judge(&report, writing, stale_before)?;
-        Ok(Answer { beat, report })
+        Ok(Answer { beat, report, after_lost_answer: false })
     }
 
     async fn open(&mut self, deadline: Instant) -> Result<Box<dyn Session>, Failure> {
@@ -216,7 +226,9 @@ impl Link {
 
     /// Something that is missing, together with why it could not be created: that is what has to be mended.
     fn with_obstacle(&self, failure: Failure) -> Failure {
-        let Some(obstacle) = self.obstacle.as_ref().filter(|_| is_missing(failure.kind())) else { return failure };
+        let Some(obstacle) = self.obstacle.as_ref().filter(|_| failure.kind().provisioning_helps()) else {
+            return failure;
+        };
         let message = format!("{}; provision = \"auto\" cannot create it: {obstacle}", failure.message());
         let mut longer = Failure::new(failure.kind(), message);
         if let Some(code) = failure.code() {
@@ -246,12 +258,4 @@ impl Link {
     fn with_remedy(&self, failure: Failure) -> Failure {
         driver::with_remedy(self.driver.as_ref(), failure, &self.target)
     }
-}
-
-/// Whether provisioning is what helps.
-fn is_missing(kind: ErrorKind) -> bool {
-    matches!(
-        kind,
-        ErrorKind::MissingSchema | ErrorKind::MissingTable | ErrorKind::MissingRow | ErrorKind::MissingDatabase
-    )
 }

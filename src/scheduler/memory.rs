@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use crate::heartbeat::{Beat, BeatOutcome, ErrorKind, RowReport, Stamp, Writing, ZoneGuess};
+use crate::heartbeat::{Beat, BeatOutcome, ErrorKind, Failure, RowReport, Stamp, Writing, ZoneGuess};
 use crate::status::board::Change;
 use crate::target::WriteMode;
 use crate::time::clock::Moment;
@@ -24,6 +24,9 @@ pub struct Memory {
     looked: Option<Moment>,
     /// The value this process wrote last.
     last_written: Option<Stamp>,
+    /// A beat was sent and its answer was lost: until it can no longer be committed, that is, until its deadline, and at
+    /// the first look after, a value nobody here wrote knowingly may be ours.
+    unanswered: Option<Moment>,
     /// The last look found the row stale and the statement did not change it.
     stale_before: bool,
     /// Server clock minus ours at the last look, in microseconds.
@@ -70,6 +73,7 @@ impl Memory {
     pub fn take_in(&mut self, beat: &Beat, report: &RowReport, mode: WriteMode, asked: Moment, now: Moment) -> News {
         let change = self.change_of(beat, now);
         self.note_writers(beat, mode, now);
+        self.unanswered = self.unanswered.filter(|deadline| asked.mono < deadline.mono);
         let skew = beat.server_time.map(|server| server.0 - middle(asked, now));
         self.note_jump(skew, now);
         self.skew = skew.or(self.skew);
@@ -86,9 +90,19 @@ impl Memory {
     }
 
     /// Forgets what a failed try makes doubtful: a stale row seen before it says nothing of the next, unless it failed
-    /// for just that. The next try must then fail alike instead of starting to look anew.
-    pub fn failed(&mut self, kind: ErrorKind) {
-        self.stale_before &= kind == ErrorKind::RowNotUpdatable;
+    /// for just that. The next try must then fail in the same way instead of looking again first.
+    ///
+    /// `deadline` is the try's: after it the server commits nothing of it any more (I1).
+    pub fn failed(&mut self, failure: &Failure, deadline: Moment) {
+        self.stale_before &= failure.kind() == ErrorKind::RowNotUpdatable;
+        if failure.has_unknown_outcome() {
+            self.lost_answer(deadline);
+        }
+    }
+
+    /// A beat was sent and no answer came: the server may have committed it, or may still do so before `deadline`.
+    pub fn lost_answer(&mut self, deadline: Moment) {
+        self.unanswered = Some(deadline);
     }
 
     /// What is worth telling now, by the board's keys; `None` clears a notice.
@@ -139,7 +153,7 @@ impl Memory {
         let Some(previous) = beat.previous else { return };
         // A value that merely stood there at the first look says nothing of who writes.
         let foreign = self.looked.is_some() && Some(previous) != self.last_seen && Some(previous) != self.last_written;
-        if !foreign {
+        if !foreign || self.unanswered.is_some() {
             return;
         }
         // With when-stale another writer is what the mode is for, and with never the only one.
@@ -245,7 +259,7 @@ mod tests {
             let beat =
                 Beat { outcome: BeatOutcome::Fresh, value: None, previous: None, server_time: None, position: None };
             row.memory.take_in(&beat, &report, WriteMode::WhenStale, row.start, row.start);
-            row.memory.failed(kind);
+            row.memory.failed(&Failure::new(kind, "x"), row.start);
             assert_eq!(row.memory.stale_before(), remembered, "{kind}");
         }
     }
@@ -261,6 +275,32 @@ mod tests {
         row.look(WriteMode::Always, 180, 120, 180);
         assert!(row.notice("another_writer", 700).is_some(), "it stands for ten periods");
         assert_eq!(row.notice("another_writer", 721), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_value_found_after_a_lost_answer_may_be_ours_and_one_after_a_refusal_is_not() {
+        for (failure, noticed) in [
+            (Failure::new(ErrorKind::Network, "x").with_unknown_outcome(), false),
+            (Failure::new(ErrorKind::Refused, "x"), true),
+        ] {
+            let mut row = Row::new();
+            row.look(WriteMode::Always, 0, -10, 0);
+            row.memory.failed(&failure, row.start.plus(Duration::from_secs(70)));
+            row.look(WriteMode::Always, 65, 61, 65);
+            assert_eq!(row.notice("another_writer", 65).is_some(), noticed, "{failure}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_lost_answer_excuses_no_value_that_is_found_later() {
+        let mut row = Row::new();
+        row.look(WriteMode::Always, 0, -10, 0);
+        let lost = Failure::new(ErrorKind::Timeout, "x").with_unknown_outcome();
+        row.memory.failed(&lost, row.start.plus(Duration::from_secs(70)));
+        row.look(WriteMode::Always, 75, 61, 75);
+        assert_eq!(row.notice("another_writer", 75), None);
+        row.look(WriteMode::Always, 135, 100, 135);
+        assert!(row.notice("another_writer", 135).is_some());
     }
 
     #[tokio::test(start_paused = true)]

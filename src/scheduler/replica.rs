@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use super::backoff::Backoff;
 use crate::driver::opening::Opening;
 use crate::driver::{self, Driver, Observation, Purpose, ServerInfo, Session};
-use crate::heartbeat::{ErrorKind, Failure, Stamp};
+use crate::heartbeat::{ErrorKind, Failure, KeptSession, Stamp};
 use crate::status::board::{Cell, Trouble};
 use crate::target::{Replica, Target};
 use crate::time::clock::{self, Clock, Moment};
@@ -170,7 +170,7 @@ impl Watcher {
         let was_kept = kept.is_some();
         match self.look_once(kept, deadline).await {
             // A kept connection found dead is replaced at once.
-            Err(failure) if was_kept && matches!(failure.kind(), ErrorKind::Network | ErrorKind::Shutdown) => {
+            Err(failure) if was_kept && failure.kind().kept_session() == KeptSession::Replaced => {
                 self.look_once(kept, deadline).await
             }
             other => other,

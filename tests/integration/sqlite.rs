@@ -91,12 +91,12 @@ async fn deleted_file_is_created_again_with_provision_auto() {
 }
 
 #[tokio::test]
-async fn deleted_file_is_reported_as_missing_database_and_heals_when_provisioned() {
+async fn deleted_file_is_reported_as_missing_file_and_heals_when_provisioned() {
     let (_place, file) = new_file();
     let text = configuration(&file, "");
     let patient = beating(&text).await;
     std::fs::remove_file(&file).unwrap();
-    let diagnosis = patient.falls_ill_of(symptom("connection", "missing_database", None)).await;
+    let diagnosis = patient.falls_ill_of(symptom("connection", "missing_file", None)).await;
     diagnosis.names(&["heartbeatd provision --target orders"]);
     assert!(diagnosis.message.contains(&file), "{diagnosis:?}");
     assert!(!Path::new(&file).exists(), "a beat creates nothing");
@@ -202,7 +202,7 @@ async fn beat_prints_its_result_and_answers_with_its_exit_code() {
     let address = format!("sqlite:{file}");
     let missing = heartbeatd().arg("beat").arg(&address).run().await;
     assert_eq!(missing.code, Some(1), "{missing:?}");
-    assert!(missing.stdout.contains("failed") && missing.stdout.contains("missing_database"), "{missing:?}");
+    assert!(missing.stdout.contains("failed") && missing.stdout.contains("missing_file"), "{missing:?}");
     assert!(missing.stdout.contains("next: "), "{missing:?}");
     assert!(!Path::new(&file).exists(), "a beat creates nothing");
     let provisioned = heartbeatd().arg("provision").arg(&address).run().await;

@@ -354,10 +354,11 @@ mod tests {
 
     #[test]
     fn every_kind_this_driver_gives_has_a_next_step_but_those_that_heal_by_themselves() {
-        for kind in ErrorKind::ALL {
+        for kind in ErrorKind::ALL.iter().copied() {
             let expected = !matches!(
                 kind,
                 ErrorKind::SecretSource
+                    | ErrorKind::MissingFile
                     | ErrorKind::Identity
                     | ErrorKind::Conflict
                     | ErrorKind::Unknown

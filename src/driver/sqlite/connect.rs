@@ -51,7 +51,7 @@ pub(super) fn validate(endpoint: &Endpoint) -> Result<Vec<String>, UrlError> {
 /// Opens the file. It is created only for provisioning, or where the address says `mode=rwc`.
 ///
 /// # Errors
-/// `missing_database` for no such file, `privilege` for one that may not be read or written, and what SQLite says.
+/// `missing_file` for no such file, `privilege` for one that may not be read or written, and what SQLite says.
 pub(super) async fn connect(
     request: &ConnectRequest<'_>,
 ) -> Result<(SqliteConnection, ServerInfo, OpenedFile), Failure> {
@@ -145,7 +145,7 @@ fn missing(path: &Path, error: io::Error) -> Failure {
         io::ErrorKind::NotFound if path.parent().is_some_and(|folder| folder != Path::new("") && !folder.is_dir()) => {
             (ErrorKind::Storage, format!("there is no directory for the file {shown}"))
         }
-        io::ErrorKind::NotFound => (ErrorKind::MissingDatabase, format!("there is no file {shown}")),
+        io::ErrorKind::NotFound => (ErrorKind::MissingFile, format!("there is no file {shown}")),
         io::ErrorKind::PermissionDenied => (ErrorKind::Privilege, format!("this user may not reach the file {shown}")),
         _ => (ErrorKind::Storage, format!("the file {shown} cannot be reached: {error}")),
     };

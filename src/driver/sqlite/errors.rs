@@ -29,7 +29,7 @@ pub(super) fn kind_of(code: u32) -> ErrorKind {
         // FULL
         13 => ErrorKind::DiskFull,
         // CANTOPEN
-        14 => ErrorKind::MissingDatabase,
+        14 => ErrorKind::MissingFile,
         // SCHEMA (changed under the statement)
         17 => ErrorKind::Conflict,
         // TOOBIG
@@ -98,7 +98,7 @@ pub(super) fn remedy(failure: &Failure, target: &Target) -> Option<String> {
     let table = &target.heartbeat.table;
     let provision = plan::command(target);
     Some(match failure.kind() {
-        ErrorKind::MissingDatabase => format!("create the file with its table and row: {provision}"),
+        ErrorKind::MissingFile => format!("create the file with its table and row: {provision}"),
         ErrorKind::MissingTable => format!("create the table: {provision}"),
         ErrorKind::MissingRow => format!("create the row: {provision}"),
         ErrorKind::MissingColumn => {
@@ -142,7 +142,7 @@ mod tests {
             (11, ErrorKind::Storage),
             (12, ErrorKind::Unknown),
             (13, ErrorKind::DiskFull),
-            (14, ErrorKind::MissingDatabase),
+            (14, ErrorKind::MissingFile),
             (15, ErrorKind::Lock),
             (16, ErrorKind::Unknown),
             (17, ErrorKind::Conflict),
