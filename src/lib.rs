@@ -3,11 +3,13 @@
 //!
 //! The rooms and who may import whom stand in `ARCHITECTURE.md`.
 
+pub mod bounded_read;
 pub mod check;
 pub mod cli;
 pub mod commands;
 pub mod config;
 pub mod database_url;
+pub mod descriptors;
 pub mod driver;
 pub mod drivers;
 pub mod environment;
