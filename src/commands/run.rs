@@ -15,16 +15,18 @@ use crate::cli::SourceArgs;
 use crate::config::{Purpose, Settings};
 use crate::descriptors;
 use crate::drivers::Drivers;
-use crate::http;
 use crate::scheduler::fleet::{Changes, Fleet};
 use crate::status::board::Board;
+use crate::status::dropped_lines::DroppedLines;
 use crate::target::Target;
 use crate::time::clock::{self, Clock, Instant};
+use crate::{http, logging};
 
 /// How long the configuration may be read at a reload. Each file and each search has a shorter limit of its own.
 const RELOAD_LIMIT: Duration = Duration::from_secs(60);
 const TOO_SLOW: &str = "reading the configuration did not end within 60 s: does its file system answer?";
 const LATE: &str = "the reading that took too long has ended, and what it read is not used: reload again";
+const PANICKED: &str = "heartbeatd itself failed; please report it with the log line \"panic\"";
 const STUCK: &str = "an earlier reload is still reading the configuration: this one begins when that has ended";
 
 /// The signals the daemon listens to.
@@ -35,12 +37,12 @@ struct Signals {
 }
 
 /// Runs until told to end; exit code 0 on a signal, 1 if it cannot start, 2 for a configuration that cannot be used.
-pub async fn run(sources: &SourceArgs) -> ExitCode {
+pub async fn run(sources: &SourceArgs, dropped_lines: &DroppedLines) -> ExitCode {
     let settings = match load(sources, Purpose::Daemon) {
         Ok(settings) => settings,
         Err(error) => return refuse(&error),
     };
-    match serve(sources, settings).await {
+    match serve(sources, settings, dropped_lines).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(message) => {
             terminal::error(&message);
@@ -49,12 +51,13 @@ pub async fn run(sources: &SourceArgs) -> ExitCode {
     }
 }
 
-async fn serve(sources: &SourceArgs, mut settings: Settings) -> Result<(), String> {
+async fn serve(sources: &SourceArgs, mut settings: Settings, dropped_lines: &DroppedLines) -> Result<(), String> {
     let signals = Signals::listen().map_err(|error| format!("cannot listen to signals: {error}"))?;
     // Before any beat: a daemon that nobody can watch must not look as if it ran.
     let listener = http::bind(settings.http.listen).await.map_err(|error| error.to_string())?;
     let address = listener.local_addr().map_err(|error| format!("cannot tell the status address: {error}"))?;
     let board = Arc::new(Board::new(Clock::system()));
+    board.process().dropped_lines = dropped_lines.clone();
     let stop_http = CancellationToken::new();
     let server = tokio::spawn(http::serve(listener, Arc::clone(&board), stop_http.clone()));
     let mut fleet = Fleet::new(Arc::clone(&board), Drivers::built_in(), &settings.instance, fastrand::u64(..));
@@ -68,8 +71,8 @@ async fn serve(sources: &SourceArgs, mut settings: Settings) -> Result<(), Strin
     let grace = attend(signals, sources, &mut settings, &mut fleet, &board).await;
     board.process().stopping = true;
     tracing::info!(grace_s = grace.as_secs_f64(), "stopping");
-    // The status server has its own time to end, and both must fit.
-    fleet.stop(grace.saturating_sub(http::DRAIN_LIMIT)).await;
+    // The status server and the log have their own time to end, and all must fit.
+    fleet.stop(grace.saturating_sub(http::DRAIN_LIMIT + logging::FLUSH_LIMIT)).await;
     stop_http.cancel();
     // The server ends by its own limit; an abrupt end of it is no failure of ours.
     let _ = server.await;
@@ -124,7 +127,7 @@ impl Reload {
         let (send, loaded) = oneshot::channel();
         let sources = sources.clone();
         let read = move || drop(send.send(load(&sources, Purpose::Daemon).map_err(|error| error.to_string())));
-        // Without a thread the sender is gone, which is told as any other end without settings.
+        // Without a thread, and after a panic in it, the sender is gone: that is an end without settings.
         let _ = std::thread::Builder::new().name("reload".to_owned()).spawn(read);
         Self { loaded, deadline: board.clock().now().plus(RELOAD_LIMIT).mono, given_up: false }
     }
@@ -141,7 +144,7 @@ async fn ended(reloading: &mut Option<Reload>) -> Option<Result<Settings, String
         Err(LATE.to_owned())
     } else {
         match clock::timeout_at(reload.deadline, &mut reload.loaded).await {
-            Ok(loaded) => loaded.unwrap_or_else(|_| Err("the thread that reads the configuration ended".to_owned())),
+            Ok(loaded) => loaded.unwrap_or_else(|_| Err(PANICKED.to_owned())),
             Err(_) => {
                 reload.given_up = true;
                 return None;

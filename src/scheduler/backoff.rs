@@ -8,7 +8,7 @@ use crate::heartbeat::{ErrorClass, ErrorKind, Pace};
 const SHORTEST: Duration = Duration::from_millis(100);
 
 /// The waits of one target.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Backoff {
     failures: u32,
     /// The class of the failure before: another class is another trouble, and begins with short waits again.
