@@ -13,6 +13,8 @@ use crate::secret::Secret;
 use crate::target::{Endpoint, HeartbeatTable, Target};
 use crate::time::clock::Instant;
 
+#[cfg(any(feature = "mysql", feature = "postgres", feature = "sqlite"))]
+mod answer_limit;
 #[cfg(any(feature = "mysql", feature = "postgres"))]
 mod certificates;
 #[cfg(any(feature = "mysql", feature = "postgres"))]
