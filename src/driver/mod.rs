@@ -21,6 +21,8 @@ mod certificates;
 mod gathered;
 #[cfg(any(feature = "mysql", feature = "postgres"))]
 mod hosts;
+#[cfg(any(feature = "mysql", feature = "postgres"))]
+mod login_guard;
 #[cfg(feature = "mysql")]
 pub mod mysql;
 #[cfg(any(feature = "mysql", feature = "postgres"))]

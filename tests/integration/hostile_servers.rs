@@ -3,10 +3,11 @@
 
 use std::time::Duration;
 
+use heartbeatd::driver::Purpose;
 use heartbeatd::heartbeat::ErrorKind;
 use tokio::time::Instant;
 
-use crate::bench::driver::{failed, target};
+use crate::bench::driver::{failed, open, target};
 use crate::bench::hostile::{HostileServer, Malice};
 use crate::bench::{PostgresServer, heartbeat, heartbeatd, secs};
 
@@ -28,6 +29,8 @@ async fn flood_is_weathered(malice: Malice, kind: &str) {
     heartbeat::lay(&good).await;
     let hostile = HostileServer::start(malice).await;
     let daemon = heartbeatd()
+        // What a server says is the log's matter.
+        .arg("--log=info,sqlx=off")
         .config(&format!(
             "[defaults]\ninterval = \"1s\"\ntimeout = \"4s\"\n\
              [[target]]\nname = \"good\"\nurl = \"{}\"\n[[target]]\nname = \"hostile\"\nurl = \"{}\"\n",
@@ -82,5 +85,21 @@ async fn a_server_that_asks_for_the_password_in_clear_does_not_get_it() {
             assert_eq!(refused.kind, ErrorKind::AuthMethod, "{malice:?}{mode}: {refused:?}");
             assert!(refused.message.contains("password") && refused.message.contains("in clear"), "{refused:?}");
         }
+    }
+}
+
+#[tokio::test]
+async fn a_password_goes_in_clear_where_the_address_says_so() {
+    for (malice, word) in [
+        (Malice::PostgresClearText, "?allow_cleartext_password=1"),
+        (Malice::MysqlClearText, "?enable-cleartext-plugin=1"),
+        (Malice::MysqlClearTextLater, "?enable-cleartext-plugin=1"),
+    ] {
+        let server = HostileServer::start(malice).await;
+        let target = target(&address(&server, malice, word));
+        // It listens and says nothing more.
+        let opened = open(&target, Purpose::Beat, None, secs(2)).await.map(drop).unwrap_err();
+        assert_eq!(opened.kind(), ErrorKind::Timeout, "{malice:?}: {opened}");
+        assert!(server.has_heard(PASSWORD), "{malice:?}");
     }
 }

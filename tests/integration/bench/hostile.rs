@@ -25,14 +25,10 @@ pub(crate) enum Malice {
     PostgresRows,
     /// PostgreSQL: answers a query with notices without end.
     PostgresNotices,
-    /// PostgreSQL: answers a query with one row without end.
-    PostgresFrame,
     /// PostgreSQL, without TLS: asks for the password in clear.
     PostgresClearText,
     /// MySQL: answers a query with rows without end.
     MysqlRows,
-    /// MySQL: answers a query with one row without end, in packets of 16 MiB.
-    MysqlPackets,
     /// MySQL, without TLS: its greeting asks for the password in clear.
     MysqlClearText,
     /// MySQL, without TLS: asks for the password in clear once it has seen it scrambled.
@@ -91,10 +87,8 @@ impl Client {
     async fn harm(&mut self, malice: Malice) -> io::Result<()> {
         use Malice as M;
         match malice {
-            M::PostgresRows | M::PostgresNotices | M::PostgresFrame | M::PostgresClearText => {
-                self.postgres(malice).await
-            }
-            M::MysqlRows | M::MysqlPackets | M::MysqlClearText | M::MysqlClearTextLater => self.mysql(malice).await,
+            M::PostgresRows | M::PostgresNotices | M::PostgresClearText => self.postgres(malice).await,
+            M::MysqlRows | M::MysqlClearText | M::MysqlClearTextLater => self.mysql(malice).await,
         }
     }
 
@@ -146,11 +140,6 @@ impl Client {
             Malice::PostgresNotices => {
                 self.flood(&postgres_message(b'N', b"SNOTICE\0VNOTICE\0C00000\0Mnothing to see\0\0")).await
             }
-            Malice::PostgresFrame => {
-                self.stream.write_all(&postgres_message(b'T', &column)).await?;
-                self.stream.write_all(&[b'D', 0xff, 0xff, 0xff, 0xff, 0, 1, 0xff, 0xff, 0xff, 0xf5]).await?;
-                self.flood(b"x").await
-            }
             _ => {
                 self.stream.write_all(&postgres_message(b'T', &column)).await?;
                 self.flood(&postgres_message(b'D', &row)).await
@@ -188,14 +177,7 @@ impl Client {
         let definition = [b"\x03def\0\0\0\x01a\0\x0c", &[45, 0, 0, 4, 0, 0, 253, 0, 0, 0, 0, 0][..]].concat();
         self.stream.write_all(&mysql_packet(1, &[1])).await?;
         self.stream.write_all(&mysql_packet(2, &definition)).await?;
-        if malice == Malice::MysqlRows {
-            return self.flood(&mysql_packet(3, &[&[100_u8][..], &[b'x'; 100]].concat())).await;
-        }
-        let part = vec![b'x'; 0xff_ffff];
-        loop {
-            self.stream.write_all(&[0xff, 0xff, 0xff, 3]).await?;
-            self.stream.write_all(&part).await?;
-        }
+        self.flood(&mysql_packet(3, &[&[100_u8][..], &[b'x'; 100]].concat())).await
     }
 
     async fn hear_packet(&mut self) -> io::Result<()> {
