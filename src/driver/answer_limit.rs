@@ -23,6 +23,9 @@ pub(super) struct Answer<DB: Database> {
     pub(super) result: DB::QueryResult,
 }
 
+/// One thing of an answer: a statement's result, or a row.
+type Item<DB> = Result<Either<<DB as Database>::QueryResult, <DB as Database>::Row>, sqlx::Error>;
+
 /// Reads an answer to its end, or to the first row beyond `rows`. `bytes_of` gives the bytes of a row's values.
 ///
 /// The connection must not be used after an error.
@@ -30,7 +33,7 @@ pub(super) struct Answer<DB: Database> {
 /// # Errors
 /// What the library says; [`sqlx::Error::Protocol`] for more than was asked for.
 pub(super) async fn read<DB: Database>(
-    mut answer: BoxStream<'_, Result<Either<DB::QueryResult, DB::Row>, sqlx::Error>>,
+    mut answer: BoxStream<'_, Item<DB>>,
     rows: usize,
     bytes_of: fn(&DB::Row) -> usize,
 ) -> Result<Answer<DB>, sqlx::Error> {
@@ -64,7 +67,8 @@ fn too_much(what: &str) -> sqlx::Error {
     sqlx::Error::Protocol(format!("the answer holds {what}: the rest was not read"))
 }
 
-#[cfg(all(test, feature = "sqlite"))]
+#[cfg(test)]
+#[cfg(feature = "sqlite")]
 mod tests {
     use super::*;
     use sqlx::sqlite::{Sqlite, SqliteRow};
