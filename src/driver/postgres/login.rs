@@ -37,8 +37,9 @@ impl Login for PostgresLogin {
             }
             server_says(client, &message).await?;
             match (message[0], asked) {
-                (b'E', _) | (_, Some(OK)) => return Ok(()),
-                (b'R', Some(kind)) if kind != SASL_FINAL => {
+                // Only then is the login over for the client library: it answers a request that comes after OK, too.
+                (b'E' | b'Z', _) => return Ok(()),
+                (b'R', Some(kind)) if !matches!(kind, OK | SASL_FINAL) => {
                     let mut answer = Vec::new();
                     read_message(client, &mut answer).await?;
                     server.write_all(&answer).await?;
