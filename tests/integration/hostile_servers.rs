@@ -75,6 +75,7 @@ async fn rows_without_end_of_a_mysql_server_are_cut_off() {
 async fn a_server_that_asks_for_the_password_in_clear_does_not_get_it() {
     for (malice, modes) in [
         (Malice::PostgresClearText, ["", "?sslmode=disable"]),
+        (Malice::PostgresClearTextLater, ["", "?sslmode=disable"]),
         (Malice::MysqlClearText, ["", "?ssl-mode=disabled"]),
         (Malice::MysqlClearTextLater, ["", "?ssl-mode=disabled"]),
     ] {

@@ -27,6 +27,8 @@ pub(crate) enum Malice {
     PostgresNotices,
     /// PostgreSQL, without TLS: asks for the password in clear.
     PostgresClearText,
+    /// PostgreSQL, without TLS: asks for the password in clear once it has said that the client is let in.
+    PostgresClearTextLater,
     /// MySQL: answers a query with rows without end.
     MysqlRows,
     /// MySQL, without TLS: its greeting asks for the password in clear.
@@ -87,7 +89,9 @@ impl Client {
     async fn harm(&mut self, malice: Malice) -> io::Result<()> {
         use Malice as M;
         match malice {
-            M::PostgresRows | M::PostgresNotices | M::PostgresClearText => self.postgres(malice).await,
+            M::PostgresRows | M::PostgresNotices | M::PostgresClearText | M::PostgresClearTextLater => {
+                self.postgres(malice).await
+            }
             M::MysqlRows | M::MysqlClearText | M::MysqlClearTextLater => self.mysql(malice).await,
         }
     }
@@ -123,7 +127,10 @@ impl Client {
             }
             self.stream.write_all(b"N").await?;
         }
-        if malice == Malice::PostgresClearText {
+        if malice == Malice::PostgresClearTextLater {
+            self.stream.write_all(&postgres_message(b'R', &0_u32.to_be_bytes())).await?;
+        }
+        if matches!(malice, Malice::PostgresClearText | Malice::PostgresClearTextLater) {
             self.stream.write_all(&postgres_message(b'R', &3_u32.to_be_bytes())).await?;
             return self.hear_out().await;
         }
