@@ -14,12 +14,16 @@ use crate::secret::Secret;
 use crate::target::{Endpoint, HeartbeatTable, Target};
 use crate::time::clock::Instant;
 
+#[cfg(any(feature = "mysql", feature = "postgres", feature = "sqlite"))]
+mod answer_limit;
 #[cfg(any(feature = "mysql", feature = "postgres"))]
 mod certificates;
 #[cfg(any(feature = "mysql", feature = "postgres"))]
 mod gathered;
 #[cfg(any(feature = "mysql", feature = "postgres"))]
 mod hosts;
+#[cfg(any(feature = "mysql", feature = "postgres"))]
+mod login_guard;
 #[cfg(feature = "mysql")]
 pub mod mysql;
 #[cfg(any(feature = "mysql", feature = "postgres"))]

@@ -69,6 +69,18 @@ pub(super) fn client_certificate(url: &DatabaseUrl, cert: &str, key: &str) -> Re
     }
 }
 
+/// A parameter that is on (`1`, `true`) or off (`0`, `false`, or not there).
+///
+/// # Errors
+/// For any other value.
+pub(super) fn switch(url: &DatabaseUrl, name: &str) -> Result<bool, UrlError> {
+    match url.parameter(name) {
+        Some("1" | "true") => Ok(true),
+        None | Some("0" | "false") => Ok(false),
+        Some(_) => Err(refused(name, "expected 1 or 0")),
+    }
+}
+
 /// A parameter that is not taken, and why.
 pub(super) fn refused(name: &str, reason: &str) -> UrlError {
     UrlError::Refused { name: name.to_owned(), reason: reason.to_owned() }

@@ -197,3 +197,33 @@ async fn exchanged_certificate_is_used_at_the_next_connection_without_a_restart(
     daemon.more_beats("orders", "ok", 2, secs(5)).await;
     assert_eq!(daemon.beats("orders", "failed").await, 0, "{}", daemon.log());
 }
+
+#[tokio::test]
+async fn password_that_the_server_asks_for_in_clear_goes_through_tls_or_with_a_word_of_its_own() {
+    let server = PostgresServer::start().await;
+    heartbeat::lay(&server).await;
+    let rules = std::fs::read_to_string(server.data().join("pg_hba.conf")).unwrap();
+    let ask_in_clear = format!("host all {} all password\n{rules}", heartbeat::USER);
+    std::fs::write(server.data().join("pg_hba.conf"), ask_in_clear).unwrap();
+    server.reload().await;
+    let address = |parameters: &str| target(&heartbeat::url(server.port(), parameters));
+
+    let refused = failed(&address("sslmode=disable")).await;
+    assert_eq!((refused.kind, refused.code.as_deref()), (ErrorKind::AuthMethod, None), "{refused:?}");
+    assert!(refused.message.contains("asks for the password in clear (method password)"), "{refused:?}");
+    assert!(refused.remedy.contains("sslmode=verify-full") && refused.remedy.contains("allow_cleartext_password=1"));
+
+    for parameters in ["", "sslmode=require", "sslmode=disable&allow_cleartext_password=1"] {
+        let beat = beat(&address(parameters), Writing::Always).await;
+        beat.unwrap_or_else(|error| panic!("{parameters}: {error}"));
+    }
+
+    // The same server without TLS: what is preferred is not to be had.
+    server.execute("ALTER SYSTEM SET ssl = off").await;
+    server.reload().await;
+    eventually(secs(10), "the server to refuse TLS", async || match failed(&address("")).await {
+        refused if refused.kind == ErrorKind::AuthMethod => Ok(()),
+        refused => Err(format!("{refused:?}")),
+    })
+    .await;
+}

@@ -11,11 +11,13 @@ use super::errors;
 use super::galera::{self, Node};
 use super::group;
 use super::identifier::{self, literal};
+use super::login::MysqlLogin;
 use super::message::{self, Limits};
 use super::parameters::{self, Parameters};
 use crate::database_url::Host;
 use crate::driver::certificates::{ClientFiles, read_authorities, read_key, read_own_certificate};
 use crate::driver::hosts::{self, Candidate, Words};
+use crate::driver::login_guard::{self, LoginGuard};
 use crate::driver::network::{close, name_or_network, prefixed};
 use crate::driver::{ConnectRequest, Purpose, ServerInfo, ServerRole};
 use crate::heartbeat::{ErrorKind, Failure, Stamp};
@@ -35,6 +37,8 @@ const WORDS: Words = Words {
 #[derive(Debug)]
 pub(super) struct Opened {
     pub(super) connection: MySqlConnection,
+    /// What carries the connection, if its login might have gone without TLS.
+    guard: Option<LoginGuard>,
     pub(super) server: ServerInfo,
     /// The type of `last_update`; `None` without such a column.
     pub(super) column: Option<Column>,
@@ -45,6 +49,15 @@ pub(super) struct Opened {
     in_sync: Option<bool>,
     /// What this session's last beat left in the row; needed where a trigger hides what the next one did.
     pub(super) last_look: Option<LastLook>,
+}
+
+/// How every host is logged in to.
+struct Login {
+    options: MySqlConnectOptions,
+    /// The client's certificate, if servers are shown one.
+    client: Option<ClientFiles>,
+    /// Whether TLS is used where the server offers it, if the password must not be sent in clear, and might be.
+    guarded: Option<MysqlLogin>,
 }
 
 /// What the beat before left in the row.
@@ -103,8 +116,8 @@ pub(super) async fn connect(request: &ConnectRequest<'_>) -> Result<Opened, Fail
             return Err(Failure::new(ErrorKind::Settings, format!("the name of the heartbeat's {what} {problem}")));
         }
     }
-    let (options, client) = options(request).await?;
-    hosts::find(request, &WORDS, |host, _| Box::pin(open(request, &options, client.as_ref(), host))).await
+    let login = options(request).await?;
+    hosts::find(request, &WORDS, |host, _| Box::pin(open(request, &login, host))).await
 }
 
 impl Candidate for Opened {
@@ -119,34 +132,48 @@ impl Candidate for Opened {
     }
 
     fn close(self, limit: Instant) -> BoxFuture<'static, ()> {
-        Box::pin(close(self.connection, limit))
+        Box::pin(async move {
+            close(self.connection, limit).await;
+            login_guard::finish(self.guard, limit).await;
+        })
     }
 }
 
 /// Connects to one host and looks around, in three messages after the login, and four on a node of a Galera cluster or a
 /// member of a replication group.
-async fn open(
-    request: &ConnectRequest<'_>,
-    options: &MySqlConnectOptions,
-    client: Option<&ClientFiles>,
-    host: &Host,
-) -> Result<Opened, Failure> {
+async fn open(request: &ConnectRequest<'_>, login: &Login, host: &Host) -> Result<Opened, Failure> {
     let (address, port) = (WORDS.address(host), WORDS.port(host));
-    let options =
-        if host.is_socket() { options.clone().socket(&host.name) } else { options.clone().host(&host.name).port(port) };
-    // A certificate may be shown over a socket, too: the client library asks for TLS whatever carries the connection.
-    let mut connection = match options.connect().await {
-        Ok(connection) => connection,
-        Err(error) => {
-            let failure = name_or_network(host, port, errors::classify_login(error, client)).await;
-            return Err(prefixed(&address, failure));
-        }
+    let (mut connection, guard) = match log_in(login, host, port).await {
+        Ok(logged_in) => logged_in,
+        Err(failure) => return Err(prefixed(&address, name_or_network(host, port, failure).await)),
     };
     let looked = look_around(&mut connection, request, &address).await;
     let Surroundings { server, column, capabilities, in_sync } =
         looked.map_err(|failure| prefixed(&address, failure))?;
     let application_name = identifier::comment(request.application_name);
-    Ok(Opened { connection, server, column, capabilities, application_name, in_sync, last_look: None })
+    Ok(Opened { connection, guard, server, column, capabilities, application_name, in_sync, last_look: None })
+}
+
+/// Logs in to one host, watched where TLS is not certain. A certificate may be shown over a socket, too: the client library
+/// asks for TLS whatever carries the connection.
+async fn log_in(login: &Login, host: &Host, port: u16) -> Result<(MySqlConnection, Option<LoginGuard>), Failure> {
+    let Login { options, client, guarded } = login;
+    let classify = |error| errors::classify_login(error, client.as_ref());
+    let mut options = options.clone();
+    let mut guard = None;
+    match guarded {
+        _ if host.is_socket() => options = options.socket(&host.name),
+        None => options = options.host(&host.name).port(port),
+        Some(login) => {
+            let opened = LoginGuard::connect(&host.name, port, "mysql", *login).await;
+            let opened = guard.insert(opened.map_err(|error| classify(error.into()))?);
+            options = options.host(&host.name).socket(opened.folder().join("mysql"));
+        }
+    }
+    match options.connect().await {
+        Ok(connection) => Ok((connection, guard)),
+        Err(error) => Err(guard.as_ref().and_then(LoginGuard::refusal).unwrap_or_else(|| classify(error))),
+    }
 }
 
 async fn look_around(
@@ -264,13 +291,14 @@ impl Capabilities {
 }
 
 /// The options for every host, and the client's certificate, if servers are shown one.
-async fn options(request: &ConnectRequest<'_>) -> Result<(MySqlConnectOptions, Option<ClientFiles>), Failure> {
+async fn options(request: &ConnectRequest<'_>) -> Result<Login, Failure> {
     let url = &request.endpoint.url;
     let parameters = Parameters::read(url)
         .map_err(|error| Failure::new(ErrorKind::Settings, error.to_string()).with_source(error))?;
     let mut options = MySqlConnectOptions::new()
         .username(&parameters::user_of(url))
         .ssl_mode(parameters.ssl_mode)
+        .enable_cleartext_plugin(parameters.clear_text_allowed)
         .statement_cache_capacity(0)
         // What sqlx would set of its own accord is a statement that poolers take for a session's state.
         .pipes_as_concat(false)
@@ -293,8 +321,14 @@ async fn options(request: &ConnectRequest<'_>) -> Result<(MySqlConnectOptions, O
             .ssl_client_cert_from_pem(read_own_certificate("ssl-cert", &files.certificate).await?)
             .ssl_client_key_from_pem(read_key("ssl-key", &files.key).await?);
     }
-    let shown = parameters.client_cert.filter(|_| !matches!(parameters.ssl_mode, MySqlSslMode::Disabled));
-    Ok((options, shown))
+    let client = parameters.client_cert.filter(|_| !matches!(parameters.ssl_mode, MySqlSslMode::Disabled));
+    let uncertain = match parameters.ssl_mode {
+        MySqlSslMode::Disabled => Some(MysqlLogin { prefers_tls: false }),
+        MySqlSslMode::Preferred => Some(MysqlLogin { prefers_tls: true }),
+        _ => None,
+    };
+    let guarded = uncertain.filter(|_| request.password.is_some() && !parameters.clear_text_allowed);
+    Ok(Login { options, client, guarded })
 }
 
 #[cfg(test)]

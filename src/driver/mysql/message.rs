@@ -8,6 +8,7 @@ use sqlx::mysql::{MySql, MySqlConnection, MySqlQueryResult, MySqlRow};
 use sqlx::{AssertSqlSafe, ColumnIndex, Decode, Executor, Row};
 
 use super::errors;
+use crate::driver::answer_limit::{self, Answer};
 use crate::heartbeat::{ErrorKind, Failure};
 use crate::time::clock::{Clock, Instant};
 
@@ -72,9 +73,9 @@ impl Limits {
 /// `sql` is put together from this driver's own text, quoted names and literals, and numbers.
 ///
 /// # Errors
-/// What the server says, or the network, classified.
+/// What the server says, or the network, classified; `protocol` for an answer beyond all bounds.
 pub(super) async fn send(connection: &mut MySqlConnection, sql: String) -> Result<Vec<MySqlRow>, Failure> {
-    sqlx::raw_sql(AssertSqlSafe(sql)).fetch_all(connection).await.map_err(errors::classify)
+    send_for(connection, sql, answer_limit::ROWS).await.map(|answer| answer.rows)
 }
 
 /// As [`send`], for a query whose answer is one row.
@@ -82,7 +83,7 @@ pub(super) async fn send(connection: &mut MySqlConnection, sql: String) -> Resul
 /// # Errors
 /// As [`send`]; `protocol` for any other number of rows.
 pub(super) async fn send_for_row(connection: &mut MySqlConnection, sql: String) -> Result<MySqlRow, Failure> {
-    let mut rows = send(connection, sql).await?;
+    let mut rows = send_for(connection, sql, 1).await?.rows;
     match (rows.pop(), rows.len()) {
         (Some(row), 0) => Ok(row),
         _ => Err(errors::classify(sqlx::Error::RowNotFound)),
@@ -94,7 +95,18 @@ pub(super) async fn send_for_row(connection: &mut MySqlConnection, sql: String) 
 /// # Errors
 /// As [`send`].
 pub(super) async fn execute(connection: &mut MySqlConnection, sql: String) -> Result<MySqlQueryResult, Failure> {
-    connection.execute(sqlx::raw_sql(AssertSqlSafe(sql))).await.map_err(errors::classify)
+    send_for(connection, sql, 0).await.map(|answer| answer.result)
+}
+
+async fn send_for(connection: &mut MySqlConnection, sql: String, rows: usize) -> Result<Answer<MySql>, Failure> {
+    let answer = connection.fetch_many(sqlx::raw_sql(AssertSqlSafe(sql)));
+    answer_limit::read(answer, rows, bytes_of).await.map_err(errors::classify)
+}
+
+/// The bytes of a row's values.
+fn bytes_of(row: &MySqlRow) -> usize {
+    let values = (0..row.len()).filter_map(|index| row.try_get_raw(index).ok());
+    values.map(|value| <&[u8] as Decode<'_, MySql>>::decode(value).map_or(0, <[u8]>::len)).sum()
 }
 
 /// A column as text, whatever its type: what is sent in the text protocol is text. `None` is SQL's NULL.

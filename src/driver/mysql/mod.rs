@@ -11,6 +11,7 @@ mod galera;
 mod grants;
 mod group;
 mod identifier;
+mod login;
 mod managed;
 mod message;
 mod naming;
@@ -24,6 +25,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use crate::database_url::UrlError;
+use crate::driver::hosts::Candidate;
 use crate::driver::{ConnectRequest, Driver, FactsError, Observation, ServerInfo, Session, network, write_down};
 use crate::finding::{Case, Check, Facts, Finding};
 use crate::heartbeat::{Failure, RowReport, Writing};
@@ -105,6 +107,6 @@ impl Session for MysqlSession {
     }
 
     async fn close(self: Box<Self>) {
-        network::close(self.opened.connection, network::last_close_limit()).await;
+        self.opened.close(network::last_close_limit()).await;
     }
 }

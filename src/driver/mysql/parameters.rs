@@ -17,6 +17,8 @@ pub(super) struct Parameters {
     pub(super) root_cert: Option<PathBuf>,
     /// The client's certificate and key.
     pub(super) client_cert: Option<ClientFiles>,
+    /// Whether the password may be sent in clear to a server that asks for it, with TLS and without.
+    pub(super) clear_text_allowed: bool,
     /// What somebody should know about this address.
     pub(super) warnings: Vec<String>,
 }
@@ -34,6 +36,9 @@ const RSA: &str = "this client sends no password by RSA: write ssl-mode=verify_i
 const POOL: &str = "not needed: one connection is kept, and nothing is prepared on it";
 const HOSTS: &str = "all hosts are asked at once, and the writable one is used";
 
+/// As in the servers' own clients.
+const CLEAR_TEXT: &str = "enable-cleartext-plugin";
+
 /// The keys of the servers' own clients, and those by which other connectors call the same.
 const RULES: &[(&str, Rule)] = &[
     ("allowPublicKeyRetrieval", Rule::Only(&["false"], RSA)),
@@ -43,10 +48,7 @@ const RULES: &[(&str, Rule)] = &[
     ("connectTimeout", Rule::Refused(TIMEOUT)),
     ("database", Rule::Refused(IN_ADDRESS)),
     ("default-character-set", Rule::Only(&["utf8mb4", "utf8"], CHARSET)),
-    (
-        "enable-cleartext-plugin",
-        Rule::Refused("PAM and LDAP passwords are not offered: use an account with a password of its own"),
-    ),
+    (CLEAR_TEXT, Rule::Honoured),
     ("get-server-public-key", Rule::Only(&["false", "0"], RSA)),
     ("host", Rule::Refused(IN_ADDRESS)),
     ("init-command", Rule::Refused("a session says nothing but the heartbeat's own statements")),
@@ -104,7 +106,11 @@ impl Parameters {
         if client_cert.is_some() && matches!(ssl_mode, MySqlSslMode::Disabled) {
             warnings.push("ssl-cert: shown to no server with ssl-mode=disabled".to_owned());
         }
-        Ok(Self { ssl_mode, root_cert, client_cert, warnings })
+        let clear_text_allowed = parameters::switch(url, CLEAR_TEXT)?;
+        if clear_text_allowed && matches!(ssl_mode, MySqlSslMode::Disabled | MySqlSslMode::Preferred) {
+            warnings.push(format!("{CLEAR_TEXT}: without TLS everybody on the way can read the password"));
+        }
+        Ok(Self { ssl_mode, root_cert, client_cert, clear_text_allowed, warnings })
     }
 }
 
@@ -193,6 +199,19 @@ mod tests {
         }
         for parameters in ["ssl-mode=always", "ssl-cert=/c.pem", "ssl-key=/k.pem"] {
             assert!(with(parameters).is_err(), "{parameters}");
+        }
+    }
+
+    #[test]
+    fn a_password_in_clear_is_allowed_by_a_word_of_its_own_and_warned_of() {
+        for (parameters, allowed, warnings) in [
+            ("ssl-mode=disabled", false, 0),
+            ("enable-cleartext-plugin=false", false, 0),
+            ("enable-cleartext-plugin=1", true, 1),
+            ("enable-cleartext-plugin=1&ssl-mode=verify_identity", true, 0),
+        ] {
+            let found = with(parameters).unwrap();
+            assert_eq!((found.clear_text_allowed, found.warnings.len()), (allowed, warnings), "{parameters}");
         }
     }
 

@@ -7,11 +7,13 @@ use sqlx::{ConnectOptions, Row};
 
 use super::errors;
 use super::identifier::{self, literal};
+use super::login::PostgresLogin;
 use super::message::{self, Limits};
 use super::parameters::{self, Parameters};
 use crate::database_url::Host;
 use crate::driver::certificates::{self, ClientFiles, read_authorities, read_key, read_own_certificate};
 use crate::driver::hosts::{self, Candidate, Words};
+use crate::driver::login_guard::{self, LoginGuard};
 use crate::driver::network::{close, name_or_network, prefixed};
 use crate::driver::{ConnectRequest, ServerInfo, ServerRole};
 use crate::heartbeat::{ErrorKind, Failure};
@@ -30,6 +32,8 @@ const WORDS: Words = Words {
 #[derive(Debug)]
 pub(super) struct Opened {
     pub(super) connection: PgConnection,
+    /// What carries the connection, if its login might have gone without TLS.
+    guard: Option<LoginGuard>,
     pub(super) server: ServerInfo,
     /// The type of `last_update`; `None` without such a column.
     pub(super) column: Option<Column>,
@@ -37,6 +41,15 @@ pub(super) struct Opened {
     pub(super) position: bool,
     /// The timeline of a primary; asked only where several hosts are compared.
     timeline: Option<u32>,
+}
+
+/// How every host is logged in to.
+struct Login {
+    options: PgConnectOptions,
+    /// The client's certificate, if servers are shown one.
+    client: Option<ClientFiles>,
+    /// Whether the password must not be sent in clear, and might be.
+    guarded: bool,
 }
 
 /// The type of `last_update`.
@@ -60,13 +73,8 @@ pub(super) async fn connect(request: &ConnectRequest<'_>) -> Result<Opened, Fail
             return Err(Failure::new(ErrorKind::Settings, format!("the name of the heartbeat's {what} {problem}")));
         }
     }
-    let (options, client) = options(request).await?;
-    let client = client.as_ref();
-    hosts::find(request, &WORDS, |host, several| {
-        // Over a socket there is no TLS.
-        Box::pin(open(request, (&options, client.filter(|_| !host.is_socket())), host, several))
-    })
-    .await
+    let login = options(request).await?;
+    hosts::find(request, &WORDS, |host, several| Box::pin(open(request, &login, host, several))).await
 }
 
 impl Candidate for Opened {
@@ -80,7 +88,10 @@ impl Candidate for Opened {
     }
 
     fn close(self, limit: Instant) -> BoxFuture<'static, ()> {
-        Box::pin(close(self.connection, limit))
+        Box::pin(async move {
+            close(self.connection, limit).await;
+            login_guard::finish(self.guard, limit).await;
+        })
     }
 }
 
@@ -94,24 +105,11 @@ pub(super) fn role_of(in_recovery: bool, read_only: bool) -> ServerRole {
 }
 
 /// Connects to one host and looks around, in two messages (three with `timeline`).
-async fn open(
-    request: &ConnectRequest<'_>,
-    (options, client): (&PgConnectOptions, Option<&ClientFiles>),
-    host: &Host,
-    timeline: bool,
-) -> Result<Opened, Failure> {
+async fn open(request: &ConnectRequest<'_>, login: &Login, host: &Host, timeline: bool) -> Result<Opened, Failure> {
     let (address, port) = (WORDS.address(host), WORDS.port(host));
-    let options = if host.is_socket() {
-        options.clone().socket(&host.name).port(port).ssl_mode(PgSslMode::Disable)
-    } else {
-        options.clone().host(&host.name).port(port)
-    };
-    let mut connection = match options.connect().await {
-        Ok(connection) => connection,
-        Err(error) => {
-            let failure = certificates::failure_of(error, client).unwrap_or_else(errors::classify);
-            return Err(prefixed(&address, name_or_network(host, port, failure).await));
-        }
+    let (mut connection, guard) = match log_in(login, host, port).await {
+        Ok(logged_in) => logged_in,
+        Err(failure) => return Err(prefixed(&address, name_or_network(host, port, failure).await)),
     };
     let limits = Limits::until(request.deadline);
     let mut opened = look_around(&mut connection, request, limits).await.map_err(|e| prefixed(&address, e))?;
@@ -131,7 +129,32 @@ async fn open(
         }
         _ => None,
     };
-    Ok(Opened { connection, server, column, position, timeline })
+    Ok(Opened { connection, guard, server, column, position, timeline })
+}
+
+/// Logs in to one host: over a socket without TLS, and otherwise watched where TLS is not certain.
+async fn log_in(login: &Login, host: &Host, port: u16) -> Result<(PgConnection, Option<LoginGuard>), Failure> {
+    let Login { options, client, guarded } = login;
+    if host.is_socket() {
+        let options = options.clone().socket(&host.name).port(port).ssl_mode(PgSslMode::Disable);
+        return options.connect().await.map(|connection| (connection, None)).map_err(errors::classify);
+    }
+    let mut options = options.clone().host(&host.name).port(port);
+    let mut guard = None;
+    if *guarded {
+        // As sqlx calls the socket in a folder.
+        let file = format!(".s.PGSQL.{port}");
+        let opened = LoginGuard::connect(&host.name, port, &file, PostgresLogin).await;
+        let opened = guard.insert(opened.map_err(|error| errors::classify(error.into()))?);
+        options = options.socket(opened.folder());
+    }
+    match options.connect().await {
+        Ok(connection) => Ok((connection, guard)),
+        Err(error) => Err(guard
+            .as_ref()
+            .and_then(LoginGuard::refusal)
+            .unwrap_or_else(|| certificates::failure_of(error, client.as_ref()).unwrap_or_else(errors::classify))),
+    }
 }
 
 /// What tells clusters apart.
@@ -215,7 +238,7 @@ impl Column {
 /// environment and that cannot be cleared here; `main` sees to it that no `PG*` variable is set.
 ///
 /// Beside the options for every host the client's certificate, if servers are shown one.
-async fn options(request: &ConnectRequest<'_>) -> Result<(PgConnectOptions, Option<ClientFiles>), Failure> {
+async fn options(request: &ConnectRequest<'_>) -> Result<Login, Failure> {
     let url = &request.endpoint.url;
     let parameters = Parameters::read(url)
         .map_err(|error| Failure::new(ErrorKind::Settings, error.to_string()).with_source(error))?;
@@ -240,6 +263,8 @@ async fn options(request: &ConnectRequest<'_>) -> Result<(PgConnectOptions, Opti
             .ssl_client_cert_from_pem(read_own_certificate("sslcert", &files.certificate).await?)
             .ssl_client_key_from_pem(read_key("sslkey", &files.key).await?);
     }
-    let shown = parameters.client_cert.filter(|_| !matches!(parameters.ssl_mode, PgSslMode::Disable));
-    Ok((options, shown))
+    let client = parameters.client_cert.filter(|_| !matches!(parameters.ssl_mode, PgSslMode::Disable));
+    let certain = !matches!(parameters.ssl_mode, PgSslMode::Disable | PgSslMode::Prefer);
+    let guarded = request.password.is_some() && !certain && !parameters.clear_text_allowed;
+    Ok(Login { options, client, guarded })
 }

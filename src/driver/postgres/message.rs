@@ -3,10 +3,11 @@
 
 use std::time::Duration;
 
-use sqlx::AssertSqlSafe;
-use sqlx::postgres::{PgConnection, PgRow};
+use sqlx::postgres::{PgConnection, PgRow, Postgres};
+use sqlx::{AssertSqlSafe, Executor, Row};
 
 use super::errors;
+use crate::driver::answer_limit;
 use crate::heartbeat::Failure;
 use crate::time::clock::{Clock, Instant};
 
@@ -59,9 +60,9 @@ impl Limits {
 /// `sql` is put together from this driver's own text, quoted names and literals, and numbers.
 ///
 /// # Errors
-/// What the server says, or the network, classified.
+/// What the server says, or the network, classified; `protocol` for an answer beyond all bounds.
 pub(super) async fn send(connection: &mut PgConnection, sql: String) -> Result<Vec<PgRow>, Failure> {
-    sqlx::raw_sql(AssertSqlSafe(sql)).fetch_all(connection).await.map_err(errors::classify)
+    send_for(connection, sql, answer_limit::ROWS).await
 }
 
 /// As [`send`], for a message whose answer is one row.
@@ -69,11 +70,23 @@ pub(super) async fn send(connection: &mut PgConnection, sql: String) -> Result<V
 /// # Errors
 /// As [`send`]; `protocol` for any other number of rows.
 pub(super) async fn send_for_row(connection: &mut PgConnection, sql: String) -> Result<PgRow, Failure> {
-    let mut rows = send(connection, sql).await?;
+    let mut rows = send_for(connection, sql, 1).await?;
     match (rows.pop(), rows.len()) {
         (Some(row), 0) => Ok(row),
         _ => Err(errors::classify(sqlx::Error::RowNotFound)),
     }
+}
+
+async fn send_for(connection: &mut PgConnection, sql: String, rows: usize) -> Result<Vec<PgRow>, Failure> {
+    let answer = connection.fetch_many(sqlx::raw_sql(AssertSqlSafe(sql)));
+    let answer = answer_limit::read::<Postgres>(answer, rows, bytes_of).await;
+    answer.map(|answer| answer.rows).map_err(errors::classify)
+}
+
+/// The bytes of a row's values.
+fn bytes_of(row: &PgRow) -> usize {
+    let values = (0..row.len()).filter_map(|index| row.try_get_raw(index).ok());
+    values.map(|value| value.as_bytes().map_or(0, <[u8]>::len)).sum()
 }
 
 #[cfg(test)]

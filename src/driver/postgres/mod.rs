@@ -8,6 +8,7 @@ mod delivery;
 mod errors;
 mod facts;
 mod identifier;
+mod login;
 mod message;
 mod parameters;
 mod provision;
@@ -16,6 +17,7 @@ mod remedies;
 use async_trait::async_trait;
 
 use crate::database_url::UrlError;
+use crate::driver::hosts::Candidate;
 use crate::driver::{
     ConnectRequest, Delivery, Driver, FactsError, Observation, ServerInfo, Session, network, write_down,
 };
@@ -105,6 +107,6 @@ impl Session for PostgresSession {
     }
 
     async fn close(self: Box<Self>) {
-        network::close(self.opened.connection, network::last_close_limit()).await;
+        self.opened.close(network::last_close_limit()).await;
     }
 }

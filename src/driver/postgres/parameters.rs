@@ -18,6 +18,8 @@ pub(super) struct Parameters {
     /// The client's certificate and key.
     pub(super) client_cert: Option<ClientFiles>,
     pub(super) application_name: Option<String>,
+    /// Whether the password may be sent in clear to a server that asks for it, without TLS.
+    pub(super) clear_text_allowed: bool,
     /// What somebody should know about this address.
     pub(super) warnings: Vec<String>,
 }
@@ -32,8 +34,12 @@ const REVOCATION: &str = "revocation lists are not offered by this client";
 const SERVICE: &str = "only the address counts here: write its settings out";
 const OAUTH: &str = "OAuth is not offered by this client";
 
-/// libpq's keys up to PostgreSQL 18.
+/// Our own key: libpq's `require_auth=password` would also refuse any better way of logging in.
+const CLEAR_TEXT: &str = "allow_cleartext_password";
+
+/// libpq's keys up to PostgreSQL 18, and [`CLEAR_TEXT`].
 const RULES: &[(&str, Rule)] = &[
+    (CLEAR_TEXT, Rule::Honoured),
     ("application_name", Rule::Honoured),
     ("channel_binding", Rule::Only(&["disable", "prefer"], CHANNEL)),
     ("client_encoding", Rule::Only(&["UTF8", "utf8", "UTF-8", "utf-8"], "UTF8 is what this client speaks")),
@@ -116,7 +122,11 @@ impl Parameters {
             warnings.push("sslcert: shown to no server with sslmode=disable".to_owned());
         }
         let application_name = url.parameter("application_name").map(str::to_owned);
-        Ok(Self { ssl_mode, root_cert, client_cert, application_name, warnings })
+        let clear_text_allowed = parameters::switch(url, CLEAR_TEXT)?;
+        if clear_text_allowed && matches!(ssl_mode, PgSslMode::Disable | PgSslMode::Prefer) {
+            warnings.push(format!("{CLEAR_TEXT}: without TLS everybody on the way can read the password"));
+        }
+        Ok(Self { ssl_mode, root_cert, client_cert, application_name, clear_text_allowed, warnings })
     }
 }
 
@@ -227,6 +237,19 @@ mod tests {
         }
         for parameters in ["sslmode=allow", "sslmode=always", "sslmode=require&sslrootcert=system", "sslcert=/c.pem"] {
             assert!(with(parameters).is_err(), "{parameters}");
+        }
+    }
+
+    #[test]
+    fn a_password_in_clear_is_allowed_by_a_word_of_its_own_and_warned_of() {
+        for (parameters, allowed, warnings) in [
+            ("sslmode=disable", false, 0),
+            ("allow_cleartext_password=0", false, 0),
+            ("allow_cleartext_password=1", true, 1),
+            ("allow_cleartext_password=1&sslmode=verify-full", true, 0),
+        ] {
+            let found = with(parameters).unwrap();
+            assert_eq!((found.clear_text_allowed, found.warnings.len()), (allowed, warnings), "{parameters}");
         }
     }
 

@@ -1,11 +1,12 @@
 //! The beat: one transaction sent as one text, on SQLite's own clock.
 
+use sqlx::Row;
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
-use sqlx::{AssertSqlSafe, Row};
 
 use super::connect::lock_wait;
 use super::errors;
 use super::identifier::quote;
+use super::message;
 use crate::driver::{Observation, ServerRole};
 use crate::heartbeat::{Failure, RowReport, Stamp, Writing, ZoneGuess};
 use crate::target::HeartbeatTable;
@@ -25,7 +26,7 @@ pub(super) async fn beat(
     deadline: Instant,
 ) -> Result<RowReport, Failure> {
     let sql = format!("{}\n{}", lock_wait(deadline), statement(table, writing));
-    let rows = match sqlx::raw_sql(AssertSqlSafe(sql)).fetch_all(&mut *connection).await {
+    let rows = match message::send(connection, sql).await {
         Ok(rows) => rows,
         Err(error) => return Err(errors::classify_with_catalog(error, connection, table).await),
     };

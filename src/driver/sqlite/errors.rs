@@ -3,10 +3,11 @@
 //! Codes: <https://www.sqlite.org/rescode.html>. The low byte is the primary code. Code 1 covers both a missing table
 //! and a missing column, so that the catalogue is asked which.
 
+use sqlx::Row;
 use sqlx::sqlite::SqliteConnection;
-use sqlx::{AssertSqlSafe, Row};
 
 use super::identifier::literal;
+use super::message;
 use crate::heartbeat::{ErrorKind, Failure};
 use crate::plan;
 use crate::target::{HeartbeatTable, Target};
@@ -50,10 +51,13 @@ pub(super) fn classify(error: sqlx::Error, kind: Option<ErrorKind>) -> Failure {
     let by_code = match (&error, code) {
         (_, Some(code)) => kind_of(code),
         (sqlx::Error::Io(_), None) => ErrorKind::Storage,
+        // More rows than are read: `message`.
+        (sqlx::Error::Protocol(_), None) => ErrorKind::Limit,
         _ => ErrorKind::Internal,
     };
     let message = match &error {
         sqlx::Error::Database(database) => database.message().to_owned(),
+        sqlx::Error::Protocol(text) => text.clone(),
         other => other.to_string(),
     };
     let failure = Failure::new(kind.unwrap_or(by_code), message).with_source(error);
@@ -82,7 +86,7 @@ fn code_of(error: &sqlx::Error) -> Option<u32> {
 
 async fn missing_object(connection: &mut SqliteConnection, table: &HeartbeatTable) -> Option<ErrorKind> {
     let sql = format!("SELECT name FROM pragma_table_info({})", literal(&table.table));
-    let rows = sqlx::raw_sql(AssertSqlSafe(sql)).fetch_all(connection).await.ok()?;
+    let rows = message::send(connection, sql).await.ok()?;
     let columns: Vec<String> = rows.iter().filter_map(|row| row.try_get("name").ok()).collect();
     let has = |wanted: &str| columns.iter().any(|column| column.eq_ignore_ascii_case(wanted));
     match columns.is_empty() {

@@ -7,6 +7,7 @@ use sqlx::{AssertSqlSafe, Row};
 use super::connect::lock_wait;
 use super::errors;
 use super::identifier::{literal, quote};
+use super::message;
 use crate::driver::{ServerInfo, ServerRole};
 use crate::heartbeat::{Failure, Stamp};
 use crate::target::HeartbeatTable;
@@ -114,7 +115,7 @@ async fn read_table(
     table: &HeartbeatTable,
 ) -> Result<Option<TableFacts>, sqlx::Error> {
     let sql = format!("SELECT name, pk FROM pragma_table_info({}) ORDER BY cid", literal(&table.table));
-    let rows = sqlx::raw_sql(AssertSqlSafe(sql)).fetch_all(&mut *connection).await?;
+    let rows = message::send(connection, sql).await?;
     let mut facts = TableFacts { columns: Vec::new(), primary_key: Vec::new(), rows: None };
     for row in &rows {
         let name: String = row.try_get("name")?;

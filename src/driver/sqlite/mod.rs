@@ -6,6 +6,7 @@ mod connect;
 mod errors;
 mod facts;
 mod identifier;
+mod message;
 mod provision;
 
 use async_trait::async_trait;

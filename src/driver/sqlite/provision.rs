@@ -6,6 +6,7 @@ use sqlx::{AssertSqlSafe, Row};
 use super::connect::lock_wait;
 use super::errors;
 use super::identifier::{literal, quote};
+use super::message;
 use crate::heartbeat::Failure;
 use crate::plan::standing_table::{RowNeed, Rows, StandingTable};
 use crate::plan::{Plan, Step, render};
@@ -83,6 +84,6 @@ async fn read<T>(connection: &mut SqliteConnection, sql: String) -> Result<Vec<T
 where
     T: for<'r> sqlx::Decode<'r, sqlx::Sqlite> + sqlx::Type<sqlx::Sqlite>,
 {
-    let rows = sqlx::raw_sql(AssertSqlSafe(sql)).fetch_all(connection).await;
+    let rows = message::send(connection, sql).await;
     rows.and_then(|rows| rows.iter().map(|row| row.try_get(0)).collect()).map_err(|error| errors::classify(error, None))
 }

@@ -11,6 +11,7 @@ pub(crate) mod driver;
 pub(crate) mod findings;
 pub(crate) mod frontend;
 pub(crate) mod heartbeat;
+pub(crate) mod hostile;
 pub(crate) mod malformed;
 pub(crate) mod metrics;
 pub(crate) mod mysql;

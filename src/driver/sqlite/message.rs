@@ -1,0 +1,24 @@
+//! One text of SQL and its rows. Every look of this driver that may have several rows goes through here.
+
+use sqlx::sqlite::{Sqlite, SqliteConnection, SqliteRow};
+use sqlx::{AssertSqlSafe, Decode, Executor, Row, TypeInfo, ValueRef};
+
+use crate::driver::answer_limit;
+
+/// Runs statements and reads their rows.
+///
+/// `sql` is put together from this driver's own text, quoted names and literals, and numbers.
+///
+/// # Errors
+/// What SQLite says; [`sqlx::Error::Protocol`] for an answer beyond all bounds, say of a table without a key.
+pub(super) async fn send(connection: &mut SqliteConnection, sql: String) -> Result<Vec<SqliteRow>, sqlx::Error> {
+    let answer = connection.fetch_many(sqlx::raw_sql(AssertSqlSafe(sql)));
+    answer_limit::read::<Sqlite>(answer, answer_limit::ROWS, bytes_of).await.map(|answer| answer.rows)
+}
+
+/// The bytes of a row's texts and blobs. A number is not looked at: SQLite would turn it into text for it.
+fn bytes_of(row: &SqliteRow) -> usize {
+    let values = (0..row.len()).filter_map(|index| row.try_get_raw(index).ok());
+    let values = values.filter(|value| matches!(value.type_info().name(), "TEXT" | "BLOB"));
+    values.map(|value| <&[u8] as Decode<'_, Sqlite>>::decode(value).map_or(0, <[u8]>::len)).sum()
+}

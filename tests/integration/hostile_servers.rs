@@ -1,0 +1,106 @@
+//! Servers that mean harm, of every protocol: what they send costs a bounded piece of memory and no other target's beat, and
+//! what they ask for they do not get.
+
+use std::time::Duration;
+
+use heartbeatd::driver::Purpose;
+use heartbeatd::heartbeat::ErrorKind;
+use tokio::time::Instant;
+
+use crate::bench::driver::{failed, open, target};
+use crate::bench::hostile::{HostileServer, Malice};
+use crate::bench::{PostgresServer, heartbeat, heartbeatd, secs};
+
+const PASSWORD: &str = "never-in-clear";
+/// What a flood may cost, in KiB.
+const ALLOWANCE: u64 = 100 << 10;
+
+fn address(server: &HostileServer, malice: Malice, parameters: &str) -> String {
+    let port = server.port();
+    match format!("{malice:?}").starts_with("Mysql") {
+        true => format!("mysql://hb:{PASSWORD}@127.0.0.1:{port}/{parameters}"),
+        false => format!("postgres://hb:{PASSWORD}@127.0.0.1:{port}/postgres{parameters}"),
+    }
+}
+
+/// Runs a daemon on a flooding server beside a good one, both beaten each second.
+async fn flood_is_weathered(malice: Malice, kind: &str) {
+    let good = PostgresServer::start().await;
+    heartbeat::lay(&good).await;
+    let hostile = HostileServer::start(malice).await;
+    let daemon = heartbeatd()
+        // What a server says is the log's matter.
+        .arg("--log=info,sqlx=off")
+        .config(&format!(
+            "[defaults]\ninterval = \"1s\"\ntimeout = \"4s\"\n\
+             [[target]]\nname = \"good\"\nurl = \"{}\"\n[[target]]\nname = \"hostile\"\nurl = \"{}\"\n",
+            heartbeat::url(good.port(), ""),
+            address(&hostile, malice, "")
+        ))
+        .start()
+        .await;
+    daemon.more_beats("good", "ok", 2, secs(20)).await;
+    let before = daemon.beats("good", "ok").await;
+    let (begin, mut highest) = (Instant::now(), 0);
+    while begin.elapsed() < secs(10) {
+        highest = highest.max(daemon.rss_kib());
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let beats = daemon.beats("good", "ok").await - before;
+    eprintln!("{malice:?}: at most {} MiB RSS, {beats} good beats in 10 s", highest >> 10);
+    let reason = daemon.reason_within(kind, secs(10)).await;
+    eprintln!("{malice:?}: {reason}");
+    // All of the daemon, with what it needs anyway.
+    assert!(highest < ALLOWANCE, "{} MiB; log:\n{}", highest >> 10, daemon.log());
+    assert!(beats >= 8, "{beats} beats in 10 s; log:\n{}", daemon.log());
+    assert_eq!(daemon.beats("good", "failed").await, 0, "{}", daemon.log());
+}
+
+#[tokio::test]
+async fn rows_without_end_of_a_postgresql_server_are_cut_off() {
+    flood_is_weathered(Malice::PostgresRows, "protocol").await;
+}
+
+#[tokio::test]
+async fn notices_without_end_of_a_postgresql_server_cost_no_memory() {
+    flood_is_weathered(Malice::PostgresNotices, "timeout").await;
+}
+
+#[tokio::test]
+async fn rows_without_end_of_a_mysql_server_are_cut_off() {
+    flood_is_weathered(Malice::MysqlRows, "protocol").await;
+}
+
+#[tokio::test]
+async fn a_server_that_asks_for_the_password_in_clear_does_not_get_it() {
+    for (malice, modes) in [
+        (Malice::PostgresClearText, ["", "?sslmode=disable"]),
+        (Malice::PostgresClearTextLater, ["", "?sslmode=disable"]),
+        (Malice::MysqlClearText, ["", "?ssl-mode=disabled"]),
+        (Malice::MysqlClearTextLater, ["", "?ssl-mode=disabled"]),
+    ] {
+        for mode in modes {
+            let server = HostileServer::start(malice).await;
+            let refused = failed(&target(&address(&server, malice, mode))).await;
+            assert!(!server.has_heard(PASSWORD), "{malice:?}{mode} got the password: {refused:?}");
+            assert_eq!(refused.kind, ErrorKind::AuthMethod, "{malice:?}{mode}: {refused:?}");
+            assert!(refused.message.contains("password") && refused.message.contains("in clear"), "{refused:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_password_goes_in_clear_where_the_address_says_so() {
+    for (malice, word) in [
+        (Malice::PostgresClearText, "?allow_cleartext_password=1"),
+        (Malice::MysqlClearText, "?enable-cleartext-plugin=1"),
+        (Malice::MysqlClearTextLater, "?enable-cleartext-plugin=1"),
+    ] {
+        let server = HostileServer::start(malice).await;
+        let target = target(&address(&server, malice, word));
+        // It listens and says nothing more.
+        let opened = open(&target, Purpose::Beat, None, secs(2)).await.map(drop).unwrap_err();
+        assert_eq!(opened.kind(), ErrorKind::Timeout, "{malice:?}: {opened}");
+        assert!(server.has_heard(PASSWORD), "{malice:?}");
+    }
+}
