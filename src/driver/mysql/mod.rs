@@ -7,10 +7,13 @@ mod connect;
 mod culprits;
 mod errors;
 mod facts;
+#[doc(hidden)]
+pub mod fuzzing;
 mod galera;
 mod grants;
 mod group;
 mod identifier;
+mod like;
 mod managed;
 mod message;
 mod naming;
