@@ -3,8 +3,9 @@
 CARGO ?= cargo
 # The integration tests wait for servers most of the time.
 RUST_TEST_THREADS ?= 4
+FUZZ_SECONDS ?= 1200
 
-.PHONY: run test check fmt docs
+.PHONY: run test fuzz check fmt docs
 
 # The daemon on an embedded SQLite database: nothing else is needed.
 run:
@@ -14,6 +15,10 @@ run:
 test:
 	tests/bench/install
 	RUST_TEST_THREADS=$(RUST_TEST_THREADS) $(CARGO) test --locked
+
+# Coverage-guided, on a nightly compiler; `make test` replays what it found. FUZZ_SECONDS is for all targets together.
+fuzz:
+	fuzz/run $(FUZZ_SECONDS)
 
 check:
 	$(CARGO) fmt --all --check

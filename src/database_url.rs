@@ -73,7 +73,7 @@ pub enum UrlError {
         /// Why, and what to write instead.
         reason: String,
     },
-    /// A `[` without `]`, more than one `@` before the host, or one behind it.
+    /// A `[` without `]`, more than one `@` before the host, or one behind it; a host that is no name.
     #[error(
         "the host part cannot be read: an IPv6 address stands in brackets, and @ : / ? in a password are written %40 \
          %3A %2F %3F"
@@ -228,7 +228,7 @@ fn parse_server(family: Family, scheme: &str, rest: &str) -> Result<(DatabaseUrl
         && let Some(position) = parameters.iter().position(|(name, _)| name == "host")
     {
         let (_, value) = parameters.remove(position);
-        hosts = value.split(',').filter(|name| !name.is_empty()).map(Host::plain).collect();
+        hosts = value.split(',').filter(|name| !name.is_empty()).map(Host::named).collect::<Result<_, _>>()?;
         if let Some(position) = parameters.iter().position(|(name, _)| name == "port") {
             let (_, value) = parameters.remove(position);
             let port = value.parse().ok().filter(|port| *port != 0).ok_or_else(|| UrlError::Port(value.clone()))?;
@@ -240,7 +240,8 @@ fn parse_server(family: Family, scheme: &str, rest: &str) -> Result<(DatabaseUrl
         && hosts.iter().all(|host| host.name == "localhost" && host.port.is_none())
         && let Some(position) = parameters.iter().position(|(name, _)| name == "socket")
     {
-        hosts = vec![Host::plain(&parameters.remove(position).1)];
+        let (_, file) = parameters.remove(position);
+        hosts = vec![Host::named(&file).ok().filter(Host::is_socket).ok_or(UrlError::Authority)?];
     }
     if hosts.is_empty() {
         return Err(no_host());
@@ -251,8 +252,16 @@ fn parse_server(family: Family, scheme: &str, rest: &str) -> Result<(DatabaseUrl
 }
 
 impl Host {
-    fn plain(name: &str) -> Self {
-        Self { name: name.to_owned(), port: None }
+    /// A host by its name, decoded; what is no socket holds nothing that has a meaning in an address.
+    fn named(name: &str) -> Result<Self, UrlError> {
+        let separates =
+            |c: char| c.is_whitespace() || c.is_control() || matches!(c, ',' | '/' | '?' | '#' | '@' | '[' | ']');
+        let is_address = name.contains(':');
+        let is_name = !name.contains(separates) && (is_address || !name.contains('%'));
+        if name.is_empty() || !name.starts_with('/') && !is_name {
+            return Err(UrlError::Authority);
+        }
+        Ok(Self { name: name.to_owned(), port: None })
     }
 
     /// Whether this is a socket.
@@ -282,14 +291,12 @@ fn parse_host(text: &str) -> Result<Host, UrlError> {
         let (name, port) = text.split_once(':').map_or((text, None), |(name, port)| (name, Some(port)));
         (decode(name, "host")?, port)
     };
-    if name.is_empty() || name.chars().any(char::is_whitespace) {
-        return Err(UrlError::Authority);
-    }
+    let host = Host::named(&name)?;
     let port = match port {
-        Some(port) => Some(port.parse().ok().filter(|port| *port != 0).ok_or_else(|| UrlError::Port(name.clone()))?),
+        Some(port) => Some(port.parse().ok().filter(|port| *port != 0).ok_or(UrlError::Port(name))?),
         None => None,
     };
-    Ok(Host { name, port })
+    Ok(Host { port, ..host })
 }
 
 fn parse_parameters(query: &str) -> Result<Vec<(String, String)>, UrlError> {
@@ -345,6 +352,10 @@ impl fmt::Display for DatabaseUrl {
                 }
             }
             f.write_str("/")?;
+        }
+        if self.family == Family::Sqlite && self.database.starts_with("//") {
+            // What stands before a file's name is not part of it.
+            f.write_str("//")?;
         }
         write!(f, "{}", utf8_percent_encode(&self.database, SHOWN))?;
         for (index, (name, value)) in self.parameters.iter().enumerate() {
@@ -410,6 +421,37 @@ mod tests {
             let message = shown(text);
             assert!(message.starts_with("error: "), "{text} was taken as {message}");
             assert!(!message.contains("hunter2"), "{message}");
+        }
+    }
+
+    #[test]
+    fn what_is_shown_is_the_same_address() {
+        for text in [
+            "sqlite:////srv/hb.db",
+            "postgres:///orders?host=/run/my%20sockets",
+            "mysql://localhost/?socket=/run/my%20sockets/x",
+            "postgres://[fe80::1%eth0]/orders",
+            "postgres:///orders?host=::1",
+        ] {
+            let (url, _) = DatabaseUrl::parse(text).unwrap();
+            assert_eq!(DatabaseUrl::parse(&url.to_string()).unwrap().0, url, "{text}: {url}");
+        }
+    }
+
+    #[test]
+    fn a_host_is_a_name_an_address_or_a_socket() {
+        for text in [
+            "postgres://a%2Cb/orders",
+            "postgres://a%2Fb/orders",
+            "postgres://a%40b/orders",
+            "postgres://a%3Fb/orders",
+            "postgres://a%2541/orders",
+            "postgres://[::1]]/orders",
+            "postgres:///orders?host=a%40b",
+            "postgres:///orders?host=a%20b",
+            "mysql://localhost/?socket=mysqld.sock",
+        ] {
+            assert!(shown(text).starts_with("error: the host part cannot be read"), "{text}: {}", shown(text));
         }
     }
 

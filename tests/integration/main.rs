@@ -15,6 +15,7 @@ mod corpus;
 mod daemon_checks;
 mod descriptors;
 mod documentation;
+mod fuzz_corpus;
 mod hostile_servers;
 mod log_sinks;
 mod mysql_beats;

@@ -26,6 +26,7 @@ pub(super) use roles::{AccountFacts, RoleFacts, RolesFacts};
 pub(super) use row::RowFacts;
 pub(super) use scheduler::Event;
 pub(super) use server::ServerFacts;
+pub(super) use statements::use_of;
 pub(super) use table::{Relation, TableFacts};
 
 use super::connect::settings_sql;

@@ -9,6 +9,7 @@ mod tests;
 
 use serde::{Deserialize, Serialize};
 
+use super::like::Pattern;
 use super::naming::Naming;
 pub(super) use reader::RoleName;
 use reader::{On, Privilege};
@@ -258,51 +259,9 @@ impl Patterns {
         if self == Self::Literal {
             return (pattern == name).then_some(usize::MAX);
         }
-        let pattern = pieces(pattern);
-        let exactness = pattern.iter().position(|piece| !matches!(piece, Piece::Is(_))).unwrap_or(usize::MAX);
-        fits(&pattern, &name.chars().collect::<Vec<_>>()).then_some(exactness)
+        let pattern = Pattern::new(pattern);
+        pattern.fits(name).then_some(pattern.exactness())
     }
-}
-
-/// A piece of a pattern.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Piece {
-    Is(char),
-    One,
-    Any,
-}
-
-fn pieces(pattern: &str) -> Vec<Piece> {
-    let mut characters = pattern.chars();
-    let mut pieces = Vec::new();
-    while let Some(c) = characters.next() {
-        pieces.push(match c {
-            '\\' => Piece::Is(characters.next().unwrap_or('\\')),
-            '_' => Piece::One,
-            '%' => Piece::Any,
-            c => Piece::Is(c),
-        });
-    }
-    pieces
-}
-
-/// Whether a name fits, in at most as many steps as pieces times characters.
-fn fits(pattern: &[Piece], name: &[char]) -> bool {
-    // Which beginnings of the name the pieces so far fit, by length.
-    let mut lengths = vec![false; name.len() + 1];
-    lengths[0] = true;
-    for piece in pattern {
-        let before = lengths.clone();
-        for length in 0..lengths.len() {
-            let shorter = || length.checked_sub(1);
-            lengths[length] = match piece {
-                Piece::Is(c) => shorter().is_some_and(|shorter| before[shorter] && name[shorter] == *c),
-                Piece::One => shorter().is_some_and(|shorter| before[shorter]),
-                Piece::Any => before[length] || shorter().is_some_and(|shorter| lengths[shorter]),
-            };
-        }
-    }
-    lengths[name.len()]
 }
 
 /// Why a missing privilege is not known to be missing.

@@ -7,11 +7,14 @@ mod connect;
 mod culprits;
 mod errors;
 mod facts;
+#[doc(hidden)]
+pub mod fuzzing;
 mod galera;
 mod grants;
 mod group;
 mod identifier;
 mod login;
+mod like;
 mod managed;
 mod message;
 mod naming;

@@ -18,6 +18,7 @@ mod writer;
 
 use std::sync::LazyLock;
 
+pub(super) use self::activity::standbys_wanted;
 use super::facts::PostgresFacts;
 use super::identifier::quote;
 use crate::driver::scene::{Chapter, Names, checks_of, judge_chapters};

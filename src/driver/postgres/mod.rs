@@ -7,6 +7,8 @@ mod connect;
 mod delivery;
 mod errors;
 mod facts;
+#[doc(hidden)]
+pub mod fuzzing;
 mod identifier;
 mod login;
 mod message;

@@ -4,7 +4,7 @@ use crate::target::HeartbeatTable;
 
 /// What the statements do with the table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Use {
+pub(crate) enum Use {
     /// They update it: this row, where they all name the same one.
     Updates(Option<i64>),
     /// They only name it, or read it.
@@ -33,7 +33,7 @@ const VERBS: &[&str] = &["update", "insert", "replace"];
 const MODIFIERS: &[&str] = &["low_priority", "high_priority", "delayed", "ignore", "into"];
 
 /// Reads an event's body.
-pub(super) fn use_of(body: &str, event_schema: &str, heartbeat: &HeartbeatTable) -> Use {
+pub(crate) fn use_of(body: &str, event_schema: &str, heartbeat: &HeartbeatTable) -> Use {
     let table = Table { event_schema, heartbeat };
     let tokens = tokens(body);
     let mut rows = tokens.split(|token| token.is_symbol(';')).filter_map(|statement| table.updated_by(statement));

@@ -65,7 +65,7 @@ fn synchronous(scene: &Scene<'_>, activity: &ActivityFacts) -> Finding {
 }
 
 /// How many standbys a commit waits for: `a, b` one, `2 (a, b)`, `ANY 2 (a, b)` and `FIRST 2 (a, b)` two.
-pub(super) fn standbys_wanted(names: &str) -> i64 {
+pub(crate) fn standbys_wanted(names: &str) -> i64 {
     let names = names.trim();
     if names.is_empty() {
         return 0;

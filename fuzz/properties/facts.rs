@@ -1,0 +1,131 @@
+//! Saved facts judged again: files as they come, and the corpus of cases with edits that keep it readable.
+
+use std::path::Path;
+use std::sync::OnceLock;
+
+use heartbeatd::check::report::{Report, TargetReport, json, text};
+use heartbeatd::check::saved::SavedFacts;
+use heartbeatd::check::{registry, runner};
+use heartbeatd::drivers::Drivers;
+use heartbeatd::finding::{Finding, Status};
+use serde_json::Value;
+
+/// A file is refused in one sentence, or judged with a finding for each check.
+pub fn facts(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    judge(text);
+}
+
+/// A case of the corpus, chosen by the first byte, with values replaced by the rest of the input. So edited, it still has
+/// the form of facts, and the input reaches the judges and not the reader of the file alone.
+pub fn facts_edited(data: &[u8]) {
+    let Some((first, mut edits)) = data.split_first() else { return };
+    let cases = cases();
+    let mut case = cases[usize::from(*first) % cases.len()].clone();
+    while let [high, low, how, rest @ ..] = edits {
+        let length = usize::from(*how >> 3).min(rest.len());
+        let (material, rest) = rest.split_at(length);
+        let mut number = usize::from(u16::from_be_bytes([*high, *low])) % count(&case);
+        edit(&mut case, &mut number, *how & 7, material);
+        edits = rest;
+    }
+    judge(&case.to_string());
+}
+
+fn judge(file: &str) {
+    let saved = match SavedFacts::parse(file) {
+        Ok(saved) => saved,
+        Err(error) => return assert!(!error.is_empty()),
+    };
+    let written = serde_json::to_string(&saved).expect("facts can be written");
+    assert_eq!(SavedFacts::parse(&written).as_ref(), Ok(&saved));
+    let drivers = Drivers::built_in();
+    let entries = registry::entries(&drivers);
+    for case in &saved.targets {
+        let Ok(target) = case.target.restore() else { continue };
+        let Ok(driver) = drivers.get(target.endpoint.url.family()) else { continue };
+        let findings = runner::judge(&target, driver.as_ref(), &case.now, case.earlier.as_ref());
+        for check in driver.checks() {
+            assert!(findings.iter().any(|finding| finding.id == check.id), "no finding of {}", check.id);
+        }
+        for finding in &findings {
+            assert!(entries.iter().any(|entry| entry.check.id == finding.id), "no check {}", finding.id);
+            must_say_why(finding);
+        }
+        assert_eq!(runner::judge(&target, driver.as_ref(), &case.now, case.earlier.as_ref()), findings);
+        let address = target.endpoint.url.to_string();
+        let report = TargetReport::new(&target.name, "any", address, findings, &entries, |_| true);
+        let report = Report { targets: vec![report], unfinished: Vec::new() };
+        render(&report);
+    }
+}
+
+fn must_say_why(finding: &Finding) {
+    let silent = finding.observed.trim().is_empty() && finding.status != Status::Ok;
+    assert!(!silent, "{} is {} and says nothing", finding.id, finding.status);
+}
+
+/// A report in both forms; what programs read is JSON.
+fn render(report: &Report) {
+    assert!(text::render(report).contains("verdict"));
+    let programs = json::render(report, "2026-01-01T00:00:00Z");
+    assert!(serde_json::from_str::<Value>(&programs).is_ok_and(|value| value["targets"].is_array()));
+}
+
+/// The files of `tests/corpus/`, in order.
+fn cases() -> &'static [Value] {
+    static CASES: OnceLock<Vec<Value>> = OnceLock::new();
+    CASES.get_or_init(|| {
+        let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let corpus = [here.join("tests/corpus"), here.join("../tests/corpus")].into_iter().find(|path| path.is_dir());
+        let list = |path: &Path| std::fs::read_dir(path).expect("a folder").map(|entry| entry.expect("a file").path());
+        let mut files: Vec<_> = list(&corpus.expect("tests/corpus")).flat_map(|folder| list(&folder)).collect();
+        files.sort();
+        let read = |path| std::fs::read_to_string(path).expect("a file of the corpus");
+        files.into_iter().map(|path| serde_json::from_str(&read(path)).expect("a case in JSON")).collect()
+    })
+}
+
+/// How many values there are, with those inside.
+fn count(value: &Value) -> usize {
+    1 + match value {
+        Value::Array(items) => items.iter().map(count).sum(),
+        Value::Object(members) => members.values().map(count).sum(),
+        _ => 0,
+    }
+}
+
+/// Edits the value of this number, in the order of the file. Mostly to another value of its type.
+fn edit(value: &mut Value, number: &mut usize, how: u8, material: &[u8]) -> bool {
+    if *number == 0 {
+        let text = || String::from_utf8_lossy(material).into_owned();
+        let integer = || material.iter().fold(0_i64, |sum, byte| sum << 8 | i64::from(*byte));
+        match (how, &mut *value) {
+            (0, _) => *value = Value::Null,
+            (1, Value::Array(items)) => _ = items.pop(),
+            (2, Value::Array(items)) => items.extend(items.first().cloned()),
+            (1, Value::Object(members)) => {
+                let name = members.keys().nth(material.first().map_or(0, |byte| usize::from(*byte))).cloned();
+                name.and_then(|name| members.remove(&name));
+            }
+            (_, Value::Object(members)) => _ = members.insert(text(), Value::from(integer())),
+            (_, Value::Array(items)) => items.push(Value::from(text())),
+            (1, Value::Number(_)) => *value = Value::from(i64::MAX),
+            (2, Value::Number(_)) => *value = Value::from(i64::MIN),
+            (_, Value::Number(_)) => *value = Value::from(integer()),
+            (_, Value::Bool(word)) => *word = !*word,
+            (1, Value::String(word)) => *word = format!("{word}{}", text()),
+            (2, Value::String(word)) => *word = integer().to_string(),
+            (3, Value::Null) => *value = Value::from(integer()),
+            (4, Value::Null) => *value = Value::from(true),
+            (_, Value::String(_) | Value::Null) => *value = Value::from(text()),
+        }
+        return true;
+    }
+    *number -= 1;
+    match value {
+        Value::Array(items) => items.iter_mut().any(|item| edit(item, number, how, material)),
+        Value::Object(members) => members.values_mut().any(|member| edit(member, number, how, material)),
+        _ => false,
+    }
+}

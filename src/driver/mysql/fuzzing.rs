@@ -1,0 +1,88 @@
+//! The readers of what servers say, for fuzzing. Called by the targets of `fuzz/` and by the tests that replay their corpora;
+//! no part of the program's interface.
+#![allow(missing_docs, reason = "one line each, for tests alone")]
+
+use std::collections::BTreeMap;
+
+use super::grants::{Grants, Patterns, Place, RoleName};
+use super::naming::Naming;
+use super::replication_filters::{self, Filters};
+use super::{errors, facts, identifier};
+use crate::heartbeat::Failure;
+use crate::target::HeartbeatTable;
+
+/// An answer to `SHOW GRANTS`, as it was understood.
+#[derive(Debug, PartialEq, Eq)]
+pub struct ReadGrants {
+    /// How many lines were not.
+    pub unread: usize,
+    /// As it is saved.
+    pub saved: serde_json::Value,
+    /// What it says of privileges, one answer for each question.
+    pub answers: Vec<String>,
+}
+
+/// Reads the lines of `SHOW GRANTS`, saves them, reads them back, and asks them.
+///
+/// # Errors
+/// What was saved could not be read back.
+pub fn grants(lines: &[&str], heartbeat: &HeartbeatTable) -> Result<ReadGrants, serde_json::Error> {
+    let grants = Grants::read(lines, Patterns::Wild);
+    let saved = serde_json::to_value(&grants)?;
+    let again: Grants = serde_json::from_value(saved.clone())?;
+    let table = Place::Table(&heartbeat.schema, &heartbeat.table);
+    let column = Place::Column(&heartbeat.schema, &heartbeat.table, "id");
+    let questions = [
+        ("UPDATE", table),
+        ("SELECT", column),
+        ("REPLICATION SLAVE", Place::Server),
+        ("LOCK TABLES", Place::AnyDatabase),
+    ];
+    let answers = questions.map(|(privilege, place)| format!("{:?}", again.allows(privilege, place)));
+    Ok(ReadGrants { unread: grants.unread, saved, answers: answers.into() })
+}
+
+/// Roles as SQL takes them, read from a list.
+#[must_use]
+pub fn roles(list: &str) -> Vec<String> {
+    RoleName::list(list).iter().map(RoleName::quoted).collect()
+}
+
+/// The filter that leaves the table out, and what lets it in; `lists` are those of a replica.
+#[must_use]
+pub fn left_out(lists: &BTreeMap<String, String>, heartbeat: &HeartbeatTable) -> Option<(&'static str, String)> {
+    let filters = Filters::of(lists, Naming::default());
+    let filter = filters.left_out(heartbeat)?;
+    Some((filter, filters.let_in(filter, heartbeat, false, "REPLICA", "")))
+}
+
+/// What an event's body does with the table.
+#[must_use]
+pub fn event(body: &str, heartbeat: &HeartbeatTable) -> String {
+    format!("{:?}", facts::use_of(body, &heartbeat.schema, heartbeat))
+}
+
+#[must_use]
+pub fn identifier(name: &str) -> String {
+    identifier::quote(name)
+}
+
+#[must_use]
+pub fn literal(text: &str) -> String {
+    identifier::literal(text)
+}
+
+#[must_use]
+pub fn plain_literal(text: &str) -> String {
+    replication_filters::text(text)
+}
+
+#[must_use]
+pub fn comment(text: &str) -> String {
+    identifier::comment(text)
+}
+
+#[must_use]
+pub fn failure(error: sqlx::Error) -> Failure {
+    errors::classify_login(error, None)
+}
