@@ -63,7 +63,7 @@ async fn start_and_read(program: &str, arguments: &[String], within: Duration) -
         |error: io::Error| failed(format!("the password command {program} failed: {error}")).with_source(error);
     let too_much = || failed(format!("the password command {program} printed more than {} KiB", MAX_BYTES >> 10));
     let mut printed = Vec::new();
-    let mut chunk = [0; 4096];
+    let mut chunk = vec![0; 4096];
     let mut open = true;
     let status = loop {
         tokio::select! {
@@ -115,7 +115,7 @@ async fn start(program: &str, arguments: &[String], within: Duration) -> Result<
 /// Reads what the pipe holds, and does not wait for more.
 fn read_what_is_there(pipe: OwnedFd, printed: &mut Vec<u8>) -> io::Result<()> {
     let mut pipe = std::fs::File::from(pipe);
-    let mut chunk = [0; 4096];
+    let mut chunk = vec![0; 4096];
     while printed.len() <= MAX_BYTES {
         let file = pipe.as_fd();
         let ready = rustix::event::poll(&mut [PollFd::new(&file, PollFlags::IN)], Some(&Timespec::default()))?;
