@@ -148,7 +148,7 @@ pub struct CheckArgs {
     /// Save what was gathered, to be judged again elsewhere; it holds no secret
     #[arg(long, value_name = "FILE")]
     pub save_facts: Option<PathBuf>,
-    /// Judge saved facts; no server is asked
+    /// Judge saved facts ("-": from standard input); no server is asked
     #[arg(long, value_name = "FILE", conflicts_with_all = ["wait", "target", "config", "urls"])]
     pub from_facts: Option<PathBuf>,
     /// Where the targets are.

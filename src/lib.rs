@@ -3,6 +3,7 @@
 //!
 //! The rooms and who may import whom stand in `ARCHITECTURE.md`.
 
+pub mod bounded_read;
 pub mod check;
 pub mod cli;
 pub mod commands;

@@ -1,20 +1,25 @@
 //! Passwords and where they come from; the only type that may hold one. Used by `config` (which source) and by the
 //! drivers (read again at every connect, so that a rotated password is picked up without a restart).
 
+mod command;
+
 use std::fmt;
 use std::path::PathBuf;
-use std::process::Stdio;
 use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
 
+use crate::bounded_read::{Accept, Bounds, read_file};
 use crate::heartbeat::{ErrorKind, Failure};
+use crate::time::clock::Instant;
 
-/// How long a secret command may run before it is killed.
-pub const COMMAND_DEADLINE: Duration = Duration::from_secs(5);
+pub use command::COMMAND_DEADLINE;
 
 /// More than this is not a password but a mistaken path.
 const MAX_BYTES: usize = 64 * 1024;
+
+/// A password file is read again at each connection: a pipe would give its content once.
+const FILE: Bounds = Bounds { bytes: MAX_BYTES as u64, within: Duration::from_secs(5), accept: Accept::RegularFiles };
 
 /// A secret value: cleared from memory on drop, shown by neither `Debug` nor `Display`.
 #[derive(Clone)]
@@ -81,25 +86,19 @@ impl fmt::Display for SecretSource {
 }
 
 impl SecretSource {
-    /// Reads the secret now.
+    /// Reads the secret now, by `deadline` and within five seconds.
     ///
     /// # Errors
-    /// Kind `secret_source` when the source cannot be read, is empty, is not UTF-8, or (a command) fails or takes
-    /// longer than [`COMMAND_DEADLINE`]. What a command printed is never part of the error.
+    /// Kind `secret_source` when the source cannot be read in time, is no regular file, is empty, longer than 64 KiB or
+    /// not UTF-8, or (a command) fails. What a command printed is never part of the error.
     ///
-    /// Cancel-safe: a command still running is killed when the future is dropped.
-    pub async fn read(&self) -> Result<Secret, Failure> {
+    /// Cancel-safe: a command still running is ended, with all that it started, when the future is dropped.
+    pub async fn read(&self, deadline: Instant) -> Result<Secret, Failure> {
         match self {
             Self::Literal(secret) => Ok(secret.clone()),
             Self::File(path) => {
                 let shown = path.display();
-                let bytes = tokio::task::spawn_blocking({
-                    let path = path.clone();
-                    move || std::fs::read(path)
-                })
-                .await
-                .map_err(|error| failed(format!("cannot read the password file {shown}")).with_source(error))?
-                .map_err(|error| {
+                let bytes = read_file(path, FILE, deadline).await.map_err(|error| {
                     failed(format!("cannot read the password file {shown}: {error}")).with_source(error)
                 })?;
                 accept(bytes, &format!("the password file {shown}"))
@@ -108,33 +107,9 @@ impl SecretSource {
                 Ok(value) => accept(value.into_bytes(), &format!("the environment variable {name}")),
                 Err(_) => Err(failed(format!("the environment variable {name} is not set, or is not UTF-8"))),
             },
-            Self::Command(words) => run(words).await,
+            Self::Command(words) => command::run(words, deadline).await,
         }
     }
-}
-
-async fn run(words: &[String]) -> Result<Secret, Failure> {
-    let Some((program, arguments)) = words.split_first() else {
-        return Err(failed("the password command is empty".to_owned()));
-    };
-    let child = tokio::process::Command::new(program)
-        .args(arguments)
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .kill_on_drop(true)
-        .spawn()
-        .map_err(|error| failed(format!("cannot start the password command {program}: {error}")).with_source(error))?;
-    let output = tokio::time::timeout(COMMAND_DEADLINE, child.wait_with_output())
-        .await
-        .map_err(|_| {
-            failed(format!("the password command {program} did not end within {} s", COMMAND_DEADLINE.as_secs()))
-        })?
-        .map_err(|error| failed(format!("the password command {program} failed: {error}")).with_source(error))?;
-    if !output.status.success() {
-        return Err(failed(format!("the password command {program} failed ({})", output.status)));
-    }
-    accept(output.stdout, &format!("the password command {program}"))
 }
 
 fn accept(mut bytes: Vec<u8>, origin: &str) -> Result<Secret, Failure> {
@@ -164,6 +139,11 @@ fn failed(message: String) -> Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::time::clock::Clock;
+
+    fn soon() -> Instant {
+        Clock::system().now().mono + Duration::from_secs(60)
+    }
 
     #[test]
     fn a_secret_shows_nothing() {
@@ -179,14 +159,14 @@ mod tests {
         let source = SecretSource::File(file.path().to_owned());
         for value in ["first", "second "] {
             std::fs::write(file.path(), format!("{value}\r\n")).unwrap();
-            assert_eq!(source.read().await.unwrap().expose(), value);
+            assert_eq!(source.read(soon()).await.unwrap().expose(), value);
         }
     }
 
     #[tokio::test]
     async fn a_command_that_fails_never_shows_what_it_printed() {
         let source = SecretSource::Command(vec!["sh".into(), "-c".into(), "echo hunter2; exit 3".into()]);
-        let failure = source.read().await.unwrap_err();
+        let failure = source.read(soon()).await.unwrap_err();
         assert_eq!(failure.kind(), ErrorKind::SecretSource);
         assert!(!format!("{failure:?} {failure}").contains("hunter2"));
     }
@@ -200,7 +180,7 @@ mod tests {
             SecretSource::Env("HEARTBEATD_TEST_SURELY_UNSET".into()),
             SecretSource::Command(vec!["/nonexistent/program".into()]),
         ] {
-            assert_eq!(source.read().await.unwrap_err().kind(), ErrorKind::SecretSource, "{source}");
+            assert_eq!(source.read(soon()).await.unwrap_err().kind(), ErrorKind::SecretSource, "{source}");
         }
     }
 }

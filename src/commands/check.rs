@@ -11,6 +11,7 @@ use futures_util::stream::FuturesUnordered;
 use super::exit::{FAILED, USAGE};
 use super::settings::{load, refuse};
 use super::terminal;
+use crate::bounded_read::{self, Accept, Bounds, ReadError};
 use crate::check::registry::{self, Entry};
 use crate::check::report::{Report, TargetReport, json, text};
 use crate::check::saved::{SavedCase, SavedFacts, SavedTarget};
@@ -28,6 +29,10 @@ use crate::time::clock::{self, Clock, Moment};
 const INTERRUPTED: u8 = 130;
 /// Targets looked at together: enough that a hundred take as long as the slowest, and no more files than a shell allows.
 const TOGETHER: usize = 256;
+
+/// Saved facts: far more than thousands of targets have, and for a pipe as long as a look at them may take elsewhere.
+const FACTS: Bounds =
+    Bounds { bytes: 256 * 1024 * 1024, within: Duration::from_secs(10 * 60), accept: Accept::FilesAndPipes };
 
 /// One target with all that was seen of it.
 struct Examined {
@@ -218,8 +223,19 @@ fn save_facts(file: &std::path::Path, examined: &[Examined]) -> Result<(), Strin
 }
 
 fn read_facts(file: &std::path::Path) -> Result<Vec<Examined>, String> {
-    let shown = file.display();
-    let text = std::fs::read_to_string(file).map_err(|error| format!("cannot read {shown}: {error}"))?;
+    let standard_input = file == std::path::Path::new("-");
+    let shown = if standard_input { "standard input".into() } else { file.to_string_lossy() };
+    let content = if standard_input {
+        bounded_read::read_standard_input(FACTS.bytes)
+    } else {
+        bounded_read::read_file_blocking(file, FACTS)
+    };
+    let content = content.map_err(|error| match error {
+        // What this is about stands there already.
+        ReadError::NotAFile(_) | ReadError::TooLarge(_) => format!("{shown}: {error}"),
+        error => format!("cannot read {shown}: {error}"),
+    })?;
+    let text = String::from_utf8(content).map_err(|error| format!("{shown}: this is no facts file: {error}"))?;
     let saved = SavedFacts::parse(&text).map_err(|error| format!("{shown}: {error}"))?;
     let cases = saved.targets.into_iter().map(|case| {
         let target = case.target.restore().map_err(|error| format!("{shown}: {error}"))?;

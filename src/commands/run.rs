@@ -2,8 +2,10 @@
 
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
 use super::exit::FAILED;
@@ -13,9 +15,14 @@ use crate::cli::SourceArgs;
 use crate::config::{Purpose, Settings};
 use crate::drivers::Drivers;
 use crate::http;
-use crate::scheduler::fleet::Fleet;
+use crate::scheduler::fleet::{Changes, Fleet};
 use crate::status::board::Board;
-use crate::time::clock::Clock;
+use crate::time::clock::{self, Clock, Instant};
+
+/// How long the configuration may be read at a reload. Each file and each search has a shorter limit of its own.
+const RELOAD_LIMIT: Duration = Duration::from_secs(60);
+const TOO_SLOW: &str = "reading the configuration did not end within 60 s: does its file system answer?";
+const STUCK: &str = "an earlier reload is still reading the configuration: this one begins when that has ended";
 
 /// The signals the daemon listens to.
 struct Signals {
@@ -73,31 +80,91 @@ async fn attend(
     settings: &mut Settings,
     fleet: &mut Fleet,
     board: &Board,
-) -> std::time::Duration {
+) -> Duration {
+    let mut reloading: Option<Reload> = None;
+    // Signals during a reload ask for one more: what it read may be older than they are.
+    let mut again = false;
     loop {
         tokio::select! {
             _ = signals.terminate.recv() => return settings.shutdown.grace,
             _ = signals.interrupt.recv() => return settings.shutdown.grace,
-            _ = signals.hangup.recv() => reload(sources, settings, fleet, board),
+            _ = signals.hangup.recv() => match &mut reloading {
+                None => reloading = Some(Reload::start(sources, board)),
+                Some(stuck) => {
+                    again = true;
+                    stuck.given_up.then(|| settle(Err(STUCK.to_owned()), board));
+                }
+            },
+            loaded = ended(&mut reloading) => {
+                match loaded {
+                    Some(loaded) => settle(loaded.and_then(|fresh| take_over(fresh, settings, fleet)), board),
+                    None => settle(Err(TOO_SLOW.to_owned()), board),
+                }
+                if reloading.is_none() && std::mem::take(&mut again) {
+                    reloading = Some(Reload::start(sources, board));
+                }
+            }
         }
     }
 }
 
-/// Takes over the configuration as it stands now; a broken one changes nothing and says why.
-fn reload(sources: &SourceArgs, settings: &mut Settings, fleet: &mut Fleet, board: &Board) {
-    let applied = load(sources, Purpose::Daemon).map_err(|error| error.to_string()).and_then(|mut fresh| {
-        log_warnings(&fresh);
-        if fresh.http.listen != settings.http.listen || fresh.instance != settings.instance {
-            tracing::warn!("a changed http.listen or instance takes effect at the next start");
+/// A configuration that is being read, in a thread of its own: signals are served meanwhile, whatever it waits for.
+struct Reload {
+    loaded: oneshot::Receiver<Result<Settings, String>>,
+    deadline: Instant,
+    given_up: bool,
+}
+
+impl Reload {
+    fn start(sources: &SourceArgs, board: &Board) -> Self {
+        let (send, loaded) = oneshot::channel();
+        let sources = sources.clone();
+        let read = move || drop(send.send(load(&sources, Purpose::Daemon).map_err(|error| error.to_string())));
+        // Without a thread the sender is gone, which is told as any other end without settings.
+        let _ = std::thread::Builder::new().name("reload".to_owned()).spawn(read);
+        Self { loaded, deadline: board.clock().now().plus(RELOAD_LIMIT).mono, given_up: false }
+    }
+}
+
+/// What came of the reload under way: `None` once when it is given up. From then on its end is waited for, and what it
+/// brings then is dropped: people were told that the configuration before stays in force.
+///
+/// Cancel-safe.
+async fn ended(reloading: &mut Option<Reload>) -> Option<Result<Settings, String>> {
+    let Some(reload) = reloading else { return std::future::pending().await };
+    let loaded = if reload.given_up {
+        let _ = (&mut reload.loaded).await;
+        Err(TOO_SLOW.to_owned())
+    } else {
+        match clock::timeout_at(reload.deadline, &mut reload.loaded).await {
+            Ok(loaded) => loaded.unwrap_or_else(|_| Err("the thread that reads the configuration ended".to_owned())),
+            Err(_) => {
+                reload.given_up = true;
+                return None;
+            }
         }
-        // What is in force stays written down, so that the next reload tells of it again.
-        fresh.http.listen = settings.http.listen;
-        fresh.instance.clone_from(&settings.instance);
-        let targets = std::mem::take(&mut fresh.targets);
-        let changes = fleet.apply(targets).map_err(|error| error.to_string())?;
-        *settings = fresh;
-        Ok(changes)
-    });
+    };
+    *reloading = None;
+    Some(loaded)
+}
+
+/// Makes the settings the ones in force.
+fn take_over(mut fresh: Settings, settings: &mut Settings, fleet: &mut Fleet) -> Result<Changes, String> {
+    log_warnings(&fresh);
+    if fresh.http.listen != settings.http.listen || fresh.instance != settings.instance {
+        tracing::warn!("a changed http.listen or instance takes effect at the next start");
+    }
+    // What is in force stays written down, so that the next reload tells of it again.
+    fresh.http.listen = settings.http.listen;
+    fresh.instance.clone_from(&settings.instance);
+    let targets = std::mem::take(&mut fresh.targets);
+    let changes = fleet.apply(targets).map_err(|error| error.to_string())?;
+    *settings = fresh;
+    Ok(changes)
+}
+
+/// Says what came of a reload; a failed one changed nothing.
+fn settle(applied: Result<Changes, String>, board: &Board) {
     match applied {
         Ok(changes) => {
             board.process().reload_error = None;

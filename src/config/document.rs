@@ -1,18 +1,20 @@
 //! A positioned tree of settings: every value knows the line, variable or address it comes from. Files, the environment
 //! and the command line all become one, so that one walk (`check`) judges them alike.
 
-use std::fs::File;
-use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::error::{Origin, Problems};
+use crate::bounded_read::{Accept, Bounds, ReadError, read_file_blocking};
 
 /// More than this is not a configuration but a mistaken path.
 const MAX_BYTES: u64 = 16 * 1024 * 1024;
+/// A program at the other end of a pipe may ask a key service first.
+const READ_LIMIT: Duration = Duration::from_secs(15);
 /// Deeper than anything the schema knows.
 const MAX_DEPTH: usize = 32;
 /// A value and where it comes from. Not `Debug`: it may hold a password.
@@ -97,20 +99,17 @@ impl From<&Node> for config::Value {
 }
 
 /// Reads a file. What is wrong with it as a whole, or as TOML, becomes a problem; then there is no tree.
-pub(super) fn read(path: &Path, problems: &mut Problems) -> Option<Node> {
+pub(super) fn read(path: &Path, accept: Accept, problems: &mut Problems) -> Option<Node> {
     let file: Arc<str> = path.display().to_string().into();
     let whole = Origin::File { file: Arc::clone(&file), line: 0, column: 0 };
-    let mut bytes = Vec::new();
-    let read = File::open(path).and_then(|open| open.take(MAX_BYTES + 1).read_to_end(&mut bytes));
-    if let Err(error) = read {
-        problems.push(&whole, "", format!("cannot be read: {error}"));
-        return None;
+    match read_file_blocking(path, Bounds { bytes: MAX_BYTES, within: READ_LIMIT, accept }) {
+        Ok(bytes) => return parse(&bytes, &file, problems),
+        Err(ReadError::TooLarge(_)) => {
+            problems.push(&whole, "", format!("larger than {} MiB: not a configuration", MAX_BYTES >> 20));
+        }
+        Err(error) => problems.push(&whole, "", format!("cannot be read: {error}")),
     }
-    if bytes.len() as u64 > MAX_BYTES {
-        problems.push(&whole, "", format!("larger than {} MiB: not a configuration", MAX_BYTES >> 20));
-        return None;
-    }
-    parse(&bytes, &file, problems)
+    None
 }
 
 /// Reads the bytes of a file.

@@ -109,6 +109,10 @@ impl Problems {
         Err(LoadError::Problems(self.0))
     }
 
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

@@ -2,15 +2,24 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::check::check;
 use super::document::{self, Data, Node};
 use super::error::{Origin, Problems};
 use super::schema::{INCLUDED, ROOT};
+use crate::bounded_read::{Accept, Unfinished, in_own_thread_blocking};
 
 /// As in a shell: an editor's hidden files are not meant.
 const MATCHING: glob::MatchOptions =
     glob::MatchOptions { case_sensitive: true, require_literal_separator: true, require_literal_leading_dot: true };
+
+/// More files than this are not a configuration but a mistaken pattern.
+const MAX_FILES: usize = 10_000;
+/// How long the files of one pattern may be searched for.
+const SEARCH_LIMIT: Duration = Duration::from_secs(10);
+/// So many mistakes are enough to begin with: the files after them are not read.
+const MAX_PROBLEMS: usize = 200;
 
 /// What the files say.
 pub(super) struct Files {
@@ -55,13 +64,17 @@ fn collect_variables(node: &Node, names: &mut BTreeSet<String>) {
 /// Reads a configuration file and its includes.
 pub(super) fn read(path: &Path, problems: &mut Problems, warnings: &mut Vec<String>) -> Files {
     let mut files = Files::none();
-    let Some(root) = document::read(path, problems) else { return files };
+    let Some(root) = document::read(path, Accept::FilesAndPipes, problems) else { return files };
     let whole = root.origin.clone();
     let mut root = check(root, ROOT, "", problems);
     let readable = problems.is_empty();
     files.targets.extend(targets(&mut root));
     if let Some(include) = root.take("include") {
         for included in expand(&include, path, problems, warnings) {
+            if problems.len() > MAX_PROBLEMS {
+                problems.push(&include.origin, "include", "the files after these mistakes were not read");
+                break;
+            }
             files.targets.extend(read_included(&included, problems));
         }
     }
@@ -74,7 +87,7 @@ pub(super) fn read(path: &Path, problems: &mut Problems, warnings: &mut Vec<Stri
 }
 
 fn read_included(path: &Path, problems: &mut Problems) -> Vec<Place> {
-    let Some(mut root) = document::read(path, problems) else { return Vec::new() };
+    let Some(mut root) = document::read(path, Accept::RegularFiles, problems) else { return Vec::new() };
     for key in ROOT.iter().filter(|key| INCLUDED.iter().all(|included| included.name != key.name)) {
         if let Some(foreign) = root.take(key.name) {
             problems.push(
@@ -93,6 +106,14 @@ fn targets(root: &mut Node) -> Vec<Place> {
     items.into_iter().enumerate().map(place).collect()
 }
 
+/// What one pattern finds.
+struct Matches {
+    /// The files, and what stands for each whatever it is called.
+    files: Vec<(PathBuf, PathBuf)>,
+    /// The directories that cannot be searched.
+    errors: Vec<String>,
+}
+
 /// The files that patterns find beside the including file: each once, sorted within a pattern.
 fn expand(include: &Node, including: &Path, problems: &mut Problems, warnings: &mut Vec<String>) -> Vec<PathBuf> {
     // `*.toml` in the including file's own directory finds that file too.
@@ -104,27 +125,56 @@ fn expand(include: &Node, including: &Path, problems: &mut Problems, warnings: &
         let path = format!("include[{index}]");
         // Joined as a path, an absolute pattern stands alone; else the directory is no part of the pattern.
         let pattern = PathBuf::from(glob::Pattern::escape(&directory.to_string_lossy())).join(pattern);
-        let matches = match glob::glob_with(&pattern.to_string_lossy(), MATCHING) {
+        let matches = match search(&pattern) {
             Ok(matches) => matches,
-            Err(error) => {
-                problems.push(&item.origin, path, format!("not a pattern: {}", error.msg));
+            Err(message) => {
+                problems.push(&item.origin, path, message);
                 continue;
             }
         };
-        let before = found.len();
-        let mut any = false;
-        for entry in matches {
-            any = true;
-            match entry {
-                Ok(file) if seen.insert(file.canonicalize().unwrap_or_else(|_| file.clone())) => found.push(file),
-                Ok(_) => {}
-                Err(error) => problems.push(&item.origin, &path, format!("cannot be searched: {error}")),
-            }
-        }
-        if !any {
+        if matches.files.is_empty() && matches.errors.is_empty() {
             warnings.push(format!("{}: {path}: no file matches", item.origin));
         }
+        for error in matches.errors {
+            problems.push(&item.origin, &path, format!("cannot be searched: {error}"));
+        }
+        let before = found.len();
+        found.extend(matches.files.into_iter().filter(|(_, real)| seen.insert(real.clone())).map(|(file, _)| file));
         found[before..].sort();
     }
     found
+}
+
+/// What a pattern finds, or why that is not known. The search has a thread of its own: nothing else ends one that a file
+/// system keeps waiting, or that finds little in very much.
+fn search(pattern: &Path) -> Result<Matches, String> {
+    let text = pattern.to_string_lossy().into_owned();
+    let searched = in_own_thread_blocking(pattern, SEARCH_LIMIT, move || search_here(&text));
+    searched.unwrap_or_else(|unfinished| {
+        Err(match unfinished {
+            Unfinished::NoThread(error) => format!("cannot be searched: {error}"),
+            Unfinished::Outstanding => "an earlier search for its files has not ended: name the directory".to_owned(),
+            Unfinished::TooSlow => {
+                let limit = SEARCH_LIMIT.as_secs();
+                format!("the search for its files did not end within {limit} s: name the directory, without **")
+            }
+        })
+    })
+}
+
+fn search_here(pattern: &str) -> Result<Matches, String> {
+    let mut matches = Matches { files: Vec::new(), errors: Vec::new() };
+    for entry in glob::glob_with(pattern, MATCHING).map_err(|error| format!("not a pattern: {}", error.msg))? {
+        match entry {
+            Ok(file) => {
+                let real = file.canonicalize().unwrap_or_else(|_| file.clone());
+                matches.files.push((file, real));
+            }
+            Err(error) => matches.errors.push(error.to_string()),
+        }
+        if matches.files.len() + matches.errors.len() > MAX_FILES {
+            return Err(format!("matches more than {MAX_FILES} files: name the directory, without **"));
+        }
+    }
+    Ok(matches)
 }

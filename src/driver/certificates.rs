@@ -3,6 +3,7 @@
 
 use std::error::Error;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -10,7 +11,12 @@ use rustls::server::ParsedCertificate;
 use rustls::{AlertDescription, RootCertStore};
 
 use super::network::words_of_io;
+use crate::bounded_read::{Accept, Bounds, read_file};
 use crate::heartbeat::{ErrorKind, Failure};
+use crate::time::clock::Clock;
+
+/// More than a bundle of every public authority, which has about 250 KiB.
+const BOUNDS: Bounds = Bounds { bytes: 16 * 1024 * 1024, within: Duration::from_secs(5), accept: Accept::RegularFiles };
 
 /// The client's own certificate and its key, as the address names them.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -121,15 +127,11 @@ pub(super) async fn read_key(parameter: &str, path: &Path) -> Result<Vec<u8>, Fa
 }
 
 async fn read(parameter: &str, path: &Path) -> Result<Vec<u8>, Failure> {
-    let owned = path.to_owned();
-    let content = tokio::task::spawn_blocking(move || std::fs::read(owned)).await;
-    let error: Box<dyn Error + Send + Sync> = match content {
-        Ok(Ok(content)) => return Ok(content),
-        Ok(Err(error)) => error.into(),
-        Err(error) => error.into(),
-    };
-    let message = format!("cannot read the file of {parameter}, {}: {error}", path.display());
-    Err(fault(ErrorKind::Tls, message, Cause::File, error))
+    let deadline = Clock::system().now().mono + BOUNDS.within;
+    read_file(path, BOUNDS, deadline).await.map_err(|error| {
+        let message = format!("cannot read the file of {parameter}, {}: {error}", path.display());
+        fault(ErrorKind::Tls, message, Cause::File, error)
+    })
 }
 
 fn unusable(parameter: &str, path: &Path, what: &str) -> Failure {
@@ -326,6 +328,13 @@ mod tests {
         let source = failure.source().unwrap();
         assert_eq!(source.to_string(), "the client's certificate is refused");
         assert!(source.source().unwrap().to_string().contains("UnknownCA"));
+    }
+
+    #[tokio::test]
+    async fn what_is_no_file_is_named_with_the_parameter() {
+        let failure = read_authorities("sslrootcert", Path::new("/dev/zero")).await.unwrap_err();
+        let wanted = "cannot read the file of sslrootcert, /dev/zero: it is a device, not a regular file";
+        assert_eq!((failure.message(), cause_of(&failure)), (wanted, Some(Cause::File)));
     }
 
     /// A key whose line breaks were lost: the parser takes all of it for the name of a section, and quotes that.

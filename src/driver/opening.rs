@@ -36,14 +36,9 @@ impl Opening<'_> {
     /// # Errors
     /// `secret_source`, `timeout`, or what the driver says; without a remedy.
     pub async fn open(&self, driver: &Arc<dyn Driver>) -> Result<Box<dyn Session>, Failure> {
-        let late = |doing: &str| Failure::new(ErrorKind::Timeout, format!("{doing} took longer than the time-out"));
         let password = match &self.endpoint.password {
             None => None,
-            Some(source) => Some(
-                clock::timeout_at(self.deadline, source.read())
-                    .await
-                    .map_err(|_| late("reading the password").with_kind(ErrorKind::SecretSource))??,
-            ),
+            Some(source) => Some(source.read(self.deadline).await?),
         };
         let request = ConnectRequest {
             endpoint: self.endpoint,
@@ -57,7 +52,7 @@ impl Opening<'_> {
         };
         clock::timeout_at(self.deadline, driver.connect(&request))
             .await
-            .map_err(|_| late("connecting and logging in"))?
+            .map_err(|_| Failure::new(ErrorKind::Timeout, "connecting and logging in took longer than the time-out"))?
     }
 }
 

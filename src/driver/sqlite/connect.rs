@@ -1,5 +1,6 @@
 //! Opening the file, and noticing when another one takes its place.
 
+use std::fs::Metadata;
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -9,6 +10,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{ConnectOptions, Connection, Row};
 
 use super::errors;
+use crate::bounded_read::{Unfinished, in_own_thread};
 use crate::database_url::{DatabaseUrl, UrlError};
 use crate::driver::{ConnectRequest, Purpose, ServerInfo, ServerRole};
 use crate::heartbeat::{ErrorKind, Failure};
@@ -59,7 +61,7 @@ pub(super) async fn connect(
     let mode = mode(&request.endpoint.url);
     let looking = matches!(request.purpose, Purpose::Inspect | Purpose::Check | Purpose::Plan);
     let create = !looking && mode == Mode::Create || request.purpose == Purpose::Provision && mode == Mode::ReadWrite;
-    let absent = std::fs::metadata(&path).err();
+    let absent = found(&path, request.deadline).await.err();
     let imagined = absent.is_some() && request.purpose == Purpose::Plan;
     if let Some(error) = absent
         && !create
@@ -80,7 +82,7 @@ pub(super) async fn connect(
         .await
         .and_then(|row| row.try_get("version"))
         .map_err(|error| errors::classify(error, None))?;
-    let file = OpenedFile::of(&path, imagined)?;
+    let file = OpenedFile::of(&path, imagined, request.deadline).await?;
     let server = ServerInfo {
         address: path.display().to_string(),
         version: format!("SQLite {version}"),
@@ -102,8 +104,8 @@ pub(super) async fn close(connection: SqliteConnection) {
 }
 
 impl OpenedFile {
-    fn of(path: &Path, imagined: bool) -> Result<Self, Failure> {
-        let device_and_inode = match std::fs::metadata(path) {
+    async fn of(path: &Path, imagined: bool, deadline: Instant) -> Result<Self, Failure> {
+        let device_and_inode = match found(path, deadline).await {
             Ok(opened) => (opened.dev(), opened.ino()),
             Err(_) if imagined => (0, 0),
             Err(error) => return Err(missing(path, error)),
@@ -115,12 +117,26 @@ impl OpenedFile {
     ///
     /// # Errors
     /// `network`, so that the kept connection is replaced at once; or what the path says now.
-    pub(super) fn must_be_in_place(&self) -> Result<(), Failure> {
-        let now = std::fs::metadata(&self.path).map_err(|error| missing(&self.path, error))?;
+    pub(super) async fn must_be_in_place(&self, deadline: Instant) -> Result<(), Failure> {
+        let now = found(&self.path, deadline).await.map_err(|error| missing(&self.path, error))?;
         if (now.dev(), now.ino()) == self.device_and_inode {
             return Ok(());
         }
         Err(Failure::new(ErrorKind::Network, format!("another file was put in the place of {}", self.path.display())))
+    }
+}
+
+/// Looks for the file. Before SQLite does: where the file system does not answer, nothing could end SQLite's own look, and
+/// each try would leave a thread behind.
+async fn found(path: &Path, deadline: Instant) -> io::Result<Metadata> {
+    let left = deadline.saturating_duration_since(Clock::system().now().mono);
+    let owned = path.to_owned();
+    match in_own_thread(path, left.mul_f64(0.8), move || std::fs::metadata(owned)).await {
+        Ok(found) => found,
+        Err(Unfinished::NoThread(error)) => Err(error),
+        Err(Unfinished::TooSlow | Unfinished::Outstanding) => {
+            Err(io::Error::new(io::ErrorKind::TimedOut, "its file system does not answer"))
+        }
     }
 }
 

@@ -68,17 +68,17 @@ impl Session for SqliteSession {
         writing: Writing,
         deadline: Instant,
     ) -> Result<RowReport, Failure> {
-        self.file.must_be_in_place()?;
+        self.file.must_be_in_place(deadline).await?;
         beat::beat(&mut self.connection, table, writing, deadline).await
     }
 
     async fn observe(&mut self, table: &HeartbeatTable, deadline: Instant) -> Result<Observation, Failure> {
-        self.file.must_be_in_place()?;
+        self.file.must_be_in_place(deadline).await?;
         beat::observe(&mut self.connection, table, self.server.role, deadline).await
     }
 
     async fn inspect(&mut self, target: &Target, deadline: Instant) -> Result<Facts, Failure> {
-        self.file.must_be_in_place()?;
+        self.file.must_be_in_place(deadline).await?;
         let facts = facts::gather(&mut self.connection, &self.server, &target.heartbeat, deadline).await?;
         write_down(&facts)
     }

@@ -28,6 +28,7 @@ pub(crate) struct Heartbeatd {
     command: Command,
     place: Place,
     port: u16,
+    input: Option<String>,
 }
 
 /// The program, running as a daemon; dropping it kills it.
@@ -70,7 +71,7 @@ pub(crate) fn heartbeatd() -> Heartbeatd {
     }
     without_postgres_variables(&mut command);
     command.env_remove("RUST_LOG").env_remove("NO_COLOR").stdin(Stdio::null()).current_dir(place.path());
-    Heartbeatd { command, place, port: ports::free() }
+    Heartbeatd { command, place, port: ports::free(), input: None }
 }
 
 impl Heartbeatd {
@@ -92,6 +93,33 @@ impl Heartbeatd {
         self
     }
 
+    /// Gives [`run`](Self::run) a pipe as standard input, with this text in it.
+    pub(crate) fn input(mut self, text: &str) -> Self {
+        self.input = Some(text.to_owned());
+        self
+    }
+
+    /// Starts it with these limits of open files, as a shell's `ulimit` or a unit's `LimitNOFILE=` would.
+    pub(crate) fn open_files(mut self, soft: u32, hard: u32) -> Self {
+        let mut limited = Command::new("/bin/sh");
+        limited.arg("-c").arg(format!("ulimit -Sn {soft} && ulimit -Hn {hard} && exec \"$0\" \"$@\""));
+        limited.arg(self.command.get_program()).args(self.command.get_args()).stdin(Stdio::null());
+        for (name, value) in self.command.get_envs() {
+            match value {
+                Some(value) => limited.env(name, value),
+                None => limited.env_remove(name),
+            };
+        }
+        self.command = limited;
+        self.command.current_dir(self.place.path());
+        self
+    }
+
+    /// Its working directory.
+    pub(crate) fn folder(&self) -> &std::path::Path {
+        self.place.path()
+    }
+
     /// Writes a further file into the working directory (a password, an included file), and returns its path.
     pub(crate) fn file(&self, name: &str, content: &str) -> PathBuf {
         self.place.write(name, content)
@@ -100,12 +128,19 @@ impl Heartbeatd {
     /// Runs the program to its end, which must come within 30 s.
     pub(crate) async fn run(self) -> Ended {
         let command = format!("{:?}", self.command);
-        let child = tokio::process::Command::from(self.command)
+        let mut program = tokio::process::Command::from(self.command);
+        if self.input.is_some() {
+            program.stdin(Stdio::piped());
+        }
+        let mut child = program
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .kill_on_drop(true)
             .spawn()
             .unwrap_or_else(|error| panic!("cannot start {command}: {error}"));
+        if let (Some(text), Some(mut stdin)) = (self.input, child.stdin.take()) {
+            stdin.write_all(text.as_bytes()).await.unwrap();
+        }
         let output = timeout(secs(30), child.wait_with_output()).await;
         let output = output.unwrap_or_else(|_| panic!("{command} did not end within 30 s")).unwrap();
         Ended {
@@ -325,10 +360,29 @@ impl Daemon {
 
     /// Its resident memory.
     pub(crate) fn rss_kib(&self) -> u64 {
+        self.status_of("VmRSS:")
+    }
+
+    /// The most that its resident memory has been.
+    pub(crate) fn peak_kib(&self) -> u64 {
+        self.status_of("VmHWM:")
+    }
+
+    /// How many threads it has.
+    pub(crate) fn threads(&self) -> u64 {
+        self.status_of("Threads:")
+    }
+
+    fn status_of(&self, name: &str) -> u64 {
         let pid = self.process.pid().as_raw_nonzero();
         let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("VmRSS");
+        let line = status.lines().find_map(|line| line.strip_prefix(name)).expect("a line of that name");
         line.trim().trim_end_matches(" kB").parse().unwrap()
+    }
+
+    /// Its working directory.
+    pub(crate) fn folder(&self) -> &std::path::Path {
+        self.place.path()
     }
 
     /// How many files and sockets it holds open.

@@ -1,0 +1,393 @@
+//! The one door to what is read from files: with a limit on bytes while reading and on time, and only from what is meant
+//! to be read. Used for configuration, passwords, certificates and saved facts.
+//!
+//! A file system that does not answer blocks the thread that asks, and nothing can end that wait. So each source is read
+//! in a thread of its own, by one at a time: whoever comes while a read has not returned waits for it until its own
+//! deadline. What hangs costs one thread for each source, however often it is tried, and no shared pool of threads.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::fd::AsFd;
+use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError, Weak, mpsc};
+use std::thread;
+use std::time::Duration;
+
+use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::fs::OFlags;
+use tokio::sync::{OwnedMutexGuard, oneshot};
+
+use crate::time::clock::{self, Clock, Instant};
+
+/// Enough for a read; the default of 2 MiB, for each thread that hangs, would look like a leak.
+const STACK_BYTES: usize = 256 * 1024;
+
+/// How often a caller without a runtime looks whether an earlier read has returned.
+const TURN_PAUSE: Duration = Duration::from_millis(10);
+
+/// The limits of one read.
+#[derive(Debug, Clone, Copy)]
+pub struct Bounds {
+    /// The most bytes; one more is an error.
+    pub bytes: u64,
+    /// The longest time.
+    pub within: Duration,
+    /// What may be read.
+    pub accept: Accept,
+}
+
+/// What may be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Accept {
+    /// Regular files, also through symbolic links: what is read again and again must be one.
+    RegularFiles,
+    /// Pipes too (`/dev/stdin`, `<(…)`): what a person hands over once.
+    FilesAndPipes,
+}
+
+/// Why there is no content.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// The system refuses.
+    #[error("{0}")]
+    Io(#[from] io::Error),
+    /// Something else has that name.
+    #[error("it is {0}, not a regular file")]
+    NotAFile(&'static str),
+    /// More bytes than allowed.
+    #[error("it is larger than {}", in_words(*.0))]
+    TooLarge(u64),
+    /// The read has not returned in time. It goes on in its thread.
+    #[error("reading it did not end within {} s: does its file system answer?", .0.as_secs_f32())]
+    TooSlow(Duration),
+    /// A pipe's other end is not there, or says nothing.
+    #[error("nothing more came through this pipe within {} s", .0.as_secs_f32())]
+    Silent(Duration),
+    /// An earlier read of the same source has not returned.
+    #[error("an earlier read of it has not returned: its file system does not answer")]
+    Outstanding,
+}
+
+/// Why work in a thread of its own gave nothing.
+#[derive(Debug)]
+pub enum Unfinished {
+    /// There is no thread for it.
+    NoThread(io::Error),
+    /// Earlier work on the same source has not returned.
+    Outstanding,
+    /// It has not returned in time, and goes on.
+    TooSlow,
+}
+
+impl ReadError {
+    fn unfinished(unfinished: Unfinished, within: Duration) -> Self {
+        match unfinished {
+            Unfinished::NoThread(error) => Self::Io(error),
+            Unfinished::Outstanding => Self::Outstanding,
+            Unfinished::TooSlow => Self::TooSlow(within),
+        }
+    }
+}
+
+fn in_words(bytes: u64) -> String {
+    if bytes < 1 << 20 { format!("{} KiB", bytes >> 10) } else { format!("{} MiB", bytes >> 20) }
+}
+
+/// Reads a whole file, by `deadline` at the latest.
+///
+/// Cancel-safe: what was begun ends in its thread.
+///
+/// # Errors
+/// As [`ReadError`]. None of them holds what was read.
+pub async fn read_file(path: &Path, bounds: Bounds, deadline: Instant) -> Result<Vec<u8>, ReadError> {
+    let left = deadline.saturating_duration_since(Clock::system().now().mono);
+    let bounds = Bounds { within: bounds.within.min(left), ..bounds };
+    let owned = path.to_owned();
+    let content = in_own_thread(path, bounds.within, move || read_here(&owned, bounds)).await;
+    content.unwrap_or_else(|unfinished| Err(ReadError::unfinished(unfinished, bounds.within)))
+}
+
+/// As [`read_file`], for a caller that may block.
+///
+/// # Errors
+/// As [`read_file`].
+pub fn read_file_blocking(path: &Path, bounds: Bounds) -> Result<Vec<u8>, ReadError> {
+    let owned = path.to_owned();
+    // A pipe is given up by its reader, with better words.
+    let within = bounds.within + Duration::from_millis(500);
+    let content = in_own_thread_blocking(path, within, move || read_here(&owned, bounds));
+    content.unwrap_or_else(|unfinished| Err(ReadError::unfinished(unfinished, bounds.within)))
+}
+
+/// Reads standard input to its end. Its time is its writer's: who runs this in a pipeline can end it.
+///
+/// # Errors
+/// As [`ReadError`].
+pub fn read_standard_input(bytes: u64) -> Result<Vec<u8>, ReadError> {
+    let mut content = Vec::new();
+    io::stdin().lock().take(bytes + 1).read_to_end(&mut content)?;
+    if content.len() as u64 > bytes { Err(ReadError::TooLarge(bytes)) } else { Ok(content) }
+}
+
+/// Does work that a file system may keep waiting in a thread of its own, one at a time for each source.
+///
+/// Cancel-safe: what was begun ends in its thread, and its result is dropped there.
+///
+/// # Errors
+/// As [`Unfinished`].
+pub async fn in_own_thread<T: Send + 'static>(
+    source: &Path,
+    within: Duration,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, Unfinished> {
+    let deadline = Clock::system().now().mono + within;
+    let turn = clock::timeout_at(deadline, turn_of(source).lock_owned()).await.map_err(|_| Unfinished::Outstanding)?;
+    let (send, receive) = oneshot::channel();
+    start(turn, work, move |result| drop(send.send(result)))?;
+    match clock::timeout_at(deadline, receive).await {
+        Ok(Ok(result)) => Ok(result),
+        Ok(Err(_)) => Err(Unfinished::NoThread(io::Error::other("the thread that reads it panicked"))),
+        Err(_) => Err(Unfinished::TooSlow),
+    }
+}
+
+/// As [`in_own_thread`], for a caller that may block.
+///
+/// # Errors
+/// As [`Unfinished`].
+pub fn in_own_thread_blocking<T: Send + 'static>(
+    source: &Path,
+    within: Duration,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, Unfinished> {
+    let deadline = Clock::system().now().mono + within;
+    let turns = turn_of(source);
+    let turn = loop {
+        match Arc::clone(&turns).try_lock_owned() {
+            Ok(turn) => break turn,
+            Err(_) if Clock::system().now().mono >= deadline => return Err(Unfinished::Outstanding),
+            Err(_) => thread::sleep(TURN_PAUSE),
+        }
+    };
+    let (send, receive) = mpsc::channel();
+    start(turn, work, move |result| drop(send.send(result)))?;
+    match receive.recv_timeout(deadline.saturating_duration_since(Clock::system().now().mono)) {
+        Ok(result) => Ok(result),
+        Err(mpsc::RecvTimeoutError::Timeout) => Err(Unfinished::TooSlow),
+        Err(mpsc::RecvTimeoutError::Disconnected) => {
+            Err(Unfinished::NoThread(io::Error::other("the thread that reads it panicked")))
+        }
+    }
+}
+
+fn start<T: Send + 'static>(
+    turn: OwnedMutexGuard<()>,
+    work: impl FnOnce() -> T + Send + 'static,
+    hand_over: impl FnOnce(T) + Send + 'static,
+) -> Result<(), Unfinished> {
+    let work = move || {
+        let result = work();
+        drop(turn);
+        hand_over(result);
+    };
+    let started = thread::Builder::new().name("file-reader".to_owned()).stack_size(STACK_BYTES).spawn(work);
+    started.map(drop).map_err(Unfinished::NoThread)
+}
+
+/// What the reads of a source take turns by.
+fn turn_of(source: &Path) -> Arc<tokio::sync::Mutex<()>> {
+    type Turn = tokio::sync::Mutex<()>;
+    static TURNS: Mutex<Option<HashMap<PathBuf, Weak<Turn>>>> = Mutex::new(None);
+    // A panic while it was held cannot have left it half changed.
+    let mut turns = TURNS.lock().unwrap_or_else(PoisonError::into_inner);
+    let turns = turns.get_or_insert_default();
+    if let Some(turn) = turns.get(source).and_then(Weak::upgrade) {
+        return turn;
+    }
+    // Sources that nobody reads now are forgotten: a reload brings new ones for years (I10).
+    turns.retain(|_, turn| turn.strong_count() > 0);
+    let turn = Arc::new(Turn::default());
+    turns.insert(source.to_owned(), Arc::downgrade(&turn));
+    turn
+}
+
+/// Reads in this thread.
+fn read_here(path: &Path, bounds: Bounds) -> Result<Vec<u8>, ReadError> {
+    let deadline = Clock::system().now().mono + bounds.within;
+    let mut file = open(path, deadline, bounds)?;
+    let kind = file.metadata()?.file_type();
+    let piped = kind.is_fifo() && bounds.accept == Accept::FilesAndPipes;
+    if !kind.is_file() && !piped {
+        return Err(ReadError::NotAFile(name_of(kind)));
+    }
+    if piped {
+        // Before the first read: it would take a pipe whose writer is still to come for an empty one.
+        wait_for_bytes(&file, deadline, bounds)?;
+    }
+    let mut content = Vec::new();
+    let mut chunk = vec![0; 64 * 1024];
+    loop {
+        match file.read(&mut chunk) {
+            Ok(0) => return Ok(content),
+            Ok(count) => content.extend_from_slice(chunk.get(..count).unwrap_or_default()),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => wait_for_bytes(&file, deadline, bounds)?,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error.into()),
+        }
+        if content.len() as u64 > bounds.bytes {
+            return Err(ReadError::TooLarge(bounds.bytes));
+        }
+        if Clock::system().now().mono > deadline {
+            return Err(ReadError::TooSlow(bounds.within));
+        }
+    }
+}
+
+/// Opens a file without waiting for the other end of a pipe.
+fn open(path: &Path, deadline: Instant, bounds: Bounds) -> Result<File, ReadError> {
+    let flags = OFlags::NONBLOCK | OFlags::NOCTTY;
+    // Without the kind's own bits the flags are few: they fit.
+    let flags = i32::try_from(flags.bits()).unwrap_or_default();
+    loop {
+        match File::options().read(true).custom_flags(flags).open(path) {
+            Ok(file) => return Ok(file),
+            // Another program holds a lease on it (Samba does), and has been asked to give it up.
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                if Clock::system().now().mono > deadline {
+                    return Err(ReadError::TooSlow(bounds.within));
+                }
+                thread::sleep(TURN_PAUSE);
+            }
+            Err(error) => {
+                // A socket cannot be opened, and the system's words for it (no such device or address) mislead.
+                let kind = std::fs::metadata(path).map(|found| found.file_type());
+                return Err(match kind {
+                    Ok(kind) if kind.is_socket() => ReadError::NotAFile(name_of(kind)),
+                    _ => error.into(),
+                });
+            }
+        }
+    }
+}
+
+fn wait_for_bytes(file: &File, deadline: Instant, bounds: Bounds) -> Result<(), ReadError> {
+    loop {
+        let left = deadline.saturating_duration_since(Clock::system().now().mono);
+        let timeout = Timespec::try_from(left).ok();
+        let file = file.as_fd();
+        match rustix::event::poll(&mut [PollFd::new(&file, PollFlags::IN)], timeout.as_ref()) {
+            Ok(0) => return Err(ReadError::Silent(bounds.within)),
+            Ok(_) => return Ok(()),
+            Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(io::Error::from(error).into()),
+        }
+    }
+}
+
+fn name_of(kind: std::fs::FileType) -> &'static str {
+    if kind.is_dir() {
+        "a directory"
+    } else if kind.is_fifo() {
+        "a named pipe"
+    } else if kind.is_socket() {
+        "a socket"
+    } else {
+        "a device"
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BOUNDS: Bounds = Bounds { bytes: 1024, within: Duration::from_millis(300), accept: Accept::RegularFiles };
+
+    fn in_a_minute() -> Instant {
+        Clock::system().now().mono + Duration::from_secs(60)
+    }
+
+    fn readers() -> usize {
+        let tasks = std::fs::read_dir("/proc/self/task").unwrap().flatten();
+        tasks
+            .filter(|task| std::fs::read_to_string(task.path().join("comm")).is_ok_and(|name| name == "hung\n"))
+            .count()
+    }
+
+    #[tokio::test]
+    async fn what_hangs_costs_one_thread_however_often_it_is_tried_and_no_other_source() {
+        let (go_on, wait) = mpsc::channel::<()>();
+        let wait = Arc::new(Mutex::new(wait));
+        let hang = || {
+            let wait = Arc::clone(&wait);
+            move || {
+                rustix::thread::set_name(c"hung").unwrap();
+                wait.lock().unwrap().recv().unwrap();
+            }
+        };
+        let (hung, short) = (Path::new("/hung"), Duration::from_millis(50));
+        assert!(matches!(in_own_thread(hung, short, hang()).await, Err(Unfinished::TooSlow)));
+        for _ in 0..20 {
+            assert!(matches!(in_own_thread(hung, short, hang()).await, Err(Unfinished::Outstanding)));
+        }
+        assert!(matches!(in_own_thread_blocking(hung, short, hang()), Err(Unfinished::Outstanding)));
+        assert_eq!(readers(), 1);
+        in_own_thread(Path::new("/good"), Duration::from_secs(60), || ()).await.unwrap();
+        // When it has returned at last, the source is read again.
+        go_on.send(()).unwrap();
+        in_own_thread(hung, Duration::from_secs(60), || ()).await.unwrap();
+        assert_eq!(readers(), 0);
+    }
+
+    #[tokio::test]
+    async fn reads_of_one_source_at_the_same_time_all_succeed() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), "content").unwrap();
+        let bounds = Bounds { within: Duration::from_secs(60), ..BOUNDS };
+        let reads = (0..50).map(|_| read_file(file.path(), bounds, in_a_minute()));
+        for content in futures_util::future::join_all(reads).await {
+            assert_eq!(content.unwrap(), b"content");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_file_of_the_limit_is_read_and_one_more_byte_is_refused() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let bounds = Bounds { within: Duration::from_secs(60), ..BOUNDS };
+        std::fs::write(file.path(), [b'x'; 1024]).unwrap();
+        assert_eq!(read_file(file.path(), bounds, in_a_minute()).await.unwrap().len(), 1024);
+        std::fs::write(file.path(), [b'x'; 1025]).unwrap();
+        let error = read_file(file.path(), bounds, in_a_minute()).await.unwrap_err();
+        assert_eq!(error.to_string(), "it is larger than 1 KiB");
+    }
+
+    #[test]
+    fn a_link_to_a_file_is_a_file_as_kubernetes_mounts_secrets() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir(folder.path().join("..2026")).unwrap();
+        std::fs::write(folder.path().join("..2026/password"), "x").unwrap();
+        std::os::unix::fs::symlink("..2026", folder.path().join("..data")).unwrap();
+        std::os::unix::fs::symlink("..data/password", folder.path().join("password")).unwrap();
+        let bounds = Bounds { within: Duration::from_secs(60), ..BOUNDS };
+        assert_eq!(read_file_blocking(&folder.path().join("password"), bounds).unwrap(), b"x");
+    }
+
+    #[test]
+    fn a_pipe_that_nobody_writes_to_is_given_up_where_pipes_are_taken() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("fifo");
+        assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
+        let refused = read_file_blocking(&path, BOUNDS).unwrap_err();
+        assert_eq!(refused.to_string(), "it is a named pipe, not a regular file");
+        let silent = read_file_blocking(&path, Bounds { accept: Accept::FilesAndPipes, ..BOUNDS }).unwrap_err();
+        assert_eq!(silent.to_string(), "nothing more came through this pipe within 0.3 s");
+        let writer = {
+            let path = path.clone();
+            thread::spawn(move || std::fs::write(path, "late").unwrap())
+        };
+        let patient = Bounds { accept: Accept::FilesAndPipes, within: Duration::from_secs(60), ..BOUNDS };
+        assert_eq!(read_file_blocking(&path, patient).unwrap(), b"late");
+        writer.join().unwrap();
+    }
+}

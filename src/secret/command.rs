@@ -1,0 +1,196 @@
+//! The command that prints a password: run in a process group of its own, read with a limit, and ended with everything
+//! that it started. Called by [`SecretSource::read`](super::SecretSource::read).
+
+use std::io::{self, Read};
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
+use std::process::Stdio;
+use std::time::Duration;
+
+use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::process::{Pid, Signal, kill_process_group};
+use tokio::io::AsyncReadExt;
+use tokio::process::{Child, ChildStdout, Command};
+
+use super::{MAX_BYTES, Secret, accept, failed};
+use crate::bounded_read::{Unfinished, in_own_thread};
+use crate::heartbeat::Failure;
+use crate::time::clock::{self, Clock, Instant};
+
+/// How long a secret command may run before it is ended.
+pub const COMMAND_DEADLINE: Duration = Duration::from_secs(5);
+
+/// A command that runs. Dropping it ends its whole process group.
+struct Running {
+    // Before `child`: the group is ended while its first process still holds its number.
+    group: ProcessGroup,
+    child: Child,
+    stdout: ChildStdout,
+}
+
+struct ProcessGroup(Option<Pid>);
+
+impl Drop for ProcessGroup {
+    fn drop(&mut self) {
+        if let Some(group) = self.0 {
+            // There is mostly nothing left of it. Its number is not given to another while one of its processes lives.
+            let _ = kill_process_group(group, Signal::KILL);
+        }
+    }
+}
+
+/// Runs the command until it has ended, by `deadline` and within [`COMMAND_DEADLINE`]; the password is what it had
+/// printed by then.
+///
+/// # Errors
+/// As [`SecretSource::read`](super::SecretSource::read).
+pub(super) async fn run(words: &[String], deadline: Instant) -> Result<Secret, Failure> {
+    let Some((program, arguments)) = words.split_first() else {
+        return Err(failed("the password command is empty".to_owned()));
+    };
+    let now = Clock::system().now().mono;
+    let within = COMMAND_DEADLINE.min(deadline.saturating_duration_since(now));
+    let printed = clock::timeout_at(now + within, start_and_read(program, arguments, within)).await;
+    let printed = printed.map_err(|_| {
+        failed(format!("the password command {program} did not end within {} s", within.as_secs_f32()))
+    })??;
+    accept(printed, &format!("the password command {program}"))
+}
+
+async fn start_and_read(program: &str, arguments: &[String], within: Duration) -> Result<Vec<u8>, Failure> {
+    let mut running = start(program, arguments, within).await?;
+    let broken =
+        |error: io::Error| failed(format!("the password command {program} failed: {error}")).with_source(error);
+    let too_much = || failed(format!("the password command {program} printed more than {} KiB", MAX_BYTES >> 10));
+    let mut printed = Vec::new();
+    let mut chunk = [0; 4096];
+    let mut open = true;
+    let status = loop {
+        tokio::select! {
+            count = running.stdout.read(&mut chunk), if open => {
+                let count = count.map_err(broken)?;
+                printed.extend_from_slice(chunk.get(..count).unwrap_or_default());
+                open = count > 0;
+            }
+            status = running.child.wait() => break status.map_err(broken)?,
+        }
+        if printed.len() > MAX_BYTES {
+            return Err(too_much());
+        }
+    };
+    if !status.success() {
+        return Err(failed(format!("the password command {program} failed ({status})")));
+    }
+    // A process that it started may hold its output open for ever: the end of the output is not waited for.
+    let Running { group, stdout, .. } = running;
+    if open {
+        let rest = stdout.into_owned_fd().map_err(broken)?;
+        read_what_is_there(rest, &mut printed).map_err(broken)?;
+    }
+    drop(group);
+    if printed.len() > MAX_BYTES { Err(too_much()) } else { Ok(printed) }
+}
+
+/// Starts the command, in a thread of its own: a file system that does not answer keeps the one waiting that starts it.
+async fn start(program: &str, arguments: &[String], within: Duration) -> Result<Running, Failure> {
+    let mut command = Command::new(program);
+    command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+    command.process_group(0).kill_on_drop(true);
+    let runtime = tokio::runtime::Handle::current();
+    let start = move || {
+        let _entered = runtime.enter();
+        let mut child = command.spawn()?;
+        let group = ProcessGroup(child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?)));
+        let stdout = child.stdout.take().ok_or_else(|| io::Error::other("its output is not there"))?;
+        Ok(Running { group, child, stdout })
+    };
+    let cannot = |error: &dyn std::fmt::Display| format!("cannot start the password command {program}: {error}");
+    match in_own_thread(Path::new(program), within, start).await {
+        Ok(Ok(running)) => Ok(running),
+        Ok(Err(error)) | Err(Unfinished::NoThread(error)) => Err(failed(cannot(&error)).with_source(error)),
+        Err(Unfinished::Outstanding | Unfinished::TooSlow) => Err(failed(cannot(&"its file system does not answer"))),
+    }
+}
+
+/// Reads what the pipe holds, and does not wait for more.
+fn read_what_is_there(pipe: OwnedFd, printed: &mut Vec<u8>) -> io::Result<()> {
+    let mut pipe = std::fs::File::from(pipe);
+    let mut chunk = [0; 4096];
+    while printed.len() <= MAX_BYTES {
+        let file = pipe.as_fd();
+        let ready = rustix::event::poll(&mut [PollFd::new(&file, PollFlags::IN)], Some(&Timespec::default()))?;
+        let count = if ready == 0 { 0 } else { pipe.read(&mut chunk)? };
+        if count == 0 {
+            break;
+        }
+        printed.extend_from_slice(chunk.get(..count).unwrap_or_default());
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shell(script: &str) -> Vec<String> {
+        ["sh", "-c", script].map(str::to_owned).to_vec()
+    }
+
+    fn in_seconds(seconds: u64) -> Instant {
+        Clock::system().now().mono + Duration::from_secs(seconds)
+    }
+
+    /// Waits until no process is left of the one whose number is in the file.
+    async fn is_gone(pid_file: &Path) {
+        let pid = std::fs::read_to_string(pid_file).unwrap();
+        let stat = format!("/proc/{}/stat", pid.trim());
+        for _ in 0..500 {
+            match std::fs::read_to_string(&stat) {
+                Ok(stat) if !stat.rsplit(')').next().unwrap_or_default().starts_with(" Z") => {}
+                _ => return,
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        panic!("process {pid} is left");
+    }
+
+    #[tokio::test]
+    async fn a_child_that_keeps_the_output_open_neither_delays_the_password_nor_is_left_behind() {
+        let folder = tempfile::tempdir().unwrap();
+        let pid = folder.path().join("pid");
+        let words = shell(&format!("sleep 1000 & echo $! > {}; echo hunter2", pid.display()));
+        let began = Clock::system().now();
+        let secret = run(&words, in_seconds(60)).await.unwrap();
+        assert_eq!(secret.expose(), "hunter2");
+        assert!(Clock::system().now().age_of(began) < Duration::from_secs(4));
+        is_gone(&pid).await;
+    }
+
+    #[tokio::test]
+    async fn at_the_deadline_everything_that_the_command_started_is_ended() {
+        let folder = tempfile::tempdir().unwrap();
+        let pid = folder.path().join("pid");
+        let words = shell(&format!("sleep 1000 & echo $! > {}; wait", pid.display()));
+        let failure = run(&words, in_seconds(1)).await.unwrap_err();
+        assert!(failure.message().starts_with("the password command sh did not end within "), "{failure}");
+        is_gone(&pid).await;
+    }
+
+    #[tokio::test]
+    async fn a_dropped_read_ends_everything_that_the_command_started() {
+        let folder = tempfile::tempdir().unwrap();
+        let pid = folder.path().join("pid");
+        let words = shell(&format!("sleep 1000 & echo $! > {}; wait", pid.display()));
+        let dropped = clock::timeout_at(in_seconds(1), run(&words, in_seconds(60))).await;
+        assert!(dropped.is_err());
+        is_gone(&pid).await;
+    }
+
+    #[tokio::test]
+    async fn output_without_end_is_cut_off_while_it_is_read() {
+        let began = Clock::system().now();
+        let failure = run(&shell("cat /dev/zero"), in_seconds(60)).await.unwrap_err();
+        assert_eq!(failure.message(), "the password command sh printed more than 64 KiB");
+        assert!(Clock::system().now().age_of(began) < Duration::from_secs(4));
+    }
+}
