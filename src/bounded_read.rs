@@ -19,6 +19,7 @@ use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::fs::OFlags;
 use tokio::sync::{OwnedMutexGuard, oneshot};
 
+use crate::descriptors::words_of_shortage;
 use crate::time::clock::{self, Clock, Instant};
 
 /// Enough for a read; the default of 2 MiB, for each thread that hangs, would look like a leak.
@@ -51,7 +52,7 @@ pub enum Accept {
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
     /// The system refuses.
-    #[error("{0}")]
+    #[error("{}", words_of_io(.0))]
     Io(#[from] io::Error),
     /// Something else has that name.
     #[error("it is {0}, not a regular file")]
@@ -89,6 +90,10 @@ impl ReadError {
             Unfinished::TooSlow => Self::TooSlow(within),
         }
     }
+}
+
+fn words_of_io(error: &io::Error) -> String {
+    words_of_shortage(error).unwrap_or_else(|| error.to_string())
 }
 
 fn in_words(bytes: u64) -> String {

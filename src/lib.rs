@@ -9,6 +9,7 @@ pub mod cli;
 pub mod commands;
 pub mod config;
 pub mod database_url;
+pub mod descriptors;
 pub mod driver;
 pub mod drivers;
 pub mod environment;

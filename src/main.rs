@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use heartbeatd::cli::{Cli, with_command_first};
 use heartbeatd::commands::{self, exit, terminal};
-use heartbeatd::{environment, logging};
+use heartbeatd::{descriptors, environment, logging};
 
 fn main() -> ExitCode {
     if let Err(message) = environment::without_libpq_variables() {
@@ -17,6 +17,7 @@ fn main() -> ExitCode {
         terminal::error(&message);
         return ExitCode::from(exit::USAGE);
     }
+    descriptors::raise_limit();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {

@@ -10,6 +10,7 @@ use std::time::Duration;
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::bounded_read::{Accept, Bounds, read_file};
+use crate::descriptors::is_shortage;
 use crate::heartbeat::{ErrorKind, Failure};
 use crate::time::clock::Instant;
 
@@ -99,7 +100,11 @@ impl SecretSource {
             Self::File(path) => {
                 let shown = path.display();
                 let bytes = read_file(path, FILE, deadline).await.map_err(|error| {
-                    failed(format!("cannot read the password file {shown}: {error}")).with_source(error)
+                    let message = format!("cannot read the password file {shown}: {error}");
+                    match is_shortage(&error) {
+                        true => Failure::new(ErrorKind::Limit, message).with_source(error),
+                        false => failed(message).with_source(error),
+                    }
                 })?;
                 accept(bytes, &format!("the password file {shown}"))
             }

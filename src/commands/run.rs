@@ -13,15 +13,18 @@ use super::settings::{load, refuse};
 use super::terminal;
 use crate::cli::SourceArgs;
 use crate::config::{Purpose, Settings};
+use crate::descriptors;
 use crate::drivers::Drivers;
 use crate::http;
 use crate::scheduler::fleet::{Changes, Fleet};
 use crate::status::board::Board;
+use crate::target::Target;
 use crate::time::clock::{self, Clock, Instant};
 
 /// How long the configuration may be read at a reload. Each file and each search has a shorter limit of its own.
 const RELOAD_LIMIT: Duration = Duration::from_secs(60);
 const TOO_SLOW: &str = "reading the configuration did not end within 60 s: does its file system answer?";
+const LATE: &str = "the reading that took too long has ended, and what it read is not used: reload again";
 const STUCK: &str = "an earlier reload is still reading the configuration: this one begins when that has ended";
 
 /// The signals the daemon listens to.
@@ -57,6 +60,7 @@ async fn serve(sources: &SourceArgs, mut settings: Settings) -> Result<(), Strin
     let mut fleet = Fleet::new(Arc::clone(&board), Drivers::built_in(), &settings.instance, fastrand::u64(..));
     log_warnings(&settings);
     let targets = std::mem::take(&mut settings.targets);
+    warn_of_shortage(&targets);
     let count = targets.len();
     fleet.apply(targets).map_err(|error| error.to_string())?;
     let version = env!("CARGO_PKG_VERSION");
@@ -134,7 +138,7 @@ async fn ended(reloading: &mut Option<Reload>) -> Option<Result<Settings, String
     let Some(reload) = reloading else { return std::future::pending().await };
     let loaded = if reload.given_up {
         let _ = (&mut reload.loaded).await;
-        Err(TOO_SLOW.to_owned())
+        Err(LATE.to_owned())
     } else {
         match clock::timeout_at(reload.deadline, &mut reload.loaded).await {
             Ok(loaded) => loaded.unwrap_or_else(|_| Err("the thread that reads the configuration ended".to_owned())),
@@ -158,6 +162,7 @@ fn take_over(mut fresh: Settings, settings: &mut Settings, fleet: &mut Fleet) ->
     fresh.http.listen = settings.http.listen;
     fresh.instance.clone_from(&settings.instance);
     let targets = std::mem::take(&mut fresh.targets);
+    warn_of_shortage(&targets);
     let changes = fleet.apply(targets).map_err(|error| error.to_string())?;
     *settings = fresh;
     Ok(changes)
@@ -180,6 +185,14 @@ fn settle(applied: Result<Changes, String>, board: &Board) {
             tracing::error!(error, "configuration not reloaded: the one before stays in force");
             board.process().reload_error = Some((board.clock().now(), error));
         }
+    }
+}
+
+fn warn_of_shortage(targets: &[Target]) {
+    let enabled = || targets.iter().filter(|target| target.enabled);
+    let replicas = enabled().map(|target| target.replicas.len()).sum();
+    if let Some(shortage) = descriptors::shortage_for(enabled().count(), replicas) {
+        tracing::warn!("{shortage}");
     }
 }
 

@@ -12,6 +12,7 @@ use rustls::{AlertDescription, RootCertStore};
 
 use super::network::words_of_io;
 use crate::bounded_read::{Accept, Bounds, read_file};
+use crate::descriptors::is_shortage;
 use crate::heartbeat::{ErrorKind, Failure};
 use crate::time::clock::Clock;
 
@@ -130,7 +131,10 @@ async fn read(parameter: &str, path: &Path) -> Result<Vec<u8>, Failure> {
     let deadline = Clock::system().now().mono + BOUNDS.within;
     read_file(path, BOUNDS, deadline).await.map_err(|error| {
         let message = format!("cannot read the file of {parameter}, {}: {error}", path.display());
-        fault(ErrorKind::Tls, message, Cause::File, error)
+        match is_shortage(&error) {
+            true => Failure::new(ErrorKind::Limit, message).with_source(error),
+            false => fault(ErrorKind::Tls, message, Cause::File, error),
+        }
     })
 }
 

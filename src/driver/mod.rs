@@ -6,6 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use crate::database_url::UrlError;
+use crate::descriptors;
 use crate::finding::{Case, Check, Facts, Finding};
 use crate::heartbeat::{ErrorKind, Failure, RowReport, Stamp, Writing};
 use crate::plan::{Plan, Step};
@@ -243,6 +244,9 @@ pub trait Session: Send {
 pub fn with_remedy(driver: &dyn Driver, failure: Failure, target: &Target) -> Failure {
     if failure.remedy().is_some() {
         return failure;
+    }
+    if descriptors::is_shortage(&failure) {
+        return failure.with_remedy(descriptors::REMEDY);
     }
     match driver.remedy(&failure, target) {
         Some(remedy) => failure.with_remedy(remedy),

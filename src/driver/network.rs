@@ -7,6 +7,7 @@ use std::time::Duration;
 use sqlx::Connection;
 
 use crate::database_url::Host;
+use crate::descriptors::{is_shortage, words_of_shortage};
 use crate::heartbeat::{ErrorKind, Failure};
 use crate::time::clock::{self, Clock, Instant};
 
@@ -49,6 +50,7 @@ pub(super) async fn name_or_network(host: &Host, port: u16, failure: Failure) ->
     }
     match tokio::net::lookup_host((host.name.as_str(), port)).await {
         Ok(_) => failure,
+        Err(error) if is_shortage(&error) => failure,
         Err(error) => {
             Failure::new(ErrorKind::Name, format!("the host name does not resolve: {error}")).with_source(error)
         }
@@ -87,7 +89,7 @@ pub(super) fn words_of_io(error: &io::Error) -> String {
         io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionAborted => {
             format!("the connection was lost ({})", error.kind())
         }
-        _ => error.to_string(),
+        _ => words_of_shortage(error).unwrap_or_else(|| error.to_string()),
     }
 }
 

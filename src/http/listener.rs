@@ -6,7 +6,8 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::pin::pin;
+use std::os::fd::OwnedFd;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,18 +16,20 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
+use super::places::{Place, Places};
 use super::routes;
+use crate::descriptors::{self, Reserve};
 use crate::status::board::Board;
 
 /// What clients may cost.
 #[derive(Debug, Clone, Copy)]
 struct Limits {
-    /// Connections served at once; more wait in the kernel's queue.
+    /// Connections served at once; one more takes the place of the idlest one of the peer that has most.
     connections: usize,
     /// From the connection, or the end of an answer, until the next request's head is complete.
     head: Duration,
@@ -45,8 +48,11 @@ pub const DRAIN_LIMIT: Duration = Duration::from_secs(1);
 /// The longest head of a request; a longer one is answered 431.
 const HEAD_BYTES: usize = 16 * 1024;
 
-/// After a failed accept (no file descriptor left): without it the loop would spin.
-const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
+/// After a failed accept: without it the loop would spin.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// A connection given up by the reserve of descriptors is accepted at once, or was not there.
+const LENT: Duration = Duration::from_millis(50);
 
 /// Why the address cannot be listened on.
 #[derive(Debug, thiserror::Error)]
@@ -89,11 +95,17 @@ pub async fn serve(listener: TcpListener, board: Arc<Board>, shutdown: Cancellat
 
 async fn serve_within(limits: Limits, listener: TcpListener, board: Arc<Board>, shutdown: CancellationToken) {
     let router = routes::router(board);
-    let permits = Arc::new(Semaphore::new(limits.connections));
+    let reserve = Arc::new(Reserve::take());
+    let places = Places::new(limits.connections);
     let mut connections = JoinSet::new();
-    while let Some(Some((stream, permit))) = shutdown.run_until_cancelled(next(&listener, &permits)).await {
+    while let Some((stream, place)) = shutdown.run_until_cancelled(next(&listener, &places, &reserve)).await {
         while connections.try_join_next().is_some() {}
-        connections.spawn(converse(limits, stream, permit, router.clone(), shutdown.clone()));
+        let (router, reserve, shutdown) = (router.clone(), Arc::clone(&reserve), shutdown.clone());
+        connections.spawn(async move {
+            if let Some(stream) = converse(limits, stream, &place, router, shutdown).await {
+                reserve.close(stream);
+            }
+        });
     }
     drop(listener);
     let drained = async { while connections.join_next().await.is_some() {} };
@@ -102,19 +114,27 @@ async fn serve_within(limits: Limits, listener: TcpListener, board: Arc<Board>, 
     }
 }
 
-/// The next connection and its permit. The permit comes first: who exceeds the cap waits in the kernel's queue.
-async fn next(listener: &TcpListener, permits: &Arc<Semaphore>) -> Option<(TcpStream, OwnedSemaphorePermit)> {
-    // `None` only of a closed semaphore, which nobody closes.
-    let permit = Arc::clone(permits).acquire_owned().await.ok()?;
+/// The next connection and its place.
+async fn next(listener: &TcpListener, places: &Arc<Places>, reserve: &Reserve) -> (TcpStream, Place) {
     let mut reported = false;
     loop {
         match listener.accept().await {
-            Ok((stream, _)) => return Some((stream, permit)),
+            Ok((stream, peer)) => return (stream, places.take(peer.ip()).await),
             Err(error) if concerns_one_connection(&error) => {}
             Err(error) => {
                 if !reported {
-                    tracing::warn!(%error, "cannot accept HTTP connections, trying again every second");
+                    let error = descriptors::words_of_shortage(&error).unwrap_or_else(|| error.to_string());
+                    tracing::warn!(error, remedy = descriptors::REMEDY, "cannot accept HTTP connections freely");
                     reported = true;
+                }
+                if reserve.release() {
+                    if let Ok(Ok((stream, peer))) = tokio::time::timeout(LENT, listener.accept()).await {
+                        return (stream, places.take(peer.ip()).await);
+                    }
+                    reserve.refill();
+                } else {
+                    // What an ended connection had open goes to the reserve.
+                    places.evict(true);
                 }
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
@@ -127,42 +147,45 @@ fn concerns_one_connection(error: &io::Error) -> bool {
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
 }
 
+/// Serves one connection until it ends, in whatever way; gives back its descriptor where that can be had.
 async fn converse(
     limits: Limits,
     stream: TcpStream,
-    _permit: OwnedSemaphorePermit,
+    place: &Place,
     router: Router,
     shutdown: CancellationToken,
-) {
+) -> Option<OwnedFd> {
     let requested = Notify::new();
     let service = service_fn(|request| {
+        place.asks();
         requested.notify_one();
         router.clone().oneshot(request)
     });
-    let connection = http1::Builder::new()
+    let mut connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(limits.head)
         .max_buf_size(HEAD_BYTES)
         .serve_connection(TokioIo::new(stream), service);
-    let mut connection = pin!(connection);
     let mut leaving = false;
     loop {
         tokio::select! {
-            ended = connection.as_mut() => {
+            ended = &mut connection => {
                 if let Err(error) = ended {
                     tracing::debug!(%error, "an HTTP connection ended early");
                 }
-                return;
+                break;
             }
             () = shutdown.cancelled(), if !leaving => {
                 leaving = true;
-                connection.as_mut().graceful_shutdown();
+                Pin::new(&mut connection).graceful_shutdown();
             }
+            () = place.evicted() => break,
             // Each request starts the watch anew; hyper itself waits without limit for a client that does not read.
             () = requested.notified() => {}
-            () = tokio::time::sleep(limits.head + limits.exchange) => return,
+            () = tokio::time::sleep(limits.head + limits.exchange) => break,
         }
     }
+    connection.into_parts().io.into_inner().into_std().ok().map(OwnedFd::from)
 }
 
 #[cfg(test)]
@@ -274,7 +297,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_exceeds_the_cap_waits_until_a_place_is_free() {
+    async fn who_exceeds_the_cap_takes_the_place_of_the_connection_that_is_idle_for_longest() {
         let running = run(Limits { connections: 2, ..LIMITS }, empty_board()).await;
         let mut served = Vec::new();
         for _ in 0..2 {
@@ -283,10 +306,11 @@ mod tests {
             served.push(stream);
         }
         let mut third = connect(&running, LAST_REQUEST).await;
-        let early = timeout(Duration::from_millis(200), third.readable()).await;
-        assert!(early.is_err(), "a third connection was served beside two open ones");
-        served.pop();
         assert!(read_some(&mut third).await.starts_with(b"HTTP/1.1 200"));
+        let youngest = served.pop().unwrap();
+        assert_eq!(read_to_end(served.pop().unwrap()).await, b"", "the oldest one was closed");
+        let open = timeout(Duration::from_millis(200), youngest.readable()).await;
+        assert!(open.is_err(), "the younger one is open");
     }
 
     #[tokio::test]

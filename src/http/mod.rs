@@ -17,6 +17,7 @@ mod health;
 mod listener;
 pub mod metrics;
 mod page;
+mod places;
 mod routes;
 mod summary;
 mod targets;

@@ -12,6 +12,7 @@ use sqlx::{ConnectOptions, Connection, Row};
 use super::errors;
 use crate::bounded_read::{Unfinished, in_own_thread};
 use crate::database_url::{DatabaseUrl, UrlError};
+use crate::descriptors::{shortage_now, words_of_shortage};
 use crate::driver::{ConnectRequest, Purpose, ServerInfo, ServerRole};
 use crate::heartbeat::{ErrorKind, Failure};
 use crate::target::Endpoint;
@@ -76,7 +77,14 @@ pub(super) async fn connect(
         SqliteConnectOptions::new().filename(&path)
     };
     let options = options.create_if_missing(create).read_only(read_only).disable_statement_logging();
-    let mut connection = options.connect().await.map_err(|error| errors::classify(error, None))?;
+    let mut connection = options.connect().await.map_err(|error| match shortage_now() {
+        // SQLite says only that it cannot open the file.
+        Some(shortage) => {
+            let message = words_of_shortage(&shortage).unwrap_or_default();
+            Failure::new(ErrorKind::Limit, message).with_source(shortage)
+        }
+        None => errors::classify(error, None),
+    })?;
     let version: String = sqlx::raw_sql("SELECT sqlite_version() AS version")
         .fetch_one(&mut connection)
         .await

@@ -1,0 +1,131 @@
+//! File descriptors of this process: the limit, raised at the start, what to say when none is left, and a reserve for the
+//! status page. Used by `main`, `commands::run`, `http` and by whoever opens files and connections.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixDatagram;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use rustix::io::{Errno, FdFlags};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+/// The next step when this process, or its machine, has none left.
+pub const REMEDY: &str = "raise heartbeatd's limit of open files: LimitNOFILE= in the systemd unit, --ulimit nofile= of a \
+                          container, ulimit -n in a shell (the system's own limit: sysctl fs.file-max); then restart it";
+
+/// What is needed beside the targets: the status page's connections, and what a running program has open anyway.
+const BASE: usize = 100;
+/// For each target: its connection, and one more for a look beside it, or the further files of SQLite.
+const PER_TARGET: usize = 2;
+
+/// The most that the reserve keeps.
+const RESERVED: usize = 16;
+
+/// Descriptors that are kept open so that something else can be opened when there is none left.
+#[derive(Debug)]
+pub struct Reserve {
+    wanted: usize,
+    /// What a closed descriptor is made to stand for: a socket without an address needs neither file system nor peer.
+    nothing: Option<UnixDatagram>,
+    spares: Mutex<Vec<OwnedFd>>,
+}
+
+/// Raises the soft limit to the hard one. The soft one exists for programs that use `select`, which this one does not.
+pub fn raise_limit() {
+    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
+    // Refused, the limit stays as it was: that is told where it is too low.
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
+}
+
+/// The limit in force; `None` if there is no limit.
+#[must_use]
+pub fn limit() -> Option<u64> {
+    getrlimit(Resource::Nofile).current
+}
+
+/// Says that the limit is too low for so many targets with so many replicas altogether, if it is.
+#[must_use]
+pub fn shortage_for(targets: usize, replicas: usize) -> Option<String> {
+    let needed = BASE + PER_TARGET * targets + replicas;
+    let limit = limit().filter(|limit| *limit < needed as u64)?;
+    Some(format!("{targets} targets need about {needed} file descriptors, and the limit is {limit}: {REMEDY}"))
+}
+
+/// What an error says when no descriptor is left.
+#[must_use]
+pub fn words_of_shortage(error: &io::Error) -> Option<String> {
+    let is = |errno: Errno| error.raw_os_error() == Some(errno.raw_os_error());
+    if is(Errno::NFILE) {
+        return Some("no file descriptor is left on this machine".to_owned());
+    }
+    let limit = limit().map_or_else(|| "none".to_owned(), |limit| limit.to_string());
+    is(Errno::MFILE).then(|| format!("no file descriptor is left to heartbeatd (the limit is {limit})"))
+}
+
+/// Whether an error, or one that it comes from, is that no descriptor is left.
+#[must_use]
+pub fn is_shortage(error: &(dyn std::error::Error + 'static)) -> bool {
+    let mut error = Some(error);
+    while let Some(current) = error {
+        if current.downcast_ref::<io::Error>().is_some_and(|error| words_of_shortage(error).is_some()) {
+            return true;
+        }
+        error = current.source();
+    }
+    false
+}
+
+/// The error of opening something now, if none is left: for a library that does not say why it could not open a file.
+#[must_use]
+pub fn shortage_now() -> Option<io::Error> {
+    UnixDatagram::unbound().err().filter(|error| words_of_shortage(error).is_some())
+}
+
+impl Reserve {
+    /// Takes an eighth of the limit, 16 at most.
+    #[must_use]
+    pub fn take() -> Self {
+        let share = limit().and_then(|limit| usize::try_from(limit / 8).ok());
+        let reserve = Self {
+            wanted: share.unwrap_or(RESERVED).min(RESERVED),
+            nothing: UnixDatagram::unbound().ok(),
+            spares: Mutex::default(),
+        };
+        reserve.refill();
+        reserve
+    }
+
+    /// Gives one up, so that something else can be opened at once; whether there was one.
+    pub fn release(&self) -> bool {
+        self.spares().pop().is_some()
+    }
+
+    /// Opens what is missing, as far as there are descriptors.
+    pub fn refill(&self) {
+        let mut spares = self.spares();
+        while spares.len() < self.wanted {
+            let Ok(spare) = UnixDatagram::unbound() else { return };
+            spares.push(spare.into());
+        }
+    }
+
+    /// Closes what a descriptor stands for. The descriptor itself stays in the reserve if one is missing there: closed
+    /// and opened again, another thread might take it in between.
+    pub fn close(&self, mut descriptor: OwnedFd) {
+        let mut spares = self.spares();
+        if spares.len() >= self.wanted {
+            return;
+        }
+        if let Some(nothing) = &self.nothing
+            && rustix::io::dup2(nothing, &mut descriptor).is_ok()
+        {
+            // Not for the commands that this program starts; a failure costs such a command one descriptor.
+            let _ = rustix::io::fcntl_setfd(&descriptor, FdFlags::CLOEXEC);
+            spares.push(descriptor);
+        }
+    }
+
+    fn spares(&self) -> MutexGuard<'_, Vec<OwnedFd>> {
+        self.spares.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,194 @@
+//! The places of the status listener: so many connections are served at once, and one peer cannot keep all of them. Used by
+//! `listener`.
+//!
+//! When all are taken, a new connection gets the place of one that asks for nothing: of the peer that has most, the one
+//! that has been silent for longest. So a flood of half-open connections displaces itself, and a probe is answered.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv6Addr};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+use crate::scheduler::clock::{self, Clock, Moment};
+
+/// An answer that takes longer is no reason to keep others out.
+const ANSWERED_BY: Duration = Duration::from_secs(1);
+
+/// When all are being answered: how long until one of them is looked at again.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// All places.
+#[derive(Debug)]
+pub(super) struct Places {
+    most: usize,
+    freed: Notify,
+    taken: Mutex<Taken>,
+}
+
+#[derive(Debug, Default)]
+struct Taken {
+    next: u64,
+    by_number: HashMap<u64, Taker>,
+}
+
+/// Who has a place.
+#[derive(Debug, Clone)]
+struct Taker {
+    peer: IpAddr,
+    /// When it connected, or asked last.
+    heard: Moment,
+    asked: bool,
+    evicted: CancellationToken,
+}
+
+/// The place of one connection, free again when dropped.
+#[derive(Debug)]
+pub(super) struct Place {
+    number: u64,
+    evicted: CancellationToken,
+    places: Arc<Places>,
+}
+
+impl Places {
+    pub(super) fn new(most: usize) -> Arc<Self> {
+        Arc::new(Self { most, freed: Notify::new(), taken: Mutex::default() })
+    }
+
+    /// A place for a connection of this peer.
+    ///
+    /// Cancel-safe.
+    pub(super) async fn take(self: &Arc<Self>, peer: IpAddr) -> Place {
+        let mut waited = false;
+        loop {
+            if let Some(place) = self.try_take(peer) {
+                return place;
+            }
+            self.evict(waited);
+            waited = true;
+            let _ = clock::timeout_at(Clock::system().now().plus(PAUSE).mono, self.freed.notified()).await;
+        }
+    }
+
+    fn try_take(self: &Arc<Self>, peer: IpAddr) -> Option<Place> {
+        let mut taken = self.taken();
+        if taken.by_number.len() >= self.most {
+            return None;
+        }
+        let number = taken.next;
+        taken.next += 1;
+        let evicted = CancellationToken::new();
+        let heard = Clock::system().now();
+        let taker = Taker { peer: network_of(peer), heard, asked: false, evicted: evicted.clone() };
+        taken.by_number.insert(number, taker);
+        Some(Place { number, evicted, places: Arc::clone(self) })
+    }
+
+    /// Ends the connection that others are kept out by with the least reason, if there is one. `waited`: answers under way
+    /// had time to end.
+    pub(super) fn evict(&self, waited: bool) {
+        let taken = self.taken();
+        let takers: Vec<&Taker> = taken.by_number.values().filter(|taker| !taker.evicted.is_cancelled()).collect();
+        if let Some(taker) = to_evict(&takers, waited, Clock::system().now()) {
+            taker.evicted.cancel();
+        }
+    }
+
+    fn taken(&self) -> MutexGuard<'_, Taken> {
+        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Place {
+    /// A request has come.
+    pub(super) fn asks(&self) {
+        if let Some(taker) = self.places.taken().by_number.get_mut(&self.number) {
+            taker.heard = Clock::system().now();
+            taker.asked = true;
+        }
+    }
+
+    /// Returns when the place is needed for another.
+    pub(super) async fn evicted(&self) {
+        self.evicted.cancelled().await;
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.places.taken().by_number.remove(&self.number);
+        self.places.freed.notify_one();
+    }
+}
+
+/// Of the peer that has most: the oldest connection that has asked for nothing yet, else the one that asked longest ago
+/// and must have its answer. When answers had time to end and none did, a peer that has more than half loses one of those.
+fn to_evict<'a>(takers: &[&'a Taker], waited: bool, now: Moment) -> Option<&'a Taker> {
+    let count = |taker: &Taker| takers.iter().filter(|other| other.peer == taker.peer).count();
+    let may_go = |taker: &Taker| {
+        let idle = !taker.asked || now.age_of(taker.heard) >= ANSWERED_BY;
+        idle || waited && 2 * count(taker) > takers.len()
+    };
+    let order = |taker: &&Taker| (count(taker), !taker.asked, now.age_of(taker.heard));
+    takers.iter().copied().filter(|taker| may_go(taker)).max_by_key(order)
+}
+
+/// Who a connection counts for: one address, or of IPv6 the network that a single machine may have to itself.
+fn network_of(peer: IpAddr) -> IpAddr {
+    match peer.to_canonical() {
+        IpAddr::V6(address) => Ipv6Addr::from(u128::from(address) >> 64 << 64).into(),
+        address => address,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn taker(peer: &str, now: Moment, silent_for: u64, asked: bool) -> Taker {
+        let heard = Moment { mono: now.mono - Duration::from_secs(silent_for), wall: now.wall };
+        Taker { peer: network_of(peer.parse().unwrap()), heard, asked, evicted: CancellationToken::new() }
+    }
+
+    /// The place in the list of the one that is evicted.
+    fn evicted(waited: bool, takers: &[(&str, u64, bool)]) -> Option<usize> {
+        let now = Clock::system().now().plus(Duration::from_secs(100));
+        let takers: Vec<_> = takers.iter().map(|(peer, silent, asked)| taker(peer, now, *silent, *asked)).collect();
+        let chosen = to_evict(&takers.iter().collect::<Vec<_>>(), waited, now)?;
+        takers.iter().position(|taker| std::ptr::eq(taker, chosen))
+    }
+
+    #[test]
+    fn a_peer_that_has_most_loses_its_own_connection_and_not_the_older_one_of_another() {
+        assert_eq!(evicted(false, &[("10.0.0.1", 9, false), ("10.0.0.2", 1, false), ("10.0.0.2", 2, false)]), Some(2));
+    }
+
+    #[test]
+    fn who_has_asked_for_nothing_goes_before_who_has_its_answer() {
+        assert_eq!(evicted(false, &[("10.0.0.1", 9, true), ("10.0.0.1", 1, false), ("10.0.0.1", 2, false)]), Some(2));
+        assert_eq!(evicted(false, &[("10.0.0.1", 2, true), ("10.0.0.1", 9, true)]), Some(1));
+    }
+
+    #[test]
+    fn who_is_being_answered_is_left_in_peace() {
+        assert_eq!(evicted(false, &[("10.0.0.1", 0, true), ("10.0.0.1", 0, true)]), None);
+        assert_eq!(evicted(true, &[("10.0.0.1", 0, true), ("10.0.0.2", 0, true)]), None);
+    }
+
+    #[test]
+    fn a_peer_that_keeps_most_places_busy_loses_one_after_a_while() {
+        let chosen = evicted(true, &[("10.0.0.2", 0, true), ("10.0.0.1", 0, true), ("10.0.0.1", 0, true)]);
+        assert!(matches!(chosen, Some(1 | 2)), "{chosen:?}");
+    }
+
+    #[test]
+    fn addresses_of_one_ipv6_network_are_one_peer() {
+        assert_eq!(
+            evicted(false, &[("2001:db8::1", 1, false), ("10.0.0.2", 9, false), ("2001:db8::2", 2, false)]),
+            Some(2)
+        );
+        assert_eq!(network_of("::ffff:10.0.0.1".parse().unwrap()), network_of("10.0.0.1".parse().unwrap()));
+    }
+}
