@@ -7,7 +7,6 @@
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,6 +14,7 @@ use axum::Router;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use rustix::event::{PollFd, PollFlags, Timespec};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
@@ -48,11 +48,8 @@ pub const DRAIN_LIMIT: Duration = Duration::from_secs(1);
 /// The longest head of a request; a longer one is answered 431.
 const HEAD_BYTES: usize = 16 * 1024;
 
-/// After a failed accept: without it the loop would spin.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-
-/// A connection given up by the reserve of descriptors is accepted at once, or was not there.
-const LENT: Duration = Duration::from_millis(50);
+/// After a failed accept: without it the loop would spin. While no descriptor is left, connections wait so long.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// Why the address cannot be listened on.
 #[derive(Debug, thiserror::Error)]
@@ -127,19 +124,28 @@ async fn next(listener: &TcpListener, places: &Arc<Places>, reserve: &Reserve) -
                     tracing::warn!(error, remedy = descriptors::REMEDY, "cannot accept HTTP connections freely");
                     reported = true;
                 }
-                if reserve.release() {
-                    if let Ok(Ok((stream, peer))) = tokio::time::timeout(LENT, listener.accept()).await {
-                        return (stream, places.take(peer.ip()).await);
+                // The system asks for a descriptor before it looks for a connection: there may be none.
+                if is_waited_at(listener) {
+                    // Another thread may take what the reserve gives up.
+                    while reserve.release() {
+                        if let Ok((stream, peer)) = listener.accept().await {
+                            return (stream, places.take(peer.ip()).await);
+                        }
                     }
-                    reserve.refill();
-                } else {
                     // What an ended connection had open goes to the reserve.
                     places.evict(true);
                 }
                 tokio::time::sleep(ACCEPT_PAUSE).await;
+                reserve.refill();
             }
         }
     }
+}
+
+/// Whether a connection waits to be accepted.
+fn is_waited_at(listener: &TcpListener) -> bool {
+    let ready = rustix::event::poll(&mut [PollFd::new(listener, PollFlags::IN)], Some(&Timespec::default()));
+    ready.is_ok_and(|count| count > 0)
 }
 
 fn concerns_one_connection(error: &io::Error) -> bool {
@@ -177,7 +183,7 @@ async fn converse(
             }
             () = shutdown.cancelled(), if !leaving => {
                 leaving = true;
-                Pin::new(&mut connection).graceful_shutdown();
+                std::pin::Pin::new(&mut connection).graceful_shutdown();
             }
             () = place.evicted() => break,
             // Each request starts the watch anew; hyper itself waits without limit for a client that does not read.
