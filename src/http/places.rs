@@ -12,7 +12,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use crate::scheduler::clock::{self, Clock, Moment};
+use crate::time::clock::{self, Clock, Moment};
 
 /// An answer that takes longer is no reason to keep others out.
 const ANSWERED_BY: Duration = Duration::from_secs(1);
