@@ -112,7 +112,7 @@ impl SecretSource {
                 let Some((program, arguments)) = words.split_first() else {
                     return Err(failed("the password command is empty".to_owned()));
                 };
-                let printed = command::run(program, arguments, MAX_BYTES, deadline).await;
+                let printed = Box::pin(command::run(program, arguments, MAX_BYTES, deadline)).await;
                 let printed = printed.map_err(|error| unread(error.to_string(), error))?;
                 accept(printed, &format!("the password command {program}"))
             }

@@ -87,7 +87,7 @@ async fn start_and_read(
     let broken = |error: io::Error| CommandError::of(format!("the password command {program} failed: {error}"), error);
     let too_much = || CommandError::new(format!("the password command {program} printed more than {} KiB", most >> 10));
     let mut printed = Vec::new();
-    let mut chunk = [0; 4096];
+    let mut chunk = vec![0; 4096];
     let mut open = true;
     let status = loop {
         tokio::select! {

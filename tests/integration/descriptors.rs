@@ -60,7 +60,7 @@ async fn a_limit_below_the_need_is_told_with_numbers_and_the_page_still_answers(
     .await;
     answers_within_a_second(&daemon, secs(20)).await;
     let log = daemon.log();
-    assert!(log.contains("300 targets need about 700 file descriptors, and the limit is 64"), "{log}");
+    assert!(log.contains("300 targets need about 1300 file descriptors, and the limit is 64"), "{log}");
     let told = eventually(secs(30), "a target that fails for want of a descriptor", async || {
         let (_, health) = daemon.health().await;
         let reasons =
