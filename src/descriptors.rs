@@ -15,8 +15,9 @@ pub const REMEDY: &str = "raise heartbeatd's limit of open files: LimitNOFILE= i
 
 /// What is needed beside the targets: the status page's connections, and what a running program has open anyway.
 const BASE: usize = 100;
-/// For each target: its connection, and one more for a look beside it, or the further files of SQLite.
-const PER_TARGET: usize = 2;
+/// For each target: its connection, which holds three where it may go without TLS, and one for a look beside it; or the
+/// further files of SQLite.
+const PER_TARGET: usize = 4;
 
 /// The most that the reserve keeps.
 const RESERVED: usize = 16;

@@ -99,20 +99,23 @@ impl SecretSource {
             Self::Literal(secret) => Ok(secret.clone()),
             Self::File(path) => {
                 let shown = path.display();
-                let bytes = read_file(path, FILE, deadline).await.map_err(|error| {
-                    let message = format!("cannot read the password file {shown}: {error}");
-                    match is_shortage(&error) {
-                        true => Failure::new(ErrorKind::Limit, message).with_source(error),
-                        false => failed(message).with_source(error),
-                    }
-                })?;
+                let bytes = read_file(path, FILE, deadline)
+                    .await
+                    .map_err(|error| unread(format!("cannot read the password file {shown}: {error}"), error))?;
                 accept(bytes, &format!("the password file {shown}"))
             }
             Self::Env(name) => match std::env::var(name) {
                 Ok(value) => accept(value.into_bytes(), &format!("the environment variable {name}")),
                 Err(_) => Err(failed(format!("the environment variable {name} is not set, or is not UTF-8"))),
             },
-            Self::Command(words) => command::run(words, deadline).await,
+            Self::Command(words) => {
+                let Some((program, arguments)) = words.split_first() else {
+                    return Err(failed("the password command is empty".to_owned()));
+                };
+                let printed = Box::pin(command::run(program, arguments, MAX_BYTES, deadline)).await;
+                let printed = printed.map_err(|error| unread(error.to_string(), error))?;
+                accept(printed, &format!("the password command {program}"))
+            }
         }
     }
 }
@@ -134,6 +137,14 @@ fn accept(mut bytes: Vec<u8>, origin: &str) -> Result<Secret, Failure> {
         Ok(text) => Ok(Secret::new(text)),
         Err(_) => Err(failed(format!("{origin} gave bytes that are not UTF-8"))),
     }
+}
+
+/// A source that cannot be read, unless it is this process that can read nothing more.
+fn unread(message: String, error: impl std::error::Error + Send + Sync + 'static) -> Failure {
+    if is_shortage(&error) {
+        return Failure::new(ErrorKind::Limit, message).with_source(error);
+    }
+    failed(message).with_source(error)
 }
 
 fn failed(message: String) -> Failure {

@@ -9,6 +9,7 @@ use super::document::{self, Data, Node};
 use super::error::{Origin, Problems};
 use super::schema::{INCLUDED, ROOT};
 use crate::bounded_read::{Accept, Unfinished, in_own_thread_blocking};
+use crate::time::clock::Clock;
 
 /// As in a shell: an editor's hidden files are not meant.
 const MATCHING: glob::MatchOptions =
@@ -18,6 +19,8 @@ const MATCHING: glob::MatchOptions =
 const MAX_FILES: usize = 10_000;
 /// How long the files of one pattern may be searched for.
 const SEARCH_LIMIT: Duration = Duration::from_secs(10);
+/// How long the search and the files before the last one may take.
+const INCLUDES_LIMIT: Duration = Duration::from_secs(15);
 /// So many mistakes are enough to begin with: the files after them are not read.
 const MAX_PROBLEMS: usize = 200;
 
@@ -70,7 +73,14 @@ pub(super) fn read(path: &Path, problems: &mut Problems, warnings: &mut Vec<Stri
     let readable = problems.is_empty();
     files.targets.extend(targets(&mut root));
     if let Some(include) = root.take("include") {
+        let began = Clock::system().now();
         for included in expand(&include, path, problems, warnings) {
+            // One that does not answer has used it up: those after it on the same file system are not tried.
+            if Clock::system().now().age_of(began) > INCLUDES_LIMIT {
+                let limit = INCLUDES_LIMIT.as_secs();
+                problems.push(&include.origin, "include", format!("reading the files did not end within {limit} s"));
+                break;
+            }
             if problems.len() > MAX_PROBLEMS {
                 problems.push(&include.origin, "include", "the files after these mistakes were not read");
                 break;

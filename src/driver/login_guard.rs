@@ -16,7 +16,8 @@ use tokio::io::AsyncReadExt;
 use tokio::net::{TcpStream, UnixListener, UnixStream};
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::heartbeat::Failure;
+use crate::descriptors::words_of_shortage;
+use crate::heartbeat::{ErrorKind, Failure};
 use crate::time::clock::{self, Instant};
 
 /// A connection to a server, which the client library reaches by a socket of this process. Dropping it ends the connection.
@@ -90,7 +91,16 @@ pub(super) async fn finish(guard: Option<LoginGuard>, limit: Instant) {
 async fn carry(listener: UnixListener, mut server: TcpStream, login: impl Login, refused: Arc<OnceLock<Failure>>) {
     let accepted = accept(&listener).await;
     drop(listener);
-    let Ok(mut client) = accepted else { return };
+    let mut client = match accepted {
+        Ok(client) => client,
+        Err(error) => {
+            // The client finds its connection closed; only here is it known that no descriptor was left.
+            if let Some(words) = words_of_shortage(&error) {
+                let _ = refused.set(Failure::new(ErrorKind::Limit, words).with_source(error));
+            }
+            return;
+        }
+    };
     match login.carry(&mut client, &mut server).await {
         Ok(()) => pass_on(client, server).await,
         // Known before the client finds its connection closed.

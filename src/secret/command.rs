@@ -1,5 +1,5 @@
 //! The command that prints a password: run in a process group of its own, read with a limit, and ended with everything
-//! that it started. Called by [`SecretSource::read`](super::SecretSource::read).
+//! that it started. Called by `secret`.
 
 use std::io::{self, Read};
 use std::os::fd::{AsFd, OwnedFd};
@@ -12,13 +12,19 @@ use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::io::AsyncReadExt;
 use tokio::process::{Child, ChildStdout, Command};
 
-use super::{MAX_BYTES, Secret, accept, failed};
 use crate::bounded_read::{Unfinished, in_own_thread};
-use crate::heartbeat::Failure;
 use crate::time::clock::{self, Clock, Instant};
 
 /// How long a secret command may run before it is ended.
 pub const COMMAND_DEADLINE: Duration = Duration::from_secs(5);
+
+/// Why there is no output. It holds nothing of what the command printed.
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
+pub(super) struct CommandError {
+    message: String,
+    source: Option<io::Error>,
+}
 
 /// A command that runs. Dropping it ends its whole process group.
 struct Running {
@@ -39,29 +45,47 @@ impl Drop for ProcessGroup {
     }
 }
 
-/// Runs the command until it has ended, by `deadline` and within [`COMMAND_DEADLINE`]; the password is what it had
-/// printed by then.
-///
-/// # Errors
-/// As [`SecretSource::read`](super::SecretSource::read).
-pub(super) async fn run(words: &[String], deadline: Instant) -> Result<Secret, Failure> {
-    let Some((program, arguments)) = words.split_first() else {
-        return Err(failed("the password command is empty".to_owned()));
-    };
-    let now = Clock::system().now().mono;
-    let within = COMMAND_DEADLINE.min(deadline.saturating_duration_since(now));
-    let printed = clock::timeout_at(now + within, start_and_read(program, arguments, within)).await;
-    let printed = printed.map_err(|_| {
-        failed(format!("the password command {program} did not end within {} s", within.as_secs_f32()))
-    })??;
-    accept(printed, &format!("the password command {program}"))
+impl CommandError {
+    fn new(message: String) -> Self {
+        Self { message, source: None }
+    }
+
+    fn of(message: String, source: io::Error) -> Self {
+        Self { message, source: Some(source) }
+    }
 }
 
-async fn start_and_read(program: &str, arguments: &[String], within: Duration) -> Result<Vec<u8>, Failure> {
+/// Runs a program with its arguments until it has ended, by `deadline` and within [`COMMAND_DEADLINE`]; gives what it had
+/// printed by then, `most` bytes at most.
+///
+/// Cancel-safe: what runs is ended when the future is dropped.
+///
+/// # Errors
+/// When it cannot be started, fails, prints more, or does not end in time.
+pub(super) async fn run(
+    program: &str,
+    arguments: &[String],
+    most: usize,
+    deadline: Instant,
+) -> Result<Vec<u8>, CommandError> {
+    let now = Clock::system().now().mono;
+    let within = COMMAND_DEADLINE.min(deadline.saturating_duration_since(now));
+    let printed = clock::timeout_at(now + within, start_and_read(program, arguments, most, within)).await;
+    printed.unwrap_or_else(|_| {
+        let limit = within.as_secs_f32();
+        Err(CommandError::new(format!("the password command {program} did not end within {limit} s")))
+    })
+}
+
+async fn start_and_read(
+    program: &str,
+    arguments: &[String],
+    most: usize,
+    within: Duration,
+) -> Result<Vec<u8>, CommandError> {
     let mut running = start(program, arguments, within).await?;
-    let broken =
-        |error: io::Error| failed(format!("the password command {program} failed: {error}")).with_source(error);
-    let too_much = || failed(format!("the password command {program} printed more than {} KiB", MAX_BYTES >> 10));
+    let broken = |error: io::Error| CommandError::of(format!("the password command {program} failed: {error}"), error);
+    let too_much = || CommandError::new(format!("the password command {program} printed more than {} KiB", most >> 10));
     let mut printed = Vec::new();
     let mut chunk = vec![0; 4096];
     let mut open = true;
@@ -74,25 +98,25 @@ async fn start_and_read(program: &str, arguments: &[String], within: Duration) -
             }
             status = running.child.wait() => break status.map_err(broken)?,
         }
-        if printed.len() > MAX_BYTES {
+        if printed.len() > most {
             return Err(too_much());
         }
     };
     if !status.success() {
-        return Err(failed(format!("the password command {program} failed ({status})")));
+        return Err(CommandError::new(format!("the password command {program} failed ({status})")));
     }
     // A process that it started may hold its output open for ever: the end of the output is not waited for.
     let Running { group, stdout, .. } = running;
     if open {
         let rest = stdout.into_owned_fd().map_err(broken)?;
-        read_what_is_there(rest, &mut printed).map_err(broken)?;
+        read_what_is_there(rest, most, &mut printed).map_err(broken)?;
     }
     drop(group);
-    if printed.len() > MAX_BYTES { Err(too_much()) } else { Ok(printed) }
+    if printed.len() > most { Err(too_much()) } else { Ok(printed) }
 }
 
 /// Starts the command, in a thread of its own: a file system that does not answer keeps the one waiting that starts it.
-async fn start(program: &str, arguments: &[String], within: Duration) -> Result<Running, Failure> {
+async fn start(program: &str, arguments: &[String], within: Duration) -> Result<Running, CommandError> {
     let mut command = Command::new(program);
     command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
     command.process_group(0).kill_on_drop(true);
@@ -107,16 +131,18 @@ async fn start(program: &str, arguments: &[String], within: Duration) -> Result<
     let cannot = |error: &dyn std::fmt::Display| format!("cannot start the password command {program}: {error}");
     match in_own_thread(Path::new(program), within, start).await {
         Ok(Ok(running)) => Ok(running),
-        Ok(Err(error)) | Err(Unfinished::NoThread(error)) => Err(failed(cannot(&error)).with_source(error)),
-        Err(Unfinished::Outstanding | Unfinished::TooSlow) => Err(failed(cannot(&"its file system does not answer"))),
+        Ok(Err(error)) | Err(Unfinished::NoThread(error)) => Err(CommandError::of(cannot(&error), error)),
+        Err(Unfinished::Outstanding | Unfinished::TooSlow) => {
+            Err(CommandError::new(cannot(&"its file system does not answer")))
+        }
     }
 }
 
 /// Reads what the pipe holds, and does not wait for more.
-fn read_what_is_there(pipe: OwnedFd, printed: &mut Vec<u8>) -> io::Result<()> {
+fn read_what_is_there(pipe: OwnedFd, most: usize, printed: &mut Vec<u8>) -> io::Result<()> {
     let mut pipe = std::fs::File::from(pipe);
-    let mut chunk = vec![0; 4096];
-    while printed.len() <= MAX_BYTES {
+    let mut chunk = [0; 4096];
+    while printed.len() <= most {
         let file = pipe.as_fd();
         let ready = rustix::event::poll(&mut [PollFd::new(&file, PollFlags::IN)], Some(&Timespec::default()))?;
         let count = if ready == 0 { 0 } else { pipe.read(&mut chunk)? };
@@ -132,8 +158,8 @@ fn read_what_is_there(pipe: OwnedFd, printed: &mut Vec<u8>) -> io::Result<()> {
 mod tests {
     use super::*;
 
-    fn shell(script: &str) -> Vec<String> {
-        ["sh", "-c", script].map(str::to_owned).to_vec()
+    async fn run_shell(script: &str, deadline: Instant) -> Result<Vec<u8>, CommandError> {
+        run("sh", &["-c".to_owned(), script.to_owned()], 64 * 1024, deadline).await
     }
 
     fn in_seconds(seconds: u64) -> Instant {
@@ -158,10 +184,9 @@ mod tests {
     async fn a_child_that_keeps_the_output_open_neither_delays_the_password_nor_is_left_behind() {
         let folder = tempfile::tempdir().unwrap();
         let pid = folder.path().join("pid");
-        let words = shell(&format!("sleep 1000 & echo $! > {}; echo hunter2", pid.display()));
+        let script = format!("sleep 1000 & echo $! > {}; echo hunter2", pid.display());
         let began = Clock::system().now();
-        let secret = run(&words, in_seconds(60)).await.unwrap();
-        assert_eq!(secret.expose(), "hunter2");
+        assert_eq!(run_shell(&script, in_seconds(60)).await.unwrap(), b"hunter2\n");
         assert!(Clock::system().now().age_of(began) < Duration::from_secs(4));
         is_gone(&pid).await;
     }
@@ -170,9 +195,9 @@ mod tests {
     async fn at_the_deadline_everything_that_the_command_started_is_ended() {
         let folder = tempfile::tempdir().unwrap();
         let pid = folder.path().join("pid");
-        let words = shell(&format!("sleep 1000 & echo $! > {}; wait", pid.display()));
-        let failure = run(&words, in_seconds(1)).await.unwrap_err();
-        assert!(failure.message().starts_with("the password command sh did not end within "), "{failure}");
+        let script = format!("sleep 1000 & echo $! > {}; wait", pid.display());
+        let failure = run_shell(&script, in_seconds(1)).await.unwrap_err();
+        assert!(failure.to_string().starts_with("the password command sh did not end within "), "{failure}");
         is_gone(&pid).await;
     }
 
@@ -180,8 +205,8 @@ mod tests {
     async fn a_dropped_read_ends_everything_that_the_command_started() {
         let folder = tempfile::tempdir().unwrap();
         let pid = folder.path().join("pid");
-        let words = shell(&format!("sleep 1000 & echo $! > {}; wait", pid.display()));
-        let dropped = clock::timeout_at(in_seconds(1), run(&words, in_seconds(60))).await;
+        let script = format!("sleep 1000 & echo $! > {}; wait", pid.display());
+        let dropped = clock::timeout_at(in_seconds(1), run_shell(&script, in_seconds(60))).await;
         assert!(dropped.is_err());
         is_gone(&pid).await;
     }
@@ -189,8 +214,8 @@ mod tests {
     #[tokio::test]
     async fn output_without_end_is_cut_off_while_it_is_read() {
         let began = Clock::system().now();
-        let failure = run(&shell("cat /dev/zero"), in_seconds(60)).await.unwrap_err();
-        assert_eq!(failure.message(), "the password command sh printed more than 64 KiB");
+        let failure = run_shell("cat /dev/zero", in_seconds(60)).await.unwrap_err();
+        assert_eq!(failure.to_string(), "the password command sh printed more than 64 KiB");
         assert!(Clock::system().now().age_of(began) < Duration::from_secs(4));
     }
 }

@@ -65,8 +65,7 @@ pub(super) async fn connect(
     let absent = found(&path, request.deadline).await.err();
     let imagined = absent.is_some() && request.purpose == Purpose::Plan;
     if let Some(error) = absent
-        && !create
-        && !imagined
+        && (!create && !imagined || error.kind() == io::ErrorKind::TimedOut)
     {
         return Err(missing(&path, error));
     }
