@@ -1,9 +1,11 @@
 //! What went wrong, of which class, and the exact next step: the one error type that reaches people. Part of the
-//! vocabulary of `heartbeat`, which gives it on; it imports no other room.
+//! vocabulary of `heartbeat`, which gives it on; of this crate it imports `plain_text`.
 
 use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
+
+use crate::plain_text;
 
 /// The four classes of trouble, as the vendors' recovery pages sort them: each has its own next step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -260,33 +262,25 @@ impl fmt::Display for ErrorClass {
     }
 }
 
-/// Server text longer than this is cut: a log line or a page is no place for more.
-const MESSAGE_CHARS: usize = 500;
-
 impl Failure {
-    /// A failure of this kind. The message is made fit for one line: control characters become spaces, what exceeds
-    /// 500 characters is cut.
+    /// A failure of this kind. The message is made fit for one line, see [`plain_text::one_line`].
     #[must_use]
     pub fn new(kind: ErrorKind, message: impl AsRef<str>) -> Self {
-        let mut text: String =
-            message.as_ref().chars().map(|c| if c.is_control() { ' ' } else { c }).take(MESSAGE_CHARS + 1).collect();
-        if text.chars().count() > MESSAGE_CHARS {
-            text = text.chars().take(MESSAGE_CHARS).chain("…".chars()).collect();
-        }
-        Self { kind, code: None, message: text, remedy: None, source: None }
+        let message = plain_text::one_line(message.as_ref());
+        Self { kind, code: None, message, remedy: None, source: None }
     }
 
     /// Adds the database's own code, e.g. a SQLSTATE.
     #[must_use]
     pub fn with_code(mut self, code: impl Into<String>) -> Self {
-        self.code = Some(code.into());
+        self.code = Some(plain_text::one_line(&code.into()));
         self
     }
 
     /// Adds the exact next step.
     #[must_use]
     pub fn with_remedy(mut self, remedy: impl Into<String>) -> Self {
-        self.remedy = Some(remedy.into());
+        self.remedy = Some(plain_text::with_line_breaks(remedy.into()));
         self
     }
 
@@ -356,10 +350,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn server_text_fits_one_line_and_is_cut() {
-        let failure = Failure::new(ErrorKind::Unknown, format!("a\nb\u{1b}[31m{}", "x".repeat(2_000)));
-        assert!(failure.message().starts_with("a b [31mx"));
-        assert_eq!(failure.message().chars().count(), MESSAGE_CHARS + 1);
+    fn server_text_is_cut_wherever_it_enters() {
+        let hostile = format!("a\nb\u{1b}[31m\u{202e}{}", "x".repeat(2_000));
+        let failure = Failure::new(ErrorKind::Unknown, &hostile).with_code("1\n2").with_remedy("SELECT 1;\n\u{202e}");
+        assert!(failure.message().starts_with("a b [31m\u{fffd}x"));
+        assert_eq!(failure.message().chars().count(), plain_text::MAX_CHARS + 1);
+        assert_eq!((failure.code(), failure.remedy()), (Some("1 2"), Some("SELECT 1;\n\u{fffd}")));
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::heartbeat::Failure;
+use crate::plain_text;
 use crate::target::Target;
 
 /// How bad it is if the check fails.
@@ -252,8 +253,8 @@ impl Check {
             id: self.id.to_owned(),
             severity,
             status,
-            subject: subject.into(),
-            observed: observed.into(),
+            subject: plain_text::on_one_line(subject.into()),
+            observed: plain_text::on_one_line(observed.into()),
             expected: None,
             remedy: None,
         }
@@ -264,14 +265,14 @@ impl Finding {
     /// Says what should be.
     #[must_use]
     pub fn expected(mut self, expected: impl Into<String>) -> Self {
-        self.expected = Some(expected.into());
+        self.expected = Some(plain_text::on_one_line(expected.into()));
         self
     }
 
     /// Says what to do: SQL to paste, or a step.
     #[must_use]
     pub fn remedy(mut self, remedy: impl Into<String>) -> Self {
-        self.remedy = Some(remedy.into());
+        self.remedy = Some(plain_text::with_line_breaks(remedy.into()));
         self
     }
 }

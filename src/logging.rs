@@ -1,38 +1,123 @@
 //! Where log lines go and how they look; set up once by `main`.
+//!
+//! Lines are queued, and a thread of their own writes them to standard error. A sink that fails, blocks or is slow costs
+//! lines, which are counted, and never the time or the life of what logs.
+
+mod filter;
+mod libraries;
+mod panics;
+mod sink;
 
 use std::io::IsTerminal;
+use std::sync::mpsc;
+use std::time::Duration;
 
-use tracing_subscriber::EnvFilter;
-use tracing_subscriber::fmt::format::FmtSpan;
+use tracing_appender::non_blocking::{NonBlocking, NonBlockingBuilder, WorkerGuard};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
 
+use self::libraries::Libraries;
+use self::sink::Lines;
 use crate::cli::{LogArgs, LogFormat};
+use crate::status::dropped_lines::DroppedLines;
+
+/// How many lines may wait for a slow sink: enough for the first lines of thousands of targets, and some megabytes.
+const QUEUE: usize = 8_192;
+
+/// How long the end of the program waits for the lines that are still queued.
+pub const FLUSH_LIMIT: Duration = Duration::from_millis(500);
+
+/// The log, as long as it is kept; to be ended with [`Log::end`].
+#[derive(Debug)]
+pub struct Log {
+    worker: WorkerGuard,
+    dropped: DroppedLines,
+}
 
 /// Sends log lines to standard error: coloured on a terminal, plain elsewhere, or as JSON.
 ///
 /// # Errors
 /// A filter that cannot be read, in words.
-pub fn start(args: &LogArgs) -> Result<(), String> {
-    let filter = EnvFilter::try_new(&args.log).map_err(|error| format!("--log {}: {error}", args.log))?;
+pub fn start(args: &LogArgs) -> Result<Log, String> {
+    let filter = filter::parse(&args.log).map_err(|error| format!("--log {}: {error}", args.log))?;
     let colour = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-    let lines = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_span_events(FmtSpan::NONE)
-        .with_target(false);
-    match args.log_format {
-        LogFormat::Text => lines.with_ansi(colour).init(),
-        LogFormat::Json => lines.json().flatten_event(true).with_current_span(false).init(),
-    }
-    log_panics();
-    Ok(())
+    let dropped = DroppedLines::default();
+    let (lines, worker) = queue(Lines::new(rustix::stdio::stderr(), dropped.clone()), QUEUE);
+    let dropped = dropped.with_overflow(lines.error_counter());
+    let layers = tracing_subscriber::registry().with(filter).with(Libraries);
+    // An event that cannot be written is counted: subscribers otherwise say so on standard error, and panic where they
+    // cannot say it either.
+    let format = tracing_subscriber::fmt::layer().with_writer(lines).with_target(false).log_internal_errors(false);
+    let started = match args.log_format {
+        LogFormat::Text => layers.with(format.with_ansi(colour)).try_init(),
+        LogFormat::Json => layers.with(format.json().flatten_event(true).with_current_span(false)).try_init(),
+    };
+    started.map_err(|error| format!("the log cannot be set up: {error}"))?;
+    panics::log();
+    Ok(Log { worker, dropped })
 }
 
-/// A panic becomes a log line with its place, in the log's own format, and not raw text between JSON lines.
-fn log_panics() {
-    std::panic::set_hook(Box::new(|panic| {
-        let place = panic.location().map(ToString::to_string);
-        let text = panic.payload().downcast_ref::<&str>().copied();
-        let text = text.or_else(|| panic.payload().downcast_ref::<String>().map(String::as_str));
-        tracing::error!(place, text, "panic");
-    }));
+fn queue(sink: impl std::io::Write + Send + 'static, length: usize) -> (NonBlocking, WorkerGuard) {
+    NonBlockingBuilder::default().lossy(true).buffered_lines_limit(length).thread_name("log").finish(sink)
+}
+
+impl Log {
+    /// The lines that could not be written.
+    #[must_use]
+    pub fn dropped_lines(&self) -> DroppedLines {
+        self.dropped.clone()
+    }
+
+    /// Writes the lines that are still queued, for at most [`FLUSH_LIMIT`].
+    pub fn end(self) {
+        let (done, ended) = mpsc::channel::<()>();
+        let Self { worker, .. } = self;
+        // On a thread of its own: the worker is waited for longer than our limit where the sink blocks, and its end may
+        // print, which may block, too.
+        let flush = std::thread::Builder::new().name("log-end".to_owned()).spawn(move || {
+            drop(worker);
+            drop(done);
+        });
+        if flush.is_ok() {
+            // Whether it was the end or the limit makes no difference here.
+            let _ = ended.recv_timeout(FLUSH_LIMIT);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+
+    /// A sink that takes nothing until its sender is dropped.
+    struct Blocked(mpsc::Receiver<()>);
+
+    impl Write for Blocked {
+        fn write(&mut self, line: &[u8]) -> std::io::Result<usize> {
+            let _ = self.0.recv();
+            Ok(line.len())
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_blocked_sink_takes_no_time_of_who_logs_and_what_overflows_is_counted() {
+        let (blocked, sink) = mpsc::channel();
+        let (mut lines, worker) = queue(Blocked(sink), 10);
+        let log = Log { worker, dropped: DroppedLines::default().with_overflow(lines.error_counter()) };
+        // One more than the queue holds is with the sink, if the worker was quick.
+        for _ in 0..100 {
+            lines.write_all(b"line\n").unwrap();
+        }
+        let dropped = log.dropped_lines().count();
+        assert!((89..=90).contains(&dropped), "{dropped}");
+        // Returns although the sink is blocked still.
+        log.end();
+        drop(blocked);
+    }
 }

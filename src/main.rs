@@ -1,10 +1,12 @@
 //! heartbeatd: parse, dispatch, exit code.
 
+use std::panic::AssertUnwindSafe;
 use std::process::ExitCode;
 
 use clap::Parser;
 use heartbeatd::cli::{Cli, with_command_first};
 use heartbeatd::commands::{self, exit, terminal};
+use heartbeatd::logging::Log;
 use heartbeatd::{environment, logging};
 
 fn main() -> ExitCode {
@@ -12,11 +14,23 @@ fn main() -> ExitCode {
         terminal::error(&message);
         return ExitCode::from(exit::USAGE);
     }
-    let cli = Cli::parse_from(with_command_first(std::env::args_os()));
-    if let Err(message) = logging::start(&cli.log) {
-        terminal::error(&message);
-        return ExitCode::from(exit::USAGE);
-    }
+    let cli = match Cli::try_parse_from(with_command_first(std::env::args_os())) {
+        Ok(cli) => cli,
+        Err(answer) => return terminal::finish(terminal::parser_answer(&answer)),
+    };
+    let log = match logging::start(&cli.log) {
+        Ok(log) => log,
+        Err(message) => {
+            terminal::error(&message);
+            return ExitCode::from(exit::USAGE);
+        }
+    };
+    let code = run(cli, &log);
+    log.end();
+    terminal::finish(code)
+}
+
+fn run(cli: Cli, log: &Log) -> ExitCode {
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -24,7 +38,11 @@ fn main() -> ExitCode {
             return ExitCode::from(exit::FAILED);
         }
     };
-    let code = runtime.block_on(commands::dispatch(cli));
+    let dispatched = AssertUnwindSafe(|| runtime.block_on(commands::dispatch(cli, &log.dropped_lines())));
+    let code = std::panic::catch_unwind(dispatched).unwrap_or_else(|_| {
+        terminal::error("heartbeatd itself failed; please report it with the log line \"panic\"");
+        ExitCode::from(exit::FAILED)
+    });
     // A name look-up that hangs in a thread must not hold the exit (I12).
     runtime.shutdown_background();
     code

@@ -16,12 +16,13 @@ use self::exit::USAGE;
 use self::settings::{load, refuse};
 use crate::cli::{Cli, Command, SourceArgs};
 use crate::config::{Purpose, Settings};
+use crate::status::dropped_lines::DroppedLines;
 use crate::target::Target;
 
 /// Does what the command line asks; the exit code is the answer: 0 done, 1 failed, 2 usage or configuration.
-pub async fn dispatch(cli: Cli) -> ExitCode {
+pub async fn dispatch(cli: Cli, dropped_lines: &DroppedLines) -> ExitCode {
     match cli.command {
-        None => run::run(&cli.sources).await,
+        None => run::run(&cli.sources, dropped_lines).await,
         Some(Command::Provision { dry_run, selection }) => {
             with_targets(&selection.sources, selection.target.as_deref(), async |settings, targets| {
                 provision::provision(&settings, &targets, dry_run).await

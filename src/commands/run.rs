@@ -12,10 +12,11 @@ use super::terminal;
 use crate::cli::SourceArgs;
 use crate::config::{Purpose, Settings};
 use crate::drivers::Drivers;
-use crate::http;
 use crate::scheduler::fleet::Fleet;
 use crate::status::board::Board;
+use crate::status::dropped_lines::DroppedLines;
 use crate::time::clock::Clock;
+use crate::{http, logging};
 
 /// The signals the daemon listens to.
 struct Signals {
@@ -25,12 +26,12 @@ struct Signals {
 }
 
 /// Runs until told to end; exit code 0 on a signal, 1 if it cannot start, 2 for a configuration that cannot be used.
-pub async fn run(sources: &SourceArgs) -> ExitCode {
+pub async fn run(sources: &SourceArgs, dropped_lines: &DroppedLines) -> ExitCode {
     let settings = match load(sources, Purpose::Daemon) {
         Ok(settings) => settings,
         Err(error) => return refuse(&error),
     };
-    match serve(sources, settings).await {
+    match serve(sources, settings, dropped_lines).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(message) => {
             terminal::error(&message);
@@ -39,12 +40,13 @@ pub async fn run(sources: &SourceArgs) -> ExitCode {
     }
 }
 
-async fn serve(sources: &SourceArgs, mut settings: Settings) -> Result<(), String> {
+async fn serve(sources: &SourceArgs, mut settings: Settings, dropped_lines: &DroppedLines) -> Result<(), String> {
     let signals = Signals::listen().map_err(|error| format!("cannot listen to signals: {error}"))?;
     // Before any beat: a daemon that nobody can watch must not look as if it ran.
     let listener = http::bind(settings.http.listen).await.map_err(|error| error.to_string())?;
     let address = listener.local_addr().map_err(|error| format!("cannot tell the status address: {error}"))?;
     let board = Arc::new(Board::new(Clock::system()));
+    board.process().dropped_lines = dropped_lines.clone();
     let stop_http = CancellationToken::new();
     let server = tokio::spawn(http::serve(listener, Arc::clone(&board), stop_http.clone()));
     let mut fleet = Fleet::new(Arc::clone(&board), Drivers::built_in(), &settings.instance, fastrand::u64(..));
@@ -57,8 +59,8 @@ async fn serve(sources: &SourceArgs, mut settings: Settings) -> Result<(), Strin
     let grace = attend(signals, sources, &mut settings, &mut fleet, &board).await;
     board.process().stopping = true;
     tracing::info!(grace_s = grace.as_secs_f64(), "stopping");
-    // The status server has its own time to end, and both must fit.
-    fleet.stop(grace.saturating_sub(http::DRAIN_LIMIT)).await;
+    // The status server and the log have their own time to end, and all must fit.
+    fleet.stop(grace.saturating_sub(http::DRAIN_LIMIT + logging::FLUSH_LIMIT)).await;
     stop_http.cancel();
     // The server ends by its own limit; an abrupt end of it is no failure of ours.
     let _ = server.await;

@@ -1,10 +1,21 @@
 //! The one door to the terminal: aligned and coloured there, plain when piped or with `NO_COLOR`; called by the
 //! commands.
-#![allow(clippy::print_stdout, clippy::print_stderr, reason = "this is the door")]
+//!
+//! Nothing here panics or fails. An answer that cannot be written is kept in mind, and [`finish`] turns it into the exit
+//! code; what cannot be written to standard error is lost.
+
+use std::fmt;
+use std::io::{self, Write};
+use std::process::ExitCode;
+use std::sync::OnceLock;
 
 use anstyle::{AnsiColor, Style};
 
+use super::exit::USAGE;
 use crate::heartbeat::Failure;
+
+/// The first error of standard output; nothing is written to it after that.
+static LOST: OnceLock<io::Error> = OnceLock::new();
 
 const GOOD: Style = AnsiColor::Green.on_default();
 const BAD: Style = AnsiColor::Red.on_default().bold();
@@ -22,9 +33,53 @@ pub enum Tone {
     Doubtful,
 }
 
+/// The exit code after everything was printed: the command's own, unless its answer could not be written. A reader that
+/// has seen enough and closed the pipe (`| head`) changes nothing.
+#[must_use]
+pub fn finish(code: ExitCode) -> ExitCode {
+    if LOST.get().is_none()
+        && let Err(error) = io::stdout().flush()
+    {
+        let _ = LOST.set(error);
+    }
+    match LOST.get() {
+        Some(lost) if lost.kind() != io::ErrorKind::BrokenPipe => {
+            error(&format!("cannot write to standard output: {lost}"));
+            ExitCode::from(USAGE)
+        }
+        _ => code,
+    }
+}
+
+/// Prints what the parser of the command line answers, help or a complaint; the exit code.
+#[must_use]
+pub fn parser_answer(answer: &clap::Error) -> ExitCode {
+    if let Err(error) = answer.print()
+        && !answer.use_stderr()
+    {
+        let _ = LOST.set(error);
+    }
+    u8::try_from(answer.exit_code()).map_or(ExitCode::from(USAGE), ExitCode::from)
+}
+
+fn print(line: fmt::Arguments<'_>) {
+    if LOST.get().is_some() {
+        return;
+    }
+    if let Err(error) = writeln!(anstream::stdout(), "{line}") {
+        // Another thread's error is as good.
+        let _ = LOST.set(error);
+    }
+}
+
+fn print_error(line: fmt::Arguments<'_>) {
+    // There is nowhere left to say that it cannot be said.
+    let _ = writeln!(anstream::stderr(), "{line}");
+}
+
 /// Prints text as it is: for what is meant to be piped.
 pub fn plain(text: &str) {
-    anstream::println!("{}", text.trim_end());
+    print(format_args!("{}", text.trim_end()));
 }
 
 /// Prints one line about a target: its name, a word, the rest.
@@ -34,12 +89,12 @@ pub fn line(name: &str, width: usize, tone: Tone, word: &str, rest: &str) {
         Tone::Bad => BAD,
         Tone::Doubtful => DOUBTFUL,
     };
-    anstream::println!("{name:<width$}  {style}{word:<7}{style:#}  {rest}");
+    print(format_args!("{name:<width$}  {style}{word:<7}{style:#}  {rest}"));
 }
 
 /// Prints a line that belongs to the one above.
 pub fn detail(text: &str) {
-    anstream::println!("    {FAINT}{text}{FAINT:#}");
+    print(format_args!("    {FAINT}{text}{FAINT:#}"));
 }
 
 /// Prints a failure: what, of which class and kind, and the next step.
@@ -47,25 +102,25 @@ pub fn failure(name: &str, width: usize, failure: &Failure) {
     let what = format!("{failure}  [{}, {}]", failure.class(), failure.kind());
     line(name, width, Tone::Bad, "failed", &what);
     if let Some(remedy) = failure.remedy() {
-        anstream::println!("    next: {remedy}");
+        print(format_args!("    next: {remedy}"));
     }
 }
 
 /// Prints warnings, to standard error.
 pub fn warnings(warnings: &[String]) {
     for warning in warnings {
-        anstream::eprintln!("{DOUBTFUL}warning:{DOUBTFUL:#} {warning}");
+        print_error(format_args!("{DOUBTFUL}warning:{DOUBTFUL:#} {warning}"));
     }
 }
 
 /// Prints an error, to standard error.
 pub fn error(text: &str) {
     for line in text.lines() {
-        anstream::eprintln!("{BAD}error:{BAD:#} {line}");
+        print_error(format_args!("{BAD}error:{BAD:#} {line}"));
     }
 }
 
 /// Prints help, to standard error.
 pub fn help(text: &str) {
-    anstream::eprintln!("{}", text.trim_end());
+    print_error(format_args!("{}", text.trim_end()));
 }

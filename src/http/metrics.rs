@@ -49,11 +49,13 @@ pub const SLOT_RETAINED: &str = "heartbeatd_slot_retained_bytes";
 pub const DELIVERY_LAG: &str = "heartbeatd_delivery_lag_seconds";
 /// 1 after a reload that failed, until one works.
 pub const CONFIG_RELOAD_FAILED: &str = "heartbeatd_config_reload_failed";
+/// Log lines that could not be written, or not as fast as they came.
+pub const LOG_LINES_DROPPED: &str = "heartbeatd_log_lines_dropped_total";
 /// Always 1. Label `version`.
 pub const BUILD_INFO: &str = "heartbeatd_build_info";
 
 /// Every name, as it stands before the labels in a query (histograms: before `_bucket`, `_sum`, `_count`).
-pub const ALL: [&str; 15] = [
+pub const ALL: [&str; 16] = [
     BEATS,
     TICKS_MISSED,
     LAST_BEAT,
@@ -68,6 +70,7 @@ pub const ALL: [&str; 15] = [
     SLOT_RETAINED,
     DELIVERY_LAG,
     CONFIG_RELOAD_FAILED,
+    LOG_LINES_DROPPED,
     BUILD_INFO,
 ];
 
@@ -238,9 +241,14 @@ fn encode_histograms(encoder: &mut DescriptorEncoder<'_>, board: &Board) -> fmt:
 }
 
 fn encode_program(encoder: &mut DescriptorEncoder<'_>, board: &Board) -> fmt::Result {
-    let failed = i64::from(board.process().reload_error.is_some());
+    let (failed, dropped_lines) = {
+        let process = board.process();
+        (i64::from(process.reload_error.is_some()), process.dropped_lines.count())
+    };
     gauge(encoder, CONFIG_RELOAD_FAILED, "Whether the last reload of the configuration failed.")?
         .encode_gauge(&failed)?;
+    counter(encoder, LOG_LINES_DROPPED, "Log lines that could not be written, or not as fast as they came.")?
+        .encode_counter::<NoLabelSet, u64, f64>(&dropped_lines, None)?;
     let build = BUILD_INFO.trim_end_matches("_info");
     encoder
         .encode_descriptor(build, "The version that runs.", None, MetricType::Info)?

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
+use super::dropped_lines::DroppedLines;
 use super::histogram::Histogram;
 use crate::driver::{ServerInfo, ServerRole};
 use crate::finding::{Finding, Status, Verdict};
@@ -46,6 +47,8 @@ pub struct Process {
     pub reload_error: Option<(Moment, String)>,
     /// The program is shutting down.
     pub stopping: bool,
+    /// Log lines that could not be written.
+    pub dropped_lines: DroppedLines,
 }
 
 /// How one target is.

@@ -13,6 +13,7 @@ mod check_command;
 mod corpus;
 mod daemon_checks;
 mod documentation;
+mod log_sinks;
 mod mysql_beats;
 mod mysql_certificates;
 mod mysql_changed_columns;

@@ -577,7 +577,8 @@ async fn no_hash_of_a_password_is_in_the_report_the_saved_facts_or_the_log() {
         let config = format!("[[target]]\nname = \"orders\"\nurl = \"{url}\"\n[target.connector]\nuser = \"cdc\"\n");
         let place = Place::new("facts");
         let facts = place.join("facts.json");
-        let arguments = ["check", "--format", "json", "--log", "trace", "--save-facts", facts.to_str().unwrap()];
+        let arguments =
+            ["check", "--format", "json", "--log", "trace,sqlx=trace", "--save-facts", facts.to_str().unwrap()];
         let program = arguments.iter().fold(heartbeatd(), |program, argument| program.arg(argument));
         let ended = program.config(&config).run().await;
         let facts = std::fs::read_to_string(&facts).unwrap();

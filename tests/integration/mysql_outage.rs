@@ -82,6 +82,9 @@ async fn server_frozen_before_the_first_connection_is_reported_as_timeout_and_he
     .await;
 }
 
+/// What is logged at the most: libraries are named, as a level alone is about heartbeatd's own lines.
+const EVERYTHING: &str = "heartbeatd=trace,sqlx=debug,rustls=debug,hyper=debug,tokio=debug,log=debug";
+
 /// How often somebody was not let in, by the general log.
 fn refused_logins(server: &MysqlServer) -> usize {
     let refused = |text: &str| text.starts_with("Access denied");
@@ -235,7 +238,7 @@ async fn dead_server_is_told_in_two_lines_and_the_password_nowhere() {
         // One password as it is, one within an address.
         let url = server.url(ROLE, PASSWORD);
         let text = format!("{}{}", configuration(flavour, &[server.port()], ""), target("inline", &url, ""));
-        let program = heartbeatd().env("HEARTBEATD_LOG", "debug,heartbeatd=trace").config(&text);
+        let program = heartbeatd().env("HEARTBEATD_LOG", EVERYTHING).config(&text);
         let mut patient = Patient::started(program).await;
         server.stop().await;
         patient.tells_of_a_dead_server_in_two_lines_and_of_the_password_nowhere().await;

@@ -155,11 +155,13 @@ async fn dead_server_is_told_in_two_lines_and_the_password_nowhere() {
     // One password as it is, one within an address.
     let url = server.url(ROLE, PASSWORD);
     let text = format!("{}{}", configuration(&[server.port()], ""), target("inline", &url, ""));
-    let mut patient =
-        Patient::started(heartbeatd().env("HEARTBEATD_LOG", "debug,heartbeatd=trace").config(&text)).await;
+    let mut patient = Patient::started(heartbeatd().env("HEARTBEATD_LOG", EVERYTHING).config(&text)).await;
     server.stop().await;
     patient.tells_of_a_dead_server_in_two_lines_and_of_the_password_nowhere().await;
 }
+
+/// What is logged at the most: libraries are named, as a level alone is about heartbeatd's own lines.
+const EVERYTHING: &str = "heartbeatd=trace,sqlx=debug,rustls=debug,hyper=debug,tokio=debug,log=debug";
 
 /// Ends every session of the daemon, as an administrator would.
 async fn end_sessions(server: &PostgresServer) {

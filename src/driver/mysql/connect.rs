@@ -19,6 +19,7 @@ use crate::driver::hosts::{self, Candidate, Words};
 use crate::driver::network::{close, name_or_network, prefixed};
 use crate::driver::{ConnectRequest, Purpose, ServerInfo, ServerRole};
 use crate::heartbeat::{ErrorKind, Failure, Stamp};
+use crate::plain_text::one_line;
 use crate::target::HeartbeatTable;
 use crate::time::clock::Instant;
 
@@ -174,7 +175,7 @@ async fn look_around(
     let flavour = if capabilities.mariadb { "MariaDB" } else { "MySQL" };
     let server = ServerInfo {
         address: address.to_owned(),
-        version: format!("{flavour} {}", variables.get("version").map_or("", String::as_str)),
+        version: one_line(&format!("{flavour} {}", variables.get("version").map_or("", String::as_str))),
         // Every server of a replication has its own; none survives a failover.
         identity: None,
         role: capabilities.role_of(&row)?,

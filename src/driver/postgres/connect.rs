@@ -15,6 +15,7 @@ use crate::driver::hosts::{self, Candidate, Words};
 use crate::driver::network::{close, name_or_network, prefixed};
 use crate::driver::{ConnectRequest, ServerInfo, ServerRole};
 use crate::heartbeat::{ErrorKind, Failure};
+use crate::plain_text::one_line;
 use crate::time::clock::Instant;
 
 /// What is said of a server's hosts.
@@ -161,7 +162,7 @@ async fn look_around(
         let version: String = row.try_get("version")?;
         let server = ServerInfo {
             address: String::new(),
-            version: format!("PostgreSQL {version}"),
+            version: one_line(&format!("PostgreSQL {version}")),
             identity: None,
             role: role_of(row.try_get("in_recovery")?, row.try_get("read_only")?),
         };

@@ -3,7 +3,7 @@
 mod terminal;
 
 use std::net::Ipv4Addr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
 use std::time::Duration;
 
@@ -99,9 +99,14 @@ impl Heartbeatd {
 
     /// Runs the program to its end, which must come within 30 s.
     pub(crate) async fn run(self) -> Ended {
+        self.run_printing_to(Stdio::piped()).await
+    }
+
+    /// As [`Self::run`], with its standard output written there.
+    pub(crate) async fn run_printing_to(self, output: impl Into<Stdio>) -> Ended {
         let command = format!("{:?}", self.command);
         let child = tokio::process::Command::from(self.command)
-            .stdout(Stdio::piped())
+            .stdout(output)
             .stderr(Stdio::piped())
             .kill_on_drop(true)
             .spawn()
@@ -115,11 +120,28 @@ impl Heartbeatd {
         }
     }
 
+    /// Runs the program to its end, which must come within 30 s, with what it logs written there; its exit code.
+    pub(crate) async fn run_logging_to(mut self, log: impl Into<Stdio>) -> Option<i32> {
+        self.command.stdout(Stdio::null()).stderr(log);
+        let mut child = tokio::process::Command::from(self.command).kill_on_drop(true).spawn().unwrap();
+        timeout(secs(30), child.wait()).await.expect("an end within 30 s").unwrap().code()
+    }
+
     /// Starts the daemon with a port of its own, set by `HEARTBEATD_HTTP__LISTEN`; returns when `/live` answers.
-    pub(crate) async fn start(mut self) -> Daemon {
+    pub(crate) async fn start(self) -> Daemon {
+        self.start_with(Process::start).await
+    }
+
+    /// As [`Self::start`], with its log written there.
+    pub(crate) async fn start_logging_to(mut self, log: impl Into<Stdio>) -> Daemon {
+        self.command.stdout(Stdio::null()).stderr(log);
+        self.start_with(Process::start_as_it_prints).await
+    }
+
+    async fn start_with(mut self, start: impl FnOnce(&str, Command, &Path, &Path, Signal) -> Process) -> Daemon {
         self.command.env("HEARTBEATD_HTTP__LISTEN", format!("127.0.0.1:{}", self.port));
-        let log = self.place.join("heartbeatd.log");
-        let process = Process::start("heartbeatd", self.command, self.place.path(), &log, Signal::KILL);
+        let log = self.place.write("heartbeatd.log", "");
+        let process = start("heartbeatd", self.command, self.place.path(), &log, Signal::KILL);
         let mut daemon = Daemon { process, place: self.place, port: self.port };
         eventually(secs(15), "heartbeatd to answer", async || {
             daemon.process.expect_running();

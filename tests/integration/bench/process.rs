@@ -26,7 +26,19 @@ impl Process {
     /// the signal that ends it quickly and cleanly.
     pub(crate) fn start(name: &str, mut command: Command, home: &Path, log: &Path, farewell: Signal) -> Self {
         let output = File::options().create(true).append(true).open(log).unwrap();
-        command.current_dir(home).stdout(output.try_clone().unwrap()).stderr(output);
+        command.stdout(output.try_clone().unwrap()).stderr(output);
+        Self::start_as_it_prints(name, command, home, log, farewell)
+    }
+
+    /// As [`Self::start`], with standard output and error as `command` has them.
+    pub(crate) fn start_as_it_prints(
+        name: &str,
+        mut command: Command,
+        home: &Path,
+        log: &Path,
+        farewell: Signal,
+    ) -> Self {
+        command.current_dir(home);
         let child = command.spawn().unwrap_or_else(|error| panic!("cannot start {name} ({command:?}): {error}"));
         let watched = Watched::new(child.id());
         Self { name: name.to_owned(), child, log: log.to_owned(), farewell, _watched: watched }

@@ -1,0 +1,36 @@
+//! What of all that is said is logged: `--log` as a filter.
+
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::{LevelFilter, ParseError};
+
+/// A plain level is about heartbeatd's own lines. What libraries say is logged where a directive names them
+/// (`info,sqlx=debug`): much of it is what a server sent.
+pub(super) fn parse(text: &str) -> Result<EnvFilter, ParseError> {
+    let own = |directive: &str| match directive.trim().parse::<LevelFilter>() {
+        Ok(level) => format!("heartbeatd={level}"),
+        Err(_) => directive.trim().to_owned(),
+    };
+    let directives = text.split(',').map(own).chain([format!("{}=trace", super::libraries::TARGET)]);
+    EnvFilter::try_new(directives.collect::<Vec<_>>().join(","))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_level_is_about_our_own_lines_and_a_directive_about_whom_it_names() {
+        let directives = |text| {
+            let mut directives: Vec<String> = parse(text).unwrap().to_string().split(',').map(str::to_owned).collect();
+            directives.retain(|directive| !directive.starts_with(super::super::libraries::TARGET));
+            directives.sort();
+            directives
+        };
+        assert_eq!(directives("info"), ["heartbeatd=info"]);
+        assert_eq!(directives("WARN"), ["heartbeatd=warn"]);
+        assert_eq!(directives("off"), ["heartbeatd=off"]);
+        assert_eq!(directives("info, sqlx=debug"), ["heartbeatd=info", "sqlx=debug"]);
+        assert_eq!(directives("heartbeatd=trace,hyper"), ["heartbeatd=trace", "hyper=trace"]);
+        assert!(parse("what=ever=this").is_err());
+    }
+}

@@ -1,0 +1,63 @@
+//! What libraries say, where `--log` names them: cut as the server's text that it often is, and under our own message.
+
+use std::fmt::{self, Write};
+
+use tracing::field::{Field, Visit};
+use tracing::{Event, Level, Subscriber};
+use tracing_subscriber::layer::{Context, Layer};
+
+use crate::plain_text::{MAX_CHARS, one_line};
+
+/// The target of the lines that this makes of others.
+pub(super) const TARGET: &str = "heartbeatd::libraries";
+
+/// Takes the events of libraries out, and says them again as events of our own.
+pub(super) struct Libraries;
+
+impl<S: Subscriber> Layer<S> for Libraries {
+    fn event_enabled(&self, event: &Event<'_>, _: Context<'_, S>) -> bool {
+        let metadata = event.metadata();
+        if metadata.target() == "heartbeatd" || metadata.target().starts_with("heartbeatd::") {
+            return true;
+        }
+        let mut said = Said::default();
+        event.record(&mut said);
+        say(*metadata.level(), metadata.target(), &one_line(&said.0));
+        false
+    }
+}
+
+fn say(level: Level, library: &str, text: &str) {
+    match level {
+        Level::ERROR => tracing::error!(target: TARGET, library, text, "a library says"),
+        Level::WARN => tracing::warn!(target: TARGET, library, text, "a library says"),
+        Level::INFO => tracing::info!(target: TARGET, library, text, "a library says"),
+        Level::DEBUG => tracing::debug!(target: TARGET, library, text, "a library says"),
+        Level::TRACE => tracing::trace!(target: TARGET, library, text, "a library says"),
+    }
+}
+
+/// An event's message and fields, as far as they are shown: a server may have sent megabytes.
+#[derive(Default)]
+struct Said(String);
+
+impl Write for Said {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        // No character has more than four bytes; one character more, so that the cut is seen.
+        let room = (4 * (MAX_CHARS + 1)).saturating_sub(self.0.len());
+        let cut = text.floor_char_boundary(room);
+        self.0.push_str(&text[..cut]);
+        if cut == text.len() { Ok(()) } else { Err(fmt::Error) }
+    }
+}
+
+impl Visit for Said {
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        let separator = if self.0.is_empty() { "" } else { " " };
+        // An error says that there is no more room.
+        let _ = match field.name() {
+            "message" => write!(self, "{separator}{value:?}"),
+            name => write!(self, "{separator}{name}={value:?}"),
+        };
+    }
+}

@@ -1,0 +1,33 @@
+//! A panic becomes a log line with its place, in the log's own format, and not raw text between JSON lines.
+
+use std::collections::BTreeMap;
+use std::panic::PanicHookInfo;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use crate::plain_text::one_line;
+use crate::time::clock::{Clock, Instant};
+
+/// The shortest distance between two lines about one place: a server that makes its client panic does so at each try.
+const REMINDER: Duration = Duration::from_secs(60);
+
+/// Replaces the hook that prints, which panics itself where standard error is gone.
+pub(super) fn log() {
+    let told = Mutex::new(BTreeMap::new());
+    std::panic::set_hook(Box::new(move |panic| tell(panic, &told)));
+}
+
+fn tell(panic: &PanicHookInfo<'_>, told: &Mutex<BTreeMap<String, Instant>>) {
+    let place = panic.location().map(ToString::to_string).unwrap_or_default();
+    let now = Clock::system().now().mono;
+    // Never wait here: a panic may happen anywhere. There are as many places as lines that can panic, and no more.
+    if let Ok(mut told) = told.try_lock() {
+        if told.get(&place).is_some_and(|before| now.saturating_duration_since(*before) < REMINDER) {
+            return;
+        }
+        told.insert(place.clone(), now);
+    }
+    let text = panic.payload().downcast_ref::<&str>().copied();
+    let text = text.or_else(|| panic.payload().downcast_ref::<String>().map(String::as_str)).unwrap_or_default();
+    tracing::error!(place, text = one_line(text), "panic");
+}
