@@ -16,6 +16,7 @@ pub mod finding;
 pub mod heartbeat;
 pub mod http;
 pub mod logging;
+pub mod panics;
 pub mod plain_text;
 pub mod plan;
 pub mod provisioning;

@@ -12,6 +12,7 @@ use crate::driver::opening::Opening;
 use crate::driver::{self, Driver, Purpose, Session};
 use crate::finding::{Case, Check, FailureRecord, Finding, Inspection, Look, ReplicaLook, Severity, Status};
 use crate::heartbeat::{ErrorKind, Failure};
+use crate::panics;
 use crate::target::{Endpoint, Target};
 use crate::time::clock::{self, Clock, Instant};
 
@@ -60,7 +61,9 @@ async fn look(
         Ok(facts)
     };
     let late = || Failure::new(ErrorKind::Timeout, "the server did not answer the checks within the time-out");
-    match clock::timeout_at(deadline, work).await.unwrap_or_else(|_| Err(late())) {
+    // A server whose answer makes the client library panic hides no other server's facts.
+    let looked = clock::timeout_at(deadline, panics::caught(work)).await;
+    match looked.unwrap_or_else(|_| Err(late())) {
         Ok(facts) => Look::Facts(facts),
         Err(failure) => {
             let target = Target { endpoint: endpoint.clone(), ..target.clone() };
@@ -109,6 +112,12 @@ pub fn judge(target: &Target, driver: &dyn Driver, now: &Inspection, earlier: Op
         }
     }
     findings.into_iter().map(|finding| leave_out(finding, target)).collect()
+}
+
+/// The finding about a target whose facts make the judgement itself fail.
+#[must_use]
+pub fn could_not_judge(failure: &Failure) -> Finding {
+    judge_connection(&CONNECT, Severity::Error, "source", &Look::Failure(FailureRecord::of(failure)))
 }
 
 fn judge_connection(check: &Check, severity: Severity, subject: &str, look: &Look) -> Finding {

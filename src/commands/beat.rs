@@ -12,6 +12,7 @@ use crate::config::Settings;
 use crate::driver::opening::application_name;
 use crate::drivers::Drivers;
 use crate::heartbeat::{BeatOutcome, ErrorKind, Failure};
+use crate::panics;
 use crate::scheduler::link::{Answer, Link};
 use crate::scheduler::memory::Memory;
 use crate::target::{ProvisionMode, Target};
@@ -23,9 +24,9 @@ pub async fn beat(settings: &Settings, targets: Vec<Target>) -> ExitCode {
     let width = targets.iter().map(|target| target.name.chars().count()).max().unwrap_or(0);
     let beats = targets.into_iter().map(|target| beat_once(target, &settings.instance));
     let mut code = ExitCode::SUCCESS;
-    for (target, result, took) in join_all(beats).await {
+    for (target, result) in join_all(beats).await {
         match result {
-            Ok((answer, address)) => show(&target, width, &answer, &address, took),
+            Ok(beat) => show(&target, width, &beat),
             Err(failure) => {
                 terminal::failure(&target.name, width, &failure);
                 code = ExitCode::from(FAILED);
@@ -35,9 +36,14 @@ pub async fn beat(settings: &Settings, targets: Vec<Target>) -> ExitCode {
     code
 }
 
-type Outcome = (Target, Result<(Answer, String), Failure>, Duration);
+/// A beat that did not fail.
+struct Done {
+    answer: Answer,
+    address: String,
+    took: Duration,
+}
 
-async fn beat_once(mut target: Target, instance: &str) -> Outcome {
+async fn beat_once(mut target: Target, instance: &str) -> (Target, Result<Done, Failure>) {
     target.provision = ProvisionMode::Never;
     let clock = Clock::system();
     let asked = clock.now();
@@ -45,20 +51,24 @@ async fn beat_once(mut target: Target, instance: &str) -> Outcome {
         Ok(driver) => driver,
         Err(error) => {
             let failure = Failure::new(ErrorKind::Internal, error.to_string()).with_source(error);
-            return (target, Err(failure), Duration::ZERO);
+            return (target, Err(failure));
         }
     };
     let ticks = Ticks::new(&target.schedule, &target.name, asked);
     let writing = Memory::default().writing(target.write, ticks.period_at(asked));
     let mut link = Link::new(driver, Arc::new(target.clone()), application_name(instance));
-    let result = link.beat(writing, false, asked.plus(target.timeout).mono).await;
-    let took = clock.now().mono.saturating_duration_since(asked.mono);
-    let address = link.server().map(|server| server.address.clone()).unwrap_or_default();
-    link.close().await;
-    (target, result.map(|answer| (answer, address)), took)
+    let result = panics::caught(async {
+        let answer = link.beat(writing, false, asked.plus(target.timeout).mono).await;
+        let took = clock.now().mono.saturating_duration_since(asked.mono);
+        let address = link.server().map(|server| server.address.clone()).unwrap_or_default();
+        link.close().await;
+        Ok(Done { answer: answer?, address, took })
+    })
+    .await;
+    (target, result)
 }
 
-fn show(target: &Target, width: usize, answer: &Answer, address: &str, took: Duration) {
+fn show(target: &Target, width: usize, Done { answer, address, took }: &Done) {
     let value = answer.beat.value.map_or_else(|| "NULL".to_owned(), crate::heartbeat::Stamp::to_rfc3339);
     let tone = match answer.beat.outcome {
         BeatOutcome::Written | BeatOutcome::Fresh => Tone::Good,

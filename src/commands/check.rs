@@ -21,6 +21,7 @@ use crate::driver::Driver;
 use crate::driver::opening::application_name;
 use crate::drivers::Drivers;
 use crate::finding::{Finding, Inspection};
+use crate::panics;
 use crate::target::Target;
 use crate::time::clock::{self, Clock, Moment};
 
@@ -181,7 +182,10 @@ fn judge(
 fn findings_of(examined: &Examined, driver: &Arc<dyn Driver>, started: Moment) -> Vec<Finding> {
     let Examined { target, now, earlier } = examined;
     match now {
-        Some(now) => runner::judge(target, driver.as_ref(), now, earlier.as_ref()),
+        Some(now) => {
+            let judged = panics::caught_now(|| runner::judge(target, driver.as_ref(), now, earlier.as_ref()));
+            judged.unwrap_or_else(|failure| vec![runner::could_not_judge(&failure)])
+        }
         None => configuration::judge_offline(target, driver.as_ref(), started.wall_micros()),
     }
 }

@@ -11,6 +11,7 @@ use crate::driver::opening::application_name;
 use crate::driver::{Driver, Purpose, with_remedy};
 use crate::drivers::Drivers;
 use crate::heartbeat::{ErrorKind, Failure};
+use crate::panics;
 use crate::plan::Plan;
 use crate::provisioning::{Applied, open_for_provisioning, provision_target};
 use crate::target::Target;
@@ -53,7 +54,7 @@ pub async fn provision(settings: &Settings, targets: &[Target], dry_run: bool) -
 
 async fn within<T>(deadline: Instant, work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
     let late = || Failure::new(ErrorKind::Timeout, format!("provisioning took longer than {} s", DEADLINE.as_secs()));
-    clock::timeout_at(deadline, work).await.map_err(|_| late())?
+    clock::timeout_at(deadline, panics::caught(work)).await.map_err(|_| late())?
 }
 
 async fn plan(driver: &Arc<dyn Driver>, target: &Target, name: &str, deadline: Instant) -> Result<Plan, Failure> {

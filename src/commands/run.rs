@@ -16,7 +16,7 @@ use crate::scheduler::fleet::Fleet;
 use crate::status::board::Board;
 use crate::status::dropped_lines::DroppedLines;
 use crate::time::clock::Clock;
-use crate::{http, logging};
+use crate::{http, logging, panics};
 
 /// The signals the daemon listens to.
 struct Signals {
@@ -87,7 +87,11 @@ async fn attend(
 
 /// Takes over the configuration as it stands now; a broken one changes nothing and says why.
 fn reload(sources: &SourceArgs, settings: &mut Settings, fleet: &mut Fleet, board: &Board) {
-    let applied = load(sources, Purpose::Daemon).map_err(|error| error.to_string()).and_then(|mut fresh| {
+    // A fault of ours while it is read must not end the beats.
+    let failed = |_| "heartbeatd itself failed; please report it with the log line \"panic\"".to_owned();
+    let loaded = panics::caught_now(|| load(sources, Purpose::Daemon)).map_err(failed);
+    let loaded = loaded.and_then(|loaded| loaded.map_err(|error| error.to_string()));
+    let applied = loaded.and_then(|mut fresh| {
         log_warnings(&fresh);
         if fresh.http.listen != settings.http.listen || fresh.instance != settings.instance {
             tracing::warn!("a changed http.listen or instance takes effect at the next start");

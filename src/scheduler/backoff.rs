@@ -23,7 +23,7 @@ struct Pace {
 }
 
 /// The waits of one target.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Backoff {
     failures: u32,
     /// The class of the failure before: another class is another trouble, and begins with short waits again.

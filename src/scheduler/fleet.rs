@@ -1,13 +1,10 @@
 //! All targets: starts a loop for each, keeps unchanged ones through a reload, starts one again that panicked, and ends
 //! them within the grace period. Owned by `commands::run`, and by the simulation.
 
-use std::any::Any;
 use std::collections::BTreeMap;
-use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::FutureExt;
 use tokio::sync::{Notify, watch};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
@@ -17,12 +14,13 @@ use super::beater::{Beater, Parts};
 use super::inspector::Inspector;
 use super::link::Link;
 use super::replica::{Acknowledged, Watcher};
+use super::supervision::Supervision;
 use super::turns::Turns;
 use crate::database_url::UrlError;
 use crate::driver::Driver;
 use crate::driver::opening::application_name;
 use crate::drivers::Drivers;
-use crate::heartbeat::{ErrorKind, Failure};
+use crate::heartbeat::Failure;
 use crate::status::board::{Board, Cell, Trouble};
 use crate::target::Target;
 use crate::time::clock::{self, Moment};
@@ -30,9 +28,6 @@ use crate::time::ticks::Ticks;
 
 /// How long a target that was taken off or changed may go on with the beat in flight before its task is ended.
 const REPLACED: Duration = Duration::from_secs(5);
-
-/// A loop that ran longer than this before it panicked had settled: the next panic is a new trouble.
-const SETTLED: Duration = Duration::from_secs(10 * 60);
 
 /// The targets that are looked after.
 pub struct Fleet {
@@ -68,6 +63,7 @@ pub struct Changes {
 }
 
 /// What one target's task needs.
+#[derive(Clone)]
 struct Tending {
     target: Arc<Target>,
     board: Arc<Board>,
@@ -202,20 +198,19 @@ async fn end_within(mut task: JoinHandle<()>, limit: Duration) {
 impl Tending {
     /// Runs the target's loop, and again after a panic, until cancelled.
     async fn tend(self) {
-        let mut backoff = Backoff::new(self.seed ^ 1);
-        let mut first = self.first;
-        let clock = self.board.clock().clone();
-        let period = Ticks::new(&self.target.schedule, &self.target.name, clock.now()).period_at(clock.now());
-        loop {
-            let began = clock.now();
-            let round = AssertUnwindSafe(self.run_once(first)).catch_unwind().await;
-            let Err(panic) = round else { return };
-            let now = clock.now();
-            self.report_panic(panic.as_ref(), now);
-            if now.age_of(began) > SETTLED {
-                backoff.reset();
-            }
-            first = now.plus(backoff.next(ErrorKind::Internal, period));
+        let panicked = |failure, now| self.record_panic(failure, now);
+        self.supervision("beats", 1).keep(self.first, |first| self.run_once(first), panicked).await;
+    }
+
+    fn supervision<'a>(&'a self, part: &'a str, seed: u64) -> Supervision<'a> {
+        let clock = self.board.clock();
+        let now = clock.now();
+        Supervision {
+            target: &self.target.name,
+            part,
+            clock,
+            backoff: Backoff::new(self.seed_for(part) ^ seed),
+            period: Ticks::new(&self.target.schedule, &self.target.name, now).period_at(now),
         }
     }
 
@@ -223,8 +218,9 @@ impl Tending {
         let now = self.board.clock().now();
         let ticks = Ticks::new(&self.target.schedule, &self.target.name, now);
         let (acknowledged, receiver) = watch::channel(Acknowledged::default());
-        // Dropped with this future, also when the loop panics: watchers never outlive it.
-        let mut watchers = JoinSet::new();
+        let (good_connections, good) = watch::channel(0);
+        // Dropped with this future, also when the loop panics: what looks on never outlives it.
+        let mut lookers = JoinSet::new();
         for replica in &self.target.replicas {
             let watcher = Watcher {
                 target: Arc::clone(&self.target),
@@ -237,9 +233,8 @@ impl Tending {
                 acknowledged: receiver.clone(),
                 application_name: self.application_name.clone(),
             };
-            watchers.spawn(watcher.run(self.cancelled.clone()));
+            lookers.spawn(self.clone().keep_watching(watcher));
         }
-        let (good_connections, good) = watch::channel(0);
         let inspector = Inspector {
             target: Arc::clone(&self.target),
             cell: Arc::clone(&self.cell),
@@ -253,7 +248,7 @@ impl Tending {
             application_name: self.application_name.clone(),
             random: fastrand::Rng::with_seed(self.seed_for("inspector")),
         };
-        watchers.spawn(inspector.run(self.cancelled.clone()));
+        lookers.spawn(self.clone().keep_inspecting(inspector));
         let link = Link::new(Arc::clone(&self.driver), Arc::clone(&self.target), self.application_name.clone());
         let parts = Parts {
             target: Arc::clone(&self.target),
@@ -274,12 +269,21 @@ impl Tending {
         name.fold(self.seed, |seed, byte| seed.rotate_left(5) ^ u64::from(byte))
     }
 
-    fn report_panic(&self, panic: &(dyn Any + Send), now: Moment) {
-        let text = panic.downcast_ref::<&str>().copied();
-        let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message");
-        let failure = Failure::new(ErrorKind::Internal, format!("heartbeatd itself failed: {text}"))
-            .with_remedy("the target's loop is started again; please report this with the log lines around it");
-        tracing::error!(target = self.target.name, error = %failure, "a target's loop panicked");
+    async fn keep_watching(self, watcher: Watcher) {
+        let start = |at| watcher.clone().run(at, self.cancelled.clone());
+        let panicked = |failure, now| watcher.record_failure(failure, now);
+        let now = self.board.clock().now();
+        self.supervision(&watcher.replica.name, 2).keep(now, start, panicked).await;
+    }
+
+    async fn keep_inspecting(self, inspector: Inspector) {
+        let start = |at| inspector.clone().run(at, self.cancelled.clone());
+        let panicked = |failure: Failure, now| inspector.record_panic(failure.message(), now);
+        let now = self.board.clock().now();
+        self.supervision("inspector", 3).keep(now, start, panicked).await;
+    }
+
+    fn record_panic(&self, failure: Failure, now: Moment) {
         let mut status = self.cell.lock();
         *status.counters.errors.entry((failure.class(), failure.kind())).or_default() += 1;
         status.counters.failed += 1;

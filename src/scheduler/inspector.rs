@@ -33,7 +33,11 @@ const SHORTEST: Duration = Duration::from_secs(60);
 /// The slot is not looked at more often than this, however short the period.
 const SHORTEST_LOOK: Duration = Duration::from_secs(5);
 
-/// One target's inspector.
+/// The notice that this loop panicked, until all checks have run again.
+const FAILED: &str = "inspector_failed";
+
+/// One target's inspector. A clone starts from the beginning.
+#[derive(Clone)]
 pub struct Inspector {
     /// The target.
     pub target: Arc<Target>,
@@ -74,16 +78,25 @@ enum Place {
 }
 
 impl Inspector {
-    /// Looks on until cancelled.
-    pub async fn run(mut self, cancelled: CancellationToken) {
+    /// Looks on until cancelled, and not before `first`.
+    pub async fn run(mut self, first: Moment, cancelled: CancellationToken) {
         tokio::select! {
             biased;
             () = cancelled.cancelled() => {}
-            () = self.look_on() => {}
+            () = self.look_on(first) => {}
         }
     }
 
-    async fn look_on(&mut self) {
+    /// Puts a panic of this loop on the board; what it found before is not known any more.
+    pub(super) fn record_panic(&self, message: &str, now: Moment) {
+        let mut status = self.cell.lock();
+        status.checked = None;
+        status.delivery = None;
+        status.notice(FAILED, Some(format!("the checks cannot be run: {message}")), now);
+    }
+
+    async fn look_on(&mut self, first: Moment) {
+        clock::sleep_until(first.mono).await;
         let started = self.clock.now();
         let mut previous: Option<Kept> = None;
         let mut place = None;
@@ -127,8 +140,11 @@ impl Inspector {
         let inspection =
             runner::inspect(&self.target, &self.driver, &self.application_name, &self.clock, self.target.timeout).await;
         let now = self.clock.now();
-        if let Look::Failure(_) = &inspection.source {
-            // What keeps us from the source the beats tell, and tell it as long as it is so.
+        if let Look::Failure(failure) = &inspection.source {
+            if failure.kind == ErrorKind::Internal.as_str() {
+                self.record_panic(&failure.message, now);
+            }
+            // What else keeps us from the source the beats tell, and tell it as long as it is so.
             return now.plus(SHORTEST);
         }
         let earlier = previous.as_ref().and_then(Kept::inspection);
@@ -142,7 +158,10 @@ impl Inspector {
         // The tree is climbed on everything: it takes a report without a connection for one that asked no server.
         let verdict = verdict::climb(&findings, &entries);
         findings.retain(|finding| !told_by_beats(&finding.id));
-        self.cell.lock().checked = Some(Checked::new(now, findings, verdict));
+        let mut status = self.cell.lock();
+        status.checked = Some(Checked::new(now, findings, verdict));
+        status.notice(FAILED, None, now);
+        drop(status);
         *previous = Kept::of(&inspection, now);
         now.plus(CATALOGUE - JITTER.mul_f64(self.random.f64()))
     }

@@ -7,4 +7,5 @@ pub mod inspector;
 pub mod link;
 pub mod memory;
 pub mod replica;
+mod supervision;
 pub mod turns;

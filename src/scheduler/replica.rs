@@ -57,7 +57,8 @@ enum Arrival {
     Foreign,
 }
 
-/// One replica's watcher.
+/// One replica's watcher. A clone starts from the beginning.
+#[derive(Clone)]
 pub struct Watcher {
     /// The target it belongs to.
     pub target: Arc<Target>,
@@ -116,18 +117,18 @@ impl Acknowledged {
 }
 
 impl Watcher {
-    /// Watches until cancelled.
-    pub async fn run(mut self, cancelled: CancellationToken) {
+    /// Watches until cancelled, and not before `first`.
+    pub async fn run(mut self, first: Moment, cancelled: CancellationToken) {
         tokio::select! {
             biased;
             () = cancelled.cancelled() => {}
-            () = self.watch() => {}
+            () = self.watch(first) => {}
         }
     }
 
-    async fn watch(&mut self) {
+    async fn watch(&mut self, first: Moment) {
         let mut session: Option<Box<dyn Session>> = None;
-        let mut not_before = self.clock.now().mono;
+        let mut not_before = first.mono;
         loop {
             let beat = self.acknowledged.borrow_and_update().newest();
             let period = self.ticks.period_at(self.clock.now());
@@ -235,7 +236,8 @@ impl Watcher {
         matches!(arrival, Some(Arrival::Arrived | Arrival::Foreign) | None)
     }
 
-    fn record_failure(&self, failure: Failure, now: Moment) {
+    /// Puts a failed look on the board, also one that panicked; the lag is not known any more.
+    pub(super) fn record_failure(&self, failure: Failure, now: Moment) {
         let failure = driver::with_remedy(self.driver.as_ref(), failure, &self.as_target());
         let mut status = self.cell.lock();
         let Some(replica) = status.replicas.get_mut(&self.replica.name) else { return };

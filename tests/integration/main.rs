@@ -32,6 +32,7 @@ mod mysql_triggers;
 mod mysql_trouble;
 mod mysql_two_writers;
 mod mysql_walkthrough;
+mod panics;
 mod postgres_beats;
 mod postgres_checks;
 mod postgres_commands;

@@ -11,6 +11,7 @@ pub(crate) mod driver;
 pub(crate) mod findings;
 pub(crate) mod frontend;
 pub(crate) mod heartbeat;
+pub(crate) mod malformed;
 pub(crate) mod metrics;
 pub(crate) mod mysql;
 pub(crate) mod mysql_scene;
@@ -30,6 +31,7 @@ pub(crate) mod tls;
 pub(crate) mod wait;
 
 pub(crate) use daemon::{Daemon, heartbeatd};
+pub(crate) use malformed::MalformedServer;
 pub(crate) use mysql::{Flavour, Galera, MysqlServer, mysql_client};
 pub(crate) use pgbouncer::PgBouncer;
 pub(crate) use postgres::PostgresServer;

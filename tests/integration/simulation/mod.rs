@@ -195,6 +195,54 @@ async fn a_panic_is_reported_and_the_target_started_again() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_watcher_that_panics_is_started_again_its_lag_disappears_and_a_required_replica_turns_red() {
+    let mut databases = one(Vec::new());
+    let faults = vec![(10 * MINUTE, 30 * MINUTE, Fault::Panic)];
+    databases.insert("copy".to_owned(), Database { faults, ..Database::default() });
+    let mut simulation = Simulation::new(databases, 1);
+    let endpoint = Endpoint::parse("postgres://hb@copy/db").unwrap();
+    let replica = Replica { name: "copy".to_owned(), endpoint, required: true, decode: false };
+    simulation.start(vec![Target { replicas: vec![replica], ..target("orders") }]);
+    let copy = |simulation: &Simulation| simulation.board.cell("orders").unwrap().lock().replicas["copy"].clone();
+    let replicate = async |simulation: &Simulation, until: Duration| {
+        while simulation.world.now() < until {
+            tokio::time::sleep(SECOND).await;
+            let row = simulation.world.database("orders").row;
+            simulation.world.database("copy").row = row;
+        }
+    };
+    replicate(&simulation, 9 * MINUTE).await;
+    assert!(copy(&simulation).lag.is_some() && simulation.state("orders") == State::Healthy);
+    replicate(&simulation, 20 * MINUTE).await;
+    let seen = copy(&simulation);
+    let trouble = seen.trouble.expect("the panic is told");
+    assert_eq!((trouble.failure.kind(), seen.lag), (ErrorKind::Internal, None));
+    assert!(trouble.attempts > 5, "{} starts in ten minutes", trouble.attempts);
+    assert_eq!((simulation.state("orders"), simulation.trouble("orders")), (State::Unhealthy, None));
+    replicate(&simulation, 33 * MINUTE).await;
+    assert!(copy(&simulation).lag.is_some() && simulation.state("orders") == State::Healthy);
+    assert_eq!(writes(&simulation.world.database("orders")).len(), 33, "beats go on beside it");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_inspector_that_panics_is_started_again_and_what_it_found_before_disappears() {
+    let mut simulation = Simulation::new(one(vec![(15 * MINUTE, 45 * MINUTE, Fault::JudgementPanics)]), 1);
+    simulation.start(vec![target("orders")]);
+    let found = |simulation: &Simulation| {
+        let cell = simulation.board.cell("orders").unwrap();
+        let status = cell.lock();
+        (status.checked.is_some(), status.notices.contains_key("inspector_failed"))
+    };
+    tokio::time::sleep(14 * MINUTE).await;
+    assert_eq!(found(&simulation), (true, false));
+    tokio::time::sleep(20 * MINUTE).await;
+    assert_eq!(found(&simulation), (false, true));
+    assert_eq!(simulation.state("orders"), State::Healthy);
+    tokio::time::sleep(15 * MINUTE).await;
+    assert_eq!(found(&simulation), (true, false));
+}
+
+#[tokio::test(start_paused = true)]
 async fn shutdown_ends_within_the_grace_period_with_every_server_hung() {
     let (mut databases, targets) = fleet_of(500);
     databases.values_mut().for_each(|database| database.faults = vec![(MINUTE, DAY, Fault::Hang)]);

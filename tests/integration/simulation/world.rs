@@ -29,6 +29,8 @@ pub(crate) enum Fault {
     NoRow,
     /// The driver panics.
     Panic,
+    /// Beats go well, and judging what the checks gathered panics.
+    JudgementPanics,
     /// Each answer takes this long.
     Slow(Duration),
 }
@@ -129,7 +131,7 @@ impl World {
                 tokio::time::sleep(time).await;
                 Ok(())
             }
-            Some(Fault::NoRow | Fault::AnswerLost) | None => {
+            Some(Fault::NoRow | Fault::AnswerLost | Fault::JudgementPanics) | None => {
                 tokio::time::sleep(Duration::from_millis(1)).await;
                 Ok(())
             }
@@ -189,7 +191,9 @@ impl Driver for SimulatedDriver {
         &[]
     }
 
-    fn judge(&self, _case: &Case<'_>) -> Result<Vec<Finding>, FactsError> {
+    fn judge(&self, case: &Case<'_>) -> Result<Vec<Finding>, FactsError> {
+        let host = &case.target.endpoint.url.hosts()[0].name;
+        assert_ne!(self.0.fault(host), Some(Fault::JudgementPanics), "simulated");
         Ok(Vec::new())
     }
 }

@@ -1,0 +1,38 @@
+//! A panic as a failure: what a fault in this program, or in a database's client library, is for whoever waits for the
+//! work. Called where the work on one target, or on one server, is kept apart from the others.
+
+use std::panic::AssertUnwindSafe;
+
+use futures_util::FutureExt;
+
+use crate::heartbeat::{ErrorKind, Failure};
+
+/// Does the work; a panic within it becomes a failure of kind `internal`.
+///
+/// What the work borrowed may be in any state after a panic: do not use it again.
+///
+/// # Errors
+/// The work's own, or `internal`.
+pub async fn caught<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    AssertUnwindSafe(work).catch_unwind().await.unwrap_or_else(|_| Err(as_failure()))
+}
+
+/// As [`caught`], for work that does not wait.
+///
+/// # Errors
+/// `internal`.
+pub fn caught_now<T>(work: impl FnOnce() -> T) -> Result<T, Failure> {
+    std::panic::catch_unwind(AssertUnwindSafe(work)).map_err(|_| as_failure())
+}
+
+/// The failure. The panic's own text may quote anything, and is in the log alone.
+#[must_use]
+pub fn as_failure() -> Failure {
+    Failure::new(
+        ErrorKind::Internal,
+        "heartbeatd or its client library failed (a panic); a malformed answer of the server can be the cause",
+    )
+    .with_remedy(
+        "check that the address leads to the database it is meant for, and report the fault with the log line \"panic\"",
+    )
+}

@@ -1,0 +1,63 @@
+//! Keeping a loop alive: one that panicked is told of and started again, after waits that grow. Used by the `fleet` for
+//! each of a target's loops.
+
+use std::panic::AssertUnwindSafe;
+use std::time::Duration;
+
+use futures_util::FutureExt;
+
+use super::backoff::Backoff;
+use crate::heartbeat::{ErrorKind, Failure};
+use crate::panics;
+use crate::time::clock::{Clock, Moment};
+
+/// A loop that ran longer than this before it panicked had settled: the next panic is a new trouble.
+const SETTLED: Duration = Duration::from_secs(10 * 60);
+/// The shortest distance between two log lines about one loop.
+const REMINDER: Duration = Duration::from_secs(60);
+
+/// Which loop is kept alive, and at which pace.
+pub(super) struct Supervision<'a> {
+    /// The target it belongs to.
+    pub(super) target: &'a str,
+    /// Which of the target's loops: `beats`, `inspector`, or a replica's name.
+    pub(super) part: &'a str,
+    /// The program's clock.
+    pub(super) clock: &'a Clock,
+    /// The waits between a panic and the next start.
+    pub(super) backoff: Backoff,
+    /// The target's period: no wait is longer.
+    pub(super) period: Duration,
+}
+
+impl Supervision<'_> {
+    /// Runs the loop that `start` makes until it ends by itself, and again after each panic. `start` gets the moment
+    /// before which it must do nothing, `first` to begin with; `panicked` puts a panic on the board.
+    pub(super) async fn keep<L: Future<Output = ()>>(
+        mut self,
+        first: Moment,
+        start: impl Fn(Moment) -> L,
+        panicked: impl Fn(Failure, Moment),
+    ) {
+        let mut at = first;
+        let mut told: Option<Moment> = None;
+        loop {
+            let began = self.clock.now();
+            let ended = AssertUnwindSafe(async { start(at).await }).catch_unwind().await;
+            let Err(_) = ended else { return };
+            let now = self.clock.now();
+            let failure = panics::as_failure();
+            if told.is_none_or(|told| now.age_of(told) >= REMINDER) {
+                let (target, part) = (self.target, self.part);
+                let (error, remedy) = (failure.message(), failure.remedy());
+                tracing::error!(target, part, error, remedy, "a loop panicked and is started again");
+                told = Some(now);
+            }
+            panicked(failure, now);
+            if now.age_of(began) > SETTLED {
+                self.backoff.reset();
+            }
+            at = now.plus(self.backoff.next(ErrorKind::Internal, self.period));
+        }
+    }
+}
