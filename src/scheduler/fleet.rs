@@ -6,8 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{Notify, watch};
-use tokio::task::{JoinHandle, JoinSet};
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 
 use super::backoff::Backoff;
 use super::beater::{Beater, Parts};
@@ -20,14 +21,15 @@ use crate::database_url::UrlError;
 use crate::driver::Driver;
 use crate::driver::opening::application_name;
 use crate::drivers::Drivers;
-use crate::heartbeat::Failure;
+use crate::heartbeat::{BeatOutcome, Failure};
 use crate::status::board::{Board, Cell, Trouble};
 use crate::target::Target;
 use crate::time::clock::{self, Moment};
 use crate::time::ticks::Ticks;
 
-/// How long a target that was taken off or changed may go on with the beat in flight before its task is ended.
-const REPLACED: Duration = Duration::from_secs(5);
+/// How much longer than its time-out the loop of a target that was taken off or changed may take: the beat in flight ends
+/// by its deadline, the good-bye within half a second. A loop that has not ended then is stuck, and is dropped.
+const FAREWELL: Duration = Duration::from_secs(1);
 
 /// The targets that are looked after.
 pub struct Fleet {
@@ -38,7 +40,17 @@ pub struct Fleet {
     turns: Turns,
     running: BTreeMap<String, Running>,
     /// Tasks of targets that were taken off and have not ended yet: one that comes back waits for its own (I1).
-    ending: BTreeMap<String, JoinHandle<()>>,
+    ending: BTreeMap<String, Loop>,
+}
+
+/// The task of a target's loop, and of those before it that it waits for: dropped, they all end where they are. It tells
+/// of the beat that was in flight when the loop was asked to end, where that one was written.
+type Loop = AbortOnDropHandle<Option<WrittenLate>>;
+
+/// A beat that was written when its loop had already been asked to end: the next loop keeps its distance (I2).
+struct WrittenLate {
+    target: Arc<Target>,
+    at: Moment,
 }
 
 /// One target that is looked after.
@@ -46,7 +58,7 @@ struct Running {
     target: Arc<Target>,
     cancelled: CancellationToken,
     reloaded: Arc<Notify>,
-    task: JoinHandle<()>,
+    task: Loop,
 }
 
 /// What a reload changed.
@@ -129,7 +141,7 @@ impl Fleet {
             changes.removed += 1;
             running.cancelled.cancel();
             self.board.remove(&name);
-            self.ending.insert(name, tokio::spawn(end_within(running.task, REPLACED)));
+            self.ending.insert(name, running.task);
         }
         self.ending.retain(|_, task| !task.is_finished());
         Ok(changes)
@@ -154,7 +166,7 @@ impl Fleet {
         target: Arc<Target>,
         driver: Arc<dyn Driver>,
         alone: bool,
-        previous: Option<JoinHandle<()>>,
+        previous: Option<Loop>,
     ) -> Running {
         let now = self.board.clock().now();
         let ticks = Ticks::new(&target.schedule, &target.name, now);
@@ -174,28 +186,55 @@ impl Fleet {
             cancelled: cancelled.clone(),
             reloaded: Arc::clone(&reloaded),
         };
-        let task = tokio::spawn(async move {
-            // I1: the loop before this one must have ended, so that no two beats of one target are in flight.
-            if let Some(previous) = previous {
-                end_within(previous, REPLACED).await;
+        let task = AbortOnDropHandle::new(tokio::spawn(async move {
+            // I1: the beat of the loop before this one may wait on the server until its own deadline, whatever becomes of
+            // its task. Each loop ends by itself in time, and so does a row of loops that wait for each other.
+            let before = match previous {
+                Some(previous) => previous.await.ok().flatten(),
+                None => None,
+            };
+            if !tending.target.enabled || tending.cancelled.is_cancelled() {
+                return before;
             }
-            if tending.target.enabled {
-                tending.tend().await;
-            }
-        });
+            tending.tend_after(before).await
+        }));
         Running { target, cancelled, reloaded, task }
     }
 }
 
-async fn end_within(mut task: JoinHandle<()>, limit: Duration) {
-    if tokio::time::timeout(limit, &mut task).await.is_err() {
-        task.abort();
-        // Wait for the abort to take effect: it does at the task's next await, which every loop reaches.
-        let _ = task.await;
+impl WrittenLate {
+    fn is_of_the_row_of(&self, target: &Target) -> bool {
+        self.target.endpoint.url == target.endpoint.url && self.target.heartbeat == target.heartbeat
     }
 }
 
 impl Tending {
+    /// Runs the target's loop until it is asked to end and has ended, or has had the time for it.
+    async fn tend_after(mut self, before: Option<WrittenLate>) -> Option<WrittenLate> {
+        let (target, cell, cancelled) = (Arc::clone(&self.target), Arc::clone(&self.cell), self.cancelled.clone());
+        let clock = self.board.clock().clone();
+        if let Some(beat) = before.filter(|beat| beat.is_of_the_row_of(&target)) {
+            let now = clock.now();
+            self.first = Ticks::new(&target.schedule, &target.name, now).next_after_beat(beat.at, now);
+        }
+        let asked_to_end = async {
+            cancelled.cancelled().await;
+            clock.now()
+        };
+        let tending = self.tend();
+        tokio::pin!(tending);
+        let asked = tokio::select! {
+            biased;
+            () = &mut tending => return None,
+            asked = asked_to_end => asked,
+        };
+        // Dropped if it does not end in time: at its next await, which every loop reaches.
+        let _ = clock::timeout_at(asked.mono + target.timeout + FAREWELL, tending).await;
+        let last = cell.lock().last_beat.clone()?;
+        let late = last.outcome == BeatOutcome::Written && last.at.mono >= asked.mono;
+        late.then(|| WrittenLate { target, at: last.at })
+    }
+
     /// Runs the target's loop, and again after a panic, until cancelled.
     async fn tend(self) {
         let panicked = |failure, now| self.record_panic(failure, now);

@@ -32,6 +32,7 @@ mod mysql_lower_case_names;
 mod mysql_outage;
 mod mysql_provisioned_accounts;
 mod mysql_provisioning;
+mod mysql_reload;
 mod mysql_triggers;
 mod mysql_trouble;
 mod mysql_two_writers;

@@ -5,7 +5,9 @@ use std::fmt::Write as _;
 use rustix::process::Signal;
 
 use crate::bench::daemon::Daemon;
-use crate::bench::{PostgresServer, eventually, heartbeat, heartbeatd, secs};
+use crate::bench::patient::{Patient, configuration, furnish};
+use crate::bench::session::execute;
+use crate::bench::{PostgresServer, eventually, heartbeat, heartbeatd, secs, steadily};
 
 /// A configuration of targets that differ by name and interval; each shows its name as the application's.
 fn config(server: &PostgresServer, targets: &[(&str, &str)]) -> String {
@@ -93,4 +95,55 @@ async fn a_broken_file_changes_nothing_and_says_why_until_it_is_repaired() {
     assert_eq!(backend(&server, "orders").await, serving);
     assert_eq!(daemon.count("heartbeatd_connects_total", &[("target", "orders")]).await, 1);
     assert!(!daemon.log().contains(heartbeat::PASSWORD), "{}", daemon.log());
+}
+
+/// Twenty reloads while the row is locked: never two of our sessions wait for it, and one beat is written on its release.
+async fn locked_row_is_waited_for_once_through_reloads(timeout: &str) {
+    let server = PostgresServer::start().await;
+    furnish(&server).await;
+    server
+        .execute(
+            "CREATE TABLE journal (at timestamptz DEFAULT clock_timestamp());
+             CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS
+               'BEGIN INSERT INTO public.journal DEFAULT VALUES; RETURN NEW; END';
+             CREATE TRIGGER note AFTER UPDATE ON streamkap.streamkap_heartbeat FOR EACH ROW EXECUTE FUNCTION note()",
+        )
+        .await;
+    let text = configuration(&[server.port()], "").replace("timeout = \"2s\"", &format!("timeout = \"{timeout}\""));
+    let patient = Patient::configured(&text).await;
+    let mut holder = server.connect().await;
+    execute(&mut holder, "BEGIN; SELECT * FROM streamkap.streamkap_heartbeat FOR UPDATE").await;
+    let before = server.number("SELECT count(*) FROM journal").await;
+    let waiting = async || {
+        let of_ours = "application_name LIKE 'heartbeatd%' AND wait_event_type = 'Lock'";
+        server.number(&format!("SELECT count(*) FROM pg_stat_activity WHERE {of_ours}")).await
+    };
+    let one_waits = async || match waiting().await {
+        1 => Ok(()),
+        other => Err(format!("{other} sessions wait")),
+    };
+    eventually(secs(5), "a beat to wait for the row", one_waits).await;
+    patient.is_reloaded_twenty_times(&text, waiting).await;
+    eventually(secs(5), "a beat to wait for the row", one_waits).await;
+    execute(&mut holder, "COMMIT").await;
+    let written = async || server.number("SELECT count(*) FROM journal").await - before;
+    eventually(secs(5), "the beat to be written", async || match written().await {
+        0 => Err("none"),
+        _ => Ok(()),
+    })
+    .await;
+    steadily(secs(5), "one beat and no more", async || match written().await {
+        1 => Ok(()),
+        more => Err(format!("{more} beats")),
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_locked_row_is_waited_for_by_one_session_through_twenty_reloads_and_written_once() {
+    // Within one beat's time-out, and over those of several loops.
+    tokio::join!(
+        locked_row_is_waited_for_once_through_reloads("30s"),
+        locked_row_is_waited_for_once_through_reloads("3s")
+    );
 }

@@ -13,6 +13,7 @@ use super::message;
 use crate::driver::{Observation, ServerRole};
 use crate::heartbeat::{ErrorKind, Failure, RowReport, Stamp, Writing, ZoneGuess};
 use crate::target::HeartbeatTable;
+use crate::time::clock::Instant;
 
 /// What the statement found in the row before it wrote, packed into one number: from the highest bit, the server's clock
 /// in seconds since 1970 (32 bits), how far the old value lies from it (28 bits, biased), whether there is an old value,
@@ -55,11 +56,16 @@ const BEHIND: &[&str] = &["1045", "1049", "1054", "1142", "1143", "1146", "1370"
 ///
 /// # Errors
 /// What the server says, classified; `column_type` where `last_update` cannot hold a time.
-pub(super) async fn beat(opened: &mut Opened, table: &HeartbeatTable, writing: Writing) -> Result<RowReport, Failure> {
+pub(super) async fn beat(
+    opened: &mut Opened,
+    table: &HeartbeatTable,
+    writing: Writing,
+    deadline: Instant,
+) -> Result<RowReport, Failure> {
     must_hold_a_time(opened, table).await?;
     let result = match writing {
         Writing::Never => look(opened, table).await.map(|(report, _)| report),
-        Writing::Always | Writing::WhenStale { .. } => write(opened, table, writing).await,
+        Writing::Always | Writing::WhenStale { .. } => write(opened, table, writing, deadline).await,
     };
     match result {
         Ok(report) => Ok(report),
@@ -97,7 +103,13 @@ async fn look(opened: &mut Opened, table: &HeartbeatTable) -> Result<(RowReport,
     Ok((report, opened.capabilities.role_of(&row)?))
 }
 
-async fn write(opened: &mut Opened, table: &HeartbeatTable, writing: Writing) -> Result<RowReport, Failure> {
+async fn write(
+    opened: &mut Opened,
+    table: &HeartbeatTable,
+    writing: Writing,
+    deadline: Instant,
+) -> Result<RowReport, Failure> {
+    opened.limits.keep_within(&mut opened.connection, deadline).await?;
     let sql = statement(table, writing, &opened.capabilities, &opened.application_name);
     let done = message::execute(&mut opened.connection, sql).await?;
     let report = match (Found::unpack(done.last_insert_id()), done.rows_affected()) {
@@ -106,7 +118,7 @@ async fn write(opened: &mut Opened, table: &HeartbeatTable, writing: Writing) ->
         }
         (Some(found), matched) => found.report(matched),
         (None, 0) => return why_nothing(opened, table).await,
-        (None, matched) => behind_a_trigger(opened, table, matched).await?,
+        (None, matched) => behind_a_trigger(opened, table, matched, deadline).await?,
     };
     let before = opened.last_look;
     let fell_back = before.is_some_and(|last| last.is_ahead_of(&report));
@@ -139,12 +151,18 @@ async fn beyond_31_bits(opened: &mut Opened, table: &HeartbeatTable, report: Row
 
 /// A table with a trigger: its statements take the number away, and it may have put the old value back, which the server
 /// counts like any other row. What the row holds must be looked at.
-async fn behind_a_trigger(opened: &mut Opened, table: &HeartbeatTable, matched: u64) -> Result<RowReport, Failure> {
+async fn behind_a_trigger(
+    opened: &mut Opened,
+    table: &HeartbeatTable,
+    matched: u64,
+    deadline: Instant,
+) -> Result<RowReport, Failure> {
     let before = match opened.last_look {
         Some(last) => last.value,
         // Nothing is known of the row as it was: another write tells, whose value must be another one again.
         None => {
             let (before, _) = look(opened, table).await?;
+            opened.limits.keep_within(&mut opened.connection, deadline).await?;
             let again = statement(table, Writing::Always, &opened.capabilities, &opened.application_name);
             message::execute(&mut opened.connection, again).await?;
             before.value

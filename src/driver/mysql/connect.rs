@@ -12,7 +12,7 @@ use super::galera::{self, Node};
 use super::group;
 use super::identifier::{self, literal};
 use super::login::MysqlLogin;
-use super::message::{self, Limits};
+use super::message::{self, Limits, SessionLimits};
 use super::parameters::{self, Parameters};
 use crate::database_url::Host;
 use crate::driver::certificates::{ClientFiles, read_authorities, read_key, read_own_certificate};
@@ -49,6 +49,8 @@ pub(super) struct Opened {
     in_sync: Option<bool>,
     /// What this session's last beat left in the row; needed where a trigger hides what the next one did.
     pub(super) last_look: Option<LastLook>,
+    /// How long the server may be at work on a statement of this session.
+    pub(super) limits: SessionLimits,
 }
 
 /// How every host is logged in to.
@@ -74,6 +76,7 @@ struct Surroundings {
     column: Option<Column>,
     capabilities: Capabilities,
     in_sync: Option<bool>,
+    limits: SessionLimits,
 }
 
 /// The type of `last_update`. Both are written in UTC, in whole seconds.
@@ -148,10 +151,11 @@ async fn open(request: &ConnectRequest<'_>, login: &Login, host: &Host) -> Resul
         Err(failure) => return Err(prefixed(&address, name_or_network(host, port, failure).await)),
     };
     let looked = look_around(&mut connection, request, &address).await;
-    let Surroundings { server, column, capabilities, in_sync } =
+    let Surroundings { server, column, capabilities, in_sync, limits } =
         looked.map_err(|failure| prefixed(&address, failure))?;
     let application_name = identifier::comment(request.application_name);
-    Ok(Opened { connection, guard, server, column, capabilities, application_name, in_sync, last_look: None })
+    let last_look = None;
+    Ok(Opened { connection, guard, server, column, capabilities, application_name, in_sync, last_look, limits })
 }
 
 /// Logs in to one host, watched where TLS is not certain. A certificate may be shown over a socket, too: the client library
@@ -181,7 +185,8 @@ async fn look_around(
     request: &ConnectRequest<'_>,
     address: &str,
 ) -> Result<Surroundings, Failure> {
-    message::execute(connection, settings_sql(Limits::within(request.timeout))).await?;
+    let limits = SessionLimits::until(request.deadline, request.timeout);
+    message::execute(connection, settings_sql(limits.limits())).await?;
     let variables = variables(connection).await?;
     let mut capabilities = Capabilities::of(&variables);
     // To look, a node that answers nothing else will do: it tells its state.
@@ -208,7 +213,7 @@ async fn look_around(
         role: capabilities.role_of(&row)?,
     };
     let column = message::text(&row, "column_type")?.map(Column::from_type);
-    Ok(Surroundings { server, column, capabilities, in_sync })
+    Ok(Surroundings { server, column, capabilities, in_sync, limits })
 }
 
 /// What a session of this driver's is set to. Whatever a pooler loses of it does no harm: without UTC the hour of a

@@ -44,7 +44,7 @@ impl Limits {
     /// Limits that end a statement on the server before a caller who waits this long gives up, and its waits for locks,
     /// one after the other, before that: a statement left behind would wait on and write much later.
     pub(super) fn within(time: Duration) -> Self {
-        let margin = (time / 10).min(Duration::from_millis(500));
+        let margin = margin(time);
         // Waits for locks are counted in whole seconds, of which the least is one, and InnoDB looks who has waited too long
         // only once a second. Zero would be no limit for statements.
         let waits = time.saturating_sub(margin * 2 + SWEEP).as_secs();
@@ -66,6 +66,60 @@ impl Limits {
              /*M!100101 , max_statement_time = {seconds}.{millis:03} */ /*!50708 , max_execution_time = {all} */"
         )
     }
+}
+
+/// The limits of one session: they are settings, and so last for longer than the beat they were made for.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct SessionLimits {
+    /// What a beat may take that has all of its time.
+    timeout: Duration,
+    /// The time that the settings in force were made for.
+    made_for: Duration,
+}
+
+impl SessionLimits {
+    /// Limits for what is left until `deadline`, of a target with this time-out.
+    pub(super) fn until(deadline: Instant, timeout: Duration) -> Self {
+        let left = deadline.saturating_duration_since(Clock::system().now().mono);
+        Self { timeout, made_for: Self::time_for(left, timeout) }
+    }
+
+    /// The settings, for the login.
+    pub(super) fn limits(self) -> Limits {
+        Limits::within(self.made_for)
+    }
+
+    /// Brings the settings in line with what is left until `deadline`: a round trip before the first beat after a slow
+    /// login, and another one before the next; a beat that has all of its time finds them right.
+    ///
+    /// # Errors
+    /// As [`send`].
+    pub(super) async fn keep_within(
+        &mut self,
+        connection: &mut MySqlConnection,
+        deadline: Instant,
+    ) -> Result<(), Failure> {
+        let Self { made_for, .. } = Self::until(deadline, self.timeout);
+        if made_for.abs_diff(self.made_for) > Self::tolerance(self.timeout) {
+            execute(connection, format!("SET {}", Limits::within(made_for).settings())).await?;
+            self.made_for = made_for;
+        }
+        Ok(())
+    }
+
+    /// All of the time-out, where hardly anything of it has passed.
+    fn time_for(left: Duration, timeout: Duration) -> Duration {
+        if timeout.saturating_sub(left) <= Self::tolerance(timeout) { timeout } else { left }
+    }
+
+    /// Half of the margin by which the server gives up before its caller.
+    fn tolerance(timeout: Duration) -> Duration {
+        margin(timeout) / 2
+    }
+}
+
+fn margin(time: Duration) -> Duration {
+    (time / 10).min(Duration::from_millis(500))
 }
 
 /// Sends one query and reads its rows, in one round trip.
@@ -165,6 +219,15 @@ mod tests {
             );
         }
         insta::assert_snapshot!(Limits::within(Duration::from_secs(10)).settings(), @"lock_wait_timeout = 2, innodb_lock_wait_timeout = 6 /*M!100101 , max_statement_time = 9.500 */ /*!50708 , max_execution_time = 9500 */");
+    }
+
+    #[test]
+    fn limits_made_after_a_slow_login_are_for_what_is_left_and_small_change_costs_no_round_trip() {
+        let timeout = Duration::from_secs(10);
+        for (left, expected) in [(10_000, 10_000), (9_750, 10_000), (9_749, 9_749), (4_000, 4_000), (30_000, 10_000)] {
+            let (left, expected) = (Duration::from_millis(left), Duration::from_millis(expected));
+            assert_eq!(SessionLimits::time_for(left, timeout), expected, "{left:?}");
+        }
     }
 
     #[test]

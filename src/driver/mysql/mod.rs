@@ -84,10 +84,9 @@ impl Session for MysqlSession {
         &mut self,
         table: &HeartbeatTable,
         writing: Writing,
-        _deadline: Instant,
+        deadline: Instant,
     ) -> Result<RowReport, Failure> {
-        // The session has its limits since connect: no statement can carry them.
-        beat::beat(&mut self.opened, table, writing).await
+        beat::beat(&mut self.opened, table, writing, deadline).await
     }
 
     async fn observe(&mut self, table: &HeartbeatTable, _deadline: Instant) -> Result<Observation, Failure> {

@@ -40,14 +40,25 @@ pub(crate) async fn open(
     known_identity: Option<&str>,
     time: Duration,
 ) -> Result<Box<dyn Session>, Failure> {
+    open_with_left(target, purpose, known_identity, time, time).await
+}
+
+/// As [`open`], when of the target's time-out only `left` is left.
+pub(crate) async fn open_with_left(
+    target: &Target,
+    purpose: Purpose,
+    known_identity: Option<&str>,
+    left: Duration,
+    timeout: Duration,
+) -> Result<Box<dyn Session>, Failure> {
     let opening = Opening {
         endpoint: &target.endpoint,
         purpose,
         table: &target.heartbeat,
         application_name: "heartbeatd:test",
         known_identity,
-        deadline: Clock::system().now().mono + time,
-        timeout: time,
+        deadline: Clock::system().now().mono + left,
+        timeout,
     };
     opening.open(&driver_of(target)).await
 }

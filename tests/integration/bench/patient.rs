@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use super::daemon::{Daemon, Heartbeatd, heartbeatd};
 use super::postgres::PostgresServer;
-use super::wait::{eventually, secs};
+use super::wait::{eventually, secs, steadily};
 
 /// The target.
 pub(crate) const TARGET: &str = "orders";
@@ -182,6 +182,21 @@ impl Patient {
             }
         })
         .await;
+    }
+
+    /// Reloads twenty times, each time with another interval and nothing else changed; `waiting` counts the sessions of
+    /// the daemon that wait for a lock, which must never be more than one.
+    pub(crate) async fn is_reloaded_twenty_times(&self, text: &str, waiting: impl AsyncFn() -> i64) {
+        for reload in 0..20 {
+            let interval = format!("interval = \"{}s\"", 60 + reload);
+            self.daemon.rewrite_config(&text.replace("interval = \"1s\"", &interval));
+            self.daemon.signal(rustix::process::Signal::HUP);
+            steadily(Duration::from_millis(300), "one write in flight", async || match waiting().await {
+                0 | 1 => Ok(()),
+                more => Err(format!("{more} sessions wait after {} reloads", reload + 1)),
+            })
+            .await;
+        }
     }
 
     /// Waits for `more` further acknowledged beats.

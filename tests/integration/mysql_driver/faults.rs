@@ -1,9 +1,10 @@
 //! What goes wrong with the objects: each fault with its kind, and each healing by itself.
 
+use heartbeatd::driver::Purpose;
 use heartbeatd::heartbeat::{BeatOutcome, ErrorKind, Writing};
 
 use super::{TABLE, provisioned};
-use crate::bench::driver::{at, beat, failure, report, session};
+use crate::bench::driver::{at, beat, failure, open_with_left, report, session};
 use crate::bench::mysql::session::{execute, rows};
 use crate::bench::{Flavour, eventually, secs};
 
@@ -116,7 +117,7 @@ async fn a_held_lock_ends_the_beat_on_the_server_before_its_caller_gives_up() {
             execute(&mut holder, "SET autocommit = 0").await;
             execute(&mut holder, &lock).await;
             let mut session =
-                crate::bench::driver::open(&target, heartbeatd::driver::Purpose::Beat, None, secs(2)).await.unwrap();
+                crate::bench::driver::open(&target, Purpose::Beat, None, secs(2)).await.unwrap();
             let failed = report(session.as_mut(), &target, Writing::Always, secs(3)).await.unwrap_err();
             assert_eq!(failed.kind(), ErrorKind::Lock, "{flavour:?} {lock}: {failed}");
             let left = "SELECT ID, STATE FROM information_schema.PROCESSLIST WHERE INFO LIKE 'UPDATE%'";
@@ -129,6 +130,23 @@ async fn a_held_lock_ends_the_beat_on_the_server_before_its_caller_gives_up() {
             execute(&mut holder, release).await;
             execute(&mut holder, "ROLLBACK").await;
         }
+    }
+}
+
+#[tokio::test]
+async fn a_beat_after_a_slow_login_ends_on_the_server_before_its_caller_gives_up_and_the_next_has_all_of_its_time() {
+    for flavour in Flavour::ALL {
+        let (server, target) = provisioned(flavour).await;
+        let mut holder = server.connect().await;
+        execute(&mut holder, &format!("BEGIN; UPDATE {TABLE} SET text = 'held'")).await;
+        let (left, timeout) = (secs(4), secs(10));
+        let mut session = open_with_left(&target, Purpose::Beat, None, left, timeout).await.unwrap();
+        let failed = report(session.as_mut(), &target, Writing::Always, left).await.unwrap_err();
+        assert_eq!(failed.kind(), ErrorKind::Lock, "{flavour:?}: {failed}");
+        let began = std::time::Instant::now();
+        let failed = report(session.as_mut(), &target, Writing::Always, timeout).await.unwrap_err();
+        assert_eq!(failed.kind(), ErrorKind::Lock, "{flavour:?}: {failed}");
+        assert!(began.elapsed() > secs(4), "{flavour:?}: given up after {:?} of {timeout:?}", began.elapsed());
     }
 }
 

@@ -48,6 +48,7 @@ impl Judge {
             let database = world.database(&host);
             let context = format!("seed {} {host}", self.seed);
             assert!(database.most_in_flight <= 1, "I1 {context}: {} in flight", database.most_in_flight);
+            assert!(database.most_at_work <= 1, "I1 {context}: {} on the server", database.most_at_work);
             self.keeps_its_distance(&database, &context);
             self.comes_back(&database, world.now(), &context);
             Self::spares_accounts(&database, &context);

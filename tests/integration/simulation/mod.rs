@@ -439,7 +439,28 @@ async fn a_target_taken_off_and_put_back_while_its_beat_hangs_never_has_two_in_f
         tokio::time::sleep(SECOND).await;
     }
     tokio::time::sleep(5 * MINUTE).await;
-    assert_eq!(simulation.world.database("orders").most_in_flight, 1);
+    let database = simulation.world.database("orders");
+    assert_eq!((database.most_in_flight, database.most_at_work), (1, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_target_that_is_reloaded_while_its_beat_waits_on_the_server_is_written_once_when_the_wait_ends() {
+    // The wait ends while the first loop's beat is in flight, and beyond the time-outs of several loops.
+    for (end, timeout) in [(MINUTE + 50 * SECOND, HOUR), (10 * MINUTE, 30 * SECOND)] {
+        let mut simulation = Simulation::new(one(vec![(MINUTE, end, Fault::Hang)]), 1);
+        simulation.start(vec![Target { timeout, ..target("orders") }]);
+        tokio::time::sleep(MINUTE + 25 * SECOND).await;
+        for reload in 0..20 {
+            let schedule = Schedule::Interval(PERIOD + reload * SECOND);
+            simulation.start(vec![Target { schedule, timeout, ..target("orders") }]);
+            tokio::time::sleep(SECOND).await;
+        }
+        tokio::time::sleep(end + MINUTE / 2 - simulation.world.now()).await;
+        let database = simulation.world.database("orders");
+        assert_eq!((database.most_in_flight, database.most_at_work), (1, 1));
+        let after: Vec<_> = writes(&database).into_iter().filter(|at| *at >= end).collect();
+        assert!(after.len() <= 1, "{after:?}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -19,7 +19,8 @@ use tokio::time::Instant;
 /// What a database does to whoever comes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fault {
-    /// Nothing is answered, neither at login nor to a beat.
+    /// Nothing is answered, neither at login nor to a beat. A beat waits on the server for the fault to end, as for a lock,
+    /// whether or not somebody still waits for its answer, and up to the limit it came with.
     Hang,
     /// The write is applied, the answer never comes.
     AnswerLost,
@@ -31,7 +32,7 @@ pub(crate) enum Fault {
     Panic,
     /// Beats go well, and judging what the checks gathered panics.
     JudgementPanics,
-    /// Each answer takes this long.
+    /// Each answer takes this long, on the server.
     Slow(Duration),
 }
 
@@ -66,6 +67,10 @@ pub(crate) struct Database {
     pub(crate) in_flight: u32,
     /// The most calls that were ever in flight at one time.
     pub(crate) most_in_flight: u32,
+    /// Beats that the server is at work on, abandoned ones included.
+    pub(crate) at_work: u32,
+    /// The most beats that the server was ever at work on at one time.
+    pub(crate) most_at_work: u32,
 }
 
 /// The driver of a world.
@@ -80,6 +85,9 @@ struct SimulatedSession {
 
 /// Counts a call as in flight until it ends or is dropped.
 struct InFlight(World, String);
+
+/// Counts a beat as worked on by the server until it ends there.
+struct AtWork(World, String);
 
 impl World {
     pub(crate) fn new(databases: BTreeMap<String, Database>, wall_micros: i64) -> Self {
@@ -117,6 +125,42 @@ impl World {
     fn record(&self, host: &str, event: Event) {
         let now = self.now();
         self.database(host).events.push((now, event));
+    }
+
+    /// What the server does with a beat once nothing keeps it waiting.
+    fn apply(&self, host: &str, writing: Writing) -> RowReport {
+        let now = self.server_time(host);
+        if self.fault(host) == Some(Fault::NoRow) {
+            return RowReport { server_time: Some(now), ..RowReport::default() };
+        }
+        let previous = self.database(host).row;
+        let stale = is_stale(writing, previous, now);
+        let write = stale && writing != Writing::Never;
+        if write {
+            self.database(host).row = Some(now);
+            self.record(host, Event::Write);
+        }
+        RowReport {
+            seen: 1,
+            changed: u64::from(write),
+            stale,
+            previous,
+            value: if write { Some(now) } else { previous },
+            server_time: Some(now),
+            position: None,
+        }
+    }
+
+    /// The server's half of a beat that hangs: it is applied when the fault ends, unless the server's limit comes first.
+    async fn apply_late(self, at_work: AtWork, writing: Writing, deadline: Instant) {
+        let (host, limit) = (&at_work.1, limit(deadline));
+        while self.fault(host) == Some(Fault::Hang) {
+            if Instant::now() >= limit {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        self.apply(host, writing);
     }
 
     async fn suffer(&self, host: &str) -> Result<(), Failure> {
@@ -159,6 +203,22 @@ impl InFlight {
 impl Drop for InFlight {
     fn drop(&mut self) {
         self.0.database(&self.1).in_flight -= 1;
+    }
+}
+
+impl AtWork {
+    fn enter(world: &World, host: &str) -> Self {
+        let mut database = world.database(host);
+        database.at_work += 1;
+        database.most_at_work = database.most_at_work.max(database.at_work);
+        drop(database);
+        Self(world.clone(), host.to_owned())
+    }
+}
+
+impl Drop for AtWork {
+    fn drop(&mut self) {
+        self.0.database(&self.1).at_work -= 1;
     }
 }
 
@@ -205,32 +265,37 @@ impl Session for SimulatedSession {
         &self.server
     }
 
-    async fn beat(&mut self, _: &HeartbeatTable, writing: Writing, _: Instant) -> Result<RowReport, Failure> {
+    async fn beat(&mut self, _: &HeartbeatTable, writing: Writing, deadline: Instant) -> Result<RowReport, Failure> {
         let _in_flight = InFlight::enter(&self.world, &self.host);
-        self.world.suffer(&self.host).await?;
-        let now = self.world.server_time(&self.host);
-        if self.world.fault(&self.host) == Some(Fault::NoRow) {
-            return Ok(RowReport { server_time: Some(now), ..RowReport::default() });
+        let at_work = AtWork::enter(&self.world, &self.host);
+        match self.world.fault(&self.host) {
+            Some(Fault::Hang) => {
+                self.world.record(&self.host, Event::Suffered);
+                tokio::spawn(self.world.clone().apply_late(at_work, writing, deadline));
+                std::future::pending().await
+            }
+            Some(Fault::Slow(time)) => {
+                self.world.record(&self.host, Event::Suffered);
+                // Whoever drops this call does not end it on the server.
+                let world = self.world.clone();
+                let slowly = async move {
+                    let limit = limit(deadline);
+                    let in_time = tokio::time::timeout_at(limit, tokio::time::sleep(time)).await.is_ok();
+                    in_time.then(|| world.apply(&at_work.1, writing))
+                };
+                let report = tokio::spawn(slowly).await.unwrap();
+                report.ok_or_else(|| Failure::new(ErrorKind::Timeout, "simulated: the server's limit"))
+            }
+            _ => {
+                self.world.suffer(&self.host).await?;
+                let report = self.world.apply(&self.host, writing);
+                drop(at_work);
+                if self.world.fault(&self.host) == Some(Fault::AnswerLost) {
+                    std::future::pending::<()>().await;
+                }
+                Ok(report)
+            }
         }
-        let previous = self.world.database(&self.host).row;
-        let stale = is_stale(writing, previous, now);
-        let write = stale && writing != Writing::Never;
-        if write {
-            self.world.database(&self.host).row = Some(now);
-            self.world.record(&self.host, Event::Write);
-        }
-        if self.world.fault(&self.host) == Some(Fault::AnswerLost) {
-            std::future::pending::<()>().await;
-        }
-        Ok(RowReport {
-            seen: 1,
-            changed: u64::from(write),
-            stale,
-            previous,
-            value: if write { Some(now) } else { previous },
-            server_time: Some(now),
-            position: None,
-        })
     }
 
     async fn observe(&mut self, _: &HeartbeatTable, _: Instant) -> Result<Observation, Failure> {
@@ -254,6 +319,12 @@ impl Session for SimulatedSession {
     }
 
     async fn close(self: Box<Self>) {}
+}
+
+/// When the server ends a beat by itself, as the drivers have it: a little before its caller gives up.
+fn limit(deadline: Instant) -> Instant {
+    let left = deadline.saturating_duration_since(Instant::now());
+    deadline - (left / 10).min(Duration::from_millis(500))
 }
 
 /// The rule of `when-stale`, as the drivers word it in SQL.
