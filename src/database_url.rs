@@ -156,6 +156,12 @@ impl DatabaseUrl {
         &self.hosts
     }
 
+    /// The same address with this host alone.
+    #[must_use]
+    pub fn with_host(&self, host: &Host) -> Self {
+        Self { hosts: vec![host.clone()], ..self.clone() }
+    }
+
     /// The database (SQLite: the file); may be empty.
     #[must_use]
     pub fn database(&self) -> &str {

@@ -115,6 +115,9 @@ pub struct Inspection {
     /// The servers the connector reads from, by name.
     #[serde(default)]
     pub replicas: Vec<ReplicaLook>,
+    /// Each host of the source's address by itself, where there are several and the database tells their age.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub hosts: Vec<HostLook>,
 }
 
 /// What one server gave.
@@ -124,6 +127,34 @@ pub enum Look {
     /// Its facts.
     Facts(Facts),
     /// Why there are none.
+    Failure(FailureRecord),
+}
+
+/// One host's look.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct HostLook {
+    /// `host:port`.
+    pub address: String,
+    /// What is there.
+    pub found: Found,
+}
+
+/// What was found at a host.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Found {
+    /// A server.
+    Server {
+        /// Whether it takes writes.
+        writable: bool,
+        /// What tells its database cluster from another one.
+        identity: Option<String>,
+        /// What tells this running server from another one of that cluster.
+        instance: Option<String>,
+        /// Of a primary, how many promotions its cluster has gone through.
+        timeline: Option<u32>,
+    },
+    /// Why nothing is known.
     Failure(FailureRecord),
 }
 

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use crate::driver::opening::Opening;
+use crate::driver::timelines::Timelines;
 use crate::driver::{Driver, Purpose, Session};
 use crate::heartbeat::Failure;
 use crate::plan::Step;
@@ -30,7 +31,8 @@ impl Applied {
     }
 }
 
-/// Connects as the administrator of a target (`provision_url`, or its own address) and creates what is missing.
+/// Connects as the administrator of a target (`provision_url`, or its own address) and creates what is missing; never on a
+/// former primary, as far as `timelines` tells.
 ///
 /// # Errors
 /// When connecting or planning fails; failed steps are part of the result.
@@ -38,9 +40,11 @@ pub async fn provision_target(
     driver: &Arc<dyn Driver>,
     target: &Target,
     application_name: &str,
+    timelines: Option<&Timelines>,
     deadline: Instant,
 ) -> Result<Applied, Failure> {
-    let mut session = open_for_provisioning(driver, target, application_name, Purpose::Provision, deadline).await?;
+    let purpose = Purpose::Provision;
+    let mut session = open_for_provisioning(driver, target, application_name, purpose, timelines, deadline).await?;
     let applied = provision(session.as_mut(), target, deadline).await?;
     session.close().await;
     Ok(applied)
@@ -55,6 +59,7 @@ pub async fn open_for_provisioning(
     target: &Target,
     application_name: &str,
     purpose: Purpose,
+    timelines: Option<&Timelines>,
     deadline: Instant,
 ) -> Result<Box<dyn Session>, Failure> {
     let opening = Opening {
@@ -63,6 +68,7 @@ pub async fn open_for_provisioning(
         table: &target.heartbeat,
         application_name,
         known_identity: None,
+        timelines,
         deadline,
         timeout: target.timeout,
     };

@@ -9,6 +9,7 @@ use futures_util::future::join_all;
 use super::configuration;
 use super::registry::{CONNECT, REPLICA_CONNECT};
 use crate::driver::opening::Opening;
+use crate::driver::timelines::host_look;
 use crate::driver::{self, Driver, Purpose, Session};
 use crate::finding::{Case, Check, FailureRecord, Finding, Inspection, Look, ReplicaLook, Severity, Status};
 use crate::heartbeat::{ErrorKind, Failure};
@@ -33,8 +34,33 @@ pub async fn inspect(
         name: replica.name.clone(),
         look: look(&replica.endpoint, Purpose::Inspect).await,
     });
-    let (source, replicas) = tokio::join!(look(&target.endpoint, Purpose::Check), join_all(replicas));
-    Inspection { taken_at: now.wall_micros(), source, replicas }
+    let hosts = driver.hosts_with_timelines(&target.endpoint).into_iter();
+    let hosts = hosts.map(async |(address, endpoint)| {
+        let opening = opening(target, &endpoint, application_name, Purpose::Inspect, deadline);
+        host_look(&address, &opening.look(driver).await)
+    });
+    let (source, replicas, hosts) =
+        tokio::join!(look(&target.endpoint, Purpose::Check), join_all(replicas), join_all(hosts));
+    Inspection { taken_at: now.wall_micros(), source, replicas, hosts }
+}
+
+fn opening<'a>(
+    target: &'a Target,
+    endpoint: &'a Endpoint,
+    application_name: &'a str,
+    purpose: Purpose,
+    deadline: Instant,
+) -> Opening<'a> {
+    Opening {
+        endpoint,
+        purpose,
+        table: &target.heartbeat,
+        application_name,
+        known_identity: None,
+        timelines: None,
+        deadline,
+        timeout: target.timeout,
+    }
 }
 
 async fn look(
@@ -45,15 +71,7 @@ async fn look(
     purpose: Purpose,
     deadline: Instant,
 ) -> Look {
-    let opening = Opening {
-        endpoint,
-        purpose,
-        table: &target.heartbeat,
-        application_name,
-        known_identity: None,
-        deadline,
-        timeout: target.timeout,
-    };
+    let opening = opening(target, endpoint, application_name, purpose, deadline);
     let work = async {
         let mut session = open(&opening, driver).await?;
         let facts = session.inspect(target, deadline).await?;

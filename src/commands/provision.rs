@@ -38,7 +38,7 @@ pub async fn provision(settings: &Settings, targets: &[Target], dry_run: bool) -
         let result = if dry_run {
             within(deadline, plan(&driver, target, &application_name, deadline)).await.map(|plan| print(target, &plan))
         } else {
-            let work = provision_target(&driver, target, &application_name, deadline);
+            let work = provision_target(&driver, target, &application_name, None, deadline);
             within(deadline, work).await.map(|applied| show(target, width, &driver, applied))
         };
         match result {
@@ -58,7 +58,7 @@ async fn within<T>(deadline: Instant, work: impl Future<Output = Result<T, Failu
 }
 
 async fn plan(driver: &Arc<dyn Driver>, target: &Target, name: &str, deadline: Instant) -> Result<Plan, Failure> {
-    let mut session = open_for_provisioning(driver, target, name, Purpose::Plan, deadline).await?;
+    let mut session = open_for_provisioning(driver, target, name, Purpose::Plan, None, deadline).await?;
     let plan = session.plan(target, deadline).await?;
     session.close().await;
     Ok(plan)

@@ -46,20 +46,20 @@ enum Answer {
     None,
 }
 
-/// Opens the host that fits the purpose of the request. `open` is told whether there are several.
+/// Opens the host that fits the purpose of the request.
 ///
 /// # Errors
 /// A classified failure; of several hosts one that names them all.
 pub(super) async fn find<'a, C: Candidate>(
     request: &'a ConnectRequest<'_>,
     words: &Words,
-    open: impl Fn(&'a Host, bool) -> BoxFuture<'a, Result<C, Failure>> + Send,
+    open: impl Fn(&'a Host) -> BoxFuture<'a, Result<C, Failure>> + Send,
 ) -> Result<C, Failure> {
     let hosts = request.endpoint.url.hosts();
     let [host] = hosts else {
         return find_any(request, words, hosts, open).await;
     };
-    let opened = open(host, false).await?;
+    let opened = open(host).await?;
     let role = opened.role();
     if fits(request.purpose, role) {
         return Ok(opened);
@@ -74,7 +74,7 @@ async fn find_any<'a, C: Candidate>(
     request: &'a ConnectRequest<'_>,
     words: &Words,
     hosts: &'a [Host],
-    open: impl Fn(&'a Host, bool) -> BoxFuture<'a, Result<C, Failure>> + Send,
+    open: impl Fn(&'a Host) -> BoxFuture<'a, Result<C, Failure>> + Send,
 ) -> Result<C, Failure> {
     let left = request.deadline.saturating_duration_since(Clock::system().now().mono);
     // What is known of the hosts that did answer must be told before the caller drops this future.
@@ -83,7 +83,7 @@ async fn find_any<'a, C: Candidate>(
         .iter()
         .enumerate()
         .map(|(index, host)| {
-            let opening = open(host, true);
+            let opening = open(host);
             async move { (index, opening.await) }
         })
         .collect();
@@ -183,6 +183,8 @@ impl Answer {
                 ErrorKind::TooManyConnections => 8,
                 ErrorKind::Auth | ErrorKind::AuthMethod => 9,
                 ErrorKind::Identity => 11,
+                // It would take the beat.
+                ErrorKind::OldTimeline => 22,
                 _ => 10,
             },
         }

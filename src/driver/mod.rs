@@ -14,6 +14,8 @@ use crate::secret::Secret;
 use crate::target::{Endpoint, HeartbeatTable, Target};
 use crate::time::clock::Instant;
 
+use self::timelines::Timelines;
+
 #[cfg(any(feature = "mysql", feature = "postgres", feature = "sqlite"))]
 mod answer_limit;
 #[cfg(any(feature = "mysql", feature = "postgres"))]
@@ -38,6 +40,7 @@ mod scene;
 mod shared_checks;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
+pub mod timelines;
 
 /// What a connection is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,6 +72,9 @@ pub struct ConnectRequest<'a> {
     pub application_name: &'a str,
     /// The identity of the server known so far; another one is the failure `identity`.
     pub known_identity: Option<&'a str>,
+    /// The newest timelines known so far: of several writable servers of one cluster, one that is behind is the failure
+    /// `old_timeline`, except for looking at it.
+    pub timelines: Option<&'a Timelines>,
     /// When the caller gives up. Drivers set server-side limits below it.
     pub deadline: Instant,
     /// The target's time-out: what later calls on the session may take each, for limits that are a session's own.
@@ -84,6 +90,10 @@ pub struct ServerInfo {
     pub version: String,
     /// What tells this database cluster from another one; `None` where it is hidden.
     pub identity: Option<String>,
+    /// What tells this running server from another one of the same cluster; `None` where nothing does.
+    pub instance: Option<String>,
+    /// Of a primary, how many promotions its cluster has gone through; `None` where that is hidden, or nobody counts.
+    pub timeline: Option<u32>,
     /// Its role.
     pub role: ServerRole,
 }
@@ -151,6 +161,12 @@ pub trait Driver: Send + Sync + 'static {
     /// # Errors
     /// A classified [`Failure`], without a remedy.
     async fn connect(&self, request: &ConnectRequest<'_>) -> Result<Box<dyn Session>, Failure>;
+
+    /// The hosts of an address that names several, each with its address and by itself; none where servers do not tell
+    /// which of two primaries is the newer one, so that looking would tell nothing.
+    fn hosts_with_timelines(&self, _endpoint: &Endpoint) -> Vec<(String, Endpoint)> {
+        Vec::new()
+    }
 
     /// The exact next step for a failure of this target, where the driver knows one.
     fn remedy(&self, failure: &Failure, target: &Target) -> Option<String>;

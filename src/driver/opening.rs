@@ -4,7 +4,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{ConnectRequest, Driver, Purpose, Session};
+use super::timelines::Timelines;
+use super::{ConnectRequest, Driver, Purpose, ServerInfo, Session};
 use crate::heartbeat::{ErrorKind, Failure};
 use crate::target::{Endpoint, HeartbeatTable};
 use crate::time::clock::{self, Instant};
@@ -22,6 +23,8 @@ pub struct Opening<'a> {
     pub application_name: &'a str,
     /// The identity of the server known so far.
     pub known_identity: Option<&'a str>,
+    /// The newest timelines known so far.
+    pub timelines: Option<&'a Timelines>,
     /// When to give up.
     pub deadline: Instant,
     /// The target's time-out: what later calls on the session may take each.
@@ -47,12 +50,26 @@ impl Opening<'_> {
             table: self.table,
             application_name: self.application_name,
             known_identity: self.known_identity,
+            timelines: self.timelines,
             deadline: self.deadline,
             timeout: self.timeout,
         };
         clock::timeout_at(self.deadline, driver.connect(&request))
             .await
             .map_err(|_| Failure::new(ErrorKind::Timeout, "connecting and logging in took longer than the time-out"))?
+    }
+
+    /// Opens it for what is learned at the login alone.
+    ///
+    /// Cancel-safe, as [`Self::open`].
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub async fn look(&self, driver: &Arc<dyn Driver>) -> Result<ServerInfo, Failure> {
+        let session = self.open(driver).await?;
+        let server = session.server().clone();
+        session.close().await;
+        Ok(server)
     }
 }
 

@@ -135,7 +135,12 @@ pub(super) mod trial {
     /// A look at a source, and at a replica called `copy`.
     pub(in crate::driver) fn inspection(source: Value, replica: Option<Value>) -> Inspection {
         let replicas = replica.map(|facts| ReplicaLook { name: "copy".to_owned(), look: Look::Facts(facts) });
-        Inspection { taken_at: NOW, source: Look::Facts(source), replicas: replicas.into_iter().collect() }
+        Inspection {
+            taken_at: NOW,
+            source: Look::Facts(source),
+            replicas: replicas.into_iter().collect(),
+            hosts: Vec::new(),
+        }
     }
 
     /// What is failed or unknown, as `status severity id: observed`.

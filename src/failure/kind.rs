@@ -122,6 +122,8 @@ kinds! {
     Shutdown = "shutdown", Connection, Failover { kept_session: Replaced, outcome: Outcome::Unknown };
     /// The server is a standby, or none of the hosts is writable.
     NotWritable = "not_writable", Connection, Failover { kept_session: Replaced };
+    /// A primary, and a newer one of the same database cluster is known: it was replaced in a failover.
+    OldTimeline = "old_timeline", Connection, Failover;
     /// A primary whose transactions are read-only by a setting.
     ReadOnlySetting = "read_only_setting", Connection, Usual;
     /// Another server than before answers under this name.

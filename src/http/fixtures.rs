@@ -87,6 +87,8 @@ fn tell_everything(cell: &Cell, start: Moment, now: Moment) {
         address: "primary-a:5432".to_owned(),
         version: "PostgreSQL 15.14".to_owned(),
         identity: Some("7301".to_owned()),
+        instance: None,
+        timeline: Some(1),
         role: ServerRole::Primary,
     };
     status.server = Some(server.clone());

@@ -175,7 +175,11 @@ impl Beater {
         let deadline = asked.plus(self.target.timeout);
         self.cell.lock().wake_up = Some(deadline);
         let writing = self.memory.writing(self.target.write, self.ticks.period_at(asked));
+        let before = self.link.server().map(|server| server.address.clone());
         let result = self.link.beat(writing, self.memory.stale_before(), deadline.mono).await;
+        if before.is_some() && before != self.link.server().map(|server| server.address.clone()) {
+            self.memory.moved();
+        }
         let now = self.clock.now();
         let lateness = match due {
             Next::Tick(tick) => Some(asked.mono.saturating_duration_since(tick.mono)),

@@ -12,6 +12,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::backoff::Backoff;
 use super::beater::{Beater, Parts};
+use super::failover;
 use super::inspector::Inspector;
 use super::link::Link;
 use super::replica::{Acknowledged, Watcher};
@@ -20,6 +21,7 @@ use super::turns::Turns;
 use crate::database_url::UrlError;
 use crate::driver::Driver;
 use crate::driver::opening::application_name;
+use crate::driver::timelines::Timelines;
 use crate::drivers::Drivers;
 use crate::heartbeat::{BeatOutcome, Failure};
 use crate::status::board::{Board, Cell, Trouble};
@@ -85,6 +87,8 @@ struct Tending {
     application_name: String,
     seed: u64,
     turns: Turns,
+    /// For the life of the process, or until the target is changed.
+    timelines: Timelines,
     first: Moment,
     cancelled: CancellationToken,
     reloaded: Arc<Notify>,
@@ -161,13 +165,7 @@ impl Fleet {
         }
     }
 
-    fn start(
-        &self,
-        target: Arc<Target>,
-        driver: Arc<dyn Driver>,
-        alone: bool,
-        previous: Option<Loop>,
-    ) -> Running {
+    fn start(&self, target: Arc<Target>, driver: Arc<dyn Driver>, alone: bool, previous: Option<Loop>) -> Running {
         let now = self.board.clock().now();
         let ticks = Ticks::new(&target.schedule, &target.name, now);
         let cell = self.board.insert(Arc::clone(&target), ticks.overdue_after(now, target.timeout));
@@ -182,6 +180,7 @@ impl Fleet {
             application_name: self.application_name.clone(),
             seed: self.seed,
             turns: self.turns.clone(),
+            timelines: Timelines::default(),
             first: ticks.first(alone, now),
             cancelled: cancelled.clone(),
             reloaded: Arc::clone(&reloaded),
@@ -288,7 +287,26 @@ impl Tending {
             random: fastrand::Rng::with_seed(self.seed_for("inspector")),
         };
         lookers.spawn(self.clone().keep_inspecting(inspector));
-        let link = Link::new(Arc::clone(&self.driver), Arc::clone(&self.target), self.application_name.clone());
+        if self.driver.hosts_with_timelines(&self.target.endpoint).len() > 1 {
+            let watcher = failover::Watcher {
+                target: Arc::clone(&self.target),
+                cell: Arc::clone(&self.cell),
+                driver: Arc::clone(&self.driver),
+                clock: self.board.clock().clone(),
+                ticks: ticks.clone(),
+                timelines: self.timelines.clone(),
+                turns: self.turns.clone(),
+                application_name: self.application_name.clone(),
+                random: fastrand::Rng::with_seed(self.seed_for("failover")),
+            };
+            lookers.spawn(self.clone().keep_looking_for_failovers(watcher));
+        }
+        let link = Link::new(
+            Arc::clone(&self.driver),
+            Arc::clone(&self.target),
+            self.application_name.clone(),
+            self.timelines.clone(),
+        );
         let parts = Parts {
             target: Arc::clone(&self.target),
             board: Arc::clone(&self.board),
@@ -320,6 +338,13 @@ impl Tending {
         let panicked = |failure: Failure, now| inspector.record_panic(failure.message(), now);
         let now = self.board.clock().now();
         self.supervision("inspector", 3).keep(now, start, panicked).await;
+    }
+
+    async fn keep_looking_for_failovers(self, watcher: failover::Watcher) {
+        let start = |at| watcher.clone().run(at, self.cancelled.clone());
+        let panicked = |failure: Failure, now| watcher.record_panic(failure.message(), now);
+        let now = self.board.clock().now();
+        self.supervision("failover", 4).keep(now, start, panicked).await;
     }
 
     fn record_panic(&self, failure: Failure, now: Moment) {

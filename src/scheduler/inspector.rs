@@ -200,6 +200,7 @@ impl Inspector {
             table: &self.target.heartbeat,
             application_name: &self.application_name,
             known_identity: None,
+            timelines: None,
             deadline,
             timeout: self.target.timeout,
         };

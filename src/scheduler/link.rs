@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::driver::opening::Opening;
+use crate::driver::timelines::Timelines;
 use crate::driver::{self, Driver, Purpose, ServerInfo, Session};
 use crate::heartbeat::{self, Beat, ErrorClass, ErrorKind, Failure, KeptSession, Outcome, RowReport, Writing};
 use crate::provisioning::provision_target;
@@ -23,6 +24,7 @@ pub struct Link {
     application_name: String,
     session: Option<Box<dyn Session>>,
     known_identity: Option<String>,
+    timelines: Timelines,
     server: Option<ServerInfo>,
     /// Why the next connection will be made.
     reason: ConnectReason,
@@ -57,7 +59,9 @@ pub struct Answer {
 impl Link {
     /// A link without a connection yet.
     #[must_use]
-    pub fn new(driver: Arc<dyn Driver>, target: Arc<Target>, application_name: String) -> Self {
+    ///
+    /// `timelines` is what is known of the servers of this target, and is added to: it outlives the link.
+    pub fn new(driver: Arc<dyn Driver>, target: Arc<Target>, application_name: String, timelines: Timelines) -> Self {
         let must_provision = target.provision == ProvisionMode::Auto;
         Self {
             driver,
@@ -65,6 +69,7 @@ impl Link {
             application_name,
             session: None,
             known_identity: None,
+            timelines,
             server: None,
             reason: ConnectReason::Start,
             connects: Vec::new(),
@@ -124,6 +129,7 @@ impl Link {
         stale_before: bool,
         deadline: Instant,
     ) -> Result<Answer, Failure> {
+        self.leave_a_former_primary().await;
         if self.must_provision {
             self.provision(deadline).await?;
         }
@@ -146,6 +152,17 @@ impl Link {
         match self.beat_once(writing, stale_before, deadline).await {
             Ok(answer) => Ok(Answer { after_lost_answer: lost_answer, ..answer }),
             Err(failure) => Err(self.with_obstacle(failure)),
+        }
+    }
+
+    /// A promotion elsewhere does not reach a kept connection: whoever looks at the other hosts tells of it here (I13).
+    async fn leave_a_former_primary(&mut self) {
+        let behind = |session: &mut Box<dyn Session>| self.timelines.newer_than(session.server()).is_some();
+        if self.target.write != crate::target::WriteMode::Never
+            && let Some(session) = self.session.take_if(behind)
+        {
+            self.reason = ConnectReason::Lost;
+            session.close().await;
         }
     }
 
@@ -172,6 +189,7 @@ impl Link {
             table: &self.target.heartbeat,
             application_name: &self.application_name,
             known_identity: self.known_identity.as_deref(),
+            timelines: Some(&self.timelines),
             deadline,
             timeout: self.target.timeout,
         };
@@ -181,6 +199,7 @@ impl Link {
         if server.identity.is_some() {
             self.known_identity.clone_from(&server.identity);
         }
+        self.timelines.record(&server);
         self.server = Some(server);
         Ok(session)
     }
@@ -199,7 +218,7 @@ impl Link {
         self.session = None;
         self.provision_again = Some(now + PROVISION_PAUSE);
         let target = Arc::clone(&self.target);
-        match provision_target(&self.driver, &target, &self.application_name, deadline).await {
+        match provision_target(&self.driver, &target, &self.application_name, Some(&self.timelines), deadline).await {
             Ok(applied) => {
                 self.must_provision = false;
                 self.obstacle = applied.obstacle().map(|failure| self.with_remedy(failure.clone()));

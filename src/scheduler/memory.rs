@@ -89,6 +89,12 @@ impl Memory {
         News { change, clock_skew }
     }
 
+    /// Another server answers, after a failover: the row as it is there says nothing of who wrote it, whose beats may not
+    /// have arrived.
+    pub fn moved(&mut self) {
+        self.looked = None;
+    }
+
     /// Forgets what a failed try makes doubtful: a stale row seen before it says nothing of the next, unless it failed
     /// for just that. The next try must then fail in the same way instead of looking again first.
     ///

@@ -2,6 +2,7 @@
 
 pub mod backoff;
 pub mod beater;
+pub mod failover;
 pub mod fleet;
 pub mod inspector;
 pub mod link;

@@ -206,6 +206,7 @@ impl Watcher {
             table: &self.target.heartbeat,
             application_name: &self.application_name,
             known_identity: None,
+            timelines: None,
             deadline,
             timeout: self.target.timeout,
         };

@@ -143,6 +143,9 @@ pub struct Change {
     pub ours: bool,
 }
 
+/// The notice that several servers take writes for one database cluster.
+pub const SPLIT_BRAIN: &str = "split_brain";
+
 /// A beat that did not fail.
 #[derive(Debug, Clone)]
 pub struct LastBeat {

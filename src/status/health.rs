@@ -3,8 +3,9 @@
 
 use std::time::Duration;
 
-use super::board::{Board, ReplicaStatus, TargetStatus, Trouble};
+use super::board::{Board, Notice, ReplicaStatus, SPLIT_BRAIN, TargetStatus, Trouble};
 use crate::driver::ServerRole;
+use crate::driver::timelines::SPLIT_BRAIN_REMEDY;
 use crate::finding::{Finding, Severity, Status};
 use crate::heartbeat::ErrorClass;
 use crate::target::WriteMode;
@@ -95,6 +96,7 @@ pub fn judge(status: &TargetStatus, now: Moment) -> Health {
             reasons.push(reason);
         }
     }
+    reasons.extend(status.notices.get(SPLIT_BRAIN).map(Reason::of_split_brain));
     let failed_checks = status.checked.iter().flat_map(|checked| {
         let errors = |finding: &&Finding| finding.status == Status::Failed && finding.severity == Severity::Error;
         checked.findings.iter().filter(errors).map(|finding| Reason::of_check(finding, checked.at))
@@ -163,6 +165,18 @@ impl Reason {
             message: format!("{}: {}", finding.subject, finding.observed),
             remedy: finding.remedy.clone(),
             since: at,
+            replica: None,
+        }
+    }
+
+    fn of_split_brain(notice: &Notice) -> Self {
+        Self {
+            class: None,
+            kind: SPLIT_BRAIN,
+            code: None,
+            message: notice.message.clone(),
+            remedy: Some(SPLIT_BRAIN_REMEDY.to_owned()),
+            since: notice.since,
             replica: None,
         }
     }

@@ -44,6 +44,7 @@ mod postgres_commands;
 mod postgres_driver;
 mod postgres_failover;
 mod postgres_fleet;
+mod postgres_former_primary;
 mod postgres_lifecycle;
 mod postgres_outage;
 mod postgres_reload;

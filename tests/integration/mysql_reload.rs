@@ -10,8 +10,7 @@ async fn a_locked_row_is_waited_for_by_one_session_through_twenty_reloads_and_wr
     on_both(async |flavour| {
         let server = MysqlServer::options().flavour(flavour).start().await;
         furnish(&server).await;
-        let text =
-            configuration(flavour, &[server.port()], "").replace("timeout = \"2s\"", "timeout = \"30s\"");
+        let text = configuration(flavour, &[server.port()], "").replace("timeout = \"2s\"", "timeout = \"30s\"");
         let patient = Patient::configured(&text).await;
         let mut holder = server.connect().await;
         execute(&mut holder, &format!("BEGIN; SELECT * FROM {TABLE} FOR UPDATE")).await;

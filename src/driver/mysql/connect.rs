@@ -120,7 +120,7 @@ pub(super) async fn connect(request: &ConnectRequest<'_>) -> Result<Opened, Fail
         }
     }
     let login = options(request).await?;
-    hosts::find(request, &WORDS, |host, _| Box::pin(open(request, &login, host))).await
+    hosts::find(request, &WORDS, |host| Box::pin(open(request, &login, host))).await
 }
 
 impl Candidate for Opened {
@@ -210,6 +210,8 @@ async fn look_around(
         version: one_line(&format!("{flavour} {}", variables.get("version").map_or("", String::as_str))),
         // Every server of a replication has its own; none survives a failover.
         identity: None,
+        instance: None,
+        timeline: None,
         role: capabilities.role_of(&row)?,
     };
     let column = message::text(&row, "column_type")?.map(Column::from_type);

@@ -360,6 +360,7 @@ mod tests {
                 ErrorKind::SecretSource
                     | ErrorKind::MissingFile
                     | ErrorKind::Identity
+                    | ErrorKind::OldTimeline
                     | ErrorKind::Conflict
                     | ErrorKind::Unknown
                     | ErrorKind::Internal

@@ -3,6 +3,7 @@
 mod activity;
 mod archive;
 mod connector;
+mod hosts;
 mod native;
 mod publication;
 mod replica;
@@ -28,6 +29,7 @@ use crate::target::Target;
 /// In the order of the report.
 const CHAPTERS: &[Chapter<PostgresFacts>] = &[
     (server::CHECKS, server::judge),
+    (hosts::CHECKS, hosts::judge),
     (table::CHECKS, table::judge),
     (row::CHECKS, row::judge),
     (writer::CHECKS, writer::judge),

@@ -15,9 +15,10 @@ use crate::driver::certificates::{self, ClientFiles, read_authorities, read_key,
 use crate::driver::hosts::{self, Candidate, Words};
 use crate::driver::login_guard::{self, LoginGuard};
 use crate::driver::network::{close, name_or_network, prefixed};
-use crate::driver::{ConnectRequest, ServerInfo, ServerRole};
+use crate::driver::{ConnectRequest, Purpose, ServerInfo, ServerRole};
 use crate::heartbeat::{ErrorKind, Failure};
 use crate::plain_text::one_line;
+use crate::target::Endpoint;
 use crate::time::clock::Instant;
 
 /// What is said of a server's hosts.
@@ -39,8 +40,6 @@ pub(super) struct Opened {
     pub(super) column: Option<Column>,
     /// Whether this user may ask for the WAL's position.
     pub(super) position: bool,
-    /// The timeline of a primary; asked only where several hosts are compared.
-    timeline: Option<u32>,
 }
 
 /// How every host is logged in to.
@@ -74,7 +73,7 @@ pub(super) async fn connect(request: &ConnectRequest<'_>) -> Result<Opened, Fail
         }
     }
     let login = options(request).await?;
-    hosts::find(request, &WORDS, |host, several| Box::pin(open(request, &login, host, several))).await
+    hosts::find(request, &WORDS, |host| Box::pin(open(request, &login, host))).await
 }
 
 impl Candidate for Opened {
@@ -84,7 +83,7 @@ impl Candidate for Opened {
 
     /// The timeline goes up with every promotion.
     fn rank(&self) -> Option<u32> {
-        self.timeline
+        self.server.timeline
     }
 
     fn close(self, limit: Instant) -> BoxFuture<'static, ()> {
@@ -104,8 +103,20 @@ pub(super) fn role_of(in_recovery: bool, read_only: bool) -> ServerRole {
     }
 }
 
-/// Connects to one host and looks around, in two messages (three with `timeline`).
-async fn open(request: &ConnectRequest<'_>, login: &Login, host: &Host, timeline: bool) -> Result<Opened, Failure> {
+/// Each host of an address that names several, with its address and by itself.
+pub(super) fn each_host(endpoint: &Endpoint) -> Vec<(String, Endpoint)> {
+    let by_itself = |host: &Host| {
+        let endpoint = Endpoint { url: endpoint.url.with_host(host), ..endpoint.clone() };
+        (WORDS.address(host), endpoint)
+    };
+    match endpoint.url.hosts() {
+        [_] => Vec::new(),
+        hosts => hosts.iter().map(by_itself).collect(),
+    }
+}
+
+/// Connects to one host and looks around, in two messages, and three on a primary.
+async fn open(request: &ConnectRequest<'_>, login: &Login, host: &Host) -> Result<Opened, Failure> {
     let (address, port) = (WORDS.address(host), WORDS.port(host));
     let (mut connection, guard) = match log_in(login, host, port).await {
         Ok(logged_in) => logged_in,
@@ -122,14 +133,21 @@ async fn open(request: &ConnectRequest<'_>, login: &Login, host: &Host, timeline
         let message = format!("{address} is another database cluster ({found}) than the one known so far ({known})");
         return Err(Failure::new(ErrorKind::Identity, message));
     }
-    let timeline = match server.role {
-        ServerRole::Primary if timeline => {
-            let hexadecimal = ask_hidden(&mut connection, limits, TIMELINE).await?;
-            hexadecimal.and_then(|digits| u32::from_str_radix(&digits, 16).ok())
-        }
-        _ => None,
-    };
-    Ok(Opened { connection, guard, server, column, position, timeline })
+    if server.role == ServerRole::Primary {
+        let hexadecimal = ask_hidden(&mut connection, limits, TIMELINE).await?;
+        server.timeline = hexadecimal.and_then(|digits| u32::from_str_radix(&digits, 16).ok());
+    }
+    // To look, it will do.
+    if request.purpose != Purpose::Inspect
+        && let (Some(own), Some(newest)) = (server.timeline, request.timelines.and_then(|it| it.newer_than(&server)))
+    {
+        let message = format!(
+            "{address} takes writes on timeline {own}, and timeline {newest} of the same database cluster is known: \
+             another server was promoted in its place"
+        );
+        return Err(Failure::new(ErrorKind::OldTimeline, message));
+    }
+    Ok(Opened { connection, guard, server, column, position })
 }
 
 /// Logs in to one host: over a socket without TLS, and otherwise watched where TLS is not certain.
@@ -159,7 +177,8 @@ async fn log_in(login: &Login, host: &Host, port: u16) -> Result<(PgConnection, 
 
 /// What tells clusters apart.
 const IDENTITY: &str = "SELECT system_identifier::text FROM pg_catalog.pg_control_system()";
-/// Goes up with every promotion. The name of a WAL segment starts with it.
+/// Goes up with every promotion. The name of a WAL segment starts with it: that of the position written now, as the control
+/// file of a server that was just promoted has the old one until its first checkpoint.
 const TIMELINE: &str = "SELECT substr(pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_insert_lsn()), 1, 8)";
 
 /// Asks for something that managed flavours hide: an answer of "no" leaves it unknown. It must be a message of its own,
@@ -187,6 +206,8 @@ async fn look_around(
             address: String::new(),
             version: one_line(&format!("PostgreSQL {version}")),
             identity: None,
+            instance: Some(row.try_get::<i64, _>("started")?.to_string()),
+            timeline: None,
             role: role_of(row.try_get("in_recovery")?, row.try_get("read_only")?),
         };
         let column = row.try_get::<Option<String>, _>("column_type")?.map(Column::from_type);
@@ -202,6 +223,7 @@ fn probe_sql(schema: &str, table: &str) -> String {
         "SELECT pg_catalog.pg_is_in_recovery() AS in_recovery, \
          pg_catalog.current_setting('transaction_read_only') = 'on' AS read_only, \
          pg_catalog.current_setting('server_version') AS version, \
+         (extract(epoch FROM pg_catalog.pg_postmaster_start_time()) * 1000000)::bigint AS started, \
          ({}) AS column_type, \
          (SELECT pg_catalog.has_function_privilege(p.oid, 'EXECUTE') FROM pg_catalog.pg_proc p \
          WHERE p.proname = 'pg_current_wal_insert_lsn' AND p.pronargs = 0 \

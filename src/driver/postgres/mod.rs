@@ -49,6 +49,10 @@ impl Driver for Postgres {
         Ok(Box::new(PostgresSession { opened }))
     }
 
+    fn hosts_with_timelines(&self, endpoint: &Endpoint) -> Vec<(String, Endpoint)> {
+        connect::each_host(endpoint)
+    }
+
     fn remedy(&self, failure: &Failure, target: &Target) -> Option<String> {
         remedies::remedy(failure, target)
     }

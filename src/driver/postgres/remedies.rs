@@ -92,6 +92,13 @@ fn connection(failure: &Failure, target: &Target, names: &Names) -> Option<Strin
             }
             _ => "promote a standby (SELECT pg_promote();), or add the primary to url".to_owned(),
         },
+        ErrorKind::OldTimeline => {
+            "fence or stop this former primary, or take it out of the address, with the tool that \
+                                   manages the failover (Patroni, repmgr, the provider's console), and bring the newer \
+                                   server back; where this one is meant to be the primary again, as after a restored \
+                                   backup, restart heartbeatd"
+                .to_owned()
+        }
         // Whoever pastes this is under the same setting.
         ErrorKind::ReadOnlySetting => format!(
             "find who set it: SELECT source, sourcefile FROM pg_settings WHERE name = 'default_transaction_read_only'; \

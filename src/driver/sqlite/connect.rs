@@ -94,6 +94,8 @@ pub(super) async fn connect(
         address: path.display().to_string(),
         version: format!("SQLite {version}"),
         identity: None,
+        instance: None,
+        timeline: None,
         role: if read_only { ServerRole::ReadOnly } else { ServerRole::Primary },
     };
     if matches!(request.purpose, Purpose::Beat | Purpose::Check) && read_only {

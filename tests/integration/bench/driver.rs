@@ -57,6 +57,7 @@ pub(crate) async fn open_with_left(
         table: &target.heartbeat,
         application_name: "heartbeatd:test",
         known_identity,
+        timelines: None,
         deadline: Clock::system().now().mono + left,
         timeout,
     };

@@ -116,8 +116,7 @@ async fn a_held_lock_ends_the_beat_on_the_server_before_its_caller_gives_up() {
         ] {
             execute(&mut holder, "SET autocommit = 0").await;
             execute(&mut holder, &lock).await;
-            let mut session =
-                crate::bench::driver::open(&target, Purpose::Beat, None, secs(2)).await.unwrap();
+            let mut session = crate::bench::driver::open(&target, Purpose::Beat, None, secs(2)).await.unwrap();
             let failed = report(session.as_mut(), &target, Writing::Always, secs(3)).await.unwrap_err();
             assert_eq!(failed.kind(), ErrorKind::Lock, "{flavour:?} {lock}: {failed}");
             let left = "SELECT ID, STATE FROM information_schema.PROCESSLIST WHERE INFO LIKE 'UPDATE%'";

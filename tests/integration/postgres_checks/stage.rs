@@ -84,6 +84,7 @@ impl Stage {
             table: &admin.heartbeat,
             application_name: "heartbeatd:test",
             known_identity: None,
+            timelines: None,
             deadline,
             timeout: TIME,
         };

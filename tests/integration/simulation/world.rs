@@ -239,6 +239,8 @@ impl Driver for SimulatedDriver {
             address: host.clone(),
             version: "simulated".to_owned(),
             identity: None,
+            instance: None,
+            timeline: None,
             role: ServerRole::Primary,
         };
         Ok(Box::new(SimulatedSession { world: self.0.clone(), host, server }))

@@ -1,0 +1,47 @@
+//! The hosts of an address that names several: whether one of them takes writes, and no other.
+
+use super::scene::Scene;
+use crate::driver::timelines::{SPLIT_BRAIN_REMEDY, split_brain};
+use crate::finding::{Check, Finding, Found, Rung, Severity};
+
+const SUBJECT: &str = "hosts of the address";
+
+/// That no two primaries of one cluster take writes.
+const SPLIT_BRAIN: Check = Check {
+    id: "split-brain",
+    severity: Severity::Error,
+    rung: Rung::Connection,
+    title: "of the hosts of the address, no two take writes for the same database cluster",
+    meaning: "After a failover the former primary may come back and take writes beside the new one. What is written on it \
+              reaches no connector that reads from the new one, and is lost when it is rebuilt.",
+    judged: "Each host is asked for its role, system identifier, start and timeline: fails when two running servers of one \
+             system identifier take writes. The lower timeline is behind; on the same one it cannot be told which. Unknown \
+             while a host does not answer. Skipped where the address names one host.",
+    privilege: "a login on each host; pg_control_system() and pg_walfile_name(), which every user may call",
+    source: "https://www.postgresql.org/docs/current/warm-standby-failover.html: the old primary must know that it is one no \
+             longer (STONITH)",
+};
+
+pub(super) const CHECKS: &[Check] = &[SPLIT_BRAIN];
+
+pub(super) fn judge(scene: &Scene<'_>) -> Vec<Finding> {
+    let hosts = &scene.case.now.hosts;
+    if hosts.is_empty() {
+        return vec![SPLIT_BRAIN.skipped(SUBJECT, "there is one host, or facts of an older version hold no other")];
+    }
+    if let Some(found) = split_brain(hosts) {
+        let finding = SPLIT_BRAIN.failed(SUBJECT, found).expected("one server that takes writes");
+        return vec![finding.remedy(SPLIT_BRAIN_REMEDY)];
+    }
+    let silent = hosts.iter().filter_map(|host| match &host.found {
+        Found::Failure(failure) if failure.message.contains(&host.address) => Some(failure.message.clone()),
+        Found::Failure(failure) => Some(format!("{}: {}", host.address, failure.message)),
+        Found::Server { .. } => None,
+    });
+    let silent: Vec<_> = silent.collect();
+    if silent.is_empty() {
+        return vec![SPLIT_BRAIN.ok(SUBJECT, "no two of them take writes")];
+    }
+    let reason = format!("not every host answered: {}; it takes {}", silent.join("; "), SPLIT_BRAIN.privilege);
+    vec![SPLIT_BRAIN.unknown(SUBJECT, reason)]
+}

@@ -1,0 +1,158 @@
+//! The other hosts of an address: each is looked at once a period, and at least once a minute, on a short connection of
+//! its own, so that the beats leave a former primary for the newest one, and so that two primaries of one cluster are
+//! told. One task per target whose address has several hosts, started by the `fleet` beside the target's loop; it never
+//! delays a beat.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use tokio_util::sync::CancellationToken;
+
+use super::backoff::Backoff;
+use super::turns::Turns;
+use crate::driver::opening::Opening;
+use crate::driver::timelines::{SPLIT_BRAIN_REMEDY, Timelines, host_look, split_brain};
+use crate::driver::{Driver, Purpose, ServerInfo};
+use crate::heartbeat::{ErrorKind, Failure};
+use crate::status::board::{Cell, SPLIT_BRAIN};
+use crate::target::{Endpoint, Target};
+use crate::time::clock::{self, Clock, Moment};
+use crate::time::ticks::Ticks;
+
+/// The longest time between two looks.
+const LONGEST: Duration = Duration::from_secs(60);
+
+/// The notice that this loop panicked, until it has looked again.
+const FAILED: &str = "failover_watcher_failed";
+
+/// One target's look at the other hosts.
+#[derive(Clone)]
+pub struct Watcher {
+    /// The target.
+    pub target: Arc<Target>,
+    /// Where two primaries are told.
+    pub cell: Arc<Cell>,
+    /// The target's driver.
+    pub driver: Arc<dyn Driver>,
+    /// The program's clock.
+    pub clock: Clock,
+    /// The target's ticks.
+    pub ticks: Ticks,
+    /// Shared with the target's link, which leaves a primary that is behind.
+    pub timelines: Timelines,
+    /// Shared with the inspectors and the looks of all other targets.
+    pub turns: Turns,
+    /// How sessions name themselves.
+    pub application_name: String,
+    /// Jitter.
+    pub random: fastrand::Rng,
+}
+
+/// One host of the address.
+struct Host {
+    address: String,
+    endpoint: Endpoint,
+    backoff: Backoff,
+    /// After a refused login: it is not tried again before this.
+    not_before: Option<Moment>,
+}
+
+impl Watcher {
+    /// Looks on until cancelled, and not before `first`.
+    pub async fn run(mut self, first: Moment, cancelled: CancellationToken) {
+        tokio::select! {
+            biased;
+            () = cancelled.cancelled() => {}
+            () = self.look_on(first) => {}
+        }
+    }
+
+    /// Puts a panic of this loop on the board; whether several servers take writes is not known any more.
+    pub(super) fn record_panic(&self, message: &str, now: Moment) {
+        let mut status = self.cell.lock();
+        status.notice(SPLIT_BRAIN, None, now);
+        status.notice(FAILED, Some(format!("the other hosts of the address cannot be looked at: {message}")), now);
+    }
+
+    async fn look_on(&mut self, first: Moment) {
+        let hosts = self.driver.hosts_with_timelines(&self.target.endpoint).into_iter();
+        let mut hosts: Vec<_> = hosts
+            .map(|(address, endpoint)| {
+                let backoff = Backoff::new(self.random.u64(..));
+                Host { address, endpoint, backoff, not_before: None }
+            })
+            .collect();
+        let mut next = first.plus(self.pause().mul_f64(self.random.f64()));
+        loop {
+            clock::sleep_until(next.mono).await;
+            let turn = self.turns.at(&self.target.endpoint.url).await;
+            let began = self.clock.now();
+            // A beat that fails asks all hosts by itself, and a refused password must not be tried by a second door.
+            let beaten = {
+                let status = self.cell.lock();
+                status.server.clone().filter(|_| status.trouble.is_none())
+            };
+            if let Some(beaten) = beaten {
+                self.look_beside(&beaten, &mut hosts).await;
+            }
+            drop(turn);
+            next = began.plus(self.pause());
+        }
+    }
+
+    fn pause(&self) -> Duration {
+        self.ticks.period_at(self.clock.now()).min(LONGEST)
+    }
+
+    /// Looks at every host but the one that is beaten.
+    async fn look_beside(&self, beaten: &ServerInfo, hosts: &mut [Host]) {
+        let now = self.clock.now();
+        let rested = |host: &Host| host.not_before.is_none_or(|at| at.mono <= now.mono);
+        let (own, others): (Vec<_>, Vec<_>) = hosts.iter_mut().partition(|host| host.address == beaten.address);
+        let others = others.into_iter().filter(|host| rested(host));
+        let mut looks = join_all(others.map(|host| self.look(host, beaten))).await;
+        let takes_writes = |found: &Result<ServerInfo, Failure>| found.as_ref().is_ok_and(|it| it.role.takes_writes());
+        // What was beaten last may be gone since, as in any failover: it is asked again before it is called a rival.
+        if looks.iter().any(|(_, found)| takes_writes(found)) {
+            looks.extend(join_all(own.into_iter().map(|host| self.look(host, beaten))).await);
+        }
+        looks.iter().filter_map(|(_, found)| found.as_ref().ok()).for_each(|server| self.timelines.record(server));
+        let hosts: Vec<_> = looks.iter().map(|(address, found)| host_look(address, found)).collect();
+        self.tell(split_brain(&hosts));
+    }
+
+    async fn look(&self, host: &mut Host, beaten: &ServerInfo) -> (String, Result<ServerInfo, Failure>) {
+        let opening = Opening {
+            endpoint: &host.endpoint,
+            purpose: Purpose::Inspect,
+            table: &self.target.heartbeat,
+            application_name: &self.application_name,
+            known_identity: beaten.identity.as_deref(),
+            timelines: None,
+            deadline: self.clock.now().plus(self.target.timeout).mono,
+            timeout: self.target.timeout,
+        };
+        let found = opening.look(&self.driver).await;
+        let refused = found.as_ref().err().map(Failure::kind);
+        host.not_before = match refused.filter(|kind| matches!(kind, ErrorKind::Auth | ErrorKind::AuthMethod)) {
+            Some(kind) => Some(self.clock.now().plus(host.backoff.next(kind, self.pause()))),
+            None => None,
+        };
+        (host.address.clone(), found)
+    }
+
+    fn tell(&self, found: Option<String>) {
+        let mut status = self.cell.lock();
+        let told = status.notices.contains_key(SPLIT_BRAIN);
+        status.notice(SPLIT_BRAIN, found.clone(), self.clock.now());
+        status.notice(FAILED, None, self.clock.now());
+        drop(status);
+        let target = self.target.name.as_str();
+        match found {
+            Some(error) if !told => tracing::warn!(target, error, remedy = SPLIT_BRAIN_REMEDY, "split brain"),
+            None if told => tracing::info!(target, "one host takes writes again"),
+            _ => {}
+        }
+    }
+}
