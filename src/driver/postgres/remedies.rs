@@ -90,7 +90,9 @@ fn connection(failure: &Failure, target: &Target, names: &Names) -> Option<Strin
                     sender_host, sender_port FROM pg_stat_wal_receiver;"
                     .to_owned()
             }
-            _ => "promote a standby (SELECT pg_promote();), or add the primary to url".to_owned(),
+            _ => "every host of url answers as a standby: wait for your failover tool, or add the primary to url: a \
+                  standby knows it: SELECT sender_host, sender_port FROM pg_stat_wal_receiver;"
+                .to_owned(),
         },
         // Whoever pastes this is under the same setting.
         ErrorKind::ReadOnlySetting => format!(
@@ -138,8 +140,8 @@ fn database(failure: &Failure, names: &Names) -> Option<String> {
              if it shows row {row} to the owner only: CREATE POLICY heartbeatd ON {table} TO {role} USING (true);"
         ),
         ErrorKind::DuplicateRows => format!(
-            "keep one of them (SELECT ctid, * FROM {table} WHERE id = {row};), then ALTER TABLE {table} ADD PRIMARY KEY \
-             (id);"
+            "look at them, and keep the one that is needed: SELECT ctid, * FROM {table} WHERE id = {row}; then ALTER \
+             TABLE {table} ADD PRIMARY KEY (id);"
         ),
         ErrorKind::RowNotUpdatable => format!(
             "row-level security: CREATE POLICY heartbeatd ON {table} FOR UPDATE TO {role} USING (true); or a trigger: \
@@ -162,7 +164,8 @@ fn database(failure: &Failure, names: &Names) -> Option<String> {
         ErrorKind::Lock | ErrorKind::StatementTimeout => format!(
             "find who holds it: SELECT a.pid, a.usename, a.application_name, a.state, a.xact_start, a.query FROM \
              pg_locks l JOIN pg_stat_activity a USING (pid) WHERE l.relation = {regclass}::regclass AND l.granted \
-             ORDER BY a.xact_start; and end it: SELECT pg_terminate_backend(pid);"
+             ORDER BY a.xact_start; and ask its owner to finish. To end it all the same, which rolls back what it has \
+             not committed: SELECT pg_terminate_backend(pid);"
         ),
         ErrorKind::DiskFull => "free space; what holds WAL back: SELECT slot_name, active, \
              pg_size_pretty(pg_wal_lsn_diff(pg_current_wal_lsn(), restart_lsn)) FROM pg_replication_slots ORDER BY \

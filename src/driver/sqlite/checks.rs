@@ -137,7 +137,11 @@ fn judge_single(table: &TableFacts, target: &Target) -> Finding {
         Some((count, _)) => SINGLE
             .failed(name, format!("{count} rows"))
             .expected("one row")
-            .remedy(format!("find who inserts, then: DELETE FROM {} WHERE id <> {wanted};", quote(name))),
+            .remedy(format!(
+                "find out who inserts, and whether somebody needs these rows before one is taken away: SELECT * FROM {} \
+                 WHERE id <> {wanted};",
+                quote(name)
+            )),
     }
 }
 

@@ -173,5 +173,5 @@ fn index(relation: &Relation, name: &str) -> Finding {
     INDEX
         .failed(name, format!("indexed by {}", indexes.join(", ")))
         .expected("no index")
-        .remedy(format!("DROP INDEX {};", indexes.join(", ")))
+        .remedy(format!("/* if no query and no constraint needs it */ DROP INDEX {};", indexes.join(", ")))
 }
