@@ -305,11 +305,12 @@ mod tests {
         };
         assert_eq!(remedy(vec![refused()]), told("bring b:5432 back: the primary is there"));
         assert_eq!(remedy(vec![locked()]), told("let heartbeatd log in to c:5432: the primary may be there"));
+        assert_eq!(remedy(vec![refused(), locked()]), told("bring b:5432 back, or let heartbeatd log in to c:5432"));
         assert_eq!(
-            remedy(vec![refused(), locked()]),
-            told("bring b:5432 back, or let heartbeatd log in to c:5432")
+            remedy(vec![role("b:5432", ServerRole::Standby)]),
+            None,
+            "the driver says where the primary is known"
         );
-        assert_eq!(remedy(vec![role("b:5432", ServerRole::Standby)]), None, "the driver says where the primary is known");
     }
 
     #[test]

@@ -10,6 +10,7 @@ mod bench;
 mod bench_works;
 mod bench_works_mysql;
 mod check_command;
+mod column_faults;
 mod corpus;
 mod daemon_checks;
 mod documentation;

@@ -248,22 +248,19 @@ fn database(failure: &Failure, target: &Target, names: &Names) -> Option<String>
     let Names { account, schema, schema_text, table, table_text, row, provision, .. } = names;
     Some(match failure.kind() {
         ErrorKind::MissingSchema | ErrorKind::MissingTable => format!("create it: {provision}"),
-        ErrorKind::MissingColumn => format!(
-            "SHOW COLUMNS FROM {table}; then add what is missing: ALTER TABLE {table} ADD COLUMN last_update timestamp \
-             NULL, or ADD COLUMN text text, or ADD COLUMN id int AUTO_INCREMENT PRIMARY KEY FIRST;"
-        ),
-        ErrorKind::ColumnType => {
+        // Which column it is, the beat has asked the catalogue, and was not answered.
+        ErrorKind::MissingColumn | ErrorKind::ColumnType => {
             // Of a time that is none, or of one beyond its range.
             let late = match failure.code() {
                 Some("1264" | "1292") => format!(
-                    " But if the server's clock stands at the end of the range of timestamp (2038-01-19): ALTER TABLE {table} \
-                     MODIFY last_update datetime NULL DEFAULT CURRENT_TIMESTAMP ON UPDATE CURRENT_TIMESTAMP;"
+                    ". But if the server's clock stands at the end of the range of timestamp (2038-01-19): SET time_zone = \
+                     '+00:00'; ALTER TABLE {table} MODIFY last_update datetime NULL DEFAULT CURRENT_TIMESTAMP ON UPDATE CURRENT_TIMESTAMP;"
                 ),
                 _ => String::new(),
             };
             format!(
-                "id must be a whole number and last_update a time: ALTER TABLE {table} DROP COLUMN last_update, ADD COLUMN \
-                 last_update timestamp NULL DEFAULT CURRENT_TIMESTAMP ON UPDATE CURRENT_TIMESTAMP;{late}"
+                "compare the columns of {table} with id int, text text, last_update timestamp: the check table-columns says \
+                 which one is wrong, and how to mend it without losing a value{late}"
             )
         }
         ErrorKind::MissingRow => format!(

@@ -127,13 +127,10 @@ fn database(failure: &Failure, names: &Names) -> Option<String> {
     let Names { database, role, schema, table, regclass, row, provision } = names;
     Some(match failure.kind() {
         ErrorKind::MissingSchema | ErrorKind::MissingTable => format!("create it: {provision}"),
-        ErrorKind::MissingColumn => format!(
-            "ALTER TABLE {table} ADD COLUMN IF NOT EXISTS id integer, ADD COLUMN IF NOT EXISTS text text, ADD COLUMN IF \
-             NOT EXISTS last_update timestamp;"
-        ),
-        ErrorKind::ColumnType => format!(
-            "id must be a whole number and last_update a time: ALTER TABLE {table} ALTER COLUMN last_update TYPE \
-             timestamp USING NULL;"
+        // Which column it is, the beat has asked the catalogue, and was not answered.
+        ErrorKind::MissingColumn | ErrorKind::ColumnType => format!(
+            "compare the columns of {table} with id integer, text text, last_update timestamp: the check table-columns says \
+             which one is wrong, and how to mend it without losing a value"
         ),
         ErrorKind::MissingRow => format!(
             "create row {row}: {provision}; if SELECT id FROM {table}; shows another, set row under [target.heartbeat]; \

@@ -8,8 +8,7 @@ use super::stage::{BEAT, Stage, ids, options, shown, wrong};
 use crate::bench::{PostgresServer, eventually, secs};
 
 /// The connector's slot and what the server remembers of it.
-const SLOT: &str =
-    "SELECT wal_status, failover, confirmed_flush_lsn IS NOT NULL FROM pg_replication_slots WHERE slot_name = 'cdc_slot'";
+const SLOT: &str = "SELECT wal_status, failover, confirmed_flush_lsn IS NOT NULL FROM pg_replication_slots WHERE slot_name = 'cdc_slot'";
 
 /// A primary whose connector reads a slot that is to be copied, and a standby that may copy it.
 async fn with_failover_slot() -> (Stage, PostgresServer, Target) {
@@ -40,16 +39,18 @@ async fn with_failover_slot() -> (Stage, PostgresServer, Target) {
 
 /// Copies the slot as the server's own worker does, once.
 async fn copy_slot(stage: &Stage, standby: &PostgresServer) {
-    eventually(secs(20), "the slot to be copied", async || {
+    standby.set("sync_replication_slots", "on").await;
+    eventually(secs(40), "the slot to be copied", async || {
         stage.server.execute(BEAT).await;
         stage.server.execute("SELECT pg_log_standby_snapshot()").await;
-        standby.execute("SELECT pg_sync_replication_slots()").await;
         let sql = "SELECT synced AND NOT temporary AND wal_status = 'reserved' FROM pg_replication_slots \
                    WHERE slot_name = 'cdc_slot'";
         let copied = standby.value(sql).await;
         if copied.as_deref() == Some("t") { Ok(()) } else { Err(format!("{copied:?}")) }
     })
     .await;
+    // It would let the copy go on with the primary's, and it could not be lost.
+    standby.set("sync_replication_slots", "off").await;
 }
 
 /// Lets the standby remove the WAL that its slot needs, while the primary keeps it.
@@ -146,7 +147,11 @@ async fn a_lost_slot_is_made_again_on_its_own_server_with_what_it_was_made_with(
         stage.server.execute("CHECKPOINT").await;
         let findings = stage.findings(&target).await;
         let status = findings.iter().find(|finding| finding.id == "slot-wal-status").unwrap().clone();
-        if status.severity == Severity::Error && status.status == Status::Failed { Ok(status) } else { Err(status.observed) }
+        if status.severity == Severity::Error && status.status == Status::Failed {
+            Ok(status)
+        } else {
+            Err(status.observed)
+        }
     })
     .await;
     let remedy = status.remedy.unwrap();

@@ -109,7 +109,8 @@ fn long(scene: &Scene<'_>, activity: &ActivityFacts) -> Finding {
     let (who, remedy) = if oldest.session == 0 {
         (
             "a prepared transaction (XA)".to_owned(),
-            "XA RECOVER; -- whose it is, by its name, decides on XA COMMIT or XA ROLLBACK: either is for good".to_owned(),
+            "XA RECOVER; -- whose it is, by its name, decides on XA COMMIT or XA ROLLBACK: either is for good"
+                .to_owned(),
         )
     } else {
         let session = oldest.session;

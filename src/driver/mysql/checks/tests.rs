@@ -122,7 +122,10 @@ fn what_makes_a_server_read_only_is_told_by_its_name() {
     );
     let both = changed(right(), "/server/variables/super_read_only", json!("ON"));
     let both = changed(both, "/server/variables/read_only", json!("ON"));
-    assert_eq!(remedy(both), "/* if it is the source, and no failover tool keeps it read-only */ SET PERSIST read_only = OFF;");
+    assert_eq!(
+        remedy(both),
+        "/* if it is the source, and no failover tool keeps it read-only */ SET PERSIST read_only = OFF;"
+    );
     let mariadb = changed(right_mariadb(), "/server/variables/read_only", json!("ON"));
     assert_eq!(
         remedy(mariadb),
@@ -156,8 +159,12 @@ fn only_a_server_that_is_seen_to_follow_nobody_is_made_writable() {
         facts["server"]["variables"]["read_only"] = json!("ON");
         facts
     };
-    assert_eq!(remedy(guarded(right())), "/* if it is the source, and no failover tool keeps it read-only */ SET PERSIST read_only = OFF;");
-    let unless = "name the primary in url, or all hosts (mysql://user@a,b/); whether this server becomes the primary is for";
+    assert_eq!(
+        remedy(guarded(right())),
+        "/* if it is the source, and no failover tool keeps it read-only */ SET PERSIST read_only = OFF;"
+    );
+    let unless =
+        "name the primary in url, or all hosts (mysql://user@a,b/); whether this server becomes the primary is for";
     let hidden =
         changed(guarded(right()), "/replication", json!({"refused": {"code": "1227", "message": "access denied"}}));
     assert!(remedy(hidden.clone()).starts_with(unless), "{}", remedy(hidden.clone()));

@@ -148,7 +148,11 @@ fn copy(scene: &Scene<'_>, found: &Found<'_>, all: &[Found<'_>]) -> Vec<Finding>
     let status = match found.end() {
         None => STATUS.ok(subject, "a sound copy"),
         Some(end) => STATUS
-            .failed_as(Severity::Warning, subject, format!("the standby's copy is {end}; {}", after_a_failover(found, all)))
+            .failed_as(
+                Severity::Warning,
+                subject,
+                format!("the standby's copy is {end}; {}", after_a_failover(found, all)),
+            )
             .expected("a copy that a failover can go on from")
             .remedy(format!(
                 "/* {}: the copy is made again by itself, dropping it is refused */ {}",
@@ -170,8 +174,8 @@ fn copy(scene: &Scene<'_>, found: &Found<'_>, all: &[Found<'_>]) -> Vec<Finding>
 /// A slot of the connector's name that it does not read. Nothing here asks for the connector's own slot to be touched.
 fn leftover(scene: &Scene<'_>, found: &Found<'_>, all: &[Found<'_>]) -> Vec<Finding> {
     let subject = &found.subject;
-    let keeps_a_copy_out =
-        found.facts.server.in_recovery && all.iter().any(|other| other.part == Part::Read && other.slot.failover == Some(true));
+    let keeps_a_copy_out = found.facts.server.in_recovery
+        && all.iter().any(|other| other.part == Part::Read && other.slot.failover == Some(true));
     let read = read_elsewhere(all);
     let finding = |observed: String| {
         let finding = STATUS.failed_as(Severity::Warning, subject, observed);
@@ -269,13 +273,10 @@ fn active(scene: &Scene<'_>, found: &Found<'_>) -> Finding {
         Some(since) => format!("nobody has read it for {}", words(since)),
         None => "nobody reads it".to_owned(),
     };
-    ACTIVE
-        .failed(subject, observed)
-        .expected("a connector that reads it")
-        .remedy(format!(
-            "start or resume the connector; if it is given up for good, drop the slot {} so that it holds no WAL back",
-            found.server()
-        ))
+    ACTIVE.failed(subject, observed).expected("a connector that reads it").remedy(format!(
+        "start or resume the connector; if it is given up for good, drop the slot {} so that it holds no WAL back",
+        found.server()
+    ))
 }
 
 fn moves(scene: &Scene<'_>, found: &Found<'_>) -> Finding {
@@ -349,20 +350,20 @@ fn retained(scene: &Scene<'_>, found: &Found<'_>) -> Finding {
         if bytes <= limit {
             return RETAINED.ok(subject, size(bytes));
         }
-        RETAINED.failed(subject, size(bytes)).expected(format!("at most {}", size(limit))).remedy(
-            match found.part {
-                Part::Leftover => format!("see slot-wal-status: the connector does not read this slot; watch the disk {}", found.server()),
-                Part::Copy => format!(
-                    "get the connector to read on at the primary, whose slot this one follows; watch the disk {}",
-                    found.server()
-                ),
-                Part::Read => format!(
-                    "get the connector to read on; meanwhile watch the disk {}: SELECT slot_name, active, \
+        RETAINED.failed(subject, size(bytes)).expected(format!("at most {}", size(limit))).remedy(match found.part {
+            Part::Leftover => {
+                format!("see slot-wal-status: the connector does not read this slot; watch the disk {}", found.server())
+            }
+            Part::Copy => format!(
+                "get the connector to read on at the primary, whose slot this one follows; watch the disk {}",
+                found.server()
+            ),
+            Part::Read => format!(
+                "get the connector to read on; meanwhile watch the disk {}: SELECT slot_name, active, \
                      pg_size_pretty(pg_wal_lsn_diff(CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE \
                      pg_current_wal_lsn() END, restart_lsn)) FROM pg_replication_slots;",
-                    found.server()
-                ),
-            }
-        )
+                found.server()
+            ),
+        })
     })
 }

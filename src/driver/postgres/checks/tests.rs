@@ -220,7 +220,10 @@ fn a_copy_of_the_slot_for_a_failover_is_not_expected_to_be_read() {
     assert_eq!(wrong(&judged(&with_replica(false), &inspection(right(), Some(replica.clone())))), [""; 0]);
     replica["slots"]["seen"]["named"]["synced"] = json!(false);
     let said = wrong(&judged(&with_replica(false), &inspection(right(), Some(replica))));
-    assert!(said.len() == 1 && said[0].starts_with("failed warning slot-wal-status: a slot on replica copy"), "{said:?}");
+    assert!(
+        said.len() == 1 && said[0].starts_with("failed warning slot-wal-status: a slot on replica copy"),
+        "{said:?}"
+    );
 }
 
 #[test]

@@ -97,7 +97,7 @@ impl Found<'_> {
         let options: String = options.iter().filter(|(set, _)| *set).map(|(_, option)| *option).collect();
         let plugin = literal(self.slot.plugin.as_deref().unwrap_or("pgoutput"));
         format!(
-            "/* {}, where this slot has already lost its position; the changes since are lost to the connector */ SELECT \
+            "/* {}, where this slot has already lost its position: the changes since are lost to the connector */ SELECT \
              pg_drop_replication_slot({name}); SELECT pg_create_logical_replication_slot({name}, {plugin}{options}); -- in \
              the database {}; then let the connector take a snapshot",
             self.server(),
