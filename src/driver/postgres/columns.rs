@@ -9,8 +9,8 @@ use super::identifier::{literal, quote};
 use super::message::{self, Limits};
 use crate::heartbeat::{ErrorKind, Failure};
 use crate::plan::columns::{self, Column, ColumnFault, Holds, name_aside};
-use crate::time::clock::Instant;
 use crate::target::HeartbeatTable;
+use crate::time::clock::Instant;
 
 /// A column by the name that `format_type` gives its type; of a domain, the type below it.
 pub(super) fn column(name: &str, kind: &str, generated: bool) -> Column {
