@@ -1,6 +1,7 @@
 //! What must exist at a source, as a plan of idempotent steps: made by a driver from what it found, applied by
 //! `provisioning`. The SQL stands in `migrations/<database>/`.
 
+pub mod columns;
 pub mod standing_table;
 
 use crate::heartbeat::{ErrorKind, Failure};

@@ -2,14 +2,15 @@
 //! by step. Used by `commands::provision` and (with `provision = "auto"`) by the scheduler's `link`.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::driver::opening::Opening;
 use crate::driver::timelines::Timelines;
 use crate::driver::{Driver, Purpose, Session};
-use crate::heartbeat::Failure;
+use crate::heartbeat::{ErrorClass, ErrorKind, Failure};
 use crate::plan::Step;
 use crate::target::Target;
-use crate::time::clock::Instant;
+use crate::time::clock::{self, Clock, Instant};
 
 /// What came of applying a plan.
 #[derive(Debug, Default)]
@@ -31,6 +32,11 @@ impl Applied {
     }
 }
 
+/// How often provisioning is planned again while others create the same objects.
+const TRIES: u32 = 10;
+/// The longest pause before the first of these tries, in milliseconds; it grows by as much with each.
+const PAUSE_MS: u64 = 50;
+
 /// Connects as the administrator of a target (`provision_url`, or its own address) and creates what is missing; never on a
 /// former primary, as far as `timelines` tells.
 ///
@@ -45,15 +51,35 @@ pub async fn provision_target(
 ) -> Result<Applied, Failure> {
     let purpose = Purpose::Provision;
     let mut session = open_for_provisioning(driver, target, application_name, purpose, timelines, deadline).await?;
-    let applied = provision(session.as_mut(), target, deadline).await?;
+    let worded = |failure| with_administrators_remedy(driver, failure, target);
+    let mut applied = provision(session.as_mut(), target, deadline).await.map_err(worded)?;
     session.close().await;
+    for (_, failure) in &mut applied.failed {
+        *failure = with_administrators_remedy(driver, failure.clone(), target);
+    }
     Ok(applied)
+}
+
+/// The next step for a failure of the administrator's session: it speaks of the user and of the password of `provision_url`.
+fn with_administrators_remedy(driver: &Arc<dyn Driver>, failure: Failure, target: &Target) -> Failure {
+    let Some(endpoint) = &target.provision_endpoint else { return failure };
+    if failure.remedy().is_some() {
+        return failure;
+    }
+    let administrator = Target { endpoint: endpoint.clone(), ..target.clone() };
+    match driver.remedy(&failure, &administrator) {
+        Some(remedy) if failure.class() == ErrorClass::Connection => {
+            failure.with_remedy(format!("provision_url: {remedy}"))
+        }
+        Some(remedy) => failure.with_remedy(remedy),
+        None => failure,
+    }
 }
 
 /// Opens the session that provisioning (`Purpose::Provision`) or its dry run (`Purpose::Plan`) works on.
 ///
 /// # Errors
-/// As [`Opening::open`].
+/// As [`Opening::open`], with a remedy where that is about `provision_url`.
 pub async fn open_for_provisioning(
     driver: &Arc<dyn Driver>,
     target: &Target,
@@ -72,24 +98,37 @@ pub async fn open_for_provisioning(
         deadline,
         timeout: target.timeout,
     };
-    opening.open(driver).await
+    opening.open(driver).await.map_err(|failure| with_administrators_remedy(driver, failure, target))
 }
 
-/// Plans and applies what is missing for a target. A failed step never stops the later ones that can be made.
+/// Plans and applies what is missing for a target. A failed step never stops the later ones that can be made. Where a step
+/// fails because somebody else creates the same at the same time (`conflict`), what is missing then is planned again.
 ///
 /// Not cancel-safe: drop the session with the future.
 ///
 /// # Errors
 /// When planning itself fails. Failed steps are part of [`Applied`].
 pub async fn provision(session: &mut dyn Session, target: &Target, deadline: Instant) -> Result<Applied, Failure> {
-    let plan = session.plan(target, deadline).await?;
-    let mut applied = Applied { notices: plan.notices, ..Applied::default() };
-    applied.failed.extend(plan.failures.into_iter().map(|failure| (None, failure)));
-    for step in plan.steps {
-        match session.apply(&step, deadline).await {
-            Ok(()) => applied.done.push(step.title),
-            Err(failure) => applied.failed.push((Some(step), failure)),
+    let mut applied = Applied::default();
+    for attempt in 1.. {
+        let plan = session.plan(target, deadline).await?;
+        applied.notices = plan.notices;
+        applied.failed = plan.failures.into_iter().map(|failure| (None, failure)).collect();
+        for step in plan.steps {
+            match session.apply(&step, deadline).await {
+                Ok(()) => applied.done.push(step.title),
+                Err(failure) => applied.failed.push((Some(step), failure)),
+            }
         }
+        let raced =
+            applied.failed.iter().any(|(step, failure)| step.is_some() && failure.kind() == ErrorKind::Conflict);
+        // Those that raced each other must not meet again.
+        let again =
+            Clock::system().now().mono + Duration::from_millis(fastrand::u64(1..=PAUSE_MS * u64::from(attempt)));
+        if !raced || attempt == TRIES || again >= deadline {
+            break;
+        }
+        clock::sleep_until(again).await;
     }
     Ok(applied)
 }

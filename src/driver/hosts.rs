@@ -148,6 +148,12 @@ fn none_fits(answers: &[(String, Answer)], words: &Words) -> Failure {
         [only] => Failure::new(kind, only),
         _ => Failure::new(kind, format!("no host is writable: {}", sentences.join("; "))),
     };
+    let failure = match without_a_primary(answers) {
+        Some(remedy) if kind == ErrorKind::NotWritable && nearest.is_some_and(Answer::is_standby) => {
+            failure.with_remedy(remedy)
+        }
+        _ => failure,
+    };
     match nearest {
         Some(Answer::Failed(nearest)) => {
             let failure = match nearest.code() {
@@ -164,7 +170,50 @@ fn none_fits(answers: &[(String, Answer)], words: &Words) -> Failure {
     }
 }
 
+/// The next step where standbys answer and other hosts do not: the primary is among those. Promoting a standby while it
+/// may come back would split the cluster, so that only the tool that knows all of it may decide that.
+fn without_a_primary(answers: &[(String, Answer)]) -> Option<String> {
+    let of = |wanted: fn(&Answer) -> bool| {
+        let found = answers.iter().filter(|(_, answer)| wanted(answer)).map(|(address, _)| address.as_str());
+        found.collect::<Vec<_>>().join(" or ")
+    };
+    let (silent, refusing) = (of(Answer::is_silent), of(Answer::is_refusal));
+    const TOOL: &str = "promote only through your failover tool; heartbeatd follows by itself";
+    match (silent.is_empty(), refusing.is_empty()) {
+        (true, true) => None,
+        (false, true) => Some(format!("bring {silent} back: the primary is there; {TOOL}")),
+        (true, false) => Some(format!("let heartbeatd log in to {refusing}: the primary may be there; {TOOL}")),
+        (false, false) => Some(format!("bring {silent} back, or let heartbeatd log in to {refusing}; {TOOL}")),
+    }
+}
+
 impl Answer {
+    fn is_standby(&self) -> bool {
+        matches!(self, Self::Role(ServerRole::Standby))
+    }
+
+    /// No server answered, or one that was not up.
+    fn is_silent(&self) -> bool {
+        match self {
+            Self::None => true,
+            Self::Role(_) => false,
+            Self::Failed(failure) => matches!(
+                failure.kind(),
+                ErrorKind::Name
+                    | ErrorKind::Refused
+                    | ErrorKind::Network
+                    | ErrorKind::Timeout
+                    | ErrorKind::Starting
+                    | ErrorKind::Shutdown
+            ),
+        }
+    }
+
+    /// A server answered, and did not let heartbeatd in.
+    fn is_refusal(&self) -> bool {
+        matches!(self, Self::Failed(_)) && !self.is_silent()
+    }
+
     /// How far on the way to a beat this came.
     fn reach(&self) -> u8 {
         match self {
@@ -241,6 +290,28 @@ mod tests {
         assert_eq!(
             failure.message(),
             "no host is writable: a:5432 is a standby; b:5432: connection refused; c:5432: no answer"
+        );
+    }
+
+    #[test]
+    fn while_the_primary_is_away_its_return_is_asked_for_and_a_promotion_never() {
+        let remedy = |others: Vec<(String, Answer)>| {
+            let mut answers = vec![role("a:5432", ServerRole::Standby)];
+            answers.extend(others);
+            none_fits(&answers, &WORDS).remedy().map(str::to_owned)
+        };
+        let refused = || failed("b:5432", ErrorKind::Refused, "connection refused");
+        let locked = || failed("c:5432", ErrorKind::Auth, "password authentication failed");
+        let told = |words: &str| {
+            Some(format!("{words}; promote only through your failover tool; heartbeatd follows by itself"))
+        };
+        assert_eq!(remedy(vec![refused()]), told("bring b:5432 back: the primary is there"));
+        assert_eq!(remedy(vec![locked()]), told("let heartbeatd log in to c:5432: the primary may be there"));
+        assert_eq!(remedy(vec![refused(), locked()]), told("bring b:5432 back, or let heartbeatd log in to c:5432"));
+        assert_eq!(
+            remedy(vec![role("b:5432", ServerRole::Standby)]),
+            None,
+            "the driver says where the primary is known"
         );
     }
 

@@ -2,6 +2,7 @@
 //! made. Asked by each driver's `plan`.
 
 use super::Plan;
+use super::columns::{ColumnFault, words};
 use crate::heartbeat::ErrorKind;
 
 /// The rows of the table, as far as the session sees them.
@@ -19,10 +20,10 @@ pub enum Rows {
 pub struct StandingTable<'a> {
     /// The table, quoted.
     pub name: &'a str,
-    /// Its columns, in small letters.
-    pub columns: &'a [String],
-    /// The type of `last_update`, where that holds no time.
-    pub no_time: Option<&'a str>,
+    /// The faults of its columns, `text` counted where [`Rows::are_none`].
+    pub faults: &'a [ColumnFault],
+    /// What mends them.
+    pub mend: &'a str,
     /// Its rows.
     pub rows: &'a Rows,
     /// Who looked, quoted, and what would let them see the rows.
@@ -38,6 +39,14 @@ pub enum RowNeed {
     Nothing,
     /// Something stands in the way, and the plan says what.
     Obstructed,
+}
+
+impl Rows {
+    /// Whether the table is seen to be empty, so that a row would be made.
+    #[must_use]
+    pub fn are_none(&self) -> bool {
+        matches!(self, Self::Ids(ids) if ids.is_empty())
+    }
 }
 
 impl StandingTable<'_> {
@@ -69,42 +78,31 @@ impl StandingTable<'_> {
         }
     }
 
-    /// Whether every column is there that a beat, or a new row, needs.
+    /// Whether every column is there, and right, that a beat or a new row needs.
     fn judge_columns(&self, plan: &mut Plan) -> bool {
-        let mut whole = true;
-        let empty = matches!(self.rows, Rows::Ids(ids) if ids.is_empty());
-        for wanted in ["id", "last_update", "text"] {
-            // Only a new row needs its text.
-            if !self.columns.iter().any(|column| column == wanted) && (wanted != "text" || empty) {
-                let message = format!("the table {} has no column {wanted}", self.name);
-                plan.fail(ErrorKind::MissingColumn, message, None);
-                whole = false;
-            }
-        }
-        if let Some(found) = self.no_time {
-            let message = format!("the column last_update of {} is of type {found}, which holds no time", self.name);
-            plan.fail(ErrorKind::ColumnType, message, None);
-            whole = false;
-        }
-        whole
+        let Some(first) = self.faults.first() else { return true };
+        let message = format!("the table {} cannot take a beat: {}", self.name, words(self.faults));
+        plan.fail(first.kind(), message, Some(self.mend.to_owned()));
+        false
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::columns::Lack;
     use super::*;
 
-    const COLUMNS: [&str; 3] = ["id", "text", "last_update"];
+    const MISSING: ColumnFault = ColumnFault { column: "text", lack: Lack::Missing };
 
     /// The need, and what the plan tells, a line each.
-    fn judge(columns: &[&str], no_time: Option<&str>, rows: &Rows) -> (RowNeed, String) {
-        let columns: Vec<_> = columns.iter().map(|&column| column.to_owned()).collect();
+    fn judge(faults: &[ColumnFault], rows: &Rows) -> (RowNeed, String) {
         let seen_by = ("\"heartbeat\"", "GRANT SELECT ON TABLE t TO \"heartbeat\";");
-        let table = StandingTable { name: "t", columns: &columns, no_time, rows, seen_by };
+        let table = StandingTable { name: "t", faults, mend: "add it", rows, seen_by };
         let mut plan = Plan::default();
         let need = table.judge(1, &mut plan);
         assert!(plan.steps.is_empty() && plan.notices.is_empty());
-        (need, plan.failures.iter().map(|failure| format!("{failure}\n")).collect())
+        let told = plan.failures.iter().map(|failure| format!("{failure} {}\n", failure.remedy().unwrap()));
+        (need, told.collect())
     }
 
     fn ids(ids: &[i64]) -> Rows {
@@ -113,40 +111,31 @@ mod tests {
 
     #[test]
     fn a_whole_table_needs_its_row_or_nothing() {
-        assert_eq!(judge(&COLUMNS, None, &ids(&[])), (RowNeed::Insert, String::new()));
-        assert_eq!(judge(&COLUMNS, None, &ids(&[1])), (RowNeed::Nothing, String::new()));
-        assert_eq!(judge(&COLUMNS, None, &ids(&[1, 2])), (RowNeed::Nothing, String::new()));
-    }
-
-    #[test]
-    fn a_row_that_stands_needs_no_text() {
-        assert_eq!(judge(&["id", "last_update"], None, &ids(&[1])), (RowNeed::Nothing, String::new()));
-        let (need, told) = judge(&["id", "last_update"], None, &ids(&[]));
-        assert_eq!(need, RowNeed::Obstructed);
-        assert!(told.contains("no column text"), "{told}");
+        assert_eq!(judge(&[], &ids(&[])), (RowNeed::Insert, String::new()));
+        assert_eq!(judge(&[], &ids(&[1])), (RowNeed::Nothing, String::new()));
+        assert_eq!(judge(&[], &ids(&[1, 2])), (RowNeed::Nothing, String::new()));
     }
 
     #[test]
     fn a_table_that_holds_another_row_is_never_given_a_second() {
-        let (need, told) = judge(&COLUMNS, None, &ids(&[7]));
+        let (need, told) = judge(&[], &ids(&[7]));
         assert_eq!(need, RowNeed::Obstructed);
         assert!(told.contains("holds row 7 and not row 1"), "{told}");
     }
 
     #[test]
     fn rows_that_are_hidden_are_not_taken_for_missing() {
-        let (need, told) = judge(&COLUMNS, None, &Rows::Hidden);
+        let (need, told) = judge(&[], &Rows::Hidden);
         assert_eq!(need, RowNeed::Obstructed);
         assert!(told.contains("\"heartbeat\" cannot see the rows of t"), "{told}");
     }
 
     #[test]
-    fn every_fault_of_the_columns_is_told_at_once() {
-        let (need, told) = judge(&["id"], Some("bigint"), &ids(&[]));
-        assert_eq!(need, RowNeed::Obstructed);
-        assert_eq!(told.lines().count(), 3, "{told}");
-        // What is wrong with the table stands in the way already.
-        let (need, told) = judge(&["id"], None, &Rows::Hidden);
-        assert_eq!((need, told.lines().count()), (RowNeed::Obstructed, 1), "{told}");
+    fn a_fault_of_the_columns_stands_in_the_way_and_is_told_once_with_what_mends_it() {
+        for rows in [ids(&[]), Rows::Hidden] {
+            let (need, told) = judge(&[MISSING], &rows);
+            assert_eq!(need, RowNeed::Obstructed);
+            assert_eq!(told, "the table t cannot take a beat: without text add it\n");
+        }
     }
 }

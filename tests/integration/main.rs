@@ -11,6 +11,7 @@ mod bench_works;
 mod bench_works_mysql;
 mod bounded_reads;
 mod check_command;
+mod column_faults;
 mod corpus;
 mod daemon_checks;
 mod descriptors;

@@ -36,7 +36,9 @@ async fn promoted_replica_is_followed_and_the_former_source_is_never_written_on_
         // A server takes its time to stop, and the daemon does not wait for that.
         let ((), diagnosis) =
             tokio::join!(source.stop(), patient.falls_ill_of(symptom("connection", "not_writable", None)));
-        diagnosis.names(&["promote one replica"]);
+        diagnosis.names(&["promote only through your failover tool"]);
+        let told = format!("{diagnosis:?}");
+        assert!(told.contains("bring 127.0.0.1:") && !told.contains("SET GLOBAL"), "{told}");
         let promoted = Instant::now();
         replica.promote().await;
         patient.heals_within(secs(5)).await;

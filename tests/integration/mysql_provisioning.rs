@@ -20,6 +20,20 @@ const PASSWORD: &str = "hb-password";
 
 // --- through the command
 
+#[tokio::test]
+async fn twenty_that_provision_at_once_all_succeed_and_make_one_table() {
+    crate::bench::mysql_scene::on_each(&Flavour::ALL, async |flavour| {
+        let server = MysqlServer::options().flavour(flavour).conf("max_connections = 60").start().await;
+        lay_accounts(&server).await;
+        let ended = futures_util::future::join_all((0..20).map(|_| run(&server, &["provision"]))).await;
+        for ended in ended {
+            assert_eq!(ended.code, Some(0), "{flavour:?}: {}", ended.stdout);
+        }
+        assert_provisioned(&server).await;
+    })
+    .await;
+}
+
 /// The accounts that an administrator brings along: nothing here creates one.
 async fn lay_accounts(server: &MysqlServer) {
     server.execute(&format!("CREATE USER hb@'%' IDENTIFIED BY '{PASSWORD}'; CREATE USER streamkap_user@'%'")).await;

@@ -96,3 +96,45 @@ async fn the_dry_run_changes_nothing_and_its_script_does_the_same_in_psql() {
     let again = run(&server, &["provision", "--dry-run"]).await;
     assert!(again.stdout.contains("-- nothing is missing"), "{again:?}");
 }
+
+#[tokio::test]
+async fn twenty_that_provision_at_once_all_succeed_and_make_one_table() {
+    let server = PostgresServer::options().conf("max_connections = 60").start().await;
+    lay_connector(&server).await;
+    let ended = futures_util::future::join_all((0..20).map(|_| run(&server, &["provision"]))).await;
+    for ended in ended {
+        assert_eq!(ended.code, Some(0), "{}", ended.stdout);
+    }
+    assert_provisioned(&server).await;
+    let again = run(&server, &["provision"]).await;
+    assert_eq!(again.stdout, "orders  ok       nothing is missing\n", "{again:?}");
+}
+
+#[tokio::test]
+async fn a_refused_provision_url_is_told_of_its_own_user_and_password() {
+    let server = PostgresServer::start().await;
+    lay_connector(&server).await;
+    let url = heartbeat::url(server.port(), "");
+    let config = format!(
+        "[[target]]\nname = \"orders\"\nurl = \"{url}\"\nprovision = \"auto\"\nprovision_password = {{ env = \"ADMIN_SECRET\" }}\n\
+         provision_url = \"postgres://boss@127.0.0.1:{}/postgres\"\n",
+        server.port()
+    );
+    server.execute("CREATE ROLE boss LOGIN SUPERUSER PASSWORD 'right'").await;
+    let told = |text: &str| {
+        let its_own =
+            text.contains("provision_url: ") && text.contains("ALTER ROLE \"boss\"") && text.contains("ADMIN_SECRET");
+        assert!(its_own && !text.contains(&format!("ALTER ROLE \"{}\"", heartbeat::USER)), "{text}");
+    };
+    let refused = heartbeatd().arg("provision").config(&config).env("ADMIN_SECRET", "wrong").run().await;
+    assert_eq!(refused.code, Some(1), "{refused:?}");
+    told(&refused.stdout);
+    let daemon = heartbeatd().config(&config).env("ADMIN_SECRET", "wrong").start().await;
+    crate::bench::eventually(crate::bench::secs(20), "the page to tell", async || {
+        let last = daemon.target("orders").await["error"].to_string();
+        if last.contains("boss") { Ok(last) } else { Err(last) }
+    })
+    .await;
+    told(&daemon.target("orders").await["error"].to_string().replace("\\\"", "\""));
+    told(&daemon.log().replace("\\\"", "\""));
+}

@@ -107,7 +107,7 @@ async fn is_mended_by_ending_the_holder(lock: &str) {
     })
     .await;
     assert!(patient.count("failed").await >= failed + 2, "it goes on trying");
-    let found = server.rows(diagnosis.names(&[TABLE]).part("SELECT a.pid", Some(" and end it"))).await;
+    let found = server.rows(diagnosis.names(&[TABLE]).part("SELECT a.pid", Some(" and ask its owner"))).await;
     assert_eq!(found[0][0], pid[0][0], "the oldest holder stands first: {found:?}");
     let end = diagnosis
         .part("SELECT pg_terminate_backend", Some(";"))

@@ -143,7 +143,7 @@ async fn table_without_last_update_is_reported_as_missing_column_and_heals() {
     execute(&file, "ALTER TABLE streamkap_heartbeat RENAME COLUMN last_update TO touched").await;
     let diagnosis = patient.falls_ill_of(symptom("schema", "missing_column", Some("1"))).await;
     diagnosis.names(&["streamkap_heartbeat", "last_update"]);
-    execute(&file, "ALTER TABLE streamkap_heartbeat ADD COLUMN last_update TEXT").await;
+    execute(&file, &diagnosis.remedy).await;
     patient.heals_within(HEALS).await;
 }
 
@@ -224,6 +224,40 @@ async fn a_dry_run_prints_sql_that_runs_and_creates_nothing() {
     assert_eq!(beaten.code, Some(0), "{beaten:?}");
     let again = heartbeatd().arg("provision").arg(&address).run().await;
     assert!(again.stdout.contains("nothing is missing"), "{again:?}");
+}
+
+#[tokio::test]
+async fn twenty_that_provision_at_once_all_succeed_and_make_one_row() {
+    for journal in ["delete", "wal"] {
+        let (_place, file) = new_file();
+        execute(&file, &format!("PRAGMA journal_mode = {journal}; CREATE TABLE other (x)")).await;
+        let text = configuration(&file, "");
+        let ended = futures_util::future::join_all((0..20).map(|_| run(&["provision"], &text))).await;
+        for ended in ended {
+            assert_eq!(ended.code, Some(0), "{journal}: {}", ended.stdout);
+        }
+        assert_eq!(number(&file, "SELECT count(*) FROM streamkap_heartbeat").await, 1);
+    }
+}
+
+/// What SQLite's date functions read as the present, and what is no date.
+const NO_DATES: &[&str] =
+    &["'now'", "'NOW'", "'subsec'", "'subsecond'", "CAST('now' AS BLOB)", "'current_timestamp'", "''", "2461374.5"];
+
+#[tokio::test]
+async fn a_word_that_is_read_as_the_present_is_never_taken_for_a_beat() {
+    let (_place, file) = new_file();
+    let address = format!("sqlite:{file}");
+    provision(&configuration(&file, "")).await;
+    for value in NO_DATES {
+        execute(&file, &format!("UPDATE streamkap_heartbeat SET last_update = {value}")).await;
+        let checked = heartbeatd().arg("check").arg(&address).run().await;
+        assert!(checked.stdout.contains("never written"), "{value}: {checked:?}");
+        let beaten = run(&["beat"], &configuration(&file, "write = \"when-stale\"")).await;
+        assert!(beaten.code == Some(0) && beaten.stdout.contains("  ok "), "{value}: {beaten:?}");
+        let dated = "SELECT last_update GLOB '20[0-9][0-9]-*' FROM streamkap_heartbeat";
+        assert_eq!(number(&file, dated).await, 1, "{value}");
+    }
 }
 
 async fn written(daemon: &Daemon) -> u64 {

@@ -5,6 +5,7 @@
 
 use sqlx::mysql::MySqlRow;
 
+use super::columns;
 use super::connect::{Capabilities, Column, LastLook, Opened, column_type_sql};
 use super::culprits;
 use super::errors;
@@ -62,22 +63,30 @@ pub(super) async fn beat(
     writing: Writing,
     deadline: Instant,
 ) -> Result<RowReport, Failure> {
-    must_hold_a_time(opened, table).await?;
+    if let Err(failure) = must_hold_a_time(opened, table).await {
+        return Err(columns::explain(&mut opened.connection, table, failure).await);
+    }
     let result = match writing {
         Writing::Never => look(opened, table).await.map(|(report, _)| report),
         Writing::Always | Writing::WhenStale { .. } => write(opened, table, writing, deadline).await,
     };
     match result {
         Ok(report) => Ok(report),
-        Err(failure) => match failure.code() {
-            Some(code) if BEHIND.contains(&code) => Err(culprits::told(&mut opened.connection, table, failure).await),
-            _ if failure.kind() == ErrorKind::Rejected => {
-                Err(culprits::named(&mut opened.connection, table, failure).await)
-            }
-            Some(code) if errors::READ_ONLY.contains(&code) => Err(with_the_reason(opened, failure).await),
-            Some(COMMIT_FAILED) if opened.capabilities.node.is_on() => Err(out_of_the_cluster(opened, failure).await),
-            _ => Err(failure),
+        Err(failure) => match columns::explain(&mut opened.connection, table, failure).await {
+            failure if failure.remedy().is_some() => Err(failure),
+            failure => Err(explain(opened, table, failure).await),
         },
+    }
+}
+
+/// A failure for which the columns are no reason.
+async fn explain(opened: &mut Opened, table: &HeartbeatTable, failure: Failure) -> Failure {
+    match failure.code() {
+        Some(code) if BEHIND.contains(&code) => culprits::told(&mut opened.connection, table, failure).await,
+        _ if failure.kind() == ErrorKind::Rejected => culprits::named(&mut opened.connection, table, failure).await,
+        Some(code) if errors::READ_ONLY.contains(&code) => with_the_reason(opened, failure).await,
+        Some(COMMIT_FAILED) if opened.capabilities.node.is_on() => out_of_the_cluster(opened, failure).await,
+        _ => failure,
     }
 }
 
@@ -143,7 +152,7 @@ async fn beyond_31_bits(opened: &mut Opened, table: &HeartbeatTable, report: Row
         "the server's clock stands at the end of the range of timestamp (2038-01-19): last_update cannot hold a later time",
     )
     .with_remedy(format!(
-        "ALTER TABLE {} MODIFY last_update datetime NULL DEFAULT CURRENT_TIMESTAMP ON UPDATE CURRENT_TIMESTAMP; and a server \
+        "SET time_zone = '+00:00'; ALTER TABLE {} MODIFY last_update datetime NULL DEFAULT CURRENT_TIMESTAMP ON UPDATE CURRENT_TIMESTAMP; and a server \
          that knows later times (MySQL from 8.0.28, MariaDB from 11.5)",
         table_of(table)
     )))

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use sqlx::mysql::MySqlConnection;
 
+use super::columns::{self, Columns};
 use super::connect::{MARIADB, settings_sql};
 use super::grants::inquiry::{self, Found, Inquiry, MOST_HOSTS, activation};
 use super::grants::{Answer, Grants, Place, unread};
@@ -14,6 +15,7 @@ use super::identifier::{Account, is_named, literal, table_of};
 use super::message::{self, Limits};
 use super::parameters::user_of;
 use crate::heartbeat::{ErrorKind, Failure};
+use crate::plan::columns::Holds;
 use crate::plan::standing_table::Rows;
 use crate::target::{HeartbeatTable, Target};
 use crate::time::clock::Instant;
@@ -37,9 +39,7 @@ pub(super) struct Facts {
 
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct TableFacts {
-    pub(super) columns: Vec<String>,
-    /// The type of `last_update`.
-    pub(super) last_update: Option<String>,
+    pub(super) columns: Columns,
     pub(super) rows: Rows,
 }
 
@@ -92,15 +92,8 @@ pub(super) async fn gather(
 }
 
 async fn table(connection: &mut MySqlConnection, heartbeat: &HeartbeatTable) -> Result<TableFacts, Failure> {
-    let mut facts = TableFacts::default();
-    for row in message::send(connection, columns_sql(heartbeat)).await? {
-        let name = message::text(&row, 0)?.unwrap_or_default().to_ascii_lowercase();
-        if name == "last_update" {
-            facts.last_update = message::text(&row, 1)?;
-        }
-        facts.columns.push(name);
-    }
-    if facts.columns.iter().any(|column| column == "id") {
+    let mut facts = TableFacts { columns: columns::gather(connection, heartbeat).await?, ..TableFacts::default() };
+    if facts.columns.all.iter().any(|column| column.name == "id" && column.holds == Holds::Number) {
         match message::send(connection, rows_sql(heartbeat)).await {
             Ok(rows) => {
                 let ids = rows.iter().filter_map(|row| message::number(row, 0).transpose());
@@ -229,15 +222,6 @@ fn objects_sql(heartbeat: &HeartbeatTable) -> String {
         "SELECT CURRENT_USER() AS account, @@session.sql_log_bin AS logged, \
          (SELECT COUNT(*) FROM information_schema.SCHEMATA WHERE SCHEMA_NAME = {schema}) AS known_schemas, \
          (SELECT COUNT(*) FROM information_schema.TABLES WHERE TABLE_SCHEMA = {schema} AND TABLE_NAME = {table}) AS known_tables"
-    )
-}
-
-fn columns_sql(heartbeat: &HeartbeatTable) -> String {
-    format!(
-        "SELECT COLUMN_NAME, DATA_TYPE FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = {} AND TABLE_NAME = {} \
-         AND COLUMN_NAME IN ('id', 'text', 'last_update')",
-        literal(&heartbeat.schema),
-        literal(&heartbeat.table)
     )
 }
 

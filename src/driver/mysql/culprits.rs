@@ -135,7 +135,7 @@ impl Culprit {
         }
         format!(
             "the update sets off the trigger {name}, which acts as {by}: mend it (SHOW CREATE TRIGGER {name};), see that this \
-             account exists and may do what it does, or take it off: DROP TRIGGER {name};"
+             account exists and may do what it does, or keep what that shows and take it off: DROP TRIGGER {name};"
         )
     }
 }
@@ -184,7 +184,7 @@ mod tests {
     fn a_trigger_is_blamed_for_what_only_a_trigger_does() {
         for code in ["1172", "1242", "1305", "1442", "1449", "1644"] {
             let remedy = remedy(code, culprit("trigger", "maker@%"));
-            assert!(remedy.ends_with("or take it off: DROP TRIGGER `streamkap`.`it`;"), "{code}: {remedy}");
+            assert!(remedy.ends_with("take it off: DROP TRIGGER `streamkap`.`it`;"), "{code}: {remedy}");
         }
     }
 

@@ -3,6 +3,7 @@
 mod beat;
 mod catalog;
 mod checks;
+mod columns;
 mod connect;
 mod culprits;
 mod errors;

@@ -4,12 +4,14 @@
 use sqlx::mysql::MySqlConnection;
 
 use super::catalog::{AccountFacts, Facts, beats, connects};
-use super::connect::{Column, settings_sql};
+use super::columns::mend;
+use super::connect::settings_sql;
 use super::grants::inquiry::MOST_HOSTS;
 use super::identifier::{Account, problem, quote, table_of};
 use super::message::{self, Limits};
 use super::parameters::user_of;
 use crate::heartbeat::{ErrorKind, Failure};
+use crate::plan::columns;
 use crate::plan::standing_table::{RowNeed, StandingTable};
 use crate::plan::{Plan, Step, render};
 use crate::target::{HeartbeatTable, Named, Target};
@@ -108,21 +110,17 @@ impl Planner<'_> {
             self.step(format!("create table {table}"), TABLE, &[]);
             return self.insert("timestamp");
         };
-        let no_time = match found.last_update.clone().map(Column::from_type) {
-            Some(Column::Other(name)) => Some(name),
-            _ => None,
-        };
+        let faults = columns::judge(&found.columns.all, found.rows.are_none());
+        let mend = mend(&self.target.heartbeat, found.columns.keyed, &faults);
         let user = facts.own.quoted();
         let remedy = format!("set provision_url to an administrator; or GRANT SELECT ON TABLE {table} TO {user};");
-        let standing = StandingTable {
-            name: &table,
-            columns: &found.columns,
-            no_time: no_time.as_deref(),
-            rows: &found.rows,
-            seen_by: (&user, &remedy),
-        };
+        let standing =
+            StandingTable { name: &table, faults: &faults, mend: &mend, rows: &found.rows, seen_by: (&user, &remedy) };
         match standing.judge(self.target.heartbeat.row, &mut self.plan) {
-            RowNeed::Insert => self.insert(found.last_update.as_deref().unwrap_or_default()),
+            RowNeed::Insert => {
+                let last_update = found.columns.all.iter().find(|column| column.name == "last_update");
+                self.insert(last_update.map_or("", |column| &column.kind));
+            }
             RowNeed::Nothing | RowNeed::Obstructed => {}
         }
     }

@@ -68,25 +68,26 @@ fn connection(failure: &Failure, target: &Target, names: &Names) -> Option<Strin
         }
         ErrorKind::TooManyConnections => format!(
             "find who holds them: SELECT user, host, command, COUNT(*) FROM information_schema.PROCESSLIST GROUP BY user, \
-             host, command ORDER BY 4 DESC; then free some (KILL id;), raise max_connections, or lift the account's own \
+             host, command ORDER BY 4 DESC; then let their owners close some, raise max_connections, or lift the account's own \
              limit: ALTER USER {account} WITH MAX_USER_CONNECTIONS 0; and SHOW GLOBAL VARIABLES LIKE \
              'max_user_connections';"
         ),
         ErrorKind::NotWritable if failure.code() == Some(group::NO_MEMBER) => {
             "look where the group is: SELECT MEMBER_HOST, MEMBER_PORT, MEMBER_STATE, MEMBER_ROLE FROM \
              performance_schema.replication_group_members; name its primary, or all members, in url; let this one join \
-             again (START GROUP_REPLICATION;), or, if the others are lost for good, free it from them \
-             (group_replication_force_members). If there is no group any more: UNINSTALL PLUGIN group_replication;"
+             again (START GROUP_REPLICATION;). If the others are lost for good, only an administrator who knows all of them \
+             decides which member goes on (manual: network partitioning, group_replication_force_members), or that there is \
+             no group any more (without the plugin group_replication it is a server by itself)"
                 .to_owned()
         }
         ErrorKind::NotWritable => match url.hosts() {
             [_] => "name the source in url, or all hosts (mysql://user@a,b): a replica knows it: SHOW REPLICA STATUS; \
-                    (before MySQL 8.0.22 and MariaDB 10.5 SHOW SLAVE STATUS;). If this is the source: SHOW GLOBAL VARIABLES \
-                    WHERE Variable_name IN ('read_only', 'super_read_only', 'innodb_read_only'); then SET GLOBAL \
-                    read_only = 0;"
+                    (before MySQL 8.0.22 and MariaDB 10.5 SHOW SLAVE STATUS;). If this is the source, find out who made it \
+                    read-only, and let them lift it: a failover tool keeps a former source so: SHOW GLOBAL VARIABLES \
+                    WHERE Variable_name IN ('read_only', 'super_read_only', 'innodb_read_only');"
                 .to_owned(),
-            _ => "add the source to url; if there is none any more, promote one replica, and on it, last of all, SET GLOBAL \
-                  read_only = 0;"
+            _ => "every host of url is read-only: wait for your failover tool, or add the source to url: a replica knows \
+                  it: SHOW REPLICA STATUS; (before MySQL 8.0.22 and MariaDB 10.5 SHOW SLAVE STATUS;)"
                 .to_owned(),
         },
         ErrorKind::ReadOnlySetting => "find who set it: SHOW GLOBAL VARIABLES WHERE Variable_name IN \
@@ -127,8 +128,9 @@ fn starting(failure: &Failure) -> String {
                 return wait.to_owned();
             }
             format!(
-                "{wait}. If the others are gone for good: make sure that no other node is Primary, take the one with the \
-                 highest wsrep_last_committed, and there SET GLOBAL wsrep_provider_options = 'pc.bootstrap=YES';"
+                "{wait}. If the others are gone for good, only an administrator who knows all nodes makes a new primary \
+                 component (Galera's manual: resetting the quorum), of the node with the highest wsrep_last_committed, when \
+                 no other node is Primary"
             )
         }
         // With the reason that a program gave, and group replication gives one.
@@ -246,29 +248,26 @@ fn database(failure: &Failure, target: &Target, names: &Names) -> Option<String>
     let Names { account, schema, schema_text, table, table_text, row, provision, .. } = names;
     Some(match failure.kind() {
         ErrorKind::MissingSchema | ErrorKind::MissingTable => format!("create it: {provision}"),
-        ErrorKind::MissingColumn => format!(
-            "SHOW COLUMNS FROM {table}; then add what is missing: ALTER TABLE {table} ADD COLUMN last_update timestamp \
-             NULL, or ADD COLUMN text text, or ADD COLUMN id int AUTO_INCREMENT PRIMARY KEY FIRST;"
-        ),
-        ErrorKind::ColumnType => {
+        // Which column it is, the beat has asked the catalogue, and was not answered.
+        ErrorKind::MissingColumn | ErrorKind::ColumnType => {
             // Of a time that is none, or of one beyond its range.
             let late = match failure.code() {
                 Some("1264" | "1292") => format!(
-                    " But if the server's clock stands at the end of the range of timestamp (2038-01-19): ALTER TABLE {table} \
-                     MODIFY last_update datetime NULL DEFAULT CURRENT_TIMESTAMP ON UPDATE CURRENT_TIMESTAMP;"
+                    ". But if the server's clock stands at the end of the range of timestamp (2038-01-19): SET time_zone = \
+                     '+00:00'; ALTER TABLE {table} MODIFY last_update datetime NULL DEFAULT CURRENT_TIMESTAMP ON UPDATE CURRENT_TIMESTAMP;"
                 ),
                 _ => String::new(),
             };
             format!(
-                "id must be a whole number and last_update a time: ALTER TABLE {table} DROP COLUMN last_update, ADD COLUMN \
-                 last_update timestamp NULL DEFAULT CURRENT_TIMESTAMP ON UPDATE CURRENT_TIMESTAMP;{late}"
+                "compare the columns of {table} with id int, text text, last_update timestamp: the check table-columns says \
+                 which one is wrong, and how to mend it without losing a value{late}"
             )
         }
         ErrorKind::MissingRow => format!(
             "create row {row}: {provision}; if SELECT id FROM {table}; shows another, set row under [target.heartbeat]"
         ),
         ErrorKind::DuplicateRows => format!(
-            "keep one of them (DELETE FROM {table} WHERE id = {row} LIMIT 1; once for each too many), then ALTER TABLE \
+            "look at them, and keep the one that is needed: SELECT * FROM {table} WHERE id = {row}; then ALTER TABLE \
              {table} ADD PRIMARY KEY (id);"
         ),
         ErrorKind::RowNotUpdatable => format!(
@@ -294,12 +293,12 @@ fn database(failure: &Failure, target: &Target, names: &Names) -> Option<String>
             "find who holds it: SELECT t.trx_mysql_thread_id, t.trx_started, t.trx_query, p.user, p.host FROM \
              information_schema.INNODB_TRX t JOIN information_schema.PROCESSLIST p ON p.id = t.trx_mysql_thread_id ORDER \
              BY t.trx_started; (MySQL from 8.0 also: SELECT * FROM performance_schema.data_locks WHERE object_schema = \
-             {schema_text} AND object_name = {table_text};) and end it: KILL id; or SHOW PROCESSLIST; for a LOCK TABLES or \
-             FLUSH TABLES WITH READ LOCK"
+             {schema_text} AND object_name = {table_text};) or SHOW PROCESSLIST; for a LOCK TABLES or FLUSH TABLES WITH READ \
+             LOCK, and ask its owner to finish. To end it all the same, which rolls back what it has not committed: KILL id;"
         ),
         ErrorKind::DiskFull => "free space where the server keeps its data, binary logs and temporary files: SHOW BINARY \
-                                LOGS; SELECT @@datadir, @@tmpdir; what no connector or replica reads any more: PURGE \
-                                BINARY LOGS BEFORE …;"
+                                LOGS; SELECT @@datadir, @@tmpdir; a binary log goes by itself when it is older than \
+                                binlog_expire_logs_seconds: remove none that a connector or a replica has yet to read"
             .to_owned(),
         ErrorKind::Memory => {
             "look at the server's memory: innodb_buffer_pool_size, max_connections, the buffers of sessions, and its log"
@@ -417,11 +416,10 @@ mod tests {
             |message: &str| remedy(&Failure::new(ErrorKind::Starting, message).with_code("1047"), &target()).unwrap();
         for message in ["WSREP has not yet prepared node for application use", "wsrep_cluster_status Primary"] {
             let text = said(message);
-            assert!(!text.contains("pc.bootstrap"), "{text}");
+            assert!(!text.contains("primary component"), "{text}");
         }
         let text = said("wsrep_ready is OFF, wsrep_cluster_status non-Primary");
-        let sure = text.find("no other node is Primary, take the one with the highest wsrep_last_committed");
-        assert!(sure.is_some() && sure < text.find("pc.bootstrap=YES"), "{text}");
+        assert!(text.contains("no other node is Primary") && text.contains("resetting the quorum"), "{text}");
     }
 
     #[test]

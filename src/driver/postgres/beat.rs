@@ -3,6 +3,7 @@
 use sqlx::Row;
 use sqlx::postgres::{PgConnection, PgRow};
 
+use super::columns;
 use super::connect::{Column, Opened, column_type_sql, role_of};
 use super::errors;
 use super::identifier::{literal, quote};
@@ -35,7 +36,11 @@ pub(super) async fn beat(
     writing: Writing,
     deadline: Instant,
 ) -> Result<RowReport, Failure> {
-    let shape = Shape { with_zone: has_zone(opened, table, deadline).await?, position: opened.position };
+    let with_zone = match has_zone(opened, table, deadline).await {
+        Ok(with_zone) => with_zone,
+        Err(failure) => return Err(columns::explain(&mut opened.connection, table, failure, deadline).await),
+    };
+    let shape = Shape { with_zone, position: opened.position };
     let failure = match run(&mut opened.connection, table, writing, shape, deadline).await {
         Ok(report) => return Ok(report),
         Err(failure) => failure,
@@ -44,13 +49,17 @@ pub(super) async fn beat(
         // What a server says that has no position to give: none, none now, none of that name.
         Some("0A000" | "55000" | "42883") if shape.position && writing != Writing::Never => {
             let without = Shape { position: false, ..shape };
-            let report = run(&mut opened.connection, table, writing, without, deadline).await?;
-            opened.position = false;
-            Ok(report)
+            match run(&mut opened.connection, table, writing, without, deadline).await {
+                Ok(report) => {
+                    opened.position = false;
+                    Ok(report)
+                }
+                Err(failure) => Err(columns::explain(&mut opened.connection, table, failure, deadline).await),
+            }
         }
         Some("42P01") => Err(with_what_is_missing(&mut opened.connection, table, failure, deadline).await),
         Some("25006") => Err(with_the_reason(&mut opened.connection, failure, deadline).await),
-        _ => Err(failure),
+        _ => Err(columns::explain(&mut opened.connection, table, failure, deadline).await),
     }
 }
 

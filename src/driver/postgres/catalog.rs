@@ -5,12 +5,14 @@
 use sqlx::Row;
 use sqlx::postgres::{PgConnection, PgRow};
 
-use super::connect::{Column, column_type_sql};
+use super::columns;
+use super::connect::Column as TimeColumn;
 use super::errors;
 use super::identifier::{literal, quote};
 use super::message::{self, Limits};
 use super::parameters::user_of;
 use crate::heartbeat::{ErrorKind, Failure};
+use crate::plan::columns::{Column, Holds};
 use crate::plan::standing_table::Rows;
 use crate::target::{HeartbeatTable, Target};
 use crate::time::clock::Instant;
@@ -29,8 +31,7 @@ pub(super) struct Facts {
 
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct TableFacts {
-    pub(super) columns: Vec<String>,
-    pub(super) last_update: Option<Column>,
+    pub(super) columns: Vec<Column>,
     pub(super) rows: Rows,
     /// The quoted name of the sequence that `id` takes its values from.
     pub(super) sequence: Option<String>,
@@ -72,8 +73,12 @@ pub(super) async fn gather(
     let roles = message::send(connection, format!("{limits} {}", roles_sql(target, schema, table, sequence))).await?;
     let mut facts = facts_of(&object, &roles).map_err(read)?;
     let readable = object.try_get::<Option<bool>, _>("readable").map_err(read)?.unwrap_or(false);
+    if let Some(table) = &mut facts.table {
+        table.columns = columns::gather(connection, &target.heartbeat, Limits::step(deadline)).await?;
+    }
     if let Some(table) = &mut facts.table
         && readable
+        && table.columns.iter().any(|column| column.name == "id" && column.holds == Holds::Number)
     {
         let rows = message::send(connection, format!("{limits} {}", rows_sql(&target.heartbeat))).await?;
         let ids = rows.iter().map(|row| row.try_get(0)).collect::<Result<Vec<i64>, _>>().map_err(read)?;
@@ -94,6 +99,14 @@ pub(super) async fn gather(
     Ok(facts)
 }
 
+impl TableFacts {
+    /// What kind of time `last_update` is.
+    pub(super) fn last_update(&self) -> Option<TimeColumn> {
+        let column = self.columns.iter().find(|column| column.name == "last_update");
+        column.map(|column| TimeColumn::from_type(column.kind.clone()))
+    }
+}
+
 fn facts_of(object: &PgRow, roles: &[PgRow]) -> Result<Facts, sqlx::Error> {
     let flag = |row: &PgRow, column: &str| row.try_get::<Option<bool>, _>(column).map(|flag| flag.unwrap_or(false));
     let words = |text: Option<String>| -> Vec<String> {
@@ -102,8 +115,7 @@ fn facts_of(object: &PgRow, roles: &[PgRow]) -> Result<Facts, sqlx::Error> {
     let table = match object.try_get::<Option<i64>, _>("rel")? {
         None => None,
         Some(_) => Some(TableFacts {
-            columns: words(object.try_get("columns")?),
-            last_update: object.try_get::<Option<String>, _>("last_update_type")?.map(Column::from_type),
+            columns: Vec::new(),
             rows: Rows::Hidden,
             sequence: object.try_get("sequence")?,
             sequence_behind: flag(object, "sequence_behind")?,
@@ -136,9 +148,6 @@ fn objects_sql(target: &Target) -> String {
     let HeartbeatTable { schema, table, row } = &target.heartbeat;
     format!(
         "SELECT current_user::text AS user_name, n.oid::bigint AS schema, c.oid::bigint AS rel, \
-         (SELECT string_agg(a.attname::text, ',') FROM pg_catalog.pg_attribute a WHERE a.attrelid = c.oid \
-         AND a.attname IN ('id', 'text', 'last_update') AND a.attnum > 0 AND NOT a.attisdropped) AS columns, \
-         ({column_type}) AS last_update_type, \
          has_schema_privilege(n.oid, 'USAGE') AND (SELECT has_column_privilege(c.oid, a.attnum, 'SELECT') \
          FROM pg_catalog.pg_attribute a WHERE a.attrelid = c.oid AND a.attname = 'id' AND NOT a.attisdropped) AS readable, \
          row_security_active(c.oid) AS filtered, \
@@ -158,7 +167,6 @@ fn objects_sql(target: &Target) -> String {
          JOIN pg_catalog.pg_attribute a ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid AND a.attname = 'id' \
          WHERE d.refobjid = c.oid AND d.deptype IN ('a', 'i') LIMIT 1) AS s ON true \
          LEFT JOIN pg_catalog.pg_publication p ON p.pubname = {publication}",
-        column_type = column_type_sql(schema, table),
         schema = literal(schema),
         table = literal(table),
         publication = literal(&target.connector.publication.name),

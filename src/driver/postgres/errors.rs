@@ -46,6 +46,7 @@ const KINDS: &[(&str, ErrorKind)] = &[
     ("42601", ErrorKind::Internal),
     ("42703", ErrorKind::MissingColumn),
     ("42804", ErrorKind::ColumnType),
+    ("42846", ErrorKind::ColumnType),
     // No operator or function for these types: the column `id` is no number.
     ("42883", ErrorKind::ColumnType),
     ("42P01", ErrorKind::MissingTable),
@@ -157,6 +158,7 @@ mod tests {
         ("42704", ErrorKind::Rejected),
         ("42710", ErrorKind::Rejected),
         ("42804", ErrorKind::ColumnType),
+        ("42846", ErrorKind::ColumnType),
         ("42809", ErrorKind::Rejected),
         ("42883", ErrorKind::ColumnType),
         ("428C9", ErrorKind::Rejected),

@@ -3,6 +3,7 @@
 mod beat;
 mod catalog;
 mod checks;
+mod columns;
 mod connect;
 mod delivery;
 mod errors;

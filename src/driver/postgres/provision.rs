@@ -5,11 +5,13 @@ use sqlx::Row;
 use sqlx::postgres::PgConnection;
 
 use super::catalog::Facts;
+use super::columns::mend;
 use super::connect::Column;
 use super::identifier::{literal, problem, quote, sequence_of_id};
 use super::message::{self, Limits};
 use super::parameters::user_of;
 use crate::heartbeat::{ErrorKind, Failure};
+use crate::plan::columns;
 use crate::plan::standing_table::{RowNeed, StandingTable};
 use crate::plan::{Plan, Step, render};
 use crate::target::{Named, Target};
@@ -76,6 +78,8 @@ pub(super) async fn apply(connection: &mut PgConnection, step: &Step, deadline: 
         ),
         Ok(_) => return Ok(()),
         Err(failure) if matches!(failure.code(), Some("42710" | "42P06" | "42P07")) => return Ok(()),
+        // The same, seen a moment earlier: a row of the catalogue that another session has just made, or is changing.
+        Err(failure) if matches!(failure.code(), Some("23505" | "XX000")) => failure.with_kind(ErrorKind::Conflict),
         Err(failure) => failure,
     };
     // The privileges for a beat, which the driver's remedy names, would not help here.
@@ -112,21 +116,14 @@ impl Planner<'_> {
             self.step(format!("create table {table}"), TABLE, &[]);
             return self.insert(&Column::WithoutZone);
         };
-        let no_time = match &found.last_update {
-            Some(Column::Other(name)) => Some(name.as_str()),
-            _ => None,
-        };
+        let faults = columns::judge(&found.columns, found.rows.are_none());
+        let mend = mend(&table, &found.columns, &faults);
         let user = quote(&facts.user);
         let remedy = format!("set provision_url to the owner; or GRANT SELECT ON TABLE {table} TO {user};");
-        let standing = StandingTable {
-            name: &table,
-            columns: &found.columns,
-            no_time,
-            rows: &found.rows,
-            seen_by: (&user, &remedy),
-        };
+        let standing =
+            StandingTable { name: &table, faults: &faults, mend: &mend, rows: &found.rows, seen_by: (&user, &remedy) };
         match standing.judge(self.target.heartbeat.row, &mut self.plan) {
-            RowNeed::Insert => self.insert(found.last_update.as_ref().unwrap_or(&Column::WithoutZone)),
+            RowNeed::Insert => self.insert(&found.last_update().unwrap_or(Column::WithoutZone)),
             RowNeed::Nothing if found.sequence_behind => self.advance(),
             RowNeed::Nothing | RowNeed::Obstructed => {}
         }
@@ -239,14 +236,18 @@ mod tests {
         }
     }
 
+    fn columns(last_update: &str) -> Vec<columns::Column> {
+        let all = [("id", "integer"), ("text", "text"), ("last_update", last_update)];
+        all.map(|(name, kind)| super::super::columns::column(name, kind, false)).to_vec()
+    }
+
     /// Everything is there.
     fn complete() -> Facts {
         Facts {
             user: "admin".to_owned(),
             schema: true,
             table: Some(TableFacts {
-                columns: ["id", "text", "last_update"].map(str::to_owned).to_vec(),
-                last_update: Some(Column::WithoutZone),
+                columns: columns("timestamp without time zone"),
                 rows: Rows::Ids(vec![1]),
                 sequence: Some("streamkap.streamkap_heartbeat_id_seq".to_owned()),
                 sequence_behind: false,
@@ -349,7 +350,7 @@ mod tests {
     fn a_deleted_row_comes_back_on_the_columns_own_clock() {
         let facts = with_table(|table| {
             table.rows = Rows::Ids(Vec::new());
-            table.last_update = Some(Column::WithZone);
+            table.columns = columns("timestamp with time zone");
         });
         insta::assert_snapshot!(plan(&facts, &target()).steps[0].sql, @r#"
         INSERT INTO "streamkap"."streamkap_heartbeat" (id, text, last_update) OVERRIDING SYSTEM VALUE
@@ -363,11 +364,13 @@ mod tests {
     fn a_table_of_another_shape_gets_no_row_and_says_what_it_lacks() {
         let facts = with_table(|table| {
             table.rows = Rows::Ids(Vec::new());
-            table.columns = vec!["id".to_owned(), "last_update".to_owned()];
-            table.last_update = Some(Column::Other("text".to_owned()));
+            table.columns = columns("text");
+            table.columns.remove(1);
         });
         let plan = plan(&facts, &target());
-        assert_eq!((kinds(&plan), plan.steps.len()), (vec![ErrorKind::MissingColumn, ErrorKind::ColumnType], 0));
+        assert_eq!((kinds(&plan), plan.steps.len()), (vec![ErrorKind::ColumnType], 0));
+        let told = plan.failures[0].to_string();
+        assert!(told.contains("last_update is of type text, which holds no time; without text"), "{told}");
     }
 
     #[test]

@@ -90,7 +90,9 @@ fn connection(failure: &Failure, target: &Target, names: &Names) -> Option<Strin
                     sender_host, sender_port FROM pg_stat_wal_receiver;"
                     .to_owned()
             }
-            _ => "promote a standby (SELECT pg_promote();), or add the primary to url".to_owned(),
+            _ => "every host of url answers as a standby: wait for your failover tool, or add the primary to url: a \
+                  standby knows it: SELECT sender_host, sender_port FROM pg_stat_wal_receiver;"
+                .to_owned(),
         },
         ErrorKind::OldTimeline => {
             "fence or stop this former primary, or take it out of the address, with the tool that \
@@ -132,21 +134,18 @@ fn database(failure: &Failure, names: &Names) -> Option<String> {
     let Names { database, role, schema, table, regclass, row, provision } = names;
     Some(match failure.kind() {
         ErrorKind::MissingSchema | ErrorKind::MissingTable => format!("create it: {provision}"),
-        ErrorKind::MissingColumn => format!(
-            "ALTER TABLE {table} ADD COLUMN IF NOT EXISTS id integer, ADD COLUMN IF NOT EXISTS text text, ADD COLUMN IF \
-             NOT EXISTS last_update timestamp;"
-        ),
-        ErrorKind::ColumnType => format!(
-            "id must be a whole number and last_update a time: ALTER TABLE {table} ALTER COLUMN last_update TYPE \
-             timestamp USING NULL;"
+        // Which column it is, the beat has asked the catalogue, and was not answered.
+        ErrorKind::MissingColumn | ErrorKind::ColumnType => format!(
+            "compare the columns of {table} with id integer, text text, last_update timestamp: the check table-columns says \
+             which one is wrong, and how to mend it without losing a value"
         ),
         ErrorKind::MissingRow => format!(
             "create row {row}: {provision}; if SELECT id FROM {table}; shows another, set row under [target.heartbeat]; \
              if it shows row {row} to the owner only: CREATE POLICY heartbeatd ON {table} TO {role} USING (true);"
         ),
         ErrorKind::DuplicateRows => format!(
-            "keep one of them (SELECT ctid, * FROM {table} WHERE id = {row};), then ALTER TABLE {table} ADD PRIMARY KEY \
-             (id);"
+            "look at them, and keep the one that is needed: SELECT ctid, * FROM {table} WHERE id = {row}; then ALTER \
+             TABLE {table} ADD PRIMARY KEY (id);"
         ),
         ErrorKind::RowNotUpdatable => format!(
             "row-level security: CREATE POLICY heartbeatd ON {table} FOR UPDATE TO {role} USING (true); or a trigger: \
@@ -169,7 +168,8 @@ fn database(failure: &Failure, names: &Names) -> Option<String> {
         ErrorKind::Lock | ErrorKind::StatementTimeout => format!(
             "find who holds it: SELECT a.pid, a.usename, a.application_name, a.state, a.xact_start, a.query FROM \
              pg_locks l JOIN pg_stat_activity a USING (pid) WHERE l.relation = {regclass}::regclass AND l.granted \
-             ORDER BY a.xact_start; and end it: SELECT pg_terminate_backend(pid);"
+             ORDER BY a.xact_start; and ask its owner to finish. To end it all the same, which rolls back what it has \
+             not committed: SELECT pg_terminate_backend(pid);"
         ),
         ErrorKind::DiskFull => "free space; what holds WAL back: SELECT slot_name, active, \
              pg_size_pretty(pg_wal_lsn_diff(pg_current_wal_lsn(), restart_lsn)) FROM pg_replication_slots ORDER BY \

@@ -3,6 +3,7 @@
 use sqlx::Row;
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
 
+use super::columns::{micros, micros_of};
 use super::connect::lock_wait;
 use super::errors;
 use super::identifier::quote;
@@ -70,7 +71,7 @@ fn report(found: &SqliteRow, written: &[SqliteRow]) -> Result<RowReport, sqlx::E
 
 fn statement(table: &HeartbeatTable, writing: Writing) -> String {
     let (name, row) = (quote(&table.table), table.row);
-    let (old, now) = (micros("last_update"), micros("'now'"));
+    let (old, now) = (micros_of("last_update"), micros("'now'"));
     let stale = stale_condition(writing, &old, &now);
     let look = format!(
         "SELECT count(*) AS seen, max({old}) AS previous, max({stale}) AS stale, {now} AS server_time \
@@ -85,11 +86,6 @@ fn statement(table: &HeartbeatTable, writing: Writing) -> String {
          UPDATE {name} SET last_update = {NOW_TEXT} WHERE id = {row} AND ({stale}) RETURNING {old} AS value;\n\
          COMMIT;"
     )
-}
-
-/// Microseconds since 1970 of a SQLite time; NULL for what is none.
-fn micros(time: &str) -> String {
-    format!("CAST(round(unixepoch({time}, 'subsec') * 1000) AS INTEGER) * 1000")
 }
 
 /// When the row calls for a write: see `Writing::WhenStale`. A value about a whole zone offset away comes from a writer

@@ -1,11 +1,12 @@
 //! What SQLite's facts mean: one pure function per check.
 
+use super::columns::mend;
 use super::facts::{SqliteFacts, TableFacts, Writable};
 use super::identifier::quote;
 use crate::driver::shared_checks::freshness;
 use crate::driver::shared_checks::{COLUMNS, FRESH, PRIMARY_KEY, ROW, SINGLE, TABLE};
 use crate::finding::{Case, Check, Finding, Look, Rung, Severity};
-use crate::plan;
+use crate::plan::{self, columns};
 use crate::target::Target;
 
 const WRITABLE: Check = Check {
@@ -85,18 +86,16 @@ fn with_table(
 
 fn judge_columns(table: &TableFacts, target: &Target) -> Finding {
     let name = &target.heartbeat.table;
-    let missing: Vec<_> = ["id", "last_update"].into_iter().filter(|column| !table.has(column)).collect();
-    if missing.is_empty() {
+    // Facts that an earlier version saved have names only.
+    let faults = if table.judged.is_empty() { Vec::new() } else { columns::judge(&table.judged, false) };
+    if faults.is_empty() {
         return COLUMNS.ok(name, table.columns.join(", "));
     }
-    let add = missing.iter().map(|column| {
-        let kind = if *column == "id" { "INTEGER" } else { "TEXT" };
-        format!("ALTER TABLE {} ADD COLUMN {column} {kind};", quote(name))
-    });
-    COLUMNS
-        .failed(name, format!("without {}", missing.join(" and ")))
-        .expected("id and last_update")
-        .remedy(add.collect::<Vec<_>>().join(" "))
+    COLUMNS.failed(name, columns::words(&faults)).expected("id and last_update").remedy(mend(
+        &target.heartbeat,
+        &table.judged,
+        &faults,
+    ))
 }
 
 fn judge_primary_key(table: &TableFacts, target: &Target) -> Finding {
@@ -121,7 +120,10 @@ fn judge_row(table: &TableFacts, target: &Target) -> Finding {
             .failed(name, format!("there is row {id} and not row {wanted}"))
             .expected(format!("row {wanted}"))
             .remedy(format!("set row = {id} under [target.heartbeat]")),
-        None => ROW.failed(name, "the table is empty").expected(format!("row {wanted}")).remedy(plan::command(target)),
+        None => ROW
+            .failed(name, if rows.count == 0 { "the table is empty" } else { "no row has a whole number for its id" })
+            .expected(format!("row {wanted}"))
+            .remedy(plan::command(target)),
     }
 }
 
@@ -134,10 +136,11 @@ fn judge_single(table: &TableFacts, target: &Target) -> Finding {
         Some((_, id)) if id != Some(wanted) => {
             SINGLE.skipped(name, format!("row {wanted} is not among them, which comes first"))
         }
-        Some((count, _)) => SINGLE
-            .failed(name, format!("{count} rows"))
-            .expected("one row")
-            .remedy(format!("find who inserts, then: DELETE FROM {} WHERE id <> {wanted};", quote(name))),
+        Some((count, _)) => SINGLE.failed(name, format!("{count} rows")).expected("one row").remedy(format!(
+            "find out who inserts, and whether somebody needs these rows before one is taken away: SELECT * FROM {} \
+                 WHERE id <> {wanted};",
+            quote(name)
+        )),
     }
 }
 

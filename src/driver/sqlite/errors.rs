@@ -3,13 +3,11 @@
 //! Codes: <https://www.sqlite.org/rescode.html>. The low byte is the primary code. Code 1 covers both a missing table
 //! and a missing column, so that the catalogue is asked which.
 
-use sqlx::Row;
 use sqlx::sqlite::SqliteConnection;
 
-use super::identifier::literal;
-use super::message;
+use super::columns;
 use crate::heartbeat::{ErrorKind, Failure};
-use crate::plan;
+use crate::plan::{self, columns as judged};
 use crate::target::{HeartbeatTable, Target};
 
 /// The kind of a primary result code.
@@ -67,33 +65,35 @@ pub(super) fn classify(error: sqlx::Error, kind: Option<ErrorKind>) -> Failure {
     }
 }
 
-/// Classifies an error of a statement on the heartbeat table: for code 1 the catalogue says what is missing.
+/// Classifies an error of a statement on the heartbeat table: of code 1, and where SQLite rejects a value, the catalogue says
+/// what is missing or wrong.
 pub(super) async fn classify_with_catalog(
     error: sqlx::Error,
     connection: &mut SqliteConnection,
     table: &HeartbeatTable,
 ) -> Failure {
-    let kind = match code_of(&error) {
-        Some(1) => missing_object(connection, table).await,
-        _ => None,
-    };
-    classify(error, kind)
+    let failure = classify(error, None);
+    // ERROR, CONSTRAINT, MISMATCH
+    if !failure
+        .code()
+        .and_then(|code| code.parse::<u32>().ok())
+        .is_some_and(|code| [1, 19, 20].contains(&(code & 0xff)))
+    {
+        return failure;
+    }
+    match columns::gather(connection, table).await {
+        Ok(found) if found.is_empty() => failure.with_kind(ErrorKind::MissingTable),
+        Ok(found) => {
+            let faults = judged::judge(&found, false);
+            let remedy = columns::mend(table, &found, &faults);
+            judged::explain(failure, &faults, remedy)
+        }
+        Err(_) => failure,
+    }
 }
 
 fn code_of(error: &sqlx::Error) -> Option<u32> {
     error.as_database_error().and_then(sqlx::error::DatabaseError::code).and_then(|code| code.parse().ok())
-}
-
-async fn missing_object(connection: &mut SqliteConnection, table: &HeartbeatTable) -> Option<ErrorKind> {
-    let sql = format!("SELECT name FROM pragma_table_info({})", literal(&table.table));
-    let rows = message::send(connection, sql).await.ok()?;
-    let columns: Vec<String> = rows.iter().filter_map(|row| row.try_get("name").ok()).collect();
-    let has = |wanted: &str| columns.iter().any(|column| column.eq_ignore_ascii_case(wanted));
-    match columns.is_empty() {
-        true => Some(ErrorKind::MissingTable),
-        false if !has("id") || !has("last_update") => Some(ErrorKind::MissingColumn),
-        false => None,
-    }
 }
 
 /// The next step for each kind that SQLite can bring about.
@@ -105,11 +105,10 @@ pub(super) fn remedy(failure: &Failure, target: &Target) -> Option<String> {
         ErrorKind::MissingFile => format!("create the file with its table and row: {provision}"),
         ErrorKind::MissingTable => format!("create the table: {provision}"),
         ErrorKind::MissingRow => format!("create the row: {provision}"),
-        ErrorKind::MissingColumn => {
-            format!(
-                "the table {table} needs the columns id and last_update: add the missing one, or name another table"
-            )
-        }
+        ErrorKind::MissingColumn => format!(
+            "the table {table} needs the columns id and last_update: the check table-columns says which one is wrong, and how \
+             to mend it without losing a value"
+        ),
         ErrorKind::Privilege => {
             format!("make {file} and its directory writable for the user that runs heartbeatd")
         }

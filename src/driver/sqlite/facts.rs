@@ -4,12 +4,14 @@ use serde::{Deserialize, Serialize};
 use sqlx::sqlite::SqliteConnection;
 use sqlx::{AssertSqlSafe, Row};
 
+use super::columns::{self, WHOLE};
 use super::connect::lock_wait;
 use super::errors;
 use super::identifier::{literal, quote};
 use super::message;
 use crate::driver::{ServerInfo, ServerRole};
 use crate::heartbeat::{Failure, Stamp};
+use crate::plan::columns::Column;
 use crate::target::HeartbeatTable;
 use crate::time::clock::Instant;
 
@@ -47,6 +49,9 @@ pub(super) enum Writable {
 pub(super) struct TableFacts {
     /// Its columns.
     pub(super) columns: Vec<String>,
+    /// The same, with what they can hold.
+    #[serde(default)]
+    pub(super) judged: Vec<Column>,
     /// The columns of its primary key.
     pub(super) primary_key: Vec<String>,
     /// Its rows; `None` where there is no column `id`.
@@ -114,9 +119,10 @@ async fn read_table(
     connection: &mut SqliteConnection,
     table: &HeartbeatTable,
 ) -> Result<Option<TableFacts>, sqlx::Error> {
-    let sql = format!("SELECT name, pk FROM pragma_table_info({}) ORDER BY cid", literal(&table.table));
+    let sql = format!("SELECT name, pk FROM pragma_table_xinfo({}) ORDER BY cid", literal(&table.table));
     let rows = message::send(connection, sql).await?;
-    let mut facts = TableFacts { columns: Vec::new(), primary_key: Vec::new(), rows: None };
+    let judged = columns::gather(connection, table).await?;
+    let mut facts = TableFacts { columns: Vec::new(), judged, primary_key: Vec::new(), rows: None };
     for row in &rows {
         let name: String = row.try_get("name")?;
         if row.try_get::<i64, _>("pk")? > 0 {
@@ -139,11 +145,10 @@ async fn read_rows(
     dated: bool,
 ) -> Result<RowFacts, sqlx::Error> {
     let (name, id) = (quote(&table.table), table.row);
-    let last_update =
-        if dated { "CAST(round(unixepoch(last_update, 'subsec') * 1000) AS INTEGER) * 1000" } else { "NULL" };
+    let last_update = if dated { columns::micros_of("last_update") } else { "NULL".to_owned() };
     let sql = format!(
         "SELECT (SELECT count(*) FROM {name}) AS count, \
-         (SELECT id FROM {name} ORDER BY id IS NOT {id}, id LIMIT 1) AS id, \
+         (SELECT CAST(id AS INTEGER) FROM {name} WHERE {WHOLE} ORDER BY id <> {id}, id LIMIT 1) AS id, \
          (SELECT {last_update} FROM {name} WHERE id = {id}) AS last_update"
     );
     let row = sqlx::raw_sql(AssertSqlSafe(sql)).fetch_one(connection).await?;

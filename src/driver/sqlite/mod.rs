@@ -2,6 +2,7 @@
 
 mod beat;
 mod checks;
+mod columns;
 mod connect;
 mod errors;
 mod facts;

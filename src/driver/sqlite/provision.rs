@@ -3,11 +3,13 @@
 use sqlx::sqlite::SqliteConnection;
 use sqlx::{AssertSqlSafe, Row};
 
+use super::columns::{self, WHOLE};
 use super::connect::lock_wait;
 use super::errors;
-use super::identifier::{literal, quote};
+use super::identifier::quote;
 use super::message;
 use crate::heartbeat::Failure;
+use crate::plan::columns::{self as judged, Column, Holds};
 use crate::plan::standing_table::{RowNeed, Rows, StandingTable};
 use crate::plan::{Plan, Step, render};
 use crate::target::{HeartbeatTable, Target};
@@ -19,9 +21,9 @@ const ROW: &str = include_str!("../../../migrations/sqlite/002_row.sql");
 /// What exists.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Facts {
-    /// The table's columns, in small letters; `None` without a table.
-    columns: Option<Vec<String>>,
-    /// The ids of the first two rows; empty where there is no column `id`.
+    /// The table's columns; none without a table.
+    columns: Vec<Column>,
+    /// The ids of the first two rows; empty where there is no `id` that is a number.
     rows: Rows,
 }
 
@@ -30,20 +32,16 @@ pub(super) struct Facts {
 /// # Errors
 /// What SQLite says, classified.
 pub(super) async fn gather(connection: &mut SqliteConnection, table: &HeartbeatTable) -> Result<Facts, Failure> {
-    let sql = format!("SELECT name FROM pragma_table_info({})", literal(&table.table));
-    let columns: Vec<String> = read(connection, sql).await?;
-    if columns.is_empty() {
-        return Ok(Facts { columns: None, rows: Rows::Ids(Vec::new()) });
-    }
-    let columns: Vec<_> = columns.into_iter().map(|column| column.to_ascii_lowercase()).collect();
-    let ids = match columns.iter().any(|column| column == "id") {
+    let columns = columns::gather(connection, table).await.map_err(|error| errors::classify(error, None))?;
+    let ids = match columns.iter().any(|column| column.name == "id" && column.holds == Holds::Number) {
         true => {
-            let sql = format!("SELECT id FROM {} ORDER BY id <> {}, id LIMIT 2", quote(&table.table), table.row);
+            let (name, row) = (quote(&table.table), table.row);
+            let sql = format!("SELECT CAST(id AS INTEGER) FROM {name} WHERE {WHOLE} ORDER BY id <> {row}, id LIMIT 2");
             read(connection, sql).await?
         }
         false => Vec::new(),
     };
-    Ok(Facts { columns: Some(columns), rows: Rows::Ids(ids) })
+    Ok(Facts { columns, rows: Rows::Ids(ids) })
 }
 
 /// Says what is missing.
@@ -52,17 +50,16 @@ pub(super) fn plan(facts: &Facts, target: &Target) -> Plan {
     let (name, id) = (quote(table), row.to_string());
     let values = [("table", name.as_str()), ("row", id.as_str())];
     let mut plan = Plan::default();
-    let need = match &facts.columns {
-        None => {
-            plan.steps.push(Step { title: format!("create table {name}"), sql: render(TABLE, &values) });
-            RowNeed::Insert
-        }
-        // Who may open the file sees every row, and a column takes a time whatever its type.
-        Some(columns) => {
-            let standing =
-                StandingTable { name: &name, columns, no_time: None, rows: &facts.rows, seen_by: ("this program", "") };
-            standing.judge(*row, &mut plan)
-        }
+    let need = if facts.columns.is_empty() {
+        plan.steps.push(Step { title: format!("create table {name}"), sql: render(TABLE, &values) });
+        RowNeed::Insert
+    } else {
+        // Who may open the file sees every row.
+        let faults = judged::judge(&facts.columns, facts.rows.are_none());
+        let mend = columns::mend(&target.heartbeat, &facts.columns, &faults);
+        let seen_by = ("this program", "");
+        let standing = StandingTable { name: &name, faults: &faults, mend: &mend, rows: &facts.rows, seen_by };
+        standing.judge(*row, &mut plan)
     };
     if need == RowNeed::Insert {
         plan.steps.push(Step { title: format!("insert row {row} into {name}"), sql: render(ROW, &values) });
@@ -70,14 +67,17 @@ pub(super) fn plan(facts: &Facts, target: &Target) -> Plan {
     plan
 }
 
-/// Runs one step.
+/// Runs one step, under the file's write lock from its beginning: two programs that looked first and wrote later would stop
+/// each other.
 ///
 /// # Errors
 /// What SQLite says, classified.
 pub(super) async fn apply(connection: &mut SqliteConnection, step: &Step, deadline: Instant) -> Result<(), Failure> {
-    let sql = format!("{} {}", lock_wait(deadline), step.sql);
-    let done = sqlx::raw_sql(AssertSqlSafe(sql)).execute(connection).await;
-    done.map(|_| ()).map_err(|error| errors::classify(error, None))
+    let sql = format!("{} BEGIN IMMEDIATE; {} COMMIT;", lock_wait(deadline), step.sql);
+    let Err(error) = sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut *connection).await else { return Ok(()) };
+    // Where there is no transaction, there is nothing to undo, and SQLite says so.
+    let _ = sqlx::raw_sql("ROLLBACK").execute(connection).await;
+    Err(errors::classify(error, None))
 }
 
 async fn read<T>(connection: &mut SqliteConnection, sql: String) -> Result<Vec<T>, Failure>

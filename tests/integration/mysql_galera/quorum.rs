@@ -139,7 +139,7 @@ async fn a_node_that_loses_the_majority_is_starting_until_it_is_declared_to_be_t
     })
     .await;
     note(&format!("without a majority: {}", diagnosis.message));
-    diagnosis.names(&["no other node is Primary", "pc.bootstrap"]);
+    diagnosis.names(&["no other node is Primary", "resetting the quorum"]);
     left.wsrep_is("wsrep_ready", "OFF").await;
     let errors = patient.daemon.target("orders").await["counters"]["errors"].take();
     for error in errors.as_array().unwrap() {

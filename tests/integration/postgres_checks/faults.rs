@@ -128,7 +128,7 @@ fn faults() -> Vec<Fault> {
             Sql("DELETE FROM T WHERE id = 8; UPDATE T SET id = 1"),
         ),
         fault("row-exists", "empty", "DELETE FROM T", Provision),
-        fault("row-single", "2 rows", "INSERT INTO T (id) VALUES (2)", Remedy).warns(),
+        fault("row-single", "2 rows", "INSERT INTO T (id) VALUES (2)", Sql("DELETE FROM T WHERE id = 2")).warns(),
         fault("row-fresh", "1h 7m", "UPDATE T SET last_update = last_update - interval '67 minutes'", Sql(BEAT))
             .warns(),
         fault("row-fresh", "in the future", "UPDATE T SET last_update = last_update + interval '7 minutes'", Sql(BEAT))

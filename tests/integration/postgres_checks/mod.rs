@@ -1,5 +1,6 @@
 //! The checks of PostgreSQL on real servers: silent where all is right, and each fault found as what it is.
 
+mod failover_slots;
 mod faults;
 mod slots;
 mod stage;

@@ -109,7 +109,8 @@ fn long(scene: &Scene<'_>, activity: &ActivityFacts) -> Finding {
     let (who, remedy) = if oldest.session == 0 {
         (
             "a prepared transaction (XA)".to_owned(),
-            "XA RECOVER; -- then XA ROLLBACK or XA COMMIT of what it lists".to_owned(),
+            "XA RECOVER; -- whose it is, by its name, decides on XA COMMIT or XA ROLLBACK: either is for good"
+                .to_owned(),
         )
     } else {
         let session = oldest.session;
@@ -117,7 +118,10 @@ fn long(scene: &Scene<'_>, activity: &ActivityFacts) -> Finding {
             Some(managed) => managed.kill(&session.to_string()),
             None => format!("KILL {session};"),
         };
-        (format!("session {session} of {user}"), format!("{kill} -- after asking {user}"))
+        let remedy = format!(
+            "/* only after asking whose it is */ {kill} -- {user} is whom to ask; what it has not committed is rolled back"
+        );
+        (format!("session {session} of {user}"), remedy)
     };
     LONG.failed(subject, format!("{who} has had a transaction open for {open}"))
         .expected(format!("none older than {}", words(threshold)))

@@ -46,7 +46,10 @@ fn single(scene: &Scene<'_>, rows: &RowFacts) -> Finding {
         count => SINGLE
             .failed(name, format!("{count}{} rows", if count >= 1000 { " or more" } else { "" }))
             .expected("one row")
-            .remedy(format!("/* after finding out who inserts */ DELETE FROM {name} WHERE id <> {wanted};")),
+            .remedy(format!(
+                "find out who inserts, and whether somebody needs these rows before one is taken away: SELECT * FROM {name} \
+                 WHERE id <> {wanted};"
+            )),
     }
 }
 

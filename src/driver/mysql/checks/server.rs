@@ -72,16 +72,19 @@ fn writable(scene: &Scene<'_>) -> Finding {
 }
 
 /// The next step where a server takes no writes. To lift what makes it read-only is offered for the one that is seen to
-/// follow nobody: a replica that takes writes parts from its source for good.
+/// follow nobody, and on a condition: a replica that takes writes parts from its source for good, and a failover tool
+/// keeps a former source read-only.
 fn way_to_write(server: &ServerFacts, channels: Option<&[Channel]>, lift: &[(&str, &str)]) -> String {
     if server.is_on("innodb_read_only") == Some(true) {
         return "name the cluster's writer endpoint in url".to_owned();
     }
     let name_it = "name the primary in url, or all hosts (mysql://user@a,b/)";
     match channels {
-        Some([]) if cluster::membership(server).is_none() => set_globals(server, lift),
+        Some([]) if cluster::membership(server).is_none() => {
+            format!("/* if it is the source, and no failover tool keeps it read-only */ {}", set_globals(server, lift))
+        }
         Some(channels) if channels.iter().any(Channel::runs) => name_it.to_owned(),
-        _ => format!("{name_it}; only if this server is the primary: {}", set_globals(server, lift)),
+        _ => format!("{name_it}; whether this server becomes the primary is for your failover tool to decide"),
     }
 }
 

@@ -2,13 +2,14 @@
 
 use super::scene::{Scene, with};
 use super::writer::DENIED;
-use crate::driver::mysql::connect::Column;
+use crate::driver::mysql::columns::{mend, set_aside};
 use crate::driver::mysql::errors::PASSING;
 use crate::driver::mysql::facts::Relation;
 use crate::driver::mysql::identifier::quote;
 use crate::driver::shared_checks::row::{KIND, SCHEMA};
 use crate::driver::shared_checks::{COLUMNS, PRIMARY_KEY, TABLE};
 use crate::finding::{Check, Finding, Rung, Severity};
+use crate::plan::columns;
 
 const ENGINE: Check = Check {
     id: "table-engine",
@@ -24,9 +25,6 @@ const ENGINE: Check = Check {
 };
 
 const NO_TABLE: &str = "it is no ordinary table";
-/// The types of whole numbers.
-const WHOLE: &[&str] = &["int", "bigint", "smallint", "mediumint", "tinyint", "decimal"];
-const LAST_UPDATE: &str = "ADD COLUMN last_update TIMESTAMP NULL DEFAULT CURRENT_TIMESTAMP ON UPDATE CURRENT_TIMESTAMP";
 
 pub(super) const CHECKS: &[Check] = &[SCHEMA, TABLE, KIND, ENGINE, COLUMNS, PRIMARY_KEY];
 
@@ -118,9 +116,8 @@ fn kind(relation: &Relation, scene: &Scene<'_>) -> Finding {
         other => other.to_lowercase(),
     };
     KIND.failed(name, observed).expected("an ordinary table").remedy(format!(
-        "RENAME TABLE {name} TO {}.{}; -- then {}",
-        quote(&scene.target.heartbeat.schema),
-        quote("not_the_heartbeat"),
+        "{} -- then {}",
+        set_aside(&scene.target.heartbeat),
         scene.provision()
     ))
 }
@@ -154,50 +151,21 @@ fn engine(relation: &Relation, name: &str) -> Finding {
 
 fn columns(relation: &Relation, scene: &Scene<'_>) -> Finding {
     let name = &scene.names.table;
-    let mut faults = Vec::new();
-    let mut clauses = Vec::new();
     let hidden = scene.facts.probes.select.seen().is_err_and(|refusal| DENIED.contains(&refusal.code.as_str()));
     if hidden && ["id", "last_update"].iter().any(|column| relation.column(column).is_none()) {
         return COLUMNS.skipped(name, "columns are hidden from a user who may not read them, which comes first");
     }
-    match relation.column("id") {
-        None if relation.primary_key.is_empty() => {
-            faults.push("without id".to_owned());
-            clauses.push("ADD COLUMN id INT AUTO_INCREMENT PRIMARY KEY".to_owned());
-        }
-        None => {
-            faults.push("without id".to_owned());
-            clauses.push("ADD COLUMN id INT AUTO_INCREMENT UNIQUE".to_owned());
-        }
-        Some(column) if !WHOLE.contains(&column.kind.as_str()) => {
-            faults.push(format!("id is of type {}, no whole number", column.kind));
-            clauses.push("MODIFY COLUMN id INT".to_owned());
-        }
-        Some(_) => {}
-    }
-    match (relation.column("last_update"), relation.last_update()) {
-        (Some(column), _) if column.generated => {
-            faults.push("last_update is a generated column, which nobody can set".to_owned());
-            clauses.push(format!("DROP COLUMN last_update, {LAST_UPDATE}"));
-        }
-        (_, Some(Column::Other(kind))) => {
-            faults.push(format!("last_update is of type {kind}, which holds no time"));
-            clauses.push(format!("DROP COLUMN last_update, {LAST_UPDATE}"));
-        }
-        (None, _) => {
-            faults.push("without last_update".to_owned());
-            clauses.push(LAST_UPDATE.to_owned());
-        }
-        _ => {}
-    }
+    let found = relation.judged_columns();
+    let faults = columns::judge(&found, false);
     if faults.is_empty() {
         let shown = relation.columns.iter().take(10).map(|column| format!("{} {}", column.name, column.kind));
         return COLUMNS.ok(name, shown.collect::<Vec<_>>().join(", "));
     }
-    COLUMNS
-        .failed(name, faults.join("; "))
-        .expected("id int, text text, last_update timestamp")
-        .remedy(format!("ALTER TABLE {name} {};", clauses.join(", ")))
+    COLUMNS.failed(name, columns::words(&faults)).expected("id int, text text, last_update timestamp").remedy(mend(
+        &scene.target.heartbeat,
+        !relation.primary_key.is_empty(),
+        &faults,
+    ))
 }
 
 fn primary_key(relation: &Relation, name: &str) -> Finding {

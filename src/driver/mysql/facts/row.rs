@@ -23,7 +23,7 @@ pub(crate) struct RowFacts {
     pub(crate) last_update: Option<i64>,
 }
 
-/// Reads the rows; `None` where there is no `id` to look for.
+/// Reads the rows; `None` where there is no `id` that holds a number to look for.
 ///
 /// # Errors
 /// What ends the connection.
@@ -33,7 +33,7 @@ pub(super) async fn gather(
     relation: &Relation,
 ) -> Result<Option<Gathered<RowFacts>>, Failure> {
     let row = heartbeat.row;
-    if relation.column("id").is_none() {
+    if !relation.is_numbered() {
         return Ok(None);
     }
     let name = table_of(heartbeat);

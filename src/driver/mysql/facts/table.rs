@@ -5,9 +5,11 @@ use sqlx::mysql::MySqlConnection;
 
 use super::question::{ask, by_name};
 use crate::driver::gathered::Gathered;
+use crate::driver::mysql::columns::{column as column_of, is_generated};
 use crate::driver::mysql::connect::Column;
 use crate::driver::mysql::identifier::{literal, quote};
 use crate::heartbeat::Failure;
+use crate::plan::columns;
 use crate::target::HeartbeatTable;
 
 /// The schema, the table, and tables of its name in other places.
@@ -60,6 +62,16 @@ impl Relation {
     /// Whether `last_update` is there and holds a time.
     pub(crate) fn is_dated(&self) -> bool {
         self.last_update() == Some(Column::Time)
+    }
+
+    /// The columns as they are judged for a beat.
+    pub(crate) fn judged_columns(&self) -> Vec<columns::Column> {
+        self.columns.iter().map(|column| column_of(&column.name, &column.kind, column.generated)).collect()
+    }
+
+    /// Whether `id` holds a whole number, so that a row can be looked for.
+    pub(crate) fn is_numbered(&self) -> bool {
+        self.judged_columns().iter().any(|column| column.name == "id" && column.holds == columns::Holds::Number)
     }
 
     /// A column of this name.
@@ -118,9 +130,7 @@ pub(super) async fn gather(
 
 fn column(row: &sqlx::mysql::MySqlRow) -> Result<ColumnFacts, Failure> {
     let row = by_name(row)?;
-    let extra = value(&row, "extra").to_ascii_uppercase();
-    // Not DEFAULT_GENERATED: a default that is an expression.
-    let generated = extra.split(' ').any(|word| ["VIRTUAL", "STORED", "PERSISTENT"].contains(&word));
+    let generated = is_generated(&value(&row, "extra"));
     Ok(ColumnFacts { name: value(&row, "name"), kind: value(&row, "kind"), generated })
 }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::super::catalog::{IdleFacts, TableFacts};
+use super::super::columns::{Columns, column};
 use super::*;
 use crate::plan::standing_table::Rows;
 use crate::target::Endpoint;
@@ -19,17 +20,18 @@ fn satisfied(name: &str) -> AccountFacts {
     AccountFacts { on_table: CONNECTOR.to_vec(), ..found(name) }
 }
 
+fn columns(last_update: &str) -> Columns {
+    let all = [("id", "int"), ("text", "text"), ("last_update", last_update)];
+    Columns { all: all.map(|(name, kind)| column(name, kind, false)).to_vec(), keyed: true }
+}
+
 /// Everything is there.
 fn complete() -> Facts {
     Facts {
         own: Account::read("admin@%"),
         logged: true,
         schema: true,
-        table: Some(TableFacts {
-            columns: ["id", "text", "last_update"].map(str::to_owned).to_vec(),
-            last_update: Some("timestamp".to_owned()),
-            rows: Rows::Ids(vec![1]),
-        }),
+        table: Some(TableFacts { columns: columns("timestamp"), rows: Rows::Ids(vec![1]) }),
         sees_accounts: true,
         accounts: vec![satisfied("hb@%"), satisfied("streamkap_user@%")],
         left_out: BTreeMap::new(),
@@ -205,7 +207,7 @@ fn rows_that_cannot_be_seen_are_unknown_and_none_is_made() {
 fn a_deleted_row_comes_back_on_the_columns_own_clock() {
     let facts = with_table(|table| {
         table.rows = Rows::Ids(Vec::new());
-        table.last_update = Some("datetime".to_owned());
+        table.columns = columns("datetime");
     });
     insta::assert_snapshot!(plan(&facts, &target()).steps[0].sql, @"
     INSERT INTO `streamkap`.`streamkap_heartbeat` (id, text, last_update)
@@ -226,11 +228,13 @@ fn row_zero_is_no_request_for_the_next_number() {
 fn a_table_of_another_shape_gets_no_row_and_says_what_it_lacks() {
     let facts = with_table(|table| {
         table.rows = Rows::Ids(Vec::new());
-        table.columns = vec!["id".to_owned(), "last_update".to_owned()];
-        table.last_update = Some("text".to_owned());
+        table.columns = columns("text");
+        table.columns.all.remove(1);
     });
     let plan = plan(&facts, &target());
-    assert_eq!((kinds(&plan), plan.steps.len()), (vec![ErrorKind::MissingColumn, ErrorKind::ColumnType], 0));
+    assert_eq!((kinds(&plan), plan.steps.len()), (vec![ErrorKind::ColumnType], 0));
+    let told = plan.failures[0].to_string();
+    assert!(told.contains("last_update is of type text, which holds no time; without text"), "{told}");
 }
 
 #[test]

@@ -74,6 +74,9 @@ pub(crate) fn standbys_wanted(names: &str) -> i64 {
     before.split_whitespace().last().and_then(|number| number.parse().ok()).unwrap_or(1)
 }
 
+/// Somebody's work hangs on it.
+const ASK: &str = "/* only after asking whose it is */";
+
 fn long(scene: &Scene<'_>, activity: &ActivityFacts) -> Finding {
     let subject = &scene.facts.address;
     let threshold = scene.target.checks.thresholds.long_transaction;
@@ -91,14 +94,21 @@ fn long(scene: &Scene<'_>, activity: &ActivityFacts) -> Finding {
             let application = oldest.application.as_deref().filter(|name| !name.is_empty()).unwrap_or("without a name");
             (
                 format!("session {pid} of {user} ({application})"),
-                format!("SELECT pg_terminate_backend({pid}); -- after asking {user}"),
+                format!(
+                    "{ASK} SELECT pg_terminate_backend({pid}); -- {user} is whom to ask; what it has not committed is rolled \
+                     back"
+                ),
             )
         }
         (None, name) => {
             let name = name.as_deref().unwrap_or_default();
             (
                 format!("the prepared transaction {name} of {user}"),
-                format!("ROLLBACK PREPARED {}; -- or COMMIT PREPARED, in its database", literal(name)),
+                format!(
+                    "{ASK} COMMIT PREPARED {}; -- in its database, or ROLLBACK PREPARED; {user} knows which, and either is \
+                     for good",
+                    literal(name)
+                ),
             )
         }
     };

@@ -57,8 +57,7 @@ fn arrives(scene: &Scene<'_>, subject: &str, facts: &PostgresFacts, place: &Plac
 }
 
 fn decode(scene: &Scene<'_>, subject: &str, facts: &PostgresFacts, settings: Option<&Replica>) -> Finding {
-    let slot = facts.slots.answer().and_then(|slots| slots.named.as_ref());
-    let holds_slot = slot.is_some_and(|slot| !slot.is_copy());
+    let holds_slot = settings.is_some_and(|replica| super::slot::is_read_on(scene, &replica.name));
     if !holds_slot && settings.is_none_or(|replica| !replica.decode) {
         return DECODE.skipped(subject, "the connector's slot is not there, and decode is not set");
     }

@@ -32,7 +32,7 @@ impl Scene<'_> {
     pub(super) fn with_rows(&self, check: &Check, judge: impl FnOnce(&RowFacts, &Relation) -> Finding) -> Finding {
         self.with_table(check, |relation| match &self.facts.row {
             Some(rows) => with(check, &self.names.table, rows, |rows| judge(rows, relation)),
-            None => check.skipped(&self.names.table, "the table has no column id"),
+            None => check.skipped(&self.names.table, "the table has no column id that holds a number"),
         })
     }
 

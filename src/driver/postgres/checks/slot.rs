@@ -1,10 +1,13 @@
 //! The connector's slot: its position, and whether it moves.
 
-use super::scene::{Scene, alter_system, with};
+mod found;
+
 use std::time::Duration;
 
+use self::found::{Found, Part, create, find};
+use super::scene::{Scene, alter_system, with};
 use crate::driver::postgres::errors::PASSING;
-use crate::driver::postgres::facts::{PostgresFacts, SlotFacts};
+use crate::driver::postgres::facts::PostgresFacts;
 use crate::driver::postgres::identifier::{literal, quote};
 use crate::driver::scene::{ONE_LOOK, size};
 use crate::finding::{Check, Finding, Rung, Severity};
@@ -71,11 +74,14 @@ const STATUS: Check = Check {
     id: "slot-wal-status",
     severity: Severity::Error,
     rung: Rung::Position,
-    title: "the WAL that the slot needs is there",
+    title: "the WAL that the slot needs is there, and its copies are sound",
     meaning: "A lost slot is never readable again: the connector needs a new slot and a snapshot. An unreserved one is lost \
-              at the next checkpoint.",
-    judged: "wal_status, conflicting and invalidation_reason: an error when lost or invalidated, a warning when unreserved. \
-             From PostgreSQL 13.",
+              at the next checkpoint. A copy on a standby that is lost, or that a slot of the same name keeps out, leaves the \
+              connector without its position after a failover.",
+    judged: "wal_status, conflicting and invalidation_reason, on each server by itself: an error when the slot that the \
+             connector reads is lost or invalidated, a warning when it is unreserved, and a warning for a copy or a slot of \
+             the same name on another server. The connector reads the slot that is active; where none is, that of a replica \
+             with decode = true, or else that of the source. From PostgreSQL 13.",
     privilege: VIEW,
     source: "https://www.postgresql.org/docs/current/view-pg-replication-slots.html",
 };
@@ -93,15 +99,7 @@ const RETAINED: Check = Check {
 pub(super) const CHECKS: &[Check] = &[EXISTS, DATABASE, PLUGIN, ACTIVE, MOVES, STATUS, RETAINED];
 
 const COPY: &str = "a copy that the standby keeps for a failover: the primary's is read";
-
-/// A slot where it was found.
-struct Found<'a> {
-    subject: String,
-    facts: &'a PostgresFacts,
-    slot: &'a SlotFacts,
-    /// The same slot in the look before.
-    earlier: Option<&'a SlotFacts>,
-}
+const LEFTOVER: &str = "the connector reads the slot on another server: see slot-wal-status";
 
 pub(super) fn judge(scene: &Scene<'_>) -> Vec<Finding> {
     let found = find(scene);
@@ -110,35 +108,100 @@ pub(super) fn judge(scene: &Scene<'_>) -> Vec<Finding> {
         let rest = CHECKS[1..].iter().map(|check| check.skipped(&name, "the slot was not found"));
         return std::iter::once(missing(scene)).chain(rest).collect();
     }
-    let each = found.iter().flat_map(|found| {
-        [
-            EXISTS.ok(&found.subject, "it exists"),
-            database(found),
-            plugin(found),
-            active(scene, found),
-            moves(scene, found),
-            status(scene, found),
-            retained(scene, found),
-        ]
+    let nowhere = found.iter().all(|found| found.part == Part::Copy).then(|| missing(scene));
+    let each = found.iter().flat_map(|slot| match slot.part {
+        Part::Leftover => leftover(scene, slot, &found),
+        Part::Copy => copy(scene, slot, &found),
+        Part::Read => vec![
+            EXISTS.ok(&slot.subject, "it exists"),
+            database(slot),
+            plugin(slot),
+            active(scene, slot),
+            moves(scene, slot),
+            status(scene, slot),
+            retained(scene, slot),
+        ],
     });
-    each.collect()
+    nowhere.into_iter().chain(each).collect()
 }
 
-fn named(facts: &PostgresFacts) -> Option<&SlotFacts> {
-    facts.slots.answer().and_then(|slots| slots.named.as_ref())
+/// Whether the connector's slot is on that replica.
+pub(super) fn is_read_on(scene: &Scene<'_>, replica: &str) -> bool {
+    find(scene).iter().any(|found| found.part == Part::Read && found.replica == Some(replica))
 }
 
-fn find<'a>(scene: &'a Scene<'_>) -> Vec<Found<'a>> {
-    let name = quote(&scene.target.connector.slot.name);
-    let replicas = scene.replicas.iter().filter_map(|place| {
-        let facts = place.facts.as_ref().ok()?;
-        Some((format!("{name} on replica {}", place.name), facts, place.earlier.as_ref()))
-    });
-    let places = std::iter::once((name.clone(), &scene.facts, scene.earlier.as_ref())).chain(replicas);
-    let found = places.filter_map(|(subject, facts, earlier)| {
-        Some(Found { subject, facts, slot: named(facts)?, earlier: earlier.and_then(named) })
-    });
-    found.collect()
+/// The slot that the connector reads, in words, if it is sound.
+fn read_elsewhere(all: &[Found<'_>]) -> Option<String> {
+    let sound = all.iter().find(|other| other.part == Part::Read && other.end().is_none())?;
+    Some(format!("the connector's slot {} is sound", sound.server()))
+}
+
+/// What follows for the connector if the slot on a replica has no position to give.
+fn after_a_failover(found: &Found<'_>, all: &[Found<'_>]) -> String {
+    let replica = found.replica.unwrap_or_default();
+    let lost = format!("after a failover to {replica} the connector would need a new snapshot");
+    read_elsewhere(all).map_or_else(|| lost.clone(), |sound| format!("{sound}; {lost}"))
+}
+
+fn copy(scene: &Scene<'_>, found: &Found<'_>, all: &[Found<'_>]) -> Vec<Finding> {
+    let subject = &found.subject;
+    let status = match found.end() {
+        None => STATUS.ok(subject, "a sound copy"),
+        Some(end) => STATUS
+            .failed_as(
+                Severity::Warning,
+                subject,
+                format!("the standby's copy is {end}; {}", after_a_failover(found, all)),
+            )
+            .expected("a copy that a failover can go on from")
+            .remedy(format!(
+                "/* {}: the copy is made again by itself, dropping it is refused */ {}",
+                found.server(),
+                alter_system("max_slot_wal_keep_size", "50GB", false)
+            )),
+    };
+    vec![
+        EXISTS.ok(subject, "a copy that the standby keeps for a failover"),
+        database(found),
+        plugin(found),
+        ACTIVE.skipped(subject, COPY),
+        MOVES.skipped(subject, COPY),
+        status,
+        retained(scene, found),
+    ]
+}
+
+/// A slot of the connector's name that it does not read. Nothing here asks for the connector's own slot to be touched.
+fn leftover(scene: &Scene<'_>, found: &Found<'_>, all: &[Found<'_>]) -> Vec<Finding> {
+    let subject = &found.subject;
+    let keeps_a_copy_out = found.facts.server.in_recovery
+        && all.iter().any(|other| other.part == Part::Read && other.slot.failover == Some(true));
+    let read = read_elsewhere(all);
+    let finding = |observed: String| {
+        let finding = STATUS.failed_as(Severity::Warning, subject, observed);
+        finding.expected("no slot of this name beside the connector's")
+    };
+    let status = match (found.end(), &read) {
+        (Some(end), Some(_)) => {
+            finding(format!("a slot that the connector does not read, {end}; {}", after_a_failover(found, all)))
+                .remedy(found.drop_leftover(scene))
+        }
+        (None, Some(_)) if keeps_a_copy_out => finding(format!(
+            "a slot that the connector does not read, and that keeps the standby from copying the connector's; {}",
+            after_a_failover(found, all)
+        ))
+        .remedy(found.drop_leftover(scene)),
+        (_, _) => {
+            let observed = format!("a slot {} that nobody reads: it holds back WAL there", found.server());
+            finding(observed).remedy(format!(
+                "find out {} whether another program needs this slot; the connector reads another server's",
+                found.server()
+            ))
+        }
+    };
+    let skipped = [&DATABASE, &PLUGIN, &ACTIVE, &MOVES].map(|check| check.skipped(subject, LEFTOVER));
+    let exists = EXISTS.ok(subject, "a slot of that name, which the connector does not read");
+    std::iter::once(exists).chain(skipped).chain([status, retained(scene, found)]).collect()
 }
 
 fn missing(scene: &Scene<'_>) -> Finding {
@@ -158,19 +221,6 @@ fn missing(scene: &Scene<'_>) -> Finding {
         return EXISTS.skipped(&name, why);
     }
     EXISTS.failed(&name, format!("no server of this target has a slot of that name{others}")).remedy(create(scene))
-}
-
-fn create(scene: &Scene<'_>) -> String {
-    let name = literal(&scene.target.connector.slot.name);
-    format!(
-        "SELECT pg_create_logical_replication_slot({name}, 'pgoutput'); -- in the database {}; then let the connector take \
-         a snapshot: what changed before is not in a new slot",
-        quote(&scene.facts.server.database)
-    )
-}
-
-fn recreate(scene: &Scene<'_>) -> String {
-    format!("SELECT pg_drop_replication_slot({}); {}", literal(&scene.target.connector.slot.name), create(scene))
 }
 
 fn database(found: &Found<'_>) -> Finding {
@@ -203,26 +253,13 @@ fn plugin(found: &Found<'_>) -> Finding {
     }
 }
 
-/// What has put an end to the slot, if anything has.
-fn end(slot: &SlotFacts) -> Option<String> {
-    match (&slot.invalidation_reason, slot.wal_status.as_deref(), slot.conflicting) {
-        (Some(reason), ..) => Some(format!("invalidated: {reason}")),
-        (_, Some("lost"), _) => Some("lost: the WAL it needs has been removed".to_owned()),
-        (_, _, Some(true)) => Some("invalidated by a conflict with recovery".to_owned()),
-        _ => None,
-    }
-}
-
 fn active(scene: &Scene<'_>, found: &Found<'_>) -> Finding {
     let (subject, slot) = (&found.subject, found.slot);
-    if end(slot).is_some() {
+    if found.end().is_some() {
         return ACTIVE.skipped(subject, "the slot is at its end: see slot-wal-status");
     }
     if slot.active {
         return ACTIVE.ok(subject, "it is read");
-    }
-    if slot.is_copy() {
-        return ACTIVE.skipped(subject, COPY);
     }
     if found.earlier.is_some_and(|earlier| earlier.active) {
         return ACTIVE.ok(subject, "it was read in the look before, and is not now: a restart of the connector");
@@ -236,10 +273,10 @@ fn active(scene: &Scene<'_>, found: &Found<'_>) -> Finding {
         Some(since) => format!("nobody has read it for {}", words(since)),
         None => "nobody reads it".to_owned(),
     };
-    ACTIVE
-        .failed(subject, observed)
-        .expected("a connector that reads it")
-        .remedy("start or resume the connector; if it is given up for good, drop the slot so that it holds no WAL back")
+    ACTIVE.failed(subject, observed).expected("a connector that reads it").remedy(format!(
+        "start or resume the connector; if it is given up for good, drop the slot {} so that it holds no WAL back",
+        found.server()
+    ))
 }
 
 fn moves(scene: &Scene<'_>, found: &Found<'_>) -> Finding {
@@ -247,10 +284,7 @@ fn moves(scene: &Scene<'_>, found: &Found<'_>) -> Finding {
     let (Some(earlier), Some(between)) = (found.earlier, scene.between_looks()) else {
         return MOVES.skipped(subject, ONE_LOOK);
     };
-    if slot.is_copy() {
-        return MOVES.skipped(subject, COPY);
-    }
-    if end(slot).is_some() || !slot.active {
+    if found.end().is_some() || !slot.active {
         return MOVES.skipped(subject, "nobody reads the slot");
     }
     let (Some(now), Some(before)) = (slot.confirmed_flush_lsn, earlier.confirmed_flush_lsn) else {
@@ -279,15 +313,16 @@ fn moves(scene: &Scene<'_>, found: &Found<'_>) -> Finding {
 
 fn status(scene: &Scene<'_>, found: &Found<'_>) -> Finding {
     let (subject, slot) = (&found.subject, found.slot);
-    if let Some(end) = end(slot) {
-        return STATUS.failed(subject, end).expected("reserved or extended").remedy(recreate(scene));
+    if let Some(end) = found.end() {
+        return STATUS.failed(subject, end).expected("reserved or extended").remedy(found.drop_and_create(scene));
     }
     match slot.wal_status.as_deref() {
         Some("unreserved") => STATUS
             .failed_as(Severity::Warning, subject, "unreserved: it is lost at the next checkpoint")
             .expected("reserved or extended")
             .remedy(format!(
-                "get the connector to read on at once; {}",
+                "get the connector to read on at once; {}: {}",
+                found.server(),
                 alter_system("max_slot_wal_keep_size", "50GB", false)
             )),
         Some(status) => {
@@ -315,9 +350,20 @@ fn retained(scene: &Scene<'_>, found: &Found<'_>) -> Finding {
         if bytes <= limit {
             return RETAINED.ok(subject, size(bytes));
         }
-        RETAINED.failed(subject, size(bytes)).expected(format!("at most {}", size(limit))).remedy(
-            "get the connector to read on; meanwhile watch the disk: SELECT slot_name, active, \
-             pg_size_pretty(pg_wal_lsn_diff(pg_current_wal_lsn(), restart_lsn)) FROM pg_replication_slots;",
-        )
+        RETAINED.failed(subject, size(bytes)).expected(format!("at most {}", size(limit))).remedy(match found.part {
+            Part::Leftover => {
+                format!("see slot-wal-status: the connector does not read this slot; watch the disk {}", found.server())
+            }
+            Part::Copy => format!(
+                "get the connector to read on at the primary, whose slot this one follows; watch the disk {}",
+                found.server()
+            ),
+            Part::Read => format!(
+                "get the connector to read on; meanwhile watch the disk {}: SELECT slot_name, active, \
+                     pg_size_pretty(pg_wal_lsn_diff(CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE \
+                     pg_current_wal_lsn() END, restart_lsn)) FROM pg_replication_slots;",
+                found.server()
+            ),
+        })
     })
 }

@@ -1,12 +1,13 @@
 //! The heartbeat table.
 
 use super::scene::{Scene, with};
-use crate::driver::postgres::connect::Column;
+use crate::driver::postgres::columns::mend;
 use crate::driver::postgres::facts::Relation;
 use crate::driver::postgres::identifier::quote;
 use crate::driver::shared_checks::row::{KIND, SCHEMA};
 use crate::driver::shared_checks::{COLUMNS, PRIMARY_KEY, TABLE};
 use crate::finding::{Check, Finding, Rung, Severity};
+use crate::plan::columns;
 
 const CATALOGUE: &str = "reading the catalogue, which every user may";
 
@@ -111,43 +112,16 @@ fn kind(relation: &Relation, scene: &Scene<'_>) -> Finding {
 }
 
 fn columns(relation: &Relation, name: &str) -> Finding {
-    let mut faults = Vec::new();
-    let mut clauses = Vec::new();
-    match relation.column("id") {
-        None => {
-            faults.push("without id".to_owned());
-            clauses.push("ADD COLUMN id integer".to_owned());
-        }
-        Some(column) if !["integer", "bigint", "smallint", "numeric"].contains(&column.kind.as_str()) => {
-            faults.push(format!("id is of type {}, no whole number", column.kind));
-            clauses.push("ALTER COLUMN id TYPE integer USING id::integer".to_owned());
-        }
-        Some(_) => {}
-    }
-    match (relation.column("last_update"), relation.last_update()) {
-        (Some(column), _) if column.generated => {
-            faults.push("last_update is a generated column, which nobody can set".to_owned());
-            clauses.push("DROP COLUMN last_update, ADD COLUMN last_update timestamp".to_owned());
-        }
-        (_, Some(Column::Other(kind))) => {
-            faults.push(format!("last_update is of type {kind}, which holds no time"));
-            clauses.push("ALTER COLUMN last_update DROP DEFAULT".to_owned());
-            clauses.push("ALTER COLUMN last_update TYPE timestamp USING NULL".to_owned());
-        }
-        (None, _) => {
-            faults.push("without last_update".to_owned());
-            clauses.push("ADD COLUMN last_update timestamp".to_owned());
-        }
-        _ => {}
-    }
+    let found = relation.judged_columns();
+    let faults = columns::judge(&found, false);
     if faults.is_empty() {
         let shown = relation.columns.iter().take(10).map(|column| format!("{} {}", column.name, column.kind));
         return COLUMNS.ok(name, shown.collect::<Vec<_>>().join(", "));
     }
     COLUMNS
-        .failed(name, faults.join("; "))
+        .failed(name, columns::words(&faults))
         .expected("id integer, text text, last_update timestamp")
-        .remedy(format!("ALTER TABLE {name} {};", clauses.join(", ")))
+        .remedy(mend(name, &found, &faults))
 }
 
 fn primary_key(relation: &Relation, name: &str) -> Finding {
@@ -173,5 +147,5 @@ fn index(relation: &Relation, name: &str) -> Finding {
     INDEX
         .failed(name, format!("indexed by {}", indexes.join(", ")))
         .expected("no index")
-        .remedy(format!("DROP INDEX {};", indexes.join(", ")))
+        .remedy(format!("/* if no query and no constraint needs it */ DROP INDEX {};", indexes.join(", ")))
 }

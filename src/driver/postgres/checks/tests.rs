@@ -219,7 +219,11 @@ fn a_copy_of_the_slot_for_a_failover_is_not_expected_to_be_read() {
     replica["slots"]["seen"]["named"]["synced"] = json!(true);
     assert_eq!(wrong(&judged(&with_replica(false), &inspection(right(), Some(replica.clone())))), [""; 0]);
     replica["slots"]["seen"]["named"]["synced"] = json!(false);
-    assert_eq!(wrong(&judged(&with_replica(false), &inspection(right(), Some(replica)))).len(), 2);
+    let said = wrong(&judged(&with_replica(false), &inspection(right(), Some(replica))));
+    assert!(
+        said.len() == 1 && said[0].starts_with("failed warning slot-wal-status: a slot on replica copy"),
+        "{said:?}"
+    );
 }
 
 #[test]
@@ -356,5 +360,5 @@ fn rows_are_deleted_only_beside_the_one_that_is_kept() {
     let findings = judged(&target(), &inspection(facts, None));
     let finding = findings.iter().find(|finding| finding.status == Status::Failed).unwrap();
     let remedy = finding.remedy.as_deref().unwrap();
-    assert!(remedy.starts_with("/* after finding out who inserts */ DELETE FROM "), "{remedy}");
+    assert!(remedy.contains(" SELECT * FROM ") && !remedy.contains("DELETE"), "{remedy}");
 }

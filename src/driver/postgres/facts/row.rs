@@ -20,13 +20,15 @@ pub(crate) struct RowFacts {
     pub(crate) passes_filter: Option<bool>,
 }
 
-/// One JSON object, [`RowFacts`]; `None` where there is no `id` to look for.
+/// One JSON object, [`RowFacts`]; `None` where there is no `id` that holds a number to look for.
 ///
 /// `filter` is the publication's row filter as the server itself writes it out: an expression of built-in, immutable
 /// functions on this table, which it is evaluated on.
 pub(super) fn sql(heartbeat: &HeartbeatTable, relation: &Relation, filter: Option<&str>) -> Option<String> {
     let HeartbeatTable { schema, table, row } = heartbeat;
-    relation.column("id")?;
+    if !relation.is_numbered() {
+        return None;
+    }
     let name = format!("{}.{}", quote(schema), quote(table));
     let last_update = if relation.is_dated() { micros("h.last_update") } else { "NULL::bigint".to_owned() };
     let filter = filter.unwrap_or("NULL::boolean");

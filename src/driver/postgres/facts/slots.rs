@@ -44,6 +44,12 @@ pub(crate) struct SlotFacts {
     /// Whether a standby keeps it in step with the primary's by itself; from PostgreSQL 17.
     #[serde(default)]
     pub(crate) synced: Option<bool>,
+    /// Whether standbys are to keep a copy of it; from PostgreSQL 17.
+    #[serde(default)]
+    pub(crate) failover: Option<bool>,
+    /// Whether it decodes prepared transactions; from PostgreSQL 14.
+    #[serde(default)]
+    pub(crate) two_phase: Option<bool>,
     /// Microseconds since 1970; from PostgreSQL 17.
     #[serde(default)]
     pub(crate) inactive_since_micros: Option<i64>,

@@ -4,8 +4,10 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::driver::postgres::columns::column as column_of;
 use crate::driver::postgres::connect::Column;
 use crate::driver::postgres::identifier::literal;
+use crate::plan::columns;
 use crate::target::HeartbeatTable;
 
 /// The schema, the table, and tables of its name in other places.
@@ -85,6 +87,16 @@ impl Relation {
     /// Whether `last_update` is there and holds a time.
     pub(crate) fn is_dated(&self) -> bool {
         matches!(self.last_update(), Some(Column::WithZone | Column::WithoutZone))
+    }
+
+    /// The columns as they are judged for a beat.
+    pub(crate) fn judged_columns(&self) -> Vec<columns::Column> {
+        self.columns.iter().map(|column| column_of(&column.name, &column.kind, column.generated)).collect()
+    }
+
+    /// Whether `id` holds a whole number, so that a row can be looked for.
+    pub(crate) fn is_numbered(&self) -> bool {
+        self.judged_columns().iter().any(|column| column.name == "id" && column.holds == columns::Holds::Number)
     }
 
     /// A column of this name.

@@ -137,7 +137,10 @@ fn an_old_transaction_is_told_with_its_session() {
         wrong_with(open(7, 3_600)),
         ["failed warning long-transactions: session 7 of app has had a transaction open for 1h"]
     );
-    assert_eq!(remedy(open(7, 3_600)), "KILL 7; -- after asking app");
+    assert_eq!(
+        remedy(open(7, 3_600)),
+        "/* only after asking whose it is */ KILL 7; -- app is whom to ask; what it has not committed is rolled back"
+    );
     assert!(remedy(open(0, 3_600)).starts_with("XA RECOVER;"));
 }
 

@@ -1,0 +1,133 @@
+//! The slots of the connector's name on the source and its replicas, which of them the connector reads, and the SQL that
+//! makes or drops one. Called by the checks of the slot and of the replica.
+
+use super::super::scene::Scene;
+use crate::driver::postgres::facts::{PostgresFacts, SlotFacts};
+use crate::driver::postgres::identifier::{literal, quote};
+
+/// What a slot is to the connector.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Part {
+    /// The one that it reads.
+    Read,
+    /// What a standby copies from the primary's for a failover. It cannot be dropped by hand.
+    Copy,
+    /// One that only has the name: the connector reads another server's.
+    Leftover,
+}
+
+/// A slot where it was found.
+pub(super) struct Found<'a> {
+    /// Its name, and the replica's if it is there.
+    pub(super) subject: String,
+    /// The replica that it is on; `None` for the source.
+    pub(super) replica: Option<&'a str>,
+    pub(super) facts: &'a PostgresFacts,
+    pub(super) slot: &'a SlotFacts,
+    /// The same slot in the look before.
+    pub(super) earlier: Option<&'a SlotFacts>,
+    pub(super) part: Part,
+}
+
+/// The slots of the configured name, the source's first.
+pub(super) fn find<'a>(scene: &'a Scene<'_>) -> Vec<Found<'a>> {
+    let name = quote(&scene.target.connector.slot.name);
+    let replicas = scene.replicas.iter().filter_map(|place| {
+        let facts = place.facts.as_ref().ok()?;
+        Some((Some(place.name), facts, place.earlier.as_ref()))
+    });
+    let places = std::iter::once((None, &scene.facts, scene.earlier.as_ref())).chain(replicas);
+    let found = places.filter_map(|(replica, facts, earlier)| {
+        let slot = named(facts)?;
+        let subject = replica.map_or_else(|| name.clone(), |replica| format!("{name} on replica {replica}"));
+        let part = if slot.is_copy() { Part::Copy } else { Part::Read };
+        Some(Found { subject, replica, facts, slot, earlier: earlier.and_then(named), part })
+    });
+    let mut found: Vec<_> = found.collect();
+    mark_leftovers(scene, &mut found);
+    found
+}
+
+/// Of several slots that are no copies the connector reads one: that which somebody reads, else that of a replica where it
+/// is configured to decode, else the source's.
+fn mark_leftovers(scene: &Scene<'_>, found: &mut [Found<'_>]) {
+    let decodes = |replica: Option<&str>| {
+        scene.target.replicas.iter().any(|known| Some(known.name.as_str()) == replica && known.decode)
+    };
+    let signs: [&dyn Fn(&Found<'_>) -> bool; 3] = [
+        &|found| found.slot.active || found.earlier.is_some_and(|earlier| earlier.active),
+        &|found| decodes(found.replica),
+        &|found| found.replica.is_none(),
+    ];
+    let candidate = |found: &Found<'_>| found.part == Part::Read;
+    let Some(sign) = signs.iter().find(|sign| found.iter().any(|slot| candidate(slot) && sign(slot))) else { return };
+    for slot in found.iter_mut().filter(|slot| slot.part == Part::Read) {
+        if !sign(slot) {
+            slot.part = Part::Leftover;
+        }
+    }
+}
+
+fn named(facts: &PostgresFacts) -> Option<&SlotFacts> {
+    facts.slots.answer().and_then(|slots| slots.named.as_ref())
+}
+
+impl Found<'_> {
+    /// The server it is on, for people: a remedy is run there and nowhere else.
+    pub(super) fn server(&self) -> String {
+        server(self.replica, self.facts)
+    }
+
+    /// What has put an end to it, if anything has.
+    pub(super) fn end(&self) -> Option<String> {
+        match (&self.slot.invalidation_reason, self.slot.wal_status.as_deref(), self.slot.conflicting) {
+            (Some(reason), ..) => Some(format!("invalidated: {reason}")),
+            (_, Some("lost"), _) => Some("lost: the WAL it needs has been removed".to_owned()),
+            (_, _, Some(true)) => Some("invalidated by a conflict with recovery".to_owned()),
+            _ => None,
+        }
+    }
+
+    /// Drops this slot, which has nothing left to give, and makes it again as it was.
+    pub(super) fn drop_and_create(&self, scene: &Scene<'_>) -> String {
+        let name = literal(&scene.target.connector.slot.name);
+        // A standby refuses a slot with failover.
+        let failover = self.slot.failover == Some(true) && !self.facts.server.in_recovery;
+        let options = [(failover, ", failover => true"), (self.slot.two_phase == Some(true), ", twophase => true")];
+        let options: String = options.iter().filter(|(set, _)| *set).map(|(_, option)| *option).collect();
+        let plugin = literal(self.slot.plugin.as_deref().unwrap_or("pgoutput"));
+        format!(
+            "/* {}, where this slot has already lost its position: the changes since are lost to the connector */ SELECT \
+             pg_drop_replication_slot({name}); SELECT pg_create_logical_replication_slot({name}, {plugin}{options}); -- in \
+             the database {}; then let the connector take a snapshot",
+            self.server(),
+            quote(&self.facts.server.database)
+        )
+    }
+
+    /// Drops a slot that only has the name.
+    pub(super) fn drop_leftover(&self, scene: &Scene<'_>) -> String {
+        let name = literal(&scene.target.connector.slot.name);
+        format!("/* {} */ SELECT pg_drop_replication_slot({name});", self.server())
+    }
+}
+
+/// Makes the slot, which no server has, on the source.
+pub(super) fn create(scene: &Scene<'_>) -> String {
+    let name = literal(&scene.target.connector.slot.name);
+    format!(
+        "/* {} */ SELECT pg_create_logical_replication_slot({name}, 'pgoutput'); -- in the database {}; then let the \
+         connector take a snapshot: what changed before is not in a new slot",
+        server(None, &scene.facts),
+        quote(&scene.facts.server.database)
+    )
+}
+
+fn server(replica: Option<&str>, facts: &PostgresFacts) -> String {
+    // Names are free text, and this is read inside a comment.
+    let server = match replica {
+        Some(name) => format!("on replica {name} ({})", facts.address),
+        None => format!("on the source ({})", facts.address),
+    };
+    server.replace("*/", "* /").replace("/*", "/ *")
+}
