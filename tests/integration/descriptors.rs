@@ -10,12 +10,10 @@ use tokio::time::{Instant, timeout};
 use crate::bench::daemon::Daemon;
 use crate::bench::{PostgresServer, eventually, heartbeat, heartbeatd, secs};
 
-const TARGETS: usize = 300;
-
 /// So many targets on one server, which share its row.
-fn config(server: &PostgresServer) -> String {
+fn config(server: &PostgresServer, targets: usize) -> String {
     let mut config = "[defaults]\ninterval = \"1s\"\ntimeout = \"20s\"\n".to_owned();
-    for number in 0..TARGETS {
+    for number in 0..targets {
         let url = heartbeat::url(server.port(), "");
         writeln!(config, "[[target]]\nname = \"shop-{number}\"\nurl = \"{url}\"\nwrite = \"when-stale\"").unwrap();
     }
@@ -41,17 +39,17 @@ async fn answers_within_a_second(daemon: &Daemon, duration: Duration) {
 
 #[tokio::test]
 async fn the_soft_limit_of_open_files_is_raised_to_the_hard_one() {
-    let server = server().await;
-    let daemon = heartbeatd().config(&config(&server)).open_files(64, 4096).start().await;
+    let (server, targets) = (server().await, 80);
+    let daemon = heartbeatd().config(&config(&server, targets)).open_files(64, 4096).start().await;
     daemon.healthy_within(secs(90)).await;
-    assert!(daemon.open_files() > TARGETS, "{}", daemon.open_files());
+    assert!(daemon.open_files() > targets, "{}", daemon.open_files());
     assert!(!daemon.log().contains("descriptors"), "{}", daemon.log());
 }
 
 #[tokio::test]
 async fn a_limit_below_the_need_is_told_with_numbers_and_the_page_still_answers() {
     let server = server().await;
-    let daemon = heartbeatd().config(&config(&server)).open_files(64, 64).start().await;
+    let daemon = heartbeatd().config(&config(&server, 300)).open_files(64, 64).start().await;
     // The logins of the first moments keep a small machine busy.
     eventually(secs(30), "no descriptor to be left", async || match daemon.open_files() {
         64 => Ok(()),
