@@ -193,7 +193,7 @@ const SQLITE: &[(&str, &str, &str)] = &[
 async fn on_sqlite_no_value_is_lost_for_another_columns_fault() {
     let place = Place::new("sqlite");
     for (index, (columns, row, says)) in SQLITE.iter().enumerate() {
-        let file = place.join(&format!("{index}.db"));
+        let file = place.join(format!("{index}.db"));
         let mut connection = {
             let options = SqliteConnectOptions::new().filename(&file).create_if_missing(true);
             SqliteConnection::connect_with(&options).await.unwrap()
