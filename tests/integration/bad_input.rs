@@ -189,7 +189,7 @@ async fn a_file_that_cannot_be_read_is_told_with_the_reason() {
     let place = Place::new("bad");
     for (path, reason) in [
         (place.join("absent.toml"), "cannot be read: No such file or directory"),
-        (place.path().to_owned(), "cannot be read: Is a directory"),
+        (place.path().to_owned(), "cannot be read: it is a directory, not a regular file"),
     ] {
         let path = path.display().to_string();
         is_refused(&heartbeatd().arg("-c").arg(&path).run().await, &[&format!("{path}: {reason}")]);
