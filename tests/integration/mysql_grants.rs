@@ -107,6 +107,11 @@ fn shown(findings: &[Finding]) -> String {
     lines.collect::<Vec<_>>().join("\n")
 }
 
+/// What `heartbeatd provision` makes in the place of a table that was set aside, whose name is free again.
+const PROVISIONED: &str = "CREATE TABLE T (id INT AUTO_INCREMENT PRIMARY KEY, text TEXT, last_update TIMESTAMP NULL DEFAULT \
+    CURRENT_TIMESTAMP ON UPDATE CURRENT_TIMESTAMP); INSERT INTO T (id, text) VALUES (1, 'test_heartbeat'); \
+    DROP TABLE streamkap.not_the_heartbeat";
+
 /// How a fault is mended.
 enum Mend {
     /// By pasting the finding's remedy.
@@ -212,7 +217,7 @@ fn faults() -> Vec<Fault> {
             "table-columns",
             "last_update is of type varchar",
             "ALTER TABLE T MODIFY COLUMN last_update VARCHAR(40)",
-            Remedy,
+            RemedyAnd(PROVISIONED),
         ),
         fault("table-columns", "without last_update", "ALTER TABLE T DROP COLUMN last_update", Remedy),
         fault("table-columns", "without id", "ALTER TABLE T DROP COLUMN id", Remedy),
@@ -220,7 +225,7 @@ fn faults() -> Vec<Fault> {
             "table-columns",
             "id is of type varchar",
             "ALTER TABLE T MODIFY COLUMN id VARCHAR(9) NOT NULL",
-            RemedyAnd("ALTER TABLE T MODIFY COLUMN id INT AUTO_INCREMENT"),
+            RemedyAnd(PROVISIONED),
         ),
         fault("table-primary-key", "none", "ALTER TABLE T MODIFY COLUMN id INT NOT NULL, DROP PRIMARY KEY", Remedy)
             .warns()
