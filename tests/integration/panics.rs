@@ -4,15 +4,17 @@
 use serde_json::Value;
 
 use crate::bench::daemon::{Ended, Heartbeatd};
+use crate::bench::hostile::{HostileServer, Malice};
 use crate::bench::patient::{PASSWORD, ROLE, furnish, target};
-use crate::bench::{MalformedServer, PostgresServer, Proxy, eventually, heartbeatd, secs};
+use crate::bench::{PostgresServer, Proxy, eventually, heartbeatd, secs};
 
 /// Everything that can be logged.
 const EVERYTHING: &str = "heartbeatd=trace,sqlx=trace";
 
 /// A good target between two whose servers make the client library panic.
 async fn three_targets(command: &str) -> Ended {
-    let (postgres, mysql) = (MalformedServer::postgres().await, MalformedServer::mysql().await);
+    let (postgres, mysql) =
+        (HostileServer::start(Malice::PostgresTooShort).await, HostileServer::start(Malice::MysqlTooShort).await);
     let password = format!("password = \"{PASSWORD}\"");
     let text = [
         target("first", &format!("postgres://hb@127.0.0.1:{}/orders", postgres.port()), &password),
@@ -61,7 +63,7 @@ async fn a_check_judges_the_other_targets_where_one_panics() {
 async fn a_daemon_tells_of_a_panic_goes_on_with_the_others_and_beats_when_the_server_is_right_again() {
     let server = PostgresServer::start().await;
     furnish(&server).await;
-    let malformed = MalformedServer::postgres().await;
+    let malformed = HostileServer::start(Malice::PostgresTooShort).await;
     let proxy = Proxy::start(malformed.port()).await;
     let password = format!("password = \"{PASSWORD}\"");
     let address = format!("postgres://{ROLE}@127.0.0.1:{}/postgres", proxy.port());
@@ -85,7 +87,7 @@ async fn a_required_replica_whose_watcher_panics_loses_its_lag_turns_red_and_hea
     let server = PostgresServer::start().await;
     furnish(&server).await;
     let standby = server.standby().await;
-    let malformed = MalformedServer::postgres().await;
+    let malformed = HostileServer::start(Malice::PostgresTooShort).await;
     let proxy = Proxy::start(standby.port()).await;
     let password = format!("password = \"{PASSWORD}\"");
     let address = |port| format!("postgres://{ROLE}@127.0.0.1:{port}/postgres");

@@ -1,5 +1,5 @@
-//! Servers that mean harm: they let a client in and send without end, or ask it for its password in clear. What the client
-//! says is kept.
+//! Servers that mean harm: they let a client in and send without end or too little, or ask it for its password in clear. What
+//! the client says is kept.
 
 use std::io;
 use std::net::Ipv4Addr;
@@ -29,12 +29,16 @@ pub(crate) enum Malice {
     PostgresClearText,
     /// PostgreSQL, without TLS: asks for the password in clear once it has said that the client is let in.
     PostgresClearTextLater,
+    /// PostgreSQL: lets the client in, and the key of the session has no bytes. sqlx 0.9 reads past its end and panics.
+    PostgresTooShort,
     /// MySQL: answers a query with rows without end.
     MysqlRows,
     /// MySQL, without TLS: its greeting asks for the password in clear.
     MysqlClearText,
     /// MySQL, without TLS: asks for the password in clear once it has seen it scrambled.
     MysqlClearTextLater,
+    /// MySQL: its greeting ends after the version. sqlx 0.9 reads past its end and panics.
+    MysqlTooShort,
 }
 
 impl HostileServer {
@@ -89,8 +93,14 @@ impl Client {
     async fn harm(&mut self, malice: Malice) -> io::Result<()> {
         use Malice as M;
         match malice {
-            M::PostgresRows | M::PostgresNotices | M::PostgresClearText | M::PostgresClearTextLater => {
-                self.postgres(malice).await
+            M::PostgresRows
+            | M::PostgresNotices
+            | M::PostgresClearText
+            | M::PostgresClearTextLater
+            | M::PostgresTooShort => self.postgres(malice).await,
+            M::MysqlTooShort => {
+                self.stream.write_all(&mysql_packet(0, b"\x0a8.4\0\x01")).await?;
+                self.hear_out().await
             }
             M::MysqlRows | M::MysqlClearText | M::MysqlClearTextLater => self.mysql(malice).await,
         }
@@ -135,6 +145,10 @@ impl Client {
             return self.hear_out().await;
         }
         self.stream.write_all(&postgres_message(b'R', &0_u32.to_be_bytes())).await?;
+        if malice == Malice::PostgresTooShort {
+            self.stream.write_all(&postgres_message(b'K', b"")).await?;
+            return self.hear_out().await;
+        }
         self.stream.write_all(&postgres_message(b'Z', b"I")).await?;
         // The first query; of what it is does not matter.
         self.hear(5).await?;

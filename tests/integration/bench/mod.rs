@@ -12,7 +12,6 @@ pub(crate) mod findings;
 pub(crate) mod frontend;
 pub(crate) mod heartbeat;
 pub(crate) mod hostile;
-pub(crate) mod malformed;
 pub(crate) mod metrics;
 pub(crate) mod mysql;
 pub(crate) mod mysql_scene;
@@ -33,7 +32,6 @@ pub(crate) mod tls;
 pub(crate) mod wait;
 
 pub(crate) use daemon::{Daemon, heartbeatd};
-pub(crate) use malformed::MalformedServer;
 pub(crate) use mysql::{Flavour, Galera, MysqlServer, mysql_client};
 pub(crate) use pgbouncer::PgBouncer;
 pub(crate) use postgres::PostgresServer;
