@@ -1,6 +1,7 @@
 //! The seam between the program and a database: the [`Driver`] and [`Session`] traits. The scheduler beats through it,
 //! the commands provision through it; only `driver/<name>/` names a database's crate, and no driver imports another.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -11,7 +12,7 @@ use crate::finding::{Case, Check, Facts, Finding};
 use crate::heartbeat::{ErrorKind, Failure, RowReport, Stamp, Writing};
 use crate::plan::{Plan, Step};
 use crate::secret::Secret;
-use crate::target::{Endpoint, HeartbeatTable, Target};
+use crate::target::{Endpoint, Target};
 use crate::time::clock::Instant;
 
 use self::timelines::Timelines;
@@ -60,14 +61,15 @@ pub enum Purpose {
 /// What a driver needs to connect.
 #[derive(Debug, Clone, Copy)]
 pub struct ConnectRequest<'a> {
-    /// Where.
+    /// The target that the session will work for: its table, what its connector needs, and its time-out, which bounds each
+    /// later call (for limits that are a session's own).
+    pub target: &'a Arc<Target>,
+    /// Where: the target's own server, a replica's, or its own as an administrator.
     pub endpoint: &'a Endpoint,
     /// The password, just read from its source.
     pub password: Option<&'a Secret>,
     /// What for.
     pub purpose: Purpose,
-    /// The table the session will work on: its column's type is read at connect.
-    pub table: &'a HeartbeatTable,
     /// How the session names itself to administrators.
     pub application_name: &'a str,
     /// The identity of the server known so far; another one is the failure `identity`.
@@ -77,8 +79,6 @@ pub struct ConnectRequest<'a> {
     pub timelines: Option<&'a Timelines>,
     /// When the caller gives up. Drivers set server-side limits below it.
     pub deadline: Instant,
-    /// The target's time-out: what later calls on the session may take each, for limits that are a session's own.
-    pub timeout: Duration,
 }
 
 /// What a session knows of its server since it connected.
@@ -197,7 +197,7 @@ pub trait Driver: Send + Sync + 'static {
     fn judge(&self, case: &Case<'_>) -> Result<Vec<Finding>, FactsError>;
 }
 
-/// One kept connection.
+/// One kept connection, of the target that it was opened for.
 ///
 /// Used by one task, one call at a time. After an error, or when a call's future was dropped before its end, the
 /// session is in an unknown state and must be dropped, never used again (nothing here is cancel-safe).
@@ -210,14 +210,13 @@ pub trait Session: Send {
     ///
     /// # Errors
     /// A classified [`Failure`], without a remedy.
-    async fn beat(&mut self, table: &HeartbeatTable, writing: Writing, deadline: Instant)
-    -> Result<RowReport, Failure>;
+    async fn beat(&mut self, writing: Writing, deadline: Instant) -> Result<RowReport, Failure>;
 
     /// Looks at the row and at the server's role.
     ///
     /// # Errors
     /// A classified [`Failure`], without a remedy.
-    async fn observe(&mut self, table: &HeartbeatTable, deadline: Instant) -> Result<Observation, Failure>;
+    async fn observe(&mut self, deadline: Instant) -> Result<Observation, Failure>;
 
     /// Gathers what the checks are judged from: in one consistent snapshot where the database has one, in a dozen round
     /// trips at most (two dozen where the catalogue cannot be joined) besides the probes of privileges; changes nothing
@@ -227,22 +226,22 @@ pub trait Session: Send {
     ///
     /// # Errors
     /// A classified [`Failure`], without a remedy, when the server cannot be asked at all.
-    async fn inspect(&mut self, target: &Target, deadline: Instant) -> Result<Facts, Failure>;
+    async fn inspect(&mut self, deadline: Instant) -> Result<Facts, Failure>;
 
     /// Reads the connector's position; `None` where this server has none of it.
     ///
     /// # Errors
     /// A classified [`Failure`], without a remedy.
-    async fn delivery(&mut self, _target: &Target, _deadline: Instant) -> Result<Option<Delivery>, Failure> {
+    async fn delivery(&mut self, _deadline: Instant) -> Result<Option<Delivery>, Failure> {
         Ok(None)
     }
 
-    /// Gathers what exists and says what is missing for `target`; changes nothing. Bounded on the server below
+    /// Gathers what exists and says what is missing for the target; changes nothing. Bounded on the server below
     /// `deadline`.
     ///
     /// # Errors
     /// A classified [`Failure`], without a remedy.
-    async fn plan(&mut self, target: &Target, deadline: Instant) -> Result<Plan, Failure>;
+    async fn plan(&mut self, deadline: Instant) -> Result<Plan, Failure>;
 
     /// Applies one step of a plan. Each step is idempotent by itself. Bounded on the server below `deadline`: DDL that
     /// nobody waits for any more must not queue for locks.

@@ -21,9 +21,9 @@ async fn a_replica_is_never_written_and_of_several_hosts_the_writable_one_takes_
             assert_eq!(failure(&on_replica).await, ErrorKind::NotWritable, "{flavour:?}");
             let mut looking = open(&on_replica, Purpose::Inspect, None, TIME).await.unwrap();
             let deadline = Clock::system().now().mono + TIME;
-            let seen = looking.observe(&target.heartbeat, deadline).await.unwrap();
+            let seen = looking.observe(deadline).await.unwrap();
             assert_eq!((seen.role, seen.rows), (ServerRole::Standby, 1));
-            let failed = report(looking.as_mut(), &target, Writing::Always, TIME).await.unwrap_err();
+            let failed = report(looking.as_mut(), Writing::Always, TIME).await.unwrap_err();
             assert_eq!(failed.kind(), ErrorKind::NotWritable, "{flavour:?}: {failed}");
         }
         for order in [[&server, &replica], [&replica, &server]] {

@@ -13,7 +13,7 @@ use heartbeatd::driver::{ConnectRequest, Driver, FactsError, Observation, Purpos
 use heartbeatd::finding::{Case, Check, Facts, Finding};
 use heartbeatd::heartbeat::{ErrorKind, Failure, RowReport, Stamp, Writing, ZoneGuess};
 use heartbeatd::plan::{Plan, Step};
-use heartbeatd::target::{Endpoint, HeartbeatTable, Target};
+use heartbeatd::target::{Endpoint, Target};
 use tokio::time::Instant;
 
 /// What a database does to whoever comes.
@@ -267,7 +267,7 @@ impl Session for SimulatedSession {
         &self.server
     }
 
-    async fn beat(&mut self, _: &HeartbeatTable, writing: Writing, deadline: Instant) -> Result<RowReport, Failure> {
+    async fn beat(&mut self, writing: Writing, deadline: Instant) -> Result<RowReport, Failure> {
         let _in_flight = InFlight::enter(&self.world, &self.host);
         let at_work = AtWork::enter(&self.world, &self.host);
         match self.world.fault(&self.host) {
@@ -300,19 +300,19 @@ impl Session for SimulatedSession {
         }
     }
 
-    async fn observe(&mut self, _: &HeartbeatTable, _: Instant) -> Result<Observation, Failure> {
+    async fn observe(&mut self, _: Instant) -> Result<Observation, Failure> {
         self.world.suffer(&self.host).await?;
         let value = self.world.database(&self.host).row;
         let server_time = Some(self.world.server_time(&self.host));
         Ok(Observation { value, rows: 1, server_time, role: ServerRole::Standby })
     }
 
-    async fn inspect(&mut self, _: &Target, _: Instant) -> Result<Facts, Failure> {
+    async fn inspect(&mut self, _: Instant) -> Result<Facts, Failure> {
         self.world.suffer(&self.host).await?;
         Ok(Facts::Null)
     }
 
-    async fn plan(&mut self, _: &Target, _: Instant) -> Result<Plan, Failure> {
+    async fn plan(&mut self, _: Instant) -> Result<Plan, Failure> {
         Ok(Plan::default())
     }
 
