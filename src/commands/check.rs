@@ -62,7 +62,7 @@ async fn examine_and_report(args: &CheckArgs) -> Result<ExitCode, String> {
     let clock = Clock::system();
     let started = clock.now();
     let (examined, unfinished) = match &args.from_facts {
-        Some(file) => (read_facts(file)?, Vec::new()),
+        Some(file) => (read_facts(file, &drivers)?, Vec::new()),
         None => {
             let settings = match load(&args.sources, Purpose::Command) {
                 Ok(settings) => settings,
@@ -229,7 +229,7 @@ fn save_facts(file: &std::path::Path, examined: &[Examined]) -> Result<(), Strin
     std::fs::write(file, text + "\n").map_err(|error| format!("cannot write {}: {error}", file.display()))
 }
 
-fn read_facts(file: &std::path::Path) -> Result<Vec<Examined>, String> {
+fn read_facts(file: &std::path::Path, drivers: &Drivers) -> Result<Vec<Examined>, String> {
     let standard_input = file == std::path::Path::new("-");
     let shown = if standard_input { "standard input".into() } else { file.to_string_lossy() };
     let content = if standard_input {
@@ -245,7 +245,7 @@ fn read_facts(file: &std::path::Path) -> Result<Vec<Examined>, String> {
     let text = String::from_utf8(content).map_err(|error| format!("{shown}: this is no facts file: {error}"))?;
     let saved = SavedFacts::parse(&text).map_err(|error| format!("{shown}: {error}"))?;
     let cases = saved.targets.into_iter().map(|case| {
-        let target = case.target.restore().map_err(|error| format!("{shown}: {error}"))?;
+        let target = case.target.restore(drivers).map_err(|error| format!("{shown}: {error}"))?;
         Ok(Examined { target: Arc::new(target), now: Some(case.now), earlier: case.earlier })
     });
     cases.collect()

@@ -2,11 +2,12 @@
 //! the commands provision through it; only `driver/<name>/` names a database's crate, and no driver imports another.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use async_trait::async_trait;
 
-use crate::database_url::UrlError;
+use self::rules::{ConnectorKey, Defaults, Judgement};
+use self::timelines::Timelines;
+use crate::database_url::{Family, UrlError};
 use crate::descriptors;
 use crate::finding::{Case, Check, Facts, Finding};
 use crate::heartbeat::{ErrorKind, Failure, RowReport, Stamp, Writing};
@@ -15,28 +16,27 @@ use crate::secret::Secret;
 use crate::target::{Endpoint, Target};
 use crate::time::clock::Instant;
 
-use self::timelines::Timelines;
-
-#[cfg(any(feature = "mysql", feature = "postgres", feature = "sqlite"))]
+#[cfg(any(feature = "_server", feature = "sqlite"))]
 mod answer_limit;
-#[cfg(any(feature = "mysql", feature = "postgres"))]
+#[cfg(feature = "_server")]
 mod certificates;
-#[cfg(any(feature = "mysql", feature = "postgres"))]
+#[cfg(feature = "_server")]
 mod gathered;
-#[cfg(any(feature = "mysql", feature = "postgres"))]
+#[cfg(feature = "_server")]
 mod hosts;
-#[cfg(any(feature = "mysql", feature = "postgres"))]
+#[cfg(feature = "_server")]
 mod login_guard;
 #[cfg(feature = "mysql")]
 pub mod mysql;
-#[cfg(any(feature = "mysql", feature = "postgres"))]
+#[cfg(feature = "_server")]
 mod network;
 pub mod opening;
-#[cfg(any(feature = "mysql", feature = "postgres"))]
+#[cfg(feature = "_server")]
 mod parameters;
 #[cfg(feature = "postgres")]
 pub mod postgres;
-#[cfg(any(feature = "mysql", feature = "postgres"))]
+pub mod rules;
+#[cfg(feature = "_server")]
 mod scene;
 mod shared_checks;
 #[cfg(feature = "sqlite")]
@@ -147,13 +147,31 @@ pub struct Delivery {
 /// Called from many tasks at once; holds no state of a target.
 #[async_trait]
 pub trait Driver: Send + Sync + 'static {
-    /// Judges an endpoint's address without connecting; called once when a configuration is loaded.
-    ///
-    /// Gives warnings in plain words (say, encryption without verification).
+    /// The family, by its name.
+    fn family(&self) -> Family;
+
+    /// The schemes of its addresses, in small letters.
+    fn schemes(&self) -> &'static [&'static str];
+
+    /// Takes apart what stands behind the scheme (one of [`Driver::schemes`]) and its colon.
     ///
     /// # Errors
-    /// The first parameter that cannot be honoured, by name, with the reason.
-    fn validate(&self, endpoint: &Endpoint) -> Result<Vec<String>, UrlError>;
+    /// Whatever of [`UrlError`] fits, never with the address itself; parameters are for [`Driver::validate`].
+    fn parse(&self, scheme: &str, rest: &str) -> Result<Endpoint, UrlError>;
+
+    /// What holds where a configuration says nothing.
+    fn defaults(&self) -> Defaults {
+        Defaults::default()
+    }
+
+    /// What `[target.connector]` takes beside `user` and `mode`.
+    fn connector_keys(&self) -> &'static [ConnectorKey] {
+        &[]
+    }
+
+    /// Judges a whole target without connecting: addresses, names, schedule. Called when a configuration is loaded, and by
+    /// `check --offline`.
+    fn validate(&self, target: &Target) -> Judgement;
 
     /// Opens a session. Name look-up, network, TLS, login and the look at the server's role all lie within
     /// `request.deadline`, which the caller enforces by dropping the future: that must leave nothing behind.
@@ -170,12 +188,6 @@ pub trait Driver: Send + Sync + 'static {
 
     /// The exact next step for a failure of this target, where the driver knows one.
     fn remedy(&self, failure: &Failure, target: &Target) -> Option<String>;
-
-    /// The shortest interval at which `when-stale` can tell a writer's beats apart: longer than nothing where the column
-    /// holds whole seconds.
-    fn shortest_when_stale(&self) -> Duration {
-        Duration::ZERO
-    }
 
     /// Whether this family keeps the connector's position, so that [`Session::delivery`] is worth a connection.
     fn knows_delivery(&self) -> bool {

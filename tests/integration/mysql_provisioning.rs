@@ -216,7 +216,7 @@ async fn row_zero_is_made_as_zero() {
     for flavour in Flavour::ALL {
         let (server, mut target) = provisioned(flavour).await;
         server.execute(&format!("DELETE FROM {TABLE}")).await;
-        target.heartbeat.row = 0;
+        target.heartbeat.row = 0.into();
         assert_eq!(provision_as_admin(&server, &target).await, 1);
         assert_eq!(server.number(&format!("SELECT id FROM {TABLE}")).await, 0, "{flavour:?}");
         assert_eq!(outcome(&target).await.unwrap(), BeatOutcome::Written);
@@ -228,7 +228,7 @@ async fn provisioning_never_makes_a_second_row_nor_one_beside_what_it_cannot_see
     for flavour in Flavour::ALL {
         let (server, target) = provisioned(flavour).await;
         let mut other_row = target.clone();
-        other_row.heartbeat.row = 5;
+        other_row.heartbeat.row = 5.into();
         // It may insert and not look.
         server.execute(&format!("CREATE USER blind@'%' IDENTIFIED BY 'b'; GRANT INSERT ON {TABLE} TO blind@'%'")).await;
         let mut blind = target.clone();

@@ -8,6 +8,7 @@ mod connect;
 mod culprits;
 mod errors;
 mod facts;
+mod family;
 #[doc(hidden)]
 pub mod fuzzing;
 mod galera;
@@ -25,12 +26,12 @@ mod remedies;
 mod replication_filters;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use async_trait::async_trait;
 
-use crate::database_url::UrlError;
+use crate::database_url::{Family, UrlError};
 use crate::driver::hosts::Candidate;
+use crate::driver::rules::Judgement;
 use crate::driver::{ConnectRequest, Driver, FactsError, Observation, ServerInfo, Session, network, write_down};
 use crate::finding::{Case, Check, Facts, Finding};
 use crate::heartbeat::{Failure, RowReport, Writing};
@@ -50,8 +51,20 @@ struct MysqlSession {
 
 #[async_trait]
 impl Driver for Mysql {
-    fn validate(&self, endpoint: &Endpoint) -> Result<Vec<String>, UrlError> {
-        Ok(parameters::Parameters::read(&endpoint.url)?.warnings)
+    fn family(&self) -> Family {
+        family::FAMILY
+    }
+
+    fn schemes(&self) -> &'static [&'static str] {
+        family::SCHEMES
+    }
+
+    fn parse(&self, scheme: &str, rest: &str) -> Result<Endpoint, UrlError> {
+        family::parse(scheme, rest)
+    }
+
+    fn validate(&self, target: &Target) -> Judgement {
+        family::validate(target)
     }
 
     async fn connect(&self, request: &ConnectRequest<'_>) -> Result<Box<dyn Session>, Failure> {
@@ -61,11 +74,6 @@ impl Driver for Mysql {
 
     fn remedy(&self, failure: &Failure, target: &Target) -> Option<String> {
         remedies::remedy(failure, target)
-    }
-
-    /// Three quarters of it, cut to whole seconds, still lie between two beats.
-    fn shortest_when_stale(&self) -> Duration {
-        Duration::from_secs(5)
     }
 
     fn checks(&self) -> &'static [Check] {

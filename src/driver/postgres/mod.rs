@@ -8,6 +8,7 @@ mod connect;
 mod delivery;
 mod errors;
 mod facts;
+mod family;
 #[doc(hidden)]
 pub mod fuzzing;
 mod identifier;
@@ -21,8 +22,9 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use crate::database_url::UrlError;
+use crate::database_url::{Family, UrlError};
 use crate::driver::hosts::Candidate;
+use crate::driver::rules::{ConnectorKey, Judgement};
 use crate::driver::{
     ConnectRequest, Delivery, Driver, FactsError, Observation, ServerInfo, Session, network, write_down,
 };
@@ -44,8 +46,24 @@ struct PostgresSession {
 
 #[async_trait]
 impl Driver for Postgres {
-    fn validate(&self, endpoint: &Endpoint) -> Result<Vec<String>, UrlError> {
-        Ok(parameters::Parameters::read(&endpoint.url)?.warnings)
+    fn family(&self) -> Family {
+        family::FAMILY
+    }
+
+    fn schemes(&self) -> &'static [&'static str] {
+        family::SCHEMES
+    }
+
+    fn parse(&self, scheme: &str, rest: &str) -> Result<Endpoint, UrlError> {
+        family::parse(scheme, rest)
+    }
+
+    fn connector_keys(&self) -> &'static [ConnectorKey] {
+        family::CONNECTOR_KEYS
+    }
+
+    fn validate(&self, target: &Target) -> Judgement {
+        family::validate(target)
     }
 
     async fn connect(&self, request: &ConnectRequest<'_>) -> Result<Box<dyn Session>, Failure> {
@@ -93,7 +111,7 @@ impl Session for PostgresSession {
     }
 
     async fn delivery(&mut self, deadline: Instant) -> Result<Option<Delivery>, Failure> {
-        delivery::read(&mut self.opened.connection, &self.target.connector.slot.name, deadline).await
+        delivery::read(&mut self.opened.connection, &family::slot_of(&self.target).name, deadline).await
     }
 
     async fn inspect(&mut self, deadline: Instant) -> Result<Facts, Failure> {

@@ -6,6 +6,7 @@ mod columns;
 mod connect;
 mod errors;
 mod facts;
+mod family;
 mod identifier;
 mod message;
 mod provision;
@@ -15,7 +16,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use sqlx::sqlite::SqliteConnection;
 
-use crate::database_url::UrlError;
+use crate::database_url::{Family, UrlError};
+use crate::driver::rules::Judgement;
 use crate::driver::{ConnectRequest, Driver, FactsError, Observation, ServerInfo, Session, write_down};
 use crate::finding::{Case, Check, Facts, Finding};
 use crate::heartbeat::{Failure, RowReport, Writing};
@@ -38,8 +40,20 @@ struct SqliteSession {
 
 #[async_trait]
 impl Driver for Sqlite {
-    fn validate(&self, endpoint: &Endpoint) -> Result<Vec<String>, UrlError> {
-        connect::validate(endpoint)
+    fn family(&self) -> Family {
+        family::FAMILY
+    }
+
+    fn schemes(&self) -> &'static [&'static str] {
+        family::SCHEMES
+    }
+
+    fn parse(&self, scheme: &str, rest: &str) -> Result<Endpoint, UrlError> {
+        family::parse(scheme, rest)
+    }
+
+    fn validate(&self, target: &Target) -> Judgement {
+        family::validate(target)
     }
 
     async fn connect(&self, request: &ConnectRequest<'_>) -> Result<Box<dyn Session>, Failure> {

@@ -57,8 +57,8 @@ impl Stage {
         server.execute("SELECT pg_create_logical_replication_slot('cdc_slot', 'pgoutput')").await;
         let mut target = Target::new("orders", Endpoint::parse(&server.url("hb", "hb")).unwrap());
         target.connector.user = Named::configured("cdc");
-        target.connector.publication = Named::configured("pub");
-        target.connector.slot = Named::configured("cdc_slot");
+        target.connector.set_name("publication", "pub");
+        target.connector.set_name("slot", "cdc_slot");
         target.connector.mode = ConnectorMode::ReadWrite;
         let mut stage = Self { reader: None, server, target };
         stage.provision().await;

@@ -15,7 +15,7 @@ async fn provisioning_twice_changes_nothing_and_the_vendors_own_insert_still_wor
     let (server, mut target) = provisioned().await;
     server.execute("CREATE ROLE cdc LOGIN; CREATE PUBLICATION pub").await;
     target.connector.user = Named::configured("cdc");
-    target.connector.publication = Named::configured("pub");
+    target.connector.set_name("publication", "pub");
     // Schema, table and sequence to cdc, and the table to the publication.
     assert_eq!(provision_as_admin(&server, &target).await, 4);
     assert_eq!(provision_as_admin(&server, &target).await, 0);
@@ -30,7 +30,7 @@ async fn provisioning_twice_changes_nothing_and_the_vendors_own_insert_still_wor
 async fn provisioning_never_makes_a_second_row_nor_one_beside_what_it_cannot_see() {
     let (server, target) = provisioned().await;
     let mut other_row = target.clone();
-    other_row.heartbeat.row = 5;
+    other_row.heartbeat.row = 5.into();
     server.execute("CREATE ROLE blind LOGIN PASSWORD 'b'; GRANT USAGE ON SCHEMA streamkap TO blind").await;
     for (target, url, kind) in [
         (&other_row, server.admin_url(), ErrorKind::MissingRow),

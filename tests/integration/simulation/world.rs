@@ -8,7 +8,8 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use heartbeatd::database_url::UrlError;
+use heartbeatd::database_url::{Family, UrlError};
+use heartbeatd::driver::rules::Judgement;
 use heartbeatd::driver::{ConnectRequest, Driver, FactsError, Observation, Purpose, ServerInfo, ServerRole, Session};
 use heartbeatd::finding::{Case, Check, Facts, Finding};
 use heartbeatd::heartbeat::{ErrorKind, Failure, RowReport, Stamp, Writing, ZoneGuess};
@@ -224,8 +225,20 @@ impl Drop for AtWork {
 
 #[async_trait]
 impl Driver for SimulatedDriver {
-    fn validate(&self, _endpoint: &Endpoint) -> Result<Vec<String>, UrlError> {
-        Ok(Vec::new())
+    fn family(&self) -> Family {
+        Family::new("simulated")
+    }
+
+    fn schemes(&self) -> &'static [&'static str] {
+        &[]
+    }
+
+    fn parse(&self, _scheme: &str, _rest: &str) -> Result<Endpoint, UrlError> {
+        Err(UrlError::NoScheme)
+    }
+
+    fn validate(&self, _target: &Target) -> Judgement {
+        Judgement::default()
     }
 
     async fn connect(&self, request: &ConnectRequest<'_>) -> Result<Box<dyn Session>, Failure> {
