@@ -6,6 +6,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use self::rules::{ConnectorKey, Defaults, Judgement};
+pub use self::server::{ServerInfo, ServerRole};
 use self::timelines::Timelines;
 use crate::database_url::{Family, UrlError};
 use crate::descriptors;
@@ -38,6 +39,7 @@ pub mod postgres;
 pub mod rules;
 #[cfg(feature = "_server")]
 mod scene;
+mod server;
 mod shared_checks;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
@@ -79,36 +81,6 @@ pub struct ConnectRequest<'a> {
     pub timelines: Option<&'a Timelines>,
     /// When the caller gives up. Drivers set server-side limits below it.
     pub deadline: Instant,
-}
-
-/// What a session knows of its server since it connected.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ServerInfo {
-    /// `host:port`, or the file.
-    pub address: String,
-    /// As the server words it.
-    pub version: String,
-    /// What tells this database cluster from another one; `None` where it is hidden.
-    pub identity: Option<String>,
-    /// What tells this running server from another one of the same cluster; `None` where nothing does.
-    pub instance: Option<String>,
-    /// Of a primary, how many promotions its cluster has gone through; `None` where that is hidden, or nobody counts.
-    pub timeline: Option<u32>,
-    /// Its role.
-    pub role: ServerRole,
-}
-
-/// Whether a server takes writes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ServerRole {
-    /// It does.
-    Primary,
-    /// It does, and is one of a cluster's servers that all do: each sends the others what it takes.
-    Member,
-    /// It follows another server.
-    Standby,
-    /// It could, and a setting forbids it.
-    ReadOnly,
 }
 
 /// Facts that are not in the driver's shape.
@@ -285,23 +257,4 @@ pub fn with_remedy(driver: &dyn Driver, failure: Failure, target: &Target) -> Fa
 fn write_down(facts: &impl serde::Serialize) -> Result<Facts, Failure> {
     serde_json::to_value(facts)
         .map_err(|error| Failure::new(ErrorKind::Internal, "the facts cannot be written down").with_source(error))
-}
-
-impl ServerRole {
-    /// Whether a beat may be written there.
-    #[must_use]
-    pub fn takes_writes(self) -> bool {
-        matches!(self, Self::Primary | Self::Member)
-    }
-
-    /// The word in output.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Primary => "primary",
-            Self::Member => "member",
-            Self::Standby => "standby",
-            Self::ReadOnly => "read-only",
-        }
-    }
 }
