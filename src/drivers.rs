@@ -1,47 +1,131 @@
-//! The list of drivers in this build: a line for each folder of `driver/`. Asked by whatever starts from a target.
+//! The list of drivers in this build: a line for each folder of `driver/`. Asked by whatever starts from an address or a
+//! target.
 
 use std::sync::Arc;
 
-use crate::database_url::{Family, UrlError};
+use crate::database_url::{Family, UrlError, split_scheme};
 use crate::driver::Driver;
+use crate::target::Endpoint;
 
-/// The drivers by family: those of this build, or a simulation's.
+/// A line for each folder of `driver/`.
+const BUILT_IN: &[fn() -> Arc<dyn Driver>] = &[
+    #[cfg(feature = "mysql")]
+    || Arc::new(crate::driver::mysql::Mysql),
+    #[cfg(feature = "postgres")]
+    || Arc::new(crate::driver::postgres::Postgres),
+    #[cfg(feature = "sqlite")]
+    || Arc::new(crate::driver::sqlite::Sqlite),
+];
+
+/// The drivers by family: those of this build, more, or a simulation's. Cheap to clone.
 #[derive(Clone)]
-pub struct Drivers(Arc<dyn Fn(Family) -> Option<Arc<dyn Driver>> + Send + Sync>);
+pub struct Drivers {
+    list: Arc<[Arc<dyn Driver>]>,
+    /// Asked instead of all of them, but for addresses.
+    instead: Option<Arc<dyn Driver>>,
+}
 
 impl Drivers {
     /// The drivers compiled in.
     #[must_use]
     pub fn built_in() -> Self {
-        Self(Arc::new(|family| match family {
-            #[cfg(feature = "mysql")]
-            Family::Mysql => Some(Arc::new(crate::driver::mysql::Mysql) as Arc<dyn Driver>),
-            #[cfg(feature = "postgres")]
-            Family::Postgres => Some(Arc::new(crate::driver::postgres::Postgres) as Arc<dyn Driver>),
-            #[cfg(feature = "sqlite")]
-            Family::Sqlite => Some(Arc::new(crate::driver::sqlite::Sqlite) as Arc<dyn Driver>),
-            #[allow(unreachable_patterns, reason = "reachable when a driver is left out of the build")]
-            _ => None,
-        }))
+        Self { list: BUILT_IN.iter().map(|driver| driver()).collect(), instead: None }
     }
 
-    /// One driver for every family: for simulations.
+    /// One driver for the addresses of every family: for simulations.
     #[must_use]
     pub fn only(driver: Arc<dyn Driver>) -> Self {
-        Self(Arc::new(move |_| Some(Arc::clone(&driver))))
+        Self { instead: Some(driver), ..Self::built_in() }
+    }
+
+    /// These and one more.
+    #[must_use]
+    pub fn with(self, driver: Arc<dyn Driver>) -> Self {
+        Self { list: self.list.iter().cloned().chain([driver]).collect(), ..self }
     }
 
     /// The driver of a family.
     ///
     /// # Errors
-    /// [`UrlError::NotBuilt`] if this build lacks it.
+    /// [`UrlError::NotBuilt`] if there is none.
     pub fn get(&self, family: Family) -> Result<Arc<dyn Driver>, UrlError> {
-        (self.0)(family).ok_or(UrlError::NotBuilt(family.as_str()))
+        let found = self.families().find(|(known, _)| *known == family);
+        found.map(|(_, driver)| Arc::clone(driver)).ok_or(UrlError::NotBuilt(family.as_str()))
+    }
+
+    /// Every family with its driver, in the order of lists and reports.
+    pub fn families(&self) -> impl Iterator<Item = (Family, &Arc<dyn Driver>)> {
+        self.list.iter().map(move |driver| (driver.family(), self.instead.as_ref().unwrap_or(driver)))
+    }
+
+    /// Takes an address apart, as the driver of its scheme does; a password in it becomes its literal source.
+    ///
+    /// # Errors
+    /// Whatever of [`UrlError`] fits; parameters are judged later, with the whole target.
+    pub fn endpoint(&self, address: &str) -> Result<Endpoint, UrlError> {
+        let (scheme, rest) = split_scheme(address)?;
+        match self.list.iter().find(|driver| driver.schemes().contains(&scheme.as_str())) {
+            Some(driver) => driver.parse(&scheme, rest),
+            None => Err(UrlError::UnknownScheme { scheme, known: self.schemes() }),
+        }
+    }
+
+    /// The schemes, as a list in words.
+    fn schemes(&self) -> String {
+        let schemes: Vec<&str> = self.list.iter().flat_map(|driver| driver.schemes()).copied().collect();
+        match schemes.split_last() {
+            Some((last, [])) => (*last).to_owned(),
+            Some((last, rest)) => format!("{} and {last}", rest.join(", ")),
+            None => "none".to_owned(),
+        }
+    }
+}
+
+impl Endpoint {
+    /// An endpoint of the drivers in this build.
+    ///
+    /// # Errors
+    /// As [`Drivers::endpoint`].
+    pub fn parse(address: &str) -> Result<Self, UrlError> {
+        Drivers::built_in().endpoint(address)
     }
 }
 
 impl std::fmt::Debug for Drivers {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Drivers")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unknown_scheme_is_answered_with_the_known_ones_and_never_repeats_the_address() {
+        let message = Endpoint::parse("sybase://u:hunter2@h/x").unwrap_err().to_string();
+        assert!(!message.contains("hunter2"), "{message}");
+        for (_, driver) in Drivers::built_in().families() {
+            assert!(driver.schemes().iter().all(|scheme| message.contains(scheme)), "{message}");
+        }
+    }
+
+    #[test]
+    fn no_two_drivers_share_a_name_or_a_scheme_nor_differ_in_a_connectors_key() {
+        let drivers = Drivers::built_in();
+        let (mut names, mut schemes, mut keys) = (Vec::new(), Vec::new(), Vec::new());
+        for (family, driver) in drivers.families() {
+            assert!(!names.contains(&family));
+            names.push(family);
+            for scheme in driver.schemes() {
+                assert!(!schemes.contains(scheme), "{scheme}");
+                schemes.push(scheme);
+            }
+            for key in driver.connector_keys() {
+                assert!(!["user", "mode"].contains(&key.name));
+                keys.push((key.name, key.kind));
+            }
+        }
+        assert!(keys.iter().all(|(name, kind)| keys.iter().all(|(other, of)| name != other || kind == of)));
     }
 }

@@ -1,12 +1,11 @@
 //! Making what is missing at a source: opens a session as an administrator, asks the driver for a plan and applies it step
 //! by step. Used by `commands::provision` and (with `provision = "auto"`) by the scheduler's `link`.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use crate::driver::opening::Opening;
+use crate::driver::opening::{Known, TargetContext};
 use crate::driver::timelines::Timelines;
-use crate::driver::{Driver, Purpose, Session};
+use crate::driver::{Purpose, Session};
 use crate::heartbeat::{ErrorClass, ErrorKind, Failure};
 use crate::plan::Step;
 use crate::target::Target;
@@ -43,31 +42,29 @@ const PAUSE_MS: u64 = 50;
 /// # Errors
 /// When connecting or planning fails; failed steps are part of the result.
 pub async fn provision_target(
-    driver: &Arc<dyn Driver>,
-    target: &Target,
-    application_name: &str,
+    context: &TargetContext,
     timelines: Option<&Timelines>,
     deadline: Instant,
 ) -> Result<Applied, Failure> {
-    let purpose = Purpose::Provision;
-    let mut session = open_for_provisioning(driver, target, application_name, purpose, timelines, deadline).await?;
-    let worded = |failure| with_administrators_remedy(driver, failure, target);
-    let mut applied = provision(session.as_mut(), target, deadline).await.map_err(worded)?;
+    let mut session = open_for_provisioning(context, Purpose::Provision, timelines, deadline).await?;
+    let worded = |failure| with_administrators_remedy(context, failure);
+    let mut applied = provision(session.as_mut(), deadline).await.map_err(worded)?;
     session.close().await;
     for (_, failure) in &mut applied.failed {
-        *failure = with_administrators_remedy(driver, failure.clone(), target);
+        *failure = with_administrators_remedy(context, failure.clone());
     }
     Ok(applied)
 }
 
 /// The next step for a failure of the administrator's session: it speaks of the user and of the password of `provision_url`.
-fn with_administrators_remedy(driver: &Arc<dyn Driver>, failure: Failure, target: &Target) -> Failure {
+fn with_administrators_remedy(context: &TargetContext, failure: Failure) -> Failure {
+    let target = &context.target;
     let Some(endpoint) = &target.provision_endpoint else { return failure };
     if failure.remedy().is_some() {
         return failure;
     }
-    let administrator = Target { endpoint: endpoint.clone(), ..target.clone() };
-    match driver.remedy(&failure, &administrator) {
+    let administrator = Target { endpoint: endpoint.clone(), ..(**target).clone() };
+    match context.driver.remedy(&failure, &administrator) {
         Some(remedy) if failure.class() == ErrorClass::Connection => {
             failure.with_remedy(format!("provision_url: {remedy}"))
         }
@@ -79,39 +76,29 @@ fn with_administrators_remedy(driver: &Arc<dyn Driver>, failure: Failure, target
 /// Opens the session that provisioning (`Purpose::Provision`) or its dry run (`Purpose::Plan`) works on.
 ///
 /// # Errors
-/// As [`Opening::open`], with a remedy where that is about `provision_url`.
+/// As [`TargetContext::open`], with a remedy where that is about `provision_url`.
 pub async fn open_for_provisioning(
-    driver: &Arc<dyn Driver>,
-    target: &Target,
-    application_name: &str,
+    context: &TargetContext,
     purpose: Purpose,
     timelines: Option<&Timelines>,
     deadline: Instant,
 ) -> Result<Box<dyn Session>, Failure> {
-    let opening = Opening {
-        endpoint: target.provision_endpoint.as_ref().unwrap_or(&target.endpoint),
-        purpose,
-        table: &target.heartbeat,
-        application_name,
-        known_identity: None,
-        timelines,
-        deadline,
-        timeout: target.timeout,
-    };
-    opening.open(driver).await.map_err(|failure| with_administrators_remedy(driver, failure, target))
+    let endpoint = context.target.provision_endpoint.as_ref().unwrap_or(&context.target.endpoint);
+    let opened = context.open(endpoint, purpose, Known { identity: None, timelines }, deadline).await;
+    opened.map_err(|failure| with_administrators_remedy(context, failure))
 }
 
-/// Plans and applies what is missing for a target. A failed step never stops the later ones that can be made. Where a step
+/// Plans and applies what is missing for the session's target. A failed step never stops the later ones that can be made. Where a step
 /// fails because somebody else creates the same at the same time (`conflict`), what is missing then is planned again.
 ///
 /// Not cancel-safe: drop the session with the future.
 ///
 /// # Errors
 /// When planning itself fails. Failed steps are part of [`Applied`].
-pub async fn provision(session: &mut dyn Session, target: &Target, deadline: Instant) -> Result<Applied, Failure> {
+pub async fn provision(session: &mut dyn Session, deadline: Instant) -> Result<Applied, Failure> {
     let mut applied = Applied::default();
     for attempt in 1.. {
-        let plan = session.plan(target, deadline).await?;
+        let plan = session.plan(deadline).await?;
         applied.notices = plan.notices;
         applied.failed = plan.failures.into_iter().map(|failure| (None, failure)).collect();
         for step in plan.steps {

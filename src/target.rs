@@ -1,10 +1,13 @@
 //! What to beat, where, how often, and what the connector needs: plain data, made by `config`, read by every room.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::database_url::DatabaseUrl;
-use crate::secret::SecretSource;
+use crate::secret::{Secret, SecretSource};
 use crate::time::schedule::Schedule;
 
 /// The default of `timeout`.
@@ -73,12 +76,22 @@ pub enum ProvisionMode {
 /// The heartbeat's table and row; defaults are the vendor's names.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HeartbeatTable {
-    /// Schema (SQLite: without meaning, ignored).
+    /// Schema, or what stands for it; without meaning where the database has none.
     pub schema: String,
     /// Table.
     pub table: String,
     /// Value of the column `id`.
-    pub row: i64,
+    pub row: RowId,
+}
+
+/// What tells the heartbeat's row from others.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum RowId {
+    /// A whole number, as SQL databases have it.
+    Number(i64),
+    /// Text, where the database has such ids.
+    Text(String),
 }
 
 /// A name that is either the vendor's default or was asked for: a default that does not exist is a notice, a
@@ -96,12 +109,20 @@ pub struct Named {
 pub struct Connector {
     /// The role it logs in as.
     pub user: Named,
-    /// PostgreSQL: the publication it reads.
-    pub publication: Named,
-    /// PostgreSQL: its replication slot.
-    pub slot: Named,
     /// Whether it writes the heartbeat itself.
     pub mode: ConnectorMode,
+    /// What else is configured, by key: the family's driver says which keys there are, and what holds where nothing is.
+    pub needs: BTreeMap<String, Need>,
+}
+
+/// A configured value of one of the connector's further keys.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Need {
+    /// The name of one object.
+    Name(String),
+    /// The names of any number.
+    Names(Vec<String>),
 }
 
 /// How the connector is connected.
@@ -173,18 +194,46 @@ impl Default for Thresholds {
 
 impl Default for HeartbeatTable {
     fn default() -> Self {
-        Self { schema: "streamkap".to_owned(), table: "streamkap_heartbeat".to_owned(), row: 1 }
+        Self { schema: "streamkap".to_owned(), table: "streamkap_heartbeat".to_owned(), row: RowId::Number(1) }
     }
 }
 
 impl Default for Connector {
     fn default() -> Self {
-        Self {
-            user: Named::default_name("streamkap_user"),
-            publication: Named::default_name("streamkap_pub"),
-            slot: Named::default_name("streamkap_pgoutput_slot"),
-            mode: ConnectorMode::ReadOnly,
+        Self { user: Named::default_name("streamkap_user"), mode: ConnectorMode::ReadOnly, needs: BTreeMap::new() }
+    }
+}
+
+impl Connector {
+    /// Configures the name of one object.
+    pub fn set_name(&mut self, key: &str, name: impl Into<String>) {
+        self.needs.insert(key.to_owned(), Need::Name(name.into()));
+    }
+}
+
+impl HeartbeatTable {
+    /// The row where the column `id` holds whole numbers; 0, which no configuration can name, for text: drivers of such
+    /// databases refuse that.
+    #[must_use]
+    pub fn row_number(&self) -> i64 {
+        self.row.number().unwrap_or_default()
+    }
+}
+
+impl RowId {
+    /// The whole number, if it is one.
+    #[must_use]
+    pub fn number(&self) -> Option<i64> {
+        match self {
+            Self::Number(number) => Some(*number),
+            Self::Text(_) => None,
         }
+    }
+}
+
+impl From<i64> for RowId {
+    fn from(number: i64) -> Self {
+        Self::Number(number)
     }
 }
 
@@ -230,13 +279,10 @@ impl Target {
 }
 
 impl Endpoint {
-    /// An endpoint from a URL; a password written in the URL becomes its literal source.
-    ///
-    /// # Errors
-    /// As [`DatabaseUrl::parse`].
-    pub fn parse(url: &str) -> Result<Self, crate::database_url::UrlError> {
-        let (url, password) = DatabaseUrl::parse(url)?;
-        Ok(Self { url, password: password.map(SecretSource::Literal) })
+    /// An endpoint from an address; a password written in it becomes its literal source.
+    #[must_use]
+    pub fn new(url: DatabaseUrl, password: Option<Secret>) -> Self {
+        Self { url, password: password.map(SecretSource::Literal) }
     }
 }
 

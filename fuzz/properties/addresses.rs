@@ -1,8 +1,8 @@
 //! Addresses of databases, and what each driver makes of their parameters.
 
-use heartbeatd::database_url::DatabaseUrl;
+use heartbeatd::driver::rules::Judgement;
 use heartbeatd::drivers::Drivers;
-use heartbeatd::target::Endpoint;
+use heartbeatd::target::{Endpoint, Target};
 
 use super::PASSWORD;
 
@@ -10,23 +10,23 @@ use super::PASSWORD;
 pub fn address(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
     let secret = has_password(text);
-    match DatabaseUrl::parse(text) {
-        Err(error) => assert!(!secret || !error.to_string().contains(PASSWORD), "{error}"),
-        Ok((url, _)) => {
-            let shown = url.to_string();
-            assert!(!secret || !shown.contains(PASSWORD), "{shown}");
-            let (again, password) = DatabaseUrl::parse(&shown).unwrap_or_else(|error| panic!("{shown:?}: {error}"));
-            assert_eq!(again, url, "{shown:?}");
-            assert!(password.is_none(), "{shown:?}");
-            assert!(!url.default_name().contains('\0'));
+    let endpoint = match Endpoint::parse(text) {
+        Err(error) => {
+            assert!(!secret || !error.to_string().contains(PASSWORD), "{error}");
+            return;
         }
-    }
-    let Ok(endpoint) = Endpoint::parse(text) else { return };
-    let Ok(driver) = Drivers::built_in().get(endpoint.url.family()) else { return };
-    let words = match driver.validate(&endpoint) {
-        Ok(warnings) => warnings.join("\n"),
-        Err(error) => error.to_string(),
+        Ok(endpoint) => endpoint,
     };
+    let shown = endpoint.url.to_string();
+    assert!(!secret || !shown.contains(PASSWORD), "{shown}");
+    let again = Endpoint::parse(&shown).unwrap_or_else(|error| panic!("{shown:?}: {error}"));
+    assert_eq!(again.url, endpoint.url, "{shown:?}");
+    assert!(again.password.is_none(), "{shown:?}");
+    assert!(!endpoint.url.default_name().contains('\0'));
+    let Ok(driver) = Drivers::built_in().get(endpoint.url.family()) else { return };
+    let Judgement { complaints, warnings } = driver.validate(&Target::new("orders", endpoint.clone()));
+    let words: Vec<String> = complaints.into_iter().chain(warnings).map(|remark| remark.text).collect();
+    let words = words.join("\n");
     assert!(!secret || !words.contains(PASSWORD), "{words}");
     assert!(!secret || !format!("{endpoint:?}").contains(PASSWORD));
 }

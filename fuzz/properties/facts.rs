@@ -42,7 +42,7 @@ fn judge(file: &str) {
     let drivers = Drivers::built_in();
     let entries = registry::entries(&drivers);
     for case in &saved.targets {
-        let Ok(target) = case.target.restore() else { continue };
+        let Ok(target) = case.target.restore(&drivers) else { continue };
         let Ok(driver) = drivers.get(target.endpoint.url.family()) else { continue };
         let findings = runner::judge(&target, driver.as_ref(), &case.now, case.earlier.as_ref());
         for check in driver.checks() {

@@ -23,10 +23,10 @@ pub fn configuration(data: &[u8]) {
     let result = load_file(file.path(), data);
     assert!(!secret || !shown(&result).contains(PASSWORD), "{}", shown(&result));
     let Ok(settings) = result else { return };
-    let first = config::show(&settings);
+    let first = config::show(&settings, &Drivers::built_in());
     let again = load_file(file.path(), first.as_bytes()).unwrap_or_else(|error| panic!("{error}\n{first}"));
     // What is a default the first time is written down the second.
-    assert_eq!(config::show(&again), first.replace("  # default", ""));
+    assert_eq!(config::show(&again, &Drivers::built_in()), first.replace("  # default", ""));
 }
 
 /// Variables are refused or taken without showing a password. One a line, `NAME=value`, names without the prefix.
@@ -70,7 +70,7 @@ fn load_file(path: &Path, content: &[u8]) -> Result<Settings, LoadError> {
 /// Everything that anything could print of it.
 fn shown(result: &Result<Settings, LoadError>) -> String {
     match result {
-        Ok(settings) => format!("{settings:?} {}", config::show(settings)),
+        Ok(settings) => format!("{settings:?} {}", config::show(settings, &Drivers::built_in())),
         Err(error) => format!("{error:?} {error}"),
     }
 }

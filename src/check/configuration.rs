@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::driver::Driver;
+use crate::driver::rules::Judgement;
 use crate::finding::{Check, Finding, Rung, Severity};
 use crate::target::Target;
 use crate::time::ticks::longest_period;
@@ -50,13 +51,17 @@ pub fn judge(target: &Target, taken_at: i64) -> Vec<Finding> {
 #[must_use]
 pub fn judge_offline(target: &Target, driver: &dyn Driver, taken_at: i64) -> Vec<Finding> {
     let mut findings = judge(target, taken_at);
-    let replicas = target.replicas.iter().map(|replica| (format!("replica {}", replica.name), &replica.endpoint));
-    for (subject, endpoint) in std::iter::once(("source".to_owned(), &target.endpoint)).chain(replicas) {
-        findings.extend(match driver.validate(endpoint) {
-            Ok(warnings) if warnings.is_empty() => vec![ADDRESS.ok(subject, "no warning")],
-            Ok(warnings) => warnings.into_iter().map(|warning| ADDRESS.failed(subject.clone(), warning)).collect(),
-            Err(error) => vec![ADDRESS.failed(subject, error.to_string())],
-        });
+    let Judgement { complaints, warnings } = driver.validate(target);
+    let replicas = target.replicas.iter().enumerate();
+    let replicas =
+        replicas.map(|(index, replica)| (format!("replica[{index}].url"), format!("replica {}", replica.name)));
+    for (key, subject) in std::iter::once(("url".to_owned(), "source".to_owned())).chain(replicas) {
+        let said = complaints.iter().chain(&warnings).filter(|remark| remark.key == key);
+        let failed: Vec<_> = said.map(|remark| ADDRESS.failed(subject.clone(), remark.text.clone())).collect();
+        match failed.is_empty() {
+            true => findings.push(ADDRESS.ok(subject, "no warning")),
+            false => findings.extend(failed),
+        }
     }
     findings
 }

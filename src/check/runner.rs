@@ -1,16 +1,15 @@
 //! Running the checks of a target: look at every server at once, judge, and leave nothing unsaid. Every check always
 //! runs; a failure never hides another; a server that is not reached is a finding, not the end.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
 
 use super::configuration;
 use super::registry::{CONNECT, REPLICA_CONNECT};
-use crate::driver::opening::Opening;
+use crate::driver::opening::{Known, TargetContext};
 use crate::driver::timelines::host_look;
-use crate::driver::{self, Driver, Purpose, Session};
+use crate::driver::{Driver, Purpose, Session};
 use crate::finding::{Case, Check, FailureRecord, Finding, Inspection, Look, ReplicaLook, Severity, Status};
 use crate::heartbeat::{ErrorKind, Failure};
 use crate::panics;
@@ -20,61 +19,28 @@ use crate::time::clock::{self, Clock, Instant};
 /// Looks at the source and at every replica, all at once, each within `timeout`.
 ///
 /// Cancel-safe: connections are dropped with the future.
-pub async fn inspect(
-    target: &Target,
-    driver: &Arc<dyn Driver>,
-    application_name: &str,
-    clock: &Clock,
-    timeout: Duration,
-) -> Inspection {
+pub async fn inspect(context: &TargetContext, clock: &Clock, timeout: Duration) -> Inspection {
+    let target = &context.target;
     let now = clock.now();
     let deadline = now.plus(timeout).mono;
-    let look = |endpoint, purpose| look(target, endpoint, driver, application_name, purpose, deadline);
+    let look = |endpoint, purpose| look(context, endpoint, purpose, deadline);
     let replicas = target.replicas.iter().map(async |replica| ReplicaLook {
         name: replica.name.clone(),
         look: look(&replica.endpoint, Purpose::Inspect).await,
     });
-    let hosts = driver.hosts_with_timelines(&target.endpoint).into_iter();
+    let hosts = context.driver.hosts_with_timelines(&target.endpoint).into_iter();
     let hosts = hosts.map(async |(address, endpoint)| {
-        let opening = opening(target, &endpoint, application_name, Purpose::Inspect, deadline);
-        host_look(&address, &opening.look(driver).await)
+        host_look(&address, &context.look(&endpoint, Known::default(), deadline).await)
     });
     let (source, replicas, hosts) =
         tokio::join!(look(&target.endpoint, Purpose::Check), join_all(replicas), join_all(hosts));
     Inspection { taken_at: now.wall_micros(), source, replicas, hosts }
 }
 
-fn opening<'a>(
-    target: &'a Target,
-    endpoint: &'a Endpoint,
-    application_name: &'a str,
-    purpose: Purpose,
-    deadline: Instant,
-) -> Opening<'a> {
-    Opening {
-        endpoint,
-        purpose,
-        table: &target.heartbeat,
-        application_name,
-        known_identity: None,
-        timelines: None,
-        deadline,
-        timeout: target.timeout,
-    }
-}
-
-async fn look(
-    target: &Target,
-    endpoint: &Endpoint,
-    driver: &Arc<dyn Driver>,
-    application_name: &str,
-    purpose: Purpose,
-    deadline: Instant,
-) -> Look {
-    let opening = opening(target, endpoint, application_name, purpose, deadline);
+async fn look(context: &TargetContext, endpoint: &Endpoint, purpose: Purpose, deadline: Instant) -> Look {
     let work = async {
-        let mut session = open(&opening, driver).await?;
-        let facts = session.inspect(target, deadline).await?;
+        let mut session = open(context, endpoint, purpose, deadline).await?;
+        let facts = session.inspect(deadline).await?;
         session.close().await;
         Ok(facts)
     };
@@ -83,20 +49,22 @@ async fn look(
     let looked = clock::timeout_at(deadline, panics::caught(work)).await;
     match looked.unwrap_or_else(|_| Err(late())) {
         Ok(facts) => Look::Facts(facts),
-        Err(failure) => {
-            let target = Target { endpoint: endpoint.clone(), ..target.clone() };
-            Look::Failure(FailureRecord::of(&driver::with_remedy(driver.as_ref(), failure, &target)))
-        }
+        Err(failure) => Look::Failure(FailureRecord::of(&context.with_remedy_at(endpoint, failure))),
     }
 }
 
 /// The writable server of several hosts; where there is none, any that lets somebody look: its facts say why.
-async fn open(opening: &Opening<'_>, driver: &Arc<dyn Driver>) -> Result<Box<dyn Session>, Failure> {
-    match opening.open(driver).await {
+async fn open(
+    context: &TargetContext,
+    endpoint: &Endpoint,
+    purpose: Purpose,
+    deadline: Instant,
+) -> Result<Box<dyn Session>, Failure> {
+    match context.open(endpoint, purpose, Known::default(), deadline).await {
         Err(failure)
             if matches!(failure.kind(), ErrorKind::NotWritable | ErrorKind::ReadOnlySetting | ErrorKind::Starting) =>
         {
-            Opening { purpose: Purpose::Inspect, ..*opening }.open(driver).await
+            context.open(endpoint, Purpose::Inspect, Known::default(), deadline).await
         }
         other => other,
     }

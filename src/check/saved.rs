@@ -1,19 +1,23 @@
 //! Facts in a file: what `check --save-facts` writes and `--from-facts` judges again elsewhere, without a server. It
 //! holds what was gathered and what was expected, and no secret: addresses come without their passwords.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::drivers::Drivers;
 use crate::finding::Inspection;
 use crate::target::{
-    Checks, Connector, ConnectorMode, Endpoint, HeartbeatTable, Named, Replica, SkippedCheck, Target, Thresholds,
+    Checks, Connector, ConnectorMode, HeartbeatTable, Named, Need, Replica, RowId, SkippedCheck, Target, Thresholds,
     WriteMode,
 };
 use crate::time::schedule::{CronSchedule, Schedule};
 
 /// The format of the file; a later program reads earlier ones.
-pub const FORMAT: u32 = 1;
+///
+/// 2: what a connector needs beside its user is kept by its key. In 1 every target had PostgreSQL's two.
+pub const FORMAT: u32 = 2;
 
 /// The whole file.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -49,11 +53,10 @@ pub struct SavedTarget {
     write: String,
     schema: String,
     table: String,
-    row: i64,
+    row: RowId,
     connector_user: SavedName,
-    publication: SavedName,
-    slot: SavedName,
     connector_mode: String,
+    connector_needs: BTreeMap<String, Need>,
     replicas: Vec<SavedReplica>,
     skip: Vec<(String, String)>,
     retained_wal_mib: u64,
@@ -95,14 +98,31 @@ impl SavedFacts {
     /// # Errors
     /// A sentence: no facts, or those of a later program.
     pub fn parse(text: &str) -> Result<Self, String> {
-        let value: serde_json::Value =
+        let mut value: serde_json::Value =
             serde_json::from_str(text).map_err(|error| format!("this is no facts file: {error}"))?;
         match value.get("format").and_then(serde_json::Value::as_u64) {
             Some(format) if format == u64::from(FORMAT) => {}
-            Some(format) => return Err(format!("facts of format {format}: this program reads format {FORMAT}")),
+            Some(1) => take_over_from_1(&mut value),
+            Some(format) => return Err(format!("facts of format {format}: this program reads formats 1 to {FORMAT}")),
             None => return Err("this is no facts file: it says no format".to_owned()),
         }
         serde_json::from_value(value).map_err(|error| format!("this facts file cannot be read: {error}"))
+    }
+}
+
+/// Brings a file of format 1 into the form of 2: names that nobody configured were kept too, and hold by themselves.
+fn take_over_from_1(file: &mut serde_json::Value) {
+    file["format"] = FORMAT.into();
+    let cases = file.get_mut("targets").and_then(serde_json::Value::as_array_mut);
+    for target in cases.into_iter().flatten().filter_map(|case| case.get_mut("target")?.as_object_mut()) {
+        let mut needs = serde_json::Map::new();
+        for key in ["publication", "slot"] {
+            let Some(mut saved) = target.remove(key) else { continue };
+            if saved["configured"] == true {
+                needs.insert(key.to_owned(), saved["name"].take());
+            }
+        }
+        target.insert("connector_needs".to_owned(), needs.into());
     }
 }
 
@@ -131,11 +151,10 @@ impl From<&Target> for SavedTarget {
             write: target.write.to_string(),
             schema: target.heartbeat.schema.clone(),
             table: target.heartbeat.table.clone(),
-            row: target.heartbeat.row,
+            row: target.heartbeat.row.clone(),
             connector_user: name(&target.connector.user),
-            publication: name(&target.connector.publication),
-            slot: name(&target.connector.slot),
             connector_mode: target.connector.mode.to_string(),
+            connector_needs: target.connector.needs.clone(),
             replicas: target.replicas.iter().map(replica).collect(),
             skip: target.checks.skip.iter().map(|skip| (skip.id.clone(), skip.reason.clone())).collect(),
             retained_wal_mib: *retained_wal_mib,
@@ -151,9 +170,9 @@ impl SavedTarget {
     ///
     /// # Errors
     /// A sentence that names what cannot be read.
-    pub fn restore(&self) -> Result<Target, String> {
+    pub fn restore(&self, drivers: &Drivers) -> Result<Target, String> {
         let of = |what: &str, error: &dyn std::fmt::Display| format!("target \"{}\": {what}: {error}", self.name);
-        let endpoint = |url: &str| Endpoint::parse(url).map_err(|error| of("url", &error));
+        let endpoint = |url: &str| drivers.endpoint(url).map_err(|error| of("url", &error));
         let named = |saved: &SavedName| Named { name: saved.name.clone(), configured: saved.configured };
         let schedule = match &self.schedule {
             SavedSchedule::IntervalMs(millis) if *millis > 0 => Schedule::Interval(Duration::from_millis(*millis)),
@@ -176,11 +195,10 @@ impl SavedTarget {
             schedule,
             timeout: Duration::from_millis(self.timeout_ms),
             write: WriteMode::from_word(&self.write).ok_or_else(|| of("write", &self.write))?,
-            heartbeat: HeartbeatTable { schema: self.schema.clone(), table: self.table.clone(), row: self.row },
+            heartbeat: HeartbeatTable { schema: self.schema.clone(), table: self.table.clone(), row: self.row.clone() },
             connector: Connector {
                 user: named(&self.connector_user),
-                publication: named(&self.publication),
-                slot: named(&self.slot),
+                needs: self.connector_needs.clone(),
                 mode: ConnectorMode::from_word(&self.connector_mode)
                     .ok_or_else(|| of("connector_mode", &self.connector_mode))?,
             },
@@ -203,22 +221,44 @@ impl SavedTarget {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::target::Endpoint;
 
     #[test]
     fn a_target_survives_being_saved_without_its_password() {
         let mut target = Target::new("orders", Endpoint::parse("postgres://hb:hunter2@a,b:5433/orders").unwrap());
-        target.connector.slot = Named::configured("slot");
+        target.connector.set_name("slot", "slot");
         target.checks.skip = vec![SkippedCheck { id: "row-fresh".to_owned(), reason: "paused".to_owned() }];
         target.schedule = Schedule::Cron(Box::new(CronSchedule::parse("*/5 * * * *", "Europe/Berlin").unwrap()));
         let text = serde_json::to_string(&SavedTarget::from(&target)).unwrap();
         assert!(!text.contains("hunter2"), "{text}");
         target.endpoint.password = None;
-        assert_eq!(serde_json::from_str::<SavedTarget>(&text).unwrap().restore().unwrap(), target);
+        assert_eq!(serde_json::from_str::<SavedTarget>(&text).unwrap().restore(&Drivers::built_in()).unwrap(), target);
+    }
+
+    #[test]
+    fn a_file_of_format_1_is_read_and_its_defaults_are_not_taken_for_configured() {
+        let text = r#"{ "format": 1, "heartbeatd": "0.1.0", "targets": [{
+            "target": {
+                "name": "orders", "url": "postgres://hb@db.example/orders", "schedule": { "interval_ms": 60000 },
+                "timeout_ms": 10000, "write": "always", "schema": "streamkap", "table": "streamkap_heartbeat", "row": 7,
+                "connector_user": { "name": "cdc", "configured": true },
+                "publication": { "name": "streamkap_pub", "configured": false },
+                "slot": { "name": "cdc_slot", "configured": true },
+                "connector_mode": "read-only", "replicas": [], "skip": [], "retained_wal_mib": 10240,
+                "long_transaction_s": 1800, "replica_lag_s": 60, "role_expiry_s": 1209600
+            },
+            "now": { "taken_at": 0, "source": { "facts": null }, "replicas": [] }
+        }]}"#;
+        let read = SavedFacts::parse(text).unwrap();
+        let target = read.targets[0].target.restore(&Drivers::built_in()).unwrap();
+        assert_eq!(target.connector.needs, [("slot".to_owned(), Need::Name("cdc_slot".to_owned()))].into());
+        assert_eq!((target.heartbeat.row.clone(), target.connector.user.name.as_str()), (RowId::Number(7), "cdc"));
+        assert_eq!(SavedFacts::parse(&serde_json::to_string(&read).unwrap()).unwrap(), read);
     }
 
     #[test]
     fn what_is_no_facts_file_is_refused_in_words() {
-        for text in ["", "[]", "{}", "{\"format\": 2}", "{\"format\": 1}"] {
+        for text in ["", "[]", "{}", "{\"format\": 3}", "{\"format\": 2}", "{\"format\": 1}"] {
             let error = SavedFacts::parse(text).unwrap_err();
             assert!(error.contains("facts"), "{error}");
         }

@@ -9,7 +9,7 @@ use futures_util::future::join_all;
 use super::exit::FAILED;
 use super::terminal::{self, Tone};
 use crate::config::Settings;
-use crate::driver::opening::application_name;
+use crate::driver::opening::{TargetContext, application_name};
 use crate::driver::timelines::Timelines;
 use crate::drivers::Drivers;
 use crate::heartbeat::{BeatOutcome, ErrorKind, Failure};
@@ -57,7 +57,9 @@ async fn beat_once(mut target: Target, instance: &str) -> (Target, Result<Done, 
     };
     let ticks = Ticks::new(&target.schedule, &target.name, asked);
     let writing = Memory::default().writing(target.write, ticks.period_at(asked));
-    let mut link = Link::new(driver, Arc::new(target.clone()), application_name(instance), Timelines::default());
+    let application_name = application_name(instance);
+    let context = TargetContext { target: Arc::new(target.clone()), driver, application_name };
+    let mut link = Link::new(context, Timelines::default());
     let result = panics::caught(async {
         let answer = link.beat(writing, false, asked.plus(target.timeout).mono).await;
         let took = clock.now().mono.saturating_duration_since(asked.mono);

@@ -20,7 +20,7 @@ use crate::check::{configuration, runner};
 use crate::cli::{CheckArgs, ReportFormat};
 use crate::config::{Purpose, Settings};
 use crate::driver::Driver;
-use crate::driver::opening::application_name;
+use crate::driver::opening::{TargetContext, application_name};
 use crate::drivers::Drivers;
 use crate::finding::{Finding, Inspection};
 use crate::panics;
@@ -38,7 +38,7 @@ const FACTS: Bounds =
 
 /// One target with all that was seen of it.
 struct Examined {
-    target: Target,
+    target: Arc<Target>,
     now: Option<Inspection>,
     earlier: Option<Inspection>,
 }
@@ -62,7 +62,7 @@ async fn examine_and_report(args: &CheckArgs) -> Result<ExitCode, String> {
     let clock = Clock::system();
     let started = clock.now();
     let (examined, unfinished) = match &args.from_facts {
-        Some(file) => (read_facts(file)?, Vec::new()),
+        Some(file) => (read_facts(file, &drivers)?, Vec::new()),
         None => {
             let settings = match load(&args.sources, Purpose::Command) {
                 Ok(settings) => settings,
@@ -71,7 +71,7 @@ async fn examine_and_report(args: &CheckArgs) -> Result<ExitCode, String> {
             terminal::warnings(&settings.warnings);
             let targets = select(&settings, args.target.as_deref())?;
             if args.offline {
-                let offline = |target| Examined { target, now: None, earlier: None };
+                let offline = |target| Examined { target: Arc::new(target), now: None, earlier: None };
                 (targets.into_iter().map(offline).collect(), Vec::new())
             } else {
                 examine(targets, &drivers, &settings.instance, args, &clock).await
@@ -116,7 +116,7 @@ async fn examine(
     let mut running = FuturesUnordered::new();
     let mut done: Vec<(usize, Examined)> = Vec::new();
     let begin = |(index, target)| {
-        let application_name = application_name.as_str();
+        let application_name = Arc::clone(&application_name);
         async move { (index, examine_one(target, drivers, application_name, args, clock).await) }
     };
     running.extend(waiting.by_ref().take(TOGETHER).map(begin));
@@ -147,20 +147,22 @@ async fn examine(
 async fn examine_one(
     target: Target,
     drivers: &Drivers,
-    application_name: &str,
+    application_name: Arc<str>,
     args: &CheckArgs,
     clock: &Clock,
 ) -> Examined {
+    let target = Arc::new(target);
     let timeout = args.timeout.unwrap_or(target.timeout);
     let Ok(driver) = drivers.get(target.endpoint.url.family()) else {
         // The configuration was loaded with the same drivers: it refuses such an address.
         return Examined { target, now: None, earlier: None };
     };
-    let mut now = runner::inspect(&target, &driver, application_name, clock, timeout).await;
+    let context = TargetContext { target: Arc::clone(&target), driver, application_name };
+    let mut now = runner::inspect(&context, clock, timeout).await;
     let mut earlier = None;
     if let Some(wait) = args.wait {
         clock::sleep_until(clock.now().plus(wait).mono).await;
-        let later = runner::inspect(&target, &driver, application_name, clock, timeout).await;
+        let later = runner::inspect(&context, clock, timeout).await;
         earlier = Some(std::mem::replace(&mut now, later));
     }
     Examined { target, now: Some(now), earlier }
@@ -217,7 +219,7 @@ fn write(report: &Report, args: &CheckArgs, started: Moment) -> Result<(), Strin
 fn save_facts(file: &std::path::Path, examined: &[Examined]) -> Result<(), String> {
     let cases = examined.iter().filter_map(|examined| {
         Some(SavedCase {
-            target: SavedTarget::from(&examined.target),
+            target: SavedTarget::from(examined.target.as_ref()),
             now: examined.now.clone()?,
             earlier: examined.earlier.clone(),
         })
@@ -227,7 +229,7 @@ fn save_facts(file: &std::path::Path, examined: &[Examined]) -> Result<(), Strin
     std::fs::write(file, text + "\n").map_err(|error| format!("cannot write {}: {error}", file.display()))
 }
 
-fn read_facts(file: &std::path::Path) -> Result<Vec<Examined>, String> {
+fn read_facts(file: &std::path::Path, drivers: &Drivers) -> Result<Vec<Examined>, String> {
     let standard_input = file == std::path::Path::new("-");
     let shown = if standard_input { "standard input".into() } else { file.to_string_lossy() };
     let content = if standard_input {
@@ -243,8 +245,8 @@ fn read_facts(file: &std::path::Path) -> Result<Vec<Examined>, String> {
     let text = String::from_utf8(content).map_err(|error| format!("{shown}: this is no facts file: {error}"))?;
     let saved = SavedFacts::parse(&text).map_err(|error| format!("{shown}: {error}"))?;
     let cases = saved.targets.into_iter().map(|case| {
-        let target = case.target.restore().map_err(|error| format!("{shown}: {error}"))?;
-        Ok(Examined { target, now: Some(case.now), earlier: case.earlier })
+        let target = case.target.restore(drivers).map_err(|error| format!("{shown}: {error}"))?;
+        Ok(Examined { target: Arc::new(target), now: Some(case.now), earlier: case.earlier })
     });
     cases.collect()
 }

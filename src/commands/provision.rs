@@ -7,8 +7,8 @@ use std::time::Duration;
 use super::exit::FAILED;
 use super::terminal::{self, Tone};
 use crate::config::Settings;
-use crate::driver::opening::application_name;
-use crate::driver::{Driver, Purpose, with_remedy};
+use crate::driver::Purpose;
+use crate::driver::opening::{TargetContext, application_name};
 use crate::drivers::Drivers;
 use crate::heartbeat::{ErrorKind, Failure};
 use crate::panics;
@@ -35,16 +35,19 @@ pub async fn provision(settings: &Settings, targets: &[Target], dry_run: bool) -
                 continue;
             }
         };
+        let application_name = Arc::clone(&application_name);
+        let context = TargetContext { target: Arc::new(target.clone()), driver, application_name };
         let result = if dry_run {
-            within(deadline, plan(&driver, target, &application_name, deadline)).await.map(|plan| print(target, &plan))
+            within(deadline, plan(&context, deadline)).await.map(|plan| print(target, &plan))
         } else {
-            let work = provision_target(&driver, target, &application_name, None, deadline);
-            within(deadline, work).await.map(|applied| show(target, width, &driver, applied))
+            within(deadline, provision_target(&context, None, deadline))
+                .await
+                .map(|applied| show(&context, width, applied))
         };
         match result {
             Ok(clean) => failed |= !clean,
             Err(failure) => {
-                terminal::failure(&target.name, width, &with_remedy(driver.as_ref(), failure, target));
+                terminal::failure(&target.name, width, &context.with_remedy(failure));
                 failed = true;
             }
         }
@@ -57,9 +60,9 @@ async fn within<T>(deadline: Instant, work: impl Future<Output = Result<T, Failu
     clock::timeout_at(deadline, panics::caught(work)).await.map_err(|_| late())?
 }
 
-async fn plan(driver: &Arc<dyn Driver>, target: &Target, name: &str, deadline: Instant) -> Result<Plan, Failure> {
-    let mut session = open_for_provisioning(driver, target, name, Purpose::Plan, None, deadline).await?;
-    let plan = session.plan(target, deadline).await?;
+async fn plan(context: &TargetContext, deadline: Instant) -> Result<Plan, Failure> {
+    let mut session = open_for_provisioning(context, Purpose::Plan, None, deadline).await?;
+    let plan = session.plan(deadline).await?;
     session.close().await;
     Ok(plan)
 }
@@ -84,7 +87,8 @@ fn print(target: &Target, plan: &Plan) -> bool {
     plan.failures.is_empty()
 }
 
-fn show(target: &Target, width: usize, driver: &Arc<dyn Driver>, applied: Applied) -> bool {
+fn show(context: &TargetContext, width: usize, applied: Applied) -> bool {
+    let target = &context.target;
     let clean = applied.failed.is_empty();
     if applied.done.is_empty() && clean {
         terminal::line(&target.name, width, Tone::Good, "ok", "nothing is missing");
@@ -96,7 +100,7 @@ fn show(target: &Target, width: usize, driver: &Arc<dyn Driver>, applied: Applie
         terminal::line(&target.name, width, Tone::Doubtful, "notice", notice);
     }
     for (step, failure) in applied.failed {
-        terminal::failure(&target.name, width, &with_remedy(driver.as_ref(), failure, target));
+        terminal::failure(&target.name, width, &context.with_remedy(failure));
         if let Some(step) = step {
             terminal::detail(&format!("in step: {}", step.title));
             step.sql.lines().for_each(terminal::detail);

@@ -6,14 +6,16 @@ use std::net::SocketAddr;
 use super::document::{Data, Node};
 use super::duration;
 use super::error::{Problems, nearest, one_of, quoted, unknown_key};
-use super::schema::{CRON, INTERVAL, Key, Kind};
+use super::schema::{CRON, ConnectorKeys, INTERVAL, Key, Kind};
 use crate::time::schedule::{CronSchedule, ScheduleError};
 
 /// Room for the longest host and the longest database name.
 const LONGEST_NAME: usize = 320;
 
 /// Checks a table and gives back what of it is right.
-pub(super) fn check(table: Node, keys: &[Key], path: &str, problems: &mut Problems) -> Node {
+///
+/// `connector` are the keys of `[target.connector]`.
+pub(super) fn check(table: Node, keys: &[Key], connector: &ConnectorKeys, path: &str, problems: &mut Problems) -> Node {
     let Node { origin, data: Data::Table(entries) } = table else { return table };
     for key in keys.iter().filter(|key| key.required && find(&entries, key.name).is_none()) {
         problems.push(&origin, join(path, key.name), "missing");
@@ -24,10 +26,10 @@ pub(super) fn check(table: Node, keys: &[Key], path: &str, problems: &mut Proble
     let right = entries.into_iter().filter_map(|(name, node)| {
         let path = join(path, &name);
         let Some(key) = keys.iter().find(|key| key.name == name) else {
-            problems.push(&node.origin, path, unknown_key(&name, keys));
+            problems.push(&node.origin, path, unknown_key(&name, keys, connector));
             return None;
         };
-        check_value(key, node, &path, problems).map(|node| (name, node))
+        check_value(key, node, connector, &path, problems).map(|node| (name, node))
     });
     let right = right.collect();
     Node { origin, data: Data::Table(right) }
@@ -44,11 +46,14 @@ pub(super) fn join(path: &str, name: &str) -> String {
     if path.is_empty() { name } else { format!("{path}.{name}") }
 }
 
-fn check_value(key: &Key, node: Node, path: &str, problems: &mut Problems) -> Option<Node> {
+fn check_value(key: &Key, node: Node, connector: &ConnectorKeys, path: &str, problems: &mut Problems) -> Option<Node> {
     let complaint = match (key.kind, &node.data) {
-        (Kind::Table(keys), Data::Table(_)) => return Some(check(node, keys, path, problems)),
+        (Kind::Table(_) | Kind::Connector, Data::Table(_)) => {
+            let keys = connector.below(key.kind).unwrap_or_default();
+            return Some(check(node, keys, connector, path, problems));
+        }
         (Kind::Patterns, Data::List(_)) => return Some(check_patterns(node, path, problems)),
-        (Kind::Tables(keys), Data::List(_)) => return Some(check_items(keys, node, path, problems)),
+        (Kind::Tables(keys), Data::List(_)) => return Some(check_items(keys, node, connector, path, problems)),
         (Kind::Tables(_), Data::Table(_)) => {
             format!("expected a list of tables, found one table: write [[{0}]], not [{0}]", bare(path))
         }
@@ -61,12 +66,12 @@ fn check_value(key: &Key, node: Node, path: &str, problems: &mut Problems) -> Op
     None
 }
 
-fn check_items(keys: &[Key], list: Node, path: &str, problems: &mut Problems) -> Node {
+fn check_items(keys: &[Key], list: Node, connector: &ConnectorKeys, path: &str, problems: &mut Problems) -> Node {
     let Node { origin, data: Data::List(items) } = list else { return list };
     let right = items.into_iter().enumerate().map(|(index, item)| {
         let path = format!("{path}[{index}]");
         if matches!(item.data, Data::Table(_)) {
-            return check(item, keys, &path, problems);
+            return check(item, keys, connector, &path, problems);
         }
         problems.push(&item.origin, path, format!("expected a table, found {}", item.kind()));
         // Keeps the later ones' numbers right.
@@ -105,6 +110,12 @@ fn judge(kind: Kind, node: &Node) -> Result<(), String> {
             Data::Integer(_) => Err("expected a whole number of at least 1".to_owned()),
             _ => Err(wrong(node, "a whole number of at least 1")),
         },
+        Kind::RowId => match &node.data {
+            Data::Integer(1..) => Ok(()),
+            Data::Integer(_) => Err("expected a whole number of at least 1".to_owned()),
+            Data::Text(_) => text(node, "a whole number of at least 1").and_then(one_line),
+            _ => Err(wrong(node, "a whole number of at least 1")),
+        },
         Kind::Duration(limits) => duration(node).and_then(|duration| limits.judge(duration)),
         Kind::Word(words) => text(node, &listed(words)).and_then(|text| word(text, words)),
         Kind::Listen => listen(node),
@@ -118,7 +129,11 @@ fn judge(kind: Kind, node: &Node) -> Result<(), String> {
             known.map_err(|_| ScheduleError::Timezone(zone.escape_debug().to_string()).to_string())
         }
         Kind::Patterns => Err(wrong(node, "a list of patterns like [\"targets.d/*.toml\"]")),
-        Kind::Table(_) => Err(wrong(node, "a table")),
+        Kind::Identifiers => match &node.data {
+            Data::List(items) => items.iter().try_for_each(|item| text(item, "a name").and_then(identifier)),
+            _ => Err(wrong(node, "a list of names")),
+        },
+        Kind::Table(_) | Kind::Connector => Err(wrong(node, "a table")),
         Kind::Tables(_) => Err(wrong(node, "a list of tables")),
     }
 }

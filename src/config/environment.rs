@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use super::document::{Data, Node};
 use super::error::{LoadError, Origin, Problems, nearest};
 use super::schema::{Key, Kind, ROOT, TARGET};
+use crate::drivers::Drivers;
 
 /// What every variable of ours starts with.
 pub(super) const PREFIX: &str = "HEARTBEATD_";
@@ -15,8 +16,8 @@ pub(super) const URL: &str = "HEARTBEATD_URL";
 /// Read by the command line itself.
 const COMMAND_LINE: &[&str] = &["CONFIG", "LOG", "LOG_FORMAT"];
 
-/// The single target's variables: what follows the prefix, and the key it sets.
-pub(super) const SHORTHANDS: &[(&str, &[&str])] = &[
+/// The single target's variables: what follows the prefix, and the key it sets. Drivers add those of their connectors' keys.
+const SHORTHANDS: &[(&str, &[&str])] = &[
     ("URL", &["url"]),
     ("NAME", &["name"]),
     // The variable's name, not its value: the value is read at connect, like every password.
@@ -34,8 +35,6 @@ pub(super) const SHORTHANDS: &[(&str, &[&str])] = &[
     ("ROW", &["heartbeat", "row"]),
     ("CONNECTOR_USER", &["connector", "user"]),
     ("CONNECTOR_MODE", &["connector", "mode"]),
-    ("PUBLICATION", &["connector", "publication"]),
-    ("SLOT", &["connector", "slot"]),
     ("REPLICA_URL", &["replica", "url"]),
 ];
 
@@ -74,8 +73,10 @@ pub fn process_environment() -> Result<Vec<(String, String)>, LoadError> {
 pub(super) fn read(
     variables: &[(String, String)],
     borrowed: &BTreeSet<String>,
+    drivers: &Drivers,
     problems: &mut Problems,
 ) -> Environment {
+    let shorthands = shorthands(drivers);
     let empty = || Node::table(Origin::BuiltIn);
     let mut environment = Environment { globals: empty(), target: empty(), shorthands: Vec::new() };
     for (name, value) in variables {
@@ -86,11 +87,11 @@ pub(super) fn read(
         let origin = Origin::Variable(name.clone());
         let (tree, keys, path) = if let Some(path) = scalar(rest) {
             (&mut environment.globals, ROOT, path)
-        } else if let Some((_, path)) = SHORTHANDS.iter().find(|(word, _)| *word == rest) {
+        } else if let Some((_, path)) = shorthands.iter().find(|(word, _)| *word == rest) {
             environment.shorthands.push(name.clone());
-            (&mut environment.target, TARGET, path.to_vec())
+            (&mut environment.target, TARGET, path.clone())
         } else {
-            problems.push(&origin, "", unknown(rest));
+            problems.push(&origin, "", unknown(rest, &shorthands));
             continue;
         };
         if value.trim().is_empty() {
@@ -131,9 +132,17 @@ fn is_injected(rest: &str) -> bool {
     rest.contains("_SERVICE_") || rest.contains("_PORT_")
 }
 
-fn unknown(rest: &str) -> String {
+/// The single target's variables with these drivers, with their paths.
+pub(super) fn shorthands(drivers: &Drivers) -> Vec<(&'static str, Vec<&'static str>)> {
+    let shared = SHORTHANDS.iter().map(|(word, path)| (*word, path.to_vec()));
+    let own = drivers.families().flat_map(|(_, driver)| driver.connector_keys());
+    let own = own.filter_map(|key| Some((key.variable?, vec!["connector", key.name])));
+    shared.chain(own).collect()
+}
+
+fn unknown(rest: &str, shorthands: &[(&str, Vec<&str>)]) -> String {
     let scalars = scalars();
-    let words = SHORTHANDS.iter().map(|(word, _)| *word).chain(scalars.iter().map(|(word, _)| word.as_str()));
+    let words = shorthands.iter().map(|(word, _)| *word).chain(scalars.iter().map(|(word, _)| word.as_str()));
     match nearest(rest, words.chain(COMMAND_LINE.iter().copied())) {
         Some(near) => format!("unknown variable, did you mean {PREFIX}{near}?"),
         None => "unknown variable: see the end of `heartbeatd config example` for those there are".to_owned(),
@@ -172,7 +181,7 @@ fn typed(kind: Kind, text: &str) -> Data {
     let number = || text.parse().ok().map(Data::Integer);
     let data = match kind {
         Kind::Boolean => text.parse().ok().map(Data::Boolean),
-        Kind::Whole | Kind::Duration(_) => number(),
+        Kind::Whole | Kind::RowId | Kind::Duration(_) => number(),
         _ => None,
     };
     data.unwrap_or_else(|| Data::Text(text.to_owned()))
@@ -181,15 +190,18 @@ fn typed(kind: Kind, text: &str) -> Data {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::schema::ConnectorKeys;
 
     #[test]
     fn every_shorthand_leads_to_a_key() {
-        for (word, path) in SHORTHANDS {
+        let drivers = Drivers::built_in();
+        let connector = ConnectorKeys::of(&drivers);
+        for (word, path) in shorthands(&drivers) {
             let mut keys = Some(TARGET);
-            for name in *path {
+            for name in path {
                 let Some(table) = keys else { panic!("{word}: {name} lies below no table") };
-                let Some(key) = table.iter().find(|key| key.name == *name) else { panic!("{word}: no key {name}") };
-                keys = key.kind.keys();
+                let Some(key) = table.iter().find(|key| key.name == name) else { panic!("{word}: no key {name}") };
+                keys = connector.below(key.kind);
                 if matches!(key.kind, Kind::Password) {
                     break;
                 }
@@ -224,7 +236,7 @@ mod tests {
             assert!(is_injected(rest), "{rest}");
         }
         let ours = scalars().into_iter().map(|(name, _)| name);
-        for rest in ours.chain(SHORTHANDS.iter().map(|(word, _)| (*word).to_owned())) {
+        for rest in ours.chain(shorthands(&Drivers::built_in()).into_iter().map(|(word, _)| word.to_owned())) {
             assert!(!is_injected(&rest), "{rest}");
         }
     }

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::schema::{Key, Kind};
+use super::schema::{ConnectorKeys, Key, Kind};
 
 /// Where a setting comes from.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -119,11 +119,9 @@ impl Problems {
 }
 
 /// Says `unknown key`, and which one is near: in the same table, or in one below, where it may belong.
-pub(super) fn unknown_key(name: &str, keys: &[Key]) -> String {
-    let below = keys.iter().filter_map(|key| match key.kind {
-        Kind::Table(keys) => Some((key.name, keys)),
-        _ => None,
-    });
+pub(super) fn unknown_key(name: &str, keys: &[Key], connector: &ConnectorKeys) -> String {
+    let below = keys.iter().filter(|key| !matches!(key.kind, Kind::Tables(_)));
+    let below = below.filter_map(|key| Some((key.name, connector.below(key.kind)?)));
     let below = below.map(|(table, keys)| Some(format!("{table}.{}", nearest(name, keys.iter().map(|key| key.name))?)));
     let here = nearest(name, keys.iter().map(|key| key.name)).map(str::to_owned);
     match std::iter::once(here).chain(below).flatten().next() {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::check::check;
 use super::document::{self, Data, Node};
 use super::error::{Origin, Problems};
-use super::schema::{INCLUDED, ROOT};
+use super::schema::{ConnectorKeys, INCLUDED, ROOT};
 use crate::bounded_read::{Accept, Unfinished, in_own_thread_blocking};
 use crate::time::clock::Clock;
 
@@ -65,11 +65,16 @@ fn collect_variables(node: &Node, names: &mut BTreeSet<String>) {
 }
 
 /// Reads a configuration file and its includes.
-pub(super) fn read(path: &Path, problems: &mut Problems, warnings: &mut Vec<String>) -> Files {
+pub(super) fn read(
+    path: &Path,
+    connector: &ConnectorKeys,
+    problems: &mut Problems,
+    warnings: &mut Vec<String>,
+) -> Files {
     let mut files = Files::none();
     let Some(root) = document::read(path, Accept::FilesAndPipes, problems) else { return files };
     let whole = root.origin.clone();
-    let mut root = check(root, ROOT, "", problems);
+    let mut root = check(root, ROOT, connector, "", problems);
     let readable = problems.is_empty();
     files.targets.extend(targets(&mut root));
     if let Some(include) = root.take("include") {
@@ -85,7 +90,7 @@ pub(super) fn read(path: &Path, problems: &mut Problems, warnings: &mut Vec<Stri
                 problems.push(&include.origin, "include", "the files after these mistakes were not read");
                 break;
             }
-            files.targets.extend(read_included(&included, problems));
+            files.targets.extend(read_included(&included, connector, problems));
         }
     }
     // Any other problem may be why there is none.
@@ -96,7 +101,7 @@ pub(super) fn read(path: &Path, problems: &mut Problems, warnings: &mut Vec<Stri
     files
 }
 
-fn read_included(path: &Path, problems: &mut Problems) -> Vec<Place> {
+fn read_included(path: &Path, connector: &ConnectorKeys, problems: &mut Problems) -> Vec<Place> {
     let Some(mut root) = document::read(path, Accept::RegularFiles, problems) else { return Vec::new() };
     for key in ROOT.iter().filter(|key| INCLUDED.iter().all(|included| included.name != key.name)) {
         if let Some(foreign) = root.take(key.name) {
@@ -107,7 +112,7 @@ fn read_included(path: &Path, problems: &mut Problems) -> Vec<Place> {
             );
         }
     }
-    targets(&mut check(root, INCLUDED, "", problems))
+    targets(&mut check(root, INCLUDED, connector, "", problems))
 }
 
 fn targets(root: &mut Node) -> Vec<Place> {

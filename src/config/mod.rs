@@ -34,6 +34,7 @@ use document::{Data, Node};
 use environment::{Environment, PREFIX, URL};
 use error::Problems;
 use files::{Files, Place};
+use schema::ConnectorKeys;
 
 /// A file with every key, its default, and what it is for.
 pub const EXAMPLE: &str = include_str!("../../config/heartbeatd.toml");
@@ -68,13 +69,14 @@ pub fn load(sources: &Sources, drivers: &Drivers) -> Result<Settings, LoadError>
     let mut problems = Problems::default();
     let mut warnings = Vec::new();
     one_source(sources)?;
+    let connector = ConnectorKeys::of(drivers);
     let files = match &sources.file {
-        Some(path) => files::read(path, &mut problems, &mut warnings),
+        Some(path) => files::read(path, &connector, &mut problems, &mut warnings),
         None => Files::none(),
     };
-    let environment = environment::read(&sources.environment, &files.borrowed_variables(), &mut problems);
-    let globals = check::check(environment.globals.clone(), schema::ROOT, "", &mut problems);
-    let places = places(sources, files.targets, environment, &mut problems);
+    let environment = environment::read(&sources.environment, &files.borrowed_variables(), drivers, &mut problems);
+    let globals = check::check(environment.globals.clone(), schema::ROOT, &connector, "", &mut problems);
+    let places = places(sources, files.targets, environment, &connector, &mut problems);
     if places.is_empty() && problems.is_empty() {
         return Err(LoadError::NoTargets);
     }
@@ -102,8 +104,8 @@ pub fn load(sources: &Sources, drivers: &Drivers) -> Result<Settings, LoadError>
 
 /// The JSON Schema (draft 2020-12) of a configuration file.
 #[must_use]
-pub fn schema() -> serde_json::Value {
-    schema::json()
+pub fn schema(drivers: &Drivers) -> serde_json::Value {
+    schema::json(drivers)
 }
 
 /// Targets come from one place only.
@@ -119,7 +121,13 @@ fn one_source(sources: &Sources) -> Result<(), LoadError> {
 }
 
 /// The tables of all targets, whatever their source.
-fn places(sources: &Sources, from_files: Vec<Place>, environment: Environment, problems: &mut Problems) -> Vec<Place> {
+fn places(
+    sources: &Sources,
+    from_files: Vec<Place>,
+    environment: Environment,
+    connector: &ConnectorKeys,
+    problems: &mut Problems,
+) -> Vec<Place> {
     let mut tables: Vec<_> = sources.urls.iter().enumerate().map(|(index, url)| table_of(index + 1, url)).collect();
     match tables.as_mut_slice() {
         [] if environment.has_url() => {
@@ -134,7 +142,7 @@ fn places(sources: &Sources, from_files: Vec<Place>, environment: Environment, p
         }
         _ => refuse_shorthands(&environment.shorthands, sources.file.is_some(), problems),
     }
-    let tables = tables.into_iter().map(|table| check::check(table, schema::TARGET, "", problems));
+    let tables = tables.into_iter().map(|table| check::check(table, schema::TARGET, connector, "", problems));
     let tables: Vec<_> = tables.map(|node| Place { path: String::new(), node }).collect();
     from_files.into_iter().chain(tables).collect()
 }

@@ -6,6 +6,7 @@ use serde::Deserialize;
 
 use super::duration::Span;
 use crate::secret::{Secret, SecretSource};
+use crate::target::RowId;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -63,15 +64,13 @@ pub(super) struct RawThresholds {
 pub(super) struct RawHeartbeat {
     pub(super) schema: Option<String>,
     pub(super) table: Option<String>,
-    pub(super) row: Option<i64>,
+    pub(super) row: Option<RowId>,
 }
 
+/// Without the drivers' own keys, which are read from the table itself.
 #[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub(super) struct RawConnector {
     pub(super) user: Option<String>,
-    pub(super) publication: Option<String>,
-    pub(super) slot: Option<String>,
     pub(super) mode: Option<String>,
 }
 

@@ -6,6 +6,8 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 
 use super::duration::Limits;
+use crate::driver::rules::NeedKind;
+use crate::drivers::Drivers;
 use crate::target::{ConnectorMode, ProvisionMode, WriteMode};
 use crate::time::schedule::{LONGEST_INTERVAL, SHORTEST_INTERVAL};
 
@@ -34,6 +36,8 @@ pub(super) enum Kind {
     Boolean,
     /// A whole number above zero.
     Whole,
+    /// A whole number above zero, or text: what tells rows apart.
+    RowId,
     /// `"1m"`, or whole seconds.
     Duration(Limits),
     /// One of a few words.
@@ -46,11 +50,19 @@ pub(super) enum Kind {
     Timezone,
     /// Patterns of file names.
     Patterns,
+    /// Names of database objects.
+    Identifiers,
     /// A table.
     Table(&'static [Key]),
     /// A list of tables.
     Tables(&'static [Key]),
+    /// `[target.connector]`: [`CONNECTOR`], and what the drivers add.
+    Connector,
 }
+
+/// The keys of `[target.connector]`: those of every family, and each driver's own.
+#[derive(Debug, Clone)]
+pub(super) struct ConnectorKeys(Vec<Key>);
 
 impl Key {
     const fn new(name: &'static str, kind: Kind, help: &'static str) -> Self {
@@ -71,6 +83,7 @@ impl Kind {
     pub(super) fn keys(self) -> Option<&'static [Key]> {
         match self {
             Self::Table(keys) | Self::Tables(keys) => Some(keys),
+            Self::Connector => Some(CONNECTOR),
             _ => None,
         }
     }
@@ -150,7 +163,7 @@ pub(super) const TARGET: &[Key] = &[
     WRITE,
     PROVISION,
     Key::new("heartbeat", Kind::Table(HEARTBEAT), "The heartbeat table."),
-    Key::new("connector", Kind::Table(CONNECTOR), "What the CDC connector needs."),
+    Key::new("connector", Kind::Connector, "What the CDC connector needs."),
     Key::new("replica", Kind::Tables(REPLICA), "A server the connector reads from."),
     Key::new("checks", Kind::Table(CHECKS), "How the target is checked."),
 ];
@@ -158,13 +171,12 @@ pub(super) const TARGET: &[Key] = &[
 const HEARTBEAT: &[Key] = &[
     Key::new("schema", Kind::Identifier, "Schema of the table.").or("streamkap"),
     Key::new("table", Kind::Identifier, "The table.").or("streamkap_heartbeat"),
-    Key::new("row", Kind::Whole, "Value of the column id.").or("1"),
+    Key::new("row", Kind::RowId, "Value of the column id.").or("1"),
 ];
 
-const CONNECTOR: &[Key] = &[
+/// The keys of `[target.connector]` that every family has.
+pub(super) const CONNECTOR: &[Key] = &[
     Key::new("user", Kind::Identifier, "Role the connector logs in as.").or("streamkap_user"),
-    Key::new("publication", Kind::Identifier, "PostgreSQL: its publication.").or("streamkap_pub"),
-    Key::new("slot", Kind::Identifier, "PostgreSQL: its replication slot.").or("streamkap_pgoutput_slot"),
     Key::new("mode", Kind::Word(ConnectorMode::WORDS), "Whether the connector writes the heartbeat row itself.")
         .or("read-only"),
 ];
@@ -197,16 +209,43 @@ const THRESHOLDS: &[Key] = &[
 
 const THRESHOLD: Limits = Limits { shortest: Duration::from_secs(1), longest: Duration::from_secs(366 * 86_400) };
 
+impl ConnectorKeys {
+    /// The keys that there are with these drivers; the mode is the last of them.
+    pub(super) fn of(drivers: &Drivers) -> Self {
+        let mut keys = CONNECTOR.to_vec();
+        for own in drivers.families().flat_map(|(_, driver)| driver.connector_keys()) {
+            let kind = match own.kind {
+                NeedKind::Name => Kind::Identifier,
+                NeedKind::Names => Kind::Identifiers,
+            };
+            if keys.iter().all(|key| key.name != own.name) {
+                let key = Key { default: own.default, ..Key::new(own.name, kind, own.help) };
+                keys.insert(keys.len() - 1, key);
+            }
+        }
+        Self(keys)
+    }
+
+    /// The keys below, if it is a table or a list of them.
+    pub(super) fn below(&self, kind: Kind) -> Option<&[Key]> {
+        match kind {
+            Kind::Connector => Some(&self.0),
+            kind => kind.keys(),
+        }
+    }
+}
+
 /// The JSON Schema of a configuration file.
-pub(super) fn json() -> Value {
-    let mut schema = table(ROOT);
+pub(super) fn json(drivers: &Drivers) -> Value {
+    let mut schema = table(ROOT, &ConnectorKeys::of(drivers));
     schema.insert("$schema".to_owned(), json!("https://json-schema.org/draft/2020-12/schema"));
     schema.insert("title".to_owned(), json!("heartbeatd configuration"));
     Value::Object(schema)
 }
 
-fn table(keys: &[Key]) -> Map<String, Value> {
-    let properties: Map<_, _> = keys.iter().map(|key| (key.name.to_owned(), Value::Object(property(key)))).collect();
+fn table(keys: &[Key], connector: &ConnectorKeys) -> Map<String, Value> {
+    let properties: Map<_, _> =
+        keys.iter().map(|key| (key.name.to_owned(), Value::Object(property(key, connector)))).collect();
     let required: Vec<_> = keys.iter().filter(|key| key.required).map(|key| key.name).collect();
     let mut schema = object(json!({ "type": "object", "properties": properties, "additionalProperties": false }));
     if !required.is_empty() {
@@ -218,22 +257,24 @@ fn table(keys: &[Key]) -> Map<String, Value> {
     schema
 }
 
-fn property(key: &Key) -> Map<String, Value> {
-    let mut schema = value(key.kind);
+fn property(key: &Key, connector: &ConnectorKeys) -> Map<String, Value> {
+    let mut schema = value(key.kind, connector);
     schema.insert("description".to_owned(), json!(key.help));
     let default = key.default.map(|text| match key.kind {
-        Kind::Boolean | Kind::Whole => serde_json::from_str(text).unwrap_or(json!(text)),
+        Kind::Boolean | Kind::Whole | Kind::RowId => serde_json::from_str(text).unwrap_or(json!(text)),
         _ => json!(text),
     });
     schema.extend(default.map(|default| ("default".to_owned(), default)));
     schema
 }
 
-fn value(kind: Kind) -> Map<String, Value> {
+fn value(kind: Kind, connector: &ConnectorKeys) -> Map<String, Value> {
     let text = json!({ "type": "string", "minLength": 1 });
+    let identifier = json!({ "type": "string", "pattern": r#"^[^\u0000-\u001f\u007f-\u009f";]+$"# });
     object(match kind {
         Kind::Text | Kind::Url | Kind::Cron | Kind::Timezone => text,
-        Kind::Identifier => json!({ "type": "string", "pattern": r#"^[^\u0000-\u001f\u007f-\u009f";]+$"# }),
+        Kind::Identifier => identifier,
+        Kind::Identifiers => json!({ "type": "array", "items": identifier }),
         Kind::Password => json!({ "oneOf": [
             text,
             source("file", &text),
@@ -242,6 +283,7 @@ fn value(kind: Kind) -> Map<String, Value> {
         ] }),
         Kind::Boolean => json!({ "type": "boolean" }),
         Kind::Whole => json!({ "type": "integer", "minimum": 1 }),
+        Kind::RowId => json!({ "type": ["integer", "string"], "minimum": 1, "minLength": 1 }),
         Kind::Duration(limits) => json!({
             "type": ["string", "integer"],
             "minLength": 2,
@@ -251,8 +293,9 @@ fn value(kind: Kind) -> Map<String, Value> {
         Kind::Word(words) => json!({ "enum": words }),
         Kind::Listen => json!({ "type": "string", "pattern": ":[0-9]+$" }),
         Kind::Patterns => json!({ "type": "array", "items": text }),
-        Kind::Table(keys) => return table(keys),
-        Kind::Tables(keys) => json!({ "type": "array", "items": table(keys) }),
+        Kind::Table(keys) => return table(keys, connector),
+        Kind::Tables(keys) => json!({ "type": "array", "items": table(keys, connector) }),
+        Kind::Connector => return table(&connector.0, connector),
     })
 }
 

@@ -5,24 +5,26 @@ use std::fmt::Write;
 
 use super::duration::to_text;
 use super::settings::Settings;
+use crate::driver::rules::NeedKind;
+use crate::drivers::Drivers;
 use crate::secret::SecretSource;
-use crate::target::{Endpoint, Named, Target};
+use crate::target::{Endpoint, Named, RowId, Target};
 use crate::time::schedule::Schedule;
 
 /// Writes the settings; passwords by their source, or `[redacted]`.
 #[must_use]
-pub fn show(settings: &Settings) -> String {
+pub fn show(settings: &Settings, drivers: &Drivers) -> String {
     let mut out = String::new();
     pair(&mut out, "instance", &quote(&settings.instance));
     header(&mut out, "[http]");
     pair(&mut out, "listen", &quote(&settings.http.listen.to_string()));
     header(&mut out, "[shutdown]");
     pair(&mut out, "grace", &quote(&to_text(settings.shutdown.grace)));
-    settings.targets.iter().for_each(|target| show_target(&mut out, target));
+    settings.targets.iter().for_each(|target| show_target(&mut out, target, drivers));
     out
 }
 
-fn show_target(out: &mut String, target: &Target) {
+fn show_target(out: &mut String, target: &Target, drivers: &Drivers) {
     header(out, "[[target]]");
     pair(out, "name", &quote(&target.name));
     pair(out, "enabled", &target.enabled.to_string());
@@ -43,11 +45,24 @@ fn show_target(out: &mut String, target: &Target) {
     header(out, "[target.heartbeat]");
     pair(out, "schema", &quote(&target.heartbeat.schema));
     pair(out, "table", &quote(&target.heartbeat.table));
-    pair(out, "row", &target.heartbeat.row.to_string());
+    pair(
+        out,
+        "row",
+        &match &target.heartbeat.row {
+            RowId::Number(number) => number.to_string(),
+            RowId::Text(text) => quote(text),
+        },
+    );
     header(out, "[target.connector]");
     pair(out, "user", &named(&target.connector.user));
-    pair(out, "publication", &named(&target.connector.publication));
-    pair(out, "slot", &named(&target.connector.slot));
+    let driver = drivers.get(target.endpoint.url.family());
+    for key in driver.iter().flat_map(|driver| driver.connector_keys()) {
+        match key.kind {
+            NeedKind::Name if key.named(target).name.is_empty() => {}
+            NeedKind::Name => pair(out, key.name, &named(&key.named(target))),
+            NeedKind::Names => pair(out, key.name, &list(key.listed(target))),
+        }
+    }
     pair(out, "mode", &quote(target.connector.mode.as_str()));
     for replica in &target.replicas {
         header(out, "[[target.replica]]");
@@ -87,6 +102,10 @@ fn show_endpoint(out: &mut String, prefix: &str, endpoint: &Endpoint) {
 /// A default may not exist; a name somebody wrote down must.
 fn named(named: &Named) -> String {
     format!("{}{}", quote(&named.name), if named.configured { "" } else { "  # default" })
+}
+
+fn list(names: &[String]) -> String {
+    format!("[{}]", names.iter().map(|name| quote(name)).collect::<Vec<_>>().join(", "))
 }
 
 /// The program alone: an argument may be a token.

@@ -2,7 +2,6 @@
 //! several targets together.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use serde::Deserialize;
 
@@ -10,27 +9,26 @@ use super::check::{join, one_line};
 use super::document::{Data, Node};
 use super::error::{Origin, Problems, quoted};
 use super::files::Place;
-use super::layers::Defaults;
+use super::layers;
 use super::raw::{RawChecks, RawConnector, RawHeartbeat, RawPassword, RawReplica, RawTarget};
+use super::schema::CONNECTOR;
 use crate::check::registry;
-use crate::database_url::Family;
+use crate::driver::Driver;
+use crate::driver::rules::{Defaults, Judgement, Remark};
 use crate::drivers::Drivers;
 use crate::secret::SecretSource;
 use crate::target::{
-    Checks, Connector, ConnectorMode, Endpoint, HeartbeatTable, Named, ProvisionMode, Replica, SkippedCheck, Target,
-    Thresholds, WriteMode,
+    Checks, Connector, ConnectorMode, DEFAULT_INTERVAL, Endpoint, HeartbeatTable, Named, Need, ProvisionMode, Replica,
+    SkippedCheck, Target, Thresholds, WriteMode,
 };
 use crate::time::schedule::{CronSchedule, Schedule, ScheduleError};
-
-/// The longest name PostgreSQL keeps: a longer one is cut there in silence.
-const POSTGRES_NAME_BYTES: usize = 63;
 
 /// Names that are taken, and where.
 type Names = BTreeMap<String, Origin>;
 
 /// Makes the targets of one configuration.
 pub(super) struct Builder<'a> {
-    pub(super) defaults: &'a Defaults,
+    pub(super) defaults: &'a layers::Defaults,
     /// The built-in default of `provision`.
     pub(super) provision: ProvisionMode,
     pub(super) drivers: &'a Drivers,
@@ -55,11 +53,6 @@ impl Builder<'_> {
         let schedule = self.schedule(place, &raw);
         let endpoint = self.endpoint(place, ("url", "password"), raw.url, raw.password, None);
         let name = self.name(place, raw.name, endpoint.as_ref(), names, "two targets");
-        let subject = name.clone().unwrap_or_default();
-        if let Some(endpoint) = &endpoint {
-            self.validate(place, "url", &subject, endpoint);
-            self.name_lengths(place, endpoint.url.family());
-        }
         if raw.provision_url.is_none() && raw.provision_password.is_some() {
             self.problem(place, "provision_password", "has no meaning without provision_url");
         }
@@ -67,35 +60,92 @@ impl Builder<'_> {
         let provision_endpoint = self.endpoint(place, keys, raw.provision_url, raw.provision_password, None);
         if let Some(provision) = &provision_endpoint {
             self.same_family(place, "provision_url", provision, endpoint.as_ref());
-            self.validate(place, "provision_url", &format!("{subject}: provision_url"), provision);
         }
-        let replicas = self.replicas(place, &subject, raw.replica, endpoint.as_ref());
-        let connector = connector(raw.connector);
+        let replicas = self.replicas(place, raw.replica, endpoint.as_ref());
+        let driver = endpoint.as_ref().and_then(|endpoint| self.drivers.get(endpoint.url.family()).ok());
+        let defaults = driver.as_ref().map_or_else(Defaults::default, |driver| driver.defaults());
+        let connector = self.connector(place, raw.connector, &defaults, driver.as_deref());
         let write = raw.write.as_ref().or(self.defaults.write.as_ref()).and_then(|word| WriteMode::from_word(word));
         let built_in_write = match connector.mode {
             ConnectorMode::ReadOnly => WriteMode::Always,
             ConnectorMode::ReadWrite => WriteMode::WhenStale,
         };
-        let write = write.unwrap_or(built_in_write);
-        if let (WriteMode::WhenStale, Some(schedule), Some(endpoint)) = (write, &schedule, &endpoint) {
-            self.whole_seconds(place, schedule, endpoint);
-        }
         self.skipped_checks(place);
         let provision = raw.provision.as_ref().or(self.defaults.provision.as_ref());
-        Some(Target {
-            name: name?,
+        // What could not be made was reported; what stands in for it lets the driver judge the rest.
+        let whole = name.is_some() && schedule.is_some();
+        let (numbers, replicas) = replicas.into_iter().unzip::<_, _, Vec<usize>, _>();
+        let target = Target {
+            name: name.unwrap_or_default(),
             enabled: raw.enabled.unwrap_or(true),
             endpoint: endpoint?,
             provision_endpoint,
-            schedule: schedule?,
+            schedule: schedule.unwrap_or(Schedule::Interval(DEFAULT_INTERVAL)),
             timeout: raw.timeout.unwrap_or(self.defaults.timeout).0,
-            write,
+            write: write.unwrap_or(built_in_write),
             provision: provision.and_then(|word| ProvisionMode::from_word(word)).unwrap_or(self.provision),
-            heartbeat: heartbeat(raw.heartbeat),
+            heartbeat: heartbeat(raw.heartbeat, defaults.heartbeat),
             connector,
             replicas,
             checks: checks(raw.checks),
-        })
+        };
+        if let Some(driver) = driver {
+            self.judge(place, &target, &numbers, driver.as_ref());
+        }
+        whole.then_some(target)
+    }
+
+    /// Takes over what the driver says of a target; `numbers` are those of its replicas in the configuration.
+    fn judge(&mut self, place: &Place, target: &Target, numbers: &[usize], driver: &dyn Driver) {
+        let Judgement { complaints, warnings } = driver.validate(target);
+        for Remark { key, text } in complaints {
+            let key = match replica_of(&key) {
+                Some((index, rest)) => format!("replica[{}]{rest}", numbers.get(index).copied().unwrap_or(index)),
+                None => key,
+            };
+            let origin = node_at(&place.node, &key).map_or(&place.node.origin, |node| &node.origin);
+            let path = if place.path.is_empty() { key } else { format!("{}.{key}", place.path) };
+            self.problems.push(origin, path, text);
+        }
+        for Remark { key, text } in warnings {
+            let about = match (replica_of(&key).and_then(|(index, _)| target.replicas.get(index)), key.as_str()) {
+                (Some(replica), _) => format!("{}: replica {}", target.name, replica.name),
+                (None, "url") => target.name.clone(),
+                (None, key) => format!("{}: {key}", target.name),
+            };
+            self.warnings.push(format!("{about}: {text}"));
+        }
+    }
+
+    /// What the connector needs: a key that means nothing to the target's family would be left out without a word.
+    fn connector(
+        &mut self,
+        place: &Place,
+        raw: RawConnector,
+        defaults: &Defaults,
+        driver: Option<&dyn Driver>,
+    ) -> Connector {
+        let mode = raw.mode.and_then(|word| ConnectorMode::from_word(&word)).unwrap_or(defaults.connector_mode);
+        let user = raw.user.map_or(Named::default_name(defaults.connector_user), Named::configured);
+        let mut connector = Connector { user, mode, needs: BTreeMap::new() };
+        let entries = place.node.get("connector").map(Node::entries).unwrap_or_default();
+        for (key, node) in entries.iter().filter(|(key, _)| CONNECTOR.iter().all(|shared| shared.name != key)) {
+            match driver {
+                Some(driver) if driver.connector_keys().iter().all(|own| own.name != key) => {
+                    let path = join(&join(&place.path, "connector"), key);
+                    let others = self
+                        .drivers
+                        .families()
+                        .filter(|(_, other)| other.connector_keys().iter().any(|of| of.name == key));
+                    let others: Vec<_> = others.map(|(family, _)| family.as_str()).collect();
+                    let complaint =
+                        format!("means nothing to {}, only to {}: leave it out", driver.family(), others.join(", "));
+                    self.problems.push(&node.origin, path, complaint);
+                }
+                _ => connector.needs.extend(need(node).map(|need| (key.clone(), need))),
+            }
+        }
+        connector
     }
 
     /// A target's own interval or cron displaces the defaults' one, whichever that is.
@@ -133,7 +183,7 @@ impl Builder<'_> {
         fallback: Option<&Endpoint>,
     ) -> Option<Endpoint> {
         // A missing one was reported by the walk.
-        let mut endpoint = match Endpoint::parse(&url?) {
+        let mut endpoint = match self.drivers.endpoint(&url?) {
             Ok(endpoint) => endpoint,
             Err(error) => {
                 self.problem(place, url_key, error.to_string());
@@ -155,16 +205,6 @@ impl Builder<'_> {
             }
         }
         Some(endpoint)
-    }
-
-    fn validate(&mut self, place: &Place, key: &str, subject: &str, endpoint: &Endpoint) {
-        let judged = self.drivers.get(endpoint.url.family()).and_then(|driver| driver.validate(endpoint));
-        match judged {
-            Ok(warnings) => {
-                self.warnings.extend(warnings.into_iter().map(|warning| format!("{subject}: {warning}")));
-            }
-            Err(error) => self.problem(place, key, error.to_string()),
-        }
     }
 
     /// The name as given, or made of the address; unique among `names`.
@@ -196,19 +236,14 @@ impl Builder<'_> {
         Some(name)
     }
 
-    fn replicas(
-        &mut self,
-        place: &Place,
-        target: &str,
-        raws: Vec<RawReplica>,
-        primary: Option<&Endpoint>,
-    ) -> Vec<Replica> {
+    fn replicas(&mut self, place: &Place, raws: Vec<RawReplica>, primary: Option<&Endpoint>) -> Vec<(usize, Replica)> {
         let nodes = place.node.get("replica").map(Node::items).unwrap_or_default();
         let mut names = Names::new();
         let mut replicas = Vec::new();
         for (index, (raw, node)) in raws.into_iter().zip(nodes).enumerate() {
             let place = Place { path: format!("{}[{index}]", join(&place.path, "replica")), node: node.clone() };
-            replicas.extend(self.replica(&place, target, raw, primary, &mut names));
+            let replica = self.replica(&place, raw, primary, &mut names);
+            replicas.extend(replica.map(|replica| (index, replica)));
         }
         replicas
     }
@@ -216,7 +251,6 @@ impl Builder<'_> {
     fn replica(
         &mut self,
         place: &Place,
-        target: &str,
         raw: RawReplica,
         primary: Option<&Endpoint>,
         names: &mut Names,
@@ -225,7 +259,6 @@ impl Builder<'_> {
         let name = self.name(place, raw.name, endpoint.as_ref(), names, "two replicas of this target");
         let (name, endpoint) = (name?, endpoint?);
         self.same_family(place, "url", &endpoint, primary);
-        self.validate(place, "url", &format!("{target}: replica {name}"), &endpoint);
         Some(Replica { name, endpoint, required: raw.required.unwrap_or(false), decode: raw.decode.unwrap_or(false) })
     }
 
@@ -233,21 +266,6 @@ impl Builder<'_> {
         let family = endpoint.url.family();
         let Some(other) = primary.map(|primary| primary.url.family()).filter(|other| *other != family) else { return };
         self.problem(place, key, format!("leads to {family}, the target's url to {other}"));
-    }
-
-    /// Two writers of one row are told apart by its value.
-    fn whole_seconds(&mut self, place: &Place, schedule: &Schedule, endpoint: &Endpoint) {
-        let family = endpoint.url.family();
-        let shortest = self.drivers.get(family).map_or(Duration::ZERO, |driver| driver.shortest_when_stale());
-        if schedule.shortest_gap() < shortest {
-            let key = if matches!(schedule, Schedule::Cron(_)) { "cron" } else { "interval" };
-            let shortest = shortest.as_secs();
-            let complaint = format!(
-                "write = \"when-stale\" needs {shortest} s or more between two beats of {family}, where two writers are \
-                 told apart by whole seconds"
-            );
-            self.problem(place, key, complaint);
-        }
     }
 
     /// An id that no check has would leave nothing out, without a word.
@@ -262,20 +280,6 @@ impl Builder<'_> {
         }
     }
 
-    fn name_lengths(&mut self, place: &Place, family: Family) {
-        if family != Family::Postgres {
-            return;
-        }
-        for table in ["heartbeat", "connector"] {
-            for (key, node) in place.node.get(table).map(Node::entries).unwrap_or_default() {
-                if matches!(&node.data, Data::Text(name) if name.len() > POSTGRES_NAME_BYTES) {
-                    let complaint = format!("longer than {POSTGRES_NAME_BYTES} bytes, which PostgreSQL would cut");
-                    self.problems.push(&node.origin, join(&join(&place.path, table), key), complaint);
-                }
-            }
-        }
-    }
-
     /// A problem with a key of a table, at the key's place where it has one.
     fn problem(&mut self, place: &Place, key: &str, message: impl Into<String>) {
         let origin = place.node.get(key).map_or(&place.node.origin, |node| &node.origin);
@@ -284,8 +288,33 @@ impl Builder<'_> {
     }
 }
 
-fn heartbeat(raw: RawHeartbeat) -> HeartbeatTable {
-    let default = HeartbeatTable::default();
+/// The index in a key of a replica, and what follows it: `replica[1].url`.
+fn replica_of(key: &str) -> Option<(usize, &str)> {
+    let (index, rest) = key.strip_prefix("replica[")?.split_once(']')?;
+    Some((index.parse().ok()?, rest))
+}
+
+/// The node that a driver's key leads to: `heartbeat.schema`, `replica[0].url`.
+fn node_at<'a>(node: &'a Node, key: &str) -> Option<&'a Node> {
+    key.split('.').try_fold(node, |node, part| match part.split_once('[') {
+        None => node.get(part),
+        Some((name, index)) => node.get(name)?.items().get(index.strip_suffix(']')?.parse::<usize>().ok()?),
+    })
+}
+
+/// A value that the walk has judged.
+fn need(node: &Node) -> Option<Need> {
+    let text = |node: &Node| match &node.data {
+        Data::Text(text) => Some(text.clone()),
+        _ => None,
+    };
+    match &node.data {
+        Data::List(items) => Some(Need::Names(items.iter().filter_map(text).collect())),
+        _ => text(node).map(Need::Name),
+    }
+}
+
+fn heartbeat(raw: RawHeartbeat, default: HeartbeatTable) -> HeartbeatTable {
     HeartbeatTable {
         schema: raw.schema.unwrap_or(default.schema),
         table: raw.table.unwrap_or(default.table),
@@ -303,14 +332,4 @@ fn checks(raw: RawChecks) -> Checks {
     };
     let skip = raw.skip.into_iter().map(|skip| SkippedCheck { id: skip.id, reason: skip.reason }).collect();
     Checks { skip, thresholds, required: raw.required.unwrap_or(false) }
-}
-
-fn connector(raw: RawConnector) -> Connector {
-    let default = Connector::default();
-    Connector {
-        user: raw.user.map_or(default.user, Named::configured),
-        publication: raw.publication.map_or(default.publication, Named::configured),
-        slot: raw.slot.map_or(default.slot, Named::configured),
-        mode: raw.mode.and_then(|word| ConnectorMode::from_word(&word)).unwrap_or(default.mode),
-    }
 }

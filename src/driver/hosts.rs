@@ -354,7 +354,7 @@ mod tests {
         for (name, port, expected) in
             [("db", None, "db:5432"), ("::1", Some(6000), "[::1]:6000"), ("/run/pg", None, "/run/pg:5432")]
         {
-            assert_eq!(WORDS.address(&Host { name: name.to_owned(), port }), expected);
+            assert_eq!(WORDS.address(&Host { port, ..Host::named(name).unwrap() }), expected);
         }
     }
 }

@@ -1,42 +1,45 @@
 //! The seam between the program and a database: the [`Driver`] and [`Session`] traits. The scheduler beats through it,
 //! the commands provision through it; only `driver/<name>/` names a database's crate, and no driver imports another.
 
-use std::time::Duration;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use crate::database_url::UrlError;
+use self::rules::{ConnectorKey, Defaults, Judgement};
+pub use self::server::{ServerInfo, ServerRole};
+use self::timelines::Timelines;
+use crate::database_url::{Family, UrlError};
 use crate::descriptors;
 use crate::finding::{Case, Check, Facts, Finding};
 use crate::heartbeat::{ErrorKind, Failure, RowReport, Stamp, Writing};
 use crate::plan::{Plan, Step};
 use crate::secret::Secret;
-use crate::target::{Endpoint, HeartbeatTable, Target};
+use crate::target::{Endpoint, Target};
 use crate::time::clock::Instant;
 
-use self::timelines::Timelines;
-
-#[cfg(any(feature = "mysql", feature = "postgres", feature = "sqlite"))]
+#[cfg(any(feature = "_server", feature = "sqlite"))]
 mod answer_limit;
-#[cfg(any(feature = "mysql", feature = "postgres"))]
+#[cfg(feature = "_server")]
 mod certificates;
-#[cfg(any(feature = "mysql", feature = "postgres"))]
+#[cfg(feature = "_server")]
 mod gathered;
-#[cfg(any(feature = "mysql", feature = "postgres"))]
+#[cfg(feature = "_server")]
 mod hosts;
-#[cfg(any(feature = "mysql", feature = "postgres"))]
+#[cfg(feature = "_server")]
 mod login_guard;
 #[cfg(feature = "mysql")]
 pub mod mysql;
-#[cfg(any(feature = "mysql", feature = "postgres"))]
+#[cfg(feature = "_server")]
 mod network;
 pub mod opening;
-#[cfg(any(feature = "mysql", feature = "postgres"))]
+#[cfg(feature = "_server")]
 mod parameters;
 #[cfg(feature = "postgres")]
 pub mod postgres;
-#[cfg(any(feature = "mysql", feature = "postgres"))]
+pub mod rules;
+#[cfg(feature = "_server")]
 mod scene;
+mod server;
 mod shared_checks;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
@@ -60,14 +63,15 @@ pub enum Purpose {
 /// What a driver needs to connect.
 #[derive(Debug, Clone, Copy)]
 pub struct ConnectRequest<'a> {
-    /// Where.
+    /// The target that the session will work for: its table, what its connector needs, and its time-out, which bounds each
+    /// later call (for limits that are a session's own).
+    pub target: &'a Arc<Target>,
+    /// Where: the target's own server, a replica's, or its own as an administrator.
     pub endpoint: &'a Endpoint,
     /// The password, just read from its source.
     pub password: Option<&'a Secret>,
     /// What for.
     pub purpose: Purpose,
-    /// The table the session will work on: its column's type is read at connect.
-    pub table: &'a HeartbeatTable,
     /// How the session names itself to administrators.
     pub application_name: &'a str,
     /// The identity of the server known so far; another one is the failure `identity`.
@@ -77,38 +81,6 @@ pub struct ConnectRequest<'a> {
     pub timelines: Option<&'a Timelines>,
     /// When the caller gives up. Drivers set server-side limits below it.
     pub deadline: Instant,
-    /// The target's time-out: what later calls on the session may take each, for limits that are a session's own.
-    pub timeout: Duration,
-}
-
-/// What a session knows of its server since it connected.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ServerInfo {
-    /// `host:port`, or the file.
-    pub address: String,
-    /// As the server words it.
-    pub version: String,
-    /// What tells this database cluster from another one; `None` where it is hidden.
-    pub identity: Option<String>,
-    /// What tells this running server from another one of the same cluster; `None` where nothing does.
-    pub instance: Option<String>,
-    /// Of a primary, how many promotions its cluster has gone through; `None` where that is hidden, or nobody counts.
-    pub timeline: Option<u32>,
-    /// Its role.
-    pub role: ServerRole,
-}
-
-/// Whether a server takes writes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ServerRole {
-    /// It does.
-    Primary,
-    /// It does, and is one of a cluster's servers that all do: each sends the others what it takes.
-    Member,
-    /// It follows another server.
-    Standby,
-    /// It could, and a setting forbids it.
-    ReadOnly,
 }
 
 /// Facts that are not in the driver's shape.
@@ -147,13 +119,31 @@ pub struct Delivery {
 /// Called from many tasks at once; holds no state of a target.
 #[async_trait]
 pub trait Driver: Send + Sync + 'static {
-    /// Judges an endpoint's address without connecting; called once when a configuration is loaded.
-    ///
-    /// Gives warnings in plain words (say, encryption without verification).
+    /// The family, by its name.
+    fn family(&self) -> Family;
+
+    /// The schemes of its addresses, in small letters.
+    fn schemes(&self) -> &'static [&'static str];
+
+    /// Takes apart what stands behind the scheme (one of [`Driver::schemes`]) and its colon.
     ///
     /// # Errors
-    /// The first parameter that cannot be honoured, by name, with the reason.
-    fn validate(&self, endpoint: &Endpoint) -> Result<Vec<String>, UrlError>;
+    /// Whatever of [`UrlError`] fits, never with the address itself; parameters are for [`Driver::validate`].
+    fn parse(&self, scheme: &str, rest: &str) -> Result<Endpoint, UrlError>;
+
+    /// What holds where a configuration says nothing.
+    fn defaults(&self) -> Defaults {
+        Defaults::default()
+    }
+
+    /// What `[target.connector]` takes beside `user` and `mode`.
+    fn connector_keys(&self) -> &'static [ConnectorKey] {
+        &[]
+    }
+
+    /// Judges a whole target without connecting: addresses, names, schedule. Called when a configuration is loaded, and by
+    /// `check --offline`.
+    fn validate(&self, target: &Target) -> Judgement;
 
     /// Opens a session. Name look-up, network, TLS, login and the look at the server's role all lie within
     /// `request.deadline`, which the caller enforces by dropping the future: that must leave nothing behind.
@@ -170,12 +160,6 @@ pub trait Driver: Send + Sync + 'static {
 
     /// The exact next step for a failure of this target, where the driver knows one.
     fn remedy(&self, failure: &Failure, target: &Target) -> Option<String>;
-
-    /// The shortest interval at which `when-stale` can tell a writer's beats apart: longer than nothing where the column
-    /// holds whole seconds.
-    fn shortest_when_stale(&self) -> Duration {
-        Duration::ZERO
-    }
 
     /// Whether this family keeps the connector's position, so that [`Session::delivery`] is worth a connection.
     fn knows_delivery(&self) -> bool {
@@ -197,7 +181,7 @@ pub trait Driver: Send + Sync + 'static {
     fn judge(&self, case: &Case<'_>) -> Result<Vec<Finding>, FactsError>;
 }
 
-/// One kept connection.
+/// One kept connection, of the target that it was opened for.
 ///
 /// Used by one task, one call at a time. After an error, or when a call's future was dropped before its end, the
 /// session is in an unknown state and must be dropped, never used again (nothing here is cancel-safe).
@@ -210,14 +194,13 @@ pub trait Session: Send {
     ///
     /// # Errors
     /// A classified [`Failure`], without a remedy.
-    async fn beat(&mut self, table: &HeartbeatTable, writing: Writing, deadline: Instant)
-    -> Result<RowReport, Failure>;
+    async fn beat(&mut self, writing: Writing, deadline: Instant) -> Result<RowReport, Failure>;
 
     /// Looks at the row and at the server's role.
     ///
     /// # Errors
     /// A classified [`Failure`], without a remedy.
-    async fn observe(&mut self, table: &HeartbeatTable, deadline: Instant) -> Result<Observation, Failure>;
+    async fn observe(&mut self, deadline: Instant) -> Result<Observation, Failure>;
 
     /// Gathers what the checks are judged from: in one consistent snapshot where the database has one, in a dozen round
     /// trips at most (two dozen where the catalogue cannot be joined) besides the probes of privileges; changes nothing
@@ -227,22 +210,22 @@ pub trait Session: Send {
     ///
     /// # Errors
     /// A classified [`Failure`], without a remedy, when the server cannot be asked at all.
-    async fn inspect(&mut self, target: &Target, deadline: Instant) -> Result<Facts, Failure>;
+    async fn inspect(&mut self, deadline: Instant) -> Result<Facts, Failure>;
 
     /// Reads the connector's position; `None` where this server has none of it.
     ///
     /// # Errors
     /// A classified [`Failure`], without a remedy.
-    async fn delivery(&mut self, _target: &Target, _deadline: Instant) -> Result<Option<Delivery>, Failure> {
+    async fn delivery(&mut self, _deadline: Instant) -> Result<Option<Delivery>, Failure> {
         Ok(None)
     }
 
-    /// Gathers what exists and says what is missing for `target`; changes nothing. Bounded on the server below
+    /// Gathers what exists and says what is missing for the target; changes nothing. Bounded on the server below
     /// `deadline`.
     ///
     /// # Errors
     /// A classified [`Failure`], without a remedy.
-    async fn plan(&mut self, target: &Target, deadline: Instant) -> Result<Plan, Failure>;
+    async fn plan(&mut self, deadline: Instant) -> Result<Plan, Failure>;
 
     /// Applies one step of a plan. Each step is idempotent by itself. Bounded on the server below `deadline`: DDL that
     /// nobody waits for any more must not queue for locks.
@@ -274,23 +257,4 @@ pub fn with_remedy(driver: &dyn Driver, failure: Failure, target: &Target) -> Fa
 fn write_down(facts: &impl serde::Serialize) -> Result<Facts, Failure> {
     serde_json::to_value(facts)
         .map_err(|error| Failure::new(ErrorKind::Internal, "the facts cannot be written down").with_source(error))
-}
-
-impl ServerRole {
-    /// Whether a beat may be written there.
-    #[must_use]
-    pub fn takes_writes(self) -> bool {
-        matches!(self, Self::Primary | Self::Member)
-    }
-
-    /// The word in output.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Primary => "primary",
-            Self::Member => "member",
-            Self::Standby => "standby",
-            Self::ReadOnly => "read-only",
-        }
-    }
 }

@@ -1,80 +1,97 @@
-//! Opening a session: read the secret, connect, both within one deadline. The shared step above the drivers; used by the
-//! scheduler's kept connections, by the replica watchers and by the commands.
+//! Opening a session of a target: read the secret, connect, both within one deadline. The shared step above the drivers;
+//! used by the scheduler's kept connections, by the replica watchers and by the commands.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::timelines::Timelines;
-use super::{ConnectRequest, Driver, Purpose, ServerInfo, Session};
+use super::{ConnectRequest, Driver, Purpose, ServerInfo, Session, with_remedy};
 use crate::heartbeat::{ErrorKind, Failure};
-use crate::target::{Endpoint, HeartbeatTable};
+use crate::target::{Endpoint, Target};
 use crate::time::clock::{self, Instant};
 
-/// What to open.
-#[derive(Debug, Clone, Copy)]
-pub struct Opening<'a> {
-    /// Where.
-    pub endpoint: &'a Endpoint,
-    /// What for.
-    pub purpose: Purpose,
-    /// The table the session will work on.
-    pub table: &'a HeartbeatTable,
-    /// How the session names itself.
-    pub application_name: &'a str,
-    /// The identity of the server known so far.
-    pub known_identity: Option<&'a str>,
-    /// The newest timelines known so far.
-    pub timelines: Option<&'a Timelines>,
-    /// When to give up.
-    pub deadline: Instant,
-    /// The target's time-out: what later calls on the session may take each.
-    pub timeout: Duration,
+/// A target with its driver and the name that its sessions show: what every task that connects for it shares. Cheap to
+/// clone.
+#[derive(Clone)]
+pub struct TargetContext {
+    /// The target.
+    pub target: Arc<Target>,
+    /// Its driver.
+    pub driver: Arc<dyn Driver>,
+    /// How its sessions name themselves, as [`application_name`] makes it.
+    pub application_name: Arc<str>,
 }
 
-impl Opening<'_> {
-    /// Opens it.
+/// What is known so far of the servers of a target.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Known<'a> {
+    /// The identity of the server that answered.
+    pub identity: Option<&'a str>,
+    /// The newest timelines.
+    pub timelines: Option<&'a Timelines>,
+}
+
+impl TargetContext {
+    /// Opens a session on one of the target's servers.
     ///
     /// Cancel-safe: a dropped future leaves no connection behind.
     ///
     /// # Errors
     /// `secret_source`, `timeout`, or what the driver says; without a remedy.
-    pub async fn open(&self, driver: &Arc<dyn Driver>) -> Result<Box<dyn Session>, Failure> {
-        let password = match &self.endpoint.password {
+    pub async fn open(
+        &self,
+        endpoint: &Endpoint,
+        purpose: Purpose,
+        known: Known<'_>,
+        deadline: Instant,
+    ) -> Result<Box<dyn Session>, Failure> {
+        let password = match &endpoint.password {
             None => None,
-            Some(source) => Some(source.read(self.deadline).await?),
+            Some(source) => Some(source.read(deadline).await?),
         };
         let request = ConnectRequest {
-            endpoint: self.endpoint,
+            target: &self.target,
+            endpoint,
             password: password.as_ref(),
-            purpose: self.purpose,
-            table: self.table,
-            application_name: self.application_name,
-            known_identity: self.known_identity,
-            timelines: self.timelines,
-            deadline: self.deadline,
-            timeout: self.timeout,
+            purpose,
+            application_name: &self.application_name,
+            known_identity: known.identity,
+            timelines: known.timelines,
+            deadline,
         };
-        clock::timeout_at(self.deadline, driver.connect(&request))
+        clock::timeout_at(deadline, self.driver.connect(&request))
             .await
             .map_err(|_| Failure::new(ErrorKind::Timeout, "connecting and logging in took longer than the time-out"))?
     }
 
-    /// Opens it for what is learned at the login alone.
+    /// Opens one to look, for what is learned at the login alone.
     ///
     /// Cancel-safe, as [`Self::open`].
     ///
     /// # Errors
     /// As [`Self::open`].
-    pub async fn look(&self, driver: &Arc<dyn Driver>) -> Result<ServerInfo, Failure> {
-        let session = self.open(driver).await?;
+    pub async fn look(&self, endpoint: &Endpoint, known: Known<'_>, deadline: Instant) -> Result<ServerInfo, Failure> {
+        let session = self.open(endpoint, Purpose::Inspect, known, deadline).await?;
         let server = session.server().clone();
         session.close().await;
         Ok(server)
+    }
+
+    /// A failure of the target's source with the exact next step.
+    #[must_use]
+    pub fn with_remedy(&self, failure: Failure) -> Failure {
+        with_remedy(self.driver.as_ref(), failure, &self.target)
+    }
+
+    /// A failure of one of its servers with the exact next step there.
+    #[must_use]
+    pub fn with_remedy_at(&self, endpoint: &Endpoint, failure: Failure) -> Failure {
+        let target = Target { endpoint: endpoint.clone(), ..(*self.target).clone() };
+        with_remedy(self.driver.as_ref(), failure, &target)
     }
 }
 
 /// The name a session shows to administrators.
 #[must_use]
-pub fn application_name(instance: &str) -> String {
-    format!("heartbeatd:{instance}")
+pub fn application_name(instance: &str) -> Arc<str> {
+    format!("heartbeatd:{instance}").into()
 }

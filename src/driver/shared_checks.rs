@@ -1,18 +1,18 @@
 //! The checks that several databases have, under one id and in words that fit each: the drivers judge them from their own
 //! facts. In this file those that every database has, on the heartbeat's table and row; beside it, those of servers.
 
-#[cfg(any(feature = "mysql", feature = "postgres"))]
+#[cfg(feature = "_server")]
 pub(super) mod activity;
-#[cfg(any(feature = "mysql", feature = "postgres"))]
+#[cfg(feature = "_server")]
 pub(super) mod connector;
 pub(super) mod freshness;
-#[cfg(any(feature = "mysql", feature = "postgres"))]
+#[cfg(feature = "_server")]
 pub(super) mod replica;
-#[cfg(any(feature = "mysql", feature = "postgres"))]
+#[cfg(feature = "_server")]
 pub(super) mod row;
-#[cfg(any(feature = "mysql", feature = "postgres"))]
+#[cfg(feature = "_server")]
 pub(super) mod server;
-#[cfg(any(feature = "mysql", feature = "postgres"))]
+#[cfg(feature = "_server")]
 pub(super) mod writer;
 
 use crate::finding::{Check, Rung, Severity};

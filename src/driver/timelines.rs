@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::ServerInfo;
+use super::server::ServerInfo;
 use crate::finding::{FailureRecord, Found, HostLook};
 use crate::heartbeat::Failure;
 

@@ -14,7 +14,7 @@ use crate::status::board::{
     Board, Checked, ConnectReason, Counters, DeliveryStatus, HistoryEntry, LastBeat, ReplicaStatus, TargetStatus,
     Trouble,
 };
-use crate::target::{Replica, Target};
+use crate::target::{Replica, RowId, Target};
 use crate::time::clock::Moment;
 
 /// `/targets`.
@@ -65,7 +65,7 @@ struct Configuration {
     provision: &'static str,
     schema: String,
     table: String,
-    row: i64,
+    row: RowId,
 }
 
 #[derive(Debug, Serialize)]
@@ -224,7 +224,7 @@ impl Configuration {
             provision: target.provision.as_str(),
             schema: target.heartbeat.schema.clone(),
             table: target.heartbeat.table.clone(),
-            row: target.heartbeat.row,
+            row: target.heartbeat.row.clone(),
         }
     }
 }

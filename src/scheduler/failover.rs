@@ -11,12 +11,12 @@ use tokio_util::sync::CancellationToken;
 
 use super::backoff::Backoff;
 use super::turns::Turns;
-use crate::driver::opening::Opening;
+use crate::driver::ServerInfo;
+use crate::driver::opening::{Known, TargetContext};
 use crate::driver::timelines::{SPLIT_BRAIN_REMEDY, Timelines, host_look, split_brain};
-use crate::driver::{Driver, Purpose, ServerInfo};
 use crate::heartbeat::{ErrorKind, Failure};
 use crate::status::board::{Cell, SPLIT_BRAIN};
-use crate::target::{Endpoint, Target};
+use crate::target::Endpoint;
 use crate::time::clock::{self, Clock, Moment};
 use crate::time::ticks::Ticks;
 
@@ -29,12 +29,10 @@ const FAILED: &str = "failover_watcher_failed";
 /// One target's look at the other hosts.
 #[derive(Clone)]
 pub struct Watcher {
-    /// The target.
-    pub target: Arc<Target>,
+    /// The target, with its driver.
+    pub context: TargetContext,
     /// Where two primaries are told.
     pub cell: Arc<Cell>,
-    /// The target's driver.
-    pub driver: Arc<dyn Driver>,
     /// The program's clock.
     pub clock: Clock,
     /// The target's ticks.
@@ -43,8 +41,6 @@ pub struct Watcher {
     pub timelines: Timelines,
     /// Shared with the inspectors and the looks of all other targets.
     pub turns: Turns,
-    /// How sessions name themselves.
-    pub application_name: String,
     /// Jitter.
     pub random: fastrand::Rng,
 }
@@ -76,7 +72,7 @@ impl Watcher {
     }
 
     async fn look_on(&mut self, first: Moment) {
-        let hosts = self.driver.hosts_with_timelines(&self.target.endpoint).into_iter();
+        let hosts = self.context.driver.hosts_with_timelines(&self.context.target.endpoint).into_iter();
         let mut hosts: Vec<_> = hosts
             .map(|(address, endpoint)| {
                 let backoff = Backoff::new(self.random.u64(..));
@@ -86,7 +82,7 @@ impl Watcher {
         let mut next = first.plus(self.pause().mul_f64(self.random.f64()));
         loop {
             clock::sleep_until(next.mono).await;
-            let turn = self.turns.at(&self.target.endpoint.url).await;
+            let turn = self.turns.at(&self.context.target.endpoint.url).await;
             let began = self.clock.now();
             // A beat that fails asks all hosts by itself, and a refused password must not be tried by a second door.
             let beaten = {
@@ -123,17 +119,9 @@ impl Watcher {
     }
 
     async fn look(&self, host: &mut Host, beaten: &ServerInfo) -> (String, Result<ServerInfo, Failure>) {
-        let opening = Opening {
-            endpoint: &host.endpoint,
-            purpose: Purpose::Inspect,
-            table: &self.target.heartbeat,
-            application_name: &self.application_name,
-            known_identity: beaten.identity.as_deref(),
-            timelines: None,
-            deadline: self.clock.now().plus(self.target.timeout).mono,
-            timeout: self.target.timeout,
-        };
-        let found = opening.look(&self.driver).await;
+        let known = Known { identity: beaten.identity.as_deref(), timelines: None };
+        let deadline = self.clock.now().plus(self.context.target.timeout).mono;
+        let found = self.context.look(&host.endpoint, known, deadline).await;
         let refused = found.as_ref().err().map(Failure::kind);
         host.not_before = match refused.filter(|kind| matches!(kind, ErrorKind::Auth | ErrorKind::AuthMethod)) {
             Some(kind) => Some(self.clock.now().plus(host.backoff.next(kind, self.pause()))),
@@ -148,7 +136,7 @@ impl Watcher {
         status.notice(SPLIT_BRAIN, found.clone(), self.clock.now());
         status.notice(FAILED, None, self.clock.now());
         drop(status);
-        let target = self.target.name.as_str();
+        let target = self.context.target.name.as_str();
         match found {
             Some(error) if !told => tracing::warn!(target, error, remedy = SPLIT_BRAIN_REMEDY, "split brain"),
             None if told => tracing::info!(target, "one host takes writes again"),

@@ -20,7 +20,7 @@ use super::supervision::Supervision;
 use super::turns::Turns;
 use crate::database_url::UrlError;
 use crate::driver::Driver;
-use crate::driver::opening::application_name;
+use crate::driver::opening::{TargetContext, application_name};
 use crate::driver::timelines::Timelines;
 use crate::drivers::Drivers;
 use crate::heartbeat::{BeatOutcome, Failure};
@@ -37,7 +37,7 @@ const FAREWELL: Duration = Duration::from_secs(1);
 pub struct Fleet {
     board: Arc<Board>,
     drivers: Drivers,
-    application_name: String,
+    application_name: Arc<str>,
     seed: u64,
     turns: Turns,
     running: BTreeMap<String, Running>,
@@ -79,12 +79,10 @@ pub struct Changes {
 /// What one target's task needs.
 #[derive(Clone)]
 struct Tending {
-    target: Arc<Target>,
+    context: TargetContext,
     board: Arc<Board>,
     cell: Arc<Cell>,
-    driver: Arc<dyn Driver>,
     drivers: Drivers,
-    application_name: String,
     seed: u64,
     turns: Turns,
     /// For the life of the process, or until the target is changed.
@@ -171,13 +169,12 @@ impl Fleet {
         let cell = self.board.insert(Arc::clone(&target), ticks.overdue_after(now, target.timeout));
         let cancelled = CancellationToken::new();
         let reloaded = Arc::new(Notify::new());
+        let application_name = Arc::clone(&self.application_name);
         let tending = Tending {
-            target: Arc::clone(&target),
+            context: TargetContext { target: Arc::clone(&target), driver, application_name },
             board: Arc::clone(&self.board),
             cell,
-            driver,
             drivers: self.drivers.clone(),
-            application_name: self.application_name.clone(),
             seed: self.seed,
             turns: self.turns.clone(),
             timelines: Timelines::default(),
@@ -192,7 +189,7 @@ impl Fleet {
                 Some(previous) => previous.await.ok().flatten(),
                 None => None,
             };
-            if !tending.target.enabled || tending.cancelled.is_cancelled() {
+            if !tending.context.target.enabled || tending.cancelled.is_cancelled() {
                 return before;
             }
             tending.tend_after(before).await
@@ -203,14 +200,15 @@ impl Fleet {
 
 impl WrittenLate {
     fn is_of_the_row_of(&self, target: &Target) -> bool {
-        self.target.endpoint.url == target.endpoint.url && self.target.heartbeat == target.heartbeat
+        self.context.target.endpoint.url == target.endpoint.url && self.context.target.heartbeat == target.heartbeat
     }
 }
 
 impl Tending {
     /// Runs the target's loop until it is asked to end and has ended, or has had the time for it.
     async fn tend_after(mut self, before: Option<WrittenLate>) -> Option<WrittenLate> {
-        let (target, cell, cancelled) = (Arc::clone(&self.target), Arc::clone(&self.cell), self.cancelled.clone());
+        let (target, cell, cancelled) =
+            (Arc::clone(&self.context.target), Arc::clone(&self.cell), self.cancelled.clone());
         let clock = self.board.clock().clone();
         if let Some(beat) = before.filter(|beat| beat.is_of_the_row_of(&target)) {
             let now = clock.now();
@@ -244,71 +242,60 @@ impl Tending {
         let clock = self.board.clock();
         let now = clock.now();
         Supervision {
-            target: &self.target.name,
+            target: &self.context.target.name,
             part,
             clock,
             backoff: Backoff::new(self.seed_for(part) ^ seed),
-            period: Ticks::new(&self.target.schedule, &self.target.name, now).period_at(now),
+            period: Ticks::new(&self.context.target.schedule, &self.context.target.name, now).period_at(now),
         }
     }
 
     async fn run_once(&self, first: Moment) {
         let now = self.board.clock().now();
-        let ticks = Ticks::new(&self.target.schedule, &self.target.name, now);
+        let ticks = Ticks::new(&self.context.target.schedule, &self.context.target.name, now);
         let (acknowledged, receiver) = watch::channel(Acknowledged::default());
         let (good_connections, good) = watch::channel(0);
         // Dropped with this future, also when the loop panics: what looks on never outlives it.
         let mut lookers = JoinSet::new();
-        for replica in &self.target.replicas {
+        for replica in &self.context.target.replicas {
             let watcher = Watcher {
-                target: Arc::clone(&self.target),
+                context: self.context.clone(),
                 replica: replica.clone(),
                 cell: Arc::clone(&self.cell),
-                driver: Arc::clone(&self.driver),
                 clock: self.board.clock().clone(),
                 ticks: ticks.clone(),
                 backoff: Backoff::new(self.seed_for(&replica.name)),
                 acknowledged: receiver.clone(),
-                application_name: self.application_name.clone(),
             };
             lookers.spawn(self.clone().keep_watching(watcher));
         }
         let inspector = Inspector {
-            target: Arc::clone(&self.target),
+            context: self.context.clone(),
             cell: Arc::clone(&self.cell),
             drivers: self.drivers.clone(),
-            driver: Arc::clone(&self.driver),
             clock: self.board.clock().clone(),
             ticks: ticks.clone(),
             acknowledged: receiver,
             good_connections: good,
             turns: self.turns.clone(),
-            application_name: self.application_name.clone(),
             random: fastrand::Rng::with_seed(self.seed_for("inspector")),
         };
         lookers.spawn(self.clone().keep_inspecting(inspector));
-        if self.driver.hosts_with_timelines(&self.target.endpoint).len() > 1 {
+        if self.context.driver.hosts_with_timelines(&self.context.target.endpoint).len() > 1 {
             let watcher = failover::Watcher {
-                target: Arc::clone(&self.target),
+                context: self.context.clone(),
                 cell: Arc::clone(&self.cell),
-                driver: Arc::clone(&self.driver),
                 clock: self.board.clock().clone(),
                 ticks: ticks.clone(),
                 timelines: self.timelines.clone(),
                 turns: self.turns.clone(),
-                application_name: self.application_name.clone(),
                 random: fastrand::Rng::with_seed(self.seed_for("failover")),
             };
             lookers.spawn(self.clone().keep_looking_for_failovers(watcher));
         }
-        let link = Link::new(
-            Arc::clone(&self.driver),
-            Arc::clone(&self.target),
-            self.application_name.clone(),
-            self.timelines.clone(),
-        );
+        let link = Link::new(self.context.clone(), self.timelines.clone());
         let parts = Parts {
-            target: Arc::clone(&self.target),
+            target: Arc::clone(&self.context.target),
             board: Arc::clone(&self.board),
             cell: Arc::clone(&self.cell),
             link,
@@ -322,7 +309,7 @@ impl Tending {
 
     /// Jitter that differs by target and replica.
     fn seed_for(&self, part: &str) -> u64 {
-        let name = self.target.name.bytes().chain(part.bytes());
+        let name = self.context.target.name.bytes().chain(part.bytes());
         name.fold(self.seed, |seed, byte| seed.rotate_left(5) ^ u64::from(byte))
     }
 

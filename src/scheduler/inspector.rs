@@ -12,13 +12,13 @@ use super::replica::Acknowledged;
 use super::turns::Turns;
 use crate::check::registry::{self, REPLICA_CONNECT};
 use crate::check::{runner, verdict};
-use crate::driver::opening::Opening;
-use crate::driver::{Delivery, Driver, Purpose};
+use crate::driver::opening::{Known, TargetContext};
+use crate::driver::{Delivery, Purpose};
 use crate::drivers::Drivers;
 use crate::finding::{Inspection, Look, Rung};
 use crate::heartbeat::{ErrorKind, Failure};
 use crate::status::board::{Cell, Checked, DeliveryStatus};
-use crate::target::{Endpoint, Target};
+use crate::target::Endpoint;
 use crate::time::clock::{self, Clock, Moment};
 use crate::time::ticks::Ticks;
 
@@ -39,14 +39,12 @@ const FAILED: &str = "inspector_failed";
 /// One target's inspector. A clone starts from the beginning.
 #[derive(Clone)]
 pub struct Inspector {
-    /// The target.
-    pub target: Arc<Target>,
+    /// The target, with its driver.
+    pub context: TargetContext,
     /// Where its findings go.
     pub cell: Arc<Cell>,
     /// The drivers, for the registry.
     pub drivers: Drivers,
-    /// The target's driver.
-    pub driver: Arc<dyn Driver>,
     /// The program's clock.
     pub clock: Clock,
     /// The target's ticks.
@@ -57,8 +55,6 @@ pub struct Inspector {
     pub good_connections: watch::Receiver<u64>,
     /// Shared with the inspectors of all other targets.
     pub turns: Turns,
-    /// How sessions name themselves.
-    pub application_name: String,
     /// Jitter.
     pub random: fastrand::Rng,
 }
@@ -108,13 +104,13 @@ impl Inspector {
         let mut next_catalogue = self.soon();
         clock::sleep_until(next_catalogue.mono).await;
         loop {
-            let turn = self.turns.at(&self.target.endpoint.url).await;
+            let turn = self.turns.at(&self.context.target.endpoint.url).await;
             // While beats fail nobody is asked: a refused password must not be tried by a second door.
             if self.cell.lock().trouble.is_none() {
                 if next_catalogue.mono <= self.clock.now().mono {
                     next_catalogue = self.check(&mut previous).await;
                 }
-                if self.driver.knows_delivery() {
+                if self.context.driver.knows_delivery() {
                     self.look_at_the_slot(&mut place, started).await;
                 }
             }
@@ -137,8 +133,7 @@ impl Inspector {
 
     /// Runs all checks; when to run them again.
     async fn check(&mut self, previous: &mut Option<Kept>) -> Moment {
-        let inspection =
-            runner::inspect(&self.target, &self.driver, &self.application_name, &self.clock, self.target.timeout).await;
+        let inspection = runner::inspect(&self.context, &self.clock, self.context.target.timeout).await;
         let now = self.clock.now();
         if let Look::Failure(failure) = &inspection.source {
             if failure.kind == ErrorKind::Internal.as_str() {
@@ -148,7 +143,8 @@ impl Inspector {
             return now.plus(SHORTEST);
         }
         let earlier = previous.as_ref().and_then(Kept::inspection);
-        let mut findings = runner::judge(&self.target, self.driver.as_ref(), &inspection, earlier.as_ref());
+        let mut findings =
+            runner::judge(&self.context.target, self.context.driver.as_ref(), &inspection, earlier.as_ref());
         let entries = registry::entries(&self.drivers);
         // Whether the right server is reached, the beats and the replicas' watchers tell at each tick, and never late.
         let told_by_beats = |id: &str| {
@@ -168,7 +164,7 @@ impl Inspector {
 
     /// Reads the slot where it was found last, or else on every endpoint.
     async fn look_at_the_slot(&self, place: &mut Option<Place>, started: Moment) {
-        let places = std::iter::once(Place::Source).chain((0..self.target.replicas.len()).map(Place::Replica));
+        let places = std::iter::once(Place::Source).chain((0..self.context.target.replicas.len()).map(Place::Replica));
         for candidate in place.iter().copied().chain(places).collect::<Vec<_>>() {
             match self.delivery_at(candidate).await {
                 Ok(Some(delivery)) => {
@@ -179,7 +175,7 @@ impl Inspector {
                 Ok(None) => {}
                 // What the connection lacks, the beats and the checks tell; the last figures stay and grow old.
                 Err(failure) => {
-                    tracing::debug!(target = self.target.name, error = %failure, "the slot cannot be looked at");
+                    tracing::debug!(target = self.context.target.name, error = %failure, "the slot cannot be looked at");
                     return;
                 }
             }
@@ -189,24 +185,14 @@ impl Inspector {
     }
 
     async fn delivery_at(&self, place: Place) -> Result<Option<Delivery>, Failure> {
-        let deadline = self.clock.now().plus(self.target.timeout).mono;
+        let deadline = self.clock.now().plus(self.context.target.timeout).mono;
         let (endpoint, purpose): (&Endpoint, _) = match place {
-            Place::Source => (&self.target.endpoint, Purpose::Check),
-            Place::Replica(index) => (&self.target.replicas[index].endpoint, Purpose::Inspect),
-        };
-        let opening = Opening {
-            endpoint,
-            purpose,
-            table: &self.target.heartbeat,
-            application_name: &self.application_name,
-            known_identity: None,
-            timelines: None,
-            deadline,
-            timeout: self.target.timeout,
+            Place::Source => (&self.context.target.endpoint, Purpose::Check),
+            Place::Replica(index) => (&self.context.target.replicas[index].endpoint, Purpose::Inspect),
         };
         let work = async {
-            let mut session = opening.open(&self.driver).await?;
-            let delivery = session.delivery(&self.target, deadline).await?;
+            let mut session = self.context.open(endpoint, purpose, Known::default(), deadline).await?;
+            let delivery = session.delivery(deadline).await?;
             session.close().await;
             Ok(delivery)
         };
@@ -216,7 +202,7 @@ impl Inspector {
 
     fn record(&self, delivery: Delivery, started: Moment) {
         let confirmed = delivery.confirmed.as_deref().and_then(|confirmed| {
-            let passes = |position: &str| self.driver.passes(confirmed, position);
+            let passes = |position: &str| self.context.driver.passes(confirmed, position);
             self.acknowledged.borrow().newest_confirmed(passes)
         });
         let mut status = self.cell.lock();

@@ -5,13 +5,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::driver::opening::Opening;
+use crate::driver::opening::{Known, TargetContext};
 use crate::driver::timelines::Timelines;
-use crate::driver::{self, Driver, Purpose, ServerInfo, Session};
+use crate::driver::{Purpose, ServerInfo, Session};
 use crate::heartbeat::{self, Beat, ErrorClass, ErrorKind, Failure, KeptSession, Outcome, RowReport, Writing};
 use crate::provisioning::provision_target;
 use crate::status::board::ConnectReason;
-use crate::target::{ProvisionMode, Target};
+use crate::target::{ProvisionMode, WriteMode};
 use crate::time::clock::{self, Clock, Instant};
 
 /// A provisioning that failed is not tried, nor told of, again within this time: beats go on without it if they can.
@@ -19,9 +19,7 @@ const PROVISION_PAUSE: Duration = Duration::from_secs(60);
 
 /// A target's connection and what is known of its server.
 pub struct Link {
-    driver: Arc<dyn Driver>,
-    target: Arc<Target>,
-    application_name: String,
+    context: TargetContext,
     session: Option<Box<dyn Session>>,
     known_identity: Option<String>,
     timelines: Timelines,
@@ -61,12 +59,10 @@ impl Link {
     #[must_use]
     ///
     /// `timelines` is what is known of the servers of this target, and is added to: it outlives the link.
-    pub fn new(driver: Arc<dyn Driver>, target: Arc<Target>, application_name: String, timelines: Timelines) -> Self {
-        let must_provision = target.provision == ProvisionMode::Auto;
+    pub fn new(context: TargetContext, timelines: Timelines) -> Self {
+        let must_provision = context.target.provision == ProvisionMode::Auto;
         Self {
-            driver,
-            target,
-            application_name,
+            context,
             session: None,
             known_identity: None,
             timelines,
@@ -96,7 +92,7 @@ impl Link {
                 Outcome::Unknown if sent => failure.with_unknown_outcome(),
                 _ => failure,
             };
-            self.with_remedy(failure)
+            self.context.with_remedy(failure)
         })
     }
 
@@ -144,7 +140,7 @@ impl Link {
             // carries it.
             KeptSession::Replaced if kept => self.reason = ConnectReason::Lost,
             KeptSession::TriedAgain => self.reason = ConnectReason::Retry,
-            _ if failure.kind().provisioning_helps() && self.target.provision == ProvisionMode::Auto => {
+            _ if failure.kind().provisioning_helps() && self.context.target.provision == ProvisionMode::Auto => {
                 self.provision(deadline).await?;
             }
             _ => return Err(failure),
@@ -158,7 +154,7 @@ impl Link {
     /// A promotion elsewhere does not reach a kept connection: whoever looks at the other hosts tells of it here (I13).
     async fn leave_a_former_primary(&mut self) {
         let behind = |session: &mut Box<dyn Session>| self.timelines.newer_than(session.server()).is_some();
-        if self.target.write != crate::target::WriteMode::Never
+        if self.context.target.write != WriteMode::Never
             && let Some(session) = self.session.take_if(behind)
         {
             self.reason = ConnectReason::Lost;
@@ -173,7 +169,7 @@ impl Link {
         };
         self.step = CurrentStep::Beating;
         // The session is put back only after an answer: an error or a dropped future leaves it out, and so closed.
-        let report = session.beat(&self.target.heartbeat, writing, deadline).await?;
+        let report = session.beat(writing, deadline).await?;
         self.session = Some(session);
         let beat = heartbeat::judge(&report, writing, stale_before)?;
         Ok(Answer { beat, report, after_lost_answer: false })
@@ -181,19 +177,10 @@ impl Link {
 
     async fn open(&mut self, deadline: Instant) -> Result<Box<dyn Session>, Failure> {
         self.step = CurrentStep::Connecting;
-        let purpose =
-            if self.target.write == crate::target::WriteMode::Never { Purpose::Inspect } else { Purpose::Beat };
-        let opening = Opening {
-            endpoint: &self.target.endpoint,
-            purpose,
-            table: &self.target.heartbeat,
-            application_name: &self.application_name,
-            known_identity: self.known_identity.as_deref(),
-            timelines: Some(&self.timelines),
-            deadline,
-            timeout: self.target.timeout,
-        };
-        let session = opening.open(&self.driver).await?;
+        let target = &self.context.target;
+        let purpose = if target.write == WriteMode::Never { Purpose::Inspect } else { Purpose::Beat };
+        let known = Known { identity: self.known_identity.as_deref(), timelines: Some(&self.timelines) };
+        let session = self.context.open(&target.endpoint, purpose, known, deadline).await?;
         self.connects.push(self.reason);
         let server = session.server().clone();
         if server.identity.is_some() {
@@ -217,11 +204,11 @@ impl Link {
         self.step = CurrentStep::Provisioning;
         self.session = None;
         self.provision_again = Some(now + PROVISION_PAUSE);
-        let target = Arc::clone(&self.target);
-        match provision_target(&self.driver, &target, &self.application_name, Some(&self.timelines), deadline).await {
+        let target = Arc::clone(&self.context.target);
+        match provision_target(&self.context, Some(&self.timelines), deadline).await {
             Ok(applied) => {
                 self.must_provision = false;
-                self.obstacle = applied.obstacle().map(|failure| self.with_remedy(failure.clone()));
+                self.obstacle = applied.obstacle().map(|failure| self.context.with_remedy(failure.clone()));
                 if applied.failed.is_empty() {
                     self.provision_again = None;
                 }
@@ -236,7 +223,7 @@ impl Link {
                 return Err(failure);
             }
             Err(failure) => {
-                self.obstacle = Some(self.with_remedy(failure.clone()));
+                self.obstacle = Some(self.context.with_remedy(failure.clone()));
                 self.warn_of_provisioning(failure);
             }
         }
@@ -260,21 +247,17 @@ impl Link {
     }
 
     fn warn_of_provisioning(&self, failure: Failure) {
-        let failure = self.with_remedy(failure);
-        tracing::warn!(target = self.target.name, error = %failure, remedy = failure.remedy(), "provisioning failed");
+        let failure = self.context.with_remedy(failure);
+        tracing::warn!(target = self.context.target.name, error = %failure, remedy = failure.remedy(), "provisioning failed");
     }
 
     fn timed_out(&self) -> Failure {
-        let limit = humantime::format_duration(self.target.timeout);
+        let limit = humantime::format_duration(self.context.target.timeout);
         let doing = match self.step {
             CurrentStep::Connecting => "connecting and logging in",
             CurrentStep::Provisioning => "provisioning",
             CurrentStep::Beating => "the answer to the beat",
         };
         Failure::new(ErrorKind::Timeout, format!("{doing} took longer than the time-out of {limit}"))
-    }
-
-    fn with_remedy(&self, failure: Failure) -> Failure {
-        driver::with_remedy(self.driver.as_ref(), failure, &self.target)
     }
 }

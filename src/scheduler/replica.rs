@@ -9,11 +9,11 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::backoff::Backoff;
-use crate::driver::opening::Opening;
-use crate::driver::{self, Driver, Observation, Purpose, ServerInfo, Session};
+use crate::driver::opening::{Known, TargetContext};
+use crate::driver::{Observation, Purpose, ServerInfo, Session};
 use crate::heartbeat::{ErrorKind, Failure, KeptSession, Stamp};
 use crate::status::board::{Cell, Trouble};
-use crate::target::{Replica, Target};
+use crate::target::Replica;
 use crate::time::clock::{self, Clock, Moment};
 use crate::time::ticks::Ticks;
 
@@ -60,14 +60,12 @@ enum Arrival {
 /// One replica's watcher. A clone starts from the beginning.
 #[derive(Clone)]
 pub struct Watcher {
-    /// The target it belongs to.
-    pub target: Arc<Target>,
+    /// The target it belongs to, with its driver.
+    pub context: TargetContext,
     /// The replica.
     pub replica: Replica,
     /// Where its state goes.
     pub cell: Arc<Cell>,
-    /// The target's driver.
-    pub driver: Arc<dyn Driver>,
     /// The program's clock.
     pub clock: Clock,
     /// The target's ticks: a period is at least one look.
@@ -76,8 +74,6 @@ pub struct Watcher {
     pub backoff: Backoff,
     /// The acknowledged beats.
     pub acknowledged: watch::Receiver<Acknowledged>,
-    /// How sessions name themselves.
-    pub application_name: String,
 }
 
 impl Acknowledged {
@@ -166,7 +162,7 @@ impl Watcher {
     }
 
     async fn look(&self, kept: &mut Option<Box<dyn Session>>) -> Result<(Observation, ServerInfo), Failure> {
-        let limit = self.target.timeout.min(LONGEST_LOOK);
+        let limit = self.context.target.timeout.min(LONGEST_LOOK);
         let deadline = self.clock.now().mono + limit;
         let was_kept = kept.is_some();
         match self.look_once(kept, deadline).await {
@@ -188,9 +184,7 @@ impl Watcher {
             None => self.open(deadline).await?,
         };
         let late = || Failure::new(ErrorKind::Timeout, "the replica did not answer within the time-out");
-        let observation = clock::timeout_at(deadline, session.observe(&self.target.heartbeat, deadline))
-            .await
-            .map_err(|_| late())??;
+        let observation = clock::timeout_at(deadline, session.observe(deadline)).await.map_err(|_| late())??;
         let server = session.server().clone();
         *kept = Some(session);
         if observation.rows == 0 {
@@ -200,17 +194,7 @@ impl Watcher {
     }
 
     async fn open(&self, deadline: clock::Instant) -> Result<Box<dyn Session>, Failure> {
-        let opening = Opening {
-            endpoint: &self.replica.endpoint,
-            purpose: Purpose::Inspect,
-            table: &self.target.heartbeat,
-            application_name: &self.application_name,
-            known_identity: None,
-            timelines: None,
-            deadline,
-            timeout: self.target.timeout,
-        };
-        opening.open(&self.driver).await
+        self.context.open(&self.replica.endpoint, Purpose::Inspect, Known::default(), deadline).await
     }
 
     /// Puts a look on the board; whether the newest beat has arrived.
@@ -239,22 +223,17 @@ impl Watcher {
 
     /// Puts a failed look on the board, also one that panicked; the lag is not known any more.
     pub(super) fn record_failure(&self, failure: Failure, now: Moment) {
-        let failure = driver::with_remedy(self.driver.as_ref(), failure, &self.as_target());
+        let failure = self.context.with_remedy_at(&self.replica.endpoint, failure);
         let mut status = self.cell.lock();
         let Some(replica) = status.replicas.get_mut(&self.replica.name) else { return };
         let trouble = Trouble::after(replica.trouble.as_ref(), failure, now);
         if trouble.attempts == 1 {
-            let (target, error) = (self.target.name.as_str(), trouble.failure.to_string());
+            let (target, error) = (self.context.target.name.as_str(), trouble.failure.to_string());
             let remedy = trouble.failure.remedy().unwrap_or_default();
             tracing::warn!(target = target, replica = self.replica.name, error, remedy, "replica cannot be looked at");
         }
         replica.trouble = Some(trouble);
         replica.lag = None;
-    }
-
-    /// The target with the replica's address: what a remedy is worded for.
-    fn as_target(&self) -> Target {
-        Target { endpoint: self.replica.endpoint.clone(), ..(*self.target).clone() }
     }
 }
 

@@ -30,7 +30,7 @@ impl Turns {
     ///
     /// Cancel-safe: the place in the queue is lost.
     pub async fn at(&self, url: &DatabaseUrl) -> Turn {
-        let hosts = url.hosts().iter().map(|host| Host { name: host.name.to_ascii_lowercase(), port: host.port });
+        let hosts = url.hosts().iter().map(|host| Host { name: host.name.to_ascii_lowercase(), ..host.clone() });
         let mut hosts: Vec<_> = hosts.collect();
         hosts.sort();
         let turns = self.of((url.family(), hosts));
@@ -59,7 +59,7 @@ mod tests {
     use super::*;
 
     fn url(text: &str) -> DatabaseUrl {
-        DatabaseUrl::parse(text).unwrap().0
+        crate::target::Endpoint::parse(text).unwrap().url
     }
 
     #[tokio::test]

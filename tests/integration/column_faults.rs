@@ -11,7 +11,7 @@ use heartbeatd::target::Target;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{AssertSqlSafe, Connection, Row};
 
-use crate::bench::driver::{TIME, at, beat, failure_of, in_time, open, target};
+use crate::bench::driver::{TIME, at, beat, failure_of, in_time, open, open_over, target};
 use crate::bench::findings::{judge, look, shown};
 use crate::bench::mysql_scene::on_each;
 use crate::bench::place::Place;
@@ -37,7 +37,7 @@ async fn columns_finding(target: &Target) -> Finding {
 
 async fn plan_failures(target: &Target) -> Vec<Failure> {
     let mut session = open(target, Purpose::Plan, None, TIME).await.unwrap();
-    let plan = session.plan(target, in_time()).await.unwrap();
+    let plan = session.plan(in_time()).await.unwrap();
     assert!(plan.steps.iter().all(|step| !step.title.contains("row")), "{:?}", plan.steps);
     plan.failures
 }
@@ -167,8 +167,8 @@ async fn on_mysql_and_mariadb_no_value_is_lost_for_another_columns_fault() {
             for statement in statements(&remedy) {
                 server.execute(statement).await;
             }
-            let mut session = open(&admin, Purpose::Provision, None, TIME).await.unwrap();
-            let applied = provision(session.as_mut(), &target, in_time()).await.unwrap();
+            let mut session = open_over(&server.admin_url(), &target, Purpose::Provision).await;
+            let applied = provision(session.as_mut(), in_time()).await.unwrap();
             assert!(applied.failed.is_empty(), "{flavour:?} {says}: {:?}", applied.failed);
             ends(&target, says).await;
             assert_eq!(server.rows("SELECT * FROM streamkap.not_the_heartbeat").await, before, "{flavour:?} {says}");

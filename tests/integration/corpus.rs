@@ -30,7 +30,7 @@ fn judged(text: &str) -> Vec<String> {
     let saved = SavedFacts::parse(text).unwrap();
     let mut lines = Vec::new();
     for case in &saved.targets {
-        let target = case.target.restore().unwrap();
+        let target = case.target.restore(&Drivers::built_in()).unwrap();
         let driver = Drivers::built_in().get(target.endpoint.url.family()).unwrap();
         let findings = runner::judge(&target, driver.as_ref(), &case.now, case.earlier.as_ref());
         let of = |status| findings.iter().filter(move |finding: &&Finding| finding.status == status);

@@ -16,6 +16,7 @@ mod corpus;
 mod daemon_checks;
 mod descriptors;
 mod documentation;
+mod further_family;
 mod fuzz_corpus;
 mod hostile_servers;
 mod log_sinks;

@@ -21,8 +21,8 @@ async fn furnished(flavour: Flavour, conf: &[&str]) -> (MysqlServer, Target) {
     (server, target)
 }
 
-async fn beat_in(session: &mut dyn Session, target: &Target) -> Result<Beat, Failure> {
-    let report = report(session, target, Writing::Always, TIME).await?;
+async fn beat_in(session: &mut dyn Session) -> Result<Beat, Failure> {
+    let report = report(session, Writing::Always, TIME).await?;
     judge(&report, Writing::Always, false)
 }
 
@@ -60,13 +60,13 @@ async fn no_beat_is_claimed_that_a_changed_column_did_not_take() {
                     .await;
                 let mut kept = session(&target).await;
                 for _ in 0..2 {
-                    beat_in(kept.as_mut(), &target).await.unwrap();
+                    beat_in(kept.as_mut()).await.unwrap();
                 }
                 execute(&mut admin, &format!("ALTER TABLE {TABLE} MODIFY last_update {kind}")).await;
                 let (mut claimed, before) = (0, logged(&server).await);
                 let mut failed = None;
                 while claimed < 3 && failed.is_none() {
-                    match beat_in(kept.as_mut(), &target).await {
+                    match beat_in(kept.as_mut()).await {
                         Ok(_) => claimed += 1,
                         Err(failure) => failed = Some(failure),
                     }
@@ -98,12 +98,12 @@ async fn a_writer_that_sets_the_row_back_at_every_turn_costs_one_look_at_the_typ
         let target = target(&server.url(ROLE, PASSWORD));
         let mut kept = session(&target).await;
         let asked = || server.statements_of(ROLE).iter().filter(|sql| sql.starts_with("SELECT DATA_TYPE")).count();
-        beat_in(kept.as_mut(), &target).await.unwrap();
+        beat_in(kept.as_mut()).await.unwrap();
         let at_login = asked();
         for _ in 0..4 {
             // As one does whose clock shows the time of New York.
             server.execute(&format!("UPDATE {TABLE} SET last_update = last_update - INTERVAL 5 HOUR")).await;
-            beat_in(kept.as_mut(), &target).await.unwrap();
+            beat_in(kept.as_mut()).await.unwrap();
         }
         assert_eq!(asked() - at_login, 1, "{flavour:?}: {:?}", server.statements_of(ROLE));
     })
@@ -118,11 +118,11 @@ async fn the_end_of_timestamps_range_is_a_failure_that_names_datetime_and_leaves
         let value = || server.value("SET time_zone = '+00:00'; SELECT last_update FROM streamkap.streamkap_heartbeat");
         let mut kept = session(&target).await;
         for second in ["06", "07"] {
-            beat_in(kept.as_mut(), &target).await.unwrap();
+            beat_in(kept.as_mut()).await.unwrap();
             assert_eq!(value().await.as_deref(), Some(&*format!("2038-01-19 03:14:{second}")), "{flavour:?}");
         }
         let logged_before = logged(&server).await;
-        let ended = beat_in(kept.as_mut(), &target).await.unwrap_err();
+        let ended = beat_in(kept.as_mut()).await.unwrap_err();
         assert_eq!(ended.kind(), ErrorKind::ColumnType, "{flavour:?}: {ended}");
         let ended = crate::bench::driver::told(&target, ended);
         assert!(ended.remedy().unwrap().contains("MODIFY last_update datetime"), "{flavour:?}: {ended:?}");

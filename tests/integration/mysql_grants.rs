@@ -10,7 +10,7 @@ use heartbeatd::finding::{Case, Finding, Look, Severity, Status};
 use heartbeatd::target::{ConnectorMode, Named, ProvisionMode, Target};
 use heartbeatd::time::clock::Clock;
 
-use crate::bench::driver::{TIME, target};
+use crate::bench::driver::{TIME, context, target};
 use crate::bench::place::Place;
 use crate::bench::{Flavour, MysqlServer, heartbeatd, mysql_client};
 
@@ -70,7 +70,7 @@ impl Stage {
     /// Looks and judges; every check must have a finding.
     async fn findings(&self, target: &Target) -> Vec<Finding> {
         let driver = Drivers::built_in().get(target.endpoint.url.family()).unwrap();
-        let now = runner::inspect(target, &driver, "heartbeatd:test", &Clock::system(), TIME).await;
+        let now = runner::inspect(&context(target), &Clock::system(), TIME).await;
         assert!(matches!(now.source, Look::Facts(_)), "{:?}", now.source);
         let mut findings = driver.judge(&Case { target, now: &now, earlier: None }).unwrap();
         for check in driver.checks() {

@@ -7,7 +7,7 @@ use heartbeatd::heartbeat::{BeatOutcome, ErrorKind, Failure, Writing};
 use heartbeatd::provisioning::{Applied, provision};
 use heartbeatd::target::{ConnectorMode, Endpoint, Named, Replica, Target};
 
-use crate::bench::driver::{TIME, at, beat, in_time, open, target};
+use crate::bench::driver::{at, beat, in_time, open_over, target};
 use crate::bench::findings::{judge, look, shown, wrong};
 use crate::bench::mysql_scene::{on_both, on_each};
 use crate::bench::{Flavour, MysqlServer};
@@ -25,8 +25,8 @@ async fn started(flavour: Flavour, conf: &[&str]) -> (MysqlServer, Target) {
 }
 
 async fn provisioned_by_admin(server: &MysqlServer, target: &Target) -> Applied {
-    let mut session = open(&at(&server.admin_url(), target), Purpose::Provision, None, TIME).await.unwrap();
-    let applied = provision(session.as_mut(), target, in_time()).await.unwrap();
+    let mut session = open_over(&server.admin_url(), target, Purpose::Provision).await;
+    let applied = provision(session.as_mut(), in_time()).await.unwrap();
     assert!(applied.failed.is_empty(), "{:?}", applied.failed);
     applied
 }

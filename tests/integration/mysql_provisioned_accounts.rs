@@ -7,7 +7,7 @@ use heartbeatd::plan::Plan;
 use heartbeatd::provisioning::{Applied, provision};
 use heartbeatd::target::{Named, Target};
 
-use crate::bench::driver::{TIME, at, beat, in_time, open, target};
+use crate::bench::driver::{at, beat, in_time, open_over, target};
 use crate::bench::mysql_scene::TABLE;
 use crate::bench::{Flavour, MysqlServer};
 
@@ -33,8 +33,8 @@ async fn bare(flavour: Flavour) -> (MysqlServer, Target) {
 }
 
 async fn applied(url: &str, target: &Target) -> Applied {
-    let mut session = open(&at(url, target), Purpose::Provision, None, TIME).await.unwrap();
-    provision(session.as_mut(), target, in_time()).await.unwrap()
+    let mut session = open_over(url, target, Purpose::Provision).await;
+    provision(session.as_mut(), in_time()).await.unwrap()
 }
 
 /// What the session of this address would do.
@@ -42,8 +42,8 @@ async fn planned(url: &str, target: &Target) -> Plan {
     // As the command does: what this account may is not what the daemon's may.
     let mut administered = target.clone();
     administered.provision_endpoint = Some(at(url, target).endpoint);
-    let mut session = open(&at(url, target), Purpose::Plan, None, TIME).await.unwrap();
-    session.plan(&administered, in_time()).await.unwrap()
+    let mut session = open_over(url, &administered, Purpose::Plan).await;
+    session.plan(in_time()).await.unwrap()
 }
 
 fn titles(plan: &Plan) -> Vec<&str> {

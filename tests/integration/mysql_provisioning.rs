@@ -11,7 +11,7 @@ use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::TestRunner;
 
 use crate::bench::daemon::Ended;
-use crate::bench::driver::{TIME, at, beat, in_time, open, target};
+use crate::bench::driver::{beat, in_time, open_over, target};
 use crate::bench::mysql::{ADMIN_PASSWORD, session};
 use crate::bench::{Flavour, MysqlServer, heartbeatd, mysql_client};
 
@@ -170,8 +170,8 @@ fn daemon(server: &MysqlServer) -> Target {
 
 /// What came of provisioning `target` over the address.
 async fn applied(url: &str, target: &Target) -> Applied {
-    let mut session = open(&at(url, target), Purpose::Provision, None, TIME).await.unwrap();
-    provision(session.as_mut(), target, in_time()).await.unwrap()
+    let mut session = open_over(url, target, Purpose::Provision).await;
+    provision(session.as_mut(), in_time()).await.unwrap()
 }
 
 /// How many steps the administrator took; none may fail.
@@ -216,7 +216,7 @@ async fn row_zero_is_made_as_zero() {
     for flavour in Flavour::ALL {
         let (server, mut target) = provisioned(flavour).await;
         server.execute(&format!("DELETE FROM {TABLE}")).await;
-        target.heartbeat.row = 0;
+        target.heartbeat.row = 0.into();
         assert_eq!(provision_as_admin(&server, &target).await, 1);
         assert_eq!(server.number(&format!("SELECT id FROM {TABLE}")).await, 0, "{flavour:?}");
         assert_eq!(outcome(&target).await.unwrap(), BeatOutcome::Written);
@@ -228,7 +228,7 @@ async fn provisioning_never_makes_a_second_row_nor_one_beside_what_it_cannot_see
     for flavour in Flavour::ALL {
         let (server, target) = provisioned(flavour).await;
         let mut other_row = target.clone();
-        other_row.heartbeat.row = 5;
+        other_row.heartbeat.row = 5.into();
         // It may insert and not look.
         server.execute(&format!("CREATE USER blind@'%' IDENTIFIED BY 'b'; GRANT INSERT ON {TABLE} TO blind@'%'")).await;
         let mut blind = target.clone();
@@ -237,8 +237,8 @@ async fn provisioning_never_makes_a_second_row_nor_one_beside_what_it_cannot_see
             (&other_row, server.admin_url(), ErrorKind::MissingRow),
             (&blind, server.url("blind", "b"), ErrorKind::Privilege),
         ] {
-            let mut session = open(&at(&url, target), Purpose::Provision, None, TIME).await.unwrap();
-            let plan = session.plan(target, in_time()).await.unwrap();
+            let mut session = open_over(&url, target, Purpose::Provision).await;
+            let plan = session.plan(in_time()).await.unwrap();
             assert!(plan.steps.iter().all(|step| !step.sql.contains("INSERT INTO")), "{:?}", plan.steps);
             assert_eq!(plan.failures.iter().map(Failure::kind).collect::<Vec<_>>(), [kind], "{flavour:?}");
         }
@@ -359,8 +359,8 @@ async fn a_step_that_waits_for_a_lock_gives_up_on_the_server() {
     for flavour in Flavour::ALL {
         let (server, target) = provisioned(flavour).await;
         server.execute(&format!("DELETE FROM {TABLE}")).await;
-        let mut session = open(&at(&server.admin_url(), &target), Purpose::Provision, None, TIME).await.unwrap();
-        let plan = session.plan(&target, in_time()).await.unwrap();
+        let mut session = open_over(&server.admin_url(), &target, Purpose::Provision).await;
+        let plan = session.plan(in_time()).await.unwrap();
         let mut holder = server.connect().await;
         session::execute(&mut holder, &format!("BEGIN; SELECT * FROM {TABLE} FOR UPDATE")).await;
         // MySQL looks once a second who has waited too long: 2 s may be 3.

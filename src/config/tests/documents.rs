@@ -3,13 +3,13 @@
 use std::collections::BTreeSet;
 
 use super::*;
-use crate::config::environment::{SHORTHANDS, scalars};
+use crate::config::environment::{scalars, shorthands};
 
 /// The paths of all keys, as the sections of a file spell them.
 fn paths(keys: &[Key], below: &str, found: &mut BTreeSet<String>) {
     for key in keys {
         let path = if below.is_empty() { key.name.to_owned() } else { format!("{below}.{}", key.name) };
-        if let Kind::Table(keys) | Kind::Tables(keys) = key.kind {
+        if let Some(keys) = ConnectorKeys::of(&Drivers::built_in()).below(key.kind) {
             paths(keys, &path, found);
         } else {
             found.insert(path);
@@ -33,7 +33,7 @@ fn the_example_shows_every_key_and_every_variable_and_is_right() {
     }
     assert_eq!(shown, expected);
     let variables = scalars().into_iter().map(|(name, _)| name);
-    for name in variables.chain(SHORTHANDS.iter().map(|(name, _)| (*name).to_owned())) {
+    for name in variables.chain(shorthands(&Drivers::built_in()).into_iter().map(|(name, _)| name.to_owned())) {
         let name = format!("{PREFIX}{name}");
         let whole = |text: &str| text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').any(|word| word == name);
         assert!(whole(EXAMPLE), "{name} is not in the example");
@@ -51,8 +51,9 @@ fn what_the_example_says_is_the_default() {
     assert_eq!((example.enabled, &example.schedule, example.timeout), (bare.enabled, &bare.schedule, bare.timeout));
     assert_eq!((example.write, example.provision, &example.heartbeat), (bare.write, bare.provision, &bare.heartbeat));
     assert_eq!(example.connector.user.name, bare.connector.user.name);
-    assert_eq!(example.connector.publication.name, bare.connector.publication.name);
-    assert_eq!(example.connector.slot.name, bare.connector.slot.name);
+    for key in drivers().get(bare.endpoint.url.family()).unwrap().connector_keys() {
+        assert_eq!(key.named(example).name, key.named(&bare).name);
+    }
     assert_eq!(example.connector.mode, bare.connector.mode);
 }
 
@@ -63,10 +64,10 @@ fn what_is_shown_can_be_loaded_again_and_holds_no_secret() {
         .replace("password = { file = \"/run/secrets/orders\" }              #", "password = \"hunter2\" #")
         .replace("interval = \"1m\"\n", "cron = \"*/5 * * * *\"\ntimezone = \"Europe/Berlin\"\n");
     let settings = load_text(&text).unwrap();
-    let shown = show(&settings);
+    let shown = show(&settings, &drivers());
     assert!(!shown.contains("hunter2"), "{shown}");
     let again = load_text(&shown).unwrap();
-    assert_eq!(show(&again), shown);
+    assert_eq!(show(&again, &drivers()), shown);
     insta::assert_snapshot!(shown.split_once("[http]").unwrap().1, @r#"
 
     listen = "127.0.0.1:2328"
@@ -122,13 +123,13 @@ fn what_is_shown_can_be_loaded_again_and_holds_no_secret() {
 
 #[test]
 fn a_built_in_name_is_shown_as_a_default() {
-    let settings = load_text("instance = \"i\"\n[[target]]\nurl = \"sqlite:a.db\"\n").unwrap();
-    assert!(show(&settings).contains("slot = \"streamkap_pgoutput_slot\"  # default\n"));
+    let settings = load_text("instance = \"i\"\n[[target]]\nurl = \"postgres://hb@h/orders\"\n").unwrap();
+    assert!(show(&settings, &drivers()).contains("slot = \"streamkap_pgoutput_slot\"  # default\n"));
 }
 
 #[test]
 fn the_json_schema_holds_every_key() {
-    let schema = schema();
+    let schema = schema(&Drivers::built_in());
     let mut expected = BTreeSet::new();
     paths(ROOT, "", &mut expected);
     for path in expected {

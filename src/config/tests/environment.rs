@@ -33,7 +33,7 @@ fn a_sidecar_is_told_everything_by_variables() {
     let settings = settings.unwrap();
     assert_eq!(settings.http.listen.to_string(), "0.0.0.0:2328");
     assert_eq!((settings.shutdown.grace, settings.instance.as_str()), (Duration::ZERO, "pod-1"));
-    insta::assert_snapshot!(show(&settings), @r#"
+    insta::assert_snapshot!(show(&settings, &drivers()), @r#"
     instance = "pod-1"
 
     [http]

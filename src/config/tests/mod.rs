@@ -7,9 +7,11 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tempfile::TempDir;
 
-use super::schema::{Key, Kind, ROOT};
+use super::schema::{ConnectorKeys, Key, ROOT};
 use super::*;
-use crate::database_url::UrlError;
+use crate::database_url::{Family, UrlError};
+use crate::driver::postgres::Postgres;
+use crate::driver::rules::{ConnectorKey, Judgement};
 use crate::driver::{ConnectRequest, Driver, FactsError, Session};
 use crate::finding::{Case, Check, Finding, Rung, Severity};
 use crate::heartbeat::{ErrorKind, Failure};
@@ -23,17 +25,39 @@ mod environment;
 mod files;
 mod targets;
 
-/// Knows no parameter but `sslmode`, and warns of `require`.
+/// PostgreSQL, but for its addresses' parameters: knows none but `sslmode`, and warns of `require`.
 struct Strict;
 
 #[async_trait]
 impl Driver for Strict {
-    fn validate(&self, endpoint: &Endpoint) -> Result<Vec<String>, UrlError> {
-        if let Some((name, _)) = endpoint.url.parameters().iter().find(|(name, _)| name != "sslmode") {
-            return Err(UrlError::Refused { name: name.clone(), reason: "not known".to_owned() });
-        }
-        let unverified = endpoint.url.parameter("sslmode") == Some("require");
-        Ok(if unverified { vec!["encrypted and unverified".to_owned()] } else { Vec::new() })
+    fn family(&self) -> Family {
+        Postgres.family()
+    }
+
+    fn schemes(&self) -> &'static [&'static str] {
+        Postgres.schemes()
+    }
+
+    fn parse(&self, scheme: &str, rest: &str) -> Result<Endpoint, UrlError> {
+        Postgres.parse(scheme, rest)
+    }
+
+    fn connector_keys(&self) -> &'static [ConnectorKey] {
+        Postgres.connector_keys()
+    }
+
+    fn validate(&self, target: &Target) -> Judgement {
+        let mut judgement = Postgres.validate(target);
+        judgement.complaints.retain(|remark| !remark.key.ends_with("url"));
+        judgement.warnings.clear();
+        judgement.endpoints(target, |endpoint| {
+            if let Some((name, _)) = endpoint.url.parameters().iter().find(|(name, _)| name != "sslmode") {
+                return Err(UrlError::Refused { name: name.clone(), reason: "not known".to_owned() });
+            }
+            let unverified = endpoint.url.parameter("sslmode") == Some("require");
+            Ok(if unverified { vec!["encrypted and unverified".to_owned()] } else { Vec::new() })
+        });
+        judgement
     }
 
     async fn connect(&self, _: &ConnectRequest<'_>) -> Result<Box<dyn Session>, Failure> {

@@ -183,7 +183,7 @@ fn names_of_objects_are_refused_when_they_cannot_be_meant() {
     assert!(target_complaint(&long).starts_with("f.toml:4: target[0].connector.slot: longer than 63 bytes"));
     let odd = target("[[target]]\nurl = \"postgres://h/d\"\n[target.connector]\nuser = \"Größe 'x'\"\n").connector;
     assert_eq!(odd.user, Named::configured("Größe 'x'"));
-    assert_eq!(odd.slot, Named::default_name("streamkap_pgoutput_slot"));
+    assert!(odd.needs.is_empty());
 }
 
 #[test]

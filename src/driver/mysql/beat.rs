@@ -309,7 +309,7 @@ fn count(row: &MySqlRow, column: &str) -> Result<u64, Failure> {
 /// An UPDATE that changes no value writes nothing to the binary log: the new value is later than the old one by a second
 /// at least, whoever wrote that. A server that knows no time so late makes it NULL, in whose place the row keeps its own.
 fn statement(table: &HeartbeatTable, writing: Writing, capabilities: &Capabilities, application_name: &str) -> String {
-    let (name, row) = (table_of(table), table.row);
+    let (name, row) = (table_of(table), table.row_number());
     let packed = Found::packed_sql(&stale_condition(writing));
     let writable = capabilities.writable_sql();
     let replicated =
@@ -322,7 +322,7 @@ fn statement(table: &HeartbeatTable, writing: Writing, capabilities: &Capabiliti
 }
 
 fn look_sql(table: &HeartbeatTable, capabilities: &Capabilities) -> String {
-    let (name, row) = (table_of(table), table.row);
+    let (name, row) = (table_of(table), table.row_number());
     format!(
         "SELECT COUNT(*) AS seen, MAX({OLD}) AS previous, CAST(@@timestamp * 1000000 AS SIGNED) AS server_time, \
          {} FROM {name} WHERE id = {row}",
@@ -380,7 +380,7 @@ mod tests {
 
     #[test]
     fn names_are_quoted_wherever_they_stand() {
-        let table = HeartbeatTable { schema: "a`b".to_owned(), table: "; drop table x".to_owned(), row: -3 };
+        let table = HeartbeatTable { schema: "a`b".to_owned(), table: "; drop table x".to_owned(), row: (-3).into() };
         for sql in [
             statement(&table, Writing::Always, &Capabilities::default(), ""),
             look_sql(&table, &Capabilities::default()),

@@ -250,7 +250,7 @@ fn probes_sql(heartbeat: &HeartbeatTable) -> [(&'static str, String); 4] {
 
 /// The ids of the first two rows, the configured one first.
 fn rows_sql(heartbeat: &HeartbeatTable) -> String {
-    let row = heartbeat.row;
+    let row = heartbeat.row_number();
     format!("SELECT id FROM {} WHERE id IS NOT NULL ORDER BY id <> {row}, id LIMIT 2", table_of(heartbeat))
 }
 

@@ -114,7 +114,7 @@ const TRANSACTION_READ_ONLY: &[&str] = &["transaction_read_only", "tx_read_only"
 /// # Errors
 /// A classified failure; of several hosts one that names them all.
 pub(super) async fn connect(request: &ConnectRequest<'_>) -> Result<Opened, Failure> {
-    for (what, name) in [("schema", &request.table.schema), ("table", &request.table.table)] {
+    for (what, name) in [("schema", &request.target.heartbeat.schema), ("table", &request.target.heartbeat.table)] {
         if let Some(problem) = identifier::problem(name) {
             return Err(Failure::new(ErrorKind::Settings, format!("the name of the heartbeat's {what} {problem}")));
         }
@@ -185,7 +185,7 @@ async fn look_around(
     request: &ConnectRequest<'_>,
     address: &str,
 ) -> Result<Surroundings, Failure> {
-    let limits = SessionLimits::until(request.deadline, request.timeout);
+    let limits = SessionLimits::until(request.deadline, request.target.timeout);
     message::execute(connection, settings_sql(limits.limits())).await?;
     let variables = variables(connection).await?;
     let mut capabilities = Capabilities::of(&variables);
@@ -194,7 +194,8 @@ async fn look_around(
         true => capabilities.node.must_be_in_its_cluster(connection).await?,
         false => None,
     };
-    let sql = format!("SELECT {}, ({}) AS column_type", capabilities.role_sql(), column_type_sql(request.table));
+    let sql =
+        format!("SELECT {}, ({}) AS column_type", capabilities.role_sql(), column_type_sql(&request.target.heartbeat));
     let row = message::send_for_row(connection, sql).await?;
     if capabilities.group && capabilities.role_of(&row)?.takes_writes() {
         match group::is_a_working_member(connection).await? {

@@ -167,7 +167,7 @@ mod tests {
     use super::*;
 
     fn table() -> HeartbeatTable {
-        HeartbeatTable { schema: "streamkap".to_owned(), table: "streamkap_heartbeat".to_owned(), row: 1 }
+        HeartbeatTable { schema: "streamkap".to_owned(), table: "streamkap_heartbeat".to_owned(), row: 1.into() }
     }
 
     fn culprit(kind: &str, definer: &str) -> Culprit {

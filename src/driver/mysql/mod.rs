@@ -8,6 +8,7 @@ mod connect;
 mod culprits;
 mod errors;
 mod facts;
+mod family;
 #[doc(hidden)]
 pub mod fuzzing;
 mod galera;
@@ -24,17 +25,18 @@ mod provision;
 mod remedies;
 mod replication_filters;
 
-use std::time::Duration;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use crate::database_url::UrlError;
+use crate::database_url::{Family, UrlError};
 use crate::driver::hosts::Candidate;
+use crate::driver::rules::Judgement;
 use crate::driver::{ConnectRequest, Driver, FactsError, Observation, ServerInfo, Session, network, write_down};
 use crate::finding::{Case, Check, Facts, Finding};
 use crate::heartbeat::{Failure, RowReport, Writing};
 use crate::plan::{Plan, Step};
-use crate::target::{Endpoint, HeartbeatTable, Target};
+use crate::target::{Endpoint, Target};
 use crate::time::clock::Instant;
 
 /// The driver.
@@ -43,27 +45,35 @@ pub struct Mysql;
 
 /// One open connection.
 struct MysqlSession {
+    target: Arc<Target>,
     opened: connect::Opened,
 }
 
 #[async_trait]
 impl Driver for Mysql {
-    fn validate(&self, endpoint: &Endpoint) -> Result<Vec<String>, UrlError> {
-        Ok(parameters::Parameters::read(&endpoint.url)?.warnings)
+    fn family(&self) -> Family {
+        family::FAMILY
+    }
+
+    fn schemes(&self) -> &'static [&'static str] {
+        family::SCHEMES
+    }
+
+    fn parse(&self, scheme: &str, rest: &str) -> Result<Endpoint, UrlError> {
+        family::parse(scheme, rest)
+    }
+
+    fn validate(&self, target: &Target) -> Judgement {
+        family::validate(target)
     }
 
     async fn connect(&self, request: &ConnectRequest<'_>) -> Result<Box<dyn Session>, Failure> {
         let opened = connect::connect(request).await?;
-        Ok(Box::new(MysqlSession { opened }))
+        Ok(Box::new(MysqlSession { target: Arc::clone(request.target), opened }))
     }
 
     fn remedy(&self, failure: &Failure, target: &Target) -> Option<String> {
         remedies::remedy(failure, target)
-    }
-
-    /// Three quarters of it, cut to whole seconds, still lie between two beats.
-    fn shortest_when_stale(&self) -> Duration {
-        Duration::from_secs(5)
     }
 
     fn checks(&self) -> &'static [Check] {
@@ -81,28 +91,23 @@ impl Session for MysqlSession {
         &self.opened.server
     }
 
-    async fn beat(
-        &mut self,
-        table: &HeartbeatTable,
-        writing: Writing,
-        deadline: Instant,
-    ) -> Result<RowReport, Failure> {
-        beat::beat(&mut self.opened, table, writing, deadline).await
+    async fn beat(&mut self, writing: Writing, deadline: Instant) -> Result<RowReport, Failure> {
+        beat::beat(&mut self.opened, &self.target.heartbeat, writing, deadline).await
     }
 
-    async fn observe(&mut self, table: &HeartbeatTable, _deadline: Instant) -> Result<Observation, Failure> {
-        beat::observe(&mut self.opened, table).await
+    async fn observe(&mut self, _deadline: Instant) -> Result<Observation, Failure> {
+        beat::observe(&mut self.opened, &self.target.heartbeat).await
     }
 
-    async fn inspect(&mut self, target: &Target, deadline: Instant) -> Result<Facts, Failure> {
+    async fn inspect(&mut self, deadline: Instant) -> Result<Facts, Failure> {
         let address = &self.opened.server.address;
-        let facts = facts::gather(&mut self.opened.connection, address, target, deadline).await?;
+        let facts = facts::gather(&mut self.opened.connection, address, &self.target, deadline).await?;
         write_down(&facts)
     }
 
-    async fn plan(&mut self, target: &Target, deadline: Instant) -> Result<Plan, Failure> {
-        let facts = catalog::gather(&mut self.opened.connection, target, deadline).await?;
-        Ok(provision::plan(&facts, target))
+    async fn plan(&mut self, deadline: Instant) -> Result<Plan, Failure> {
+        let facts = catalog::gather(&mut self.opened.connection, &self.target, deadline).await?;
+        Ok(provision::plan(&facts, &self.target))
     }
 
     async fn apply(&mut self, step: &Step, deadline: Instant) -> Result<(), Failure> {

@@ -159,9 +159,10 @@ fn read_tls(url: &DatabaseUrl, warnings: &mut Vec<String>) -> Result<(MySqlSslMo
 mod tests {
     use super::*;
     use crate::driver::parameters::trial::keep_to_the_rules;
+    use crate::target::Endpoint;
 
     fn read(address: &str) -> Result<Parameters, UrlError> {
-        Parameters::read(&DatabaseUrl::parse(address).unwrap().0)
+        Parameters::read(&Endpoint::parse(address).unwrap().url)
     }
 
     fn with(parameters: &str) -> Result<Parameters, UrlError> {
@@ -218,7 +219,7 @@ mod tests {
     #[test]
     fn a_socket_is_a_host_and_cannot_be_verified() {
         for address in ["mysql://hb@localhost/orders?socket=/run/s.sock", "mysql://hb@%2Frun%2Fs.sock/orders"] {
-            let (url, _) = DatabaseUrl::parse(address).unwrap();
+            let url = Endpoint::parse(address).unwrap().url;
             assert_eq!(url.hosts()[0].name, "/run/s.sock");
             assert!(read(address).is_ok());
         }

@@ -46,7 +46,7 @@ pub(super) fn plan(facts: &Facts, target: &Target) -> Plan {
         target,
         schema: quote(&heartbeat.schema),
         table: table_of(heartbeat),
-        row: heartbeat.row.to_string(),
+        row: heartbeat.row_number().to_string(),
         plan: Plan::default(),
     };
     if !facts.logged {
@@ -64,10 +64,10 @@ pub(super) fn plan(facts: &Facts, target: &Target) -> Plan {
 /// What makes the schema, the table and the row where they are missing, a statement each: for a replica that is given them
 /// by hand. The row has no time, because no beat of it has arrived.
 pub(super) fn by_hand(heartbeat: &HeartbeatTable) -> [String; 3] {
-    let (schema, row) = (quote(&heartbeat.schema), heartbeat.row.to_string());
+    let (schema, row) = (quote(&heartbeat.schema), heartbeat.row_number().to_string());
     let table = table_of(heartbeat);
     let values = [("schema", schema.as_str()), ("table", &table), ("row", &row), ("now", "NULL")];
-    let insert = if heartbeat.row == 0 { [ROW_ZERO, ROW].concat() } else { ROW.to_owned() };
+    let insert = if heartbeat.row_number() == 0 { [ROW_ZERO, ROW].concat() } else { ROW.to_owned() };
     [SCHEMA, TABLE, insert.as_str()]
         .map(|template| render(template, &values).lines().map(str::trim_start).collect::<Vec<_>>().join(" "))
 }
@@ -116,7 +116,7 @@ impl Planner<'_> {
         let remedy = format!("set provision_url to an administrator; or GRANT SELECT ON TABLE {table} TO {user};");
         let standing =
             StandingTable { name: &table, faults: &faults, mend: &mend, rows: &found.rows, seen_by: (&user, &remedy) };
-        match standing.judge(self.target.heartbeat.row, &mut self.plan) {
+        match standing.judge(self.target.heartbeat.row_number(), &mut self.plan) {
             RowNeed::Insert => {
                 let last_update = found.columns.all.iter().find(|column| column.name == "last_update");
                 self.insert(last_update.map_or("", |column| &column.kind));
@@ -132,7 +132,7 @@ impl Planner<'_> {
             "datetime" => "UTC_TIMESTAMP()",
             _ => "CURRENT_TIMESTAMP()",
         };
-        let template = if self.target.heartbeat.row == 0 { [ROW_ZERO, ROW].concat() } else { ROW.to_owned() };
+        let template = if self.target.heartbeat.row_number() == 0 { [ROW_ZERO, ROW].concat() } else { ROW.to_owned() };
         self.step(format!("insert row {} into {}", self.row, self.table), &template, &[("now", now)]);
     }
 

@@ -327,7 +327,7 @@ impl Names {
             schema_text: literal(&heartbeat.schema),
             table: table_of(heartbeat),
             table_text: literal(&heartbeat.table),
-            row: heartbeat.row,
+            row: heartbeat.row_number(),
             provision: plan::command(target),
         }
     }

@@ -185,7 +185,7 @@ fn statement(table: &HeartbeatTable, writing: Writing, shape: Shape) -> String {
     if writing == Writing::Never {
         return look_sql(table, &old);
     }
-    let (name, row) = (name_of(table), table.row);
+    let (name, row) = (name_of(table), table.row_number());
     let stale = stale_condition(writing, &old);
     let now = if shape.with_zone {
         "pg_catalog.clock_timestamp()"
@@ -205,7 +205,7 @@ fn statement(table: &HeartbeatTable, writing: Writing, shape: Shape) -> String {
 }
 
 fn look_sql(table: &HeartbeatTable, old: &str) -> String {
-    let (name, row) = (name_of(table), table.row);
+    let (name, row) = (name_of(table), table.row_number());
     format!("SELECT count(*) AS seen, max({old}) AS previous, {NOW} AS server_time FROM {name} AS h WHERE h.id = {row}")
 }
 
@@ -292,7 +292,7 @@ mod tests {
 
     #[test]
     fn names_are_quoted_wherever_they_stand() {
-        let table = HeartbeatTable { schema: "a\"b".to_owned(), table: "; drop table x".to_owned(), row: -3 };
+        let table = HeartbeatTable { schema: "a\"b".to_owned(), table: "; drop table x".to_owned(), row: (-3).into() };
         for writing in [Writing::Always, Writing::Never] {
             let sql = statement(&table, writing, SHAPE);
             assert!(sql.contains("\"a\"\"b\".\"; drop table x\" AS h WHERE h.id = -3"), "{sql}");

@@ -8,6 +8,7 @@ use sqlx::postgres::{PgConnection, PgRow};
 use super::columns;
 use super::connect::Column as TimeColumn;
 use super::errors;
+use super::family::publication_of;
 use super::identifier::{literal, quote};
 use super::message::{self, Limits};
 use super::parameters::user_of;
@@ -88,7 +89,7 @@ pub(super) async fn gather(
     }
     if let (Some(publication), None, Some(schema)) = (&mut facts.publication, &facts.table, schema) {
         // A table yet to be made may be published with its schema already.
-        let sql = format!("{limits} {}", published_schema_sql(schema, &target.connector.publication.name));
+        let sql = format!("{limits} {}", published_schema_sql(schema, &publication_of(target).name));
         publication.holds_table |= match message::send(connection, sql).await {
             Ok(rows) => !rows.is_empty(),
             // Before PostgreSQL 15 there was no such catalogue.
@@ -145,7 +146,7 @@ fn facts_of(object: &PgRow, roles: &[PgRow]) -> Result<Facts, sqlx::Error> {
 
 /// One row on schema, table, sequence and publication.
 fn objects_sql(target: &Target) -> String {
-    let HeartbeatTable { schema, table, row } = &target.heartbeat;
+    let (schema, table, row) = (&target.heartbeat.schema, &target.heartbeat.table, target.heartbeat.row_number());
     format!(
         "SELECT current_user::text AS user_name, n.oid::bigint AS schema, c.oid::bigint AS rel, \
          has_schema_privilege(n.oid, 'USAGE') AND (SELECT has_column_privilege(c.oid, a.attnum, 'SELECT') \
@@ -169,7 +170,7 @@ fn objects_sql(target: &Target) -> String {
          LEFT JOIN pg_catalog.pg_publication p ON p.pubname = {publication}",
         schema = literal(schema),
         table = literal(table),
-        publication = literal(&target.connector.publication.name),
+        publication = literal(&publication_of(target).name),
     )
 }
 
@@ -200,7 +201,7 @@ fn published_schema_sql(schema: i64, publication: &str) -> String {
 
 /// The ids of the first two rows, the configured one first.
 fn rows_sql(heartbeat: &HeartbeatTable) -> String {
-    let HeartbeatTable { schema, table, row } = heartbeat;
+    let (schema, table, row) = (&heartbeat.schema, &heartbeat.table, heartbeat.row_number());
     format!(
         "SELECT id::bigint FROM {}.{} WHERE id IS NOT NULL ORDER BY id <> {row}, id LIMIT 2",
         quote(schema),

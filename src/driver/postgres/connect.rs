@@ -67,7 +67,7 @@ pub(super) enum Column {
 /// # Errors
 /// A classified failure; of several hosts one that names them all.
 pub(super) async fn connect(request: &ConnectRequest<'_>) -> Result<Opened, Failure> {
-    for (what, name) in [("schema", &request.table.schema), ("table", &request.table.table)] {
+    for (what, name) in [("schema", &request.target.heartbeat.schema), ("table", &request.target.heartbeat.table)] {
         if let Some(problem) = identifier::problem(name) {
             return Err(Failure::new(ErrorKind::Settings, format!("the name of the heartbeat's {what} {problem}")));
         }
@@ -198,7 +198,8 @@ async fn look_around(
     request: &ConnectRequest<'_>,
     limits: Limits,
 ) -> Result<(ServerInfo, Option<Column>, bool), Failure> {
-    let sql = format!("{} {}", limits.sql(), probe_sql(&request.table.schema, &request.table.table));
+    let sql =
+        format!("{} {}", limits.sql(), probe_sql(&request.target.heartbeat.schema, &request.target.heartbeat.table));
     let row = message::send_for_row(connection, sql).await?;
     let read = || -> Result<_, sqlx::Error> {
         let version: String = row.try_get("version")?;

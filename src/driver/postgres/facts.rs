@@ -30,6 +30,7 @@ pub(super) use table::{Relation, TableFacts};
 pub(super) use wal::{Position, WalFacts};
 
 use self::snapshot::Snapshot;
+use super::family::slot_of;
 use crate::driver::gathered::Gathered;
 use crate::heartbeat::Failure;
 use crate::target::Target;
@@ -73,7 +74,7 @@ pub(super) async fn gather(
     let table: Gathered<TableFacts> = snapshot.ask(table::sql(&target.heartbeat)).await?;
     let roles = snapshot.ask(roles::sql(target)).await?;
     let publication: Gathered<PublicationFacts> = snapshot.ask(publication::sql(target)).await?;
-    let slots = snapshot.ask(slots::sql(&target.connector.slot.name)).await?;
+    let slots = snapshot.ask(slots::sql(&slot_of(target).name)).await?;
     let wal = snapshot.ask(wal::SQL.to_owned()).await?;
     let activity: Gathered<ActivityFacts> = snapshot.ask(activity::SQL.to_owned()).await?;
     let relation = table.answer().and_then(|facts| facts.table.as_ref());

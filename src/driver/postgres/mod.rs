@@ -8,6 +8,7 @@ mod connect;
 mod delivery;
 mod errors;
 mod facts;
+mod family;
 #[doc(hidden)]
 pub mod fuzzing;
 mod identifier;
@@ -17,17 +18,20 @@ mod parameters;
 mod provision;
 mod remedies;
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 
-use crate::database_url::UrlError;
+use crate::database_url::{Family, UrlError};
 use crate::driver::hosts::Candidate;
+use crate::driver::rules::{ConnectorKey, Judgement};
 use crate::driver::{
     ConnectRequest, Delivery, Driver, FactsError, Observation, ServerInfo, Session, network, write_down,
 };
 use crate::finding::{Case, Check, Facts, Finding};
 use crate::heartbeat::{Failure, RowReport, Writing};
 use crate::plan::{Plan, Step};
-use crate::target::{Endpoint, HeartbeatTable, Target};
+use crate::target::{Endpoint, Target};
 use crate::time::clock::Instant;
 
 /// The driver.
@@ -36,18 +40,35 @@ pub struct Postgres;
 
 /// One open connection.
 struct PostgresSession {
+    target: Arc<Target>,
     opened: connect::Opened,
 }
 
 #[async_trait]
 impl Driver for Postgres {
-    fn validate(&self, endpoint: &Endpoint) -> Result<Vec<String>, UrlError> {
-        Ok(parameters::Parameters::read(&endpoint.url)?.warnings)
+    fn family(&self) -> Family {
+        family::FAMILY
+    }
+
+    fn schemes(&self) -> &'static [&'static str] {
+        family::SCHEMES
+    }
+
+    fn parse(&self, scheme: &str, rest: &str) -> Result<Endpoint, UrlError> {
+        family::parse(scheme, rest)
+    }
+
+    fn connector_keys(&self) -> &'static [ConnectorKey] {
+        family::CONNECTOR_KEYS
+    }
+
+    fn validate(&self, target: &Target) -> Judgement {
+        family::validate(target)
     }
 
     async fn connect(&self, request: &ConnectRequest<'_>) -> Result<Box<dyn Session>, Failure> {
         let opened = connect::connect(request).await?;
-        Ok(Box::new(PostgresSession { opened }))
+        Ok(Box::new(PostgresSession { target: Arc::clone(request.target), opened }))
     }
 
     fn hosts_with_timelines(&self, endpoint: &Endpoint) -> Vec<(String, Endpoint)> {
@@ -81,32 +102,27 @@ impl Session for PostgresSession {
         &self.opened.server
     }
 
-    async fn beat(
-        &mut self,
-        table: &HeartbeatTable,
-        writing: Writing,
-        deadline: Instant,
-    ) -> Result<RowReport, Failure> {
-        beat::beat(&mut self.opened, table, writing, deadline).await
+    async fn beat(&mut self, writing: Writing, deadline: Instant) -> Result<RowReport, Failure> {
+        beat::beat(&mut self.opened, &self.target.heartbeat, writing, deadline).await
     }
 
-    async fn observe(&mut self, table: &HeartbeatTable, deadline: Instant) -> Result<Observation, Failure> {
-        beat::observe(&mut self.opened.connection, table, deadline).await
+    async fn observe(&mut self, deadline: Instant) -> Result<Observation, Failure> {
+        beat::observe(&mut self.opened.connection, &self.target.heartbeat, deadline).await
     }
 
-    async fn delivery(&mut self, target: &Target, deadline: Instant) -> Result<Option<Delivery>, Failure> {
-        delivery::read(&mut self.opened.connection, &target.connector.slot.name, deadline).await
+    async fn delivery(&mut self, deadline: Instant) -> Result<Option<Delivery>, Failure> {
+        delivery::read(&mut self.opened.connection, &family::slot_of(&self.target).name, deadline).await
     }
 
-    async fn inspect(&mut self, target: &Target, deadline: Instant) -> Result<Facts, Failure> {
+    async fn inspect(&mut self, deadline: Instant) -> Result<Facts, Failure> {
         let address = &self.opened.server.address;
-        let facts = facts::gather(&mut self.opened.connection, address, target, deadline).await?;
+        let facts = facts::gather(&mut self.opened.connection, address, &self.target, deadline).await?;
         write_down(&facts)
     }
 
-    async fn plan(&mut self, target: &Target, deadline: Instant) -> Result<Plan, Failure> {
-        let facts = catalog::gather(&mut self.opened.connection, target, deadline).await?;
-        Ok(provision::plan(&facts, target))
+    async fn plan(&mut self, deadline: Instant) -> Result<Plan, Failure> {
+        let facts = catalog::gather(&mut self.opened.connection, &self.target, deadline).await?;
+        Ok(provision::plan(&facts, &self.target))
     }
 
     async fn apply(&mut self, step: &Step, deadline: Instant) -> Result<(), Failure> {

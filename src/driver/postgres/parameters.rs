@@ -195,9 +195,10 @@ fn read_tls(url: &DatabaseUrl, warnings: &mut Vec<String>) -> Result<(PgSslMode,
 mod tests {
     use super::*;
     use crate::driver::parameters::trial::keep_to_the_rules;
+    use crate::target::Endpoint;
 
     fn read(address: &str) -> Result<Parameters, UrlError> {
-        Parameters::read(&DatabaseUrl::parse(address).unwrap().0)
+        Parameters::read(&Endpoint::parse(address).unwrap().url)
     }
 
     fn with(parameters: &str) -> Result<Parameters, UrlError> {

@@ -7,6 +7,7 @@ use sqlx::postgres::PgConnection;
 use super::catalog::Facts;
 use super::columns::mend;
 use super::connect::Column;
+use super::family::publication_of;
 use super::identifier::{literal, problem, quote, sequence_of_id};
 use super::message::{self, Limits};
 use super::parameters::user_of;
@@ -49,7 +50,7 @@ pub(super) fn plan(facts: &Facts, target: &Target) -> Plan {
         target,
         schema: quote(&heartbeat.schema),
         table: format!("{}.{}", quote(&heartbeat.schema), quote(&heartbeat.table)),
-        row: heartbeat.row.to_string(),
+        row: heartbeat.row_number().to_string(),
         plan: Plan::default(),
     };
     planner.objects();
@@ -122,7 +123,7 @@ impl Planner<'_> {
         let remedy = format!("set provision_url to the owner; or GRANT SELECT ON TABLE {table} TO {user};");
         let standing =
             StandingTable { name: &table, faults: &faults, mend: &mend, rows: &found.rows, seen_by: (&user, &remedy) };
-        match standing.judge(self.target.heartbeat.row, &mut self.plan) {
+        match standing.judge(self.target.heartbeat.row_number(), &mut self.plan) {
             RowNeed::Insert => self.insert(&found.last_update().unwrap_or(Column::WithoutZone)),
             RowNeed::Nothing if found.sequence_behind => self.advance(),
             RowNeed::Nothing | RowNeed::Obstructed => {}
@@ -195,7 +196,7 @@ impl Planner<'_> {
     }
 
     fn publication(&mut self) {
-        let Named { name, configured } = &self.target.connector.publication;
+        let Named { name, configured } = &publication_of(self.target);
         let quoted = quote(name);
         match &self.facts.publication {
             Some(found) if found.holds_table => {}
@@ -327,7 +328,7 @@ mod tests {
         assert_eq!((lenient.notices.len(), lenient.failures.len()), (2, 0));
         let mut strict = target();
         strict.connector.user = Named::configured("cdc");
-        strict.connector.publication = Named::configured("pub");
+        strict.connector.set_name("publication", "pub");
         let strict = plan(&facts, &strict);
         assert_eq!(kinds(&strict), [ErrorKind::Privilege, ErrorKind::Rejected]);
         assert!(strict.failures.iter().all(|failure| failure.remedy().is_some()));

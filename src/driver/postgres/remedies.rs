@@ -195,7 +195,7 @@ impl Names {
             schema: quote(&heartbeat.schema),
             regclass: literal(&table),
             table,
-            row: heartbeat.row,
+            row: heartbeat.row_number(),
             provision: plan::command(target),
         }
     }

@@ -70,7 +70,7 @@ fn report(found: &SqliteRow, written: &[SqliteRow]) -> Result<RowReport, sqlx::E
 }
 
 fn statement(table: &HeartbeatTable, writing: Writing) -> String {
-    let (name, row) = (quote(&table.table), table.row);
+    let (name, row) = (quote(&table.table), table.row_number());
     let (old, now) = (micros_of("last_update"), micros("'now'"));
     let stale = stale_condition(writing, &old, &now);
     let look = format!(

@@ -112,7 +112,7 @@ fn judge_primary_key(table: &TableFacts, target: &Target) -> Finding {
 }
 
 fn judge_row(table: &TableFacts, target: &Target) -> Finding {
-    let (name, wanted) = (&target.heartbeat.table, target.heartbeat.row);
+    let (name, wanted) = (&target.heartbeat.table, target.heartbeat.row_number());
     let Some(rows) = &table.rows else { return ROW.skipped(name, "the table has no column id") };
     match rows.id {
         Some(id) if id == wanted => ROW.ok(name, format!("row {id}")),
@@ -128,7 +128,7 @@ fn judge_row(table: &TableFacts, target: &Target) -> Finding {
 }
 
 fn judge_single(table: &TableFacts, target: &Target) -> Finding {
-    let (name, wanted) = (&target.heartbeat.table, target.heartbeat.row);
+    let (name, wanted) = (&target.heartbeat.table, target.heartbeat.row_number());
     match table.rows.as_ref().map(|rows| (rows.count, rows.id)) {
         None => SINGLE.skipped(name, "the table has no column id"),
         Some((count @ 0..=1, _)) => SINGLE.ok(name, format!("{count}")),
@@ -147,7 +147,7 @@ fn judge_single(table: &TableFacts, target: &Target) -> Finding {
 fn judge_fresh(facts: &SqliteFacts, case: &Case<'_>) -> Finding {
     let name = &case.target.heartbeat.table;
     let rows = facts.table.as_ref().and_then(|table| table.rows.as_ref());
-    if rows.and_then(|rows| rows.id) != Some(case.target.heartbeat.row) {
+    if rows.and_then(|rows| rows.id) != Some(case.target.heartbeat.row_number()) {
         return FRESH.skipped(name, "there is no such row");
     }
     freshness::judge(&FRESH, name, facts.age(), case)

@@ -62,7 +62,7 @@ pub(super) async fn gather(
 
 /// Whether the configured row is found by its number, or every other row has one.
 async fn is_numbered(connection: &mut SqliteConnection, heartbeat: &HeartbeatTable) -> Result<bool, sqlx::Error> {
-    let (table, row) = (quote(&heartbeat.table), heartbeat.row);
+    let (table, row) = (quote(&heartbeat.table), heartbeat.row_number());
     let sql = format!(
         "SELECT EXISTS (SELECT 1 FROM {table} WHERE id = {row}) \
          OR NOT EXISTS (SELECT 1 FROM {table} WHERE NOT coalesce({WHOLE}, 0)) AS numbered"

@@ -11,11 +11,10 @@ use sqlx::{ConnectOptions, Connection, Row};
 
 use super::errors;
 use crate::bounded_read::{Unfinished, in_own_thread};
-use crate::database_url::{DatabaseUrl, UrlError};
+use crate::database_url::DatabaseUrl;
 use crate::descriptors::{shortage_now, words_of_shortage};
 use crate::driver::{ConnectRequest, Purpose, ServerInfo, ServerRole};
 use crate::heartbeat::{ErrorKind, Failure};
-use crate::target::Endpoint;
 use crate::time::clock::{self, Clock, Instant};
 
 /// Which file a session has open.
@@ -31,24 +30,6 @@ enum Mode {
     ReadOnly,
     ReadWrite,
     Create,
-}
-
-pub(super) fn validate(endpoint: &Endpoint) -> Result<Vec<String>, UrlError> {
-    if endpoint.url.database() == ":memory:" {
-        return Err(UrlError::Refused {
-            name: ":memory:".to_owned(),
-            reason: "a heartbeat in memory reaches nobody: name a file".to_owned(),
-        });
-    }
-    for (name, value) in endpoint.url.parameters() {
-        let refused = |reason: &str| Err(UrlError::Refused { name: name.clone(), reason: reason.to_owned() });
-        match (name.as_str(), value.as_str()) {
-            ("mode", "ro" | "rw" | "rwc") => {}
-            ("mode", _) => return refused("expected ro, rw or rwc"),
-            _ => return refused("not a parameter of sqlite addresses here: only mode is"),
-        }
-    }
-    Ok(Vec::new())
 }
 
 /// Opens the file. It is created only for provisioning, or where the address says `mode=rwc`.

@@ -144,7 +144,7 @@ async fn read_rows(
     table: &HeartbeatTable,
     dated: bool,
 ) -> Result<RowFacts, sqlx::Error> {
-    let (name, id) = (quote(&table.table), table.row);
+    let (name, id) = (quote(&table.table), table.row_number());
     let last_update = if dated { columns::micros_of("last_update") } else { "NULL".to_owned() };
     let sql = format!(
         "SELECT (SELECT count(*) FROM {name}) AS count, \

@@ -6,19 +6,23 @@ mod columns;
 mod connect;
 mod errors;
 mod facts;
+mod family;
 mod identifier;
 mod message;
 mod provision;
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use sqlx::sqlite::SqliteConnection;
 
-use crate::database_url::UrlError;
+use crate::database_url::{Family, UrlError};
+use crate::driver::rules::Judgement;
 use crate::driver::{ConnectRequest, Driver, FactsError, Observation, ServerInfo, Session, write_down};
 use crate::finding::{Case, Check, Facts, Finding};
 use crate::heartbeat::{Failure, RowReport, Writing};
 use crate::plan::{Plan, Step};
-use crate::target::{Endpoint, HeartbeatTable, Target};
+use crate::target::{Endpoint, Target};
 use crate::time::clock::Instant;
 
 /// The driver.
@@ -27,6 +31,7 @@ pub struct Sqlite;
 
 /// One open file.
 struct SqliteSession {
+    target: Arc<Target>,
     connection: SqliteConnection,
     server: ServerInfo,
     /// The file that was opened, so that one put in its place is noticed.
@@ -35,13 +40,25 @@ struct SqliteSession {
 
 #[async_trait]
 impl Driver for Sqlite {
-    fn validate(&self, endpoint: &Endpoint) -> Result<Vec<String>, UrlError> {
-        connect::validate(endpoint)
+    fn family(&self) -> Family {
+        family::FAMILY
+    }
+
+    fn schemes(&self) -> &'static [&'static str] {
+        family::SCHEMES
+    }
+
+    fn parse(&self, scheme: &str, rest: &str) -> Result<Endpoint, UrlError> {
+        family::parse(scheme, rest)
+    }
+
+    fn validate(&self, target: &Target) -> Judgement {
+        family::validate(target)
     }
 
     async fn connect(&self, request: &ConnectRequest<'_>) -> Result<Box<dyn Session>, Failure> {
         let (connection, server, file) = connect::connect(request).await?;
-        Ok(Box::new(SqliteSession { connection, server, file }))
+        Ok(Box::new(SqliteSession { target: Arc::clone(request.target), connection, server, file }))
     }
 
     fn remedy(&self, failure: &Failure, target: &Target) -> Option<String> {
@@ -63,30 +80,25 @@ impl Session for SqliteSession {
         &self.server
     }
 
-    async fn beat(
-        &mut self,
-        table: &HeartbeatTable,
-        writing: Writing,
-        deadline: Instant,
-    ) -> Result<RowReport, Failure> {
+    async fn beat(&mut self, writing: Writing, deadline: Instant) -> Result<RowReport, Failure> {
         self.file.must_be_in_place(deadline).await?;
-        beat::beat(&mut self.connection, table, writing, deadline).await
+        beat::beat(&mut self.connection, &self.target.heartbeat, writing, deadline).await
     }
 
-    async fn observe(&mut self, table: &HeartbeatTable, deadline: Instant) -> Result<Observation, Failure> {
+    async fn observe(&mut self, deadline: Instant) -> Result<Observation, Failure> {
         self.file.must_be_in_place(deadline).await?;
-        beat::observe(&mut self.connection, table, self.server.role, deadline).await
+        beat::observe(&mut self.connection, &self.target.heartbeat, self.server.role, deadline).await
     }
 
-    async fn inspect(&mut self, target: &Target, deadline: Instant) -> Result<Facts, Failure> {
+    async fn inspect(&mut self, deadline: Instant) -> Result<Facts, Failure> {
         self.file.must_be_in_place(deadline).await?;
-        let facts = facts::gather(&mut self.connection, &self.server, &target.heartbeat, deadline).await?;
+        let facts = facts::gather(&mut self.connection, &self.server, &self.target.heartbeat, deadline).await?;
         write_down(&facts)
     }
 
-    async fn plan(&mut self, target: &Target, _deadline: Instant) -> Result<Plan, Failure> {
-        let facts = provision::gather(&mut self.connection, &target.heartbeat).await?;
-        Ok(provision::plan(&facts, target))
+    async fn plan(&mut self, _deadline: Instant) -> Result<Plan, Failure> {
+        let facts = provision::gather(&mut self.connection, &self.target.heartbeat).await?;
+        Ok(provision::plan(&facts, &self.target))
     }
 
     async fn apply(&mut self, step: &Step, deadline: Instant) -> Result<(), Failure> {

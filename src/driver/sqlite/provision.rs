@@ -35,7 +35,7 @@ pub(super) async fn gather(connection: &mut SqliteConnection, table: &HeartbeatT
     let columns = columns::gather(connection, table).await.map_err(|error| errors::classify(error, None))?;
     let ids = match columns.iter().any(|column| column.name == "id" && column.holds == Holds::Number) {
         true => {
-            let (name, row) = (quote(&table.table), table.row);
+            let (name, row) = (quote(&table.table), table.row_number());
             let sql = format!("SELECT CAST(id AS INTEGER) FROM {name} WHERE {WHOLE} ORDER BY id <> {row}, id LIMIT 2");
             read(connection, sql).await?
         }
@@ -46,7 +46,7 @@ pub(super) async fn gather(connection: &mut SqliteConnection, table: &HeartbeatT
 
 /// Says what is missing.
 pub(super) fn plan(facts: &Facts, target: &Target) -> Plan {
-    let HeartbeatTable { table, row, .. } = &target.heartbeat;
+    let (table, row) = (&target.heartbeat.table, target.heartbeat.row_number());
     let (name, id) = (quote(table), row.to_string());
     let values = [("table", name.as_str()), ("row", id.as_str())];
     let mut plan = Plan::default();
@@ -59,7 +59,7 @@ pub(super) fn plan(facts: &Facts, target: &Target) -> Plan {
         let mend = columns::mend(&target.heartbeat, &facts.columns, &faults);
         let seen_by = ("this program", "");
         let standing = StandingTable { name: &name, faults: &faults, mend: &mend, rows: &facts.rows, seen_by };
-        standing.judge(*row, &mut plan)
+        standing.judge(row, &mut plan)
     };
     if need == RowNeed::Insert {
         plan.steps.push(Step { title: format!("insert row {row} into {name}"), sql: render(ROW, &values) });

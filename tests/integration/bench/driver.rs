@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use heartbeatd::driver::opening::Opening;
+use heartbeatd::driver::opening::{Known, TargetContext, application_name};
 use heartbeatd::driver::{Driver, Purpose, Session, with_remedy};
 use heartbeatd::drivers::Drivers;
 use heartbeatd::heartbeat::{Beat, ErrorKind, Failure, RowReport, Writing, judge};
@@ -29,6 +29,12 @@ pub(crate) fn at(url: &str, like: &Target) -> Target {
     Target { endpoint: Endpoint::parse(url).unwrap(), ..like.clone() }
 }
 
+/// A target with its driver.
+pub(crate) fn context(target: &Target) -> TargetContext {
+    let application_name = application_name("test");
+    TargetContext { target: Arc::new(target.clone()), driver: driver_of(target), application_name }
+}
+
 fn driver_of(target: &Target) -> Arc<dyn Driver> {
     Drivers::built_in().get(target.endpoint.url.family()).unwrap()
 }
@@ -51,17 +57,15 @@ pub(crate) async fn open_with_left(
     left: Duration,
     timeout: Duration,
 ) -> Result<Box<dyn Session>, Failure> {
-    let opening = Opening {
-        endpoint: &target.endpoint,
-        purpose,
-        table: &target.heartbeat,
-        application_name: "heartbeatd:test",
-        known_identity,
-        timelines: None,
-        deadline: Clock::system().now().mono + left,
-        timeout,
-    };
-    opening.open(&driver_of(target)).await
+    let context = context(&Target { timeout, ..target.clone() });
+    let known = Known { identity: known_identity, timelines: None };
+    context.open(&target.endpoint, purpose, known, Clock::system().now().mono + left).await
+}
+
+/// Opens a session for a target over another address: an administrator's.
+pub(crate) async fn open_over(url: &str, target: &Target, purpose: Purpose) -> Box<dyn Session> {
+    let (context, endpoint) = (context(target), Endpoint::parse(url).unwrap());
+    context.open(&endpoint, purpose, Known::default(), in_time()).await.unwrap()
 }
 
 /// A session that beats.
@@ -70,21 +74,16 @@ pub(crate) async fn session(target: &Target) -> Box<dyn Session> {
 }
 
 /// One beat within `time`, as the caller enforces it.
-pub(crate) async fn report(
-    session: &mut dyn Session,
-    target: &Target,
-    writing: Writing,
-    time: Duration,
-) -> Result<RowReport, Failure> {
+pub(crate) async fn report(session: &mut dyn Session, writing: Writing, time: Duration) -> Result<RowReport, Failure> {
     let deadline = Clock::system().now().mono + time;
-    let beat = clock::timeout_at(deadline, session.beat(&target.heartbeat, writing, deadline)).await;
+    let beat = clock::timeout_at(deadline, session.beat(writing, deadline)).await;
     beat.unwrap_or_else(|_| Err(Failure::new(ErrorKind::Timeout, "the caller gave up")))
 }
 
 /// A beat on a connection of its own, judged.
 pub(crate) async fn beat(target: &Target, writing: Writing) -> Result<Beat, Failure> {
     let mut session = open(target, Purpose::Beat, None, TIME).await?;
-    let report = report(session.as_mut(), target, writing, TIME).await?;
+    let report = report(session.as_mut(), writing, TIME).await?;
     judge(&report, writing, true)
 }
 

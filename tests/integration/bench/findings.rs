@@ -6,13 +6,12 @@ use heartbeatd::finding::{Case, Finding, Inspection, Look, Status};
 use heartbeatd::target::Target;
 use heartbeatd::time::clock::Clock;
 
+use super::driver::context;
 use super::wait::secs;
 
 /// One look at all servers of a target.
 pub(crate) async fn look(target: &Target) -> Inspection {
-    let drivers = Drivers::built_in();
-    let driver = drivers.get(target.endpoint.url.family()).unwrap();
-    let inspection = runner::inspect(target, &driver, "heartbeatd:test", &Clock::system(), secs(10)).await;
+    let inspection = runner::inspect(&context(target), &Clock::system(), secs(10)).await;
     assert!(matches!(inspection.source, Look::Facts(_)), "{:?}", inspection.source);
     inspection
 }

@@ -18,11 +18,11 @@ async fn a_beat_is_one_statement_that_writes_one_event_of_a_new_value() {
         lay(&server).await;
         let target = target(&server.url("hb", "hb-password"));
         let mut session = session(&target).await;
-        let mut last = report(session.as_mut(), &target, Writing::Always, TIME).await.unwrap();
+        let mut last = report(session.as_mut(), Writing::Always, TIME).await.unwrap();
         let (statements, events) = (server.statements_of("hb").len(), events(&server).await);
         // Many within one second: each a second later than the one before, until that would run away.
         for _ in 0..5 {
-            let now = report(session.as_mut(), &target, Writing::Always, TIME).await.unwrap();
+            let now = report(session.as_mut(), Writing::Always, TIME).await.unwrap();
             assert_eq!((now.seen, now.changed, now.previous), (1, 1, last.value), "{flavour:?}");
             assert!(now.value > now.previous, "{now:?}");
             let off = now.server_time.unwrap().micros_since(now.value.unwrap());
@@ -95,15 +95,15 @@ async fn what_is_stale_is_decided_by_the_database() {
             ("UTC_TIMESTAMP() + INTERVAL 20 HOUR", true),
         ] {
             put(&server, value).await;
-            let report = report(session.as_mut(), &target, WHEN_STALE, TIME).await.unwrap();
+            let report = report(session.as_mut(), WHEN_STALE, TIME).await.unwrap();
             assert_eq!((report.seen, report.stale, report.changed == 1), (1, writes, writes), "{value}: {report:?}");
         }
         // What has not changed since the last look is stale, however young.
-        let value = report(session.as_mut(), &target, Writing::Always, TIME).await.unwrap().value;
+        let value = report(session.as_mut(), Writing::Always, TIME).await.unwrap().value;
         let again = Writing::WhenStale { last_seen: value, period: MINUTE };
-        assert_eq!(report(session.as_mut(), &target, again, TIME).await.unwrap().changed, 1);
+        assert_eq!(report(session.as_mut(), again, TIME).await.unwrap().changed, 1);
         let changed = Writing::WhenStale { last_seen: Some(Stamp(1_000_000)), period: MINUTE };
-        assert_eq!(report(session.as_mut(), &target, changed, TIME).await.unwrap().changed, 0);
+        assert_eq!(report(session.as_mut(), changed, TIME).await.unwrap().changed, 0);
     }
 }
 
@@ -112,10 +112,10 @@ async fn a_fresh_row_costs_no_byte_of_the_binary_log() {
     for flavour in Flavour::ALL {
         let (server, target) = provisioned(flavour).await;
         let mut session = session(&target).await;
-        report(session.as_mut(), &target, Writing::Always, TIME).await.unwrap();
+        report(session.as_mut(), Writing::Always, TIME).await.unwrap();
         let before = log_position(&server).await;
-        let fresh = report(session.as_mut(), &target, WHEN_STALE, TIME).await.unwrap();
-        let looked = report(session.as_mut(), &target, Writing::Never, TIME).await.unwrap();
+        let fresh = report(session.as_mut(), WHEN_STALE, TIME).await.unwrap();
+        let looked = report(session.as_mut(), Writing::Never, TIME).await.unwrap();
         assert_eq!((fresh.seen, fresh.changed, fresh.value), (1, 0, looked.value), "{flavour:?}");
         assert_eq!(log_position(&server).await, before, "{flavour:?}");
     }
@@ -133,10 +133,7 @@ async fn of_two_daemons_that_find_the_row_stale_one_writes() {
         let (mut a, mut b) = (session(&target).await, session(&target).await);
         for minute in 10..30 {
             put(&server, &format!("'2020-01-01 00:{minute}:00'")).await;
-            let (a, b) = tokio::join!(
-                report(a.as_mut(), &target, WHEN_STALE, TIME),
-                report(b.as_mut(), &target, WHEN_STALE, TIME)
-            );
+            let (a, b) = tokio::join!(report(a.as_mut(), WHEN_STALE, TIME), report(b.as_mut(), WHEN_STALE, TIME));
             assert_eq!(a.unwrap().changed + b.unwrap().changed, 1, "{flavour:?}");
         }
     }
@@ -151,7 +148,7 @@ async fn the_one_that_waits_for_the_other_judges_the_new_value() {
         let mut other = server.connect().await;
         execute(&mut other, "SET time_zone = '+00:00', autocommit = 0").await;
         execute(&mut other, &format!("UPDATE {TABLE} SET last_update = UTC_TIMESTAMP()")).await;
-        let (report, ()) = tokio::join!(report(session.as_mut(), &target, WHEN_STALE, TIME), async {
+        let (report, ()) = tokio::join!(report(session.as_mut(), WHEN_STALE, TIME), async {
             eventually(secs(5), "the beat to wait for the row", async || {
                 // INNODB_TRX would tell of the lock, and shows what it showed before to whoever asks often.
                 let waiting = "SELECT COUNT(*) FROM information_schema.PROCESSLIST WHERE INFO LIKE 'UPDATE /*%'";
@@ -208,13 +205,13 @@ async fn a_trigger_of_the_table_does_not_hide_what_a_beat_did() {
         let (server, target) = provisioned(flavour).await;
         server.execute(&trigger("NEW.text = 'seen'")).await;
         let mut session = session(&target).await;
-        let first = report(session.as_mut(), &target, Writing::Always, TIME).await.unwrap();
-        let second = report(session.as_mut(), &target, Writing::Always, TIME).await.unwrap();
+        let first = report(session.as_mut(), Writing::Always, TIME).await.unwrap();
+        let second = report(session.as_mut(), Writing::Always, TIME).await.unwrap();
         assert_eq!((second.changed, second.previous), (1, first.value), "{flavour:?}");
         assert!(second.value > first.value);
         // One that comes later and puts the value back shows in the very beat.
         server.execute("DROP TRIGGER streamkap.t").await;
-        report(session.as_mut(), &target, Writing::Always, TIME).await.unwrap();
+        report(session.as_mut(), Writing::Always, TIME).await.unwrap();
         // An audit of its own, with numbers of its own.
         server.execute("CREATE TABLE streamkap.audit (n INT AUTO_INCREMENT PRIMARY KEY, at TIMESTAMP NULL)").await;
         server
@@ -223,13 +220,13 @@ async fn a_trigger_of_the_table_does_not_hide_what_a_beat_did() {
                  (NEW.last_update)"
             ))
             .await;
-        let audited = report(session.as_mut(), &target, Writing::Always, TIME).await.unwrap();
+        let audited = report(session.as_mut(), Writing::Always, TIME).await.unwrap();
         assert_eq!((audited.seen, audited.changed), (1, 1), "{flavour:?}: {audited:?}");
         assert!(audited.value > audited.previous);
         server.execute("DROP TRIGGER streamkap.t").await;
-        report(session.as_mut(), &target, Writing::Always, TIME).await.unwrap();
+        report(session.as_mut(), Writing::Always, TIME).await.unwrap();
         server.execute(&trigger("NEW.last_update = OLD.last_update")).await;
-        let third = report(session.as_mut(), &target, Writing::Always, TIME).await.unwrap();
+        let third = report(session.as_mut(), Writing::Always, TIME).await.unwrap();
         let failure = judge(&third, Writing::Always, false).unwrap_err();
         assert_eq!(failure.kind(), ErrorKind::RowNotUpdatable, "{flavour:?}: {third:?}");
     }
@@ -246,11 +243,11 @@ async fn a_privileged_account_writes_nothing_on_a_server_that_became_read_only()
         let (server, target) = provisioned(flavour).await;
         let target: Target = at(&server.admin_url(), &target);
         let mut session = session(&target).await;
-        report(session.as_mut(), &target, Writing::Always, TIME).await.unwrap();
+        report(session.as_mut(), Writing::Always, TIME).await.unwrap();
         server.set_global("read_only", "1").await;
         let before = log_position(&server).await;
         for writing in [Writing::Always, WHEN_STALE] {
-            let failed = report(session.as_mut(), &target, writing, TIME).await.unwrap_err();
+            let failed = report(session.as_mut(), writing, TIME).await.unwrap_err();
             assert_eq!(failed.kind(), ErrorKind::NotWritable, "{flavour:?}: {failed}");
         }
         assert_eq!(log_position(&server).await, before, "{flavour:?}");

@@ -21,9 +21,9 @@ async fn a_replica_is_never_written_and_of_several_hosts_the_writable_one_takes_
             assert_eq!(failure(&on_replica).await, ErrorKind::NotWritable, "{flavour:?}");
             let mut looking = open(&on_replica, Purpose::Inspect, None, TIME).await.unwrap();
             let deadline = Clock::system().now().mono + TIME;
-            let seen = looking.observe(&target.heartbeat, deadline).await.unwrap();
+            let seen = looking.observe(deadline).await.unwrap();
             assert_eq!((seen.role, seen.rows), (ServerRole::Standby, 1));
-            let failed = report(looking.as_mut(), &target, Writing::Always, TIME).await.unwrap_err();
+            let failed = report(looking.as_mut(), Writing::Always, TIME).await.unwrap_err();
             assert_eq!(failed.kind(), ErrorKind::NotWritable, "{flavour:?}: {failed}");
         }
         for order in [[&server, &replica], [&replica, &server]] {
@@ -133,7 +133,7 @@ async fn a_password_that_cannot_go_over_a_socket_without_tls_is_told_as_refused_
     let clear = at(&clear, &target);
     let failed = beat(&clear, Writing::Always).await.unwrap_err();
     assert_eq!(failed.kind(), ErrorKind::Auth, "{failed}");
-    let remedy = Drivers::built_in().get(Family::Mysql).unwrap().remedy(&failed, &clear).unwrap();
+    let remedy = Drivers::built_in().get(Family::new("mysql")).unwrap().remedy(&failed, &clear).unwrap();
     assert!(remedy.contains("over a socket so is one with caching_sha2_password"), "{remedy}");
 }
 

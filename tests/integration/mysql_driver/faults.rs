@@ -117,7 +117,7 @@ async fn a_held_lock_ends_the_beat_on_the_server_before_its_caller_gives_up() {
             execute(&mut holder, "SET autocommit = 0").await;
             execute(&mut holder, &lock).await;
             let mut session = crate::bench::driver::open(&target, Purpose::Beat, None, secs(2)).await.unwrap();
-            let failed = report(session.as_mut(), &target, Writing::Always, secs(3)).await.unwrap_err();
+            let failed = report(session.as_mut(), Writing::Always, secs(3)).await.unwrap_err();
             assert_eq!(failed.kind(), ErrorKind::Lock, "{flavour:?} {lock}: {failed}");
             let left = "SELECT ID, STATE FROM information_schema.PROCESSLIST WHERE INFO LIKE 'UPDATE%'";
             // It has answered, and may still be putting its things away.
@@ -140,10 +140,10 @@ async fn a_beat_after_a_slow_login_ends_on_the_server_before_its_caller_gives_up
         execute(&mut holder, &format!("BEGIN; UPDATE {TABLE} SET text = 'held'")).await;
         let (left, timeout) = (secs(4), secs(10));
         let mut session = open_with_left(&target, Purpose::Beat, None, left, timeout).await.unwrap();
-        let failed = report(session.as_mut(), &target, Writing::Always, left).await.unwrap_err();
+        let failed = report(session.as_mut(), Writing::Always, left).await.unwrap_err();
         assert_eq!(failed.kind(), ErrorKind::Lock, "{flavour:?}: {failed}");
         let began = std::time::Instant::now();
-        let failed = report(session.as_mut(), &target, Writing::Always, timeout).await.unwrap_err();
+        let failed = report(session.as_mut(), Writing::Always, timeout).await.unwrap_err();
         assert_eq!(failed.kind(), ErrorKind::Lock, "{flavour:?}: {failed}");
         assert!(began.elapsed() > secs(4), "{flavour:?}: given up after {:?} of {timeout:?}", began.elapsed());
     }
@@ -156,7 +156,7 @@ async fn a_connection_that_was_ended_is_told_by_its_kind() {
         let mut session = session(&target).await;
         let id = server.number("SELECT ID FROM information_schema.PROCESSLIST WHERE USER = 'hb'").await;
         server.execute(&format!("KILL {id}")).await;
-        let failed = report(session.as_mut(), &target, Writing::Always, secs(5)).await.unwrap_err();
+        let failed = report(session.as_mut(), Writing::Always, secs(5)).await.unwrap_err();
         assert!(matches!(failed.kind(), ErrorKind::Shutdown | ErrorKind::Network), "{flavour:?}: {failed}");
     }
 }

@@ -22,7 +22,7 @@ async fn names_of_any_characters_are_beaten_under_any_sql_mode() {
                 server.execute(&format!("CREATE TABLE {quoted}.{quoted} LIKE {}", super::TABLE)).await;
                 server.execute(&format!("INSERT INTO {quoted}.{quoted} (id) VALUES (3)")).await;
                 let mut target = target.clone();
-                target.heartbeat = HeartbeatTable { schema: name.to_owned(), table: name.to_owned(), row: 3 };
+                target.heartbeat = HeartbeatTable { schema: name.to_owned(), table: name.to_owned(), row: 3.into() };
                 let outcome = beat(&target, Writing::Always).await.map(|beat| beat.outcome);
                 assert_eq!(outcome.map_err(|e| e.to_string()), Ok(BeatOutcome::Written), "{flavour:?} {mode} {name}");
                 // The type of the column is looked up by the names as text.

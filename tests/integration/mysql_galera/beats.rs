@@ -131,7 +131,7 @@ async fn a_beat_that_would_stay_on_its_node_is_not_written() {
     // One that began before, as a pooler would hand it out, keeps its own.
     let mut kept = open(&target, Purpose::Inspect, None, TIME).await.unwrap();
     one.set_global("wsrep_on", "ON").await;
-    let failure = report(kept.as_mut(), &target, Writing::Always, TIME).await.unwrap_err();
+    let failure = report(kept.as_mut(), Writing::Always, TIME).await.unwrap_err();
     assert_eq!(failure.kind(), ErrorKind::NotWritable, "{failure}");
     assert!(failure.message().contains("this session's wsrep_on is off"), "{failure}");
     assert_eq!((last_update(one).await, last_update(two).await), (written.clone(), written));
@@ -147,7 +147,7 @@ async fn a_session_from_before_its_nodes_wsrep_on_was_switched_off_writes_no_bea
     furnish(one).await;
     let target = target(&one.admin_url());
     let mut kept = open(&target, Purpose::Beat, None, TIME).await.unwrap();
-    report(kept.as_mut(), &target, Writing::Always, TIME).await.unwrap();
+    report(kept.as_mut(), Writing::Always, TIME).await.unwrap();
     let written =
         eventually(secs(20), "the beat to arrive", async || match (position(one).await, position(two).await) {
             (here, there) if here == there => Ok(here),
@@ -155,12 +155,12 @@ async fn a_session_from_before_its_nodes_wsrep_on_was_switched_off_writes_no_bea
         })
         .await;
     one.set_global("wsrep_on", "OFF").await;
-    let failure = report(kept.as_mut(), &target, Writing::Always, TIME).await.unwrap_err();
+    let failure = report(kept.as_mut(), Writing::Always, TIME).await.unwrap_err();
     assert_eq!(failure.kind(), ErrorKind::NotWritable, "{failure}");
     assert!(failure.message().contains("the node's wsrep_on is off"), "{failure}");
     assert_eq!((position(one).await, position(two).await), (written.clone(), written));
     one.set_global("wsrep_on", "ON").await;
-    report(kept.as_mut(), &target, Writing::Always, TIME).await.unwrap();
+    report(kept.as_mut(), Writing::Always, TIME).await.unwrap();
 }
 
 #[tokio::test]

@@ -82,10 +82,10 @@ async fn a_beat_that_is_under_way_when_the_majority_is_lost_fails_as_what_it_is(
     let target = target(&cluster.nodes[0].url(ROLE, PASSWORD));
     let mut session = session(&target).await;
     for _ in 0..3 {
-        report(session.as_mut(), &target, Writing::Always, TIME).await.unwrap();
+        report(session.as_mut(), Writing::Always, TIME).await.unwrap();
         let before = last_update(&cluster.nodes[0]).await;
         cluster.nodes[1].kill().await;
-        let failure = report(session.as_mut(), &target, Writing::Always, AGREEMENT).await.unwrap_err();
+        let failure = report(session.as_mut(), Writing::Always, AGREEMENT).await.unwrap_err();
         assert_eq!(failure.kind(), ErrorKind::Starting, "{failure}");
         note(&format!("the majority lost: {failure}"));
         cluster.nodes[0].bootstrap().await;

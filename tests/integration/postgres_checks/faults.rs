@@ -207,7 +207,9 @@ fn faults() -> Vec<Fault> {
             Sql("SELECT pg_drop_replication_slot('full_' || i) FROM generate_series(1, 9) AS i"),
         )
         .warns()
-        .with(|target| target.connector.slot = heartbeatd::target::Named::default_name("streamkap_pgoutput_slot")),
+        .with(|target| {
+            target.connector.needs.remove("slot");
+        }),
     ]
 }
 

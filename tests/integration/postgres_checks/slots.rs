@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use heartbeatd::finding::{Finding, Severity, Status};
-use heartbeatd::target::{Named, Target};
+use heartbeatd::target::Target;
 use rustix::process::Signal;
 
 use super::stage::{BEAT, Stage, ids, judge, look, shown, wrong};
@@ -14,7 +14,7 @@ const MINUTE: i64 = 60 * 1_000_000;
 /// The target with another slot.
 fn with_slot(stage: &Stage, name: &str) -> Target {
     let mut target = stage.target.clone();
-    target.connector.slot = Named::configured(name);
+    target.connector.set_name("slot", name);
     target
 }
 

@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use heartbeatd::drivers::Drivers;
+use heartbeatd::driver::Purpose;
 use heartbeatd::finding::Finding;
 use heartbeatd::provisioning::provision;
 use heartbeatd::target::{ConnectorMode, Endpoint, Named, Target};
-use heartbeatd::time::clock::Clock;
 use rustix::process::Signal;
 
+use crate::bench::driver::{in_time, open_over};
 pub(super) use crate::bench::findings::{ids, judge, look, shown, wrong};
 use crate::bench::place::server_command;
 use crate::bench::postgres::PostgresOptions;
@@ -57,8 +57,8 @@ impl Stage {
         server.execute("SELECT pg_create_logical_replication_slot('cdc_slot', 'pgoutput')").await;
         let mut target = Target::new("orders", Endpoint::parse(&server.url("hb", "hb")).unwrap());
         target.connector.user = Named::configured("cdc");
-        target.connector.publication = Named::configured("pub");
-        target.connector.slot = Named::configured("cdc_slot");
+        target.connector.set_name("publication", "pub");
+        target.connector.set_name("slot", "cdc_slot");
         target.connector.mode = ConnectorMode::ReadWrite;
         let mut stage = Self { reader: None, server, target };
         stage.provision().await;
@@ -74,22 +74,8 @@ impl Stage {
 
     /// Makes what is missing, as the superuser and for `hb`.
     pub(super) async fn provision(&self) {
-        let drivers = Drivers::built_in();
-        let driver = drivers.get(self.target.endpoint.url.family()).unwrap();
-        let admin = self.as_admin();
-        let deadline = Clock::system().now().plus(TIME).mono;
-        let opening = heartbeatd::driver::opening::Opening {
-            endpoint: &admin.endpoint,
-            purpose: heartbeatd::driver::Purpose::Provision,
-            table: &admin.heartbeat,
-            application_name: "heartbeatd:test",
-            known_identity: None,
-            timelines: None,
-            deadline,
-            timeout: TIME,
-        };
-        let mut session = opening.open(&driver).await.unwrap();
-        let applied = provision(session.as_mut(), &self.target, deadline).await.unwrap();
+        let mut session = open_over(&self.server.admin_url(), &self.target, Purpose::Provision).await;
+        let applied = provision(session.as_mut(), in_time()).await.unwrap();
         assert!(applied.failed.is_empty(), "{:?}", applied.failed);
     }
 

@@ -114,7 +114,7 @@ async fn a_standby_in_place_of_the_primary_is_found_and_looked_at_all_the_same()
     let mut wrong_place = Target { replicas: Vec::new(), ..target };
     wrong_place.endpoint = Endpoint::parse(&standby.url("hb", "hb")).unwrap();
     // The slot is on the primary, and the standby does not know of it.
-    wrong_place.connector.slot = heartbeatd::target::Named::default_name("streamkap_pgoutput_slot");
+    wrong_place.connector.needs.remove("slot");
     eventually(secs(10), "the wrong place to be found", async || {
         let findings = stage.findings(&wrong_place).await;
         let writable = findings.iter().find(|finding| finding.id == "server-writable").unwrap();

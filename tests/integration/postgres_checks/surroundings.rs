@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use heartbeatd::finding::{Finding, Severity, Status};
-use heartbeatd::target::{Named, WriteMode};
+use heartbeatd::target::WriteMode;
 
 use super::stage::{BEAT, Stage, ids, options, shown, wrong};
 use crate::bench::session::execute;
@@ -17,7 +17,7 @@ fn the<'a>(findings: &'a [Finding], id: &str) -> &'a Finding {
 async fn settings_that_want_a_restart_are_mended_by_remedy_and_restart() {
     let mut stage = Stage::on(options().conf("max_wal_senders = 1").start().await).await;
     // Another connector has the last sender.
-    stage.target.connector.slot = Named::default_name("streamkap_pgoutput_slot");
+    stage.target.connector.needs.remove("slot");
     let findings = stage.findings(&stage.target).await;
     assert_eq!(ids(&findings, Status::Failed), ["senders-free"], "{}", shown(&wrong(&findings)));
     stage.paste(the(&findings, "senders-free").remedy.as_ref().unwrap()).await;

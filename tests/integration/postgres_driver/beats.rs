@@ -14,8 +14,8 @@ async fn a_beat_is_one_query_message_that_changes_the_row_to_the_servers_time() 
     let target = at(&format!("{}?sslmode=disable", proxy.url("hb", "hb-password")), &target);
     let mut session = session(&target).await;
     let before = proxy.total();
-    let first = report(session.as_mut(), &target, Writing::Always, TIME).await.unwrap();
-    let second = report(session.as_mut(), &target, Writing::Always, TIME).await.unwrap();
+    let first = report(session.as_mut(), Writing::Always, TIME).await.unwrap();
+    let second = report(session.as_mut(), Writing::Always, TIME).await.unwrap();
     let after = proxy.total();
     assert_eq!((after.count("Q") - before.count("Q"), after.bursts - before.bursts), (2, 2));
     assert_eq!(after.messages.values().sum::<u64>() - before.messages.values().sum::<u64>(), 2);
@@ -59,15 +59,15 @@ async fn what_is_stale_is_decided_by_the_database() {
         ("now() AT TIME ZONE 'UTC' + interval '20 h'", true),
     ] {
         server.execute(&format!("UPDATE {TABLE} SET last_update = {value}")).await;
-        let report = report(session.as_mut(), &target, WHEN_STALE, TIME).await.unwrap();
+        let report = report(session.as_mut(), WHEN_STALE, TIME).await.unwrap();
         assert_eq!((report.seen, report.stale, report.changed == 1), (1, writes, writes), "{value}: {report:?}");
     }
     // What has not changed since the last look is stale, however young.
-    let value = report(session.as_mut(), &target, Writing::Always, TIME).await.unwrap().value;
+    let value = report(session.as_mut(), Writing::Always, TIME).await.unwrap().value;
     let again = Writing::WhenStale { last_seen: value, period: MINUTE };
-    assert_eq!(report(session.as_mut(), &target, again, TIME).await.unwrap().changed, 1);
+    assert_eq!(report(session.as_mut(), again, TIME).await.unwrap().changed, 1);
     let changed = Writing::WhenStale { last_seen: Some(Stamp(1)), period: MINUTE };
-    assert_eq!(report(session.as_mut(), &target, changed, TIME).await.unwrap().changed, 0);
+    assert_eq!(report(session.as_mut(), changed, TIME).await.unwrap().changed, 0);
 }
 
 #[tokio::test]
@@ -76,15 +76,14 @@ async fn of_two_daemons_that_find_the_row_stale_one_writes() {
     let (mut a, mut b) = (session(&target).await, session(&target).await);
     for _ in 0..20 {
         server.execute(&format!("UPDATE {TABLE} SET last_update = '2020-01-01 00:07'")).await;
-        let (a, b) =
-            tokio::join!(report(a.as_mut(), &target, WHEN_STALE, TIME), report(b.as_mut(), &target, WHEN_STALE, TIME));
+        let (a, b) = tokio::join!(report(a.as_mut(), WHEN_STALE, TIME), report(b.as_mut(), WHEN_STALE, TIME));
         assert_eq!(a.unwrap().changed + b.unwrap().changed, 1);
     }
     // The one that waits for the other's commit judges the new value.
     server.execute(&format!("UPDATE {TABLE} SET last_update = '2020-01-01 00:07'")).await;
     let mut other = server.connect().await;
     execute(&mut other, &format!("BEGIN; UPDATE {TABLE} SET last_update = clock_timestamp() AT TIME ZONE 'UTC'")).await;
-    let (report, ()) = tokio::join!(report(a.as_mut(), &target, WHEN_STALE, TIME), async {
+    let (report, ()) = tokio::join!(report(a.as_mut(), WHEN_STALE, TIME), async {
         eventually(secs(5), "the beat to wait for the row", async || {
             match server.number("SELECT count(*) FROM pg_locks WHERE NOT granted").await {
                 0 => Err("nobody waits".to_owned()),
@@ -104,6 +103,6 @@ async fn beats_go_on_when_the_synchronous_standby_is_gone() {
     let mut session = session(&target).await;
     server.set("synchronous_standby_names", "'gone'").await;
     for _ in 0..3 {
-        assert_eq!(report(session.as_mut(), &target, Writing::Always, secs(2)).await.unwrap().changed, 1);
+        assert_eq!(report(session.as_mut(), Writing::Always, secs(2)).await.unwrap().changed, 1);
     }
 }

@@ -18,15 +18,15 @@ async fn a_standby_and_a_read_only_setting_are_told_apart_and_never_written() {
     assert_eq!(failure(&on_standby).await, ErrorKind::NotWritable);
     let mut looking = open(&on_standby, Purpose::Inspect, None, TIME).await.unwrap();
     let deadline = Clock::system().now().mono + TIME;
-    let seen = looking.observe(&target.heartbeat, deadline).await.unwrap();
+    let seen = looking.observe(deadline).await.unwrap();
     assert_eq!((seen.role, seen.rows), (ServerRole::Standby, 1));
-    let failed = report(looking.as_mut(), &target, Writing::Always, TIME).await.unwrap_err();
+    let failed = report(looking.as_mut(), Writing::Always, TIME).await.unwrap_err();
     assert_eq!((failed.kind(), failed.code()), (ErrorKind::NotWritable, Some("25006")));
 
     server.execute("ALTER ROLE hb SET default_transaction_read_only = on").await;
     assert_eq!(failure(&target).await, ErrorKind::ReadOnlySetting);
     let mut looking = open(&target, Purpose::Inspect, None, TIME).await.unwrap();
-    let failed = report(looking.as_mut(), &target, Writing::Always, TIME).await.unwrap_err();
+    let failed = report(looking.as_mut(), Writing::Always, TIME).await.unwrap_err();
     assert_eq!(failed.kind(), ErrorKind::ReadOnlySetting);
 }
 
@@ -86,7 +86,7 @@ async fn a_pooler_in_transaction_mode_is_beaten_through_and_keeps_no_limit() {
     }
     for _ in 0..10 {
         for session in &mut sessions {
-            assert_eq!(report(session.as_mut(), &target, Writing::Always, TIME).await.unwrap().changed, 1);
+            assert_eq!(report(session.as_mut(), Writing::Always, TIME).await.unwrap().changed, 1);
         }
     }
     let mut client = crate::bench::session::connect(pooler.port(), "hb", "hb-password").await.unwrap();
@@ -102,7 +102,7 @@ async fn what_a_managed_server_hides_is_left_out() {
     server.execute("REVOKE EXECUTE ON FUNCTION pg_current_wal_insert_lsn(), pg_control_system() FROM public").await;
     let mut session = session(&target).await;
     assert_eq!(session.server().identity, None);
-    let report = report(session.as_mut(), &target, Writing::Always, TIME).await.unwrap();
+    let report = report(session.as_mut(), Writing::Always, TIME).await.unwrap();
     assert_eq!((report.changed, report.position), (1, None));
 }
 
@@ -120,7 +120,7 @@ async fn a_server_without_a_position_is_asked_for_it_once() {
         )
         .await;
     for _ in 0..2 {
-        let report = report(session.as_mut(), &target, Writing::Always, TIME).await.unwrap();
+        let report = report(session.as_mut(), Writing::Always, TIME).await.unwrap();
         assert_eq!((report.changed, report.position), (1, None));
     }
     let refused = server.log().matches("not here").count();
@@ -134,7 +134,7 @@ async fn a_connection_that_was_ended_is_told_by_its_kind() {
     server
         .execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'heartbeatd:test'")
         .await;
-    let failed = report(session.as_mut(), &target, Writing::Always, TIME).await.unwrap_err();
+    let failed = report(session.as_mut(), Writing::Always, TIME).await.unwrap_err();
     assert!(matches!(failed.kind(), ErrorKind::Shutdown | ErrorKind::Network), "{failed}");
 }
 

@@ -10,7 +10,7 @@ use heartbeatd::provisioning::provision;
 use heartbeatd::target::Target;
 
 use crate::bench::PostgresServer;
-use crate::bench::driver::{TIME, at, in_time, open, target};
+use crate::bench::driver::{in_time, open_over, target};
 
 const TABLE: &str = "streamkap.streamkap_heartbeat";
 
@@ -31,8 +31,8 @@ fn several(user: &str, password: &str, servers: &[&PostgresServer]) -> Target {
 
 /// Applies what is missing as the superuser; how many steps that took.
 async fn provision_as_admin(server: &PostgresServer, target: &Target) -> usize {
-    let mut session = open(&at(&server.admin_url(), target), Purpose::Provision, None, TIME).await.unwrap();
-    let applied = provision(session.as_mut(), target, in_time()).await.unwrap();
+    let mut session = open_over(&server.admin_url(), target, Purpose::Provision).await;
+    let applied = provision(session.as_mut(), in_time()).await.unwrap();
     assert!(applied.failed.is_empty(), "{:?}", applied.failed);
     applied.done.len()
 }

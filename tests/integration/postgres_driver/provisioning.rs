@@ -8,14 +8,14 @@ use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::TestRunner;
 
 use super::{TABLE, provision_as_admin, provisioned};
-use crate::bench::driver::{TIME, at, beat, in_time, open};
+use crate::bench::driver::{TIME, beat, in_time, open, open_over};
 
 #[tokio::test]
 async fn provisioning_twice_changes_nothing_and_the_vendors_own_insert_still_works() {
     let (server, mut target) = provisioned().await;
     server.execute("CREATE ROLE cdc LOGIN; CREATE PUBLICATION pub").await;
     target.connector.user = Named::configured("cdc");
-    target.connector.publication = Named::configured("pub");
+    target.connector.set_name("publication", "pub");
     // Schema, table and sequence to cdc, and the table to the publication.
     assert_eq!(provision_as_admin(&server, &target).await, 4);
     assert_eq!(provision_as_admin(&server, &target).await, 0);
@@ -30,14 +30,14 @@ async fn provisioning_twice_changes_nothing_and_the_vendors_own_insert_still_wor
 async fn provisioning_never_makes_a_second_row_nor_one_beside_what_it_cannot_see() {
     let (server, target) = provisioned().await;
     let mut other_row = target.clone();
-    other_row.heartbeat.row = 5;
+    other_row.heartbeat.row = 5.into();
     server.execute("CREATE ROLE blind LOGIN PASSWORD 'b'; GRANT USAGE ON SCHEMA streamkap TO blind").await;
     for (target, url, kind) in [
         (&other_row, server.admin_url(), ErrorKind::MissingRow),
         (&target, server.url("blind", "b"), ErrorKind::Privilege),
     ] {
-        let mut session = open(&at(&url, target), Purpose::Provision, None, TIME).await.unwrap();
-        let plan = session.plan(target, in_time()).await.unwrap();
+        let mut session = open_over(&url, target, Purpose::Provision).await;
+        let plan = session.plan(in_time()).await.unwrap();
         assert!(plan.steps.is_empty(), "{:?}", plan.steps);
         assert_eq!(plan.failures.iter().map(Failure::kind).collect::<Vec<_>>(), [kind]);
     }
@@ -50,7 +50,7 @@ async fn a_grant_that_takes_no_effect_is_a_failure() {
     server.execute("CREATE ROLE cdc LOGIN").await;
     target.connector.user = Named::configured("cdc");
     let mut session = open(&target, Purpose::Provision, None, TIME).await.unwrap();
-    let applied = provision(session.as_mut(), &target, in_time()).await.unwrap();
+    let applied = provision(session.as_mut(), in_time()).await.unwrap();
     assert!(applied.done.is_empty(), "{:?}", applied.done);
     assert!(applied.failed.iter().all(|(_, failure)| failure.kind() == ErrorKind::Privilege), "{:?}", applied.failed);
 }

@@ -8,12 +8,13 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use heartbeatd::database_url::UrlError;
+use heartbeatd::database_url::{Family, UrlError};
+use heartbeatd::driver::rules::Judgement;
 use heartbeatd::driver::{ConnectRequest, Driver, FactsError, Observation, Purpose, ServerInfo, ServerRole, Session};
 use heartbeatd::finding::{Case, Check, Facts, Finding};
 use heartbeatd::heartbeat::{ErrorKind, Failure, RowReport, Stamp, Writing, ZoneGuess};
 use heartbeatd::plan::{Plan, Step};
-use heartbeatd::target::{Endpoint, HeartbeatTable, Target};
+use heartbeatd::target::{Endpoint, Target};
 use tokio::time::Instant;
 
 /// What a database does to whoever comes.
@@ -224,8 +225,20 @@ impl Drop for AtWork {
 
 #[async_trait]
 impl Driver for SimulatedDriver {
-    fn validate(&self, _endpoint: &Endpoint) -> Result<Vec<String>, UrlError> {
-        Ok(Vec::new())
+    fn family(&self) -> Family {
+        Family::new("simulated")
+    }
+
+    fn schemes(&self) -> &'static [&'static str] {
+        &[]
+    }
+
+    fn parse(&self, _scheme: &str, _rest: &str) -> Result<Endpoint, UrlError> {
+        Err(UrlError::NoScheme)
+    }
+
+    fn validate(&self, _target: &Target) -> Judgement {
+        Judgement::default()
     }
 
     async fn connect(&self, request: &ConnectRequest<'_>) -> Result<Box<dyn Session>, Failure> {
@@ -267,7 +280,7 @@ impl Session for SimulatedSession {
         &self.server
     }
 
-    async fn beat(&mut self, _: &HeartbeatTable, writing: Writing, deadline: Instant) -> Result<RowReport, Failure> {
+    async fn beat(&mut self, writing: Writing, deadline: Instant) -> Result<RowReport, Failure> {
         let _in_flight = InFlight::enter(&self.world, &self.host);
         let at_work = AtWork::enter(&self.world, &self.host);
         match self.world.fault(&self.host) {
@@ -300,19 +313,19 @@ impl Session for SimulatedSession {
         }
     }
 
-    async fn observe(&mut self, _: &HeartbeatTable, _: Instant) -> Result<Observation, Failure> {
+    async fn observe(&mut self, _: Instant) -> Result<Observation, Failure> {
         self.world.suffer(&self.host).await?;
         let value = self.world.database(&self.host).row;
         let server_time = Some(self.world.server_time(&self.host));
         Ok(Observation { value, rows: 1, server_time, role: ServerRole::Standby })
     }
 
-    async fn inspect(&mut self, _: &Target, _: Instant) -> Result<Facts, Failure> {
+    async fn inspect(&mut self, _: Instant) -> Result<Facts, Failure> {
         self.world.suffer(&self.host).await?;
         Ok(Facts::Null)
     }
 
-    async fn plan(&mut self, _: &Target, _: Instant) -> Result<Plan, Failure> {
+    async fn plan(&mut self, _: Instant) -> Result<Plan, Failure> {
         Ok(Plan::default())
     }
 

@@ -41,7 +41,7 @@ struct Fault {
 fn judge_event(scene: &Scene<'_>, event: &Event) -> Finding {
     let name = format!("{}.{}", quote(&event.schema), quote(&event.name));
     let subject = format!("event {name}");
-    let wanted = scene.target.heartbeat.row;
+    let wanted = scene.target.heartbeat.row_number();
     let disable = format!("ALTER EVENT {name} DISABLE;");
     let every = event.every.as_ref().map_or("once".to_owned(), |every| format!("every {every}"));
     if !event.updates {

@@ -268,7 +268,7 @@ fn made_first(scene: &Scene<'_>, facts: &MysqlFacts) -> String {
 
 /// Whether table and row are there, as far as is known.
 fn is_there(scene: &Scene<'_>, facts: &MysqlFacts) -> bool {
-    let row = scene.target.heartbeat.row;
+    let row = scene.target.heartbeat.row_number();
     has_table(facts) && rows_of(facts).is_none_or(|rows| rows.ids.contains(&row))
 }
 

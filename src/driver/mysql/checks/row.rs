@@ -21,7 +21,7 @@ pub(super) fn judge(scene: &Scene<'_>) -> Vec<Finding> {
 }
 
 fn exists(scene: &Scene<'_>, rows: &RowFacts) -> Finding {
-    let (name, wanted) = (&scene.names.table, scene.target.heartbeat.row);
+    let (name, wanted) = (&scene.names.table, scene.target.heartbeat.row_number());
     match rows.ids.first() {
         Some(id) if *id == wanted => ROW.ok(name, format!("row {id}")),
         Some(id) => ROW
@@ -36,7 +36,7 @@ fn exists(scene: &Scene<'_>, rows: &RowFacts) -> Finding {
 }
 
 fn single(scene: &Scene<'_>, rows: &RowFacts) -> Finding {
-    let (name, wanted) = (&scene.names.table, scene.target.heartbeat.row);
+    let (name, wanted) = (&scene.names.table, scene.target.heartbeat.row_number());
     match rows.count {
         count @ 0..=1 => SINGLE.ok(name, format!("{count}")),
         // To keep a row that is not there would be to empty the table.
@@ -58,7 +58,7 @@ fn fresh(scene: &Scene<'_>, rows: &RowFacts, relation: &Relation) -> Finding {
     if !relation.is_dated() {
         return FRESH.skipped(name, "the table has no last_update that holds a time");
     }
-    if rows.ids.first() != Some(&scene.target.heartbeat.row) {
+    if rows.ids.first() != Some(&scene.target.heartbeat.row_number()) {
         return FRESH.skipped(name, "there is no such row");
     }
     // As far ahead as a beat itself may write, it is this moment's.

@@ -24,7 +24,7 @@ pub(crate) struct Probes {
 /// What ends the connection.
 pub(super) async fn gather(connection: &mut MySqlConnection, heartbeat: &HeartbeatTable) -> Result<Probes, Failure> {
     let table = table_of(heartbeat);
-    let row = heartbeat.row;
+    let row = heartbeat.row_number();
     // NULL, and not the old value: that would need SELECT as well.
     let update = format!("UPDATE {table} SET last_update = NULL WHERE 1 = 0");
     let insert = format!("INSERT INTO {table} (id) SELECT {row} FROM DUAL WHERE 1 = 0");

@@ -32,7 +32,7 @@ pub(super) async fn gather(
     heartbeat: &HeartbeatTable,
     relation: &Relation,
 ) -> Result<Option<Gathered<RowFacts>>, Failure> {
-    let row = heartbeat.row;
+    let row = heartbeat.row_number();
     if !relation.is_numbered() {
         return Ok(None);
     }
@@ -75,7 +75,7 @@ pub(super) async fn last_update(
     if !relation.is_dated() {
         return Ok(None);
     }
-    let (table, row) = (table_of(heartbeat), heartbeat.row);
+    let (table, row) = (table_of(heartbeat), heartbeat.row_number());
     let sql = format!("SELECT MAX({OLD}) AS last_update FROM {table} AS h WHERE h.id = {row}");
     let Gathered::Seen(rows) = ask(connection, sql).await? else { return Ok(None) };
     let seconds: Option<i64> = rows.first().map(|row| message::number(row, "last_update")).transpose()?.flatten();

@@ -219,7 +219,7 @@ fn a_deleted_row_comes_back_on_the_columns_own_clock() {
 #[test]
 fn row_zero_is_no_request_for_the_next_number() {
     let mut target = target();
-    target.heartbeat.row = 0;
+    target.heartbeat.row = 0.into();
     let plan = plan(&with_table(|table| table.rows = Rows::Ids(Vec::new())), &target);
     assert!(plan.steps[0].sql.starts_with("SET SESSION sql_mode = "), "{plan:?}");
 }

@@ -68,7 +68,7 @@ fn elsewhere(scene: &Scene<'_>, activity: &ActivityFacts) -> Finding {
 fn judge_job(scene: &Scene<'_>, activity: &ActivityFacts, job: &Job) -> Finding {
     let subject =
         format!("pg_cron job {}{}", job.id, job.name.as_ref().map_or(String::new(), |name| format!(" ({name})")));
-    let wanted = scene.target.heartbeat.row;
+    let wanted = scene.target.heartbeat.row_number();
     // It deletes the job, whose command may stand nowhere else.
     let unschedule = format!(
         "/* after keeping what SELECT command FROM cron.job WHERE jobid = {id} shows */ SELECT cron.unschedule({id});",

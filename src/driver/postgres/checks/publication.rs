@@ -4,6 +4,7 @@ use super::scene::{Scene, with};
 use crate::driver::gathered::Gathered;
 use crate::driver::postgres::errors::PASSING;
 use crate::driver::postgres::facts::{PublicationFacts, Relation, RowFacts};
+use crate::driver::postgres::family::publication_of;
 use crate::driver::postgres::identifier::quote;
 use crate::finding::{Check, Finding, Rung, Severity};
 
@@ -77,7 +78,7 @@ pub(super) const CHECKS: &[Check] = &[EXISTS, MEMBERSHIP, UPDATES, FILTER, COLUM
 
 /// The publication's name, plain in sentences and quoted in SQL.
 fn name(scene: &Scene<'_>) -> String {
-    quote(&scene.target.connector.publication.name)
+    quote(&publication_of(scene.target).name)
 }
 
 pub(super) fn judge(scene: &Scene<'_>) -> Vec<Finding> {
@@ -104,7 +105,7 @@ fn exists(scene: &Scene<'_>, facts: &PublicationFacts) -> Finding {
         [] => String::new(),
         others => format!("; the table is in {}", others.join(", ")),
     };
-    if !scene.target.connector.publication.configured {
+    if !publication_of(scene.target).configured {
         let why = format!("none has the default name{others}: say under [target.connector] which one is read");
         return EXISTS.skipped(&name, why);
     }
@@ -168,7 +169,7 @@ fn filter(scene: &Scene<'_>, facts: &PublicationFacts) -> Finding {
     let Some(filter) = facts.row_filter() else { return FILTER.ok(&name, "there is none") };
     let rows: Option<&Gathered<RowFacts>> = scene.facts.row.as_ref();
     match rows.map(Gathered::seen) {
-        Some(Ok(rows)) if rows.ids.first() != Some(&scene.target.heartbeat.row) => {
+        Some(Ok(rows)) if rows.ids.first() != Some(&scene.target.heartbeat.row_number()) => {
             FILTER.skipped(&name, "there is no such row, or it is hidden")
         }
         Some(Ok(rows)) if rows.passes_filter == Some(true) => FILTER.ok(&name, format!("the row passes {filter}")),

@@ -41,7 +41,7 @@ fn hidden(scene: &Scene<'_>) -> String {
 }
 
 fn exists(scene: &Scene<'_>, rows: &RowFacts, relation: &Relation) -> Finding {
-    let (name, wanted) = (&scene.names.table, scene.target.heartbeat.row);
+    let (name, wanted) = (&scene.names.table, scene.target.heartbeat.row_number());
     match rows.ids.first() {
         Some(id) if *id == wanted => ROW.ok(name, format!("row {id}")),
         _ if relation.row_security_active => ROW.unknown(name, hidden(scene)),
@@ -57,7 +57,7 @@ fn exists(scene: &Scene<'_>, rows: &RowFacts, relation: &Relation) -> Finding {
 }
 
 fn single(scene: &Scene<'_>, rows: &RowFacts, relation: &Relation) -> Finding {
-    let (name, wanted) = (&scene.names.table, scene.target.heartbeat.row);
+    let (name, wanted) = (&scene.names.table, scene.target.heartbeat.row_number());
     match rows.count {
         0..=1 if relation.row_security_active => SINGLE.unknown(name, hidden(scene)),
         count @ 0..=1 => SINGLE.ok(name, format!("{count}")),
@@ -79,7 +79,7 @@ fn fresh(scene: &Scene<'_>, rows: &RowFacts, relation: &Relation) -> Finding {
     if !relation.is_dated() {
         return FRESH.skipped(&scene.names.table, "the table has no last_update that holds a time");
     }
-    if rows.ids.first() != Some(&scene.target.heartbeat.row) {
+    if rows.ids.first() != Some(&scene.target.heartbeat.row_number()) {
         return FRESH.skipped(&scene.names.table, "there is no such row, or it is hidden");
     }
     let age = rows.last_update.map(|last_update| scene.facts.server.time.saturating_sub(last_update));

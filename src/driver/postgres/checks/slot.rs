@@ -8,6 +8,7 @@ use self::found::{Found, Part, create, find};
 use super::scene::{Scene, alter_system, with};
 use crate::driver::postgres::errors::PASSING;
 use crate::driver::postgres::facts::PostgresFacts;
+use crate::driver::postgres::family::slot_of;
 use crate::driver::postgres::identifier::{literal, quote};
 use crate::driver::scene::{ONE_LOOK, size};
 use crate::finding::{Check, Finding, Rung, Severity};
@@ -104,7 +105,7 @@ const LEFTOVER: &str = "the connector reads the slot on another server: see slot
 pub(super) fn judge(scene: &Scene<'_>) -> Vec<Finding> {
     let found = find(scene);
     if found.is_empty() {
-        let name = quote(&scene.target.connector.slot.name);
+        let name = quote(&slot_of(scene.target).name);
         let rest = CHECKS[1..].iter().map(|check| check.skipped(&name, "the slot was not found"));
         return std::iter::once(missing(scene)).chain(rest).collect();
     }
@@ -205,7 +206,7 @@ fn leftover(scene: &Scene<'_>, found: &Found<'_>, all: &[Found<'_>]) -> Vec<Find
 }
 
 fn missing(scene: &Scene<'_>) -> Finding {
-    let slot = &scene.target.connector.slot;
+    let slot = &slot_of(scene.target);
     let name = quote(&slot.name);
     if let Err(refusal) = scene.facts.slots.seen() {
         return EXISTS.unknown(&name, refusal.unless(EXISTS.privilege, PASSING));

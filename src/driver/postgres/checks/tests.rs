@@ -17,8 +17,8 @@ fn target() -> Target {
     let endpoint = Endpoint::parse("postgres://hb@db.example/orders?sslmode=verify-full").unwrap();
     let mut target = Target::new("orders", endpoint);
     target.connector.user = Named::configured("cdc");
-    target.connector.publication = Named::configured("pub");
-    target.connector.slot = Named::configured("slot");
+    target.connector.set_name("publication", "pub");
+    target.connector.set_name("slot", "slot");
     target.connector.mode = ConnectorMode::ReadWrite;
     target
 }

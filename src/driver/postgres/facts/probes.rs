@@ -30,7 +30,7 @@ pub(super) async fn gather(
     deadline: Instant,
 ) -> Result<Probes, Failure> {
     let table = format!("{}.{}", quote(&heartbeat.schema), quote(&heartbeat.table));
-    let row = heartbeat.row;
+    let row = heartbeat.row_number();
     // NULL, and not the old value: that would need SELECT as well.
     let update = format!("EXPLAIN UPDATE {table} SET last_update = NULL WHERE false");
     let insert = format!("EXPLAIN INSERT INTO {table} (id) OVERRIDING SYSTEM VALUE SELECT {row} WHERE false");

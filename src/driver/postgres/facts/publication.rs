@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::driver::postgres::family::publication_of;
 use crate::driver::postgres::identifier::literal;
 use crate::target::Target;
 
@@ -51,7 +52,7 @@ impl PublicationFacts {
 /// One JSON object, [`PublicationFacts`].
 pub(super) fn sql(target: &Target) -> String {
     let (schema, table) = (literal(&target.heartbeat.schema), literal(&target.heartbeat.table));
-    let name = literal(&target.connector.publication.name);
+    let name = literal(&publication_of(target).name);
     // The view holds the members of FOR ALL TABLES and of TABLES IN SCHEMA, too.
     format!(
         "WITH holding AS (SELECT p.pubname, p.pubupdate FROM pg_publication p JOIN pg_publication_tables t \

@@ -25,7 +25,7 @@ pub(crate) struct RowFacts {
 /// `filter` is the publication's row filter as the server itself writes it out: an expression of built-in, immutable
 /// functions on this table, which it is evaluated on.
 pub(super) fn sql(heartbeat: &HeartbeatTable, relation: &Relation, filter: Option<&str>) -> Option<String> {
-    let HeartbeatTable { schema, table, row } = heartbeat;
+    let (schema, table, row) = (&heartbeat.schema, &heartbeat.table, heartbeat.row_number());
     if !relation.is_numbered() {
         return None;
     }

@@ -3,6 +3,7 @@
 
 use super::super::scene::Scene;
 use crate::driver::postgres::facts::{PostgresFacts, SlotFacts};
+use crate::driver::postgres::family::slot_of;
 use crate::driver::postgres::identifier::{literal, quote};
 
 /// What a slot is to the connector.
@@ -31,7 +32,7 @@ pub(super) struct Found<'a> {
 
 /// The slots of the configured name, the source's first.
 pub(super) fn find<'a>(scene: &'a Scene<'_>) -> Vec<Found<'a>> {
-    let name = quote(&scene.target.connector.slot.name);
+    let name = quote(&slot_of(scene.target).name);
     let replicas = scene.replicas.iter().filter_map(|place| {
         let facts = place.facts.as_ref().ok()?;
         Some((Some(place.name), facts, place.earlier.as_ref()))
@@ -90,7 +91,7 @@ impl Found<'_> {
 
     /// Drops this slot, which has nothing left to give, and makes it again as it was.
     pub(super) fn drop_and_create(&self, scene: &Scene<'_>) -> String {
-        let name = literal(&scene.target.connector.slot.name);
+        let name = literal(&slot_of(scene.target).name);
         // A standby refuses a slot with failover.
         let failover = self.slot.failover == Some(true) && !self.facts.server.in_recovery;
         let options = [(failover, ", failover => true"), (self.slot.two_phase == Some(true), ", twophase => true")];
@@ -107,14 +108,14 @@ impl Found<'_> {
 
     /// Drops a slot that only has the name.
     pub(super) fn drop_leftover(&self, scene: &Scene<'_>) -> String {
-        let name = literal(&scene.target.connector.slot.name);
+        let name = literal(&slot_of(scene.target).name);
         format!("/* {} */ SELECT pg_drop_replication_slot({name});", self.server())
     }
 }
 
 /// Makes the slot, which no server has, on the source.
 pub(super) fn create(scene: &Scene<'_>) -> String {
-    let name = literal(&scene.target.connector.slot.name);
+    let name = literal(&slot_of(scene.target).name);
     format!(
         "/* {} */ SELECT pg_create_logical_replication_slot({name}, 'pgoutput'); -- in the database {}; then let the \
          connector take a snapshot: what changed before is not in a new slot",

@@ -1,0 +1,59 @@
+//! What a target of this family is: its addresses, and what is judged of it without connecting.
+
+use std::time::Duration;
+
+use super::parameters::Parameters;
+use crate::database_url::{AddressParts, Family, Host, UrlError};
+use crate::driver::rules::Judgement;
+use crate::target::{Endpoint, Target};
+
+/// The family's name.
+pub(super) const FAMILY: Family = Family::new("mysql");
+/// The schemes of its addresses.
+pub(super) const SCHEMES: &[&str] = &["mysql", "mariadb"];
+/// The shortest interval at which `when-stale` can tell two writers' beats apart, as the column holds whole seconds: three
+/// quarters of it, cut to whole seconds, still lie between two beats.
+const SHORTEST_WHEN_STALE: Duration = Duration::from_secs(5);
+
+/// Takes an address apart.
+///
+/// # Errors
+/// Whatever of [`UrlError`] fits.
+pub(super) fn parse(scheme: &str, rest: &str) -> Result<Endpoint, UrlError> {
+    let mut parts = AddressParts::of_server(scheme, rest)?.with_host_parameters()?.without_instances()?;
+    // As in MySQL's clients: a socket is on this machine, and goes with no host but localhost.
+    if parts.hosts.iter().all(|host| host.name == "localhost" && host.port.is_none())
+        && let Some(socket) = parts.take("socket")
+    {
+        parts.hosts = vec![Host::named(&socket).ok().filter(Host::is_socket).ok_or(UrlError::Authority)?];
+    }
+    let (url, password) = parts.into_server(FAMILY)?;
+    Ok(Endpoint::new(url, password))
+}
+
+/// Judges a target.
+pub(super) fn validate(target: &Target) -> Judgement {
+    let mut judgement = Judgement::default();
+    judgement.endpoints(target, |endpoint| Ok(Parameters::read(&endpoint.url)?.warnings));
+    judgement.whole_number_row(target);
+    judgement.apart_by(target, SHORTEST_WHEN_STALE);
+    judgement
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(text: &str) -> Result<Endpoint, UrlError> {
+        let (scheme, rest) = crate::database_url::split_scheme(text).unwrap();
+        parse(&scheme, rest)
+    }
+
+    #[test]
+    fn a_socket_stands_for_this_machine_and_is_shown_such_that_it_reads_the_same_again() {
+        let url = parsed("mariadb://hb@localhost/?socket=/run/my%20sockets/x").unwrap().url;
+        assert_eq!((url.hosts()[0].is_socket(), url.family()), (true, FAMILY));
+        assert_eq!(parsed(&url.to_string()).unwrap().url, url);
+        assert_eq!(parsed("mysql://hb@localhost/?socket=mysqld.sock").unwrap_err(), UrlError::Authority);
+    }
+}

@@ -1,0 +1,50 @@
+//! What a session knows of its server. Told by the drivers, shown on the board.
+
+/// What a session knows of its server since it connected.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServerInfo {
+    /// `host:port`, or the file.
+    pub address: String,
+    /// As the server words it.
+    pub version: String,
+    /// What tells this database cluster from another one; `None` where it is hidden.
+    pub identity: Option<String>,
+    /// What tells this running server from another one of the same cluster; `None` where nothing does.
+    pub instance: Option<String>,
+    /// Of a primary, how many promotions its cluster has gone through; `None` where that is hidden, or nobody counts.
+    pub timeline: Option<u32>,
+    /// Its role.
+    pub role: ServerRole,
+}
+
+/// Whether a server takes writes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ServerRole {
+    /// It does.
+    Primary,
+    /// It does, and is one of a cluster's servers that all do: each sends the others what it takes.
+    Member,
+    /// It follows another server.
+    Standby,
+    /// It could, and a setting forbids it.
+    ReadOnly,
+}
+
+impl ServerRole {
+    /// Whether a beat may be written there.
+    #[must_use]
+    pub fn takes_writes(self) -> bool {
+        matches!(self, Self::Primary | Self::Member)
+    }
+
+    /// The word in output.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Primary => "primary",
+            Self::Member => "member",
+            Self::Standby => "standby",
+            Self::ReadOnly => "read-only",
+        }
+    }
+}
