@@ -200,7 +200,7 @@ impl Fleet {
 
 impl WrittenLate {
     fn is_of_the_row_of(&self, target: &Target) -> bool {
-        self.context.target.endpoint.url == target.endpoint.url && self.context.target.heartbeat == target.heartbeat
+        self.target.endpoint.url == target.endpoint.url && self.target.heartbeat == target.heartbeat
     }
 }
 

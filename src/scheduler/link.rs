@@ -56,9 +56,9 @@ pub struct Answer {
 
 impl Link {
     /// A link without a connection yet.
-    #[must_use]
     ///
     /// `timelines` is what is known of the servers of this target, and is added to: it outlives the link.
+    #[must_use]
     pub fn new(context: TargetContext, timelines: Timelines) -> Self {
         let must_provision = context.target.provision == ProvisionMode::Auto;
         Self {

@@ -22,7 +22,7 @@ fn load_bytes(bytes: &[u8]) -> Result<Settings, LoadError> {
 /// Everything anybody could print of it.
 fn told(result: &Result<Settings, LoadError>) -> String {
     match result {
-        Ok(settings) => format!("{settings:?} {}", show(settings)),
+        Ok(settings) => format!("{settings:?} {}", show(settings, &drivers())),
         Err(error) => format!("{error:?} {error}"),
     }
 }

@@ -139,7 +139,7 @@ async fn a_lost_slot_is_made_again_on_its_own_server_with_what_it_was_made_with(
     let sql = "SELECT pg_create_logical_replication_slot('lost', 'pgoutput', failover => true, twophase => true)";
     stage.server.execute(sql).await;
     let mut target = Target { replicas: Vec::new(), ..target };
-    target.connector.slot = heartbeatd::target::Named::configured("lost");
+    target.connector.set_name("slot", "lost");
     stage.server.set("max_slot_wal_keep_size", "'1MB'").await;
     let status = eventually(secs(30), "the slot to be lost", async || {
         stage.server.execute("SELECT pg_switch_wal()").await;
