@@ -133,7 +133,6 @@ fn variables_that_are_wrong_are_told_by_name_and_never_by_a_secret_value() {
     HEARTBEATD_NAME: set and empty: unset it, or give it a value
     HEARTBEATD_PASSWORD: set beside HEARTBEATD_PASSWORD_FILE: keep one
     HEARTBEATD_PASSWROD: unknown variable, did you mean HEARTBEATD_PASSWORD?
-    HEARTBEATD_ROW: expected a whole number of at least 1, found a string
     HEARTBEATD_URL: the address has no host: expected postgres://user@host/database
     "#);
 }
