@@ -156,7 +156,7 @@ async fn used_up_connection_slots_are_reported_and_heal_when_one_is_free() {
         })
         .await;
         let diagnosis = patient.falls_ill_of(symptom("connection", "too_many_connections", Some("1040"))).await;
-        let found = rows(&mut admin, diagnosis.part("SELECT user", Some(" then free"))).await.unwrap();
+        let found = rows(&mut admin, diagnosis.part("SELECT user", Some(" then let"))).await.unwrap();
         assert!(found.iter().any(|row| row[0].as_deref() == Some("crowd")), "{found:?}");
         diagnosis.names(&[&format!("ALTER USER `{ROLE}`@`%` WITH MAX_USER_CONNECTIONS 0;")]);
         crowd.clear();
