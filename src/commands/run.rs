@@ -58,14 +58,15 @@ async fn serve(sources: &SourceArgs, mut settings: Settings, dropped_lines: &Dro
     let address = listener.local_addr().map_err(|error| format!("cannot tell the status address: {error}"))?;
     let board = Arc::new(Board::new(Clock::system()));
     board.process().dropped_lines = dropped_lines.clone();
-    let stop_http = CancellationToken::new();
-    let server = tokio::spawn(http::serve(listener, Arc::clone(&board), stop_http.clone()));
     let mut fleet = Fleet::new(Arc::clone(&board), Drivers::built_in(), &settings.instance, fastrand::u64(..));
     log_warnings(&settings);
     let targets = std::mem::take(&mut settings.targets);
     warn_of_shortage(&targets);
     let count = targets.len();
     fleet.apply(targets).map_err(|error| error.to_string())?;
+    // Not before the board holds the targets: without any, /health would say that all are healthy.
+    let stop_http = CancellationToken::new();
+    let server = tokio::spawn(http::serve(listener, Arc::clone(&board), stop_http.clone()));
     let version = env!("CARGO_PKG_VERSION");
     tracing::info!(version, targets = count, status = %format_args!("http://{address}/"), "heartbeatd is running");
     let grace = attend(signals, sources, &mut settings, &mut fleet, &board).await;
