@@ -5,7 +5,7 @@ CARGO ?= cargo
 RUST_TEST_THREADS ?= 4
 FUZZ_SECONDS ?= 1200
 
-.PHONY: run test fuzz check fmt docs
+.PHONY: run test soak fuzz check fmt docs
 
 # The daemon on an embedded SQLite database: nothing else is needed.
 run:
@@ -15,6 +15,10 @@ run:
 test:
 	tests/bench/install
 	RUST_TEST_THREADS=$(RUST_TEST_THREADS) $(CARGO) test --locked
+
+# Ten minutes of everything going wrong at once beside three hundred targets; `make test` does half a minute of it.
+soak:
+	SOAK_SECONDS=600 $(CARGO) test --locked --test integration soak:: -- --nocapture
 
 # Coverage-guided, on a nightly compiler; `make test` replays what it found. FUZZ_SECONDS is for all targets together.
 fuzz:

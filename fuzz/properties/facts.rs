@@ -35,14 +35,17 @@ pub fn facts_edited(data: &[u8]) {
 fn judge(file: &str) {
     let saved = match SavedFacts::parse(file) {
         Ok(saved) => saved,
-        Err(error) => return assert!(!error.is_empty()),
+        Err(error) => return must_be_plain(&error),
     };
     let written = serde_json::to_string(&saved).expect("facts can be written");
     assert_eq!(SavedFacts::parse(&written).as_ref(), Ok(&saved));
     let drivers = Drivers::built_in();
     let entries = registry::entries(&drivers);
     for case in &saved.targets {
-        let Ok(target) = case.target.restore(&drivers) else { continue };
+        let target = match case.target.restore(&drivers) {
+            Ok(target) => target,
+            Err(error) => return must_be_plain(&error),
+        };
         let Ok(driver) = drivers.get(target.endpoint.url.family()) else { continue };
         let findings = runner::judge(&target, driver.as_ref(), &case.now, case.earlier.as_ref());
         for check in driver.checks() {
@@ -65,11 +68,33 @@ fn must_say_why(finding: &Finding) {
     assert!(!silent, "{} is {} and says nothing", finding.id, finding.status);
 }
 
-/// A report in both forms; what programs read is JSON.
+/// A report in both forms: what people see does not control their terminal, what programs read is JSON.
 fn render(report: &Report) {
-    assert!(text::render(report).contains("verdict"));
+    let people = without_styles(&text::render(report));
+    people.lines().for_each(must_be_plain);
     let programs = json::render(report, "2026-01-01T00:00:00Z");
     assert!(serde_json::from_str::<Value>(&programs).is_ok_and(|value| value["targets"].is_array()));
+}
+
+/// Nothing in it controls a terminal or changes the order of what is read.
+fn must_be_plain(text: &str) {
+    let reorders = |c: char| matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let foreign = text.chars().find(|c| c.is_control() || reorders(*c));
+    assert!(foreign.is_none(), "{foreign:?} in {text:?}");
+}
+
+/// Text without the colours that the report itself puts in.
+fn without_styles(text: &str) -> String {
+    let mut parts = text.split("\u{1b}[");
+    let mut plain = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let style = part.find(|c: char| !c.is_ascii_digit() && c != ';').unwrap_or(part.len());
+        match part[style..].strip_prefix('m') {
+            Some(rest) => plain.push_str(rest),
+            None => plain.push_str(&format!("\u{1b}[{part}")),
+        }
+    }
+    plain
 }
 
 /// The files of `tests/corpus/`, in order.

@@ -13,6 +13,7 @@ use crate::driver::{Driver, Purpose, Session};
 use crate::finding::{Case, Check, FailureRecord, Finding, Inspection, Look, ReplicaLook, Severity, Status};
 use crate::heartbeat::{ErrorKind, Failure};
 use crate::panics;
+use crate::plain_text;
 use crate::target::{Endpoint, Target};
 use crate::time::clock::{self, Clock, Instant};
 
@@ -124,7 +125,7 @@ fn leave_out(finding: Finding, target: &Target) -> Finding {
     match target.checks.skip.iter().find(|skip| skip.id == finding.id) {
         Some(skip) => Finding {
             status: Status::Skipped,
-            observed: format!("left out by configuration: {}", skip.reason),
+            observed: plain_text::on_one_line(format!("left out by configuration: {}", skip.reason)),
             expected: None,
             remedy: None,
             ..finding

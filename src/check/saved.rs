@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::drivers::Drivers;
 use crate::finding::Inspection;
+use crate::plain_text::one_line;
 use crate::target::{
     Checks, Connector, ConnectorMode, HeartbeatTable, Named, Need, Replica, RowId, SkippedCheck, Target, Thresholds,
     WriteMode,
@@ -99,14 +100,14 @@ impl SavedFacts {
     /// A sentence: no facts, or those of a later program.
     pub fn parse(text: &str) -> Result<Self, String> {
         let mut value: serde_json::Value =
-            serde_json::from_str(text).map_err(|error| format!("this is no facts file: {error}"))?;
+            serde_json::from_str(text).map_err(|error| one_line(&format!("this is no facts file: {error}")))?;
         match value.get("format").and_then(serde_json::Value::as_u64) {
             Some(format) if format == u64::from(FORMAT) => {}
             Some(1) => take_over_from_1(&mut value),
             Some(format) => return Err(format!("facts of format {format}: this program reads formats 1 to {FORMAT}")),
             None => return Err("this is no facts file: it says no format".to_owned()),
         }
-        serde_json::from_value(value).map_err(|error| format!("this facts file cannot be read: {error}"))
+        serde_json::from_value(value).map_err(|error| one_line(&format!("this facts file cannot be read: {error}")))
     }
 }
 
@@ -171,7 +172,8 @@ impl SavedTarget {
     /// # Errors
     /// A sentence that names what cannot be read.
     pub fn restore(&self, drivers: &Drivers) -> Result<Target, String> {
-        let of = |what: &str, error: &dyn std::fmt::Display| format!("target \"{}\": {what}: {error}", self.name);
+        let of =
+            |what: &str, error: &dyn std::fmt::Display| one_line(&format!("target \"{}\": {what}: {error}", self.name));
         let endpoint = |url: &str| drivers.endpoint(url).map_err(|error| of("url", &error));
         let named = |saved: &SavedName| Named { name: saved.name.clone(), configured: saved.configured };
         let schedule = match &self.schedule {
@@ -254,6 +256,12 @@ mod tests {
         assert_eq!(target.connector.needs, [("slot".to_owned(), Need::Name("cdc_slot".to_owned()))].into());
         assert_eq!((target.heartbeat.row.clone(), target.connector.user.name.as_str()), (RowId::Number(7), "cdc"));
         assert_eq!(SavedFacts::parse(&serde_json::to_string(&read).unwrap()).unwrap(), read);
+    }
+
+    #[test]
+    fn what_a_file_holds_controls_no_terminal() {
+        let error = SavedFacts::parse("{\"format\": 1, \"targets\": \"\u{1b}]0;owned\u{7}\"}").unwrap_err();
+        assert!(error.contains("facts") && !error.contains(char::is_control), "{error:?}");
     }
 
     #[test]

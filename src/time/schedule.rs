@@ -72,6 +72,10 @@ impl CronSchedule {
     /// As [`ScheduleError`].
     pub fn parse(expression: &str, timezone: &str) -> Result<Self, ScheduleError> {
         let timezone: Tz = timezone.parse().map_err(|_| ScheduleError::Timezone(timezone.to_owned()))?;
+        // The parser takes it for a list that no moment is in, and the search for one has no end.
+        if expression.split_whitespace().any(|field| field.split(',').any(str::is_empty)) {
+            return Err(ScheduleError::Expression("a list has nothing beside one of its commas".to_owned()));
+        }
         let cron = CronParser::builder()
             .seconds(Seconds::Optional)
             .build()
@@ -171,6 +175,14 @@ mod tests {
         {
             let cron = CronSchedule::parse(expression, "UTC").unwrap();
             assert_eq!(Schedule::Cron(Box::new(cron)).shortest_gap(), Duration::from_secs(seconds), "{expression}");
+        }
+    }
+
+    #[test]
+    fn a_list_with_nothing_in_it_is_refused_instead_of_searched_for_ever() {
+        for expression in [", * * * *", "1,39 , * * * *", "0 0 ,,, 2 *", "1,,2 * * * *"] {
+            let refused = CronSchedule::parse(expression, "UTC").unwrap_err();
+            assert!(refused.to_string().contains("comma"), "{expression}: {refused}");
         }
     }
 

@@ -55,5 +55,6 @@ mod postgres_trouble;
 mod postgres_two_writers;
 mod rooms;
 mod simulation;
+mod soak;
 mod sqlite;
 mod walkthrough;

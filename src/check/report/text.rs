@@ -6,6 +6,7 @@ use anstyle::{AnsiColor, Style};
 
 use super::{Report, TargetReport, reading_order};
 use crate::finding::{Finding, Severity, Status};
+use crate::plain_text;
 
 const GOOD: Style = AnsiColor::Green.on_default();
 const BAD: Style = AnsiColor::Red.on_default().bold();
@@ -33,7 +34,9 @@ pub fn render(report: &Report) -> String {
 }
 
 fn render_target(out: &mut String, target: &TargetReport) {
-    line(out, format_args!("{STRONG}{}{STRONG:#}  {FAINT}{}{FAINT:#}", target.name, target.address));
+    // Of facts in a file these are another's words.
+    let (name, address) = (plain_text::one_line(&target.name), plain_text::one_line(&target.address));
+    line(out, format_args!("{STRONG}{name}{STRONG:#}  {FAINT}{address}{FAINT:#}"));
     let mut findings: Vec<&Finding> = target.findings.iter().collect();
     findings.sort_by_key(|finding| reading_order(finding));
     for finding in findings.iter().filter(|finding| finding.status == Status::Failed) {
