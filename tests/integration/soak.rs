@@ -21,7 +21,7 @@ const GRACE: Duration = secs(2);
 /// may a machine that is busy with other tests.
 const LONGEST_GAP: Duration = INTERVAL.saturating_mul(2);
 /// What memory may differ by between two moments, as much as a flood's buffers are; a leak is not bounded.
-const FLUCTUATION_KIB: u64 = 48 << 10;
+const FLUCTUATION_KIB: u64 = 16 << 10;
 
 /// How long things go wrong, after every target has beaten.
 fn span() -> Duration {
