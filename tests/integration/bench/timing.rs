@@ -9,8 +9,8 @@ use std::time::Instant;
 
 /// The file that `.ci/run` names, one line a test: seconds and name.
 static TIMES: LazyLock<Option<File>> = LazyLock::new(|| {
-    let path = std::env::var_os("HEARTBEATD_TEST_TIMES")?;
-    Some(File::options().create(true).append(true).open(path).expect("the file of HEARTBEATD_TEST_TIMES"))
+    let path = std::env::var_os("BENCH_TIMES")?;
+    Some(File::options().create(true).append(true).open(path).expect("the file of BENCH_TIMES"))
 });
 
 thread_local! {
