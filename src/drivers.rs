@@ -9,6 +9,8 @@ use crate::target::Endpoint;
 
 /// A line for each folder of `driver/`.
 const BUILT_IN: &[fn() -> Arc<dyn Driver>] = &[
+    #[cfg(feature = "mongodb")]
+    || Arc::new(crate::driver::mongodb::MongoDb),
     #[cfg(feature = "mysql")]
     || Arc::new(crate::driver::mysql::Mysql),
     #[cfg(feature = "postgres")]

@@ -23,8 +23,19 @@ pub struct Plan {
 pub struct Step {
     /// What it does, in a few words: `create table "streamkap"."streamkap_heartbeat"`.
     pub title: String,
-    /// The SQL, as `--dry-run` prints it.
+    /// The SQL, or the script of the database's own shell, as `--dry-run` prints it.
     pub sql: String,
+    /// What is run where that is not the script.
+    pub command: Option<Command>,
+}
+
+/// A command of a database that takes documents instead of statements.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Command {
+    /// The database that it is sent to.
+    pub database: String,
+    /// The document, as JSON; the order of its fields counts.
+    pub document: String,
 }
 
 impl Plan {
@@ -55,13 +66,13 @@ fn shell_word(word: &str) -> String {
     }
 }
 
-/// Fills a migration's named placeholders, `{schema}` and the like, and drops its comment lines.
+/// Fills a migration's named placeholders, `{schema}` and the like, and drops its comment lines (`--`, or `//`).
 ///
 /// Values must be quoted already: by the driver's quoting function, the only one that may.
 #[must_use]
 pub fn render(template: &str, values: &[(&str, &str)]) -> String {
     let mut sql = String::with_capacity(template.len());
-    for line in template.lines().filter(|line| !line.trim_start().starts_with("--")) {
+    for line in template.lines().filter(|line| !["--", "//"].iter().any(|mark| line.trim_start().starts_with(mark))) {
         let mut rest = line;
         while let Some(start) = rest.find('{') {
             let (before, from_brace) = rest.split_at(start);

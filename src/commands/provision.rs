@@ -38,7 +38,7 @@ pub async fn provision(settings: &Settings, targets: &[Target], dry_run: bool) -
         let application_name = Arc::clone(&application_name);
         let context = TargetContext { target: Arc::new(target.clone()), driver, application_name };
         let result = if dry_run {
-            within(deadline, plan(&context, deadline)).await.map(|plan| print(target, &plan))
+            within(deadline, plan(&context, deadline)).await.map(|plan| print(target, &plan, context.driver.comment()))
         } else {
             within(deadline, provision_target(&context, None, deadline))
                 .await
@@ -67,21 +67,21 @@ async fn plan(context: &TargetContext, deadline: Instant) -> Result<Plan, Failur
     Ok(plan)
 }
 
-/// Prints a plan as a script: runnable as it is, what is no SQL in comments. Whether nothing stands in its way.
-fn print(target: &Target, plan: &Plan) -> bool {
-    let mut script = format!("-- {}: {}\n", target.name, target.endpoint.url);
+/// Prints a plan as a script: runnable as it is, everything else in comments. Whether nothing stands in its way.
+fn print(target: &Target, plan: &Plan, comment: &str) -> bool {
+    let mut script = format!("{comment} {}: {}\n", target.name, target.endpoint.url);
     if plan.steps.is_empty() {
-        script.push_str("-- nothing is missing\n");
+        script.push_str(&format!("{comment} nothing is missing\n"));
     }
     for step in &plan.steps {
-        script.push_str(&format!("\n-- {}\n{}\n", step.title, step.sql));
+        script.push_str(&format!("\n{comment} {}\n{}\n", step.title, step.sql));
     }
     for notice in &plan.notices {
-        script.push_str(&format!("\n-- notice: {notice}\n"));
+        script.push_str(&format!("\n{comment} notice: {notice}\n"));
     }
     for failure in &plan.failures {
         let remedy = failure.remedy().map(|remedy| format!("; next: {remedy}")).unwrap_or_default();
-        script.push_str(&format!("\n-- cannot be done here: {failure}{remedy}\n"));
+        script.push_str(&format!("\n{comment} cannot be done here: {failure}{remedy}\n"));
     }
     terminal::plain(&script);
     plan.failures.is_empty()

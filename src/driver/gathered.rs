@@ -42,6 +42,15 @@ impl<T> Gathered<T> {
         })
     }
 
+    /// Makes something else of the answer, which always can.
+    #[cfg(feature = "mongodb")]
+    pub(super) fn make<U>(self, make: impl FnOnce(T) -> U) -> Gathered<U> {
+        match self {
+            Self::Seen(answer) => Gathered::Seen(make(answer)),
+            Self::Refused(refusal) => Gathered::Refused(refusal),
+        }
+    }
+
     /// The answer, if there is one.
     pub(super) fn answer(&self) -> Option<&T> {
         self.seen().ok()

@@ -17,33 +17,42 @@ use crate::secret::Secret;
 use crate::target::{Endpoint, Target};
 use crate::time::clock::Instant;
 
-#[cfg(any(feature = "_server", feature = "sqlite"))]
+#[cfg(any(feature = "mysql", feature = "postgres", feature = "sqlite"))]
 mod answer_limit;
 #[cfg(feature = "_server")]
+#[cfg_attr(not(any(feature = "mysql", feature = "postgres")), allow(dead_code, reason = "MongoDB needs a part of it"))]
 mod certificates;
 #[cfg(feature = "_server")]
 mod gathered;
 #[cfg(feature = "_server")]
 mod hosts;
-#[cfg(feature = "_server")]
+#[cfg(any(feature = "mysql", feature = "postgres"))]
 mod login_guard;
+#[cfg(feature = "mongodb")]
+pub mod mongodb;
 #[cfg(feature = "mysql")]
 pub mod mysql;
 #[cfg(feature = "_server")]
+#[cfg_attr(not(any(feature = "mysql", feature = "postgres")), allow(dead_code, reason = "MongoDB needs a part of it"))]
 mod network;
 pub mod opening;
 #[cfg(feature = "_server")]
+#[cfg_attr(not(any(feature = "mysql", feature = "postgres")), allow(dead_code, reason = "MongoDB needs a part of it"))]
 mod parameters;
 #[cfg(feature = "postgres")]
 pub mod postgres;
 pub mod rules;
 #[cfg(feature = "_server")]
+#[cfg_attr(not(any(feature = "mysql", feature = "postgres")), allow(dead_code, reason = "MongoDB needs a part of it"))]
 mod scene;
 mod server;
+#[cfg_attr(not(any(feature = "mysql", feature = "postgres")), allow(dead_code, reason = "MongoDB needs a part of it"))]
 mod shared_checks;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
 pub mod timelines;
+#[cfg(feature = "mongodb")]
+mod worker;
 
 /// What a connection is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -161,6 +170,11 @@ pub trait Driver: Send + Sync + 'static {
     /// The exact next step for a failure of this target, where the driver knows one.
     fn remedy(&self, failure: &Failure, target: &Target) -> Option<String>;
 
+    /// What begins a comment in the scripts that are printed.
+    fn comment(&self) -> &'static str {
+        "--"
+    }
+
     /// Whether this family keeps the connector's position, so that [`Session::delivery`] is worth a connection.
     fn knows_delivery(&self) -> bool {
         false
@@ -183,12 +197,24 @@ pub trait Driver: Send + Sync + 'static {
 
 /// One kept connection, of the target that it was opened for.
 ///
-/// Used by one task, one call at a time. After an error, or when a call's future was dropped before its end, the
-/// session is in an unknown state and must be dropped, never used again (nothing here is cancel-safe).
+/// Used by one task, one call at a time. After an error that it does not survive, or when a call's future was dropped
+/// before its end, the session is in an unknown state and must be dropped, never used again (nothing here is cancel-safe).
 #[async_trait]
 pub trait Session: Send {
-    /// What is known of the server since connect.
+    /// What is known of the server that answered last.
     fn server(&self) -> &ServerInfo;
+
+    /// Whether the session is of use after a call that failed in this way: a client that knows all servers of a target
+    /// follows them by itself.
+    fn survives(&self, _failure: ErrorKind) -> bool {
+        false
+    }
+
+    /// Whether a call can begin. One that survived a call which did not end in time may still be in it: then it is closed,
+    /// and another one opened.
+    fn is_ready(&self) -> bool {
+        true
+    }
 
     /// One beat: one statement, one round trip, the database's clock. Bounded on the server a little below `deadline`.
     ///

@@ -4,17 +4,21 @@
 use std::io;
 use std::time::Duration;
 
+#[cfg(any(feature = "mysql", feature = "postgres"))]
 use sqlx::Connection;
 
 use crate::database_url::Host;
 use crate::descriptors::{is_shortage, words_of_shortage};
 use crate::heartbeat::{ErrorKind, Failure};
-use crate::time::clock::{self, Clock, Instant};
+#[cfg(any(feature = "mysql", feature = "postgres"))]
+use crate::time::clock;
+use crate::time::clock::{Clock, Instant};
 
 /// A good-bye takes no longer.
 const CLOSE_LIMIT: Duration = Duration::from_millis(500);
 
 /// Says good-bye, by `limit` at the latest: over TLS a frozen server never answers it.
+#[cfg(any(feature = "mysql", feature = "postgres"))]
 pub(super) async fn close(connection: impl Connection, limit: Instant) {
     // A failure has nobody left to tell: the socket is closed on drop all the same.
     let _ = clock::timeout_at(limit, connection.close()).await;

@@ -126,6 +126,10 @@ kinds! {
     OldTimeline = "old_timeline", Connection, Failover;
     /// A primary whose transactions are read-only by a setting.
     ReadOnlySetting = "read_only_setting", Connection, Usual;
+    /// Of servers that follow each other none takes writes: an election is under way, or the majority is lost.
+    NoPrimary = "no_primary", Connection, Failover;
+    /// The server has the write, and the majority of its replica set has not acknowledged it.
+    Unconfirmed = "unconfirmed", Connection, Usual { outcome: Outcome::Unknown };
     /// Another server than before answers under this name.
     Identity = "identity", Connection, Usual;
     /// The answer is not this database's protocol.

@@ -164,13 +164,24 @@ impl Link {
 
     async fn beat_once(&mut self, writing: Writing, stale_before: bool, deadline: Instant) -> Result<Answer, Failure> {
         let mut session = match self.session.take() {
-            Some(session) => session,
+            Some(session) if session.is_ready() => session,
+            Some(session) => {
+                session.close().await;
+                self.open(deadline).await?
+            }
             None => self.open(deadline).await?,
         };
         self.step = CurrentStep::Beating;
-        // The session is put back only after an answer: an error or a dropped future leaves it out, and so closed.
-        let report = session.beat(writing, deadline).await?;
-        self.session = Some(session);
+        // The session is put back only after an answer, or a failure that it survives: any other error or a dropped future
+        // leaves it out, and so closed.
+        let outcome = session.beat(writing, deadline).await;
+        if outcome.as_ref().err().is_none_or(|failure| session.survives(failure.kind())) {
+            if self.server.as_ref() != Some(session.server()) {
+                self.server = Some(session.server().clone());
+            }
+            self.session = Some(session);
+        }
+        let report = outcome?;
         let beat = heartbeat::judge(&report, writing, stale_before)?;
         Ok(Answer { beat, report, after_lost_answer: false })
     }

@@ -97,7 +97,7 @@ impl Planner<'_> {
         let mut values =
             vec![("schema", self.schema.as_str()), ("table", self.table.as_str()), ("row", self.row.as_str())];
         values.extend_from_slice(more);
-        self.plan.steps.push(Step { title, sql: render(template, &values) });
+        self.plan.steps.push(Step { title, sql: render(template, &values), command: None });
     }
 
     /// Schema, table, row.

@@ -358,6 +358,8 @@ mod tests {
                 kind,
                 ErrorKind::SecretSource
                     | ErrorKind::MissingFile
+                    | ErrorKind::NoPrimary
+                    | ErrorKind::Unconfirmed
                     | ErrorKind::Identity
                     | ErrorKind::OldTimeline
                     | ErrorKind::Conflict

@@ -104,7 +104,7 @@ impl Planner<'_> {
             ("table_text", table_text.as_str()),
         ];
         values.extend_from_slice(more);
-        self.plan.steps.push(Step { title, sql: render(template, &values) });
+        self.plan.steps.push(Step { title, sql: render(template, &values), command: None });
     }
 
     /// Schema, table, row, sequence.

@@ -221,6 +221,8 @@ mod tests {
                 kind,
                 ErrorKind::SecretSource
                     | ErrorKind::MissingFile
+                    | ErrorKind::NoPrimary
+                    | ErrorKind::Unconfirmed
                     | ErrorKind::AuthMethod
                     | ErrorKind::Settings
                     | ErrorKind::Conflict

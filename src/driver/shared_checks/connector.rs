@@ -3,7 +3,8 @@
 use crate::finding::{Check, Rung, Severity};
 
 /// Where the grants are looked up.
-const GRANTS: &str = "PostgreSQL: reading the catalogue, which every user may. MySQL, MariaDB: SELECT on mysql.*";
+const GRANTS: &str = "PostgreSQL: reading the catalogue, which every user may. MySQL, MariaDB: SELECT on mysql.*. MongoDB: \
+                      the action viewUser on the database admin";
 const GUIDE: &str = "vendor's set-up guides, the connector's user";
 const HEARTBEATS: &str = "vendor page on heartbeats, grants on the heartbeat table";
 const WRITES: &str = "A connector on a read-write connection updates the heartbeat row itself, and only logs it when it may \

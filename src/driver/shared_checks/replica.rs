@@ -17,7 +17,7 @@ pub(in crate::driver) const ROLE: Check = Check {
               own parts from its source.",
     judged: "PostgreSQL: pg_is_in_recovery() and pg_is_wal_replay_paused() of the replica. MySQL, MariaDB: SHOW REPLICA \
              STATUS, and read_only, which is to be ON. A node of a Galera cluster, a member of a replication group and a \
-             reader of Aurora need to follow nobody.",
+             reader of Aurora need to follow nobody. MongoDB: hello: fails unless it is a secondary of the target's set.",
     privilege: "a login on the replica; MySQL, MariaDB: REPLICATION CLIENT or REPLICA MONITOR on it",
     source: "vendor page on heartbeats: the change must replicate to the replica that the connector reads",
 };

@@ -28,8 +28,10 @@ pub(in crate::driver) const KIND: Check = Check {
     title: "the heartbeat table is an ordinary table",
     meaning: "A view, a foreign or a materialized table has no rows of its own: nothing of it is published, or in the log.",
     judged: "PostgreSQL: pg_class.relkind: fails unless it is r (ordinary) or p (partitioned). MySQL, MariaDB: \
-             information_schema.TABLES.TABLE_TYPE: fails unless it is BASE TABLE or SYSTEM VERSIONED.",
-    privilege: "PostgreSQL: reading the catalogue, which every user may. MySQL, MariaDB: any privilege on the table",
+             information_schema.TABLES.TABLE_TYPE: fails unless it is BASE TABLE or SYSTEM VERSIONED. MongoDB: listCollections: \
+             fails for a view, a time series or a capped collection.",
+    privilege: "PostgreSQL: reading the catalogue, which every user may. MySQL, MariaDB: any privilege on the table. \
+                MongoDB: the role read on the heartbeat's database",
     source: "https://www.postgresql.org/docs/current/sql-createpublication.html; \
              https://dev.mysql.com/doc/refman/8.4/en/binary-log-formats.html",
 };

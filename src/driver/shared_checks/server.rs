@@ -17,7 +17,7 @@ pub(in crate::driver) const WRITABLE: Check = Check {
               often leads to a replica.",
     judged: "PostgreSQL: pg_is_in_recovery() and default_transaction_read_only. MySQL, MariaDB: read_only, \
              super_read_only, innodb_read_only and transaction_read_only; a warning where the server takes writes and \
-             follows another one all the same. Each cause is told by itself.",
+             follows another one all the same. Each cause is told by itself. MongoDB: hello.",
     privilege: "a login; MySQL, MariaDB: REPLICATION CLIENT or REPLICA MONITOR to see that it follows another server",
     source: "vendor page on heartbeats: the scheduled job runs on the primary; measured: what refuses says the same for \
              both (SQLSTATE 25006, error 1290)",
@@ -31,7 +31,8 @@ pub(in crate::driver) const VERSION: Check = Check {
     meaning: "PostgreSQL: the connector's plugin pgoutput came with 10, snapshots that only read need 13. MySQL below 5.7 \
               and MariaDB below 10.2 are not known to connectors; the vendor supports MariaDB from 11.4.3 on.",
     judged: "PostgreSQL: an error below 10, a warning below 13. MySQL: an error below 5.7, a warning below 8.0. MariaDB: an \
-             error below 10.2, a warning below 10.6, an advice below 11.4.3.",
+             error below 10.2, a warning below 10.6, an advice below 11.4.3. MongoDB: an error below 4.4, a warning below \
+             5.0.",
     privilege: "a login",
     source: "vendor's set-up guides for PostgreSQL, MySQL and MariaDB, versions; the makers' dates of end of life",
 };
@@ -56,8 +57,8 @@ pub(in crate::driver) const TLS: Check = Check {
     meaning: "Without verification anybody on the way can answer as the server and read the password; with the default \
               (prefer, preferred) the connection may not even be encrypted.",
     judged: "sslmode or ssl-mode of each address, and whether the session is encrypted: fails unless it is verify-full \
-             (PostgreSQL) or verify_identity (MySQL, MariaDB); verify-ca takes any name. A socket or a loopback address \
-             needs no TLS.",
+             (PostgreSQL) or verify_identity (MySQL, MariaDB); verify-ca takes any name. MongoDB: tls, and whether any \
+             certificate will do. A socket or a loopback address needs no TLS.",
     privilege: "none",
     source: "https://www.postgresql.org/docs/current/libpq-ssl.html#LIBPQ-SSL-PROTECTION; \
              https://dev.mysql.com/doc/refman/8.4/en/connection-options.html#option_general_ssl-mode",

@@ -13,7 +13,8 @@ pub(in crate::driver) const SELECT: Check = Check {
     rung: Rung::Permission,
     title: "this user may read the heartbeat row",
     meaning: "A beat finds its row by id, and tells a row that is missing from one that cannot be written.",
-    judged: "A SELECT of id and last_update is tried without reading a row: fails when the server denies it.",
+    judged: "A SELECT of id and last_update is tried without reading a row: fails when the server denies it. MongoDB: \
+             connectionStatus, by the server's rules of resources.",
     privilege: PROBE,
     source: MEASURED,
 };
@@ -24,7 +25,8 @@ pub(in crate::driver) const UPDATE: Check = Check {
     rung: Rung::Permission,
     title: "this user may update last_update",
     meaning: "This update is the beat.",
-    judged: "An UPDATE of last_update is tried without changing a row: fails when the server denies it.",
+    judged: "An UPDATE of last_update is tried without changing a row: fails when the server denies it. MongoDB: \
+             connectionStatus, by the server's rules of resources.",
     privilege: PROBE,
     source: MEASURED,
 };

@@ -51,7 +51,7 @@ pub(super) fn plan(facts: &Facts, target: &Target) -> Plan {
     let values = [("table", name.as_str()), ("row", id.as_str())];
     let mut plan = Plan::default();
     let need = if facts.columns.is_empty() {
-        plan.steps.push(Step { title: format!("create table {name}"), sql: render(TABLE, &values) });
+        plan.steps.push(Step { title: format!("create table {name}"), sql: render(TABLE, &values), command: None });
         RowNeed::Insert
     } else {
         // Who may open the file sees every row.
@@ -62,7 +62,11 @@ pub(super) fn plan(facts: &Facts, target: &Target) -> Plan {
         standing.judge(row, &mut plan)
     };
     if need == RowNeed::Insert {
-        plan.steps.push(Step { title: format!("insert row {row} into {name}"), sql: render(ROW, &values) });
+        plan.steps.push(Step {
+            title: format!("insert row {row} into {name}"),
+            sql: render(ROW, &values),
+            command: None,
+        });
     }
     plan
 }

@@ -409,6 +409,16 @@ impl Daemon {
         self.place.path()
     }
 
+    /// The processor time that it has used.
+    pub(crate) fn cpu(&self) -> Duration {
+        let pid = self.process.pid().as_raw_nonzero();
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+        // "PID (name) STATE …": of user and system, in hundredths of a second.
+        let fields: Vec<&str> = stat.rsplit_once(')').unwrap().1.split_ascii_whitespace().collect();
+        let ticks = |field: usize| fields[field].parse::<u64>().unwrap();
+        Duration::from_millis(10 * (ticks(11) + ticks(12)))
+    }
+
     /// How many files and sockets it holds open.
     pub(crate) fn open_files(&self) -> usize {
         std::fs::read_dir(format!("/proc/{}/fd", self.process.pid().as_raw_nonzero())).unwrap().count()

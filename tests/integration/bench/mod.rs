@@ -13,6 +13,9 @@ pub(crate) mod frontend;
 pub(crate) mod heartbeat;
 pub(crate) mod hostile;
 pub(crate) mod metrics;
+pub(crate) mod mongodb;
+pub(crate) mod mongodb_scene;
+pub(crate) mod mongosh;
 pub(crate) mod mysql;
 pub(crate) mod mysql_scene;
 pub(crate) mod page;
@@ -32,6 +35,7 @@ pub(crate) mod tls;
 pub(crate) mod wait;
 
 pub(crate) use daemon::{Daemon, heartbeatd};
+pub(crate) use mongosh::mongosh;
 pub(crate) use mysql::{Flavour, Galera, MysqlServer, mysql_client};
 pub(crate) use pgbouncer::PgBouncer;
 pub(crate) use postgres::PostgresServer;

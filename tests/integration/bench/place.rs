@@ -90,6 +90,14 @@ impl Place {
         self.0.join(name)
     }
 
+    /// Makes an empty folder within it.
+    pub(crate) fn folder(&self, name: &str) -> PathBuf {
+        let path = self.join(name);
+        std::fs::create_dir(&path).unwrap();
+        give_to_servers(&path);
+        path
+    }
+
     /// Writes a file that only the servers' user (and root) can read.
     pub(crate) fn write(&self, name: &str, content: impl AsRef<[u8]>) -> PathBuf {
         let path = self.join(name);

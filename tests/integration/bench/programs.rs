@@ -3,6 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use super::mongodb::MongoVersion;
+
 /// Where Debian keeps what it does not put on the PATH.
 const POSTGRES: &str = "/usr/lib/postgresql/15/bin";
 
@@ -45,6 +47,24 @@ pub(crate) fn mysql(name: &str) -> PathBuf {
     let home = unpacked(name);
     assert!(home.join("complete").is_file(), "a server is not unpacked for the tests: run tests/bench/{name}");
     if home.join("usr").is_dir() { home.join("usr") } else { home }
+}
+
+/// MongoDB's shell.
+pub(crate) fn mongosh() -> PathBuf {
+    let home = unpacked("mongosh");
+    assert!(home.join("complete").is_file(), "mongosh is not installed for the tests: run tests/bench/mongosh");
+    home.join("node_modules/.bin/mongosh")
+}
+
+/// The server program of a MongoDB.
+pub(crate) fn mongod(version: MongoVersion) -> PathBuf {
+    let name = match version {
+        MongoVersion::Six => "mongo-6",
+        MongoVersion::FourFour => "mongo-4.4",
+    };
+    let home = unpacked(name);
+    assert!(home.join("complete").is_file(), "a server is not unpacked for the tests: run tests/bench/{name}");
+    home.join("bin/mongod")
 }
 
 /// Where the scripts in `tests/bench` unpack what Debian's own release does not have.

@@ -156,7 +156,7 @@ impl Session for LedgerSession {
     async fn plan(&mut self, _: Instant) -> Result<Plan, Failure> {
         let row = row_of(&self.target);
         let missing = !self.ledger.books()[&self.server.address].rows.contains_key(&row);
-        let step = Step { title: format!("write row {row}"), sql: format!("WRITE {row}") };
+        let step = Step { title: format!("write row {row}"), sql: format!("WRITE {row}"), command: None };
         Ok(Plan { steps: missing.then_some(step).into_iter().collect(), ..Plan::default() })
     }
 

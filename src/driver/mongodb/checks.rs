@@ -1,0 +1,54 @@
+//! What MongoDB's facts mean: one pure function per check, in a file per subject. Called by the driver's `judge`.
+
+mod collection;
+mod connector;
+mod deployment;
+mod document;
+mod oplog;
+mod replica;
+#[cfg(test)]
+pub(super) mod right;
+mod scene;
+mod server;
+#[cfg(test)]
+mod tests;
+mod writer;
+
+use std::sync::LazyLock;
+
+use super::facts::MongoFacts;
+use super::identifier::namespace;
+use crate::driver::scene::{Chapter, Names, checks_of, judge_chapters};
+use crate::finding::{Case, Check, Finding};
+use crate::target::Target;
+
+/// In the order of the report.
+const CHAPTERS: &[Chapter<MongoFacts>] = &[
+    (server::CHECKS, server::judge),
+    (deployment::CHECKS, deployment::judge),
+    (collection::CHECKS, collection::judge),
+    (document::CHECKS, document::judge),
+    (writer::CHECKS, writer::judge),
+    (connector::CHECKS, connector::judge),
+    (oplog::CHECKS, oplog::judge),
+    (replica::CHECKS, replica::judge),
+];
+
+static CHECKS: LazyLock<Vec<Check>> = LazyLock::new(|| checks_of(CHAPTERS));
+
+/// All checks, in the order of the report.
+pub(super) fn all() -> &'static [Check] {
+    &CHECKS
+}
+
+/// Judges a case.
+///
+/// # Errors
+/// When the facts are not MongoDB's.
+pub(super) fn judge(case: &Case<'_>) -> Result<Vec<Finding>, serde_json::Error> {
+    judge_chapters(case, CHAPTERS, |target: &Target, facts: &MongoFacts| Names {
+        table: namespace(&target.heartbeat),
+        user: facts.own.answer().map_or_else(String::new, |own| own.name.clone()),
+        connector: target.connector.user.name.clone(),
+    })
+}

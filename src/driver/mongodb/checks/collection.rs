@@ -1,0 +1,114 @@
+//! The heartbeat's collection: what it is, and what would delete or refuse its document.
+
+use super::scene::{DATA, Scene, with};
+use crate::driver::gathered::Gathered;
+use crate::driver::mongodb::facts::CollectionFacts;
+use crate::driver::mongodb::identifier::literal;
+use crate::driver::shared_checks::TABLE;
+use crate::driver::shared_checks::row::KIND;
+use crate::finding::{Check, Finding, Rung, Severity};
+
+const TTL: Check = Check {
+    id: "ttl-index",
+    severity: Severity::Error,
+    rung: Rung::Schema,
+    title: "no index deletes the heartbeat document",
+    meaning: "A TTL index on last_update deletes the document once beats have paused for long enough; every later beat \
+              then finds no document.",
+    judged: "listIndexes: fails if an index on last_update has expireAfterSeconds.",
+    privilege: "MongoDB: the role read on the heartbeat's database",
+    source: "https://www.mongodb.com/docs/manual/core/index-ttl/",
+};
+const VALIDATOR: Check = Check {
+    id: "validator",
+    severity: Severity::Error,
+    rung: Rung::Schema,
+    title: "the collection's validator takes a beat",
+    meaning: "A validator refuses documents that do not fit it, each beat included (error 121).",
+    judged: "The server is asked whether the document with a new date in last_update would fit; nothing is written. Fails \
+             if it would not. Skipped where there is no document.",
+    privilege: "MongoDB: the role read on the heartbeat's database",
+    source: "https://www.mongodb.com/docs/manual/core/schema-validation/",
+};
+
+pub(super) const CHECKS: &[Check] = &[TABLE, KIND, TTL, VALIDATOR];
+
+/// As long as an index can be told to keep documents: 68 years.
+const FOR_EVER: u32 = 2_147_483_647;
+
+pub(super) fn judge(scene: &Scene<'_>) -> Vec<Finding> {
+    vec![
+        exists(scene),
+        scene.with_collection(&KIND, |collection| kind(scene, collection)),
+        ttl(scene),
+        scene.with_collection(&VALIDATOR, |collection| validator(scene, collection)),
+    ]
+}
+
+fn exists(scene: &Scene<'_>) -> Finding {
+    let name = &scene.names.table;
+    match (&scene.facts.collection, scene.facts.row.answer()) {
+        (Gathered::Seen(Some(_)), _) => TABLE.ok(name, "it exists"),
+        (Gathered::Seen(None), _) => {
+            TABLE.failed(name, "there is no such collection").remedy(format!("create it: {}", scene.provision()))
+        }
+        // Whoever may not list collections sees the documents all the same.
+        (Gathered::Refused(_), Some(row)) if row.count > 0 => TABLE.ok(name, "it holds documents"),
+        (refused @ Gathered::Refused(_), _) => with(&TABLE, name, refused, DATA, |_| TABLE.ok(name, "it exists")),
+    }
+}
+
+fn kind(scene: &Scene<'_>, collection: &CollectionFacts) -> Finding {
+    let name = &scene.names.table;
+    let failed = |observed: String, remedy: String| {
+        KIND.failed(name, observed).expected("an ordinary collection").remedy(remedy)
+    };
+    let another = || "name an ordinary collection under [target.heartbeat]".to_owned();
+    match collection.kind.as_str() {
+        _ if collection.capped => failed("a capped collection: it drops its oldest documents".to_owned(), another()),
+        "view" => {
+            let on = collection.view_on.as_deref().unwrap_or("another collection");
+            failed(format!("a view on {on}"), format!("set table under [target.heartbeat] to {on}, or {}", another()))
+        }
+        "collection" => KIND.ok(name, "an ordinary collection"),
+        "timeseries" => failed("a time series, whose documents are not updated one by one".to_owned(), another()),
+        other => failed(format!("of the kind {other}"), another()),
+    }
+}
+
+fn ttl(scene: &Scene<'_>) -> Finding {
+    let name = &scene.names.table;
+    with(&TTL, name, &scene.facts.ttl, DATA, |indexes| {
+        let Some(index) =
+            indexes.iter().find(|index| index.field == "last_update" && index.seconds < f64::from(FOR_EVER))
+        else {
+            return TTL.ok(name, "none on last_update");
+        };
+        let heartbeat = &scene.target.heartbeat;
+        TTL.failed(name, format!("{} deletes it {} s after the last beat", literal(&index.name), index.seconds))
+            .expected("no expireAfterSeconds")
+            .remedy(format!(
+                "keep the index and let nothing expire; in mongosh, on the primary: db.getSiblingDB({}).runCommand({{collMod: \
+                 {}, index: {{name: {}, expireAfterSeconds: {FOR_EVER}}}}})",
+                literal(&heartbeat.schema),
+                literal(&heartbeat.table),
+                literal(&index.name)
+            ))
+    })
+}
+
+fn validator(scene: &Scene<'_>, collection: &CollectionFacts) -> Finding {
+    let name = &scene.names.table;
+    match collection.beat_refused {
+        None => VALIDATOR.ok(name, "none that could be asked"),
+        Some(false) => VALIDATOR.ok(name, "it takes a beat"),
+        Some(true) => {
+            VALIDATOR.failed(name, "it refuses a date in last_update").expected("last_update: a date").remedy(format!(
+                "let it take a date in last_update; in mongosh, on the primary, it is shown by \
+             db.getSiblingDB({}).getCollectionInfos({{name: {}}})[0].options.validator",
+                literal(&scene.target.heartbeat.schema),
+                literal(&scene.target.heartbeat.table)
+            ))
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! The connector's user, and whether somebody reads change streams at all.
+
+use super::scene::{MONITOR, Scene, USERS, with};
+use crate::driver::mongodb::facts::UserFacts;
+use crate::driver::mongodb::family;
+use crate::driver::mongodb::identifier::{READER, literal, pattern};
+use crate::driver::shared_checks::connector::{ROLE, SELECT};
+use crate::finding::{Check, Finding, Rung, Severity};
+
+const STREAM: Check = Check {
+    id: "connector-change-stream",
+    severity: Severity::Error,
+    rung: Rung::Permission,
+    title: "the connector's user may open a change stream on the heartbeat's collection",
+    meaning: "Without the action changeStream the connector reads no change, however fresh the heartbeat is.",
+    judged: "From its privileges: fails if neither a role on the collection, on its database nor on every database has it.",
+    privilege: "MongoDB: a role of your own with the action viewUser on the database admin",
+    source: "https://www.mongodb.com/docs/manual/changeStreams/#access-control; vendor's set-up guide for MongoDB",
+};
+const READERS: Check = Check {
+    id: "change-stream-readers",
+    severity: Severity::Info,
+    rung: Rung::Movement,
+    title: "somebody reads change streams of this server",
+    meaning: "A connector that reads keeps a cursor open. Without one on any member, heartbeats reach nobody.",
+    judged: "$currentOp with idle cursors: fails if no cursor of a change stream is open on this server. A connector may \
+             read from another member.",
+    privilege: "MongoDB: the role clusterMonitor on the database admin",
+    source: "https://www.mongodb.com/docs/manual/reference/operator/aggregation/currentOp/",
+};
+
+const NAMESPACES: Check = Check {
+    id: "connector-namespaces",
+    severity: Severity::Error,
+    rung: Rung::Tracking,
+    title: "the connector's namespaces contain the heartbeat's collection",
+    meaning: "A connector that reads only some databases or collections gets no event of the heartbeat unless its \
+              collection is among them.",
+    judged: "From connector.namespaces: fails if none of the names and expressions fits. Skipped where none is configured: \
+             the connector reads everything, or its list is not known here.",
+    privilege: "none",
+    source: "vendor page on heartbeats: the collection is in the connector's list",
+};
+
+pub(super) const CHECKS: &[Check] = &[ROLE, SELECT, STREAM, NAMESPACES, READERS];
+
+pub(super) fn judge(scene: &Scene<'_>) -> Vec<Finding> {
+    vec![
+        role(scene),
+        with_connector(scene, &SELECT, |user| granted(scene, &SELECT, "find", user.rights.find)),
+        with_connector(scene, &STREAM, |user| granted(scene, &STREAM, "changeStream", user.rights.change_stream)),
+        namespaces(scene),
+        readers(scene),
+    ]
+}
+
+fn namespaces(scene: &Scene<'_>) -> Finding {
+    let (name, listed) = (&scene.names.table, family::NAMESPACES.listed(scene.target));
+    if listed.is_empty() {
+        return NAMESPACES.skipped(name, "connector.namespaces names none");
+    }
+    let fits = |listed: &&String| pattern(listed).is_ok_and(|pattern| pattern.is_match(name));
+    match listed.iter().find(fits) {
+        Some(fitting) => NAMESPACES.ok(name, format!("it is in {fitting}")),
+        None => NAMESPACES
+            .failed(name, format!("it is in none of: {}", listed.join(", ")))
+            .expected(name)
+            .remedy(format!("add {name} to what the connector reads, and to namespaces under [target.connector]")),
+    }
+}
+
+fn role(scene: &Scene<'_>) -> Finding {
+    let (named, name) = (&scene.target.connector.user, &scene.names.connector);
+    with(&ROLE, name, &scene.facts.connector, USERS, |user| {
+        match user {
+        Some(_) => ROLE.ok(name, "it exists"),
+        None if named.configured => ROLE.failed(name, "there is no such user in the database admin").remedy(format!(
+            "in mongosh, on the primary: db.getSiblingDB(\"admin\").createUser({{user: {}, pwd: passwordPrompt(), roles: \
+             [\"readAnyDatabase\", {{role: \"read\", db: \"local\"}}]}})",
+            literal(name)
+        )),
+        None => ROLE.skipped(name, "no user has the default name: say under [target.connector] which user it logs in as"),
+    }
+    })
+}
+
+fn with_connector(scene: &Scene<'_>, check: &Check, judge: impl FnOnce(&UserFacts) -> Finding) -> Finding {
+    let name = &scene.names.connector;
+    with(check, name, &scene.facts.connector, USERS, |user| match user {
+        Some(user) => judge(user),
+        None => check.skipped(name, "there is no such user"),
+    })
+}
+
+fn granted(scene: &Scene<'_>, check: &Check, action: &str, has: bool) -> Finding {
+    let (name, collection) = (&scene.names.connector, &scene.names.table);
+    if has {
+        return check.ok(name, format!("{action} on {collection}"));
+    }
+    check.failed(name, format!("no {action} on {collection}")).expected(action).remedy(format!(
+        "{} makes the role {READER}; or, in mongosh, on the primary: \
+         db.getSiblingDB(\"admin\").grantRolesToUser({}, [\"readAnyDatabase\"])",
+        scene.provision(),
+        literal(name)
+    ))
+}
+
+fn readers(scene: &Scene<'_>) -> Finding {
+    let subject = &scene.facts.address;
+    with(&READERS, subject, &scene.facts.readers, MONITOR, |readers| {
+        match readers {
+        0 => READERS.failed(subject, "no change stream is open on this server").expected("the connector's").remedy(
+            "look at the connector, unless it reads from another member; after error 286 or 280 (ChangeStreamHistoryLost, \
+             ChangeStreamFatalError) its resume point is gone because the oplog no longer reaches back to it, or because \
+             its pipeline was changed: give it a new snapshot",
+        ),
+        count => READERS.ok(subject, format!("{count}")),
+    }
+    })
+}

@@ -1,0 +1,156 @@
+//! The replica set or the sharded cluster: whether it has change streams, and whether a majority can acknowledge.
+
+use super::scene::{MONITOR, Scene, with};
+use crate::finding::{Check, Finding, Rung, Severity};
+
+const STREAMS: Check = Check {
+    id: "change-streams",
+    severity: Severity::Error,
+    rung: Rung::Tracking,
+    title: "the deployment has change streams",
+    meaning: "Connectors read MongoDB by change streams, which only replica sets and sharded clusters have.",
+    judged: "hello: fails for a server by itself.",
+    privilege: "a login",
+    source: "https://www.mongodb.com/docs/manual/changeStreams/#availability",
+};
+const MAJORITY: Check = Check {
+    id: "majority",
+    severity: Severity::Error,
+    rung: Rung::Resource,
+    title: "a majority of the replica set can acknowledge a beat",
+    meaning: "Change streams deliver what the majority has. While it is not reached, beats are written and not delivered, \
+              and after two election time-outs there is no primary.",
+    judged: "replSetGetStatus and replSetGetConfig: fails when fewer members with a vote and with data are healthy than a \
+             majority of the votes.",
+    privilege: "MongoDB: the role clusterMonitor on the database admin",
+    source: "measured: write concern error 64 with both secondaries frozen; \
+             https://www.mongodb.com/docs/manual/reference/write-concern/",
+};
+const ARBITERS: Check = Check {
+    id: "arbiters",
+    severity: Severity::Warning,
+    rung: Rung::Advice,
+    title: "no arbiter counts towards a majority that it cannot acknowledge",
+    meaning: "An arbiter votes and holds no data. With a primary, a secondary and an arbiter, the loss of one of the two \
+              with data stops every change stream while the set still has a primary.",
+    judged: "replSetGetConfig: fails when the loss of one member with data leaves fewer of them than a majority of the \
+             votes. Skipped without an arbiter.",
+    privilege: "MongoDB: the role clusterMonitor on the database admin",
+    source: "https://www.mongodb.com/docs/manual/administration/change-streams-production-recommendations/",
+};
+const NOOPS: Check = Check {
+    id: "periodic-noops",
+    severity: Severity::Warning,
+    rung: Rung::Tracking,
+    title: "an idle primary lets the streams of others go on",
+    meaning: "A change stream of a sharded cluster waits for every shard; one without writes holds it up until its \
+              primary writes an entry of its own, every ten seconds by default.",
+    judged: "The parameter writePeriodicNoops: fails when it is off; an advice on a replica set by itself.",
+    privilege: "MongoDB: the role clusterMonitor on the database admin",
+    source: "https://www.mongodb.com/docs/manual/administration/change-streams-production-recommendations/",
+};
+
+pub(super) const CHECKS: &[Check] = &[STREAMS, MAJORITY, ARBITERS, NOOPS];
+
+const ALONE: &str = "the server belongs to no replica set";
+const SHARDED: &str = "this is a router: its shards are not looked at";
+
+pub(super) fn judge(scene: &Scene<'_>) -> Vec<Finding> {
+    vec![streams(scene), majority(scene), arbiters(scene), noops(scene)]
+}
+
+fn streams(scene: &Scene<'_>) -> Finding {
+    let (server, subject) = (&scene.facts.server, &scene.facts.address);
+    match &server.set_name {
+        Some(name) => STREAMS.ok(subject, format!("a member of the replica set {name}")),
+        None if server.sharded => STREAMS.ok(subject, "a router of a sharded cluster"),
+        None => STREAMS.failed(subject, "a server by itself").expected("a replica set, of one member at least").remedy(
+            "make it a replica set: replication.replSetName in mongod.conf, restart it, then in mongosh, on it: \
+             rs.initiate()",
+        ),
+    }
+}
+
+/// Why there is no replica set to judge.
+fn without_set(scene: &Scene<'_>) -> Option<&'static str> {
+    match (&scene.facts.server.set_name, scene.facts.server.sharded) {
+        (_, true) => Some(SHARDED),
+        (None, false) => Some(ALONE),
+        (Some(_), false) => None,
+    }
+}
+
+fn majority(scene: &Scene<'_>) -> Finding {
+    let subject = set_name(scene);
+    if let Some(why) = without_set(scene) {
+        return MAJORITY.skipped(subject, why);
+    }
+    with(&MAJORITY, subject, &scene.facts.members, MONITOR, |members| {
+        with(&MAJORITY, subject, &scene.facts.set, MONITOR, |set| {
+            let needed = usize::try_from(set.votes / 2 + 1).unwrap_or(usize::MAX);
+            let acknowledges = |name: &&String| {
+                let healthy = |state: &str| matches!(state, "PRIMARY" | "SECONDARY");
+                members.iter().any(|member| member.name == **name && member.healthy && healthy(&member.state))
+            };
+            let healthy = set.voting_data.iter().filter(acknowledges).count();
+            let observed =
+                format!("{healthy} of {} members with a vote and with data are healthy", set.voting_data.len());
+            if healthy >= needed {
+                return MAJORITY.ok(subject, observed);
+            }
+            let down: Vec<String> = members
+                .iter()
+                .filter(|member| {
+                    !member.healthy || !matches!(member.state.as_str(), "PRIMARY" | "SECONDARY" | "ARBITER")
+                })
+                .map(|member| format!("{} ({})", member.name, member.state))
+                .collect();
+            MAJORITY
+                .failed(subject, observed)
+                .expected(format!("{needed}, the majority of {} votes", set.votes))
+                .remedy(format!("start these members, or look into their logs: {}", down.join(", ")))
+        })
+    })
+}
+
+fn arbiters(scene: &Scene<'_>) -> Finding {
+    let subject = set_name(scene);
+    if let Some(why) = without_set(scene) {
+        return ARBITERS.skipped(subject, why);
+    }
+    with(&ARBITERS, subject, &scene.facts.set, MONITOR, |set| {
+        let needed = usize::try_from(set.votes / 2 + 1).unwrap_or(usize::MAX);
+        if set.arbiters.is_empty() {
+            return ARBITERS.ok(subject, "there is none");
+        }
+        if set.voting_data.len() > needed {
+            return ARBITERS.ok(subject, "one member with data may be lost");
+        }
+        ARBITERS
+            .failed(subject, format!("{} with data and a vote, {needed} make a majority", set.voting_data.len()))
+            .expected("a majority of members with data after the loss of one")
+            .remedy(format!("replace the arbiter {} by a member that holds data", set.arbiters.join(", ")))
+    })
+}
+
+fn noops(scene: &Scene<'_>) -> Finding {
+    let subject = &scene.facts.address;
+    if scene.facts.server.sharded {
+        return NOOPS.unknown(subject, "a router does not know; it takes a look at each shard's primary: db.adminCommand({getParameter: 1, writePeriodicNoops: 1})");
+    }
+    if scene.facts.server.set_name.is_none() {
+        return NOOPS.skipped(subject, ALONE);
+    }
+    with(&NOOPS, subject, &scene.facts.periodic_noops, MONITOR, |on| {
+        if *on {
+            return NOOPS.ok(subject, "writePeriodicNoops is on");
+        }
+        NOOPS.failed_as(Severity::Info, subject, "writePeriodicNoops is off").expected("on").remedy(
+            "take setParameter.writePeriodicNoops out of mongod.conf of every member, and restart them one by one",
+        )
+    })
+}
+
+fn set_name<'a>(scene: &'a Scene<'_>) -> &'a str {
+    scene.facts.server.set_name.as_deref().unwrap_or(&scene.facts.address)
+}

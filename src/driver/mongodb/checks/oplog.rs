@@ -1,0 +1,86 @@
+//! How far the oplog reaches back.
+
+use std::time::Duration;
+
+use super::scene::{MONITOR, Scene, with};
+use crate::driver::mongodb::facts::OplogFacts;
+use crate::driver::scene::size;
+use crate::finding::{Check, Finding, Rung, Severity};
+use crate::time::ticks::longest_period;
+use crate::time::words;
+
+const RETENTION: Check = Check {
+    id: "oplog-retention",
+    severity: Severity::Error,
+    rung: Rung::Position,
+    title: "the oplog reaches back two days, and is bound to",
+    meaning: "A connector resumes from the oplog. Once its position has left it (errors 286 and 280), it starts again with \
+              a snapshot. The window of today shrinks with every burst of writes; only the hours that the server guarantees \
+              do not.",
+    judged: "oplogMinRetentionHours, and the time between the oldest and the newest entry, against 48 hours: a warning where \
+             the window is long enough and nothing guarantees it, an error where it is shorter, an advice while the oplog \
+             is not full yet and so reaches back no further. An error, too, where a period of beats is not shorter.",
+    privilege: "MongoDB: the role read on the database local, and clusterMonitor on the database admin",
+    source: "vendor page on recovery: 48 hours; https://www.mongodb.com/docs/manual/reference/command/replSetResizeOplog/",
+};
+
+pub(super) const CHECKS: &[Check] = &[RETENTION];
+
+/// What the vendor asks for.
+const WANTED: Duration = Duration::from_secs(48 * 3_600);
+
+const LOCAL: &str = "the role read on the database local, and clusterMonitor on the database admin";
+
+pub(super) fn judge(scene: &Scene<'_>) -> Vec<Finding> {
+    let server = &scene.facts.server;
+    let subject = &scene.facts.address;
+    if server.sharded {
+        return vec![RETENTION.unknown(
+            subject,
+            "a router has no oplog; it takes a look at a member of each shard, as a target of its own",
+        )];
+    }
+    if server.set_name.is_none() {
+        return vec![RETENTION.skipped(subject, "the server belongs to no replica set")];
+    }
+    vec![with(&RETENTION, subject, &scene.facts.guaranteed_hours, MONITOR, |hours| {
+        let guaranteed = Duration::from_secs_f64((hours * 3_600.0).clamp(0.0, 1e10));
+        if guaranteed >= WANTED {
+            return RETENTION.ok(subject, format!("at least {} are kept", words(guaranteed)));
+        }
+        with(&RETENTION, subject, &scene.facts.oplog, LOCAL, |oplog| window(scene, oplog, guaranteed))
+    })]
+}
+
+fn window(scene: &Scene<'_>, oplog: &OplogFacts, guaranteed: Duration) -> Finding {
+    let subject = &scene.facts.address;
+    let window = Duration::from_secs(oplog.window);
+    let period = longest_period(&scene.target.schedule, scene.case.now.taken_at);
+    let full = oplog.max_size.is_none_or(|most| oplog.size >= most / 10 * 9);
+    let remedy = "on each member, in mongosh, as an administrator: db.adminCommand({replSetResizeOplog: 1, \
+                  minRetentionHours: 48}), with room on its disk for that much; in Atlas: the setting Minimum Oplog Window";
+    let failed = |severity, observed: String| {
+        RETENTION.failed_as(severity, subject, observed).expected("at least 48h, guaranteed").remedy(remedy)
+    };
+    let bound = if guaranteed.is_zero() {
+        "nothing guarantees it".to_owned()
+    } else {
+        format!("{} are guaranteed", words(guaranteed))
+    };
+    if full && window.max(guaranteed) <= period {
+        return failed(
+            Severity::Error,
+            format!("it reaches back {}, and a period of beats is {}", words(window), words(period)),
+        );
+    }
+    if window >= WANTED {
+        return failed(Severity::Warning, format!("it reaches back {}, and {bound}", words(window)));
+    }
+    if !full {
+        let filled =
+            oplog.max_size.map_or_else(String::new, |most| format!(" ({} of {})", size(oplog.size), size(most)));
+        let observed = format!("it is not full yet{filled}, so that its {} say little; {bound}", words(window));
+        return failed(Severity::Info, observed);
+    }
+    failed(Severity::Error, format!("it reaches back {}, and {bound}", words(window)))
+}

@@ -1,0 +1,43 @@
+//! The members that the connector reads from: whether the beat arrives there.
+
+use super::document::rows_of;
+use super::scene::{DATA, Place, Scene, with};
+use crate::driver::mongodb::facts::MongoFacts;
+use crate::driver::shared_checks::replica::{self, ARRIVES, ROLE};
+use crate::finding::{Check, Finding};
+
+pub(super) const CHECKS: &[Check] = &[ROLE, ARRIVES];
+
+pub(super) fn judge(scene: &Scene<'_>) -> Vec<Finding> {
+    replica::each(scene, CHECKS, |subject, facts, place| {
+        vec![role(scene, subject, facts), arrives(scene, subject, facts, place)]
+    })
+}
+
+fn role(scene: &Scene<'_>, subject: &str, facts: &MongoFacts) -> Finding {
+    let server = &facts.server;
+    if server.set_name != scene.facts.server.set_name {
+        let name = server.set_name.as_deref().unwrap_or("none");
+        return ROLE
+            .failed(subject, format!("it belongs to another replica set: {name}"))
+            .expected("a member of the target's set")
+            .remedy("compare the addresses of the target and of the replica");
+    }
+    if server.secondary {
+        return ROLE.ok(subject, "a secondary");
+    }
+    let (observed, remedy) = if server.primary {
+        ("it is the primary", "name another member: after an election roles change, and the connector may read any")
+    } else {
+        ("it is neither primary nor secondary", "look at the member's log: it starts, recovers, or is out of its set")
+    };
+    ROLE.failed(subject, observed).expected("a secondary").remedy(remedy)
+}
+
+fn arrives(scene: &Scene<'_>, subject: &str, facts: &MongoFacts, place: &Place<'_>) -> Finding {
+    let Some(written) = rows_of(&scene.facts).and_then(|rows| rows.last_update) else {
+        return ARRIVES.skipped(subject, "the source has no beat to compare with");
+    };
+    let remedy = "look at the replication; in mongosh, on the primary: rs.printSecondaryReplicationInfo()";
+    with(&ARRIVES, subject, &facts.row, DATA, |rows| replica::arrives(scene, place, written, rows.last_update, remedy))
+}

@@ -1,0 +1,111 @@
+//! The server that takes the beats: whether it does, how old it is, and whether anybody else could answer for it.
+
+use super::scene::{MONITOR, Scene, with};
+use crate::driver::mongodb::parameters::Parameters;
+use crate::driver::shared_checks::server::{CLOCK, TLS, VERSION, WRITABLE, clock, is_local};
+use crate::finding::{Check, Finding, Rung, Severity};
+use crate::target::Endpoint;
+
+const FEATURES: Check = Check {
+    id: "feature-compatibility",
+    severity: Severity::Info,
+    rung: Rung::Advice,
+    title: "the server uses the features of its own version",
+    meaning: "After an upgrade the old version's features stay in force until an administrator confirms the new ones. No \
+              beat needs them; the next upgrade does.",
+    judged: "featureCompatibilityVersion against the server's version: fails when it is lower.",
+    privilege: "MongoDB: the role clusterMonitor on the database admin",
+    source: "https://www.mongodb.com/docs/manual/reference/command/setFeatureCompatibilityVersion/",
+};
+
+pub(super) const CHECKS: &[Check] = &[WRITABLE, VERSION, FEATURES, CLOCK, TLS];
+
+/// Connectors work from this version on.
+const SUPPORTED: (u32, u32) = (5, 0);
+/// The oldest that has been run with heartbeatd.
+const RUN: (u32, u32) = (4, 4);
+
+pub(super) fn judge(scene: &Scene<'_>) -> Vec<Finding> {
+    let address = &scene.facts.address;
+    let mut findings =
+        vec![writable(scene), version(scene), features(scene), clock(address, scene.facts.server.time, scene.case)];
+    findings.push(tls(address, &scene.target.endpoint));
+    for replica in &scene.target.replicas {
+        findings.push(tls(&format!("replica {}", replica.name), &replica.endpoint));
+    }
+    findings
+}
+
+fn writable(scene: &Scene<'_>) -> Finding {
+    let (server, subject) = (&scene.facts.server, &scene.facts.address);
+    if server.primary {
+        return WRITABLE.ok(subject, "it is the primary, and takes writes");
+    }
+    let remedy = match &server.knows_primary {
+        Some(primary) => format!("take directConnection=true out of the address, or name the primary: {primary}"),
+        None => "wait for an election, or start the members that are down".to_owned(),
+    };
+    let observed = if server.secondary { "it is a secondary" } else { "it takes no writes" };
+    WRITABLE.failed(subject, observed).expected("the primary").remedy(remedy)
+}
+
+fn version(scene: &Scene<'_>) -> Finding {
+    let (found, subject) = (&scene.facts.server.version, &scene.facts.address);
+    let failed = match numbers(found) {
+        None => {
+            return VERSION.unknown(
+                subject,
+                format!("{found} is no version that can be compared; it takes a look at the vendor's list"),
+            );
+        }
+        Some(version) if version < RUN => VERSION.failed(subject, found),
+        Some(version) if version < SUPPORTED => VERSION.failed_as(Severity::Warning, subject, found),
+        Some(_) => return VERSION.ok(subject, found),
+    };
+    failed.expected("MongoDB 5.0 or later").remedy("upgrade the server: connectors are not made for this version")
+}
+
+fn features(scene: &Scene<'_>) -> Finding {
+    let subject = &scene.facts.address;
+    with(&FEATURES, subject, &scene.facts.feature_version, MONITOR, |features| {
+        let (Some(own), Some(used)) = (numbers(&scene.facts.server.version), numbers(features)) else {
+            return FEATURES.skipped(subject, "it does not say");
+        };
+        if used >= own {
+            return FEATURES.ok(subject, features);
+        }
+        FEATURES.failed(subject, features).expected(format!("{}.{}", own.0, own.1)).remedy(format!(
+            "once no way back is needed, in mongosh, on the primary: db.adminCommand({{setFeatureCompatibilityVersion: \
+             \"{}.{}\"}}) (from 7.0 on with confirm: true)",
+            own.0, own.1
+        ))
+    })
+}
+
+/// The first two numbers of a version.
+fn numbers(version: &str) -> Option<(u32, u32)> {
+    let digits = version.trim_start_matches(|c: char| !c.is_ascii_digit());
+    let mut parts = digits.split(|c: char| !c.is_ascii_digit()).map(str::parse);
+    Some((parts.next()?.ok()?, parts.next()?.ok()?))
+}
+
+fn tls(subject: &str, endpoint: &Endpoint) -> Finding {
+    let url = &endpoint.url;
+    if is_local(url) {
+        return TLS.ok(subject, "the server is on this machine");
+    }
+    let Ok(parameters) = Parameters::read(url) else {
+        return TLS.unknown(subject, "the address has a parameter that is refused; it takes one that is not");
+    };
+    let observed = if !parameters.uses_tls() {
+        "nothing is encrypted"
+    } else if parameters.any_certificate {
+        "encrypted, and the certificate is not looked at"
+    } else {
+        return TLS.ok(subject, "tls=true");
+    };
+    TLS.failed(subject, observed).expected("tls=true").remedy(
+        "put tls=true into the address, and tlsCAFile=FILE unless this machine trusts the authority already; take \
+         tlsInsecure and tlsAllowInvalidCertificates out",
+    )
+}

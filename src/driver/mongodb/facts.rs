@@ -1,0 +1,94 @@
+//! What is looked at for the checks and for a plan: a command for each question. Called by the session's `inspect` and
+//! `plan`; judged by `checks` and `provision`.
+//!
+//! Nothing here is a secret: no address, no password, no document's content but the heartbeat's time. Each answer is
+//! bounded, whatever the server holds.
+
+mod collection;
+mod deployment;
+mod oplog;
+mod questions;
+pub(super) mod users;
+
+use serde::{Deserialize, Serialize};
+
+pub(super) use collection::{CollectionFacts, RowFacts, TtlIndex};
+pub(super) use deployment::{Member, ServerFacts, SetFacts};
+pub(super) use oplog::OplogFacts;
+pub(super) use users::{Rights, UserFacts};
+
+use self::questions::Questions;
+use super::client::Limits;
+use super::connect::Opened;
+use super::identifier::{READER, WRITER, auth_database};
+use super::parameters::Parameters;
+use crate::driver::gathered::Gathered;
+use crate::heartbeat::Failure;
+use crate::target::Target;
+use crate::time::clock::Instant;
+
+/// Everything a MongoDB check is judged from.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) struct MongoFacts {
+    /// `host:port`.
+    pub(super) address: String,
+    pub(super) server: ServerFacts,
+    /// `None` where there is no such collection.
+    pub(super) collection: Gathered<Option<CollectionFacts>>,
+    /// The indexes by which the server deletes documents.
+    pub(super) ttl: Gathered<Vec<TtlIndex>>,
+    pub(super) row: Gathered<RowFacts>,
+    /// This session's user.
+    pub(super) own: Gathered<UserFacts>,
+    /// The user of the target's address, who writes the heartbeat; `None` where there is no such user.
+    pub(super) writer: Gathered<Option<UserFacts>>,
+    /// The connector's user.
+    pub(super) connector: Gathered<Option<UserFacts>>,
+    /// What the roles that provisioning makes allow; `None` for one that is not there.
+    pub(super) writer_role: Gathered<Option<Rights>>,
+    pub(super) reader_role: Gathered<Option<Rights>>,
+    /// The members of the replica set, as this one sees them.
+    pub(super) members: Gathered<Vec<Member>>,
+    /// What the replica set's configuration says.
+    pub(super) set: Gathered<SetFacts>,
+    pub(super) oplog: Gathered<OplogFacts>,
+    /// The hours that the oplog is kept at least; 0 for none.
+    pub(super) guaranteed_hours: Gathered<f64>,
+    /// Whether an idle primary writes into its oplog now and then.
+    pub(super) periodic_noops: Gathered<bool>,
+    pub(super) feature_version: Gathered<String>,
+    /// Change streams that are open.
+    pub(super) readers: Gathered<u64>,
+}
+
+/// Gathers the facts, in two dozen commands at most.
+///
+/// # Errors
+/// What the server says, classified, when it cannot be asked at all.
+pub(super) async fn gather(opened: &mut Opened, target: &Target, deadline: Instant) -> Result<MongoFacts, Failure> {
+    let encrypted = Parameters::read(&target.endpoint.url).is_ok_and(|parameters| parameters.uses_tls());
+    let version = opened.server.version.clone();
+    let mut ask = Questions::of(&mut opened.client, Limits::until(deadline));
+    let heartbeat = &target.heartbeat;
+    let server = deployment::server(&mut ask, version, encrypted).await?;
+    let writer = target.endpoint.url.user().unwrap_or_default();
+    Ok(MongoFacts {
+        address: opened.server.address.clone(),
+        server,
+        collection: collection::collection(&mut ask, heartbeat).await?,
+        ttl: collection::ttl(&mut ask, heartbeat).await?,
+        row: collection::row(&mut ask, heartbeat).await?,
+        own: users::own(&mut ask, heartbeat).await?,
+        writer: users::user(&mut ask, writer, &auth_database(target), heartbeat).await?,
+        connector: users::user(&mut ask, &target.connector.user.name, "admin", heartbeat).await?,
+        writer_role: users::role(&mut ask, WRITER, heartbeat).await?,
+        reader_role: users::role(&mut ask, READER, heartbeat).await?,
+        members: deployment::members(&mut ask).await?,
+        set: deployment::set(&mut ask).await?,
+        oplog: oplog::oplog(&mut ask).await?,
+        guaranteed_hours: oplog::guaranteed_hours(&mut ask).await?,
+        periodic_noops: oplog::periodic_noops(&mut ask).await?,
+        feature_version: deployment::feature_version(&mut ask).await?,
+        readers: users::readers(&mut ask).await?,
+    })
+}

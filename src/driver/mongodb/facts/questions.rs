@@ -1,0 +1,81 @@
+//! One command for one question, and what is read of an answer. Used by the files beside it.
+
+use mongodb::bson::{Bson, Document, doc};
+
+use crate::driver::gathered::{Gathered, Refusal};
+use crate::driver::mongodb::client::{Limits, MongoClient};
+use crate::heartbeat::Failure;
+
+/// Asks one server.
+pub(super) struct Questions<'a> {
+    client: &'a mut MongoClient,
+    limits: Limits,
+}
+
+impl<'a> Questions<'a> {
+    /// Questions to the server of a client.
+    pub(super) fn of(client: &'a mut MongoClient, limits: Limits) -> Self {
+        Self { client, limits }
+    }
+
+    /// One command; what the server refuses is part of the facts.
+    ///
+    /// # Errors
+    /// A failure that did not come from the server.
+    pub(super) async fn ask(&mut self, database: &str, mut command: Document) -> Result<Gathered<Document>, Failure> {
+        let millis = i64::try_from(self.limits.server.as_millis()).unwrap_or(i64::MAX);
+        command.insert("maxTimeMS", millis.min(i64::from(i32::MAX)));
+        match self.client.ask(database, command, self.limits.client).await {
+            Ok(answer) => Ok(Gathered::Seen(answer)),
+            Err(failure) => match failure.code() {
+                Some(code) => {
+                    Ok(Gathered::Refused(Refusal { code: code.to_owned(), message: failure.message().to_owned() }))
+                }
+                None => Err(failure),
+            },
+        }
+    }
+
+    /// The documents that a query finds, of which `limit` are wanted.
+    ///
+    /// # Errors
+    /// As [`ask`](Self::ask).
+    pub(super) async fn find(
+        &mut self,
+        (database, collection): (&str, &str),
+        (filter, sort, projection): (Document, Document, Document),
+        limit: i32,
+    ) -> Result<Gathered<Vec<Document>>, Failure> {
+        let command = doc! {
+            "find": collection, "filter": filter, "sort": sort, "projection": projection, "limit": limit,
+            "singleBatch": true,
+        };
+        Ok(self
+            .ask(database, command)
+            .await?
+            .make(|answer| documents(answer.get_document("cursor").ok(), "firstBatch")))
+    }
+}
+
+/// The documents of an array in a document.
+pub(super) fn documents(of: Option<&Document>, name: &str) -> Vec<Document> {
+    let array = of.and_then(|of| of.get_array(name).ok());
+    array.into_iter().flatten().filter_map(Bson::as_document).cloned().collect()
+}
+
+/// A number, of whichever type.
+pub(super) fn number(document: &Document, name: &str) -> Option<f64> {
+    match document.get(name)? {
+        Bson::Int32(number) => Some(f64::from(*number)),
+        #[allow(clippy::cast_precision_loss, reason = "sizes and hours, of which fifteen digits are plenty")]
+        Bson::Int64(number) => Some(*number as f64),
+        Bson::Double(number) => Some(*number),
+        _ => None,
+    }
+}
+
+/// A whole number that counts something, of whichever type.
+pub(super) fn count(document: &Document, name: &str) -> Option<u64> {
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "from a count, and none is negative")]
+    number(document, name).filter(|number| *number >= 0.0).map(|number| number as u64)
+}

@@ -1,0 +1,65 @@
+//! The heartbeat's collection as the vendor has it, and the user who may update it: what most scenarios on MongoDB begin
+//! with.
+
+use mongodb::bson::{Bson, DateTime, Document, doc};
+
+use super::mongodb::{MongoServer, ReplicaSet};
+use super::patient::{PASSWORD, plain_password, target};
+
+/// Who beats: may find and update in the heartbeat's collection, and nothing else.
+pub(crate) const USER: &str = "beat";
+/// The heartbeat's database.
+pub(crate) const DATABASE: &str = "streamkap";
+/// Its collection.
+pub(crate) const COLLECTION: &str = "streamkap_heartbeat";
+/// Both.
+pub(crate) const NAMESPACE: &str = "streamkap.streamkap_heartbeat";
+
+/// Makes user, role, collection and document on a primary, as an administrator would by hand.
+pub(crate) async fn furnish(server: &MongoServer) {
+    lay_document(server).await;
+    let resource = doc! { "db": DATABASE, "collection": COLLECTION };
+    let privilege = doc! { "resource": resource, "actions": ["find", "update"] };
+    server.run(DATABASE, doc! { "createRole": "beats", "privileges": [privilege], "roles": [] }).await;
+    create_user(server, USER, vec![doc! { "role": "beats", "db": DATABASE }]).await;
+}
+
+/// As [`furnish`], on the primary of a set.
+pub(crate) async fn furnish_set(set: &ReplicaSet) {
+    furnish(set.member(set.primary().await)).await;
+    set.is_whole().await;
+}
+
+/// The collection and its document, which nobody has updated yet.
+pub(crate) async fn lay_document(server: &MongoServer) {
+    server.run(DATABASE, doc! { "create": COLLECTION }).await;
+    insert_document(server).await;
+}
+
+/// The document alone.
+pub(crate) async fn insert_document(server: &MongoServer) {
+    let document = doc! { "_id": 1, "text": "test_heartbeat", "last_update": null };
+    server.run(DATABASE, doc! { "insert": COLLECTION, "documents": [document] }).await;
+}
+
+/// Makes a user of `admin` with the usual password and these roles.
+pub(crate) async fn create_user(server: &MongoServer, name: &str, roles: Vec<Document>) {
+    server.run("admin", doc! { "createUser": name, "pwd": PASSWORD, "roles": roles }).await;
+}
+
+/// The address of a whole set for the user who beats, without a password.
+pub(crate) fn address(set: &ReplicaSet) -> String {
+    set.url(USER, PASSWORD, "").replace(&format!(":{PASSWORD}@"), "@")
+}
+
+/// The configuration of the one target on a set: a beat a second, a time-out of 2 s.
+pub(crate) fn configuration(set: &ReplicaSet, more: &str) -> String {
+    target("orders", &address(set), &format!("{}{more}", plain_password()))
+}
+
+/// `last_update` as the primary has it; `None` without a date.
+pub(crate) async fn last_update(set: &ReplicaSet) -> Option<DateTime> {
+    let primary = set.member(set.primary().await);
+    let found = primary.admin().await.find(DATABASE, COLLECTION, doc! { "_id": 1 }, doc! {}).await;
+    found.first().and_then(|found| found.get("last_update")).and_then(Bson::as_datetime).copied()
+}

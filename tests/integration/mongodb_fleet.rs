@@ -1,0 +1,71 @@
+//! Many targets on one replica set: what they cost in memory, sockets and processor time, and an end in time although every
+//! member hangs.
+
+use std::fmt::Write as _;
+
+use mongodb::bson::{Document, doc};
+use rustix::process::Signal;
+use tokio::time::Instant;
+
+use crate::bench::mongodb::{MongoServer, ReplicaSet};
+use crate::bench::mongodb_scene::{DATABASE, USER, address, create_user};
+use crate::bench::patient::plain_password;
+use crate::bench::{eventually, heartbeatd, secs, steadily};
+
+const TARGETS: usize = 100;
+
+#[tokio::test]
+async fn a_hundred_targets_beat_in_flat_memory_and_end_in_time_when_every_member_is_frozen() {
+    let set = ReplicaSet::start().await;
+    let primary = set.member(set.primary().await);
+    for n in 0..TARGETS {
+        let documents: Vec<Document> = vec![doc! { "_id": 1, "last_update": null }];
+        primary.run(DATABASE, doc! { "insert": format!("heartbeat_{n}"), "documents": documents }).await;
+    }
+    create_user(primary, USER, vec![doc! { "role": "readWrite", "db": DATABASE }]).await;
+    set.is_whole().await;
+    let mut config = "[defaults]\ninterval = \"10s\"\ntimeout = \"30s\"\n[shutdown]\ngrace = \"2s\"\n".to_owned();
+    for n in 0..TARGETS {
+        let table = format!("heartbeat.table = \"heartbeat_{n}\"");
+        writeln!(config, "[[target]]\nname = \"shop-{n}\"\nurl = \"{}\"\n{}{table}", address(&set), plain_password())
+            .unwrap();
+    }
+    let mut daemon = heartbeatd().config(&config).start().await;
+    let begin = Instant::now();
+    daemon.healthy_within(secs(120)).await;
+    eprintln!("{TARGETS} targets healthy after {:?}", begin.elapsed());
+    // The checks run once soon after the first beats, on clients of their own.
+    eventually(secs(240), "the checks' clients to be closed", async || match daemon.open_files() {
+        files if files < 8 * TARGETS => Ok(()),
+        files => Err(format!("{files} files")),
+    })
+    .await;
+    steadily(secs(20), "/health 200", async || match daemon.health().await {
+        (200, _) => Ok(()),
+        (status, health) => Err(format!("{status}: {health}")),
+    })
+    .await;
+    let (before, files, cpu) = (daemon.rss_kib(), daemon.open_files(), daemon.cpu());
+    let begin = Instant::now();
+    steadily(secs(30), "/health 200", async || match daemon.health().await {
+        (200, _) => Ok(()),
+        (status, health) => Err(format!("{status}: {health}")),
+    })
+    .await;
+    let (after, used) = (daemon.rss_kib(), daemon.cpu() - cpu);
+    eprintln!(
+        "{TARGETS} targets: RSS {before} KiB, 30 s later {after} KiB, {files} files open, {:.1} ms of processor time a second",
+        used.as_secs_f64() * 1_000.0 / begin.elapsed().as_secs_f64()
+    );
+    assert!(after < before + before / 10, "{before} KiB, then {after} KiB");
+    assert!(daemon.open_files() <= files + 4, "{files} files, then {}", daemon.open_files());
+    let failed = daemon.metrics().await.sum("heartbeatd_beats_total", &[("result", "failed")]);
+    assert!(failed < 0.5, "{}", daemon.log());
+
+    set.members().iter().for_each(MongoServer::freeze);
+    let begin = Instant::now();
+    let status = daemon.end(Signal::TERM, secs(4)).await;
+    eprintln!("ended {:?} after SIGTERM, with every member frozen", begin.elapsed());
+    assert_eq!(status.code(), Some(0), "{}", daemon.log());
+    assert!(!daemon.log().contains("panicked"), "{}", daemon.log());
+}

@@ -1,0 +1,88 @@
+//! The page for DBAs of MongoDB, done as it is written: every block of its walk is run, and every other one says that it is
+//! not.
+
+use std::collections::BTreeSet;
+
+use mongodb::bson::Document;
+
+use crate::bench::mongodb::{ADMIN, ADMIN_PASSWORD, Admin, ReplicaSet};
+use crate::bench::mongosh;
+use crate::bench::page::{Block, Commands, WALK, blocks, every_other_block_says_that_it_is_not_run, read};
+use crate::bench::place::Place;
+
+const PAGE: &str = "docs/databases/mongodb.md";
+/// The step in which the connector is started, which is no command of the page.
+const CONNECTOR_STARTS: &str = "### 7. The daemon and the connector start";
+/// What the walk puts into heartbeatd's password file.
+const PASSWORD: &str = "the-heartbeats-password";
+
+/// The servers that the page speaks of, and the folder of the configuration.
+struct Walk {
+    // Both before the servers: they would start to fail when those end.
+    commands: Commands,
+    connector: Option<mongodb::change_stream::ChangeStream<mongodb::change_stream::event::ChangeStreamEvent<Document>>>,
+    set: ReplicaSet,
+    folder: Place,
+}
+
+impl Walk {
+    /// What the page takes for given: an administrator, a replica set, the authority's certificate, passwords in files.
+    async fn begin(page: &str) -> Self {
+        let set = ReplicaSet::start().await;
+        let folder = Place::new("etc");
+        folder.write("ca.pem", std::fs::read(set.member(0).ca_file()).unwrap());
+        folder.write("orders.password", PASSWORD);
+        folder.write("admin.password", ADMIN_PASSWORD);
+        Self { commands: Commands::of(page, "change-streams"), connector: None, set, folder }
+    }
+
+    /// The page's text with these servers in the place of the example's.
+    fn here(&self, text: &str) -> String {
+        let mut text = text.replace("/etc/heartbeatd", self.folder.path().to_str().unwrap());
+        for (name, member) in ["a", "b", "c"].into_iter().zip(self.set.members()) {
+            text = text.replace(&format!("{name}.example.com:27017"), &member.host());
+        }
+        text
+    }
+
+    async fn run(&mut self, block: &Block) {
+        if block.step == CONNECTOR_STARTS && self.connector.is_none() {
+            self.start_connector().await;
+        }
+        match block.language.as_str() {
+            "js" => drop(mongosh(&self.set.url(ADMIN, ADMIN_PASSWORD, ""), &self.here(&block.text)).await),
+            "toml" => drop(self.folder.write("heartbeatd.toml", self.here(&block.text))),
+            "sh" => {
+                for line in block.text.lines() {
+                    self.commands.run(&self.here(line)).await;
+                }
+            }
+            other => panic!("nobody knows how to run {other:?}: {block:?}"),
+        }
+    }
+
+    /// Reads every change as the connector's user, until the end of the walk.
+    async fn start_connector(&mut self) {
+        let connector = Admin::of(&self.set.url("streamkap_user", "the-connectors-password", "")).await;
+        self.connector = Some(connector.client().watch().await.unwrap());
+    }
+}
+
+#[tokio::test]
+async fn who_does_what_the_page_says_arrives_at_a_green_check() {
+    let page = read(PAGE);
+    let mut walk = Walk::begin(&page).await;
+    let mut languages = BTreeSet::new();
+    for block in blocks(&page).iter().filter(|block| block.section == WALK) {
+        walk.run(block).await;
+        languages.insert(block.language.clone());
+    }
+    assert_eq!(languages, ["js", "sh", "toml"].map(str::to_owned).into(), "a kind of block is not found");
+    assert!(walk.commands.daemon.is_some() && walk.connector.is_some(), "the step {CONNECTOR_STARTS} is not found");
+    walk.commands.ended_green(&page);
+}
+
+#[test]
+fn every_block_that_is_not_run_says_so() {
+    every_other_block_says_that_it_is_not_run(&read(PAGE));
+}
