@@ -10,8 +10,10 @@ use tokio::time::{Instant, timeout};
 
 use crate::bench::daemon::Daemon;
 use crate::bench::mongodb::{Admin, ReplicaSet};
-use crate::bench::mongodb_scene::{COLLECTION, DATABASE, NAMESPACE, address, configuration, furnish_set, last_update};
-use crate::bench::patient::{plain_password, target};
+use crate::bench::mongodb_scene::{
+    COLLECTION, DATABASE, NAMESPACE, USER, address, configuration, furnish_set, last_update,
+};
+use crate::bench::patient::{PASSWORD, plain_password, target};
 use crate::bench::sharing::SharedRow;
 use crate::bench::{heartbeatd, secs, steadily};
 
@@ -109,4 +111,29 @@ async fn two_daemons_write_one_beat_per_period_together_and_either_carries_on_al
         last_update: async || last_update(&set).await.map(|value| value.timestamp_millis().to_string()),
     };
     row.is_beaten_once_a_period_by((one, "orders"), (other, "orders")).await;
+}
+
+/// Without `tlsCAFile` the authorities of this machine are trusted, and no others.
+#[tokio::test]
+async fn a_secondary_is_watched_and_the_authorities_of_this_machine_are_trusted() {
+    let set = ReplicaSet::start().await;
+    furnish_set(&set).await;
+    let secondary = set.member(set.secondaries().await[0]);
+    let ca = set.member(0).ca_file();
+    let trusting = address(&set).replace(&format!("&tlsCAFile={}", ca.display()), "");
+    assert!(!trusting.contains("tlsCAFile"), "{trusting}");
+    let replica = format!("mongodb://{USER}:{PASSWORD}@{}/?directConnection=true&tls=true", secondary.host());
+    let text = |url: &str| {
+        let replica = format!("[[target.replica]]\nname = \"copy\"\nurl = \"{replica}\"\n");
+        target("orders", url, &format!("{}{replica}", plain_password()))
+    };
+    let daemon = heartbeatd().env("SSL_CERT_FILE", ca.to_str().unwrap()).config(&text(&trusting)).start().await;
+    daemon.more_beats("orders", "ok", 3, secs(15)).await;
+    let lag = daemon.replica_lag("orders", "copy").await;
+    eprintln!("the secondary's lag: {:.1} ms", lag * 1_000.0);
+    assert!((0.0..5.0).contains(&lag), "{lag}");
+    let stranger =
+        heartbeatd().env("SSL_CERT_FILE", secondary.wrong_ca_file().to_str().unwrap()).config(&text(&trusting));
+    let reason = stranger.start().await.reason_within("tls", secs(15)).await;
+    assert!(reason["message"].as_str().unwrap().contains("certificate"), "{reason}");
 }

@@ -7,7 +7,7 @@ use crate::bench::daemon::Ended;
 use crate::bench::mongodb::{ADMIN, ADMIN_PASSWORD, MongoServer, ReplicaSet};
 use crate::bench::mongodb_scene::{COLLECTION, DATABASE, USER, create_user};
 use crate::bench::patient::{PASSWORD, plain_password};
-use crate::bench::{heartbeatd, mongosh};
+use crate::bench::{eventually, heartbeatd, mongosh, secs};
 
 fn configuration(set: &ReplicaSet) -> String {
     let address = set.url(USER, PASSWORD, "").replace(&format!(":{PASSWORD}@"), "@");
@@ -97,4 +97,27 @@ async fn what_no_step_can_mend_is_said_and_nothing_is_converted() {
     let refused = run(&set, &["provision"]).await;
     assert!(format!("{}{}", refused.stdout, refused.stderr).contains("other documents"), "{refused:?}");
     assert_eq!(documents(&set).await, [doc! { "_id": "theirs" }]);
+}
+
+/// The `_id` is text here, as only MongoDB has it.
+#[tokio::test]
+async fn a_daemon_that_provisions_by_itself_brings_a_deleted_document_and_collection_back() {
+    let set = set_with_users().await;
+    let text = configuration(&set)
+        .replace("[target.connector]", "provision = \"auto\"\ninterval = \"1s\"\n[target.connector]");
+    let daemon = heartbeatd().config(&format!("{text}[target.heartbeat]\nrow = \"the heart\"\n")).start().await;
+    daemon.healthy_within(secs(15)).await;
+    let ours = async || {
+        let found = documents(&set).await;
+        let dated = found.first().is_some_and(|found| {
+            found.get_str("_id").is_ok_and(|id| id == "the heart") && found.get_datetime("last_update").is_ok()
+        });
+        if dated && found.len() == 1 { Ok(()) } else { Err(format!("{found:?}")) }
+    };
+    eventually(secs(5), "the document", &ours).await;
+    set.run(DATABASE, doc! { "delete": COLLECTION, "deletes": [{ "q": {}, "limit": 0 }] }).await;
+    eventually(secs(20), "the document again", &ours).await;
+    set.run(DATABASE, doc! { "drop": COLLECTION }).await;
+    eventually(secs(80), "the collection again", &ours).await;
+    daemon.healthy_within(secs(35)).await;
 }

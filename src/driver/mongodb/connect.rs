@@ -21,6 +21,7 @@ use crate::driver::hosts::{self, Candidate, Words};
 use crate::driver::network::prefixed;
 use crate::driver::{ConnectRequest, Purpose, ServerInfo, ServerRole};
 use crate::heartbeat::{ErrorKind, Failure};
+use crate::plain_text::one_line;
 use crate::secret::Secret;
 use crate::time::clock::{self, Instant};
 
@@ -139,7 +140,7 @@ async fn open(
 pub(super) fn read_hello(hello: &Document) -> (ServerRole, Option<String>) {
     let is = |name| hello.get_bool(name).unwrap_or(false);
     let role = if is("isWritablePrimary") || is("ismaster") { ServerRole::Primary } else { ServerRole::Standby };
-    (role, hello.get_str("me").ok().map(str::to_owned))
+    (role, hello.get_str("me").ok().map(one_line))
 }
 
 /// The server's version. Every user may ask for it.
@@ -148,7 +149,7 @@ pub(super) fn read_hello(hello: &Document) -> (ServerRole, Option<String>) {
 /// What the server says, classified.
 pub(super) async fn version(client: &mut MongoClient, limit: Instant) -> Result<String, Failure> {
     let build = client.ask("admin", doc! { "buildInfo": 1 }, limit).await?;
-    Ok(format!("MongoDB {}", build.get_str("version").unwrap_or("of an unknown version")))
+    Ok(one_line(&format!("MongoDB {}", build.get_str("version").unwrap_or("of an unknown version"))))
 }
 
 /// What tells replica sets apart; hidden from a user without `replSetGetConfig`.

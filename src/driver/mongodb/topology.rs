@@ -13,6 +13,7 @@ use super::errors;
 use super::parameters::PORT;
 use crate::driver::ServerRole;
 use crate::heartbeat::{ErrorKind, Failure};
+use crate::plain_text::one_line;
 
 /// The servers as the client's monitors saw them last; shared with the client.
 #[derive(Debug, Default)]
@@ -84,7 +85,8 @@ impl Topology {
 pub(super) fn shown(address: &ServerAddress) -> String {
     match address {
         ServerAddress::Tcp { host, port } => {
-            let port = port.unwrap_or(PORT);
+            // Of the members of a set, the names are what a server says.
+            let (host, port) = (one_line(host), port.unwrap_or(PORT));
             if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
         }
         other => other.to_string(),
