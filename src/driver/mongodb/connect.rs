@@ -62,7 +62,9 @@ pub(super) async fn connect(request: &ConnectRequest<'_>) -> Result<Opened, Fail
         let options = &options;
         return hosts::find(request, &WORDS, |host| Box::pin(open_one(request, options, host))).await;
     }
-    let opened = open(request, options, url.hosts(), parameters.direct).await?;
+    // The name of a record in DNS is no host: whether it resolves says nothing of the servers.
+    let hosts = if parameters.from_dns { &[] } else { url.hosts() };
+    let opened = open(request, options, hosts, parameters.direct).await?;
     if opened.server.role.takes_writes() || request.purpose == Purpose::Inspect {
         return Ok(opened);
     }
