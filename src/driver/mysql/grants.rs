@@ -7,6 +7,8 @@ mod reader;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 
 use super::like::Pattern;
@@ -176,8 +178,9 @@ impl Grants {
 
     fn look(&self, privilege: &str, place: Place<'_>) -> Answer {
         let mut columns = Vec::new();
-        let grantees = self.granted.iter().map(|grant| grant.grantee + 1).max().unwrap_or(0);
-        for grantee in 0..grantees {
+        // Those there are: a saved file may number them as it likes.
+        let grantees: BTreeSet<usize> = self.granted.iter().map(|grant| grant.grantee).collect();
+        for grantee in grantees {
             let own = || self.granted.iter().filter(|grant| grant.grantee == grantee);
             if self.on_server(own(), grantee, privilege, place.database())
                 || place.database().is_some_and(|database| self.on_database(own(), privilege, database))

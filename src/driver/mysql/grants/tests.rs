@@ -34,6 +34,14 @@ fn all_of(name: &str) -> Place<'_> {
 }
 
 #[test]
+fn saved_grants_are_looked_at_whatever_number_an_account_has_in_them() {
+    let saved = r#"{"granted": [{"grantee": 18446744073709551615, "on": "server", "privileges": [{"name": "RELOAD"}]}],
+        "patterns": "wild"}"#;
+    let grants: Grants = serde_json::from_str(saved).unwrap();
+    assert!(yes(&grants, "RELOAD", Server) && !yes(&grants, "UPDATE", Server));
+}
+
+#[test]
 fn a_privilege_on_any_database_is_looked_for_in_all_of_them() {
     let grants = |line: &str| Grants::read([line], Patterns::Wild);
     for line in ["GRANT LOCK TABLES ON `shop`.* TO `u`@`%`", "GRANT LOCK TABLES ON *.* TO `u`@`%`"] {
