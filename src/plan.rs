@@ -2,7 +2,7 @@
 //! `provisioning`. The SQL stands in `migrations/<database>/`.
 
 pub mod columns;
-pub mod standing_table;
+pub mod existing_table;
 
 use crate::heartbeat::{ErrorKind, Failure};
 use crate::target::Target;

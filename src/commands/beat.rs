@@ -14,8 +14,8 @@ use crate::driver::timelines::Timelines;
 use crate::drivers::Drivers;
 use crate::heartbeat::{BeatOutcome, ErrorKind, Failure};
 use crate::panics;
-use crate::scheduler::link::{Answer, Link};
-use crate::scheduler::memory::Memory;
+use crate::scheduler::connection::{BeatAnswer, Connection};
+use crate::scheduler::row_tracker::RowTracker;
 use crate::target::{ProvisionMode, Target};
 use crate::time::clock::Clock;
 use crate::time::ticks::Ticks;
@@ -39,7 +39,7 @@ pub async fn beat(settings: &Settings, targets: Vec<Target>) -> ExitCode {
 
 /// A beat that did not fail.
 struct Done {
-    answer: Answer,
+    answer: BeatAnswer,
     address: String,
     took: Duration,
 }
@@ -56,15 +56,15 @@ async fn beat_once(mut target: Target, instance: &str) -> (Target, Result<Done, 
         }
     };
     let ticks = Ticks::new(&target.schedule, &target.name, asked);
-    let writing = Memory::default().writing(target.write, ticks.period_at(asked));
+    let writing = RowTracker::default().writing(target.write, ticks.period_at(asked));
     let application_name = application_name(instance);
     let context = TargetContext { target: Arc::new(target.clone()), driver, application_name };
-    let mut link = Link::new(context, Timelines::default());
+    let mut connection = Connection::new(context, Timelines::default());
     let result = panics::caught(async {
-        let answer = link.beat(writing, false, asked.plus(target.timeout).mono).await;
+        let answer = connection.beat(writing, false, asked.plus(target.timeout).mono).await;
         let took = clock.now().mono.saturating_duration_since(asked.mono);
-        let address = link.server().map(|server| server.address.clone()).unwrap_or_default();
-        link.close().await;
+        let address = connection.server().map(|server| server.address.clone()).unwrap_or_default();
+        connection.close().await;
         Ok(Done { answer: answer?, address, took })
     })
     .await;

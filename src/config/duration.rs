@@ -11,7 +11,7 @@ pub(super) struct Span(pub(super) Duration);
 
 /// What a duration may be.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Limits {
+pub(super) struct DurationLimits {
     pub(super) shortest: Duration,
     pub(super) longest: Duration,
 }
@@ -31,7 +31,7 @@ pub(super) fn to_text(duration: Duration) -> String {
     humantime::format_duration(duration).to_string().replace(' ', "")
 }
 
-impl Limits {
+impl DurationLimits {
     /// The complaint about a duration outside.
     pub(super) fn judge(self, duration: Duration) -> Result<(), String> {
         let (shortest, longest) = (to_text(self.shortest), to_text(self.longest));
@@ -85,7 +85,7 @@ mod tests {
 
     #[test]
     fn a_duration_outside_its_limits_is_told_them() {
-        let limits = Limits { shortest: Duration::from_secs(1), longest: Duration::from_secs(86_400) };
+        let limits = DurationLimits { shortest: Duration::from_secs(1), longest: Duration::from_secs(86_400) };
         assert_eq!(limits.judge(Duration::ZERO).unwrap_err(), "too short: expected 1s to 1day");
         assert_eq!(limits.judge(Duration::from_secs(86_401)).unwrap_err(), "too long: expected 1s to 1day");
         assert_eq!(limits.judge(Duration::from_secs(86_400)), Ok(()));

@@ -29,11 +29,11 @@ pub(super) struct Files {
     /// Everything but the targets.
     pub(super) globals: Node,
     /// The targets of all files.
-    pub(super) targets: Vec<Place>,
+    pub(super) targets: Vec<TargetTable>,
 }
 
 /// A table that was checked, and its path in the file.
-pub(super) struct Place {
+pub(super) struct TargetTable {
     pub(super) path: String,
     pub(super) node: Node,
 }
@@ -101,7 +101,7 @@ pub(super) fn read(
     files
 }
 
-fn read_included(path: &Path, connector: &ConnectorKeys, problems: &mut Problems) -> Vec<Place> {
+fn read_included(path: &Path, connector: &ConnectorKeys, problems: &mut Problems) -> Vec<TargetTable> {
     let Some(mut root) = document::read(path, Accept::RegularFiles, problems) else { return Vec::new() };
     for key in ROOT.iter().filter(|key| INCLUDED.iter().all(|included| included.name != key.name)) {
         if let Some(foreign) = root.take(key.name) {
@@ -115,9 +115,9 @@ fn read_included(path: &Path, connector: &ConnectorKeys, problems: &mut Problems
     targets(&mut check(root, INCLUDED, connector, "", problems))
 }
 
-fn targets(root: &mut Node) -> Vec<Place> {
+fn targets(root: &mut Node) -> Vec<TargetTable> {
     let Some(Node { data: Data::List(items), .. }) = root.take("target") else { return Vec::new() };
-    let place = |(index, node)| Place { path: format!("target[{index}]"), node };
+    let place = |(index, node)| TargetTable { path: format!("target[{index}]"), node };
     items.into_iter().enumerate().map(place).collect()
 }
 

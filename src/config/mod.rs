@@ -33,7 +33,7 @@ use crate::target::ProvisionMode;
 use document::{Data, Node};
 use environment::{Environment, PREFIX, URL};
 use error::Problems;
-use files::{Files, Place};
+use files::{Files, TargetTable};
 use schema::ConnectorKeys;
 
 /// A file with every key, its default, and what it is for.
@@ -123,11 +123,11 @@ fn one_source(sources: &Sources) -> Result<(), LoadError> {
 /// The tables of all targets, whatever their source.
 fn places(
     sources: &Sources,
-    from_files: Vec<Place>,
+    from_files: Vec<TargetTable>,
     environment: Environment,
     connector: &ConnectorKeys,
     problems: &mut Problems,
-) -> Vec<Place> {
+) -> Vec<TargetTable> {
     let mut tables: Vec<_> = sources.urls.iter().enumerate().map(|(index, url)| table_of(index + 1, url)).collect();
     match tables.as_mut_slice() {
         [] if environment.has_url() => {
@@ -143,7 +143,7 @@ fn places(
         _ => refuse_shorthands(&environment.shorthands, sources.file.is_some(), problems),
     }
     let tables = tables.into_iter().map(|table| check::check(table, schema::TARGET, connector, "", problems));
-    let tables: Vec<_> = tables.map(|node| Place { path: String::new(), node }).collect();
+    let tables: Vec<_> = tables.map(|node| TargetTable { path: String::new(), node }).collect();
     from_files.into_iter().chain(tables).collect()
 }
 

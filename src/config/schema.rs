@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
-use super::duration::Limits;
+use super::duration::DurationLimits;
 use crate::driver::rules::NeedKind;
 use crate::drivers::Drivers;
 use crate::target::{ConnectorMode, ProvisionMode, WriteMode};
@@ -39,7 +39,7 @@ pub(super) enum Kind {
     /// A whole number above zero, or text: what tells rows apart.
     RowId,
     /// `"1m"`, or whole seconds.
-    Duration(Limits),
+    Duration(DurationLimits),
     /// One of a few words.
     Word(&'static [&'static str]),
     /// `address:port`.
@@ -96,7 +96,7 @@ pub(super) const CRON: &str = "cron";
 
 const INTERVAL_KEY: Key = Key::new(
     INTERVAL,
-    Kind::Duration(Limits { shortest: SHORTEST_INTERVAL, longest: LONGEST_INTERVAL }),
+    Kind::Duration(DurationLimits { shortest: SHORTEST_INTERVAL, longest: LONGEST_INTERVAL }),
     "Time between two beats. Excludes cron.",
 );
 const CRON_KEY: Key =
@@ -104,7 +104,7 @@ const CRON_KEY: Key =
 const TIMEZONE: Key = Key::new("timezone", Kind::Timezone, "Time zone of cron, by its IANA name.");
 const TIMEOUT: Key = Key::new(
     "timeout",
-    Kind::Duration(Limits { shortest: Duration::from_millis(100), longest: Duration::from_secs(3600) }),
+    Kind::Duration(DurationLimits { shortest: Duration::from_millis(100), longest: Duration::from_secs(3600) }),
     "Deadline of one beat, connecting included.",
 );
 const WRITE: Key = Key::new(
@@ -141,7 +141,7 @@ const HTTP: &[Key] =
 
 const SHUTDOWN: &[Key] = &[Key::new(
     "grace",
-    Kind::Duration(Limits { shortest: Duration::ZERO, longest: Duration::from_secs(300) }),
+    Kind::Duration(DurationLimits { shortest: Duration::ZERO, longest: Duration::from_secs(300) }),
     "How long running beats may take to end at shutdown.",
 )
 .or("5s")];
@@ -207,7 +207,8 @@ const THRESHOLDS: &[Key] = &[
     Key::new("role_expiry", Kind::Duration(THRESHOLD), "Time before the end of a role's password.").or("14d"),
 ];
 
-const THRESHOLD: Limits = Limits { shortest: Duration::from_secs(1), longest: Duration::from_secs(366 * 86_400) };
+const THRESHOLD: DurationLimits =
+    DurationLimits { shortest: Duration::from_secs(1), longest: Duration::from_secs(366 * 86_400) };
 
 impl ConnectorKeys {
     /// The keys that there are with these drivers; the mode is the last of them.

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use super::check::{join, one_line};
 use super::document::{Data, Node};
 use super::error::{Origin, Problems, quoted};
-use super::files::Place;
+use super::files::TargetTable;
 use super::layers;
 use super::raw::{RawChecks, RawConnector, RawHeartbeat, RawPassword, RawReplica, RawTarget};
 use super::schema::CONNECTOR;
@@ -38,13 +38,13 @@ pub(super) struct Builder<'a> {
 
 impl Builder<'_> {
     /// Makes every target that can be made; what is wrong with the others has become problems.
-    pub(super) fn build(mut self, places: &[Place]) -> Vec<Target> {
+    pub(super) fn build(mut self, places: &[TargetTable]) -> Vec<Target> {
         let mut names = Names::new();
         places.iter().filter_map(|place| self.target(place, &mut names)).collect()
     }
 
     /// Judges all parts before it gives up on any.
-    fn target(&mut self, place: &Place, names: &mut Names) -> Option<Target> {
+    fn target(&mut self, place: &TargetTable, names: &mut Names) -> Option<Target> {
         let Ok(raw) = RawTarget::deserialize(config::Value::from(&place.node)) else {
             // Without serde's error, which could quote a value.
             self.problem(place, "", "cannot be read, though its keys and types are right: a fault of heartbeatd");
@@ -96,7 +96,7 @@ impl Builder<'_> {
     }
 
     /// Takes over what the driver says of a target; `numbers` are those of its replicas in the configuration.
-    fn judge(&mut self, place: &Place, target: &Target, numbers: &[usize], driver: &dyn Driver) {
+    fn judge(&mut self, place: &TargetTable, target: &Target, numbers: &[usize], driver: &dyn Driver) {
         let Judgement { complaints, warnings } = driver.validate(target);
         for Remark { key, text } in complaints {
             let key = match replica_of(&key) {
@@ -120,7 +120,7 @@ impl Builder<'_> {
     /// What the connector needs: a key that means nothing to the target's family would be left out without a word.
     fn connector(
         &mut self,
-        place: &Place,
+        place: &TargetTable,
         raw: RawConnector,
         defaults: &Defaults,
         driver: Option<&dyn Driver>,
@@ -149,7 +149,7 @@ impl Builder<'_> {
     }
 
     /// A target's own interval or cron displaces the defaults' one, whichever that is.
-    fn schedule(&mut self, place: &Place, raw: &RawTarget) -> Option<Schedule> {
+    fn schedule(&mut self, place: &TargetTable, raw: &RawTarget) -> Option<Schedule> {
         let (interval, cron) = match (raw.interval, &raw.cron) {
             // Reported by the walk.
             (Some(_), Some(_)) => return None,
@@ -176,7 +176,7 @@ impl Builder<'_> {
 
     fn endpoint(
         &mut self,
-        place: &Place,
+        place: &TargetTable,
         (url_key, password_key): (&str, &str),
         url: Option<String>,
         password: Option<RawPassword>,
@@ -210,7 +210,7 @@ impl Builder<'_> {
     /// The name as given, or made of the address; unique among `names`.
     fn name(
         &mut self,
-        place: &Place,
+        place: &TargetTable,
         given: Option<String>,
         endpoint: Option<&Endpoint>,
         names: &mut Names,
@@ -236,12 +236,17 @@ impl Builder<'_> {
         Some(name)
     }
 
-    fn replicas(&mut self, place: &Place, raws: Vec<RawReplica>, primary: Option<&Endpoint>) -> Vec<(usize, Replica)> {
+    fn replicas(
+        &mut self,
+        place: &TargetTable,
+        raws: Vec<RawReplica>,
+        primary: Option<&Endpoint>,
+    ) -> Vec<(usize, Replica)> {
         let nodes = place.node.get("replica").map(Node::items).unwrap_or_default();
         let mut names = Names::new();
         let mut replicas = Vec::new();
         for (index, (raw, node)) in raws.into_iter().zip(nodes).enumerate() {
-            let place = Place { path: format!("{}[{index}]", join(&place.path, "replica")), node: node.clone() };
+            let place = TargetTable { path: format!("{}[{index}]", join(&place.path, "replica")), node: node.clone() };
             let replica = self.replica(&place, raw, primary, &mut names);
             replicas.extend(replica.map(|replica| (index, replica)));
         }
@@ -250,7 +255,7 @@ impl Builder<'_> {
 
     fn replica(
         &mut self,
-        place: &Place,
+        place: &TargetTable,
         raw: RawReplica,
         primary: Option<&Endpoint>,
         names: &mut Names,
@@ -262,14 +267,14 @@ impl Builder<'_> {
         Some(Replica { name, endpoint, required: raw.required.unwrap_or(false), decode: raw.decode.unwrap_or(false) })
     }
 
-    fn same_family(&mut self, place: &Place, key: &str, endpoint: &Endpoint, primary: Option<&Endpoint>) {
+    fn same_family(&mut self, place: &TargetTable, key: &str, endpoint: &Endpoint, primary: Option<&Endpoint>) {
         let family = endpoint.url.family();
         let Some(other) = primary.map(|primary| primary.url.family()).filter(|other| *other != family) else { return };
         self.problem(place, key, format!("leads to {family}, the target's url to {other}"));
     }
 
     /// An id that no check has would leave nothing out, without a word.
-    fn skipped_checks(&mut self, place: &Place) {
+    fn skipped_checks(&mut self, place: &TargetTable) {
         let skips = place.node.get("checks").and_then(|checks| checks.get("skip")).map(Node::items).unwrap_or_default();
         for (index, skip) in skips.iter().enumerate() {
             let Some(Node { origin, data: Data::Text(id) }) = skip.get("id") else { continue };
@@ -281,7 +286,7 @@ impl Builder<'_> {
     }
 
     /// A problem with a key of a table, at the key's place where it has one.
-    fn problem(&mut self, place: &Place, key: &str, message: impl Into<String>) {
+    fn problem(&mut self, place: &TargetTable, key: &str, message: impl Into<String>) {
         let origin = place.node.get(key).map_or(&place.node.origin, |node| &node.origin);
         let path = if key.is_empty() { place.path.clone() } else { join(&place.path, key) };
         self.problems.push(origin, path, message);

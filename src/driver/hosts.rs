@@ -17,7 +17,7 @@ const GRACE: Duration = Duration::from_millis(500);
 
 /// What a driver's hosts have in common.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Words {
+pub(super) struct HostStyle {
     /// The port of an address without one.
     pub(super) port: u16,
     /// Whether a socket is a file by itself, or a folder in which a port names the file.
@@ -40,7 +40,7 @@ pub(super) trait Candidate: Send + 'static {
 
 /// What became of one host of several.
 #[derive(Debug)]
-enum Answer {
+enum HostAnswer {
     Role(ServerRole),
     Failed(Failure),
     None,
@@ -52,12 +52,12 @@ enum Answer {
 /// A classified failure; of several hosts one that names them all.
 pub(super) async fn find<'a, C: Candidate>(
     request: &'a ConnectRequest<'_>,
-    words: &Words,
+    style: &HostStyle,
     open: impl Fn(&'a Host) -> BoxFuture<'a, Result<C, Failure>> + Send,
 ) -> Result<C, Failure> {
     let hosts = request.endpoint.url.hosts();
     let [host] = hosts else {
-        return find_any(request, words, hosts, open).await;
+        return find_any(request, style, hosts, open).await;
     };
     let opened = open(host).await?;
     let role = opened.role();
@@ -65,14 +65,14 @@ pub(super) async fn find<'a, C: Candidate>(
         return Ok(opened);
     }
     opened.close(close_limit(request.deadline)).await;
-    Err(none_fits(&[(words.address(host), Answer::Role(role))], words))
+    Err(none_fits(&[(style.address(host), HostAnswer::Role(role))], style))
 }
 
 /// Asks all hosts at once. Of several writable ones the highest rank wins: after a failover the old primary may still
 /// answer.
 async fn find_any<'a, C: Candidate>(
     request: &'a ConnectRequest<'_>,
-    words: &Words,
+    style: &HostStyle,
     hosts: &'a [Host],
     open: impl Fn(&'a Host) -> BoxFuture<'a, Result<C, Failure>> + Send,
 ) -> Result<C, Failure> {
@@ -87,7 +87,7 @@ async fn find_any<'a, C: Candidate>(
             async move { (index, opening.await) }
         })
         .collect();
-    let mut answers: Vec<Answer> = hosts.iter().map(|_| Answer::None).collect();
+    let mut answers: Vec<HostAnswer> = hosts.iter().map(|_| HostAnswer::None).collect();
     let (mut fitting, mut others) = (Vec::new(), Vec::new());
     while let Ok(Some((index, result))) = clock::timeout_at(until, pending.next()).await {
         match result {
@@ -99,10 +99,10 @@ async fn find_any<'a, C: Candidate>(
                 fitting.push((index, opened));
             }
             Ok(opened) => {
-                answers[index] = Answer::Role(opened.role());
+                answers[index] = HostAnswer::Role(opened.role());
                 others.push(opened);
             }
-            Err(failure) => answers[index] = Answer::Failed(failure),
+            Err(failure) => answers[index] = HostAnswer::Failed(failure),
         }
     }
     drop(pending);
@@ -115,8 +115,8 @@ async fn find_any<'a, C: Candidate>(
     match chosen {
         Some((_, opened)) => Ok(opened),
         None => {
-            let addresses = hosts.iter().map(|host| words.address(host));
-            Err(none_fits(&addresses.zip(answers).collect::<Vec<_>>(), words))
+            let addresses = hosts.iter().map(|host| style.address(host));
+            Err(none_fits(&addresses.zip(answers).collect::<Vec<_>>(), style))
         }
     }
 }
@@ -126,36 +126,36 @@ fn fits(purpose: Purpose, role: ServerRole) -> bool {
 }
 
 /// The one failure for all hosts: that of the host that came nearest to taking a beat.
-fn none_fits(answers: &[(String, Answer)], words: &Words) -> Failure {
+fn none_fits(answers: &[(String, HostAnswer)], style: &HostStyle) -> Failure {
     let sentences: Vec<String> = answers
         .iter()
         .map(|(address, answer)| match answer {
-            Answer::Role(ServerRole::Standby) => format!("{address} {}", words.standby),
-            Answer::Role(_) => format!("{address} {}", words.read_only),
+            HostAnswer::Role(ServerRole::Standby) => format!("{address} {}", style.standby),
+            HostAnswer::Role(_) => format!("{address} {}", style.read_only),
             // Starts with the address. The code that is shown at the end is that of the nearest host.
-            Answer::Failed(failure) => failure.message().to_owned(),
-            Answer::None => format!("{address}: no answer"),
+            HostAnswer::Failed(failure) => failure.message().to_owned(),
+            HostAnswer::None => format!("{address}: no answer"),
         })
         .collect();
     let nearest = answers.iter().max_by_key(|(_, answer)| answer.reach()).map(|(_, answer)| answer);
     let kind = match nearest {
-        Some(Answer::Role(ServerRole::Standby)) => ErrorKind::NotWritable,
-        Some(Answer::Role(_)) => ErrorKind::ReadOnlySetting,
-        Some(Answer::Failed(failure)) => failure.kind(),
-        Some(Answer::None) | None => ErrorKind::Timeout,
+        Some(HostAnswer::Role(ServerRole::Standby)) => ErrorKind::NotWritable,
+        Some(HostAnswer::Role(_)) => ErrorKind::ReadOnlySetting,
+        Some(HostAnswer::Failed(failure)) => failure.kind(),
+        Some(HostAnswer::None) | None => ErrorKind::Timeout,
     };
     let failure = match sentences.as_slice() {
         [only] => Failure::new(kind, only),
         _ => Failure::new(kind, format!("no host is writable: {}", sentences.join("; "))),
     };
     let failure = match without_a_primary(answers) {
-        Some(remedy) if kind == ErrorKind::NotWritable && nearest.is_some_and(Answer::is_standby) => {
+        Some(remedy) if kind == ErrorKind::NotWritable && nearest.is_some_and(HostAnswer::is_standby) => {
             failure.with_remedy(remedy)
         }
         _ => failure,
     };
     match nearest {
-        Some(Answer::Failed(nearest)) => {
+        Some(HostAnswer::Failed(nearest)) => {
             let failure = match nearest.code() {
                 Some(code) => failure.with_code(code),
                 None => failure,
@@ -172,12 +172,12 @@ fn none_fits(answers: &[(String, Answer)], words: &Words) -> Failure {
 
 /// The next step where standbys answer and other hosts do not: the primary is among those. Promoting a standby while it
 /// may come back would split the cluster, so that only the tool that knows all of it may decide that.
-fn without_a_primary(answers: &[(String, Answer)]) -> Option<String> {
-    let of = |wanted: fn(&Answer) -> bool| {
+fn without_a_primary(answers: &[(String, HostAnswer)]) -> Option<String> {
+    let of = |wanted: fn(&HostAnswer) -> bool| {
         let found = answers.iter().filter(|(_, answer)| wanted(answer)).map(|(address, _)| address.as_str());
         found.collect::<Vec<_>>().join(" or ")
     };
-    let (silent, refusing) = (of(Answer::is_silent), of(Answer::is_refusal));
+    let (silent, refusing) = (of(HostAnswer::is_silent), of(HostAnswer::is_refusal));
     const TOOL: &str = "promote only through your failover tool; heartbeatd follows by itself";
     match (silent.is_empty(), refusing.is_empty()) {
         (true, true) => None,
@@ -187,7 +187,7 @@ fn without_a_primary(answers: &[(String, Answer)]) -> Option<String> {
     }
 }
 
-impl Answer {
+impl HostAnswer {
     fn is_standby(&self) -> bool {
         matches!(self, Self::Role(ServerRole::Standby))
     }
@@ -240,7 +240,7 @@ impl Answer {
     }
 }
 
-impl Words {
+impl HostStyle {
     /// The port of a host.
     pub(super) fn port(&self, host: &Host) -> u16 {
         host.port.unwrap_or(self.port)
@@ -261,19 +261,19 @@ mod tests {
     use super::*;
     use crate::driver::network;
 
-    const WORDS: Words = Words {
+    const HOST_STYLE: HostStyle = HostStyle {
         port: 5432,
         socket_is_file: false,
         standby: "is a standby",
         read_only: "is read-only by default_transaction_read_only",
     };
 
-    fn failed(address: &str, kind: ErrorKind, message: &str) -> (String, Answer) {
-        (address.to_owned(), Answer::Failed(network::prefixed(address, Failure::new(kind, message))))
+    fn failed(address: &str, kind: ErrorKind, message: &str) -> (String, HostAnswer) {
+        (address.to_owned(), HostAnswer::Failed(network::prefixed(address, Failure::new(kind, message))))
     }
 
-    fn role(address: &str, role: ServerRole) -> (String, Answer) {
-        (address.to_owned(), Answer::Role(role))
+    fn role(address: &str, role: ServerRole) -> (String, HostAnswer) {
+        (address.to_owned(), HostAnswer::Role(role))
     }
 
     #[test]
@@ -282,9 +282,9 @@ mod tests {
             &[
                 role("a:5432", ServerRole::Standby),
                 failed("b:5432", ErrorKind::Refused, "connection refused"),
-                ("c:5432".to_owned(), Answer::None),
+                ("c:5432".to_owned(), HostAnswer::None),
             ],
-            &WORDS,
+            &HOST_STYLE,
         );
         assert_eq!(failure.kind(), ErrorKind::NotWritable);
         assert_eq!(
@@ -295,10 +295,10 @@ mod tests {
 
     #[test]
     fn while_the_primary_is_away_its_return_is_asked_for_and_a_promotion_never() {
-        let remedy = |others: Vec<(String, Answer)>| {
+        let remedy = |others: Vec<(String, HostAnswer)>| {
             let mut answers = vec![role("a:5432", ServerRole::Standby)];
             answers.extend(others);
-            none_fits(&answers, &WORDS).remedy().map(str::to_owned)
+            none_fits(&answers, &HOST_STYLE).remedy().map(str::to_owned)
         };
         let refused = || failed("b:5432", ErrorKind::Refused, "connection refused");
         let locked = || failed("c:5432", ErrorKind::Auth, "password authentication failed");
@@ -317,7 +317,8 @@ mod tests {
 
     #[test]
     fn a_primary_that_is_read_only_by_a_setting_counts_more_than_its_standby() {
-        let failure = none_fits(&[role("a:5432", ServerRole::Standby), role("b:5432", ServerRole::ReadOnly)], &WORDS);
+        let failure =
+            none_fits(&[role("a:5432", ServerRole::Standby), role("b:5432", ServerRole::ReadOnly)], &HOST_STYLE);
         assert_eq!(failure.kind(), ErrorKind::ReadOnlySetting);
     }
 
@@ -328,24 +329,25 @@ mod tests {
                 failed("a:5432", ErrorKind::Auth, "password authentication failed"),
                 failed("b:5432", ErrorKind::Name, "the host name does not resolve"),
             ],
-            &WORDS,
+            &HOST_STYLE,
         );
         assert_eq!(failure.kind(), ErrorKind::Auth);
-        let failure = none_fits(&[("a:5432".to_owned(), Answer::None), ("b:5432".to_owned(), Answer::None)], &WORDS);
+        let failure =
+            none_fits(&[("a:5432".to_owned(), HostAnswer::None), ("b:5432".to_owned(), HostAnswer::None)], &HOST_STYLE);
         assert_eq!(failure.kind(), ErrorKind::Timeout);
     }
 
     #[test]
     fn the_nearest_failure_keeps_its_code_and_its_remedy() {
         let known = Failure::new(ErrorKind::NotWritable, "wsrep_on is off").with_code("1").with_remedy("switch it on");
-        let nearest = ("a:5432".to_owned(), Answer::Failed(network::prefixed("a:5432", known)));
-        let failure = none_fits(&[nearest, failed("b:5432", ErrorKind::Refused, "connection refused")], &WORDS);
+        let nearest = ("a:5432".to_owned(), HostAnswer::Failed(network::prefixed("a:5432", known)));
+        let failure = none_fits(&[nearest, failed("b:5432", ErrorKind::Refused, "connection refused")], &HOST_STYLE);
         assert_eq!((failure.code(), failure.remedy()), (Some("1"), Some("switch it on")), "{failure:?}");
     }
 
     #[test]
     fn one_standby_alone_says_so_and_no_more() {
-        let failure = none_fits(&[role("a:5432", ServerRole::Standby)], &WORDS);
+        let failure = none_fits(&[role("a:5432", ServerRole::Standby)], &HOST_STYLE);
         assert_eq!((failure.kind(), failure.message()), (ErrorKind::NotWritable, "a:5432 is a standby"));
     }
 
@@ -354,7 +356,7 @@ mod tests {
         for (name, port, expected) in
             [("db", None, "db:5432"), ("::1", Some(6000), "[::1]:6000"), ("/run/pg", None, "/run/pg:5432")]
         {
-            assert_eq!(WORDS.address(&Host { port, ..Host::named(name).unwrap() }), expected);
+            assert_eq!(HOST_STYLE.address(&Host { port, ..Host::named(name).unwrap() }), expected);
         }
     }
 }

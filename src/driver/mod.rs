@@ -17,13 +17,16 @@ use crate::secret::Secret;
 use crate::target::{Endpoint, Target};
 use crate::time::clock::Instant;
 
+#[cfg(feature = "_server")]
+mod answer;
 #[cfg(any(feature = "mysql", feature = "postgres", feature = "sqlite"))]
 mod answer_limit;
 #[cfg(feature = "_server")]
 #[cfg_attr(not(any(feature = "mysql", feature = "postgres")), allow(dead_code, reason = "MongoDB needs a part of it"))]
 mod certificates;
 #[cfg(feature = "_server")]
-mod gathered;
+#[cfg_attr(not(any(feature = "mysql", feature = "postgres")), allow(dead_code, reason = "MongoDB needs a part of it"))]
+mod evidence;
 #[cfg(feature = "_server")]
 mod hosts;
 #[cfg(any(feature = "mysql", feature = "postgres"))]
@@ -42,9 +45,6 @@ mod parameters;
 #[cfg(feature = "postgres")]
 pub mod postgres;
 pub mod rules;
-#[cfg(feature = "_server")]
-#[cfg_attr(not(any(feature = "mysql", feature = "postgres")), allow(dead_code, reason = "MongoDB needs a part of it"))]
-mod scene;
 mod server;
 #[cfg_attr(not(any(feature = "mysql", feature = "postgres")), allow(dead_code, reason = "MongoDB needs a part of it"))]
 mod shared_checks;

@@ -28,7 +28,7 @@ use crate::status::board::Board;
 
 /// What clients may cost.
 #[derive(Debug, Clone, Copy)]
-struct Limits {
+struct ListenerLimits {
     /// Connections served at once; one more takes the place of the idlest one of the peer that has most.
     connections: usize,
     /// From the connection, or the end of an answer, until the next request's head is complete.
@@ -39,8 +39,12 @@ struct Limits {
     drain: Duration,
 }
 
-const LIMITS: Limits =
-    Limits { connections: 64, head: Duration::from_secs(5), exchange: Duration::from_secs(15), drain: DRAIN_LIMIT };
+const LIMITS: ListenerLimits = ListenerLimits {
+    connections: 64,
+    head: Duration::from_secs(5),
+    exchange: Duration::from_secs(15),
+    drain: DRAIN_LIMIT,
+};
 
 /// How long open connections may take to end at shutdown.
 pub const DRAIN_LIMIT: Duration = Duration::from_secs(1);
@@ -90,7 +94,7 @@ pub async fn serve(listener: TcpListener, board: Arc<Board>, shutdown: Cancellat
     serve_within(LIMITS, listener, board, shutdown).await;
 }
 
-async fn serve_within(limits: Limits, listener: TcpListener, board: Arc<Board>, shutdown: CancellationToken) {
+async fn serve_within(limits: ListenerLimits, listener: TcpListener, board: Arc<Board>, shutdown: CancellationToken) {
     let router = routes::router(board);
     let reserve = Arc::new(Reserve::take());
     let places = Places::new(limits.connections);
@@ -155,7 +159,7 @@ fn concerns_one_connection(error: &io::Error) -> bool {
 
 /// Serves one connection until it ends, in whatever way; gives back its descriptor where that can be had.
 async fn converse(
-    limits: Limits,
+    limits: ListenerLimits,
     stream: TcpStream,
     place: &Place,
     router: Router,
@@ -217,7 +221,7 @@ mod tests {
         task: JoinHandle<()>,
     }
 
-    async fn run(limits: Limits, board: Arc<Board>) -> Running {
+    async fn run(limits: ListenerLimits, board: Arc<Board>) -> Running {
         let listener = bind(SocketAddr::from(([127, 0, 0, 1], 0))).await.unwrap();
         let (address, shutdown) = (listener.local_addr().unwrap(), CancellationToken::new());
         let task = tokio::spawn(serve_within(limits, listener, board, shutdown.clone()));
@@ -273,7 +277,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_head_that_does_not_end_is_cut_however_slowly_it_drips() {
-        let running = run(Limits { head: Duration::from_millis(300), ..LIMITS }, empty_board()).await;
+        let running = run(ListenerLimits { head: Duration::from_millis(300), ..LIMITS }, empty_board()).await;
         let mut stream = connect(&running, b"GET / HTTP/1.1\r\nHost: test\r\n").await;
         let dripped = timeout(GUARD, async {
             // A write to a connection that the other side has closed fails at the latest at the second attempt.
@@ -286,7 +290,7 @@ mod tests {
 
     #[tokio::test]
     async fn an_idle_connection_is_closed_after_its_answer() {
-        let running = run(Limits { head: Duration::from_millis(200), ..LIMITS }, empty_board()).await;
+        let running = run(ListenerLimits { head: Duration::from_millis(200), ..LIMITS }, empty_board()).await;
         let answer = Answer::parse(read_to_end(connect(&running, REQUEST).await).await);
         assert_eq!(answer.status, 200);
     }
@@ -294,7 +298,8 @@ mod tests {
     #[tokio::test]
     async fn a_client_that_does_not_read_loses_its_place() {
         let short = Duration::from_millis(300);
-        let running = run(Limits { connections: 1, head: short, exchange: short, ..LIMITS }, large_board()).await;
+        let running =
+            run(ListenerLimits { connections: 1, head: short, exchange: short, ..LIMITS }, large_board()).await;
         let mut greedy = connect(&running, &REQUEST.repeat(200)).await;
         read_some(&mut greedy).await;
         let other = connect(&running, LAST_REQUEST).await;
@@ -304,7 +309,7 @@ mod tests {
 
     #[tokio::test]
     async fn who_exceeds_the_cap_takes_the_place_of_the_connection_that_is_idle_for_longest() {
-        let running = run(Limits { connections: 2, ..LIMITS }, empty_board()).await;
+        let running = run(ListenerLimits { connections: 2, ..LIMITS }, empty_board()).await;
         let mut served = Vec::new();
         for _ in 0..2 {
             let mut stream = connect(&running, REQUEST).await;
@@ -321,7 +326,7 @@ mod tests {
 
     #[tokio::test]
     async fn idle_connections_up_to_the_cap_do_not_keep_out_the_next_for_ever() {
-        let running = run(Limits { head: Duration::from_millis(500), ..LIMITS }, empty_board()).await;
+        let running = run(ListenerLimits { head: Duration::from_millis(500), ..LIMITS }, empty_board()).await;
         let mut idle = Vec::new();
         for _ in 0..LIMITS.connections {
             idle.push(connect(&running, b"").await);
@@ -344,7 +349,7 @@ mod tests {
 
     #[tokio::test]
     async fn shutdown_closes_an_idle_connection_at_once() {
-        let running = run(Limits { head: GUARD * 2, drain: GUARD * 2, ..LIMITS }, empty_board()).await;
+        let running = run(ListenerLimits { head: GUARD * 2, drain: GUARD * 2, ..LIMITS }, empty_board()).await;
         let mut idle = connect(&running, REQUEST).await;
         read_some(&mut idle).await;
         running.shutdown.cancel();
@@ -355,7 +360,7 @@ mod tests {
 
     #[tokio::test]
     async fn shutdown_waits_neither_for_half_a_head_nor_for_a_client_that_does_not_read() {
-        let running = run(Limits { head: GUARD * 2, ..LIMITS }, large_board()).await;
+        let running = run(ListenerLimits { head: GUARD * 2, ..LIMITS }, large_board()).await;
         let half = connect(&running, b"GET / HTTP/1.1\r\n").await;
         let mut greedy = connect(&running, &REQUEST.repeat(200)).await;
         read_some(&mut greedy).await;

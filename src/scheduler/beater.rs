@@ -1,5 +1,5 @@
 //! One target's loop: wait for the tick, beat, put the outcome on the board, wait for the next. Started and ended by the
-//! `fleet`; owns the target's `link` and shares nothing with other targets but the board.
+//! `fleet`; owns the target's `connection` and shares nothing with other targets but the board.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,12 +8,12 @@ use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::backoff::Backoff;
-use super::link::{Answer, Link};
-use super::memory::Memory;
+use super::connection::{BeatAnswer, Connection};
 use super::replica::Acknowledged;
+use super::row_tracker::RowTracker;
 use crate::heartbeat::{BeatOutcome, Failure};
 use crate::status::board::{Board, Cell, HistoryEntry, LastBeat, Trouble};
-use crate::status::journal::Journal;
+use crate::status::log_throttle::LogThrottle;
 use crate::target::Target;
 use crate::time::clock::{self, Clock, Moment};
 use crate::time::ticks::Ticks;
@@ -32,9 +32,9 @@ pub struct Beater {
     clock: Clock,
     ticks: Ticks,
     backoff: Backoff,
-    memory: Memory,
-    link: Link,
-    journal: Journal,
+    row_tracker: RowTracker,
+    connection: Connection,
+    log_throttle: LogThrottle,
     acknowledged: watch::Sender<Acknowledged>,
     good_connections: watch::Sender<u64>,
     /// A connection was made since the last good beat.
@@ -67,7 +67,7 @@ pub struct Parts {
     /// The target's cell of the board.
     pub cell: Arc<Cell>,
     /// Its connection.
-    pub link: Link,
+    pub connection: Connection,
     /// Its ticks.
     pub ticks: Ticks,
     /// Its waits after failures.
@@ -82,9 +82,9 @@ impl Beater {
     /// A loop that has not begun.
     #[must_use]
     pub fn new(parts: Parts) -> Self {
-        let Parts { target, board, cell, link, ticks, backoff, acknowledged, good_connections } = parts;
+        let Parts { target, board, cell, connection, ticks, backoff, acknowledged, good_connections } = parts;
         let clock = board.clock().clone();
-        let journal = Journal::new(&target);
+        let log_throttle = LogThrottle::new(&target);
         Self {
             target,
             board,
@@ -92,9 +92,9 @@ impl Beater {
             clock,
             ticks,
             backoff,
-            memory: Memory::default(),
-            link,
-            journal,
+            row_tracker: RowTracker::default(),
+            connection,
+            log_throttle,
             acknowledged,
             good_connections,
             connected: false,
@@ -115,7 +115,7 @@ impl Beater {
             }
         }
         self.cell.lock().wake_up = None;
-        self.link.close().await;
+        self.connection.close().await;
     }
 
     async fn wait(&mut self, next: &mut Next, cancelled: &CancellationToken, reloaded: &Notify) -> Waited {
@@ -144,7 +144,7 @@ impl Beater {
     /// Somebody has just put things right and asks for it to be seen: a failing target is tried now, and whatever server
     /// answers under the address is taken for the right one.
     fn reload(&mut self, next: Next) -> Next {
-        self.link.forget_identity();
+        self.connection.forget_identity();
         match next {
             Next::Retry { from, .. } => {
                 self.backoff.reset();
@@ -174,11 +174,11 @@ impl Beater {
         let asked = self.clock.now();
         let deadline = asked.plus(self.target.timeout);
         self.cell.lock().wake_up = Some(deadline);
-        let writing = self.memory.writing(self.target.write, self.ticks.period_at(asked));
-        let before = self.link.server().map(|server| server.address.clone());
-        let result = self.link.beat(writing, self.memory.stale_before(), deadline.mono).await;
-        if before.is_some() && before != self.link.server().map(|server| server.address.clone()) {
-            self.memory.moved();
+        let writing = self.row_tracker.writing(self.target.write, self.ticks.period_at(asked));
+        let before = self.connection.server().map(|server| server.address.clone());
+        let result = self.connection.beat(writing, self.row_tracker.stale_before(), deadline.mono).await;
+        if before.is_some() && before != self.connection.server().map(|server| server.address.clone()) {
+            self.row_tracker.moved();
         }
         let now = self.clock.now();
         let lateness = match due {
@@ -199,7 +199,7 @@ impl Beater {
         match result {
             Ok(answer) => {
                 if answer.after_lost_answer {
-                    self.memory.lost_answer(deadline);
+                    self.row_tracker.lost_answer(deadline);
                 }
                 self.succeeded(&answer, asked, now, lateness.unwrap_or_default());
             }
@@ -209,13 +209,13 @@ impl Beater {
         if matches!(next, Next::Tick(_)) && std::mem::take(&mut self.connected) {
             self.good_connections.send_modify(|count| *count += 1);
         }
-        self.journal.tell(&self.cell.lock(), now);
+        self.log_throttle.tell(&self.cell.lock(), now);
         next
     }
 
-    fn succeeded(&mut self, answer: &Answer, asked: Moment, now: Moment, lateness: Duration) {
-        let Answer { beat, report, .. } = answer;
-        let news = self.memory.take_in(beat, report, self.target.write, asked, now);
+    fn succeeded(&mut self, answer: &BeatAnswer, asked: Moment, now: Moment, lateness: Duration) {
+        let BeatAnswer { beat, report, .. } = answer;
+        let news = self.row_tracker.take_in(beat, report, self.target.write, asked, now);
         let duration = now.mono.saturating_duration_since(asked.mono);
         let mut status = self.cell.lock();
         status.tried = true;
@@ -229,7 +229,7 @@ impl Beater {
             status.newest_change = Some(change);
         }
         status.clock_skew = news.clock_skew;
-        for (key, message) in self.memory.notices(self.ticks.period_at(now), now) {
+        for (key, message) in self.row_tracker.notices(self.ticks.period_at(now), now) {
             status.notice(key, message, now);
         }
         status.last_beat = Some(LastBeat {
@@ -250,7 +250,7 @@ impl Beater {
     }
 
     fn failed(&mut self, failure: &Failure, asked: Moment, deadline: Moment, now: Moment) {
-        self.memory.failed(failure, deadline);
+        self.row_tracker.failed(failure, deadline);
         let mut status = self.cell.lock();
         status.tried = true;
         status.counters.failed += 1;
@@ -267,7 +267,7 @@ impl Beater {
 
     /// Counts connections, and the ticks that fell due while this beat was in flight or while its retry is waited for.
     fn count(&mut self, due: Next, now: Moment, next: Moment) {
-        let connects = self.link.take_connects();
+        let connects = self.connection.take_connects();
         self.connected |= !connects.is_empty();
         let served = match due {
             Next::Tick(tick) => tick,
@@ -275,7 +275,7 @@ impl Beater {
         };
         let mut status = self.cell.lock();
         status.counters.ticks_missed += self.ticks.count_between(served, now);
-        status.server = self.link.server().cloned();
+        status.server = self.connection.server().cloned();
         status.next_due = Some(next);
         for reason in connects {
             *status.counters.connects.entry(reason).or_default() += 1;

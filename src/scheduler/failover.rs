@@ -10,7 +10,7 @@ use futures_util::future::join_all;
 use tokio_util::sync::CancellationToken;
 
 use super::backoff::Backoff;
-use super::turns::Turns;
+use super::server_slots::ServerSlots;
 use crate::driver::ServerInfo;
 use crate::driver::opening::{Known, TargetContext};
 use crate::driver::timelines::{SPLIT_BRAIN_REMEDY, Timelines, host_look, split_brain};
@@ -40,7 +40,7 @@ pub struct Watcher {
     /// Shared with the target's link, which leaves a primary that is behind.
     pub timelines: Timelines,
     /// Shared with the inspectors and the looks of all other targets.
-    pub turns: Turns,
+    pub server_slots: ServerSlots,
     /// Jitter.
     pub random: fastrand::Rng,
 }
@@ -82,7 +82,7 @@ impl Watcher {
         let mut next = first.plus(self.pause().mul_f64(self.random.f64()));
         loop {
             clock::sleep_until(next.mono).await;
-            let turn = self.turns.at(&self.context.target.endpoint.url).await;
+            let turn = self.server_slots.at(&self.context.target.endpoint.url).await;
             let began = self.clock.now();
             // A beat that fails asks all hosts by itself, and a refused password must not be tried by a second door.
             let beaten = {

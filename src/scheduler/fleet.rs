@@ -12,12 +12,12 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::backoff::Backoff;
 use super::beater::{Beater, Parts};
+use super::connection::Connection;
 use super::failover;
 use super::inspector::Inspector;
-use super::link::Link;
 use super::replica::{Acknowledged, Watcher};
+use super::server_slots::ServerSlots;
 use super::supervision::Supervision;
-use super::turns::Turns;
 use crate::database_url::UrlError;
 use crate::driver::Driver;
 use crate::driver::opening::{TargetContext, application_name};
@@ -39,7 +39,7 @@ pub struct Fleet {
     drivers: Drivers,
     application_name: Arc<str>,
     seed: u64,
-    turns: Turns,
+    server_slots: ServerSlots,
     running: BTreeMap<String, Running>,
     /// Tasks of targets that were taken off and have not ended yet: one that comes back waits for its own (I1).
     ending: BTreeMap<String, Loop>,
@@ -84,7 +84,7 @@ struct Tending {
     cell: Arc<Cell>,
     drivers: Drivers,
     seed: u64,
-    turns: Turns,
+    server_slots: ServerSlots,
     /// For the life of the process, or until the target is changed.
     timelines: Timelines,
     first: Moment,
@@ -101,7 +101,7 @@ impl Fleet {
             drivers,
             application_name: application_name(instance),
             seed,
-            turns: Turns::default(),
+            server_slots: ServerSlots::default(),
             running: BTreeMap::new(),
             ending: BTreeMap::new(),
         }
@@ -176,7 +176,7 @@ impl Fleet {
             cell,
             drivers: self.drivers.clone(),
             seed: self.seed,
-            turns: self.turns.clone(),
+            server_slots: self.server_slots.clone(),
             timelines: Timelines::default(),
             first: ticks.first(alone, now),
             cancelled: cancelled.clone(),
@@ -277,7 +277,7 @@ impl Tending {
             ticks: ticks.clone(),
             acknowledged: receiver,
             good_connections: good,
-            turns: self.turns.clone(),
+            server_slots: self.server_slots.clone(),
             random: fastrand::Rng::with_seed(self.seed_for("inspector")),
         };
         lookers.spawn(self.clone().keep_inspecting(inspector));
@@ -288,17 +288,17 @@ impl Tending {
                 clock: self.board.clock().clone(),
                 ticks: ticks.clone(),
                 timelines: self.timelines.clone(),
-                turns: self.turns.clone(),
+                server_slots: self.server_slots.clone(),
                 random: fastrand::Rng::with_seed(self.seed_for("failover")),
             };
             lookers.spawn(self.clone().keep_looking_for_failovers(watcher));
         }
-        let link = Link::new(self.context.clone(), self.timelines.clone());
+        let connection = Connection::new(self.context.clone(), self.timelines.clone());
         let parts = Parts {
             target: Arc::clone(&self.context.target),
             board: Arc::clone(&self.board),
             cell: Arc::clone(&self.cell),
-            link,
+            connection,
             ticks,
             backoff: Backoff::new(self.seed_for("")),
             acknowledged,

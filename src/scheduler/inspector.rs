@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::replica::Acknowledged;
-use super::turns::Turns;
+use super::server_slots::ServerSlots;
 use crate::check::registry::{self, REPLICA_CONNECT};
 use crate::check::{runner, verdict};
 use crate::driver::opening::{Known, TargetContext};
@@ -54,7 +54,7 @@ pub struct Inspector {
     /// Counts connections that have carried a good beat.
     pub good_connections: watch::Receiver<u64>,
     /// Shared with the inspectors of all other targets.
-    pub turns: Turns,
+    pub server_slots: ServerSlots,
     /// Jitter.
     pub random: fastrand::Rng,
 }
@@ -68,7 +68,7 @@ struct Kept {
 
 /// Where the slot was found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Place {
+enum SlotServer {
     Source,
     Replica(usize),
 }
@@ -104,7 +104,7 @@ impl Inspector {
         let mut next_catalogue = self.soon();
         clock::sleep_until(next_catalogue.mono).await;
         loop {
-            let turn = self.turns.at(&self.context.target.endpoint.url).await;
+            let turn = self.server_slots.at(&self.context.target.endpoint.url).await;
             // While beats fail nobody is asked: a refused password must not be tried by a second door.
             if self.cell.lock().trouble.is_none() {
                 if next_catalogue.mono <= self.clock.now().mono {
@@ -163,8 +163,9 @@ impl Inspector {
     }
 
     /// Reads the slot where it was found last, or else on every endpoint.
-    async fn look_at_the_slot(&self, place: &mut Option<Place>, started: Moment) {
-        let places = std::iter::once(Place::Source).chain((0..self.context.target.replicas.len()).map(Place::Replica));
+    async fn look_at_the_slot(&self, place: &mut Option<SlotServer>, started: Moment) {
+        let places =
+            std::iter::once(SlotServer::Source).chain((0..self.context.target.replicas.len()).map(SlotServer::Replica));
         for candidate in place.iter().copied().chain(places).collect::<Vec<_>>() {
             match self.delivery_at(candidate).await {
                 Ok(Some(delivery)) => {
@@ -184,11 +185,11 @@ impl Inspector {
         self.cell.lock().delivery = None;
     }
 
-    async fn delivery_at(&self, place: Place) -> Result<Option<Delivery>, Failure> {
+    async fn delivery_at(&self, place: SlotServer) -> Result<Option<Delivery>, Failure> {
         let deadline = self.clock.now().plus(self.context.target.timeout).mono;
         let (endpoint, purpose): (&Endpoint, _) = match place {
-            Place::Source => (&self.context.target.endpoint, Purpose::Check),
-            Place::Replica(index) => (&self.context.target.replicas[index].endpoint, Purpose::Inspect),
+            SlotServer::Source => (&self.context.target.endpoint, Purpose::Check),
+            SlotServer::Replica(index) => (&self.context.target.replicas[index].endpoint, Purpose::Inspect),
         };
         let work = async {
             let mut session = self.context.open(endpoint, purpose, Known::default(), deadline).await?;

@@ -2,11 +2,11 @@
 
 pub mod backoff;
 pub mod beater;
+pub mod connection;
 pub mod failover;
 pub mod fleet;
 pub mod inspector;
-pub mod link;
-pub mod memory;
 pub mod replica;
+pub mod row_tracker;
+pub mod server_slots;
 mod supervision;
-pub mod turns;

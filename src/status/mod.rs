@@ -4,4 +4,4 @@ pub mod board;
 pub mod dropped_lines;
 pub mod health;
 pub mod histogram;
-pub mod journal;
+pub mod log_throttle;

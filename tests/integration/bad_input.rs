@@ -6,8 +6,8 @@ use std::fmt::Write as _;
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::TestRunner;
 
+use crate::bench::beating_daemon::{PASSWORD, furnish, plain_password};
 use crate::bench::daemon::{Ended, Heartbeatd};
-use crate::bench::patient::{PASSWORD, furnish, plain_password};
 use crate::bench::place::Place;
 use crate::bench::{PostgresServer, heartbeatd};
 

@@ -6,8 +6,8 @@ use std::io::{PipeReader, PipeWriter, Write};
 
 use rustix::process::Signal;
 
+use crate::bench::beating_daemon::{TABLE, configuration, furnish, target};
 use crate::bench::daemon::{Daemon, Ended, Heartbeatd};
-use crate::bench::patient::{TABLE, configuration, furnish, target};
 use crate::bench::{PostgresServer, eventually, heartbeatd, ports, secs};
 
 /// A good target that beats once a second, and one whose server refuses and fills the log.

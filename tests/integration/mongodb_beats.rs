@@ -8,12 +8,12 @@ use mongodb::bson::{DateTime, Document, doc};
 use rustix::process::Signal;
 use tokio::time::{Instant, timeout};
 
+use crate::bench::beating_daemon::{PASSWORD, plain_password, target};
 use crate::bench::daemon::Daemon;
 use crate::bench::mongodb::{Admin, ReplicaSet};
 use crate::bench::mongodb_scene::{
     COLLECTION, DATABASE, NAMESPACE, USER, address, configuration, furnish_set, last_update,
 };
-use crate::bench::patient::{PASSWORD, plain_password, target};
 use crate::bench::sharing::SharedRow;
 use crate::bench::{heartbeatd, secs, steadily};
 

@@ -5,11 +5,11 @@ use heartbeatd::heartbeat::Writing;
 use heartbeatd::target::{Endpoint, Named, Replica, Target};
 use mongodb::bson::{Document, doc};
 
+use crate::bench::beating_daemon::PASSWORD;
 use crate::bench::driver::{beat, target};
 use crate::bench::findings::{ids, judge, look, shown, wrong};
 use crate::bench::mongodb::{ADMIN, ADMIN_PASSWORD, Admin, MongoServer, ReplicaSet};
 use crate::bench::mongodb_scene::{COLLECTION, DATABASE, USER, create_user, furnish, furnish_set, lay_document};
-use crate::bench::patient::PASSWORD;
 use crate::bench::{eventually, secs};
 
 /// A set on which everything is right, seen by a user who may see everything that is checked.

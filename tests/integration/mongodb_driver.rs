@@ -8,12 +8,12 @@ use heartbeatd::target::Target;
 use heartbeatd::time::Stamp;
 use mongodb::bson::{Bson, DateTime, Document, doc};
 
+use crate::bench::beating_daemon::PASSWORD;
 use crate::bench::driver::{MINUTE, TIME, WHEN_STALE, beat, failed, failure, open, report, session, target};
 use crate::bench::mongodb::{MongoServer, ReplicaSet};
 use crate::bench::mongodb_scene::{
     COLLECTION, DATABASE, NAMESPACE, USER, create_user, furnish, furnish_set, insert_document, lay_document,
 };
-use crate::bench::patient::PASSWORD;
 use crate::bench::secs;
 
 fn of(server: &MongoServer) -> Target {

@@ -7,9 +7,9 @@ use mongodb::bson::{Document, doc};
 use rustix::process::Signal;
 use tokio::time::Instant;
 
+use crate::bench::beating_daemon::plain_password;
 use crate::bench::mongodb::{MongoServer, ReplicaSet};
 use crate::bench::mongodb_scene::{DATABASE, USER, address, create_user};
-use crate::bench::patient::plain_password;
 use crate::bench::{eventually, heartbeatd, secs, steadily};
 
 const TARGETS: usize = 100;

@@ -5,82 +5,82 @@ use mongodb::bson::doc;
 use rustix::process::Signal;
 use tokio::time::Instant;
 
+use crate::bench::beating_daemon::{BeatingDaemon, PASSWORD, failure, note, plain_password, target};
 use crate::bench::mongodb::ReplicaSet;
 use crate::bench::mongodb_scene::{
     COLLECTION, DATABASE, NAMESPACE, USER, address, configuration, furnish_set, insert_document,
 };
-use crate::bench::patient::{PASSWORD, Patient, note, plain_password, symptom, target};
 use crate::bench::{eventually, heartbeatd, secs};
 
-async fn patient_of(set: &ReplicaSet) -> Patient {
+async fn patient_of(set: &ReplicaSet) -> BeatingDaemon {
     furnish_set(set).await;
-    let patient = Patient::configured(&configuration(set, "")).await;
-    patient.is_checked().await;
-    patient
+    let beating = BeatingDaemon::configured(&configuration(set, "")).await;
+    beating.is_checked().await;
+    beating
 }
 
 /// Every beat that the daemon counts as written is an update in the oplog of the set as it is now; and no value of an
 /// unconfirmed or abandoned beat was taken for another writer's.
-async fn every_beat_is_in_the_oplog(set: &ReplicaSet, patient: &Patient) {
-    let counted = patient.count("ok").await;
+async fn every_beat_is_in_the_oplog(set: &ReplicaSet, beating: &BeatingDaemon) {
+    let counted = beating.count("ok").await;
     let written = u64::try_from(set.updates(NAMESPACE).await.len()).unwrap();
     assert!(written >= counted, "{counted} beats were counted, {written} are in the oplog");
-    let notices = patient.daemon.target("orders").await["notices"].to_string();
+    let notices = beating.daemon.target("orders").await["notices"].to_string();
     assert!(!notices.contains("another_writer"), "{notices}");
 }
 
 #[tokio::test]
 async fn primary_that_steps_down_is_followed_and_costs_an_election() {
     let set = ReplicaSet::start().await;
-    let patient = patient_of(&set).await;
-    let before = patient.address().await;
+    let beating = patient_of(&set).await;
+    let before = beating.address().await;
     let begin = Instant::now();
     let now = set.step_down(10).await;
-    patient.beats(2, secs(10)).await;
+    beating.beats(2, secs(10)).await;
     note(&format!("beats went on {:?} after the order to step down", begin.elapsed()));
-    patient.heals_within(secs(5)).await;
-    assert_eq!(patient.address().await, set.member(now).host());
+    beating.recovers_within(secs(5)).await;
+    assert_eq!(beating.address().await, set.member(now).host());
     assert_ne!(before, set.member(now).host());
-    assert_eq!(patient.connects("start").await, 1);
-    assert_eq!(patient.connects("lost").await + patient.connects("retry").await, 0, "the client follows by itself");
-    every_beat_is_in_the_oplog(&set, &patient).await;
+    assert_eq!(beating.connects("start").await, 1);
+    assert_eq!(beating.connects("lost").await + beating.connects("retry").await, 0, "the client follows by itself");
+    every_beat_is_in_the_oplog(&set, &beating).await;
 }
 
 #[tokio::test]
 async fn killed_primary_is_replaced_and_followed() {
     let mut set = ReplicaSet::start().await;
-    let patient = patient_of(&set).await;
+    let beating = patient_of(&set).await;
     let primary = set.primary().await;
     let begin = Instant::now();
     set.member_mut(primary).kill().await;
-    patient.beats(2, secs(20)).await;
+    beating.beats(2, secs(20)).await;
     note(&format!("beats went on {:?} after the kill", begin.elapsed()));
-    patient.heals_within(secs(5)).await;
+    beating.recovers_within(secs(5)).await;
     set.member_mut(primary).resume().await;
     set.is_whole().await;
-    patient.beats(2, secs(10)).await;
-    every_beat_is_in_the_oplog(&set, &patient).await;
+    beating.beats(2, secs(10)).await;
+    every_beat_is_in_the_oplog(&set, &beating).await;
 }
 
 #[tokio::test]
 async fn frozen_primary_is_left_for_the_one_that_is_elected() {
     let set = ReplicaSet::start().await;
-    let patient = patient_of(&set).await;
+    let beating = patient_of(&set).await;
     let primary = set.primary().await;
-    let files = patient.daemon.open_files();
+    let files = beating.daemon.open_files();
     let begin = Instant::now();
     set.member(primary).freeze();
-    let diagnosis = patient.reports(symptom("connection", "timeout", None)).await;
-    diagnosis.names(&["the server frozen", "timeout, now 2s"]);
-    patient.beats(2, secs(25)).await;
+    let reported = beating.reports(failure("connection", "timeout", None)).await;
+    reported.names(&["the server frozen", "timeout, now 2s"]);
+    beating.beats(2, secs(25)).await;
     note(&format!("beats went on {:?} after the freeze", begin.elapsed()));
-    patient.heals_within(secs(5)).await;
-    assert_ne!(patient.address().await, set.member(primary).host());
+    beating.recovers_within(secs(5)).await;
+    assert_ne!(beating.address().await, set.member(primary).host());
     set.member(primary).thaw();
     set.is_whole().await;
-    patient.beats(3, secs(10)).await;
-    every_beat_is_in_the_oplog(&set, &patient).await;
-    eventually(secs(30), "the abandoned connections to be closed", async || match patient.daemon.open_files() {
+    beating.beats(3, secs(10)).await;
+    every_beat_is_in_the_oplog(&set, &beating).await;
+    eventually(secs(30), "the abandoned connections to be closed", async || match beating.daemon.open_files() {
         now if now <= files + 4 => Ok(()),
         now => Err(format!("{now} files, {files} before")),
     })
@@ -90,16 +90,16 @@ async fn frozen_primary_is_left_for_the_one_that_is_elected() {
 #[tokio::test]
 async fn lost_majority_is_reported_as_unconfirmed_then_as_no_primary_and_heals() {
     let set = ReplicaSet::start().await;
-    let patient = patient_of(&set).await;
+    let beating = patient_of(&set).await;
     let secondaries = set.secondaries().await;
     let begin = Instant::now();
     secondaries.iter().for_each(|number| set.member(*number).freeze());
     // 64 for the majority's silence, or 11602 where the primary steps down before that.
-    let reason = patient.daemon.reason_within("unconfirmed", secs(10)).await;
+    let reason = beating.daemon.reason_within("unconfirmed", secs(10)).await;
     assert!(["64", "11602"].contains(&reason["code"].as_str().unwrap()), "{reason}");
     assert!(reason["remedy"].as_str().unwrap().contains("rs.status()"), "{reason}");
     note(&format!("unconfirmed after {:?}", begin.elapsed()));
-    eventually(secs(10), "/health 503", async || match patient.daemon.health().await {
+    eventually(secs(10), "/health 503", async || match beating.daemon.health().await {
         (503, _) => Ok(()),
         (status, health) => Err(format!("{status}: {health}")),
     })
@@ -107,42 +107,42 @@ async fn lost_majority_is_reported_as_unconfirmed_then_as_no_primary_and_heals()
     // The second tick after the newest change, and the time-out: 3 to 4 s, and what a busy machine adds.
     assert!(begin.elapsed() < secs(7), "red after {:?}", begin.elapsed());
     eventually(secs(40), "the lost majority to be named", async || {
-        let diagnosis = patient.reports(symptom("connection", "no_primary", None)).await;
-        if diagnosis.message.contains("lost its majority") { Ok(()) } else { Err(diagnosis.message) }
+        let reported = beating.reports(failure("connection", "no_primary", None)).await;
+        if reported.message.contains("lost its majority") { Ok(()) } else { Err(reported.message) }
     })
     .await;
     note(&format!("a lost majority after {:?}", begin.elapsed()));
     secondaries.iter().for_each(|number| set.member(*number).thaw());
-    patient.heals_within(secs(20)).await;
+    beating.recovers_within(secs(20)).await;
     set.is_whole().await;
-    patient.beats(3, secs(10)).await;
-    every_beat_is_in_the_oplog(&set, &patient).await;
+    beating.beats(3, secs(10)).await;
+    every_beat_is_in_the_oplog(&set, &beating).await;
 }
 
 #[tokio::test]
 async fn dropped_collection_deleted_document_and_revoked_role_each_have_a_remedy_that_heals() {
     let set = ReplicaSet::start().await;
-    let patient = patient_of(&set).await;
+    let beating = patient_of(&set).await;
     let primary = set.member(set.primary().await);
 
     primary.run(DATABASE, doc! { "delete": COLLECTION, "deletes": [{ "q": {}, "limit": 0 }] }).await;
-    patient.falls_ill_of(symptom("schema", "missing_row", None)).await.names(&["heartbeatd provision --target orders"]);
+    beating.fails_with(failure("schema", "missing_row", None)).await.names(&["heartbeatd provision --target orders"]);
     insert_document(primary).await;
-    patient.heals_within(secs(35)).await;
+    beating.recovers_within(secs(35)).await;
 
     primary.run(DATABASE, doc! { "drop": COLLECTION }).await;
-    patient.falls_ill_of(symptom("schema", "missing_table", None)).await.names(&["heartbeatd provision"]);
+    beating.fails_with(failure("schema", "missing_table", None)).await.names(&["heartbeatd provision"]);
     let configuration =
         configuration(&set, &format!("provision_url = \"{}\"\n", set.url("admin", "admin-password", "")));
-    crate::bench::patient::provision(&configuration).await;
-    patient.heals_within(secs(35)).await;
+    crate::bench::beating_daemon::provision(&configuration).await;
+    beating.recovers_within(secs(35)).await;
 
     primary.run("admin", doc! { "revokeRolesFromUser": USER, "roles": [{ "role": "beats", "db": DATABASE }] }).await;
-    let diagnosis = patient.falls_ill_of(symptom("permission", "privilege", Some("13"))).await;
-    diagnosis.names(&["grantRolesToUser(\"beat\"", "heartbeatd_writer", "on the primary"]);
-    crate::bench::patient::provision(&configuration).await;
-    patient.heals_within(secs(35)).await;
-    every_beat_is_in_the_oplog(&set, &patient).await;
+    let reported = beating.fails_with(failure("permission", "privilege", Some("13"))).await;
+    reported.names(&["grantRolesToUser(\"beat\"", "heartbeatd_writer", "on the primary"]);
+    crate::bench::beating_daemon::provision(&configuration).await;
+    beating.recovers_within(secs(35)).await;
+    every_beat_is_in_the_oplog(&set, &beating).await;
 }
 
 #[tokio::test]
@@ -152,8 +152,8 @@ async fn changed_password_is_tried_once_a_minute_and_heals_when_the_secret_file_
     let program = heartbeatd();
     let file = program.file("password", PASSWORD);
     let secret = format!("password = {{ file = \"{}\" }}", file.display());
-    let patient = Patient::started(program.config(&target("orders", &address(&set), &secret))).await;
-    patient.is_checked().await;
+    let beating = BeatingDaemon::started(program.config(&target("orders", &address(&set), &secret))).await;
+    beating.is_checked().await;
     let primary = set.member(0);
     primary.run("admin", doc! { "updateUser": USER, "pwd": "another-secret" }).await;
     // Open connections stay logged in until the server ends.
@@ -161,10 +161,10 @@ async fn changed_password_is_tried_once_a_minute_and_heals_when_the_secret_file_
     let changed = Instant::now();
     set.member_mut(0).kill().await;
     set.member_mut(0).resume().await;
-    let diagnosis = patient.reports(symptom("connection", "auth", Some("18"))).await;
-    diagnosis.names(&[&file.display().to_string(), "changeUserPassword(\"beat\""]);
-    patient.daemon.replace_file("password", "another-secret\n");
-    patient.heals_within(secs(90)).await;
+    let reported = beating.reports(failure("connection", "auth", Some("18"))).await;
+    reported.names(&[&file.display().to_string(), "changeUserPassword(\"beat\""]);
+    beating.daemon.replace_file("password", "another-secret\n");
+    beating.recovers_within(secs(90)).await;
     assert!(changed.elapsed() >= secs(60), "tried again after {:?}", changed.elapsed());
     let refused = set.member(0).log().matches("Authentication failed").count();
     assert!(refused <= 2, "{refused} logins were refused");
@@ -176,17 +176,17 @@ async fn the_program_ends_in_time_with_every_member_frozen_and_the_password_is_t
     furnish_set(&set).await;
     let program = heartbeatd().env("HEARTBEATD_LOG", "trace");
     let text = target("orders", &address(&set), &plain_password());
-    let mut patient = Patient::started(program.config(&text)).await;
+    let mut beating = BeatingDaemon::started(program.config(&text)).await;
     set.members().iter().for_each(crate::bench::mongodb::MongoServer::freeze);
-    patient.reports(symptom("connection", "timeout", None)).await;
+    beating.reports(failure("connection", "timeout", None)).await;
     let mut shown = String::new();
     for path in ["/targets", "/targets/orders", "/metrics", "/health", "/"] {
-        shown.push_str(&patient.daemon.get(path).await.body);
+        shown.push_str(&beating.daemon.get(path).await.body);
     }
     let begin = Instant::now();
-    patient.daemon.end(Signal::TERM, secs(12)).await;
+    beating.daemon.end(Signal::TERM, secs(12)).await;
     note(&format!("ended {:?} after the signal", begin.elapsed()));
-    let log = patient.daemon.log();
+    let log = beating.daemon.log();
     assert!(!shown.contains(PASSWORD), "{shown}");
     assert!(!log.contains(PASSWORD), "{log}");
     assert!(!log.contains("panicked"), "{log}");

@@ -3,10 +3,10 @@
 
 use mongodb::bson::{Document, doc};
 
+use crate::bench::beating_daemon::{PASSWORD, plain_password};
 use crate::bench::daemon::Ended;
 use crate::bench::mongodb::{ADMIN, ADMIN_PASSWORD, MongoServer, ReplicaSet};
 use crate::bench::mongodb_scene::{COLLECTION, DATABASE, USER, create_user};
-use crate::bench::patient::{PASSWORD, plain_password};
 use crate::bench::{eventually, heartbeatd, mongosh, secs};
 
 fn configuration(set: &ReplicaSet) -> String {

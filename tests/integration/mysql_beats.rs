@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::bench::beating_daemon::{ROLE, TARGET, plain_password, target};
 use crate::bench::daemon::Daemon;
 use crate::bench::mysql_scene::{
     TABLE, address, beats_asked_of, beats_logged_by, furnish, last_update, on_both, position,
 };
-use crate::bench::patient::{ROLE, TARGET, plain_password, target};
 use crate::bench::{MysqlServer, Proxy, heartbeatd, secs, steadily};
 
 /// How long beats at 1 s are watched.

@@ -4,9 +4,9 @@
 use heartbeatd::heartbeat::{BeatOutcome, ErrorKind, Writing};
 use heartbeatd::target::Target;
 
+use crate::bench::beating_daemon::{BeatingDaemon, PASSWORD, ROLE, plain_password};
 use crate::bench::driver::{beat, failed, target};
 use crate::bench::mysql_scene::{end_sessions, furnish, on_each};
-use crate::bench::patient::{PASSWORD, Patient, ROLE, plain_password};
 use crate::bench::tls::{AUTHORITY, ClientPair, Files};
 use crate::bench::{Flavour, MysqlServer, eventually, heartbeatd, secs};
 
@@ -159,16 +159,19 @@ async fn exchanged_certificate_is_used_at_the_next_connection_without_a_restart(
         let files = Files::new();
         files.put_pair(&ClientPair::of("first"));
         let url = address(&server, &client(&files));
-        let patient =
-            Patient::started(heartbeatd().config(&crate::bench::patient::target("orders", &url, &plain_password())))
-                .await;
+        let beating = BeatingDaemon::started(heartbeatd().config(&crate::bench::beating_daemon::target(
+            "orders",
+            &url,
+            &plain_password(),
+        )))
+        .await;
         server.execute(&format!("ALTER USER {ROLE} REQUIRE SUBJECT '/CN=second'")).await;
         files.put_pair(&ClientPair::of("second"));
         end_sessions(&server).await;
-        patient.replaces_its_connection_within_the_tick().await;
-        patient.beats(2, secs(5)).await;
-        assert_eq!(patient.count("failed").await, 0, "log:\n{}", patient.daemon.log());
-        let log = patient.daemon.log();
+        beating.replaces_its_connection_within_the_tick().await;
+        beating.beats(2, secs(5)).await;
+        assert_eq!(beating.count("failed").await, 0, "log:\n{}", beating.daemon.log());
+        let log = beating.daemon.log();
         assert!(!log.contains(PASSWORD) && !log.contains("PRIVATE KEY"), "{log}");
     })
     .await;

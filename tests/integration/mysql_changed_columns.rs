@@ -5,10 +5,10 @@ use heartbeatd::driver::Session;
 use heartbeatd::heartbeat::{Beat, ErrorKind, Failure, Writing, judge};
 use heartbeatd::target::Target;
 
+use crate::bench::beating_daemon::ROLE;
 use crate::bench::driver::{TIME, beat, report, session, target};
 use crate::bench::mysql::session::execute;
 use crate::bench::mysql_scene::{TABLE, furniture, on_each};
-use crate::bench::patient::ROLE;
 use crate::bench::{Flavour, MysqlServer};
 
 const PASSWORD: &str = "hb-password";

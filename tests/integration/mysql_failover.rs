@@ -3,10 +3,10 @@
 
 use tokio::time::Instant;
 
+use crate::bench::beating_daemon::{BeatingDaemon, ROLE, failure, note, plain_password, target};
 use crate::bench::mysql_scene::{
     TABLE, address, beats_asked_of, configuration, furnish, furniture, has_no_queue, on_both, position,
 };
-use crate::bench::patient::{Patient, ROLE, note, plain_password, symptom, target};
 use crate::bench::{Flavour, MysqlServer, heartbeatd, secs, steadily};
 
 fn here(server: &MysqlServer) -> String {
@@ -27,28 +27,28 @@ async fn promoted_replica_is_followed_and_the_former_source_is_never_written_on_
     on_both(async |flavour| {
         let (mut source, replica) = pair(flavour).await;
         let text = configuration(flavour, &[source.port(), replica.port()], "");
-        let patient = Patient::configured(&text).await;
-        assert_eq!(patient.address().await, here(&source));
-        patient.beats(2, secs(5)).await;
+        let beating = BeatingDaemon::configured(&text).await;
+        assert_eq!(beating.address().await, here(&source));
+        beating.beats(2, secs(5)).await;
         assert_eq!(beats_asked_of(&replica), 0, "nothing is ever written on a replica");
 
         replica.catch_up_with(&source).await;
         // A server takes its time to stop, and the daemon does not wait for that.
-        let ((), diagnosis) =
-            tokio::join!(source.stop(), patient.falls_ill_of(symptom("connection", "not_writable", None)));
-        diagnosis.names(&["promote only through your failover tool"]);
-        let told = format!("{diagnosis:?}");
+        let ((), reported) =
+            tokio::join!(source.stop(), beating.fails_with(failure("connection", "not_writable", None)));
+        reported.names(&["promote only through your failover tool"]);
+        let told = format!("{reported:?}");
         assert!(told.contains("bring 127.0.0.1:") && !told.contains("SET GLOBAL"), "{told}");
         let promoted = Instant::now();
         replica.promote().await;
-        patient.heals_within(secs(5)).await;
+        beating.recovers_within(secs(5)).await;
         note(&format!("{flavour:?}: followed {:?} after the promotion was asked for", promoted.elapsed()));
-        assert_eq!(patient.address().await, here(&replica));
+        assert_eq!(beating.address().await, here(&replica));
         let before = beats_asked_of(&source);
         source.write_role(true);
         source.resume().await;
         source.follow(&replica).await;
-        patient.beats(3, secs(6)).await;
+        beating.beats(3, secs(6)).await;
         source.catch_up_with(&replica).await;
         assert_eq!(beats_asked_of(&source), before, "nothing is ever written on a replica");
         has_no_queue(&source).await;
@@ -67,19 +67,19 @@ async fn source_that_becomes_read_only_is_left_for_the_replica_that_took_over() 
         source.execute(&all).await;
         replica.catch_up_with(&source).await;
         let text = configuration(flavour, &[source.port(), replica.port()], "");
-        let patient = Patient::configured(&text).await;
-        patient.beats(2, secs(5)).await;
+        let beating = BeatingDaemon::configured(&text).await;
+        beating.beats(2, secs(5)).await;
 
         source.set_global("read_only", "ON").await;
         let (closed, last) = (Instant::now(), position(&source).await);
         replica.catch_up_with(&source).await;
         replica.promote().await;
-        patient.beats(2, secs(6)).await;
+        beating.beats(2, secs(6)).await;
         note(&format!("{flavour:?}: two beats on the new source {:?} after the old one was closed", closed.elapsed()));
-        assert_eq!(patient.address().await, here(&replica));
-        patient.heals_within(secs(3)).await;
+        assert_eq!(beating.address().await, here(&replica));
+        beating.recovers_within(secs(3)).await;
         assert_eq!(position(&source).await, last, "nothing was written there any more");
-        let errors = patient.daemon.target("orders").await["counters"]["errors"].take();
+        let errors = beating.daemon.target("orders").await["counters"]["errors"].take();
         for error in errors.as_array().unwrap() {
             assert_eq!(error["kind"], "not_writable", "{errors}");
         }
@@ -97,10 +97,10 @@ async fn privileged_account_leaves_no_trace_on_a_replica_alone_and_beats_when_it
         source.execute(&format!("GRANT ALL PRIVILEGES ON *.* TO {ROLE}")).await;
         replica.catch_up_with(&source).await;
         let text = configuration(flavour, &[replica.port()], "");
-        let patient = Patient { daemon: heartbeatd().config(&text).start().await };
-        let diagnosis = patient.reports(symptom("connection", "not_writable", None)).await;
-        assert!(diagnosis.message.contains("is read-only"), "{diagnosis:?}");
-        assert_eq!(patient.daemon.health().await.0, 503);
+        let beating = BeatingDaemon { daemon: heartbeatd().config(&text).start().await };
+        let reported = beating.reports(failure("connection", "not_writable", None)).await;
+        assert!(reported.message.contains("is read-only"), "{reported:?}");
+        assert_eq!(beating.daemon.health().await.0, 503);
         // Replication goes on beside it, with what the source writes and nothing else.
         steadily(secs(3), "the source's own history", async || {
             source.execute(&format!("UPDATE {TABLE} SET last_update = NOW() WHERE id = 1")).await;
@@ -113,7 +113,7 @@ async fn privileged_account_leaves_no_trace_on_a_replica_alone_and_beats_when_it
         .await;
         assert_eq!(beats_asked_of(&replica), 0, "the beat is not even asked for");
         replica.promote().await;
-        patient.heals_within(secs(5)).await;
+        beating.recovers_within(secs(5)).await;
         has_no_queue(&replica).await;
     })
     .await;
@@ -125,13 +125,13 @@ async fn privileged_account_leaves_no_trace_on_a_source_that_became_a_replica_un
     on_both(async |flavour| {
         let (old, new) = pair(flavour).await;
         old.execute(&format!("GRANT ALL PRIVILEGES ON *.* TO {ROLE}")).await;
-        let patient = Patient::configured(&configuration(flavour, &[old.port()], "")).await;
+        let beating = BeatingDaemon::configured(&configuration(flavour, &[old.port()], "")).await;
         old.set_global("read_only", "ON").await;
         new.catch_up_with(&old).await;
         new.promote().await;
         old.follow(&new).await;
         let last = position(&old).await;
-        patient.falls_ill_of(symptom("connection", "not_writable", None)).await;
+        beating.fails_with(failure("connection", "not_writable", None)).await;
         assert_eq!((position(&old).await, position(&new).await), (last.clone(), last), "no errant transaction");
         has_no_queue(&old).await;
     })
@@ -158,11 +158,11 @@ async fn stopped_replica_is_a_reason_and_red_only_where_it_is_required() {
             configuration(flavour, &[source.port()], &replica_of_target(&replica, false)),
             target("strict", &address(flavour, &[source.port()]), &strict)
         );
-        let patient = Patient::configured(&text).await;
+        let beating = BeatingDaemon::configured(&text).await;
         replica.stop().await;
-        patient.misses_the_stopped_replica().await;
+        beating.misses_the_stopped_replica().await;
         replica.resume().await;
-        patient.has_its_replica_again().await;
+        beating.has_its_replica_again().await;
     })
     .await;
 }
@@ -172,12 +172,12 @@ async fn replica_whose_replication_is_stopped_is_reported_as_not_receiving() {
     on_both(async |flavour| {
         let (source, replica) = pair(flavour).await;
         let text = configuration(flavour, &[source.port()], &replica_of_target(&replica, true));
-        let patient = Patient::configured(&text).await;
+        let beating = BeatingDaemon::configured(&text).await;
         let threads = if flavour == Flavour::Mysql { "REPLICA SQL_THREAD" } else { "SLAVE SQL_THREAD" };
         replica.execute(&format!("STOP {threads}")).await;
-        patient.finds_its_replica_behind().await;
+        beating.finds_its_replica_behind().await;
         replica.execute(&format!("START {threads}")).await;
-        patient.heals_within(secs(10)).await;
+        beating.recovers_within(secs(10)).await;
     })
     .await;
 }
@@ -188,8 +188,8 @@ async fn replica_address_that_leads_to_a_source_is_reported_as_not_a_replica() {
         let source = MysqlServer::options().flavour(flavour).start().await;
         furnish(&source).await;
         let text = configuration(flavour, &[source.port()], &replica_of_target(&source, false));
-        let patient = Patient { daemon: heartbeatd().config(&text).start().await };
-        let remedy = patient.finds_that_its_replica_is_none().await;
+        let beating = BeatingDaemon { daemon: heartbeatd().config(&text).start().await };
+        let remedy = beating.finds_that_its_replica_is_none().await;
         assert!(remedy.contains("the replica's own address"), "{remedy}");
     })
     .await;

@@ -7,16 +7,16 @@ use heartbeatd::heartbeat::Writing;
 use heartbeatd::target::{Endpoint, Replica};
 use tokio::time::Instant;
 
+use crate::bench::beating_daemon::{BeatingDaemon, ExpectedFailure, PASSWORD, ROLE, failure, note, plain_password};
 use crate::bench::driver::{self, TIME, open};
 use crate::bench::findings::{ids, judge, look, shown, wrong};
 use crate::bench::mysql_scene::{
     address, beats_asked_of, beats_logged_by, configuration, end_sessions, furnish, has_no_queue, position,
 };
-use crate::bench::patient::{PASSWORD, Patient, ROLE, Symptom, note, plain_password, symptom};
 use crate::bench::{Flavour, MysqlServer, eventually, heartbeatd, secs, steadily};
 
 /// As told of a member that takes writes, and must not.
-const OUT_OF_THE_GROUP: Symptom = symptom("connection", "not_writable", Some("1123"));
+const OUT_OF_THE_GROUP: ExpectedFailure = failure("connection", "not_writable", Some("1123"));
 
 /// A group with the heartbeat's objects, everywhere.
 async fn furnished(members: usize) -> Vec<MysqlServer> {
@@ -38,14 +38,14 @@ fn here(server: &MysqlServer) -> String {
     format!("127.0.0.1:{}", server.port())
 }
 
-async fn is_beaten_at(patient: &Patient, server: &MysqlServer) {
+async fn is_beaten_at(beating: &BeatingDaemon, server: &MysqlServer) {
     let expected = here(server);
-    eventually(secs(20), format!("beats at {expected}"), async || match patient.address().await {
+    eventually(secs(20), format!("beats at {expected}"), async || match beating.address().await {
         address if address == expected => Ok(()),
-        address => Err(format!("{address}; log:\n{}", patient.daemon.log())),
+        address => Err(format!("{address}; log:\n{}", beating.daemon.log())),
     })
     .await;
-    patient.beats(2, secs(20)).await;
+    beating.beats(2, secs(20)).await;
 }
 
 /// Which of three members is the primary instead of the first, as soon as there is one.
@@ -75,7 +75,7 @@ async fn primary_of_a_group_is_beaten_its_successor_followed_and_every_member_lo
     let url = address(Flavour::Mysql, &[second.port()]);
     let replica =
         format!("[[target.replica]]\nname = \"second\"\nurl = \"{url}\"\nrequired = true\n{}", plain_password());
-    let watched = Patient::configured(&naming(&[first], &replica)).await;
+    let watched = BeatingDaemon::configured(&naming(&[first], &replica)).await;
     let lag = watched.daemon.replica_lag("orders", "second").await;
     note(&format!("lag {lag} s"));
     assert!(lag < 20.0, "{lag}");
@@ -83,21 +83,21 @@ async fn primary_of_a_group_is_beaten_its_successor_followed_and_every_member_lo
     drop(watched);
 
     // The secondary stands first in the address.
-    let patient = Patient::configured(&naming(&[second, first], "")).await;
-    assert_eq!(patient.address().await, here(first));
-    patient.beats(2, secs(20)).await;
+    let beating = BeatingDaemon::configured(&naming(&[second, first], "")).await;
+    assert_eq!(beating.address().await, here(first));
+    beating.beats(2, secs(20)).await;
     assert_eq!(beats_asked_of(second), 0, "nothing is ever written on a secondary");
 
     let asked = Instant::now();
     second.take_over().await;
     let (changed, before) = (asked.elapsed(), beats_asked_of(first));
-    is_beaten_at(&patient, second).await;
+    is_beaten_at(&beating, second).await;
     note(&format!("the change took {changed:?}, two beats at the new primary {:?} after it", asked.elapsed()));
-    patient.heals_within(secs(20)).await;
-    patient.beats(2, secs(20)).await;
+    beating.recovers_within(secs(20)).await;
+    beating.beats(2, secs(20)).await;
     // One may have met the guard.
     assert!(beats_asked_of(first) <= before + 1, "the former primary is left");
-    let answered = patient.count("ok").await;
+    let answered = beating.count("ok").await;
     for member in &group {
         eventually(secs(20), format!("{answered} beats in the log of {}", member.port()), async || {
             match beats_logged_by(member).await {
@@ -114,14 +114,14 @@ async fn primary_of_a_group_is_beaten_its_successor_followed_and_every_member_lo
 async fn killed_primary_of_a_group_is_replaced_and_not_written_on_when_it_comes_back_outside_the_group() {
     let mut group = furnished(3).await;
     let text = naming(&[&group[0], &group[1], &group[2]], "");
-    let patient = Patient::configured(&text).await;
+    let beating = BeatingDaemon::configured(&text).await;
     let killed = Instant::now();
     group[0].kill().await;
     let new = successor(&group).await;
     let elected = killed.elapsed();
-    is_beaten_at(&patient, &group[new]).await;
+    is_beaten_at(&beating, &group[new]).await;
     note(&format!("another primary after {elected:?}, two beats there after {:?}", killed.elapsed()));
-    patient.heals_within(secs(20)).await;
+    beating.recovers_within(secs(20)).await;
 
     // It takes writes, as its option file does not say read_only, and it is the first in the address.
     group[0].resume().await;
@@ -129,12 +129,12 @@ async fn killed_primary_of_a_group_is_replaced_and_not_written_on_when_it_comes_
     assert_eq!(former.number("SELECT @@read_only + @@super_read_only").await, 0);
     let last = position(former).await;
     end_sessions(new).await;
-    patient.beats(2, secs(20)).await;
-    assert_eq!(patient.address().await, here(new));
-    let alone = Patient { daemon: heartbeatd().config(&naming(&[former], "")).start().await };
-    let diagnosis = alone.reports(OUT_OF_THE_GROUP).await;
-    assert!(diagnosis.message.contains("no working member"), "{diagnosis:?}");
-    diagnosis.names(&["START GROUP_REPLICATION;", "without the plugin group_replication"]);
+    beating.beats(2, secs(20)).await;
+    assert_eq!(beating.address().await, here(new));
+    let alone = BeatingDaemon { daemon: heartbeatd().config(&naming(&[former], "")).start().await };
+    let reported = alone.reports(OUT_OF_THE_GROUP).await;
+    assert!(reported.message.contains("no working member"), "{reported:?}");
+    reported.names(&["START GROUP_REPLICATION;", "without the plugin group_replication"]);
     assert_eq!(position(former).await, last, "no transaction that the group does not have");
     assert!(has_nothing_of_its_own(former, new).await);
     has_no_queue(new).await;
@@ -146,11 +146,11 @@ async fn frozen_primary_that_its_group_expelled_adds_nothing_when_it_is_thawed()
     let group = furnished(3).await;
     let former = &group[0];
     former.execute("SET GLOBAL group_replication_autorejoin_tries = 0").await;
-    let patient = Patient::configured(&naming(&[former, &group[1], &group[2]], "")).await;
+    let beating = BeatingDaemon::configured(&naming(&[former, &group[1], &group[2]], "")).await;
     let frozen = Instant::now();
     former.freeze();
     let new = &group[successor(&group).await];
-    is_beaten_at(&patient, new).await;
+    is_beaten_at(&beating, new).await;
     note(&format!("two beats at the new primary {:?} after the old one was frozen", frozen.elapsed()));
     former.thaw();
     eventually(secs(30), "the former primary to know that it was expelled", async || {
@@ -159,11 +159,11 @@ async fn frozen_primary_that_its_group_expelled_adds_nothing_when_it_is_thawed()
     })
     .await;
     // What such a member does by default on MySQL 9 (group_replication_exit_state_action).
-    let alone = Patient { daemon: heartbeatd().config(&naming(&[former], "")).start().await };
-    let diagnosis = alone.reports(symptom("connection", "starting", Some("6400"))).await;
-    diagnosis.names(&["START GROUP_REPLICATION;", "SET GLOBAL offline_mode = OFF;"]);
-    patient.beats(2, secs(20)).await;
-    assert_eq!(patient.address().await, here(new));
+    let alone = BeatingDaemon { daemon: heartbeatd().config(&naming(&[former], "")).start().await };
+    let reported = alone.reports(failure("connection", "starting", Some("6400"))).await;
+    reported.names(&["START GROUP_REPLICATION;", "SET GLOBAL offline_mode = OFF;"]);
+    beating.beats(2, secs(20)).await;
+    assert_eq!(beating.address().await, here(new));
     assert!(has_nothing_of_its_own(former, new).await);
     has_no_queue(former).await;
     has_no_queue(new).await;
@@ -173,26 +173,26 @@ async fn frozen_primary_that_its_group_expelled_adds_nothing_when_it_is_thawed()
 async fn member_that_left_its_group_is_written_on_only_when_there_is_no_group_any_more() {
     let group = furnished(2).await;
     let (first, second) = (&group[0], &group[1]);
-    let patient = Patient::configured(&naming(&[first], "")).await;
+    let beating = BeatingDaemon::configured(&naming(&[first], "")).await;
     first.leave().await;
-    patient.falls_ill_of(symptom("connection", "not_writable", None)).await;
+    beating.fails_with(failure("connection", "not_writable", None)).await;
     // As somebody does who wants it to take writes again.
     let last = position(first).await;
     first.execute("SET GLOBAL super_read_only = OFF; SET GLOBAL read_only = OFF").await;
-    let diagnosis = patient.reports(OUT_OF_THE_GROUP).await;
-    assert!(diagnosis.message.contains(&here(first)), "{diagnosis:?}");
+    let reported = beating.reports(OUT_OF_THE_GROUP).await;
+    assert!(reported.message.contains(&here(first)), "{reported:?}");
     steadily(secs(3), "an untouched server", async || match position(first).await {
         now if now == last => Ok(()),
         now => Err(now),
     })
     .await;
     // The other one is the primary now.
-    let both = Patient::configured(&naming(&[first, second], "")).await;
+    let both = BeatingDaemon::configured(&naming(&[first, second], "")).await;
     assert_eq!(both.address().await, here(second));
     drop(both);
 
     first.execute("UNINSTALL PLUGIN group_replication").await;
-    patient.heals_within(secs(20)).await;
+    beating.recovers_within(secs(20)).await;
     assert_ne!(position(first).await, last);
     has_no_queue(first).await;
 }
@@ -201,14 +201,14 @@ async fn member_that_left_its_group_is_written_on_only_when_there_is_no_group_an
 async fn primary_without_a_majority_is_told_and_keeps_one_statement_waiting_at_most() {
     let mut group = furnished(3).await;
     let text = naming(&[&group[0], &group[1], &group[2]], "");
-    let patient = Patient::configured(&text).await;
+    let beating = BeatingDaemon::configured(&text).await;
     for index in [1, 2] {
         group[index].kill().await;
     }
-    let diagnosis = patient.reports(OUT_OF_THE_GROUP).await;
-    assert!(diagnosis.message.contains("cut off from the majority"), "{diagnosis:?}");
-    diagnosis.names(&["performance_schema.replication_group_members", "group_replication_force_members"]);
-    let failed = patient.count("failed").await;
+    let reported = beating.reports(OUT_OF_THE_GROUP).await;
+    assert!(reported.message.contains("cut off from the majority"), "{reported:?}");
+    reported.names(&["performance_schema.replication_group_members", "group_replication_force_members"]);
+    let failed = beating.count("failed").await;
     let waiting = "SELECT COUNT(*) FROM information_schema.PROCESSLIST WHERE INFO LIKE 'UPDATE /* heartbeatd%'";
     let primary = &group[0];
     steadily(secs(6), "at most one beat that waits", async || match primary.number(waiting).await {
@@ -216,16 +216,16 @@ async fn primary_without_a_majority_is_told_and_keeps_one_statement_waiting_at_m
         more => Err(format!("{more} beats")),
     })
     .await;
-    assert!(patient.count("failed").await > failed, "it goes on trying");
-    let errors = patient.daemon.target("orders").await["counters"]["errors"].take();
+    assert!(beating.count("failed").await > failed, "it goes on trying");
+    let errors = beating.daemon.target("orders").await["counters"]["errors"].take();
     note(&errors.to_string());
-    assert_eq!(patient.daemon.health().await.0, 503);
+    assert_eq!(beating.daemon.health().await.0, 503);
 
     // The way out where the others are lost for good.
     group[0].kill().await;
     group[0].resume().await;
     group[0].found_group(&[&group[0]]).await;
-    patient.heals_within(secs(20)).await;
+    beating.recovers_within(secs(20)).await;
     has_no_queue(&group[0]).await;
 }
 
@@ -264,18 +264,18 @@ async fn members_that_all_take_writes_are_beaten_in_the_addresss_order_and_each_
     let url = address(Flavour::Mysql, &[second.port()]);
     let replica =
         format!("[[target.replica]]\nname = \"second\"\nurl = \"{url}\"\nrequired = true\n{}", plain_password());
-    let patient = Patient::configured(&naming(&[first, second], &replica)).await;
-    assert_eq!(patient.address().await, here(first));
-    let lag = patient.daemon.lag_of("member", "orders", "second").await;
+    let beating = BeatingDaemon::configured(&naming(&[first, second], &replica)).await;
+    assert_eq!(beating.address().await, here(first));
+    let lag = beating.daemon.lag_of("member", "orders", "second").await;
     note(&format!("lag {lag} s"));
-    patient.beats(2, secs(20)).await;
-    let (status, health) = patient.daemon.health().await;
+    beating.beats(2, secs(20)).await;
+    let (status, health) = beating.daemon.health().await;
     assert_eq!(status, 200, "another member that takes writes is no trouble: {health}");
     assert_eq!(as_a_replica(first, second).await, (ServerRole::Member, Status::Ok));
     // The other one takes over where the first leaves, and takes nothing before.
     assert_eq!(beats_asked_of(second), 0);
     first.leave().await;
-    is_beaten_at(&patient, second).await;
+    is_beaten_at(&beating, second).await;
     // Out of its group, and made to take writes, it is a member no more, though its group's mode is what it was.
     first.execute("SET GLOBAL super_read_only = OFF; SET GLOBAL read_only = OFF").await;
     assert_eq!(as_a_replica(second, first).await, (ServerRole::Primary, Status::Failed));

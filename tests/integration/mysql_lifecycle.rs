@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use rustix::process::Signal;
 
+use crate::bench::beating_daemon::ROLE;
 use crate::bench::mysql_scene::{BEAT, configuration, furnish, on_both, sessions};
-use crate::bench::patient::ROLE;
 use crate::bench::{MysqlServer, eventually, heartbeatd, secs};
 
 #[tokio::test]

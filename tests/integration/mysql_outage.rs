@@ -5,26 +5,26 @@ use rustix::process::Signal;
 use sqlx::mysql::MySqlConnection;
 use tokio::time::Instant;
 
+use crate::bench::beating_daemon::{BeatingDaemon, PASSWORD, ROLE, failure, note, target};
 use crate::bench::mysql::session::rows;
 use crate::bench::mysql_scene::{
     address, beats_asked_of, configuration, end_sessions, end_sessions_through, furnish, has_no_queue, on_both,
     on_each, patient_of, sessions,
 };
-use crate::bench::patient::{PASSWORD, Patient, ROLE, note, symptom, target};
 use crate::bench::{Flavour, MysqlServer, Proxy, Toxic, eventually, heartbeatd, secs};
 
 #[tokio::test]
 async fn killed_server_is_reported_as_refused_and_heals_after_its_start() {
     on_each(&Flavour::ALL, async |flavour| {
         let mut server = MysqlServer::options().flavour(flavour).start().await;
-        let patient = patient_of(&server).await;
-        let ((), diagnosis) = tokio::join!(server.kill(), patient.falls_ill_of(symptom("connection", "refused", None)));
-        assert!(diagnosis.message.contains(&format!("127.0.0.1:{}", server.port())), "{diagnosis:?}");
-        diagnosis.names(&["@@bind_address", "@@port"]);
+        let beating = patient_of(&server).await;
+        let ((), reported) = tokio::join!(server.kill(), beating.fails_with(failure("connection", "refused", None)));
+        assert!(reported.message.contains(&format!("127.0.0.1:{}", server.port())), "{reported:?}");
+        reported.names(&["@@bind_address", "@@port"]);
         server.resume().await;
         // I3: a period and the time-out.
-        patient.beats(1, secs(3)).await;
-        patient.heals_within(secs(1)).await;
+        beating.beats(1, secs(3)).await;
+        beating.recovers_within(secs(1)).await;
         has_no_queue(&server).await;
     })
     .await;
@@ -34,13 +34,13 @@ async fn killed_server_is_reported_as_refused_and_heals_after_its_start() {
 async fn clean_restart_of_the_server_costs_no_more_than_the_time_it_takes() {
     on_both(async |flavour| {
         let mut server = MysqlServer::options().flavour(flavour).start().await;
-        let patient = patient_of(&server).await;
+        let beating = patient_of(&server).await;
         let begin = Instant::now();
         server.restart().await;
         note(&format!("the restart took {:?}", begin.elapsed()));
-        patient.beats(3, secs(10)).await;
-        patient.heals_within(secs(5)).await;
-        patient.has_come_through_a_restart().await;
+        beating.beats(3, secs(10)).await;
+        beating.recovers_within(secs(5)).await;
+        beating.has_come_through_a_restart().await;
         has_no_queue(&server).await;
     })
     .await;
@@ -50,18 +50,18 @@ async fn clean_restart_of_the_server_costs_no_more_than_the_time_it_takes() {
 async fn server_frozen_midway_is_reported_as_timeout_and_gets_no_burst_when_thawed() {
     on_both(async |flavour| {
         let server = MysqlServer::options().flavour(flavour).general_log().start().await;
-        let patient = patient_of(&server).await;
-        let files = patient.daemon.open_files();
+        let beating = patient_of(&server).await;
+        let files = beating.daemon.open_files();
         server.freeze();
-        let diagnosis = patient.falls_ill_of(symptom("connection", "timeout", None)).await;
-        diagnosis.names(&["the server frozen", "timeout, now 2s"]);
-        eventually(secs(5), "abandoned connections to be closed", async || match patient.daemon.open_files() {
+        let reported = beating.fails_with(failure("connection", "timeout", None)).await;
+        reported.names(&["the server frozen", "timeout, now 2s"]);
+        eventually(secs(5), "abandoned connections to be closed", async || match beating.daemon.open_files() {
             now if now <= files + 1 => Ok(()),
             now => Err(format!("{files} files, then {now}")),
         })
         .await;
         server.thaw();
-        patient.sent_no_burst(|| beats_asked_of(&server)).await;
+        beating.sent_no_burst(|| beats_asked_of(&server)).await;
         has_no_queue(&server).await;
     })
     .await;
@@ -74,13 +74,13 @@ async fn server_frozen_before_the_first_connection_is_reported_as_timeout_and_he
         furnish(&server).await;
         server.freeze();
         let text = configuration(flavour, &[server.port()], "");
-        let patient = Patient { daemon: heartbeatd().config(&text).start().await };
-        let diagnosis = patient.reports(symptom("connection", "timeout", None)).await;
-        assert!(diagnosis.message.contains("connecting and logging in"), "{diagnosis:?}");
-        let (status, health) = patient.daemon.health().await;
+        let beating = BeatingDaemon { daemon: heartbeatd().config(&text).start().await };
+        let reported = beating.reports(failure("connection", "timeout", None)).await;
+        assert!(reported.message.contains("connecting and logging in"), "{reported:?}");
+        let (status, health) = beating.daemon.health().await;
         assert_eq!(status, 503, "no beat yet, no green: {health}");
         server.thaw();
-        patient.heals_within(secs(6)).await;
+        beating.recovers_within(secs(6)).await;
         has_no_queue(&server).await;
     })
     .await;
@@ -104,18 +104,18 @@ async fn changed_password_is_tried_once_a_minute_and_heals_when_the_secret_file_
         let file = program.file("password", PASSWORD);
         let secret = format!("password = {{ file = \"{}\" }}", file.display());
         let text = target("orders", &address(flavour, &[server.port()]), &secret);
-        let patient = Patient::started(program.config(&text)).await;
-        patient.is_checked().await;
+        let beating = BeatingDaemon::started(program.config(&text)).await;
+        beating.is_checked().await;
         let changed = Instant::now();
         server.execute(&format!("ALTER USER {ROLE} IDENTIFIED BY 'another-secret'")).await;
         end_sessions(&server).await;
-        let diagnosis = patient.falls_ill_of(symptom("connection", "auth", Some("1045"))).await;
-        diagnosis.names(&[&file.display().to_string(), &format!("ALTER USER `{ROLE}`")]);
-        patient.daemon.replace_file("password", "another-secret\n");
+        let reported = beating.fails_with(failure("connection", "auth", Some("1045"))).await;
+        reported.names(&[&file.display().to_string(), &format!("ALTER USER `{ROLE}`")]);
+        beating.daemon.replace_file("password", "another-secret\n");
         // 60 to 75 s after the refusal, which came at most a second after the sessions were ended.
-        patient.heals_within(secs(80)).await;
+        beating.recovers_within(secs(80)).await;
         assert!(changed.elapsed() >= secs(60), "tried again after {:?}", changed.elapsed());
-        assert_eq!(patient.count("failed").await, 1, "the account is not to be locked");
+        assert_eq!(beating.count("failed").await, 1, "the account is not to be locked");
         assert_eq!(refused_logins(&server), 1, "one try, and the next with the new password");
         has_no_queue(&server).await;
     })
@@ -126,15 +126,15 @@ async fn changed_password_is_tried_once_a_minute_and_heals_when_the_secret_file_
 async fn locked_account_is_reported_and_let_in_again_upon_a_reload() {
     on_both(async |flavour| {
         let server = MysqlServer::options().flavour(flavour).start().await;
-        let patient = patient_of(&server).await;
+        let beating = patient_of(&server).await;
         server.execute(&format!("ALTER USER {ROLE} ACCOUNT LOCK")).await;
         end_sessions(&server).await;
         let code = if flavour == Flavour::Mariadb { "4151" } else { "3118" };
-        let diagnosis = patient.falls_ill_of(symptom("connection", "auth", Some(code))).await;
-        server.execute(diagnosis.part("ALTER USER", None)).await;
-        assert_eq!(patient.count("failed").await, 1, "tried once a minute");
-        patient.daemon.signal(Signal::HUP);
-        patient.heals_within(secs(5)).await;
+        let reported = beating.fails_with(failure("connection", "auth", Some(code))).await;
+        server.execute(reported.part("ALTER USER", None)).await;
+        assert_eq!(beating.count("failed").await, 1, "tried once a minute");
+        beating.daemon.signal(Signal::HUP);
+        beating.recovers_within(secs(5)).await;
     })
     .await;
 }
@@ -143,7 +143,7 @@ async fn locked_account_is_reported_and_let_in_again_upon_a_reload() {
 async fn used_up_connection_slots_are_reported_and_heal_when_one_is_free() {
     on_each(&Flavour::ALL, async |flavour| {
         let server = MysqlServer::options().flavour(flavour).conf("max_connections = 10").start().await;
-        let patient = patient_of(&server).await;
+        let beating = patient_of(&server).await;
         server.execute("CREATE USER crowd IDENTIFIED BY 'crowd'").await;
         let mut admin = server.connect().await;
         let mut crowd: Vec<MySqlConnection> = Vec::new();
@@ -159,12 +159,12 @@ async fn used_up_connection_slots_are_reported_and_heal_when_one_is_free() {
             if crowd.len() == 9 { Ok(()) } else { Err(format!("{} of them", crowd.len())) }
         })
         .await;
-        let diagnosis = patient.falls_ill_of(symptom("connection", "too_many_connections", Some("1040"))).await;
-        let found = rows(&mut admin, diagnosis.part("SELECT user", Some(" then let"))).await.unwrap();
+        let reported = beating.fails_with(failure("connection", "too_many_connections", Some("1040"))).await;
+        let found = rows(&mut admin, reported.part("SELECT user", Some(" then let"))).await.unwrap();
         assert!(found.iter().any(|row| row[0].as_deref() == Some("crowd")), "{found:?}");
-        diagnosis.names(&[&format!("ALTER USER `{ROLE}`@`%` WITH MAX_USER_CONNECTIONS 0;")]);
+        reported.names(&[&format!("ALTER USER `{ROLE}`@`%` WITH MAX_USER_CONNECTIONS 0;")]);
         crowd.clear();
-        patient.heals_within(secs(5)).await;
+        beating.recovers_within(secs(5)).await;
         has_no_queue(&server).await;
     })
     .await;
@@ -176,12 +176,12 @@ async fn black_hole_during_a_beat_is_a_timeout_and_the_connection_is_never_used_
         let server = MysqlServer::options().flavour(flavour).general_log().start().await;
         furnish(&server).await;
         let proxy = Proxy::start(server.port()).await;
-        let patient = Patient::configured(&configuration(flavour, &[proxy.port()], "")).await;
+        let beating = BeatingDaemon::configured(&configuration(flavour, &[proxy.port()], "")).await;
         proxy.set(Toxic::BlackHole).await;
-        patient.falls_ill_of(symptom("connection", "timeout", None)).await;
+        beating.fails_with(failure("connection", "timeout", None)).await;
         proxy.set(Toxic::Clean).await;
-        patient.sent_no_burst(|| beats_asked_of(&server)).await;
-        patient.gave_its_connection_up(&proxy).await;
+        beating.sent_no_burst(|| beats_asked_of(&server)).await;
+        beating.gave_its_connection_up(&proxy).await;
         has_no_queue(&server).await;
     })
     .await;
@@ -193,9 +193,9 @@ async fn reset_of_the_idle_connection_is_mended_within_the_tick_and_is_no_failur
         let server = MysqlServer::options().flavour(flavour).start().await;
         furnish(&server).await;
         let proxy = Proxy::start(server.port()).await;
-        let patient = Patient::configured(&configuration(flavour, &[proxy.port()], "")).await;
+        let beating = BeatingDaemon::configured(&configuration(flavour, &[proxy.port()], "")).await;
         proxy.reset().await;
-        patient.replaces_its_connection_within_the_tick().await;
+        beating.replaces_its_connection_within_the_tick().await;
         has_no_queue(&server).await;
     })
     .await;
@@ -205,9 +205,9 @@ async fn reset_of_the_idle_connection_is_mended_within_the_tick_and_is_no_failur
 async fn session_killed_by_an_administrator_is_mended_within_the_tick_and_is_no_failure() {
     on_each(&Flavour::ALL, async |flavour| {
         let server = MysqlServer::options().flavour(flavour).start().await;
-        let patient = patient_of(&server).await;
+        let beating = patient_of(&server).await;
         end_sessions(&server).await;
-        patient.replaces_its_connection_within_the_tick().await;
+        beating.replaces_its_connection_within_the_tick().await;
         has_no_queue(&server).await;
     })
     .await;
@@ -219,17 +219,17 @@ async fn session_idle_for_longer_than_the_server_allows_is_mended_within_the_tic
         let server = MysqlServer::options().flavour(flavour).conf("wait_timeout = 1").start().await;
         furnish(&server).await;
         let text = configuration(flavour, &[server.port()], "").replace("interval = \"1s\"", "interval = \"3s\"");
-        let patient = Patient::configured(&text).await;
+        let beating = BeatingDaemon::configured(&text).await;
         eventually(secs(5), "the server to end the idle session", async || match sessions(&server).await {
             none if none.is_empty() => Ok(()),
             some => Err(format!("{some:?}")),
         })
         .await;
-        patient.beats(3, secs(12)).await;
-        assert_eq!(patient.count("failed").await, 0, "log:\n{}", patient.daemon.log());
+        beating.beats(3, secs(12)).await;
+        assert_eq!(beating.count("failed").await, 0, "log:\n{}", beating.daemon.log());
         // The first login may take the first tick of the phase.
-        assert!(patient.count("ticks_missed").await <= 1, "log:\n{}", patient.daemon.log());
-        assert_eq!(patient.connects("lost").await, patient.count("ok").await - 1, "each beat but the first");
+        assert!(beating.count("ticks_missed").await <= 1, "log:\n{}", beating.daemon.log());
+        assert_eq!(beating.connects("lost").await, beating.count("ok").await - 1, "each beat but the first");
     })
     .await;
 }
@@ -243,9 +243,9 @@ async fn dead_server_is_told_in_two_lines_and_the_password_nowhere() {
         let url = server.url(ROLE, PASSWORD);
         let text = format!("{}{}", configuration(flavour, &[server.port()], ""), target("inline", &url, ""));
         let program = heartbeatd().env("HEARTBEATD_LOG", EVERYTHING).config(&text);
-        let mut patient = Patient::started(program).await;
+        let mut beating = BeatingDaemon::started(program).await;
         server.stop().await;
-        patient.tells_of_a_dead_server_in_two_lines_and_of_the_password_nowhere().await;
+        beating.tells_of_a_dead_server_in_two_lines_and_of_the_password_nowhere().await;
     })
     .await;
 }

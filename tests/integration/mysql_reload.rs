@@ -1,8 +1,8 @@
 //! SIGHUP on a daemon with a MySQL or MariaDB target whose row is locked.
 
+use crate::bench::beating_daemon::BeatingDaemon;
 use crate::bench::mysql::session::execute;
 use crate::bench::mysql_scene::{TABLE, beats_logged_by, configuration, furnish, on_both};
-use crate::bench::patient::Patient;
 use crate::bench::{MysqlServer, eventually, secs, steadily};
 
 #[tokio::test]
@@ -11,7 +11,7 @@ async fn a_locked_row_is_waited_for_by_one_session_through_twenty_reloads_and_wr
         let server = MysqlServer::options().flavour(flavour).start().await;
         furnish(&server).await;
         let text = configuration(flavour, &[server.port()], "").replace("timeout = \"2s\"", "timeout = \"30s\"");
-        let patient = Patient::configured(&text).await;
+        let beating = BeatingDaemon::configured(&text).await;
         let mut holder = server.connect().await;
         execute(&mut holder, &format!("BEGIN; SELECT * FROM {TABLE} FOR UPDATE")).await;
         let before = beats_logged_by(&server).await;
@@ -24,7 +24,7 @@ async fn a_locked_row_is_waited_for_by_one_session_through_twenty_reloads_and_wr
             other => Err(format!("{other} sessions wait")),
         };
         eventually(secs(5), "a beat to wait for the row", one_waits).await;
-        patient.is_reloaded_twenty_times(&text, waiting).await;
+        beating.is_reloaded_twenty_times(&text, waiting).await;
         eventually(secs(5), "a beat to wait for the row", one_waits).await;
         execute(&mut holder, "COMMIT").await;
         let written = async || beats_logged_by(&server).await - before;

@@ -4,9 +4,9 @@
 use heartbeatd::heartbeat::{BeatOutcome, ErrorKind, Writing};
 use heartbeatd::target::Target;
 
+use crate::bench::beating_daemon::ROLE;
 use crate::bench::driver::{beat, failure_of, target};
 use crate::bench::mysql_scene::{TABLE, furniture, on_each};
-use crate::bench::patient::ROLE;
 use crate::bench::{Flavour, MysqlServer};
 
 async fn furnished(flavour: Flavour) -> (MysqlServer, Target) {

@@ -3,12 +3,14 @@
 
 use sqlx::Connection;
 
+use crate::bench::beating_daemon::{
+    BeatingDaemon, ExpectedFailure, PASSWORD, ROLE, failure, plain_password, provision, target,
+};
 use crate::bench::mysql::session::{execute, rows};
 use crate::bench::mysql_scene::{
     TABLE, address, beats_logged_by, configuration, end_sessions, furnish, furniture, has_no_queue, last_update,
     on_both, on_each, patient_of, position,
 };
-use crate::bench::patient::{PASSWORD, Patient, ROLE, Symptom, plain_password, provision, symptom, target};
 use crate::bench::{Flavour, MysqlServer, secs, steadily};
 
 /// The heartbeat's table, quoted as in remedies.
@@ -23,28 +25,28 @@ fn with_administrator(server: &MysqlServer) -> String {
 }
 
 /// Spoils each server, sees the trouble reported, pastes the remedy, sees it help.
-async fn is_mended_by_its_remedy(spoil: &str, expected: Symptom, start: &str, end: Option<&str>) {
+async fn is_mended_by_its_remedy(spoil: &str, expected: ExpectedFailure, start: &str, end: Option<&str>) {
     on_both(async |flavour| {
         let server = MysqlServer::options().flavour(flavour).start().await;
-        let patient = patient_of(&server).await;
+        let beating = patient_of(&server).await;
         server.execute(spoil).await;
-        let diagnosis = patient.falls_ill_of(expected).await;
-        server.execute(diagnosis.names(&[QUOTED]).part(start, end)).await;
-        patient.heals_within(HEALS).await;
+        let reported = beating.fails_with(expected).await;
+        server.execute(reported.names(&[QUOTED]).part(start, end)).await;
+        beating.recovers_within(HEALS).await;
         has_no_queue(&server).await;
     })
     .await;
 }
 
 /// Spoils each server, sees the trouble reported, provisions as the remedy says, sees it help.
-async fn is_mended_by_provisioning(spoil: &str, expected: impl Fn(Flavour) -> Symptom) {
+async fn is_mended_by_provisioning(spoil: &str, expected: impl Fn(Flavour) -> ExpectedFailure) {
     on_both(async |flavour| {
         let server = MysqlServer::options().flavour(flavour).start().await;
-        let patient = patient_of(&server).await;
+        let beating = patient_of(&server).await;
         server.execute(spoil).await;
-        patient.falls_ill_of(expected(flavour)).await.names(&["heartbeatd provision --target orders"]);
+        beating.fails_with(expected(flavour)).await.names(&["heartbeatd provision --target orders"]);
         provision(&with_administrator(&server)).await;
-        patient.heals_within(HEALS).await;
+        beating.recovers_within(HEALS).await;
         has_no_queue(&server).await;
     })
     .await;
@@ -52,13 +54,13 @@ async fn is_mended_by_provisioning(spoil: &str, expected: impl Fn(Flavour) -> Sy
 
 #[tokio::test]
 async fn dropped_table_is_reported_as_missing_table_and_heals_when_provisioned() {
-    is_mended_by_provisioning(&format!("DROP TABLE {TABLE}"), |_| symptom("schema", "missing_table", Some("1146")))
+    is_mended_by_provisioning(&format!("DROP TABLE {TABLE}"), |_| failure("schema", "missing_table", Some("1146")))
         .await;
 }
 
 #[tokio::test]
 async fn missing_schema_is_reported_and_heals_when_provisioned() {
-    let expected = |flavour| symptom("schema", "missing_schema", Some(no_schema(flavour)));
+    let expected = |flavour| failure("schema", "missing_schema", Some(no_schema(flavour)));
     is_mended_by_provisioning("DROP DATABASE streamkap", expected).await;
 }
 
@@ -69,20 +71,20 @@ fn no_schema(flavour: Flavour) -> &'static str {
 
 #[tokio::test]
 async fn deleted_row_is_reported_as_missing_row_and_heals_when_provisioned() {
-    is_mended_by_provisioning(&format!("DELETE FROM {TABLE}"), |_| symptom("schema", "missing_row", None)).await;
+    is_mended_by_provisioning(&format!("DELETE FROM {TABLE}"), |_| failure("schema", "missing_row", None)).await;
 }
 
 #[tokio::test]
 async fn revoked_update_is_reported_as_permission_and_heals() {
     let spoil = format!("REVOKE UPDATE ON {TABLE} FROM {ROLE}");
-    let expected = symptom("permission", "privilege", Some("1142"));
+    let expected = failure("permission", "privilege", Some("1142"));
     is_mended_by_its_remedy(&spoil, expected, "GRANT SELECT", Some(";")).await;
 }
 
 #[tokio::test]
 async fn lost_column_is_reported_as_missing_column_and_heals() {
     let spoil = format!("ALTER TABLE {TABLE} DROP COLUMN last_update");
-    let expected = symptom("schema", "missing_column", Some("1054"));
+    let expected = failure("schema", "missing_column", Some("1054"));
     is_mended_by_its_remedy(&spoil, expected, "ALTER TABLE", None).await;
 }
 
@@ -91,15 +93,15 @@ async fn lost_column_is_reported_as_missing_column_and_heals() {
 async fn column_that_holds_no_time_is_reported_at_the_next_connection_and_heals() {
     on_both(async |flavour| {
         let server = MysqlServer::options().flavour(flavour).start().await;
-        let patient = patient_of(&server).await;
+        let beating = patient_of(&server).await;
         server.execute(&format!("ALTER TABLE {TABLE} MODIFY last_update varchar(40)")).await;
-        patient.beats(2, secs(5)).await;
+        beating.beats(2, secs(5)).await;
         end_sessions(&server).await;
-        let diagnosis = patient.falls_ill_of(symptom("schema", "column_type", None)).await;
-        diagnosis.names(&["heartbeatd provision"]);
-        server.execute(diagnosis.names(&[QUOTED]).part("RENAME TABLE", Some(";"))).await;
+        let reported = beating.fails_with(failure("schema", "column_type", None)).await;
+        reported.names(&["heartbeatd provision"]);
+        server.execute(reported.names(&[QUOTED]).part("RENAME TABLE", Some(";"))).await;
         provision(&with_administrator(&server)).await;
-        patient.heals_within(HEALS).await;
+        beating.recovers_within(HEALS).await;
         has_no_queue(&server).await;
     })
     .await;
@@ -109,13 +111,13 @@ async fn column_that_holds_no_time_is_reported_at_the_next_connection_and_heals(
 async fn row_that_a_trigger_puts_back_is_reported_as_not_updatable_and_heals() {
     on_both(async |flavour| {
         let server = MysqlServer::options().flavour(flavour).start().await;
-        let patient = patient_of(&server).await;
+        let beating = patient_of(&server).await;
         let back = format!("CREATE TRIGGER streamkap.back BEFORE UPDATE ON {TABLE} FOR EACH ROW");
         server.execute(&format!("{back} SET NEW.last_update = OLD.last_update")).await;
-        let diagnosis = patient.falls_ill_of(symptom("schema", "row_not_updatable", None)).await;
-        let found = server.rows(diagnosis.part("SHOW TRIGGERS", Some(";"))).await;
+        let reported = beating.fails_with(failure("schema", "row_not_updatable", None)).await;
+        let found = server.rows(reported.part("SHOW TRIGGERS", Some(";"))).await;
         server.execute(&format!("DROP TRIGGER streamkap.{}", found[0][0].as_ref().unwrap())).await;
-        patient.heals_within(HEALS).await;
+        beating.recovers_within(HEALS).await;
         has_no_queue(&server).await;
     })
     .await;
@@ -125,7 +127,7 @@ async fn row_that_a_trigger_puts_back_is_reported_as_not_updatable_and_heals() {
 async fn trigger_that_only_keeps_a_journal_does_no_harm() {
     on_both(async |flavour| {
         let server = MysqlServer::options().flavour(flavour).start().await;
-        let patient = patient_of(&server).await;
+        let beating = patient_of(&server).await;
         server
             .execute(&format!(
                 "CREATE TABLE streamkap.journal (id int AUTO_INCREMENT PRIMARY KEY, old timestamp NULL);
@@ -133,8 +135,8 @@ async fn trigger_that_only_keeps_a_journal_does_no_harm() {
                    INSERT INTO streamkap.journal (old) VALUES (OLD.last_update)"
             ))
             .await;
-        patient.beats(4, secs(10)).await;
-        assert_eq!(patient.count("failed").await, 0, "log:\n{}", patient.daemon.log());
+        beating.beats(4, secs(10)).await;
+        assert_eq!(beating.count("failed").await, 0, "log:\n{}", beating.daemon.log());
         let notes = "SELECT COUNT(*) - COUNT(DISTINCT old) + 10 * (COUNT(*) >= 3) FROM streamkap.journal";
         assert_eq!(server.number(notes).await, 10, "each beat is noted with a value of its own");
     })
@@ -146,12 +148,12 @@ async fn trigger_that_only_keeps_a_journal_does_no_harm() {
 async fn is_mended_by_ending_the_holder(lock: &str, question: &str) {
     on_both(async |flavour| {
         let server = MysqlServer::options().flavour(flavour).start().await;
-        let patient = patient_of(&server).await;
+        let beating = patient_of(&server).await;
         let mut holder = server.connect().await;
         let id = rows(&mut holder, "SELECT CONNECTION_ID()").await.unwrap()[0][0].clone();
         execute(&mut holder, lock).await;
-        let diagnosis = patient.falls_ill_of(symptom("resource", "lock", Some("1205"))).await;
-        let failed = patient.count("failed").await;
+        let reported = beating.fails_with(failure("resource", "lock", Some("1205"))).await;
+        let failed = beating.count("failed").await;
         // One that has been told so may still be going while the next one comes.
         let waiting = "SELECT COUNT(*) FROM information_schema.PROCESSLIST WHERE INFO LIKE 'UPDATE /* heartbeatd%'";
         steadily(secs(7), "at most one session in the queue", async || match server.number(waiting).await {
@@ -159,14 +161,14 @@ async fn is_mended_by_ending_the_holder(lock: &str, question: &str) {
             more => Err(format!("{more} sessions")),
         })
         .await;
-        assert!(patient.count("failed").await >= failed + 2, "it goes on trying");
-        let found = server.rows(diagnosis.part(question, Some(";"))).await;
+        assert!(beating.count("failed").await >= failed + 2, "it goes on trying");
+        let found = server.rows(reported.part(question, Some(";"))).await;
         assert!(found.iter().any(|row| row[0] == id), "the holder {id:?} is among {found:?}");
-        server.execute(&diagnosis.part("KILL", Some(";")).replace("id", id.as_ref().unwrap())).await;
-        patient.heals_within(secs(5)).await;
-        patient.beats(2, secs(5)).await;
+        server.execute(&reported.part("KILL", Some(";")).replace("id", id.as_ref().unwrap())).await;
+        beating.recovers_within(secs(5)).await;
+        beating.beats(2, secs(5)).await;
         let logged = beats_logged_by(&server).await;
-        let answered = patient.count("ok").await;
+        let answered = beating.count("ok").await;
         // One may be under way between the two counts, or have been when the lock went.
         assert!(logged <= answered + 1, "{logged} beats in the log, {answered} answered");
         has_no_queue(&server).await;
@@ -197,11 +199,11 @@ async fn read_only_server_is_left_alone(flavour: Flavour, variable: &str, privil
     if let Some(privileges) = privileges {
         server.execute(&format!("GRANT {privileges} ON *.* TO {ROLE}")).await;
     }
-    let patient = Patient::configured(&configuration(flavour, &[server.port()], "")).await;
+    let beating = BeatingDaemon::configured(&configuration(flavour, &[server.port()], "")).await;
     server.set_global(variable, "ON").await;
     let before = (position(&server).await, beats_logged_by(&server).await, last_update(&server).await);
-    let diagnosis = patient.falls_ill_of(symptom("connection", "not_writable", None)).await;
-    assert!(diagnosis.message.contains("is read-only"), "{diagnosis:?}");
+    let reported = beating.fails_with(failure("connection", "not_writable", None)).await;
+    assert!(reported.message.contains("is read-only"), "{reported:?}");
     steadily(secs(3), "an untouched server", async || {
         match (position(&server).await, beats_logged_by(&server).await, last_update(&server).await) {
             now if now == before => Ok(()),
@@ -216,11 +218,11 @@ async fn read_only_server_is_left_alone(flavour: Flavour, variable: &str, privil
     assert_eq!(write.is_ok(), passes, "{flavour:?} {variable} {privileges:?}: {write:?}");
     session.close().await.unwrap();
     // To lift it may split a cluster that failed over: only who set it is told of.
-    assert!(!diagnosis.remedy.contains("SET GLOBAL"), "{diagnosis:?}");
-    let found = server.rows(diagnosis.part("SHOW GLOBAL VARIABLES", Some(";"))).await;
+    assert!(!reported.remedy.contains("SET GLOBAL"), "{reported:?}");
+    let found = server.rows(reported.part("SHOW GLOBAL VARIABLES", Some(";"))).await;
     assert!(found.contains(&vec![Some(variable.to_owned()), Some("ON".to_owned())]), "{found:?}");
     server.execute("SET GLOBAL read_only = 0").await;
-    patient.heals_within(secs(5)).await;
+    beating.recovers_within(secs(5)).await;
     has_no_queue(&server).await;
 }
 
@@ -254,15 +256,15 @@ async fn super_read_only_is_reported_as_not_writable_and_heals() {
 async fn read_only_transactions_are_told_apart_from_a_replica_and_heal() {
     on_both(async |flavour| {
         let server = MysqlServer::options().flavour(flavour).start().await;
-        let patient = patient_of(&server).await;
+        let beating = patient_of(&server).await;
         let variable = if flavour == Flavour::Mariadb { "tx_read_only" } else { "transaction_read_only" };
         server.set_global(variable, "ON").await;
         end_sessions(&server).await;
-        let diagnosis = patient.falls_ill_of(symptom("connection", "read_only_setting", None)).await;
-        let found = server.rows(diagnosis.part("SHOW GLOBAL VARIABLES", Some(";"))).await;
+        let reported = beating.fails_with(failure("connection", "read_only_setting", None)).await;
+        let found = server.rows(reported.part("SHOW GLOBAL VARIABLES", Some(";"))).await;
         assert!(found.contains(&vec![Some(variable.to_owned()), Some("ON".to_owned())]), "{found:?}");
-        server.execute(diagnosis.part("SET GLOBAL", None)).await;
-        patient.heals_within(secs(5)).await;
+        server.execute(reported.part("SET GLOBAL", None)).await;
+        beating.recovers_within(secs(5)).await;
     })
     .await;
 }
@@ -275,18 +277,18 @@ async fn session_whose_binary_log_is_turned_off_claims_nothing_and_heals() {
         furnish(&server).await;
         let privilege = if flavour == Flavour::Mariadb { "BINLOG ADMIN" } else { "SESSION_VARIABLES_ADMIN" };
         server.execute(&format!("GRANT {privilege} ON *.* TO {ROLE}")).await;
-        let patient = Patient::configured(&configuration(flavour, &[server.port()], "")).await;
+        let beating = BeatingDaemon::configured(&configuration(flavour, &[server.port()], "")).await;
         server.set_global("init_connect", "'SET SESSION sql_log_bin = 0'").await;
         end_sessions(&server).await;
-        let before = (patient.count("ok").await, position(&server).await, last_update(&server).await);
-        let diagnosis = patient.falls_ill_of(symptom("connection", "settings", None)).await;
-        assert!(diagnosis.message.contains("sql_log_bin"), "{diagnosis:?}");
-        let found = server.rows(diagnosis.part("SHOW GLOBAL VARIABLES", Some(";"))).await;
+        let before = (beating.count("ok").await, position(&server).await, last_update(&server).await);
+        let reported = beating.fails_with(failure("connection", "settings", None)).await;
+        assert!(reported.message.contains("sql_log_bin"), "{reported:?}");
+        let found = server.rows(reported.part("SHOW GLOBAL VARIABLES", Some(";"))).await;
         assert!(found.iter().any(|row| row[0].as_deref() == Some("init_connect")), "{found:?}");
-        let after = (patient.count("ok").await, position(&server).await, last_update(&server).await);
+        let after = (beating.count("ok").await, position(&server).await, last_update(&server).await);
         assert_eq!(before, after, "nothing was written, and nothing claimed");
         server.set_global("init_connect", "''").await;
-        patient.heals_within(secs(5)).await;
+        beating.recovers_within(secs(5)).await;
         has_no_queue(&server).await;
     })
     .await;
@@ -298,13 +300,13 @@ async fn dropped_table_and_deleted_row_come_back_by_themselves_with_provision_au
         let server = MysqlServer::options().flavour(flavour).start().await;
         furnish(&server).await;
         let text = with_administrator(&server).replace("provision_url", "provision = \"auto\"\nprovision_url");
-        let patient = Patient::configured(&text).await;
+        let beating = BeatingDaemon::configured(&text).await;
         for spoil in [&format!("DELETE FROM {TABLE}"), &format!("DROP TABLE {TABLE}"), "DROP DATABASE streamkap"] {
             server.execute(spoil).await;
-            patient.beats(3, secs(10)).await;
+            beating.beats(3, secs(10)).await;
             assert_eq!(server.number(&format!("SELECT COUNT(*) FROM {TABLE}")).await, 1, "{spoil}");
         }
-        assert_eq!(patient.count("failed").await, 0, "mended within the tick; log:\n{}", patient.daemon.log());
+        assert_eq!(beating.count("failed").await, 0, "mended within the tick; log:\n{}", beating.daemon.log());
         has_no_queue(&server).await;
     })
     .await;
@@ -316,15 +318,15 @@ async fn provision_auto_without_the_right_to_create_says_so_once_and_goes_on() {
         let server = MysqlServer::options().flavour(flavour).start().await;
         furnish(&server).await;
         let text = configuration(flavour, &[server.port()], "provision = \"auto\"");
-        let patient = Patient::configured(&text).await;
+        let beating = BeatingDaemon::configured(&text).await;
         server.execute("DROP DATABASE streamkap").await;
-        let expected = symptom("schema", "missing_schema", Some(no_schema(flavour)));
-        let diagnosis = patient.falls_ill_of(expected).await;
-        assert!(diagnosis.message.contains("provision = \"auto\" cannot create it: "), "{diagnosis:?}");
-        diagnosis.names(&["provision_url"]);
-        patient.tells_of_provisioning_once().await;
+        let expected = failure("schema", "missing_schema", Some(no_schema(flavour)));
+        let reported = beating.fails_with(expected).await;
+        assert!(reported.message.contains("provision = \"auto\" cannot create it: "), "{reported:?}");
+        reported.names(&["provision_url"]);
+        beating.tells_of_provisioning_once().await;
         server.execute(&furniture("streamkap")).await;
-        patient.heals_within(HEALS).await;
+        beating.recovers_within(HEALS).await;
         has_no_queue(&server).await;
     })
     .await;
@@ -339,10 +341,10 @@ async fn one_targets_trouble_leaves_another_target_of_the_same_server_alone() {
         let other = format!("{}[target.heartbeat]\nschema = \"other\"", plain_password());
         let url = address(flavour, &[server.port()]);
         let text = format!("{}{}", configuration(flavour, &[server.port()], ""), target("well", &url, &other));
-        let patient = Patient::configured(&text).await;
+        let beating = BeatingDaemon::configured(&text).await;
         server.execute(&format!("DROP TABLE {TABLE}")).await;
-        patient.falls_ill_of(symptom("schema", "missing_table", Some("1146"))).await;
-        let well = patient.daemon.target("well").await;
+        beating.fails_with(failure("schema", "missing_table", Some("1146"))).await;
+        let well = beating.daemon.target("well").await;
         assert_eq!((&well["state"], &well["counters"]["failed"]), (&"healthy".into(), &0.into()), "{well}");
     })
     .await;

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use crate::bench::beating_daemon::plain_password;
 use crate::bench::daemon::Daemon;
 use crate::bench::mysql::session::execute;
 use crate::bench::mysql_scene::{TABLE, address, furnish, last_update, on_both};
-use crate::bench::patient::plain_password;
 use crate::bench::sharing::{SLACK, SharedRow};
 use crate::bench::{Flavour, MysqlServer, eventually, heartbeatd, secs};
 

@@ -3,9 +3,9 @@
 
 use serde_json::Value;
 
+use crate::bench::beating_daemon::{PASSWORD, ROLE, furnish, target};
 use crate::bench::daemon::{Ended, Heartbeatd};
 use crate::bench::hostile::{HostileServer, Malice};
-use crate::bench::patient::{PASSWORD, ROLE, furnish, target};
 use crate::bench::{PostgresServer, Proxy, eventually, heartbeatd, secs};
 
 /// Everything that can be logged.

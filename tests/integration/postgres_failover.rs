@@ -4,9 +4,9 @@
 use rustix::process::Signal;
 use tokio::time::Instant;
 
-use crate::bench::patient::{
-    Patient, ROLE, TABLE, address, beats_asked_of, configuration, furnish, furniture, has_no_queue, note,
-    plain_password, symptom, target,
+use crate::bench::beating_daemon::{
+    BeatingDaemon, ROLE, TABLE, address, beats_asked_of, configuration, failure, furnish, furniture, has_no_queue,
+    note, plain_password, target,
 };
 use crate::bench::{PostgresServer, Proxy, eventually, heartbeatd, secs};
 
@@ -15,25 +15,24 @@ async fn promoted_standby_is_followed_and_the_former_primary_is_never_written_on
     let mut primary = PostgresServer::options().log_statements().start().await;
     furnish(&primary).await;
     let mut standby = primary.standby().await;
-    let patient = Patient::configured(&configuration(&[primary.port(), standby.port()], "")).await;
-    assert_eq!(patient.address().await, format!("127.0.0.1:{}", primary.port()));
-    patient.beats(2, secs(5)).await;
+    let beating = BeatingDaemon::configured(&configuration(&[primary.port(), standby.port()], "")).await;
+    assert_eq!(beating.address().await, format!("127.0.0.1:{}", primary.port()));
+    beating.beats(2, secs(5)).await;
     assert_eq!(beats_asked_of(&standby), 0, "nothing is ever written on a standby");
 
     // A server takes its time to stop, and the daemon does not wait for that.
-    let ((), diagnosis) =
-        tokio::join!(primary.stop(), patient.falls_ill_of(symptom("connection", "not_writable", None)));
+    let ((), reported) = tokio::join!(primary.stop(), beating.fails_with(failure("connection", "not_writable", None)));
     // It may come back: whoever promotes by hand splits the cluster.
-    diagnosis.names(&[&format!("bring 127.0.0.1:{} back", primary.port()), "promote only through your failover tool"]);
-    assert!(!format!("{diagnosis:?}").contains("pg_promote"), "{diagnosis:?}");
+    reported.names(&[&format!("bring 127.0.0.1:{} back", primary.port()), "promote only through your failover tool"]);
+    assert!(!format!("{reported:?}").contains("pg_promote"), "{reported:?}");
     let promoted = Instant::now();
     standby.promote().await;
-    patient.heals_within(secs(5)).await;
+    beating.recovers_within(secs(5)).await;
     note(&format!("followed {:?} after the promotion was asked for", promoted.elapsed()));
-    assert_eq!(patient.address().await, format!("127.0.0.1:{}", standby.port()));
+    assert_eq!(beating.address().await, format!("127.0.0.1:{}", standby.port()));
     let before = beats_asked_of(&primary);
     primary.follow(&standby).await;
-    patient.beats(3, secs(6)).await;
+    beating.beats(3, secs(6)).await;
 
     // And back, in one go: the kept connection's server becomes a standby under it.
     primary.catch_up_with(&standby).await;
@@ -41,9 +40,9 @@ async fn promoted_standby_is_followed_and_the_former_primary_is_never_written_on
     standby.stop().await;
     primary.promote().await;
     standby.follow(&primary).await;
-    patient.beats(2, secs(15)).await;
-    assert_eq!(patient.address().await, format!("127.0.0.1:{}", primary.port()));
-    patient.heals_within(secs(5)).await;
+    beating.beats(2, secs(15)).await;
+    assert_eq!(beating.address().await, format!("127.0.0.1:{}", primary.port()));
+    beating.recovers_within(secs(5)).await;
     has_no_queue(&primary).await;
     has_no_queue(&standby).await;
 }
@@ -57,9 +56,9 @@ async fn of_two_servers_that_both_think_themselves_primary_the_promoted_one_is_b
     old.kill().await;
     new.promote().await;
     old.resume().await;
-    let patient = Patient::configured(&configuration(&[old.port(), new.port()], "")).await;
-    assert_eq!(patient.address().await, format!("127.0.0.1:{}", new.port()));
-    patient.beats(2, secs(5)).await;
+    let beating = BeatingDaemon::configured(&configuration(&[old.port(), new.port()], "")).await;
+    assert_eq!(beating.address().await, format!("127.0.0.1:{}", new.port()));
+    beating.beats(2, secs(5)).await;
     assert_eq!(beats_asked_of(&old), 0);
 }
 
@@ -68,34 +67,34 @@ async fn standby_alone_is_reported_as_not_writable_its_remedy_finds_the_primary_
     let primary = PostgresServer::options().log_statements().start().await;
     furnish(&primary).await;
     let standby = primary.standby().await;
-    let patient = Patient { daemon: heartbeatd().config(&configuration(&[standby.port()], "")).start().await };
-    let diagnosis = patient.reports(symptom("connection", "not_writable", None)).await;
-    assert!(diagnosis.message.contains("is a standby"), "{diagnosis:?}");
-    assert_eq!(patient.daemon.health().await.0, 503);
+    let beating = BeatingDaemon { daemon: heartbeatd().config(&configuration(&[standby.port()], "")).start().await };
+    let reported = beating.reports(failure("connection", "not_writable", None)).await;
+    assert!(reported.message.contains("is a standby"), "{reported:?}");
+    assert_eq!(beating.daemon.health().await.0, 503);
     let sender = eventually(secs(10), "the standby to stream", async || {
-        let mut rows = standby.rows(&format!("{};", diagnosis.part("SELECT sender_host", Some(";")))).await;
+        let mut rows = standby.rows(&format!("{};", reported.part("SELECT sender_host", Some(";")))).await;
         rows.pop().ok_or("no receiver")
     })
     .await;
     assert_eq!(sender[1].as_deref(), Some(primary.port().to_string().as_str()), "{sender:?}");
     assert_eq!(beats_asked_of(&standby), 0, "nothing is ever written on a standby");
     standby.promote().await;
-    patient.heals_within(secs(5)).await;
+    beating.recovers_within(secs(5)).await;
     has_no_queue(&standby).await;
 }
 
 #[tokio::test]
 async fn read_only_setting_on_a_primary_is_told_apart_from_a_standby_and_its_remedy_heals() {
     let server = PostgresServer::start().await;
-    let patient = Patient::of(&server).await;
+    let beating = BeatingDaemon::of(&server).await;
     server.set("default_transaction_read_only", "on").await;
-    let diagnosis = patient.falls_ill_of(symptom("connection", "read_only_setting", None)).await;
-    diagnosis.names(&[ROLE]);
-    let found = server.rows(diagnosis.part("SELECT source", Some(" and lift"))).await;
+    let reported = beating.fails_with(failure("connection", "read_only_setting", None)).await;
+    reported.names(&[ROLE]);
+    let found = server.rows(reported.part("SELECT source", Some(" and lift"))).await;
     assert_eq!(found[0][0].as_deref(), Some("configuration file"), "{found:?}");
     // As an administrator's session would run it, which is read-only, too.
-    server.execute(diagnosis.remedy.split_once("lift it: ").unwrap().1).await;
-    patient.heals_within(secs(5)).await;
+    server.execute(reported.remedy.split_once("lift it: ").unwrap().1).await;
+    beating.recovers_within(secs(5)).await;
     has_no_queue(&server).await;
 }
 
@@ -112,24 +111,24 @@ async fn another_cluster_under_the_same_address_is_refused_until_reloaded_or_res
     let untouched = format!("SELECT count(*) FROM {TABLE} WHERE last_update = '2020-01-01'");
     let proxy = Proxy::start(known.port()).await;
     let text = configuration(&[proxy.port()], "");
-    let mut patient = Patient::configured(&text).await;
+    let mut beating = BeatingDaemon::configured(&text).await;
 
     proxy.lead_to(strangers[0].port());
     proxy.reset().await;
-    let diagnosis = patient.falls_ill_of(symptom("connection", "identity", None)).await;
-    diagnosis.names(&["restart or reload"]);
+    let reported = beating.fails_with(failure("connection", "identity", None)).await;
+    reported.names(&["restart or reload"]);
     assert_eq!(strangers[0].number(&untouched).await, 1, "nothing was written there");
     has_no_queue(&strangers[0]).await;
-    patient.daemon.signal(Signal::HUP);
-    patient.heals_within(secs(8)).await;
+    beating.daemon.signal(Signal::HUP);
+    beating.recovers_within(secs(8)).await;
     assert_eq!(strangers[0].number(&untouched).await, 0);
 
     proxy.lead_to(strangers[1].port());
     proxy.reset().await;
-    patient.falls_ill_of(symptom("connection", "identity", None)).await;
+    beating.fails_with(failure("connection", "identity", None)).await;
     assert_eq!(strangers[1].number(&untouched).await, 1, "nothing was written there");
-    patient.daemon.end(Signal::TERM, secs(10)).await;
-    let restarted = Patient::configured(&text).await;
+    beating.daemon.end(Signal::TERM, secs(10)).await;
+    let restarted = BeatingDaemon::configured(&text).await;
     restarted.beats(1, secs(5)).await;
     assert_eq!(strangers[1].number(&untouched).await, 0);
 }
@@ -150,11 +149,11 @@ async fn stopped_replica_is_a_reason_and_red_only_where_it_is_required() {
         configuration(&[primary.port()], &replica(false)),
         target("strict", &address(&[primary.port()]), &strict)
     );
-    let patient = Patient::configured(&text).await;
+    let beating = BeatingDaemon::configured(&text).await;
     standby.stop().await;
-    patient.misses_the_stopped_replica().await;
+    beating.misses_the_stopped_replica().await;
     standby.resume().await;
-    patient.has_its_replica_again().await;
+    beating.has_its_replica_again().await;
 }
 
 #[tokio::test]
@@ -164,12 +163,12 @@ async fn replica_whose_replay_stands_still_is_reported_as_not_receiving() {
     let standby = primary.standby().await;
     let more =
         format!("[[target.replica]]\nname = \"replica-1\"\nurl = \"{}\"\nrequired = true", address(&[standby.port()]));
-    let patient = Patient::configured(&configuration(&[primary.port()], &more)).await;
+    let beating = BeatingDaemon::configured(&configuration(&[primary.port()], &more)).await;
     standby.execute("SELECT pg_wal_replay_pause()").await;
-    let remedy = patient.finds_its_replica_behind().await;
+    let remedy = beating.finds_its_replica_behind().await;
     assert!(remedy.contains("pg_stat_wal_receiver"), "{remedy}");
     standby.execute("SELECT pg_wal_replay_resume()").await;
-    patient.heals_within(secs(10)).await;
+    beating.recovers_within(secs(10)).await;
 }
 
 #[tokio::test]
@@ -178,7 +177,7 @@ async fn replica_address_that_leads_to_a_primary_is_reported_as_not_a_replica() 
     furnish(&primary).await;
     let url = address(&[primary.port()]);
     let more = format!("[[target.replica]]\nname = \"replica-1\"\nurl = \"{url}\"");
-    let patient = Patient { daemon: heartbeatd().config(&configuration(&[primary.port()], &more)).start().await };
-    let remedy = patient.finds_that_its_replica_is_none().await;
+    let beating = BeatingDaemon { daemon: heartbeatd().config(&configuration(&[primary.port()], &more)).start().await };
+    let remedy = beating.finds_that_its_replica_is_none().await;
     assert!(remedy.contains("the replica's own address"), "{remedy}");
 }

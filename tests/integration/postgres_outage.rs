@@ -4,8 +4,8 @@
 use sqlx::PgConnection;
 use tokio::time::Instant;
 
-use crate::bench::patient::{
-    PASSWORD, Patient, ROLE, address, beats_asked_of, configuration, furnish, has_no_queue, note, symptom, target,
+use crate::bench::beating_daemon::{
+    BeatingDaemon, PASSWORD, ROLE, address, beats_asked_of, configuration, failure, furnish, has_no_queue, note, target,
 };
 use crate::bench::session::execute;
 use crate::bench::{PostgresServer, Proxy, Toxic, eventually, heartbeatd, secs};
@@ -13,42 +13,42 @@ use crate::bench::{PostgresServer, Proxy, Toxic, eventually, heartbeatd, secs};
 #[tokio::test]
 async fn killed_server_is_reported_as_refused_and_heals_after_its_start() {
     let mut server = PostgresServer::start().await;
-    let patient = Patient::of(&server).await;
-    let ((), diagnosis) = tokio::join!(server.kill(), patient.falls_ill_of(symptom("connection", "refused", None)));
-    diagnosis.names(&["SHOW listen_addresses", "SHOW port"]);
-    assert!(diagnosis.message.contains(&format!("127.0.0.1:{}", server.port())), "{diagnosis:?}");
+    let beating = BeatingDaemon::of(&server).await;
+    let ((), reported) = tokio::join!(server.kill(), beating.fails_with(failure("connection", "refused", None)));
+    reported.names(&["SHOW listen_addresses", "SHOW port"]);
+    assert!(reported.message.contains(&format!("127.0.0.1:{}", server.port())), "{reported:?}");
     server.resume().await;
-    patient.heals_within(secs(5)).await;
+    beating.recovers_within(secs(5)).await;
     has_no_queue(&server).await;
 }
 
 #[tokio::test]
 async fn clean_restart_of_the_server_costs_no_more_than_the_time_it_takes() {
     let mut server = PostgresServer::start().await;
-    let patient = Patient::of(&server).await;
+    let beating = BeatingDaemon::of(&server).await;
     let begin = Instant::now();
     server.restart().await;
     note(&format!("the restart took {:?}", begin.elapsed()));
-    patient.beats(3, secs(10)).await;
-    patient.heals_within(secs(5)).await;
-    patient.has_come_through_a_restart().await;
+    beating.beats(3, secs(10)).await;
+    beating.recovers_within(secs(5)).await;
+    beating.has_come_through_a_restart().await;
     has_no_queue(&server).await;
 }
 
 #[tokio::test]
 async fn server_frozen_midway_is_reported_as_timeout_and_gets_no_burst_when_thawed() {
     let server = PostgresServer::options().log_statements().start().await;
-    let patient = Patient::of(&server).await;
-    let files = patient.daemon.open_files();
+    let beating = BeatingDaemon::of(&server).await;
+    let files = beating.daemon.open_files();
     server.freeze();
-    patient.falls_ill_of(symptom("connection", "timeout", None)).await.names(&["the server frozen", "timeout, now 2s"]);
-    eventually(secs(5), "abandoned connections to be closed", async || match patient.daemon.open_files() {
+    beating.fails_with(failure("connection", "timeout", None)).await.names(&["the server frozen", "timeout, now 2s"]);
+    eventually(secs(5), "abandoned connections to be closed", async || match beating.daemon.open_files() {
         now if now <= files + 1 => Ok(()),
         now => Err(format!("{files} files, then {now}")),
     })
     .await;
     server.thaw();
-    patient.sent_no_burst(|| beats_asked_of(&server)).await;
+    beating.sent_no_burst(|| beats_asked_of(&server)).await;
     has_no_queue(&server).await;
 }
 
@@ -57,13 +57,13 @@ async fn server_frozen_before_the_first_connection_is_reported_as_timeout_and_he
     let server = PostgresServer::start().await;
     furnish(&server).await;
     server.freeze();
-    let patient = Patient { daemon: heartbeatd().config(&configuration(&[server.port()], "")).start().await };
-    let diagnosis = patient.reports(symptom("connection", "timeout", None)).await;
-    assert!(diagnosis.message.contains("connecting and logging in"), "{diagnosis:?}");
-    let (status, health) = patient.daemon.health().await;
+    let beating = BeatingDaemon { daemon: heartbeatd().config(&configuration(&[server.port()], "")).start().await };
+    let reported = beating.reports(failure("connection", "timeout", None)).await;
+    assert!(reported.message.contains("connecting and logging in"), "{reported:?}");
+    let (status, health) = beating.daemon.health().await;
     assert_eq!(status, 503, "no beat yet, no green: {health}");
     server.thaw();
-    patient.heals_within(secs(6)).await;
+    beating.recovers_within(secs(6)).await;
     has_no_queue(&server).await;
 }
 
@@ -74,18 +74,18 @@ async fn changed_password_is_tried_once_a_minute_and_heals_when_the_secret_file_
     let program = heartbeatd();
     let file = program.file("password", PASSWORD);
     let secret = format!("password = {{ file = \"{}\" }}", file.display());
-    let patient = Patient::started(program.config(&target("orders", &address(&[server.port()]), &secret))).await;
-    patient.is_checked().await;
+    let beating = BeatingDaemon::started(program.config(&target("orders", &address(&[server.port()]), &secret))).await;
+    beating.is_checked().await;
     let changed = Instant::now();
     server.execute(&format!("ALTER ROLE {ROLE} PASSWORD 'another-secret'")).await;
     end_sessions(&server).await;
-    let diagnosis = patient.falls_ill_of(symptom("connection", "auth", Some("28P01"))).await;
-    diagnosis.names(&[&file.display().to_string(), &format!("ALTER ROLE \"{ROLE}\" PASSWORD")]);
-    patient.daemon.replace_file("password", "another-secret\n");
+    let reported = beating.fails_with(failure("connection", "auth", Some("28P01"))).await;
+    reported.names(&[&file.display().to_string(), &format!("ALTER ROLE \"{ROLE}\" PASSWORD")]);
+    beating.daemon.replace_file("password", "another-secret\n");
     // 60 to 75 s after the refusal, which came at most a second after the sessions were ended.
-    patient.heals_within(secs(80)).await;
+    beating.recovers_within(secs(80)).await;
     assert!(changed.elapsed() >= secs(60), "tried again after {:?}", changed.elapsed());
-    assert_eq!(patient.count("failed").await, 1, "the account is not to be locked");
+    assert_eq!(beating.count("failed").await, 1, "the account is not to be locked");
     assert_eq!(server.log().matches("password authentication failed").count(), 1);
     has_no_queue(&server).await;
 }
@@ -93,7 +93,7 @@ async fn changed_password_is_tried_once_a_minute_and_heals_when_the_secret_file_
 #[tokio::test]
 async fn used_up_connection_slots_are_reported_and_heal_when_one_is_free() {
     let server = PostgresServer::options().conf("max_connections = 6").start().await;
-    let patient = Patient::of(&server).await;
+    let beating = BeatingDaemon::of(&server).await;
     server.execute("CREATE ROLE crowd LOGIN PASSWORD 'crowd'").await;
     let mut crowd: Vec<PgConnection> = Vec::new();
     // Six, of which three are kept for superusers, of which one is ours: its place is taken as soon as it is free.
@@ -109,12 +109,12 @@ async fn used_up_connection_slots_are_reported_and_heal_when_one_is_free() {
         if crowd.len() == 3 { Ok(()) } else { Err(format!("{} of them", crowd.len())) }
     })
     .await;
-    let diagnosis = patient.falls_ill_of(symptom("connection", "too_many_connections", Some("53300"))).await;
-    let found = server.rows(diagnosis.part("SELECT usename", Some(" then free"))).await;
+    let reported = beating.fails_with(failure("connection", "too_many_connections", Some("53300"))).await;
+    let found = server.rows(reported.part("SELECT usename", Some(" then free"))).await;
     assert!(found.iter().any(|row| row[0].as_deref() == Some("crowd")), "{found:?}");
-    diagnosis.names(&[&format!("ALTER ROLE \"{ROLE}\" CONNECTION LIMIT -1;")]);
+    reported.names(&[&format!("ALTER ROLE \"{ROLE}\" CONNECTION LIMIT -1;")]);
     crowd.clear();
-    patient.heals_within(secs(5)).await;
+    beating.recovers_within(secs(5)).await;
     has_no_queue(&server).await;
 }
 
@@ -123,12 +123,12 @@ async fn black_hole_during_a_beat_is_a_timeout_and_the_connection_is_never_used_
     let server = PostgresServer::options().log_statements().start().await;
     furnish(&server).await;
     let proxy = Proxy::start(server.port()).await;
-    let patient = Patient::configured(&configuration(&[proxy.port()], "")).await;
+    let beating = BeatingDaemon::configured(&configuration(&[proxy.port()], "")).await;
     proxy.set(Toxic::BlackHole).await;
-    patient.falls_ill_of(symptom("connection", "timeout", None)).await;
+    beating.fails_with(failure("connection", "timeout", None)).await;
     proxy.set(Toxic::Clean).await;
-    patient.sent_no_burst(|| beats_asked_of(&server)).await;
-    patient.gave_its_connection_up(&proxy).await;
+    beating.sent_no_burst(|| beats_asked_of(&server)).await;
+    beating.gave_its_connection_up(&proxy).await;
     has_no_queue(&server).await;
 }
 
@@ -137,18 +137,18 @@ async fn reset_of_the_idle_connection_is_mended_within_the_tick_and_is_no_failur
     let server = PostgresServer::start().await;
     furnish(&server).await;
     let proxy = Proxy::start(server.port()).await;
-    let patient = Patient::configured(&configuration(&[proxy.port()], "")).await;
+    let beating = BeatingDaemon::configured(&configuration(&[proxy.port()], "")).await;
     proxy.reset().await;
-    patient.replaces_its_connection_within_the_tick().await;
+    beating.replaces_its_connection_within_the_tick().await;
     has_no_queue(&server).await;
 }
 
 #[tokio::test]
 async fn session_ended_by_an_administrator_is_mended_within_the_tick_and_is_no_failure() {
     let server = PostgresServer::start().await;
-    let patient = Patient::of(&server).await;
+    let beating = BeatingDaemon::of(&server).await;
     end_sessions(&server).await;
-    patient.replaces_its_connection_within_the_tick().await;
+    beating.replaces_its_connection_within_the_tick().await;
     has_no_queue(&server).await;
 }
 
@@ -159,9 +159,9 @@ async fn dead_server_is_told_in_two_lines_and_the_password_nowhere() {
     // One password as it is, one within an address.
     let url = server.url(ROLE, PASSWORD);
     let text = format!("{}{}", configuration(&[server.port()], ""), target("inline", &url, ""));
-    let mut patient = Patient::started(heartbeatd().env("HEARTBEATD_LOG", EVERYTHING).config(&text)).await;
+    let mut beating = BeatingDaemon::started(heartbeatd().env("HEARTBEATD_LOG", EVERYTHING).config(&text)).await;
     server.stop().await;
-    patient.tells_of_a_dead_server_in_two_lines_and_of_the_password_nowhere().await;
+    beating.tells_of_a_dead_server_in_two_lines_and_of_the_password_nowhere().await;
 }
 
 /// What is logged at the most: libraries are named, as a level alone is about heartbeatd's own lines.
@@ -180,15 +180,15 @@ async fn secret_file_that_is_gone_is_reported_by_its_path_and_heals_when_it_is_b
     let program = heartbeatd();
     let file = program.file("password", PASSWORD);
     let secret = format!("password = {{ file = \"{}\" }}", file.display());
-    let patient = Patient::started(program.config(&target("orders", &address(&[server.port()]), &secret))).await;
+    let beating = BeatingDaemon::started(program.config(&target("orders", &address(&[server.port()]), &secret))).await;
     std::fs::remove_file(&file).unwrap();
     end_sessions(&server).await;
     let error = eventually(secs(10), "the missing secret to be told", async || {
-        let error = patient.daemon.target("orders").await["error"].take();
+        let error = beating.daemon.target("orders").await["error"].take();
         if error["kind"] == "secret_source" { Ok(error) } else { Err(error.to_string()) }
     })
     .await;
     assert!(error["message"].as_str().unwrap().contains(&file.display().to_string()), "{error}");
-    patient.daemon.replace_file("password", PASSWORD);
-    patient.heals_within(secs(5)).await;
+    beating.daemon.replace_file("password", PASSWORD);
+    beating.recovers_within(secs(5)).await;
 }

@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 
 use rustix::process::Signal;
 
+use crate::bench::beating_daemon::{BeatingDaemon, configuration, furnish};
 use crate::bench::daemon::Daemon;
-use crate::bench::patient::{Patient, configuration, furnish};
 use crate::bench::session::execute;
 use crate::bench::{PostgresServer, eventually, heartbeat, heartbeatd, secs, steadily};
 
@@ -110,7 +110,7 @@ async fn locked_row_is_waited_for_once_through_reloads(timeout: &str) {
         )
         .await;
     let text = configuration(&[server.port()], "").replace("timeout = \"2s\"", &format!("timeout = \"{timeout}\""));
-    let patient = Patient::configured(&text).await;
+    let beating = BeatingDaemon::configured(&text).await;
     let mut holder = server.connect().await;
     execute(&mut holder, "BEGIN; SELECT * FROM streamkap.streamkap_heartbeat FOR UPDATE").await;
     let before = server.number("SELECT count(*) FROM journal").await;
@@ -123,7 +123,7 @@ async fn locked_row_is_waited_for_once_through_reloads(timeout: &str) {
         other => Err(format!("{other} sessions wait")),
     };
     eventually(secs(5), "a beat to wait for the row", one_waits).await;
-    patient.is_reloaded_twenty_times(&text, waiting).await;
+    beating.is_reloaded_twenty_times(&text, waiting).await;
     eventually(secs(5), "a beat to wait for the row", one_waits).await;
     execute(&mut holder, "COMMIT").await;
     let written = async || server.number("SELECT count(*) FROM journal").await - before;

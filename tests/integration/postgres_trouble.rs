@@ -1,9 +1,9 @@
 //! What can be wrong with schema, table, row, privileges and locks on a PostgreSQL server that runs: each trouble is
 //! named with its remedy, `/health` turns red in time, the remedy helps, and the target heals by itself.
 
-use crate::bench::patient::{
-    Patient, ROLE, Symptom, TABLE, address, configuration, furnish, furniture, has_no_queue, plain_password, provision,
-    symptom, target,
+use crate::bench::beating_daemon::{
+    BeatingDaemon, ExpectedFailure, ROLE, TABLE, address, configuration, failure, furnish, furniture, has_no_queue,
+    plain_password, provision, target,
 };
 use crate::bench::session::{execute, rows};
 use crate::bench::{PostgresServer, secs, steadily};
@@ -17,87 +17,87 @@ fn with_administrator(server: &PostgresServer) -> String {
 }
 
 /// Spoils the database, sees the trouble reported, pastes the remedy, sees it help.
-async fn is_mended_by_its_remedy(spoil: &str, expected: Symptom, start: &str, end: Option<&str>) {
+async fn is_mended_by_its_remedy(spoil: &str, expected: ExpectedFailure, start: &str, end: Option<&str>) {
     let server = PostgresServer::start().await;
-    let patient = Patient::of(&server).await;
+    let beating = BeatingDaemon::of(&server).await;
     server.execute(spoil).await;
-    let diagnosis = patient.falls_ill_of(expected).await;
-    server.execute(diagnosis.names(&[TABLE]).part(start, end)).await;
-    patient.heals_within(HEALS).await;
+    let reported = beating.fails_with(expected).await;
+    server.execute(reported.names(&[TABLE]).part(start, end)).await;
+    beating.recovers_within(HEALS).await;
     has_no_queue(&server).await;
 }
 
 /// Spoils the database, sees the trouble reported, provisions as the remedy says, sees it help.
-async fn is_mended_by_provisioning(spoil: &str, expected: Symptom) {
+async fn is_mended_by_provisioning(spoil: &str, expected: ExpectedFailure) {
     let server = PostgresServer::start().await;
-    let patient = Patient::of(&server).await;
+    let beating = BeatingDaemon::of(&server).await;
     server.execute(spoil).await;
-    patient.falls_ill_of(expected).await.names(&["heartbeatd provision --target orders"]);
+    beating.fails_with(expected).await.names(&["heartbeatd provision --target orders"]);
     provision(&with_administrator(&server)).await;
-    patient.heals_within(HEALS).await;
+    beating.recovers_within(HEALS).await;
     has_no_queue(&server).await;
 }
 
 #[tokio::test]
 async fn dropped_table_is_reported_as_missing_table_and_heals_when_provisioned() {
-    let expected = symptom("schema", "missing_table", Some("42P01"));
+    let expected = failure("schema", "missing_table", Some("42P01"));
     is_mended_by_provisioning("DROP TABLE streamkap.streamkap_heartbeat", expected).await;
 }
 
 #[tokio::test]
 async fn missing_schema_is_reported_and_heals_when_provisioned() {
-    let expected = symptom("schema", "missing_schema", Some("42P01"));
+    let expected = failure("schema", "missing_schema", Some("42P01"));
     is_mended_by_provisioning("DROP SCHEMA streamkap CASCADE", expected).await;
 }
 
 #[tokio::test]
 async fn deleted_row_is_reported_as_missing_row_and_heals_when_provisioned() {
-    let expected = symptom("schema", "missing_row", None);
+    let expected = failure("schema", "missing_row", None);
     is_mended_by_provisioning("DELETE FROM streamkap.streamkap_heartbeat", expected).await;
 }
 
 #[tokio::test]
 async fn revoked_update_is_reported_as_permission_and_heals() {
     let spoil = format!("REVOKE UPDATE ON streamkap.streamkap_heartbeat FROM {ROLE}");
-    is_mended_by_its_remedy(&spoil, symptom("permission", "privilege", Some("42501")), "GRANT CONNECT", None).await;
+    is_mended_by_its_remedy(&spoil, failure("permission", "privilege", Some("42501")), "GRANT CONNECT", None).await;
 }
 
 #[tokio::test]
 async fn renamed_column_is_reported_as_missing_column_and_heals() {
     let spoil = "ALTER TABLE streamkap.streamkap_heartbeat RENAME COLUMN last_update TO touched";
-    is_mended_by_its_remedy(spoil, symptom("schema", "missing_column", Some("42703")), "ALTER TABLE", None).await;
+    is_mended_by_its_remedy(spoil, failure("schema", "missing_column", Some("42703")), "ALTER TABLE", None).await;
 }
 
 #[tokio::test]
 async fn row_hidden_by_a_policy_is_reported_as_missing_or_not_visible_and_heals() {
     let spoil = "ALTER TABLE streamkap.streamkap_heartbeat ENABLE ROW LEVEL SECURITY";
-    is_mended_by_its_remedy(spoil, symptom("schema", "missing_row", None), "CREATE POLICY", None).await;
+    is_mended_by_its_remedy(spoil, failure("schema", "missing_row", None), "CREATE POLICY", None).await;
 }
 
 #[tokio::test]
 async fn row_visible_and_closed_to_updates_is_reported_as_not_updatable_and_heals() {
     let spoil = "ALTER TABLE streamkap.streamkap_heartbeat ENABLE ROW LEVEL SECURITY; \
                  CREATE POLICY look ON streamkap.streamkap_heartbeat FOR SELECT USING (true)";
-    let expected = symptom("schema", "row_not_updatable", None);
+    let expected = failure("schema", "row_not_updatable", None);
     is_mended_by_its_remedy(spoil, expected, "CREATE POLICY", Some(" or a trigger")).await;
 }
 
 #[tokio::test]
 async fn column_that_holds_no_time_is_reported_and_heals() {
     let spoil = "ALTER TABLE streamkap.streamkap_heartbeat ALTER COLUMN last_update TYPE text";
-    let expected = symptom("schema", "column_type", None);
+    let expected = failure("schema", "column_type", None);
     is_mended_by_its_remedy(spoil, expected, "ALTER TABLE", None).await;
 }
 
 /// Locks, sees the trouble and never more than one session that waits, ends the holder that the remedy finds.
 async fn is_mended_by_ending_the_holder(lock: &str) {
     let server = PostgresServer::start().await;
-    let patient = Patient::of(&server).await;
+    let beating = BeatingDaemon::of(&server).await;
     let mut holder = server.connect().await;
     execute(&mut holder, &format!("BEGIN; {lock}")).await;
     let pid = rows(&mut holder, "SELECT pg_backend_pid()").await.unwrap();
-    let diagnosis = patient.falls_ill_of(symptom("resource", "lock", Some("55P03"))).await;
-    let failed = patient.count("failed").await;
+    let reported = beating.fails_with(failure("resource", "lock", Some("55P03"))).await;
+    let failed = beating.count("failed").await;
     // One that has been told so may still be going while the next one comes.
     let waiting =
         "SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'heartbeatd%' AND wait_event_type = 'Lock'";
@@ -106,14 +106,14 @@ async fn is_mended_by_ending_the_holder(lock: &str) {
         more => Err(format!("{more} sessions")),
     })
     .await;
-    assert!(patient.count("failed").await >= failed + 2, "it goes on trying");
-    let found = server.rows(diagnosis.names(&[TABLE]).part("SELECT a.pid", Some(" and ask its owner"))).await;
+    assert!(beating.count("failed").await >= failed + 2, "it goes on trying");
+    let found = server.rows(reported.names(&[TABLE]).part("SELECT a.pid", Some(" and ask its owner"))).await;
     assert_eq!(found[0][0], pid[0][0], "the oldest holder stands first: {found:?}");
-    let end = diagnosis
+    let end = reported
         .part("SELECT pg_terminate_backend", Some(";"))
         .replace("(pid)", &format!("({})", pid[0][0].as_ref().unwrap()));
     server.execute(&end).await;
-    patient.heals_within(secs(5)).await;
+    beating.recovers_within(secs(5)).await;
     has_no_queue(&server).await;
 }
 
@@ -132,17 +132,17 @@ async fn dropped_table_and_deleted_row_come_back_by_themselves_with_provision_au
     let server = PostgresServer::start().await;
     furnish(&server).await;
     let more = format!("provision = \"auto\"\nprovision_url = \"{}\"", server.admin_url());
-    let patient = Patient::configured(&configuration(&[server.port()], &more)).await;
+    let beating = BeatingDaemon::configured(&configuration(&[server.port()], &more)).await;
     for spoil in [
         "DELETE FROM streamkap.streamkap_heartbeat",
         "DROP TABLE streamkap.streamkap_heartbeat",
         "DROP SCHEMA streamkap CASCADE",
     ] {
         server.execute(spoil).await;
-        patient.beats(3, secs(10)).await;
+        beating.beats(3, secs(10)).await;
         assert_eq!(server.number("SELECT count(*) FROM streamkap.streamkap_heartbeat").await, 1, "{spoil}");
     }
-    assert_eq!(patient.count("failed").await, 0, "mended within the tick; log:\n{}", patient.daemon.log());
+    assert_eq!(beating.count("failed").await, 0, "mended within the tick; log:\n{}", beating.daemon.log());
     has_no_queue(&server).await;
 }
 
@@ -150,15 +150,15 @@ async fn dropped_table_and_deleted_row_come_back_by_themselves_with_provision_au
 async fn provision_auto_without_the_right_to_create_says_so_once_and_goes_on() {
     let server = PostgresServer::start().await;
     furnish(&server).await;
-    let patient = Patient::configured(&configuration(&[server.port()], "provision = \"auto\"")).await;
+    let beating = BeatingDaemon::configured(&configuration(&[server.port()], "provision = \"auto\"")).await;
     server.execute("DROP SCHEMA streamkap CASCADE").await;
-    let diagnosis = patient.falls_ill_of(symptom("schema", "missing_schema", Some("42P01"))).await;
+    let reported = beating.fails_with(failure("schema", "missing_schema", Some("42P01"))).await;
     let obstacle = "provision = \"auto\" cannot create it: permission denied for database postgres (42501)";
-    assert!(diagnosis.message.contains(obstacle), "{diagnosis:?}");
-    diagnosis.names(&["set provision_url"]);
-    patient.tells_of_provisioning_once().await;
+    assert!(reported.message.contains(obstacle), "{reported:?}");
+    reported.names(&["set provision_url"]);
+    beating.tells_of_provisioning_once().await;
     server.execute(&furniture("streamkap")).await;
-    patient.heals_within(HEALS).await;
+    beating.recovers_within(HEALS).await;
     has_no_queue(&server).await;
 }
 
@@ -170,9 +170,9 @@ async fn one_targets_trouble_leaves_another_target_of_the_same_server_alone() {
     let url = address(&[server.port()]);
     let other = format!("{}[target.heartbeat]\nschema = \"other\"", plain_password());
     let text = format!("{}{}", configuration(&[server.port()], ""), target("well", &url, &other));
-    let patient = Patient::configured(&text).await;
+    let beating = BeatingDaemon::configured(&text).await;
     server.execute("DROP TABLE streamkap.streamkap_heartbeat").await;
-    patient.falls_ill_of(symptom("schema", "missing_table", Some("42P01"))).await;
-    let well = patient.daemon.target("well").await;
+    beating.fails_with(failure("schema", "missing_table", Some("42P01"))).await;
+    let well = beating.daemon.target("well").await;
     assert_eq!((&well["state"], &well["counters"]["failed"]), (&"healthy".into(), &0.into()), "{well}");
 }

@@ -8,8 +8,8 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{AssertSqlSafe, Connection, Row};
 use tokio::time::Instant;
 
+use crate::bench::beating_daemon::{BeatingDaemon, failure, note, target};
 use crate::bench::daemon::{Daemon, Ended};
-use crate::bench::patient::{Patient, note, symptom, target};
 use crate::bench::place::Place;
 use crate::bench::{eventually, heartbeatd, secs};
 
@@ -57,9 +57,9 @@ async fn provision(text: &str) {
 }
 
 /// A healthy daemon on a provisioned file.
-async fn beating(text: &str) -> Patient {
+async fn beating(text: &str) -> BeatingDaemon {
     provision(text).await;
-    Patient::configured(text).await
+    BeatingDaemon::configured(text).await
 }
 
 #[tokio::test]
@@ -79,100 +79,100 @@ async fn an_address_alone_is_provisioned_beaten_and_green() {
 #[tokio::test]
 async fn deleted_file_is_created_again_with_provision_auto() {
     let (_place, file) = new_file();
-    let patient = Patient::configured(&configuration(&file, "provision = \"auto\"")).await;
+    let beating = BeatingDaemon::configured(&configuration(&file, "provision = \"auto\"")).await;
     std::fs::remove_file(&file).unwrap();
-    patient.beats(2, secs(5)).await;
+    beating.beats(2, secs(5)).await;
     assert_eq!(number(&file, "SELECT count(*) FROM streamkap_heartbeat").await, 1);
     execute(&file, "DROP TABLE streamkap_heartbeat").await;
-    patient.beats(2, secs(5)).await;
+    beating.beats(2, secs(5)).await;
     execute(&file, "DELETE FROM streamkap_heartbeat").await;
-    patient.beats(2, secs(5)).await;
-    assert_eq!(patient.count("failed").await, 0, "mended within the tick; log:\n{}", patient.daemon.log());
+    beating.beats(2, secs(5)).await;
+    assert_eq!(beating.count("failed").await, 0, "mended within the tick; log:\n{}", beating.daemon.log());
 }
 
 #[tokio::test]
 async fn deleted_file_is_reported_as_missing_file_and_heals_when_provisioned() {
     let (_place, file) = new_file();
     let text = configuration(&file, "");
-    let patient = beating(&text).await;
+    let beating = beating(&text).await;
     std::fs::remove_file(&file).unwrap();
-    let diagnosis = patient.falls_ill_of(symptom("connection", "missing_file", None)).await;
-    diagnosis.names(&["heartbeatd provision --target orders"]);
-    assert!(diagnosis.message.contains(&file), "{diagnosis:?}");
+    let reported = beating.fails_with(failure("connection", "missing_file", None)).await;
+    reported.names(&["heartbeatd provision --target orders"]);
+    assert!(reported.message.contains(&file), "{reported:?}");
     assert!(!Path::new(&file).exists(), "a beat creates nothing");
     provision(&text).await;
     // Not at the pace of a missing file: a beat may have found the new file before its table was made.
-    patient.heals_within(HEALS).await;
+    beating.recovers_within(HEALS).await;
 }
 
 #[tokio::test]
 async fn replaced_file_is_noticed_within_the_tick_and_one_that_is_no_database_is_reported() {
     let (place, file) = new_file();
     let text = configuration(&file, "");
-    let patient = beating(&text).await;
+    let beating = beating(&text).await;
     let other = place.join("other.db").display().to_string();
     provision(&configuration(&other, "")).await;
     execute(&other, "UPDATE streamkap_heartbeat SET last_update = '2020-01-01', text = 'other'").await;
     std::fs::rename(&other, &file).unwrap();
-    patient.beats(2, secs(5)).await;
+    beating.beats(2, secs(5)).await;
     let beaten = "SELECT count(*) FROM streamkap_heartbeat WHERE text = 'other' AND last_update > '2021'";
     assert_eq!(number(&file, beaten).await, 1, "the file in its place is the one that is beaten");
-    assert_eq!((patient.count("failed").await, patient.connects("lost").await), (0, 1));
+    assert_eq!((beating.count("failed").await, beating.connects("lost").await), (0, 1));
 
     std::fs::rename(place.write("other.db", "this is a text and no database\n".repeat(100)), &file).unwrap();
-    let expected = symptom("connection", "protocol", Some("26"));
-    patient.falls_ill_of(expected).await.names(&[&file, "is no SQLite database"]);
+    let expected = failure("connection", "protocol", Some("26"));
+    beating.fails_with(expected).await.names(&[&file, "is no SQLite database"]);
 }
 
 #[tokio::test]
 async fn dropped_table_is_reported_and_heals_when_provisioned() {
     let (_place, file) = new_file();
     let text = configuration(&file, "[target.heartbeat]\ntable = \"it's a pulse\"");
-    let patient = beating(&text).await;
+    let beating = beating(&text).await;
     execute(&file, "DROP TABLE \"it's a pulse\"").await;
-    let diagnosis = patient.falls_ill_of(symptom("schema", "missing_table", Some("1"))).await;
-    diagnosis.names(&["heartbeatd provision --target orders"]);
+    let reported = beating.fails_with(failure("schema", "missing_table", Some("1"))).await;
+    reported.names(&["heartbeatd provision --target orders"]);
     provision(&text).await;
-    patient.heals_within(HEALS).await;
+    beating.recovers_within(HEALS).await;
 }
 
 #[tokio::test]
 async fn table_without_last_update_is_reported_as_missing_column_and_heals() {
     let (_place, file) = new_file();
-    let patient = beating(&configuration(&file, "")).await;
+    let beating = beating(&configuration(&file, "")).await;
     execute(&file, "ALTER TABLE streamkap_heartbeat RENAME COLUMN last_update TO touched").await;
-    let diagnosis = patient.falls_ill_of(symptom("schema", "missing_column", Some("1"))).await;
-    diagnosis.names(&["streamkap_heartbeat", "last_update"]);
-    execute(&file, &diagnosis.remedy).await;
-    patient.heals_within(HEALS).await;
+    let reported = beating.fails_with(failure("schema", "missing_column", Some("1"))).await;
+    reported.names(&["streamkap_heartbeat", "last_update"]);
+    execute(&file, &reported.remedy).await;
+    beating.recovers_within(HEALS).await;
 }
 
 #[tokio::test]
 async fn row_of_another_id_is_adopted_only_when_configured_and_never_joined_by_a_second() {
     let (_place, file) = new_file();
     let text = configuration(&file, "");
-    let patient = beating(&text).await;
+    let beating = beating(&text).await;
     execute(&file, "UPDATE streamkap_heartbeat SET id = 7").await;
-    patient.falls_ill_of(symptom("schema", "missing_row", None)).await.names(&["heartbeatd provision --target orders"]);
+    beating.fails_with(failure("schema", "missing_row", None)).await.names(&["heartbeatd provision --target orders"]);
     let ended = run(&["provision"], &text).await;
     assert_eq!(ended.code, Some(1), "{ended:?}");
     assert!(ended.stdout.contains("holds row 7 and not row 1"), "{ended:?}");
     assert!(ended.stdout.contains("set row = 7 under [target.heartbeat] to adopt it"), "{ended:?}");
     assert_eq!(number(&file, "SELECT count(*) FROM streamkap_heartbeat").await, 1);
-    patient.daemon.rewrite_config(&configuration(&file, "[target.heartbeat]\nrow = 7"));
-    patient.daemon.signal(Signal::HUP);
-    patient.heals_within(secs(10)).await;
+    beating.daemon.rewrite_config(&configuration(&file, "[target.heartbeat]\nrow = 7"));
+    beating.daemon.signal(Signal::HUP);
+    beating.recovers_within(secs(10)).await;
 }
 
 #[tokio::test]
 async fn file_locked_by_another_program_is_reported_as_lock_and_heals_when_released() {
     let (_place, file) = new_file();
-    let patient = beating(&configuration(&file, "")).await;
+    let beating = beating(&configuration(&file, "")).await;
     let mut holder = open(&file).await;
     sqlx::raw_sql("BEGIN EXCLUSIVE").execute(&mut holder).await.unwrap();
-    patient.falls_ill_of(symptom("resource", "lock", Some("5"))).await.names(&[&format!("fuser {file}")]);
+    beating.fails_with(failure("resource", "lock", Some("5"))).await.names(&[&format!("fuser {file}")]);
     sqlx::raw_sql("ROLLBACK").execute(&mut holder).await.unwrap();
-    patient.heals_within(secs(5)).await;
+    beating.recovers_within(secs(5)).await;
 }
 
 #[tokio::test]
@@ -182,10 +182,10 @@ async fn file_opened_read_only_is_told_and_can_be_watched() {
     let read_only = |more: &str| target("orders", &format!("sqlite:{file}?mode=ro"), more);
     let before =
         number(&file, "SELECT CAST(unixepoch(last_update, 'subsec') * 1000 AS INTEGER) FROM streamkap_heartbeat").await;
-    let patient = Patient { daemon: heartbeatd().config(&read_only("")).start().await };
-    let expected = symptom("connection", "read_only_setting", None);
-    patient.reports(expected).await.names(&["take mode=ro out of the address", "write = \"never\""]);
-    let watching = Patient { daemon: heartbeatd().config(&read_only("write = \"never\"")).start().await };
+    let beating = BeatingDaemon { daemon: heartbeatd().config(&read_only("")).start().await };
+    let expected = failure("connection", "read_only_setting", None);
+    beating.reports(expected).await.names(&["take mode=ro out of the address", "write = \"never\""]);
+    let watching = BeatingDaemon { daemon: heartbeatd().config(&read_only("write = \"never\"")).start().await };
     eventually(secs(5), "the row to be watched", async || match watching.count("fresh").await {
         0 => Err("no look yet"),
         _ => Ok(()),
@@ -270,7 +270,7 @@ async fn two_daemons_share_one_file_with_when_stale_and_one_carries_on_alone() {
     let (_place, file) = new_file();
     let text = target("orders", &format!("sqlite:{file}"), "write = \"when-stale\"");
     let text = text.replace("interval = \"1s\"", "interval = \"2s\"");
-    let (first, mut second) = (beating(&text).await, Patient::configured(&text).await);
+    let (first, mut second) = (beating(&text).await, BeatingDaemon::configured(&text).await);
     let begin = (Instant::now(), written(&first.daemon).await + written(&second.daemon).await);
     let beats = eventually(secs(20), "five beats together", async || {
         let beats = written(&first.daemon).await + written(&second.daemon).await - begin.1;

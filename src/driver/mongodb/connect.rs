@@ -17,7 +17,7 @@ use super::identifier;
 use super::parameters::{PORT, Parameters};
 use crate::database_url::Host;
 use crate::driver::certificates::{read_authorities, read_key, read_own_certificate};
-use crate::driver::hosts::{self, Candidate, Words};
+use crate::driver::hosts::{self, Candidate, HostStyle};
 use crate::driver::network::prefixed;
 use crate::driver::{ConnectRequest, Purpose, ServerInfo, ServerRole};
 use crate::heartbeat::{ErrorKind, Failure};
@@ -26,8 +26,8 @@ use crate::secret::Secret;
 use crate::time::clock::{self, Instant};
 
 /// What is said of a server's hosts.
-const WORDS: Words =
-    Words { port: PORT, socket_is_file: true, standby: "is a secondary", read_only: "takes no writes" };
+const HOST_STYLE: HostStyle =
+    HostStyle { port: PORT, socket_is_file: true, standby: "is a secondary", read_only: "takes no writes" };
 
 /// A monitor that connects to a server waits no longer, and no longer than half of the target's time-out.
 const CONNECT: Duration = Duration::from_secs(2);
@@ -60,7 +60,7 @@ pub(super) async fn connect(request: &ConnectRequest<'_>) -> Result<Opened, Fail
     let options = options(request, &parameters).await?;
     if request.purpose == Purpose::Inspect && !parameters.from_dns {
         let options = &options;
-        return hosts::find(request, &WORDS, |host| Box::pin(open_one(request, options, host))).await;
+        return hosts::find(request, &HOST_STYLE, |host| Box::pin(open_one(request, options, host))).await;
     }
     // The name of a record in DNS is no host: whether it resolves says nothing of the servers.
     let hosts = if parameters.from_dns { &[] } else { url.hosts() };
@@ -68,7 +68,7 @@ pub(super) async fn connect(request: &ConnectRequest<'_>) -> Result<Opened, Fail
     if opened.server.role.takes_writes() || request.purpose == Purpose::Inspect {
         return Ok(opened);
     }
-    let message = format!("{} {}", opened.server.address, WORDS.standby);
+    let message = format!("{} {}", opened.server.address, HOST_STYLE.standby);
     opened.client.close().await;
     Err(Failure::new(ErrorKind::NotWritable, message))
 }
@@ -95,7 +95,7 @@ async fn open_one(request: &ConnectRequest<'_>, options: &ClientOptions, host: &
     options.hosts = vec![address(host)];
     options.direct_connection = Some(true);
     let opened = open(request, options, std::slice::from_ref(host), true).await;
-    let name = WORDS.address(host);
+    let name = HOST_STYLE.address(host);
     // What is said of a server that does not answer begins with its name already.
     opened.map_err(|failure| if failure.message().starts_with(&name) { failure } else { prefixed(&name, failure) })
 }
@@ -117,7 +117,7 @@ async fn open(
     let (role, me) = read_hello(&hello?);
     let address = me
         .or_else(|| client.writable().map(|(address, _)| address))
-        .or_else(|| hosts.first().map(|host| WORDS.address(host)));
+        .or_else(|| hosts.first().map(|host| HOST_STYLE.address(host)));
     let mut server = ServerInfo {
         address: address.unwrap_or_default(),
         version: version(&mut client, limit).await?,

@@ -22,7 +22,7 @@ use super::client::Limits;
 use super::connect::Opened;
 use super::identifier::{READER, WRITER, auth_database};
 use super::parameters::Parameters;
-use crate::driver::gathered::Gathered;
+use crate::driver::answer::Answer;
 use crate::heartbeat::Failure;
 use crate::target::Target;
 use crate::time::clock::Instant;
@@ -34,31 +34,31 @@ pub(super) struct MongoFacts {
     pub(super) address: String,
     pub(super) server: ServerFacts,
     /// `None` where there is no such collection.
-    pub(super) collection: Gathered<Option<CollectionFacts>>,
+    pub(super) collection: Answer<Option<CollectionFacts>>,
     /// The indexes by which the server deletes documents.
-    pub(super) ttl: Gathered<Vec<TtlIndex>>,
-    pub(super) row: Gathered<RowFacts>,
+    pub(super) ttl: Answer<Vec<TtlIndex>>,
+    pub(super) row: Answer<RowFacts>,
     /// This session's user.
-    pub(super) own: Gathered<UserFacts>,
+    pub(super) own: Answer<UserFacts>,
     /// The user of the target's address, who writes the heartbeat; `None` where there is no such user.
-    pub(super) writer: Gathered<Option<UserFacts>>,
+    pub(super) writer: Answer<Option<UserFacts>>,
     /// The connector's user.
-    pub(super) connector: Gathered<Option<UserFacts>>,
+    pub(super) connector: Answer<Option<UserFacts>>,
     /// What the roles that provisioning makes allow; `None` for one that is not there.
-    pub(super) writer_role: Gathered<Option<Rights>>,
-    pub(super) reader_role: Gathered<Option<Rights>>,
+    pub(super) writer_role: Answer<Option<Rights>>,
+    pub(super) reader_role: Answer<Option<Rights>>,
     /// The members of the replica set, as this one sees them.
-    pub(super) members: Gathered<Vec<Member>>,
+    pub(super) members: Answer<Vec<Member>>,
     /// What the replica set's configuration says.
-    pub(super) set: Gathered<SetFacts>,
-    pub(super) oplog: Gathered<OplogFacts>,
+    pub(super) set: Answer<SetFacts>,
+    pub(super) oplog: Answer<OplogFacts>,
     /// The hours that the oplog is kept at least; 0 for none.
-    pub(super) guaranteed_hours: Gathered<f64>,
+    pub(super) guaranteed_hours: Answer<f64>,
     /// Whether an idle primary writes into its oplog now and then.
-    pub(super) periodic_noops: Gathered<bool>,
-    pub(super) feature_version: Gathered<String>,
+    pub(super) periodic_noops: Answer<bool>,
+    pub(super) feature_version: Answer<String>,
     /// Change streams that are open.
-    pub(super) readers: Gathered<u64>,
+    pub(super) readers: Answer<u64>,
 }
 
 /// Gathers the facts, in two dozen commands at most.

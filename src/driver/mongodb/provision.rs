@@ -9,7 +9,7 @@ use super::connect::Opened;
 use super::errors::{self, DUPLICATE_KEY, NAMESPACE_EXISTS};
 use super::facts::{MongoFacts, Rights, UserFacts};
 use super::identifier::{self, READER, WRITER, auth_database, id_literal, literal, namespace};
-use crate::driver::gathered::Gathered;
+use crate::driver::answer::Answer;
 use crate::heartbeat::{ErrorKind, Failure};
 use crate::plan::{Command, Plan, Step, render};
 use crate::target::Target;
@@ -33,7 +33,7 @@ struct Wanted<'a> {
     actions: &'a [&'a str],
     /// Whether these rights are enough.
     enough: fn(&Rights) -> bool,
-    found_role: &'a Gathered<Option<Rights>>,
+    found_role: &'a Answer<Option<Rights>>,
 }
 
 /// The names of a target as the steps need them, and the plan as it grows.
@@ -140,19 +140,19 @@ impl Planner<'_> {
             return false;
         }
         match &self.facts.collection {
-            Gathered::Seen(Some(found)) if found.kind != "collection" || found.capped => {
+            Answer::Seen(Some(found)) if found.kind != "collection" || found.capped => {
                 let kind = if found.capped { "capped" } else { found.kind.as_str() };
                 let remedy = "name another collection under [target.heartbeat]".to_owned();
                 self.plan.fail(ErrorKind::Rejected, format!("{name} is no ordinary collection: {kind}"), Some(remedy));
                 false
             }
-            Gathered::Seen(Some(_)) => true,
-            Gathered::Seen(None) => {
+            Answer::Seen(Some(_)) => true,
+            Answer::Seen(None) => {
                 let database = self.target.heartbeat.schema.clone();
                 self.step(format!("create collection {}", literal(&name)), &database, COLLECTION, &[]);
                 true
             }
-            Gathered::Refused(refusal) => {
+            Answer::Refused(refusal) => {
                 let remedy = "set provision_url to an administrator's address".to_owned();
                 self.plan.fail(
                     ErrorKind::Privilege,
@@ -169,15 +169,15 @@ impl Planner<'_> {
         let (database, row) = (heartbeat.schema.clone(), id_literal(heartbeat));
         let name = literal(&namespace(heartbeat));
         match &self.facts.row {
-            Gathered::Seen(found) if found.found => {}
-            Gathered::Seen(found) if found.count > 0 => {
+            Answer::Seen(found) if found.found => {}
+            Answer::Seen(found) if found.count > 0 => {
                 let other = found.other.as_deref().unwrap_or("?");
                 let message = format!("{name} holds other documents and none with _id {row}, one with {other}");
                 let remedy = "set row under [target.heartbeat] to the _id of the heartbeat".to_owned();
                 self.plan.fail(ErrorKind::MissingRow, message, Some(remedy));
             }
-            Gathered::Seen(_) => self.step(format!("insert _id {row} into {name}"), &database, DOCUMENT, &[]),
-            Gathered::Refused(refusal) => {
+            Answer::Seen(_) => self.step(format!("insert _id {row} into {name}"), &database, DOCUMENT, &[]),
+            Answer::Refused(refusal) => {
                 let remedy = "set provision_url to an administrator's address".to_owned();
                 self.plan.fail(
                     ErrorKind::Privilege,
@@ -193,14 +193,14 @@ impl Planner<'_> {
         &mut self,
         name: &str,
         defined_in: &str,
-        found: &Gathered<Option<UserFacts>>,
+        found: &Answer<Option<UserFacts>>,
         wanted: &Wanted<'_>,
         configured: bool,
     ) {
         let shown = literal(name);
         let user = match found {
-            Gathered::Seen(Some(user)) => user,
-            Gathered::Seen(None) if configured => {
+            Answer::Seen(Some(user)) => user,
+            Answer::Seen(None) if configured => {
                 let remedy = format!(
                     "in mongosh, on the primary: db.getSiblingDB({}).createUser({{user: {shown}, pwd: passwordPrompt(), \
                      roles: []}})",
@@ -209,11 +209,11 @@ impl Planner<'_> {
                 let message = format!("the user {shown} does not exist in the database {}", literal(defined_in));
                 return self.plan.fail(ErrorKind::Privilege, message, Some(remedy));
             }
-            Gathered::Seen(None) => {
+            Answer::Seen(None) => {
                 let notice = format!("the user {shown} does not exist: no role is granted to it");
                 return self.plan.notices.push(notice);
             }
-            Gathered::Refused(refusal) => {
+            Answer::Refused(refusal) => {
                 let notice = format!("what the user {shown} may do is hidden, and no role is granted: {refusal}");
                 return self.plan.notices.push(notice);
             }
@@ -314,7 +314,7 @@ mod tests {
     #[test]
     fn a_user_who_may_do_it_already_keeps_what_he_has() {
         let mut facts = nothing_there();
-        facts.writer = Gathered::Seen(Some(UserFacts {
+        facts.writer = Answer::Seen(Some(UserFacts {
             name: "hb".to_owned(),
             database: "admin".to_owned(),
             rights: Rights { find: true, update: true, ..Rights::default() },

@@ -7,10 +7,10 @@ use sqlx::mysql::MySqlRow;
 
 use super::columns;
 use super::connect::{Capabilities, Column, LastLook, Opened, column_type_sql};
-use super::culprits;
 use super::errors;
 use super::identifier::table_of;
-use super::message;
+use super::query;
+use super::triggers_and_views;
 use crate::driver::{Observation, ServerRole};
 use crate::heartbeat::{ErrorKind, Failure, RowReport, Stamp, Writing, ZoneGuess};
 use crate::target::HeartbeatTable;
@@ -82,8 +82,10 @@ pub(super) async fn beat(
 /// A failure for which the columns are no reason.
 async fn explain(opened: &mut Opened, table: &HeartbeatTable, failure: Failure) -> Failure {
     match failure.code() {
-        Some(code) if BEHIND.contains(&code) => culprits::told(&mut opened.connection, table, failure).await,
-        _ if failure.kind() == ErrorKind::Rejected => culprits::named(&mut opened.connection, table, failure).await,
+        Some(code) if BEHIND.contains(&code) => triggers_and_views::told(&mut opened.connection, table, failure).await,
+        _ if failure.kind() == ErrorKind::Rejected => {
+            triggers_and_views::named(&mut opened.connection, table, failure).await
+        }
         Some(code) if errors::READ_ONLY.contains(&code) => with_the_reason(opened, failure).await,
         Some(COMMIT_FAILED) if opened.capabilities.node.is_on() => out_of_the_cluster(opened, failure).await,
         _ => failure,
@@ -100,13 +102,13 @@ pub(super) async fn observe(opened: &mut Opened, table: &HeartbeatTable) -> Resu
 }
 
 async fn look(opened: &mut Opened, table: &HeartbeatTable) -> Result<(RowReport, ServerRole), Failure> {
-    let row = message::send_for_row(&mut opened.connection, look_sql(table, &opened.capabilities)).await?;
-    let previous = message::number(&row, "previous")?.map(seconds);
+    let row = query::send_for_row(&mut opened.connection, look_sql(table, &opened.capabilities)).await?;
+    let previous = query::number(&row, "previous")?.map(seconds);
     let report = RowReport {
         seen: count(&row, "seen")?,
         previous,
         value: previous,
-        server_time: message::number(&row, "server_time")?.map(Stamp),
+        server_time: query::number(&row, "server_time")?.map(Stamp),
         ..RowReport::default()
     };
     Ok((report, opened.capabilities.role_of(&row)?))
@@ -120,7 +122,7 @@ async fn write(
 ) -> Result<RowReport, Failure> {
     opened.limits.keep_within(&mut opened.connection, deadline).await?;
     let sql = statement(table, writing, &opened.capabilities, &opened.application_name);
-    let done = message::execute(&mut opened.connection, sql).await?;
+    let done = query::execute(&mut opened.connection, sql).await?;
     let report = match (Found::unpack(done.last_insert_id()), done.rows_affected()) {
         (Some(found), matched) if matched > 0 && found.next() > LAST_TIMESTAMP => {
             beyond_31_bits(opened, table, found.report(matched)).await?
@@ -173,7 +175,7 @@ async fn behind_a_trigger(
             let (before, _) = look(opened, table).await?;
             opened.limits.keep_within(&mut opened.connection, deadline).await?;
             let again = statement(table, Writing::Always, &opened.capabilities, &opened.application_name);
-            message::execute(&mut opened.connection, again).await?;
+            query::execute(&mut opened.connection, again).await?;
             before.value
         }
     };
@@ -192,20 +194,20 @@ async fn why_nothing(opened: &mut Opened, table: &HeartbeatTable) -> Result<RowR
         return Ok(report);
     }
     let sql = "SELECT @@session.sql_log_bin AS logged, @@session.autocommit AS committed".to_owned();
-    let row = message::send_for_row(&mut opened.connection, sql).await?;
-    if message::number(&row, "logged")? == Some(0) {
+    let row = query::send_for_row(&mut opened.connection, sql).await?;
+    if query::number(&row, "logged")? == Some(0) {
         let message = "this session's sql_log_bin is off: nothing it writes would reach the binary log";
         return Err(Failure::new(ErrorKind::Settings, message));
     }
-    if message::number(&row, "committed")? == Some(0) {
+    if query::number(&row, "committed")? == Some(0) {
         let message = "this session's autocommit is off: nothing it writes would be committed";
         return Err(Failure::new(ErrorKind::Settings, message));
     }
     if let Some(replicated) = opened.capabilities.node.replicated_sql() {
         let sql = format!("SELECT {replicated} AS replicated, @@session.wsrep_on AS own");
-        let row = message::send_for_row(&mut opened.connection, sql).await?;
-        if message::number(&row, "replicated")? == Some(0) {
-            let whose = if message::number(&row, "own")? == Some(0) { "this session's" } else { "the node's" };
+        let row = query::send_for_row(&mut opened.connection, sql).await?;
+        if query::number(&row, "replicated")? == Some(0) {
+            let whose = if query::number(&row, "own")? == Some(0) { "this session's" } else { "the node's" };
             return Err(opened.capabilities.node.kept_to_itself(whose));
         }
     }
@@ -216,8 +218,8 @@ async fn why_nothing(opened: &mut Opened, table: &HeartbeatTable) -> Result<RowR
 /// The type is read at connect; that of a table that came later is looked up now.
 async fn must_hold_a_time(opened: &mut Opened, table: &HeartbeatTable) -> Result<(), Failure> {
     if opened.column.is_none() {
-        let rows = message::send(&mut opened.connection, column_type_sql(table)).await?;
-        let found = rows.first().map(|row| message::text(row, 0)).transpose()?.flatten();
+        let rows = query::send(&mut opened.connection, column_type_sql(table)).await?;
+        let found = rows.first().map(|row| query::text(row, 0)).transpose()?.flatten();
         opened.column = found.map(Column::from_type);
     }
     match &opened.column {
@@ -233,7 +235,7 @@ async fn must_hold_a_time(opened: &mut Opened, table: &HeartbeatTable) -> Result
 /// "Read-only" by its number means a replica as well as a setting of transactions: the server is asked which.
 async fn with_the_reason(opened: &mut Opened, failure: Failure) -> Failure {
     let sql = format!("SELECT {}", opened.capabilities.role_sql());
-    match message::send_for_row(&mut opened.connection, sql).await.and_then(|row| opened.capabilities.role_of(&row)) {
+    match query::send_for_row(&mut opened.connection, sql).await.and_then(|row| opened.capabilities.role_of(&row)) {
         Ok(ServerRole::ReadOnly) => failure.with_kind(ErrorKind::ReadOnlySetting),
         _ => failure,
     }
@@ -300,7 +302,7 @@ fn seconds(seconds: i64) -> Stamp {
 }
 
 fn count(row: &MySqlRow, column: &str) -> Result<u64, Failure> {
-    message::number(row, column).map(|count| count.unwrap_or_default().unsigned_abs())
+    query::number(row, column).map(|count| count.unwrap_or_default().unsigned_abs())
 }
 
 /// One UPDATE. The guards stand in it because a privileged account writes through `read_only`, and because a session

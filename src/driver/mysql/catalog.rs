@@ -10,13 +10,13 @@ use sqlx::mysql::MySqlConnection;
 use super::columns::{self, Columns};
 use super::connect::{MARIADB, settings_sql};
 use super::grants::inquiry::{self, Found, Inquiry, MOST_HOSTS, activation};
-use super::grants::{Answer, Grants, Place, unread};
+use super::grants::{GrantScope, Grants, Holding, unread};
 use super::identifier::{Account, is_named, literal, table_of};
-use super::message::{self, Limits};
 use super::parameters::user_of;
+use super::query::{self, ServerLimits};
 use crate::heartbeat::{ErrorKind, Failure};
 use crate::plan::columns::Holds;
-use crate::plan::standing_table::Rows;
+use crate::plan::existing_table::Rows;
 use crate::target::{HeartbeatTable, Target};
 use crate::time::clock::Instant;
 
@@ -78,10 +78,10 @@ pub(super) async fn gather(
     target: &Target,
     deadline: Instant,
 ) -> Result<Facts, Failure> {
-    message::execute(connection, settings_sql(Limits::step(deadline))).await?;
-    let objects = message::send_for_row(connection, objects_sql(&target.heartbeat)).await?;
-    let has = |column: &str| Ok::<_, Failure>(message::number(&objects, column)?.unwrap_or_default() > 0);
-    let own = Account::read(&message::text(&objects, "account")?.unwrap_or_default());
+    query::execute(connection, settings_sql(ServerLimits::step(deadline))).await?;
+    let objects = query::send_for_row(connection, objects_sql(&target.heartbeat)).await?;
+    let has = |column: &str| Ok::<_, Failure>(query::number(&objects, column)?.unwrap_or_default() > 0);
+    let own = Account::read(&query::text(&objects, "account")?.unwrap_or_default());
     let (logged, schema) = (has("logged")?, has("known_schemas")?);
     let table = if has("known_tables")? { Some(table(connection, &target.heartbeat).await?) } else { None };
     let (sees_accounts, names) = accounts(connection, target, &own).await?;
@@ -94,9 +94,9 @@ pub(super) async fn gather(
 async fn table(connection: &mut MySqlConnection, heartbeat: &HeartbeatTable) -> Result<TableFacts, Failure> {
     let mut facts = TableFacts { columns: columns::gather(connection, heartbeat).await?, ..TableFacts::default() };
     if facts.columns.all.iter().any(|column| column.name == "id" && column.holds == Holds::Number) {
-        match message::send(connection, rows_sql(heartbeat)).await {
+        match query::send(connection, rows_sql(heartbeat)).await {
             Ok(rows) => {
-                let ids = rows.iter().filter_map(|row| message::number(row, 0).transpose());
+                let ids = rows.iter().filter_map(|row| query::number(row, 0).transpose());
                 facts.rows = Rows::Ids(ids.collect::<Result<_, _>>()?);
             }
             Err(failure) if failure.kind() == ErrorKind::Privilege => {}
@@ -112,10 +112,10 @@ async fn accounts(
     target: &Target,
     own: &Account,
 ) -> Result<(bool, Vec<Account>), Failure> {
-    match message::send(connection, accounts_sql(target)).await {
+    match query::send(connection, accounts_sql(target)).await {
         Ok(rows) => {
             let accounts = rows.iter().map(|row| {
-                let [user, host] = [message::text(row, 0)?, message::text(row, 1)?].map(Option::unwrap_or_default);
+                let [user, host] = [query::text(row, 0)?, query::text(row, 1)?].map(Option::unwrap_or_default);
                 Ok(Account { user, host })
             });
             Ok((true, accounts.collect::<Result<_, Failure>>()?))
@@ -164,8 +164,8 @@ async fn granted(
     }
     let names: Vec<String> = inquiry::VARIABLES.iter().map(|name| literal(name)).collect();
     let variables = format!("SHOW GLOBAL VARIABLES WHERE Variable_name IN ({})", names.join(", "));
-    let variables = message::pairs(&message::send(connection, variables).await?)?;
-    let place = Place::Table(&heartbeat.schema, &heartbeat.table);
+    let variables = query::pairs(&query::send(connection, variables).await?)?;
+    let place = GrantScope::Table(&heartbeat.schema, &heartbeat.table);
     let mut all = Vec::new();
     for account in accounts {
         let is_own = account == *own;
@@ -183,9 +183,9 @@ async fn granted(
 }
 
 /// What is found of an account, as far as the table is concerned.
-fn judged(account: Account, found: &Found, place: Place<'_>, mariadb: bool) -> AccountFacts {
+fn judged(account: Account, found: &Found, place: GrantScope<'_>, mariadb: bool) -> AccountFacts {
     let of = |grants: &Grants| -> Vec<&'static str> {
-        PRIVILEGES.into_iter().filter(|privilege| grants.allows(privilege, place) == Answer::Yes).collect()
+        PRIVILEGES.into_iter().filter(|privilege| grants.allows(privilege, place) == Holding::Yes).collect()
     };
     let (on_table, unknown) = match found.grants.seen() {
         Ok(grants) if grants.unread > 0 => (of(grants), Some(unread(grants.unread))),
@@ -206,7 +206,7 @@ fn judged(account: Account, found: &Found, place: Place<'_>, mariadb: bool) -> A
 async fn effective(connection: &mut MySqlConnection, heartbeat: &HeartbeatTable) -> Result<Vec<&'static str>, Failure> {
     let mut privileges = Vec::new();
     for (privilege, sql) in probes_sql(heartbeat) {
-        match message::send(connection, sql).await {
+        match query::send(connection, sql).await {
             Err(failure) if failure.code().is_none() => return Err(failure),
             Err(failure) if failure.kind() == ErrorKind::Privilege => {}
             _ => privileges.push(privilege),

@@ -5,11 +5,11 @@ mod activity;
 mod binlog;
 mod cluster;
 mod connector;
+mod evidence;
 mod native;
 mod replica;
 mod retention;
 mod row;
-mod scene;
 mod server;
 mod settings;
 mod table;
@@ -22,12 +22,12 @@ use std::sync::LazyLock;
 
 use super::facts::MysqlFacts;
 use super::identifier::{Account, account, table_of};
-use crate::driver::scene::{Chapter, Names, checks_of, judge_chapters};
+use crate::driver::evidence::{CheckGroup, SqlNames, checks_of, judge_chapters};
 use crate::finding::{Case, Check, Finding};
 use crate::target::Target;
 
 /// In the order of the report.
-const CHAPTERS: &[Chapter<MysqlFacts>] = &[
+const CHECK_GROUPS: &[CheckGroup<MysqlFacts>] = &[
     (server::CHECKS, server::judge),
     (table::CHECKS, table::judge),
     (row::CHECKS, row::judge),
@@ -42,7 +42,7 @@ const CHAPTERS: &[Chapter<MysqlFacts>] = &[
     (native::CHECKS, native::judge),
 ];
 
-static CHECKS: LazyLock<Vec<Check>> = LazyLock::new(|| checks_of(CHAPTERS));
+static CHECKS: LazyLock<Vec<Check>> = LazyLock::new(|| checks_of(CHECK_GROUPS));
 
 /// All checks, in the order of the report.
 pub(super) fn all() -> &'static [Check] {
@@ -54,9 +54,9 @@ pub(super) fn all() -> &'static [Check] {
 /// # Errors
 /// When the facts are not MySQL's.
 pub(super) fn judge(case: &Case<'_>) -> Result<Vec<Finding>, serde_json::Error> {
-    judge_chapters(case, CHAPTERS, |target: &Target, facts: &MysqlFacts| {
+    judge_chapters(case, CHECK_GROUPS, |target: &Target, facts: &MysqlFacts| {
         let connector = facts.roles.connector.answer().and_then(|accounts| accounts.first());
-        Names {
+        SqlNames {
             table: table_of(&target.heartbeat),
             user: account(&facts.server.user, &facts.server.host),
             connector: match connector {

@@ -4,7 +4,7 @@
 use sqlx::mysql::MySqlConnection;
 
 use super::identifier::{literal, quote, table_of};
-use super::message;
+use super::query;
 use crate::heartbeat::{ErrorKind, Failure};
 use crate::plan::columns::{self, Column, ColumnFault, Holds};
 use crate::target::HeartbeatTable;
@@ -40,8 +40,8 @@ pub(super) struct Columns {
 /// What the server says, classified.
 pub(super) async fn gather(connection: &mut MySqlConnection, heartbeat: &HeartbeatTable) -> Result<Columns, Failure> {
     let mut columns = Columns::default();
-    for row in message::send(connection, sql(heartbeat)).await? {
-        let text = |index| message::text(&row, index).map(Option::unwrap_or_default);
+    for row in query::send(connection, sql(heartbeat)).await? {
+        let text = |index| query::text(&row, index).map(Option::unwrap_or_default);
         columns.all.push(column(&text(0)?, &text(1)?, is_generated(&text(2)?)));
         columns.keyed |= text(3)? == "PRI";
     }

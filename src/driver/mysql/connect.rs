@@ -9,14 +9,14 @@ use sqlx::mysql::{MySqlConnectOptions, MySqlConnection, MySqlSslMode};
 
 use super::errors;
 use super::galera::{self, Node};
-use super::group;
+use super::group_replication;
 use super::identifier::{self, literal};
 use super::login::MysqlLogin;
-use super::message::{self, Limits, SessionLimits};
 use super::parameters::{self, Parameters};
+use super::query::{self, ServerLimits, SessionLimits};
 use crate::database_url::Host;
 use crate::driver::certificates::{ClientFiles, read_authorities, read_key, read_own_certificate};
-use crate::driver::hosts::{self, Candidate, Words};
+use crate::driver::hosts::{self, Candidate, HostStyle};
 use crate::driver::login_guard::{self, LoginGuard};
 use crate::driver::network::{close, name_or_network, prefixed};
 use crate::driver::{ConnectRequest, Purpose, ServerInfo, ServerRole};
@@ -26,7 +26,7 @@ use crate::target::HeartbeatTable;
 use crate::time::clock::Instant;
 
 /// What is said of a server's hosts.
-const WORDS: Words = Words {
+const HOST_STYLE: HostStyle = HostStyle {
     port: 3306,
     socket_is_file: true,
     standby: "is read-only (read_only), as replicas are",
@@ -120,7 +120,7 @@ pub(super) async fn connect(request: &ConnectRequest<'_>) -> Result<Opened, Fail
         }
     }
     let login = options(request).await?;
-    hosts::find(request, &WORDS, |host| Box::pin(open(request, &login, host))).await
+    hosts::find(request, &HOST_STYLE, |host| Box::pin(open(request, &login, host))).await
 }
 
 impl Candidate for Opened {
@@ -145,7 +145,7 @@ impl Candidate for Opened {
 /// Connects to one host and looks around, in three messages after the login, and four on a node of a Galera cluster or a
 /// member of a replication group.
 async fn open(request: &ConnectRequest<'_>, login: &Login, host: &Host) -> Result<Opened, Failure> {
-    let (address, port) = (WORDS.address(host), WORDS.port(host));
+    let (address, port) = (HOST_STYLE.address(host), HOST_STYLE.port(host));
     let (mut connection, guard) = match log_in(login, host, port).await {
         Ok(logged_in) => logged_in,
         Err(failure) => return Err(prefixed(&address, name_or_network(host, port, failure).await)),
@@ -186,7 +186,7 @@ async fn look_around(
     address: &str,
 ) -> Result<Surroundings, Failure> {
     let limits = SessionLimits::until(request.deadline, request.target.timeout);
-    message::execute(connection, settings_sql(limits.limits())).await?;
+    query::execute(connection, settings_sql(limits.limits())).await?;
     let variables = variables(connection).await?;
     let mut capabilities = Capabilities::of(&variables);
     // To look, a node that answers nothing else will do: it tells its state.
@@ -196,10 +196,10 @@ async fn look_around(
     };
     let sql =
         format!("SELECT {}, ({}) AS column_type", capabilities.role_sql(), column_type_sql(&request.target.heartbeat));
-    let row = message::send_for_row(connection, sql).await?;
+    let row = query::send_for_row(connection, sql).await?;
     if capabilities.group && capabilities.role_of(&row)?.takes_writes() {
-        match group::is_a_working_member(connection).await? {
-            Some(false) if request.purpose != Purpose::Inspect => return Err(group::no_working_member()),
+        match group_replication::is_a_working_member(connection).await? {
+            Some(false) if request.purpose != Purpose::Inspect => return Err(group_replication::no_working_member()),
             // To look, it is what is left of it: a server that takes writes of its own.
             Some(false) => capabilities.multi_primary = false,
             Some(true) | None => {}
@@ -215,13 +215,13 @@ async fn look_around(
         timeline: None,
         role: capabilities.role_of(&row)?,
     };
-    let column = message::text(&row, "column_type")?.map(Column::from_type);
+    let column = query::text(&row, "column_type")?.map(Column::from_type);
     Ok(Surroundings { server, column, capabilities, in_sync, limits })
 }
 
 /// What a session of this driver's is set to. Whatever a pooler loses of it does no harm: without UTC the hour of a
 /// clock change is read with an error, and the statement itself looks for `autocommit`.
-pub(super) fn settings_sql(limits: Limits) -> String {
+pub(super) fn settings_sql(limits: ServerLimits) -> String {
     format!("SET autocommit = 1, time_zone = '+00:00', {}", limits.settings())
 }
 
@@ -229,13 +229,13 @@ pub(super) fn settings_sql(limits: Limits) -> String {
 async fn variables(connection: &mut MySqlConnection) -> Result<BTreeMap<String, String>, Failure> {
     let names = GUARDS.iter().chain(TRANSACTION_READ_ONLY).chain(galera::VARIABLES).chain(&[
         MARIADB,
-        group::NAME,
-        group::SINGLE_PRIMARY,
+        group_replication::NAME,
+        group_replication::SINGLE_PRIMARY,
         "version",
     ]);
     let names: Vec<String> = names.map(|name| literal(name)).collect();
     let sql = format!("SHOW GLOBAL VARIABLES WHERE Variable_name IN ({})", names.join(", "));
-    message::pairs(&message::send(connection, sql).await?)
+    query::pairs(&query::send(connection, sql).await?)
 }
 
 /// The type of `last_update`; no row without such a column, or without any privilege on it.
@@ -264,8 +264,9 @@ impl Capabilities {
         let value = |name: &str| variables.get(name).map_or("", String::as_str);
         Self {
             mariadb: variables.contains_key(MARIADB),
-            group: !value(group::NAME).is_empty(),
-            multi_primary: !value(group::NAME).is_empty() && value(group::SINGLE_PRIMARY) == "OFF",
+            group: !value(group_replication::NAME).is_empty(),
+            multi_primary: !value(group_replication::NAME).is_empty()
+                && value(group_replication::SINGLE_PRIMARY) == "OFF",
             guards: GUARDS.iter().filter(known).copied().collect(),
             transaction_read_only: TRANSACTION_READ_ONLY.iter().find(known).copied(),
             node: Node::of(variables),
@@ -287,8 +288,8 @@ impl Capabilities {
 
     /// The role as the columns of [`Self::role_sql`] tell it.
     pub(super) fn role_of(&self, row: &sqlx::mysql::MySqlRow) -> Result<ServerRole, Failure> {
-        let writable = message::number(row, "writable")? == Some(1);
-        let read_only = message::number(row, "transaction_read_only")? == Some(1);
+        let writable = query::number(row, "writable")? == Some(1);
+        let read_only = query::number(row, "transaction_read_only")? == Some(1);
         Ok(match (writable, read_only) {
             (false, _) => ServerRole::Standby,
             (true, true) => ServerRole::ReadOnly,

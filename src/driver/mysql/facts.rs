@@ -30,8 +30,8 @@ pub(super) use statements::use_of;
 pub(super) use table::{Relation, TableFacts};
 
 use super::connect::settings_sql;
-use super::message::{self, Limits};
-use crate::driver::gathered::Gathered;
+use super::query::{self, ServerLimits};
+use crate::driver::answer::Answer;
 use crate::heartbeat::Failure;
 use crate::target::Target;
 use crate::time::clock::Instant;
@@ -42,23 +42,23 @@ pub(super) struct MysqlFacts {
     /// `host:port`.
     pub(super) address: String,
     pub(super) server: ServerFacts,
-    pub(super) table: Gathered<TableFacts>,
+    pub(super) table: Answer<TableFacts>,
     /// `None` where there is no table with a column `id` to read from.
-    pub(super) row: Option<Gathered<RowFacts>>,
+    pub(super) row: Option<Answer<RowFacts>>,
     /// `last_update` of the configured row once more, after all that tells how far the binary log has got, as `row` is read
     /// before it: of two looks, what changed from here in the first to there in the second is a beat that both enclose.
     pub(super) last_update_again: Option<i64>,
     pub(super) roles: RolesFacts,
-    pub(super) binlog: Gathered<BinlogFacts>,
+    pub(super) binlog: Answer<BinlogFacts>,
     /// What the managed flavours say of the binary log's files.
-    pub(super) retention: Gathered<Retention>,
+    pub(super) retention: Answer<Retention>,
     /// The servers that this one follows, one by channel.
-    pub(super) replication: Gathered<Vec<Channel>>,
-    pub(super) activity: Gathered<ActivityFacts>,
+    pub(super) replication: Answer<Vec<Channel>>,
+    pub(super) activity: Answer<ActivityFacts>,
     /// The events that name the table.
-    pub(super) events: Gathered<Vec<Event>>,
+    pub(super) events: Answer<Vec<Event>>,
     /// How many tables there are, as far as this user may see them.
-    pub(super) tables: Gathered<i64>,
+    pub(super) tables: Answer<i64>,
     /// What this session's user may do.
     pub(super) probes: Probes,
 }
@@ -75,7 +75,7 @@ pub(super) async fn gather(
     deadline: Instant,
 ) -> Result<MysqlFacts, Failure> {
     // One lock must not cost all other answers.
-    message::execute(connection, settings_sql(Limits::share(deadline, 4))).await?;
+    query::execute(connection, settings_sql(ServerLimits::share(deadline, 4))).await?;
     let probes = probes::gather(connection, &target.heartbeat).await?;
     let table = table::gather(connection, &target.heartbeat).await?;
     let relation = table.answer().and_then(|facts: &TableFacts| facts.table.as_ref());

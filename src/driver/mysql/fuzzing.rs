@@ -4,8 +4,8 @@
 
 use std::collections::BTreeMap;
 
-use super::grants::{Grants, Patterns, Place, RoleName};
-use super::naming::Naming;
+use super::grants::{GrantScope, Grants, Patterns, RoleName};
+use super::name_case::NameCase;
 use super::replication_filters::{self, Filters};
 use super::{errors, facts, identifier};
 use crate::heartbeat::Failure;
@@ -30,13 +30,13 @@ pub fn grants(lines: &[&str], heartbeat: &HeartbeatTable) -> Result<ReadGrants, 
     let grants = Grants::read(lines, Patterns::Wild);
     let saved = serde_json::to_value(&grants)?;
     let again: Grants = serde_json::from_value(saved.clone())?;
-    let table = Place::Table(&heartbeat.schema, &heartbeat.table);
-    let column = Place::Column(&heartbeat.schema, &heartbeat.table, "id");
+    let table = GrantScope::Table(&heartbeat.schema, &heartbeat.table);
+    let column = GrantScope::Column(&heartbeat.schema, &heartbeat.table, "id");
     let questions = [
         ("UPDATE", table),
         ("SELECT", column),
-        ("REPLICATION SLAVE", Place::Server),
-        ("LOCK TABLES", Place::AnyDatabase),
+        ("REPLICATION SLAVE", GrantScope::Server),
+        ("LOCK TABLES", GrantScope::AnyDatabase),
     ];
     let answers = questions.map(|(privilege, place)| format!("{:?}", again.allows(privilege, place)));
     Ok(ReadGrants { unread: grants.unread, saved, answers: answers.into() })
@@ -51,7 +51,7 @@ pub fn roles(list: &str) -> Vec<String> {
 /// The filter that leaves the table out, and what lets it in; `lists` are those of a replica.
 #[must_use]
 pub fn left_out(lists: &BTreeMap<String, String>, heartbeat: &HeartbeatTable) -> Option<(&'static str, String)> {
-    let filters = Filters::of(lists, Naming::default());
+    let filters = Filters::of(lists, NameCase::default());
     let filter = filters.left_out(heartbeat)?;
     Some((filter, filters.let_in(filter, heartbeat, false, "REPLICA", "")))
 }

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use sqlx::mysql::MySqlConnection;
 
 use super::errors::NOT_READY;
-use super::message;
+use super::query;
 use crate::heartbeat::{ErrorKind, Failure};
 
 /// What a node of a Galera cluster is known by. Percona XtraDB Cluster has `wsrep_on` for sessions only, and no server
@@ -82,7 +82,7 @@ impl Node {
     ) -> Result<Option<bool>, Failure> {
         let names = "'wsrep_ready', 'wsrep_connected', 'wsrep_cluster_status', 'wsrep_local_state_comment'";
         let sql = format!("SHOW GLOBAL STATUS WHERE Variable_name IN ({names})");
-        let status = message::pairs(&message::send(connection, sql).await?)?;
+        let status = query::pairs(&query::send(connection, sql).await?)?;
         let shown = |name: &str| status.get(name).map_or("not shown", String::as_str);
         let not_ready = |message: String| Err(Failure::new(ErrorKind::Starting, message).with_code(NOT_READY));
         match (self.on, shown("wsrep_ready")) {

@@ -12,7 +12,7 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 
 use super::like::Pattern;
-use super::naming::Naming;
+use super::name_case::NameCase;
 pub(super) use reader::RoleName;
 use reader::{On, Privilege};
 
@@ -61,7 +61,7 @@ struct Grant {
 
 /// What a privilege is wanted on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Place<'a> {
+pub(super) enum GrantScope<'a> {
     /// All of it.
     Server,
     /// All of any database.
@@ -74,7 +74,7 @@ pub(super) enum Place<'a> {
 
 /// Whether a privilege is there.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Answer {
+pub(super) enum Holding {
     /// It is.
     Yes,
     /// Of the table it is there for these columns only.
@@ -110,7 +110,7 @@ impl Grants {
     }
 
     /// The same on a server with this way of names.
-    fn named(self, naming: Naming) -> Self {
+    fn named(self, naming: NameCase) -> Self {
         Self { ignores_case: naming.ignores_case(), ..self }
     }
 
@@ -149,34 +149,36 @@ impl Grants {
     }
 
     /// Whether a privilege is there, on a place: `"UPDATE"`, `"REPLICATION SLAVE"`.
-    pub(super) fn allows(&self, privilege: &str, place: Place<'_>) -> Answer {
+    pub(super) fn allows(&self, privilege: &str, place: GrantScope<'_>) -> Holding {
         let found = if self.ignores_case {
             // What such a server grants on it keeps in lower case.
             let lower = |name: &str| name.to_lowercase();
             match place {
-                Place::Table(database, table) => self.look(privilege, Place::Table(&lower(database), &lower(table))),
-                Place::Column(database, table, column) => {
-                    self.look(privilege, Place::Column(&lower(database), &lower(table), column))
+                GrantScope::Table(database, table) => {
+                    self.look(privilege, GrantScope::Table(&lower(database), &lower(table)))
                 }
-                Place::Server | Place::AnyDatabase => self.look(privilege, place),
+                GrantScope::Column(database, table, column) => {
+                    self.look(privilege, GrantScope::Column(&lower(database), &lower(table), column))
+                }
+                GrantScope::Server | GrantScope::AnyDatabase => self.look(privilege, place),
             }
         } else {
             self.look(privilege, place)
         };
         match found {
-            Answer::Yes => Answer::Yes,
-            _ if self.unread > 0 => Answer::Unknown(self.unread),
-            Answer::Columns(columns) if columns.is_empty() => Answer::No,
+            Holding::Yes => Holding::Yes,
+            _ if self.unread > 0 => Holding::Unknown(self.unread),
+            Holding::Columns(columns) if columns.is_empty() => Holding::No,
             answer => answer,
         }
     }
 
     /// Whether a privilege on all of the server is there, as one that hardly anybody needs.
     pub(super) fn holds(&self, privilege: &str) -> bool {
-        self.allows(privilege, Place::Server) == Answer::Yes
+        self.allows(privilege, GrantScope::Server) == Holding::Yes
     }
 
-    fn look(&self, privilege: &str, place: Place<'_>) -> Answer {
+    fn look(&self, privilege: &str, place: GrantScope<'_>) -> Holding {
         let mut columns = Vec::new();
         // Those there are: a saved file may number them as it likes.
         let grantees: BTreeSet<usize> = self.granted.iter().map(|grant| grant.grantee).collect();
@@ -184,27 +186,28 @@ impl Grants {
             let own = || self.granted.iter().filter(|grant| grant.grantee == grantee);
             if self.on_server(own(), grantee, privilege, place.database())
                 || place.database().is_some_and(|database| self.on_database(own(), privilege, database))
-                || place == Place::AnyDatabase && own().any(|grant| grant.is_on_a_database() && grant.has(privilege))
+                || place == GrantScope::AnyDatabase
+                    && own().any(|grant| grant.is_on_a_database() && grant.has(privilege))
             {
-                return Answer::Yes;
+                return Holding::Yes;
             }
             let (database, table) = match place {
-                Place::Table(database, table) | Place::Column(database, table, _) => (database, table),
-                Place::Server | Place::AnyDatabase => continue,
+                GrantScope::Table(database, table) | GrantScope::Column(database, table, _) => (database, table),
+                GrantScope::Server | GrantScope::AnyDatabase => continue,
             };
             let here = own().filter(|grant| matches!(&grant.on, On::Table(d, t) if d == database && t == table));
             for found in here.flat_map(|grant| &grant.privileges).filter(|found| found.is(privilege)) {
                 match place {
-                    _ if found.columns.is_empty() => return Answer::Yes,
+                    _ if found.columns.is_empty() => return Holding::Yes,
                     // Names of columns are the same in any case.
-                    Place::Column(_, _, wanted) if found.columns.iter().any(|c| same_column(c, wanted)) => {
-                        return Answer::Yes;
+                    GrantScope::Column(_, _, wanted) if found.columns.iter().any(|c| same_column(c, wanted)) => {
+                        return Holding::Yes;
                     }
                     _ => columns.extend(found.columns.iter().cloned()),
                 }
             }
         }
-        Answer::Columns(columns)
+        Holding::Columns(columns)
     }
 
     fn on_server<'a>(
@@ -247,7 +250,7 @@ impl Privilege {
     }
 }
 
-impl<'a> Place<'a> {
+impl<'a> GrantScope<'a> {
     fn database(self) -> Option<&'a str> {
         match self {
             Self::Server | Self::AnyDatabase => None,

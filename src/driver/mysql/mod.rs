@@ -3,9 +3,9 @@
 mod beat;
 mod catalog;
 mod checks;
+mod cloud;
 mod columns;
 mod connect;
-mod culprits;
 mod errors;
 mod facts;
 mod family;
@@ -13,17 +13,17 @@ mod family;
 pub mod fuzzing;
 mod galera;
 mod grants;
-mod group;
+mod group_replication;
 mod identifier;
 mod like;
 mod login;
-mod managed;
-mod message;
-mod naming;
+mod name_case;
 mod parameters;
 mod provision;
+mod query;
 mod remedies;
 mod replication_filters;
+mod triggers_and_views;
 
 use std::sync::Arc;
 

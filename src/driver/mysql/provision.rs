@@ -8,11 +8,11 @@ use super::columns::mend;
 use super::connect::settings_sql;
 use super::grants::inquiry::MOST_HOSTS;
 use super::identifier::{Account, problem, quote, table_of};
-use super::message::{self, Limits};
 use super::parameters::user_of;
+use super::query::{self, ServerLimits};
 use crate::heartbeat::{ErrorKind, Failure};
 use crate::plan::columns;
-use crate::plan::standing_table::{RowNeed, StandingTable};
+use crate::plan::existing_table::{ExistingTable, RowNeed};
 use crate::plan::{Plan, Step, render};
 use crate::target::{HeartbeatTable, Named, Target};
 use crate::time::clock::Instant;
@@ -77,8 +77,8 @@ pub(super) fn by_hand(heartbeat: &HeartbeatTable) -> [String; 3] {
 /// # Errors
 /// What the server says, classified.
 pub(super) async fn apply(connection: &mut MySqlConnection, step: &Step, deadline: Instant) -> Result<(), Failure> {
-    message::execute(connection, settings_sql(Limits::step(deadline))).await?;
-    let failure = match message::send(connection, step.sql.clone()).await {
+    query::execute(connection, settings_sql(ServerLimits::step(deadline))).await?;
+    let failure = match query::send(connection, step.sql.clone()).await {
         Ok(_) => return Ok(()),
         Err(failure) if matches!(failure.code(), Some("1007" | "1050" | "1062")) => return Ok(()),
         Err(failure) => failure,
@@ -115,7 +115,7 @@ impl Planner<'_> {
         let user = facts.own.quoted();
         let remedy = format!("set provision_url to an administrator; or GRANT SELECT ON TABLE {table} TO {user};");
         let standing =
-            StandingTable { name: &table, faults: &faults, mend: &mend, rows: &found.rows, seen_by: (&user, &remedy) };
+            ExistingTable { name: &table, faults: &faults, mend: &mend, rows: &found.rows, seen_by: (&user, &remedy) };
         match standing.judge(self.target.heartbeat.row_number(), &mut self.plan) {
             RowNeed::Insert => {
                 let last_update = found.columns.all.iter().find(|column| column.name == "last_update");

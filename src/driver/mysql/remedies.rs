@@ -2,12 +2,12 @@
 //! `remedy`; for people, who read it on a page, in a log or in a report.
 
 use super::beat;
-use super::culprits;
 use super::errors;
 use super::galera;
-use super::group;
+use super::group_replication;
 use super::identifier::{account, literal, quote, table_of};
 use super::parameters::user_of;
+use super::triggers_and_views;
 use crate::database_url::Host;
 use crate::driver::certificates;
 use crate::heartbeat::{ErrorClass, ErrorKind, Failure};
@@ -72,7 +72,7 @@ fn connection(failure: &Failure, target: &Target, names: &Names) -> Option<Strin
              limit: ALTER USER {account} WITH MAX_USER_CONNECTIONS 0; and SHOW GLOBAL VARIABLES LIKE \
              'max_user_connections';"
         ),
-        ErrorKind::NotWritable if failure.code() == Some(group::NO_MEMBER) => {
+        ErrorKind::NotWritable if failure.code() == Some(group_replication::NO_MEMBER) => {
             "look where the group is: SELECT MEMBER_HOST, MEMBER_PORT, MEMBER_STATE, MEMBER_ROLE FROM \
              performance_schema.replication_group_members; name its primary, or all members, in url; let this one join \
              again (START GROUP_REPLICATION;). If the others are lost for good, only an administrator who knows all of them \
@@ -275,7 +275,7 @@ fn database(failure: &Failure, target: &Target, names: &Names) -> Option<String>
         ),
         ErrorKind::Rejected => format!(
             "take off what objects to the update: SHOW TRIGGERS FROM {schema} WHERE `Table` = {table_text}; {}",
-            culprits::as_a_table_must_be(&target.heartbeat)
+            triggers_and_views::as_a_table_must_be(&target.heartbeat)
         ),
         // Without a privilege on it, nobody is told that a table does not exist.
         ErrorKind::Privilege => match (failure.code(), target.endpoint.url.database()) {

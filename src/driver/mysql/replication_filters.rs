@@ -7,18 +7,18 @@ use std::collections::BTreeMap;
 
 use super::identifier::quote;
 use super::like::Pattern;
-use super::naming::Naming;
+use super::name_case::NameCase;
 use crate::target::HeartbeatTable;
 
 /// The lists by their names, without `replicate_`.
 pub(super) struct Filters<'a> {
     lists: BTreeMap<&'a str, Vec<&'a str>>,
-    naming: Naming,
+    naming: NameCase,
 }
 
 impl<'a> Filters<'a> {
     /// From the server's own lists, and its way to compare names.
-    pub(super) fn of(lists: &'a BTreeMap<String, String>, naming: Naming) -> Self {
+    pub(super) fn of(lists: &'a BTreeMap<String, String>, naming: NameCase) -> Self {
         let split = |list: &'a String| list.split(',').map(str::trim).filter(|entry| !entry.is_empty()).collect();
         Self { lists: lists.iter().map(|(name, list)| (name.as_str(), split(list))).collect(), naming }
     }
@@ -144,7 +144,7 @@ mod tests {
 
     fn left_out(lists: &[(&str, &str)]) -> Option<&'static str> {
         let lists = lists.iter().map(|(name, list)| ((*name).to_owned(), (*list).to_owned())).collect();
-        Filters::of(&lists, Naming::default()).left_out(&HeartbeatTable::default())
+        Filters::of(&lists, NameCase::default()).left_out(&HeartbeatTable::default())
     }
 
     #[test]
@@ -181,11 +181,11 @@ mod tests {
             ("do_db".to_owned(), "app".to_owned()),
             ("wild_ignore_table".to_owned(), "a.%,%.streamkap%".to_owned()),
         ]);
-        let filters = Filters::of(&lists, Naming::default());
+        let filters = Filters::of(&lists, NameCase::default());
         let heartbeat = HeartbeatTable::default();
         // A backslash is text as any other.
         let escaped = BTreeMap::from([("wild_do_table".to_owned(), "my\\_app.%,o'd.a\\b".to_owned())]);
-        insta::assert_snapshot!(Filters::of(&escaped, Naming::default()).let_in("wild_do_table", &heartbeat, false, "REPLICA", ""), @r"STOP REPLICA SQL_THREAD; CHANGE REPLICATION FILTER REPLICATE_WILD_DO_TABLE = ('my\_app.%', 'o''d.a\\b', 'streamkap.streamkap_heartbeat'); START REPLICA SQL_THREAD; -- on the replica; and in its option file, for a restart");
+        insta::assert_snapshot!(Filters::of(&escaped, NameCase::default()).let_in("wild_do_table", &heartbeat, false, "REPLICA", ""), @r"STOP REPLICA SQL_THREAD; CHANGE REPLICATION FILTER REPLICATE_WILD_DO_TABLE = ('my\_app.%', 'o''d.a\\b', 'streamkap.streamkap_heartbeat'); START REPLICA SQL_THREAD; -- on the replica; and in its option file, for a restart");
         insta::assert_snapshot!(filters.let_in("do_db", &heartbeat, true, "SLAVE", ""), @"STOP SLAVE; SET GLOBAL replicate_do_db = 'app,streamkap'; START SLAVE; -- on the replica; and in its option file, for a restart");
         insta::assert_snapshot!(filters.let_in("wild_ignore_table", &heartbeat, false, "REPLICA", "c"), @"STOP REPLICA SQL_THREAD FOR CHANNEL 'c'; CHANGE REPLICATION FILTER REPLICATE_WILD_IGNORE_TABLE = ('a.%') FOR CHANNEL 'c'; START REPLICA SQL_THREAD FOR CHANNEL 'c'; -- on the replica; and in its option file, for a restart");
         insta::assert_snapshot!(filters.let_in("do_table", &heartbeat, false, "SLAVE", ""), @"STOP SLAVE SQL_THREAD; CHANGE REPLICATION FILTER REPLICATE_DO_TABLE = (`streamkap`.`streamkap_heartbeat`); START SLAVE SQL_THREAD; -- on the replica; and in its option file, for a restart");

@@ -7,7 +7,7 @@ use super::columns;
 use super::connect::{Column, Opened, column_type_sql, role_of};
 use super::errors;
 use super::identifier::{literal, quote};
-use super::message::{self, Limits};
+use super::query::{self, ServerLimits};
 use crate::driver::{Observation, ServerRole};
 use crate::heartbeat::{ErrorKind, Failure, RowReport, Stamp, Writing, ZoneGuess};
 use crate::target::HeartbeatTable;
@@ -74,10 +74,10 @@ pub(super) async fn observe(
 ) -> Result<Observation, Failure> {
     let sql = format!(
         "{} SELECT look.*, {ROLE} FROM ({}) AS look",
-        Limits::until(deadline).sql(),
+        ServerLimits::until(deadline).sql(),
         look_sql(table, &micros("h.last_update"))
     );
-    let row = message::send_for_row(connection, sql).await?;
+    let row = query::send_for_row(connection, sql).await?;
     let read = || -> Result<_, sqlx::Error> {
         Ok(Observation {
             value: stamp(&row, "previous")?,
@@ -96,18 +96,18 @@ async fn run(
     shape: Shape,
     deadline: Instant,
 ) -> Result<RowReport, Failure> {
-    let limits = Limits::until(deadline).sql();
+    let limits = ServerLimits::until(deadline).sql();
     // A commit that waits for a standby that is gone would hang beyond every limit, and the beat with it.
     let sql = format!("{limits} SET LOCAL synchronous_commit = local; {}", statement(table, writing, shape));
-    let row = message::send_for_row(connection, sql).await?;
+    let row = query::send_for_row(connection, sql).await?;
     report(&row, writing).map_err(errors::classify)
 }
 
 /// Whether `last_update` has a zone. The type is read at connect; a table that came later is looked up now.
 async fn has_zone(opened: &mut Opened, table: &HeartbeatTable, deadline: Instant) -> Result<bool, Failure> {
     if opened.column.is_none() {
-        let sql = format!("{} {}", Limits::until(deadline).sql(), column_type_sql(&table.schema, &table.table));
-        let rows = message::send(&mut opened.connection, sql).await?;
+        let sql = format!("{} {}", ServerLimits::until(deadline).sql(), column_type_sql(&table.schema, &table.table));
+        let rows = query::send(&mut opened.connection, sql).await?;
         let found = rows.first().map(|row| row.try_get(0)).transpose().map_err(errors::classify)?;
         opened.column = found.map(Column::from_type);
     }
@@ -124,8 +124,8 @@ async fn has_zone(opened: &mut Opened, table: &HeartbeatTable, deadline: Instant
 
 /// "Read-only" by its code means a standby as well as a setting: the server is asked which.
 async fn with_the_reason(connection: &mut PgConnection, failure: Failure, deadline: Instant) -> Failure {
-    let sql = format!("{} SELECT {ROLE}", Limits::until(deadline).sql());
-    match message::send_for_row(connection, sql).await.as_ref().map(read_role) {
+    let sql = format!("{} SELECT {ROLE}", ServerLimits::until(deadline).sql());
+    match query::send_for_row(connection, sql).await.as_ref().map(read_role) {
         Ok(Ok(ServerRole::ReadOnly)) => failure.with_kind(ErrorKind::ReadOnlySetting),
         _ => failure,
     }
@@ -138,9 +138,9 @@ async fn with_what_is_missing(
     failure: Failure,
     deadline: Instant,
 ) -> Failure {
-    let (limits, name) = (Limits::until(deadline).sql(), literal(&table.schema));
+    let (limits, name) = (ServerLimits::until(deadline).sql(), literal(&table.schema));
     let sql = format!("{limits} SELECT count(*) AS found FROM pg_catalog.pg_namespace WHERE nspname = {name}");
-    match message::send_for_row(connection, sql).await.as_ref().map(|row| count(row, "found")) {
+    match query::send_for_row(connection, sql).await.as_ref().map(|row| count(row, "found")) {
         Ok(Ok(0)) => failure.with_kind(ErrorKind::MissingSchema),
         _ => failure,
     }

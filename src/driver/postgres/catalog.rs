@@ -10,11 +10,11 @@ use super::connect::Column as TimeColumn;
 use super::errors;
 use super::family::publication_of;
 use super::identifier::{literal, quote};
-use super::message::{self, Limits};
 use super::parameters::user_of;
+use super::query::{self, ServerLimits};
 use crate::heartbeat::{ErrorKind, Failure};
 use crate::plan::columns::{Column, Holds};
-use crate::plan::standing_table::Rows;
+use crate::plan::existing_table::Rows;
 use crate::target::{HeartbeatTable, Target};
 use crate::time::clock::Instant;
 
@@ -66,22 +66,22 @@ pub(super) async fn gather(
     target: &Target,
     deadline: Instant,
 ) -> Result<Facts, Failure> {
-    let limits = Limits::step(deadline).sql();
-    let object = message::send_for_row(connection, format!("{limits} {}", objects_sql(target))).await?;
+    let limits = ServerLimits::step(deadline).sql();
+    let object = query::send_for_row(connection, format!("{limits} {}", objects_sql(target))).await?;
     let read = |error| errors::classify(error);
     let oid = |column: &str| -> Result<Option<i64>, Failure> { object.try_get(column).map_err(read) };
     let (schema, table, sequence) = (oid("schema")?, oid("rel")?, oid("sequence_oid")?);
-    let roles = message::send(connection, format!("{limits} {}", roles_sql(target, schema, table, sequence))).await?;
+    let roles = query::send(connection, format!("{limits} {}", roles_sql(target, schema, table, sequence))).await?;
     let mut facts = facts_of(&object, &roles).map_err(read)?;
     let readable = object.try_get::<Option<bool>, _>("readable").map_err(read)?.unwrap_or(false);
     if let Some(table) = &mut facts.table {
-        table.columns = columns::gather(connection, &target.heartbeat, Limits::step(deadline)).await?;
+        table.columns = columns::gather(connection, &target.heartbeat, ServerLimits::step(deadline)).await?;
     }
     if let Some(table) = &mut facts.table
         && readable
         && table.columns.iter().any(|column| column.name == "id" && column.holds == Holds::Number)
     {
-        let rows = message::send(connection, format!("{limits} {}", rows_sql(&target.heartbeat))).await?;
+        let rows = query::send(connection, format!("{limits} {}", rows_sql(&target.heartbeat))).await?;
         let ids = rows.iter().map(|row| row.try_get(0)).collect::<Result<Vec<i64>, _>>().map_err(read)?;
         let filtered = object.try_get::<Option<bool>, _>("filtered").map_err(read)?.unwrap_or(false);
         // Under row-level security no row seen does not mean no row.
@@ -90,7 +90,7 @@ pub(super) async fn gather(
     if let (Some(publication), None, Some(schema)) = (&mut facts.publication, &facts.table, schema) {
         // A table yet to be made may be published with its schema already.
         let sql = format!("{limits} {}", published_schema_sql(schema, &publication_of(target).name));
-        publication.holds_table |= match message::send(connection, sql).await {
+        publication.holds_table |= match query::send(connection, sql).await {
             Ok(rows) => !rows.is_empty(),
             // Before PostgreSQL 15 there was no such catalogue.
             Err(failure) if failure.kind() == ErrorKind::MissingTable => false,

@@ -3,12 +3,12 @@
 mod activity;
 mod archive;
 mod connector;
+mod evidence;
 mod hosts;
 mod native;
 mod publication;
 mod replica;
 mod row;
-mod scene;
 mod server;
 mod settings;
 mod slot;
@@ -22,12 +22,12 @@ use std::sync::LazyLock;
 pub(super) use self::activity::standbys_wanted;
 use super::facts::PostgresFacts;
 use super::identifier::quote;
-use crate::driver::scene::{Chapter, Names, checks_of, judge_chapters};
+use crate::driver::evidence::{CheckGroup, SqlNames, checks_of, judge_chapters};
 use crate::finding::{Case, Check, Finding};
 use crate::target::Target;
 
 /// In the order of the report.
-const CHAPTERS: &[Chapter<PostgresFacts>] = &[
+const CHECK_GROUPS: &[CheckGroup<PostgresFacts>] = &[
     (server::CHECKS, server::judge),
     (hosts::CHECKS, hosts::judge),
     (table::CHECKS, table::judge),
@@ -43,7 +43,7 @@ const CHAPTERS: &[Chapter<PostgresFacts>] = &[
     (native::CHECKS, native::judge),
 ];
 
-static CHECKS: LazyLock<Vec<Check>> = LazyLock::new(|| checks_of(CHAPTERS));
+static CHECKS: LazyLock<Vec<Check>> = LazyLock::new(|| checks_of(CHECK_GROUPS));
 
 /// All checks, in the order of the report.
 pub(super) fn all() -> &'static [Check] {
@@ -55,7 +55,7 @@ pub(super) fn all() -> &'static [Check] {
 /// # Errors
 /// When the facts are not PostgreSQL's.
 pub(super) fn judge(case: &Case<'_>) -> Result<Vec<Finding>, serde_json::Error> {
-    judge_chapters(case, CHAPTERS, |target: &Target, facts: &PostgresFacts| Names {
+    judge_chapters(case, CHECK_GROUPS, |target: &Target, facts: &PostgresFacts| SqlNames {
         table: format!("{}.{}", quote(&target.heartbeat.schema), quote(&target.heartbeat.table)),
         user: quote(&facts.server.user),
         connector: quote(&target.connector.user.name),

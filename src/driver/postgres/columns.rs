@@ -6,7 +6,7 @@ use sqlx::postgres::PgConnection;
 
 use super::errors;
 use super::identifier::{literal, quote};
-use super::message::{self, Limits};
+use super::query::{self, ServerLimits};
 use crate::heartbeat::{ErrorKind, Failure};
 use crate::plan::columns::{self, Column, ColumnFault, Holds, name_aside};
 use crate::target::HeartbeatTable;
@@ -29,9 +29,9 @@ pub(super) fn column(name: &str, kind: &str, generated: bool) -> Column {
 pub(super) async fn gather(
     connection: &mut PgConnection,
     heartbeat: &HeartbeatTable,
-    limits: Limits,
+    limits: ServerLimits,
 ) -> Result<Vec<Column>, Failure> {
-    let rows = message::send(connection, format!("{} {}", limits.sql(), sql(heartbeat))).await?;
+    let rows = query::send(connection, format!("{} {}", limits.sql(), sql(heartbeat))).await?;
     let read = |row: &sqlx::postgres::PgRow| -> Result<Column, sqlx::Error> {
         let (name, kind): (String, String) = (row.try_get("name")?, row.try_get("kind")?);
         Ok(column(&name, &kind, row.try_get("generated")?))
@@ -49,7 +49,7 @@ pub(super) async fn explain(
     if !matches!(failure.kind(), ErrorKind::MissingColumn | ErrorKind::ColumnType | ErrorKind::Rejected) {
         return failure;
     }
-    match gather(connection, heartbeat, Limits::until(deadline)).await {
+    match gather(connection, heartbeat, ServerLimits::until(deadline)).await {
         Ok(found) if !found.is_empty() => {
             let faults = columns::judge(&found, false);
             let table = format!("{}.{}", quote(&heartbeat.schema), quote(&heartbeat.table));

@@ -8,11 +8,11 @@ use sqlx::{ConnectOptions, Row};
 use super::errors;
 use super::identifier::{self, literal};
 use super::login::PostgresLogin;
-use super::message::{self, Limits};
 use super::parameters::{self, Parameters};
+use super::query::{self, ServerLimits};
 use crate::database_url::Host;
 use crate::driver::certificates::{self, ClientFiles, read_authorities, read_key, read_own_certificate};
-use crate::driver::hosts::{self, Candidate, Words};
+use crate::driver::hosts::{self, Candidate, HostStyle};
 use crate::driver::login_guard::{self, LoginGuard};
 use crate::driver::network::{close, name_or_network, prefixed};
 use crate::driver::{ConnectRequest, Purpose, ServerInfo, ServerRole};
@@ -22,7 +22,7 @@ use crate::target::Endpoint;
 use crate::time::clock::Instant;
 
 /// What is said of a server's hosts.
-const WORDS: Words = Words {
+const HOST_STYLE: HostStyle = HostStyle {
     port: 5432,
     socket_is_file: false,
     standby: "is a standby",
@@ -73,7 +73,7 @@ pub(super) async fn connect(request: &ConnectRequest<'_>) -> Result<Opened, Fail
         }
     }
     let login = options(request).await?;
-    hosts::find(request, &WORDS, |host| Box::pin(open(request, &login, host))).await
+    hosts::find(request, &HOST_STYLE, |host| Box::pin(open(request, &login, host))).await
 }
 
 impl Candidate for Opened {
@@ -107,7 +107,7 @@ pub(super) fn role_of(in_recovery: bool, read_only: bool) -> ServerRole {
 pub(super) fn each_host(endpoint: &Endpoint) -> Vec<(String, Endpoint)> {
     let by_itself = |host: &Host| {
         let endpoint = Endpoint { url: endpoint.url.with_host(host), ..endpoint.clone() };
-        (WORDS.address(host), endpoint)
+        (HOST_STYLE.address(host), endpoint)
     };
     match endpoint.url.hosts() {
         [_] => Vec::new(),
@@ -117,12 +117,12 @@ pub(super) fn each_host(endpoint: &Endpoint) -> Vec<(String, Endpoint)> {
 
 /// Connects to one host and looks around, in two messages, and three on a primary.
 async fn open(request: &ConnectRequest<'_>, login: &Login, host: &Host) -> Result<Opened, Failure> {
-    let (address, port) = (WORDS.address(host), WORDS.port(host));
+    let (address, port) = (HOST_STYLE.address(host), HOST_STYLE.port(host));
     let (mut connection, guard) = match log_in(login, host, port).await {
         Ok(logged_in) => logged_in,
         Err(failure) => return Err(prefixed(&address, name_or_network(host, port, failure).await)),
     };
-    let limits = Limits::until(request.deadline);
+    let limits = ServerLimits::until(request.deadline);
     let mut opened = look_around(&mut connection, request, limits).await.map_err(|e| prefixed(&address, e))?;
     opened.0.address.clone_from(&address);
     let (mut server, column, position) = opened;
@@ -183,8 +183,12 @@ const TIMELINE: &str = "SELECT substr(pg_catalog.pg_walfile_name(pg_catalog.pg_c
 
 /// Asks for something that managed flavours hide: an answer of "no" leaves it unknown. It must be a message of its own,
 /// since its error would take the rest of the message along.
-async fn ask_hidden(connection: &mut PgConnection, limits: Limits, question: &str) -> Result<Option<String>, Failure> {
-    match message::send_for_row(connection, format!("{} {question}", limits.sql())).await {
+async fn ask_hidden(
+    connection: &mut PgConnection,
+    limits: ServerLimits,
+    question: &str,
+) -> Result<Option<String>, Failure> {
+    match query::send_for_row(connection, format!("{} {question}", limits.sql())).await {
         Ok(row) => row.try_get(0).map_err(errors::classify),
         // Without a code it did not come from the server: the connection is lost.
         Err(failure) if failure.code().is_none() => Err(failure),
@@ -196,11 +200,11 @@ async fn ask_hidden(connection: &mut PgConnection, limits: Limits, question: &st
 async fn look_around(
     connection: &mut PgConnection,
     request: &ConnectRequest<'_>,
-    limits: Limits,
+    limits: ServerLimits,
 ) -> Result<(ServerInfo, Option<Column>, bool), Failure> {
     let sql =
         format!("{} {}", limits.sql(), probe_sql(&request.target.heartbeat.schema, &request.target.heartbeat.table));
-    let row = message::send_for_row(connection, sql).await?;
+    let row = query::send_for_row(connection, sql).await?;
     let read = || -> Result<_, sqlx::Error> {
         let version: String = row.try_get("version")?;
         let server = ServerInfo {

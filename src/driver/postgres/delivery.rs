@@ -6,7 +6,7 @@ use sqlx::postgres::PgConnection;
 use super::errors;
 use super::facts::Position;
 use super::identifier::literal;
-use super::message::{self, Limits};
+use super::query::{self, ServerLimits};
 use crate::driver::Delivery;
 use crate::heartbeat::Failure;
 use crate::time::clock::Instant;
@@ -23,7 +23,7 @@ pub(super) async fn read(
     slot: &str,
     deadline: Instant,
 ) -> Result<Option<Delivery>, Failure> {
-    let rows = message::send(connection, format!("{} {}", Limits::until(deadline).sql(), sql(slot))).await?;
+    let rows = query::send(connection, format!("{} {}", ServerLimits::until(deadline).sql(), sql(slot))).await?;
     let Some(row) = rows.first() else { return Ok(None) };
     let delivery = || -> Result<_, sqlx::Error> {
         Ok(Delivery {

@@ -31,7 +31,7 @@ pub(super) use wal::{Position, WalFacts};
 
 use self::snapshot::Snapshot;
 use super::family::slot_of;
-use crate::driver::gathered::Gathered;
+use crate::driver::answer::Answer;
 use crate::heartbeat::Failure;
 use crate::target::Target;
 use crate::time::clock::Instant;
@@ -42,18 +42,18 @@ pub(super) struct PostgresFacts {
     /// `host:port`.
     pub(super) address: String,
     pub(super) server: ServerFacts,
-    pub(super) table: Gathered<TableFacts>,
+    pub(super) table: Answer<TableFacts>,
     /// `None` where there is no table with a column `id` to read from.
-    pub(super) row: Option<Gathered<RowFacts>>,
-    pub(super) roles: Gathered<RolesFacts>,
-    pub(super) publication: Gathered<PublicationFacts>,
-    pub(super) slots: Gathered<SlotsFacts>,
-    pub(super) wal: Gathered<WalFacts>,
-    pub(super) activity: Gathered<ActivityFacts>,
+    pub(super) row: Option<Answer<RowFacts>>,
+    pub(super) roles: Answer<RolesFacts>,
+    pub(super) publication: Answer<PublicationFacts>,
+    pub(super) slots: Answer<SlotsFacts>,
+    pub(super) wal: Answer<WalFacts>,
+    pub(super) activity: Answer<ActivityFacts>,
     /// The jobs of pg_cron that name the table; `None` where pg_cron is not installed in this database.
-    pub(super) jobs: Option<Gathered<Vec<Job>>>,
+    pub(super) jobs: Option<Answer<Vec<Job>>>,
     /// Their last runs.
-    pub(super) runs: Option<Gathered<Vec<LastRun>>>,
+    pub(super) runs: Option<Answer<Vec<LastRun>>>,
     /// What this session's user may do.
     pub(super) probes: Probes,
 }
@@ -71,12 +71,12 @@ pub(super) async fn gather(
     // First, and each by itself: a refusal would end the transaction of the snapshot.
     let probes = probes::gather(connection, &target.heartbeat, deadline).await?;
     let (mut snapshot, server) = Snapshot::open(connection, server::SQL, deadline).await?;
-    let table: Gathered<TableFacts> = snapshot.ask(table::sql(&target.heartbeat)).await?;
+    let table: Answer<TableFacts> = snapshot.ask(table::sql(&target.heartbeat)).await?;
     let roles = snapshot.ask(roles::sql(target)).await?;
-    let publication: Gathered<PublicationFacts> = snapshot.ask(publication::sql(target)).await?;
+    let publication: Answer<PublicationFacts> = snapshot.ask(publication::sql(target)).await?;
     let slots = snapshot.ask(slots::sql(&slot_of(target).name)).await?;
     let wal = snapshot.ask(wal::SQL.to_owned()).await?;
-    let activity: Gathered<ActivityFacts> = snapshot.ask(activity::SQL.to_owned()).await?;
+    let activity: Answer<ActivityFacts> = snapshot.ask(activity::SQL.to_owned()).await?;
     let relation = table.answer().and_then(|facts| facts.table.as_ref());
     let filter = publication.answer().and_then(PublicationFacts::row_filter);
     let row = match relation.and_then(|relation| row::sql(&target.heartbeat, relation, filter)) {
@@ -85,7 +85,7 @@ pub(super) async fn gather(
     };
     let (mut jobs, mut runs) = (None, None);
     if activity.answer().is_some_and(|activity| activity.cron.is_some()) {
-        let seen: Gathered<Vec<Job>> = snapshot.ask(scheduler::jobs_sql(&target.heartbeat)).await?;
+        let seen: Answer<Vec<Job>> = snapshot.ask(scheduler::jobs_sql(&target.heartbeat)).await?;
         if let Some(sql) = seen.answer().and_then(|jobs| scheduler::runs_sql(jobs)) {
             runs = Some(snapshot.ask(sql).await?);
         }

@@ -13,9 +13,9 @@ mod family;
 pub mod fuzzing;
 mod identifier;
 mod login;
-mod message;
 mod parameters;
 mod provision;
+mod query;
 mod remedies;
 
 use std::sync::Arc;

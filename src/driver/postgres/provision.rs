@@ -9,11 +9,11 @@ use super::columns::mend;
 use super::connect::Column;
 use super::family::publication_of;
 use super::identifier::{literal, problem, quote, sequence_of_id};
-use super::message::{self, Limits};
 use super::parameters::user_of;
+use super::query::{self, ServerLimits};
 use crate::heartbeat::{ErrorKind, Failure};
 use crate::plan::columns;
-use crate::plan::standing_table::{RowNeed, StandingTable};
+use crate::plan::existing_table::{ExistingTable, RowNeed};
 use crate::plan::{Plan, Step, render};
 use crate::target::{Named, Target};
 use crate::time::clock::Instant;
@@ -71,8 +71,8 @@ pub(super) fn plan(facts: &Facts, target: &Target) -> Plan {
 /// # Errors
 /// What the server says, classified; `privilege` for a grant that took no effect.
 pub(super) async fn apply(connection: &mut PgConnection, step: &Step, deadline: Instant) -> Result<(), Failure> {
-    let sql = format!("{} {}", Limits::step(deadline).sql(), step.sql);
-    let failure = match message::send(connection, sql).await {
+    let sql = format!("{} {}", ServerLimits::step(deadline).sql(), step.sql);
+    let failure = match query::send(connection, sql).await {
         Ok(rows) if rows.iter().any(|row| matches!(row.try_get("granted"), Ok(false))) => Failure::new(
             ErrorKind::Privilege,
             "the server accepted the grant and granted nothing: only the owner, or who was given the right to, may",
@@ -122,7 +122,7 @@ impl Planner<'_> {
         let user = quote(&facts.user);
         let remedy = format!("set provision_url to the owner; or GRANT SELECT ON TABLE {table} TO {user};");
         let standing =
-            StandingTable { name: &table, faults: &faults, mend: &mend, rows: &found.rows, seen_by: (&user, &remedy) };
+            ExistingTable { name: &table, faults: &faults, mend: &mend, rows: &found.rows, seen_by: (&user, &remedy) };
         match standing.judge(self.target.heartbeat.row_number(), &mut self.plan) {
             RowNeed::Insert => self.insert(&found.last_update().unwrap_or(Column::WithoutZone)),
             RowNeed::Nothing if found.sequence_behind => self.advance(),
@@ -217,7 +217,7 @@ impl Planner<'_> {
 mod tests {
     use super::super::catalog::{PublicationFacts, RoleFacts, TableFacts};
     use super::*;
-    use crate::plan::standing_table::Rows;
+    use crate::plan::existing_table::Rows;
     use crate::target::Endpoint;
 
     fn target() -> Target {

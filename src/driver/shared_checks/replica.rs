@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::super::scene::{Place, Scene};
+use super::super::evidence::{Evidence, ReplicaEvidence};
 use crate::finding::{Check, Finding, Rung, Severity};
 use crate::time::ticks::longest_period;
 use crate::time::words;
@@ -53,15 +53,15 @@ pub(in crate::driver) const DECODE: Check = Check {
 
 /// Every check of replicas, judged on every replica; skipped where none is configured, unknown where one was not reached.
 pub(in crate::driver) fn each<F>(
-    scene: &Scene<'_, F>,
+    evidence: &Evidence<'_, F>,
     checks: &'static [Check],
-    judge: impl Fn(&str, &F, &Place<'_, F>) -> Vec<Finding>,
+    judge: impl Fn(&str, &F, &ReplicaEvidence<'_, F>) -> Vec<Finding>,
 ) -> Vec<Finding> {
-    if scene.replicas.is_empty() {
+    if evidence.replicas.is_empty() {
         let why = "no replica is configured";
-        return checks.iter().map(|check| check.skipped(&scene.target.name, why)).collect();
+        return checks.iter().map(|check| check.skipped(&evidence.target.name, why)).collect();
     }
-    let judge_one = |place: &Place<'_, F>| {
+    let judge_one = |place: &ReplicaEvidence<'_, F>| {
         let subject = format!("replica {}", place.name);
         match &place.facts {
             Ok(facts) => judge(&subject, facts, place),
@@ -71,27 +71,27 @@ pub(in crate::driver) fn each<F>(
             }
         }
     };
-    scene.replicas.iter().flat_map(judge_one).collect()
+    evidence.replicas.iter().flat_map(judge_one).collect()
 }
 
 /// How bad it is if the beat does not arrive at this replica.
-pub(in crate::driver) fn severity<F>(scene: &Scene<'_, F>, name: &str) -> Severity {
-    let required = scene.target.replicas.iter().any(|replica| replica.name == name && replica.required);
+pub(in crate::driver) fn severity<F>(evidence: &Evidence<'_, F>, name: &str) -> Severity {
+    let required = evidence.target.replicas.iter().any(|replica| replica.name == name && replica.required);
     if required { Severity::Error } else { Severity::Warning }
 }
 
 /// Judges how far `last_update` there is behind that of the source; both in microseconds since 1970.
 pub(in crate::driver) fn arrives<F>(
-    scene: &Scene<'_, F>,
-    place: &Place<'_, F>,
+    evidence: &Evidence<'_, F>,
+    place: &ReplicaEvidence<'_, F>,
     written: i64,
     arrived: Option<i64>,
     remedy: &str,
 ) -> Finding {
     let subject = format!("replica {}", place.name);
-    let severity = severity(scene, place.name);
-    let limit =
-        longest_period(&scene.target.schedule, scene.case.now.taken_at) + scene.target.checks.thresholds.replica_lag;
+    let severity = severity(evidence, place.name);
+    let limit = longest_period(&evidence.target.schedule, evidence.case.now.taken_at)
+        + evidence.target.checks.thresholds.replica_lag;
     let expected = format!("at most {} behind", words(limit));
     let Some(arrived) = arrived else {
         let observed = "the row has never arrived";

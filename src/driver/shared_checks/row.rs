@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::super::scene::{ONE_LOOK, Scene};
+use super::super::evidence::{Evidence, ONE_LOOK};
 use crate::finding::{Check, Finding, Rung, Severity};
 use crate::time::ticks::longest_period;
 use crate::time::words;
@@ -49,15 +49,19 @@ pub(in crate::driver) const MOVES: Check = Check {
 };
 
 /// Judges whether `last_update` changed. `earlier` is that of the look before, where there was one and it saw the row.
-pub(in crate::driver) fn moves<F>(scene: &Scene<'_, F>, now: Option<i64>, earlier: Option<Option<i64>>) -> Finding {
-    let name = &scene.names.table;
-    let (Some(earlier), Some(between)) = (earlier, scene.between_looks()) else {
+pub(in crate::driver) fn moves<F>(
+    evidence: &Evidence<'_, F>,
+    now: Option<i64>,
+    earlier: Option<Option<i64>>,
+) -> Finding {
+    let name = &evidence.names.table;
+    let (Some(earlier), Some(between)) = (earlier, evidence.between_looks()) else {
         return MOVES.skipped(name, ONE_LOOK);
     };
     if now != earlier {
         return MOVES.ok(name, "it changed between the two looks");
     }
-    let enough = longest_period(&scene.target.schedule, scene.case.now.taken_at) + scene.target.timeout;
+    let enough = longest_period(&evidence.target.schedule, evidence.case.now.taken_at) + evidence.target.timeout;
     let between = Duration::from_micros(between.unsigned_abs());
     if between <= enough {
         let why = format!("{} lie between the two looks, less than a period", words(between));

@@ -10,7 +10,7 @@ use super::identifier::quote;
 use super::message;
 use crate::heartbeat::Failure;
 use crate::plan::columns::{self as judged, Column, Holds};
-use crate::plan::standing_table::{RowNeed, Rows, StandingTable};
+use crate::plan::existing_table::{ExistingTable, RowNeed, Rows};
 use crate::plan::{Plan, Step, render};
 use crate::target::{HeartbeatTable, Target};
 use crate::time::clock::Instant;
@@ -58,7 +58,7 @@ pub(super) fn plan(facts: &Facts, target: &Target) -> Plan {
         let faults = judged::judge(&facts.columns, facts.rows.are_none());
         let mend = columns::mend(&target.heartbeat, &facts.columns, &faults);
         let seen_by = ("this program", "");
-        let standing = StandingTable { name: &name, faults: &faults, mend: &mend, rows: &facts.rows, seen_by };
+        let standing = ExistingTable { name: &name, faults: &faults, mend: &mend, rows: &facts.rows, seen_by };
         standing.judge(row, &mut plan)
     };
     if need == RowNeed::Insert {

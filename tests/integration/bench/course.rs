@@ -1,13 +1,13 @@
-//! What a [`Patient`] goes through alike whatever its database: the steps that the scenarios of several drivers share.
+//! What a [`BeatingDaemon`] goes through alike whatever its database: the steps that the scenarios of several drivers share.
 
 use rustix::process::Signal;
 use tokio::time::Instant;
 
-use super::patient::{PASSWORD, Patient, note};
+use super::beating_daemon::{BeatingDaemon, PASSWORD, note};
 use super::proxy::Proxy;
 use super::wait::{eventually, secs};
 
-impl Patient {
+impl BeatingDaemon {
     /// A clean restart of its server was seen as what it is, and cost one connection.
     pub(crate) async fn has_come_through_a_restart(&self) {
         let errors = self.daemon.target("orders").await["counters"]["errors"].take();
@@ -21,7 +21,7 @@ impl Patient {
 
     /// The server, frozen or cut off and back again, got no burst of beats; `asked` counts those it was asked for.
     pub(crate) async fn sent_no_burst(&self, asked: impl Fn() -> usize) {
-        self.heals_within(secs(6)).await;
+        self.recovers_within(secs(6)).await;
         self.beats(2, secs(5)).await;
         let (asked, answered) = (asked(), self.count("ok").await);
         // The one that was under way when it began may run when it is over; the very last may be under way now.
@@ -112,7 +112,7 @@ impl Patient {
 
     /// The replica is back: all is well again.
     pub(crate) async fn has_its_replica_again(&self) {
-        self.heals_within(secs(10)).await;
+        self.recovers_within(secs(10)).await;
         assert_eq!(self.states().await, (200, "healthy".to_owned(), "healthy".to_owned()));
     }
 

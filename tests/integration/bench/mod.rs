@@ -5,6 +5,7 @@
 //! user that Debian's PostgreSQL package brings, as they refuse to be root.
 #![allow(dead_code, unused_imports, reason = "a set of tools: not every one is in somebody's hand")]
 
+pub(crate) mod beating_daemon;
 pub(crate) mod course;
 pub(crate) mod daemon;
 pub(crate) mod driver;
@@ -19,7 +20,6 @@ pub(crate) mod mongosh;
 pub(crate) mod mysql;
 pub(crate) mod mysql_scene;
 pub(crate) mod page;
-pub(crate) mod patient;
 pub(crate) mod pgbouncer;
 pub(crate) mod place;
 pub(crate) mod ports;

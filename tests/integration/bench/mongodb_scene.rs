@@ -3,8 +3,8 @@
 
 use mongodb::bson::{Bson, DateTime, Document, doc};
 
+use super::beating_daemon::{PASSWORD, plain_password, target};
 use super::mongodb::{MongoServer, ReplicaSet};
-use super::patient::{PASSWORD, plain_password, target};
 
 /// Who beats: may find and update in the heartbeat's collection, and nothing else.
 pub(crate) const USER: &str = "beat";

@@ -6,9 +6,9 @@ use futures_util::future::join_all;
 use sqlx::Connection;
 use sqlx::mysql::MySqlConnection;
 
+use super::beating_daemon::{BeatingDaemon, PASSWORD, ROLE, TARGET, plain_password, target};
 use super::mysql::session::{records, rows};
 use super::mysql::{Flavour, MysqlServer};
-use super::patient::{PASSWORD, Patient, ROLE, TARGET, plain_password, target};
 use super::wait::{eventually, secs};
 
 /// The heartbeat's table.
@@ -63,9 +63,9 @@ pub(crate) fn configuration(flavour: Flavour, ports: &[u16], more: &str) -> Stri
 }
 
 /// A furnished server's daemon, once it is healthy.
-pub(crate) async fn patient_of(server: &MysqlServer) -> Patient {
+pub(crate) async fn patient_of(server: &MysqlServer) -> BeatingDaemon {
     furnish(server).await;
-    Patient::configured(&configuration(server.flavour(), &[server.port()], "")).await
+    BeatingDaemon::configured(&configuration(server.flavour(), &[server.port()], "")).await
 }
 
 /// The numbers of the daemon's sessions on a server.

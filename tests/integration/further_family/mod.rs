@@ -17,8 +17,8 @@ use heartbeatd::drivers::Drivers;
 use heartbeatd::finding::Status;
 use heartbeatd::heartbeat::{BeatOutcome, ErrorKind, Writing};
 use heartbeatd::provisioning::provision_target;
+use heartbeatd::scheduler::connection::Connection;
 use heartbeatd::scheduler::fleet::Fleet;
-use heartbeatd::scheduler::link::Link;
 use heartbeatd::status::board::Board;
 use heartbeatd::status::health::{self, State};
 use heartbeatd::target::{Need, RowId};
@@ -67,7 +67,7 @@ async fn a_further_family_is_configured_provisioned_beaten_and_checked() {
     let driver = drivers.get(target.endpoint.url.family()).unwrap();
     let context = TargetContext { target: Arc::clone(&target), driver, application_name: application_name("here") };
     let deadline = || Clock::system().now().mono + Duration::from_secs(10);
-    let mut link = Link::new(context.clone(), Timelines::default());
+    let mut link = Connection::new(context.clone(), Timelines::default());
     let failure = link.beat(Writing::Always, false, deadline()).await.unwrap_err();
     assert_eq!(failure.kind(), ErrorKind::MissingRow);
     assert!(failure.remedy().unwrap().ends_with("heartbeatd provision --target book"), "{failure}");

@@ -8,18 +8,18 @@ use heartbeatd::heartbeat::{ErrorKind, Writing};
 use tokio::time::Instant;
 
 use super::read_at;
+use crate::bench::beating_daemon::{BeatingDaemon, ROLE, TARGET, note};
 use crate::bench::driver::{TIME, beat, open, report, target};
 use crate::bench::mysql::ADMIN;
 use crate::bench::mysql::ADMIN_PASSWORD;
 use crate::bench::mysql_scene::{TABLE, beats_logged_by, configuration, furnish, last_update, position};
-use crate::bench::patient::{Patient, ROLE, TARGET, note};
 use crate::bench::{Flavour, Galera, MysqlServer, eventually, heartbeatd, programs, secs, steadily};
 
 /// How long beats at 1 s are watched.
 const WATCHED: Duration = secs(10);
 
 /// Beats so far, when they were counted, and how many each node's binary log holds.
-async fn count(patient: &Patient, cluster: &Galera) -> (u64, Instant, Vec<u64>) {
+async fn count(beating: &BeatingDaemon, cluster: &Galera) -> (u64, Instant, Vec<u64>) {
     let look = async |beats| {
         let logged = eventually(secs(20), "the newest beat to be in every binary log", async || {
             let logged = join_all(cluster.nodes.iter().map(beats_logged_by)).await;
@@ -27,7 +27,7 @@ async fn count(patient: &Patient, cluster: &Galera) -> (u64, Instant, Vec<u64>) 
         });
         (beats, Instant::now(), logged.await)
     };
-    patient.daemon.right_after_a_beat(TARGET, look).await
+    beating.daemon.right_after_a_beat(TARGET, look).await
 }
 
 #[tokio::test]
@@ -36,25 +36,25 @@ async fn a_beat_through_one_node_is_one_event_in_the_binary_log_of_each() {
     let [one, two, three] = cluster.nodes.as_slice() else { unreachable!() };
     furnish(one).await;
     let text = configuration(Flavour::Mariadb, &[one.port()], &read_at(two));
-    let patient = Patient::configured(&text).await;
-    patient.daemon.checked(TARGET).await;
-    let before = count(&patient, &cluster).await;
-    steadily(WATCHED, "/health 200", async || match patient.daemon.health().await {
+    let beating = BeatingDaemon::configured(&text).await;
+    beating.daemon.checked(TARGET).await;
+    let before = count(&beating, &cluster).await;
+    steadily(WATCHED, "/health 200", async || match beating.daemon.health().await {
         (200, _) => Ok(()),
         (status, health) => Err(format!("{status}: {health}")),
     })
     .await;
-    let after = count(&patient, &cluster).await;
+    let after = count(&beating, &cluster).await;
     let beats = after.0 - before.0;
     let seconds = after.1.duration_since(before.1).as_secs_f64();
     assert!(beats > 0, "none in {seconds} s");
-    assert_eq!(patient.count("failed").await, 0, "{}", patient.daemon.log());
+    assert_eq!(beating.count("failed").await, 0, "{}", beating.daemon.log());
     for (node, (before, after)) in before.2.iter().zip(&after.2).enumerate() {
         assert_eq!(after - before, beats, "Update_rows events of the table on node {node}");
     }
-    patient.has_a_member_for_a_replica().await;
+    beating.has_a_member_for_a_replica().await;
     let at_rest = async || (last_update(one).await, position(one).await);
-    patient
+    beating
         .daemon
         .right_after_a_beat(TARGET, async |_| {
             for node in [two, three] {
@@ -169,6 +169,6 @@ async fn a_server_without_a_cluster_is_no_member_though_it_has_the_library() {
     let server = MysqlServer::options().conf(&library).start().await;
     furnish(&server).await;
     let text = configuration(Flavour::Mariadb, &[server.port()], &read_at(&server));
-    let patient = Patient { daemon: heartbeatd().config(&text).start().await };
-    patient.finds_that_its_replica_is_none().await;
+    let beating = BeatingDaemon { daemon: heartbeatd().config(&text).start().await };
+    beating.finds_that_its_replica_is_none().await;
 }

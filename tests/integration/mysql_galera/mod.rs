@@ -5,8 +5,8 @@ mod beats;
 mod quorum;
 mod writers;
 
+use crate::bench::beating_daemon::plain_password;
 use crate::bench::mysql_scene::{address, configuration};
-use crate::bench::patient::plain_password;
 use crate::bench::{Flavour, Galera, MysqlServer};
 
 fn here(node: &MysqlServer) -> String {

@@ -5,21 +5,21 @@ use heartbeatd::heartbeat::{ErrorKind, Writing};
 use tokio::time::Instant;
 
 use super::{all_of, here};
+use crate::bench::beating_daemon::{BeatingDaemon, PASSWORD, ROLE, failure, note};
 use crate::bench::driver::{TIME, report, session, target};
 use crate::bench::findings::{ids, judge, look, shown, wrong};
 use crate::bench::mysql_scene::{beats_asked_of, configuration, furnish, has_no_queue, last_update};
-use crate::bench::patient::{PASSWORD, Patient, ROLE, note, symptom};
 use crate::bench::{Flavour, Galera, MysqlServer, eventually, heartbeatd, secs};
 
 /// A node gives one up that is silent for five seconds, and answers nothing until then.
 const AGREEMENT: std::time::Duration = secs(20);
 
 /// Waits until the daemon beats through another one of the nodes.
-async fn leaves(patient: &Patient, left: &MysqlServer) -> String {
+async fn leaves(beating: &BeatingDaemon, left: &MysqlServer) -> String {
     eventually(AGREEMENT, "beats through another node", async || {
-        let before = patient.count("ok").await;
-        patient.beats(1, AGREEMENT).await;
-        match patient.address().await {
+        let before = beating.count("ok").await;
+        beating.beats(1, AGREEMENT).await;
+        match beating.address().await {
             address if address != here(left) => Ok(address),
             address => Err(format!("{address}, {before} beats")),
         }
@@ -31,19 +31,19 @@ async fn leaves(patient: &Patient, left: &MysqlServer) -> String {
 async fn a_node_that_is_cut_off_or_killed_is_left_for_one_that_is_still_in_the_cluster() {
     let mut cluster = Galera::with(MysqlServer::options().general_log(), 3).await;
     furnish(&cluster.nodes[0]).await;
-    let patient = Patient::configured(&all_of(&cluster)).await;
-    patient.beats(2, secs(20)).await;
-    assert_eq!(patient.address().await, here(&cluster.nodes[0]));
+    let beating = BeatingDaemon::configured(&all_of(&cluster)).await;
+    beating.beats(2, secs(20)).await;
+    assert_eq!(beating.address().await, here(&cluster.nodes[0]));
 
     cluster.nodes[0].isolate(true).await;
     let cut = Instant::now();
-    let second = leaves(&patient, &cluster.nodes[0]).await;
+    let second = leaves(&beating, &cluster.nodes[0]).await;
     assert_eq!(second, here(&cluster.nodes[1]));
     note(&format!("cut off: beaten through another node after {:.1} s", cut.elapsed().as_secs_f64()));
-    patient.heals_within(secs(20)).await;
+    beating.recovers_within(secs(20)).await;
     let asked = beats_asked_of(&cluster.nodes[0]);
     // What begins now sees a node that answers, and is not to be taken in by it.
-    let fresh = Patient::configured(&all_of(&cluster)).await;
+    let fresh = BeatingDaemon::configured(&all_of(&cluster)).await;
     fresh.beats(3, secs(20)).await;
     assert_eq!(fresh.address().await, here(&cluster.nodes[1]));
     assert_eq!(beats_asked_of(&cluster.nodes[0]), asked, "the beat is not even asked for");
@@ -51,16 +51,16 @@ async fn a_node_that_is_cut_off_or_killed_is_left_for_one_that_is_still_in_the_c
 
     cluster.nodes[0].isolate(false).await;
     cluster.settles().await;
-    patient.beats(1, secs(20)).await;
+    beating.beats(1, secs(20)).await;
     cluster.nodes[1].kill().await;
     let killed = Instant::now();
-    let third = leaves(&patient, &cluster.nodes[1]).await;
+    let third = leaves(&beating, &cluster.nodes[1]).await;
     note(&format!("killed: beaten through another node after {:.1} s", killed.elapsed().as_secs_f64()));
-    patient.heals_within(secs(20)).await;
+    beating.recovers_within(secs(20)).await;
     assert_eq!(third, here(&cluster.nodes[0]), "the one that stands first in the address is in the cluster again");
     cluster.nodes[1].resume().await;
     cluster.settles().await;
-    patient.beats(2, secs(20)).await;
+    beating.beats(2, secs(20)).await;
     let newest = last_update(&cluster.nodes[0]).await;
     eventually(secs(20), "the node that came back to get the beats", async || {
         match (last_update(&cluster.nodes[1]).await, last_update(&cluster.nodes[0]).await) {
@@ -126,28 +126,28 @@ async fn a_node_that_loses_the_majority_is_starting_until_it_is_declared_to_be_t
     let mut cluster = Galera::start().await;
     furnish(&cluster.nodes[0]).await;
     let port = cluster.nodes[0].port();
-    let patient = Patient::configured(&configuration(Flavour::Mariadb, &[port], "")).await;
-    patient.beats(2, secs(20)).await;
+    let beating = BeatingDaemon::configured(&configuration(Flavour::Mariadb, &[port], "")).await;
+    beating.beats(2, secs(20)).await;
     for node in &mut cluster.nodes[1..] {
         node.kill().await;
     }
     let left = &cluster.nodes[0];
     // A beat that was refused says less than the login that follows it.
-    let diagnosis = eventually(AGREEMENT, "a login that tells the state", async || {
-        let diagnosis = patient.reports(symptom("connection", "starting", Some("1047"))).await;
-        if diagnosis.message.contains("non-Primary") { Ok(diagnosis) } else { Err(diagnosis.message) }
+    let reported = eventually(AGREEMENT, "a login that tells the state", async || {
+        let reported = beating.reports(failure("connection", "starting", Some("1047"))).await;
+        if reported.message.contains("non-Primary") { Ok(reported) } else { Err(reported.message) }
     })
     .await;
-    note(&format!("without a majority: {}", diagnosis.message));
-    diagnosis.names(&["no other node is Primary", "resetting the quorum"]);
+    note(&format!("without a majority: {}", reported.message));
+    reported.names(&["no other node is Primary", "resetting the quorum"]);
     left.wsrep_is("wsrep_ready", "OFF").await;
-    let errors = patient.daemon.target("orders").await["counters"]["errors"].take();
+    let errors = beating.daemon.target("orders").await["counters"]["errors"].take();
     for error in errors.as_array().unwrap() {
         // Until the node has given the others up it answers nothing, and its last beat holds the row.
         let kind = error["kind"].as_str().unwrap();
         assert!(["starting", "timeout", "lock"].contains(&kind), "{errors}");
     }
-    assert_eq!(patient.daemon.health().await.0, 503);
+    assert_eq!(beating.daemon.health().await.0, 503);
 
     let target = target(&left.url(ROLE, PASSWORD));
     let findings = judge(&target, &look(&target).await, None);
@@ -160,7 +160,7 @@ async fn a_node_that_loses_the_majority_is_starting_until_it_is_declared_to_be_t
     assert!(format!("{provision:?}").contains("1047"), "{provision:?}");
 
     left.bootstrap().await;
-    patient.heals_within(secs(20)).await;
+    beating.recovers_within(secs(20)).await;
     has_no_queue(left).await;
 }
 

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 
+use crate::bench::beating_daemon::{TARGET, note, plain_password, target};
 use crate::bench::daemon::Daemon;
 use crate::bench::mysql::MysqlOptions;
 use crate::bench::mysql_scene::{address, beats_logged_by, furnish, last_update};
-use crate::bench::patient::{TARGET, note, plain_password, target};
 use crate::bench::sharing::SharedRow;
 use crate::bench::{Flavour, Galera, MysqlServer, eventually, heartbeatd, secs, steadily};
 

@@ -1,7 +1,7 @@
 //! The heartbeat's collection: what it is, and what would delete or refuse its document.
 
-use super::scene::{DATA, Scene, with};
-use crate::driver::gathered::Gathered;
+use super::evidence::{DATA, Evidence, with};
+use crate::driver::answer::Answer;
 use crate::driver::mongodb::facts::CollectionFacts;
 use crate::driver::mongodb::identifier::literal;
 use crate::driver::shared_checks::TABLE;
@@ -36,30 +36,30 @@ pub(super) const CHECKS: &[Check] = &[TABLE, KIND, TTL, VALIDATOR];
 /// As long as an index can be told to keep documents: 68 years.
 const FOR_EVER: u32 = 2_147_483_647;
 
-pub(super) fn judge(scene: &Scene<'_>) -> Vec<Finding> {
+pub(super) fn judge(evidence: &Evidence<'_>) -> Vec<Finding> {
     vec![
-        exists(scene),
-        scene.with_collection(&KIND, |collection| kind(scene, collection)),
-        ttl(scene),
-        scene.with_collection(&VALIDATOR, |collection| validator(scene, collection)),
+        exists(evidence),
+        evidence.with_collection(&KIND, |collection| kind(evidence, collection)),
+        ttl(evidence),
+        evidence.with_collection(&VALIDATOR, |collection| validator(evidence, collection)),
     ]
 }
 
-fn exists(scene: &Scene<'_>) -> Finding {
-    let name = &scene.names.table;
-    match (&scene.facts.collection, scene.facts.row.answer()) {
-        (Gathered::Seen(Some(_)), _) => TABLE.ok(name, "it exists"),
-        (Gathered::Seen(None), _) => {
-            TABLE.failed(name, "there is no such collection").remedy(format!("create it: {}", scene.provision()))
+fn exists(evidence: &Evidence<'_>) -> Finding {
+    let name = &evidence.names.table;
+    match (&evidence.facts.collection, evidence.facts.row.answer()) {
+        (Answer::Seen(Some(_)), _) => TABLE.ok(name, "it exists"),
+        (Answer::Seen(None), _) => {
+            TABLE.failed(name, "there is no such collection").remedy(format!("create it: {}", evidence.provision()))
         }
         // Whoever may not list collections sees the documents all the same.
-        (Gathered::Refused(_), Some(row)) if row.count > 0 => TABLE.ok(name, "it holds documents"),
-        (refused @ Gathered::Refused(_), _) => with(&TABLE, name, refused, DATA, |_| TABLE.ok(name, "it exists")),
+        (Answer::Refused(_), Some(row)) if row.count > 0 => TABLE.ok(name, "it holds documents"),
+        (refused @ Answer::Refused(_), _) => with(&TABLE, name, refused, DATA, |_| TABLE.ok(name, "it exists")),
     }
 }
 
-fn kind(scene: &Scene<'_>, collection: &CollectionFacts) -> Finding {
-    let name = &scene.names.table;
+fn kind(evidence: &Evidence<'_>, collection: &CollectionFacts) -> Finding {
+    let name = &evidence.names.table;
     let failed = |observed: String, remedy: String| {
         KIND.failed(name, observed).expected("an ordinary collection").remedy(remedy)
     };
@@ -76,15 +76,15 @@ fn kind(scene: &Scene<'_>, collection: &CollectionFacts) -> Finding {
     }
 }
 
-fn ttl(scene: &Scene<'_>) -> Finding {
-    let name = &scene.names.table;
-    with(&TTL, name, &scene.facts.ttl, DATA, |indexes| {
+fn ttl(evidence: &Evidence<'_>) -> Finding {
+    let name = &evidence.names.table;
+    with(&TTL, name, &evidence.facts.ttl, DATA, |indexes| {
         let Some(index) =
             indexes.iter().find(|index| index.field == "last_update" && index.seconds < f64::from(FOR_EVER))
         else {
             return TTL.ok(name, "none on last_update");
         };
-        let heartbeat = &scene.target.heartbeat;
+        let heartbeat = &evidence.target.heartbeat;
         TTL.failed(name, format!("{} deletes it {} s after the last beat", literal(&index.name), index.seconds))
             .expected("no expireAfterSeconds")
             .remedy(format!(
@@ -97,8 +97,8 @@ fn ttl(scene: &Scene<'_>) -> Finding {
     })
 }
 
-fn validator(scene: &Scene<'_>, collection: &CollectionFacts) -> Finding {
-    let name = &scene.names.table;
+fn validator(evidence: &Evidence<'_>, collection: &CollectionFacts) -> Finding {
+    let name = &evidence.names.table;
     match collection.beat_refused {
         None => VALIDATOR.ok(name, "none that could be asked"),
         Some(false) => VALIDATOR.ok(name, "it takes a beat"),
@@ -106,8 +106,8 @@ fn validator(scene: &Scene<'_>, collection: &CollectionFacts) -> Finding {
             VALIDATOR.failed(name, "it refuses a date in last_update").expected("last_update: a date").remedy(format!(
                 "let it take a date in last_update; in mongosh, on the primary, it is shown by \
              db.getSiblingDB({}).getCollectionInfos({{name: {}}})[0].options.validator",
-                literal(&scene.target.heartbeat.schema),
-                literal(&scene.target.heartbeat.table)
+                literal(&evidence.target.heartbeat.schema),
+                literal(&evidence.target.heartbeat.table)
             ))
         }
     }

@@ -1,6 +1,6 @@
 //! The connector's user, and whether somebody reads change streams at all.
 
-use super::scene::{MONITOR, Scene, USERS, with};
+use super::evidence::{Evidence, MONITOR, USERS, with};
 use crate::driver::mongodb::facts::UserFacts;
 use crate::driver::mongodb::family;
 use crate::driver::mongodb::identifier::{READER, literal, pattern};
@@ -44,18 +44,18 @@ const NAMESPACES: Check = Check {
 
 pub(super) const CHECKS: &[Check] = &[ROLE, SELECT, STREAM, NAMESPACES, READERS];
 
-pub(super) fn judge(scene: &Scene<'_>) -> Vec<Finding> {
+pub(super) fn judge(evidence: &Evidence<'_>) -> Vec<Finding> {
     vec![
-        role(scene),
-        with_connector(scene, &SELECT, |user| granted(scene, &SELECT, "find", user.rights.find)),
-        with_connector(scene, &STREAM, |user| granted(scene, &STREAM, "changeStream", user.rights.change_stream)),
-        namespaces(scene),
-        readers(scene),
+        role(evidence),
+        with_connector(evidence, &SELECT, |user| granted(evidence, &SELECT, "find", user.rights.find)),
+        with_connector(evidence, &STREAM, |user| granted(evidence, &STREAM, "changeStream", user.rights.change_stream)),
+        namespaces(evidence),
+        readers(evidence),
     ]
 }
 
-fn namespaces(scene: &Scene<'_>) -> Finding {
-    let (name, listed) = (&scene.names.table, family::NAMESPACES.listed(scene.target));
+fn namespaces(evidence: &Evidence<'_>) -> Finding {
+    let (name, listed) = (&evidence.names.table, family::NAMESPACES.listed(evidence.target));
     if listed.is_empty() {
         return NAMESPACES.skipped(name, "connector.namespaces names none");
     }
@@ -69,9 +69,9 @@ fn namespaces(scene: &Scene<'_>) -> Finding {
     }
 }
 
-fn role(scene: &Scene<'_>) -> Finding {
-    let (named, name) = (&scene.target.connector.user, &scene.names.connector);
-    with(&ROLE, name, &scene.facts.connector, USERS, |user| {
+fn role(evidence: &Evidence<'_>) -> Finding {
+    let (named, name) = (&evidence.target.connector.user, &evidence.names.connector);
+    with(&ROLE, name, &evidence.facts.connector, USERS, |user| {
         match user {
         Some(_) => ROLE.ok(name, "it exists"),
         None if named.configured => ROLE.failed(name, "there is no such user in the database admin").remedy(format!(
@@ -84,30 +84,30 @@ fn role(scene: &Scene<'_>) -> Finding {
     })
 }
 
-fn with_connector(scene: &Scene<'_>, check: &Check, judge: impl FnOnce(&UserFacts) -> Finding) -> Finding {
-    let name = &scene.names.connector;
-    with(check, name, &scene.facts.connector, USERS, |user| match user {
+fn with_connector(evidence: &Evidence<'_>, check: &Check, judge: impl FnOnce(&UserFacts) -> Finding) -> Finding {
+    let name = &evidence.names.connector;
+    with(check, name, &evidence.facts.connector, USERS, |user| match user {
         Some(user) => judge(user),
         None => check.skipped(name, "there is no such user"),
     })
 }
 
-fn granted(scene: &Scene<'_>, check: &Check, action: &str, has: bool) -> Finding {
-    let (name, collection) = (&scene.names.connector, &scene.names.table);
+fn granted(evidence: &Evidence<'_>, check: &Check, action: &str, has: bool) -> Finding {
+    let (name, collection) = (&evidence.names.connector, &evidence.names.table);
     if has {
         return check.ok(name, format!("{action} on {collection}"));
     }
     check.failed(name, format!("no {action} on {collection}")).expected(action).remedy(format!(
         "{} makes the role {READER}; or, in mongosh, on the primary: \
          db.getSiblingDB(\"admin\").grantRolesToUser({}, [\"readAnyDatabase\"])",
-        scene.provision(),
+        evidence.provision(),
         literal(name)
     ))
 }
 
-fn readers(scene: &Scene<'_>) -> Finding {
-    let subject = &scene.facts.address;
-    with(&READERS, subject, &scene.facts.readers, MONITOR, |readers| {
+fn readers(evidence: &Evidence<'_>) -> Finding {
+    let subject = &evidence.facts.address;
+    with(&READERS, subject, &evidence.facts.readers, MONITOR, |readers| {
         match readers {
         0 => READERS.failed(subject, "no change stream is open on this server").expected("the connector's").remedy(
             "look at the connector, unless it reads from another member; after error 286 or 280 (ChangeStreamHistoryLost, \

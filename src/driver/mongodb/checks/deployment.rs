@@ -1,6 +1,6 @@
 //! The replica set or the sharded cluster: whether it has change streams, and whether a majority can acknowledge.
 
-use super::scene::{MONITOR, Scene, with};
+use super::evidence::{Evidence, MONITOR, with};
 use crate::finding::{Check, Finding, Rung, Severity};
 
 const STREAMS: Check = Check {
@@ -55,12 +55,12 @@ pub(super) const CHECKS: &[Check] = &[STREAMS, MAJORITY, ARBITERS, NOOPS];
 const ALONE: &str = "the server belongs to no replica set";
 const SHARDED: &str = "this is a router: its shards are not looked at";
 
-pub(super) fn judge(scene: &Scene<'_>) -> Vec<Finding> {
-    vec![streams(scene), majority(scene), arbiters(scene), noops(scene)]
+pub(super) fn judge(evidence: &Evidence<'_>) -> Vec<Finding> {
+    vec![streams(evidence), majority(evidence), arbiters(evidence), noops(evidence)]
 }
 
-fn streams(scene: &Scene<'_>) -> Finding {
-    let (server, subject) = (&scene.facts.server, &scene.facts.address);
+fn streams(evidence: &Evidence<'_>) -> Finding {
+    let (server, subject) = (&evidence.facts.server, &evidence.facts.address);
     match &server.set_name {
         Some(name) => STREAMS.ok(subject, format!("a member of the replica set {name}")),
         None if server.sharded => STREAMS.ok(subject, "a router of a sharded cluster"),
@@ -72,21 +72,21 @@ fn streams(scene: &Scene<'_>) -> Finding {
 }
 
 /// Why there is no replica set to judge.
-fn without_set(scene: &Scene<'_>) -> Option<&'static str> {
-    match (&scene.facts.server.set_name, scene.facts.server.sharded) {
+fn without_set(evidence: &Evidence<'_>) -> Option<&'static str> {
+    match (&evidence.facts.server.set_name, evidence.facts.server.sharded) {
         (_, true) => Some(SHARDED),
         (None, false) => Some(ALONE),
         (Some(_), false) => None,
     }
 }
 
-fn majority(scene: &Scene<'_>) -> Finding {
-    let subject = set_name(scene);
-    if let Some(why) = without_set(scene) {
+fn majority(evidence: &Evidence<'_>) -> Finding {
+    let subject = set_name(evidence);
+    if let Some(why) = without_set(evidence) {
         return MAJORITY.skipped(subject, why);
     }
-    with(&MAJORITY, subject, &scene.facts.members, MONITOR, |members| {
-        with(&MAJORITY, subject, &scene.facts.set, MONITOR, |set| {
+    with(&MAJORITY, subject, &evidence.facts.members, MONITOR, |members| {
+        with(&MAJORITY, subject, &evidence.facts.set, MONITOR, |set| {
             let needed = usize::try_from(set.votes / 2 + 1).unwrap_or(usize::MAX);
             let acknowledges = |name: &&String| {
                 let healthy = |state: &str| matches!(state, "PRIMARY" | "SECONDARY");
@@ -113,12 +113,12 @@ fn majority(scene: &Scene<'_>) -> Finding {
     })
 }
 
-fn arbiters(scene: &Scene<'_>) -> Finding {
-    let subject = set_name(scene);
-    if let Some(why) = without_set(scene) {
+fn arbiters(evidence: &Evidence<'_>) -> Finding {
+    let subject = set_name(evidence);
+    if let Some(why) = without_set(evidence) {
         return ARBITERS.skipped(subject, why);
     }
-    with(&ARBITERS, subject, &scene.facts.set, MONITOR, |set| {
+    with(&ARBITERS, subject, &evidence.facts.set, MONITOR, |set| {
         let needed = usize::try_from(set.votes / 2 + 1).unwrap_or(usize::MAX);
         if set.arbiters.is_empty() {
             return ARBITERS.ok(subject, "there is none");
@@ -133,15 +133,15 @@ fn arbiters(scene: &Scene<'_>) -> Finding {
     })
 }
 
-fn noops(scene: &Scene<'_>) -> Finding {
-    let subject = &scene.facts.address;
-    if scene.facts.server.sharded {
+fn noops(evidence: &Evidence<'_>) -> Finding {
+    let subject = &evidence.facts.address;
+    if evidence.facts.server.sharded {
         return NOOPS.unknown(subject, "a router does not know; it takes a look at each shard's primary: db.adminCommand({getParameter: 1, writePeriodicNoops: 1})");
     }
-    if scene.facts.server.set_name.is_none() {
+    if evidence.facts.server.set_name.is_none() {
         return NOOPS.skipped(subject, ALONE);
     }
-    with(&NOOPS, subject, &scene.facts.periodic_noops, MONITOR, |on| {
+    with(&NOOPS, subject, &evidence.facts.periodic_noops, MONITOR, |on| {
         if *on {
             return NOOPS.ok(subject, "writePeriodicNoops is on");
         }
@@ -151,6 +151,6 @@ fn noops(scene: &Scene<'_>) -> Finding {
     })
 }
 
-fn set_name<'a>(scene: &'a Scene<'_>) -> &'a str {
-    scene.facts.server.set_name.as_deref().unwrap_or(&scene.facts.address)
+fn set_name<'a>(evidence: &'a Evidence<'_>) -> &'a str {
+    evidence.facts.server.set_name.as_deref().unwrap_or(&evidence.facts.address)
 }

@@ -1,7 +1,7 @@
 //! The heartbeat document.
 
-use super::scene::Scene;
-use crate::driver::gathered::Gathered;
+use super::evidence::Evidence;
+use crate::driver::answer::Answer;
 use crate::driver::mongodb::facts::{MongoFacts, RowFacts};
 use crate::driver::mongodb::identifier::id_literal;
 use crate::driver::shared_checks::row::{MOVES, moves};
@@ -22,18 +22,18 @@ const DATED: Check = Check {
 
 pub(super) const CHECKS: &[Check] = &[ROW, SINGLE, DATED, FRESH, MOVES];
 
-pub(super) fn judge(scene: &Scene<'_>) -> Vec<Finding> {
+pub(super) fn judge(evidence: &Evidence<'_>) -> Vec<Finding> {
     vec![
-        scene.with_rows(&ROW, |rows| exists(scene, rows)),
-        scene.with_rows(&SINGLE, |rows| single(scene, rows)),
-        scene.with_rows(&DATED, |rows| dated(scene, rows)),
-        scene.with_rows(&FRESH, |rows| fresh(scene, rows)),
-        scene.with_rows(&MOVES, |rows| moves(scene, rows.last_update, earlier(scene))),
+        evidence.with_rows(&ROW, |rows| exists(evidence, rows)),
+        evidence.with_rows(&SINGLE, |rows| single(evidence, rows)),
+        evidence.with_rows(&DATED, |rows| dated(evidence, rows)),
+        evidence.with_rows(&FRESH, |rows| fresh(evidence, rows)),
+        evidence.with_rows(&MOVES, |rows| moves(evidence, rows.last_update, earlier(evidence))),
     ]
 }
 
-fn exists(scene: &Scene<'_>, rows: &RowFacts) -> Finding {
-    let (name, wanted) = (&scene.names.table, id_literal(&scene.target.heartbeat));
+fn exists(evidence: &Evidence<'_>, rows: &RowFacts) -> Finding {
+    let (name, wanted) = (&evidence.names.table, id_literal(&evidence.target.heartbeat));
     if rows.found {
         return ROW.ok(name, format!("_id {wanted}"));
     }
@@ -42,16 +42,16 @@ fn exists(scene: &Scene<'_>, rows: &RowFacts) -> Finding {
             format!("there is _id {other} and not {wanted}"),
             format!(
                 "set row under [target.heartbeat] to the _id of the heartbeat, or create it: {}",
-                scene.provision()
+                evidence.provision()
             ),
         ),
-        None => ("the collection is empty".to_owned(), format!("create it: {}", scene.provision())),
+        None => ("the collection is empty".to_owned(), format!("create it: {}", evidence.provision())),
     };
     ROW.failed(name, observed).expected(format!("_id {wanted}")).remedy(remedy)
 }
 
-fn single(scene: &Scene<'_>, rows: &RowFacts) -> Finding {
-    let (name, count) = (&scene.names.table, rows.count);
+fn single(evidence: &Evidence<'_>, rows: &RowFacts) -> Finding {
+    let (name, count) = (&evidence.names.table, rows.count);
     if count <= 1 {
         return SINGLE.ok(name, format!("{count}"));
     }
@@ -64,8 +64,8 @@ fn single(scene: &Scene<'_>, rows: &RowFacts) -> Finding {
     )
 }
 
-fn dated(scene: &Scene<'_>, rows: &RowFacts) -> Finding {
-    let name = &scene.names.table;
+fn dated(evidence: &Evidence<'_>, rows: &RowFacts) -> Finding {
+    let name = &evidence.names.table;
     match rows.last_update_type.as_deref() {
         _ if !rows.found => DATED.skipped(name, "there is no such document"),
         None | Some("null") => DATED.ok(name, "not written yet"),
@@ -77,19 +77,19 @@ fn dated(scene: &Scene<'_>, rows: &RowFacts) -> Finding {
     }
 }
 
-fn fresh(scene: &Scene<'_>, rows: &RowFacts) -> Finding {
+fn fresh(evidence: &Evidence<'_>, rows: &RowFacts) -> Finding {
     if !rows.found {
-        return FRESH.skipped(&scene.names.table, "there is no such document");
+        return FRESH.skipped(&evidence.names.table, "there is no such document");
     }
-    let age = rows.last_update.map(|last_update| scene.facts.server.time.saturating_sub(last_update));
-    freshness::judge(&FRESH, &scene.names.table, age, scene.case)
+    let age = rows.last_update.map(|last_update| evidence.facts.server.time.saturating_sub(last_update));
+    freshness::judge(&FRESH, &evidence.names.table, age, evidence.case)
 }
 
-fn earlier(scene: &Scene<'_>) -> Option<Option<i64>> {
-    scene.earlier.as_ref().and_then(rows_of).map(|rows| rows.last_update)
+fn earlier(evidence: &Evidence<'_>) -> Option<Option<i64>> {
+    evidence.earlier.as_ref().and_then(rows_of).map(|rows| rows.last_update)
 }
 
 /// The documents, if they were seen.
 pub(super) fn rows_of(facts: &MongoFacts) -> Option<&RowFacts> {
-    Gathered::answer(&facts.row)
+    Answer::answer(&facts.row)
 }

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use super::scene::{MONITOR, Scene, with};
+use super::evidence::{Evidence, MONITOR, with};
+use crate::driver::evidence::size;
 use crate::driver::mongodb::facts::OplogFacts;
-use crate::driver::scene::size;
 use crate::finding::{Check, Finding, Rung, Severity};
 use crate::time::ticks::longest_period;
 use crate::time::words;
@@ -31,9 +31,9 @@ const WANTED: Duration = Duration::from_secs(48 * 3_600);
 
 const LOCAL: &str = "the role read on the database local, and clusterMonitor on the database admin";
 
-pub(super) fn judge(scene: &Scene<'_>) -> Vec<Finding> {
-    let server = &scene.facts.server;
-    let subject = &scene.facts.address;
+pub(super) fn judge(evidence: &Evidence<'_>) -> Vec<Finding> {
+    let server = &evidence.facts.server;
+    let subject = &evidence.facts.address;
     if server.sharded {
         return vec![RETENTION.unknown(
             subject,
@@ -43,19 +43,19 @@ pub(super) fn judge(scene: &Scene<'_>) -> Vec<Finding> {
     if server.set_name.is_none() {
         return vec![RETENTION.skipped(subject, "the server belongs to no replica set")];
     }
-    vec![with(&RETENTION, subject, &scene.facts.guaranteed_hours, MONITOR, |hours| {
+    vec![with(&RETENTION, subject, &evidence.facts.guaranteed_hours, MONITOR, |hours| {
         let guaranteed = Duration::from_secs_f64((hours * 3_600.0).clamp(0.0, 1e10));
         if guaranteed >= WANTED {
             return RETENTION.ok(subject, format!("at least {} are kept", words(guaranteed)));
         }
-        with(&RETENTION, subject, &scene.facts.oplog, LOCAL, |oplog| window(scene, oplog, guaranteed))
+        with(&RETENTION, subject, &evidence.facts.oplog, LOCAL, |oplog| window(evidence, oplog, guaranteed))
     })]
 }
 
-fn window(scene: &Scene<'_>, oplog: &OplogFacts, guaranteed: Duration) -> Finding {
-    let subject = &scene.facts.address;
+fn window(evidence: &Evidence<'_>, oplog: &OplogFacts, guaranteed: Duration) -> Finding {
+    let subject = &evidence.facts.address;
     let window = Duration::from_secs(oplog.window);
-    let period = longest_period(&scene.target.schedule, scene.case.now.taken_at);
+    let period = longest_period(&evidence.target.schedule, evidence.case.now.taken_at);
     let full = oplog.max_size.is_none_or(|most| oplog.size >= most / 10 * 9);
     let remedy = "on each member, in mongosh, as an administrator: db.adminCommand({replSetResizeOplog: 1, \
                   minRetentionHours: 48}), with room on its disk for that much; in Atlas: the setting Minimum Oplog Window";

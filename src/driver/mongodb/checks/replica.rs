@@ -1,22 +1,22 @@
 //! The members that the connector reads from: whether the beat arrives there.
 
 use super::document::rows_of;
-use super::scene::{DATA, Place, Scene, with};
+use super::evidence::{DATA, Evidence, ReplicaEvidence, with};
 use crate::driver::mongodb::facts::MongoFacts;
 use crate::driver::shared_checks::replica::{self, ARRIVES, ROLE};
 use crate::finding::{Check, Finding};
 
 pub(super) const CHECKS: &[Check] = &[ROLE, ARRIVES];
 
-pub(super) fn judge(scene: &Scene<'_>) -> Vec<Finding> {
-    replica::each(scene, CHECKS, |subject, facts, place| {
-        vec![role(scene, subject, facts), arrives(scene, subject, facts, place)]
+pub(super) fn judge(evidence: &Evidence<'_>) -> Vec<Finding> {
+    replica::each(evidence, CHECKS, |subject, facts, place| {
+        vec![role(evidence, subject, facts), arrives(evidence, subject, facts, place)]
     })
 }
 
-fn role(scene: &Scene<'_>, subject: &str, facts: &MongoFacts) -> Finding {
+fn role(evidence: &Evidence<'_>, subject: &str, facts: &MongoFacts) -> Finding {
     let server = &facts.server;
-    if server.set_name != scene.facts.server.set_name {
+    if server.set_name != evidence.facts.server.set_name {
         let name = server.set_name.as_deref().unwrap_or("none");
         return ROLE
             .failed(subject, format!("it belongs to another replica set: {name}"))
@@ -34,10 +34,12 @@ fn role(scene: &Scene<'_>, subject: &str, facts: &MongoFacts) -> Finding {
     ROLE.failed(subject, observed).expected("a secondary").remedy(remedy)
 }
 
-fn arrives(scene: &Scene<'_>, subject: &str, facts: &MongoFacts, place: &Place<'_>) -> Finding {
-    let Some(written) = rows_of(&scene.facts).and_then(|rows| rows.last_update) else {
+fn arrives(evidence: &Evidence<'_>, subject: &str, facts: &MongoFacts, place: &ReplicaEvidence<'_>) -> Finding {
+    let Some(written) = rows_of(&evidence.facts).and_then(|rows| rows.last_update) else {
         return ARRIVES.skipped(subject, "the source has no beat to compare with");
     };
     let remedy = "look at the replication; in mongosh, on the primary: rs.printSecondaryReplicationInfo()";
-    with(&ARRIVES, subject, &facts.row, DATA, |rows| replica::arrives(scene, place, written, rows.last_update, remedy))
+    with(&ARRIVES, subject, &facts.row, DATA, |rows| {
+        replica::arrives(evidence, place, written, rows.last_update, remedy)
+    })
 }

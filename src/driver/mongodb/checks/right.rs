@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::driver::scene::trial::{NOW, SECOND};
+use crate::driver::evidence::trial::{NOW, SECOND};
 
 /// The primary of a replica set of three.
 pub(in crate::driver::mongodb) fn right() -> Value {

@@ -1,6 +1,6 @@
 //! The server that takes the beats: whether it does, how old it is, and whether anybody else could answer for it.
 
-use super::scene::{MONITOR, Scene, with};
+use super::evidence::{Evidence, MONITOR, with};
 use crate::driver::mongodb::parameters::Parameters;
 use crate::driver::shared_checks::server::{CLOCK, TLS, VERSION, WRITABLE, clock, is_local};
 use crate::finding::{Check, Finding, Rung, Severity};
@@ -25,19 +25,23 @@ const SUPPORTED: (u32, u32) = (5, 0);
 /// The oldest that has been run with heartbeatd.
 const RUN: (u32, u32) = (4, 4);
 
-pub(super) fn judge(scene: &Scene<'_>) -> Vec<Finding> {
-    let address = &scene.facts.address;
-    let mut findings =
-        vec![writable(scene), version(scene), features(scene), clock(address, scene.facts.server.time, scene.case)];
-    findings.push(tls(address, &scene.target.endpoint));
-    for replica in &scene.target.replicas {
+pub(super) fn judge(evidence: &Evidence<'_>) -> Vec<Finding> {
+    let address = &evidence.facts.address;
+    let mut findings = vec![
+        writable(evidence),
+        version(evidence),
+        features(evidence),
+        clock(address, evidence.facts.server.time, evidence.case),
+    ];
+    findings.push(tls(address, &evidence.target.endpoint));
+    for replica in &evidence.target.replicas {
         findings.push(tls(&format!("replica {}", replica.name), &replica.endpoint));
     }
     findings
 }
 
-fn writable(scene: &Scene<'_>) -> Finding {
-    let (server, subject) = (&scene.facts.server, &scene.facts.address);
+fn writable(evidence: &Evidence<'_>) -> Finding {
+    let (server, subject) = (&evidence.facts.server, &evidence.facts.address);
     if server.primary {
         return WRITABLE.ok(subject, "it is the primary, and takes writes");
     }
@@ -49,8 +53,8 @@ fn writable(scene: &Scene<'_>) -> Finding {
     WRITABLE.failed(subject, observed).expected("the primary").remedy(remedy)
 }
 
-fn version(scene: &Scene<'_>) -> Finding {
-    let (found, subject) = (&scene.facts.server.version, &scene.facts.address);
+fn version(evidence: &Evidence<'_>) -> Finding {
+    let (found, subject) = (&evidence.facts.server.version, &evidence.facts.address);
     let failed = match numbers(found) {
         None => {
             return VERSION.unknown(
@@ -65,10 +69,10 @@ fn version(scene: &Scene<'_>) -> Finding {
     failed.expected("MongoDB 5.0 or later").remedy("upgrade the server: connectors are not made for this version")
 }
 
-fn features(scene: &Scene<'_>) -> Finding {
-    let subject = &scene.facts.address;
-    with(&FEATURES, subject, &scene.facts.feature_version, MONITOR, |features| {
-        let (Some(own), Some(used)) = (numbers(&scene.facts.server.version), numbers(features)) else {
+fn features(evidence: &Evidence<'_>) -> Finding {
+    let subject = &evidence.facts.address;
+    with(&FEATURES, subject, &evidence.facts.feature_version, MONITOR, |features| {
+        let (Some(own), Some(used)) = (numbers(&evidence.facts.server.version), numbers(features)) else {
             return FEATURES.skipped(subject, "it does not say");
         };
         if used >= own {

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::right::{right, right_secondary};
 use super::*;
-use crate::driver::scene::trial::{NOW, SECOND, inspection, wrong};
+use crate::driver::evidence::trial::{NOW, SECOND, inspection, wrong};
 use crate::finding::{Inspection, Status};
 use crate::target::{Endpoint, Named, Need, Replica};
 

@@ -4,7 +4,7 @@ use mongodb::bson::{Bson, Document, doc};
 use serde::{Deserialize, Serialize};
 
 use super::questions::{Questions, count, documents, number};
-use crate::driver::gathered::Gathered;
+use crate::driver::answer::Answer;
 use crate::driver::mongodb::errors::NAMESPACE_NOT_FOUND;
 use crate::driver::mongodb::identifier::id;
 use crate::heartbeat::Failure;
@@ -57,14 +57,14 @@ pub(in crate::driver::mongodb) struct RowFacts {
 pub(super) async fn collection(
     ask: &mut Questions<'_>,
     table: &HeartbeatTable,
-) -> Result<Gathered<Option<CollectionFacts>>, Failure> {
+) -> Result<Answer<Option<CollectionFacts>>, Failure> {
     let command = doc! { "listCollections": 1, "filter": { "name": &table.table } };
     let answer = match ask.ask(&table.schema, command).await? {
-        Gathered::Seen(answer) => answer,
-        Gathered::Refused(refusal) => return Ok(Gathered::Refused(refusal)),
+        Answer::Seen(answer) => answer,
+        Answer::Refused(refusal) => return Ok(Answer::Refused(refusal)),
     };
     let found = documents(answer.get_document("cursor").ok(), "firstBatch");
-    let Some(found) = found.first() else { return Ok(Gathered::Seen(None)) };
+    let Some(found) = found.first() else { return Ok(Answer::Seen(None)) };
     let options = found.get_document("options").cloned().unwrap_or_default();
     let beat_refused = match options.get_document("validator") {
         // With "warn" the server logs what does not fit, and takes it.
@@ -73,7 +73,7 @@ pub(super) async fn collection(
         }
         _ => None,
     };
-    Ok(Gathered::Seen(Some(CollectionFacts {
+    Ok(Answer::Seen(Some(CollectionFacts {
         kind: found.get_str("type").unwrap_or("collection").to_owned(),
         capped: options.get_bool("capped").unwrap_or(false),
         view_on: options.get_str("viewOn").map(str::to_owned).ok(),
@@ -97,7 +97,7 @@ async fn would_refuse(
         } },
     ];
     let answer = ask.ask(&table.schema, doc! { "aggregate": &table.table, "pipeline": pipeline, "cursor": {} }).await?;
-    let Gathered::Seen(answer) = answer else { return Ok(None) };
+    let Answer::Seen(answer) = answer else { return Ok(None) };
     let counted = documents(answer.get_document("cursor").ok(), "firstBatch");
     let some = |name| counted.first().is_some_and(|counted| !documents(Some(counted), name).is_empty());
     Ok(some("all").then(|| !some("fit")))
@@ -107,11 +107,11 @@ async fn would_refuse(
 ///
 /// # Errors
 /// As [`Questions::ask`].
-pub(super) async fn ttl(ask: &mut Questions<'_>, table: &HeartbeatTable) -> Result<Gathered<Vec<TtlIndex>>, Failure> {
+pub(super) async fn ttl(ask: &mut Questions<'_>, table: &HeartbeatTable) -> Result<Answer<Vec<TtlIndex>>, Failure> {
     let command = doc! { "listIndexes": &table.table, "cursor": { "batchSize": INDEXES as i32 } };
     let answer = ask.ask(&table.schema, command).await?;
-    if matches!(&answer, Gathered::Refused(refusal) if refusal.code == NAMESPACE_NOT_FOUND.to_string()) {
-        return Ok(Gathered::Seen(Vec::new()));
+    if matches!(&answer, Answer::Refused(refusal) if refusal.code == NAMESPACE_NOT_FOUND.to_string()) {
+        return Ok(Answer::Seen(Vec::new()));
     }
     Ok(answer.make(|answer| {
         let indexes = documents(answer.get_document("cursor").ok(), "firstBatch");
@@ -129,17 +129,17 @@ fn ttl_of(index: &Document) -> Option<TtlIndex> {
 ///
 /// # Errors
 /// As [`Questions::ask`].
-pub(super) async fn row(ask: &mut Questions<'_>, table: &HeartbeatTable) -> Result<Gathered<RowFacts>, Failure> {
+pub(super) async fn row(ask: &mut Questions<'_>, table: &HeartbeatTable) -> Result<Answer<RowFacts>, Failure> {
     let command = doc! { "count": &table.table, "limit": COUNTED + 1 };
     let counted = match ask.ask(&table.schema, command).await? {
-        Gathered::Seen(answer) => count(&answer, "n").unwrap_or_default(),
-        Gathered::Refused(refusal) => return Ok(Gathered::Refused(refusal)),
+        Answer::Seen(answer) => count(&answer, "n").unwrap_or_default(),
+        Answer::Refused(refusal) => return Ok(Answer::Refused(refusal)),
     };
     let namespace = (table.schema.as_str(), table.table.as_str());
     let look = (doc! { "_id": id(table) }, doc! {}, doc! { "_id": 0, "last_update": 1 });
     let found = match ask.find(namespace, look, 1).await? {
-        Gathered::Seen(found) => found,
-        Gathered::Refused(refusal) => return Ok(Gathered::Refused(refusal)),
+        Answer::Seen(found) => found,
+        Answer::Refused(refusal) => return Ok(Answer::Refused(refusal)),
     };
     let other = (doc! { "_id": { "$ne": id(table) } }, doc! {}, doc! { "_id": 1 });
     Ok(ask.find(namespace, other, 1).await?.make(|other| {

@@ -4,7 +4,7 @@ use mongodb::bson::{Document, doc};
 use serde::{Deserialize, Serialize};
 
 use super::questions::{Questions, count, documents, number};
-use crate::driver::gathered::Gathered;
+use crate::driver::answer::Answer;
 use crate::heartbeat::{ErrorKind, Failure};
 
 /// A replica set has fifty members at most.
@@ -54,8 +54,8 @@ pub(in crate::driver::mongodb) struct SetFacts {
 /// What the server says, classified: anybody may ask this.
 pub(super) async fn server(ask: &mut Questions<'_>, version: String, encrypted: bool) -> Result<ServerFacts, Failure> {
     let hello = match ask.ask("admin", doc! { "hello": 1 }).await? {
-        Gathered::Seen(hello) => hello,
-        Gathered::Refused(refusal) => {
+        Answer::Seen(hello) => hello,
+        Answer::Refused(refusal) => {
             return Err(Failure::new(ErrorKind::Protocol, refusal.message).with_code(refusal.code));
         }
     };
@@ -77,7 +77,7 @@ pub(super) async fn server(ask: &mut Questions<'_>, version: String, encrypted: 
 ///
 /// # Errors
 /// As [`Questions::ask`].
-pub(super) async fn members(ask: &mut Questions<'_>) -> Result<Gathered<Vec<Member>>, Failure> {
+pub(super) async fn members(ask: &mut Questions<'_>) -> Result<Answer<Vec<Member>>, Failure> {
     let status = ask.ask("admin", doc! { "replSetGetStatus": 1 }).await?;
     let member = |member: Document| Member {
         name: member.get_str("name").unwrap_or_default().to_owned(),
@@ -92,7 +92,7 @@ pub(super) async fn members(ask: &mut Questions<'_>) -> Result<Gathered<Vec<Memb
 ///
 /// # Errors
 /// As [`Questions::ask`].
-pub(super) async fn set(ask: &mut Questions<'_>) -> Result<Gathered<SetFacts>, Failure> {
+pub(super) async fn set(ask: &mut Questions<'_>) -> Result<Answer<SetFacts>, Failure> {
     let answer = ask.ask("admin", doc! { "replSetGetConfig": 1 }).await?;
     Ok(answer.make(|answer| {
         let members = documents(answer.get_document("config").ok(), "members");
@@ -115,7 +115,7 @@ pub(super) async fn set(ask: &mut Questions<'_>) -> Result<Gathered<SetFacts>, F
 ///
 /// # Errors
 /// As [`Questions::ask`].
-pub(super) async fn feature_version(ask: &mut Questions<'_>) -> Result<Gathered<String>, Failure> {
+pub(super) async fn feature_version(ask: &mut Questions<'_>) -> Result<Answer<String>, Failure> {
     let answer = ask.ask("admin", doc! { "getParameter": 1, "featureCompatibilityVersion": 1 }).await?;
     Ok(answer.make(|answer| {
         let version = answer.get_document("featureCompatibilityVersion").ok();

@@ -4,7 +4,7 @@ use mongodb::bson::{Document, doc};
 use serde::{Deserialize, Serialize};
 
 use super::questions::{Questions, count, number};
-use crate::driver::gathered::Gathered;
+use crate::driver::answer::Answer;
 use crate::heartbeat::Failure;
 
 /// The oplog as it is now.
@@ -22,14 +22,14 @@ pub(in crate::driver::mongodb) struct OplogFacts {
 ///
 /// # Errors
 /// As [`Questions::ask`].
-pub(super) async fn oplog(ask: &mut Questions<'_>) -> Result<Gathered<OplogFacts>, Failure> {
+pub(super) async fn oplog(ask: &mut Questions<'_>) -> Result<Answer<OplogFacts>, Failure> {
     let oplog = ("local", "oplog.rs");
     let mut ends = Vec::new();
     for order in [1, -1] {
         let look = (doc! {}, doc! { "$natural": order }, doc! { "_id": 0, "ts": 1 });
         match ask.find(oplog, look, 1).await? {
-            Gathered::Seen(found) => ends.push(found.first().and_then(seconds)),
-            Gathered::Refused(refusal) => return Ok(Gathered::Refused(refusal)),
+            Answer::Seen(found) => ends.push(found.first().and_then(seconds)),
+            Answer::Refused(refusal) => return Ok(Answer::Refused(refusal)),
         }
     }
     let window = match ends.as_slice() {
@@ -51,7 +51,7 @@ fn seconds(entry: &Document) -> Option<u32> {
 ///
 /// # Errors
 /// As [`Questions::ask`].
-pub(super) async fn guaranteed_hours(ask: &mut Questions<'_>) -> Result<Gathered<f64>, Failure> {
+pub(super) async fn guaranteed_hours(ask: &mut Questions<'_>) -> Result<Answer<f64>, Failure> {
     // Everything that is measured would be much.
     let command = doc! {
         "serverStatus": 1, "metrics": 0, "wiredTiger": 0, "tcmalloc": 0, "locks": 0, "network": 0, "repl": 0,
@@ -66,7 +66,7 @@ pub(super) async fn guaranteed_hours(ask: &mut Questions<'_>) -> Result<Gathered
 ///
 /// # Errors
 /// As [`Questions::ask`].
-pub(super) async fn periodic_noops(ask: &mut Questions<'_>) -> Result<Gathered<bool>, Failure> {
+pub(super) async fn periodic_noops(ask: &mut Questions<'_>) -> Result<Answer<bool>, Failure> {
     let answer = ask.ask("admin", doc! { "getParameter": 1, "writePeriodicNoops": 1 }).await?;
     Ok(answer.make(|answer| answer.get_bool("writePeriodicNoops").unwrap_or(true)))
 }

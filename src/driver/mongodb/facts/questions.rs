@@ -2,7 +2,7 @@
 
 use mongodb::bson::{Bson, Document, doc};
 
-use crate::driver::gathered::{Gathered, Refusal};
+use crate::driver::answer::{Answer, Refusal};
 use crate::driver::mongodb::client::{Limits, MongoClient};
 use crate::heartbeat::Failure;
 
@@ -22,14 +22,14 @@ impl<'a> Questions<'a> {
     ///
     /// # Errors
     /// A failure that did not come from the server.
-    pub(super) async fn ask(&mut self, database: &str, mut command: Document) -> Result<Gathered<Document>, Failure> {
+    pub(super) async fn ask(&mut self, database: &str, mut command: Document) -> Result<Answer<Document>, Failure> {
         let millis = i64::try_from(self.limits.server.as_millis()).unwrap_or(i64::MAX);
         command.insert("maxTimeMS", millis.min(i64::from(i32::MAX)));
         match self.client.ask(database, command, self.limits.client).await {
-            Ok(answer) => Ok(Gathered::Seen(answer)),
+            Ok(answer) => Ok(Answer::Seen(answer)),
             Err(failure) => match failure.code() {
                 Some(code) => {
-                    Ok(Gathered::Refused(Refusal { code: code.to_owned(), message: failure.message().to_owned() }))
+                    Ok(Answer::Refused(Refusal { code: code.to_owned(), message: failure.message().to_owned() }))
                 }
                 None => Err(failure),
             },
@@ -45,7 +45,7 @@ impl<'a> Questions<'a> {
         (database, collection): (&str, &str),
         (filter, sort, projection): (Document, Document, Document),
         limit: i32,
-    ) -> Result<Gathered<Vec<Document>>, Failure> {
+    ) -> Result<Answer<Vec<Document>>, Failure> {
         let command = doc! {
             "find": collection, "filter": filter, "sort": sort, "projection": projection, "limit": limit,
             "singleBatch": true,

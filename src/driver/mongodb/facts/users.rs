@@ -4,7 +4,7 @@ use mongodb::bson::{Document, doc};
 use serde::{Deserialize, Serialize};
 
 use super::questions::{Questions, count, documents};
-use crate::driver::gathered::Gathered;
+use crate::driver::answer::Answer;
 use crate::heartbeat::Failure;
 use crate::target::HeartbeatTable;
 
@@ -30,7 +30,7 @@ pub(in crate::driver::mongodb) struct UserFacts {
 ///
 /// # Errors
 /// As [`Questions::ask`].
-pub(super) async fn own(ask: &mut Questions<'_>, table: &HeartbeatTable) -> Result<Gathered<UserFacts>, Failure> {
+pub(super) async fn own(ask: &mut Questions<'_>, table: &HeartbeatTable) -> Result<Answer<UserFacts>, Failure> {
     let answer = ask.ask("admin", doc! { "connectionStatus": 1, "showPrivileges": true }).await?;
     Ok(answer.make(|answer| {
         let info = answer.get_document("authInfo").ok();
@@ -56,9 +56,9 @@ pub(super) async fn user(
     name: &str,
     database: &str,
     table: &HeartbeatTable,
-) -> Result<Gathered<Option<UserFacts>>, Failure> {
+) -> Result<Answer<Option<UserFacts>>, Failure> {
     if name.is_empty() {
-        return Ok(Gathered::Seen(None));
+        return Ok(Answer::Seen(None));
     }
     let command = doc! { "usersInfo": { "user": name, "db": database }, "showPrivileges": true };
     Ok(ask.ask("admin", command).await?.make(|answer| {
@@ -78,7 +78,7 @@ pub(super) async fn role(
     ask: &mut Questions<'_>,
     name: &str,
     table: &HeartbeatTable,
-) -> Result<Gathered<Option<Rights>>, Failure> {
+) -> Result<Answer<Option<Rights>>, Failure> {
     let command = doc! { "rolesInfo": { "role": name, "db": &table.schema }, "showPrivileges": true };
     Ok(ask.ask("admin", command).await?.make(|answer| {
         let roles = documents(Some(&answer), "roles");
@@ -90,7 +90,7 @@ pub(super) async fn role(
 ///
 /// # Errors
 /// As [`Questions::ask`].
-pub(super) async fn readers(ask: &mut Questions<'_>) -> Result<Gathered<u64>, Failure> {
+pub(super) async fn readers(ask: &mut Questions<'_>) -> Result<Answer<u64>, Failure> {
     let command = doc! {
         "aggregate": 1,
         "pipeline": [

@@ -1,6 +1,6 @@
 //! What other sessions do to the server, the connector's among them, and how many tables it has.
 
-use super::scene::Scene;
+use super::evidence::Evidence;
 use crate::driver::mysql::errors::PASSING;
 use std::time::Duration;
 
@@ -41,40 +41,40 @@ const SHOW_ALL: &[&str] =
     &["SHOW VIEW", "SELECT", "INSERT", "UPDATE", "DELETE", "CREATE", "DROP", "INDEX", "ALTER", "TRIGGER", "REFERENCES"];
 const PROCESS: &str = "PROCESS";
 
-pub(super) fn judge(scene: &Scene<'_>) -> Vec<Finding> {
-    let (address, facts) = (&scene.facts.address, &scene.facts);
+pub(super) fn judge(evidence: &Evidence<'_>) -> Vec<Finding> {
+    let (address, facts) = (&evidence.facts.address, &evidence.facts);
     vec![
-        connected(scene),
-        scene.with_privilege(&LONG, address, &facts.activity, PROCESS, |activity| long(scene, activity)),
-        scene.with_privilege(&TABLES, address, &facts.tables, SHOW_ALL[0], |count| tables(scene, *count)),
+        connected(evidence),
+        evidence.with_privilege(&LONG, address, &facts.activity, PROCESS, |activity| long(evidence, activity)),
+        evidence.with_privilege(&TABLES, address, &facts.tables, SHOW_ALL[0], |count| tables(evidence, *count)),
     ]
 }
 
 /// Whether a session of the connector's user reads this server's binary log; `None` where that is hidden.
-pub(super) fn reads(scene: &Scene<'_>, facts: &MysqlFacts) -> Option<bool> {
+pub(super) fn reads(evidence: &Evidence<'_>, facts: &MysqlFacts) -> Option<bool> {
     let activity = facts.activity.answer()?;
-    let name = &scene.target.connector.user.name;
+    let name = &evidence.target.connector.user.name;
     let user = Account::read(name).user;
     // A session's host is where it comes from, and not its account's.
     Some(activity.readers.iter().any(|reader| reader == name || *reader == user))
 }
 
-fn connected(scene: &Scene<'_>) -> Finding {
-    let named = &scene.target.connector.user;
+fn connected(evidence: &Evidence<'_>) -> Finding {
+    let named = &evidence.target.connector.user;
     let subject = &named.name;
-    let seen = |facts: &MysqlFacts| reads(scene, facts) == Some(true);
-    if seen(&scene.facts) {
+    let seen = |facts: &MysqlFacts| reads(evidence, facts) == Some(true);
+    if seen(&evidence.facts) {
         return CONNECTED.ok(subject, "it reads the binary log");
     }
-    let replicas = || scene.replicas.iter().filter_map(|place| Some((place, place.facts.as_ref().ok()?)));
+    let replicas = || evidence.replicas.iter().filter_map(|place| Some((place, place.facts.as_ref().ok()?)));
     if let Some((place, _)) = replicas().find(|(_, facts)| seen(facts)) {
         return CONNECTED.ok(subject, format!("it reads the binary log of replica {}", place.name));
     }
-    if let Err(refusal) = scene.facts.activity.seen() {
-        return CONNECTED.unknown(subject, refusal.unless(&scene.grant(PROCESS), PASSING));
+    if let Err(refusal) = evidence.facts.activity.seen() {
+        return CONNECTED.unknown(subject, refusal.unless(&evidence.grant(PROCESS), PASSING));
     }
-    if scene.replicas.len() > replicas().filter(|(_, facts)| facts.activity.answer().is_some()).count() {
-        let grant = scene.grant(PROCESS);
+    if evidence.replicas.len() > replicas().filter(|(_, facts)| facts.activity.answer().is_some()).count() {
+        let grant = evidence.grant(PROCESS);
         return CONNECTED.unknown(subject, format!("whether it reads a replica's is hidden; it takes {grant}"));
     }
     // Only where every reader is seen.
@@ -84,7 +84,7 @@ fn connected(scene: &Scene<'_>) -> Finding {
             "nobody of the default name reads the binary log: say under [target.connector] which user it logs in as",
         );
     }
-    let before = scene.earlier.iter().chain(scene.replicas.iter().filter_map(|place| place.earlier.as_ref()));
+    let before = evidence.earlier.iter().chain(evidence.replicas.iter().filter_map(|place| place.earlier.as_ref()));
     if before.into_iter().any(seen) {
         return CONNECTED.ok(subject, "it read the binary log in the look before: it may be connecting again");
     }
@@ -94,9 +94,9 @@ fn connected(scene: &Scene<'_>) -> Finding {
         .remedy("start or resume the connector, and look at its log; if it logs in as another user, say so under [target.connector]")
 }
 
-fn long(scene: &Scene<'_>, activity: &ActivityFacts) -> Finding {
-    let subject = &scene.facts.address;
-    let threshold = scene.target.checks.thresholds.long_transaction;
+fn long(evidence: &Evidence<'_>, activity: &ActivityFacts) -> Finding {
+    let subject = &evidence.facts.address;
+    let threshold = evidence.target.checks.thresholds.long_transaction;
     let Some(oldest) = activity.transactions.iter().max_by_key(|transaction| transaction.age) else {
         return LONG.ok(subject, "none is open");
     };
@@ -114,7 +114,7 @@ fn long(scene: &Scene<'_>, activity: &ActivityFacts) -> Finding {
         )
     } else {
         let session = oldest.session;
-        let kill = match scene.facts.server.managed {
+        let kill = match evidence.facts.server.managed {
             Some(managed) => managed.kill(&session.to_string()),
             None => format!("KILL {session};"),
         };
@@ -128,18 +128,18 @@ fn long(scene: &Scene<'_>, activity: &ActivityFacts) -> Finding {
         .remedy(remedy)
 }
 
-fn tables(scene: &Scene<'_>, seen: i64) -> Finding {
-    let subject = &scene.facts.address;
+fn tables(evidence: &Evidence<'_>, seen: i64) -> Finding {
+    let subject = &evidence.facts.address;
     if seen >= MANY {
         return TABLES
             .failed(subject, format!("{seen} tables"))
             .expected(format!("fewer than {MANY}"))
             .remedy("in the connector's settings, consider \"Capture Only Captured Tables DDL\"");
     }
-    let grants = scene.facts.roles.own.grants.answer();
+    let grants = evidence.facts.roles.own.grants.answer();
     if grants.is_some_and(|grants| SHOW_ALL.iter().any(|name| grants.holds(name))) {
         return TABLES.ok(subject, format!("{seen} tables"));
     }
-    let grant = scene.grant(SHOW_ALL[0]);
+    let grant = evidence.grant(SHOW_ALL[0]);
     TABLES.unknown(subject, format!("this user sees {seen} tables, and others may be hidden; it takes {grant}"))
 }

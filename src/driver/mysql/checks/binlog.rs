@@ -1,10 +1,10 @@
 //! Whether the beat gets into the binary log.
 
-use super::scene::{CLIENT, Scene};
+use super::evidence::{CLIENT, Evidence};
 use super::variables::{NO_LOG, has_log, set_at_start};
-use crate::driver::gathered::Gathered;
+use crate::driver::answer::Answer;
+use crate::driver::evidence::ONE_LOOK;
 use crate::driver::mysql::facts::{BinlogFacts, MysqlFacts, ServerFacts};
-use crate::driver::scene::ONE_LOOK;
 use crate::finding::{Check, Finding, Rung, Severity};
 
 const FILTERS: Check = Check {
@@ -41,11 +41,11 @@ const MOVES: Check = Check {
 
 pub(super) const CHECKS: &[Check] = &[FILTERS, SESSION, MOVES];
 
-pub(super) fn judge(scene: &Scene<'_>) -> Vec<Finding> {
-    if !has_log(&scene.facts.server) {
+pub(super) fn judge(evidence: &Evidence<'_>) -> Vec<Finding> {
+    if !has_log(&evidence.facts.server) {
         return CHECKS.iter().map(|check| check.skipped("log_bin", NO_LOG)).collect();
     }
-    vec![filters(scene), session(scene), moves(scene)]
+    vec![filters(evidence), session(evidence), moves(evidence)]
 }
 
 /// The filter that leaves this schema out, with its value.
@@ -80,10 +80,10 @@ pub(super) fn let_in(server: &ServerFacts, filter: &str, value: &str, schema: &s
     }
 }
 
-fn filters(scene: &Scene<'_>) -> Finding {
+fn filters(evidence: &Evidence<'_>) -> Finding {
     let subject = "SHOW BINARY LOG STATUS";
-    let (server, schema) = (&scene.facts.server, &scene.target.heartbeat.schema);
-    scene.with_privilege(&FILTERS, subject, &scene.facts.binlog, CLIENT, |binlog| {
+    let (server, schema) = (&evidence.facts.server, &evidence.target.heartbeat.schema);
+    evidence.with_privilege(&FILTERS, subject, &evidence.facts.binlog, CLIENT, |binlog| {
         match left_out(server, binlog, schema) {
             None if binlog.do_db.is_empty() && binlog.ignore_db.is_empty() => {
                 FILTERS.ok(subject, "nothing is left out")
@@ -97,9 +97,9 @@ fn filters(scene: &Scene<'_>) -> Finding {
     })
 }
 
-fn session(scene: &Scene<'_>) -> Finding {
-    let user = &scene.names.user;
-    if scene.facts.server.session_binlog {
+fn session(evidence: &Evidence<'_>) -> Finding {
+    let user = &evidence.names.user;
+    if evidence.facts.server.session_binlog {
         return SESSION.ok(user, "sql_log_bin is on");
     }
     SESSION
@@ -108,24 +108,25 @@ fn session(scene: &Scene<'_>) -> Finding {
         .remedy("look for sql_log_bin in init_connect: SHOW GLOBAL VARIABLES LIKE 'init_connect';")
 }
 
-fn moves(scene: &Scene<'_>) -> Finding {
-    let subject = &scene.facts.address;
+fn moves(evidence: &Evidence<'_>) -> Finding {
+    let subject = &evidence.facts.address;
     // What the first look read last and the second reads first: whatever the row did within a look is left out.
     let (Some(earlier), Some(before), Some(after)) = (
-        &scene.earlier,
-        scene.earlier.as_ref().and_then(|earlier| earlier.last_update_again.or_else(|| last_update(earlier))),
-        last_update(&scene.facts),
+        &evidence.earlier,
+        evidence.earlier.as_ref().and_then(|earlier| earlier.last_update_again.or_else(|| last_update(earlier))),
+        last_update(&evidence.facts),
     ) else {
         return MOVES.skipped(subject, ONE_LOOK);
     };
     if before == after {
         return MOVES.skipped(subject, "last_update did not change between the two looks");
     }
-    let steps = [(position(earlier), position(&scene.facts)), (transactions(earlier), transactions(&scene.facts))];
+    let steps =
+        [(position(earlier), position(&evidence.facts)), (transactions(earlier), transactions(&evidence.facts))];
     let seen: Vec<bool> =
         steps.iter().filter_map(|(before, after)| Some(before.as_ref()? != after.as_ref()?)).collect();
     if seen.is_empty() {
-        let grant = scene.grant(CLIENT);
+        let grant = evidence.grant(CLIENT);
         return MOVES.unknown(subject, format!("where the binary log stands is hidden; it takes {grant}"));
     }
     if seen.contains(&true) {
@@ -138,7 +139,7 @@ fn moves(scene: &Scene<'_>) -> Finding {
 }
 
 fn last_update(facts: &MysqlFacts) -> Option<i64> {
-    facts.row.as_ref().and_then(Gathered::answer)?.last_update
+    facts.row.as_ref().and_then(Answer::answer)?.last_update
 }
 
 fn position(facts: &MysqlFacts) -> Option<&str> {

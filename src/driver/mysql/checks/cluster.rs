@@ -1,11 +1,11 @@
 //! Clusters: Galera, and who else replicates without a source of their own.
 
-use super::scene::Scene;
+use super::evidence::Evidence;
 use super::variables::{NO_LOG, has_log, set_at_start};
 use crate::driver::mysql::connect::GUARDS;
 use crate::driver::mysql::facts::ServerFacts;
 use crate::driver::mysql::galera::{SWITCH_ON, runs_galera};
-use crate::driver::mysql::group;
+use crate::driver::mysql::group_replication;
 use crate::finding::{Check, Finding, Rung, Severity};
 
 const STATE: &str = "reading the server's state, which every user may";
@@ -51,8 +51,8 @@ const UPDATES: Check = Check {
 
 pub(super) const CHECKS: &[Check] = &[READY, GTID, UPDATES];
 
-pub(super) fn judge(scene: &Scene<'_>) -> Vec<Finding> {
-    let server = &scene.facts.server;
+pub(super) fn judge(evidence: &Evidence<'_>) -> Vec<Finding> {
+    let server = &evidence.facts.server;
     if is_node(server) {
         return vec![ready(server), gtid(server), updates(server)];
     }
@@ -81,12 +81,13 @@ pub(super) fn membership(server: &ServerFacts) -> Option<&'static str> {
 
 /// Whether it is set up for a replication group, in it or not.
 pub(super) fn has_a_group(server: &ServerFacts) -> bool {
-    server.variable(group::NAME).is_some_and(|name| !name.is_empty())
+    server.variable(group_replication::NAME).is_some_and(|name| !name.is_empty())
 }
 
 /// One that follows its group's primary lets nobody write, and one that may write does so where all members may.
 fn is_in_a_group(server: &ServerFacts) -> bool {
-    let shares_writes = server.is_on(group::SINGLE_PRIMARY) == Some(false) && server.group_member != Some(false);
+    let shares_writes =
+        server.is_on(group_replication::SINGLE_PRIMARY) == Some(false) && server.group_member != Some(false);
     has_a_group(server) && (shares_writes || GUARDS.iter().any(|guard| server.is_on(guard) == Some(true)))
 }
 

@@ -1,11 +1,11 @@
 //! The connector's account, one for each host it may come from.
 
-use super::scene::Scene;
+use super::evidence::Evidence;
 use super::writer::{bringing, expiry, has, idle_role, look_grant};
 use crate::driver::mysql::errors::PASSING;
 use crate::driver::mysql::facts::RoleFacts;
 use crate::driver::mysql::grants::inquiry::IdleRole;
-use crate::driver::mysql::grants::{Answer, Grants, Place, unread};
+use crate::driver::mysql::grants::{GrantScope, Grants, Holding, unread};
 use crate::driver::mysql::identifier::{Account, account};
 use crate::driver::shared_checks::connector::{DELETE, EXPIRY, INSERT, LOGIN, REPLICATION, ROLE, SELECT, UPDATE};
 use crate::finding::{Check, Finding, Rung, Severity, Status};
@@ -54,7 +54,7 @@ pub(super) const CHECKS: &[Check] =
 #[derive(Debug, Clone)]
 struct Need<'a> {
     /// The first is what is asked for; the others are as good.
-    any_of: Vec<(&'static str, Place<'a>)>,
+    any_of: Vec<(&'static str, GrantScope<'a>)>,
     /// The columns of the table, where having them all is as good, too.
     columns: &'a [String],
 }
@@ -69,9 +69,9 @@ enum Lack<'a> {
     Unknown(String),
 }
 
-pub(super) fn judge(scene: &Scene<'_>) -> Vec<Finding> {
-    let (schema, table) = (scene.target.heartbeat.schema.as_str(), scene.target.heartbeat.table.as_str());
-    let columns: Vec<String> = scene.relation().iter().flat_map(|r| &r.columns).map(|c| c.name.clone()).collect();
+pub(super) fn judge(evidence: &Evidence<'_>) -> Vec<Finding> {
+    let (schema, table) = (evidence.target.heartbeat.schema.as_str(), evidence.target.heartbeat.table.as_str());
+    let columns: Vec<String> = evidence.relation().iter().flat_map(|r| &r.columns).map(|c| c.name.clone()).collect();
     let needs = Needs { schema, table, columns: &columns };
     let replication = [needs.on_server("REPLICATION SLAVE"), needs.on_server("REPLICATION CLIENT")];
     let reload = [Needs::lock()];
@@ -79,28 +79,29 @@ pub(super) fn judge(scene: &Scene<'_>) -> Vec<Finding> {
     let select = [needs.on_table("SELECT")];
     let (insert, update, delete) = ([needs.on_table("INSERT")], [needs.update()], [needs.on_table("DELETE")]);
     let mut all: Vec<_> = replication.iter().chain(&select).cloned().collect();
-    if scene.target.connector.mode == ConnectorMode::ReadWrite {
+    if evidence.target.connector.mode == ConnectorMode::ReadWrite {
         all.extend(insert.iter().chain(&update).cloned());
     }
-    let mut findings = role(scene);
-    findings.extend(each(scene, &LOGIN, |account| login(account, scene)));
-    findings.extend(each(scene, &ROLES, |account| roles(account, &all, scene)));
-    findings.extend(each(scene, &REPLICATION, |account| granted(&REPLICATION, account, &replication, "*.*", scene)));
-    findings.extend(each(scene, &RELOAD, |account| granted(&RELOAD, account, &reload, "*.*", scene)));
-    findings.extend(each(scene, &DATABASES, |account| granted(&DATABASES, account, &databases, "*.*", scene)));
-    findings.extend(each(scene, &EXPIRY, |account| expiry(&EXPIRY, account, scene)));
-    findings.extend(each(scene, &SELECT, |account| on_heartbeat(&SELECT, account, &select, scene)));
+    let mut findings = role(evidence);
+    findings.extend(each(evidence, &LOGIN, |account| login(account, evidence)));
+    findings.extend(each(evidence, &ROLES, |account| roles(account, &all, evidence)));
+    findings
+        .extend(each(evidence, &REPLICATION, |account| granted(&REPLICATION, account, &replication, "*.*", evidence)));
+    findings.extend(each(evidence, &RELOAD, |account| granted(&RELOAD, account, &reload, "*.*", evidence)));
+    findings.extend(each(evidence, &DATABASES, |account| granted(&DATABASES, account, &databases, "*.*", evidence)));
+    findings.extend(each(evidence, &EXPIRY, |account| expiry(&EXPIRY, account, evidence)));
+    findings.extend(each(evidence, &SELECT, |account| on_heartbeat(&SELECT, account, &select, evidence)));
     for (check, need) in [(&INSERT, &insert), (&UPDATE, &update), (&DELETE, &delete)] {
-        findings.extend(written(check, need, scene));
+        findings.extend(written(check, need, evidence));
     }
     findings
 }
 
 /// Judges each of the connector's accounts, or says why it cannot be. Of several nobody knows which one it is: what one
 /// of them may, is enough.
-fn each(scene: &Scene<'_>, check: &Check, judge: impl Fn(&RoleFacts) -> Finding) -> Vec<Finding> {
-    let name = &scene.names.connector;
-    let accounts = match scene.facts.roles.connector.seen() {
+fn each(evidence: &Evidence<'_>, check: &Check, judge: impl Fn(&RoleFacts) -> Finding) -> Vec<Finding> {
+    let name = &evidence.names.connector;
+    let accounts = match evidence.facts.roles.connector.seen() {
         Err(_) => return vec![check.skipped(name, "its accounts cannot be looked at, which comes first")],
         Ok(accounts) if accounts.is_empty() => return vec![check.skipped(name, "there is no such account")],
         Ok(accounts) => accounts,
@@ -114,18 +115,18 @@ fn each(scene: &Scene<'_>, check: &Check, judge: impl Fn(&RoleFacts) -> Finding)
     findings
 }
 
-fn role(scene: &Scene<'_>) -> Vec<Finding> {
-    let named = &scene.target.connector.user;
-    let name = &scene.names.connector;
-    let accounts = match scene.facts.roles.connector.seen() {
+fn role(evidence: &Evidence<'_>) -> Vec<Finding> {
+    let named = &evidence.target.connector.user;
+    let name = &evidence.names.connector;
+    let accounts = match evidence.facts.roles.connector.seen() {
         Err(refusal) => {
-            return vec![ROLE.unknown(name, refusal.unless(&look_grant(scene), PASSING))];
+            return vec![ROLE.unknown(name, refusal.unless(&look_grant(evidence), PASSING))];
         }
         Ok(accounts) => accounts,
     };
     if !accounts.is_empty() {
         let exists = |found: &RoleFacts| ROLE.ok(account(&found.user, &found.host), "it exists");
-        let left_out = match scene.facts.roles.connector_left_out {
+        let left_out = match evidence.facts.roles.connector_left_out {
             0 => None,
             count => Some(ROLE.unknown(
                 name,
@@ -148,12 +149,12 @@ fn role(scene: &Scene<'_>) -> Vec<Finding> {
     vec![ROLE.failed(&name, "there is no such account").remedy(remedy)]
 }
 
-fn login(found: &RoleFacts, scene: &Scene<'_>) -> Finding {
+fn login(found: &RoleFacts, evidence: &Evidence<'_>) -> Finding {
     let name = account(&found.user, &found.host);
     let facts = match found.account.seen() {
         Ok(facts) => facts,
-        Err(_) if name == scene.names.user => return LOGIN.ok(name, "this session has logged in with it"),
-        Err(refusal) => return LOGIN.unknown(name, refusal.unless(&look_grant(scene), PASSING)),
+        Err(_) if name == evidence.names.user => return LOGIN.ok(name, "this session has logged in with it"),
+        Err(refusal) => return LOGIN.unknown(name, refusal.unless(&look_grant(evidence), PASSING)),
     };
     match facts.locked {
         Some(true) => LOGIN
@@ -166,25 +167,25 @@ fn login(found: &RoleFacts, scene: &Scene<'_>) -> Finding {
 }
 
 /// What an account lacks of its needs.
-fn lack<'a>(account: &'a RoleFacts, needs: &[Need<'_>], scene: &Scene<'_>) -> Lack<'a> {
+fn lack<'a>(account: &'a RoleFacts, needs: &[Need<'_>], evidence: &Evidence<'_>) -> Lack<'a> {
     let grants = match account.grants.seen() {
         Ok(grants) => grants,
-        Err(refusal) => return Lack::Unknown(refusal.unless(&look_grant(scene), PASSING)),
+        Err(refusal) => return Lack::Unknown(refusal.unless(&look_grant(evidence), PASSING)),
     };
     let (mut missing, mut columns) = (Vec::new(), Vec::new());
     for (number, need) in needs.iter().enumerate() {
         match need.look(grants) {
-            Answer::Yes => {}
-            Answer::Unknown(lines) => return Lack::Unknown(unread(lines)),
-            Answer::Columns(some) => {
+            Holding::Yes => {}
+            Holding::Unknown(lines) => return Lack::Unknown(unread(lines)),
+            Holding::Columns(some) => {
                 missing.push(number);
                 columns.extend(some);
             }
-            Answer::No => missing.push(number),
+            Holding::No => missing.push(number),
         }
     }
     let idle = |number: &usize| {
-        let brings = bringing(account, |grants| needs[*number].look(grants) == Answer::Yes);
+        let brings = bringing(account, |grants| needs[*number].look(grants) == Holding::Yes);
         brings.map(|idle| Lack::Idle(*number, idle))
     };
     if missing.is_empty() {
@@ -202,23 +203,23 @@ struct Needs<'a> {
 
 impl<'a> Needs<'a> {
     fn on_server(&self, privilege: &'static str) -> Need<'a> {
-        Need { any_of: vec![(privilege, Place::Server)], columns: &[] }
+        Need { any_of: vec![(privilege, GrantScope::Server)], columns: &[] }
     }
 
     fn on_table(&self, privilege: &'static str) -> Need<'a> {
-        Need { any_of: vec![(privilege, Place::Table(self.schema, self.table))], columns: self.columns }
+        Need { any_of: vec![(privilege, GrantScope::Table(self.schema, self.table))], columns: self.columns }
     }
 
     /// Of the table's columns the beat's own is enough.
     fn update(&self) -> Need<'a> {
-        Need { any_of: vec![("UPDATE", Place::Column(self.schema, self.table, "last_update"))], columns: &[] }
+        Need { any_of: vec![("UPDATE", GrantScope::Column(self.schema, self.table, "last_update"))], columns: &[] }
     }
 
     /// LOCK TABLES is for servers whose provider keeps RELOAD to itself; there it is granted database by database. Which
     /// of them are captured is not known here.
     fn lock() -> Need<'static> {
-        let server = ["RELOAD", "FLUSH TABLES", "LOCK TABLES"].map(|privilege| (privilege, Place::Server));
-        let any_of = server.into_iter().chain([("LOCK TABLES", Place::AnyDatabase)]).collect();
+        let server = ["RELOAD", "FLUSH TABLES", "LOCK TABLES"].map(|privilege| (privilege, GrantScope::Server));
+        let any_of = server.into_iter().chain([("LOCK TABLES", GrantScope::AnyDatabase)]).collect();
         Need { any_of, columns: &[] }
     }
 }
@@ -228,29 +229,29 @@ impl Need<'_> {
         self.any_of.first().map_or("", |(privilege, _)| *privilege)
     }
 
-    fn look(&self, grants: &Grants) -> Answer {
-        let mut answer = Answer::No;
+    fn look(&self, grants: &Grants) -> Holding {
+        let mut answer = Holding::No;
         for (privilege, place) in self.any_of.iter().rev() {
             answer = grants.allows(privilege, *place);
-            if answer == Answer::Yes {
-                return Answer::Yes;
+            if answer == Holding::Yes {
+                return Holding::Yes;
             }
         }
         match (&answer, self.any_of.first()) {
-            (Answer::Columns(_), Some((privilege, Place::Table(schema, table)))) => {
-                let mut places = self.columns.iter().map(|column| Place::Column(schema, table, column));
+            (Holding::Columns(_), Some((privilege, GrantScope::Table(schema, table)))) => {
+                let mut places = self.columns.iter().map(|column| GrantScope::Column(schema, table, column));
                 let all = !self.columns.is_empty() && places.all(|place| has(grants, privilege, place));
-                if all { Answer::Yes } else { answer }
+                if all { Holding::Yes } else { answer }
             }
             _ => answer,
         }
     }
 }
 
-fn roles(found: &RoleFacts, needs: &[Need<'_>], scene: &Scene<'_>) -> Finding {
+fn roles(found: &RoleFacts, needs: &[Need<'_>], evidence: &Evidence<'_>) -> Finding {
     let name = account(&found.user, &found.host);
-    match lack(found, needs, scene) {
-        Lack::Idle(number, idle) => idle_role(&ROLES, needs[number].name(), idle, found, scene),
+    match lack(found, needs, evidence) {
+        Lack::Idle(number, idle) => idle_role(&ROLES, needs[number].name(), idle, found, evidence),
         Lack::Unknown(why) => ROLES.unknown(name, why),
         Lack::Nothing | Lack::These(..) if found.idle.is_empty() => ROLES.ok(name, "it has no other roles"),
         Lack::Nothing | Lack::These(..) => ROLES.ok(name, "its other roles would bring nothing that is missing"),
@@ -258,11 +259,11 @@ fn roles(found: &RoleFacts, needs: &[Need<'_>], scene: &Scene<'_>) -> Finding {
 }
 
 /// Judges whether an account has all of its needs, which are granted on `on`.
-fn granted(check: &Check, found: &RoleFacts, needs: &[Need<'_>], on: &str, scene: &Scene<'_>) -> Finding {
+fn granted(check: &Check, found: &RoleFacts, needs: &[Need<'_>], on: &str, evidence: &Evidence<'_>) -> Finding {
     let name = account(&found.user, &found.host);
     let listed = |numbers: &[usize]| numbers.iter().map(|n| needs[*n].name()).collect::<Vec<_>>().join(", ");
     let all: Vec<usize> = (0..needs.len()).collect();
-    match lack(found, needs, scene) {
+    match lack(found, needs, evidence) {
         Lack::Nothing => check.ok(name, format!("{} on {on}", listed(&all))),
         Lack::Unknown(why) => check.unknown(name, why),
         Lack::Idle(..) => check.skipped(name, "it comes with a role that is not active, which comes first"),
@@ -279,20 +280,22 @@ fn granted(check: &Check, found: &RoleFacts, needs: &[Need<'_>], on: &str, scene
     }
 }
 
-fn on_heartbeat(check: &Check, found: &RoleFacts, needs: &[Need<'_>], scene: &Scene<'_>) -> Finding {
-    let finding = granted(check, found, needs, &scene.names.table, scene);
-    if finding.status == Status::Failed && scene.relation().is_none() {
+fn on_heartbeat(check: &Check, found: &RoleFacts, needs: &[Need<'_>], evidence: &Evidence<'_>) -> Finding {
+    let finding = granted(check, found, needs, &evidence.names.table, evidence);
+    if finding.status == Status::Failed && evidence.relation().is_none() {
         // Nothing can be granted on it.
         return check.skipped(finding.subject, "there is no such table, or it is hidden");
     }
     finding
 }
 
-fn written(check: &Check, needs: &[Need<'_>], scene: &Scene<'_>) -> Vec<Finding> {
-    if scene.target.connector.mode == ConnectorMode::ReadOnly {
-        return vec![check.skipped(&scene.names.connector, "connector.mode is read-only: heartbeatd writes, not it")];
+fn written(check: &Check, needs: &[Need<'_>], evidence: &Evidence<'_>) -> Vec<Finding> {
+    if evidence.target.connector.mode == ConnectorMode::ReadOnly {
+        return vec![
+            check.skipped(&evidence.names.connector, "connector.mode is read-only: heartbeatd writes, not it"),
+        ];
     }
-    each(scene, check, |found| on_heartbeat(check, found, needs, scene))
+    each(evidence, check, |found| on_heartbeat(check, found, needs, evidence))
 }
 
 #[cfg(test)]
@@ -305,7 +308,7 @@ mod tests {
     }
 
     fn met(need: &Need<'_>, line: &str) -> bool {
-        need.look(&Grants::read([line], Patterns::Wild)) == Answer::Yes
+        need.look(&Grants::read([line], Patterns::Wild)) == Holding::Yes
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Writers inside the database: events that beat the same table.
 
-use super::scene::Scene;
+use super::evidence::Evidence;
 use super::variables::{set_at_start, set_global};
 use crate::driver::mysql::errors::PASSING;
 use std::time::Duration;
@@ -17,19 +17,19 @@ pub(super) const CHECKS: &[Check] = &[NATIVE];
 
 const SUBJECT: &str = "event scheduler";
 
-pub(super) fn judge(scene: &Scene<'_>) -> Vec<Finding> {
-    let events = match scene.facts.events.seen() {
+pub(super) fn judge(evidence: &Evidence<'_>) -> Vec<Finding> {
+    let events = match evidence.facts.events.seen() {
         Ok(events) => events,
         Err(refusal) => {
-            let schema = quote(&scene.target.heartbeat.schema);
-            let grant = format!("GRANT EVENT ON {schema}.* TO {};", scene.names.user);
+            let schema = quote(&evidence.target.heartbeat.schema);
+            let grant = format!("GRANT EVENT ON {schema}.* TO {};", evidence.names.user);
             return vec![NATIVE.unknown(SUBJECT, refusal.unless(&grant, PASSING))];
         }
     };
     if events.is_empty() {
         return vec![NATIVE.ok(SUBJECT, "no event that this user may see names the heartbeat table")];
     }
-    events.iter().map(|event| judge_event(scene, event)).collect()
+    events.iter().map(|event| judge_event(evidence, event)).collect()
 }
 
 /// An event that does not beat, and what mends it.
@@ -38,10 +38,10 @@ struct Fault {
     mend: String,
 }
 
-fn judge_event(scene: &Scene<'_>, event: &Event) -> Finding {
+fn judge_event(evidence: &Evidence<'_>, event: &Event) -> Finding {
     let name = format!("{}.{}", quote(&event.schema), quote(&event.name));
     let subject = format!("event {name}");
-    let wanted = scene.target.heartbeat.row_number();
+    let wanted = evidence.target.heartbeat.row_number();
     let disable = format!("ALTER EVENT {name} DISABLE;");
     let every = event.every.as_ref().map_or("once".to_owned(), |every| format!("every {every}"));
     if !event.updates {
@@ -57,11 +57,11 @@ fn judge_event(scene: &Scene<'_>, event: &Event) -> Finding {
             .expected(format!("row {wanted}"))
             .remedy(format!("{disable} -- or let it update row {wanted}; it may do more than that"));
     }
-    if !matches!(event.status.as_str(), "ENABLED" | "DISABLED") && is_node(&scene.facts.server) {
-        return on_another_node(scene, event, &subject, &disable);
+    if !matches!(event.status.as_str(), "ENABLED" | "DISABLED") && is_node(&evidence.facts.server) {
+        return on_another_node(evidence, event, &subject, &disable);
     }
-    let watching = scene.target.write == WriteMode::Never;
-    if let Some(Fault { observed, mend }) = fault(scene, event, &name) {
+    let watching = evidence.target.write == WriteMode::Never;
+    if let Some(Fault { observed, mend }) = fault(evidence, event, &name) {
         // One that is switched off here, and nobody waits for, is no matter.
         if !watching && event.status == "DISABLED" {
             return NATIVE.ok(subject, observed);
@@ -71,7 +71,7 @@ fn judge_event(scene: &Scene<'_>, event: &Event) -> Finding {
         let remedy = if watching { mend } else { disable };
         return NATIVE.failed_as(severity, subject, observed).expected("an event that runs, or none").remedy(remedy);
     }
-    match scene.target.write {
+    match evidence.target.write {
         WriteMode::Always => {
             NATIVE.failed(subject, format!("it beats as well ({every})")).expected("one writer").remedy(format!(
                 "{disable} -- or set write = \"when-stale\", so that heartbeatd writes only if it does not"
@@ -84,10 +84,10 @@ fn judge_event(scene: &Scene<'_>, event: &Event) -> Finding {
 
 /// Of Galera's nodes one runs an event, that on which it was enabled last; all others show it as disabled. To disable it on
 /// any of them ends it everywhere.
-fn on_another_node(scene: &Scene<'_>, event: &Event, subject: &str, disable: &str) -> Finding {
+fn on_another_node(evidence: &Evidence<'_>, event: &Event, subject: &str, disable: &str) -> Finding {
     let status = &event.status;
     let observed = format!("{status}: it runs on the node on which it was enabled last, if that is still there");
-    match scene.target.write {
+    match evidence.target.write {
         WriteMode::Always => NATIVE
             .failed_as(Severity::Info, subject, observed)
             .expected("one writer")
@@ -98,8 +98,8 @@ fn on_another_node(scene: &Scene<'_>, event: &Event, subject: &str, disable: &st
 }
 
 /// What keeps an event from beating.
-fn fault(scene: &Scene<'_>, event: &Event, name: &str) -> Option<Fault> {
-    let server = &scene.facts.server;
+fn fault(evidence: &Evidence<'_>, event: &Event, name: &str) -> Option<Fault> {
+    let server = &evidence.facts.server;
     let enable = format!("ALTER EVENT {name} ENABLE;");
     let observed = match event.status.as_str() {
         "ENABLED" => None,
@@ -124,7 +124,7 @@ fn fault(scene: &Scene<'_>, event: &Event, name: &str) -> Option<Fault> {
     }
     let (last, every) = (event.last_run?, event.every_seconds?);
     let idle = Duration::from_micros(server.time.saturating_sub(last).try_into().ok()?);
-    let limit = Duration::from_secs(every.try_into().ok()?) * 2 + scene.target.timeout;
+    let limit = Duration::from_secs(every.try_into().ok()?) * 2 + evidence.target.timeout;
     (idle > limit).then(|| Fault {
         observed: format!("it last ran {} ago, and says every {}", words(idle), event.every.as_deref().unwrap_or("")),
         mend: format!("look for its name in the server's error log; then {enable}"),

@@ -1,7 +1,7 @@
 //! The servers that the connector reads from: whether the beat arrives there, and whether their binary logs hold it.
 
 use super::cluster;
-use super::scene::{CLIENT, Place, Scene, relation_of, with};
+use super::evidence::{CLIENT, Evidence, ReplicaEvidence, relation_of, with};
 use super::variables::{set_at_start, set_global};
 use crate::driver::mysql::errors::PASSING;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::activity::reads;
 use super::binlog::{left_out, let_in};
 use super::settings::faults;
-use crate::driver::gathered::Gathered;
+use crate::driver::answer::Answer;
 use crate::driver::mysql::facts::{Channel, MysqlFacts, Relation, RowFacts};
 use crate::driver::mysql::provision;
 use crate::driver::mysql::replication_filters::{Filters, text};
@@ -44,15 +44,15 @@ const FILTERS: Check = Check {
 
 pub(super) const CHECKS: &[Check] = &[ROLE, THREADS, FILTERS, ARRIVES, DECODE];
 
-pub(super) fn judge(scene: &Scene<'_>) -> Vec<Finding> {
-    replica::each(scene, CHECKS, |subject, facts, place| {
-        let severity = replica::severity(scene, place.name);
+pub(super) fn judge(evidence: &Evidence<'_>) -> Vec<Finding> {
+    replica::each(evidence, CHECKS, |subject, facts, place| {
+        let severity = replica::severity(evidence, place.name);
         let mut findings = match facts.replication.seen() {
             Ok(channels) => {
                 vec![
                     role(subject, facts, channels),
-                    threads(scene, subject, facts, channels, severity),
-                    filters(scene, subject, facts, channels, severity),
+                    threads(evidence, subject, facts, channels, severity),
+                    filters(evidence, subject, facts, channels, severity),
                 ]
             }
             Err(refusal) => {
@@ -61,7 +61,7 @@ pub(super) fn judge(scene: &Scene<'_>) -> Vec<Finding> {
                 [ROLE, THREADS, FILTERS].iter().map(|check| check.unknown(subject, &why)).collect()
             }
         };
-        findings.extend([arrives(scene, subject, facts, place), decode(scene, subject, facts, place)]);
+        findings.extend([arrives(evidence, subject, facts, place), decode(evidence, subject, facts, place)]);
         findings
     })
 }
@@ -174,11 +174,17 @@ fn role(subject: &str, facts: &MysqlFacts, channels: &[Channel]) -> Finding {
     ROLE.ok(subject, follows)
 }
 
-fn threads(scene: &Scene<'_>, subject: &str, facts: &MysqlFacts, channels: &[Channel], severity: Severity) -> Finding {
+fn threads(
+    evidence: &Evidence<'_>,
+    subject: &str,
+    facts: &MysqlFacts,
+    channels: &[Channel],
+    severity: Severity,
+) -> Finding {
     if channels.is_empty() {
         return THREADS.skipped(subject, "it follows no server");
     }
-    let limit = scene.target.checks.thresholds.replica_lag;
+    let limit = evidence.target.checks.thresholds.replica_lag;
     let expected = format!("both threads run, at most {} behind", words(limit));
     for channel in channels {
         let number = |error: i64| if error == 0 { String::new() } else { format!(" (error {error})") };
@@ -213,8 +219,14 @@ fn threads(scene: &Scene<'_>, subject: &str, facts: &MysqlFacts, channels: &[Cha
     THREADS.ok(subject, "both threads run")
 }
 
-fn filters(scene: &Scene<'_>, subject: &str, facts: &MysqlFacts, channels: &[Channel], severity: Severity) -> Finding {
-    let heartbeat = &scene.target.heartbeat;
+fn filters(
+    evidence: &Evidence<'_>,
+    subject: &str,
+    facts: &MysqlFacts,
+    channels: &[Channel],
+    severity: Severity,
+) -> Finding {
+    let heartbeat = &evidence.target.heartbeat;
     for channel in channels {
         let filters = Filters::of(&channel.filters, facts.server.naming());
         if let Some(filter) = filters.left_out(heartbeat) {
@@ -222,7 +234,7 @@ fn filters(scene: &Scene<'_>, subject: &str, facts: &MysqlFacts, channels: &[Cha
             let remedy = match facts.server.managed {
                 Some(managed) => {
                     // Nobody there may write past its binary log.
-                    let anew = if is_there(scene, facts) {
+                    let anew = if is_there(evidence, facts) {
                         ""
                     } else {
                         "then make the replica anew: it lacks the table or its row"
@@ -232,7 +244,7 @@ fn filters(scene: &Scene<'_>, subject: &str, facts: &MysqlFacts, channels: &[Cha
                 }
                 None => {
                     let lifted = filters.let_in(filter, heartbeat, facts.server.mariadb, word(facts), &channel.name);
-                    made_first(scene, facts) + &lifted
+                    made_first(evidence, facts) + &lifted
                 }
             };
             return FILTERS
@@ -246,13 +258,13 @@ fn filters(scene: &Scene<'_>, subject: &str, facts: &MysqlFacts, channels: &[Cha
 
 /// What is to be there before a beat is let in: a change of a table or of a row that is missing stops the replica. Past its
 /// binary log, in which nobody could tell it from the source's.
-fn made_first(scene: &Scene<'_>, facts: &MysqlFacts) -> String {
-    if is_there(scene, facts) {
+fn made_first(evidence: &Evidence<'_>, facts: &MysqlFacts) -> String {
+    if is_there(evidence, facts) {
         return String::new();
     }
-    let heartbeat = &scene.target.heartbeat;
+    let heartbeat = &evidence.target.heartbeat;
     let has_table = has_table(facts);
-    if !has_table && !scene.relation().is_none_or(Relation::is_as_provisioned) {
+    if !has_table && !evidence.relation().is_none_or(Relation::is_as_provisioned) {
         return "first make the table and its row there as they are on the source, under SET sql_log_bin = 0; then: "
             .to_owned();
     }
@@ -267,8 +279,8 @@ fn made_first(scene: &Scene<'_>, facts: &MysqlFacts) -> String {
 }
 
 /// Whether table and row are there, as far as is known.
-fn is_there(scene: &Scene<'_>, facts: &MysqlFacts) -> bool {
-    let row = scene.target.heartbeat.row_number();
+fn is_there(evidence: &Evidence<'_>, facts: &MysqlFacts) -> bool {
+    let row = evidence.target.heartbeat.row_number();
     has_table(facts) && rows_of(facts).is_none_or(|rows| rows.ids.contains(&row))
 }
 
@@ -277,11 +289,11 @@ fn has_table(facts: &MysqlFacts) -> bool {
 }
 
 fn rows_of(facts: &MysqlFacts) -> Option<&RowFacts> {
-    facts.row.as_ref().and_then(Gathered::answer)
+    facts.row.as_ref().and_then(Answer::answer)
 }
 
-fn arrives(scene: &Scene<'_>, subject: &str, facts: &MysqlFacts, place: &Place<'_>) -> Finding {
-    let Some(written) = rows_of(&scene.facts).and_then(|rows| rows.last_update) else {
+fn arrives(evidence: &Evidence<'_>, subject: &str, facts: &MysqlFacts, place: &ReplicaEvidence<'_>) -> Finding {
+    let Some(written) = rows_of(&evidence.facts).and_then(|rows| rows.last_update) else {
         return ARRIVES.skipped(subject, "the source has no beat to compare with");
     };
     // MariaDB shows one channel without that word.
@@ -290,27 +302,27 @@ fn arrives(scene: &Scene<'_>, subject: &str, facts: &MysqlFacts, place: &Place<'
     if facts.table.answer().is_some() && relation_of(facts).is_none() {
         let observed = "there is no heartbeat table, or it is hidden from this user";
         return ARRIVES
-            .failed_as(replica::severity(scene, place.name), subject, observed)
+            .failed_as(replica::severity(evidence, place.name), subject, observed)
             .expected("the table as it is on the source")
             .remedy(remedy);
     }
     let Some(rows) = &facts.row else {
         return ARRIVES.unknown(subject, format!("the table cannot be read; it takes {}", ARRIVES.privilege));
     };
-    with(&ARRIVES, subject, rows, |rows| replica::arrives(scene, place, written, rows.last_update, &remedy))
+    with(&ARRIVES, subject, rows, |rows| replica::arrives(evidence, place, written, rows.last_update, &remedy))
 }
 
-fn decode(scene: &Scene<'_>, subject: &str, facts: &MysqlFacts, place: &Place<'_>) -> Finding {
+fn decode(evidence: &Evidence<'_>, subject: &str, facts: &MysqlFacts, place: &ReplicaEvidence<'_>) -> Finding {
     let server = &facts.server;
-    let wanted = scene.target.replicas.iter().any(|replica| replica.name == place.name && replica.decode);
-    let severity = if wanted || reads(scene, facts) == Some(true) { Severity::Error } else { Severity::Warning };
+    let wanted = evidence.target.replicas.iter().any(|replica| replica.name == place.name && replica.decode);
+    let severity = if wanted || reads(evidence, facts) == Some(true) { Severity::Error } else { Severity::Warning };
     let mut faults = faults(server);
     // What another node of its cluster sends a node follows no source.
     let follows = facts.replication.answer().is_none_or(|channels| !channels.is_empty());
     if let Some(name) = cluster::leaves_updates_out(server).filter(|_| follows || !cluster::logs_the_others(server)) {
         faults.push((format!("{name} is OFF"), set_at_start(server, name, &format!("{name} = ON"))));
     }
-    let schema = &scene.target.heartbeat.schema;
+    let schema = &evidence.target.heartbeat.schema;
     if let Some((filter, value)) = facts.binlog.answer().and_then(|binlog| left_out(server, binlog, schema)) {
         let remedy = let_in(server, filter, &value, schema);
         faults.push((format!("{filter} is {value}"), remedy));

@@ -1,14 +1,14 @@
 //! How long the binary log's files are kept: a connector that stands still for longer has lost its position.
 
-use super::scene::Scene;
+use super::evidence::Evidence;
 use super::variables::{NO_LOG, has_log, set_global};
 use crate::driver::mysql::errors::PASSING;
 use std::time::Duration;
 
-use crate::driver::gathered::Gathered;
+use crate::driver::answer::Answer;
+use crate::driver::evidence::size;
+use crate::driver::mysql::cloud::Provider;
 use crate::driver::mysql::facts::{MysqlFacts, Retention, ServerFacts};
-use crate::driver::mysql::managed::Managed;
-use crate::driver::scene::size;
 use crate::finding::{Check, Finding, Rung, Severity};
 use crate::time::ticks::longest_period;
 use crate::time::words;
@@ -71,13 +71,13 @@ enum Kept {
 /// The setting of the managed flavours.
 const HOURS: &str = "binlog retention hours";
 
-pub(super) fn judge(scene: &Scene<'_>) -> Vec<Finding> {
-    let server = &scene.facts.server;
+pub(super) fn judge(evidence: &Evidence<'_>) -> Vec<Finding> {
+    let server = &evidence.facts.server;
     if !has_log(server) {
         return CHECKS.iter().map(|check| check.skipped("log_bin", NO_LOG)).collect();
     }
-    match kept(&scene.facts) {
-        Ok(kept) => vec![retention(server, &kept), interval(scene, &kept), limit(server)],
+    match kept(&evidence.facts) {
+        Ok(kept) => vec![retention(server, &kept), interval(evidence, &kept), limit(server)],
         Err(why) => vec![RETENTION.unknown(HOURS, &why), INTERVAL.unknown(HOURS, &why), limit(server)],
     }
 }
@@ -86,17 +86,17 @@ pub(super) fn judge(scene: &Scene<'_>) -> Vec<Finding> {
 fn kept(facts: &MysqlFacts) -> Result<Kept, String> {
     let server = &facts.server;
     match &facts.retention {
-        Gathered::Seen(Retention { hours: None }) => return Ok(Kept::AsShortAsPossible),
-        Gathered::Seen(Retention { hours: Some(hours) }) => {
+        Answer::Seen(Retention { hours: None }) => return Ok(Kept::AsShortAsPossible),
+        Answer::Seen(Retention { hours: Some(hours) }) => {
             let hours = u64::try_from(*hours).unwrap_or(0);
             return Ok(Kept::For(Duration::from_secs(hours.saturating_mul(HOUR)), HOURS));
         }
-        Gathered::Refused(refusal) if server.managed.is_some_and(Managed::is_amazons) => {
+        Answer::Refused(refusal) if server.managed.is_some_and(Provider::is_amazons) => {
             let user = crate::driver::mysql::identifier::account(&server.user, &server.host);
             return Err(refusal.unless(&format!("GRANT SELECT ON mysql.rds_configuration TO {user};"), PASSING));
         }
         // No other server has that table.
-        Gathered::Refused(_) => {}
+        Answer::Refused(_) => {}
     }
     if server.is_on("binlog_expire_logs_auto_purge") == Some(false) {
         return Ok(Kept::Forever("binlog_expire_logs_auto_purge is OFF"));
@@ -145,9 +145,9 @@ fn retention(server: &ServerFacts, kept: &Kept) -> Finding {
     RETENTION.failed_as(severity, name, observed).expected("three days at the least, better a week").remedy(remedy)
 }
 
-fn interval(scene: &Scene<'_>, kept: &Kept) -> Finding {
-    let subject = &scene.target.name;
-    let period = longest_period(&scene.target.schedule, scene.case.now.taken_at);
+fn interval(evidence: &Evidence<'_>, kept: &Kept) -> Finding {
+    let subject = &evidence.target.name;
+    let period = longest_period(&evidence.target.schedule, evidence.case.now.taken_at);
     let time = match kept {
         Kept::For(time, _) if !time.is_zero() => *time,
         Kept::For(..) | Kept::AsShortAsPossible => {

@@ -1,7 +1,7 @@
 //! The heartbeat row.
 
-use super::scene::Scene;
-use crate::driver::gathered::Gathered;
+use super::evidence::Evidence;
+use crate::driver::answer::Answer;
 use crate::driver::mysql::beat::AHEAD;
 use crate::driver::mysql::facts::{MysqlFacts, Relation, RowFacts};
 use crate::driver::shared_checks::freshness;
@@ -11,17 +11,17 @@ use crate::finding::{Check, Finding};
 
 pub(super) const CHECKS: &[Check] = &[ROW, SINGLE, FRESH, MOVES];
 
-pub(super) fn judge(scene: &Scene<'_>) -> Vec<Finding> {
+pub(super) fn judge(evidence: &Evidence<'_>) -> Vec<Finding> {
     vec![
-        scene.with_rows(&ROW, |rows, _| exists(scene, rows)),
-        scene.with_rows(&SINGLE, |rows, _| single(scene, rows)),
-        scene.with_rows(&FRESH, |rows, relation| fresh(scene, rows, relation)),
-        scene.with_rows(&MOVES, |rows, _| moves(scene, rows)),
+        evidence.with_rows(&ROW, |rows, _| exists(evidence, rows)),
+        evidence.with_rows(&SINGLE, |rows, _| single(evidence, rows)),
+        evidence.with_rows(&FRESH, |rows, relation| fresh(evidence, rows, relation)),
+        evidence.with_rows(&MOVES, |rows, _| moves(evidence, rows)),
     ]
 }
 
-fn exists(scene: &Scene<'_>, rows: &RowFacts) -> Finding {
-    let (name, wanted) = (&scene.names.table, scene.target.heartbeat.row_number());
+fn exists(evidence: &Evidence<'_>, rows: &RowFacts) -> Finding {
+    let (name, wanted) = (&evidence.names.table, evidence.target.heartbeat.row_number());
     match rows.ids.first() {
         Some(id) if *id == wanted => ROW.ok(name, format!("row {id}")),
         Some(id) => ROW
@@ -31,12 +31,12 @@ fn exists(scene: &Scene<'_>, rows: &RowFacts) -> Finding {
         None => ROW
             .failed(name, if rows.count == 0 { "the table is empty" } else { "no row has an id" })
             .expected(format!("row {wanted}"))
-            .remedy(format!("create it: {}", scene.provision())),
+            .remedy(format!("create it: {}", evidence.provision())),
     }
 }
 
-fn single(scene: &Scene<'_>, rows: &RowFacts) -> Finding {
-    let (name, wanted) = (&scene.names.table, scene.target.heartbeat.row_number());
+fn single(evidence: &Evidence<'_>, rows: &RowFacts) -> Finding {
+    let (name, wanted) = (&evidence.names.table, evidence.target.heartbeat.row_number());
     match rows.count {
         count @ 0..=1 => SINGLE.ok(name, format!("{count}")),
         // To keep a row that is not there would be to empty the table.
@@ -53,26 +53,26 @@ fn single(scene: &Scene<'_>, rows: &RowFacts) -> Finding {
     }
 }
 
-fn fresh(scene: &Scene<'_>, rows: &RowFacts, relation: &Relation) -> Finding {
-    let name = &scene.names.table;
+fn fresh(evidence: &Evidence<'_>, rows: &RowFacts, relation: &Relation) -> Finding {
+    let name = &evidence.names.table;
     if !relation.is_dated() {
         return FRESH.skipped(name, "the table has no last_update that holds a time");
     }
-    if rows.ids.first() != Some(&scene.target.heartbeat.row_number()) {
+    if rows.ids.first() != Some(&evidence.target.heartbeat.row_number()) {
         return FRESH.skipped(name, "there is no such row");
     }
     // As far ahead as a beat itself may write, it is this moment's.
     let now = |age: &i64| (-AHEAD * 1_000_000..0).contains(age);
-    let age = rows.last_update.map(|last_update| scene.facts.server.time.saturating_sub(last_update));
+    let age = rows.last_update.map(|last_update| evidence.facts.server.time.saturating_sub(last_update));
     let age = age.map(|age| if now(&age) { 0 } else { age });
-    freshness::judge(&FRESH, name, age, scene.case)
+    freshness::judge(&FRESH, name, age, evidence.case)
 }
 
-fn moves(scene: &Scene<'_>, now: &RowFacts) -> Finding {
-    let earlier = scene.earlier.as_ref().and_then(rows_of).map(|rows| rows.last_update);
-    row::moves(scene, now.last_update, earlier)
+fn moves(evidence: &Evidence<'_>, now: &RowFacts) -> Finding {
+    let earlier = evidence.earlier.as_ref().and_then(rows_of).map(|rows| rows.last_update);
+    row::moves(evidence, now.last_update, earlier)
 }
 
 fn rows_of(facts: &MysqlFacts) -> Option<&RowFacts> {
-    facts.row.as_ref().and_then(Gathered::answer)
+    facts.row.as_ref().and_then(Answer::answer)
 }

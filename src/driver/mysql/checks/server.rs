@@ -1,7 +1,7 @@
 //! The server that is beaten: whether it takes writes, how old it is, and whether anybody else could answer for it.
 
 use super::cluster;
-use super::scene::Scene;
+use super::evidence::Evidence;
 use super::variables::set_globals;
 use sqlx::mysql::MySqlSslMode;
 
@@ -13,21 +13,22 @@ use crate::target::Endpoint;
 
 pub(super) const CHECKS: &[Check] = &[WRITABLE, VERSION, CLOCK, TLS];
 
-pub(super) fn judge(scene: &Scene<'_>) -> Vec<Finding> {
-    let server = &scene.facts.server;
-    let mut findings = vec![writable(scene), version(scene), clock(&scene.facts.address, server.time, scene.case)];
-    findings.push(tls(&scene.facts.address, &scene.target.endpoint, Some(server.encrypted)));
-    for replica in &scene.target.replicas {
-        let place = scene.replicas.iter().find(|place| place.name == replica.name);
+pub(super) fn judge(evidence: &Evidence<'_>) -> Vec<Finding> {
+    let server = &evidence.facts.server;
+    let mut findings =
+        vec![writable(evidence), version(evidence), clock(&evidence.facts.address, server.time, evidence.case)];
+    findings.push(tls(&evidence.facts.address, &evidence.target.endpoint, Some(server.encrypted)));
+    for replica in &evidence.target.replicas {
+        let place = evidence.replicas.iter().find(|place| place.name == replica.name);
         let encrypted = place.and_then(|place| place.facts.as_ref().ok()).map(|facts| facts.server.encrypted);
         findings.push(tls(&format!("replica {}", replica.name), &replica.endpoint, encrypted));
     }
     findings
 }
 
-fn writable(scene: &Scene<'_>) -> Finding {
-    let server = &scene.facts.server;
-    let subject = &scene.facts.address;
+fn writable(evidence: &Evidence<'_>) -> Finding {
+    let server = &evidence.facts.server;
+    let subject = &evidence.facts.address;
     let mut causes = Vec::new();
     let mut lift = Vec::new();
     for guard in ["super_read_only", "read_only"] {
@@ -45,7 +46,7 @@ fn writable(scene: &Scene<'_>) -> Finding {
     if server.is_on("innodb_read_only") == Some(true) {
         causes.push("innodb_read_only is ON, as on a reader of Aurora".to_owned());
     }
-    let channels = scene.facts.replication.answer().map(Vec::as_slice);
+    let channels = evidence.facts.replication.answer().map(Vec::as_slice);
     let expected = "a primary that nothing makes read-only";
     if causes.is_empty() {
         // What was once a replica, and stopped, is a primary.
@@ -94,13 +95,13 @@ fn sources(channels: &[Channel], counts: fn(&Channel) -> bool) -> String {
     counted.map(|channel| channel.source.as_str()).collect::<Vec<_>>().join(" and ")
 }
 
-fn version(scene: &Scene<'_>) -> Finding {
-    let server = &scene.facts.server;
+fn version(evidence: &Evidence<'_>) -> Finding {
+    let server = &evidence.facts.server;
     let observed = format!("{} {}", server.flavour(), server.version);
     let Some((severity, expected, remedy)) = too_old(server) else {
-        return VERSION.ok(&scene.facts.address, observed);
+        return VERSION.ok(&evidence.facts.address, observed);
     };
-    VERSION.failed_as(severity, &scene.facts.address, observed).expected(expected).remedy(remedy)
+    VERSION.failed_as(severity, &evidence.facts.address, observed).expected(expected).remedy(remedy)
 }
 
 fn too_old(server: &ServerFacts) -> Option<(Severity, &'static str, &'static str)> {

@@ -1,7 +1,7 @@
 //! What the server writes into its binary log, and how.
 
 use super::cluster::is_node;
-use super::scene::Scene;
+use super::evidence::Evidence;
 use super::variables::{NO_LOG, for_a_restart, has_log, set_at_start, set_global, set_globals, set_now};
 use crate::driver::mysql::facts::ServerFacts;
 use crate::finding::{Check, Finding, Rung, Severity};
@@ -88,8 +88,8 @@ const GTID: Check = Check {
 
 pub(super) const CHECKS: &[Check] = &[ENABLED, SERVER_ID, FORMAT, IMAGE, OPTIONS, COMPRESSION, GTID];
 
-pub(super) fn judge(scene: &Scene<'_>) -> Vec<Finding> {
-    let server = &scene.facts.server;
+pub(super) fn judge(evidence: &Evidence<'_>) -> Vec<Finding> {
+    let server = &evidence.facts.server;
     let mut findings = vec![enabled(server), server_id(server)];
     if !has_log(server) {
         findings.extend(CHECKS[2..].iter().map(|check| check.skipped("log_bin", NO_LOG)));

@@ -1,6 +1,6 @@
 //! The heartbeat table.
 
-use super::scene::{Scene, with};
+use super::evidence::{Evidence, with};
 use super::writer::DENIED;
 use crate::driver::mysql::columns::{mend, set_aside};
 use crate::driver::mysql::errors::PASSING;
@@ -28,15 +28,15 @@ const NO_TABLE: &str = "it is no ordinary table";
 
 pub(super) const CHECKS: &[Check] = &[SCHEMA, TABLE, KIND, ENGINE, COLUMNS, PRIMARY_KEY];
 
-pub(super) fn judge(scene: &Scene<'_>) -> Vec<Finding> {
-    let name = &scene.names.table;
+pub(super) fn judge(evidence: &Evidence<'_>) -> Vec<Finding> {
+    let name = &evidence.names.table;
     vec![
-        schema(scene),
-        exists(scene),
-        scene.with_table(&KIND, |relation| kind(relation, scene)),
-        scene.with_table(&ENGINE, |relation| engine(relation, name)),
-        scene.with_table(&COLUMNS, |relation| columns(relation, scene)),
-        scene.with_table(&PRIMARY_KEY, |relation| primary_key(relation, name)),
+        schema(evidence),
+        exists(evidence),
+        evidence.with_table(&KIND, |relation| kind(relation, evidence)),
+        evidence.with_table(&ENGINE, |relation| engine(relation, name)),
+        evidence.with_table(&COLUMNS, |relation| columns(relation, evidence)),
+        evidence.with_table(&PRIMARY_KEY, |relation| primary_key(relation, name)),
     ]
 }
 
@@ -48,10 +48,10 @@ enum Absent {
     Unknown(String),
 }
 
-fn absent(scene: &Scene<'_>) -> Absent {
-    let (table, user) = (&scene.names.table, &scene.names.user);
+fn absent(evidence: &Evidence<'_>) -> Absent {
+    let (table, user) = (&evidence.names.table, &evidence.names.user);
     let grant = format!("GRANT SELECT ON {table} TO {user};");
-    match scene.facts.probes.select.seen() {
+    match evidence.facts.probes.select.seen() {
         Err(refusal) if ["1146", "1049"].contains(&refusal.code.as_str()) => Absent::Missing,
         Err(refusal) if DENIED.contains(&refusal.code.as_str()) => {
             Absent::Unknown(format!("missing, or hidden from {user}; it takes SELECT on it: see writer-select"))
@@ -63,42 +63,42 @@ fn absent(scene: &Scene<'_>) -> Absent {
     }
 }
 
-fn schema(scene: &Scene<'_>) -> Finding {
-    let name = quote(&scene.target.heartbeat.schema);
-    with(&SCHEMA, &name, &scene.facts.table, |facts| {
+fn schema(evidence: &Evidence<'_>) -> Finding {
+    let name = quote(&evidence.target.heartbeat.schema);
+    with(&SCHEMA, &name, &evidence.facts.table, |facts| {
         if facts.schema {
             return SCHEMA.ok(&name, "it exists");
         }
-        match absent(scene) {
-            Absent::Missing => {
-                SCHEMA.failed(&name, "the server has no schema of that name").remedy(elsewhere(&facts.elsewhere, scene))
-            }
+        match absent(evidence) {
+            Absent::Missing => SCHEMA
+                .failed(&name, "the server has no schema of that name")
+                .remedy(elsewhere(&facts.elsewhere, evidence)),
             Absent::Unknown(why) => SCHEMA.unknown(&name, why),
         }
     })
 }
 
-fn exists(scene: &Scene<'_>) -> Finding {
-    let name = &scene.names.table;
-    with(&TABLE, name, &scene.facts.table, |facts| {
+fn exists(evidence: &Evidence<'_>) -> Finding {
+    let name = &evidence.names.table;
+    with(&TABLE, name, &evidence.facts.table, |facts| {
         if facts.table.is_some() {
             return TABLE.ok(name, "it exists");
         }
         if !facts.schema {
             return TABLE.skipped(name, "there is no such schema, or it is hidden");
         }
-        let observed = match (absent(scene), facts.elsewhere.as_slice()) {
+        let observed = match (absent(evidence), facts.elsewhere.as_slice()) {
             (Absent::Unknown(why), _) => return TABLE.unknown(name, why),
             (Absent::Missing, []) => "the schema has no table of that name".to_owned(),
             (Absent::Missing, found) => format!("it stands in another place: {}", found.join(", ")),
         };
-        TABLE.failed(name, observed).remedy(elsewhere(&facts.elsewhere, scene))
+        TABLE.failed(name, observed).remedy(elsewhere(&facts.elsewhere, evidence))
     })
 }
 
 /// What to do about a table that is not where it is looked for.
-fn elsewhere(found: &[String], scene: &Scene<'_>) -> String {
-    let provision = scene.provision();
+fn elsewhere(found: &[String], evidence: &Evidence<'_>) -> String {
+    let provision = evidence.provision();
     match found {
         [] => format!("create it: {provision}"),
         [first, ..] => format!(
@@ -107,8 +107,8 @@ fn elsewhere(found: &[String], scene: &Scene<'_>) -> String {
     }
 }
 
-fn kind(relation: &Relation, scene: &Scene<'_>) -> Finding {
-    let name = &scene.names.table;
+fn kind(relation: &Relation, evidence: &Evidence<'_>) -> Finding {
+    let name = &evidence.names.table;
     let observed = match relation.kind.as_str() {
         "BASE TABLE" => return KIND.ok(name, "an ordinary table"),
         "SYSTEM VERSIONED" => return KIND.ok(name, "a table that keeps its history"),
@@ -117,8 +117,8 @@ fn kind(relation: &Relation, scene: &Scene<'_>) -> Finding {
     };
     KIND.failed(name, observed).expected("an ordinary table").remedy(format!(
         "{} -- then {}",
-        set_aside(&scene.target.heartbeat),
-        scene.provision()
+        set_aside(&evidence.target.heartbeat),
+        evidence.provision()
     ))
 }
 
@@ -149,9 +149,9 @@ fn engine(relation: &Relation, name: &str) -> Finding {
         .remedy(format!("ALTER TABLE {name} ENGINE = InnoDB;"))
 }
 
-fn columns(relation: &Relation, scene: &Scene<'_>) -> Finding {
-    let name = &scene.names.table;
-    let hidden = scene.facts.probes.select.seen().is_err_and(|refusal| DENIED.contains(&refusal.code.as_str()));
+fn columns(relation: &Relation, evidence: &Evidence<'_>) -> Finding {
+    let name = &evidence.names.table;
+    let hidden = evidence.facts.probes.select.seen().is_err_and(|refusal| DENIED.contains(&refusal.code.as_str()));
     if hidden && ["id", "last_update"].iter().any(|column| relation.column(column).is_none()) {
         return COLUMNS.skipped(name, "columns are hidden from a user who may not read them, which comes first");
     }
@@ -162,7 +162,7 @@ fn columns(relation: &Relation, scene: &Scene<'_>) -> Finding {
         return COLUMNS.ok(name, shown.collect::<Vec<_>>().join(", "));
     }
     COLUMNS.failed(name, columns::words(&faults)).expected("id int, text text, last_update timestamp").remedy(mend(
-        &scene.target.heartbeat,
+        &evidence.target.heartbeat,
         !relation.primary_key.is_empty(),
         &faults,
     ))

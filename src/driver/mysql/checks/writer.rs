@@ -1,13 +1,13 @@
 //! What this session's own user may do.
 
-use super::scene::{Scene, with};
+use super::evidence::{Evidence, with};
 use std::time::Duration;
 
-use crate::driver::gathered::Gathered;
+use crate::driver::answer::Answer;
 use crate::driver::mysql::errors::{PASSING, READ_ONLY};
 use crate::driver::mysql::facts::{AccountFacts, RoleFacts};
 use crate::driver::mysql::grants::inquiry::{IdleRole, activation};
-use crate::driver::mysql::grants::{Answer, Grants, Place, unread};
+use crate::driver::mysql::grants::{GrantScope, Grants, Holding, unread};
 use crate::driver::mysql::identifier::account;
 use crate::driver::shared_checks::writer::{EXPIRY, INSERT, SELECT, UPDATE};
 use crate::finding::{Check, Finding, Rung, Severity};
@@ -66,33 +66,33 @@ enum Probed<'a> {
     Unknown(String),
 }
 
-pub(super) fn judge(scene: &Scene<'_>) -> Vec<Finding> {
-    let probes = &scene.facts.probes;
-    let select = probed(scene, "SELECT", &["id", "last_update"], &probes.select);
-    let update = match scene.target.write {
+pub(super) fn judge(evidence: &Evidence<'_>) -> Vec<Finding> {
+    let probes = &evidence.facts.probes;
+    let select = probed(evidence, "SELECT", &["id", "last_update"], &probes.select);
+    let update = match evidence.target.write {
         WriteMode::Never => Probed::Later("write is never: heartbeatd only watches"),
-        WriteMode::Always | WriteMode::WhenStale => probed(scene, "UPDATE", &["last_update"], &probes.update),
+        WriteMode::Always | WriteMode::WhenStale => probed(evidence, "UPDATE", &["last_update"], &probes.update),
     };
-    let insert = match scene.target.provision {
+    let insert = match evidence.target.provision {
         ProvisionMode::Never => Probed::Later("provision is never: the row is not brought back unasked"),
-        ProvisionMode::Auto => probed(scene, "INSERT", &["id"], &probes.insert),
+        ProvisionMode::Auto => probed(evidence, "INSERT", &["id"], &probes.insert),
     };
-    let roles = roles(scene, &[("SELECT", &select), ("UPDATE", &update), ("INSERT", &insert)]);
+    let roles = roles(evidence, &[("SELECT", &select), ("UPDATE", &update), ("INSERT", &insert)]);
     vec![
-        finding(&SELECT, "SELECT", select, scene),
-        finding(&UPDATE, "UPDATE", update, scene),
-        finding(&INSERT, "INSERT", insert, scene),
+        finding(&SELECT, "SELECT", select, evidence),
+        finding(&UPDATE, "UPDATE", update, evidence),
+        finding(&INSERT, "INSERT", insert, evidence),
         roles,
-        obeys(scene),
-        expiry(&EXPIRY, &scene.facts.roles.own, scene),
+        obeys(evidence),
+        expiry(&EXPIRY, &evidence.facts.roles.own, evidence),
     ]
 }
 
-fn probed<'a>(scene: &'a Scene<'_>, privilege: &str, columns: &[&str], probe: &Gathered<()>) -> Probed<'a> {
-    let user = &scene.names.user;
-    let own = &scene.facts.roles.own;
+fn probed<'a>(evidence: &'a Evidence<'_>, privilege: &str, columns: &[&str], probe: &Answer<()>) -> Probed<'a> {
+    let user = &evidence.names.user;
+    let own = &evidence.facts.roles.own;
     let Err(refusal) = probe.seen() else { return Probed::Granted(format!("granted to {user}")) };
-    let places = || columns.iter().map(|column| column_of(scene, column));
+    let places = || columns.iter().map(|column| column_of(evidence, column));
     let denied = |observed: String| match bringing(own, |grants| places().all(|place| has(grants, privilege, place))) {
         Some(idle) => Probed::Idle(idle),
         None => Probed::Denied(observed),
@@ -103,9 +103,9 @@ fn probed<'a>(scene: &'a Scene<'_>, privilege: &str, columns: &[&str], probe: &G
             let Ok(grants) = own.grants.seen() else {
                 return Probed::Unknown(format!("{refusal}; it takes another look, at a server that is not read-only"));
             };
-            match places().map(|place| grants.allows(privilege, place)).find(|answer| *answer != Answer::Yes) {
+            match places().map(|place| grants.allows(privilege, place)).find(|answer| *answer != Holding::Yes) {
                 None => Probed::Granted(format!("granted to {user} by SHOW GRANTS: the server is read-only")),
-                Some(Answer::Unknown(lines)) => Probed::Unknown(format!("{refusal}; {}", unread(lines))),
+                Some(Holding::Unknown(lines)) => Probed::Unknown(format!("{refusal}; {}", unread(lines))),
                 Some(_) => denied(format!("not granted to {user} by SHOW GRANTS: the server is read-only")),
             }
         }
@@ -113,53 +113,61 @@ fn probed<'a>(scene: &'a Scene<'_>, privilege: &str, columns: &[&str], probe: &G
         "1054" | "1288" | "1348" | "1356" | "1364" | "1471" | "1906" | "3105" | "1031" | "1036" => {
             Probed::Later("the table is not as it must be, which comes first")
         }
-        _ => Probed::Unknown(refusal.unless(&grant(privilege, scene), PASSING)),
+        _ => Probed::Unknown(refusal.unless(&grant(privilege, evidence), PASSING)),
     }
 }
 
-fn column_of<'a>(scene: &'a Scene<'_>, column: &'a str) -> Place<'a> {
-    Place::Column(&scene.target.heartbeat.schema, &scene.target.heartbeat.table, column)
+fn column_of<'a>(evidence: &'a Evidence<'_>, column: &'a str) -> GrantScope<'a> {
+    GrantScope::Column(&evidence.target.heartbeat.schema, &evidence.target.heartbeat.table, column)
 }
 
-fn grant(privilege: &str, scene: &Scene<'_>) -> String {
-    format!("GRANT {privilege} ON {} TO {};", scene.names.table, scene.names.user)
+fn grant(privilege: &str, evidence: &Evidence<'_>) -> String {
+    format!("GRANT {privilege} ON {} TO {};", evidence.names.table, evidence.names.user)
 }
 
-fn finding(check: &Check, privilege: &str, probed: Probed<'_>, scene: &Scene<'_>) -> Finding {
-    let (table, user) = (&scene.names.table, &scene.names.user);
+fn finding(check: &Check, privilege: &str, probed: Probed<'_>, evidence: &Evidence<'_>) -> Finding {
+    let (table, user) = (&evidence.names.table, &evidence.names.user);
     match probed {
         Probed::Granted(observed) => check.ok(table, observed),
         Probed::Later(why) => check.skipped(table, why),
         Probed::Unknown(why) => check.unknown(table, why),
         Probed::Idle(..) => check.skipped(table, "it comes with a role that is not active, which comes first"),
         Probed::Denied(observed) => {
-            let grant = grant(privilege, scene);
-            let remedy = match scene.relation() {
+            let grant = grant(privilege, evidence);
+            let remedy = match evidence.relation() {
                 Some(_) => grant,
-                None => format!("{grant} -- or, if the server says that there is no such table: {}", scene.provision()),
+                None => {
+                    format!("{grant} -- or, if the server says that there is no such table: {}", evidence.provision())
+                }
             };
             check.failed(table, observed).expected(format!("{privilege} for {user}")).remedy(remedy)
         }
     }
 }
 
-fn roles(scene: &Scene<'_>, probed: &[(&str, &Probed<'_>)]) -> Finding {
-    let (user, own) = (&scene.names.user, &scene.facts.roles.own);
+fn roles(evidence: &Evidence<'_>, probed: &[(&str, &Probed<'_>)]) -> Finding {
+    let (user, own) = (&evidence.names.user, &evidence.facts.roles.own);
     let idle = probed.iter().find_map(|(privilege, probed)| match probed {
         Probed::Idle(idle) => Some((*privilege, *idle)),
         _ => None,
     });
     match idle {
-        Some((privilege, idle)) => idle_role(&ROLES, privilege, idle, own, scene),
+        Some((privilege, idle)) => idle_role(&ROLES, privilege, idle, own, evidence),
         None if own.idle.is_empty() => ROLES.ok(user, "it has no other roles"),
         None => ROLES.ok(user, "its other roles would bring nothing that is missing"),
     }
 }
 
 /// A role is not active that would bring a privilege.
-pub(super) fn idle_role(check: &Check, privilege: &str, idle: &IdleRole, of: &RoleFacts, scene: &Scene<'_>) -> Finding {
+pub(super) fn idle_role(
+    check: &Check,
+    privilege: &str,
+    idle: &IdleRole,
+    of: &RoleFacts,
+    evidence: &Evidence<'_>,
+) -> Finding {
     let (name, role) = (account(&of.user, &of.host), idle.role.quoted());
-    let remedy = activation(scene.facts.server.mariadb, &name, &of.active, &idle.role);
+    let remedy = activation(evidence.facts.server.mariadb, &name, &of.active, &idle.role);
     check
         .failed(&name, format!("{privilege} comes with the role {role}, which is not active"))
         .expected(format!("{role} as a default role"))
@@ -171,14 +179,14 @@ pub(super) fn bringing(account: &RoleFacts, would_do: impl Fn(&Grants) -> bool) 
     account.idle.iter().find(|idle| idle.grants.answer().is_some_and(&would_do))
 }
 
-pub(super) fn has(grants: &Grants, privilege: &str, place: Place<'_>) -> bool {
-    grants.allows(privilege, place) == Answer::Yes
+pub(super) fn has(grants: &Grants, privilege: &str, place: GrantScope<'_>) -> bool {
+    grants.allows(privilege, place) == Holding::Yes
 }
 
-fn obeys(scene: &Scene<'_>) -> Finding {
-    let user = &scene.names.user;
-    let own = &scene.facts.roles.own;
-    let server = &scene.facts.server;
+fn obeys(evidence: &Evidence<'_>) -> Finding {
+    let user = &evidence.names.user;
+    let own = &evidence.facts.roles.own;
+    let server = &evidence.facts.server;
     // ALL PRIVILEGES holds what the server has: the finer privileges came to MySQL together with roles.
     let strong: &[(&str, &str)] = match server.variable("activate_all_roles_on_login") {
         _ if server.mariadb => &[("SUPER", "SUPER"), ("READ ONLY ADMIN", "READ ONLY ADMIN")],
@@ -197,26 +205,26 @@ fn obeys(scene: &Scene<'_>) -> Finding {
             .remedy(format!(
                 "give heartbeatd an account of its own: CREATE USER {} IDENTIFIED BY <password>; then name it in url, and {}",
                 account("heartbeat", "%"),
-                scene.provision()
+                evidence.provision()
             ))
     })
 }
 
 /// What it takes to look at accounts and their grants.
-pub(super) fn look_grant(scene: &Scene<'_>) -> String {
-    format!("GRANT SELECT ON `mysql`.* TO {};", scene.names.user)
+pub(super) fn look_grant(evidence: &Evidence<'_>) -> String {
+    format!("GRANT SELECT ON `mysql`.* TO {};", evidence.names.user)
 }
 
 /// When an account's password runs out.
-pub(super) fn expiry(check: &Check, of: &RoleFacts, scene: &Scene<'_>) -> Finding {
+pub(super) fn expiry(check: &Check, of: &RoleFacts, evidence: &Evidence<'_>) -> Finding {
     let name = account(&of.user, &of.host);
     match of.account.seen() {
-        Ok(facts) => expires(check, &name, facts, scene),
-        Err(refusal) => check.unknown(name, refusal.unless(&look_grant(scene), PASSING)),
+        Ok(facts) => expires(check, &name, facts, evidence),
+        Err(refusal) => check.unknown(name, refusal.unless(&look_grant(evidence), PASSING)),
     }
 }
 
-fn expires(check: &Check, name: &str, account: &AccountFacts, scene: &Scene<'_>) -> Finding {
+fn expires(check: &Check, name: &str, account: &AccountFacts, evidence: &Evidence<'_>) -> Finding {
     let remedy = format!("ALTER USER {name} PASSWORD EXPIRE NEVER; -- or a new password");
     if account.expired {
         return check.failed(name, "it was declared expired").expected("a password that is valid").remedy(format!(
@@ -227,9 +235,9 @@ fn expires(check: &Check, name: &str, account: &AccountFacts, scene: &Scene<'_>)
         return check.ok(name, format!("it logs in by {}, and has no password that could run out", account.plugin));
     }
     let Some(until) = account.valid_until else { return check.ok(name, "it never does") };
-    let left = until.saturating_sub(scene.facts.server.time);
+    let left = until.saturating_sub(evidence.facts.server.time);
     let span = Duration::from_micros(left.unsigned_abs());
-    let threshold = scene.target.checks.thresholds.role_expiry;
+    let threshold = evidence.target.checks.thresholds.role_expiry;
     let failed = if left <= 0 {
         check.failed(name, format!("it ran out {} ago", words(span)))
     } else if span < threshold {

@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 use sqlx::mysql::{MySqlConnection, MySqlRow};
 
 use super::question::ask;
-use crate::driver::gathered::Gathered;
-use crate::driver::mysql::message;
+use crate::driver::answer::Answer;
+use crate::driver::mysql::query;
 use crate::heartbeat::Failure;
 use crate::time::clock::{Clock, Instant};
 
@@ -32,7 +32,7 @@ pub(crate) struct Transaction {
 ///
 /// # Errors
 /// What ends the connection.
-pub(super) async fn gather(connection: &mut MySqlConnection) -> Result<Gathered<ActivityFacts>, Failure> {
+pub(super) async fn gather(connection: &mut MySqlConnection) -> Result<Answer<ActivityFacts>, Failure> {
     // The time is that of the machine's zone, whatever the session's.
     let sql = "SELECT t.trx_mysql_thread_id AS session, p.USER AS user, \
                TIMESTAMPDIFF(MICROSECOND, CONVERT_TZ(t.trx_started, 'SYSTEM', '+00:00'), UTC_TIMESTAMP()) AS age \
@@ -40,12 +40,12 @@ pub(super) async fn gather(connection: &mut MySqlConnection) -> Result<Gathered<
                LEFT JOIN information_schema.PROCESSLIST p ON p.ID = t.trx_mysql_thread_id \
                WHERE t.trx_mysql_thread_id <> CONNECTION_ID() ORDER BY t.trx_started LIMIT 3";
     let transactions = match ask(connection, sql.to_owned()).await? {
-        Gathered::Seen(rows) => rows.iter().map(Transaction::of).collect::<Result<_, _>>()?,
-        Gathered::Refused(refusal) => return Ok(Gathered::Refused(refusal)),
+        Answer::Seen(rows) => rows.iter().map(Transaction::of).collect::<Result<_, _>>()?,
+        Answer::Refused(refusal) => return Ok(Answer::Refused(refusal)),
     };
     let sql = "SELECT USER AS user FROM information_schema.PROCESSLIST WHERE COMMAND LIKE 'Binlog Dump%'";
     ask(connection, sql.to_owned()).await?.map(|rows| {
-        let readers = rows.iter().map(|row| Ok(message::text(row, "user")?.unwrap_or_default()));
+        let readers = rows.iter().map(|row| Ok(query::text(row, "user")?.unwrap_or_default()));
         Ok(ActivityFacts { readers: readers.collect::<Result<_, Failure>>()?, transactions })
     })
 }
@@ -53,9 +53,9 @@ pub(super) async fn gather(connection: &mut MySqlConnection) -> Result<Gathered<
 impl Transaction {
     fn of(row: &MySqlRow) -> Result<Self, Failure> {
         Ok(Self {
-            session: message::number(row, "session")?.unwrap_or_default(),
-            user: message::text(row, "user")?,
-            age: message::number(row, "age")?.unwrap_or_default(),
+            session: query::number(row, "session")?.unwrap_or_default(),
+            user: query::text(row, "user")?,
+            age: query::number(row, "age")?.unwrap_or_default(),
         })
     }
 }
@@ -65,7 +65,7 @@ impl Transaction {
 ///
 /// # Errors
 /// What ends the connection.
-pub(super) async fn tables(connection: &mut MySqlConnection, deadline: Instant) -> Result<Gathered<i64>, Failure> {
+pub(super) async fn tables(connection: &mut MySqlConnection, deadline: Instant) -> Result<Answer<i64>, Failure> {
     let share = deadline.saturating_duration_since(Clock::system().now().mono) / 3;
     // Each of the two limits is a comment to the other flavour.
     let sql = format!(
@@ -77,7 +77,7 @@ pub(super) async fn tables(connection: &mut MySqlConnection, deadline: Instant) 
         share.as_millis().max(1)
     );
     ask(connection, sql).await?.map(|rows| {
-        let seen = rows.first().map(|row| message::number(row, "seen")).transpose()?;
+        let seen = rows.first().map(|row| query::number(row, "seen")).transpose()?;
         Ok(seen.flatten().unwrap_or_default())
     })
 }

@@ -5,8 +5,8 @@ use sqlx::mysql::MySqlConnection;
 
 use super::question::{ask, by_name};
 use super::server::ServerFacts;
-use crate::driver::gathered::Gathered;
-use crate::driver::mysql::message;
+use crate::driver::answer::Answer;
+use crate::driver::mysql::query;
 use crate::heartbeat::Failure;
 
 /// The binary log.
@@ -34,12 +34,12 @@ pub(crate) struct Retention {
 pub(super) async fn gather(
     connection: &mut MySqlConnection,
     server: &ServerFacts,
-) -> Result<Gathered<BinlogFacts>, Failure> {
+) -> Result<Answer<BinlogFacts>, Failure> {
     let old = "SHOW MASTER STATUS";
     let answer = if server.variables.contains_key("log_replica_updates") {
         // Between two versions both names of the variable are known, and only the old statement.
         match ask(connection, "SHOW BINARY LOG STATUS".to_owned()).await? {
-            Gathered::Refused(refusal) if refusal.code == "1064" => ask(connection, old.to_owned()).await?,
+            Answer::Refused(refusal) if refusal.code == "1064" => ask(connection, old.to_owned()).await?,
             answer => answer,
         }
     } else {
@@ -57,10 +57,10 @@ pub(super) async fn gather(
 ///
 /// # Errors
 /// What ends the connection.
-pub(super) async fn retention(connection: &mut MySqlConnection) -> Result<Gathered<Retention>, Failure> {
+pub(super) async fn retention(connection: &mut MySqlConnection) -> Result<Answer<Retention>, Failure> {
     let sql = "SELECT value AS hours FROM mysql.rds_configuration WHERE name = 'binlog retention hours'";
     ask(connection, sql.to_owned()).await?.map(|rows| {
-        let hours = rows.first().map(|row| message::number(row, "hours")).transpose()?.flatten();
+        let hours = rows.first().map(|row| query::number(row, "hours")).transpose()?.flatten();
         Ok(Retention { hours })
     })
 }

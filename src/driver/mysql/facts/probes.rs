@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use sqlx::mysql::MySqlConnection;
 
 use super::question::ask;
-use crate::driver::gathered::Gathered;
+use crate::driver::answer::Answer;
 use crate::driver::mysql::identifier::table_of;
 use crate::heartbeat::Failure;
 use crate::target::HeartbeatTable;
@@ -13,9 +13,9 @@ use crate::target::HeartbeatTable;
 /// What came of each.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Probes {
-    pub(crate) select: Gathered<()>,
-    pub(crate) update: Gathered<()>,
-    pub(crate) insert: Gathered<()>,
+    pub(crate) select: Answer<()>,
+    pub(crate) update: Answer<()>,
+    pub(crate) insert: Answer<()>,
 }
 
 /// Asks for each by itself.
@@ -35,6 +35,6 @@ pub(super) async fn gather(connection: &mut MySqlConnection, heartbeat: &Heartbe
     })
 }
 
-async fn probe(connection: &mut MySqlConnection, sql: String) -> Result<Gathered<()>, Failure> {
+async fn probe(connection: &mut MySqlConnection, sql: String) -> Result<Answer<()>, Failure> {
     ask(connection, sql).await?.map(|_| Ok(()))
 }

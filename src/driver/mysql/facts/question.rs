@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use sqlx::mysql::{MySqlConnection, MySqlRow};
 use sqlx::{Column, Row};
 
-use crate::driver::gathered::{Gathered, Refusal};
-use crate::driver::mysql::message;
+use crate::driver::answer::{Answer, Refusal};
+use crate::driver::mysql::query;
 use crate::heartbeat::{ErrorKind, Failure};
 
 /// Asks for rows.
@@ -16,21 +16,21 @@ use crate::heartbeat::{ErrorKind, Failure};
 pub(in crate::driver::mysql) async fn ask(
     connection: &mut MySqlConnection,
     sql: String,
-) -> Result<Gathered<Vec<MySqlRow>>, Failure> {
-    match message::send(connection, sql).await {
-        Ok(rows) => Ok(Gathered::Seen(rows)),
-        Err(failure) => refused(failure).map(Gathered::Refused),
+) -> Result<Answer<Vec<MySqlRow>>, Failure> {
+    match query::send(connection, sql).await {
+        Ok(rows) => Ok(Answer::Seen(rows)),
+        Err(failure) => refused(failure).map(Answer::Refused),
     }
 }
 
 /// A row by the names of its columns in small letters, for answers whose columns differ between versions.
 ///
 /// # Errors
-/// As [`message::text`].
+/// As [`query::text`].
 pub(in crate::driver::mysql) fn by_name(row: &MySqlRow) -> Result<BTreeMap<String, String>, Failure> {
     let mut columns = BTreeMap::new();
     for (place, column) in row.columns().iter().enumerate() {
-        if let Some(text) = message::text(row, place)? {
+        if let Some(text) = query::text(row, place)? {
             columns.insert(column.name().to_ascii_lowercase(), text);
         }
     }

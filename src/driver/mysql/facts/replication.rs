@@ -7,7 +7,7 @@ use sqlx::mysql::MySqlConnection;
 
 use super::question::{ask, by_name};
 use super::server::ServerFacts;
-use crate::driver::gathered::Gathered;
+use crate::driver::answer::Answer;
 use crate::heartbeat::Failure;
 
 /// One source that is followed. The texts of its errors stay on the server: they quote statements.
@@ -37,7 +37,7 @@ pub(crate) struct Channel {
 pub(super) async fn gather(
     connection: &mut MySqlConnection,
     server: &ServerFacts,
-) -> Result<Gathered<Vec<Channel>>, Failure> {
+) -> Result<Answer<Vec<Channel>>, Failure> {
     let sql = if server.mariadb {
         "SHOW ALL SLAVES STATUS"
     } else if server.variables.contains_key("log_replica_updates") {

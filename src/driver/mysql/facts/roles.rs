@@ -8,7 +8,7 @@ use sqlx::mysql::{MySqlConnection, MySqlRow};
 
 use super::question::{ask, by_name};
 use super::server::ServerFacts;
-use crate::driver::gathered::{Gathered, Refusal};
+use crate::driver::answer::{Answer, Refusal};
 use crate::driver::mysql::grants::inquiry::{Found, IdleRole, Inquiry, MOST_HOSTS};
 use crate::driver::mysql::grants::{Grants, RoleName};
 use crate::driver::mysql::identifier::{Account, is_named, literal};
@@ -21,7 +21,7 @@ pub(crate) struct RolesFacts {
     /// This session's.
     pub(crate) own: RoleFacts,
     /// The connector's; none where there is no account of that name.
-    pub(crate) connector: Gathered<Vec<RoleFacts>>,
+    pub(crate) connector: Answer<Vec<RoleFacts>>,
     /// How many more the connector has than were looked at: see [`MOST_HOSTS`].
     #[serde(default, skip_serializing_if = "is_none")]
     pub(crate) connector_left_out: usize,
@@ -32,9 +32,9 @@ pub(crate) struct RolesFacts {
 pub(crate) struct RoleFacts {
     pub(crate) user: String,
     pub(crate) host: String,
-    pub(crate) account: Gathered<AccountFacts>,
+    pub(crate) account: Answer<AccountFacts>,
     /// With those of the roles that are active: in this session, or after a login.
-    pub(crate) grants: Gathered<Grants>,
+    pub(crate) grants: Answer<Grants>,
     /// The roles that are active.
     pub(crate) active: Vec<RoleName>,
     /// Roles that the account has and that are not.
@@ -71,17 +71,17 @@ pub(super) async fn gather(
     let Found { grants, active, idle } = inquiry.own().await?;
     let facts = accounts.answer().and_then(|accounts| accounts.iter().find(|(key, _)| (&*key.0, &*key.1) == own));
     let account = match (facts, &accounts) {
-        (Some((_, facts)), _) => Gathered::Seen(facts.clone()),
-        (None, Gathered::Refused(refusal)) => Gathered::Refused(refusal.clone()),
-        (None, Gathered::Seen(_)) => Gathered::Refused(hidden()),
+        (Some((_, facts)), _) => Answer::Seen(facts.clone()),
+        (None, Answer::Refused(refusal)) => Answer::Refused(refusal.clone()),
+        (None, Answer::Seen(_)) => Answer::Refused(hidden()),
     };
     let own = RoleFacts { user: own.0.to_owned(), host: own.1.to_owned(), account, grants, active, idle };
     let mut left_out = 0;
     let connector = match accounts {
         // What an account may do it may ask itself.
-        Gathered::Refused(_) if is_named(name, &own.user, &own.host) => Gathered::Seen(vec![own.clone()]),
-        Gathered::Refused(refusal) => Gathered::Refused(refusal),
-        Gathered::Seen(accounts) => {
+        Answer::Refused(_) if is_named(name, &own.user, &own.host) => Answer::Seen(vec![own.clone()]),
+        Answer::Refused(refusal) => Answer::Refused(refusal),
+        Answer::Seen(accounts) => {
             let mut found = Vec::new();
             let mut accounts: Vec<_> =
                 accounts.into_iter().filter(|((user, host), _)| is_named(name, user, host)).collect();
@@ -89,9 +89,9 @@ pub(super) async fn gather(
             accounts.truncate(MOST_HOSTS);
             for ((user, host), account) in accounts {
                 let Found { grants, active, idle } = inquiry.account(&user, &host).await?;
-                found.push(RoleFacts { user, host, account: Gathered::Seen(account), grants, active, idle });
+                found.push(RoleFacts { user, host, account: Answer::Seen(account), grants, active, idle });
             }
-            Gathered::Seen(found)
+            Answer::Seen(found)
         }
     };
     Ok(RolesFacts { own, connector, connector_left_out: left_out })
@@ -128,7 +128,7 @@ async fn accounts(
     connection: &mut MySqlConnection,
     server: &ServerFacts,
     condition: &str,
-) -> Result<Gathered<Accounts>, Failure> {
+) -> Result<Answer<Accounts>, Failure> {
     let common = "u.User AS user, u.Host AS host, u.plugin AS plugin, u.ssl_type AS tls, u.password_expired AS expired";
     let lifetime = "IF(lifetime >= 0, lifetime, @@global.default_password_lifetime)";
     // What came with later versions stands in the first question only.
@@ -145,7 +145,7 @@ async fn accounts(
     );
     let plain = format!("SELECT {common} FROM mysql.user u WHERE {condition} ORDER BY user, host");
     let rows = match ask(connection, detailed).await? {
-        Gathered::Refused(refusal) if ["1054", "1146", "1193", "1305"].contains(&refusal.code.as_str()) => {
+        Answer::Refused(refusal) if ["1054", "1146", "1193", "1305"].contains(&refusal.code.as_str()) => {
             ask(connection, plain).await?
         }
         answer => answer,

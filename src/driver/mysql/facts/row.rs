@@ -5,10 +5,10 @@ use sqlx::mysql::MySqlConnection;
 
 use super::question::ask;
 use super::table::Relation;
-use crate::driver::gathered::Gathered;
+use crate::driver::answer::Answer;
 use crate::driver::mysql::beat::OLD;
 use crate::driver::mysql::identifier::table_of;
-use crate::driver::mysql::message;
+use crate::driver::mysql::query;
 use crate::heartbeat::Failure;
 use crate::target::HeartbeatTable;
 
@@ -31,7 +31,7 @@ pub(super) async fn gather(
     connection: &mut MySqlConnection,
     heartbeat: &HeartbeatTable,
     relation: &Relation,
-) -> Result<Option<Gathered<RowFacts>>, Failure> {
+) -> Result<Option<Answer<RowFacts>>, Failure> {
     let row = heartbeat.row_number();
     if !relation.is_numbered() {
         return Ok(None);
@@ -47,13 +47,13 @@ pub(super) async fn gather(
          (SELECT CAST(h.id AS SIGNED) AS id FROM {name} AS h WHERE h.id <> {row} ORDER BY h.id LIMIT 3)"
     );
     let counted = match ask(connection, sql).await? {
-        Gathered::Seen(rows) => rows,
-        Gathered::Refused(refusal) => return Ok(Some(Gathered::Refused(refusal))),
+        Answer::Seen(rows) => rows,
+        Answer::Refused(refusal) => return Ok(Some(Answer::Refused(refusal))),
     };
-    let number = |name| Ok(counted.first().map(|row| message::number(row, name)).transpose()?.flatten());
+    let number = |name| Ok(counted.first().map(|row| query::number(row, name)).transpose()?.flatten());
     let (count, last_update): (Option<i64>, Option<i64>) = (number("count")?, number("last_update")?);
     let rows = ask(connection, ids).await?.map(|rows| {
-        let ids: Result<Vec<_>, Failure> = rows.iter().take(3).map(|row| message::number(row, "id")).collect();
+        let ids: Result<Vec<_>, Failure> = rows.iter().take(3).map(|row| query::number(row, "id")).collect();
         Ok::<_, Failure>(RowFacts {
             count: count.unwrap_or_default(),
             ids: ids?.into_iter().flatten().collect(),
@@ -77,7 +77,7 @@ pub(super) async fn last_update(
     }
     let (table, row) = (table_of(heartbeat), heartbeat.row_number());
     let sql = format!("SELECT MAX({OLD}) AS last_update FROM {table} AS h WHERE h.id = {row}");
-    let Gathered::Seen(rows) = ask(connection, sql).await? else { return Ok(None) };
-    let seconds: Option<i64> = rows.first().map(|row| message::number(row, "last_update")).transpose()?.flatten();
+    let Answer::Seen(rows) = ask(connection, sql).await? else { return Ok(None) };
+    let seconds: Option<i64> = rows.first().map(|row| query::number(row, "last_update")).transpose()?.flatten();
     Ok(seconds.map(|seconds| seconds.saturating_mul(1_000_000)))
 }

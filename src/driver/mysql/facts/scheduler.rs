@@ -7,7 +7,7 @@ use sqlx::mysql::MySqlConnection;
 
 use super::question::{ask, by_name};
 use super::statements::{Use, use_of};
-use crate::driver::gathered::Gathered;
+use crate::driver::answer::Answer;
 use crate::driver::mysql::identifier::{literal, quote};
 use crate::heartbeat::Failure;
 use crate::target::HeartbeatTable;
@@ -40,12 +40,12 @@ pub(crate) struct Event {
 pub(super) async fn gather(
     connection: &mut MySqlConnection,
     heartbeat: &HeartbeatTable,
-) -> Result<Gathered<Vec<Event>>, Failure> {
+) -> Result<Answer<Vec<Event>>, Failure> {
     // To whom this is refused, the catalogue shows no event, without a word. A condition that is never true would not be
     // asked about.
     let probe = format!("SHOW EVENTS FROM {} LIKE ''", quote(&heartbeat.schema));
-    if let Gathered::Refused(refusal) = ask(connection, probe).await? {
-        return Ok(Gathered::Refused(refusal));
+    if let Answer::Refused(refusal) = ask(connection, probe).await? {
+        return Ok(Answer::Refused(refusal));
     }
     // Times are those of the event's own zone; one with a name is known only where the server's tables of zones are filled.
     let sql = format!(

@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use sqlx::mysql::MySqlConnection;
 
+use crate::driver::mysql::cloud::Provider;
 use crate::driver::mysql::connect::MARIADB;
-use crate::driver::mysql::group;
+use crate::driver::mysql::group_replication;
 use crate::driver::mysql::identifier::{Account, literal};
-use crate::driver::mysql::managed::Managed;
-use crate::driver::mysql::message;
-use crate::driver::mysql::naming::{self, Naming};
+use crate::driver::mysql::name_case::{self, NameCase};
+use crate::driver::mysql::query;
 use crate::heartbeat::Failure;
 
 /// The server as this session sees it.
@@ -21,7 +21,7 @@ pub(crate) struct ServerFacts {
     pub(crate) mariadb: bool,
     /// Who manages it, if a provider does: variables are then set elsewhere.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) managed: Option<Managed>,
+    pub(crate) managed: Option<Provider>,
     /// The account that this session's user was taken for: its two parts.
     pub(crate) user: String,
     pub(crate) host: String,
@@ -59,8 +59,8 @@ const VARIABLES: &[&str] = &[
     "enforce_gtid_consistency",
     "event_scheduler",
     "expire_logs_days",
-    group::NAME,
-    group::SINGLE_PRIMARY,
+    group_replication::NAME,
+    group_replication::SINGLE_PRIMARY,
     "gtid_mode",
     MARIADB,
     "innodb_read_only",
@@ -68,7 +68,7 @@ const VARIABLES: &[&str] = &[
     "log_bin_compress",
     "log_replica_updates",
     "log_slave_updates",
-    naming::VARIABLE,
+    name_case::VARIABLE,
     "mandatory_roles",
     "max_binlog_total_size",
     "partial_revokes",
@@ -99,15 +99,15 @@ const STATUS: &[&str] = &[
 /// # Errors
 /// What the server says, classified.
 pub(super) async fn gather(connection: &mut MySqlConnection) -> Result<ServerFacts, Failure> {
-    let variables = message::pairs(&message::send(connection, show("GLOBAL VARIABLES", VARIABLES)).await?)?;
-    let mut status = message::pairs(&message::send(connection, show("SESSION STATUS", STATUS)).await?)?;
+    let variables = query::pairs(&query::send(connection, show("GLOBAL VARIABLES", VARIABLES)).await?)?;
+    let mut status = query::pairs(&query::send(connection, show("SESSION STATUS", STATUS)).await?)?;
     let encrypted = status.remove("ssl_cipher").is_some_and(|cipher| !cipher.is_empty());
     let mariadb = variables.contains_key(MARIADB);
-    let provider = format!("SHOW GLOBAL VARIABLES WHERE {}", Managed::variables_sql());
+    let provider = format!("SHOW GLOBAL VARIABLES WHERE {}", Provider::variables_sql());
     // Their values are nobody's business.
-    let managed = Managed::of(&message::pairs(&message::send(connection, provider).await?)?);
-    let group_member = match variables.get(group::NAME).is_some_and(|name| !name.is_empty()) {
-        true => group::is_a_working_member(connection).await?,
+    let managed = Provider::of(&query::pairs(&query::send(connection, provider).await?)?);
+    let group_member = match variables.get(group_replication::NAME).is_some_and(|name| !name.is_empty()) {
+        true => group_replication::is_a_working_member(connection).await?,
         false => None,
     };
     let transactions = if mariadb {
@@ -124,21 +124,21 @@ pub(super) async fn gather(connection: &mut MySqlConnection) -> Result<ServerFac
          CAST(@@session.timestamp * 1000000 AS SIGNED) AS time, @@session.sql_log_bin AS logged, \
          {read_only} AS read_only, {transactions} AS transactions"
     );
-    let row = message::send_for_row(connection, sql).await?;
-    let Account { user, host } = Account::read(&message::text(&row, "account")?.unwrap_or_default());
+    let row = query::send_for_row(connection, sql).await?;
+    let Account { user, host } = Account::read(&query::text(&row, "account")?.unwrap_or_default());
     Ok(ServerFacts {
         version: variables.get("version").cloned().unwrap_or_default(),
         mariadb,
         managed,
         user,
         host,
-        database: message::text(&row, "name")?,
-        time: message::number(&row, "time")?.unwrap_or_default(),
+        database: query::text(&row, "name")?,
+        time: query::number(&row, "time")?.unwrap_or_default(),
         encrypted,
-        session_binlog: message::number(&row, "logged")? != Some(0),
-        session_read_only: message::number(&row, "read_only")? == Some(1),
+        session_binlog: query::number(&row, "logged")? != Some(0),
+        session_read_only: query::number(&row, "read_only")? == Some(1),
         group_member,
-        transactions: message::text(&row, "transactions")?,
+        transactions: query::text(&row, "transactions")?,
         variables,
         status,
     })
@@ -167,8 +167,8 @@ impl ServerFacts {
     }
 
     /// How it compares the names of schemas and tables.
-    pub(crate) fn naming(&self) -> Naming {
-        Naming::of(&self.variables)
+    pub(crate) fn naming(&self) -> NameCase {
+        NameCase::of(&self.variables)
     }
 
     /// A variable's value.

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use sqlx::mysql::MySqlConnection;
 
 use super::question::{ask, by_name};
-use crate::driver::gathered::Gathered;
+use crate::driver::answer::Answer;
 use crate::driver::mysql::columns::{column as column_of, is_generated};
 use crate::driver::mysql::connect::Column;
 use crate::driver::mysql::identifier::{literal, quote};
@@ -92,7 +92,7 @@ impl Relation {
 pub(super) async fn gather(
     connection: &mut MySqlConnection,
     heartbeat: &HeartbeatTable,
-) -> Result<Gathered<TableFacts>, Failure> {
+) -> Result<Answer<TableFacts>, Failure> {
     let (schema, table) = (literal(&heartbeat.schema), literal(&heartbeat.table));
     let in_table = format!("TABLE_SCHEMA = {schema} AND TABLE_NAME = {table}");
     let sql = format!(
@@ -100,8 +100,8 @@ pub(super) async fn gather(
          (SELECT CONCAT(TABLE_TYPE, '/', COALESCE(ENGINE, '')) FROM information_schema.TABLES WHERE {in_table}) AS relation"
     );
     let found = match ask(connection, sql).await? {
-        Gathered::Seen(rows) => rows.first().map(by_name).transpose()?.unwrap_or_default(),
-        Gathered::Refused(refusal) => return Ok(Gathered::Refused(refusal)),
+        Answer::Seen(rows) => rows.first().map(by_name).transpose()?.unwrap_or_default(),
+        Answer::Refused(refusal) => return Ok(Answer::Refused(refusal)),
     };
     let schema_found = found.get("found").is_some_and(|count| count != "0");
     let Some((kind, engine)) = found.get("relation").and_then(|relation| relation.split_once('/')) else {
@@ -117,8 +117,8 @@ pub(super) async fn gather(
          ORDER BY SEQ_IN_INDEX"
     );
     let columns = match ask(connection, columns).await? {
-        Gathered::Seen(rows) => rows.iter().map(column).collect::<Result<_, _>>()?,
-        Gathered::Refused(refusal) => return Ok(Gathered::Refused(refusal)),
+        Answer::Seen(rows) => rows.iter().map(column).collect::<Result<_, _>>()?,
+        Answer::Refused(refusal) => return Ok(Answer::Refused(refusal)),
     };
     ask(connection, key).await?.map(|rows| {
         let primary_key = rows.iter().map(|row| Ok(value(&by_name(row)?, "name"))).collect::<Result<_, Failure>>()?;
@@ -138,7 +138,7 @@ async fn elsewhere(
     connection: &mut MySqlConnection,
     schema: &str,
     table: &str,
-) -> Result<Gathered<Vec<String>>, Failure> {
+) -> Result<Answer<Vec<String>>, Failure> {
     let sql = format!(
         "SELECT TABLE_SCHEMA AS place, TABLE_NAME AS name FROM information_schema.TABLES \
          WHERE LOWER(TABLE_NAME) = LOWER({table}) \

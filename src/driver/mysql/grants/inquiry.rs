@@ -7,12 +7,12 @@ use serde::{Deserialize, Serialize};
 use sqlx::mysql::MySqlConnection;
 
 use super::{Grants, Patterns, RoleName};
-use crate::driver::gathered::Gathered;
+use crate::driver::answer::Answer;
 use crate::driver::mysql::connect::MARIADB;
 use crate::driver::mysql::facts::question::{ask, by_name};
 use crate::driver::mysql::identifier::{account, literal, quote};
-use crate::driver::mysql::message;
-use crate::driver::mysql::naming::{self, Naming};
+use crate::driver::mysql::name_case::{self, NameCase};
+use crate::driver::mysql::query;
 use crate::heartbeat::Failure;
 
 /// More hosts of a user are not looked at: each takes from 3 to 11 questions.
@@ -27,14 +27,14 @@ const MANDATORY: &str = "mandatory_roles";
 pub(crate) const ACTIVATE_MANDATORY: &str = "activate_mandatory_roles";
 /// The variables that it takes: see [`Inquiry::of`].
 pub(crate) const VARIABLES: &[&str] =
-    &[MARIADB, "partial_revokes", "activate_all_roles_on_login", ACTIVATE_MANDATORY, MANDATORY, naming::VARIABLE];
+    &[MARIADB, "partial_revokes", "activate_all_roles_on_login", ACTIVATE_MANDATORY, MANDATORY, name_case::VARIABLE];
 
 /// A role that is not active.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct IdleRole {
     pub(crate) role: RoleName,
     /// What it would bring.
-    pub(crate) grants: Gathered<Grants>,
+    pub(crate) grants: Answer<Grants>,
 }
 
 /// What SHOW GRANTS is asked with.
@@ -42,7 +42,7 @@ pub(crate) struct Inquiry<'a> {
     connection: &'a mut MySqlConnection,
     mariadb: bool,
     patterns: Patterns,
-    naming: Naming,
+    naming: NameCase,
     /// See [`MANDATORY`].
     mandatory: Vec<RoleName>,
     /// See [`ACTIVATE_MANDATORY`].
@@ -54,7 +54,7 @@ pub(crate) struct Inquiry<'a> {
 /// What was found of an account's grants.
 pub(crate) struct Found {
     /// With those of the roles that are active: in this session, or after a login.
-    pub(crate) grants: Gathered<Grants>,
+    pub(crate) grants: Answer<Grants>,
     /// The roles that are active.
     pub(crate) active: Vec<RoleName>,
     /// Roles that the account has and that are not.
@@ -62,7 +62,7 @@ pub(crate) struct Found {
 }
 
 impl Found {
-    fn refused(grants: Gathered<Grants>) -> Self {
+    fn refused(grants: Answer<Grants>) -> Self {
         Self { grants, active: Vec::new(), idle: Vec::new() }
     }
 }
@@ -75,7 +75,7 @@ impl<'a> Inquiry<'a> {
             connection,
             mariadb: variables.contains_key(MARIADB),
             patterns: if is_on("partial_revokes") { Patterns::Literal } else { Patterns::Wild },
-            naming: Naming::of(variables),
+            naming: NameCase::of(variables),
             mandatory: mandatory(variables.get(MANDATORY).map_or("", String::as_str)),
             mandatory_are_active: is_on(ACTIVATE_MANDATORY),
             all_roles: is_on("activate_all_roles_on_login"),
@@ -88,7 +88,7 @@ impl<'a> Inquiry<'a> {
     /// What ends the connection.
     pub(crate) async fn own(&mut self) -> Result<Found, Failure> {
         let grants = match self.show("").await? {
-            Gathered::Seen(grants) => self.with_mandatory(grants),
+            Answer::Seen(grants) => self.with_mandatory(grants),
             refused => return Ok(Found::refused(refused)),
         };
         let active = if grants.roles.is_empty() { Vec::new() } else { self.current_roles().await? };
@@ -100,7 +100,7 @@ impl<'a> Inquiry<'a> {
             };
             idle.push(IdleRole { role, grants: shown });
         }
-        Ok(Found { grants: Gathered::Seen(grants), active, idle })
+        Ok(Found { grants: Answer::Seen(grants), active, idle })
     }
 
     /// What an account may do after its login, and what its idle roles would bring.
@@ -110,31 +110,31 @@ impl<'a> Inquiry<'a> {
     pub(crate) async fn account(&mut self, user: &str, host: &str) -> Result<Found, Failure> {
         let name = account(user, host);
         let mut grants = match self.show(&format!("FOR {name}")).await? {
-            Gathered::Seen(grants) => self.with_mandatory(grants),
+            Answer::Seen(grants) => self.with_mandatory(grants),
             refused => return Ok(Found::refused(refused)),
         };
         let active = if grants.roles.is_empty() {
             Vec::new()
         } else {
             match self.default_roles(&grants, user, host).await? {
-                Gathered::Seen(roles) => roles,
-                Gathered::Refused(refusal) => return Ok(Found::refused(Gathered::Refused(refusal))),
+                Answer::Seen(roles) => roles,
+                Answer::Refused(refusal) => return Ok(Found::refused(Answer::Refused(refusal))),
             }
         };
         if self.mariadb {
             for role in &active {
                 match self.show(&format!("FOR {}", role.quoted())).await? {
-                    Gathered::Seen(role) => grants.add(role),
+                    Answer::Seen(role) => grants.add(role),
                     refused => return Ok(Found::refused(refused)),
                 }
             }
             // Older ones have no privileges of everybody.
-            if let Gathered::Seen(everybody) = self.show("FOR PUBLIC").await? {
+            if let Answer::Seen(everybody) = self.show("FOR PUBLIC").await? {
                 grants.add(everybody);
             }
         } else if !active.is_empty() {
             match self.show(&format!("FOR {name} USING {}", list(&active))).await? {
-                Gathered::Seen(with_roles) => grants = self.with_mandatory(with_roles),
+                Answer::Seen(with_roles) => grants = self.with_mandatory(with_roles),
                 refused => return Ok(Found::refused(refused)),
             }
         }
@@ -147,7 +147,7 @@ impl<'a> Inquiry<'a> {
             let shown = self.show(&of).await?;
             idle.push(IdleRole { role, grants: shown });
         }
-        Ok(Found { grants: Gathered::Seen(grants), active, idle })
+        Ok(Found { grants: Answer::Seen(grants), active, idle })
     }
 
     fn with_mandatory(&self, mut grants: Grants) -> Grants {
@@ -167,36 +167,36 @@ impl<'a> Inquiry<'a> {
         roles
     }
 
-    async fn show(&mut self, of: &str) -> Result<Gathered<Grants>, Failure> {
+    async fn show(&mut self, of: &str) -> Result<Answer<Grants>, Failure> {
         self.read(format!("SHOW GRANTS {of}").trim_end().to_owned()).await
     }
 
-    async fn read(&mut self, sql: String) -> Result<Gathered<Grants>, Failure> {
+    async fn read(&mut self, sql: String) -> Result<Answer<Grants>, Failure> {
         let (patterns, naming) = (self.patterns, self.naming);
         ask(self.connection, sql).await?.map(|rows| {
-            let lines: Result<Vec<_>, Failure> = rows.iter().map(|row| message::text(row, 0)).collect();
+            let lines: Result<Vec<_>, Failure> = rows.iter().map(|row| query::text(row, 0)).collect();
             Ok(Grants::read(lines?.into_iter().flatten(), patterns).named(naming))
         })
     }
 
     /// MariaDB shows a role's grants to those alone who have taken it on. In one message, and back again: a pooler may
     /// give the next one to another session.
-    async fn show_taken_on(&mut self, role: &RoleName, active: Option<&RoleName>) -> Result<Gathered<Grants>, Failure> {
+    async fn show_taken_on(&mut self, role: &RoleName, active: Option<&RoleName>) -> Result<Answer<Grants>, Failure> {
         let back = format!("SET ROLE {}", active.map_or("NONE".to_owned(), RoleName::quoted));
         let sql = format!("SET ROLE {}; SHOW GRANTS FOR CURRENT_ROLE; {back}", role.quoted());
         let shown = self.read(sql).await?;
-        if matches!(shown, Gathered::Refused(_)) {
-            message::execute(self.connection, back).await?;
+        if matches!(shown, Answer::Refused(_)) {
+            query::execute(self.connection, back).await?;
         }
         Ok(shown)
     }
 
     /// The roles that are active in this session; none where the server knows no roles.
     async fn current_roles(&mut self) -> Result<Vec<RoleName>, Failure> {
-        let Gathered::Seen(rows) = ask(self.connection, "SELECT CURRENT_ROLE()".to_owned()).await? else {
+        let Answer::Seen(rows) = ask(self.connection, "SELECT CURRENT_ROLE()".to_owned()).await? else {
             return Ok(Vec::new());
         };
-        let text = rows.first().map(|row| message::text(row, 0)).transpose()?.flatten();
+        let text = rows.first().map(|row| query::text(row, 0)).transpose()?.flatten();
         Ok(match text.as_deref() {
             None | Some("NONE" | "") => Vec::new(),
             Some(role) if self.mariadb => vec![RoleName { name: role.to_owned(), host: None }],
@@ -210,12 +210,12 @@ impl<'a> Inquiry<'a> {
         grants: &Grants,
         user: &str,
         host: &str,
-    ) -> Result<Gathered<Vec<RoleName>>, Failure> {
+    ) -> Result<Answer<Vec<RoleName>>, Failure> {
         if self.mariadb {
-            return Ok(Gathered::Seen(grants.default_roles.clone()));
+            return Ok(Answer::Seen(grants.default_roles.clone()));
         }
         if self.all_roles {
-            return Ok(Gathered::Seen(grants.roles.clone()));
+            return Ok(Answer::Seen(grants.roles.clone()));
         }
         let sql = format!(
             "SELECT DEFAULT_ROLE_USER AS user, DEFAULT_ROLE_HOST AS host FROM mysql.default_roles \

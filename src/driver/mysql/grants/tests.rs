@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
-use super::Place::{AnyDatabase, Column, Server, Table};
-use super::{Answer, Grants, Patterns, Place, RoleName};
+use super::GrantScope::{AnyDatabase, Column, Server, Table};
+use super::{GrantScope, Grants, Holding, Patterns, RoleName};
 
 const HASH: &str = "*42AEF049E54EED986F9F6690E6D2CB278722229B";
 
@@ -16,20 +16,20 @@ fn understood(text: &str) -> Grants {
     grants
 }
 
-fn yes(grants: &Grants, privilege: &str, place: Place<'_>) -> bool {
-    grants.allows(privilege, place) == Answer::Yes
+fn yes(grants: &Grants, privilege: &str, place: GrantScope<'_>) -> bool {
+    grants.allows(privilege, place) == Holding::Yes
 }
 
-const HEARTBEAT: Place<'static> = Table("streamkap", "streamkap_heartbeat");
+const HEARTBEAT: GrantScope<'static> = Table("streamkap", "streamkap_heartbeat");
 
-fn beat_column(column: &str) -> Place<'_> {
+fn beat_column(column: &str) -> GrantScope<'_> {
     Column("streamkap", "streamkap_heartbeat", column)
 }
 
 // --- what servers print
 
 /// A table that has nothing granted on itself.
-fn all_of(name: &str) -> Place<'_> {
+fn all_of(name: &str) -> GrantScope<'_> {
     Table(name, "any_table")
 }
 
@@ -71,7 +71,7 @@ fn a_connectors_grants_are_the_same_on_every_server() {
         for (privilege, place) in
             [("SELECT", Server), ("UPDATE", HEARTBEAT), ("SELECT", all_of("other")), ("PROCESS", Server)]
         {
-            assert_eq!(grants.allows(privilege, place), Answer::No, "{privilege}: {text}");
+            assert_eq!(grants.allows(privilege, place), Holding::No, "{privilege}: {text}");
         }
     }
 }
@@ -89,10 +89,10 @@ fn a_grant_of_columns_holds_for_them_alone() {
         assert!(
             yes(&grants, "UPDATE", beat_column("last_update")) && yes(&grants, "UPDATE", beat_column("LAST_UPDATE"))
         );
-        assert_eq!(grants.allows("UPDATE", beat_column("text")), Answer::Columns(vec!["last_update".to_owned()]));
-        assert_eq!(grants.allows("UPDATE", HEARTBEAT), Answer::Columns(vec!["last_update".to_owned()]));
-        assert_eq!(grants.allows("DELETE", HEARTBEAT), Answer::No);
-        assert_eq!(grants.allows("UPDATE", Table("streamkap", "other")), Answer::No);
+        assert_eq!(grants.allows("UPDATE", beat_column("text")), Holding::Columns(vec!["last_update".to_owned()]));
+        assert_eq!(grants.allows("UPDATE", HEARTBEAT), Holding::Columns(vec!["last_update".to_owned()]));
+        assert_eq!(grants.allows("DELETE", HEARTBEAT), Holding::No);
+        assert_eq!(grants.allows("UPDATE", Table("streamkap", "other")), Holding::No);
     }
 }
 
@@ -123,9 +123,9 @@ fn names_with_quotes_in_them_are_read_as_every_server_and_mode_writes_them() {
         assert!(yes(&grants, "SELECT", Column(database, table, "c2")), "{text}");
         assert_eq!(
             grants.allows("SELECT", Column(database, table, "id")),
-            Answer::Columns(vec!["c2".into(), "co`l".into()])
+            Holding::Columns(vec!["c2".into(), "co`l".into()])
         );
-        assert_eq!(grants.allows("EXECUTE", Table("streamkap", "p")), Answer::No, "a routine is no table");
+        assert_eq!(grants.allows("EXECUTE", Table("streamkap", "p")), Holding::No, "a routine is no table");
     }
 }
 
@@ -138,8 +138,8 @@ fn all_privileges_are_each_of_them_where_they_were_granted_and_nowhere_else() {
          GRANT ALL PRIVILEGES ON `streamkap`.* TO `alldb`@`10.1.2.0/255.255.255.0` WITH GRANT OPTION"
     ));
     assert!(yes(&database, "UPDATE", HEARTBEAT) && yes(&database, "EVENT", all_of("streamkap")));
-    assert_eq!(database.allows("REPLICATION SLAVE", Server), Answer::No);
-    assert_eq!(database.allows("UPDATE", Table("streamkap2", "streamkap_heartbeat")), Answer::No);
+    assert_eq!(database.allows("REPLICATION SLAVE", Server), Holding::No);
+    assert_eq!(database.allows("UPDATE", Table("streamkap2", "streamkap_heartbeat")), Holding::No);
 }
 
 #[test]
@@ -154,7 +154,7 @@ fn dynamic_privileges_are_read_with_and_without_underscores() {
          IDENTIFIED VIA mysql_native_password USING '{HASH}' OR unix_socket"
     ));
     assert!(yes(&mariadb, "READ ONLY ADMIN", Server) && yes(&mariadb, "SLAVE MONITOR", Server));
-    assert_eq!(mariadb.allows("REPLICATION SLAVE", Server), Answer::No);
+    assert_eq!(mariadb.allows("REPLICATION SLAVE", Server), Holding::No);
 }
 
 #[test]
@@ -170,7 +170,7 @@ fn lines_about_other_things_are_understood_and_give_nothing() {
          GRANT EXECUTE ON PACKAGE BODY `streamkap`.`p` TO `limits`@`%`"
     ));
     for privilege in ["SELECT", "PROXY", "USAGE ON", "EXECUTE"] {
-        assert_eq!(grants.allows(privilege, HEARTBEAT), Answer::No);
+        assert_eq!(grants.allows(privilege, HEARTBEAT), Holding::No);
     }
 }
 
@@ -186,21 +186,21 @@ fn a_databases_name_is_a_pattern_of_which_the_most_exact_counts() {
     let grants = understood(WILD);
     assert!(yes(&grants, "UPDATE", HEARTBEAT) && yes(&grants, "SELECT", all_of("stream")));
     assert!(yes(&grants, "SELECT", Table("a_b", "t")) && yes(&grants, "INSERT", Table("axb", "t")));
-    assert_eq!(grants.allows("SELECT", Table("axb", "t")), Answer::No);
+    assert_eq!(grants.allows("SELECT", Table("axb", "t")), Holding::No);
     // Measured on 5.7, 9 and MariaDB: the grant by name hides the one by pattern.
-    assert_eq!(grants.allows("INSERT", Table("a_b", "t")), Answer::No);
+    assert_eq!(grants.allows("INSERT", Table("a_b", "t")), Holding::No);
     let two = understood("GRANT SELECT ON `str%`.* TO `w`@`%`\nGRANT INSERT ON `stream%`.* TO `w`@`%`");
     assert!(yes(&two, "INSERT", HEARTBEAT));
-    assert_eq!(two.allows("SELECT", HEARTBEAT), Answer::No);
+    assert_eq!(two.allows("SELECT", HEARTBEAT), Holding::No);
 }
 
 #[test]
 fn with_partial_revokes_a_pattern_is_a_name() {
     let grants = Grants::read(WILD.lines(), Patterns::Literal);
     assert_eq!(grants.unread, 0);
-    assert_eq!(grants.allows("UPDATE", HEARTBEAT), Answer::No);
+    assert_eq!(grants.allows("UPDATE", HEARTBEAT), Holding::No);
     assert!(yes(&grants, "INSERT", Table("a_b", "t")));
-    assert_eq!(grants.allows("INSERT", Table("axb", "t")), Answer::No);
+    assert_eq!(grants.allows("INSERT", Table("axb", "t")), Holding::No);
 }
 
 #[test]
@@ -214,9 +214,9 @@ fn a_partial_revoke_takes_from_the_server_wide_privilege_and_from_nothing_else()
     assert!(yes(&grants, "SELECT", HEARTBEAT) && yes(&grants, "INSERT", HEARTBEAT));
     assert!(yes(&grants, "UPDATE", Table("other", "t")) && yes(&grants, "UPDATE", Server));
     assert!(yes(&grants, "UPDATE", beat_column("last_update")));
-    assert_eq!(grants.allows("UPDATE", all_of("streamkap")), Answer::No);
-    assert_eq!(grants.allows("UPDATE", HEARTBEAT), Answer::Columns(vec!["last_update".to_owned()]));
-    assert_eq!(grants.allows("INSERT", Table("a_b", "t")), Answer::No);
+    assert_eq!(grants.allows("UPDATE", all_of("streamkap")), Holding::No);
+    assert_eq!(grants.allows("UPDATE", HEARTBEAT), Holding::Columns(vec!["last_update".to_owned()]));
+    assert_eq!(grants.allows("INSERT", Table("a_b", "t")), Holding::No);
 }
 
 // --- roles
@@ -232,7 +232,7 @@ fn roles_are_named_with_and_without_a_host() {
          GRANT `r2`@`x`,`writer`@`%` TO `roled`@`%` WITH ADMIN OPTION",
     );
     assert_eq!(mysql.roles, [role("r2", Some("x")), role("writer", Some("%"))]);
-    assert_eq!(mysql.allows("UPDATE", HEARTBEAT), Answer::No, "a role that is granted is not a role that is active");
+    assert_eq!(mysql.allows("UPDATE", HEARTBEAT), Holding::No, "a role that is granted is not a role that is active");
     let bare = understood("GRANT writer TO roled@`%`");
     assert_eq!(bare.roles, [role("writer", None)]);
 }
@@ -265,7 +265,7 @@ fn each_grantee_is_looked_up_apart() {
         assert!(yes(&grants, privilege, HEARTBEAT), "{privilege}");
     }
     let mut part = understood("GRANT UPDATE ON *.* TO `u`@`%`\nREVOKE UPDATE ON `streamkap`.* FROM `u`@`%`");
-    assert_eq!(part.allows("UPDATE", HEARTBEAT), Answer::No);
+    assert_eq!(part.allows("UPDATE", HEARTBEAT), Holding::No);
     part.add(understood("GRANT UPDATE ON *.* TO `r`@`%`"));
     assert!(yes(&part, "UPDATE", HEARTBEAT));
 }
@@ -288,7 +288,7 @@ fn a_line_that_cannot_be_read_makes_a_no_unknown() {
     ] {
         let grants = Grants::read([text], Patterns::Wild);
         assert_eq!(grants.unread, 1, "{text}: {grants:?}");
-        assert_eq!(grants.allows("SELECT", HEARTBEAT), Answer::Unknown(1), "{text}");
+        assert_eq!(grants.allows("SELECT", HEARTBEAT), Holding::Unknown(1), "{text}");
     }
     let some = Grants::read(["GRANT SELECT ON *.* TO `u`@`%`", "?"], Patterns::Wild);
     assert!(yes(&some, "SELECT", HEARTBEAT), "what is granted stays granted");
@@ -377,8 +377,8 @@ proptest! {
             quote(&column), quote(&name), quote(&table)
         );
         let grants = Grants::read([&line], Patterns::Wild);
-        prop_assert_eq!(grants.allows("UPDATE", Column(&name, &table, &column)), Answer::Yes, "{}", line);
-        prop_assert_eq!(grants.allows("INSERT", Table(&name, &table)), Answer::Yes, "{}", line);
+        prop_assert_eq!(grants.allows("UPDATE", Column(&name, &table, &column)), Holding::Yes, "{}", line);
+        prop_assert_eq!(grants.allows("INSERT", Table(&name, &table)), Holding::Yes, "{}", line);
     }
 
     #[test]
@@ -386,7 +386,7 @@ proptest! {
         let escaped: String =
             name.chars().flat_map(|c| if "_%\\".contains(c) { vec!['\\', c] } else { vec![c] }).collect();
         let grants = Grants::read([format!("GRANT SELECT ON `{escaped}`.* TO `u`@`%`")], Patterns::Wild);
-        prop_assert_eq!(grants.allows("SELECT", all_of(&name)), Answer::Yes);
-        prop_assert_eq!(grants.allows("SELECT", all_of(&other)) == Answer::Yes, name == other);
+        prop_assert_eq!(grants.allows("SELECT", all_of(&name)), Holding::Yes);
+        prop_assert_eq!(grants.allows("SELECT", all_of(&other)) == Holding::Yes, name == other);
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::super::catalog::{IdleFacts, TableFacts};
 use super::super::columns::{Columns, column};
 use super::*;
-use crate::plan::standing_table::Rows;
+use crate::plan::existing_table::Rows;
 use crate::target::Endpoint;
 
 fn target() -> Target {

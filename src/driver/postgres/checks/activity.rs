@@ -1,6 +1,6 @@
 //! What other sessions do to the server.
 
-use super::scene::{Scene, with};
+use super::evidence::{Evidence, with};
 use std::time::Duration;
 
 use crate::driver::postgres::facts::{ActivityFacts, Transaction};
@@ -23,26 +23,26 @@ const SYNCHRONOUS: Check = Check {
 
 pub(super) const CHECKS: &[Check] = &[SYNCHRONOUS, LONG];
 
-pub(super) fn judge(scene: &Scene<'_>) -> Vec<Finding> {
-    let activity = &scene.facts.activity;
+pub(super) fn judge(evidence: &Evidence<'_>) -> Vec<Finding> {
+    let activity = &evidence.facts.activity;
     vec![
-        with(&SYNCHRONOUS, "synchronous_standby_names", activity, |activity| synchronous(scene, activity)),
-        with(&LONG, &scene.facts.address, activity, |activity| long(scene, activity)),
+        with(&SYNCHRONOUS, "synchronous_standby_names", activity, |activity| synchronous(evidence, activity)),
+        with(&LONG, &evidence.facts.address, activity, |activity| long(evidence, activity)),
     ]
 }
 
-fn grant(scene: &Scene<'_>) -> String {
-    format!("it takes GRANT pg_monitor TO {};", scene.names.user)
+fn grant(evidence: &Evidence<'_>) -> String {
+    format!("it takes GRANT pg_monitor TO {};", evidence.names.user)
 }
 
-fn synchronous(scene: &Scene<'_>, activity: &ActivityFacts) -> Finding {
+fn synchronous(evidence: &Evidence<'_>, activity: &ActivityFacts) -> Finding {
     let subject = "synchronous_standby_names";
-    let names = scene.facts.server.setting(subject).unwrap_or_default();
+    let names = evidence.facts.server.setting(subject).unwrap_or_default();
     let wanted = standbys_wanted(names);
     if wanted == 0 {
         return SYNCHRONOUS.ok(subject, "no commit waits for a standby");
     }
-    if scene.facts.server.in_recovery {
+    if evidence.facts.server.in_recovery {
         return SYNCHRONOUS.skipped(subject, "this server is a standby itself");
     }
     let observed = format!("{} of {wanted} streaming", activity.synchronous);
@@ -50,7 +50,7 @@ fn synchronous(scene: &Scene<'_>, activity: &ActivityFacts) -> Finding {
         return SYNCHRONOUS.ok(subject, observed);
     }
     if activity.senders_hidden > 0 {
-        return SYNCHRONOUS.unknown(subject, format!("the state of standbys is hidden; {}", grant(scene)));
+        return SYNCHRONOUS.unknown(subject, format!("the state of standbys is hidden; {}", grant(evidence)));
     }
     let waiting = match activity.waiting_for_standby {
         0 => String::new(),
@@ -77,16 +77,16 @@ pub(crate) fn standbys_wanted(names: &str) -> i64 {
 /// Somebody's work hangs on it.
 const ASK: &str = "/* only after asking whose it is */";
 
-fn long(scene: &Scene<'_>, activity: &ActivityFacts) -> Finding {
-    let subject = &scene.facts.address;
-    let threshold = scene.target.checks.thresholds.long_transaction;
+fn long(evidence: &Evidence<'_>, activity: &ActivityFacts) -> Finding {
+    let subject = &evidence.facts.address;
+    let threshold = evidence.target.checks.thresholds.long_transaction;
     let age = |transaction: &Transaction| Duration::from_micros(u64::try_from(transaction.age).unwrap_or(0));
     let Some(oldest) = activity.transactions.iter().max_by_key(|transaction| transaction.age) else {
-        return none_seen(scene, activity, "none is open");
+        return none_seen(evidence, activity, "none is open");
     };
     let open = words(age(oldest));
     if age(oldest) <= threshold {
-        return none_seen(scene, activity, &format!("the oldest has been open for {open}"));
+        return none_seen(evidence, activity, &format!("the oldest has been open for {open}"));
     }
     let user = oldest.user.as_deref().unwrap_or("nobody");
     let (who, remedy) = match (oldest.pid, &oldest.prepared) {
@@ -118,13 +118,13 @@ fn long(scene: &Scene<'_>, activity: &ActivityFacts) -> Finding {
 }
 
 /// An undercount is no pass.
-fn none_seen(scene: &Scene<'_>, activity: &ActivityFacts, observed: &str) -> Finding {
+fn none_seen(evidence: &Evidence<'_>, activity: &ActivityFacts, observed: &str) -> Finding {
     if activity.sessions_hidden == 0 {
-        return LONG.ok(&scene.facts.address, observed);
+        return LONG.ok(&evidence.facts.address, observed);
     }
     let hidden = activity.sessions_hidden;
     LONG.unknown(
-        &scene.facts.address,
-        format!("{observed}, and {hidden} sessions of other users are hidden; {}", grant(scene)),
+        &evidence.facts.address,
+        format!("{observed}, and {hidden} sessions of other users are hidden; {}", grant(evidence)),
     )
 }

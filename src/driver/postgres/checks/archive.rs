@@ -1,9 +1,9 @@
 //! What beats cost in the WAL archive.
 
-use super::scene::{Scene, alter_system};
+use super::evidence::{Evidence, alter_system};
 use std::time::Duration;
 
-use crate::driver::scene::size;
+use crate::driver::evidence::size;
 use crate::finding::{Check, Finding, Rung, Severity};
 use crate::time::ticks::longest_period;
 use crate::time::words;
@@ -25,13 +25,13 @@ pub(super) const CHECKS: &[Check] = &[ARCHIVE];
 const DAY: u64 = 86_400;
 const GIB: u64 = 1 << 30;
 
-pub(super) fn judge(scene: &Scene<'_>) -> Vec<Finding> {
-    let period = longest_period(&scene.target.schedule, scene.case.now.taken_at);
-    vec![archive(scene, period)]
+pub(super) fn judge(evidence: &Evidence<'_>) -> Vec<Finding> {
+    let period = longest_period(&evidence.target.schedule, evidence.case.now.taken_at);
+    vec![archive(evidence, period)]
 }
 
-fn archive(scene: &Scene<'_>, period: Duration) -> Finding {
-    let server = &scene.facts.server;
+fn archive(evidence: &Evidence<'_>, period: Duration) -> Finding {
+    let server = &evidence.facts.server;
     let subject = "archive_timeout";
     match server.setting("archive_mode") {
         None => {

@@ -1,6 +1,6 @@
 //! The connector's role.
 
-use super::scene::{Scene, with};
+use super::evidence::{Evidence, with};
 use super::writer::expiry;
 use crate::driver::postgres::facts::{Relation, RoleFacts};
 use crate::driver::postgres::identifier::quote;
@@ -47,26 +47,26 @@ const SEQUENCE: Check = Check {
 pub(super) const CHECKS: &[Check] =
     &[ROLE, LOGIN, CONNECT, REPLICATION, EXPIRY, USAGE, SELECT, INSERT, UPDATE, DELETE, SEQUENCE];
 
-pub(super) fn judge(scene: &Scene<'_>) -> Vec<Finding> {
+pub(super) fn judge(evidence: &Evidence<'_>) -> Vec<Finding> {
     vec![
-        role(scene),
-        scene.with_connector(&LOGIN, |role| login(scene, role)),
-        scene.with_connector(&CONNECT, |role| connect(scene, role)),
-        scene.with_connector(&REPLICATION, |role| replication(scene, role)),
-        scene.with_connector(&EXPIRY, |role| expiry(&EXPIRY, role, scene)),
-        scene.with_connector(&USAGE, |role| usage(scene, role)),
-        scene.with_connector(&SELECT, |role| on_table(&SELECT, "SELECT", role.select, scene)),
-        written(&INSERT, "INSERT", scene, |role| role.insert),
-        written(&UPDATE, "UPDATE", scene, |role| role.update),
-        written(&DELETE, "DELETE", scene, |role| role.delete),
-        sequence(scene),
+        role(evidence),
+        evidence.with_connector(&LOGIN, |role| login(evidence, role)),
+        evidence.with_connector(&CONNECT, |role| connect(evidence, role)),
+        evidence.with_connector(&REPLICATION, |role| replication(evidence, role)),
+        evidence.with_connector(&EXPIRY, |role| expiry(&EXPIRY, role, evidence)),
+        evidence.with_connector(&USAGE, |role| usage(evidence, role)),
+        evidence.with_connector(&SELECT, |role| on_table(&SELECT, "SELECT", role.select, evidence)),
+        written(&INSERT, "INSERT", evidence, |role| role.insert),
+        written(&UPDATE, "UPDATE", evidence, |role| role.update),
+        written(&DELETE, "DELETE", evidence, |role| role.delete),
+        sequence(evidence),
     ]
 }
 
-fn role(scene: &Scene<'_>) -> Finding {
-    let named = &scene.target.connector.user;
-    let name = &scene.names.connector;
-    with(&ROLE, name, &scene.facts.roles, |roles| match &roles.connector {
+fn role(evidence: &Evidence<'_>) -> Finding {
+    let named = &evidence.target.connector.user;
+    let name = &evidence.names.connector;
+    with(&ROLE, name, &evidence.facts.roles, |roles| match &roles.connector {
         Some(_) => ROLE.ok(name, "it exists"),
         None if named.configured => ROLE
             .failed(name, "there is no such role")
@@ -77,27 +77,27 @@ fn role(scene: &Scene<'_>) -> Finding {
     })
 }
 
-fn login(scene: &Scene<'_>, role: &RoleFacts) -> Finding {
-    let name = &scene.names.connector;
+fn login(evidence: &Evidence<'_>, role: &RoleFacts) -> Finding {
+    let name = &evidence.names.connector;
     if role.login {
         return LOGIN.ok(name, "LOGIN");
     }
     LOGIN.failed(name, "NOLOGIN").expected("LOGIN").remedy(format!("ALTER ROLE {name} LOGIN;"))
 }
 
-fn connect(scene: &Scene<'_>, role: &RoleFacts) -> Finding {
-    let database = quote(&scene.facts.server.database);
+fn connect(evidence: &Evidence<'_>, role: &RoleFacts) -> Finding {
+    let database = quote(&evidence.facts.server.database);
     if role.connect {
-        return CONNECT.ok(&scene.names.connector, format!("CONNECT on {database}"));
+        return CONNECT.ok(&evidence.names.connector, format!("CONNECT on {database}"));
     }
     CONNECT
-        .failed(&scene.names.connector, format!("no CONNECT on {database}"))
+        .failed(&evidence.names.connector, format!("no CONNECT on {database}"))
         .expected("CONNECT")
-        .remedy(format!("GRANT CONNECT ON DATABASE {database} TO {};", scene.names.connector))
+        .remedy(format!("GRANT CONNECT ON DATABASE {database} TO {};", evidence.names.connector))
 }
 
-fn replication(scene: &Scene<'_>, role: &RoleFacts) -> Finding {
-    let name = &scene.names.connector;
+fn replication(evidence: &Evidence<'_>, role: &RoleFacts) -> Finding {
+    let name = &evidence.names.connector;
     if role.superuser {
         return REPLICATION.ok(name, "a superuser");
     }
@@ -107,7 +107,7 @@ fn replication(scene: &Scene<'_>, role: &RoleFacts) -> Finding {
     if let Some(managed) = role.replication_roles.first() {
         return REPLICATION.ok(name, format!("member of {managed}"));
     }
-    let remedy = if scene.facts.server.setting("rds.logical_replication").is_some() {
+    let remedy = if evidence.facts.server.setting("rds.logical_replication").is_some() {
         format!("GRANT rds_replication TO {name};")
     } else {
         format!("ALTER ROLE {name} REPLICATION;")
@@ -118,8 +118,8 @@ fn replication(scene: &Scene<'_>, role: &RoleFacts) -> Finding {
         .remedy(remedy)
 }
 
-fn usage(scene: &Scene<'_>, role: &RoleFacts) -> Finding {
-    let (name, schema) = (&scene.names.connector, quote(&scene.target.heartbeat.schema));
+fn usage(evidence: &Evidence<'_>, role: &RoleFacts) -> Finding {
+    let (name, schema) = (&evidence.names.connector, quote(&evidence.target.heartbeat.schema));
     match role.usage {
         None => USAGE.skipped(name, "there is no such schema"),
         Some(true) => USAGE.ok(name, format!("USAGE on {schema}")),
@@ -130,17 +130,24 @@ fn usage(scene: &Scene<'_>, role: &RoleFacts) -> Finding {
     }
 }
 
-fn written(check: &Check, privilege: &str, scene: &Scene<'_>, has: impl Fn(&RoleFacts) -> Option<bool>) -> Finding {
-    match scene.target.connector.mode {
+fn written(
+    check: &Check,
+    privilege: &str,
+    evidence: &Evidence<'_>,
+    has: impl Fn(&RoleFacts) -> Option<bool>,
+) -> Finding {
+    match evidence.target.connector.mode {
         ConnectorMode::ReadOnly => {
-            check.skipped(&scene.names.connector, "connector.mode is read-only: heartbeatd writes, not it")
+            check.skipped(&evidence.names.connector, "connector.mode is read-only: heartbeatd writes, not it")
         }
-        ConnectorMode::ReadWrite => scene.with_connector(check, |role| on_table(check, privilege, has(role), scene)),
+        ConnectorMode::ReadWrite => {
+            evidence.with_connector(check, |role| on_table(check, privilege, has(role), evidence))
+        }
     }
 }
 
-fn on_table(check: &Check, privilege: &str, has: Option<bool>, scene: &Scene<'_>) -> Finding {
-    let (name, table) = (&scene.names.connector, &scene.names.table);
+fn on_table(check: &Check, privilege: &str, has: Option<bool>, evidence: &Evidence<'_>) -> Finding {
+    let (name, table) = (&evidence.names.connector, &evidence.names.table);
     match has {
         None => check.skipped(name, "there is no such table"),
         Some(true) => check.ok(name, format!("{privilege} on {table}")),
@@ -151,13 +158,13 @@ fn on_table(check: &Check, privilege: &str, has: Option<bool>, scene: &Scene<'_>
     }
 }
 
-fn sequence(scene: &Scene<'_>) -> Finding {
-    let name = &scene.names.connector;
-    let sequence = scene.relation().and_then(|relation: &Relation| relation.sequence.as_deref());
-    if scene.target.connector.mode == ConnectorMode::ReadOnly {
+fn sequence(evidence: &Evidence<'_>) -> Finding {
+    let name = &evidence.names.connector;
+    let sequence = evidence.relation().and_then(|relation: &Relation| relation.sequence.as_deref());
+    if evidence.target.connector.mode == ConnectorMode::ReadOnly {
         return SEQUENCE.skipped(name, "connector.mode is read-only: heartbeatd writes, not it");
     }
-    scene.with_connector(&SEQUENCE, |role| match (role.sequence, sequence) {
+    evidence.with_connector(&SEQUENCE, |role| match (role.sequence, sequence) {
         (Some(true), Some(sequence)) => SEQUENCE.ok(name, format!("USAGE on {sequence}")),
         (Some(false), Some(sequence)) => SEQUENCE
             .failed(name, format!("no USAGE on {sequence}"))

@@ -1,6 +1,6 @@
 //! The hosts of an address that names several: whether one of them takes writes, and no other.
 
-use super::scene::Scene;
+use super::evidence::Evidence;
 use crate::driver::timelines::{SPLIT_BRAIN_REMEDY, split_brain};
 use crate::finding::{Check, Finding, Found, Rung, Severity};
 
@@ -24,8 +24,8 @@ const SPLIT_BRAIN: Check = Check {
 
 pub(super) const CHECKS: &[Check] = &[SPLIT_BRAIN];
 
-pub(super) fn judge(scene: &Scene<'_>) -> Vec<Finding> {
-    let hosts = &scene.case.now.hosts;
+pub(super) fn judge(evidence: &Evidence<'_>) -> Vec<Finding> {
+    let hosts = &evidence.case.now.hosts;
     if hosts.is_empty() {
         return vec![SPLIT_BRAIN.skipped(SUBJECT, "there is one host, or facts of an older version hold no other")];
     }

@@ -1,7 +1,7 @@
 //! Writers inside the database: jobs of pg_cron that beat the same table.
 
-use super::scene::{Scene, takes};
-use crate::driver::gathered::Gathered;
+use super::evidence::{Evidence, takes};
+use crate::driver::answer::Answer;
 use crate::driver::postgres::errors::PASSING;
 use crate::driver::postgres::facts::{ActivityFacts, Job, LastRun};
 use crate::driver::postgres::identifier::literal;
@@ -13,13 +13,13 @@ pub(super) const CHECKS: &[Check] = &[NATIVE];
 
 const SUBJECT: &str = "pg_cron";
 
-pub(super) fn judge(scene: &Scene<'_>) -> Vec<Finding> {
-    let activity = match scene.facts.activity.seen() {
+pub(super) fn judge(evidence: &Evidence<'_>) -> Vec<Finding> {
+    let activity = match evidence.facts.activity.seen() {
         Ok(activity) => activity,
         Err(refusal) => return vec![NATIVE.unknown(SUBJECT, refusal.unless(takes(&NATIVE), PASSING))],
     };
-    let Some(cron) = &activity.cron else { return vec![elsewhere(scene, activity)] };
-    let jobs = match scene.facts.jobs.as_ref().map(Gathered::seen) {
+    let Some(cron) = &activity.cron else { return vec![elsewhere(evidence, activity)] };
+    let jobs = match evidence.facts.jobs.as_ref().map(Answer::seen) {
         Some(Ok(jobs)) => jobs,
         Some(Err(refusal)) => {
             return vec![NATIVE.unknown(SUBJECT, refusal.unless(takes(&NATIVE), PASSING))];
@@ -29,21 +29,21 @@ pub(super) fn judge(scene: &Scene<'_>) -> Vec<Finding> {
         }
     };
     if !jobs.is_empty() {
-        return jobs.iter().map(|job| judge_job(scene, activity, job)).collect();
+        return jobs.iter().map(|job| judge_job(evidence, activity, job)).collect();
     }
     if cron.filtered {
         let why =
-            format!("row-level security shows {} its own jobs only; it takes {}", scene.names.user, takes(&NATIVE));
+            format!("row-level security shows {} its own jobs only; it takes {}", evidence.names.user, takes(&NATIVE));
         return vec![NATIVE.unknown(SUBJECT, why)];
     }
     vec![NATIVE.ok(SUBJECT, "no job names the heartbeat table")]
 }
 
-fn elsewhere(scene: &Scene<'_>, activity: &ActivityFacts) -> Finding {
-    let database = scene.facts.server.setting("cron.database_name");
+fn elsewhere(evidence: &Evidence<'_>, activity: &ActivityFacts) -> Finding {
+    let database = evidence.facts.server.setting("cron.database_name");
     match activity.cron_launcher {
         Some(false) => NATIVE.ok(SUBJECT, "it does not run on this server"),
-        Some(true) if database == Some(&scene.facts.server.database) => {
+        Some(true) if database == Some(&evidence.facts.server.database) => {
             NATIVE.ok(SUBJECT, "it runs, and was not created in its database: it has no jobs")
         }
         Some(true) => NATIVE
@@ -56,26 +56,26 @@ fn elsewhere(scene: &Scene<'_>, activity: &ActivityFacts) -> Finding {
             )
             .remedy(format!(
                 "in that database, as a superuser: SELECT jobid, schedule, database, active FROM cron.job WHERE command ILIKE {};",
-                literal(&format!("%{}%", scene.target.heartbeat.table))
+                literal(&format!("%{}%", evidence.target.heartbeat.table))
             )),
         None => NATIVE.unknown(
             SUBJECT,
-            format!("whether its launcher runs is hidden; it takes GRANT pg_monitor TO {};", scene.names.user),
+            format!("whether its launcher runs is hidden; it takes GRANT pg_monitor TO {};", evidence.names.user),
         ),
     }
 }
 
-fn judge_job(scene: &Scene<'_>, activity: &ActivityFacts, job: &Job) -> Finding {
+fn judge_job(evidence: &Evidence<'_>, activity: &ActivityFacts, job: &Job) -> Finding {
     let subject =
         format!("pg_cron job {}{}", job.id, job.name.as_ref().map_or(String::new(), |name| format!(" ({name})")));
-    let wanted = scene.target.heartbeat.row_number();
+    let wanted = evidence.target.heartbeat.row_number();
     // It deletes the job, whose command may stand nowhere else.
     let unschedule = format!(
         "/* after keeping what SELECT command FROM cron.job WHERE jobid = {id} shows */ SELECT cron.unschedule({id});",
         id = job.id
     );
-    let watching = scene.target.write == WriteMode::Never;
-    if job.database != scene.facts.server.database {
+    let watching = evidence.target.write == WriteMode::Never;
+    if job.database != evidence.facts.server.database {
         return NATIVE.ok(subject, format!("it works on another database, {}", job.database));
     }
     if let Some(row) = job.row.filter(|row| *row != wanted) {
@@ -84,14 +84,14 @@ fn judge_job(scene: &Scene<'_>, activity: &ActivityFacts, job: &Job) -> Finding 
             .expected(format!("row {wanted}"))
             .remedy(unschedule);
     }
-    if let Some(fault) = fault(scene, activity, job) {
+    if let Some(fault) = fault(evidence, activity, job) {
         // Where heartbeatd beats, it covers for the job.
         let severity = if watching { Severity::Warning } else { Severity::Info };
         let remedy =
             if watching { format!("mend the job, or {unschedule} and set write = \"when-stale\"") } else { unschedule };
         return NATIVE.failed_as(severity, subject, fault).expected("a job that runs, or none").remedy(remedy);
     }
-    match scene.target.write {
+    match evidence.target.write {
         WriteMode::Always => {
             NATIVE.failed(subject, format!("it beats as well ({})", job.schedule)).expected("one writer").remedy(
                 format!("{unschedule} -- or set write = \"when-stale\", so that heartbeatd writes only if it does not"),
@@ -105,14 +105,14 @@ fn judge_job(scene: &Scene<'_>, activity: &ActivityFacts, job: &Job) -> Finding 
 }
 
 /// What keeps a job from beating.
-fn fault(scene: &Scene<'_>, activity: &ActivityFacts, job: &Job) -> Option<String> {
+fn fault(evidence: &Evidence<'_>, activity: &ActivityFacts, job: &Job) -> Option<String> {
     if !job.active {
         return Some("it is switched off".to_owned());
     }
     if activity.cron_launcher == Some(false) {
         return Some("it never runs: pg_cron's launcher does not".to_owned());
     }
-    let run: &LastRun = scene.facts.runs.as_ref()?.answer()?.iter().find(|run| run.job == job.id)?;
+    let run: &LastRun = evidence.facts.runs.as_ref()?.answer()?.iter().find(|run| run.job == job.id)?;
     if run.status.as_deref() != Some("failed") {
         return None;
     }

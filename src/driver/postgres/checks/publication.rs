@@ -1,7 +1,7 @@
 //! The publication: whether a beat gets into what the connector reads.
 
-use super::scene::{Scene, with};
-use crate::driver::gathered::Gathered;
+use super::evidence::{Evidence, with};
+use crate::driver::answer::Answer;
 use crate::driver::postgres::errors::PASSING;
 use crate::driver::postgres::facts::{PublicationFacts, Relation, RowFacts};
 use crate::driver::postgres::family::publication_of;
@@ -77,27 +77,27 @@ const IDENTITY: Check = Check {
 pub(super) const CHECKS: &[Check] = &[EXISTS, MEMBERSHIP, UPDATES, FILTER, COLUMNS, IDENTITY];
 
 /// The publication's name, plain in sentences and quoted in SQL.
-fn name(scene: &Scene<'_>) -> String {
-    quote(&publication_of(scene.target).name)
+fn name(evidence: &Evidence<'_>) -> String {
+    quote(&publication_of(evidence.target).name)
 }
 
-pub(super) fn judge(scene: &Scene<'_>) -> Vec<Finding> {
-    let name = &name(scene);
-    let published = &scene.facts.publication;
+pub(super) fn judge(evidence: &Evidence<'_>) -> Vec<Finding> {
+    let name = &name(evidence);
+    let published = &evidence.facts.publication;
     vec![
-        with(&EXISTS, name, published, |facts| exists(scene, facts)),
-        with(&MEMBERSHIP, name, published, |facts| membership(scene, facts)),
-        with(&UPDATES, name, published, |facts| updates(scene, facts)),
-        with(&FILTER, name, published, |facts| filter(scene, facts)),
-        with(&COLUMNS, name, published, |facts| columns(scene, facts)),
-        scene.with_table(&IDENTITY, |relation| {
-            with(&IDENTITY, &scene.names.table, published, |facts| identity(scene, facts, relation))
+        with(&EXISTS, name, published, |facts| exists(evidence, facts)),
+        with(&MEMBERSHIP, name, published, |facts| membership(evidence, facts)),
+        with(&UPDATES, name, published, |facts| updates(evidence, facts)),
+        with(&FILTER, name, published, |facts| filter(evidence, facts)),
+        with(&COLUMNS, name, published, |facts| columns(evidence, facts)),
+        evidence.with_table(&IDENTITY, |relation| {
+            with(&IDENTITY, &evidence.names.table, published, |facts| identity(evidence, facts, relation))
         }),
     ]
 }
 
-fn exists(scene: &Scene<'_>, facts: &PublicationFacts) -> Finding {
-    let name = name(scene);
+fn exists(evidence: &Evidence<'_>, facts: &PublicationFacts) -> Finding {
+    let name = name(evidence);
     if facts.named.is_some() {
         return EXISTS.ok(&name, "it exists");
     }
@@ -105,20 +105,20 @@ fn exists(scene: &Scene<'_>, facts: &PublicationFacts) -> Finding {
         [] => String::new(),
         others => format!("; the table is in {}", others.join(", ")),
     };
-    if !publication_of(scene.target).configured {
+    if !publication_of(evidence.target).configured {
         let why = format!("none has the default name{others}: say under [target.connector] which one is read");
         return EXISTS.skipped(&name, why);
     }
-    let database = quote(&scene.facts.server.database);
+    let database = quote(&evidence.facts.server.database);
     EXISTS
         .failed(&name, format!("the database {database} has no publication of that name{others}"))
-        .remedy(format!("CREATE PUBLICATION {name} FOR TABLE {};", scene.names.table))
+        .remedy(format!("CREATE PUBLICATION {name} FOR TABLE {};", evidence.names.table))
 }
 
-fn membership(scene: &Scene<'_>, facts: &PublicationFacts) -> Finding {
-    let name = name(scene);
+fn membership(evidence: &Evidence<'_>, facts: &PublicationFacts) -> Finding {
+    let name = name(evidence);
     let Some(publication) = &facts.named else { return MEMBERSHIP.skipped(&name, "there is no such publication") };
-    let Some(relation) = scene.relation() else { return MEMBERSHIP.skipped(&name, "there is no such table") };
+    let Some(relation) = evidence.relation() else { return MEMBERSHIP.skipped(&name, "there is no such table") };
     if publication.table.is_some() {
         let how = if publication.puballtables { "it is one of all tables" } else { "it is a member" };
         return MEMBERSHIP.ok(&name, how);
@@ -127,13 +127,13 @@ fn membership(scene: &Scene<'_>, facts: &PublicationFacts) -> Finding {
         return MEMBERSHIP.skipped(&name, "the table cannot be published, which comes first");
     }
     MEMBERSHIP
-        .failed(&name, format!("{} is not in it", scene.names.table))
+        .failed(&name, format!("{} is not in it", evidence.names.table))
         .expected("the heartbeat table as a member")
-        .remedy(format!("ALTER PUBLICATION {name} ADD TABLE {};", scene.names.table))
+        .remedy(format!("ALTER PUBLICATION {name} ADD TABLE {};", evidence.names.table))
 }
 
-fn updates(scene: &Scene<'_>, facts: &PublicationFacts) -> Finding {
-    let name = name(scene);
+fn updates(evidence: &Evidence<'_>, facts: &PublicationFacts) -> Finding {
+    let name = name(evidence);
     let Some(publication) = &facts.named else { return UPDATES.skipped(&name, "there is no such publication") };
     let flags = [
         ("insert", publication.pubinsert),
@@ -156,39 +156,39 @@ fn updates(scene: &Scene<'_>, facts: &PublicationFacts) -> Finding {
 }
 
 /// Taking the table out and in again is the one way that drops both its filter and its column list on every version.
-fn publish_whole(scene: &Scene<'_>) -> String {
-    let (name, table) = (name(scene), &scene.names.table);
+fn publish_whole(evidence: &Evidence<'_>) -> String {
+    let (name, table) = (name(evidence), &evidence.names.table);
     format!("BEGIN; ALTER PUBLICATION {name} DROP TABLE {table}; ALTER PUBLICATION {name} ADD TABLE {table}; COMMIT;")
 }
 
-fn filter(scene: &Scene<'_>, facts: &PublicationFacts) -> Finding {
-    let name = name(scene);
+fn filter(evidence: &Evidence<'_>, facts: &PublicationFacts) -> Finding {
+    let name = name(evidence);
     if facts.named.as_ref().is_none_or(|publication| publication.table.is_none()) {
         return FILTER.skipped(&name, "the table is not in the publication");
     }
     let Some(filter) = facts.row_filter() else { return FILTER.ok(&name, "there is none") };
-    let rows: Option<&Gathered<RowFacts>> = scene.facts.row.as_ref();
-    match rows.map(Gathered::seen) {
-        Some(Ok(rows)) if rows.ids.first() != Some(&scene.target.heartbeat.row_number()) => {
+    let rows: Option<&Answer<RowFacts>> = evidence.facts.row.as_ref();
+    match rows.map(Answer::seen) {
+        Some(Ok(rows)) if rows.ids.first() != Some(&evidence.target.heartbeat.row_number()) => {
             FILTER.skipped(&name, "there is no such row, or it is hidden")
         }
         Some(Ok(rows)) if rows.passes_filter == Some(true) => FILTER.ok(&name, format!("the row passes {filter}")),
         Some(Ok(_)) => FILTER
             .failed(&name, format!("the row does not pass {filter}"))
             .expected("no filter on the heartbeat table")
-            .remedy(publish_whole(scene)),
+            .remedy(publish_whole(evidence)),
         Some(Err(refusal)) => FILTER.unknown(&name, refusal.unless(FILTER.privilege, PASSING)),
         None => FILTER.skipped(&name, "the table has no column id"),
     }
 }
 
-fn columns(scene: &Scene<'_>, facts: &PublicationFacts) -> Finding {
-    let name = name(scene);
+fn columns(evidence: &Evidence<'_>, facts: &PublicationFacts) -> Finding {
+    let name = name(evidence);
     let Some(table) = facts.named.as_ref().and_then(|publication| publication.table.as_ref()) else {
         return COLUMNS.skipped(&name, "the table is not in the publication");
     };
     let Some(columns) = &table.attnames else { return COLUMNS.ok(&name, "there is no column list in this version") };
-    let relation = scene.relation();
+    let relation = evidence.relation();
     let there = |column: &str| relation.is_some_and(|relation| relation.column(column).is_some());
     let lacks = |column: &&str| there(column) && !columns.iter().any(|held| held == column);
     let missing: Vec<&str> = ["id", "last_update"].into_iter().filter(lacks).collect();
@@ -198,11 +198,11 @@ fn columns(scene: &Scene<'_>, facts: &PublicationFacts) -> Finding {
     COLUMNS
         .failed(&name, format!("without {}", missing.join(" and ")))
         .expected("id and last_update")
-        .remedy(publish_whole(scene))
+        .remedy(publish_whole(evidence))
 }
 
-fn identity(scene: &Scene<'_>, facts: &PublicationFacts, relation: &Relation) -> Finding {
-    let table = &scene.names.table;
+fn identity(evidence: &Evidence<'_>, facts: &PublicationFacts, relation: &Relation) -> Finding {
+    let table = &evidence.names.table;
     if !relation.is_table() {
         return IDENTITY.skipped(table, "it is no ordinary table");
     }

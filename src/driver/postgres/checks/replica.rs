@@ -1,7 +1,7 @@
 //! The servers that the connector reads from: whether the beat arrives there, and whether they can decode it.
 
-use super::scene::{Place, Scene, alter_system, relation_of, with};
-use crate::driver::gathered::Gathered;
+use super::evidence::{Evidence, ReplicaEvidence, alter_system, relation_of, with};
+use crate::driver::answer::Answer;
 use crate::driver::postgres::facts::{PostgresFacts, RowFacts};
 use crate::driver::shared_checks::replica::{self, ARRIVES, DECODE, ROLE};
 use crate::finding::{Check, Finding};
@@ -9,10 +9,10 @@ use crate::target::Replica;
 
 pub(super) const CHECKS: &[Check] = &[ROLE, ARRIVES, DECODE];
 
-pub(super) fn judge(scene: &Scene<'_>) -> Vec<Finding> {
-    replica::each(scene, CHECKS, |subject, facts, place| {
-        let settings = scene.target.replicas.iter().find(|replica| replica.name == place.name);
-        vec![role(subject, facts), arrives(scene, subject, facts, place), decode(scene, subject, facts, settings)]
+pub(super) fn judge(evidence: &Evidence<'_>) -> Vec<Finding> {
+    replica::each(evidence, CHECKS, |subject, facts, place| {
+        let settings = evidence.target.replicas.iter().find(|replica| replica.name == place.name);
+        vec![role(subject, facts), arrives(evidence, subject, facts, place), decode(evidence, subject, facts, settings)]
     })
 }
 
@@ -34,11 +34,11 @@ fn role(subject: &str, facts: &PostgresFacts) -> Finding {
 }
 
 fn rows_of(facts: &PostgresFacts) -> Option<&RowFacts> {
-    facts.row.as_ref().and_then(Gathered::answer)
+    facts.row.as_ref().and_then(Answer::answer)
 }
 
-fn arrives(scene: &Scene<'_>, subject: &str, facts: &PostgresFacts, place: &Place<'_>) -> Finding {
-    let Some(written) = rows_of(&scene.facts).and_then(|rows| rows.last_update) else {
+fn arrives(evidence: &Evidence<'_>, subject: &str, facts: &PostgresFacts, place: &ReplicaEvidence<'_>) -> Finding {
+    let Some(written) = rows_of(&evidence.facts).and_then(|rows| rows.last_update) else {
         return ARRIVES.skipped(subject, "the source has no beat to compare with");
     };
     let remedy = "look at the replication: on the source SELECT application_name, state, replay_lag FROM \
@@ -46,18 +46,18 @@ fn arrives(scene: &Scene<'_>, subject: &str, facts: &PostgresFacts, place: &Plac
     if facts.table.answer().is_some() && relation_of(facts).is_none() {
         let observed = format!("the database {} has no heartbeat table", facts.server.database);
         return ARRIVES
-            .failed_as(replica::severity(scene, place.name), subject, observed)
+            .failed_as(replica::severity(evidence, place.name), subject, observed)
             .expected("the table as it is on the source")
             .remedy(format!("check the database in the replica's address; {remedy}"));
     }
     let Some(rows) = &facts.row else {
         return ARRIVES.unknown(subject, format!("the table cannot be read; it takes {}", ARRIVES.privilege));
     };
-    with(&ARRIVES, subject, rows, |rows| replica::arrives(scene, place, written, rows.last_update, remedy))
+    with(&ARRIVES, subject, rows, |rows| replica::arrives(evidence, place, written, rows.last_update, remedy))
 }
 
-fn decode(scene: &Scene<'_>, subject: &str, facts: &PostgresFacts, settings: Option<&Replica>) -> Finding {
-    let holds_slot = settings.is_some_and(|replica| super::slot::is_read_on(scene, &replica.name));
+fn decode(evidence: &Evidence<'_>, subject: &str, facts: &PostgresFacts, settings: Option<&Replica>) -> Finding {
+    let holds_slot = settings.is_some_and(|replica| super::slot::is_read_on(evidence, &replica.name));
     if !holds_slot && settings.is_none_or(|replica| !replica.decode) {
         return DECODE.skipped(subject, "the connector's slot is not there, and decode is not set");
     }
@@ -67,7 +67,7 @@ fn decode(scene: &Scene<'_>, subject: &str, facts: &PostgresFacts, settings: Opt
         faults.push(format!("PostgreSQL {} cannot decode on a standby", facts.server.version));
         remedies.push("upgrade to 16 or later, or let the connector read the source".to_owned());
     }
-    for (place, server) in [("the source", &scene.facts.server), ("the replica", &facts.server)] {
+    for (place, server) in [("the source", &evidence.facts.server), ("the replica", &facts.server)] {
         if let Some(level) = server.setting("wal_level").filter(|level| *level != "logical") {
             faults.push(format!("wal_level is {level} on {place}"));
             remedies.push(format!("on {place}: {}", alter_system("wal_level", "logical", true)));

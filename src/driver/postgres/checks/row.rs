@@ -1,7 +1,7 @@
 //! The heartbeat row.
 
-use super::scene::Scene;
-use crate::driver::gathered::Gathered;
+use super::evidence::Evidence;
+use crate::driver::answer::Answer;
 use crate::driver::postgres::facts::{PostgresFacts, Relation, RowFacts};
 use crate::driver::shared_checks::freshness;
 use crate::driver::shared_checks::row::{self, MOVES};
@@ -22,29 +22,29 @@ const SECURITY: Check = Check {
 
 pub(super) const CHECKS: &[Check] = &[ROW, SINGLE, FRESH, MOVES, SECURITY];
 
-pub(super) fn judge(scene: &Scene<'_>) -> Vec<Finding> {
+pub(super) fn judge(evidence: &Evidence<'_>) -> Vec<Finding> {
     vec![
-        scene.with_rows(&ROW, |rows, relation| exists(scene, rows, relation)),
-        scene.with_rows(&SINGLE, |rows, relation| single(scene, rows, relation)),
-        scene.with_rows(&FRESH, |rows, relation| fresh(scene, rows, relation)),
-        scene.with_rows(&MOVES, |rows, _| moves(scene, rows)),
-        scene.with_table(&SECURITY, |relation| security(scene, relation)),
+        evidence.with_rows(&ROW, |rows, relation| exists(evidence, rows, relation)),
+        evidence.with_rows(&SINGLE, |rows, relation| single(evidence, rows, relation)),
+        evidence.with_rows(&FRESH, |rows, relation| fresh(evidence, rows, relation)),
+        evidence.with_rows(&MOVES, |rows, _| moves(evidence, rows)),
+        evidence.with_table(&SECURITY, |relation| security(evidence, relation)),
     ]
 }
 
-fn hidden(scene: &Scene<'_>) -> String {
+fn hidden(evidence: &Evidence<'_>) -> String {
     format!(
         "row-level security may hide rows from {user}; it takes CREATE POLICY heartbeatd ON {} TO {user} USING (true);",
-        scene.names.table,
-        user = scene.names.user
+        evidence.names.table,
+        user = evidence.names.user
     )
 }
 
-fn exists(scene: &Scene<'_>, rows: &RowFacts, relation: &Relation) -> Finding {
-    let (name, wanted) = (&scene.names.table, scene.target.heartbeat.row_number());
+fn exists(evidence: &Evidence<'_>, rows: &RowFacts, relation: &Relation) -> Finding {
+    let (name, wanted) = (&evidence.names.table, evidence.target.heartbeat.row_number());
     match rows.ids.first() {
         Some(id) if *id == wanted => ROW.ok(name, format!("row {id}")),
-        _ if relation.row_security_active => ROW.unknown(name, hidden(scene)),
+        _ if relation.row_security_active => ROW.unknown(name, hidden(evidence)),
         Some(id) => ROW
             .failed(name, format!("there is row {id} and not row {wanted}"))
             .expected(format!("row {wanted}"))
@@ -52,14 +52,14 @@ fn exists(scene: &Scene<'_>, rows: &RowFacts, relation: &Relation) -> Finding {
         None => ROW
             .failed(name, if rows.count == 0 { "the table is empty" } else { "no row has an id" })
             .expected(format!("row {wanted}"))
-            .remedy(format!("create it: {}", scene.provision())),
+            .remedy(format!("create it: {}", evidence.provision())),
     }
 }
 
-fn single(scene: &Scene<'_>, rows: &RowFacts, relation: &Relation) -> Finding {
-    let (name, wanted) = (&scene.names.table, scene.target.heartbeat.row_number());
+fn single(evidence: &Evidence<'_>, rows: &RowFacts, relation: &Relation) -> Finding {
+    let (name, wanted) = (&evidence.names.table, evidence.target.heartbeat.row_number());
     match rows.count {
-        0..=1 if relation.row_security_active => SINGLE.unknown(name, hidden(scene)),
+        0..=1 if relation.row_security_active => SINGLE.unknown(name, hidden(evidence)),
         count @ 0..=1 => SINGLE.ok(name, format!("{count}")),
         // To keep a row that is not there would be to empty the table.
         _ if rows.ids.first() != Some(&wanted) => {
@@ -75,28 +75,28 @@ fn single(scene: &Scene<'_>, rows: &RowFacts, relation: &Relation) -> Finding {
     }
 }
 
-fn fresh(scene: &Scene<'_>, rows: &RowFacts, relation: &Relation) -> Finding {
+fn fresh(evidence: &Evidence<'_>, rows: &RowFacts, relation: &Relation) -> Finding {
     if !relation.is_dated() {
-        return FRESH.skipped(&scene.names.table, "the table has no last_update that holds a time");
+        return FRESH.skipped(&evidence.names.table, "the table has no last_update that holds a time");
     }
-    if rows.ids.first() != Some(&scene.target.heartbeat.row_number()) {
-        return FRESH.skipped(&scene.names.table, "there is no such row, or it is hidden");
+    if rows.ids.first() != Some(&evidence.target.heartbeat.row_number()) {
+        return FRESH.skipped(&evidence.names.table, "there is no such row, or it is hidden");
     }
-    let age = rows.last_update.map(|last_update| scene.facts.server.time.saturating_sub(last_update));
-    freshness::judge(&FRESH, &scene.names.table, age, scene.case)
+    let age = rows.last_update.map(|last_update| evidence.facts.server.time.saturating_sub(last_update));
+    freshness::judge(&FRESH, &evidence.names.table, age, evidence.case)
 }
 
-fn moves(scene: &Scene<'_>, now: &RowFacts) -> Finding {
-    let earlier = scene.earlier.as_ref().and_then(rows_of).map(|rows| rows.last_update);
-    row::moves(scene, now.last_update, earlier)
+fn moves(evidence: &Evidence<'_>, now: &RowFacts) -> Finding {
+    let earlier = evidence.earlier.as_ref().and_then(rows_of).map(|rows| rows.last_update);
+    row::moves(evidence, now.last_update, earlier)
 }
 
 fn rows_of(facts: &PostgresFacts) -> Option<&RowFacts> {
-    facts.row.as_ref().and_then(Gathered::answer)
+    facts.row.as_ref().and_then(Answer::answer)
 }
 
-fn security(scene: &Scene<'_>, relation: &Relation) -> Finding {
-    let (name, user) = (&scene.names.table, &scene.names.user);
+fn security(evidence: &Evidence<'_>, relation: &Relation) -> Finding {
+    let (name, user) = (&evidence.names.table, &evidence.names.user);
     if !relation.row_security_active {
         let why = if relation.row_security { "it is on, and does not hold for this user" } else { "it is off" };
         return SECURITY.ok(name, why);

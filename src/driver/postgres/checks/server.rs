@@ -1,6 +1,6 @@
 //! The server that is beaten: whether it takes writes, how old it is, and whether anybody else could answer for it.
 
-use super::scene::Scene;
+use super::evidence::Evidence;
 use sqlx::postgres::PgSslMode;
 
 use crate::driver::postgres::parameters::Parameters;
@@ -10,21 +10,24 @@ use crate::target::Endpoint;
 
 pub(super) const CHECKS: &[Check] = &[WRITABLE, VERSION, CLOCK, TLS];
 
-pub(super) fn judge(scene: &Scene<'_>) -> Vec<Finding> {
-    let mut findings =
-        vec![writable(scene), version(scene), clock(&scene.facts.address, scene.facts.server.time, scene.case)];
-    findings.push(tls(&scene.facts.address, &scene.target.endpoint, scene.facts.server.encrypted));
-    for replica in &scene.target.replicas {
-        let place = scene.replicas.iter().find(|place| place.name == replica.name);
+pub(super) fn judge(evidence: &Evidence<'_>) -> Vec<Finding> {
+    let mut findings = vec![
+        writable(evidence),
+        version(evidence),
+        clock(&evidence.facts.address, evidence.facts.server.time, evidence.case),
+    ];
+    findings.push(tls(&evidence.facts.address, &evidence.target.endpoint, evidence.facts.server.encrypted));
+    for replica in &evidence.target.replicas {
+        let place = evidence.replicas.iter().find(|place| place.name == replica.name);
         let encrypted = place.and_then(|place| place.facts.as_ref().ok()).and_then(|facts| facts.server.encrypted);
         findings.push(tls(&format!("replica {}", replica.name), &replica.endpoint, encrypted));
     }
     findings
 }
 
-fn writable(scene: &Scene<'_>) -> Finding {
-    let server = &scene.facts.server;
-    let subject = &scene.facts.address;
+fn writable(evidence: &Evidence<'_>) -> Finding {
+    let server = &evidence.facts.server;
+    let subject = &evidence.facts.address;
     let mut causes = Vec::new();
     let mut remedies = Vec::new();
     if server.in_recovery {
@@ -38,7 +41,7 @@ fn writable(scene: &Scene<'_>) -> Finding {
     if server.setting("default_transaction_read_only") == Some("on") {
         let source = server.settings.get("default_transaction_read_only").map_or("unknown", |set| &set.source);
         causes.push(format!("default_transaction_read_only is on, from: {source}"));
-        remedies.push(lift_read_only(scene, source));
+        remedies.push(lift_read_only(evidence, source));
     }
     if causes.is_empty() {
         return WRITABLE.ok(subject, "it is the primary, and takes writes");
@@ -49,9 +52,9 @@ fn writable(scene: &Scene<'_>) -> Finding {
         .remedy(remedies.join(" "))
 }
 
-fn lift_read_only(scene: &Scene<'_>, source: &str) -> String {
-    let user = &scene.names.user;
-    let database = crate::driver::postgres::identifier::quote(&scene.facts.server.database);
+fn lift_read_only(evidence: &Evidence<'_>, source: &str) -> String {
+    let user = &evidence.names.user;
+    let database = crate::driver::postgres::identifier::quote(&evidence.facts.server.database);
     let reset = "default_transaction_read_only";
     // Administrators are held by it as well, and can lift it for themselves.
     let by = "SET default_transaction_read_only = off;";
@@ -63,13 +66,13 @@ fn lift_read_only(scene: &Scene<'_>, source: &str) -> String {
     }
 }
 
-fn version(scene: &Scene<'_>) -> Finding {
-    let server = &scene.facts.server;
+fn version(evidence: &Evidence<'_>) -> Finding {
+    let server = &evidence.facts.server;
     let observed = format!("PostgreSQL {}", server.version);
     let failed = match server.major() {
-        0..=9 => VERSION.failed(&scene.facts.address, observed),
-        10..=12 => VERSION.failed_as(Severity::Warning, &scene.facts.address, observed),
-        _ => return VERSION.ok(&scene.facts.address, observed),
+        0..=9 => VERSION.failed(&evidence.facts.address, observed),
+        10..=12 => VERSION.failed_as(Severity::Warning, &evidence.facts.address, observed),
+        _ => return VERSION.ok(&evidence.facts.address, observed),
     };
     failed.expected("13 or later").remedy("upgrade the server: this version gets no fixes any more")
 }

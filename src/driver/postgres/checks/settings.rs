@@ -1,10 +1,10 @@
 //! The server's settings that logical decoding lives by.
 
-use super::scene::{Scene, alter_system, with};
+use super::evidence::{Evidence, alter_system, with};
 use std::time::Duration;
 
+use crate::driver::evidence::size;
 use crate::driver::postgres::facts::{ServerFacts, SlotFacts};
-use crate::driver::scene::size;
 use crate::finding::{Check, Finding, Rung, Severity};
 use crate::time::words;
 
@@ -80,9 +80,9 @@ const LEAST_IDLE: Duration = Duration::from_secs(86_400);
 const LEAST_PATIENCE: Duration = Duration::from_secs(600);
 const GIB: i64 = 1 << 30;
 
-pub(super) fn judge(scene: &Scene<'_>) -> Vec<Finding> {
-    let server = &scene.facts.server;
-    vec![wal_level(server), slots(scene), senders(scene), keep_size(server), idle(server), sender_timeout(server)]
+pub(super) fn judge(evidence: &Evidence<'_>) -> Vec<Finding> {
+    let server = &evidence.facts.server;
+    vec![wal_level(server), slots(evidence), senders(evidence), keep_size(server), idle(server), sender_timeout(server)]
 }
 
 fn hidden(check: &Check, setting: &str) -> Finding {
@@ -103,15 +103,15 @@ fn wal_level(server: &ServerFacts) -> Finding {
     WAL_LEVEL.failed("wal_level", observed).expected("logical").remedy(remedy)
 }
 
-fn named_slot<'a>(scene: &'a Scene<'_>) -> Option<&'a SlotFacts> {
-    scene.facts.slots.answer().and_then(|slots| slots.named.as_ref())
+fn named_slot<'a>(evidence: &'a Evidence<'_>) -> Option<&'a SlotFacts> {
+    evidence.facts.slots.answer().and_then(|slots| slots.named.as_ref())
 }
 
-fn slots(scene: &Scene<'_>) -> Finding {
-    let Some(most) = scene.facts.server.number("max_replication_slots") else {
+fn slots(evidence: &Evidence<'_>) -> Finding {
+    let Some(most) = evidence.facts.server.number("max_replication_slots") else {
         return hidden(&SLOTS, "max_replication_slots");
     };
-    with(&SLOTS, "max_replication_slots", &scene.facts.slots, |slots| {
+    with(&SLOTS, "max_replication_slots", &evidence.facts.slots, |slots| {
         let observed = format!("{} of {most} are taken", slots.in_use);
         if slots.in_use < most || slots.named.is_some() {
             return SLOTS.ok("max_replication_slots", observed);
@@ -124,11 +124,13 @@ fn slots(scene: &Scene<'_>) -> Finding {
     })
 }
 
-fn senders(scene: &Scene<'_>) -> Finding {
-    let Some(most) = scene.facts.server.number("max_wal_senders") else { return hidden(&SENDERS, "max_wal_senders") };
-    with(&SENDERS, "max_wal_senders", &scene.facts.activity, |activity| {
+fn senders(evidence: &Evidence<'_>) -> Finding {
+    let Some(most) = evidence.facts.server.number("max_wal_senders") else {
+        return hidden(&SENDERS, "max_wal_senders");
+    };
+    with(&SENDERS, "max_wal_senders", &evidence.facts.activity, |activity| {
         let observed = format!("{} of {most} are at work", activity.senders);
-        if activity.senders < most || named_slot(scene).is_some_and(|slot| slot.active) {
+        if activity.senders < most || named_slot(evidence).is_some_and(|slot| slot.active) {
             return SENDERS.ok("max_wal_senders", observed);
         }
         let remedy = alter_system("max_wal_senders", &(most + 5).to_string(), true);

@@ -5,12 +5,12 @@ mod found;
 use std::time::Duration;
 
 use self::found::{Found, Part, create, find};
-use super::scene::{Scene, alter_system, with};
+use super::evidence::{Evidence, alter_system, with};
+use crate::driver::evidence::{ONE_LOOK, size};
 use crate::driver::postgres::errors::PASSING;
 use crate::driver::postgres::facts::PostgresFacts;
 use crate::driver::postgres::family::slot_of;
 use crate::driver::postgres::identifier::{literal, quote};
-use crate::driver::scene::{ONE_LOOK, size};
 use crate::finding::{Check, Finding, Rung, Severity};
 use crate::time::ticks::longest_period;
 use crate::time::words;
@@ -102,33 +102,33 @@ pub(super) const CHECKS: &[Check] = &[EXISTS, DATABASE, PLUGIN, ACTIVE, MOVES, S
 const COPY: &str = "a copy that the standby keeps for a failover: the primary's is read";
 const LEFTOVER: &str = "the connector reads the slot on another server: see slot-wal-status";
 
-pub(super) fn judge(scene: &Scene<'_>) -> Vec<Finding> {
-    let found = find(scene);
+pub(super) fn judge(evidence: &Evidence<'_>) -> Vec<Finding> {
+    let found = find(evidence);
     if found.is_empty() {
-        let name = quote(&slot_of(scene.target).name);
+        let name = quote(&slot_of(evidence.target).name);
         let rest = CHECKS[1..].iter().map(|check| check.skipped(&name, "the slot was not found"));
-        return std::iter::once(missing(scene)).chain(rest).collect();
+        return std::iter::once(missing(evidence)).chain(rest).collect();
     }
-    let nowhere = found.iter().all(|found| found.part == Part::Copy).then(|| missing(scene));
+    let nowhere = found.iter().all(|found| found.part == Part::Copy).then(|| missing(evidence));
     let each = found.iter().flat_map(|slot| match slot.part {
-        Part::Leftover => leftover(scene, slot, &found),
-        Part::Copy => copy(scene, slot, &found),
+        Part::Leftover => leftover(evidence, slot, &found),
+        Part::Copy => copy(evidence, slot, &found),
         Part::Read => vec![
             EXISTS.ok(&slot.subject, "it exists"),
             database(slot),
             plugin(slot),
-            active(scene, slot),
-            moves(scene, slot),
-            status(scene, slot),
-            retained(scene, slot),
+            active(evidence, slot),
+            moves(evidence, slot),
+            status(evidence, slot),
+            retained(evidence, slot),
         ],
     });
     nowhere.into_iter().chain(each).collect()
 }
 
 /// Whether the connector's slot is on that replica.
-pub(super) fn is_read_on(scene: &Scene<'_>, replica: &str) -> bool {
-    find(scene).iter().any(|found| found.part == Part::Read && found.replica == Some(replica))
+pub(super) fn is_read_on(evidence: &Evidence<'_>, replica: &str) -> bool {
+    find(evidence).iter().any(|found| found.part == Part::Read && found.replica == Some(replica))
 }
 
 /// The slot that the connector reads, in words, if it is sound.
@@ -144,7 +144,7 @@ fn after_a_failover(found: &Found<'_>, all: &[Found<'_>]) -> String {
     read_elsewhere(all).map_or_else(|| lost.clone(), |sound| format!("{sound}; {lost}"))
 }
 
-fn copy(scene: &Scene<'_>, found: &Found<'_>, all: &[Found<'_>]) -> Vec<Finding> {
+fn copy(evidence: &Evidence<'_>, found: &Found<'_>, all: &[Found<'_>]) -> Vec<Finding> {
     let subject = &found.subject;
     let status = match found.end() {
         None => STATUS.ok(subject, "a sound copy"),
@@ -168,12 +168,12 @@ fn copy(scene: &Scene<'_>, found: &Found<'_>, all: &[Found<'_>]) -> Vec<Finding>
         ACTIVE.skipped(subject, COPY),
         MOVES.skipped(subject, COPY),
         status,
-        retained(scene, found),
+        retained(evidence, found),
     ]
 }
 
 /// A slot of the connector's name that it does not read. Nothing here asks for the connector's own slot to be touched.
-fn leftover(scene: &Scene<'_>, found: &Found<'_>, all: &[Found<'_>]) -> Vec<Finding> {
+fn leftover(evidence: &Evidence<'_>, found: &Found<'_>, all: &[Found<'_>]) -> Vec<Finding> {
     let subject = &found.subject;
     let keeps_a_copy_out = found.facts.server.in_recovery
         && all.iter().any(|other| other.part == Part::Read && other.slot.failover == Some(true));
@@ -185,13 +185,13 @@ fn leftover(scene: &Scene<'_>, found: &Found<'_>, all: &[Found<'_>]) -> Vec<Find
     let status = match (found.end(), &read) {
         (Some(end), Some(_)) => {
             finding(format!("a slot that the connector does not read, {end}; {}", after_a_failover(found, all)))
-                .remedy(found.drop_leftover(scene))
+                .remedy(found.drop_leftover(evidence))
         }
         (None, Some(_)) if keeps_a_copy_out => finding(format!(
             "a slot that the connector does not read, and that keeps the standby from copying the connector's; {}",
             after_a_failover(found, all)
         ))
-        .remedy(found.drop_leftover(scene)),
+        .remedy(found.drop_leftover(evidence)),
         (_, _) => {
             let observed = format!("a slot {} that nobody reads: it holds back WAL there", found.server());
             finding(observed).remedy(format!(
@@ -202,26 +202,26 @@ fn leftover(scene: &Scene<'_>, found: &Found<'_>, all: &[Found<'_>]) -> Vec<Find
     };
     let skipped = [&DATABASE, &PLUGIN, &ACTIVE, &MOVES].map(|check| check.skipped(subject, LEFTOVER));
     let exists = EXISTS.ok(subject, "a slot of that name, which the connector does not read");
-    std::iter::once(exists).chain(skipped).chain([status, retained(scene, found)]).collect()
+    std::iter::once(exists).chain(skipped).chain([status, retained(evidence, found)]).collect()
 }
 
-fn missing(scene: &Scene<'_>) -> Finding {
-    let slot = &slot_of(scene.target);
+fn missing(evidence: &Evidence<'_>) -> Finding {
+    let slot = &slot_of(evidence.target);
     let name = quote(&slot.name);
-    if let Err(refusal) = scene.facts.slots.seen() {
+    if let Err(refusal) = evidence.facts.slots.seen() {
         return EXISTS.unknown(&name, refusal.unless(EXISTS.privilege, PASSING));
     }
-    if let Some(place) = scene.replicas.iter().find(|place| place.facts.is_err()) {
+    if let Some(place) = evidence.replicas.iter().find(|place| place.facts.is_err()) {
         let why = format!("the source has none, and replica {} could not be looked at", place.name);
         return EXISTS.unknown(&name, why);
     }
-    let others = scene.facts.slots.answer().map_or(&[][..], |slots| slots.others.as_slice());
+    let others = evidence.facts.slots.answer().map_or(&[][..], |slots| slots.others.as_slice());
     let others = if others.is_empty() { String::new() } else { format!("; there is {}", others.join(", ")) };
     if !slot.configured {
         let why = format!("none has the default name{others}: say under [target.connector] which one it reads");
         return EXISTS.skipped(&name, why);
     }
-    EXISTS.failed(&name, format!("no server of this target has a slot of that name{others}")).remedy(create(scene))
+    EXISTS.failed(&name, format!("no server of this target has a slot of that name{others}")).remedy(create(evidence))
 }
 
 fn database(found: &Found<'_>) -> Finding {
@@ -254,7 +254,7 @@ fn plugin(found: &Found<'_>) -> Finding {
     }
 }
 
-fn active(scene: &Scene<'_>, found: &Found<'_>) -> Finding {
+fn active(evidence: &Evidence<'_>, found: &Found<'_>) -> Finding {
     let (subject, slot) = (&found.subject, found.slot);
     if found.end().is_some() {
         return ACTIVE.skipped(subject, "the slot is at its end: see slot-wal-status");
@@ -265,7 +265,7 @@ fn active(scene: &Scene<'_>, found: &Found<'_>) -> Finding {
     if found.earlier.is_some_and(|earlier| earlier.active) {
         return ACTIVE.ok(subject, "it was read in the look before, and is not now: a restart of the connector");
     }
-    let grace = longest_period(&scene.target.schedule, scene.case.now.taken_at) * 2;
+    let grace = longest_period(&evidence.target.schedule, evidence.case.now.taken_at) * 2;
     let since = slot
         .inactive_since_micros
         .map(|since| Duration::from_micros(found.facts.server.time.saturating_sub(since).unsigned_abs()));
@@ -280,9 +280,9 @@ fn active(scene: &Scene<'_>, found: &Found<'_>) -> Finding {
     ))
 }
 
-fn moves(scene: &Scene<'_>, found: &Found<'_>) -> Finding {
+fn moves(evidence: &Evidence<'_>, found: &Found<'_>) -> Finding {
     let (subject, slot) = (&found.subject, found.slot);
-    let (Some(earlier), Some(between)) = (found.earlier, scene.between_looks()) else {
+    let (Some(earlier), Some(between)) = (found.earlier, evidence.between_looks()) else {
         return MOVES.skipped(subject, ONE_LOOK);
     };
     if found.end().is_some() || !slot.active {
@@ -296,12 +296,12 @@ fn moves(scene: &Scene<'_>, found: &Found<'_>) -> Finding {
         return MOVES.ok(subject, format!("confirmed up to {now}, {step} further than in the look before"));
     }
     let row = |facts: &PostgresFacts| facts.row.as_ref().and_then(|row| row.answer()).and_then(|row| row.last_update);
-    if row(&scene.facts).is_none() || scene.earlier.as_ref().and_then(row) == row(&scene.facts) {
+    if row(&evidence.facts).is_none() || evidence.earlier.as_ref().and_then(row) == row(&evidence.facts) {
         return MOVES.skipped(subject, "no beat was seen between the two looks");
     }
     let between = Duration::from_micros(between.unsigned_abs());
     // A connector may keep what it has read to itself for a minute before it confirms.
-    if between < longest_period(&scene.target.schedule, scene.case.now.taken_at) * 2 {
+    if between < longest_period(&evidence.target.schedule, evidence.case.now.taken_at) * 2 {
         return MOVES.skipped(subject, format!("{} lie between the two looks, less than two periods", words(between)));
     }
     MOVES
@@ -312,10 +312,10 @@ fn moves(scene: &Scene<'_>, found: &Found<'_>) -> Finding {
         )
 }
 
-fn status(scene: &Scene<'_>, found: &Found<'_>) -> Finding {
+fn status(evidence: &Evidence<'_>, found: &Found<'_>) -> Finding {
     let (subject, slot) = (&found.subject, found.slot);
     if let Some(end) = found.end() {
-        return STATUS.failed(subject, end).expected("reserved or extended").remedy(found.drop_and_create(scene));
+        return STATUS.failed(subject, end).expected("reserved or extended").remedy(found.drop_and_create(evidence));
     }
     match slot.wal_status.as_deref() {
         Some("unreserved") => STATUS
@@ -337,7 +337,7 @@ fn status(scene: &Scene<'_>, found: &Found<'_>) -> Finding {
     }
 }
 
-fn retained(scene: &Scene<'_>, found: &Found<'_>) -> Finding {
+fn retained(evidence: &Evidence<'_>, found: &Found<'_>) -> Finding {
     let subject = &found.subject;
     let Some(restart) = found.slot.restart_lsn else {
         return RETAINED.skipped(subject, "it holds no WAL");
@@ -347,7 +347,7 @@ fn retained(scene: &Scene<'_>, found: &Found<'_>) -> Finding {
             return RETAINED.unknown(subject, format!("the server tells no position; it takes {}", RETAINED.privilege));
         };
         let bytes = position.since(restart);
-        let limit = scene.target.checks.thresholds.retained_wal_mib.saturating_mul(1024 * 1024);
+        let limit = evidence.target.checks.thresholds.retained_wal_mib.saturating_mul(1024 * 1024);
         if bytes <= limit {
             return RETAINED.ok(subject, size(bytes));
         }

@@ -1,6 +1,6 @@
 //! The heartbeat table.
 
-use super::scene::{Scene, with};
+use super::evidence::{Evidence, with};
 use crate::driver::postgres::columns::mend;
 use crate::driver::postgres::facts::Relation;
 use crate::driver::postgres::identifier::quote;
@@ -37,36 +37,39 @@ const NO_TABLE: &str = "it is no ordinary table";
 
 pub(super) const CHECKS: &[Check] = &[SCHEMA, TABLE, KIND, LOGGED, COLUMNS, PRIMARY_KEY, INDEX];
 
-pub(super) fn judge(scene: &Scene<'_>) -> Vec<Finding> {
-    let name = &scene.names.table;
+pub(super) fn judge(evidence: &Evidence<'_>) -> Vec<Finding> {
+    let name = &evidence.names.table;
     vec![
-        schema(scene),
-        exists(scene),
-        scene.with_table(&KIND, |relation| kind(relation, scene)),
-        scene.with_table(&LOGGED, |relation| match relation.persistence.as_str() {
+        schema(evidence),
+        exists(evidence),
+        evidence.with_table(&KIND, |relation| kind(relation, evidence)),
+        evidence.with_table(&LOGGED, |relation| match relation.persistence.as_str() {
             _ if !relation.is_table() => LOGGED.skipped(name, NO_TABLE),
             "p" => LOGGED.ok(name, "it is"),
             _ => LOGGED.failed(name, "it is unlogged").remedy(format!("ALTER TABLE {name} SET LOGGED;")),
         }),
-        scene.with_table(&COLUMNS, |relation| columns(relation, name)),
-        scene.with_table(&PRIMARY_KEY, |relation| primary_key(relation, name)),
-        scene.with_table(&INDEX, |relation| index(relation, name)),
+        evidence.with_table(&COLUMNS, |relation| columns(relation, name)),
+        evidence.with_table(&PRIMARY_KEY, |relation| primary_key(relation, name)),
+        evidence.with_table(&INDEX, |relation| index(relation, name)),
     ]
 }
 
-fn schema(scene: &Scene<'_>) -> Finding {
-    let name = quote(&scene.target.heartbeat.schema);
-    with(&SCHEMA, &name, &scene.facts.table, |facts| match &facts.schema {
+fn schema(evidence: &Evidence<'_>) -> Finding {
+    let name = quote(&evidence.target.heartbeat.schema);
+    with(&SCHEMA, &name, &evidence.facts.table, |facts| match &facts.schema {
         Some(_) => SCHEMA.ok(&name, "it exists"),
         None => SCHEMA
-            .failed(&name, format!("the database {} has no schema of that name", quote(&scene.facts.server.database)))
-            .remedy(elsewhere(&facts.elsewhere, scene)),
+            .failed(
+                &name,
+                format!("the database {} has no schema of that name", quote(&evidence.facts.server.database)),
+            )
+            .remedy(elsewhere(&facts.elsewhere, evidence)),
     })
 }
 
-fn exists(scene: &Scene<'_>) -> Finding {
-    let name = &scene.names.table;
-    with(&TABLE, name, &scene.facts.table, |facts| {
+fn exists(evidence: &Evidence<'_>) -> Finding {
+    let name = &evidence.names.table;
+    with(&TABLE, name, &evidence.facts.table, |facts| {
         if facts.table.is_some() {
             return TABLE.ok(name, "it exists");
         }
@@ -74,16 +77,16 @@ fn exists(scene: &Scene<'_>) -> Finding {
             return TABLE.skipped(name, "there is no such schema");
         }
         let observed = match facts.elsewhere.as_slice() {
-            [] => format!("the database {} has no table of that name", quote(&scene.facts.server.database)),
+            [] => format!("the database {} has no table of that name", quote(&evidence.facts.server.database)),
             found => format!("it stands in another place: {}", found.join(", ")),
         };
-        TABLE.failed(name, observed).remedy(elsewhere(&facts.elsewhere, scene))
+        TABLE.failed(name, observed).remedy(elsewhere(&facts.elsewhere, evidence))
     })
 }
 
 /// What to do about a table that is not where it is looked for.
-fn elsewhere(found: &[String], scene: &Scene<'_>) -> String {
-    let provision = scene.provision();
+fn elsewhere(found: &[String], evidence: &Evidence<'_>) -> String {
+    let provision = evidence.provision();
     match found {
         [] => format!("create it: {provision}"),
         [first, ..] => format!(
@@ -92,8 +95,8 @@ fn elsewhere(found: &[String], scene: &Scene<'_>) -> String {
     }
 }
 
-fn kind(relation: &Relation, scene: &Scene<'_>) -> Finding {
-    let name = &scene.names.table;
+fn kind(relation: &Relation, evidence: &Evidence<'_>) -> Finding {
+    let name = &evidence.names.table;
     let (observed, drop) = match relation.kind.as_str() {
         "r" => return KIND.ok(name, "an ordinary table"),
         "p" => return KIND.ok(name, "a partitioned table"),
@@ -107,7 +110,7 @@ fn kind(relation: &Relation, scene: &Scene<'_>) -> Finding {
     KIND.failed(name, observed).expected("an ordinary table").remedy(format!(
         "ALTER {drop} {name} RENAME TO {}; -- then {}",
         quote("not_the_heartbeat"),
-        scene.provision()
+        evidence.provision()
     ))
 }
 

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use self::right::{right, right_standby};
 use super::*;
-use crate::driver::scene::trial::{NOW, SECOND, inspection, wrong};
+use crate::driver::evidence::trial::{NOW, SECOND, inspection, wrong};
 use crate::finding::{Inspection, Severity, Status};
 use crate::target::{ConnectorMode, Endpoint, Named, Replica, WriteMode};
 

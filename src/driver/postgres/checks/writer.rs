@@ -1,9 +1,9 @@
 //! What this session's own user may do.
 
-use super::scene::{Scene, with};
+use super::evidence::{Evidence, with};
 use std::time::Duration;
 
-use crate::driver::gathered::Gathered;
+use crate::driver::answer::Answer;
 use crate::driver::postgres::errors::PASSING;
 use crate::driver::postgres::facts::RoleFacts;
 use crate::driver::postgres::identifier::quote;
@@ -25,42 +25,44 @@ const USAGE: Check = Check {
 
 pub(super) const CHECKS: &[Check] = &[USAGE, SELECT, UPDATE, INSERT, EXPIRY];
 
-pub(super) fn judge(scene: &Scene<'_>) -> Vec<Finding> {
-    let probes = &scene.facts.probes;
-    let update = match scene.target.write {
-        WriteMode::Never => UPDATE.skipped(&scene.names.table, "write is never: heartbeatd only watches"),
-        WriteMode::Always | WriteMode::WhenStale => probed(&UPDATE, "UPDATE", &probes.update, scene),
+pub(super) fn judge(evidence: &Evidence<'_>) -> Vec<Finding> {
+    let probes = &evidence.facts.probes;
+    let update = match evidence.target.write {
+        WriteMode::Never => UPDATE.skipped(&evidence.names.table, "write is never: heartbeatd only watches"),
+        WriteMode::Always | WriteMode::WhenStale => probed(&UPDATE, "UPDATE", &probes.update, evidence),
     };
-    let insert = match scene.target.provision {
+    let insert = match evidence.target.provision {
         ProvisionMode::Never => {
-            INSERT.skipped(&scene.names.table, "provision is never: the row is not brought back unasked")
+            INSERT.skipped(&evidence.names.table, "provision is never: the row is not brought back unasked")
         }
-        ProvisionMode::Auto => probed(&INSERT, "INSERT", &probes.insert, scene),
+        ProvisionMode::Auto => probed(&INSERT, "INSERT", &probes.insert, evidence),
     };
-    let own = with(&EXPIRY, &scene.names.user, &scene.facts.roles, |roles| match &roles.own {
-        Some(role) => expiry(&EXPIRY, role, scene),
-        None => EXPIRY
-            .unknown(&scene.names.user, "this user is not in pg_roles; it takes a user that is a role of the server"),
+    let own = with(&EXPIRY, &evidence.names.user, &evidence.facts.roles, |roles| match &roles.own {
+        Some(role) => expiry(&EXPIRY, role, evidence),
+        None => EXPIRY.unknown(
+            &evidence.names.user,
+            "this user is not in pg_roles; it takes a user that is a role of the server",
+        ),
     });
-    vec![usage(scene), probed(&SELECT, "SELECT", &probes.select, scene), update, insert, own]
+    vec![usage(evidence), probed(&SELECT, "SELECT", &probes.select, evidence), update, insert, own]
 }
 
-fn usage(scene: &Scene<'_>) -> Finding {
-    let schema = quote(&scene.target.heartbeat.schema);
-    with(&USAGE, &schema, &scene.facts.table, |facts| match &facts.schema {
+fn usage(evidence: &Evidence<'_>) -> Finding {
+    let schema = quote(&evidence.target.heartbeat.schema);
+    with(&USAGE, &schema, &evidence.facts.table, |facts| match &facts.schema {
         None => USAGE.skipped(&schema, "there is no such schema"),
-        Some(found) if found.usage => USAGE.ok(&schema, format!("granted to {}", scene.names.user)),
+        Some(found) if found.usage => USAGE.ok(&schema, format!("granted to {}", evidence.names.user)),
         Some(_) => USAGE
-            .failed(&schema, format!("not granted to {}", scene.names.user))
+            .failed(&schema, format!("not granted to {}", evidence.names.user))
             .expected("USAGE")
-            .remedy(format!("GRANT USAGE ON SCHEMA {schema} TO {};", scene.names.user)),
+            .remedy(format!("GRANT USAGE ON SCHEMA {schema} TO {};", evidence.names.user)),
     })
 }
 
-fn probed(check: &Check, privilege: &str, probe: &Gathered<()>, scene: &Scene<'_>) -> Finding {
-    let (table, user) = (&scene.names.table, &scene.names.user);
+fn probed(check: &Check, privilege: &str, probe: &Answer<()>, evidence: &Evidence<'_>) -> Finding {
+    let (table, user) = (&evidence.names.table, &evidence.names.user);
     let Err(refusal) = probe.seen() else { return check.ok(table, format!("granted to {user}")) };
-    let schema = scene.facts.table.answer().and_then(|facts| facts.schema.as_ref());
+    let schema = evidence.facts.table.answer().and_then(|facts| facts.schema.as_ref());
     match refusal.code.as_str() {
         "42501" if schema.is_some_and(|schema| !schema.usage) => {
             check.skipped(table, "the schema may not be used, which comes first")
@@ -80,12 +82,12 @@ fn probed(check: &Check, privilege: &str, probe: &Gathered<()>, scene: &Scene<'_
 }
 
 /// When a role's password runs out.
-pub(super) fn expiry(check: &Check, role: &RoleFacts, scene: &Scene<'_>) -> Finding {
+pub(super) fn expiry(check: &Check, role: &RoleFacts, evidence: &Evidence<'_>) -> Finding {
     let name = quote(&role.name);
     let Some(until) = role.valid_until else { return check.ok(&name, "it never does") };
-    let left = until.saturating_sub(scene.facts.server.time);
+    let left = until.saturating_sub(evidence.facts.server.time);
     let span = Duration::from_micros(left.unsigned_abs());
-    let threshold = scene.target.checks.thresholds.role_expiry;
+    let threshold = evidence.target.checks.thresholds.role_expiry;
     let failed = if left <= 0 {
         check.failed(&name, format!("it ran out {} ago", words(span)))
     } else if span < threshold {

@@ -5,9 +5,9 @@ use serde::{Deserialize, Serialize};
 use sqlx::postgres::PgConnection;
 
 use super::snapshot::refused;
-use crate::driver::gathered::Gathered;
+use crate::driver::answer::Answer;
 use crate::driver::postgres::identifier::quote;
-use crate::driver::postgres::message::{self, Limits};
+use crate::driver::postgres::query::{self, ServerLimits};
 use crate::heartbeat::Failure;
 use crate::target::HeartbeatTable;
 use crate::time::clock::Instant;
@@ -15,9 +15,9 @@ use crate::time::clock::Instant;
 /// What came of each.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Probes {
-    pub(crate) select: Gathered<()>,
-    pub(crate) update: Gathered<()>,
-    pub(crate) insert: Gathered<()>,
+    pub(crate) select: Answer<()>,
+    pub(crate) update: Answer<()>,
+    pub(crate) insert: Answer<()>,
 }
 
 /// Asks for each by itself: an error would end the transaction of the others.
@@ -41,9 +41,9 @@ pub(super) async fn gather(
     })
 }
 
-async fn probe(connection: &mut PgConnection, deadline: Instant, sql: String) -> Result<Gathered<()>, Failure> {
-    match message::send(connection, format!("{} {sql}", Limits::share(deadline, 4).sql())).await {
-        Ok(_) => Ok(Gathered::Seen(())),
-        Err(failure) => refused(failure).map(Gathered::Refused),
+async fn probe(connection: &mut PgConnection, deadline: Instant, sql: String) -> Result<Answer<()>, Failure> {
+    match query::send(connection, format!("{} {sql}", ServerLimits::share(deadline, 4).sql())).await {
+        Ok(_) => Ok(Answer::Seen(())),
+        Err(failure) => refused(failure).map(Answer::Refused),
     }
 }

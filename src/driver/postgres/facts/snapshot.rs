@@ -4,9 +4,9 @@ use serde::de::DeserializeOwned;
 use sqlx::Row;
 use sqlx::postgres::PgConnection;
 
-use crate::driver::gathered::{Gathered, Refusal};
+use crate::driver::answer::{Answer, Refusal};
 use crate::driver::postgres::errors;
-use crate::driver::postgres::message::{self, Limits};
+use crate::driver::postgres::query::{self, ServerLimits};
 use crate::heartbeat::{ErrorKind, Failure};
 use crate::time::clock::Instant;
 
@@ -26,7 +26,7 @@ impl<'a> Snapshot<'a> {
         first: &str,
         deadline: Instant,
     ) -> Result<(Self, T), Failure> {
-        let limits = Limits::until(deadline).sql();
+        let limits = ServerLimits::until(deadline).sql();
         // The catalogue is asked by bare names. What the user's own search path holds must not come before it.
         let sql = format!(
             "BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY; SET LOCAL search_path = pg_catalog, pg_temp; \
@@ -43,18 +43,18 @@ impl<'a> Snapshot<'a> {
     ///
     /// # Errors
     /// What ends the connection. Whatever else the server says is an answer: refused.
-    pub(super) async fn ask<T: DeserializeOwned>(&mut self, sql: String) -> Result<Gathered<T>, Failure> {
-        let limits = Limits::share(self.deadline, 2).sql();
+    pub(super) async fn ask<T: DeserializeOwned>(&mut self, sql: String) -> Result<Answer<T>, Failure> {
+        let limits = ServerLimits::share(self.deadline, 2).sql();
         // Going back to the savepoint takes away the mark that a refusal left on the transaction.
         match read(self.connection, format!("ROLLBACK TO SAVEPOINT look; {limits} {sql}")).await {
             Ok(answer) => Ok(match serde_json::from_str(&answer) {
-                Ok(answer) => Gathered::Seen(answer),
-                Err(error) => Gathered::Refused(Refusal {
+                Ok(answer) => Answer::Seen(answer),
+                Err(error) => Answer::Refused(Refusal {
                     code: "-".to_owned(),
                     message: format!("not the answer that was asked for: {error}"),
                 }),
             }),
-            Err(failure) => refused(failure).map(Gathered::Refused),
+            Err(failure) => refused(failure).map(Answer::Refused),
         }
     }
 
@@ -63,7 +63,7 @@ impl<'a> Snapshot<'a> {
     /// # Errors
     /// What the server says, classified.
     pub(super) async fn close(self) -> Result<(), Failure> {
-        message::send(self.connection, "ROLLBACK".to_owned()).await.map(|_| ())
+        query::send(self.connection, "ROLLBACK".to_owned()).await.map(|_| ())
     }
 }
 
@@ -83,6 +83,6 @@ pub(super) fn refused(failure: Failure) -> Result<Refusal, Failure> {
 }
 
 async fn read(connection: &mut PgConnection, sql: String) -> Result<String, Failure> {
-    let row = message::send_for_row(connection, sql).await?;
+    let row = query::send_for_row(connection, sql).await?;
     row.try_get::<Option<String>, _>(0).map(|text| text.unwrap_or_else(|| "null".to_owned())).map_err(errors::classify)
 }

@@ -1,7 +1,7 @@
 //! The slots of the connector's name on the source and its replicas, which of them the connector reads, and the SQL that
 //! makes or drops one. Called by the checks of the slot and of the replica.
 
-use super::super::scene::Scene;
+use super::super::evidence::Evidence;
 use crate::driver::postgres::facts::{PostgresFacts, SlotFacts};
 use crate::driver::postgres::family::slot_of;
 use crate::driver::postgres::identifier::{literal, quote};
@@ -31,13 +31,13 @@ pub(super) struct Found<'a> {
 }
 
 /// The slots of the configured name, the source's first.
-pub(super) fn find<'a>(scene: &'a Scene<'_>) -> Vec<Found<'a>> {
-    let name = quote(&slot_of(scene.target).name);
-    let replicas = scene.replicas.iter().filter_map(|place| {
+pub(super) fn find<'a>(evidence: &'a Evidence<'_>) -> Vec<Found<'a>> {
+    let name = quote(&slot_of(evidence.target).name);
+    let replicas = evidence.replicas.iter().filter_map(|place| {
         let facts = place.facts.as_ref().ok()?;
         Some((Some(place.name), facts, place.earlier.as_ref()))
     });
-    let places = std::iter::once((None, &scene.facts, scene.earlier.as_ref())).chain(replicas);
+    let places = std::iter::once((None, &evidence.facts, evidence.earlier.as_ref())).chain(replicas);
     let found = places.filter_map(|(replica, facts, earlier)| {
         let slot = named(facts)?;
         let subject = replica.map_or_else(|| name.clone(), |replica| format!("{name} on replica {replica}"));
@@ -45,15 +45,15 @@ pub(super) fn find<'a>(scene: &'a Scene<'_>) -> Vec<Found<'a>> {
         Some(Found { subject, replica, facts, slot, earlier: earlier.and_then(named), part })
     });
     let mut found: Vec<_> = found.collect();
-    mark_leftovers(scene, &mut found);
+    mark_leftovers(evidence, &mut found);
     found
 }
 
 /// Of several slots that are no copies the connector reads one: that which somebody reads, else that of a replica where it
 /// is configured to decode, else the source's.
-fn mark_leftovers(scene: &Scene<'_>, found: &mut [Found<'_>]) {
+fn mark_leftovers(evidence: &Evidence<'_>, found: &mut [Found<'_>]) {
     let decodes = |replica: Option<&str>| {
-        scene.target.replicas.iter().any(|known| Some(known.name.as_str()) == replica && known.decode)
+        evidence.target.replicas.iter().any(|known| Some(known.name.as_str()) == replica && known.decode)
     };
     let signs: [&dyn Fn(&Found<'_>) -> bool; 3] = [
         &|found| found.slot.active || found.earlier.is_some_and(|earlier| earlier.active),
@@ -90,8 +90,8 @@ impl Found<'_> {
     }
 
     /// Drops this slot, which has nothing left to give, and makes it again as it was.
-    pub(super) fn drop_and_create(&self, scene: &Scene<'_>) -> String {
-        let name = literal(&slot_of(scene.target).name);
+    pub(super) fn drop_and_create(&self, evidence: &Evidence<'_>) -> String {
+        let name = literal(&slot_of(evidence.target).name);
         // A standby refuses a slot with failover.
         let failover = self.slot.failover == Some(true) && !self.facts.server.in_recovery;
         let options = [(failover, ", failover => true"), (self.slot.two_phase == Some(true), ", twophase => true")];
@@ -107,25 +107,25 @@ impl Found<'_> {
     }
 
     /// Drops a slot that only has the name.
-    pub(super) fn drop_leftover(&self, scene: &Scene<'_>) -> String {
-        let name = literal(&slot_of(scene.target).name);
+    pub(super) fn drop_leftover(&self, evidence: &Evidence<'_>) -> String {
+        let name = literal(&slot_of(evidence.target).name);
         format!("/* {} */ SELECT pg_drop_replication_slot({name});", self.server())
     }
 }
 
 /// Makes the slot, which no server has, on the source.
-pub(super) fn create(scene: &Scene<'_>) -> String {
-    let name = literal(&slot_of(scene.target).name);
+pub(super) fn create(evidence: &Evidence<'_>) -> String {
+    let name = literal(&slot_of(evidence.target).name);
     format!(
         "/* {} */ SELECT pg_create_logical_replication_slot({name}, 'pgoutput'); -- in the database {}; then let the \
          connector take a snapshot: what changed before is not in a new slot",
-        server(None, &scene.facts),
-        quote(&scene.facts.server.database)
+        server(None, &evidence.facts),
+        quote(&evidence.facts.server.database)
     )
 }
 
 fn server(replica: Option<&str>, facts: &PostgresFacts) -> String {
-    // Names are free text, and this is read inside a comment.
+    // SqlNames are free text, and this is read inside a comment.
     let server = match replica {
         Some(name) => format!("on replica {name} ({})", facts.address),
         None => format!("on the source ({})", facts.address),

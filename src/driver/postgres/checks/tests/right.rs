@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::driver::scene::trial::{NOW, SECOND};
+use crate::driver::evidence::trial::{NOW, SECOND};
 
 /// PostgreSQL 18 with everything as it must be.
 pub(super) fn right() -> Value {

@@ -17,7 +17,7 @@ pub enum Rows {
 
 /// What a driver found.
 #[derive(Debug, Clone, Copy)]
-pub struct StandingTable<'a> {
+pub struct ExistingTable<'a> {
     /// The table, quoted.
     pub name: &'a str,
     /// The faults of its columns, `text` counted where [`Rows::are_none`].
@@ -49,7 +49,7 @@ impl Rows {
     }
 }
 
-impl StandingTable<'_> {
+impl ExistingTable<'_> {
     /// Judges the table for the configured row; what no step can mend goes into `plan`. A second row is never made.
     pub fn judge(&self, row: i64, plan: &mut Plan) -> RowNeed {
         let (whole, name) = (self.judge_columns(plan), self.name);
@@ -97,7 +97,7 @@ mod tests {
     /// The need, and what the plan tells, a line each.
     fn judge(faults: &[ColumnFault], rows: &Rows) -> (RowNeed, String) {
         let seen_by = ("\"heartbeat\"", "GRANT SELECT ON TABLE t TO \"heartbeat\";");
-        let table = StandingTable { name: "t", faults, mend: "add it", rows, seen_by };
+        let table = ExistingTable { name: "t", faults, mend: "add it", rows, seen_by };
         let mut plan = Plan::default();
         let need = table.judge(1, &mut plan);
         assert!(plan.steps.is_empty() && plan.notices.is_empty());

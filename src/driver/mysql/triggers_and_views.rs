@@ -4,7 +4,7 @@
 use sqlx::mysql::MySqlConnection;
 
 use super::identifier::{Account, literal, quote, table_of};
-use super::message;
+use super::query;
 use crate::heartbeat::{ErrorKind, Failure};
 use crate::target::HeartbeatTable;
 
@@ -53,7 +53,7 @@ async fn is_at_our_service(connection: &mut MySqlConnection, table: &HeartbeatTa
         format!("SELECT id, last_update FROM {name} WHERE 1 = 0"),
         format!("EXPLAIN UPDATE {name} SET last_update = NULL WHERE 1 = 0"),
     ] {
-        if message::send(connection, sql).await.is_err() {
+        if query::send(connection, sql).await.is_err() {
             return false;
         }
     }
@@ -87,8 +87,8 @@ pub(super) fn as_a_table_must_be(table: &HeartbeatTable) -> String {
 }
 
 async fn found(connection: &mut MySqlConnection, table: &HeartbeatTable) -> Vec<Culprit> {
-    let Ok(rows) = message::send(connection, sql(table)).await else { return Vec::new() };
-    let text = |row, column| message::text(row, column).ok().flatten().unwrap_or_default();
+    let Ok(rows) = query::send(connection, sql(table)).await else { return Vec::new() };
+    let text = |row, column| query::text(row, column).ok().flatten().unwrap_or_default();
     let culprit = |row| Culprit { kind: text(row, 0), name: text(row, 1), definer: text(row, 2) };
     rows.iter().map(culprit).collect()
 }
@@ -156,7 +156,7 @@ fn sql(table: &HeartbeatTable) -> String {
 async fn with_what_is_missing(connection: &mut MySqlConnection, table: &HeartbeatTable, failure: Failure) -> Failure {
     let name = literal(&table.schema);
     let sql = format!("SELECT COUNT(*) AS found FROM information_schema.SCHEMATA WHERE SCHEMA_NAME = {name}");
-    match message::send_for_row(connection, sql).await.and_then(|row| message::number(&row, "found")) {
+    match query::send_for_row(connection, sql).await.and_then(|row| query::number(&row, "found")) {
         Ok(Some(0)) => failure.with_kind(ErrorKind::MissingSchema),
         _ => failure,
     }

@@ -1,15 +1,15 @@
 //! A case with MongoDB's facts, laid out for the files beside this one.
 
-use crate::driver::gathered::Gathered;
+use crate::driver::answer::Answer;
+use crate::driver::evidence;
 use crate::driver::mongodb::errors::PASSING;
 use crate::driver::mongodb::facts::{CollectionFacts, MongoFacts, RowFacts};
-use crate::driver::scene;
 use crate::finding::{Check, Finding};
 
 /// A case with MongoDB's facts.
-pub(super) type Scene<'a> = scene::Scene<'a, MongoFacts>;
+pub(super) type Evidence<'a> = evidence::Evidence<'a, MongoFacts>;
 /// One replica.
-pub(super) type Place<'a> = scene::Place<'a, MongoFacts>;
+pub(super) type ReplicaEvidence<'a> = evidence::ReplicaEvidence<'a, MongoFacts>;
 
 /// What the server shows of itself to whoever watches it.
 pub(super) const MONITOR: &str = "the role clusterMonitor on the database admin";
@@ -18,7 +18,7 @@ pub(super) const DATA: &str = "the role read on the heartbeat's database";
 /// What it shows of other users.
 pub(super) const USERS: &str = "a role of your own with the action viewUser on the database admin";
 
-impl Scene<'_> {
+impl Evidence<'_> {
     /// Judges the collection, or says why it cannot be.
     pub(super) fn with_collection(&self, check: &Check, judge: impl FnOnce(&CollectionFacts) -> Finding) -> Finding {
         let name = &self.names.table;
@@ -31,7 +31,7 @@ impl Scene<'_> {
     /// Judges the documents, or says why they cannot be.
     pub(super) fn with_rows(&self, check: &Check, judge: impl FnOnce(&RowFacts) -> Finding) -> Finding {
         let name = &self.names.table;
-        if matches!(&self.facts.collection, Gathered::Seen(None)) {
+        if matches!(&self.facts.collection, Answer::Seen(None)) {
             return check.skipped(name, "there is no such collection");
         }
         with(check, name, &self.facts.row, DATA, judge)
@@ -42,7 +42,7 @@ impl Scene<'_> {
 pub(super) fn with<T>(
     check: &Check,
     subject: &str,
-    gathered: &Gathered<T>,
+    gathered: &Answer<T>,
     takes: &str,
     judge: impl FnOnce(&T) -> Finding,
 ) -> Finding {

@@ -8,7 +8,7 @@
 
 use sqlx::mysql::MySqlConnection;
 
-use super::message;
+use super::query;
 use crate::heartbeat::{ErrorKind, Failure};
 
 /// The variable that names a server's group.
@@ -35,7 +35,7 @@ const UNKNOWN: &[&str] = &["1046", "1128", "1305", "1370"];
 /// # Errors
 /// What the server or the network says instead of an answer.
 pub(super) async fn is_a_working_member(connection: &mut MySqlConnection) -> Result<Option<bool>, Failure> {
-    answer(message::send(connection, QUESTION.to_owned()).await.map(drop))
+    answer(query::send(connection, QUESTION.to_owned()).await.map(drop))
 }
 
 fn answer(said: Result<(), Failure>) -> Result<Option<bool>, Failure> {

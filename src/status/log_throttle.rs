@@ -14,7 +14,7 @@ const REMINDER: Duration = Duration::from_secs(60);
 
 /// What was told of one target.
 #[derive(Debug)]
-pub struct Journal {
+pub struct LogThrottle {
     name: String,
     driver: &'static str,
     told: Option<Told>,
@@ -28,7 +28,7 @@ struct Told {
     since: Option<Moment>,
 }
 
-impl Journal {
+impl LogThrottle {
     /// Nothing told so far.
     #[must_use]
     pub fn new(target: &Target) -> Self {

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 /// What one question gave.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum Gathered<T> {
+pub(super) enum Answer<T> {
     /// The answer.
     Seen(T),
     /// The server would not say.
@@ -21,7 +21,7 @@ pub(super) struct Refusal {
     pub(super) message: String,
 }
 
-impl<T> Gathered<T> {
+impl<T> Answer<T> {
     /// The answer, or what the server said instead.
     pub(super) fn seen(&self) -> Result<&T, &Refusal> {
         match self {
@@ -35,19 +35,19 @@ impl<T> Gathered<T> {
     /// # Errors
     /// What `make` gives.
     #[cfg(feature = "mysql")]
-    pub(super) fn map<U, E>(self, make: impl FnOnce(T) -> Result<U, E>) -> Result<Gathered<U>, E> {
+    pub(super) fn map<U, E>(self, make: impl FnOnce(T) -> Result<U, E>) -> Result<Answer<U>, E> {
         Ok(match self {
-            Self::Seen(answer) => Gathered::Seen(make(answer)?),
-            Self::Refused(refusal) => Gathered::Refused(refusal),
+            Self::Seen(answer) => Answer::Seen(make(answer)?),
+            Self::Refused(refusal) => Answer::Refused(refusal),
         })
     }
 
     /// Makes something else of the answer, which always can.
     #[cfg(feature = "mongodb")]
-    pub(super) fn make<U>(self, make: impl FnOnce(T) -> U) -> Gathered<U> {
+    pub(super) fn make<U>(self, make: impl FnOnce(T) -> U) -> Answer<U> {
         match self {
-            Self::Seen(answer) => Gathered::Seen(make(answer)),
-            Self::Refused(refusal) => Gathered::Refused(refusal),
+            Self::Seen(answer) => Answer::Seen(make(answer)),
+            Self::Refused(refusal) => Answer::Refused(refusal),
         }
     }
 

@@ -15,7 +15,7 @@ use crate::time::clock::{Clock, Instant};
 /// How long one statement may keep the server busy. A setting of the session, since no statement can carry it on every
 /// server; a pooler that loses it leaves the server's own limits in force.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Limits {
+pub(super) struct ServerLimits {
     /// Seconds for the table's definition.
     table: u64,
     /// Seconds for the row.
@@ -28,20 +28,20 @@ const SWEEP: Duration = Duration::from_secs(1);
 /// The longest that one step of provisioning may take.
 const STEP_TIME: Duration = Duration::from_secs(10);
 
-impl Limits {
-    /// Limits for one question of several: a part of the time that is left, so that one which hangs leaves some to the
+impl ServerLimits {
+    /// ServerLimits for one question of several: a part of the time that is left, so that one which hangs leaves some to the
     /// others.
     pub(super) fn share(deadline: Instant, part: u32) -> Self {
         Self::within(deadline.saturating_duration_since(Clock::system().now().mono) / part)
     }
 
-    /// Limits for the steps of provisioning: as [`Limits::within`], and never long, because DDL that waits for a lock makes
+    /// ServerLimits for the steps of provisioning: as [`ServerLimits::within`], and never long, because DDL that waits for a lock makes
     /// everybody else wait behind it.
     pub(super) fn step(deadline: Instant) -> Self {
         Self::within(deadline.saturating_duration_since(Clock::system().now().mono).min(STEP_TIME))
     }
 
-    /// Limits that end a statement on the server before a caller who waits this long gives up, and its waits for locks,
+    /// ServerLimits that end a statement on the server before a caller who waits this long gives up, and its waits for locks,
     /// one after the other, before that: a statement left behind would wait on and write much later.
     pub(super) fn within(time: Duration) -> Self {
         let margin = margin(time);
@@ -78,15 +78,15 @@ pub(super) struct SessionLimits {
 }
 
 impl SessionLimits {
-    /// Limits for what is left until `deadline`, of a target with this time-out.
+    /// ServerLimits for what is left until `deadline`, of a target with this time-out.
     pub(super) fn until(deadline: Instant, timeout: Duration) -> Self {
         let left = deadline.saturating_duration_since(Clock::system().now().mono);
         Self { timeout, made_for: Self::time_for(left, timeout) }
     }
 
     /// The settings, for the login.
-    pub(super) fn limits(self) -> Limits {
-        Limits::within(self.made_for)
+    pub(super) fn limits(self) -> ServerLimits {
+        ServerLimits::within(self.made_for)
     }
 
     /// Brings the settings in line with what is left until `deadline`: a round trip before the first beat after a slow
@@ -101,7 +101,7 @@ impl SessionLimits {
     ) -> Result<(), Failure> {
         let Self { made_for, .. } = Self::until(deadline, self.timeout);
         if made_for.abs_diff(self.made_for) > Self::tolerance(self.timeout) {
-            execute(connection, format!("SET {}", Limits::within(made_for).settings())).await?;
+            execute(connection, format!("SET {}", ServerLimits::within(made_for).settings())).await?;
             self.made_for = made_for;
         }
         Ok(())
@@ -211,14 +211,14 @@ mod tests {
     fn the_server_gives_up_before_its_caller_as_far_as_whole_seconds_allow() {
         for milliseconds in [4_000, 10_000, 600_000] {
             let time = Duration::from_millis(milliseconds);
-            let Limits { table, row, statement } = Limits::within(time);
+            let ServerLimits { table, row, statement } = ServerLimits::within(time);
             let waits = Duration::from_secs(table + row);
             assert!(
                 Duration::ZERO < waits && waits < statement && statement < time,
                 "{waits:?} {statement:?} {time:?}"
             );
         }
-        insta::assert_snapshot!(Limits::within(Duration::from_secs(10)).settings(), @"lock_wait_timeout = 2, innodb_lock_wait_timeout = 6 /*M!100101 , max_statement_time = 9.500 */ /*!50708 , max_execution_time = 9500 */");
+        insta::assert_snapshot!(ServerLimits::within(Duration::from_secs(10)).settings(), @"lock_wait_timeout = 2, innodb_lock_wait_timeout = 6 /*M!100101 , max_statement_time = 9.500 */ /*!50708 , max_execution_time = 9500 */");
     }
 
     #[test]
@@ -232,6 +232,6 @@ mod tests {
 
     #[test]
     fn no_time_left_is_the_shortest_limit_and_not_none() {
-        insta::assert_snapshot!(Limits::within(Duration::ZERO).settings(), @"lock_wait_timeout = 1, innodb_lock_wait_timeout = 1 /*M!100101 , max_statement_time = 0.001 */ /*!50708 , max_execution_time = 1 */");
+        insta::assert_snapshot!(ServerLimits::within(Duration::ZERO).settings(), @"lock_wait_timeout = 1, innodb_lock_wait_timeout = 1 /*M!100101 , max_statement_time = 0.001 */ /*!50708 , max_execution_time = 1 */");
     }
 }

@@ -14,7 +14,7 @@ const AT_A_TIME: usize = 8;
 
 /// The turns at all servers of a fleet; clones share them.
 #[derive(Debug, Clone, Default)]
-pub struct Turns(Arc<Mutex<HashMap<Server, Weak<Semaphore>>>>);
+pub struct ServerSlots(Arc<Mutex<HashMap<Server, Weak<Semaphore>>>>);
 
 /// A server, as far as addresses tell: hosts in order, in small letters. One that is reached by two names, or by its usual
 /// port and by none, counts twice.
@@ -24,7 +24,7 @@ type Server = (Family, Vec<Host>);
 #[derive(Debug)]
 pub struct Turn(#[expect(dead_code, reason = "held for its drop")] Option<OwnedSemaphorePermit>);
 
-impl Turns {
+impl ServerSlots {
     /// Waits for a turn at this server; those who came first go first. A server that hangs keeps only those waiting who
     /// would look at it, too, and them no longer than the time-outs of those before them.
     ///
@@ -64,7 +64,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_server_is_looked_at_by_few_at_a_time_whatever_the_database_or_user() {
-        let turns = Turns::default();
+        let turns = ServerSlots::default();
         let held = join_all((0..AT_A_TIME).map(|n| {
             let turns = turns.clone();
             async move { turns.at(&url(&format!("postgres://user{n}@a,b/database{n}"))).await }
@@ -79,7 +79,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_server_nobody_looks_at_any_more_is_forgotten() {
-        let turns = Turns::default();
+        let turns = ServerSlots::default();
         for n in 0..100 {
             drop(turns.at(&url(&format!("postgres://user@db{n}/orders"))).await);
         }

@@ -13,7 +13,7 @@ use crate::time::clock::{Clock, Instant};
 
 /// How long one message may keep the server busy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Limits {
+pub(super) struct ServerLimits {
     lock: Duration,
     statement: Duration,
 }
@@ -21,26 +21,26 @@ pub(super) struct Limits {
 /// The longest that one step of provisioning may take.
 const STEP_TIME: Duration = Duration::from_secs(10);
 
-impl Limits {
-    /// Limits that end a statement on the server before its caller gives up at `deadline`, and a wait for a lock before
+impl ServerLimits {
+    /// ServerLimits that end a statement on the server before its caller gives up at `deadline`, and a wait for a lock before
     /// that: a statement left behind would wait on and write much later.
     pub(super) fn until(deadline: Instant) -> Self {
         Self::within(deadline.saturating_duration_since(Clock::system().now().mono))
     }
 
-    /// Limits for one step of provisioning: as [`Limits::until`], and never long, because DDL that waits for a lock makes
+    /// ServerLimits for one step of provisioning: as [`ServerLimits::until`], and never long, because DDL that waits for a lock makes
     /// everybody else wait behind it.
     pub(super) fn step(deadline: Instant) -> Self {
         Self::within(deadline.saturating_duration_since(Clock::system().now().mono).min(STEP_TIME))
     }
 
-    /// Limits for one question of several: a part of the time that is left, so that one which hangs leaves some to the
+    /// ServerLimits for one question of several: a part of the time that is left, so that one which hangs leaves some to the
     /// others.
     pub(super) fn share(deadline: Instant, part: u32) -> Self {
         Self::within(deadline.saturating_duration_since(Clock::system().now().mono) / part)
     }
 
-    /// Limits for a caller that waits this long.
+    /// ServerLimits for a caller that waits this long.
     pub(super) fn within(time: Duration) -> Self {
         let margin = (time / 10).min(Duration::from_millis(500));
         // Zero would mean no limit at all.
@@ -97,11 +97,11 @@ mod tests {
     fn the_server_gives_up_before_its_caller_and_waits_for_locks_even_shorter() {
         for milliseconds in [3, 20, 100, 1_000, 10_000, 600_000] {
             let time = Duration::from_millis(milliseconds);
-            let Limits { lock, statement } = Limits::within(time);
+            let ServerLimits { lock, statement } = ServerLimits::within(time);
             assert!(Duration::ZERO < lock && lock < statement && statement < time, "{lock:?} {statement:?} {time:?}");
         }
         assert_eq!(
-            Limits::within(Duration::from_secs(10)).sql(),
+            ServerLimits::within(Duration::from_secs(10)).sql(),
             "SET LOCAL lock_timeout = 9000; SET LOCAL statement_timeout = 9500;"
         );
     }
@@ -109,7 +109,7 @@ mod tests {
     #[test]
     fn no_time_left_is_the_shortest_limit_and_not_none() {
         assert_eq!(
-            Limits::within(Duration::ZERO).sql(),
+            ServerLimits::within(Duration::ZERO).sql(),
             "SET LOCAL lock_timeout = 1; SET LOCAL statement_timeout = 1;"
         );
     }

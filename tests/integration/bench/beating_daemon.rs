@@ -30,13 +30,13 @@ const SLACK: f64 = 1.5;
 
 /// A daemon and when its test began to wait for something.
 #[derive(Debug)]
-pub(crate) struct Patient {
+pub(crate) struct BeatingDaemon {
     pub(crate) daemon: Daemon,
 }
 
 /// A trouble as the documents name it.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Symptom {
+pub(crate) struct ExpectedFailure {
     pub(crate) class: &'static str,
     pub(crate) kind: &'static str,
     pub(crate) code: Option<&'static str>,
@@ -44,14 +44,14 @@ pub(crate) struct Symptom {
 
 /// What was said of a trouble.
 #[derive(Debug)]
-pub(crate) struct Diagnosis {
+pub(crate) struct ReportedFailure {
     pub(crate) message: String,
     pub(crate) remedy: String,
 }
 
 /// A trouble of this class and kind, with the database's own code.
-pub(crate) const fn symptom(class: &'static str, kind: &'static str, code: Option<&'static str>) -> Symptom {
-    Symptom { class, kind, code }
+pub(crate) const fn failure(class: &'static str, kind: &'static str, code: Option<&'static str>) -> ExpectedFailure {
+    ExpectedFailure { class, kind, code }
 }
 
 /// Makes role, schema, table, row and grants, as an administrator would by hand.
@@ -92,7 +92,7 @@ pub(crate) fn configuration(ports: &[u16], more: &str) -> String {
     target(TARGET, &address(ports), &format!("{}{more}", plain_password()))
 }
 
-impl Patient {
+impl BeatingDaemon {
     /// A furnished server's daemon, once it is healthy.
     pub(crate) async fn of(server: &PostgresServer) -> Self {
         furnish(server).await;
@@ -106,14 +106,14 @@ impl Patient {
 
     /// A daemon, once it is healthy.
     pub(crate) async fn started(program: Heartbeatd) -> Self {
-        let patient = Self { daemon: program.start().await };
-        patient.is_healthy_within(secs(15)).await;
-        patient
+        let beating = Self { daemon: program.start().await };
+        beating.is_healthy_within(secs(15)).await;
+        beating
     }
 
     /// Waits until the trouble stands on `/health` and `/health` answers 503; asserts that this came in the time the
     /// semantics give, counted from the newest change, and that both documents say the same.
-    pub(crate) async fn falls_ill_of(&self, expected: Symptom) -> Diagnosis {
+    pub(crate) async fn fails_with(&self, expected: ExpectedFailure) -> ReportedFailure {
         let begin = Instant::now();
         let mut reported = None;
         let red = eventually(secs(20), format!("{expected:?} and /health 503"), async || {
@@ -134,7 +134,7 @@ impl Patient {
             self.daemon.log()
         );
         let turned = begin.elapsed();
-        let diagnosis = self.reports(expected).await;
+        let failure = self.reports(expected).await;
         let reported = reported.unwrap_or_else(|| begin.elapsed());
         note(&format!(
             "{}: reported after {:.1} s, red after {:.1} s ({red:.1} s after the newest change)",
@@ -142,11 +142,11 @@ impl Patient {
             reported.as_secs_f64(),
             turned.as_secs_f64()
         ));
-        diagnosis
+        failure
     }
 
     /// Waits until the trouble stands on `/health` and on the target's own document; with a remedy.
-    pub(crate) async fn reports(&self, expected: Symptom) -> Diagnosis {
+    pub(crate) async fn reports(&self, expected: ExpectedFailure) -> ReportedFailure {
         eventually(secs(20), format!("{expected:?} in both documents"), async || {
             let (_, health) = self.daemon.health().await;
             let error = self.daemon.target(TARGET).await["error"].take();
@@ -156,13 +156,16 @@ impl Patient {
             let (message, remedy) = (text(&reason["message"]), text(&reason["remedy"]));
             assert_eq!(text(&error["remedy"]), remedy, "both documents name the same next step");
             assert!(reason["since"].is_string(), "{reason}");
-            Ok(Diagnosis { message: message.unwrap(), remedy: remedy.unwrap_or_else(|| panic!("no remedy: {reason}")) })
+            Ok(ReportedFailure {
+                message: message.unwrap(),
+                remedy: remedy.unwrap_or_else(|| panic!("no remedy: {reason}")),
+            })
         })
         .await
     }
 
     /// Waits until `/health` answers 200 and nothing is wrong with the target any more.
-    pub(crate) async fn heals_within(&self, deadline: Duration) {
+    pub(crate) async fn recovers_within(&self, deadline: Duration) {
         let begin = Instant::now();
         self.is_healthy_within(deadline).await;
         note(&format!("healed after {:.1} s", begin.elapsed().as_secs_f64()));
@@ -230,13 +233,13 @@ impl Patient {
     }
 }
 
-impl Symptom {
+impl ExpectedFailure {
     fn fits(&self, document: &Value) -> bool {
         document["class"] == self.class && document["kind"] == self.kind && document["code"].as_str() == self.code
     }
 }
 
-impl Diagnosis {
+impl ReportedFailure {
     /// Asserts that the remedy names these.
     pub(crate) fn names(&self, words: &[&str]) -> &Self {
         for word in words {

@@ -1,19 +1,19 @@
 //! A case with PostgreSQL's facts, laid out for the files beside this one: what is known of the table, of its rows, of the
 //! connector's role, or why not.
 
-use crate::driver::gathered::Gathered;
+use crate::driver::answer::Answer;
+use crate::driver::evidence;
 use crate::driver::postgres::errors::PASSING;
 use crate::driver::postgres::facts::{PostgresFacts, Relation, RoleFacts, RowFacts, TableFacts};
 use crate::driver::postgres::identifier::literal;
-use crate::driver::scene;
 use crate::finding::{Check, Finding};
 
 /// A case with PostgreSQL's facts.
-pub(super) type Scene<'a> = scene::Scene<'a, PostgresFacts>;
+pub(super) type Evidence<'a> = evidence::Evidence<'a, PostgresFacts>;
 /// One replica.
-pub(super) type Place<'a> = scene::Place<'a, PostgresFacts>;
+pub(super) type ReplicaEvidence<'a> = evidence::ReplicaEvidence<'a, PostgresFacts>;
 
-impl Scene<'_> {
+impl Evidence<'_> {
     /// The table, if it is known to exist.
     pub(super) fn relation(&self) -> Option<&Relation> {
         relation_of(&self.facts)
@@ -54,7 +54,7 @@ pub(super) fn relation_of(facts: &PostgresFacts) -> Option<&Relation> {
 pub(super) fn with<T>(
     check: &Check,
     subject: &str,
-    gathered: &Gathered<T>,
+    gathered: &Answer<T>,
     judge: impl FnOnce(&T) -> Finding,
 ) -> Finding {
     match gathered.seen() {

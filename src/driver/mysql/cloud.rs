@@ -8,32 +8,32 @@ use serde::{Deserialize, Serialize};
 /// Who manages a server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum Managed {
+pub(super) enum Provider {
     /// Amazon RDS: <https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/USER_WorkingWithParamGroups.html>
     Rds,
     /// Amazon Aurora, whose settings for all of a cluster's instances are kept apart:
     /// <https://docs.aws.amazon.com/AmazonRDS/latest/AuroraUserGuide/USER_LogAccess.MySQL.BinaryFormat.html>
     Aurora,
-    /// Google Cloud SQL: <https://cloud.google.com/sql/docs/mysql/flags>
+    /// Google Provider SQL: <https://cloud.google.com/sql/docs/mysql/flags>
     CloudSql,
     /// Azure Database for MySQL: <https://learn.microsoft.com/azure/mysql/flexible-server/concepts-server-parameters>
     Azure,
 }
 
 /// Variables that only one provider's servers have begin so. Not `rds_`: Alibaba's AliSQL has such, too, `rds_sql_max_iops`.
-const PREFIXES: &[(&str, Managed)] = &[
-    ("aurora_", Managed::Aurora),
-    ("cloudsql_", Managed::CloudSql),
-    ("azure_", Managed::Azure),
-    ("aad_auth_", Managed::Azure),
+const PREFIXES: &[(&str, Provider)] = &[
+    ("aurora_", Provider::Aurora),
+    ("cloudsql_", Provider::CloudSql),
+    ("azure_", Provider::Azure),
+    ("aad_auth_", Provider::Azure),
 ];
 /// Where RDS, and with it Aurora, has its programs.
 const RDS_FOLDER: &str = "/rdsdbbin";
 
-impl Managed {
+impl Provider {
     /// A condition for SHOW VARIABLES that finds what [`Self::of`] takes.
     pub(super) fn variables_sql() -> String {
-        let begin = |(prefix, _): &(&str, Managed)| format!("LEFT(Variable_name, {}) = '{prefix}'", prefix.len());
+        let begin = |(prefix, _): &(&str, Provider)| format!("LEFT(Variable_name, {}) = '{prefix}'", prefix.len());
         let prefixes: Vec<String> = PREFIXES.iter().map(begin).collect();
         format!("Variable_name = 'basedir' OR {}", prefixes.join(" OR "))
     }
@@ -117,17 +117,17 @@ impl Managed {
 mod tests {
     use super::*;
 
-    fn of(variables: &[(&str, &str)]) -> Option<Managed> {
-        Managed::of(&variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect())
+    fn of(variables: &[(&str, &str)]) -> Option<Provider> {
+        Provider::of(&variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect())
     }
 
     #[test]
     fn a_provider_is_known_by_variables_that_nobody_else_has() {
-        assert_eq!(of(&[("basedir", "/rdsdbbin/mysql-8.0.40.R1/")]), Some(Managed::Rds));
-        assert_eq!(of(&[("basedir", "/rdsdbbin/oscar-8.0/"), ("aurora_version", "3.08.0")]), Some(Managed::Aurora));
-        assert_eq!(of(&[("basedir", "/usr/"), ("aurora_lab_mode", "OFF")]), Some(Managed::Aurora));
-        assert_eq!(of(&[("basedir", "/usr/"), ("cloudsql_iam_authentication", "ON")]), Some(Managed::CloudSql));
-        assert_eq!(of(&[("basedir", "/usr/"), ("aad_auth_only", "OFF")]), Some(Managed::Azure));
+        assert_eq!(of(&[("basedir", "/rdsdbbin/mysql-8.0.40.R1/")]), Some(Provider::Rds));
+        assert_eq!(of(&[("basedir", "/rdsdbbin/oscar-8.0/"), ("aurora_version", "3.08.0")]), Some(Provider::Aurora));
+        assert_eq!(of(&[("basedir", "/usr/"), ("aurora_lab_mode", "OFF")]), Some(Provider::Aurora));
+        assert_eq!(of(&[("basedir", "/usr/"), ("cloudsql_iam_authentication", "ON")]), Some(Provider::CloudSql));
+        assert_eq!(of(&[("basedir", "/usr/"), ("aad_auth_only", "OFF")]), Some(Provider::Azure));
         assert_eq!(of(&[("basedir", "/usr/")]), None);
         // Alibaba's AliSQL has variables that begin as Amazon's do.
         assert_eq!(
@@ -138,7 +138,7 @@ mod tests {
 
     #[test]
     fn aurora_has_a_binary_log_once_its_cluster_is_given_a_format() {
-        assert!(Managed::Aurora.log_binary().starts_with("set binlog_format = ROW in the cluster parameter group"));
-        assert!(Managed::Rds.log_binary().contains("automated backups"));
+        assert!(Provider::Aurora.log_binary().starts_with("set binlog_format = ROW in the cluster parameter group"));
+        assert!(Provider::Rds.log_binary().contains("automated backups"));
     }
 }

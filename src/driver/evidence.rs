@@ -8,21 +8,21 @@ use crate::plan;
 use crate::target::Target;
 
 /// What can be judged of a case: the checks of one file, and the function that judges them in their order.
-pub(super) type Chapter<F> = (&'static [Check], fn(&Scene<'_, F>) -> Vec<Finding>);
+pub(super) type CheckGroup<F> = (&'static [Check], fn(&Evidence<'_, F>) -> Vec<Finding>);
 
 /// A case with its facts read.
-pub(super) struct Scene<'a, F> {
+pub(super) struct Evidence<'a, F> {
     pub(super) case: &'a Case<'a>,
     pub(super) target: &'a Target,
     pub(super) facts: F,
     /// The facts of the look before.
     pub(super) earlier: Option<F>,
-    pub(super) replicas: Vec<Place<'a, F>>,
-    pub(super) names: Names,
+    pub(super) replicas: Vec<ReplicaEvidence<'a, F>>,
+    pub(super) names: SqlNames,
 }
 
 /// The names that remedies are written with, as SQL takes them.
-pub(super) struct Names {
+pub(super) struct SqlNames {
     /// The heartbeat table.
     pub(super) table: String,
     /// The user of the session.
@@ -32,15 +32,15 @@ pub(super) struct Names {
 }
 
 /// One replica.
-pub(super) struct Place<'a, F> {
+pub(super) struct ReplicaEvidence<'a, F> {
     pub(super) name: &'a str,
     pub(super) facts: Result<F, &'a FailureRecord>,
     pub(super) earlier: Option<F>,
 }
 
-/// All checks of the chapters, in their order.
-pub(super) fn checks_of<F>(chapters: &[Chapter<F>]) -> Vec<Check> {
-    chapters.iter().flat_map(|(checks, _)| checks.iter().copied()).collect()
+/// All checks of the groups, in their order.
+pub(super) fn checks_of<F>(groups: &[CheckGroup<F>]) -> Vec<Check> {
+    groups.iter().flat_map(|(checks, _)| checks.iter().copied()).collect()
 }
 
 /// Judges a case; nothing, if its source gave no facts.
@@ -49,15 +49,18 @@ pub(super) fn checks_of<F>(chapters: &[Chapter<F>]) -> Vec<Check> {
 /// When the facts are not this driver's.
 pub(super) fn judge_chapters<F: DeserializeOwned>(
     case: &Case<'_>,
-    chapters: &[Chapter<F>],
-    names: impl FnOnce(&Target, &F) -> Names,
+    groups: &[CheckGroup<F>],
+    names: impl FnOnce(&Target, &F) -> SqlNames,
 ) -> Result<Vec<Finding>, serde_json::Error> {
-    let Some(scene) = Scene::read(case, names)? else { return Ok(Vec::new()) };
-    Ok(chapters.iter().flat_map(|(_, judge)| judge(&scene)).collect())
+    let Some(evidence) = Evidence::read(case, names)? else { return Ok(Vec::new()) };
+    Ok(groups.iter().flat_map(|(_, judge)| judge(&evidence)).collect())
 }
 
-impl<'a, F: DeserializeOwned> Scene<'a, F> {
-    fn read(case: &'a Case<'a>, names: impl FnOnce(&Target, &F) -> Names) -> Result<Option<Self>, serde_json::Error> {
+impl<'a, F: DeserializeOwned> Evidence<'a, F> {
+    fn read(
+        case: &'a Case<'a>,
+        names: impl FnOnce(&Target, &F) -> SqlNames,
+    ) -> Result<Option<Self>, serde_json::Error> {
         let Look::Facts(facts) = &case.now.source else { return Ok(None) };
         let facts: F = serde_json::from_value(facts.clone())?;
         let mut replicas = Vec::new();
@@ -67,7 +70,7 @@ impl<'a, F: DeserializeOwned> Scene<'a, F> {
                 Look::Failure(failure) => Err(failure),
             };
             let earlier = case.earlier.and_then(|earlier| look_at_replica(earlier, &replica.name));
-            replicas.push(Place { name: &replica.name, facts, earlier: read_earlier(earlier)? });
+            replicas.push(ReplicaEvidence { name: &replica.name, facts, earlier: read_earlier(earlier)? });
         }
         Ok(Some(Self {
             case,
@@ -80,7 +83,7 @@ impl<'a, F: DeserializeOwned> Scene<'a, F> {
     }
 }
 
-impl<F> Scene<'_, F> {
+impl<F> Evidence<'_, F> {
     /// The command that creates what is missing.
     pub(super) fn provision(&self) -> String {
         plan::command(self.target)

@@ -1,17 +1,17 @@
 //! A case with MySQL's facts, laid out for the files beside this one: what is known of the table, of its rows, or why not.
 
-use crate::driver::gathered::Gathered;
+use crate::driver::answer::Answer;
+use crate::driver::evidence;
 use crate::driver::mysql::errors::PASSING;
 use crate::driver::mysql::facts::{MysqlFacts, Relation, RowFacts, TableFacts};
-use crate::driver::scene;
 use crate::finding::{Check, Finding};
 
 /// A case with MySQL's facts.
-pub(super) type Scene<'a> = scene::Scene<'a, MysqlFacts>;
+pub(super) type Evidence<'a> = evidence::Evidence<'a, MysqlFacts>;
 /// One replica.
-pub(super) type Place<'a> = scene::Place<'a, MysqlFacts>;
+pub(super) type ReplicaEvidence<'a> = evidence::ReplicaEvidence<'a, MysqlFacts>;
 
-impl Scene<'_> {
+impl Evidence<'_> {
     /// The table, if it is known to exist.
     pub(super) fn relation(&self) -> Option<&Relation> {
         relation_of(&self.facts)
@@ -39,7 +39,7 @@ impl Scene<'_> {
         &self,
         check: &Check,
         subject: &str,
-        gathered: &Gathered<T>,
+        gathered: &Answer<T>,
         privilege: &str,
         judge: impl FnOnce(&T) -> Finding,
     ) -> Finding {
@@ -63,7 +63,7 @@ pub(super) fn relation_of(facts: &MysqlFacts) -> Option<&Relation> {
 pub(super) fn with<T>(
     check: &Check,
     subject: &str,
-    gathered: &Gathered<T>,
+    gathered: &Answer<T>,
     judge: impl FnOnce(&T) -> Finding,
 ) -> Finding {
     match gathered.seen() {

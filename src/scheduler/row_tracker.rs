@@ -17,7 +17,7 @@ const SKEW: i64 = 2_000_000;
 
 /// What is remembered of the row.
 #[derive(Debug, Clone, Default)]
-pub struct Memory {
+pub struct RowTracker {
     /// The value at the last look.
     last_seen: Option<Stamp>,
     /// Whether the row was looked at at all: its value may be NULL.
@@ -52,7 +52,7 @@ pub struct News {
     pub clock_skew: Option<f64>,
 }
 
-impl Memory {
+impl RowTracker {
     /// How the next beat of this mode is to be written.
     #[must_use]
     pub fn writing(&self, mode: WriteMode, period: Duration) -> Writing {
@@ -207,7 +207,7 @@ mod tests {
     const MINUTE: Duration = Duration::from_secs(60);
 
     struct Row {
-        memory: Memory,
+        tracker: RowTracker,
         start: Moment,
         base: i64,
     }
@@ -215,7 +215,7 @@ mod tests {
     impl Row {
         fn new() -> Self {
             let start = Clock::simulated(SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000)).0.now();
-            Self { memory: Memory::default(), start, base: start.wall_micros() }
+            Self { tracker: RowTracker::default(), start, base: start.wall_micros() }
         }
 
         /// A look `at` seconds after the start that found `previous` and left `value`, in seconds after the start.
@@ -238,12 +238,16 @@ mod tests {
                 server_time: report.server_time,
                 position: None,
             };
-            self.memory.take_in(&beat, &report, mode, now, now)
+            self.tracker.take_in(&beat, &report, mode, now, now)
         }
 
         fn notice(&self, key: &str, at: u64) -> Option<String> {
             let now = self.start.plus(Duration::from_secs(at));
-            self.memory.notices(MINUTE, now).into_iter().find(|(name, _)| *name == key).and_then(|(_, message)| message)
+            self.tracker
+                .notices(MINUTE, now)
+                .into_iter()
+                .find(|(name, _)| *name == key)
+                .and_then(|(_, message)| message)
         }
     }
 
@@ -264,9 +268,9 @@ mod tests {
             let report = RowReport { seen: 1, stale: true, ..RowReport::default() };
             let beat =
                 Beat { outcome: BeatOutcome::Fresh, value: None, previous: None, server_time: None, position: None };
-            row.memory.take_in(&beat, &report, WriteMode::WhenStale, row.start, row.start);
-            row.memory.failed(&Failure::new(kind, "x"), row.start);
-            assert_eq!(row.memory.stale_before(), remembered, "{kind}");
+            row.tracker.take_in(&beat, &report, WriteMode::WhenStale, row.start, row.start);
+            row.tracker.failed(&Failure::new(kind, "x"), row.start);
+            assert_eq!(row.tracker.stale_before(), remembered, "{kind}");
         }
     }
 
@@ -291,7 +295,7 @@ mod tests {
         ] {
             let mut row = Row::new();
             row.look(WriteMode::Always, 0, -10, 0);
-            row.memory.failed(&failure, row.start.plus(Duration::from_secs(70)));
+            row.tracker.failed(&failure, row.start.plus(Duration::from_secs(70)));
             row.look(WriteMode::Always, 65, 61, 65);
             assert_eq!(row.notice("another_writer", 65).is_some(), noticed, "{failure}");
         }
@@ -302,7 +306,7 @@ mod tests {
         let mut row = Row::new();
         row.look(WriteMode::Always, 0, -10, 0);
         let lost = Failure::new(ErrorKind::Timeout, "x").with_unknown_outcome();
-        row.memory.failed(&lost, row.start.plus(Duration::from_secs(70)));
+        row.tracker.failed(&lost, row.start.plus(Duration::from_secs(70)));
         row.look(WriteMode::Always, 75, 61, 75);
         assert_eq!(row.notice("another_writer", 75), None);
         row.look(WriteMode::Always, 135, 100, 135);

@@ -13,7 +13,7 @@ pub(super) const VARIABLE: &str = "lower_case_table_names";
 
 /// A server's way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) struct Naming {
+pub(super) struct NameCase {
     mariadb: bool,
     case: Case,
 }
@@ -30,7 +30,7 @@ enum Case {
     Ignored,
 }
 
-impl Naming {
+impl NameCase {
     /// By the variables of a server.
     pub(super) fn of(variables: &BTreeMap<String, String>) -> Self {
         let case = match variables.get(VARIABLE).map(String::as_str) {
@@ -68,10 +68,10 @@ impl Naming {
 mod tests {
     use super::*;
 
-    fn naming(setting: &str, mariadb: bool) -> Naming {
+    fn naming(setting: &str, mariadb: bool) -> NameCase {
         let mut variables = BTreeMap::from([(VARIABLE.to_owned(), setting.to_owned())]);
         variables.extend(mariadb.then(|| (MARIADB.to_owned(), "ON".to_owned())));
-        Naming::of(&variables)
+        NameCase::of(&variables)
     }
 
     /// Measured for 0 and 1; 2 is from the manuals.

@@ -18,7 +18,7 @@ use crate::time::clock::{self, Clock, Instant};
 const PROVISION_PAUSE: Duration = Duration::from_secs(60);
 
 /// A target's connection and what is known of its server.
-pub struct Link {
+pub struct Connection {
     context: TargetContext,
     session: Option<Box<dyn Session>>,
     known_identity: Option<String>,
@@ -45,7 +45,7 @@ enum CurrentStep {
 
 /// A beat together with what the database reported.
 #[derive(Debug, Clone)]
-pub struct Answer {
+pub struct BeatAnswer {
     /// What it means.
     pub beat: Beat,
     /// What was found.
@@ -54,7 +54,7 @@ pub struct Answer {
     pub after_lost_answer: bool,
 }
 
-impl Link {
+impl Connection {
     /// A link without a connection yet.
     ///
     /// `timelines` is what is known of the servers of this target, and is added to: it outlives the link.
@@ -81,7 +81,12 @@ impl Link {
     ///
     /// # Errors
     /// A classified failure with its remedy.
-    pub async fn beat(&mut self, writing: Writing, stale_before: bool, deadline: Instant) -> Result<Answer, Failure> {
+    pub async fn beat(
+        &mut self,
+        writing: Writing,
+        stale_before: bool,
+        deadline: Instant,
+    ) -> Result<BeatAnswer, Failure> {
         let outcome = clock::timeout_at(deadline, self.beat_and_mend(writing, stale_before, deadline)).await;
         let result = outcome.unwrap_or_else(|_| Err(self.timed_out()));
         result.map_err(|failure| {
@@ -124,7 +129,7 @@ impl Link {
         writing: Writing,
         stale_before: bool,
         deadline: Instant,
-    ) -> Result<Answer, Failure> {
+    ) -> Result<BeatAnswer, Failure> {
         self.leave_a_former_primary().await;
         if self.must_provision {
             self.provision(deadline).await?;
@@ -146,7 +151,7 @@ impl Link {
             _ => return Err(failure),
         }
         match self.beat_once(writing, stale_before, deadline).await {
-            Ok(answer) => Ok(Answer { after_lost_answer: lost_answer, ..answer }),
+            Ok(answer) => Ok(BeatAnswer { after_lost_answer: lost_answer, ..answer }),
             Err(failure) => Err(self.with_obstacle(failure)),
         }
     }
@@ -162,7 +167,12 @@ impl Link {
         }
     }
 
-    async fn beat_once(&mut self, writing: Writing, stale_before: bool, deadline: Instant) -> Result<Answer, Failure> {
+    async fn beat_once(
+        &mut self,
+        writing: Writing,
+        stale_before: bool,
+        deadline: Instant,
+    ) -> Result<BeatAnswer, Failure> {
         let mut session = match self.session.take() {
             Some(session) if session.is_ready() => session,
             Some(session) => {
@@ -183,7 +193,7 @@ impl Link {
         }
         let report = outcome?;
         let beat = heartbeat::judge(&report, writing, stale_before)?;
-        Ok(Answer { beat, report, after_lost_answer: false })
+        Ok(BeatAnswer { beat, report, after_lost_answer: false })
     }
 
     async fn open(&mut self, deadline: Instant) -> Result<Box<dyn Session>, Failure> {
