@@ -26,7 +26,7 @@ const BEAT: &str = r#"UPDATE "streamkap"."streamkap_heartbeat" AS h SET"#;
 const RED_FROM: f64 = 3.0;
 const RED_UNTIL: f64 = 4.0;
 /// How late a busy machine may be seen to be.
-const SLACK: f64 = 1.5;
+const SLACK: f64 = 2.5;
 
 /// A daemon and when its test began to wait for something.
 #[derive(Debug)]
@@ -154,7 +154,10 @@ impl BeatingDaemon {
             let Some(reason) = found.filter(|_| expected.fits(&error)) else { return Err(format!("{health} {error}")) };
             let text = |value: &Value| value.as_str().map(str::to_owned);
             let (message, remedy) = (text(&reason["message"]), text(&reason["remedy"]));
-            assert_eq!(text(&error["remedy"]), remedy, "both documents name the same next step");
+            if text(&error["remedy"]) != remedy {
+                // A further beat failed between the two requests. For good they never differ.
+                return Err(format!("two next steps: {reason} {error}"));
+            }
             assert!(reason["since"].is_string(), "{reason}");
             Ok(ReportedFailure {
                 message: message.unwrap(),
