@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 
-use crate::check::report::FailOn;
+use crate::check::report::{FailOn, Format};
 
 /// What is printed when no target is given from any source.
 pub const WAYS_TO_START: &str = "\
@@ -118,9 +118,13 @@ pub struct Selection {
 /// What to check, and how to tell.
 #[derive(Debug, Args)]
 pub struct CheckArgs {
-    /// How the report is written
-    #[arg(long, value_enum, default_value_t = ReportFormat::Text)]
-    pub format: ReportFormat,
+    /// How the report is written: text, json, junit, sarif, github or markdown. Give it several times for several
+    /// reports, each with a file of its own: --format text --format junit=report.xml
+    #[arg(long, value_name = "FORMAT[=FILE]", value_parser = parse_report, default_value = "text")]
+    pub format: Vec<ReportArg>,
+    /// Leave out of text and Markdown what needs no attention
+    #[arg(short, long)]
+    pub quiet: bool,
     /// From which level the exit code is 1; each includes the ones before it
     #[arg(long, value_enum, default_value_t = FailOn::Error)]
     pub fail_on: FailOn,
@@ -142,7 +146,7 @@ pub struct CheckArgs {
     /// How long each server may take to answer; by default the target's time-out
     #[arg(long, value_name = "TIME", value_parser = parse_duration)]
     pub timeout: Option<Duration>,
-    /// Write the report to a file
+    /// Write the report of the format without a file of its own to this file
     #[arg(long, value_name = "FILE")]
     pub output: Option<PathBuf>,
     /// Save what was gathered, to be judged again elsewhere; it holds no secret
@@ -156,13 +160,13 @@ pub struct CheckArgs {
     pub sources: SourceArgs,
 }
 
-/// How a report is written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum ReportFormat {
-    /// For people.
-    Text,
-    /// For programs; the schema is docs/check-report.schema.json.
-    Json,
+/// One report: its format, and the file it goes to, if that is not standard output.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReportArg {
+    /// How it is written.
+    pub format: Format,
+    /// Where it goes.
+    pub file: Option<PathBuf>,
 }
 
 /// The configuration, in three forms.
@@ -252,6 +256,23 @@ fn takes_the_next(argument: &str, root: &clap::Command) -> bool {
             .is_some_and(|name| option.get_short().is_some_and(|short| name == short.to_string())),
     };
     options.any(|option| option.get_action().takes_values() && is_named(option))
+}
+
+/// A format, or a format and a file.
+///
+/// # Errors
+/// A sentence, for clap.
+fn parse_report(text: &str) -> Result<ReportArg, String> {
+    let (word, file) = match text.split_once('=') {
+        Some((_, "")) => return Err("no file stands behind the \"=\"".to_owned()),
+        Some((word, file)) => (word, Some(PathBuf::from(file))),
+        None => (text, None),
+    };
+    let format = Format::from_str(word, false).map_err(|_| {
+        let words: Vec<_> = Format::value_variants().iter().map(|format| format.as_str()).collect();
+        format!("expected one of {}", words.join(", "))
+    })?;
+    Ok(ReportArg { format, file })
 }
 
 /// A duration as configuration writes it: `2m`, or whole seconds.

@@ -24,6 +24,7 @@ pub mod plan;
 pub mod provisioning;
 pub mod scheduler;
 pub mod secret;
+pub mod stable_hash;
 pub mod status;
 pub mod target;
 pub mod time;

@@ -3,7 +3,8 @@
 use std::path::Path;
 use std::sync::OnceLock;
 
-use heartbeatd::check::report::{Report, TargetReport, json, text};
+use heartbeatd::check::registry::Entry;
+use heartbeatd::check::report::{FailOn, Format, Report, TargetReport};
 use heartbeatd::check::saved::SavedFacts;
 use heartbeatd::check::{registry, runner};
 use heartbeatd::drivers::Drivers;
@@ -58,8 +59,13 @@ fn judge(file: &str) {
         assert_eq!(runner::judge(&target, driver.as_ref(), &case.now, case.earlier.as_ref()), findings);
         let address = target.endpoint.url.to_string();
         let report = TargetReport::new(&target.name, "any", address, findings, &entries, |_| true);
-        let report = Report { targets: vec![report], unfinished: Vec::new() };
-        render(&report);
+        let report = Report {
+            targets: vec![report],
+            unfinished: Vec::new(),
+            taken_at: "2026-01-01T00:00:00Z".to_owned(),
+            fail_on: FailOn::Error,
+        };
+        render(&report, &entries);
     }
 }
 
@@ -69,12 +75,19 @@ fn must_say_why(finding: &Finding) {
     assert!(!silent, "{} is {} and says nothing", finding.id, finding.status);
 }
 
-/// A report in both forms: what people see does not control their terminal, what programs read is JSON.
-fn render(report: &Report) {
-    let people = without_styles(&text::render(report));
-    people.lines().for_each(must_be_plain);
-    let programs = json::render(report, "2026-01-01T00:00:00Z");
-    assert!(serde_json::from_str::<Value>(&programs).is_ok_and(|value| value["targets"].is_array()));
+/// A report in every form: what people see does not control their terminal, what programs read is JSON, and a line that
+/// GitHub takes for a command is one of ours.
+fn render(report: &Report, entries: &[Entry]) {
+    let of = |format| report.render(format, entries, false);
+    without_styles(&of(Format::Text)).lines().for_each(must_be_plain);
+    of(Format::Markdown).lines().for_each(must_be_plain);
+    for (format, member) in [(Format::Json, "targets"), (Format::Sarif, "runs")] {
+        assert!(serde_json::from_str::<Value>(&of(format)).is_ok_and(|value| value[member].is_array()));
+    }
+    assert!(of(Format::Junit).trim_end().ends_with("</testsuites>"));
+    let annotations = of(Format::Github);
+    let ours = ["::error ", "::warning ", "::notice ", "passed: ", "failed: "];
+    assert!(annotations.lines().all(|line| ours.iter().any(|start| line.starts_with(start))), "{annotations}");
 }
 
 /// Nothing in it controls a terminal or changes the order of what is read.

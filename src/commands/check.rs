@@ -1,7 +1,10 @@
 //! `heartbeatd check`: looks at every target as a connector would need it. Never writes, never runs DDL. Exit code 0 if
 //! nothing is at or above the level asked for, 1 if something is, 2 for usage, 130 when interrupted.
 
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{IsTerminal, Write};
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,15 +13,16 @@ use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 
 use super::exit::{FAILED, USAGE};
+use super::reports;
 use super::settings::{load, refuse};
 use super::terminal;
 use crate::bounded_read::{self, Accept, Bounds, ReadError};
 use crate::check::registry::{self, Entry};
-use crate::check::report::{Report, TargetReport, json, text};
+use crate::check::report::{Outcome, Report, TargetReport};
 use crate::check::saved::{SavedCase, SavedFacts, SavedTarget};
 use crate::check::{configuration, runner};
-use crate::cli::{CheckArgs, ReportFormat};
-use crate::config::{Purpose, Settings};
+use crate::cli::CheckArgs;
+use crate::config::{Origin, Purpose, Settings};
 use crate::driver::Driver;
 use crate::driver::opening::{TargetContext, application_name};
 use crate::drivers::Drivers;
@@ -37,6 +41,7 @@ const FACTS: Bounds =
     Bounds { bytes: 256 * 1024 * 1024, within: Duration::from_secs(10 * 60), accept: Accept::FilesAndPipes };
 
 /// One target with all that was seen of it.
+#[derive(Clone)]
 struct Examined {
     target: Arc<Target>,
     now: Option<Inspection>,
@@ -55,12 +60,14 @@ pub async fn check(args: &CheckArgs) -> ExitCode {
 }
 
 async fn examine_and_report(args: &CheckArgs) -> Result<ExitCode, String> {
+    reports::one_standard_output(args)?;
     let drivers = Drivers::built_in();
     for id in args.only.iter().chain(&args.skip) {
         registry::find(&drivers, id)?;
     }
     let clock = Clock::system();
     let started = clock.now();
+    let mut origins = BTreeMap::new();
     let (examined, unfinished) = match &args.from_facts {
         Some(file) => (read_facts(file, &drivers)?, Vec::new()),
         None => {
@@ -70,6 +77,7 @@ async fn examine_and_report(args: &CheckArgs) -> Result<ExitCode, String> {
             };
             terminal::warnings(&settings.warnings);
             let targets = select(&settings, args.target.as_deref())?;
+            origins = settings.origins;
             if args.offline {
                 let offline = |target| Examined { target: Arc::new(target), now: None, earlier: None };
                 (targets.into_iter().map(offline).collect(), Vec::new())
@@ -81,12 +89,14 @@ async fn examine_and_report(args: &CheckArgs) -> Result<ExitCode, String> {
     if let Some(file) = &args.save_facts {
         save_facts(file, &examined)?;
     }
-    let report = judge(examined, unfinished, &drivers, args, started);
-    write(&report, args, started)?;
-    Ok(match (report.unfinished.is_empty(), report.fails(args.fail_on)) {
-        (false, _) => ExitCode::from(INTERRUPTED),
-        (true, true) => ExitCode::from(FAILED),
-        (true, false) => ExitCode::SUCCESS,
+    let entries = registry::entries(&drivers);
+    let targets = judge(examined, &origins, &drivers, &entries, args, started);
+    let report = Report { targets, unfinished, taken_at: started.to_rfc3339(), fail_on: args.fail_on };
+    reports::write(&report, &entries, args)?;
+    Ok(match report.outcome() {
+        Outcome::Interrupted => ExitCode::from(INTERRUPTED),
+        Outcome::Failed => ExitCode::from(FAILED),
+        Outcome::Passed => ExitCode::SUCCESS,
     })
 }
 
@@ -113,16 +123,23 @@ async fn examine(
     let names: Vec<String> = targets.iter().map(|target| target.name.clone()).collect();
     let application_name = application_name(instance);
     let mut waiting = targets.into_iter().enumerate();
+    // Of targets that are looked at twice: what there is if the second look does not come.
+    let first_looks: RefCell<BTreeMap<usize, Examined>> = RefCell::default();
+    let progress = RefCell::new(Progress::new(names.len()));
     let mut running = FuturesUnordered::new();
     let mut done: Vec<(usize, Examined)> = Vec::new();
     let begin = |(index, target)| {
         let application_name = Arc::clone(&application_name);
-        async move { (index, examine_one(target, drivers, application_name, args, clock).await) }
+        let (first_looks, progress) = (&first_looks, &progress);
+        let keep = move |first: &Examined| {
+            first_looks.borrow_mut().insert(index, first.clone());
+            progress.borrow_mut().looked_once();
+        };
+        async move { (index, examine_one(target, drivers, application_name, args, clock, keep).await) }
     };
     running.extend(waiting.by_ref().take(TOGETHER).map(begin));
     // One for the whole run: a new one in each turn would miss what comes between two turns.
     let mut interrupted = std::pin::pin!(tokio::signal::ctrl_c());
-    let mut progress = Progress::new(names.len());
     loop {
         tokio::select! {
             biased;
@@ -130,18 +147,19 @@ async fn examine(
             next = running.next() => match next {
                 Some(examined) => {
                     done.push(examined);
-                    progress.show(done.len());
+                    progress.borrow_mut().checked();
                     running.extend(waiting.next().map(begin));
                 }
                 None => break,
             }
         }
     }
-    progress.clear();
-    done.sort_by_key(|(index, _)| *index);
-    let unfinished = names.iter().enumerate().filter(|(index, _)| !done.iter().any(|(known, _)| known == index));
-    let unfinished = unfinished.map(|(_, name)| name.clone()).collect();
-    (done.into_iter().map(|(_, examined)| examined).collect(), unfinished)
+    progress.borrow_mut().clear();
+    let mut examined = first_looks.take();
+    let finished: BTreeSet<usize> = done.iter().map(|(index, _)| *index).collect();
+    examined.extend(done);
+    let unfinished = names.into_iter().enumerate().filter(|(index, _)| !finished.contains(index));
+    (examined.into_values().collect(), unfinished.map(|(_, name)| name).collect())
 }
 
 async fn examine_one(
@@ -150,6 +168,7 @@ async fn examine_one(
     application_name: Arc<str>,
     args: &CheckArgs,
     clock: &Clock,
+    keep_first: impl FnOnce(&Examined),
 ) -> Examined {
     let target = Arc::new(target);
     let timeout = args.timeout.unwrap_or(target.timeout);
@@ -161,6 +180,7 @@ async fn examine_one(
     let mut now = runner::inspect(&context, clock, timeout).await;
     let mut earlier = None;
     if let Some(wait) = args.wait {
+        keep_first(&Examined { target: Arc::clone(&target), now: Some(now.clone()), earlier: None });
         clock::sleep_until(clock.now().plus(wait).mono).await;
         let later = runner::inspect(&context, clock, timeout).await;
         earlier = Some(std::mem::replace(&mut now, later));
@@ -170,21 +190,25 @@ async fn examine_one(
 
 fn judge(
     examined: Vec<Examined>,
-    unfinished: Vec<String>,
+    origins: &BTreeMap<String, Origin>,
     drivers: &Drivers,
+    entries: &[Entry],
     args: &CheckArgs,
     started: Moment,
-) -> Report {
-    let entries = registry::entries(drivers);
+) -> Vec<TargetReport> {
     let keep = |id: &str| {
         (args.only.is_empty() || args.only.iter().any(|only| only == id)) && !args.skip.iter().any(|skip| skip == id)
     };
     let targets = examined.into_iter().filter_map(|examined| {
-        let driver = drivers.get(examined.target.endpoint.url.family()).ok()?;
+        let target = &examined.target;
+        let driver = drivers.get(target.endpoint.url.family()).ok()?;
         let findings = findings_of(&examined, &driver, started);
-        Some(report_of(&examined.target, findings, &entries, keep))
+        let location = origins.get(&target.name).and_then(reports::location);
+        let address = target.endpoint.url.to_string();
+        let report = TargetReport::new(&target.name, target.driver(), address, findings, entries, keep);
+        Some(report.located(location))
     });
-    Report { targets: targets.collect(), unfinished }
+    targets.collect()
 }
 
 fn findings_of(examined: &Examined, driver: &Arc<dyn Driver>, started: Moment) -> Vec<Finding> {
@@ -198,25 +222,7 @@ fn findings_of(examined: &Examined, driver: &Arc<dyn Driver>, started: Moment) -
     }
 }
 
-fn report_of(target: &Target, findings: Vec<Finding>, entries: &[Entry], keep: impl Fn(&str) -> bool) -> TargetReport {
-    let address = target.endpoint.url.to_string();
-    TargetReport::new(&target.name, target.driver(), address, findings, entries, keep)
-}
-
-fn write(report: &Report, args: &CheckArgs, started: Moment) -> Result<(), String> {
-    let rendered = match args.format {
-        ReportFormat::Text => text::render(report),
-        ReportFormat::Json => json::render(report, &started.to_rfc3339()),
-    };
-    match &args.output {
-        None => terminal::plain(&rendered),
-        Some(file) => std::fs::write(file, anstream::adapter::strip_str(&rendered).to_string())
-            .map_err(|error| format!("cannot write {}: {error}", file.display()))?,
-    }
-    Ok(())
-}
-
-fn save_facts(file: &std::path::Path, examined: &[Examined]) -> Result<(), String> {
+fn save_facts(file: &Path, examined: &[Examined]) -> Result<(), String> {
     let cases = examined.iter().filter_map(|examined| {
         Some(SavedCase {
             target: SavedTarget::from(examined.target.as_ref()),
@@ -226,11 +232,11 @@ fn save_facts(file: &std::path::Path, examined: &[Examined]) -> Result<(), Strin
     });
     let text = serde_json::to_string_pretty(&SavedFacts::new(cases.collect()))
         .map_err(|error| format!("the facts cannot be written down: {error}"))?;
-    std::fs::write(file, text + "\n").map_err(|error| format!("cannot write {}: {error}", file.display()))
+    std::fs::write(file, text + "\n").map_err(|error| reports::cannot_write(file, &error))
 }
 
-fn read_facts(file: &std::path::Path, drivers: &Drivers) -> Result<Vec<Examined>, String> {
-    let standard_input = file == std::path::Path::new("-");
+fn read_facts(file: &Path, drivers: &Drivers) -> Result<Vec<Examined>, String> {
+    let standard_input = file == Path::new("-");
     let shown = if standard_input { "standard input".into() } else { file.to_string_lossy() };
     let content = if standard_input {
         bounded_read::read_standard_input(FACTS.bytes)
@@ -254,19 +260,33 @@ fn read_facts(file: &std::path::Path, drivers: &Drivers) -> Result<Vec<Examined>
 /// A line that counts, on a terminal, while many targets are looked at.
 struct Progress {
     all: usize,
+    done: usize,
+    /// With `--wait`: how many were looked at for the first time.
+    once: usize,
     shown: bool,
 }
 
 impl Progress {
     fn new(all: usize) -> Self {
-        let mut progress = Self { all, shown: all > 1 && std::io::stderr().is_terminal() };
-        progress.show(0);
+        let mut progress = Self { all, done: 0, once: 0, shown: all > 1 && std::io::stderr().is_terminal() };
+        progress.show();
         progress
     }
 
-    fn show(&mut self, done: usize) {
+    fn checked(&mut self) {
+        self.done += 1;
+        self.show();
+    }
+
+    fn looked_once(&mut self) {
+        self.once += 1;
+        self.show();
+    }
+
+    fn show(&mut self) {
         if self.shown {
-            self.write(&format!("\rchecked {done} of {} targets", self.all));
+            let once = if self.once > 0 { format!(", looked at {} once", self.once) } else { String::new() };
+            self.write(&format!("\rchecked {} of {} targets{once}", self.done, self.all));
         }
     }
 

@@ -6,6 +6,7 @@ pub mod configuration;
 pub mod exit;
 pub mod explain;
 pub mod provision;
+mod reports;
 pub mod run;
 mod settings;
 pub mod terminal;

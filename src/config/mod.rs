@@ -92,9 +92,10 @@ pub fn load(sources: &Sources, drivers: &Drivers) -> Result<Settings, LoadError>
         problems: &mut problems,
         warnings: &mut warnings,
     };
-    let targets = builder.build(&places);
+    let (targets, origins) = builder.build(&places);
     problems.or(Settings {
         targets,
+        origins,
         http: globals.http,
         shutdown: Shutdown { grace: globals.shutdown.grace.0 },
         instance: globals.instance.unwrap_or_else(node_name),

@@ -1,7 +1,9 @@
 //! What a configuration comes to. Made by `load`, shown by `show`.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::error::Origin;
 use super::layers::Http;
 use crate::target::Target;
 
@@ -10,6 +12,8 @@ use crate::target::Target;
 pub struct Settings {
     /// What to beat; never empty, names are unique.
     pub targets: Vec<Target>,
+    /// Where each target comes from, by name. Not part of the target: one that moves to another line is not changed.
+    pub origins: BTreeMap<String, Origin>,
     /// The status listener.
     pub http: Http,
     /// The end of the daemon.

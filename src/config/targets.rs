@@ -37,10 +37,12 @@ pub(super) struct Builder<'a> {
 }
 
 impl Builder<'_> {
-    /// Makes every target that can be made; what is wrong with the others has become problems.
-    pub(super) fn build(mut self, places: &[TargetTable]) -> Vec<Target> {
+    /// Makes every target that can be made, and says where each comes from; what is wrong with the others has become
+    /// problems.
+    pub(super) fn build(mut self, places: &[TargetTable]) -> (Vec<Target>, BTreeMap<String, Origin>) {
         let mut names = Names::new();
-        places.iter().filter_map(|place| self.target(place, &mut names)).collect()
+        let made = places.iter().filter_map(|place| Some((self.target(place, &mut names)?, &place.node.origin)));
+        made.map(|(target, origin)| (target.clone(), (target.name, origin.clone()))).unzip()
     }
 
     /// Judges all parts before it gives up on any.

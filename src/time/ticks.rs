@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use super::clock::Moment;
+use crate::stable_hash::stable_hash;
 use crate::time::schedule::Schedule;
 
 /// The widest spread of first beats and of cron ticks: many targets must not beat at one moment.
@@ -29,7 +30,7 @@ impl Ticks {
     /// The ticks of a target of this name, from `now` on.
     #[must_use]
     pub fn new(schedule: &Schedule, name: &str, now: Moment) -> Self {
-        let place = place_of(name);
+        let place = stable_hash(name.as_bytes());
         let mut ticks = Self { schedule: schedule.clone(), place, anchor: now, spread: Duration::ZERO };
         match schedule {
             Schedule::Interval(period) => ticks.anchor = now.plus(until_phase(*period, place, now)),
@@ -148,16 +149,6 @@ pub fn longest_period(schedule: &Schedule, wall_micros: i64) -> Duration {
             gaps.max().unwrap_or(Duration::from_secs(86_400))
         }
     }
-}
-
-/// FNV-1a, written out because the standard library's hasher may change between releases, and with it every phase.
-fn place_of(name: &str) -> u64 {
-    let hash = name
-        .bytes()
-        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
-    // FNV's high bits differ little between short names: mix them.
-    let hash = (hash ^ (hash >> 33)).wrapping_mul(0xff51_afd7_ed55_8ccd);
-    hash ^ (hash >> 33)
 }
 
 /// A part of `whole`, by place, in whole milliseconds.

@@ -14,9 +14,11 @@ use crate::bench::daemon::{Ended, Heartbeatd};
 use crate::bench::place::Place;
 use crate::bench::{heartbeatd, ports, secs};
 
-const TABLE: &str = "CREATE TABLE streamkap_heartbeat (id INTEGER PRIMARY KEY, text TEXT, last_update TEXT);";
-const FRESH_ROW: &str = "INSERT INTO streamkap_heartbeat VALUES (1, '', strftime('%Y-%m-%d %H:%M:%f', 'now'));";
-const STALE_ROW: &str = "INSERT INTO streamkap_heartbeat VALUES (1, '', '2020-02-02 02:02:02.000');";
+pub(crate) const TABLE: &str =
+    "CREATE TABLE streamkap_heartbeat (id INTEGER PRIMARY KEY, text TEXT, last_update TEXT);";
+pub(crate) const FRESH_ROW: &str =
+    "INSERT INTO streamkap_heartbeat VALUES (1, '', strftime('%Y-%m-%d %H:%M:%f', 'now'));";
+pub(crate) const STALE_ROW: &str = "INSERT INTO streamkap_heartbeat VALUES (1, '', '2020-02-02 02:02:02.000');";
 
 /// A SQLite file made by these statements, in the program's working directory.
 async fn with_file(program: Heartbeatd, name: &str, statements: &[&str]) -> Heartbeatd {
@@ -24,7 +26,7 @@ async fn with_file(program: Heartbeatd, name: &str, statements: &[&str]) -> Hear
     program
 }
 
-async fn make_file(path: &Path, statements: &[&str]) {
+pub(crate) async fn make_file(path: &Path, statements: &[&str]) {
     let mut session = SqliteConnectOptions::new().filename(path).disable_statement_logging().connect().await.unwrap();
     sqlx::raw_sql(AssertSqlSafe(statements.join(" "))).execute(&mut session).await.unwrap();
     session.close().await.unwrap();
@@ -135,6 +137,12 @@ async fn what_cannot_be_understood_is_exit_code_2_and_nothing_is_checked() {
         ("check --target orders sqlite:right.db", "there is no target \"orders\""),
         ("check --timeout forever sqlite:right.db", "expected a duration"),
         ("check --offline --wait 1s sqlite:right.db", "cannot be used with"),
+        ("check --format yaml sqlite:right.db", "expected one of text, json, junit, sarif, github, markdown"),
+        ("check --format junit= sqlite:right.db", "no file stands behind the \"=\""),
+        ("check --format text --format junit sqlite:right.db", "only one report can go to standard output"),
+        ("check --format json=a.json --output b.json sqlite:right.db", "--output is for the format without a file"),
+        ("check --format json=a --format junit=a sqlite:right.db", "two reports would go to a"),
+        ("check --format text --format junit=a --output a sqlite:right.db", "two reports would go to a"),
     ];
     for (line, said) in lines {
         let program = beside_a_right_file().await;
@@ -288,6 +296,19 @@ async fn ctrl_c_prints_what_is_known_and_exits_130() {
     assert_eq!(ended.code, Some(130), "{ended:?}");
     assert!(ended.stdout.contains("right  sqlite:"), "{ended:?}");
     assert!(ended.stdout.contains("interrupted before: silent"), "{ended:?}");
+}
+
+#[tokio::test]
+async fn ctrl_c_between_two_looks_prints_the_first() {
+    let config = "[[target]]\nname = \"stale\"\nurl = \"sqlite:stale.db\"\n[[target]]\nurl = \"sqlite:missing.db\"\n";
+    let program = with_file(heartbeatd(), "stale.db", &[TABLE, STALE_ROW]).await.config(config);
+    let program = program.arg("--check").arg("--wait").arg("1h");
+    let ended = program.run_and_interrupt("checked 0 of 2 targets, looked at 2 once").await;
+    assert_eq!(ended.code, Some(130), "{ended:?}");
+    assert!(ended.stdout.contains("warning  row-fresh"), "{ended:?}");
+    assert!(ended.stdout.contains("error    connect"), "{ended:?}");
+    assert!(ended.stdout.contains("interrupted before the second look: stale, missing.db"), "{ended:?}");
+    assert!(ended.stdout.contains("interrupted: 0 of 2 targets finished; 1 error"), "{ended:?}");
 }
 
 #[tokio::test]

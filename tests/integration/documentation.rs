@@ -88,7 +88,7 @@ fn links(text: &str) -> Vec<String> {
 }
 
 /// Whether `value` is as `schema` says.
-fn validate(schema: Value, value: &Value) -> Result<(), String> {
+pub(crate) fn validate(schema: Value, value: &Value) -> Result<(), String> {
     let (mut schemas, mut compiler) = (Schemas::new(), Compiler::new());
     compiler.enable_format_assertions();
     compiler.add_resource("schema.json", schema).map_err(|error| error.to_string())?;

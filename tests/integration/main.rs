@@ -12,6 +12,7 @@ mod bench_works_mongodb;
 mod bench_works_mysql;
 mod bounded_reads;
 mod check_command;
+mod check_reports;
 mod column_faults;
 mod corpus;
 mod daemon_checks;

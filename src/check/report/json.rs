@@ -8,7 +8,7 @@ use super::{Report, documentation};
 use crate::finding::{Finding, Severity, Status, Verdict};
 
 /// The format of the report.
-pub const FORMAT: u32 = 1;
+const FORMAT: u32 = 1;
 
 #[derive(Serialize)]
 struct Document<'a> {
@@ -36,16 +36,15 @@ struct Entry<'a> {
     documentation: String,
 }
 
-/// The whole report, indented; `taken_at` in RFC 3339.
-#[must_use]
-pub fn render(report: &Report, taken_at: &str) -> String {
+/// The whole report, indented.
+pub(super) fn render(report: &Report) -> String {
     let all = || report.targets.iter().flat_map(|target| &target.findings);
     let count = |status, severity| all().filter(|f| f.status == status && f.severity == severity).count();
     let of = |status| all().filter(|finding| finding.status == status).count();
     let document = Document {
         format: FORMAT,
         heartbeatd: env!("CARGO_PKG_VERSION"),
-        taken_at,
+        taken_at: &report.taken_at,
         targets: report
             .targets
             .iter()

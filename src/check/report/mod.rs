@@ -1,7 +1,12 @@
-//! What is said of all targets: the report, and its forms for people (`text`) and for programs (`json`).
+//! What is said of all targets: the report, and a file for each of its formats. `commands::check` makes and writes it.
 
-pub mod json;
-pub mod text;
+mod github;
+mod groups;
+mod json;
+mod junit;
+mod markdown;
+mod sarif;
+mod text;
 
 use super::registry::Entry;
 use super::verdict;
@@ -12,8 +17,13 @@ use crate::finding::{Finding, Severity, Status, Verdict};
 pub struct Report {
     /// One per target, in the order of the configuration.
     pub targets: Vec<TargetReport>,
-    /// Targets that were not done when the check was interrupted, by name.
+    /// Targets that were not done when the check was interrupted, by name. One of which the first of two looks was done
+    /// has a report all the same.
     pub unfinished: Vec<String>,
+    /// When the check began, in RFC 3339.
+    pub taken_at: String,
+    /// The level that decides the exit code.
+    pub fail_on: FailOn,
 }
 
 /// One target's report.
@@ -25,10 +35,49 @@ pub struct TargetReport {
     pub driver: &'static str,
     /// Its address, without a password.
     pub address: String,
+    /// The line of the configuration that it comes from, where that is below the working directory.
+    pub location: Option<Location>,
     /// Every finding.
     pub findings: Vec<Finding>,
     /// What comes first.
     pub verdict: Verdict,
+}
+
+/// A line of a file, as the hosts of repositories look it up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Location {
+    /// The path from the working directory, with slashes.
+    pub file: String,
+    /// The line, from 1.
+    pub line: usize,
+}
+
+/// How a report is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Format {
+    /// For people.
+    Text,
+    /// For programs; the schema is docs/check-report.schema.json.
+    Json,
+    /// For the test reports of CI servers.
+    Junit,
+    /// For code scanning.
+    Sarif,
+    /// Annotations of GitHub Actions.
+    Github,
+    /// For step summaries and merge requests.
+    Markdown,
+}
+
+/// What the exit code says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// No finding at or above the level: exit code 0.
+    Passed,
+    /// At least one: exit code 1.
+    Failed,
+    /// Not every target was looked at: exit code 130.
+    Interrupted,
 }
 
 /// The level from which the exit code is 1.
@@ -40,6 +89,22 @@ pub enum FailOn {
     Warning,
     /// Also a check that could not be told.
     Unknown,
+}
+
+impl FailOn {
+    /// Whether a finding turns the exit code to 1.
+    #[must_use]
+    pub fn counts(self, finding: &Finding) -> bool {
+        match finding.status {
+            Status::Failed => match finding.severity {
+                Severity::Error => true,
+                Severity::Warning => self >= Self::Warning,
+                Severity::Info => false,
+            },
+            Status::Unknown => self == Self::Unknown,
+            Status::Ok | Status::Skipped => false,
+        }
+    }
 }
 
 impl TargetReport {
@@ -55,7 +120,14 @@ impl TargetReport {
     ) -> Self {
         let findings: Vec<_> = findings.into_iter().filter(|finding| keep(&finding.id)).collect();
         let verdict = verdict::climb(&findings, entries);
-        Self { name: name.to_owned(), driver, address, findings, verdict }
+        Self { name: name.to_owned(), driver, address, location: None, findings, verdict }
+    }
+
+    /// Says where the target was configured.
+    #[must_use]
+    pub fn located(mut self, location: Option<Location>) -> Self {
+        self.location = location;
+        self
     }
 
     /// How many findings have this status.
@@ -63,18 +135,86 @@ impl TargetReport {
     pub fn count(&self, status: Status) -> usize {
         self.findings.iter().filter(|finding| finding.status == status).count()
     }
+
+    /// How many failed checks are as bad as this.
+    #[must_use]
+    pub fn failed(&self, severity: Severity) -> usize {
+        let failed = |finding: &&Finding| finding.status == Status::Failed && finding.severity == severity;
+        self.findings.iter().filter(failed).count()
+    }
 }
 
 impl Report {
-    /// Whether something is at or above the level.
+    /// What the exit code says.
     #[must_use]
-    pub fn fails(&self, level: FailOn) -> bool {
-        self.targets.iter().flat_map(|target| &target.findings).any(|finding| match finding.status {
-            Status::Failed if finding.severity == Severity::Error => true,
-            Status::Failed if finding.severity == Severity::Warning => level >= FailOn::Warning,
-            Status::Unknown => level == FailOn::Unknown,
-            _ => false,
-        })
+    pub fn outcome(&self) -> Outcome {
+        if !self.unfinished.is_empty() {
+            return Outcome::Interrupted;
+        }
+        if self.failing().next().is_some() { Outcome::Failed } else { Outcome::Passed }
+    }
+
+    /// The targets with a finding at or above the level.
+    fn failing(&self) -> impl Iterator<Item = &TargetReport> {
+        self.targets.iter().filter(|target| target.findings.iter().any(|finding| self.fail_on.counts(finding)))
+    }
+
+    /// The whole report in this format. With `quiet` those for people leave out what needs nobody's attention.
+    #[must_use]
+    pub fn render(&self, format: Format, entries: &[Entry], quiet: bool) -> String {
+        match format {
+            Format::Text => text::render(self, quiet),
+            Format::Json => json::render(self),
+            Format::Junit => junit::render(self),
+            Format::Sarif => sarif::render(self, entries),
+            Format::Github => github::render(self),
+            Format::Markdown => markdown::render(self, quiet),
+        }
+    }
+
+    /// The one line that says what the exit code says, and why.
+    #[must_use]
+    pub fn summary(&self) -> String {
+        let sum = |of: &dyn Fn(&TargetReport) -> usize| self.targets.iter().map(of).sum::<usize>();
+        let failed = |severity| sum(&|target: &TargetReport| target.failed(severity));
+        let targets = match self.outcome() {
+            Outcome::Passed => format!("passed: {}", counted(self.targets.len(), "target")),
+            Outcome::Failed => {
+                format!("failed: {} of {}", self.failing().count(), counted(self.targets.len(), "target"))
+            }
+            Outcome::Interrupted => {
+                let reported = |name: &&String| self.targets.iter().any(|target| target.name == **name);
+                let all = self.targets.len() + self.unfinished.iter().filter(|name| !reported(name)).count();
+                format!("interrupted: {} of {} finished", all - self.unfinished.len(), counted(all, "target"))
+            }
+        };
+        let level = match self.fail_on {
+            FailOn::Error => "fails on errors",
+            FailOn::Warning => "fails on errors and warnings",
+            FailOn::Unknown => "fails on errors, warnings and unknown",
+        };
+        format!(
+            "{targets}; {}, {}, {} info, {} unknown ({level})",
+            counted(failed(Severity::Error), "error"),
+            counted(failed(Severity::Warning), "warning"),
+            failed(Severity::Info),
+            sum(&|target: &TargetReport| target.count(Status::Unknown))
+        )
+    }
+}
+
+impl Format {
+    /// The word on the command line.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Text => "text",
+            Self::Json => "json",
+            Self::Junit => "junit",
+            Self::Sarif => "sarif",
+            Self::Github => "github",
+            Self::Markdown => "markdown",
+        }
     }
 }
 
@@ -94,3 +234,33 @@ fn reading_order(finding: &Finding) -> (u8, std::cmp::Reverse<Severity>) {
     };
     (by_status, std::cmp::Reverse(finding.severity))
 }
+
+/// Whether somebody is to do something about it: what a quiet report keeps.
+fn needs_attention(finding: &Finding) -> bool {
+    match finding.status {
+        Status::Failed => finding.severity > Severity::Info,
+        Status::Unknown => true,
+        Status::Ok | Status::Skipped => false,
+    }
+}
+
+/// A number with its noun.
+fn counted(number: usize, noun: &str) -> String {
+    if number == 1 { format!("{number} {noun}") } else { format!("{} {noun}s", grouped_digits(number)) }
+}
+
+/// A number with its thousands apart.
+fn grouped_digits(number: usize) -> String {
+    let digits = number.to_string();
+    let mut out = String::with_capacity(digits.len() + digits.len() / 3);
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index) % 3 == 0 {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests;

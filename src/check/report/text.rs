@@ -4,8 +4,9 @@ use std::fmt::Write as _;
 
 use anstyle::{AnsiColor, Style};
 
-use super::{Report, TargetReport, reading_order};
-use crate::finding::{Finding, Severity, Status};
+use super::groups::{self, FEW, Group};
+use super::{Report, TargetReport, counted, needs_attention, reading_order};
+use crate::finding::{Finding, Severity, Status, Verdict};
 use crate::plain_text;
 
 const GOOD: Style = AnsiColor::Green.on_default();
@@ -20,24 +21,35 @@ const INDENT: &str = "                   ";
 const WIDTH: usize = 100;
 
 /// The whole report; its colours are stripped by the writer where they do not belong.
-#[must_use]
-pub fn render(report: &Report) -> String {
+pub(super) fn render(report: &Report, quiet: bool) -> String {
     let mut out = String::new();
-    for target in &report.targets {
-        render_target(&mut out, target);
+    if report.targets.len() > FEW {
+        render_fleet(&mut out, report, quiet);
+    } else {
+        let shown = |target: &&TargetReport| !quiet || target.findings.iter().any(needs_attention);
+        report.targets.iter().filter(shown).for_each(|target| render_target(&mut out, target, quiet));
     }
-    if !report.unfinished.is_empty() {
-        line(&mut out, format_args!("{DOUBTFUL}interrupted{DOUBTFUL:#} before: {}", report.unfinished.join(", ")));
-    }
-    line(&mut out, format_args!("{}", summary(report)));
+    let reported = |name: &&str| report.targets.iter().any(|target| target.name == *name);
+    let unfinished = || report.unfinished.iter().map(String::as_str);
+    render_unfinished(&mut out, "before", unfinished().filter(|name| !reported(name)).collect());
+    render_unfinished(&mut out, "before the second look", unfinished().filter(reported).collect());
+    line(&mut out, format_args!("{}", report.summary()));
     out
 }
 
-fn render_target(out: &mut String, target: &TargetReport) {
+fn render_unfinished(out: &mut String, when: &str, names: Vec<&str>) {
+    if !names.is_empty() {
+        let names = plain_text::on_one_line(names.join(", "));
+        line(out, format_args!("{DOUBTFUL}interrupted{DOUBTFUL:#} {when}: {names}"));
+    }
+}
+
+fn render_target(out: &mut String, target: &TargetReport, quiet: bool) {
     // Of facts in a file these are another's words.
     let (name, address) = (plain_text::one_line(&target.name), plain_text::one_line(&target.address));
     line(out, format_args!("{STRONG}{name}{STRONG:#}  {FAINT}{address}{FAINT:#}"));
-    let mut findings: Vec<&Finding> = target.findings.iter().collect();
+    let mut findings: Vec<&Finding> =
+        target.findings.iter().filter(|finding| !quiet || needs_attention(finding)).collect();
     findings.sort_by_key(|finding| reading_order(finding));
     for finding in findings.iter().filter(|finding| finding.status == Status::Failed) {
         render_problem(out, finding, "observed");
@@ -61,23 +73,84 @@ fn render_target(out: &mut String, target: &TargetReport) {
     for (first, ids) in by_reason(&findings, Status::Skipped) {
         render_ids(out, FAINT, "skipped", &ids, Some(&first.observed));
     }
-    let style = match target.verdict.rung {
+    render_verdict(out, &target.verdict, &target.verdict.text);
+}
+
+fn render_verdict(out: &mut String, verdict: &Verdict, text: &str) {
+    let style = match verdict.rung {
         Some(_) => BAD,
         None => GOOD,
     };
-    line(out, format_args!("  {style}verdict{style:#}  {}", target.verdict.text));
-    line(out, format_args!("  next     {}\n", indented(&target.verdict.next, "           ")));
+    line(out, format_args!("  {style}verdict{style:#}  {text}"));
+    line(out, format_args!("  next     {}\n", indented(&verdict.next, "           ")));
 }
 
-fn render_problem(out: &mut String, finding: &Finding, word: &str) {
-    let (style, first) = match (finding.status, finding.severity) {
+/// Many targets: what is wrong with several of them stands there once.
+fn render_fleet(out: &mut String, report: &Report, quiet: bool) {
+    line(out, format_args!("{STRONG}{}{STRONG:#}", counted(report.targets.len(), "target")));
+    let shown = |finding: &Finding| match finding.status {
+        Status::Failed | Status::Unknown => !quiet || needs_attention(finding),
+        Status::Ok | Status::Skipped => false,
+    };
+    for group in groups::group(report, shown) {
+        render_group(out, &group);
+    }
+    if !quiet {
+        for (style, word, status) in [(GOOD, "ok", Status::Ok), (FAINT, "skipped", Status::Skipped)] {
+            let count = report.targets.iter().map(|target| target.count(status)).sum::<usize>();
+            if count > 0 {
+                line(out, format_args!("  {style}{word:<7}{style:#}  {}", counted(count, "check")));
+            }
+        }
+    }
+    let mut verdicts: Vec<(&Verdict, Vec<&TargetReport>)> = Vec::new();
+    for target in report.targets.iter().filter(|target| !quiet || target.findings.iter().any(needs_attention)) {
+        match verdicts.iter_mut().find(|(known, _)| known.text == target.verdict.text) {
+            Some((_, targets)) => targets.push(target),
+            None => verdicts.push((&target.verdict, vec![target])),
+        }
+    }
+    // What concerns most targets first, the healthy ones last.
+    verdicts.sort_by_key(|(verdict, targets)| (verdict.rung.is_none(), std::cmp::Reverse(targets.len())));
+    for (verdict, targets) in verdicts {
+        let text = format!(
+            "{}: {}  {FAINT}{}{FAINT:#}",
+            counted(targets.len(), "target"),
+            verdict.text,
+            groups::names(&targets)
+        );
+        render_verdict(out, verdict, &text);
+    }
+}
+
+fn render_group(out: &mut String, group: &Group<'_>) {
+    let targets = format!("{}: {}", counted(group.targets.len(), "target"), groups::names(&group.targets));
+    if group.first.status == Status::Unknown {
+        render_ids(out, DOUBTFUL, "unknown", &group.ids, None);
+    } else {
+        let (style, word) = word_of(group.first);
+        line(out, format_args!("  {style}{word:<7}{style:#}  {STRONG}{}{STRONG:#}", group.first.id));
+    }
+    line(out, format_args!("           {FAINT}{:<8}{FAINT:#} {targets}", "on"));
+    if let Some(first) = group.targets.first().filter(|_| group.differ) {
+        line(out, format_args!("           {FAINT}{:<8}{FAINT:#} {}", "shown as", plain_text::one_line(&first.name)));
+    }
+    render_details(out, group.first, if group.first.status == Status::Unknown { "because" } else { "observed" });
+}
+
+fn render_problem(out: &mut String, finding: &Finding, how: &str) {
+    let (style, word) = word_of(finding);
+    line(out, format_args!("  {style}{word:<7}{style:#}  {STRONG}{}{STRONG:#}  {}", finding.id, finding.subject));
+    render_details(out, finding, how);
+}
+
+fn word_of(finding: &Finding) -> (Style, &'static str) {
+    match (finding.status, finding.severity) {
         (Status::Unknown, _) => (DOUBTFUL, "unknown"),
         (_, Severity::Error) => (BAD, "error"),
         (_, Severity::Warning) => (DOUBTFUL, "warning"),
         (_, Severity::Info) => (FAINT, "info"),
-    };
-    line(out, format_args!("  {style}{first:<7}{style:#}  {STRONG}{}{STRONG:#}  {}", finding.id, finding.subject));
-    render_details(out, finding, word);
+    }
 }
 
 fn render_details(out: &mut String, finding: &Finding, word: &str) {
@@ -118,24 +191,6 @@ fn render_ids(out: &mut String, style: Style, word: &str, ids: &[&str], why: Opt
     }
     let why = why.map(|why| format!(": {why}")).unwrap_or_default();
     line(out, format_args!("  {style}{word:<7}{style:#}  {}{FAINT}{why}{FAINT:#}", lines.join(",\n           ")));
-}
-
-fn summary(report: &Report) -> String {
-    let all = || report.targets.iter().flat_map(|target| &target.findings);
-    let failed = |severity| all().filter(|f| f.status == Status::Failed && f.severity == severity).count();
-    let unknown = all().filter(|finding| finding.status == Status::Unknown).count();
-    let healthy = report.targets.iter().filter(|target| target.verdict.rung.is_none()).count();
-    format!(
-        "{healthy} of {} healthy: {} failed as error, {} as warning, {} as info; {unknown} unknown",
-        count(report.targets.len(), "target"),
-        failed(Severity::Error),
-        failed(Severity::Warning),
-        failed(Severity::Info)
-    )
-}
-
-fn count(number: usize, noun: &str) -> String {
-    if number == 1 { format!("{number} {noun}") } else { format!("{number} {noun}s") }
 }
 
 /// Text of several lines under its first.

@@ -56,6 +56,24 @@ pub(crate) fn mongosh() -> PathBuf {
     home.join("node_modules/.bin/mongosh")
 }
 
+/// The folder with the readers of reports, and with Kubernetes' schemas, for PYTHONPATH.
+pub(crate) fn python_tools() -> PathBuf {
+    let home = unpacked("python-tools-1");
+    assert!(
+        home.join("complete").is_file(),
+        "the readers are not installed for the tests: run tests/bench/python-tools"
+    );
+    home.join("lib")
+}
+
+/// The folder of SARIF's own validator, with the official schema beside it.
+pub(crate) fn sarif_multitool() -> PathBuf {
+    let home = unpacked("sarif-multitool");
+    let script = "tests/bench/sarif-multitool";
+    assert!(home.join("complete").is_file(), "the validator of SARIF is not installed for the tests: run {script}");
+    home.join("node_modules/@microsoft/sarif-multitool-linux")
+}
+
 /// The server program of a MongoDB.
 pub(crate) fn mongod(version: MongoVersion) -> PathBuf {
     let name = match version {

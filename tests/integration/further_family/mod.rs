@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use heartbeatd::check::registry;
-use heartbeatd::check::report::{Report, TargetReport, text};
+use heartbeatd::check::report::{FailOn, Format, Report, TargetReport};
 use heartbeatd::check::runner;
 use heartbeatd::check::saved::SavedTarget;
 use heartbeatd::config::{self, Purpose, Settings, Sources};
@@ -129,7 +129,9 @@ async fn a_further_family_is_shown_by_its_name_scheme_and_keys() {
     let findings = runner::judge(target, context.driver.as_ref(), &inspection, None);
     let address = target.endpoint.url.to_string();
     let report = TargetReport::new(&target.name, target.driver(), address, findings, &entries, |_| true);
-    let text = text::render(&Report { targets: vec![report], unfinished: Vec::new() });
+    let report =
+        Report { targets: vec![report], unfinished: Vec::new(), taken_at: String::new(), fail_on: FailOn::Error };
+    let text = report.render(Format::Text, &entries, false);
     assert!(text.contains("ledger-row") && text.contains("heartbeatd provision --target book"), "{text}");
 }
 

@@ -1,0 +1,113 @@
+//! Findings that say the same of several targets, put together: a thousand targets with one fault are one paragraph.
+//! Used by the formats for people.
+
+use std::collections::{BTreeSet, HashMap};
+
+use super::{Report, TargetReport, reading_order};
+use crate::finding::{Finding, Severity, Status};
+use crate::plain_text;
+
+/// More targets than this are not reported one by one.
+pub(super) const FEW: usize = 20;
+/// So many names stand for all.
+const NAMED: usize = 3;
+
+/// What several targets have in common.
+pub(super) struct Group<'a> {
+    /// The finding of the first of them.
+    pub(super) first: &'a Finding,
+    /// The checks, where one reason keeps several from an answer.
+    pub(super) ids: Vec<&'a str>,
+    /// The targets, in the order of the configuration.
+    pub(super) targets: Vec<&'a TargetReport>,
+    /// Whether the others say it with other names or numbers.
+    pub(super) differ: bool,
+}
+
+/// Groups the findings that `wanted` chooses: what is worst first, then what concerns most targets.
+pub(super) fn group<'a>(report: &'a Report, wanted: impl Fn(&Finding) -> bool) -> Vec<Group<'a>> {
+    let mut groups: Vec<Group<'a>> = Vec::new();
+    let mut known: HashMap<(Option<(&str, Severity)>, Status, String), usize> = HashMap::new();
+    for target in &report.targets {
+        let own = words_of(target);
+        for finding in target.findings.iter().filter(|finding| wanted(finding)) {
+            // A server that is not reached leaves sixty checks without an answer, for one reason.
+            let check = (finding.status == Status::Failed).then_some((finding.id.as_str(), finding.severity));
+            let key = (check, finding.status, likeness(finding, &own));
+            let index = *known.entry(key).or_insert_with(|| {
+                groups.push(Group { first: finding, ids: Vec::new(), targets: Vec::new(), differ: false });
+                groups.len() - 1
+            });
+            let Some(group) = groups.get_mut(index) else { continue };
+            group.differ |= texts(group.first).ne(texts(finding));
+            if !group.ids.contains(&finding.id.as_str()) {
+                group.ids.push(&finding.id);
+            }
+            // Several findings of one target stand beside each other.
+            if !group.targets.last().is_some_and(|last| std::ptr::eq(*last, target)) {
+                group.targets.push(target);
+            }
+        }
+    }
+    groups.sort_by_key(|group| (reading_order(group.first), std::cmp::Reverse(group.targets.len())));
+    groups
+}
+
+/// The names of some targets, the first few in full.
+pub(super) fn names(targets: &[&TargetReport]) -> String {
+    let shown: Vec<String> = targets.iter().take(NAMED).map(|target| plain_text::one_line(&target.name)).collect();
+    let shown = shown.join(", ");
+    match targets.len().saturating_sub(NAMED) {
+        0 => shown,
+        rest => format!("{shown} and {} more", super::grouped_digits(rest)),
+    }
+}
+
+/// What is said about a finding.
+fn texts(finding: &Finding) -> impl Iterator<Item = &str> {
+    let optional = [finding.expected.as_deref(), finding.remedy.as_deref()].map(Option::unwrap_or_default);
+    [finding.observed.as_str()].into_iter().chain(optional)
+}
+
+/// What two findings that say the same have in common: their texts without numbers and the target's own names.
+fn likeness(finding: &Finding, own: &BTreeSet<&str>) -> String {
+    let mut out = String::new();
+    for text in texts(finding) {
+        let mut rest = text;
+        while !rest.is_empty() {
+            let end = rest.find(|c: char| !of_a_word(c)).unwrap_or(rest.len());
+            let (word, after) = rest.split_at(end);
+            if own.contains(word) {
+                out.push('\u{1}');
+            } else {
+                without_numbers(word, &mut out);
+            }
+            let mut characters = after.chars();
+            out.extend(characters.next());
+            rest = characters.as_str();
+        }
+        out.push('\0');
+    }
+    out
+}
+
+/// The words of the target's name and address: its texts are full of them.
+fn words_of(target: &TargetReport) -> BTreeSet<&str> {
+    let words = |text| str::split(text, |c: char| !of_a_word(c)).filter(|word| !word.is_empty());
+    words(&target.name).chain(words(&target.address)).collect()
+}
+
+fn of_a_word(c: char) -> bool {
+    c.is_alphanumeric() || matches!(c, '_' | '-' | '.')
+}
+
+fn without_numbers(word: &str, out: &mut String) {
+    let mut in_number = false;
+    for c in word.chars() {
+        let digit = c.is_ascii_digit();
+        if !(digit && in_number) {
+            out.push(if digit { '#' } else { c });
+        }
+        in_number = digit;
+    }
+}
