@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 use heartbeatd::check::registry::Entry;
 use heartbeatd::check::report::{FailOn, Format, Report, TargetReport};
 use heartbeatd::check::saved::SavedFacts;
-use heartbeatd::check::{registry, runner};
+use heartbeatd::check::{formats, registry, runner};
 use heartbeatd::drivers::Drivers;
 use heartbeatd::finding::{Finding, Status};
 use serde_json::Value;
@@ -78,7 +78,7 @@ fn must_say_why(finding: &Finding) {
 /// A report in every form: what people see does not control their terminal, what programs read is JSON, and a line that
 /// GitHub takes for a command is one of ours.
 fn render(report: &Report, entries: &[Entry]) {
-    let of = |format| report.render(format, entries, false);
+    let of = |format| formats::render(report, format, entries, false);
     without_styles(&of(Format::Text)).lines().for_each(must_be_plain);
     of(Format::Markdown).lines().for_each(must_be_plain);
     for (format, member) in [(Format::Json, "targets"), (Format::Sarif, "runs")] {

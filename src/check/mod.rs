@@ -2,6 +2,7 @@
 //! `commands::check`, and by the daemon's inspector.
 
 pub mod configuration;
+pub mod formats;
 pub mod registry;
 pub mod report;
 pub mod runner;

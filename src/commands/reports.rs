@@ -5,6 +5,7 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use super::terminal;
+use crate::check::formats;
 use crate::check::registry::Entry;
 use crate::check::report::{Format, Location, Report};
 use crate::cli::{CheckArgs, ReportArg};
@@ -54,7 +55,7 @@ pub(super) fn location(origin: &Origin) -> Option<Location> {
 /// Writes each report to where it goes.
 pub(super) fn write(report: &Report, entries: &[Entry], args: &CheckArgs) -> Result<(), String> {
     for ReportArg { format, file } in &args.format {
-        let rendered = report.render(*format, entries, args.quiet);
+        let rendered = formats::render(report, *format, entries, args.quiet);
         match file.as_ref().or(args.output.as_ref()) {
             None => terminal::plain(&rendered),
             Some(file) => write_file(file, &rendered)?,
@@ -78,8 +79,8 @@ fn append_step_summary(report: &Report, entries: &[Entry], quiet: bool) -> Resul
     };
     // Other programs of the step write into it, too.
     let opened = std::fs::OpenOptions::new().append(true).create(true).open(&file);
-    let written =
-        opened.and_then(|mut opened| opened.write_all(report.render(Format::Markdown, entries, quiet).as_bytes()));
+    let written = opened
+        .and_then(|mut opened| opened.write_all(formats::render(report, Format::Markdown, entries, quiet).as_bytes()));
     written.map_err(|error| cannot_write(&file, &error))
 }
 

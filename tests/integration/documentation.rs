@@ -117,7 +117,7 @@ async fn report(program: crate::bench::daemon::Heartbeatd) -> Value {
 }
 
 #[tokio::test]
-async fn reports_are_as_their_published_schema_says() {
+async fn reports_of_every_driver_are_as_their_published_schema_says() {
     let schema: Value = serde_json::from_str(&read("docs/check-report.schema.json")).unwrap();
     let unreachable = format!("postgres://hb@127.0.0.1:{}/orders", ports::free());
     let program = heartbeatd();
@@ -127,6 +127,17 @@ async fn reports_are_as_their_published_schema_says() {
     for value in [&failing, &offline] {
         validate(closed(schema.clone()), value).unwrap_or_else(|error| panic!("{error}\n{value:#}"));
         validate(schema.clone(), value).unwrap();
+    }
+    for (family, driver) in Drivers::built_in().families() {
+        // Where nobody answers, whatever the database: the file does not exist, or nothing listens.
+        let scheme = driver.schemes()[0];
+        let address = match family.as_str() {
+            "sqlite" => "sqlite:missing.db".to_owned(),
+            _ => format!("{scheme}://hb@127.0.0.1:{}/orders", ports::free()),
+        };
+        let value = report(heartbeatd().arg("--timeout").arg("5s").arg(&address)).await;
+        assert_eq!(value["targets"][0]["driver"], family.as_str());
+        validate(closed(schema.clone()), &value).unwrap_or_else(|error| panic!("{family}: {error}\n{value:#}"));
     }
     for status in ["failed", "unknown", "ok", "skipped"] {
         assert!(failing.to_string().contains(&format!("\"status\":\"{status}\"")), "no finding is {status}");

@@ -6,6 +6,7 @@ mod ledger;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use heartbeatd::check::formats;
 use heartbeatd::check::registry;
 use heartbeatd::check::report::{FailOn, Format, Report, TargetReport};
 use heartbeatd::check::runner;
@@ -131,7 +132,7 @@ async fn a_further_family_is_shown_by_its_name_scheme_and_keys() {
     let report = TargetReport::new(&target.name, target.driver(), address, findings, &entries, |_| true);
     let report =
         Report { targets: vec![report], unfinished: Vec::new(), taken_at: String::new(), fail_on: FailOn::Error };
-    let text = report.render(Format::Text, &entries, false);
+    let text = formats::render(&report, Format::Text, &entries, false);
     assert!(text.contains("ledger-row") && text.contains("heartbeatd provision --target book"), "{text}");
 }
 

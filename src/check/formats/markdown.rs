@@ -4,7 +4,7 @@
 use std::fmt::Write as _;
 
 use super::groups::{self, Group};
-use super::{Outcome, Report, TargetReport, counted, grouped_digits, needs_attention};
+use crate::check::report::{Outcome, Report, TargetReport, counted, grouped_digits, needs_attention};
 use crate::finding::{Finding, Severity, Status};
 use crate::plain_text;
 

@@ -1,12 +1,5 @@
-//! What is said of all targets: the report, and a file for each of its formats. `commands::check` makes and writes it.
-
-mod github;
-mod groups;
-mod json;
-mod junit;
-mod markdown;
-mod sarif;
-mod text;
+//! What is said of all targets: the report, and what of it counts for the exit code. Made by `commands::check`, written by
+//! `formats`.
 
 use super::registry::Entry;
 use super::verdict;
@@ -155,21 +148,8 @@ impl Report {
     }
 
     /// The targets with a finding at or above the level.
-    fn failing(&self) -> impl Iterator<Item = &TargetReport> {
+    pub(in crate::check) fn failing(&self) -> impl Iterator<Item = &TargetReport> {
         self.targets.iter().filter(|target| target.findings.iter().any(|finding| self.fail_on.counts(finding)))
-    }
-
-    /// The whole report in this format. With `quiet` those for people leave out what needs nobody's attention.
-    #[must_use]
-    pub fn render(&self, format: Format, entries: &[Entry], quiet: bool) -> String {
-        match format {
-            Format::Text => text::render(self, quiet),
-            Format::Json => json::render(self),
-            Format::Junit => junit::render(self),
-            Format::Sarif => sarif::render(self, entries),
-            Format::Github => github::render(self),
-            Format::Markdown => markdown::render(self, quiet),
-        }
     }
 
     /// The one line that says what the exit code says, and why.
@@ -225,7 +205,7 @@ pub fn documentation(id: &str) -> String {
 }
 
 /// The order in which findings are read: what failed first, errors before warnings, then what could not be told.
-fn reading_order(finding: &Finding) -> (u8, std::cmp::Reverse<Severity>) {
+pub(in crate::check) fn reading_order(finding: &Finding) -> (u8, std::cmp::Reverse<Severity>) {
     let by_status = match finding.status {
         Status::Failed => 0,
         Status::Unknown => 1,
@@ -236,7 +216,7 @@ fn reading_order(finding: &Finding) -> (u8, std::cmp::Reverse<Severity>) {
 }
 
 /// Whether somebody is to do something about it: what a quiet report keeps.
-fn needs_attention(finding: &Finding) -> bool {
+pub(in crate::check) fn needs_attention(finding: &Finding) -> bool {
     match finding.status {
         Status::Failed => finding.severity > Severity::Info,
         Status::Unknown => true,
@@ -245,22 +225,19 @@ fn needs_attention(finding: &Finding) -> bool {
 }
 
 /// A number with its noun.
-fn counted(number: usize, noun: &str) -> String {
+pub(in crate::check) fn counted(number: usize, noun: &str) -> String {
     if number == 1 { format!("{number} {noun}") } else { format!("{} {noun}s", grouped_digits(number)) }
 }
 
 /// A number with its thousands apart.
-fn grouped_digits(number: usize) -> String {
+pub(in crate::check) fn grouped_digits(number: usize) -> String {
     let digits = number.to_string();
     let mut out = String::with_capacity(digits.len() + digits.len() / 3);
     for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index) % 3 == 0 {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
             out.push(',');
         }
         out.push(digit);
     }
     out
 }
-
-#[cfg(test)]
-mod tests;

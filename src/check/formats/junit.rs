@@ -4,7 +4,7 @@
 use chrono::DateTime;
 use quick_junit::{NonSuccessKind, Property, Report as Document, TestCase, TestCaseStatus, TestSuite};
 
-use super::{Report, TargetReport, documentation};
+use crate::check::report::{Report, TargetReport, documentation};
 use crate::finding::{Finding, Severity, Status};
 
 /// The whole report.

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use anstyle::{AnsiColor, Style};
 
 use super::groups::{self, FEW, Group};
-use super::{Report, TargetReport, counted, needs_attention, reading_order};
+use crate::check::report::{Report, TargetReport, counted, needs_attention, reading_order};
 use crate::finding::{Finding, Severity, Status, Verdict};
 use crate::plain_text;
 
@@ -31,13 +31,13 @@ pub(super) fn render(report: &Report, quiet: bool) -> String {
     }
     let reported = |name: &&str| report.targets.iter().any(|target| target.name == *name);
     let unfinished = || report.unfinished.iter().map(String::as_str);
-    render_unfinished(&mut out, "before", unfinished().filter(|name| !reported(name)).collect());
-    render_unfinished(&mut out, "before the second look", unfinished().filter(reported).collect());
+    render_unfinished(&mut out, "before", &unfinished().filter(|name| !reported(name)).collect::<Vec<_>>());
+    render_unfinished(&mut out, "before the second look", &unfinished().filter(reported).collect::<Vec<_>>());
     line(&mut out, format_args!("{}", report.summary()));
     out
 }
 
-fn render_unfinished(out: &mut String, when: &str, names: Vec<&str>) {
+fn render_unfinished(out: &mut String, when: &str, names: &[&str]) {
     if !names.is_empty() {
         let names = plain_text::on_one_line(names.join(", "));
         line(out, format_args!("{DOUBTFUL}interrupted{DOUBTFUL:#} {when}: {names}"));

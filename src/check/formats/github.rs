@@ -3,8 +3,8 @@
 
 use std::fmt::Write as _;
 
-use super::Report;
 use super::groups::{self, Group};
+use crate::check::report::Report;
 use crate::finding::{Severity, Status};
 
 /// All annotations, the worst first, since GitHub shows ten errors and ten warnings of a step; then the summary.

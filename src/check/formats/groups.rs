@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use super::{Report, TargetReport, reading_order};
+use crate::check::report::{Report, TargetReport, grouped_digits, reading_order};
 use crate::finding::{Finding, Severity, Status};
 use crate::plain_text;
 
@@ -24,10 +24,13 @@ pub(super) struct Group<'a> {
     pub(super) differ: bool,
 }
 
+/// What the findings of a group have in common: check and severity if it failed, status, likeness.
+type Key<'a> = (Option<(&'a str, Severity)>, Status, String);
+
 /// Groups the findings that `wanted` chooses: what is worst first, then what concerns most targets.
 pub(super) fn group<'a>(report: &'a Report, wanted: impl Fn(&Finding) -> bool) -> Vec<Group<'a>> {
     let mut groups: Vec<Group<'a>> = Vec::new();
-    let mut known: HashMap<(Option<(&str, Severity)>, Status, String), usize> = HashMap::new();
+    let mut known: HashMap<Key<'_>, usize> = HashMap::new();
     for target in &report.targets {
         let own = words_of(target);
         for finding in target.findings.iter().filter(|finding| wanted(finding)) {
@@ -59,7 +62,7 @@ pub(super) fn names(targets: &[&TargetReport]) -> String {
     let shown = shown.join(", ");
     match targets.len().saturating_sub(NAMED) {
         0 => shown,
-        rest => format!("{shown} and {} more", super::grouped_digits(rest)),
+        rest => format!("{shown} and {} more", grouped_digits(rest)),
     }
 }
 

@@ -6,8 +6,8 @@ use std::collections::HashMap;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
 
-use super::{Location, Outcome, Report, TargetReport, reading_order};
 use crate::check::registry::{self, Entry};
+use crate::check::report::{Location, Outcome, Report, TargetReport, reading_order};
 use crate::finding::{Finding, Severity, Status};
 use crate::stable_hash::stable_hash;
 

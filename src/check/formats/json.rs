@@ -4,7 +4,7 @@
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::{Report, documentation};
+use crate::check::report::{Report, documentation};
 use crate::finding::{Finding, Severity, Status, Verdict};
 
 /// The format of the report.
