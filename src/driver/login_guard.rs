@@ -5,14 +5,17 @@
 //! The libraries answer such a request of their own accord and have no switch against it. A look on a connection of its own
 //! would not do: MySQL counts it as a failed one, and blocks a host after `max_connect_errors` of them.
 
+use std::future::poll_fn;
 use std::io;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net as unix;
 use std::path::{Path, PathBuf};
+use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
+use std::task::{Poll, ready};
 
 use async_trait::async_trait;
-use tokio::io::AsyncReadExt;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::{TcpStream, UnixListener, UnixStream};
 use tokio_util::task::AbortOnDropHandle;
 
@@ -49,6 +52,9 @@ pub(super) enum Stop {
 
 /// A message of a login is shorter; PostgreSQL's own client takes 30,000 bytes of an error for the most there is.
 const LONGEST_MESSAGE: usize = 64 << 10;
+
+/// What is handed on at a time: a beat and its answer are shorter.
+const CHUNK: usize = 4 << 10;
 
 impl LoginGuard {
     /// Connects to a server, and listens for the client library at `folder()` + `/` + `file`, a name that is no file but
@@ -126,8 +132,26 @@ async fn pass_on(mut client: UnixStream, mut server: TcpStream) {
     let (mut from_server, mut to_server) = server.split();
     // An error is the end of a connection, which the client finds for itself.
     tokio::select! {
-        _ = tokio::io::copy(&mut from_client, &mut to_server) => {}
-        _ = tokio::io::copy(&mut from_server, &mut to_client) => {}
+        _ = hand_on(&mut from_client, &mut to_server) => {}
+        _ = hand_on(&mut from_server, &mut to_client) => {}
+    }
+}
+
+/// One direction, until its end. Unlike `tokio::io::copy` it holds no buffer while it waits: most connections are idle for
+/// nearly all of a minute, and two buffers of 8 KiB each were as much as all else that a connection needs.
+async fn hand_on(from: &mut (impl AsyncRead + Unpin), to: &mut (impl AsyncWrite + Unpin)) -> io::Result<()> {
+    loop {
+        let chunk = poll_fn(|context| {
+            let mut space = [0; CHUNK];
+            let mut buffer = ReadBuf::new(&mut space);
+            let read = ready!(Pin::new(&mut *from).poll_read(context, &mut buffer));
+            Poll::Ready(read.map(|()| buffer.filled().to_vec()))
+        })
+        .await?;
+        if chunk.is_empty() {
+            return Ok(());
+        }
+        to.write_all(&chunk).await?;
     }
 }
 

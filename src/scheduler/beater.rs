@@ -109,7 +109,8 @@ impl Beater {
         let mut next = Next::Tick(first);
         loop {
             match self.wait(&mut next, cancelled, reloaded).await {
-                Waited::Due => next = self.beat(next).await,
+                // Boxed, as what a beat may need is several times what a target needs while it waits for the next one.
+                Waited::Due => next = Box::pin(self.beat(next)).await,
                 Waited::Reloaded => next = self.reload(next),
                 Waited::Cancelled => break,
             }

@@ -90,7 +90,7 @@ impl Watcher {
                 status.server.clone().filter(|_| status.trouble.is_none())
             };
             if let Some(beaten) = beaten {
-                self.look_beside(&beaten, &mut hosts).await;
+                Box::pin(self.look_beside(&beaten, &mut hosts)).await;
             }
             drop(turn);
             next = began.plus(self.pause());

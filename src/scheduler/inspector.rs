@@ -108,10 +108,10 @@ impl Inspector {
             // While beats fail nobody is asked: a refused password must not be tried by a second door.
             if self.cell.lock().trouble.is_none() {
                 if next_catalogue.mono <= self.clock.now().mono {
-                    next_catalogue = self.check(&mut previous).await;
+                    next_catalogue = Box::pin(self.check(&mut previous)).await;
                 }
                 if self.context.driver.knows_delivery() {
-                    self.look_at_the_slot(&mut place, started).await;
+                    Box::pin(self.look_at_the_slot(&mut place, started)).await;
                 }
             }
             drop(turn);

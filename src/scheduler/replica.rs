@@ -134,7 +134,7 @@ impl Watcher {
             for look in looks.iter().filter(|look| **look < period) {
                 let at = (anchor.mono + *look).max(not_before);
                 clock::sleep_until(at).await;
-                let result = self.look(&mut session).await;
+                let result = Box::pin(self.look(&mut session)).await;
                 let now = self.clock.now();
                 let arrived = match result {
                     Ok((observation, server)) => {
