@@ -17,11 +17,11 @@ pub const INTERVAL: Check = Check {
     id: "heartbeat-interval",
     severity: Severity::Warning,
     rung: Rung::Advice,
-    title: "the heartbeat comes at least every five minutes",
-    meaning: "A longer interval lets the connector's position grow old between two beats; on a very quiet source the \
-              vendor advises one minute.",
-    judged: "From the schedule alone: fails if two ticks are more than five minutes apart.",
-    privilege: "none: no server is asked",
+    title: "the interval is at most five minutes",
+    meaning: "With a longer interval the connector's position grows old between two beats. For a very quiet source the \
+              vendor recommends one minute.",
+    judged: "From the schedule alone. Fails if two ticks are more than five minutes apart.",
+    privilege: "none: heartbeatd connects to no server",
     source: "vendor page on heartbeats, section on intervals",
 };
 /// The addresses' own warnings; only where no server is asked, which would tell more.
@@ -29,11 +29,11 @@ pub const ADDRESS: Check = Check {
     id: "address",
     severity: Severity::Warning,
     rung: Rung::Advice,
-    title: "the addresses give no cause for a warning",
-    meaning: "An address that asks for encryption without verification lets somebody in between read the password.",
-    judged: "With --offline, from the address alone: fails for each warning that its driver has. Online, the checks of \
-             the connection itself tell more.",
-    privilege: "none: no server is asked",
+    title: "the addresses cause no warning",
+    meaning: "If an address asks for encryption without verification, an attacker in between can read the password.",
+    judged: "With --offline, from the address alone. Fails for each warning of its driver. Online, the checks of the \
+             connection say more.",
+    privilege: "none: heartbeatd connects to no server",
     source: "libpq documentation, SSL support, table of sslmode values",
 };
 

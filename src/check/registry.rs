@@ -1,5 +1,5 @@
-//! The one list of all checks: what `explain` prints, what `--only` and `--skip` accept, and what `docs/checks/` is
-//! generated from.
+//! The list of all checks. `explain` prints it, `--only` and `--skip` accept its ids, and `make docs` writes `docs/checks/`
+//! from it.
 
 use std::fmt::Write as _;
 
@@ -8,27 +8,28 @@ use crate::database_url::Family;
 use crate::drivers::Drivers;
 use crate::finding::{Check, Rung, Severity};
 
-/// Whether a server is reached at all; judged above the drivers, for the source and for each replica.
+/// Whether heartbeatd can connect to the source; judged above the drivers.
 pub const CONNECT: Check = Check {
     id: "connect",
     severity: Severity::Error,
     rung: Rung::Connection,
-    title: "the server can be reached and lets heartbeatd in",
-    meaning: "Nothing else can be checked, and no beat is made, on a server that is not reached.",
-    judged: "By connecting within the time-out: fails with the class, kind and code of what went wrong.",
+    title: "heartbeatd can connect to the server and log in",
+    meaning: "If heartbeatd cannot connect, it cannot write a beat or run any other check.",
+    judged: "heartbeatd connects within the time-out. Fails with the class, kind and code of the failure.",
     privilege: "login",
     source: "vendor page on recovery, first question of the decision tree",
 };
 
-/// Whether each replica is reached.
+/// Whether heartbeatd can connect to each replica.
 pub const REPLICA_CONNECT: Check = Check {
     id: "replica-connect",
     severity: Severity::Error,
     rung: Rung::Tracking,
-    title: "each replica can be reached and lets heartbeatd in",
-    meaning: "The connector reads from there; whether the beat arrives cannot be seen on a server that is not reached.",
-    judged: "By connecting within the time-out: fails with what went wrong, as an error if the replica is required, else \
-             as a warning.",
+    title: "heartbeatd can connect to each replica and log in",
+    meaning: "The connector reads from the replica. If heartbeatd cannot connect to it, it cannot see whether the beat \
+              arrives.",
+    judged: "heartbeatd connects within the time-out. Fails with what went wrong: an error if the replica is required, \
+             otherwise a warning.",
     privilege: "login",
     source: "vendor page on recovery, first question of the decision tree",
 };
@@ -60,7 +61,7 @@ pub fn entries(drivers: &Drivers) -> Vec<Entry> {
     entries
 }
 
-/// The entry of an id, or the id that is nearest to what was typed.
+/// The entry of an id, or an error that suggests the nearest id.
 ///
 /// # Errors
 /// A sentence that names the nearest id.
@@ -72,7 +73,10 @@ pub fn find(drivers: &Drivers, id: &str) -> Result<Entry, String> {
     let distance = |entry: &&Entry| strsim::damerau_levenshtein(entry.check.id, id);
     let nearest = entries.iter().min_by_key(distance).filter(|entry| distance(entry) <= id.len() / 2 + 1);
     let hint = nearest.map(|entry| format!(", did you mean {}?", entry.check.id));
-    Err(format!("there is no check \"{id}\"{}", hint.as_deref().unwrap_or("; heartbeatd explain lists them")))
+    Err(format!(
+        "there is no check \"{id}\"{}",
+        hint.as_deref().unwrap_or("; to list all checks, run heartbeatd explain")
+    ))
 }
 
 /// The page of a check, in Markdown.
@@ -80,14 +84,14 @@ pub fn find(drivers: &Drivers, id: &str) -> Result<Entry, String> {
 pub fn page(entry: &Entry) -> String {
     let Check { id, severity, rung, title, meaning, judged, privilege, source } = &entry.check;
     let families: Vec<_> = entry.families.iter().map(|family| family.as_str()).collect();
-    let mut page = format!("# {id}\n\n**When all is well:** {title}.\n\n{meaning}\n\n");
+    let mut page = format!("# {id}\n\n**Passes when:** {title}.\n\n{meaning}\n\n");
     let rows = [
         ("Databases", families.join(", ")),
-        ("Severity", format!("{severity} at worst")),
+        ("Severity", format!("at most {severity}")),
         ("Decision tree", question(*rung).to_owned()),
-        ("How it is judged", (*judged).to_owned()),
-        ("What it takes", (*privilege).to_owned()),
-        ("Rests on", (*source).to_owned()),
+        ("How heartbeatd decides", (*judged).to_owned()),
+        ("Required privilege", (*privilege).to_owned()),
+        ("Based on", (*source).to_owned()),
     ];
     for (name, value) in rows {
         // Writing to a string cannot fail.
@@ -95,21 +99,21 @@ pub fn page(entry: &Entry) -> String {
     }
     let _ = write!(
         page,
-        "\nTo leave it out of one run: `heartbeatd check --skip {id}`. For good, under the target in the configuration:\n\n```toml\n[[target.checks.skip]]\nid = \"{id}\"\nreason = \"…\"\n```\n"
+        "\nTo skip it once: `heartbeatd check --skip {id}`. To skip it always, add this to the target in the configuration:\n\n```toml\n[[target.checks.skip]]\nid = \"{id}\"\nreason = \"…\"\n```\n"
     );
     page
 }
 
-/// What stands above the list of all pages.
+/// The text above the list of all pages.
 const INDEX_HEAD: &str = "\
 # Checks
 
-What `heartbeatd check` looks at. The page of a check is what `heartbeatd explain ID` prints; both are made from the
-program (`make docs`). \"Vendor\" is Streamkap, whose documentation the checks follow; \"measured\" was tried on servers of
-ours. A finding may be milder than the severity given here, which is the worst. [What of the vendor's pages is
+These are the checks of `heartbeatd check`. `heartbeatd explain ID` prints the page of a check; `make docs` writes the pages
+from the program. \"Vendor\" is Streamkap, whose documentation the checks follow. \"Measured\" means that we tried it on our
+own servers. The severity is the highest that a finding can have. [Which of the vendor's statements are
 covered](coverage.md).
 
-| Check | Severity | Databases | When all is well |
+| Check | Severity | Databases | Passes when |
 |---|---|---|---|
 ";
 
@@ -129,15 +133,15 @@ pub fn index(entries: &[Entry]) -> String {
 #[must_use]
 pub fn question(rung: Rung) -> &'static str {
     match rung {
-        Rung::Connection => "is the right server reached?",
-        Rung::Schema => "is the heartbeat table as it must be?",
-        Rung::Permission => "may heartbeatd and the connector do what they must?",
-        Rung::Resource => "does the server have what it needs?",
-        Rung::Beating => "is the row beaten?",
-        Rung::Tracking => "does the beat get into what the connector reads?",
-        Rung::Movement => "does the connector move?",
+        Rung::Connection => "can heartbeatd use the right server?",
+        Rung::Schema => "do the heartbeat table and its row exist, with the right shape?",
+        Rung::Permission => "do heartbeatd and the connector have the privileges they need?",
+        Rung::Resource => "does the server have the settings and resources that the connector needs?",
+        Rung::Beating => "is someone updating the heartbeat row?",
+        Rung::Tracking => "does the beat reach what the connector reads?",
+        Rung::Movement => "does the connector advance?",
         Rung::Position => "is the connector's position safe?",
-        Rung::Advice => "anything else worth knowing?",
+        Rung::Advice => "is there anything else to know?",
     }
 }
 

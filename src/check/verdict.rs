@@ -1,10 +1,10 @@
-//! The recovery decision tree: of all that is wrong with a target, what comes first, and what to do about it.
+//! The recovery decision tree: which of a target's findings to deal with first, and what to do about it.
 
 use super::registry::{CONNECT, Entry};
 use crate::finding::{Finding, Rung, Severity, Status, Verdict};
 
-/// Climbs the tree: the first rung with a failed check of severity error, else the first with a warning that touches
-/// the beat's way (advice is no rung to stop at).
+/// Chooses the first rung with a failed check of severity error. Without one, the first rung from `Beating` on with a
+/// warning. Advice never decides.
 #[must_use]
 pub fn climb(findings: &[Finding], entries: &[Entry]) -> Verdict {
     let rung_of = |finding: &Finding| {
@@ -31,31 +31,31 @@ pub fn climb(findings: &[Finding], entries: &[Entry]) -> Verdict {
 
 fn meaning(rung: Rung, severity: Severity) -> &'static str {
     match (rung, severity) {
-        (Rung::Connection, _) => "the source cannot be beaten: the right server is not reached",
-        (Rung::Schema, _) => "the source cannot be beaten: the heartbeat table is not as it must be",
+        (Rung::Connection, _) => "cannot write the heartbeat: the primary is not reachable or not writable",
+        (Rung::Schema, _) => "cannot write the heartbeat: the table or its row is missing or has the wrong shape",
         (Rung::Permission, _) => "a privilege is missing",
-        (Rung::Resource, _) => "the server lacks something that beats or the connector need",
-        (Rung::Beating, _) => "nobody beats",
-        (Rung::Tracking, _) => "beating but not tracked: the connector does not get the beats",
-        (Rung::Movement, _) => "tracked, but the connector does not move",
+        (Rung::Resource, _) => "the server lacks a setting or a resource that the connector needs",
+        (Rung::Beating, _) => "no one is updating the heartbeat row",
+        (Rung::Tracking, _) => "the row is updated, but the connector does not receive the changes",
+        (Rung::Movement, _) => "the connector can receive the beats, but does not advance",
         (Rung::Position, Severity::Error) => "the connector's position is lost: it needs a new snapshot",
         (Rung::Position, _) => "the connector's position is at risk",
-        (Rung::Advice, _) => "worth a look",
+        (Rung::Advice, _) => "worth knowing",
     }
 }
 
 fn healthy(findings: &[Finding]) -> Verdict {
     let unknown = findings.iter().filter(|finding| finding.status == Status::Unknown).count();
     if !findings.iter().any(|finding| finding.id == CONNECT.id) {
-        let text = "nothing is wrong with what was looked at; much was left out".to_owned();
-        return Verdict { rung: None, text, next: "heartbeatd check, without leaving checks out".to_owned() };
+        let text = "the checks that ran passed; most were skipped".to_owned();
+        return Verdict { rung: None, text, next: "run heartbeatd check without --only and --skip".to_owned() };
     }
     let text = match unknown {
         0 => "the source side is healthy".to_owned(),
-        1 => "the source side is healthy, as far as it could be checked (one check could not)".to_owned(),
-        _ => format!("the source side is healthy, as far as it could be checked ({unknown} checks could not)"),
+        1 => "the source side is healthy; one check could not run".to_owned(),
+        _ => format!("the source side is healthy; {unknown} checks could not run"),
     };
-    let next = "if data is missing all the same, look at the destination and its consumers".to_owned();
+    let next = "if data is still missing, look at the destination and its consumers".to_owned();
     Verdict { rung: None, text, next }
 }
 
@@ -92,13 +92,16 @@ mod tests {
     }
 
     #[test]
-    fn a_stale_row_alone_means_that_nobody_beats() {
+    fn a_stale_row_alone_means_that_no_one_updates_it() {
         let verdict = verdict(&[finding("row-fresh", Status::Failed, Severity::Warning)]);
-        assert_eq!((verdict.rung, verdict.text.as_str()), (Some(Rung::Beating), "nobody beats"));
+        assert_eq!(
+            (verdict.rung, verdict.text.as_str()),
+            (Some(Rung::Beating), "no one is updating the heartbeat row")
+        );
     }
 
     #[test]
-    fn a_warning_of_an_earlier_rung_does_not_hide_that_nobody_beats() {
+    fn a_warning_of_an_earlier_rung_does_not_hide_that_no_one_updates_the_row() {
         let verdict = verdict(&[
             finding("table-primary-key", Status::Failed, Severity::Warning),
             finding("row-fresh", Status::Failed, Severity::Warning),
@@ -114,6 +117,6 @@ mod tests {
             finding("row-exists", Status::Unknown, Severity::Error),
         ]);
         assert_eq!(verdict.rung, None);
-        assert!(verdict.text.contains("one check could not"));
+        assert!(verdict.text.contains("one check could not run"));
     }
 }

@@ -23,9 +23,9 @@ pub(in crate::driver) const TABLE: Check = Check {
     severity: Severity::Error,
     rung: Rung::Schema,
     title: "the heartbeat table exists",
-    meaning: "Without the table there is nothing to update, and nothing for the connector to read.",
-    judged: "From the catalogue: fails if there is no table of the configured name.",
-    privilege: "reading the catalogue, which every user may",
+    meaning: "Without the table heartbeatd has nothing to update and the connector nothing to read.",
+    judged: "From the catalogue. Fails if no table has the configured name.",
+    privilege: "read access to the catalogue, which every user has",
     source: "vendor page on heartbeats, section on the heartbeat table",
 };
 /// Its columns.
@@ -34,9 +34,9 @@ pub(in crate::driver) const COLUMNS: Check = Check {
     severity: Severity::Error,
     rung: Rung::Schema,
     title: "the heartbeat table has the columns that a beat uses",
-    meaning: "A beat finds its row by id and writes last_update; without them each beat fails.",
-    judged: "From the catalogue: fails if id or last_update is missing, or last_update cannot hold a time.",
-    privilege: "reading the catalogue, which every user may",
+    meaning: "A beat finds its row by id and writes last_update. If a column is missing, every beat fails.",
+    judged: "From the catalogue. Fails if id or last_update is missing, or if last_update cannot hold a time.",
+    privilege: "read access to the catalogue, which every user has",
     source: "vendor page on heartbeats, section on the heartbeat table",
 };
 /// Its primary key.
@@ -45,9 +45,9 @@ pub(in crate::driver) const PRIMARY_KEY: Check = Check {
     severity: Severity::Warning,
     rung: Rung::Schema,
     title: "id is the primary key of the heartbeat table",
-    meaning: "Without it several rows may carry the id, and a beat that changes two rows counts as failed.",
-    judged: "From the catalogue: fails if the primary key is another one, or missing.",
-    privilege: "reading the catalogue, which every user may",
+    meaning: "Without it several rows can have the same id. A beat that changes two rows counts as failed.",
+    judged: "From the catalogue. Fails if the table has no primary key or another one.",
+    privilege: "read access to the catalogue, which every user has",
     source: "vendor page on heartbeats, section on the heartbeat table",
 };
 /// The row.
@@ -56,10 +56,10 @@ pub(in crate::driver) const ROW: Check = Check {
     severity: Severity::Error,
     rung: Rung::Schema,
     title: "the heartbeat row exists",
-    meaning: "An update of a row that is not there succeeds and changes nothing: no beat, and no error either.",
-    judged: "By reading the table: fails if no row has the configured id.",
+    meaning: "An UPDATE of a missing row succeeds and changes nothing: there is no beat and no error.",
+    judged: "From the table. Fails if no row has the configured id.",
     privilege: "SELECT on the heartbeat table",
-    source: "measured: UPDATE of a missing row reports zero rows and no error on every database",
+    source: "measured: on every database an UPDATE of a missing row reports zero rows and no error",
 };
 /// No other row.
 pub(in crate::driver) const SINGLE: Check = Check {
@@ -67,8 +67,9 @@ pub(in crate::driver) const SINGLE: Check = Check {
     severity: Severity::Warning,
     rung: Rung::Schema,
     title: "the heartbeat table holds one row",
-    meaning: "A table that grows is no heartbeat: somebody inserts instead of updating.",
-    judged: "By counting: fails above one. Skipped where the configured row is not among them.",
+    meaning: "If the table grows, a writer inserts rows instead of updating the one row.",
+    judged: "heartbeatd counts the rows. Fails if there is more than one. Skipped if the configured row is not among \
+             them.",
     privilege: "SELECT on the heartbeat table",
     source: "vendor page on heartbeats, section on the heartbeat table",
 };
@@ -78,9 +79,10 @@ pub(in crate::driver) const FRESH: Check = Check {
     severity: Severity::Warning,
     rung: Rung::Beating,
     title: "last_update is recent",
-    meaning: "A row that nobody updates keeps nothing alive.",
-    judged: "last_update against the server's own clock: fails when it is older than two periods and the time-out, lies \
-             in the future, or was never written. A value a whole time-zone offset away is told as a writer in another zone.",
+    meaning: "If no one updates the row, the connector receives no changes.",
+    judged: "last_update, compared with the server's clock. Fails if it is older than two periods and the time-out, \
+             lies in the future, or was never written. If the value is off by a whole time-zone offset, the finding \
+             says that its writer is in another zone.",
     privilege: "SELECT on the heartbeat table",
     source: "vendor page on heartbeats, section on verification",
 };

@@ -99,7 +99,7 @@ fn a_check_that_is_left_out_is_one_that_there_is() {
         "f.toml:4: target[0].checks.skip[0].id: there is no check \"slot-aktive\", did you mean slot-active?"
     );
     let unlike = target_complaint("[[target.checks.skip]]\nid = \"z\"\nreason = \"x\"");
-    assert!(unlike.ends_with("there is no check \"z\"; heartbeatd explain lists them"), "{unlike}");
+    assert!(unlike.ends_with("there is no check \"z\"; to list all checks, run heartbeatd explain"), "{unlike}");
 }
 
 #[test]

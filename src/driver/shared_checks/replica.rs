@@ -13,11 +13,12 @@ pub(in crate::driver) const ROLE: Check = Check {
     severity: Severity::Warning,
     rung: Rung::Tracking,
     title: "the replica follows another server",
-    meaning: "A replica that was promoted, or whose replay was stopped, gets no beat any more. One that takes writes of its \
-              own parts from its source.",
-    judged: "PostgreSQL: pg_is_in_recovery() and pg_is_wal_replay_paused() of the replica. MySQL, MariaDB: SHOW REPLICA \
-             STATUS, and read_only, which is to be ON. A node of a Galera cluster, a member of a replication group and a \
-             reader of Aurora need to follow nobody. MongoDB: hello: fails unless it is a secondary of the target's set.",
+    meaning: "A replica that was promoted, or whose replay someone paused, receives no more beats. A replica that \
+              takes writes itself diverges from its source.",
+    judged: "PostgreSQL: pg_is_in_recovery() and pg_is_wal_replay_paused() of the replica. MySQL, MariaDB: SHOW \
+             REPLICA STATUS, and read_only, which must be ON; a node of a Galera cluster, a member of a replication \
+             group and a reader of Aurora need no source. MongoDB: hello. Fails unless it is a secondary of the \
+             target's set.",
     privilege: "a login on the replica; MySQL, MariaDB: REPLICATION CLIENT or REPLICA MONITOR on it",
     source: "vendor page on heartbeats: the change must replicate to the replica that the connector reads",
 };
@@ -27,10 +28,10 @@ pub(in crate::driver) const ARRIVES: Check = Check {
     severity: Severity::Error,
     rung: Rung::Tracking,
     title: "the beat arrives at the replica",
-    meaning: "A connector that reads the replica sees the beat only once it has arrived there.",
-    judged: "last_update on the replica against last_update on the source: fails when it is behind by more than a period and \
-             the threshold replica_lag. A warning unless the replica is required.",
-    privilege: "on the replica, SELECT on the heartbeat table, and USAGE on its schema where the database has that",
+    meaning: "A connector that reads the replica sees the beat only after it has arrived there.",
+    judged: "last_update on the replica, compared with last_update on the source. Fails if it is behind by more than a \
+             period and the threshold replica_lag. A warning unless the replica is required.",
+    privilege: "on the replica, SELECT on the heartbeat table; if the database has schemas, USAGE on its schema",
     source: "vendor page on heartbeats: the change must replicate to the replica that the connector reads",
 };
 
@@ -40,12 +41,13 @@ pub(in crate::driver) const DECODE: Check = Check {
     severity: Severity::Error,
     rung: Rung::Resource,
     title: "the replica can serve the connector",
-    meaning: "PostgreSQL: decoding on a standby takes version 16, wal_level = logical on both servers, and \
-              hot_standby_feedback, or the slot is invalidated by the next vacuum of the primary. MySQL, MariaDB: a \
-              replica's binary log holds the beat only if it writes down what it replicates, as rows.",
-    judged: "PostgreSQL: server_version_num, wal_level of both, hot_standby_feedback; only where the slot is on the replica, \
-             or with decode = true. MySQL, MariaDB: log_bin, log_replica_updates, binlog_format, binlog_row_image and the \
-             filters of the replica's binary log; a warning unless the connector reads there, or decode = true.",
+    meaning: "PostgreSQL: decoding on a standby requires version 16, wal_level = logical on both servers, and \
+              hot_standby_feedback; otherwise the primary's next vacuum invalidates the slot. MySQL, MariaDB: the \
+              replica's binary log contains the beat only if the replica logs what it replicates, as rows.",
+    judged: "PostgreSQL: server_version_num, wal_level of both servers, hot_standby_feedback; only if the slot is on \
+             the replica, or with decode = true. MySQL, MariaDB: log_bin, log_replica_updates, binlog_format, \
+             binlog_row_image and the filters of the replica's binary log; a warning unless the connector reads there, \
+             or decode = true.",
     privilege: "a login on the replica; MySQL, MariaDB: REPLICATION CLIENT on it to see the filters",
     source: "https://www.postgresql.org/docs/current/logicaldecoding-explanation.html; vendor's set-up guide for MySQL, \
              replicas",

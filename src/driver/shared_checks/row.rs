@@ -13,11 +13,12 @@ pub(in crate::driver) const SCHEMA: Check = Check {
     severity: Severity::Error,
     rung: Rung::Schema,
     title: "the heartbeat's schema exists",
-    meaning: "Without the schema (in MySQL and MariaDB: the database) there is no heartbeat table.",
-    judged: "From the catalogue: fails if there is no schema of the configured name. PostgreSQL: pg_namespace, which hides \
-             nothing (information_schema.schemata hides schemas without privileges). MySQL, MariaDB: what this user has \
-             no privilege on is hidden, and told as missing or hidden.",
-    privilege: "PostgreSQL: reading the catalogue, which every user may. MySQL, MariaDB: any privilege on the schema",
+    meaning: "Without the schema (in MySQL and MariaDB: the database) the heartbeat table cannot exist.",
+    judged: "From the catalogue. Fails if no schema has the configured name. PostgreSQL: pg_namespace, which hides \
+             nothing (information_schema.schemata hides schemas without privileges). MySQL, MariaDB: the server hides \
+             a schema on which this user has no privilege; the finding then says that it is missing or hidden.",
+    privilege: "PostgreSQL: read access to the catalogue, which every user has. MySQL, MariaDB: any privilege on the \
+                schema",
     source: "vendor page on heartbeats, troubleshooting: the schema streamkap exists",
 };
 /// What the table is.
@@ -26,12 +27,13 @@ pub(in crate::driver) const KIND: Check = Check {
     severity: Severity::Error,
     rung: Rung::Schema,
     title: "the heartbeat table is an ordinary table",
-    meaning: "A view, a foreign or a materialized table has no rows of its own: nothing of it is published, or in the log.",
-    judged: "PostgreSQL: pg_class.relkind: fails unless it is r (ordinary) or p (partitioned). MySQL, MariaDB: \
-             information_schema.TABLES.TABLE_TYPE: fails unless it is BASE TABLE or SYSTEM VERSIONED. MongoDB: listCollections: \
-             fails for a view, a time series or a capped collection.",
-    privilege: "PostgreSQL: reading the catalogue, which every user may. MySQL, MariaDB: any privilege on the table. \
-                MongoDB: the role read on the heartbeat's database",
+    meaning: "A view, a foreign table or a materialized view stores no rows itself. It cannot be published, and its \
+              changes are not in the log.",
+    judged: "PostgreSQL: pg_class.relkind. Fails unless it is r (ordinary) or p (partitioned). MySQL, MariaDB: \
+             information_schema.TABLES.TABLE_TYPE. Fails unless it is BASE TABLE or SYSTEM VERSIONED. MongoDB: \
+             listCollections. Fails for a view, a time series or a capped collection.",
+    privilege: "PostgreSQL: read access to the catalogue, which every user has. MySQL, MariaDB: any privilege on the \
+                table. MongoDB: the role read on the heartbeat's database",
     source: "https://www.postgresql.org/docs/current/sql-createpublication.html; \
              https://dev.mysql.com/doc/refman/8.4/en/binary-log-formats.html",
 };
@@ -40,11 +42,12 @@ pub(in crate::driver) const MOVES: Check = Check {
     id: "row-moves",
     severity: Severity::Warning,
     rung: Rung::Beating,
-    title: "last_update changes from one look to the next",
-    meaning: "A row that nobody updates keeps nothing alive. Change tells it even where a writer in another time zone makes \
-              every age look wrong.",
-    judged: "last_update in two looks: fails when it is the same although more than a period and the time-out lie between.",
-    privilege: "SELECT on the heartbeat table, and USAGE on its schema where the database has that",
+    title: "last_update changes between two looks",
+    meaning: "If no one updates the row, the connector receives no changes. This check works even if a writer in \
+              another time zone makes every age look wrong.",
+    judged: "last_update in two looks. Fails if it did not change although more than a period and the time-out lie \
+             between them.",
+    privilege: "SELECT on the heartbeat table; if the database has schemas, USAGE on its schema",
     source: "vendor page on heartbeats, troubleshooting: the row exists and last_update does not move",
 };
 

@@ -13,28 +13,29 @@ pub(in crate::driver) const WRITABLE: Check = Check {
     severity: Severity::Error,
     rung: Rung::Connection,
     title: "the server is the primary and takes writes",
-    meaning: "A replica takes no beat, nor does a primary that a setting makes read-only. After a failover the old address \
-              often leads to a replica.",
+    meaning: "heartbeatd cannot write a beat on a replica, or on a primary that a setting makes read-only. After a \
+              failover the old address often leads to a replica.",
     judged: "PostgreSQL: pg_is_in_recovery() and default_transaction_read_only. MySQL, MariaDB: read_only, \
-             super_read_only, innodb_read_only and transaction_read_only; a warning where the server takes writes and \
-             follows another one all the same. Each cause is told by itself. MongoDB: hello.",
+             super_read_only, innodb_read_only and transaction_read_only; a warning if the server takes writes and \
+             also follows another server. MongoDB: hello. The finding names the cause.",
     privilege: "a login; MySQL, MariaDB: REPLICATION CLIENT or REPLICA MONITOR to see that it follows another server",
-    source: "vendor page on heartbeats: the scheduled job runs on the primary; measured: what refuses says the same for \
-             both (SQLSTATE 25006, error 1290)",
+    source: "vendor page on heartbeats: the scheduled job runs on the primary; measured: the server gives the same \
+             error for a replica and a setting (SQLSTATE 25006, error 1290)",
 };
 /// Its version.
 pub(in crate::driver) const VERSION: Check = Check {
     id: "server-version",
     severity: Severity::Error,
     rung: Rung::Advice,
-    title: "the server's version is one that connectors work on",
-    meaning: "PostgreSQL: the connector's plugin pgoutput came with 10, snapshots that only read need 13. MySQL below 5.7 \
-              and MariaDB below 10.2 are not known to connectors; the vendor supports MariaDB from 11.4.3 on.",
+    title: "connectors support the server's version",
+    meaning: "PostgreSQL: the connector's plugin pgoutput exists from 10 on, and read-only snapshots need 13. MySQL, \
+              MariaDB: connectors do not support MySQL below 5.7 and MariaDB below 10.2; the vendor supports MariaDB \
+              from 11.4.3 on.",
     judged: "PostgreSQL: an error below 10, a warning below 13. MySQL: an error below 5.7, a warning below 8.0. MariaDB: an \
              error below 10.2, a warning below 10.6, an advice below 11.4.3. MongoDB: an error below 4.4, a warning below \
              5.0.",
     privilege: "a login",
-    source: "vendor's set-up guides for PostgreSQL, MySQL and MariaDB, versions; the makers' dates of end of life",
+    source: "vendor's set-up guides for PostgreSQL, MySQL and MariaDB, versions; the publishers' end-of-life dates",
 };
 /// Its clock.
 pub(in crate::driver) const CLOCK: Check = Check {
@@ -42,23 +43,24 @@ pub(in crate::driver) const CLOCK: Check = Check {
     severity: Severity::Warning,
     rung: Rung::Advice,
     title: "the clocks of the server and of this machine agree",
-    meaning: "Beats carry the server's time. With a wrong clock every age in reports and alerts is wrong by as much, and \
-              password expiry and certificates, too.",
-    judged: "The server's clock against the clock here: fails when they differ by more than the time-out and five seconds.",
+    meaning: "A beat contains the server's time. If a clock is wrong, every age in reports and alerts is wrong by the \
+              same amount, and so are password expiry and certificates.",
+    judged: "The server's clock, compared with this machine's. Fails if they differ by more than the time-out and five \
+             seconds.",
     privilege: "a login",
-    source: "measured: a beat's value is the server's clock",
+    source: "measured: the value of a beat is the server's clock",
 };
 /// That nobody else can answer for it.
 pub(in crate::driver) const TLS: Check = Check {
     id: "tls-verified",
     severity: Severity::Warning,
     rung: Rung::Advice,
-    title: "the server proves who it is",
-    meaning: "Without verification anybody on the way can answer as the server and read the password; with the default \
-              (prefer, preferred) the connection may not even be encrypted.",
-    judged: "sslmode or ssl-mode of each address, and whether the session is encrypted: fails unless it is verify-full \
-             (PostgreSQL) or verify_identity (MySQL, MariaDB); verify-ca takes any name. MongoDB: tls, and whether any \
-             certificate will do. A socket or a loopback address needs no TLS.",
+    title: "heartbeatd verifies the server's certificate",
+    meaning: "Without verification an attacker on the network can answer as the server and read the password. With the \
+              default (prefer, preferred) the connection may not even be encrypted.",
+    judged: "sslmode or ssl-mode of each address, and whether the session is encrypted. Fails unless it is verify-full \
+             (PostgreSQL) or verify_identity (MySQL, MariaDB); verify-ca accepts any name. MongoDB: tls, and whether \
+             the client accepts any certificate. A socket or a loopback address needs no TLS.",
     privilege: "none",
     source: "https://www.postgresql.org/docs/current/libpq-ssl.html#LIBPQ-SSL-PROTECTION; \
              https://dev.mysql.com/doc/refman/8.4/en/connection-options.html#option_general_ssl-mode",
@@ -68,16 +70,18 @@ pub(in crate::driver) const NATIVE: Check = Check {
     id: "native-scheduler",
     severity: Severity::Warning,
     rung: Rung::Advice,
-    title: "no scheduled job of the database beats beside heartbeatd, and one that heartbeatd only watches works",
-    meaning: "A job that beats as well doubles the events; one that fails, is switched off since a failover, or updates \
-              another row, makes somebody believe in a heartbeat that is not there.",
-    judged: "PostgreSQL: cron.job and cron.job_run_details, where pg_cron is in this database; from another database its \
-             jobs cannot be seen: unknown while its launcher runs. MySQL, MariaDB: information_schema.EVENTS and \
-             event_scheduler.",
-    privilege: "PostgreSQL: USAGE on the schema cron, and being the owner of the job or a superuser. MySQL, MariaDB: EVENT \
-                on the heartbeat's schema. Others see no row, and no error",
-    source: "vendor page on heartbeats, pg_cron and the event scheduler; measured: both show others nothing, without an \
-             error; an event that a replica holds stays disabled when it becomes the source; of Galera's nodes one runs it",
+    title: "no scheduled job of the database writes the row in addition to heartbeatd; if heartbeatd only watches, the \
+            job works",
+    meaning: "A job that also writes the row doubles the events. A job that fails, was disabled by a failover, or \
+              updates another row looks like a heartbeat and is not one.",
+    judged: "PostgreSQL: cron.job and cron.job_run_details if pg_cron is in this database; another database hides its \
+             jobs, so the check is unknown while pg_cron's launcher runs. MySQL, MariaDB: information_schema.EVENTS \
+             and event_scheduler.",
+    privilege: "PostgreSQL: USAGE on the schema cron, and owner of the job or superuser. MySQL, MariaDB: EVENT on the \
+                heartbeat's schema. Other users see no row and no error",
+    source: "vendor page on heartbeats, pg_cron and the event scheduler; measured: both hide jobs from other users \
+             without an error; an event on a replica stays disabled when the replica becomes the source; of Galera's \
+             nodes only one runs an event",
 };
 
 /// Judges the server's clock, given in microseconds since 1970.

@@ -2,9 +2,9 @@
 
 use crate::finding::{Check, Rung, Severity};
 
-const PROBE: &str = "none: the probe finds out";
-const MEASURED: &str = "measured: PostgreSQL checks the privileges of a statement that EXPLAIN does not run, on a standby \
-                        too; MySQL and MariaDB those of a statement that matches no row";
+const PROBE: &str = "none: heartbeatd tries the statement";
+const MEASURED: &str = "measured: PostgreSQL checks privileges even if EXPLAIN does not run the statement, on a \
+                        standby too; MySQL and MariaDB check them even if the statement matches no row";
 
 /// SELECT.
 pub(in crate::driver) const SELECT: Check = Check {
@@ -12,9 +12,10 @@ pub(in crate::driver) const SELECT: Check = Check {
     severity: Severity::Error,
     rung: Rung::Permission,
     title: "this user may read the heartbeat row",
-    meaning: "A beat finds its row by id, and tells a row that is missing from one that cannot be written.",
-    judged: "A SELECT of id and last_update is tried without reading a row: fails when the server denies it. MongoDB: \
-             connectionStatus, by the server's rules of resources.",
+    meaning: "A beat finds its row by id. Without SELECT heartbeatd also cannot tell a missing row from one that it \
+              may not write.",
+    judged: "heartbeatd tries a SELECT of id and last_update that reads no row. Fails if the server denies it. \
+             MongoDB: connectionStatus, by the server's rules for resources.",
     privilege: PROBE,
     source: MEASURED,
 };
@@ -25,8 +26,8 @@ pub(in crate::driver) const UPDATE: Check = Check {
     rung: Rung::Permission,
     title: "this user may update last_update",
     meaning: "This update is the beat.",
-    judged: "An UPDATE of last_update is tried without changing a row: fails when the server denies it. MongoDB: \
-             connectionStatus, by the server's rules of resources.",
+    judged: "heartbeatd tries an UPDATE of last_update that changes no row. Fails if the server denies it. MongoDB: \
+             connectionStatus, by the server's rules for resources.",
     privilege: PROBE,
     source: MEASURED,
 };
@@ -35,9 +36,10 @@ pub(in crate::driver) const INSERT: Check = Check {
     id: "writer-insert",
     severity: Severity::Info,
     rung: Rung::Advice,
-    title: "this user may bring a deleted heartbeat row back",
-    meaning: "With provision = \"auto\" heartbeatd makes the row anew when it was deleted; that takes INSERT.",
-    judged: "An INSERT is tried without adding a row: fails when the server denies it. Only with provision = \"auto\".",
+    title: "this user may create a deleted heartbeat row again",
+    meaning: "With provision = \"auto\" heartbeatd creates the row again after it was deleted. That requires INSERT.",
+    judged: "heartbeatd tries an INSERT that adds no row. Fails if the server denies it. Only with provision = \
+             \"auto\".",
     privilege: PROBE,
     source: MEASURED,
 };
@@ -46,11 +48,13 @@ pub(in crate::driver) const EXPIRY: Check = Check {
     id: "writer-expiry",
     severity: Severity::Error,
     rung: Rung::Permission,
-    title: "this user's password does not run out soon",
-    meaning: "On that day the open connection beats on, and the next login is refused.",
-    judged: "PostgreSQL: pg_roles.rolvaliduntil; MySQL, MariaDB: the account's password lifetime, which \
-             holds for passwords that the server keeps; against the server's clock: an error when past, a warning when nearer than the threshold role_expiry.",
-    privilege: "PostgreSQL: reading the catalogue, which every user may. MySQL, MariaDB: SELECT on mysql.*",
+    title: "this user's password does not expire soon",
+    meaning: "Once the password has expired, beats continue on the open connection, but the server refuses the next \
+              login.",
+    judged: "PostgreSQL: pg_roles.rolvaliduntil. MySQL, MariaDB: the account's password lifetime, which applies to \
+             passwords that the server stores. Compared with the server's clock: an error if it has expired, a warning \
+             if it expires within the threshold role_expiry.",
+    privilege: "PostgreSQL: read access to the catalogue, which every user has. MySQL, MariaDB: SELECT on mysql.*",
     source: "https://www.postgresql.org/docs/current/sql-createrole.html, VALID UNTIL; \
              https://dev.mysql.com/doc/refman/8.4/en/password-management.html",
 };

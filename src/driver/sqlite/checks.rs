@@ -13,9 +13,10 @@ const WRITABLE: Check = Check {
     id: "sqlite-writable",
     severity: Severity::Error,
     rung: Rung::Connection,
-    title: "the file can be written",
-    meaning: "A file that this user may not write, or that another program keeps locked, takes no beat.",
-    judged: "The write lock is taken and let go again (BEGIN IMMEDIATE; ROLLBACK): fails if SQLite refuses it.",
+    title: "heartbeatd can write the file",
+    meaning: "heartbeatd cannot write a beat if this user may not write the file, or if another program keeps it \
+              locked.",
+    judged: "heartbeatd takes the write lock and releases it (BEGIN IMMEDIATE; ROLLBACK). Fails if SQLite refuses.",
     privilege: "write permission on the file and its directory",
     source: "https://www.sqlite.org/lang_transaction.html",
 };
@@ -24,9 +25,9 @@ const JOURNAL: Check = Check {
     severity: Severity::Info,
     rung: Rung::Advice,
     title: "the file is in WAL mode",
-    meaning: "Readers of the file stop a beat while they read, and a beat stops them, unless the journal is a WAL.",
-    judged: "PRAGMA journal_mode: fails if it is another one than wal.",
-    privilege: "reading the file",
+    meaning: "Without WAL mode, readers block a beat while they read, and a beat blocks them.",
+    judged: "PRAGMA journal_mode. Fails unless it is wal.",
+    privilege: "read permission on the file",
     source: "https://www.sqlite.org/wal.html",
 };
 

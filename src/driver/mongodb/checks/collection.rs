@@ -13,9 +13,9 @@ const TTL: Check = Check {
     severity: Severity::Error,
     rung: Rung::Schema,
     title: "no index deletes the heartbeat document",
-    meaning: "A TTL index on last_update deletes the document once beats have paused for long enough; every later beat \
-              then finds no document.",
-    judged: "listIndexes: fails if an index on last_update has expireAfterSeconds.",
+    meaning: "A TTL index on last_update deletes the document if beats pause for long enough. Later beats then find no \
+              document.",
+    judged: "listIndexes. Fails if an index on last_update has expireAfterSeconds.",
     privilege: "MongoDB: the role read on the heartbeat's database",
     source: "https://www.mongodb.com/docs/manual/core/index-ttl/",
 };
@@ -23,10 +23,11 @@ const VALIDATOR: Check = Check {
     id: "validator",
     severity: Severity::Error,
     rung: Rung::Schema,
-    title: "the collection's validator takes a beat",
-    meaning: "A validator refuses documents that do not fit it, each beat included (error 121).",
-    judged: "The server is asked whether the document with a new date in last_update would fit; nothing is written. Fails \
-             if it would not. Skipped where there is no document.",
+    title: "the collection's validator accepts a beat",
+    meaning: "A validator refuses documents that do not match it, including the document that a beat writes (error \
+              121).",
+    judged: "heartbeatd asks the server whether the document would match with a new date in last_update, and writes \
+             nothing. Fails if it would not. Skipped if there is no document.",
     privilege: "MongoDB: the role read on the heartbeat's database",
     source: "https://www.mongodb.com/docs/manual/core/schema-validation/",
 };

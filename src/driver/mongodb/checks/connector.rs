@@ -12,19 +12,20 @@ const STREAM: Check = Check {
     severity: Severity::Error,
     rung: Rung::Permission,
     title: "the connector's user may open a change stream on the heartbeat's collection",
-    meaning: "Without the action changeStream the connector reads no change, however fresh the heartbeat is.",
-    judged: "From its privileges: fails if neither a role on the collection, on its database nor on every database has it.",
-    privilege: "MongoDB: a role of your own with the action viewUser on the database admin",
+    meaning: "Without the action changeStream the connector reads no changes, even if the heartbeat is fresh.",
+    judged: "From its privileges. Fails if no role grants the action on the collection, its database or every \
+             database.",
+    privilege: "MongoDB: a custom role with the action viewUser on the database admin",
     source: "https://www.mongodb.com/docs/manual/changeStreams/#access-control; vendor's set-up guide for MongoDB",
 };
 const READERS: Check = Check {
     id: "change-stream-readers",
     severity: Severity::Info,
     rung: Rung::Movement,
-    title: "somebody reads change streams of this server",
-    meaning: "A connector that reads keeps a cursor open. Without one on any member, heartbeats reach nobody.",
-    judged: "$currentOp with idle cursors: fails if no cursor of a change stream is open on this server. A connector may \
-             read from another member.",
+    title: "a client reads change streams of this server",
+    meaning: "A connector that reads keeps a cursor open. If no member has one, no one receives the heartbeats.",
+    judged: "$currentOp with idle cursors. Fails if no cursor of a change stream is open on this server. A connector \
+             may read from another member.",
     privilege: "MongoDB: the role clusterMonitor on the database admin",
     source: "https://www.mongodb.com/docs/manual/reference/operator/aggregation/currentOp/",
 };
@@ -33,11 +34,11 @@ const NAMESPACES: Check = Check {
     id: "connector-namespaces",
     severity: Severity::Error,
     rung: Rung::Tracking,
-    title: "the connector's namespaces contain the heartbeat's collection",
-    meaning: "A connector that reads only some databases or collections gets no event of the heartbeat unless its \
-              collection is among them.",
-    judged: "From connector.namespaces: fails if none of the names and expressions fits. Skipped where none is configured: \
-             the connector reads everything, or its list is not known here.",
+    title: "the connector's namespaces include the heartbeat's collection",
+    meaning: "If the connector reads only some databases or collections, it receives the heartbeat's events only if \
+              the heartbeat's collection is one of them.",
+    judged: "From connector.namespaces. Fails if no name or expression matches. Skipped if none is configured: the \
+             connector reads everything, or heartbeatd does not know its list.",
     privilege: "none",
     source: "vendor page on heartbeats: the collection is in the connector's list",
 };

@@ -8,8 +8,8 @@ const STREAMS: Check = Check {
     severity: Severity::Error,
     rung: Rung::Tracking,
     title: "the deployment has change streams",
-    meaning: "Connectors read MongoDB by change streams, which only replica sets and sharded clusters have.",
-    judged: "hello: fails for a server by itself.",
+    meaning: "Connectors read MongoDB through change streams, which only replica sets and sharded clusters have.",
+    judged: "hello. Fails for a standalone server.",
     privilege: "a login",
     source: "https://www.mongodb.com/docs/manual/changeStreams/#availability",
 };
@@ -18,10 +18,10 @@ const MAJORITY: Check = Check {
     severity: Severity::Error,
     rung: Rung::Resource,
     title: "a majority of the replica set can acknowledge a beat",
-    meaning: "Change streams deliver what the majority has. While it is not reached, beats are written and not delivered, \
-              and after two election time-outs there is no primary.",
-    judged: "replSetGetStatus and replSetGetConfig: fails when fewer members with a vote and with data are healthy than a \
-             majority of the votes.",
+    meaning: "Change streams deliver only what the majority has. Without a majority, beats are written but not \
+              delivered, and after two election time-outs there is no primary.",
+    judged: "replSetGetStatus and replSetGetConfig. Fails if fewer healthy members have a vote and data than a \
+             majority of the votes requires.",
     privilege: "MongoDB: the role clusterMonitor on the database admin",
     source: "measured: write concern error 64 with both secondaries frozen; \
              https://www.mongodb.com/docs/manual/reference/write-concern/",
@@ -30,11 +30,11 @@ const ARBITERS: Check = Check {
     id: "arbiters",
     severity: Severity::Warning,
     rung: Rung::Advice,
-    title: "no arbiter counts towards a majority that it cannot acknowledge",
-    meaning: "An arbiter votes and holds no data. With a primary, a secondary and an arbiter, the loss of one of the two \
-              with data stops every change stream while the set still has a primary.",
-    judged: "replSetGetConfig: fails when the loss of one member with data leaves fewer of them than a majority of the \
-             votes. Skipped without an arbiter.",
+    title: "no arbiter is needed for a majority",
+    meaning: "An arbiter votes but holds no data. With a primary, a secondary and an arbiter, losing either member \
+              with data stops every change stream, although the set still has a primary.",
+    judged: "replSetGetConfig. Fails if losing one member with data leaves fewer of them than a majority of the votes \
+             requires. Skipped without an arbiter.",
     privilege: "MongoDB: the role clusterMonitor on the database admin",
     source: "https://www.mongodb.com/docs/manual/administration/change-streams-production-recommendations/",
 };
@@ -42,10 +42,10 @@ const NOOPS: Check = Check {
     id: "periodic-noops",
     severity: Severity::Warning,
     rung: Rung::Tracking,
-    title: "an idle primary lets the streams of others go on",
-    meaning: "A change stream of a sharded cluster waits for every shard; one without writes holds it up until its \
-              primary writes an entry of its own, every ten seconds by default.",
-    judged: "The parameter writePeriodicNoops: fails when it is off; an advice on a replica set by itself.",
+    title: "an idle primary does not delay change streams",
+    meaning: "A change stream of a sharded cluster waits for every shard. A shard without writes delays the stream \
+              until its primary writes a no-op entry, by default every ten seconds.",
+    judged: "The parameter writePeriodicNoops. Fails if it is off; an advice on a single replica set.",
     privilege: "MongoDB: the role clusterMonitor on the database admin",
     source: "https://www.mongodb.com/docs/manual/administration/change-streams-production-recommendations/",
 };

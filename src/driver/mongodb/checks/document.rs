@@ -13,11 +13,11 @@ const DATED: Check = Check {
     severity: Severity::Warning,
     rung: Rung::Schema,
     title: "last_update is a date",
-    meaning: "heartbeatd writes a date over whatever stands there. A string or a number comes from another writer, and is \
-              no time to compare with.",
-    judged: "The type of the field: fails if it is there and neither a date nor null.",
+    meaning: "heartbeatd replaces any value there with a date. A string or a number comes from another writer, and \
+              heartbeatd cannot compare it with a time.",
+    judged: "The type of the field. Fails if it exists and is neither a date nor null.",
     privilege: "MongoDB: find on the heartbeat's collection",
-    source: "measured: an update by a pipeline replaces a string by a date",
+    source: "measured: an update by a pipeline replaces a string with a date",
 };
 
 pub(super) const CHECKS: &[Check] = &[ROW, SINGLE, DATED, FRESH, MOVES];

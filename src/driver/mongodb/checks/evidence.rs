@@ -16,7 +16,7 @@ pub(super) const MONITOR: &str = "the role clusterMonitor on the database admin"
 /// What it shows of the heartbeat's collection.
 pub(super) const DATA: &str = "the role read on the heartbeat's database";
 /// What it shows of other users.
-pub(super) const USERS: &str = "a role of your own with the action viewUser on the database admin";
+pub(super) const USERS: &str = "a custom role with the action viewUser on the database admin";
 
 impl Evidence<'_> {
     /// Judges the collection, or says why it cannot be.

@@ -13,13 +13,13 @@ const RETENTION: Check = Check {
     id: "oplog-retention",
     severity: Severity::Error,
     rung: Rung::Position,
-    title: "the oplog reaches back two days, and is bound to",
-    meaning: "A connector resumes from the oplog. Once its position has left it (errors 286 and 280), it starts again with \
-              a snapshot. The window of today shrinks with every burst of writes; only the hours that the server guarantees \
-              do not.",
-    judged: "oplogMinRetentionHours, and the time between the oldest and the newest entry, against 48 hours: a warning where \
-             the window is long enough and nothing guarantees it, an error where it is shorter, an advice while the oplog \
-             is not full yet and so reaches back no further. An error, too, where a period of beats is not shorter.",
+    title: "the oplog reaches back two days, and the server guarantees it",
+    meaning: "A connector resumes from the oplog. If its position has left the oplog (errors 286 and 280), it needs a \
+              new snapshot. Every burst of writes shortens today's window; only the guaranteed hours stay the same.",
+    judged: "oplogMinRetentionHours, and the time between the oldest and the newest entry, compared with 48 hours: a \
+             warning if the window is long enough but not guaranteed, an error if it is shorter, an advice if the \
+             oplog is not full yet and therefore reaches back less far. Also an error if a period of beats is not \
+             shorter than the window.",
     privilege: "MongoDB: the role read on the database local, and clusterMonitor on the database admin",
     source: "vendor page on recovery: 48 hours; https://www.mongodb.com/docs/manual/reference/command/replSetResizeOplog/",
 };

@@ -11,9 +11,9 @@ const FEATURES: Check = Check {
     severity: Severity::Info,
     rung: Rung::Advice,
     title: "the server uses the features of its own version",
-    meaning: "After an upgrade the old version's features stay in force until an administrator confirms the new ones. No \
-              beat needs them; the next upgrade does.",
-    judged: "featureCompatibilityVersion against the server's version: fails when it is lower.",
+    meaning: "After an upgrade the old version's features stay in force until an administrator confirms the new ones. \
+              Beats do not need them; the next upgrade does.",
+    judged: "featureCompatibilityVersion, compared with the server's version. Fails if it is lower.",
     privilege: "MongoDB: the role clusterMonitor on the database admin",
     source: "https://www.mongodb.com/docs/manual/reference/command/setFeatureCompatibilityVersion/",
 };

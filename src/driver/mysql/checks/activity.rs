@@ -15,9 +15,10 @@ const CONNECTED: Check = Check {
     severity: Severity::Warning,
     rung: Rung::Movement,
     title: "the connector reads the binary log",
-    meaning: "A connector that is stopped reads nothing, and its position grows old until the binary log it needs is purged.",
-    judged: "information_schema.PROCESSLIST of the source and of each replica: fails when no session of the connector's user \
-             reads the binary log (command Binlog Dump), nor did in the look before.",
+    meaning: "A stopped connector reads nothing, and its position grows old until the server purges the binary log \
+              that it needs.",
+    judged: "information_schema.PROCESSLIST of the source and of each replica. Fails if no session of the connector's \
+             user reads the binary log (command Binlog Dump), now or in the look before.",
     privilege: "PROCESS",
     source: "vendor page on recovery: the source connector is stopped or paused",
 };
@@ -26,10 +27,11 @@ const TABLES: Check = Check {
     severity: Severity::Info,
     rung: Rung::Advice,
     title: "the server has fewer than a thousand tables",
-    meaning: "With very many tables connectors lose track of their history of schemas: \"Schema isn't known to this \
+    meaning: "With very many tables connectors can lose their schema history: \"Schema isn't known to this \
               connector\".",
-    judged: "information_schema.TABLES: fails from a thousand on. Below, unknown where tables may be hidden from this user.",
-    privilege: "SHOW VIEW or another privilege on all databases, to see that there is every table",
+    judged: "information_schema.TABLES. Fails from a thousand on. Below that, unknown if the server may hide tables \
+             from this user.",
+    privilege: "SHOW VIEW or another privilege on all databases, to see every table",
     source: "vendor page on recovery, MySQL: typical from a thousand tables on",
 };
 

@@ -11,9 +11,10 @@ const FILTERS: Check = Check {
     id: "binlog-filters",
     severity: Severity::Error,
     rung: Rung::Tracking,
-    title: "the binary log does not leave the heartbeat's schema out",
-    meaning: "A filter of the binary log drops changes without a word: the update succeeds, and the connector sees nothing.",
-    judged: "Binlog_Do_DB and Binlog_Ignore_DB of SHOW BINARY LOG STATUS: fails if they leave the schema out.",
+    title: "the binary log does not exclude the heartbeat's schema",
+    meaning: "A filter of the binary log drops changes without an error: the UPDATE succeeds, and the connector \
+              receives nothing.",
+    judged: "Binlog_Do_DB and Binlog_Ignore_DB of SHOW BINARY LOG STATUS. Fails if they exclude the schema.",
     privilege: "REPLICATION CLIENT (MariaDB: BINLOG MONITOR)",
     source: "measured: with binlog_do_db = app an UPDATE in another database changes a row and writes no event",
 };
@@ -21,9 +22,10 @@ const SESSION: Check = Check {
     id: "session-binlog",
     severity: Severity::Error,
     rung: Rung::Tracking,
-    title: "what this user's sessions write is logged",
-    meaning: "With sql_log_bin off in a session, which init_connect may do, its updates get into no binary log.",
-    judged: "@@session.sql_log_bin of this session: fails if it is off.",
+    title: "the server logs what this user's sessions write",
+    meaning: "If sql_log_bin is off in a session, which init_connect can do, the session's updates are not in the \
+              binary log.",
+    judged: "@@session.sql_log_bin of this session. Fails if it is off.",
     privilege: "a login",
     source: "measured: with sql_log_bin = 0 an UPDATE changes a row and writes no event",
 };
@@ -31,12 +33,13 @@ const MOVES: Check = Check {
     id: "binlog-moves",
     severity: Severity::Error,
     rung: Rung::Tracking,
-    title: "the binary log grows when the row is beaten",
-    meaning: "A beat that changes the row and not the binary log is seen by no connector and no replica, whatever the reason.",
-    judged: "Two looks: fails when last_update changed, and neither the position in the binary log nor its transactions did \
-             (MySQL: gtid_executed; MariaDB: gtid_binlog_pos). On a server where others write as well, it cannot fail.",
+    title: "the binary log grows when the row changes",
+    meaning: "If a beat changes the row but not the binary log, no connector and no replica receives it, whatever the \
+              reason.",
+    judged: "Two looks. Fails if last_update changed, and neither the position in the binary log nor its transactions \
+             did (MySQL: gtid_executed; MariaDB: gtid_binlog_pos). On a server with other writers it cannot fail.",
     privilege: "MySQL without GTIDs: REPLICATION CLIENT",
-    source: "measured: each beat moves both",
+    source: "measured: each beat advances both",
 };
 
 pub(super) const CHECKS: &[Check] = &[FILTERS, SESSION, MOVES];

@@ -8,20 +8,20 @@ use crate::driver::mysql::galera::{SWITCH_ON, runs_galera};
 use crate::driver::mysql::group_replication;
 use crate::finding::{Check, Finding, Rung, Severity};
 
-const STATE: &str = "reading the server's state, which every user may";
+const STATE: &str = "read access to the server's state, which every user has";
 
 const READY: Check = Check {
     id: "galera-ready",
     severity: Severity::Error,
     rung: Rung::Connection,
-    title: "the node is a working part of its Galera cluster",
-    meaning: "A node that is not ready, or told to reject, answers every statement on a table with error 1047; one outside the \
-              primary component, or that is not in sync, shows what the cluster has long left behind. One whose wsrep_on was \
-              switched off takes every write and keeps it to itself.",
-    judged: "wsrep_ready, wsrep_cluster_status, wsrep_local_state_comment and wsrep_reject_queries: fails unless they are ON, \
-             Primary, Synced and NONE; a donor is a warning. Where wsrep_on is OFF it fails if wsrep_connected is ON, and is \
-             skipped if not. Percona XtraDB Cluster has no wsrep_on for the whole node: there one is a node that has a \
-             wsrep_provider.",
+    title: "the node is a working member of its Galera cluster",
+    meaning: "A node that is not ready, or is set to reject queries, answers every statement on a table with error \
+              1047. A node outside the primary component, or not in sync, shows old data. A node whose wsrep_on is OFF \
+              accepts every write and sends none to the others.",
+    judged: "wsrep_ready, wsrep_cluster_status, wsrep_local_state_comment and wsrep_reject_queries. Fails unless they \
+             are ON, Primary, Synced and NONE; a donor is a warning. If wsrep_on is OFF, it fails if wsrep_connected \
+             is ON and is skipped otherwise. Percona XtraDB Cluster has no global wsrep_on: there a server with a \
+             wsrep_provider counts as a node.",
     privilege: STATE,
     source: "https://mariadb.com/kb/en/galera-cluster-status-variables/",
 };
@@ -29,9 +29,9 @@ const GTID: Check = Check {
     id: "galera-gtid",
     severity: Severity::Info,
     rung: Rung::Advice,
-    title: "the nodes of the Galera cluster number transactions alike",
-    meaning: "Without wsrep_gtid_mode a connector that changes to another node cannot find its place there.",
-    judged: "wsrep_gtid_mode: fails unless it is ON. Only where wsrep_on is ON.",
+    title: "the nodes of the Galera cluster give a transaction the same GTID",
+    meaning: "Without wsrep_gtid_mode a connector that changes to another node cannot find its position there.",
+    judged: "wsrep_gtid_mode. Fails unless it is ON. Only if wsrep_on is ON.",
     privilege: STATE,
     source: "https://mariadb.com/kb/en/using-mariadb-gtids-with-mariadb-galera-cluster/",
 };
@@ -39,14 +39,14 @@ const UPDATES: Check = Check {
     id: "galera-log-updates",
     severity: Severity::Error,
     rung: Rung::Tracking,
-    title: "the node's binary log holds what the other nodes write",
-    meaning: "Without log_slave_updates a node of MySQL's (Percona XtraDB Cluster, Codership's) logs what is written through \
-              itself alone: the connector that reads there sees the beat and none of the changes that come through another \
-              node, and the beat hides that. A node of MariaDB's logs what the others write in any case.",
-    judged: "log_slave_updates: on MySQL fails if it is OFF. Only where wsrep_on is ON and the node has a binary log.",
+    title: "the node's binary log contains what the other nodes write",
+    meaning: "Without log_slave_updates a MySQL node (Percona XtraDB Cluster, Codership) logs only what clients write \
+              through that node. The connector that reads there receives the beat but not the changes from other \
+              nodes, and the beat hides that. A MariaDB node always logs what the others write.",
+    judged: "log_slave_updates. On MySQL fails if it is OFF. Only if wsrep_on is ON and the node has a binary log.",
     privilege: STATE,
-    source: "measured: a node of MariaDB 10.11 logs all with it OFF; for MySQL the servers' source, where appliers log only \
-             with it",
+    source: "measured: a MariaDB 10.11 node logs everything with it OFF; for MySQL the server's source code, where \
+             appliers log only with it ON",
 };
 
 pub(super) const CHECKS: &[Check] = &[READY, GTID, UPDATES];

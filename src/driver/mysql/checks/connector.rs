@@ -17,22 +17,24 @@ const ROLES: Check = Check {
     id: "connector-roles",
     severity: Severity::Error,
     rung: Rung::Permission,
-    title: "the roles that the connector's privileges come with are active after its login",
-    meaning: "A role that was granted gives nothing until it is active: SHOW GRANTS lists it, and the connector is denied.",
-    judged: "SHOW GRANTS with the account's default roles, and with each of the others: fails if a privilege is missing \
-             that one of those would bring.",
+    title: "the roles that give the connector its privileges are active after its login",
+    meaning: "A granted role has no effect until it is active: SHOW GRANTS lists it, but the server denies the \
+              connector.",
+    judged: "SHOW GRANTS with the account's default roles, and with each other role. Fails if a privilege is missing \
+             that one of the other roles would give.",
     privilege: MYSQL,
-    source: "measured: a role that is no default role is CURRENT_ROLE() NONE, and its privileges are denied (1142)",
+    source: "measured: with a role that is not a default role CURRENT_ROLE() is NONE, and its privileges are denied \
+             (1142)",
 };
 const RELOAD: Check = Check {
     id: "connector-reload",
     severity: Severity::Warning,
     rung: Rung::Permission,
     title: "the connector's account may lock tables for a snapshot",
-    meaning: "A snapshot begins with FLUSH TABLES WITH READ LOCK, or LOCK TABLES where that is denied. Without either it \
-              fails, on the day somebody asks for one.",
-    judged: "SHOW GRANTS: fails without any of RELOAD, FLUSH_TABLES, LOCK TABLES; the last is enough on any one database, as \
-             which are captured is not known here.",
+    meaning: "A snapshot begins with FLUSH TABLES WITH READ LOCK, or with LOCK TABLES if the server denies that. \
+              Without either privilege the next snapshot fails.",
+    judged: "SHOW GRANTS. Fails without any of RELOAD, FLUSH_TABLES, LOCK TABLES. LOCK TABLES on any one database is \
+             enough, because heartbeatd does not know which databases the connector captures.",
     privilege: MYSQL,
     source: "vendor's set-up guides, the connector's user",
 };
@@ -41,8 +43,9 @@ const DATABASES: Check = Check {
     severity: Severity::Info,
     rung: Rung::Permission,
     title: "the connector's account may list the databases",
-    meaning: "Without SHOW DATABASES it sees those that it has a privilege on; with skip_show_database on, none.",
-    judged: "SHOW GRANTS: fails without SHOW DATABASES.",
+    meaning: "Without SHOW DATABASES it sees only databases on which it has a privilege; with skip_show_database ON, \
+              none.",
+    judged: "SHOW GRANTS. Fails without SHOW DATABASES.",
     privilege: MYSQL,
     source: "vendor's set-up guides, the connector's user",
 };

@@ -24,9 +24,9 @@ const THREADS: Check = Check {
     severity: Severity::Error,
     rung: Rung::Tracking,
     title: "the replica receives and applies what the source writes",
-    meaning: "A replica whose threads stand still, or lag behind, gets the beat late or never.",
-    judged: "SHOW REPLICA STATUS: fails when a thread does not run, or the lag is above the threshold replica_lag. A warning \
-             unless the replica is required.",
+    meaning: "If a replica's threads stop or lag, the beat arrives late or never.",
+    judged: "SHOW REPLICA STATUS. Fails if a thread does not run, or the lag is above the threshold replica_lag. A \
+             warning unless the replica is required.",
     privilege: MONITOR,
     source: "vendor page on heartbeats: the change must replicate to the replica that the connector reads",
 };
@@ -34,10 +34,10 @@ const FILTERS: Check = Check {
     id: "replica-filters",
     severity: Severity::Error,
     rung: Rung::Tracking,
-    title: "the replica does not leave the heartbeat table out",
-    meaning: "A filter of replication drops changes without a word: all else arrives, and the beat does not.",
-    judged: "The Replicate_… columns of SHOW REPLICA STATUS, as the server applies them to rows: fails if they leave the \
-             schema or the table out. A warning unless the replica is required.",
+    title: "the replica does not exclude the heartbeat table",
+    meaning: "A replication filter drops changes without an error: everything else arrives, but not the beat.",
+    judged: "The Replicate_… columns of SHOW REPLICA STATUS, as the server applies them to rows. Fails if they exclude \
+             the schema or the table. A warning unless the replica is required.",
     privilege: MONITOR,
     source: "https://dev.mysql.com/doc/refman/8.4/en/replication-rules.html",
 };

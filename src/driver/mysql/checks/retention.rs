@@ -20,23 +20,25 @@ const RETENTION: Check = Check {
     id: "binlog-retention",
     severity: Severity::Error,
     rung: Rung::Position,
-    title: "the binary log is kept long enough for a connector that stands still",
-    meaning: "A connector that is stopped for longer than the binary log is kept has lost its position: what changed meanwhile \
-              is only had by a snapshot.",
-    judged: "On RDS and Aurora \"binlog retention hours\" of mysql.rds_configuration, else binlog_expire_logs_seconds, else \
-             expire_logs_days: an error below a day, a warning below three (the vendor's least), worth knowing below a week. \
-             Zero is for ever.",
-    privilege: "reading the variables, which every user may; on RDS and Aurora SELECT on mysql.rds_configuration",
-    source: "vendor's set-up guides (at least three days); the other bounds are those of PeerDB and Datastream",
+    title: "the server keeps the binary log long enough for a stopped connector",
+    meaning: "If a connector is stopped for longer than the server keeps the binary log, it has lost its position, and \
+              only a new snapshot brings what changed in between.",
+    judged: "On RDS and Aurora \"binlog retention hours\" of mysql.rds_configuration, otherwise \
+             binlog_expire_logs_seconds, otherwise expire_logs_days. An error below a day, a warning below three days \
+             (the vendor's minimum), an advice below a week. Zero means for ever.",
+    privilege: "read access to the variables, which every user has; on RDS and Aurora SELECT on \
+                mysql.rds_configuration",
+    source: "vendor's set-up guides (at least three days); PeerDB and Datastream use the other bounds",
 };
 const INTERVAL: Check = Check {
     id: "retention-interval",
     severity: Severity::Error,
     rung: Rung::Position,
-    title: "beats come much more often than binary logs are purged",
-    meaning: "A heartbeat keeps the connector's position young. One that beats more seldom than files are purged keeps nothing.",
-    judged: "The longest period of the schedule against how long the binary log is kept: an error when it is as long, a \
-             warning above a tenth.",
+    title: "beats are much more frequent than the purge of binary logs",
+    meaning: "A heartbeat keeps the connector's position recent. If the server purges files more often than heartbeatd \
+              writes a beat, the position is lost between two beats.",
+    judged: "The longest period of the schedule, compared with how long the server keeps the binary log. An error if \
+             it is as long, a warning above a tenth.",
     privilege: "as for binlog-retention",
     source: "vendor page on heartbeats: the interval is shorter than the log's retention",
 };
@@ -44,10 +46,12 @@ const SIZE: Check = Check {
     id: "binlog-size-limit",
     severity: Severity::Warning,
     rung: Rung::Position,
-    title: "binary logs are not purged by size",
-    meaning: "A limit of size purges files however young they are: a burst of writes may take the connector's position away.",
-    judged: "max_binlog_total_size, also called binlog_space_limit: fails unless it is 0. MariaDB from 11.4, Percona Server.",
-    privilege: "reading the variables, which every user may",
+    title: "the server does not purge binary logs by size",
+    meaning: "A size limit purges files however recent they are: a burst of writes may remove the connector's \
+              position.",
+    judged: "max_binlog_total_size, also called binlog_space_limit. Fails unless it is 0. MariaDB from 11.4, Percona \
+             Server.",
+    privilege: "read access to the variables, which every user has",
     source: "https://mariadb.com/kb/en/replication-and-binary-log-system-variables/#max_binlog_total_size",
 };
 

@@ -6,7 +6,7 @@ use super::variables::{NO_LOG, for_a_restart, has_log, set_at_start, set_global,
 use crate::driver::mysql::facts::ServerFacts;
 use crate::finding::{Check, Finding, Rung, Severity};
 
-const VARIABLES: &str = "reading the variables, which every user may";
+const VARIABLES: &str = "read access to the variables, which every user has";
 const GUIDE: &str = "vendor's set-up guides for MySQL and MariaDB, the binary log";
 
 const ENABLED: Check = Check {
@@ -14,8 +14,8 @@ const ENABLED: Check = Check {
     severity: Severity::Error,
     rung: Rung::Tracking,
     title: "the server has a binary log",
-    meaning: "The connector reads the binary log. Without one there is nothing to read, and no beat gets anywhere.",
-    judged: "log_bin: fails unless it is ON.",
+    meaning: "The connector reads the binary log. Without one it has nothing to read, and no beat reaches it.",
+    judged: "log_bin. Fails unless it is ON.",
     privilege: VARIABLES,
     source: GUIDE,
 };
@@ -23,9 +23,9 @@ const SERVER_ID: Check = Check {
     id: "server-id",
     severity: Severity::Error,
     rung: Rung::Tracking,
-    title: "the server has a number of its own",
-    meaning: "With server_id = 0 the server refuses everybody who wants to read its binary log.",
-    judged: "server_id: fails if it is 0.",
+    title: "the server has a server_id",
+    meaning: "With server_id = 0 the server refuses every client that wants to read its binary log.",
+    judged: "server_id. Fails if it is 0.",
     privilege: VARIABLES,
     source: GUIDE,
 };
@@ -33,24 +33,26 @@ const FORMAT: Check = Check {
     id: "binlog-format",
     severity: Severity::Error,
     rung: Rung::Tracking,
-    title: "changes are logged as rows",
-    meaning: "The connector reads rows and no statements. With MIXED, MariaDB's default, most statements are logged as they \
-              stand, and so are the scheduled event's beats and other writers' changes; heartbeatd's own beat reads \
-              variables of the server, for which MIXED logs the row: it arrives, and hides that the rest does not. With \
-              STATEMENT the beat is a statement, too: no connector sees it, and a replica that is read-only runs it and \
-              changes no row, because the guards in it look at the server that they run on.",
-    judged: "binlog_format: fails unless it is ROW. A server without the variable logs rows only.",
+    title: "the server logs changes as rows",
+    meaning: "The connector reads rows, not statements. With MIXED, MariaDB's default, the server logs most statements \
+              as text, including a scheduled event's beats and other writers' changes. heartbeatd's beat reads server \
+              variables, for which MIXED logs the row: the beat arrives and hides that other changes do not. With \
+              STATEMENT the server logs the beat as a statement too: no connector sees it, and a read-only replica \
+              runs it without changing a row, because its conditions check the server they run on.",
+    judged: "binlog_format. Fails unless it is ROW. A server without the variable logs only rows.",
     privilege: VARIABLES,
-    source: "vendor's set-up guides; measured: under MIXED a plain UPDATE of last_update is a Query event, and heartbeatd's \
+    source: "vendor's set-up guides; measured: with MIXED a plain UPDATE of last_update is a Query event, heartbeatd's \
              beat an Update_rows event",
 };
 const IMAGE: Check = Check {
     id: "binlog-row-image",
     severity: Severity::Error,
     rung: Rung::Tracking,
-    title: "all columns of a changed row are logged",
-    meaning: "With MINIMAL or NOBLOB the log holds only what changed: the connector gets rows with holes, or refuses to start.",
-    judged: "binlog_row_image: fails unless it is FULL; a warning for FULL_NODUP (MariaDB), which connectors may not know.",
+    title: "the server logs all columns of a changed row",
+    meaning: "With MINIMAL or NOBLOB the log contains only the changed columns: the connector gets incomplete rows, or \
+              refuses to start.",
+    judged: "binlog_row_image. Fails unless it is FULL; a warning for FULL_NODUP (MariaDB), which connectors may not \
+             support.",
     privilege: VARIABLES,
     source: GUIDE,
 };
@@ -58,9 +60,10 @@ const OPTIONS: Check = Check {
     id: "binlog-row-value-options",
     severity: Severity::Error,
     rung: Rung::Tracking,
-    title: "JSON columns are logged whole",
-    meaning: "With PARTIAL_JSON the log holds what changed within a JSON column, which connectors cannot put together.",
-    judged: "binlog_row_value_options: fails if it holds PARTIAL_JSON. MySQL from 8.0.",
+    title: "the server logs JSON columns in full",
+    meaning: "With PARTIAL_JSON the log contains only the changed part of a JSON column, which connectors cannot \
+              reassemble.",
+    judged: "binlog_row_value_options. Fails if it contains PARTIAL_JSON. MySQL from 8.0.",
     privilege: VARIABLES,
     source: "Debezium's documentation of its MySQL connector; PeerDB's validation",
 };
@@ -68,9 +71,9 @@ const COMPRESSION: Check = Check {
     id: "binlog-compression",
     severity: Severity::Error,
     rung: Rung::Tracking,
-    title: "events of the binary log are not compressed",
-    meaning: "MariaDB's connectors do not read compressed events.",
-    judged: "log_bin_compress: fails if it is ON. MariaDB only.",
+    title: "the server does not compress events of the binary log",
+    meaning: "Connectors for MariaDB cannot read compressed events.",
+    judged: "log_bin_compress. Fails if it is ON. MariaDB only.",
     privilege: VARIABLES,
     source: "Debezium's documentation of its MariaDB connector",
 };
@@ -78,10 +81,10 @@ const GTID: Check = Check {
     id: "gtid-mode",
     severity: Severity::Warning,
     rung: Rung::Position,
-    title: "transactions have identifiers of their own",
-    meaning: "The vendor's snapshots that only read take GTIDs, and only with them the connector finds its place on another \
-              server after a failover.",
-    judged: "gtid_mode and enforce_gtid_consistency: fails unless both are ON. MariaDB always has GTIDs.",
+    title: "transactions have GTIDs",
+    meaning: "The vendor's read-only snapshots require GTIDs. Without GTIDs the connector also cannot find its \
+              position on another server after a failover.",
+    judged: "gtid_mode and enforce_gtid_consistency. Fails unless both are ON. MariaDB always has GTIDs.",
     privilege: VARIABLES,
     source: "vendor's connector settings: snapshot_gtid is on by default",
 };

@@ -15,11 +15,12 @@ const ENGINE: Check = Check {
     id: "table-engine",
     severity: Severity::Error,
     rung: Rung::Tracking,
-    title: "the heartbeat table is kept by a transactional engine",
-    meaning: "Some engines keep the row in memory only, or nowhere; others are written to the binary log and not safe in a \
-              crash, after which log and table differ. Galera and group replication leave them out, or refuse them.",
-    judged: "information_schema.TABLES.ENGINE: an error for engines that lose the row or do not update it, a warning for \
-             those without transactions.",
+    title: "the heartbeat table uses a transactional engine",
+    meaning: "Some engines keep the row only in memory, or not at all. Others are logged but not crash-safe, so log \
+              and table differ after a crash. Galera and group replication do not replicate such engines, or refuse \
+              them.",
+    judged: "information_schema.TABLES.ENGINE. An error for engines that lose the row or do not update it, a warning \
+             for engines without transactions.",
     privilege: "any privilege on the table",
     source: "https://dev.mysql.com/doc/refman/8.4/en/storage-engines.html; measured on MariaDB and MySQL",
 };

@@ -18,23 +18,25 @@ const ROLES: Check = Check {
     id: "writer-roles",
     severity: Severity::Error,
     rung: Rung::Permission,
-    title: "the roles that this user's privileges come with are active",
-    meaning: "A role that was granted gives nothing until it is active: SHOW GRANTS lists it, and the beat is denied.",
-    judged: "The probes, and SHOW GRANTS with each role that is not active: fails if a privilege is denied that such a role \
-             would bring.",
-    privilege: "none: every user may look at its own roles",
-    source: "measured: a role that is no default role is CURRENT_ROLE() NONE, and its privileges are denied (1142)",
+    title: "the roles that give this user its privileges are active",
+    meaning: "A granted role has no effect until it is active: SHOW GRANTS lists it, but the server denies the beat.",
+    judged: "The probes, and SHOW GRANTS with each inactive role. Fails if the server denies a privilege that such a \
+             role would give.",
+    privilege: "none: every user may read its own roles",
+    source: "measured: with a role that is not a default role CURRENT_ROLE() is NONE, and its privileges are denied \
+             (1142)",
 };
 const OBEYS: Check = Check {
     id: "writer-read-only",
     severity: Severity::Info,
     rung: Rung::Advice,
-    title: "this user is held back by read_only",
-    meaning: "An account that writes through read_only can write on a replica, which then differs from its source. The \
-              heartbeat's own statement looks before it writes; an account without the privilege cannot do otherwise.",
-    judged: "SHOW GRANTS: fails if it holds SUPER, CONNECTION_ADMIN (MySQL) or READ ONLY ADMIN (MariaDB).",
-    privilege: "none: every user may look at its own grants",
-    source: "measured: an account with SUPER writes through read_only, and no write fails",
+    title: "read_only applies to this user",
+    meaning: "An account that can write in spite of read_only can write on a replica, which then differs from its \
+              source. heartbeatd's statement checks read_only before it writes; an account without the privilege \
+              cannot write there at all.",
+    judged: "SHOW GRANTS. Fails if it has SUPER, CONNECTION_ADMIN (MySQL) or READ ONLY ADMIN (MariaDB).",
+    privilege: "none: every user may read its own grants",
+    source: "measured: an account with SUPER can write on a server that is read_only, and gets no error",
 };
 
 pub(super) const CHECKS: &[Check] = &[SELECT, UPDATE, INSERT, ROLES, OBEYS, EXPIRY];

@@ -13,11 +13,12 @@ const SYNCHRONOUS: Check = Check {
     id: "synchronous-standby",
     severity: Severity::Warning,
     rung: Rung::Resource,
-    title: "the standby that commits wait for is there",
-    meaning: "Without it every commit of every application hangs, beyond each time limit. Beats do not wait for it, so that \
-              they stay green meanwhile.",
-    judged: "synchronous_standby_names against pg_stat_replication: fails when fewer stream than are asked for.",
-    privilege: "GRANT pg_monitor TO this user, to see the state of standbys",
+    title: "the standby that commits wait for is connected",
+    meaning: "Without it every commit of every application hangs, and no time limit ends it. Beats do not wait for the \
+              standby, so they stay green.",
+    judged: "synchronous_standby_names, compared with pg_stat_replication. Fails if fewer standbys stream than the \
+             setting requires.",
+    privilege: "pg_monitor, to see the state of standbys",
     source: "measured: a commit hangs in SyncRep, and statement_timeout does not end it",
 };
 

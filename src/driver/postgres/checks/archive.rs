@@ -13,11 +13,12 @@ const ARCHIVE: Check = Check {
     severity: Severity::Warning,
     rung: Rung::Advice,
     title: "beats do not fill the WAL archive",
-    meaning: "archive_timeout closes a segment only if something was written: on an idle server each beat may cost a whole \
-              segment in the archive.",
-    judged: "86,400 s divided by the longer of archive_timeout and the period, times wal_segment_size: fails above 1 GiB a day.",
-    privilege: "reading pg_settings, which every user may",
-    source: "measured: one segment of 16 MiB for each beat at archive_timeout = 60, none without beats",
+    meaning: "archive_timeout closes a segment only if something was written. On an idle server each beat may add a \
+              whole segment to the archive.",
+    judged: "86,400 s divided by the longer of archive_timeout and the period, times wal_segment_size. Fails above 1 \
+             GiB a day.",
+    privilege: "read access to pg_settings, which every user has",
+    source: "measured: one segment of 16 MiB for each beat at archive_timeout = 60, no segment without beats",
 };
 
 pub(super) const CHECKS: &[Check] = &[ARCHIVE];

@@ -8,7 +8,7 @@ use crate::driver::shared_checks::connector::{DELETE, EXPIRY, INSERT, LOGIN, REP
 use crate::finding::{Check, Finding, Rung, Severity};
 use crate::target::ConnectorMode;
 
-const CATALOGUE: &str = "reading the catalogue, which every user may";
+const CATALOGUE: &str = "read access to the catalogue, which every user has";
 const GUIDE: &str = "vendor's set-up guide for PostgreSQL, the connector's user";
 const HEARTBEATS: &str = "vendor page on heartbeats, grants on the heartbeat table";
 
@@ -17,8 +17,8 @@ const CONNECT: Check = Check {
     severity: Severity::Error,
     rung: Rung::Permission,
     title: "the connector's role may connect to this database",
-    meaning: "CONNECT is everybody's by default, and is often revoked.",
-    judged: "has_database_privilege() for the database of the address: fails if CONNECT is denied.",
+    meaning: "Every role has CONNECT by default, but administrators often revoke it.",
+    judged: "has_database_privilege() for the database of the address. Fails if CONNECT is denied.",
     privilege: CATALOGUE,
     source: GUIDE,
 };
@@ -27,8 +27,8 @@ const USAGE: Check = Check {
     severity: Severity::Error,
     rung: Rung::Permission,
     title: "the connector's role may use the heartbeat's schema",
-    meaning: "Without USAGE on the schema the grants on the table are worth nothing.",
-    judged: "has_schema_privilege() by OID: fails if USAGE is denied.",
+    meaning: "Without USAGE on the schema the grants on the table have no effect.",
+    judged: "has_schema_privilege() by OID. Fails if USAGE is denied.",
     privilege: CATALOGUE,
     source: HEARTBEATS,
 };
@@ -37,9 +37,9 @@ const SEQUENCE: Check = Check {
     severity: Severity::Info,
     rung: Rung::Permission,
     title: "the connector's role may use the sequence of id",
-    meaning: "The vendor's grants leave the sequence out: an insert without an id is refused without it. Updates do not \
-              need it.",
-    judged: "has_sequence_privilege() by OID: fails if USAGE is denied. Only with connector.mode = \"read-write\".",
+    meaning: "The vendor's grants leave the sequence out. Without it the server refuses an INSERT without an id. \
+              Updates do not need it.",
+    judged: "has_sequence_privilege() by OID. Fails if USAGE is denied. Only with connector.mode = \"read-write\".",
     privilege: CATALOGUE,
     source: "measured: an insert by a non-owner fails with SQLSTATE 42501 on the sequence",
 };

@@ -79,7 +79,7 @@ pub(super) fn takes(check: &Check) -> &'static str {
     }
 }
 
-const CATALOGUE: &str = "reading the catalogue, which every user may";
+const CATALOGUE: &str = "read access to the catalogue, which every user has";
 
 /// `ALTER SYSTEM` as it is pasted, with what makes it take effect.
 pub(super) fn alter_system(setting: &str, value: &str, restart: bool) -> String {

@@ -11,15 +11,17 @@ const SPLIT_BRAIN: Check = Check {
     id: "split-brain",
     severity: Severity::Error,
     rung: Rung::Connection,
-    title: "of the hosts of the address, no two take writes for the same database cluster",
-    meaning: "After a failover the former primary may come back and take writes beside the new one. What is written on it \
-              reaches no connector that reads from the new one, and is lost when it is rebuilt.",
-    judged: "Each host is asked for its role, system identifier, start and timeline: fails when two running servers of one \
-             system identifier take writes. The lower timeline is behind; on the same one it cannot be told which. Unknown \
-             while a host does not answer. Skipped where the address names one host.",
+    title: "no two hosts of the address take writes for the same database cluster",
+    meaning: "After a failover the former primary may come back and take writes at the same time as the new one. A \
+              connector that reads from the new primary never receives what is written on the former one, and \
+              rebuilding that server loses it.",
+    judged: "heartbeatd asks each host for its role, system identifier, start and timeline. Fails if two running \
+             servers with the same system identifier take writes. The one on the lower timeline is behind; on the same \
+             timeline heartbeatd cannot decide. Unknown while a host does not answer. Skipped if the address names one \
+             host.",
     privilege: "a login on each host; pg_control_system() and pg_walfile_name(), which every user may call",
-    source: "https://www.postgresql.org/docs/current/warm-standby-failover.html: the old primary must know that it is one no \
-             longer (STONITH)",
+    source: "https://www.postgresql.org/docs/current/warm-standby-failover.html: the old primary must learn that it is \
+             no longer the primary (STONITH)",
 };
 
 pub(super) const CHECKS: &[Check] = &[SPLIT_BRAIN];

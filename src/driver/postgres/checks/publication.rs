@@ -8,7 +8,7 @@ use crate::driver::postgres::family::publication_of;
 use crate::driver::postgres::identifier::quote;
 use crate::finding::{Check, Finding, Rung, Severity};
 
-const CATALOGUE: &str = "reading the catalogue, which every user may";
+const CATALOGUE: &str = "read access to the catalogue, which every user has";
 const PAGE: &str = "vendor page on heartbeats, troubleshooting: the table updates and the connector sees nothing";
 
 const EXISTS: Check = Check {
@@ -16,8 +16,9 @@ const EXISTS: Check = Check {
     severity: Severity::Error,
     rung: Rung::Tracking,
     title: "the publication exists",
-    meaning: "The connector reads the changes of a publication; without it, it gets none.",
-    judged: "pg_publication: fails if a publication that was configured does not exist; the default name may be absent.",
+    meaning: "The connector reads the changes of a publication. Without the publication it receives none.",
+    judged: "pg_publication. Fails if the publication that you configured does not exist. The default name may be \
+             absent.",
     privilege: CATALOGUE,
     source: PAGE,
 };
@@ -26,9 +27,10 @@ const MEMBERSHIP: Check = Check {
     severity: Severity::Error,
     rung: Rung::Tracking,
     title: "the publication holds the heartbeat table",
-    meaning: "Beats go into a table that the connector never hears of: they succeed, and its position stays where it is.",
-    judged: "pg_publication_tables, which holds the members of FOR ALL TABLES and of TABLES IN SCHEMA, too: fails if the \
-             table is not among them.",
+    meaning: "If the table is not in the publication, beats succeed but the connector never receives them, and its \
+              position does not advance.",
+    judged: "pg_publication_tables, which also lists the members of FOR ALL TABLES and of TABLES IN SCHEMA. Fails if \
+             it does not list the table.",
     privilege: CATALOGUE,
     source: PAGE,
 };
@@ -37,8 +39,8 @@ const UPDATES: Check = Check {
     severity: Severity::Error,
     rung: Rung::Tracking,
     title: "the publication publishes updates",
-    meaning: "A beat is an update. A publication of inserts alone leaves it out.",
-    judged: "pg_publication.pubupdate: fails if it is false.",
+    meaning: "A beat is an UPDATE. A publication of inserts only does not contain it.",
+    judged: "pg_publication.pubupdate. Fails if it is false.",
     privilege: CATALOGUE,
     source: "measured: a publication of inserts emits nothing for a beat",
 };
@@ -47,8 +49,9 @@ const FILTER: Check = Check {
     severity: Severity::Error,
     rung: Rung::Tracking,
     title: "no row filter of the publication drops the heartbeat row",
-    meaning: "A row that the filter does not let through is left out without a word.",
-    judged: "pg_publication_tables.rowfilter, evaluated on the heartbeat row: fails unless it is true. From PostgreSQL 15.",
+    meaning: "If the filter does not match the row, the publication drops its changes without an error.",
+    judged: "pg_publication_tables.rowfilter, evaluated on the heartbeat row. Fails unless it is true. From PostgreSQL \
+             15.",
     privilege: "SELECT on the heartbeat table, and USAGE on its schema",
     source: "measured: a filter id > 5 drops the beats of row 1",
 };
@@ -57,8 +60,8 @@ const COLUMNS: Check = Check {
     severity: Severity::Error,
     rung: Rung::Tracking,
     title: "the publication's column list holds id and last_update",
-    meaning: "Without last_update an event says nothing new; without id the update itself is refused.",
-    judged: "pg_publication_tables.attnames: fails if one of the two is left out. From PostgreSQL 15.",
+    meaning: "Without last_update the event contains nothing new. Without id the server refuses the UPDATE itself.",
+    judged: "pg_publication_tables.attnames. Fails if it lacks one of the two. From PostgreSQL 15.",
     privilege: CATALOGUE,
     source: "https://www.postgresql.org/docs/current/logical-replication-col-lists.html",
 };
@@ -67,9 +70,9 @@ const IDENTITY: Check = Check {
     severity: Severity::Error,
     rung: Rung::Tracking,
     title: "the table has a replica identity, so that its updates can be published",
-    meaning: "Once a publication publishes the table's updates, the server refuses every update of a table without a \
-              replica identity: the beat fails.",
-    judged: "pg_class.relreplident and the primary key: an error if updates are published, a warning while they are not.",
+    meaning: "Once a publication publishes the table's updates, the server refuses every UPDATE of a table without a \
+              replica identity, so the beat fails.",
+    judged: "pg_class.relreplident and the primary key. An error if updates are published, otherwise a warning.",
     privilege: CATALOGUE,
     source: "https://www.postgresql.org/docs/current/logical-replication-publication.html; measured: SQLSTATE 55000",
 };

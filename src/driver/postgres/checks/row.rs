@@ -13,10 +13,10 @@ const SECURITY: Check = Check {
     severity: Severity::Error,
     rung: Rung::Permission,
     title: "row-level security does not hide the heartbeat row",
-    meaning: "Row-level security hides rows without an error: the update succeeds and changes nothing.",
-    judged: "row_security_active() for this user, and pg_policy: fails if it holds for this user and no policy lets both \
-             SELECT and UPDATE through; unknown if policies have conditions.",
-    privilege: "reading the catalogue, which every user may",
+    meaning: "Row-level security hides rows without an error: the UPDATE succeeds and changes nothing.",
+    judged: "row_security_active() for this user, and pg_policy. Fails if row-level security applies to this user and \
+             no policy allows both SELECT and UPDATE. Unknown if policies have conditions.",
+    privilege: "read access to the catalogue, which every user has",
     source: "measured: an UPDATE of a hidden row reports zero rows and no error",
 };
 

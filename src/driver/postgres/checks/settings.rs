@@ -8,15 +8,15 @@ use crate::driver::postgres::facts::{ServerFacts, SlotFacts};
 use crate::finding::{Check, Finding, Rung, Severity};
 use crate::time::words;
 
-const SETTINGS: &str = "reading pg_settings, which every user may";
+const SETTINGS: &str = "read access to pg_settings, which every user has";
 
 const WAL_LEVEL: Check = Check {
     id: "wal-level",
     severity: Severity::Error,
     rung: Rung::Resource,
-    title: "the WAL holds what logical decoding needs",
-    meaning: "With another wal_level there is no logical slot, and no connector.",
-    judged: "wal_level: fails unless it is logical, and says so if a change only waits for a restart.",
+    title: "the WAL contains what logical decoding needs",
+    meaning: "With another wal_level the server has no logical slots, so the connector cannot read changes.",
+    judged: "wal_level. Fails unless it is logical; says so if the new value only needs a restart.",
     privilege: SETTINGS,
     source: "https://www.postgresql.org/docs/current/logicaldecoding-example.html",
 };
@@ -24,10 +24,10 @@ const SLOTS: Check = Check {
     id: "slots-free",
     severity: Severity::Warning,
     rung: Rung::Resource,
-    title: "there is room for the connector's slot",
-    meaning: "When all of max_replication_slots are taken, a slot that was dropped cannot be made again.",
-    judged: "pg_replication_slots, physical ones too, against max_replication_slots: fails when none is free and the \
-             connector's does not exist.",
+    title: "the connector has a slot, or one is free for it",
+    meaning: "If all of max_replication_slots are in use, a dropped slot cannot be created again.",
+    judged: "pg_replication_slots, including physical slots, compared with max_replication_slots. Fails if none is \
+             free and the connector's slot does not exist.",
     privilege: SETTINGS,
     source: "https://www.postgresql.org/docs/current/runtime-config-replication.html",
 };
@@ -35,9 +35,11 @@ const SENDERS: Check = Check {
     id: "senders-free",
     severity: Severity::Warning,
     rung: Rung::Resource,
-    title: "there is a WAL sender free for the connector",
-    meaning: "Each connector and each standby takes one of max_wal_senders; without one the connector cannot come back.",
-    judged: "pg_stat_replication against max_wal_senders: fails when none is free and the connector is not connected.",
+    title: "a WAL sender is free for the connector",
+    meaning: "Each connector and each standby uses one of max_wal_senders. If none is free, the connector cannot \
+              reconnect.",
+    judged: "pg_stat_replication, compared with max_wal_senders. Fails if none is free and the connector is not \
+             connected.",
     privilege: SETTINGS,
     source: "https://www.postgresql.org/docs/current/runtime-config-replication.html",
 };
@@ -45,20 +47,21 @@ const KEEP_SIZE: Check = Check {
     id: "max-slot-wal-keep-size",
     severity: Severity::Error,
     rung: Rung::Advice,
-    title: "slots may hold back WAL, but not fill the disk",
-    meaning: "Without a limit a connector that stands still fills the disk and stops the database; with a small one its \
-              position is lost at the first pause.",
-    judged: "max_slot_wal_keep_size: an error at 0, a warning without a limit (-1) or below 1 GiB. From PostgreSQL 13.",
+    title: "slots can retain WAL, but cannot fill the disk",
+    meaning: "Without a limit a stopped connector fills the disk and the database stops. With a small limit the \
+              connector loses its position at the first pause.",
+    judged: "max_slot_wal_keep_size. An error at 0, a warning without a limit (-1) or below 1 GiB. From PostgreSQL 13.",
     privilege: SETTINGS,
-    source: "https://www.postgresql.org/docs/current/runtime-config-replication.html; bounds as in supabase/etl",
+    source: "https://www.postgresql.org/docs/current/runtime-config-replication.html; supabase/etl uses the same \
+             bounds",
 };
 const IDLE: Check = Check {
     id: "idle-slot-timeout",
     severity: Severity::Warning,
     rung: Rung::Advice,
-    title: "an idle slot is not given up soon",
-    meaning: "A connector that is stopped for longer loses its position, and needs a snapshot.",
-    judged: "idle_replication_slot_timeout: fails below a day, unless it is off. From PostgreSQL 18.",
+    title: "the server does not invalidate an idle slot soon",
+    meaning: "A connector that is stopped for longer than this loses its position and needs a new snapshot.",
+    judged: "idle_replication_slot_timeout. Fails below a day, unless it is off. From PostgreSQL 18.",
     privilege: SETTINGS,
     source: "https://www.postgresql.org/docs/current/runtime-config-replication.html",
 };
@@ -66,9 +69,9 @@ const SENDER_TIMEOUT: Check = Check {
     id: "wal-sender-timeout",
     severity: Severity::Info,
     rung: Rung::Advice,
-    title: "the server is patient with a connector that is busy",
-    meaning: "A connector that works on a large transaction answers late; the server then cuts its connection.",
-    judged: "wal_sender_timeout: fails below ten minutes, unless it is off.",
+    title: "the server does not disconnect a busy connector soon",
+    meaning: "A connector that processes a large transaction answers late, and the server then closes its connection.",
+    judged: "wal_sender_timeout. Fails below ten minutes, unless it is off.",
     privilege: SETTINGS,
     source: "vendor's set-up guide for RDS (0); Google Datastream (0, or ten minutes and more)",
 };

@@ -15,17 +15,17 @@ use crate::finding::{Check, Finding, Rung, Severity};
 use crate::time::ticks::longest_period;
 use crate::time::words;
 
-const VIEW: &str = "reading pg_replication_slots, which every user may";
+const VIEW: &str = "read access to pg_replication_slots, which every user has";
 
 const EXISTS: Check = Check {
     id: "slot-exists",
     severity: Severity::Error,
     rung: Rung::Position,
     title: "the connector's replication slot exists",
-    meaning: "Slots vanish with a failover before PostgreSQL 17, an upgrade or a restore. Without its slot the connector has \
-              lost its position: what changed meanwhile is only had by a snapshot.",
-    judged: "pg_replication_slots of the source and of each replica: fails if a slot that was configured is on none of them; \
-             the default name may be absent.",
+    meaning: "Slots disappear with a failover before PostgreSQL 17, an upgrade or a restore. Without its slot the \
+              connector has lost its position, and only a new snapshot brings what changed in between.",
+    judged: "pg_replication_slots of the source and of each replica. Fails if the slot that you configured is on none \
+             of them. The default name may be absent.",
     privilege: VIEW,
     source: "vendor page on recovery: the slot still exists after maintenance",
 };
@@ -33,9 +33,9 @@ const DATABASE: Check = Check {
     id: "slot-database",
     severity: Severity::Error,
     rung: Rung::Tracking,
-    title: "the slot belongs to the database that is beaten",
-    meaning: "A slot sees the changes of its own database alone. Beats in another one never move it.",
-    judged: "pg_replication_slots.database against current_database(): fails if they differ.",
+    title: "the slot belongs to the heartbeat's database",
+    meaning: "A slot contains only the changes of its own database. Beats in another database never advance it.",
+    judged: "pg_replication_slots.database, compared with current_database(). Fails if they differ.",
     privilege: VIEW,
     source: "https://www.postgresql.org/docs/current/view-pg-replication-slots.html",
 };
@@ -44,8 +44,8 @@ const PLUGIN: Check = Check {
     severity: Severity::Warning,
     rung: Rung::Tracking,
     title: "the slot's plugin is pgoutput",
-    meaning: "The connector speaks pgoutput; another plugin does not know the publication.",
-    judged: "pg_replication_slots.plugin: fails unless it is pgoutput.",
+    meaning: "The connector requires pgoutput. Another plugin does not support publications.",
+    judged: "pg_replication_slots.plugin. Fails unless it is pgoutput.",
     privilege: VIEW,
     source: "vendor's set-up guide for PostgreSQL",
 };
@@ -54,8 +54,8 @@ const ACTIVE: Check = Check {
     severity: Severity::Warning,
     rung: Rung::Movement,
     title: "the connector is connected to its slot",
-    meaning: "A slot that nobody reads holds back all WAL of the whole server until the disk is full or the slot is lost.",
-    judged: "pg_replication_slots.active: fails when nobody reads, unless a restart explains it: inactive_since \
+    meaning: "A slot without a reader retains the WAL of the whole server until the disk is full or the slot is lost.",
+    judged: "pg_replication_slots.active. Fails if no one reads the slot, unless a restart explains it: inactive_since \
              (PostgreSQL 17) less than two periods ago, or a reader in the look before.",
     privilege: VIEW,
     source: "vendor page on recovery: the source connector is stopped or paused",
@@ -64,10 +64,11 @@ const MOVES: Check = Check {
     id: "slot-moves",
     severity: Severity::Warning,
     rung: Rung::Movement,
-    title: "the slot moves past our beats",
-    meaning: "Beats that are written and never confirmed free no WAL: the connector is stuck, or does not get them.",
-    judged: "confirmed_flush_lsn in two looks: fails when it is the same although the row changed and two periods lie \
-             between.",
+    title: "the slot advances past the beats",
+    meaning: "If the connector never confirms beats, the server frees no WAL. The connector is stuck or does not \
+              receive them.",
+    judged: "confirmed_flush_lsn in two looks. Fails if it did not change although the row changed and two periods lie \
+             between them.",
     privilege: VIEW,
     source: "measured: a beat counts as confirmed when confirmed_flush_lsn passes a position read after its commit",
 };
@@ -75,14 +76,14 @@ const STATUS: Check = Check {
     id: "slot-wal-status",
     severity: Severity::Error,
     rung: Rung::Position,
-    title: "the WAL that the slot needs is there, and its copies are sound",
-    meaning: "A lost slot is never readable again: the connector needs a new slot and a snapshot. An unreserved one is lost \
-              at the next checkpoint. A copy on a standby that is lost, or that a slot of the same name keeps out, leaves the \
-              connector without its position after a failover.",
-    judged: "wal_status, conflicting and invalidation_reason, on each server by itself: an error when the slot that the \
-             connector reads is lost or invalidated, a warning when it is unreserved, and a warning for a copy or a slot of \
-             the same name on another server. The connector reads the slot that is active; where none is, that of a replica \
-             with decode = true, or else that of the source. From PostgreSQL 13.",
+    title: "the server still has the WAL that the slot needs, and its copies are intact",
+    meaning: "A lost slot can never be read again: the connector needs a new slot and a new snapshot. An unreserved \
+              slot is lost at the next checkpoint. If the copy on a standby is lost, or a slot of the same name \
+              prevents the copy, the connector has no position after a failover.",
+    judged: "wal_status, conflicting and invalidation_reason, on each server separately. An error if the slot that the \
+             connector reads is lost or invalidated, a warning if it is unreserved. A warning for a copy or a slot of \
+             the same name on another server. The connector reads the active slot; if none is active, that of a \
+             replica with decode = true, otherwise that of the source. From PostgreSQL 13.",
     privilege: VIEW,
     source: "https://www.postgresql.org/docs/current/view-pg-replication-slots.html",
 };
@@ -90,9 +91,9 @@ const RETAINED: Check = Check {
     id: "slot-retained-wal",
     severity: Severity::Warning,
     rung: Rung::Position,
-    title: "the slot holds back little WAL",
-    meaning: "WAL that is held back fills the disk of the server, and then the database stops.",
-    judged: "The server's position less restart_lsn: fails above the threshold retained_wal_mib.",
+    title: "the slot retains little WAL",
+    meaning: "Retained WAL fills the server's disk, and then the database stops.",
+    judged: "The server's position minus restart_lsn. Fails above the threshold retained_wal_mib.",
     privilege: "EXECUTE on pg_current_wal_lsn, which every user has by default",
     source: "vendor page on heartbeats: some databases keep their log until the consumer advances",
 };

@@ -9,15 +9,15 @@ use crate::driver::shared_checks::{COLUMNS, PRIMARY_KEY, TABLE};
 use crate::finding::{Check, Finding, Rung, Severity};
 use crate::plan::columns;
 
-const CATALOGUE: &str = "reading the catalogue, which every user may";
+const CATALOGUE: &str = "read access to the catalogue, which every user has";
 
 const LOGGED: Check = Check {
     id: "table-logged",
     severity: Severity::Error,
     rung: Rung::Tracking,
     title: "the heartbeat table is logged",
-    meaning: "Changes of an unlogged table never get into the WAL: no connector sees them, and no standby.",
-    judged: "pg_class.relpersistence: fails unless it is p (permanent).",
+    meaning: "Changes of an unlogged table are not in the WAL, so no connector and no standby receives them.",
+    judged: "pg_class.relpersistence. Fails unless it is p (permanent).",
     privilege: CATALOGUE,
     source: "https://www.postgresql.org/docs/current/sql-createpublication.html",
 };
@@ -26,9 +26,9 @@ const INDEX: Check = Check {
     severity: Severity::Info,
     rung: Rung::Advice,
     title: "last_update is not indexed",
-    meaning: "Without an index on last_update a beat is a heap-only update that leaves nothing to vacuum; with one, every \
-              beat adds an index entry.",
-    judged: "pg_index: fails if an index holds last_update.",
+    meaning: "Without an index on last_update a beat is a heap-only update that leaves nothing to vacuum. With one, \
+              every beat adds an index entry.",
+    judged: "pg_index. Fails if an index contains last_update.",
     privilege: CATALOGUE,
     source: "measured: 3,480 of 3,502 beats were heap-only",
 };

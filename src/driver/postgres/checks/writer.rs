@@ -17,9 +17,9 @@ const USAGE: Check = Check {
     severity: Severity::Error,
     rung: Rung::Permission,
     title: "this user may use the heartbeat's schema",
-    meaning: "Without USAGE on the schema the grants on the table are worth nothing.",
-    judged: "has_schema_privilege() by OID, for this session's user.",
-    privilege: "reading the catalogue, which every user may",
+    meaning: "Without USAGE on the schema the grants on the table have no effect.",
+    judged: "has_schema_privilege() by OID, for this session's user. Fails if USAGE is denied.",
+    privilege: "read access to the catalogue, which every user has",
     source: "vendor page on heartbeats, troubleshooting: USAGE on the schema",
 };
 
