@@ -2,11 +2,22 @@
 
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::sync::LazyLock;
 use std::time::Duration;
 
-use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum, ValueHint};
+use clap_complete::Shell;
 
 use crate::check::report::{FailOn, Format};
+use crate::config::nearest;
+use crate::drivers::Drivers;
+
+/// What `--version` prints behind the name: the version, and the databases that this build can write to.
+static VERSION: LazyLock<String> = LazyLock::new(|| {
+    let drivers = Drivers::built_in();
+    let families: Vec<&str> = drivers.families().map(|(family, _)| family.as_str()).collect();
+    format!("{}\ndrivers: {}", env!("CARGO_PKG_VERSION"), families.join(", "))
+});
 
 /// What is printed when no target is given from any source.
 pub const WAYS_TO_START: &str = "\
@@ -26,7 +37,7 @@ More: heartbeatd --help
 
 /// Keeps CDC connectors alive on quiet databases: one heartbeat row, updated every minute, on the primary.
 #[derive(Debug, Parser)]
-#[command(name = "heartbeatd", version, about, args_conflicts_with_subcommands = true)]
+#[command(name = "heartbeatd", version, long_version = VERSION.as_str(), about, args_conflicts_with_subcommands = true)]
 pub struct Cli {
     /// What to do; without a command the daemon runs.
     #[command(subcommand)]
@@ -43,7 +54,7 @@ pub struct Cli {
 #[derive(Debug, Clone, Default, Args)]
 pub struct SourceArgs {
     /// The configuration file
-    #[arg(short, long, value_name = "FILE", env = "HEARTBEATD_CONFIG")]
+    #[arg(short, long, value_name = "FILE", env = "HEARTBEATD_CONFIG", value_hint = ValueHint::FilePath)]
     pub config: Option<PathBuf>,
     /// Database addresses, instead of a file
     #[arg(value_name = "URL", hide_env_values = true)]
@@ -90,6 +101,24 @@ pub enum Command {
     },
     /// Check every target as a connector needs it, and say what is wrong and what to do (short: heartbeatd --check)
     Check(CheckArgs),
+    /// Judge the configuration and ask no server: check --offline
+    Validate {
+        /// Exit with 1 if any finding is at this level or worse
+        #[arg(long, value_enum, default_value_t = FailOn::Error)]
+        fail_on: FailOn,
+        /// Where the targets are.
+        #[command(flatten)]
+        sources: SourceArgs,
+    },
+    /// Ask a running daemon how it is: one line, exit code 0 if it answers 200
+    Health {
+        /// The daemon's status address, http://HOST:PORT with /health, /ready or /live behind it; or only the path
+        #[arg(value_name = "URL", value_hint = ValueHint::Url)]
+        address: Option<String>,
+        /// The configuration file of the daemon, where its status address is not the default
+        #[arg(short, long, value_name = "FILE", env = "HEARTBEATD_CONFIG", value_hint = ValueHint::FilePath)]
+        config: Option<PathBuf>,
+    },
     /// Say what a check means, or list all checks
     Explain {
         /// The check's id
@@ -101,6 +130,17 @@ pub enum Command {
         /// Which of them.
         #[command(subcommand)]
         show: ConfigCommand,
+    },
+    /// Print the completions for a shell
+    Completions {
+        /// Which shell
+        shell: Shell,
+    },
+    /// Print the manual page, or write the pages of all commands
+    Man {
+        /// An existing directory for the pages of all commands
+        #[arg(value_name = "DIRECTORY", value_hint = ValueHint::DirPath)]
+        directory: Option<PathBuf>,
     },
 }
 
@@ -125,7 +165,7 @@ pub struct CheckArgs {
     /// Leave out of text and Markdown what needs no attention
     #[arg(short, long)]
     pub quiet: bool,
-    /// From which level the exit code is 1; each includes the ones before it
+    /// Exit with 1 if any finding is at this level or worse
     #[arg(long, value_enum, default_value_t = FailOn::Error)]
     pub fail_on: FailOn,
     /// Only these checks
@@ -147,17 +187,39 @@ pub struct CheckArgs {
     #[arg(long, value_name = "TIME", value_parser = parse_duration)]
     pub timeout: Option<Duration>,
     /// Write the report of the format without a file of its own to this file
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub output: Option<PathBuf>,
     /// Save what was gathered, to be judged again elsewhere; it holds no secret
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub save_facts: Option<PathBuf>,
     /// Judge saved facts ("-": from standard input); no server is asked
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["wait", "target", "config", "urls"])]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, conflicts_with_all = ["wait", "target", "config", "urls"])]
     pub from_facts: Option<PathBuf>,
     /// Where the targets are.
     #[command(flatten)]
     pub sources: SourceArgs,
+}
+
+impl CheckArgs {
+    /// The judgement of a configuration alone, as text.
+    #[must_use]
+    pub fn offline(fail_on: FailOn, sources: SourceArgs) -> Self {
+        Self {
+            format: vec![ReportArg { format: Format::Text, file: None }],
+            quiet: false,
+            fail_on,
+            only: Vec::new(),
+            skip: Vec::new(),
+            target: None,
+            offline: true,
+            wait: None,
+            timeout: None,
+            output: None,
+            save_facts: None,
+            from_facts: None,
+            sources,
+        }
+    }
 }
 
 /// One report: its format, and the file it goes to, if that is not standard output.
@@ -182,6 +244,22 @@ pub enum ConfigCommand {
     },
     /// Print the JSON Schema of the file
     Schema,
+}
+
+impl Cli {
+    /// A word that was taken for an address and can only be a mistyped command, with the command nearest to it.
+    #[must_use]
+    pub fn mistyped_command(&self) -> Option<(&str, String)> {
+        let word = self.sources.urls.first().filter(|_| self.command.is_none())?;
+        // Every address has a scheme; a path may be a SQLite file whose scheme was forgotten.
+        if word.contains([':', '/', '.']) {
+            return None;
+        }
+        let mut cli = Self::command();
+        cli.build();
+        let near = nearest(word, cli.get_subcommands().map(clap::Command::get_name))?;
+        Some((word, near.to_owned()))
+    }
 }
 
 /// The command line with its command in front, wherever it stands: `--check` is one, too. No address is called like a

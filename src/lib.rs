@@ -24,6 +24,7 @@ pub mod plan;
 pub mod provisioning;
 pub mod scheduler;
 pub mod secret;
+pub mod service_manager;
 pub mod stable_hash;
 pub mod status;
 pub mod target;

@@ -4,7 +4,7 @@
 mod command;
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
@@ -22,6 +22,9 @@ const MAX_BYTES: usize = 64 * 1024;
 /// A password file is read again at each connection: a pipe would give its content once.
 const FILE: Bounds = Bounds { bytes: MAX_BYTES as u64, within: Duration::from_secs(5), accept: Accept::RegularFiles };
 
+/// Where systemd puts the credentials of a service.
+const CREDENTIALS: &str = "CREDENTIALS_DIRECTORY";
+
 /// A secret value: cleared from memory on drop, shown by neither `Debug` nor `Display`.
 #[derive(Clone)]
 pub struct Secret(SecretString);
@@ -35,6 +38,8 @@ pub enum SecretSource {
     File(PathBuf),
     /// An environment variable of this process.
     Env(String),
+    /// A credential that systemd handed to this service (`LoadCredential=`), by its name.
+    Credential(String),
     /// The standard output of a program (first word) with its arguments; no shell is involved.
     Command(Vec<String>),
 }
@@ -73,13 +78,15 @@ impl fmt::Debug for SecretSource {
     }
 }
 
-/// Names the source, never the value: `[redacted]`, `file /run/secrets/x`, `env X`, `command vault`.
+/// Names the source, never the value: `[redacted]`, `file /run/secrets/x`, `env X`, `credential x`, `command
+/// vault`.
 impl fmt::Display for SecretSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Literal(_) => f.write_str("[redacted]"),
             Self::File(path) => write!(f, "file {}", path.display()),
             Self::Env(name) => write!(f, "env {name}"),
+            Self::Credential(name) => write!(f, "credential {name}"),
             // Arguments may carry a token, so that only the program is named.
             Self::Command(words) => write!(f, "command {}", words.first().map_or("", String::as_str)),
         }
@@ -97,12 +104,15 @@ impl SecretSource {
     pub async fn read(&self, deadline: Instant) -> Result<Secret, Failure> {
         match self {
             Self::Literal(secret) => Ok(secret.clone()),
-            Self::File(path) => {
-                let shown = path.display();
-                let bytes = read_file(path, FILE, deadline)
-                    .await
-                    .map_err(|error| unread(format!("cannot read the password file {shown}: {error}"), error))?;
-                accept(bytes, &format!("the password file {shown}"))
+            Self::File(path) => read_password_file(path, "the password file", deadline).await,
+            Self::Credential(name) => {
+                let Some(folder) = std::env::var_os(CREDENTIALS) else {
+                    let message = format!("cannot read the credential {name}: {CREDENTIALS} is not set");
+                    return Err(Failure::new(ErrorKind::SecretSource, message).with_remedy(format!(
+                        "add LoadCredential={name}:/PATH to the unit of systemd that starts heartbeatd"
+                    )));
+                };
+                read_password_file(&PathBuf::from(folder).join(name), "the credential", deadline).await
             }
             Self::Env(name) => match std::env::var(name) {
                 Ok(value) => accept(value.into_bytes(), &format!("the environment variable {name}")),
@@ -118,6 +128,13 @@ impl SecretSource {
             }
         }
     }
+}
+
+async fn read_password_file(path: &Path, what: &str, deadline: Instant) -> Result<Secret, Failure> {
+    let shown = path.display();
+    let bytes = read_file(path, FILE, deadline).await;
+    let bytes = bytes.map_err(|error| unread(format!("cannot read {what} {shown}: {error}"), error))?;
+    accept(bytes, &format!("{what} {shown}"))
 }
 
 fn accept(mut bytes: Vec<u8>, origin: &str) -> Result<Secret, Failure> {

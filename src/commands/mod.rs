@@ -2,26 +2,34 @@
 
 pub mod beat;
 pub mod check;
+pub mod completions;
 pub mod configuration;
 pub mod exit;
 pub mod explain;
+pub mod health;
+pub mod man;
 pub mod provision;
 mod reports;
 pub mod run;
 mod settings;
+mod status_client;
 pub mod terminal;
 
 use std::process::ExitCode;
 
 use self::exit::USAGE;
 use self::settings::{load, refuse};
-use crate::cli::{Cli, Command, SourceArgs};
+use crate::cli::{CheckArgs, Cli, Command, SourceArgs};
 use crate::config::{Purpose, Settings};
 use crate::status::dropped_lines::DroppedLines;
 use crate::target::Target;
 
 /// Does what the command line asks; the exit code is the answer: 0 done, 1 failed, 2 usage or configuration.
 pub async fn dispatch(cli: Cli, dropped_lines: &DroppedLines) -> ExitCode {
+    if let Some((word, near)) = cli.mistyped_command() {
+        terminal::error(&format!("\"{word}\" is neither a command nor an address: did you mean \"{near}\"?"));
+        return ExitCode::from(USAGE);
+    }
     match cli.command {
         None => run::run(&cli.sources, dropped_lines).await,
         Some(Command::Provision { dry_run, selection }) => {
@@ -37,8 +45,12 @@ pub async fn dispatch(cli: Cli, dropped_lines: &DroppedLines) -> ExitCode {
             .await
         }
         Some(Command::Check(args)) => check::check(&args).await,
+        Some(Command::Validate { fail_on, sources }) => check::check(&CheckArgs::offline(fail_on, sources)).await,
+        Some(Command::Health { address, config }) => health::health(address.as_deref(), config).await,
         Some(Command::Explain { id }) => explain::explain(id.as_deref()),
         Some(Command::Config { show }) => configuration::print(&show),
+        Some(Command::Completions { shell }) => completions::print(shell),
+        Some(Command::Man { directory }) => man::pages(directory.as_deref()),
     }
 }
 

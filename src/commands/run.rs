@@ -16,6 +16,7 @@ use crate::config::{Purpose, Settings};
 use crate::descriptors;
 use crate::drivers::Drivers;
 use crate::scheduler::fleet::{Changes, Fleet};
+use crate::service_manager::ServiceManager;
 use crate::status::board::Board;
 use crate::status::dropped_lines::DroppedLines;
 use crate::target::Target;
@@ -67,10 +68,14 @@ async fn serve(sources: &SourceArgs, mut settings: Settings, dropped_lines: &Dro
     // Not before the board holds the targets: without any, /health would say that all are healthy.
     let stop_http = CancellationToken::new();
     let server = tokio::spawn(http::serve(listener, Arc::clone(&board), stop_http.clone()));
+    let manager = Arc::new(ServiceManager::from_environment());
+    let informing = (Arc::clone(&manager), Arc::clone(&board));
+    tokio::spawn(async move { informing.0.keep_informed(&informing.1).await });
     let version = env!("CARGO_PKG_VERSION");
     tracing::info!(version, targets = count, status = %format_args!("http://{address}/"), "heartbeatd is running");
-    let grace = attend(signals, sources, &mut settings, &mut fleet, &board).await;
+    let grace = attend(signals, sources, &mut settings, &mut fleet, &board, &manager).await;
     board.process().stopping = true;
+    manager.stopping();
     tracing::info!(grace_s = grace.as_secs_f64(), "stopping");
     // The status server and the log have their own time to end, and all must fit.
     fleet.stop(grace.saturating_sub(http::DRAIN_LIMIT + logging::FLUSH_LIMIT)).await;
@@ -88,6 +93,7 @@ async fn attend(
     settings: &mut Settings,
     fleet: &mut Fleet,
     board: &Board,
+    manager: &ServiceManager,
 ) -> Duration {
     let mut reloading: Option<Reload> = None;
     // Signals during a reload ask for one more: what it read may be older than they are.
@@ -96,18 +102,25 @@ async fn attend(
         tokio::select! {
             _ = signals.terminate.recv() => return settings.shutdown.grace,
             _ = signals.interrupt.recv() => return settings.shutdown.grace,
-            _ = signals.hangup.recv() => match &mut reloading {
-                None => reloading = Some(Reload::start(sources, board)),
-                Some(stuck) => {
-                    again = true;
-                    stuck.given_up.then(|| settle(Err(STUCK.to_owned()), board));
+            _ = signals.hangup.recv() => {
+                manager.reloading();
+                match &mut reloading {
+                    None => reloading = Some(Reload::start(sources, board)),
+                    Some(stuck) => {
+                        again = true;
+                        if stuck.given_up {
+                            settle(Err(STUCK.to_owned()), board);
+                            manager.reloaded();
+                        }
+                    }
                 }
-            },
+            }
             loaded = ended(&mut reloading) => {
                 match loaded {
                     Some(loaded) => settle(loaded.and_then(|fresh| take_over(fresh, settings, fleet)), board),
                     None => settle(Err(TOO_SLOW.to_owned()), board),
                 }
+                manager.reloaded();
                 if reloading.is_none() && std::mem::take(&mut again) {
                     reloading = Some(Reload::start(sources, board));
                 }

@@ -172,13 +172,22 @@ fn identifier(name: &str) -> Result<(), String> {
 }
 
 fn password(node: &Node) -> Result<(), String> {
-    const EXPECTED: &str = "a password, or one of { file = \"…\" }, { env = \"…\" }, { command = [\"…\"] }";
+    const EXPECTED: &str = "a password, or one of { file = \"…\" }, { env = \"…\" }, { credential = \"…\" }, { command = \
+                            [\"…\"] }";
     let Data::Table(entries) = &node.data else { return text(node, EXPECTED).map(drop) };
     let [(source, value)] = entries.as_slice() else {
         return Err(format!("expected {EXPECTED}, found a table with {} keys", entries.len()));
     };
     match source.as_str() {
         "file" | "env" => text(value, "text").map(drop).map_err(|complaint| format!("{source}: {complaint}")),
+        "credential" => {
+            match text(value, "the name of a credential").map_err(|complaint| format!("{source}: {complaint}"))? {
+                name if name.contains('/') || matches!(name, "." | "..") => {
+                    Err("credential: expected the name that LoadCredential= gives it, not a path".to_owned())
+                }
+                _ => Ok(()),
+            }
+        }
         "command" => match value.items() {
             [] => Err("command: expected a list of a program and its arguments".to_owned()),
             [program, arguments @ ..] => {
@@ -187,7 +196,7 @@ fn password(node: &Node) -> Result<(), String> {
                 odd.map_or(Ok(()), |odd| Err(format!("command: {}", wrong(odd, "text"))))
             }
         },
-        _ => match nearest(source, ["file", "env", "command"].into_iter()) {
+        _ => match nearest(source, ["file", "env", "credential", "command"].into_iter()) {
             Some(near) => Err(format!("unknown source of a password, did you mean \"{near}\"?")),
             None => Err(format!("unknown source of a password: expected {EXPECTED}")),
         },

@@ -101,12 +101,8 @@ impl Problems {
     }
 
     /// The settings, unless something was wrong.
-    pub(super) fn or<T>(mut self, settings: T) -> Result<T, LoadError> {
-        if self.0.is_empty() {
-            return Ok(settings);
-        }
-        self.0.sort();
-        Err(LoadError::Problems(self.0))
+    pub(super) fn or<T>(self, settings: T) -> Result<T, LoadError> {
+        if self.0.is_empty() { Ok(settings) } else { Err(self.into()) }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -115,6 +111,13 @@ impl Problems {
 
     pub(super) fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+}
+
+impl From<Problems> for LoadError {
+    fn from(Problems(mut problems): Problems) -> Self {
+        problems.sort();
+        Self::Problems(problems)
     }
 }
 
@@ -131,7 +134,8 @@ pub(super) fn unknown_key(name: &str, keys: &[Key], connector: &ConnectorKeys) -
 }
 
 /// The word that differs from `wrong` by little: a slip of the hand, not another word.
-pub(super) fn nearest<'a>(wrong: &str, words: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+#[must_use]
+pub fn nearest<'a>(wrong: &str, words: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let plain = |word: &str| word.to_ascii_lowercase().replace('-', "_");
     // The distance costs the product of both lengths, and no slip makes a word this long.
     let wrong = Some(plain(wrong)).filter(|wrong| wrong.len() <= 64)?;

@@ -20,10 +20,11 @@ mod targets;
 #[cfg(test)]
 mod tests;
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 pub use environment::process_environment;
-pub use error::{LoadError, Origin, Problem};
+pub use error::{LoadError, Origin, Problem, nearest};
 pub use layers::Http;
 pub use settings::{Settings, Shutdown};
 pub use show::show;
@@ -101,6 +102,28 @@ pub fn load(sources: &Sources, drivers: &Drivers) -> Result<Settings, LoadError>
         instance: globals.instance.unwrap_or_else(node_name),
         warnings,
     })
+}
+
+/// Where the status listener of a daemon with these sources listens. What is wrong with their targets does not matter here.
+///
+/// # Errors
+/// When the configuration file cannot be read at all.
+pub fn status_address(sources: &Sources, drivers: &Drivers) -> Result<SocketAddr, LoadError> {
+    let mut problems = Problems::default();
+    let connector = ConnectorKeys::of(drivers);
+    let files = match &sources.file {
+        Some(path) => files::read(path, &connector, &mut problems, &mut Vec::new()),
+        None => Files::none(),
+    };
+    if sources.file.is_some() && files.globals.origin == Origin::BuiltIn {
+        return Err(problems.into());
+    }
+    let environment = environment::read(&sources.environment, &files.borrowed_variables(), drivers, &mut problems);
+    let globals = check::check(environment.globals, schema::ROOT, &connector, "", &mut problems);
+    match layers::lay(files.globals, globals) {
+        Ok(globals) => Ok(globals.http.listen),
+        Err(error) => Err(LoadError::Usage(format!("the settings cannot be merged: {error}"))),
+    }
 }
 
 /// The JSON Schema (draft 2020-12) of a configuration file.

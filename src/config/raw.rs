@@ -96,6 +96,7 @@ pub(super) enum RawPassword {
 pub(super) enum RawSource {
     File(PathBuf),
     Env(String),
+    Credential(String),
     Command(Vec<String>),
 }
 
@@ -105,6 +106,7 @@ impl From<RawPassword> for SecretSource {
             RawPassword::Literal(text) => Self::Literal(Secret::new(text)),
             RawPassword::Source(RawSource::File(path)) => Self::File(path),
             RawPassword::Source(RawSource::Env(name)) => Self::Env(name),
+            RawPassword::Source(RawSource::Credential(name)) => Self::Credential(name),
             RawPassword::Source(RawSource::Command(words)) => Self::Command(words),
         }
     }

@@ -30,7 +30,7 @@ pub(super) enum Kind {
     Identifier,
     /// A database's address.
     Url,
-    /// A password, or `{ file | env | command }`.
+    /// A password, or `{ file | env | credential | command }`.
     Password,
     /// `true` or `false`.
     Boolean,
@@ -280,6 +280,7 @@ fn value(kind: Kind, connector: &ConnectorKeys) -> Map<String, Value> {
             text,
             source("file", &text),
             source("env", &text),
+            source("credential", &json!({ "type": "string", "pattern": "^[^/]+$" })),
             source("command", &json!({ "type": "array", "items": { "type": "string" }, "minItems": 1 })),
         ] }),
         Kind::Boolean => json!({ "type": "boolean" }),

@@ -93,6 +93,7 @@ fn show_endpoint(out: &mut String, prefix: &str, endpoint: &Endpoint) {
             SecretSource::Literal(_) => quote(&source.to_string()),
             SecretSource::File(path) => format!("{{ file = {} }}", quote(&path.display().to_string())),
             SecretSource::Env(name) => format!("{{ env = {} }}", quote(name)),
+            SecretSource::Credential(name) => format!("{{ credential = {} }}", quote(name)),
             SecretSource::Command(words) => format!("{{ command = [{}] }}", command(words)),
         };
         pair(out, &format!("{prefix}password"), &source);

@@ -108,6 +108,13 @@ impl Moment {
     }
 }
 
+/// The system's monotonic clock in microseconds, as `CLOCK_MONOTONIC` counts: what a service manager compares with its own.
+#[must_use]
+pub fn monotonic_micros() -> i64 {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+    time.tv_sec * 1_000_000 + time.tv_nsec / 1_000
+}
+
 /// Sleeps until a monotonic instant. Cancel-safe.
 pub async fn sleep_until(instant: Instant) {
     tokio::time::sleep_until(instant).await;

@@ -1,0 +1,208 @@
+//! Tells the service manager that started this program how it is: ready, reloading, stopping, one line of status, and that
+//! its loops run. The protocol is systemd's (`sd_notify(3)`); where nothing asked for it, nothing is sent. Called by
+//! `commands::run`.
+//!
+//! Nothing here waits for the service manager: a message that its socket does not take is sent again at the next look.
+
+use std::ffi::OsStr;
+use std::io;
+use std::os::unix::net::{SocketAddr, UnixDatagram};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+
+use crate::status::board::Board;
+use crate::status::health::{self, State};
+use crate::time::clock::{self, Moment, monotonic_micros};
+
+/// How often is looked whether there is something to tell.
+const LOOK: Duration = Duration::from_secs(1);
+/// The first round counts as over after so long, whatever it waits for: a time-out may be an hour, and systemd ends a
+/// service that is not ready within 90 s (`DefaultTimeoutStartSec=`).
+const FIRST_ROUND: Duration = Duration::from_secs(60);
+/// A status line is shown in one line of `systemctl status`.
+const LONGEST_STATUS: usize = 200;
+
+/// The way to the service manager.
+#[derive(Debug)]
+pub struct ServiceManager {
+    channel: Option<(UnixDatagram, SocketAddr)>,
+    watchdog: Option<Duration>,
+    progress: Mutex<Progress>,
+    changed: Notify,
+}
+
+/// What was told, and what is to be told.
+#[derive(Debug, Default)]
+struct Progress {
+    first_round_over: bool,
+    reloading: bool,
+    stopping: bool,
+    told_ready: bool,
+}
+
+impl ServiceManager {
+    /// As the environment says: `NOTIFY_SOCKET`, `WATCHDOG_USEC` and `WATCHDOG_PID`.
+    #[must_use]
+    pub fn from_environment() -> Self {
+        let Some(socket) = std::env::var_os("NOTIFY_SOCKET") else { return Self::new(None, None) };
+        let number = |name| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
+        let ours = number("WATCHDOG_PID").is_none_or(|pid| pid == u64::from(std::process::id()));
+        let watchdog = number("WATCHDOG_USEC").filter(|micros| ours && *micros > 0).map(Duration::from_micros);
+        match Self::at(&socket, watchdog) {
+            Ok(manager) => manager,
+            Err(error) => {
+                let socket = socket.to_string_lossy();
+                tracing::warn!("cannot tell the service manager anything: NOTIFY_SOCKET={socket}: {error}");
+                Self::new(None, None)
+            }
+        }
+    }
+
+    /// One that listens at `socket` (a path, or `@` and an abstract name), and expects a sign of life within each
+    /// `watchdog`.
+    ///
+    /// # Errors
+    /// When this is no address of a socket, or there is no file descriptor for one.
+    pub fn at(socket: &OsStr, watchdog: Option<Duration>) -> io::Result<Self> {
+        let channel = UnixDatagram::unbound()?;
+        channel.set_nonblocking(true)?;
+        Ok(Self::new(Some((channel, address(socket)?)), watchdog))
+    }
+
+    fn new(channel: Option<(UnixDatagram, SocketAddr)>, watchdog: Option<Duration>) -> Self {
+        Self { channel, watchdog, progress: Mutex::default(), changed: Notify::new() }
+    }
+
+    /// Tells what the board shows until [`stopping`](Self::stopping): the end of the first round, the status whenever it
+    /// changes, and the sign of life while `/live` is 200.
+    ///
+    /// Cancel-safe.
+    pub async fn keep_informed(&self, board: &Board) {
+        if self.channel.is_none() {
+            return;
+        }
+        let clock = board.clock();
+        let mut told = Told::default();
+        while !self.progress().stopping {
+            let now = clock.now();
+            self.tell(board, now, &mut told);
+            let pause = self.watchdog.map_or(LOOK, |watchdog| LOOK.min(watchdog / 4));
+            // Either way it is looked again.
+            let _ = clock::timeout_at(now.mono + pause, self.changed.notified()).await;
+        }
+    }
+
+    /// A reload begins.
+    pub fn reloading(&self) {
+        self.progress().reloading = true;
+        self.progress().told_ready = false;
+        // In one datagram: systemd takes the time for that of this reload only so.
+        self.send(&format!("RELOADING=1\nMONOTONIC_USEC={}", monotonic_micros()));
+    }
+
+    /// The reload is over, whatever came of it.
+    pub fn reloaded(&self) {
+        self.progress().reloading = false;
+        self.changed.notify_one();
+    }
+
+    /// The program ends.
+    pub fn stopping(&self) {
+        self.progress().stopping = true;
+        self.send("STOPPING=1\nSTATUS=stopping");
+        self.changed.notify_one();
+    }
+
+    fn tell(&self, board: &Board, now: Moment, told: &mut Told) {
+        let mut lines = Vec::new();
+        let ready = self.is_newly_ready(board, now);
+        if ready {
+            lines.push("READY=1".to_owned());
+        }
+        let status = status(board, now);
+        if status != told.status {
+            lines.push(format!("STATUS={status}"));
+        }
+        let alive = self.is_sign_of_life_due(told.alive, now) && health::stuck_loop(board, now).is_none();
+        if alive {
+            lines.push("WATCHDOG=1".to_owned());
+        }
+        if lines.is_empty() || !self.send(&lines.join("\n")) {
+            return;
+        }
+        told.status = status;
+        if alive {
+            told.alive = Some(now);
+        }
+        if ready {
+            self.progress().told_ready = true;
+        }
+    }
+
+    /// A third of what is allowed, so that a late one is no death.
+    fn is_sign_of_life_due(&self, last: Option<Moment>, now: Moment) -> bool {
+        self.watchdog.is_some_and(|watchdog| last.is_none_or(|last| now.age_of(last) >= watchdog / 3))
+    }
+
+    /// Whether it is to be told now that the program is ready.
+    fn is_newly_ready(&self, board: &Board, now: Moment) -> bool {
+        let over = health::is_ready(board) || now.age_of(board.started()) >= FIRST_ROUND;
+        let mut progress = self.progress();
+        progress.first_round_over |= over;
+        progress.first_round_over && !progress.reloading && !progress.told_ready
+    }
+
+    /// Whether the service manager took it.
+    fn send(&self, message: &str) -> bool {
+        let Some((socket, address)) = &self.channel else { return true };
+        socket.send_to_addr(message.as_bytes(), address).is_ok()
+    }
+
+    fn progress(&self) -> MutexGuard<'_, Progress> {
+        self.progress.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What the service manager knows.
+#[derive(Debug, Default)]
+struct Told {
+    status: String,
+    alive: Option<Moment>,
+}
+
+fn address(socket: &OsStr) -> io::Result<SocketAddr> {
+    #[cfg(target_os = "linux")]
+    if let Some(name) = socket.as_encoded_bytes().strip_prefix(b"@") {
+        return <SocketAddr as std::os::linux::net::SocketAddrExt>::from_abstract_name(name);
+    }
+    SocketAddr::from_pathname(socket)
+}
+
+/// How the targets are, in one line.
+fn status(board: &Board, now: Moment) -> String {
+    let (mut beating, mut others) = (0, Vec::new());
+    for cell in board.cells() {
+        let status = cell.lock();
+        match health::judge(&status, now).state {
+            State::Disabled => {}
+            State::Healthy => beating += 1,
+            State::Starting | State::Unhealthy => others.push(status.target.name.clone()),
+        }
+    }
+    let mut line = format!("{beating} of {} targets beating", beating + others.len());
+    if let Some(stuck) = health::stuck_loop(board, now) {
+        line.push_str(&format!("; the loop of {stuck} does not run"));
+    }
+    if board.process().reload_error.is_some() {
+        line.push_str("; the last reload failed, see the log");
+    }
+    if !others.is_empty() {
+        line.push_str(&format!("; not beating: {}", others.join(", ")));
+    }
+    match line.char_indices().nth(LONGEST_STATUS) {
+        Some((end, _)) => format!("{} …", &line[..end]),
+        None => line,
+    }
+}
