@@ -5,8 +5,8 @@ use std::process::Command;
 
 use heartbeatd::drivers::Drivers;
 
+use crate::bench::beating_daemon::target;
 use crate::bench::daemon::{Ended, Heartbeatd};
-use crate::bench::patient::target;
 use crate::bench::{heartbeatd, ports, secs};
 
 async fn run(line: &str) -> Ended {

@@ -21,8 +21,8 @@ use heartbeatd::time::clock::{Clock, monotonic_micros};
 use rustix::process::Signal;
 use tokio::net::TcpListener;
 
+use crate::bench::beating_daemon::{PASSWORD, ROLE, furnish, target};
 use crate::bench::daemon::Heartbeatd;
-use crate::bench::patient::{PASSWORD, ROLE, furnish, target};
 use crate::bench::{NotifySocket, PostgresServer, eventually, heartbeatd, ports, secs};
 
 /// The program, started by a service manager that listens there.
