@@ -19,13 +19,13 @@ static VERSION: LazyLock<String> = LazyLock::new(|| {
     format!("{}\ndrivers: {}", env!("CARGO_PKG_VERSION"), families.join(", "))
 });
 
-/// What is printed when no target is given from any source.
+/// Printed if no source gives a target.
 pub const WAYS_TO_START: &str = "\
-heartbeatd keeps a heartbeat row beating in each source database, so that CDC connectors never go stale.
+heartbeatd updates one heartbeat row in each source database, so that CDC connectors stay alive on quiet databases.
 
 No target was given. Ways to start:
 
-  heartbeatd sqlite:heartbeat.db                      an embedded database, created here
+  heartbeatd sqlite:heartbeat.db                      an embedded database, which heartbeatd creates
   heartbeatd postgres://user@host/database            a PostgreSQL primary
   heartbeatd mysql://user@host                        a MySQL or MariaDB source
   HEARTBEATD_URL=postgres://user@host/database heartbeatd
@@ -39,10 +39,10 @@ More: heartbeatd --help
 #[derive(Debug, Parser)]
 #[command(name = "heartbeatd", version, long_version = VERSION.as_str(), about, args_conflicts_with_subcommands = true)]
 pub struct Cli {
-    /// What to do; without a command the daemon runs.
+    /// The command; without one the daemon runs.
     #[command(subcommand)]
     pub command: Option<Command>,
-    /// Where the targets are, for the daemon.
+    /// The daemon's targets.
     #[command(flatten)]
     pub sources: SourceArgs,
     /// How to log.
@@ -64,10 +64,10 @@ pub struct SourceArgs {
 /// How to log.
 #[derive(Debug, Clone, Args)]
 pub struct LogArgs {
-    /// How log lines are written
+    /// Format of the log lines
     #[arg(long, global = true, value_enum, default_value_t = LogFormat::Text, env = "HEARTBEATD_LOG_FORMAT")]
     pub log_format: LogFormat,
-    /// What is logged: error, warn, info, debug, or tracing directives
+    /// Lowest level to log: error, warn, info or debug; or tracing directives
     #[arg(long, global = true, value_name = "FILTER", default_value = "info", env = "HEARTBEATD_LOG")]
     pub log: String,
 }
@@ -84,7 +84,7 @@ pub enum LogFormat {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Create what is missing: schema, table, row, grants, on PostgreSQL publication membership
+    /// Create what is missing: schema, table, row, grants; on PostgreSQL also add the table to the publication
     Provision {
         /// Print the SQL and change nothing
         #[arg(long)]
@@ -93,41 +93,41 @@ pub enum Command {
         #[command(flatten)]
         selection: Selection,
     },
-    /// Beat once per target and say what came of it
+    /// Write one beat for each target and print the result
     Beat {
         /// One target and its options.
         #[command(flatten)]
         selection: Selection,
     },
-    /// Check every target as a connector needs it, and say what is wrong and what to do (short: heartbeatd --check)
+    /// Check each target for what the connector needs; print what is wrong and what to do (short: heartbeatd --check)
     Check(CheckArgs),
-    /// Judge the configuration and ask no server: check --offline
+    /// Check only the configuration; connect to no server (the same as check --offline)
     Validate {
         /// Exit with 1 if any finding is at this level or worse
         #[arg(long, value_enum, default_value_t = FailOn::Error)]
         fail_on: FailOn,
-        /// Where the targets are.
+        /// The targets.
         #[command(flatten)]
         sources: SourceArgs,
     },
-    /// Ask a running daemon how it is: one line, exit code 0 if it answers 200
+    /// Ask a running daemon for its state; exit with 0 if it answers 200
     Health {
-        /// The daemon's status address, http://HOST:PORT with /health, /ready or /live behind it; or only the path
+        /// The daemon's status address: http://HOST:PORT, optionally with /health, /ready or /live; or only the path
         #[arg(value_name = "URL", value_hint = ValueHint::Url)]
         address: Option<String>,
-        /// The configuration file of the daemon, where its status address is not the default
+        /// The daemon's configuration file, if its status address is not the default
         #[arg(short, long, value_name = "FILE", env = "HEARTBEATD_CONFIG", value_hint = ValueHint::FilePath)]
         config: Option<PathBuf>,
     },
-    /// Say what a check means, or list all checks
+    /// Explain a check, or list all checks
     Explain {
         /// The check's id
         #[arg(value_name = "ID")]
         id: Option<String>,
     },
-    /// Show the configuration: an example, what is in force, or the schema
+    /// Print an example configuration, the current configuration, or its schema
     Config {
-        /// Which of them.
+        /// What to print.
         #[command(subcommand)]
         show: ConfigCommand,
     },
@@ -147,61 +147,61 @@ pub enum Command {
 /// Targets for a single run.
 #[derive(Debug, Args)]
 pub struct Selection {
-    /// Only the target of this name
+    /// Only the target with this name
     #[arg(long, value_name = "NAME")]
     pub target: Option<String>,
-    /// Where the targets are.
+    /// The targets.
     #[command(flatten)]
     pub sources: SourceArgs,
 }
 
-/// What to check, and how to tell.
+/// What to check, and how to report it.
 #[derive(Debug, Args)]
 pub struct CheckArgs {
-    /// How the report is written: text, json, junit, sarif, github or markdown. Give it several times for several
-    /// reports, each with a file of its own: --format text --format junit=report.xml
+    /// Format of the report: text, json, junit, sarif, github or markdown. Repeat it for several reports and give
+    /// the others a file: --format text --format junit=report.xml
     #[arg(long, value_name = "FORMAT[=FILE]", value_parser = parse_report, default_value = "text")]
     pub format: Vec<ReportArg>,
-    /// Leave out of text and Markdown what needs no attention
+    /// In text and Markdown, print only what needs attention
     #[arg(short, long)]
     pub quiet: bool,
     /// Exit with 1 if any finding is at this level or worse
     #[arg(long, value_enum, default_value_t = FailOn::Error)]
     pub fail_on: FailOn,
-    /// Only these checks
+    /// Run only these checks
     #[arg(long, value_name = "ID", value_delimiter = ',')]
     pub only: Vec<String>,
-    /// All but these checks
+    /// Skip these checks
     #[arg(long, value_name = "ID", value_delimiter = ',')]
     pub skip: Vec<String>,
-    /// Only the target of this name
+    /// Only the target with this name
     #[arg(long, value_name = "NAME")]
     pub target: Option<String>,
-    /// Judge the configuration alone; no server is asked
+    /// Check only the configuration; connect to no server
     #[arg(long, conflicts_with_all = ["wait", "save_facts", "from_facts"])]
     pub offline: bool,
-    /// Look twice, this far apart, so that what moves can be judged
+    /// Read each server twice, this far apart, to check whether the row and the connector advance
     #[arg(long, value_name = "TIME", value_parser = parse_duration)]
     pub wait: Option<Duration>,
-    /// How long each server may take to answer; by default the target's time-out
+    /// Time that each server has to answer; default: the target's time-out
     #[arg(long, value_name = "TIME", value_parser = parse_duration)]
     pub timeout: Option<Duration>,
-    /// Write the report of the format without a file of its own to this file
+    /// Write the report to this file; with several formats, the one that names no file
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub output: Option<PathBuf>,
-    /// Save what was gathered, to be judged again elsewhere; it holds no secret
+    /// Save what the check read, to check it again elsewhere; the file contains no password
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub save_facts: Option<PathBuf>,
-    /// Judge saved facts ("-": from standard input); no server is asked
+    /// Check saved facts ("-": standard input); connect to no server
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, conflicts_with_all = ["wait", "target", "config", "urls"])]
     pub from_facts: Option<PathBuf>,
-    /// Where the targets are.
+    /// The targets.
     #[command(flatten)]
     pub sources: SourceArgs,
 }
 
 impl CheckArgs {
-    /// The judgement of a configuration alone, as text.
+    /// Checks only the configuration, and reports as text.
     #[must_use]
     pub fn offline(fail_on: FailOn, sources: SourceArgs) -> Self {
         Self {
@@ -222,7 +222,7 @@ impl CheckArgs {
     }
 }
 
-/// One report: its format, and the file it goes to, if that is not standard output.
+/// One report: its format, and its file. Without a file it goes to standard output.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReportArg {
     /// How it is written.
@@ -234,11 +234,11 @@ pub struct ReportArg {
 /// The configuration, in three forms.
 #[derive(Debug, Subcommand)]
 pub enum ConfigCommand {
-    /// Print a file with every key, commented
+    /// Print a file with every key and comments
     Example,
-    /// Print the configuration in force, secrets redacted
+    /// Print the current configuration without passwords
     Show {
-        /// Where the targets are.
+        /// The targets.
         #[command(flatten)]
         sources: SourceArgs,
     },
@@ -247,11 +247,11 @@ pub enum ConfigCommand {
 }
 
 impl Cli {
-    /// A word that was taken for an address and can only be a mistyped command, with the command nearest to it.
+    /// A word in place of an address that can only be a mistyped command, and the nearest command.
     #[must_use]
     pub fn mistyped_command(&self) -> Option<(&str, String)> {
         let word = self.sources.urls.first().filter(|_| self.command.is_none())?;
-        // Every address has a scheme; a path may be a SQLite file whose scheme was forgotten.
+        // Every address has a scheme. A path may be a SQLite file without its scheme.
         if word.contains([':', '/', '.']) {
             return None;
         }
@@ -262,8 +262,8 @@ impl Cli {
     }
 }
 
-/// The command line with its command in front, wherever it stands: `--check` is one, too. No address is called like a
-/// command, and options of the daemon may stand before any.
+/// Moves the command to the front of the command line, because options of the daemon may come before it. `--check` counts
+/// as a command. No address has the name of a command.
 #[must_use]
 pub fn with_command_first(arguments: impl Iterator<Item = OsString>) -> Vec<OsString> {
     let mut arguments: Vec<OsString> = arguments.collect();
@@ -273,11 +273,11 @@ pub fn with_command_first(arguments: impl Iterator<Item = OsString>) -> Vec<OsSt
         return arguments;
     }
     let mut cli = Cli::command();
-    // Only so does it have the commands that clap adds.
+    // Adds the commands that clap itself defines.
     cli.build();
     let Some((position, command)) = command_in(&arguments, 1, &cli, &cli) else { return arguments };
     let nested = command_in(&arguments, position + 1, command, &cli);
-    // What stands before it means nothing to it, and what it is to speak of stands behind it.
+    // `help` ignores what comes before it; what it explains comes after it.
     if is_help(command) {
         arguments.drain(1..position);
         return arguments;
@@ -294,12 +294,13 @@ pub fn with_command_first(arguments: impl Iterator<Item = OsString>) -> Vec<OsSt
     arguments
 }
 
-/// Whether it is the one that clap adds wherever there are commands.
+/// Whether it is `help`, which clap adds to every list of commands.
 fn is_help(command: &clap::Command) -> bool {
     command.get_name() == "help"
 }
 
-/// The first argument from `start` on that names a command of this one: no option's value, and not behind `--`.
+/// The first argument from `start` on that names a subcommand of `of`. An option's value does not count, nor does anything
+/// after `--`.
 fn command_in<'a>(
     arguments: &[OsString],
     start: usize,
@@ -308,7 +309,7 @@ fn command_in<'a>(
 ) -> Option<(usize, &'a clap::Command)> {
     let mut rest = arguments.iter().enumerate().skip(start);
     while let Some((position, argument)) = rest.next() {
-        // Not text: a value that stands for itself, or is joined to its option.
+        // An argument that is not UTF-8 is a value or an option joined to its value.
         let Some(argument) = argument.to_str() else { continue };
         if argument == "--" {
             return None;
@@ -322,7 +323,7 @@ fn command_in<'a>(
     None
 }
 
-/// Whether the argument is an option whose value is the next one.
+/// Whether the argument is an option whose value is the next argument.
 fn takes_the_next(argument: &str, root: &clap::Command) -> bool {
     let commands = root.get_subcommands().flat_map(clap::Command::get_subcommands);
     let mut options =
@@ -336,13 +337,13 @@ fn takes_the_next(argument: &str, root: &clap::Command) -> bool {
     options.any(|option| option.get_action().takes_values() && is_named(option))
 }
 
-/// A format, or a format and a file.
+/// Parses a format, or a format and a file.
 ///
 /// # Errors
 /// A sentence, for clap.
 fn parse_report(text: &str) -> Result<ReportArg, String> {
     let (word, file) = match text.split_once('=') {
-        Some((_, "")) => return Err("no file stands behind the \"=\"".to_owned()),
+        Some((_, "")) => return Err("the file name after \"=\" is missing".to_owned()),
         Some((word, file)) => (word, Some(PathBuf::from(file))),
         None => (text, None),
     };
@@ -353,7 +354,7 @@ fn parse_report(text: &str) -> Result<ReportArg, String> {
     Ok(ReportArg { format, file })
 }
 
-/// A duration as configuration writes it: `2m`, or whole seconds.
+/// Parses a duration as in the configuration: `2m`, or whole seconds.
 ///
 /// # Errors
 /// A sentence, for clap.
@@ -402,7 +403,7 @@ mod tests {
     }
 
     #[test]
-    fn a_command_is_one_wherever_it_stands() {
+    fn a_command_may_come_anywhere() {
         for line in [
             "heartbeatd check -c x.toml",
             "heartbeatd -c x.toml check",
@@ -434,7 +435,7 @@ mod tests {
     }
 
     #[test]
-    fn help_speaks_of_the_command_behind_it() {
+    fn help_explains_the_command_after_it() {
         for line in [
             "help",
             "help check",
@@ -452,7 +453,7 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn a_file_whose_name_is_no_text_hides_no_command() {
+    fn a_file_name_that_is_not_utf8_hides_no_command() {
         use std::os::unix::ffi::OsStringExt;
         let file = OsString::from_vec(b"/etc/h\xe9.toml".to_vec());
         for option in ["-c", "--config"] {
@@ -469,7 +470,7 @@ mod tests {
     }
 
     #[test]
-    fn an_options_value_and_what_stands_behind_two_dashes_is_no_command() {
+    fn an_options_value_and_an_argument_after_two_dashes_are_not_commands() {
         for line in ["heartbeatd -c check", "heartbeatd --config check", "heartbeatd --config=check"] {
             let cli = parsed(line);
             assert!(cli.command.is_none(), "{line}: {cli:?}");

@@ -1,5 +1,5 @@
-//! The list of drivers in this build: a line for each folder of `driver/`. Asked by whatever starts from an address or a
-//! target.
+//! The list of drivers in this build: one line for each folder of `driver/`. Code that starts from an address or a
+//! target asks it.
 
 use std::sync::Arc;
 
@@ -23,7 +23,7 @@ const BUILT_IN: &[fn() -> Arc<dyn Driver>] = &[
 #[derive(Clone)]
 pub struct Drivers {
     list: Arc<[Arc<dyn Driver>]>,
-    /// Asked instead of all of them, but for addresses.
+    /// Used instead of all of them, except for addresses.
     instead: Option<Arc<dyn Driver>>,
 }
 
@@ -60,10 +60,10 @@ impl Drivers {
         self.list.iter().map(move |driver| (driver.family(), self.instead.as_ref().unwrap_or(driver)))
     }
 
-    /// Takes an address apart, as the driver of its scheme does; a password in it becomes its literal source.
+    /// Parses an address with the driver of its scheme. A password in it becomes its literal source.
     ///
     /// # Errors
-    /// Whatever of [`UrlError`] fits; parameters are judged later, with the whole target.
+    /// A [`UrlError`]. Parameters are judged later, with the whole target.
     pub fn endpoint(&self, address: &str) -> Result<Endpoint, UrlError> {
         let (scheme, rest) = split_scheme(address)?;
         match self.list.iter().find(|driver| driver.schemes().contains(&scheme.as_str())) {

@@ -1,5 +1,5 @@
-//! The vocabulary of one beat: what is asked of a database, what came of it, and what went wrong of which class.
-//! Every room speaks it; of them it imports `time` alone.
+//! The vocabulary of one beat: the request, the result, and the failure with its class. Every room uses it. It imports
+//! only `time` and `failure`.
 
 use std::time::Duration;
 
@@ -9,22 +9,22 @@ pub use crate::time::Stamp;
 /// What this beat may write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Writing {
-    /// Write whatever the row holds.
+    /// Write, whatever the row contains.
     Always,
-    /// Write only if nobody else did: the database decides within the statement.
+    /// Write only if no one else did. The database decides within the statement.
     WhenStale {
-        /// The value found at this daemon's last look; a row that still holds it is stale.
+        /// The value at this daemon's last look. A row that still has it is stale.
         last_seen: Option<Stamp>,
-        /// The period around this moment; a value older than three quarters of it is stale.
+        /// The period around this moment. A value older than three quarters of it is stale.
         period: Duration,
     },
-    /// Look only.
+    /// Only read the row.
     Never,
 }
 
-/// What makes a difference between `last_update` and the server's clock look like a whole zone offset, in microseconds:
-/// a multiple of `step` up to `furthest`, give or take `tolerance`. A writer in another time zone is judged by change,
-/// not by age; the rule is shared by all drivers, each words it in its SQL.
+/// When a difference between `last_update` and the server's clock looks like a whole zone offset: a multiple of `step`
+/// up to `furthest`, give or take `tolerance`, in microseconds. A writer in another time zone is judged by change, not
+/// by age. All drivers share the rule; each expresses it in its SQL.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ZoneGuess {
     /// Zone offsets are multiples of a quarter of an hour.
@@ -35,14 +35,14 @@ pub struct ZoneGuess {
     pub furthest: i64,
 }
 
-/// What a driver found in the row, as the statement returned it; judged by [`judge`].
+/// What the statement returned about the row. [`judge`] judges it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct RowReport {
     /// Rows with the configured id that the statement could see.
     pub seen: u64,
-    /// Rows that it changed.
+    /// Rows that the statement changed.
     pub changed: u64,
-    /// Whether the row called for a write (always true with [`Writing::Always`]).
+    /// Whether the row needed a write (always true with [`Writing::Always`]).
     pub stale: bool,
     /// The value before the beat.
     pub previous: Option<Stamp>,
@@ -50,16 +50,16 @@ pub struct RowReport {
     pub value: Option<Stamp>,
     /// The server's clock at the beat.
     pub server_time: Option<Stamp>,
-    /// Where the change log stood, in the database's own notation (PostgreSQL: an LSN).
+    /// The position of the change log, in the database's notation (PostgreSQL: an LSN).
     pub position: Option<String>,
 }
 
-/// What came of a beat that did not fail.
+/// The result of a beat that did not fail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BeatOutcome {
     /// An acknowledged commit changed exactly one row.
     Written,
-    /// Somebody else had written within the period: nothing to do.
+    /// Another writer had updated the row within the period, so heartbeatd wrote nothing.
     Fresh,
     /// `write = "never"`: the row was read.
     Watched,
@@ -68,15 +68,15 @@ pub enum BeatOutcome {
 /// One beat that did not fail.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Beat {
-    /// What came of it.
+    /// The result.
     pub outcome: BeatOutcome,
-    /// `last_update` as it stands now; `None` is SQL's NULL.
+    /// `last_update` after the beat; `None` is NULL.
     pub value: Option<Stamp>,
-    /// `last_update` as it was found.
+    /// `last_update` before the beat.
     pub previous: Option<Stamp>,
     /// The server's clock at the beat.
     pub server_time: Option<Stamp>,
-    /// Where the change log stood, in the database's own notation.
+    /// The position of the change log, in the database's notation.
     pub position: Option<String>,
 }
 
@@ -92,7 +92,7 @@ impl ZoneGuess {
         }
     }
 
-    /// The zone offset that a value this far ahead of the server's clock hints at, if any.
+    /// The zone offset that a value so far ahead of the server's clock suggests, if any.
     #[must_use]
     pub fn offset_of(&self, ahead_micros: i64) -> Option<Duration> {
         let distance = i64::try_from(ahead_micros.unsigned_abs()).ok()?;
@@ -114,13 +114,13 @@ impl BeatOutcome {
     }
 }
 
-/// Says what a row report means (I6: `Written` only when exactly one row changed to another value).
+/// Judges a row report (I6: `Written` only if exactly one row changed to another value).
 ///
-/// `stale_before` tells that the previous beat already found the row seen, stale and unchanged: twice running and with
-/// the same value, it is not a race with another writer but a row that cannot be updated.
+/// `stale_before`: the previous beat already saw the row, found it stale, and did not change it. Twice in a row with
+/// the same value is not a race with another writer; the row cannot be updated.
 ///
 /// # Errors
-/// `missing_row`, `duplicate_rows` or `row_not_updatable`; without a remedy, which only the driver can word.
+/// `missing_row`, `duplicate_rows` or `row_not_updatable`, without a remedy, because only the driver knows the remedy.
 pub fn judge(report: &RowReport, writing: Writing, stale_before: bool) -> Result<Beat, Failure> {
     let beat = |outcome| Beat {
         outcome,
@@ -144,7 +144,8 @@ pub fn judge(report: &RowReport, writing: Writing, stale_before: bool) -> Result
         (1, 1) => Ok(beat(BeatOutcome::Written)),
         (1, 0) => match writing {
             Writing::Never => Ok(beat(BeatOutcome::Watched)),
-            // Lost to another writer since the last look, however often: then the value is another one than then.
+            // If another writer was faster since the last look, the value is a different one, however often that
+            // happens.
             Writing::WhenStale { last_seen, .. } if !report.stale || !stale_before || report.previous != last_seen => {
                 Ok(beat(BeatOutcome::Fresh))
             }

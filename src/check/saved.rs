@@ -100,14 +100,18 @@ impl SavedFacts {
     /// A sentence: no facts, or those of a later program.
     pub fn parse(text: &str) -> Result<Self, String> {
         let mut value: serde_json::Value =
-            serde_json::from_str(text).map_err(|error| one_line(&format!("this is no facts file: {error}")))?;
+            serde_json::from_str(text).map_err(|error| one_line(&format!("this is not a facts file: {error}")))?;
         match value.get("format").and_then(serde_json::Value::as_u64) {
             Some(format) if format == u64::from(FORMAT) => {}
             Some(1) => take_over_from_1(&mut value),
-            Some(format) => return Err(format!("facts of format {format}: this program reads formats 1 to {FORMAT}")),
-            None => return Err("this is no facts file: it says no format".to_owned()),
+            Some(format) => {
+                return Err(format!(
+                    "the facts have format {format}; this version of heartbeatd reads formats 1 to {FORMAT}"
+                ));
+            }
+            None => return Err("this is not a facts file: it names no format".to_owned()),
         }
-        serde_json::from_value(value).map_err(|error| one_line(&format!("this facts file cannot be read: {error}")))
+        serde_json::from_value(value).map_err(|error| one_line(&format!("cannot read this facts file: {error}")))
     }
 }
 

@@ -248,7 +248,7 @@ fn read_facts(file: &Path, drivers: &Drivers) -> Result<Vec<Examined>, String> {
         ReadError::NotAFile(_) | ReadError::TooLarge(_) => format!("{shown}: {error}"),
         error => format!("cannot read {shown}: {error}"),
     })?;
-    let text = String::from_utf8(content).map_err(|error| format!("{shown}: this is no facts file: {error}"))?;
+    let text = String::from_utf8(content).map_err(|error| format!("{shown} is not a facts file: {error}"))?;
     let saved = SavedFacts::parse(&text).map_err(|error| format!("{shown}: {error}"))?;
     let cases = saved.targets.into_iter().map(|case| {
         let target = case.target.restore(drivers).map_err(|error| format!("{shown}: {error}"))?;

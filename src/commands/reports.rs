@@ -25,9 +25,7 @@ pub(super) fn one_standard_output(args: &CheckArgs) -> Result<(), String> {
             ));
         }
         ([], Some(_)) => {
-            return Err(
-                "--output is for the format without a file of its own, and each --format names its file".to_owned()
-            );
+            return Err("--output is for a --format that names no file, and every --format names one".to_owned());
         }
         _ => {}
     }

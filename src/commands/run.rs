@@ -25,10 +25,10 @@ use crate::{http, logging};
 
 /// How long the configuration may be read at a reload. Each file and each search has a shorter limit of its own.
 const RELOAD_LIMIT: Duration = Duration::from_secs(60);
-const TOO_SLOW: &str = "reading the configuration did not end within 60 s: does its file system answer?";
-const LATE: &str = "the reading that took too long has ended, and what it read is not used: reload again";
+const TOO_SLOW: &str = "reading the configuration took longer than 60 s: check its file system";
+const LATE: &str = "the read that took too long has ended, and heartbeatd discarded its result: reload again";
 const PANICKED: &str = "heartbeatd itself failed; please report it with the log line \"panic\"";
-const STUCK: &str = "an earlier reload is still reading the configuration: this one begins when that has ended";
+const STUCK: &str = "an earlier reload is still reading the configuration: this one starts when it has ended";
 
 /// The signals the daemon listens to.
 struct Signals {
@@ -199,7 +199,7 @@ fn settle(applied: Result<Changes, String>, board: &Board) {
             );
         }
         Err(error) => {
-            tracing::error!(error, "configuration not reloaded: the one before stays in force");
+            tracing::error!(error, "configuration not reloaded: the earlier one stays in force");
             board.process().reload_error = Some((board.clock().now(), error));
         }
     }

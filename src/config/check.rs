@@ -1,5 +1,5 @@
-//! The strict walk: a tree against the table of keys, so that everything that is wrong is found at once. What is wrong
-//! is cut out, so that the rest can still be read and judged.
+//! Compares a tree of settings with the table of keys and reports all mistakes at once. It cuts out what is wrong, so that
+//! the rest can still be read and judged.
 
 use std::net::SocketAddr;
 
@@ -12,7 +12,7 @@ use crate::time::schedule::{CronSchedule, ScheduleError};
 /// Room for the longest host and the longest database name.
 const LONGEST_NAME: usize = 320;
 
-/// Checks a table and gives back what of it is right.
+/// Checks a table and returns the part that is right.
 ///
 /// `connector` are the keys of `[target.connector]`.
 pub(super) fn check(table: Node, keys: &[Key], connector: &ConnectorKeys, path: &str, problems: &mut Problems) -> Node {
@@ -21,7 +21,7 @@ pub(super) fn check(table: Node, keys: &[Key], connector: &ConnectorKeys, path: 
         problems.push(&origin, join(path, key.name), "missing");
     }
     if let (Some(_), Some(cron)) = (find(&entries, INTERVAL), find(&entries, CRON)) {
-        problems.push(&cron.origin, join(path, CRON), "excludes interval: keep one of them");
+        problems.push(&cron.origin, join(path, CRON), "conflicts with interval: keep one of them");
     }
     let right = entries.into_iter().filter_map(|(name, node)| {
         let path = join(path, &name);
@@ -74,7 +74,7 @@ fn check_items(keys: &[Key], list: Node, connector: &ConnectorKeys, path: &str, 
             return check(item, keys, connector, &path, problems);
         }
         problems.push(&item.origin, path, format!("expected a table, found {}", item.kind()));
-        // Keeps the later ones' numbers right.
+        // Keeps the numbers of the later items right.
         Node::table(item.origin)
     });
     let right = right.collect();
@@ -90,7 +90,7 @@ fn check_patterns(list: Node, path: &str, problems: &mut Problems) -> Node {
     list
 }
 
-/// A path without numbers, as it stands in a header.
+/// A path without numbers, as a header has it.
 fn bare(path: &str) -> String {
     path.split('[').map(|part| part.split_once(']').map_or(part, |(_, rest)| rest)).collect()
 }
@@ -150,10 +150,10 @@ fn text<'a>(node: &'a Node, expected: &str) -> Result<&'a str, String> {
     }
 }
 
-/// A name people read in one line of output.
+/// Refuses a name that does not fit into one line of output.
 pub(super) fn one_line(text: &str) -> Result<(), String> {
     if text.chars().any(char::is_control) {
-        return Err("holds a control character".to_owned());
+        return Err("contains a control character".to_owned());
     }
     if text.len() > LONGEST_NAME {
         return Err(format!("is longer than {LONGEST_NAME} bytes"));
@@ -161,12 +161,12 @@ pub(super) fn one_line(text: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// The drivers quote names, so that nearly all would do; these cannot be meant, and are refused before any server
-/// sees them.
+/// The drivers quote names, so almost any name would work. These characters are mistakes; heartbeatd refuses them before a
+/// server sees them.
 fn identifier(name: &str) -> Result<(), String> {
     match name.chars().find(|c| c.is_control() || matches!(c, '"' | ';')) {
-        Some(c) if c.is_control() => Err("not a name: holds a control character".to_owned()),
-        Some(c) => Err(format!("not a name: holds the character {c} (write the bare name, it is quoted where needed)")),
+        Some(c) if c.is_control() => Err("not a name: it contains a control character".to_owned()),
+        Some(c) => Err(format!("not a name: it contains the character {c} (write the name without quotes)")),
         None => Ok(()),
     }
 }

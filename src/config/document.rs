@@ -105,7 +105,7 @@ pub(super) fn read(path: &Path, accept: Accept, problems: &mut Problems) -> Opti
     match read_file_blocking(path, Bounds { bytes: MAX_BYTES, within: READ_LIMIT, accept }) {
         Ok(bytes) => return parse(&bytes, &file, problems),
         Err(ReadError::TooLarge(_)) => {
-            problems.push(&whole, "", format!("larger than {} MiB: not a configuration", MAX_BYTES >> 20));
+            problems.push(&whole, "", format!("larger than {} MiB, which is not a configuration", MAX_BYTES >> 20));
         }
         Err(error) => problems.push(&whole, "", format!("cannot be read: {error}")),
     }
@@ -120,7 +120,7 @@ pub(super) fn parse(bytes: &[u8], file: &Arc<str>, problems: &mut Problems) -> O
         Ok(text) => text,
         Err(error) => {
             let at = lines.at(error.valid_up_to());
-            problems.push(&at, "", format!("not UTF-8: the byte at offset {} is no text", error.valid_up_to()));
+            problems.push(&at, "", format!("not UTF-8: invalid byte at offset {}", error.valid_up_to()));
             return None;
         }
     };
@@ -220,8 +220,8 @@ mod tests {
 
     #[test]
     fn bytes_that_are_not_utf_8_are_found_by_line_and_offset() {
-        assert_eq!(problem(b"a = 1\nb = \"\xff\""), "f.toml:2: not UTF-8: the byte at offset 11 is no text");
-        assert_eq!(problem(b"\xff\xfea\0"), "f.toml:1: not UTF-8: the byte at offset 0 is no text");
+        assert_eq!(problem(b"a = 1\nb = \"\xff\""), "f.toml:2: not UTF-8: invalid byte at offset 11");
+        assert_eq!(problem(b"\xff\xfea\0"), "f.toml:1: not UTF-8: invalid byte at offset 0");
     }
 
     #[test]

@@ -95,7 +95,7 @@ pub(super) fn read(
             continue;
         };
         if value.trim().is_empty() {
-            problems.push(&origin, "", "set and empty: unset it, or give it a value");
+            problems.push(&origin, "", "set but empty: unset it, or give it a value");
             continue;
         }
         let value = if path.last() == Some(&"env") { name } else { value };
@@ -103,7 +103,7 @@ pub(super) fn read(
     }
     if environment.target.get("password").is_some_and(|password| password.entries().len() > 1) {
         let origin = Origin::Variable(format!("{PREFIX}PASSWORD"));
-        problems.push(&origin, "", format!("set beside {PREFIX}PASSWORD_FILE: keep one"));
+        problems.push(&origin, "", format!("conflicts with {PREFIX}PASSWORD_FILE: keep one of them"));
         environment.target.take("password");
     }
     environment
@@ -145,7 +145,7 @@ fn unknown(rest: &str, shorthands: &[(&str, Vec<&str>)]) -> String {
     let words = shorthands.iter().map(|(word, _)| *word).chain(scalars.iter().map(|(word, _)| word.as_str()));
     match nearest(rest, words.chain(COMMAND_LINE.iter().copied())) {
         Some(near) => format!("unknown variable, did you mean {PREFIX}{near}?"),
-        None => "unknown variable: see the end of `heartbeatd config example` for those there are".to_owned(),
+        None => "unknown variable: the end of `heartbeatd config example` lists all variables".to_owned(),
     }
 }
 

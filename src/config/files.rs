@@ -87,7 +87,7 @@ pub(super) fn read(
                 break;
             }
             if problems.len() > MAX_PROBLEMS {
-                problems.push(&include.origin, "include", "the files after these mistakes were not read");
+                problems.push(&include.origin, "include", "heartbeatd did not read the files after these mistakes");
                 break;
             }
             files.targets.extend(read_included(&included, connector, problems));
@@ -95,7 +95,7 @@ pub(super) fn read(
     }
     // Any other problem may be why there is none.
     if files.targets.is_empty() && readable && problems.is_empty() {
-        problems.push(&whole, "", "no target: neither this file nor an included one holds a [[target]]");
+        problems.push(&whole, "", "no target: neither this file nor an included file contains a [[target]]");
     }
     files.globals = root;
     files
@@ -108,7 +108,7 @@ fn read_included(path: &Path, connector: &ConnectorKeys, problems: &mut Problems
             problems.push(
                 &foreign.origin,
                 key.name,
-                "belongs in the main file: an included file holds only [[target]]",
+                "belongs in the main file: an included file may contain only [[target]]",
             );
         }
     }
@@ -168,7 +168,9 @@ fn search(pattern: &Path) -> Result<Matches, String> {
     searched.unwrap_or_else(|unfinished| {
         Err(match unfinished {
             Unfinished::NoThread(error) => format!("cannot be searched: {error}"),
-            Unfinished::Outstanding => "an earlier search for its files has not ended: name the directory".to_owned(),
+            Unfinished::Outstanding => {
+                "an earlier search for its files has not ended: name the directory in the pattern".to_owned()
+            }
             Unfinished::TooSlow => {
                 let limit = SEARCH_LIMIT.as_secs();
                 format!("the search for its files did not end within {limit} s: name the directory, without **")

@@ -137,9 +137,11 @@ fn one_source(sources: &Sources) -> Result<(), LoadError> {
     let by_variable = sources.environment.iter().any(|(name, _)| name == URL);
     let usage = |message: &str| Err(LoadError::Usage(message.to_owned()));
     match (&sources.file, sources.urls.is_empty(), by_variable) {
-        (Some(_), false, _) => usage("a configuration file and addresses on the command line: give one or the other"),
-        (Some(_), _, true) => usage("a configuration file and HEARTBEATD_URL: give one or the other"),
-        (None, false, true) => usage("addresses on the command line and HEARTBEATD_URL: give one or the other"),
+        (Some(_), false, _) => {
+            usage("both a configuration file and addresses on the command line: use only one of them")
+        }
+        (Some(_), _, true) => usage("both a configuration file and HEARTBEATD_URL: use only one of them"),
+        (None, false, true) => usage("both addresses on the command line and HEARTBEATD_URL: use only one of them"),
         _ => Ok(()),
     }
 }
@@ -185,9 +187,11 @@ fn refuse_shorthands(names: &[String], with_file: bool, problems: &mut Problems)
             None => String::new(),
         };
         let why = if with_file {
-            format!("describes the single target of an address, and the targets stand in a file: say it there{hint}")
+            format!(
+                "describes the single target of an address, but the targets come from a file: set it in the file{hint}"
+            )
         } else {
-            format!("describes the single target of HEARTBEATD_URL or of one address on the command line{hint}")
+            format!("works only with HEARTBEATD_URL or one address on the command line{hint}")
         };
         problems.push(&Origin::Variable(name.clone()), "", why);
     }

@@ -97,15 +97,18 @@ pub(super) const CRON: &str = "cron";
 const INTERVAL_KEY: Key = Key::new(
     INTERVAL,
     Kind::Duration(DurationLimits { shortest: SHORTEST_INTERVAL, longest: LONGEST_INTERVAL }),
-    "Time between two beats. Excludes cron.",
+    "Time between two beats. Conflicts with cron.",
 );
-const CRON_KEY: Key =
-    Key::new(CRON, Kind::Cron, "Moments of the beats, as a cron expression of five or six fields. Excludes interval.");
+const CRON_KEY: Key = Key::new(
+    CRON,
+    Kind::Cron,
+    "When to write beats: a cron expression of five or six fields. Conflicts with interval.",
+);
 const TIMEZONE: Key = Key::new("timezone", Kind::Timezone, "Time zone of cron, by its IANA name.");
 const TIMEOUT: Key = Key::new(
     "timeout",
     Kind::Duration(DurationLimits { shortest: Duration::from_millis(100), longest: Duration::from_secs(3600) }),
-    "Deadline of one beat, connecting included.",
+    "Deadline of one beat, including the connection.",
 );
 const WRITE: Key = Key::new(
     "write",
@@ -116,17 +119,16 @@ const WRITE: Key = Key::new(
 const PROVISION: Key = Key::new(
     "provision",
     Kind::Word(ProvisionMode::WORDS),
-    "Whether missing objects are created unasked. Built-in default: never; auto for addresses on the daemon's command \
-     line.",
+    "Whether the daemon creates missing objects. Built-in default: never; auto for addresses on the daemon's command line.",
 );
 
 /// A configuration file.
 pub(super) const ROOT: &[Key] = &[
-    Key::new("include", Kind::Patterns, "Further files of [[target]] tables: patterns, relative to this file."),
-    Key::new("instance", Kind::Text, "How this daemon names itself to databases. Built-in default: the host's name."),
-    Key::new("defaults", Kind::Table(DEFAULTS), "What targets do not say themselves."),
+    Key::new("include", Kind::Patterns, "More files with [[target]] tables: patterns, relative to this file."),
+    Key::new("instance", Kind::Text, "The name of this daemon in databases. Built-in default: the host's name."),
+    Key::new("defaults", Kind::Table(DEFAULTS), "Defaults for all targets."),
     Key::new("http", Kind::Table(HTTP), "The status listener."),
-    Key::new("shutdown", Kind::Table(SHUTDOWN), "The end of the daemon."),
+    Key::new("shutdown", Kind::Table(SHUTDOWN), "The shutdown of the daemon."),
     TARGETS,
 ];
 
@@ -142,19 +144,19 @@ const HTTP: &[Key] =
 const SHUTDOWN: &[Key] = &[Key::new(
     "grace",
     Kind::Duration(DurationLimits { shortest: Duration::ZERO, longest: Duration::from_secs(300) }),
-    "How long running beats may take to end at shutdown.",
+    "Time for running beats to finish at shutdown.",
 )
 .or("5s")];
 
-const TARGETS: Key = Key::new("target", Kind::Tables(TARGET), "A database whose heartbeat is kept.");
+const TARGETS: Key = Key::new("target", Kind::Tables(TARGET), "A database with a heartbeat.");
 
 /// `[[target]]`.
 pub(super) const TARGET: &[Key] = &[
     Key::new("name", Kind::Text, "Unique name. Built-in default: host/database."),
-    Key::new("enabled", Kind::Boolean, "A disabled target is listed and left alone.").or("true"),
-    Key::new("url", Kind::Url, "Address of the database; several hosts are separated by commas.").required(),
-    Key::new("password", Kind::Password, "Password for url; sources are read again at every connect."),
-    Key::new("provision_url", Kind::Url, "An administrator's address, for provisioning only."),
+    Key::new("enabled", Kind::Boolean, "If false, heartbeatd lists the target and does nothing with it.").or("true"),
+    Key::new("url", Kind::Url, "Address of the database. Separate several hosts with commas.").required(),
+    Key::new("password", Kind::Password, "Password for url. heartbeatd reads the source at every connect."),
+    Key::new("provision_url", Kind::Url, "An administrator's address, used only to provision."),
     Key::new("provision_password", Kind::Password, "Password for provision_url."),
     INTERVAL_KEY,
     CRON_KEY,
@@ -163,8 +165,8 @@ pub(super) const TARGET: &[Key] = &[
     WRITE,
     PROVISION,
     Key::new("heartbeat", Kind::Table(HEARTBEAT), "The heartbeat table."),
-    Key::new("connector", Kind::Connector, "What the CDC connector needs."),
-    Key::new("replica", Kind::Tables(REPLICA), "A server the connector reads from."),
+    Key::new("connector", Kind::Connector, "What the CDC connector uses."),
+    Key::new("replica", Kind::Tables(REPLICA), "A replica that the connector reads from."),
     Key::new("checks", Kind::Table(CHECKS), "How the target is checked."),
 ];
 
@@ -176,35 +178,36 @@ const HEARTBEAT: &[Key] = &[
 
 /// The keys of `[target.connector]` that every family has.
 pub(super) const CONNECTOR: &[Key] = &[
-    Key::new("user", Kind::Identifier, "Role the connector logs in as.").or("streamkap_user"),
+    Key::new("user", Kind::Identifier, "User that the connector logs in as.").or("streamkap_user"),
     Key::new("mode", Kind::Word(ConnectorMode::WORDS), "Whether the connector writes the heartbeat row itself.")
         .or("read-only"),
 ];
 
 const REPLICA: &[Key] = &[
     Key::new("name", Kind::Text, "Unique within the target. Built-in default: host/database."),
-    Key::new("url", Kind::Url, "Address of the replica; the user defaults to the target's.").required(),
+    Key::new("url", Kind::Url, "Address of the replica. Default user: the target's.").required(),
     Key::new("password", Kind::Password, "Built-in default: the target's, for the same user."),
-    Key::new("required", Kind::Boolean, "Whether a heartbeat that does not arrive here turns /health red.").or("false"),
-    Key::new("decode", Kind::Boolean, "Whether the connector decodes here, so that it must be able to.").or("false"),
+    Key::new("required", Kind::Boolean, "Whether /health is red if the heartbeat does not arrive here.").or("false"),
+    Key::new("decode", Kind::Boolean, "Whether the connector decodes on this replica; the checks test that it can.")
+        .or("false"),
 ];
 
 const CHECKS: &[Key] = &[
-    Key::new("skip", Kind::Tables(SKIP), "Checks that are left out."),
-    Key::new("thresholds", Kind::Table(THRESHOLDS), "Where a warning begins."),
-    Key::new("required", Kind::Boolean, "Whether a failed check of severity error turns /health red.").or("false"),
+    Key::new("skip", Kind::Tables(SKIP), "Checks to skip."),
+    Key::new("thresholds", Kind::Table(THRESHOLDS), "Thresholds of warnings."),
+    Key::new("required", Kind::Boolean, "Whether /health is red if a check of severity error fails.").or("false"),
 ];
 
 const SKIP: &[Key] = &[
     Key::new("id", Kind::Text, "The check's id, as heartbeatd explain lists it.").required(),
-    Key::new("reason", Kind::Text, "Why: it stands in every report.").required(),
+    Key::new("reason", Kind::Text, "The reason, which every report shows.").required(),
 ];
 
 const THRESHOLDS: &[Key] = &[
-    Key::new("retained_wal_mib", Kind::Whole, "PostgreSQL: WAL held back by the slot, in MiB.").or("10240"),
+    Key::new("retained_wal_mib", Kind::Whole, "PostgreSQL: WAL that the slot retains, in MiB.").or("10240"),
     Key::new("long_transaction", Kind::Duration(THRESHOLD), "Age of an open transaction.").or("30m"),
     Key::new("replica_lag", Kind::Duration(THRESHOLD), "How far behind a replica may be.").or("1m"),
-    Key::new("role_expiry", Kind::Duration(THRESHOLD), "Time before the end of a role's password.").or("14d"),
+    Key::new("role_expiry", Kind::Duration(THRESHOLD), "Time before a role's password expires.").or("14d"),
 ];
 
 const THRESHOLD: DurationLimits =

@@ -49,14 +49,18 @@ impl Builder<'_> {
     fn target(&mut self, place: &TargetTable, names: &mut Names) -> Option<Target> {
         let Ok(raw) = RawTarget::deserialize(config::Value::from(&place.node)) else {
             // Without serde's error, which could quote a value.
-            self.problem(place, "", "cannot be read, though its keys and types are right: a fault of heartbeatd");
+            self.problem(
+                place,
+                "",
+                "cannot be read although its keys and types are right: please report this bug of heartbeatd",
+            );
             return None;
         };
         let schedule = self.schedule(place, &raw);
         let endpoint = self.endpoint(place, ("url", "password"), raw.url, raw.password, None);
         let name = self.name(place, raw.name, endpoint.as_ref(), names, "two targets");
         if raw.provision_url.is_none() && raw.provision_password.is_some() {
-            self.problem(place, "provision_password", "has no meaning without provision_url");
+            self.problem(place, "provision_password", "requires provision_url");
         }
         let keys = ("provision_url", "provision_password");
         let provision_endpoint = self.endpoint(place, keys, raw.provision_url, raw.provision_password, None);
@@ -141,7 +145,7 @@ impl Builder<'_> {
                         .filter(|(_, other)| other.connector_keys().iter().any(|of| of.name == key));
                     let others: Vec<_> = others.map(|(family, _)| family.as_str()).collect();
                     let complaint =
-                        format!("means nothing to {}, only to {}: leave it out", driver.family(), others.join(", "));
+                        format!("has no effect for {}, only for {}: remove it", driver.family(), others.join(", "));
                     self.problems.push(&node.origin, path, complaint);
                 }
                 _ => connector.needs.extend(need(node).map(|need| (key.clone(), need))),
@@ -160,7 +164,7 @@ impl Builder<'_> {
         };
         let Some(cron) = cron else {
             if raw.timezone.is_some() {
-                self.problem(place, "timezone", "has no meaning without cron");
+                self.problem(place, "timezone", "requires cron");
                 return None;
             }
             return interval.map(|interval| Schedule::Interval(interval.0));
@@ -194,7 +198,7 @@ impl Builder<'_> {
         };
         if let Some(password) = password {
             if endpoint.password.is_some() {
-                self.problem(place, password_key, format!("{url_key} holds a password too: keep one of them"));
+                self.problem(place, password_key, format!("{url_key} contains a password too: keep one of them"));
                 return None;
             }
             endpoint.password = Some(SecretSource::from(password));
@@ -229,7 +233,7 @@ impl Builder<'_> {
         }
         if let Some(first) = names.get(&name) {
             let name = quoted(&name);
-            let complaint = format!("{name} is the name of {whose}, of which the first stands at {first}{hint}");
+            let complaint = format!("{name} is the name of {whose}; the first is at {first}{hint}");
             self.problem(place, key, complaint);
             return None;
         }

@@ -1,5 +1,5 @@
-//! Which host of an address is worked with: all are asked at once, one is chosen, or the one failure names them all. The
-//! shared step of every driver that speaks over a network; each says how one host is opened.
+//! Chooses a host of an address: asks all hosts at once and returns one connection, or one failure that names all
+//! hosts. Every driver that uses a network calls it; each says how to open one host.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::database_url::Host;
 use crate::heartbeat::{ErrorKind, Failure};
 use crate::time::clock::{self, Clock, Instant};
 
-/// How long other hosts are waited for once a writable one has answered.
+/// How long to wait for the other hosts after a writable one has answered.
 const GRACE: Duration = Duration::from_millis(500);
 
 /// What a driver's hosts have in common.
@@ -20,11 +20,11 @@ const GRACE: Duration = Duration::from_millis(500);
 pub(super) struct HostStyle {
     /// The port of an address without one.
     pub(super) port: u16,
-    /// Whether a socket is a file by itself, or a folder in which a port names the file.
+    /// Whether a socket is a file, or a folder in which the port names the file.
     pub(super) socket_is_file: bool,
-    /// What is said of a host that does not take writes because it follows another one; after its address.
+    /// What a message says, after the address, about a host that follows another one and takes no writes.
     pub(super) standby: &'static str,
-    /// What is said of one that does not by a setting.
+    /// What it says about a host that takes no writes because of a setting.
     pub(super) read_only: &'static str,
 }
 
@@ -32,13 +32,13 @@ pub(super) struct HostStyle {
 pub(super) trait Candidate: Send + 'static {
     /// The host's role.
     fn role(&self) -> ServerRole;
-    /// Of several writable hosts the highest rank wins, and of equals the one that stands first in the address.
+    /// Of several writable hosts the highest rank wins; of equals the first in the address.
     fn rank(&self) -> Option<u32>;
-    /// Says good-bye, by `limit` at the latest.
+    /// Closes the connection, by `limit` at the latest.
     fn close(self, limit: Instant) -> BoxFuture<'static, ()>;
 }
 
-/// What became of one host of several.
+/// The result of one host of several.
 #[derive(Debug)]
 enum HostAnswer {
     Role(ServerRole),
@@ -49,7 +49,7 @@ enum HostAnswer {
 /// Opens the host that fits the purpose of the request.
 ///
 /// # Errors
-/// A classified failure; of several hosts one that names them all.
+/// A classified failure. With several hosts it names them all.
 pub(super) async fn find<'a, C: Candidate>(
     request: &'a ConnectRequest<'_>,
     style: &HostStyle,
@@ -68,8 +68,8 @@ pub(super) async fn find<'a, C: Candidate>(
     Err(none_fits(&[(style.address(host), HostAnswer::Role(role))], style))
 }
 
-/// Asks all hosts at once. Of several writable ones the highest rank wins: after a failover the old primary may still
-/// answer.
+/// Asks all hosts at once. Of several writable ones the highest rank wins, because the old primary may still answer
+/// after a failover.
 async fn find_any<'a, C: Candidate>(
     request: &'a ConnectRequest<'_>,
     style: &HostStyle,
@@ -77,7 +77,7 @@ async fn find_any<'a, C: Candidate>(
     open: impl Fn(&'a Host) -> BoxFuture<'a, Result<C, Failure>> + Send,
 ) -> Result<C, Failure> {
     let left = request.deadline.saturating_duration_since(Clock::system().now().mono);
-    // What is known of the hosts that did answer must be told before the caller drops this future.
+    // Reports the hosts that answered before the caller drops this future.
     let mut until = request.deadline - (left / 10).min(Duration::from_millis(200));
     let mut pending: FuturesUnordered<_> = hosts
         .iter()
@@ -93,7 +93,7 @@ async fn find_any<'a, C: Candidate>(
         match result {
             Ok(opened) if fits(request.purpose, opened.role()) => {
                 let left = until.saturating_duration_since(Clock::system().now().mono);
-                // To look, the first answer will do.
+                // To look, the first answer is enough.
                 let grace = if request.purpose == Purpose::Inspect { Duration::ZERO } else { GRACE.min(left / 4) };
                 until = until.min(Clock::system().now().mono + grace);
                 fitting.push((index, opened));
@@ -106,7 +106,7 @@ async fn find_any<'a, C: Candidate>(
         }
     }
     drop(pending);
-    // The highest rank last; among equals the host that stands first in the address.
+    // The highest rank last; among equals the first host in the address.
     fitting.sort_by_key(|(index, opened)| (opened.rank(), std::cmp::Reverse(*index)));
     let chosen = fitting.pop();
     others.extend(fitting.into_iter().map(|(_, opened)| opened));
@@ -125,14 +125,14 @@ fn fits(purpose: Purpose, role: ServerRole) -> bool {
     purpose == Purpose::Inspect || role.takes_writes()
 }
 
-/// The one failure for all hosts: that of the host that came nearest to taking a beat.
+/// One failure for all hosts, with the kind of the host that came closest to accepting a beat.
 fn none_fits(answers: &[(String, HostAnswer)], style: &HostStyle) -> Failure {
     let sentences: Vec<String> = answers
         .iter()
         .map(|(address, answer)| match answer {
             HostAnswer::Role(ServerRole::Standby) => format!("{address} {}", style.standby),
             HostAnswer::Role(_) => format!("{address} {}", style.read_only),
-            // Starts with the address. The code that is shown at the end is that of the nearest host.
+            // Starts with the address. The code shown at the end is that of the closest host.
             HostAnswer::Failed(failure) => failure.message().to_owned(),
             HostAnswer::None => format!("{address}: no answer"),
         })
@@ -170,8 +170,8 @@ fn none_fits(answers: &[(String, HostAnswer)], style: &HostStyle) -> Failure {
     }
 }
 
-/// The next step where standbys answer and other hosts do not: the primary is among those. Promoting a standby while it
-/// may come back would split the cluster, so that only the tool that knows all of it may decide that.
+/// The next step if standbys answer and other hosts do not: the primary is one of those. Promoting a standby while the
+/// primary may come back would split the cluster, so only the tool that knows the whole cluster may decide that.
 fn without_a_primary(answers: &[(String, HostAnswer)]) -> Option<String> {
     let of = |wanted: fn(&HostAnswer) -> bool| {
         let found = answers.iter().filter(|(_, answer)| wanted(answer)).map(|(address, _)| address.as_str());
@@ -192,7 +192,7 @@ impl HostAnswer {
         matches!(self, Self::Role(ServerRole::Standby))
     }
 
-    /// No server answered, or one that was not up.
+    /// No server answered, or it was not up.
     fn is_silent(&self) -> bool {
         match self {
             Self::None => true,
@@ -209,17 +209,17 @@ impl HostAnswer {
         }
     }
 
-    /// A server answered, and did not let heartbeatd in.
+    /// A server answered but refused the login.
     fn is_refusal(&self) -> bool {
         matches!(self, Self::Failed(_)) && !self.is_silent()
     }
 
-    /// How far on the way to a beat this came.
+    /// How close a host came to accepting a beat.
     fn reach(&self) -> u8 {
         match self {
             Self::None => 1,
             Self::Role(ServerRole::Standby) => 20,
-            // A primary: the one that should take beats.
+            // A primary, which should take beats.
             Self::Role(_) => 21,
             Self::Failed(failure) => match failure.kind() {
                 ErrorKind::Name => 0,
@@ -232,7 +232,7 @@ impl HostAnswer {
                 ErrorKind::TooManyConnections => 8,
                 ErrorKind::Auth | ErrorKind::AuthMethod => 9,
                 ErrorKind::Identity => 11,
-                // It would take the beat.
+                // This host would accept the beat.
                 ErrorKind::OldTimeline => 22,
                 _ => 10,
             },

@@ -1,9 +1,9 @@
-//! Watches a login that may go on without TLS, between the client library and the server: a server that asks for the
-//! password in clear is refused before it has it. Used by the drivers' `connect`; each says what its protocol's login looks
-//! like.
+//! Watches a login that may continue without TLS, between the client library and the server, and refuses a server that
+//! asks for the password in clear before it gets the password. The drivers' `connect` uses it; each driver knows the
+//! login of its protocol.
 //!
-//! The libraries answer such a request of their own accord and have no switch against it. A look on a connection of its own
-//! would not do: MySQL counts it as a failed one, and blocks a host after `max_connect_errors` of them.
+//! The client libraries answer such a request and have no setting against it. A separate probing connection does not
+//! work: MySQL counts it as a failed one and blocks a host after `max_connect_errors` of them.
 
 use std::future::poll_fn;
 use std::io;
@@ -23,7 +23,8 @@ use crate::descriptors::words_of_shortage;
 use crate::heartbeat::{ErrorKind, Failure};
 use crate::time::clock::{self, Instant};
 
-/// A connection to a server, which the client library reaches by a socket of this process. Dropping it ends the connection.
+/// A connection to a server. The client library uses it through a socket of this process. Dropping it ends the
+/// connection.
 #[derive(Debug)]
 pub(super) struct LoginGuard {
     folder: PathBuf,
@@ -34,37 +35,37 @@ pub(super) struct LoginGuard {
 /// A protocol's login.
 #[async_trait]
 pub(super) trait Login: Send + Sync + 'static {
-    /// Carries a login to the point from which the password can no longer be asked for in clear.
+    /// Forwards a login up to the point after which the server can no longer ask for the password in clear.
     ///
     /// # Errors
     /// What the server asked for, or a lost connection.
     async fn carry(&self, client: &mut UnixStream, server: &mut TcpStream) -> Result<(), Stop>;
 }
 
-/// Why a login was not carried on.
+/// Why a login was not forwarded.
 #[derive(Debug)]
 pub(super) enum Stop {
-    /// The server asked for what it must not have.
+    /// The server asked for the password in clear.
     Refused(Failure),
-    /// One side is gone; the client library finds the connection closed, and says so.
+    /// One side closed the connection; the client library notices and reports it.
     Lost,
 }
 
-/// A message of a login is shorter; PostgreSQL's own client takes 30,000 bytes of an error for the most there is.
+/// Longer than any message of a login. PostgreSQL's own client allows 30,000 bytes for an error.
 const LONGEST_MESSAGE: usize = 64 << 10;
 
-/// What is handed on at a time: a beat and its answer are shorter.
+/// How many bytes to forward at once. A beat and its answer are shorter.
 const CHUNK: usize = 4 << 10;
 
 impl LoginGuard {
-    /// Connects to a server, and listens for the client library at `folder()` + `/` + `file`, a name that is no file but
-    /// one in Linux's abstract namespace.
+    /// Connects to a server, and listens for the client library at `folder()` + `/` + `file`, which is not a file but a
+    /// name in Linux's abstract namespace.
     ///
     /// # Errors
-    /// The network's.
+    /// Those of the network.
     pub(super) async fn connect(host: &str, port: u16, file: &str, login: impl Login) -> io::Result<Self> {
         let server = TcpStream::connect((host, port)).await?;
-        // Messages are whole when they are handed on.
+        // Only whole messages are forwarded.
         server.set_nodelay(true)?;
         let name = format!("heartbeatd-{}-{:016x}", std::process::id(), fastrand::u64(..));
         let address = unix::SocketAddr::from_abstract_name(format!("{name}/{file}"))?;
@@ -81,13 +82,13 @@ impl LoginGuard {
         &self.folder
     }
 
-    /// What the server asked for in vain.
+    /// What the server asked for and did not get.
     pub(super) fn refusal(&self) -> Option<Failure> {
         self.refused.get().cloned()
     }
 }
 
-/// Hands on the good-bye of a connection that the client library has closed, by `limit` at the latest.
+/// Forwards the last bytes of a connection that the client library has closed, by `limit` at the latest.
 pub(super) async fn finish(guard: Option<LoginGuard>, limit: Instant) {
     if let Some(guard) = guard {
         let _ = clock::timeout_at(limit, guard.carrier).await;
@@ -100,7 +101,7 @@ async fn carry(listener: UnixListener, mut server: TcpStream, login: impl Login,
     let mut client = match accepted {
         Ok(client) => client,
         Err(error) => {
-            // The client finds its connection closed; only here is it known that no descriptor was left.
+            // The client only sees a closed connection; only here is it known that no descriptor was left.
             if let Some(words) = words_of_shortage(&error) {
                 let _ = refused.set(Failure::new(ErrorKind::Limit, words).with_source(error));
             }
@@ -109,13 +110,13 @@ async fn carry(listener: UnixListener, mut server: TcpStream, login: impl Login,
     };
     match login.carry(&mut client, &mut server).await {
         Ok(()) => pass_on(client, server).await,
-        // Known before the client finds its connection closed.
+        // Set before the client sees its connection closed.
         Err(Stop::Refused(failure)) => drop(refused.set(failure)),
         Err(Stop::Lost) => {}
     }
 }
 
-/// The first connection of this process: the name may be guessed by another one.
+/// The first connection from this process. Another process could guess the name.
 async fn accept(listener: &UnixListener) -> io::Result<UnixStream> {
     loop {
         let (client, _) = listener.accept().await?;
@@ -126,19 +127,19 @@ async fn accept(listener: &UnixListener) -> io::Result<UnixStream> {
     }
 }
 
-/// Until either side has ended: what it had to say is then handed on.
+/// Runs until either side has ended and its last bytes are forwarded.
 async fn pass_on(mut client: UnixStream, mut server: TcpStream) {
     let (mut from_client, mut to_client) = client.split();
     let (mut from_server, mut to_server) = server.split();
-    // An error is the end of a connection, which the client finds for itself.
+    // An error ends the connection, which the client notices itself.
     tokio::select! {
         _ = hand_on(&mut from_client, &mut to_server) => {}
         _ = hand_on(&mut from_server, &mut to_client) => {}
     }
 }
 
-/// One direction, until its end. Unlike `tokio::io::copy` it holds no buffer while it waits: most connections are idle for
-/// nearly all of a minute, and two buffers of 8 KiB each were as much as all else that a connection needs.
+/// Forwards one direction until its end. Unlike `tokio::io::copy` it holds no buffer while it waits: most connections
+/// are idle for nearly a whole minute, and two buffers of 8 KiB were as large as everything else a connection needs.
 async fn hand_on(from: &mut (impl AsyncRead + Unpin), to: &mut (impl AsyncWrite + Unpin)) -> io::Result<()> {
     loop {
         let chunk = poll_fn(|context| {
@@ -155,10 +156,10 @@ async fn hand_on(from: &mut (impl AsyncRead + Unpin), to: &mut (impl AsyncWrite 
     }
 }
 
-/// Appends so many bytes to a message.
+/// Appends this many bytes to a message.
 ///
 /// # Errors
-/// For more than a login needs, and at the connection's end.
+/// If the message is longer than a login needs, and at the connection's end.
 pub(super) async fn read_more(
     from: &mut (impl AsyncReadExt + Unpin),
     message: &mut Vec<u8>,

@@ -1,5 +1,5 @@
-//! What every driver that speaks over a network does alike: the network's errors by kind, names that do not
-//! resolve, good-byes. Used by the drivers' `connect` and `errors`, and by `hosts`.
+//! What all drivers that use a network share: the kinds of network errors, names that do not resolve, closing
+//! connections. The drivers' `connect` and `errors` use it, and `hosts`.
 
 use std::io;
 use std::time::Duration;
@@ -14,28 +14,28 @@ use crate::heartbeat::{ErrorKind, Failure};
 use crate::time::clock;
 use crate::time::clock::{Clock, Instant};
 
-/// A good-bye takes no longer.
+/// The longest time for closing a connection.
 const CLOSE_LIMIT: Duration = Duration::from_millis(500);
 
-/// Says good-bye, by `limit` at the latest: over TLS a frozen server never answers it.
+/// Closes a connection, by `limit` at the latest, because a frozen server never answers the close of TLS.
 #[cfg(any(feature = "mysql", feature = "postgres"))]
 pub(super) async fn close(connection: impl Connection, limit: Instant) {
-    // A failure has nobody left to tell: the socket is closed on drop all the same.
+    // A failure does not matter: the drop closes the socket anyway.
     let _ = clock::timeout_at(limit, connection.close()).await;
 }
 
-/// When a good-bye that starts now must be over, without eating up what is left until `deadline`.
+/// When a close that starts now must end, so that it does not use up the time until `deadline`.
 pub(super) fn close_limit(deadline: Instant) -> Instant {
     let now = Clock::system().now().mono;
     now + CLOSE_LIMIT.min(deadline.saturating_duration_since(now) / 4)
 }
 
-/// When a good-bye that starts now, with nobody waiting behind it, must be over.
+/// When a close that starts now must end if nothing waits for it.
 pub(super) fn last_close_limit() -> Instant {
     Clock::system().now().mono + CLOSE_LIMIT
 }
 
-/// A failure with words before its message, say the host it comes from.
+/// A failure with text before its message, for example the host.
 pub(super) fn prefixed(prefix: &str, failure: Failure) -> Failure {
     let mut longer = Failure::new(failure.kind(), format!("{prefix}: {}", failure.message()));
     if let Some(code) = failure.code() {
@@ -47,7 +47,7 @@ pub(super) fn prefixed(prefix: &str, failure: Failure) -> Failure {
     longer.with_source(failure)
 }
 
-/// A name that does not resolve comes as an error of no particular kind: the resolver is asked again.
+/// The error of a name that does not resolve has no special kind, so this asks the resolver again.
 pub(super) async fn name_or_network(host: &Host, port: u16, failure: Failure) -> Failure {
     if failure.kind() != ErrorKind::Network || host.is_socket() {
         return failure;
@@ -61,18 +61,18 @@ pub(super) async fn name_or_network(host: &Host, port: u16, failure: Failure) ->
     }
 }
 
-/// The kind of an error of the network.
+/// The kind of a network error.
 pub(super) fn kind_of_io(error: &io::Error) -> ErrorKind {
     match error.kind() {
-        // NotFound: there is no socket in that directory. PermissionDenied: this process may not use it, which no GRANT
-        // would mend.
+        // NotFound: the directory has no such socket. PermissionDenied: this process may not use it, and no GRANT
+        // changes that.
         io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied => {
             ErrorKind::Refused
         }
-        // rustls speaks through this kind: certificates, versions, alerts.
+        // rustls uses this kind: certificates, versions, alerts.
         io::ErrorKind::InvalidData => ErrorKind::Tls,
         io::ErrorKind::TimedOut => ErrorKind::Timeout,
-        // This machine is out of files or memory: no fault of the network's.
+        // This machine is out of files or memory; the network is fine.
         _ if matches!(error.raw_os_error(), Some(code) if is_local_limit(code)) => ErrorKind::Limit,
         _ => ErrorKind::Network,
     }
@@ -83,7 +83,7 @@ fn is_local_limit(code: i32) -> bool {
     [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM].iter().any(|errno| errno.raw_os_error() == code)
 }
 
-/// Its words.
+/// Its text.
 pub(super) fn words_of_io(error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::ConnectionRefused => "connection refused".to_owned(),

@@ -1,20 +1,20 @@
-//! The parameters of an address, each honoured, taken for what is done anyway, or refused by name with the reason: the
-//! rules that the drivers' own tables of keys are judged by.
+//! Judges the parameters of an address by a driver's table of keys. heartbeatd uses a parameter, accepts it because it
+//! asks for what heartbeatd does anyway, or refuses it by name with the reason.
 
 use super::certificates::ClientFiles;
 use crate::database_url::{DatabaseUrl, UrlError};
 
-/// What becomes of one key.
+/// What heartbeatd does with a key.
 pub(super) enum Rule {
     /// Read by the driver's `Parameters::read`.
     Honoured,
-    /// These values ask for what is done anyway; others are refused.
+    /// These values ask for what heartbeatd does anyway; it refuses others.
     Only(&'static [&'static str], &'static str),
-    /// Refused, whatever the value.
+    /// Refused with any value.
     Refused(&'static str),
 }
 
-/// A driver's keys, and what its addresses are called.
+/// A driver's keys, and the name of its addresses.
 pub(super) struct Keys {
     pub(super) of: &'static str,
     pub(super) rules: &'static [(&'static str, Rule)],
@@ -27,7 +27,7 @@ impl Keys {
     /// Judges every parameter of an address.
     ///
     /// # Errors
-    /// The first that cannot be honoured, by name, with the reason; never its value.
+    /// The first refused parameter, by name, with the reason, never with its value.
     pub(super) fn judge(&self, url: &DatabaseUrl) -> Result<(), UrlError> {
         for (name, value) in url.parameters() {
             match self.rules.iter().find(|(key, _)| key == name).map(|(_, rule)| rule) {
@@ -56,10 +56,10 @@ impl Keys {
     }
 }
 
-/// The files of a client's certificate and of its key, which go together.
+/// The files of a client's certificate and of its key.
 ///
 /// # Errors
-/// If one is there without the other.
+/// If only one of them is set.
 pub(super) fn client_certificate(url: &DatabaseUrl, cert: &str, key: &str) -> Result<Option<ClientFiles>, UrlError> {
     match (url.parameter(cert), url.parameter(key)) {
         (Some(cert), Some(key)) => Ok(Some(ClientFiles { certificate: cert.into(), key: key.into() })),
@@ -69,7 +69,7 @@ pub(super) fn client_certificate(url: &DatabaseUrl, cert: &str, key: &str) -> Re
     }
 }
 
-/// A parameter that is on (`1`, `true`) or off (`0`, `false`, or not there).
+/// A parameter that is on (`1`, `true`) or off (`0`, `false`, or absent).
 ///
 /// # Errors
 /// For any other value.
@@ -81,7 +81,7 @@ pub(super) fn switch(url: &DatabaseUrl, name: &str) -> Result<bool, UrlError> {
     }
 }
 
-/// A parameter that is not taken, and why.
+/// A refused parameter, and why.
 pub(super) fn refused(name: &str, reason: &str) -> UrlError {
     UrlError::Refused { name: name.to_owned(), reason: reason.to_owned() }
 }

@@ -1,6 +1,6 @@
-//! Which of several primaries of one cluster is the newest, as far as servers tell. PostgreSQL counts its promotions: the
-//! timeline. MySQL and MariaDB tell nothing of the kind. Drivers ask it at each connect, the scheduler keeps it for the
-//! life of a target, the checks judge by it.
+//! Knows which of several primaries of one cluster is the newest. PostgreSQL counts its promotions in the timeline;
+//! MySQL and MariaDB have nothing similar. Drivers ask it at each connect, the scheduler keeps it for the life of a
+//! target, and the checks judge with it.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -9,18 +9,18 @@ use super::server::ServerInfo;
 use crate::finding::{FailureRecord, Found, HostLook};
 use crate::heartbeat::Failure;
 
-/// The highest timeline that was seen of each database cluster, by the cluster's identity. Clones share it.
+/// The highest timeline seen of each database cluster, by the cluster's identity. Clones share it.
 #[derive(Debug, Clone, Default)]
 pub struct Timelines(Arc<Mutex<BTreeMap<String, u32>>>);
 
-/// The next step where two servers of one cluster take writes.
+/// The next step if two servers of one cluster take writes.
 pub const SPLIT_BRAIN_REMEDY: &str = "stop the one that is behind from taking writes (fence it, or stop it), or take it out \
     of the address, with the tool that manages the failover (Patroni, repmgr, the provider's console); before it joins \
     again, compare the data of both: what only one of them took exists nowhere else";
 
 impl Timelines {
-    /// Remembers what a primary says of itself. One that hides its cluster's identity is not remembered: its timeline
-    /// could be another cluster's.
+    /// Remembers the timeline of a primary, unless it hides its cluster's identity: its timeline could belong to
+    /// another cluster.
     pub fn record(&self, server: &ServerInfo) {
         let (Some(identity), Some(timeline)) = (&server.identity, server.timeline) else { return };
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -28,7 +28,7 @@ impl Timelines {
         *newest = timeline.max(*newest);
     }
 
-    /// The newest timeline of the server's cluster, where the server is a primary on an older one.
+    /// The newest timeline of the server's cluster, if the server is a primary on an older one.
     #[must_use]
     pub fn newer_than(&self, server: &ServerInfo) -> Option<u32> {
         let (identity, timeline) = (server.identity.as_ref()?, server.timeline?);
@@ -37,7 +37,7 @@ impl Timelines {
     }
 }
 
-/// What a look at one host found, as it is kept.
+/// What a look at one host found.
 #[must_use]
 pub fn host_look(address: &str, found: &Result<ServerInfo, Failure>) -> HostLook {
     let found = match found {
@@ -52,7 +52,8 @@ pub fn host_look(address: &str, found: &Result<ServerInfo, Failure>) -> HostLook
     HostLook { address: address.to_owned(), found }
 }
 
-/// Says which hosts take writes for one cluster, where several servers do. Two names of one running server are one.
+/// Returns the hosts that take writes for one cluster, if several servers do. Two names of one running server count
+/// once.
 #[must_use]
 pub fn split_brain(hosts: &[HostLook]) -> Option<String> {
     let mut primaries: Vec<Primary<'_>> = Vec::new();
@@ -83,7 +84,7 @@ pub fn split_brain(hosts: &[HostLook]) -> Option<String> {
     Some(format!("split brain: {} take writes for the same database cluster; {verdict}", names.join(" and ")))
 }
 
-/// A host that takes writes for a cluster that is known.
+/// A host that takes writes for a known cluster.
 #[derive(Debug, Clone, Copy)]
 struct Primary<'a> {
     address: &'a str,

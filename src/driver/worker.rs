@@ -1,31 +1,31 @@
-//! Calls of client libraries whose futures must not be dropped before their end: each runs as a task of its own, and a
-//! caller that gives up leaves it there. Used by the drivers of such libraries, one worker for each of their sessions.
+//! Runs calls of client libraries whose futures must not be dropped before they end. Each call is a separate task; a
+//! caller that gives up leaves it running. The drivers of such libraries use one worker per session.
 
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use crate::time::clock::{self, Instant};
 
-/// Runs the calls of one session, never two at a time.
+/// Runs the calls of one session, one at a time.
 #[derive(Debug, Default)]
 pub(super) struct Worker {
-    /// The call that has not ended, as far as is known.
+    /// The call that may still run.
     call: Option<JoinHandle<()>>,
 }
 
 /// Why a call gave no answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Unanswered {
-    /// It did not end in time, and goes on without its caller.
+    /// The call did not end in time and continues without its caller.
     Late,
-    /// One before it still goes on: this one was not begun.
+    /// An earlier call still runs, so this one did not start.
     Busy,
-    /// It ended without an answer: it panicked, or the runtime ended.
+    /// The call ended without an answer: it panicked, or the runtime ended.
     Broken,
 }
 
 impl Worker {
-    /// Runs a call to its end, or until `limit`. Dropping this future leaves the call running, too.
+    /// Runs a call until it ends, or until `limit`. Dropping this future also leaves the call running.
     ///
     /// # Errors
     /// [`Unanswered`].
@@ -39,7 +39,7 @@ impl Worker {
         }
         let (answer, answered) = oneshot::channel();
         self.call = Some(tokio::spawn(async move {
-            // A caller that is gone wants no answer.
+            // A caller that is gone needs no answer.
             let _ = answer.send(call.await);
         }));
         let answer = clock::timeout_at(limit, answered).await.map_err(|_| Unanswered::Late)?;
@@ -47,12 +47,12 @@ impl Worker {
         answer.map_err(|_| Unanswered::Broken)
     }
 
-    /// Whether no call goes on.
+    /// Whether no call is running.
     pub(super) fn is_idle(&self) -> bool {
         self.call.as_ref().is_none_or(JoinHandle::is_finished)
     }
 
-    /// Ends the call that goes on, by dropping its future: only where the client it belongs to is given up with it.
+    /// Ends the running call by dropping its future. Call it only together with giving up the client.
     pub(super) fn end(&mut self) {
         if let Some(call) = self.call.take() {
             call.abort();
@@ -75,7 +75,7 @@ mod tests {
     use super::*;
     use crate::time::clock::Clock;
 
-    /// A client that hangs until it is let go, and counts the calls that are in it.
+    /// A client that hangs until it is released, and counts the calls in it.
     #[derive(Default)]
     struct Toy {
         inside: AtomicUsize,
@@ -148,7 +148,7 @@ mod tests {
             assert_eq!(worker.call(hang(Arc::clone(&toy)), limit).await, Err(Unanswered::Late));
             std::mem::forget(worker);
         });
-        // The runtime's end drops what still goes on.
+        // The end of the runtime drops what still runs.
         drop(runtime);
         assert_eq!(toy.inside.load(Ordering::SeqCst), 0);
     }

@@ -59,7 +59,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 #[derive(Debug, thiserror::Error)]
 pub enum BindError {
     /// Somebody else does already.
-    #[error("{listen} is in use by another program: stop that one, or change listen under [http]")]
+    #[error("another program uses {listen}: stop it, or change listen under [http]")]
     InUse {
         /// The configured address.
         listen: SocketAddr,
@@ -111,7 +111,7 @@ async fn serve_within(limits: ListenerLimits, listener: TcpListener, board: Arc<
     drop(listener);
     let drained = async { while connections.join_next().await.is_some() {} };
     if tokio::time::timeout(limits.drain, drained).await.is_err() {
-        tracing::debug!(open = connections.len(), "cutting HTTP connections still open at shutdown");
+        tracing::debug!(open = connections.len(), "closing HTTP connections that are still open at shutdown");
     }
 }
 
@@ -263,7 +263,7 @@ mod tests {
         let first = bind(SocketAddr::from(([127, 0, 0, 1], 0))).await.unwrap();
         let address = first.local_addr().unwrap();
         let error = bind(address).await.unwrap_err();
-        let wanted = format!("{address} is in use by another program: stop that one, or change listen under [http]");
+        let wanted = format!("another program uses {address}: stop it, or change listen under [http]");
         assert_eq!(error.to_string(), wanted);
         assert!(error.source().is_some());
     }

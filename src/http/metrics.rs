@@ -23,7 +23,7 @@ use crate::time::clock::Moment;
 
 /// Beats by result: `ok`, `failed`, `fresh`. Labels `target`, `driver`, `result`.
 pub const BEATS: &str = "heartbeatd_beats_total";
-/// Ticks that fell due while a beat was in flight or a retry was waited for. Label `target`.
+/// Ticks that were due while a beat was in flight or a retry was waiting. Label `target`.
 pub const TICKS_MISSED: &str = "heartbeatd_ticks_missed_total";
 /// When the newest change of `last_update` was made or seen. Label `target`.
 pub const LAST_BEAT: &str = "heartbeatd_last_beat_timestamp_seconds";
@@ -49,7 +49,7 @@ pub const SLOT_RETAINED: &str = "heartbeatd_slot_retained_bytes";
 pub const DELIVERY_LAG: &str = "heartbeatd_delivery_lag_seconds";
 /// 1 after a reload that failed, until one works.
 pub const CONFIG_RELOAD_FAILED: &str = "heartbeatd_config_reload_failed";
-/// Log lines that could not be written, or not as fast as they came.
+/// Log lines that heartbeatd could not write, or not fast enough.
 pub const LOG_LINES_DROPPED: &str = "heartbeatd_log_lines_dropped_total";
 /// Always 1. Label `version`.
 pub const BUILD_INFO: &str = "heartbeatd_build_info";
@@ -143,7 +143,8 @@ impl Collector for BoardCollector {
 }
 
 fn encode_counters(encoder: &mut DescriptorEncoder<'_>, all: &[Figures]) -> fmt::Result {
-    let mut beats = counter(encoder, BEATS, "Beats by result: ok, failed, or fresh (somebody else had written).")?;
+    let mut beats =
+        counter(encoder, BEATS, "Beats by result: ok, failed, or fresh (another writer had updated the row).")?;
     for figures in all {
         let counters = &figures.counters;
         for (result, count) in [("ok", counters.ok), ("failed", counters.failed), ("fresh", counters.fresh)] {
@@ -152,7 +153,7 @@ fn encode_counters(encoder: &mut DescriptorEncoder<'_>, all: &[Figures]) -> fmt:
         }
     }
     let mut missed =
-        counter(encoder, TICKS_MISSED, "Ticks that fell due while a beat was in flight or a retry was waited for.")?;
+        counter(encoder, TICKS_MISSED, "Ticks that were due while a beat was in flight or a retry was waiting.")?;
     for figures in all {
         count_up(&mut missed, &[("target", figures.name())], figures.counters.ticks_missed)?;
     }
@@ -163,7 +164,7 @@ fn encode_counters(encoder: &mut DescriptorEncoder<'_>, all: &[Figures]) -> fmt:
             count_up(&mut errors, &labels, *count)?;
         }
     }
-    let mut connects = counter(encoder, CONNECTS, "Connections made: at start, in place of a lost one, on retry.")?;
+    let mut connects = counter(encoder, CONNECTS, "Connections opened: at start, to replace a lost one, for a retry.")?;
     for figures in all {
         for reason in ConnectReason::ALL {
             let count = figures.counters.connects.get(&reason).copied().unwrap_or_default();
@@ -174,7 +175,7 @@ fn encode_counters(encoder: &mut DescriptorEncoder<'_>, all: &[Figures]) -> fmt:
 }
 
 fn encode_gauges(encoder: &mut DescriptorEncoder<'_>, all: &[Figures]) -> fmt::Result {
-    let mut last = gauge(encoder, LAST_BEAT, "When the newest change of last_update was made or seen.")?;
+    let mut last = gauge(encoder, LAST_BEAT, "Time of the newest change of last_update that heartbeatd made or saw.")?;
     for figures in all {
         if let Some(at) = figures.newest_change {
             #[allow(clippy::cast_precision_loss, reason = "microseconds of our age fit into 53 bits until 2255")]
@@ -182,18 +183,19 @@ fn encode_gauges(encoder: &mut DescriptorEncoder<'_>, all: &[Figures]) -> fmt::R
             last.encode_family(&[("target", figures.name())])?.encode_gauge(&seconds)?;
         }
     }
-    let mut healthy = gauge(encoder, TARGET_HEALTHY, "Whether the target is healthy; absent while it is disabled.")?;
+    let mut healthy = gauge(encoder, TARGET_HEALTHY, "1 if the target is healthy, else 0; absent if it is disabled.")?;
     for figures in all.iter().filter(|figures| figures.state != State::Disabled) {
         let value = i64::from(figures.state == State::Healthy);
         healthy.encode_family(&[("target", figures.name())])?.encode_gauge(&value)?;
     }
-    let mut skew = gauge(encoder, CLOCK_SKEW, "The server's clock minus this program's, at the last beat.")?;
+    let mut skew = gauge(encoder, CLOCK_SKEW, "The server's clock minus heartbeatd's, at the last beat.")?;
     for figures in all {
         if let Some(seconds) = figures.clock_skew {
             skew.encode_family(&[("target", figures.name())])?.encode_gauge(&seconds)?;
         }
     }
-    let mut lag = gauge(encoder, REPLICA_LAG, "From the acknowledgement of a beat until it was seen on the replica.")?;
+    let mut lag =
+        gauge(encoder, REPLICA_LAG, "Time from the acknowledgement of a beat until heartbeatd saw it on the replica.")?;
     for figures in all {
         for (replica, duration) in &figures.replica_lags {
             let labels = [("target", figures.name()), ("replica", replica.as_str())];
@@ -204,14 +206,14 @@ fn encode_gauges(encoder: &mut DescriptorEncoder<'_>, all: &[Figures]) -> fmt::R
 }
 
 fn encode_checks(encoder: &mut DescriptorEncoder<'_>, all: &[Figures]) -> fmt::Result {
-    let mut failed = gauge(encoder, CHECK_FAILED, "Checks that failed at the last look; no series for the others.")?;
+    let mut failed = gauge(encoder, CHECK_FAILED, "Checks that failed at the last look; the others have no series.")?;
     for figures in all {
         for (check, severity) in &figures.failed_checks {
             let labels = [("target", figures.name()), ("check", check.as_str()), ("severity", severity.as_str())];
             failed.encode_family(&labels)?.encode_gauge(&1_i64)?;
         }
     }
-    let mut retained = gauge(encoder, SLOT_RETAINED, "Log that the connector's slot holds back.")?;
+    let mut retained = gauge(encoder, SLOT_RETAINED, "Log that the connector's slot retains.")?;
     for figures in all {
         if let Some((slot, Some(bytes))) = &figures.slot {
             let bytes = i64::try_from(*bytes).unwrap_or(i64::MAX);
@@ -229,11 +231,12 @@ fn encode_checks(encoder: &mut DescriptorEncoder<'_>, all: &[Figures]) -> fmt::R
 
 fn encode_histograms(encoder: &mut DescriptorEncoder<'_>, board: &Board) -> fmt::Result {
     let drivers = board.drivers();
-    let mut duration = histogram(encoder, BEAT_DURATION, "How long beats took, connecting included where needed.")?;
+    let mut duration =
+        histogram(encoder, BEAT_DURATION, "Duration of beats, including the connection if one was needed.")?;
     for (driver, figures) in &drivers {
         encode_histogram(&mut duration, driver, &figures.duration)?;
     }
-    let mut lateness = histogram(encoder, BEAT_LATENESS, "From a tick until its beat started.")?;
+    let mut lateness = histogram(encoder, BEAT_LATENESS, "Time from a tick until its beat started.")?;
     for (driver, figures) in &drivers {
         encode_histogram(&mut lateness, driver, &figures.lateness)?;
     }
@@ -245,13 +248,12 @@ fn encode_program(encoder: &mut DescriptorEncoder<'_>, board: &Board) -> fmt::Re
         let process = board.process();
         (i64::from(process.reload_error.is_some()), process.dropped_lines.count())
     };
-    gauge(encoder, CONFIG_RELOAD_FAILED, "Whether the last reload of the configuration failed.")?
-        .encode_gauge(&failed)?;
-    counter(encoder, LOG_LINES_DROPPED, "Log lines that could not be written, or not as fast as they came.")?
+    gauge(encoder, CONFIG_RELOAD_FAILED, "1 if the last reload of the configuration failed.")?.encode_gauge(&failed)?;
+    counter(encoder, LOG_LINES_DROPPED, "Log lines that heartbeatd could not write, or not fast enough.")?
         .encode_counter::<NoLabelSet, u64, f64>(&dropped_lines, None)?;
     let build = BUILD_INFO.trim_end_matches("_info");
     encoder
-        .encode_descriptor(build, "The version that runs.", None, MetricType::Info)?
+        .encode_descriptor(build, "The version of heartbeatd.", None, MetricType::Info)?
         .encode_info(&[("version", env!("CARGO_PKG_VERSION"))])
 }
 

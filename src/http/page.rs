@@ -1,5 +1,5 @@
-//! The status page: one HTML document that loads nothing, runs nothing, and says the worst first. What servers and
-//! configurations say is text to it: maud escapes every value.
+//! The status page: one HTML document that loads nothing, runs nothing, and shows the worst first. maud escapes every value
+//! from servers and configurations.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use crate::time::clock::Moment;
 
 const STYLE: &str = include_str!("page.css");
 
-/// How often a browser asks again.
+/// How often a browser reloads the page.
 const REFRESH_SECONDS: u32 = 10;
 
 /// The page at this moment.
@@ -36,13 +36,13 @@ pub(super) fn render(board: &Board, now: Moment) -> String {
             body {
                 h1 class=(overall(&summaries).as_str()) { (verdict) }
                 @if let Some((since, error)) = &reload_error {
-                    p.banner { "The last reload failed, the configuration before it is kept: " (error) " (" (ago(*since, now)) ")" }
+                    p.banner { "The last reload failed; the earlier configuration stays in force: " (error) " (" (ago(*since, now)) ")" }
                 }
                 @if summaries.is_empty() { p { "No targets are configured." } }
                 @else { (table(&summaries, now)) }
                 footer {
                     "heartbeatd " (env!("CARGO_PKG_VERSION")) ", started " (ago(board.started(), now))
-                    ". This page: " (clock_time(now)) ", again every " (REFRESH_SECONDS) " s. For machines: "
+                    ". This page is from " (clock_time(now)) " and reloads every " (REFRESH_SECONDS) " s. For programs: "
                     a href="health" { "health" } ", " a href="targets" { "targets" } ", " a href="metrics" { "metrics" } "."
                 }
             }
@@ -71,7 +71,7 @@ fn row(summary: &Summary, now: Moment) -> Markup {
                 @match summary.newest_change {
                     Some(change) => { (ago(change.at, now)) @if !change.ours { small { "by another writer" } } }
                     None if !target.enabled => { "–" }
-                    None => { "none seen yet" }
+                    None => { "none yet" }
                 }
             }
             td { @if let Some(due) = summary.next_due { (ahead(due, now)) } @else { "–" } }
@@ -101,12 +101,12 @@ fn reason_text(reason: &Reason, now: Moment) -> Markup {
     }
 }
 
-/// The worst in one line: it is also the title of the browser's tab.
+/// The worst state in one line, which is also the title of the browser's tab.
 fn verdict(summaries: &[Summary]) -> String {
     let count = |state| summaries.iter().filter(|summary| summary.state() == state).count();
     let enabled = summaries.len() - count(State::Disabled);
     match (count(State::Unhealthy), count(State::Starting)) {
-        (0, 0) if enabled == 0 => "nothing to watch".to_owned(),
+        (0, 0) if enabled == 0 => "no target is enabled".to_owned(),
         (0, 0) => format!("all {enabled} healthy"),
         (0, starting) => format!("{starting} of {enabled} starting"),
         (unhealthy, _) => format!("{unhealthy} of {enabled} unhealthy"),
@@ -126,7 +126,7 @@ fn ago(at: Moment, now: Moment) -> Markup {
     html! { (lasting(at, now)) " ago" }
 }
 
-/// How long something lasts since `at`; a pointer over it shows the moment.
+/// The time since `at`; pointing at it shows the moment.
 fn lasting(at: Moment, now: Moment) -> Markup {
     html! { time datetime=(at.to_rfc3339()) title=(clock_time(at)) { (whole_seconds(now.age_of(at))) } }
 }
@@ -186,7 +186,7 @@ mod tests {
             page.split_once("<title>").unwrap().1.split_once(" · ").unwrap().0.to_owned()
         };
         add(&board, "archive", |target| target.enabled = false);
-        assert_eq!(title(&board), "nothing to watch");
+        assert_eq!(title(&board), "no target is enabled");
         let first = add(&board, "orders", |_| {});
         assert_eq!(title(&board), "1 of 1 starting");
         beat(&first, board.clock().now());

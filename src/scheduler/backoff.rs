@@ -1,23 +1,24 @@
-//! How long to wait after a failure: by its kind, growing, with full jitter. Used by the `beater` and by `replica`.
+//! How long to wait after a failure. The wait depends on the kind, grows, and has full jitter. `beater` and `replica`
+//! use it.
 
 use std::time::Duration;
 
 use crate::heartbeat::{ErrorClass, ErrorKind, Pace};
 
-/// Never closer than this, whatever the jitter says.
+/// The shortest wait, whatever the jitter is.
 const SHORTEST: Duration = Duration::from_millis(100);
 
 /// The waits of one target.
 #[derive(Debug, Clone)]
 pub struct Backoff {
     failures: u32,
-    /// The class of the failure before: another class is another trouble, and begins with short waits again.
+    /// The class of the previous failure. Another class is another problem and starts with short waits again.
     class: Option<ErrorClass>,
     random: fastrand::Rng,
 }
 
 impl Backoff {
-    /// No failure so far. The seed makes a simulation repeatable.
+    /// No failure yet. With the same seed a simulation has the same waits.
     #[must_use]
     pub fn new(seed: u64) -> Self {
         Self { failures: 0, class: None, random: fastrand::Rng::with_seed(seed) }
@@ -38,7 +39,7 @@ impl Backoff {
         let pace = kind.pace();
         let (shortest, longest) = pace.limits();
         if pace == Pace::Login {
-            // Not doubled: the first wait is long enough already. The jitter keeps targets of one server apart.
+            // Not doubled, because the first wait is already long. The jitter separates the targets of one server.
             return shortest + (longest - shortest).mul_f64(self.random.f64());
         }
         let cap = if pace.within_period() { longest.min(period) } else { longest };

@@ -1,5 +1,5 @@
-//! One target's loop: wait for the tick, beat, put the outcome on the board, wait for the next. Started and ended by the
-//! `fleet`; owns the target's `connection` and shares nothing with other targets but the board.
+//! One target's loop: wait for the tick, write a beat, put the outcome on the board, wait for the next tick. The
+//! `fleet` starts and ends it. It owns the target's `connection`, and shares only the board with other targets.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,10 +18,10 @@ use crate::target::Target;
 use crate::time::clock::{self, Clock, Moment};
 use crate::time::ticks::Ticks;
 
-/// A loop never sleeps longer than this without looking at the clocks: a machine that was suspended, or a wall clock
-/// that was set, is noticed within it.
+/// The longest sleep before a loop checks the clocks. Within this time it notices that the machine was suspended or
+/// that someone set the wall clock.
 const LONGEST_SLEEP: Duration = Duration::from_secs(30);
-/// A wall clock that ran ahead of the sleep by more than this was set, or the machine slept.
+/// If the wall clock advanced more than the sleep by more than this, someone set it or the machine was suspended.
 const CLOCK_STEP: Duration = Duration::from_secs(5);
 
 /// One target's loop.
@@ -37,16 +37,16 @@ pub struct Beater {
     log_throttle: LogThrottle,
     acknowledged: watch::Sender<Acknowledged>,
     good_connections: watch::Sender<u64>,
-    /// A connection was made since the last good beat.
+    /// Whether a connection was opened since the last successful beat.
     connected: bool,
 }
 
-/// Why and when the loop acts next.
+/// When and why the loop acts next.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Next {
     /// At a tick of the schedule.
     Tick(Moment),
-    /// At a try of its own, after a failure; `from` is the last tick that was served or counted.
+    /// At a retry after a failure. `from` is the last tick that was served or counted.
     Retry { at: Moment, from: Moment },
 }
 
@@ -58,11 +58,11 @@ enum Waited {
     Cancelled,
 }
 
-/// What a beater is made of.
+/// The parts of a beater.
 pub struct Parts {
     /// The target.
     pub target: Arc<Target>,
-    /// The board, and the target's place on it.
+    /// The board.
     pub board: Arc<Board>,
     /// The target's cell of the board.
     pub cell: Arc<Cell>,
@@ -72,14 +72,14 @@ pub struct Parts {
     pub ticks: Ticks,
     /// Its waits after failures.
     pub backoff: Backoff,
-    /// Where replica watchers learn of acknowledged beats.
+    /// Tells the replica watchers about acknowledged beats.
     pub acknowledged: watch::Sender<Acknowledged>,
-    /// Counts connections that have carried a good beat, for the inspector.
+    /// Counts connections with a successful beat, for the inspector.
     pub good_connections: watch::Sender<u64>,
 }
 
 impl Beater {
-    /// A loop that has not begun.
+    /// A loop that has not started.
     #[must_use]
     pub fn new(parts: Parts) -> Self {
         let Parts { target, board, cell, connection, ticks, backoff, acknowledged, good_connections } = parts;
@@ -101,15 +101,15 @@ impl Beater {
         }
     }
 
-    /// Beats until cancelled. A beat in flight is let finish: it ends by its own deadline, and the fleet aborts the task
-    /// when the grace period is over.
+    /// Writes beats until cancelled. A beat in flight may finish: it ends by its deadline, and the fleet aborts the
+    /// task when the grace period is over.
     ///
-    /// `first` is when the first beat is due; `reloaded` tells that the configuration was taken over anew.
+    /// `first` is when the first beat is due. `reloaded` signals a reload of the configuration.
     pub async fn run(mut self, first: Moment, cancelled: &CancellationToken, reloaded: &Notify) {
         let mut next = Next::Tick(first);
         loop {
             match self.wait(&mut next, cancelled, reloaded).await {
-                // Boxed, as what a beat may need is several times what a target needs while it waits for the next one.
+                // Boxed: a beat may need several times the memory of a target that waits for the next one.
                 Waited::Due => next = Box::pin(self.beat(next)).await,
                 Waited::Reloaded => next = self.reload(next),
                 Waited::Cancelled => break,
@@ -142,8 +142,8 @@ impl Beater {
         }
     }
 
-    /// Somebody has just put things right and asks for it to be seen: a failing target is tried now, and whatever server
-    /// answers under the address is taken for the right one.
+    /// An administrator reloaded, probably after a repair: a failing target tries now, and accepts the server that
+    /// answers at its address.
     fn reload(&mut self, next: Next) -> Next {
         self.connection.forget_identity();
         match next {
@@ -155,8 +155,8 @@ impl Beater {
         }
     }
 
-    /// Looks at the clocks after a sleep: cron ticks follow the wall clock wherever it was set, and a machine that was
-    /// suspended beats at once instead of a period later.
+    /// Checks the clocks after a sleep. Cron ticks follow a wall clock that was set, and after a suspend the beat is
+    /// due at once instead of a period later.
     fn after_sleep(&self, next: Next, slept_from: Moment, now: Moment) -> Next {
         let slept = now.mono.saturating_duration_since(slept_from.mono);
         let ahead = now.wall.duration_since(slept_from.wall + slept).unwrap_or_default();
@@ -170,7 +170,7 @@ impl Beater {
         }
     }
 
-    /// One try, from the secret to the acknowledgement, and what follows from it.
+    /// One try, from reading the secret to the acknowledgement, and its consequences.
     async fn beat(&mut self, due: Next) -> Next {
         let asked = self.clock.now();
         let deadline = asked.plus(self.target.timeout);
@@ -266,7 +266,7 @@ impl Beater {
         });
     }
 
-    /// Counts connections, and the ticks that fell due while this beat was in flight or while its retry is waited for.
+    /// Counts connections, and the ticks that are due while this beat is in flight or its retry waits.
     fn count(&mut self, due: Next, now: Moment, next: Moment) {
         let connects = self.connection.take_connects();
         self.connected |= !connects.is_empty();

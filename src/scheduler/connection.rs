@@ -1,5 +1,5 @@
-//! One target's kept connection: opens it when needed, beats through it, replaces it once within the tick when it turns
-//! out dead, and (with `provision = "auto"`) creates what is missing. Owned by the target's `beater`; `commands::beat`
+//! One target's open connection: opens it when needed, writes beats through it, replaces it once within the tick if it
+//! is dead, and (with `provision = "auto"`) creates what is missing. The target's `beater` owns it; `commands::beat`
 //! uses it for a single beat.
 
 use std::sync::Arc;
@@ -14,28 +14,29 @@ use crate::status::board::ConnectReason;
 use crate::target::{ProvisionMode, WriteMode};
 use crate::time::clock::{self, Clock, Instant};
 
-/// A provisioning that failed is not tried, nor told of, again within this time: beats go on without it if they can.
+/// After provisioning failed, heartbeatd neither tries nor reports it again within this time. Beats continue without it
+/// if they can.
 const PROVISION_PAUSE: Duration = Duration::from_secs(60);
 
-/// A target's connection and what is known of its server.
+/// A target's connection, and what heartbeatd knows about its server.
 pub struct Connection {
     context: TargetContext,
     session: Option<Box<dyn Session>>,
     known_identity: Option<String>,
     timelines: Timelines,
     server: Option<ServerInfo>,
-    /// Why the next connection will be made.
+    /// Why the next connection will be opened.
     reason: ConnectReason,
     connects: Vec<ConnectReason>,
     must_provision: bool,
-    /// After a provisioning that failed: it is not asked for again before this.
+    /// After provisioning failed: no further attempt before this.
     provision_again: Option<Instant>,
-    /// Why the last provisioning failed; gone when one works.
+    /// Why the last provisioning failed; `None` after a success.
     obstacle: Option<Failure>,
     step: CurrentStep,
 }
 
-/// What was under way when a deadline struck: worth knowing at night.
+/// The step at which a deadline struck. The message of a time-out names it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum CurrentStep {
     Connecting,
@@ -43,21 +44,21 @@ enum CurrentStep {
     Beating,
 }
 
-/// A beat together with what the database reported.
+/// A beat, and the report of the database.
 #[derive(Debug, Clone)]
 pub struct BeatAnswer {
     /// What it means.
     pub beat: Beat,
-    /// What was found.
+    /// What the database reported.
     pub report: RowReport,
-    /// Within the same try a beat was sent whose answer was lost: the value found before this one may be ours.
+    /// An earlier beat of the same try was sent and its answer was lost, so the value before this beat may be ours.
     pub after_lost_answer: bool,
 }
 
 impl Connection {
-    /// A link without a connection yet.
+    /// Nothing is connected yet.
     ///
-    /// `timelines` is what is known of the servers of this target, and is added to: it outlives the link.
+    /// `timelines` collects what heartbeatd knows about the servers of this target; it outlives the connection.
     #[must_use]
     pub fn new(context: TargetContext, timelines: Timelines) -> Self {
         let must_provision = context.target.provision == ProvisionMode::Auto;
@@ -76,8 +77,8 @@ impl Connection {
         }
     }
 
-    /// Beats once. At the deadline the connection is dropped, never used again: an answer to this beat might be read as
-    /// the answer to the next.
+    /// Writes one beat. At the deadline the connection is dropped and never used again, because the answer to this beat
+    /// could be read as the answer to the next.
     ///
     /// # Errors
     /// A classified failure with its remedy.
@@ -91,7 +92,7 @@ impl Connection {
         let result = outcome.unwrap_or_else(|_| Err(self.timed_out()));
         result.map_err(|failure| {
             self.reason = ConnectReason::Retry;
-            // The server may have committed a beat whose answer was lost on the way.
+            // The server may have committed a beat whose answer was lost.
             let sent = self.step == CurrentStep::Beating && writing != Writing::Never;
             let failure = match failure.kind().outcome() {
                 Outcome::Unknown if sent => failure.with_unknown_outcome(),
@@ -101,7 +102,7 @@ impl Connection {
         })
     }
 
-    /// Takes the next server that answers for the right one, whichever it is.
+    /// Accepts the next server that answers, even if its identity is another one.
     pub fn forget_identity(&mut self) {
         self.known_identity = None;
     }
@@ -112,7 +113,7 @@ impl Connection {
         self.server.as_ref()
     }
 
-    /// The connections made since the last call, by reason.
+    /// The connections opened since the last call, by reason.
     pub fn take_connects(&mut self) -> Vec<ConnectReason> {
         std::mem::take(&mut self.connects)
     }
@@ -141,8 +142,8 @@ impl Connection {
         };
         let lost_answer = failure.kind().outcome() == Outcome::Unknown && self.step == CurrentStep::Beating;
         match failure.kind().kept_session() {
-            // A kept connection found dead, its server demoted, or out of its cluster: no failure of the beat, if a new one
-            // carries it.
+            // The open connection is dead, or its server was demoted or left its cluster. The beat has not failed if a
+            // new connection carries it.
             KeptSession::Replaced if kept => self.reason = ConnectReason::Lost,
             KeptSession::TriedAgain => self.reason = ConnectReason::Retry,
             _ if failure.kind().provisioning_helps() && self.context.target.provision == ProvisionMode::Auto => {
@@ -156,7 +157,7 @@ impl Connection {
         }
     }
 
-    /// A promotion elsewhere does not reach a kept connection: whoever looks at the other hosts tells of it here (I13).
+    /// An open connection does not notice a promotion elsewhere. The failover watcher reports it here (I13).
     async fn leave_a_former_primary(&mut self) {
         let behind = |session: &mut Box<dyn Session>| self.timelines.newer_than(session.server()).is_some();
         if self.context.target.write != WriteMode::Never
@@ -182,8 +183,8 @@ impl Connection {
             None => self.open(deadline).await?,
         };
         self.step = CurrentStep::Beating;
-        // The session is put back only after an answer, or a failure that it survives: any other error or a dropped future
-        // leaves it out, and so closed.
+        // The session goes back only after an answer, or after a failure that it survives. After any other error, or if
+        // the future is dropped, it is closed.
         let outcome = session.beat(writing, deadline).await;
         if outcome.as_ref().err().is_none_or(|failure| session.survives(failure.kind())) {
             if self.server.as_ref() != Some(session.server()) {
@@ -212,11 +213,11 @@ impl Connection {
         Ok(session)
     }
 
-    /// Creates what is missing. What fails is told and does not stop a beat that can be made without it.
+    /// Creates what is missing. A failed step is reported and does not prevent a beat that works without it.
     ///
     /// # Errors
-    /// Only when the beat would fail in the same way: the same address could not be reached, or let nobody in. Asking a
-    /// second time at once would only bring a lock of the account nearer.
+    /// Only if the beat would fail in the same way, because heartbeatd could not reach the same address or log in
+    /// there. A second login at once could lock the account.
     async fn provision(&mut self, deadline: Instant) -> Result<(), Failure> {
         let now = Clock::system().now().mono;
         if self.provision_again.is_some_and(|again| now < again) {
@@ -239,7 +240,7 @@ impl Connection {
                 applied.failed.into_iter().for_each(|(_, failure)| self.warn_of_provisioning(failure));
             }
             Err(failure) if failure.class() == ErrorClass::Connection && target.provision_endpoint.is_none() => {
-                // The beat's own backoff sets the pace.
+                // The beat's backoff sets the pace.
                 self.provision_again = None;
                 return Err(failure);
             }
@@ -251,7 +252,7 @@ impl Connection {
         Ok(())
     }
 
-    /// Something that is missing, together with why it could not be created: that is what has to be mended.
+    /// What is missing, and why heartbeatd could not create it: that is the cause to repair.
     fn with_obstacle(&self, failure: Failure) -> Failure {
         let Some(obstacle) = self.obstacle.as_ref().filter(|_| failure.kind().provisioning_helps()) else {
             return failure;

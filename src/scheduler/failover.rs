@@ -1,7 +1,6 @@
-//! The other hosts of an address: each is looked at once a period, and at least once a minute, on a short connection of
-//! its own, so that the beats leave a former primary for the newest one, and so that two primaries of one cluster are
-//! told. One task per target whose address has several hosts, started by the `fleet` beside the target's loop; it never
-//! delays a beat.
+//! Watches the other hosts of an address: looks at each once a period, and at least once a minute, on a short separate
+//! connection. So beats leave a former primary for the newest one, and heartbeatd reports two primaries of one cluster.
+//! The `fleet` starts one task per target whose address has several hosts. It never delays a beat.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,20 +25,20 @@ const LONGEST: Duration = Duration::from_secs(60);
 /// The notice that this loop panicked, until it has looked again.
 const FAILED: &str = "failover_watcher_failed";
 
-/// One target's look at the other hosts.
+/// The watcher of one target's other hosts.
 #[derive(Clone)]
 pub struct Watcher {
     /// The target, with its driver.
     pub context: TargetContext,
-    /// Where two primaries are told.
+    /// Where two primaries are reported.
     pub cell: Arc<Cell>,
     /// The program's clock.
     pub clock: Clock,
     /// The target's ticks.
     pub ticks: Ticks,
-    /// Shared with the target's link, which leaves a primary that is behind.
+    /// Shared with the target's connection, which leaves a primary that is behind.
     pub timelines: Timelines,
-    /// Shared with the inspectors and the looks of all other targets.
+    /// Shared with the inspectors and failover watchers of all other targets.
     pub server_slots: ServerSlots,
     /// Jitter.
     pub random: fastrand::Rng,
@@ -50,12 +49,12 @@ struct Host {
     address: String,
     endpoint: Endpoint,
     backoff: Backoff,
-    /// After a refused login: it is not tried again before this.
+    /// After a refused login: no further attempt before this.
     not_before: Option<Moment>,
 }
 
 impl Watcher {
-    /// Looks on until cancelled, and not before `first`.
+    /// Watches until cancelled, and not before `first`.
     pub async fn run(mut self, first: Moment, cancelled: CancellationToken) {
         tokio::select! {
             biased;
@@ -64,7 +63,7 @@ impl Watcher {
         }
     }
 
-    /// Puts a panic of this loop on the board; whether several servers take writes is not known any more.
+    /// Puts a panic of this loop on the board. Whether several servers take writes is then unknown.
     pub(super) fn record_panic(&self, message: &str, now: Moment) {
         let mut status = self.cell.lock();
         status.notice(SPLIT_BRAIN, None, now);
@@ -84,7 +83,7 @@ impl Watcher {
             clock::sleep_until(next.mono).await;
             let turn = self.server_slots.at(&self.context.target.endpoint.url).await;
             let began = self.clock.now();
-            // A beat that fails asks all hosts by itself, and a refused password must not be tried by a second door.
+            // A failing beat asks all hosts itself, and a second login with a refused password could lock the account.
             let beaten = {
                 let status = self.cell.lock();
                 status.server.clone().filter(|_| status.trouble.is_none())
@@ -101,7 +100,7 @@ impl Watcher {
         self.ticks.period_at(self.clock.now()).min(LONGEST)
     }
 
-    /// Looks at every host but the one that is beaten.
+    /// Looks at every host except the one that gets the beats.
     async fn look_beside(&self, beaten: &ServerInfo, hosts: &mut [Host]) {
         let now = self.clock.now();
         let rested = |host: &Host| host.not_before.is_none_or(|at| at.mono <= now.mono);
@@ -109,7 +108,8 @@ impl Watcher {
         let others = others.into_iter().filter(|host| rested(host));
         let mut looks = join_all(others.map(|host| self.look(host, beaten))).await;
         let takes_writes = |found: &Result<ServerInfo, Failure>| found.as_ref().is_ok_and(|it| it.role.takes_writes());
-        // What was beaten last may be gone since, as in any failover: it is asked again before it is called a rival.
+        // The server of the last beat may be gone since then, as in any failover. heartbeatd asks it again before it
+        // reports two primaries.
         if looks.iter().any(|(_, found)| takes_writes(found)) {
             looks.extend(join_all(own.into_iter().map(|host| self.look(host, beaten))).await);
         }

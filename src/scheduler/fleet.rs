@@ -1,5 +1,5 @@
-//! All targets: starts a loop for each, keeps unchanged ones through a reload, starts one again that panicked, and ends
-//! them within the grace period. Owned by `commands::run`, and by the simulation.
+//! All targets: starts a loop for each, keeps the unchanged ones during a reload, starts a loop again that panicked,
+//! and ends them within the grace period. `commands::run` and the simulation own it.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -29,11 +29,12 @@ use crate::target::Target;
 use crate::time::clock::{self, Moment};
 use crate::time::ticks::Ticks;
 
-/// How much longer than its time-out the loop of a target that was taken off or changed may take: the beat in flight ends
-/// by its deadline, the good-bye within half a second. A loop that has not ended then is stuck, and is dropped.
+/// How much longer than its time-out the loop of a removed or changed target may run. The beat in flight ends by its
+/// deadline, closing the connection takes at most half a second. A loop that has not ended by then is stuck, and the
+/// fleet drops it.
 const FAREWELL: Duration = Duration::from_secs(1);
 
-/// The targets that are looked after.
+/// The running targets.
 pub struct Fleet {
     board: Arc<Board>,
     drivers: Drivers,
@@ -41,21 +42,21 @@ pub struct Fleet {
     seed: u64,
     server_slots: ServerSlots,
     running: BTreeMap<String, Running>,
-    /// Tasks of targets that were taken off and have not ended yet: one that comes back waits for its own (I1).
+    /// Tasks of removed targets that have not ended yet. A target that comes back waits for its old task (I1).
     ending: BTreeMap<String, Loop>,
 }
 
-/// The task of a target's loop, and of those before it that it waits for: dropped, they all end where they are. It tells
-/// of the beat that was in flight when the loop was asked to end, where that one was written.
+/// The task of a target's loop and of the earlier loops it waits for. Dropping it ends them all at once. If a beat was
+/// in flight when the loop was asked to end, and was written, the task returns it.
 type Loop = AbortOnDropHandle<Option<WrittenLate>>;
 
-/// A beat that was written when its loop had already been asked to end: the next loop keeps its distance (I2).
+/// A beat that was written after its loop was asked to end. The next loop keeps its distance from it (I2).
 struct WrittenLate {
     target: Arc<Target>,
     at: Moment,
 }
 
-/// One target that is looked after.
+/// One running target.
 struct Running {
     target: Arc<Target>,
     cancelled: CancellationToken,
@@ -66,13 +67,13 @@ struct Running {
 /// What a reload changed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Changes {
-    /// Targets that appeared.
+    /// Added targets.
     pub added: usize,
-    /// Targets whose configuration is another one.
+    /// Targets whose configuration changed.
     pub changed: usize,
-    /// Targets that are gone.
+    /// Removed targets.
     pub removed: usize,
-    /// Targets that go on as they were.
+    /// Unchanged targets.
     pub unchanged: usize,
 }
 
@@ -85,7 +86,7 @@ struct Tending {
     drivers: Drivers,
     seed: u64,
     server_slots: ServerSlots,
-    /// For the life of the process, or until the target is changed.
+    /// Until the process ends or the target changes.
     timelines: Timelines,
     first: Moment,
     cancelled: CancellationToken,
@@ -93,7 +94,7 @@ struct Tending {
 }
 
 impl Fleet {
-    /// A fleet without targets. `seed` makes the jitter of a simulation repeatable.
+    /// A fleet without targets. With the same `seed` a simulation has the same jitter.
     #[must_use]
     pub fn new(board: Arc<Board>, drivers: Drivers, instance: &str, seed: u64) -> Self {
         Self {
@@ -107,11 +108,11 @@ impl Fleet {
         }
     }
 
-    /// Makes `targets` the ones that are looked after. Those whose configuration did not change keep their connection,
-    /// their phase and their state; one that fails is tried again at once, and takes whatever server answers then.
+    /// Runs exactly these targets. Unchanged ones keep their connection, phase and state. An unchanged target that
+    /// fails tries again at once, and accepts the server that answers then.
     ///
     /// # Errors
-    /// When a target's driver is not in this build; nothing has changed then.
+    /// If this build lacks a target's driver. Nothing has changed then.
     pub fn apply(&mut self, targets: Vec<Target>) -> Result<Changes, UrlError> {
         let alone = targets.iter().filter(|target| target.enabled).count() == 1;
         let drivers: Vec<_> =
@@ -149,7 +150,7 @@ impl Fleet {
         Ok(changes)
     }
 
-    /// Ends every loop: beats in flight may finish within `grace`, then their tasks are ended where they stand (I12).
+    /// Ends every loop. Beats in flight may finish within `grace`; then the fleet aborts their tasks (I12).
     pub async fn stop(&mut self, grace: Duration) {
         let running = std::mem::take(&mut self.running);
         running.values().for_each(|running| running.cancelled.cancel());
@@ -183,8 +184,8 @@ impl Fleet {
             reloaded: Arc::clone(&reloaded),
         };
         let task = AbortOnDropHandle::new(tokio::spawn(async move {
-            // I1: the beat of the loop before this one may wait on the server until its own deadline, whatever becomes of
-            // its task. Each loop ends by itself in time, and so does a row of loops that wait for each other.
+            // I1: the beat of the earlier loop may wait on the server until its deadline, even if its task is gone.
+            // Each loop ends by itself in time, and so does a chain of loops that wait for each other.
             let before = match previous {
                 Some(previous) => previous.await.ok().flatten(),
                 None => None,
@@ -205,7 +206,7 @@ impl WrittenLate {
 }
 
 impl Tending {
-    /// Runs the target's loop until it is asked to end and has ended, or has had the time for it.
+    /// Runs the target's loop. Once asked to end, it returns when the loop has ended or its time is over.
     async fn tend_after(mut self, before: Option<WrittenLate>) -> Option<WrittenLate> {
         let (target, cell, cancelled) =
             (Arc::clone(&self.context.target), Arc::clone(&self.cell), self.cancelled.clone());
@@ -225,14 +226,14 @@ impl Tending {
             () = &mut tending => return None,
             asked = asked_to_end => asked,
         };
-        // Dropped if it does not end in time: at its next await, which every loop reaches.
+        // A loop that does not end in time is dropped at its next await, which every loop reaches.
         let _ = clock::timeout_at(asked.mono + target.timeout + FAREWELL, tending).await;
         let last = cell.lock().last_beat.clone()?;
         let late = last.outcome == BeatOutcome::Written && last.at.mono >= asked.mono;
         late.then(|| WrittenLate { target, at: last.at })
     }
 
-    /// Runs the target's loop, and again after a panic, until cancelled.
+    /// Runs the target's loop until cancelled, and starts it again after a panic.
     async fn tend(self) {
         let panicked = |failure, now| self.record_panic(failure, now);
         self.supervision("beats", 1).keep(self.first, |first| self.run_once(first), panicked).await;
@@ -255,7 +256,7 @@ impl Tending {
         let ticks = Ticks::new(&self.context.target.schedule, &self.context.target.name, now);
         let (acknowledged, receiver) = watch::channel(Acknowledged::default());
         let (good_connections, good) = watch::channel(0);
-        // Dropped with this future, also when the loop panics: what looks on never outlives it.
+        // Dropped with this future, even if the loop panics, so watchers and inspector never outlive the loop.
         let mut lookers = JoinSet::new();
         for replica in &self.context.target.replicas {
             let watcher = Watcher {
@@ -307,7 +308,7 @@ impl Tending {
         Beater::new(parts).run(first, &self.cancelled, &self.reloaded).await;
     }
 
-    /// Jitter that differs by target and replica.
+    /// Jitter that differs between targets and replicas.
     fn seed_for(&self, part: &str) -> u64 {
         let name = self.context.target.name.bytes().chain(part.bytes());
         name.fold(self.seed, |seed, byte| seed.rotate_left(5) ^ u64::from(byte))

@@ -1,6 +1,6 @@
-//! Looking on while the beats go: the connector's slot once a period, all checks after a recovered connection's first
-//! good beat and then at most every ten minutes. One task per target, started by the `fleet` beside the target's loop;
-//! it has connections of its own, opened for a look and closed after it, and never delays a beat.
+//! Inspects a target in the background: the connector's slot once a period; all checks after the first successful beat
+//! of a new connection, and then at most every ten minutes. The `fleet` starts one task per target. It opens its own
+//! connections for a look, closes them afterwards, and never delays a beat.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,21 +22,22 @@ use crate::target::Endpoint;
 use crate::time::clock::{self, Clock, Moment};
 use crate::time::ticks::Ticks;
 
-/// The longest time between two runs of all checks; each target takes a share of the jitter off.
+/// The longest time between two runs of all checks. Each target subtracts a part of the jitter.
 const CATALOGUE: Duration = Duration::from_secs(600);
-/// Taken off at random, so that many targets of one server do not come together.
+/// Subtracted at random, so that many targets of one server do not run together.
 const JITTER: Duration = Duration::from_secs(120);
-/// The first run comes within this after the first good beat, at random: a thousand targets start at once.
+/// The first run starts at random within this time after the first successful beat, because a thousand targets start at
+/// once.
 const FIRST: Duration = Duration::from_secs(10);
 /// The shortest time between two runs, for a connection that comes and goes.
 const SHORTEST: Duration = Duration::from_secs(60);
-/// The slot is not looked at more often than this, however short the period.
+/// The shortest time between two looks at the slot, however short the period is.
 const SHORTEST_LOOK: Duration = Duration::from_secs(5);
 
 /// The notice that this loop panicked, until all checks have run again.
 const FAILED: &str = "inspector_failed";
 
-/// One target's inspector. A clone starts from the beginning.
+/// One target's inspector. A clone starts over.
 #[derive(Clone)]
 pub struct Inspector {
     /// The target, with its driver.
@@ -49,9 +50,9 @@ pub struct Inspector {
     pub clock: Clock,
     /// The target's ticks.
     pub ticks: Ticks,
-    /// The acknowledged beats, with where the log stood at each.
+    /// The acknowledged beats, with the log position of each.
     pub acknowledged: watch::Receiver<Acknowledged>,
-    /// Counts connections that have carried a good beat.
+    /// Counts connections with a successful beat.
     pub good_connections: watch::Receiver<u64>,
     /// Shared with the inspectors of all other targets.
     pub server_slots: ServerSlots,
@@ -59,14 +60,14 @@ pub struct Inspector {
     pub random: fastrand::Rng,
 }
 
-/// An inspection kept for the next one to be compared with: as text, which takes a fraction of the room.
+/// The last inspection, to compare the next one with. It is kept as text, which needs a fraction of the memory.
 #[derive(Debug)]
 struct Kept {
     at: Moment,
     text: Box<str>,
 }
 
-/// Where the slot was found.
+/// The endpoint that has the slot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum SlotServer {
     Source,
@@ -74,7 +75,7 @@ enum SlotServer {
 }
 
 impl Inspector {
-    /// Looks on until cancelled, and not before `first`.
+    /// Inspects until cancelled, and not before `first`.
     pub async fn run(mut self, first: Moment, cancelled: CancellationToken) {
         tokio::select! {
             biased;
@@ -83,7 +84,7 @@ impl Inspector {
         }
     }
 
-    /// Puts a panic of this loop on the board; what it found before is not known any more.
+    /// Puts a panic of this loop on the board and removes its earlier findings.
     pub(super) fn record_panic(&self, message: &str, now: Moment) {
         let mut status = self.cell.lock();
         status.checked = None;
@@ -96,7 +97,7 @@ impl Inspector {
         let started = self.clock.now();
         let mut previous: Option<Kept> = None;
         let mut place = None;
-        // Never before the first good beat: what a beat tells by itself needs no check.
+        // Never before the first successful beat: what a failed beat reports needs no check.
         if self.good_connections.wait_for(|count| *count > 0).await.is_err() {
             return;
         }
@@ -105,7 +106,8 @@ impl Inspector {
         clock::sleep_until(next_catalogue.mono).await;
         loop {
             let turn = self.server_slots.at(&self.context.target.endpoint.url).await;
-            // While beats fail nobody is asked: a refused password must not be tried by a second door.
+            // While beats fail the inspector asks no server, because a second login with a refused password could lock
+            // the account.
             if self.cell.lock().trouble.is_none() {
                 if next_catalogue.mono <= self.clock.now().mono {
                     next_catalogue = Box::pin(self.check(&mut previous)).await;
@@ -115,12 +117,12 @@ impl Inspector {
                 }
             }
             drop(turn);
-            // Where there is no slot, the next run of all checks is soon enough to look for one.
+            // Without a slot, the next run of all checks looks for one.
             let period = self.ticks.period_at(self.clock.now()).max(SHORTEST_LOOK);
             let look = self.clock.now().plus(if place.is_some() { period } else { CATALOGUE });
             let again = look.mono.min(next_catalogue.mono).max(self.clock.now().plus(SHORTEST_LOOK).mono);
             if let Ok(Ok(())) = clock::timeout_at(again, self.good_connections.changed()).await {
-                // A recovered connection: much may have changed with the server behind it.
+                // A new connection: much may have changed on the server behind it.
                 let earliest = previous.as_ref().map_or(self.soon(), |kept| later(kept.at.plus(SHORTEST), self.soon()));
                 next_catalogue = if earliest.mono < next_catalogue.mono { earliest } else { next_catalogue };
             }
@@ -131,7 +133,7 @@ impl Inspector {
         self.clock.now().plus(FIRST.mul_f64(self.random.f64()))
     }
 
-    /// Runs all checks; when to run them again.
+    /// Runs all checks. Returns when to run them again.
     async fn check(&mut self, previous: &mut Option<Kept>) -> Moment {
         let inspection = runner::inspect(&self.context, &self.clock, self.context.target.timeout).await;
         let now = self.clock.now();
@@ -139,19 +141,19 @@ impl Inspector {
             if failure.kind == ErrorKind::Internal.as_str() {
                 self.record_panic(&failure.message, now);
             }
-            // What else keeps us from the source the beats tell, and tell it as long as it is so.
+            // Other problems with the source are reported by the beats, for as long as they last.
             return now.plus(SHORTEST);
         }
         let earlier = previous.as_ref().and_then(Kept::inspection);
         let mut findings =
             runner::judge(&self.context.target, self.context.driver.as_ref(), &inspection, earlier.as_ref());
         let entries = registry::entries(&self.drivers);
-        // Whether the right server is reached, the beats and the replicas' watchers tell at each tick, and never late.
+        // The beats and the replicas' watchers report at each tick whether the right server is reachable.
         let told_by_beats = |id: &str| {
             let entry = entries.iter().find(|entry| entry.check.id == id);
             id == REPLICA_CONNECT.id || entry.is_some_and(|entry| entry.check.rung == Rung::Connection)
         };
-        // The tree is climbed on everything: it takes a report without a connection for one that asked no server.
+        // The verdict needs all findings: a report without a connection looks like one that asked no server.
         let verdict = verdict::climb(&findings, &entries);
         findings.retain(|finding| !told_by_beats(&finding.id));
         let mut status = self.cell.lock();
@@ -162,7 +164,7 @@ impl Inspector {
         now.plus(CATALOGUE - JITTER.mul_f64(self.random.f64()))
     }
 
-    /// Reads the slot where it was found last, or else on every endpoint.
+    /// Reads the slot on the endpoint that had it last, otherwise on every endpoint.
     async fn look_at_the_slot(&self, place: &mut Option<SlotServer>, started: Moment) {
         let places =
             std::iter::once(SlotServer::Source).chain((0..self.context.target.replicas.len()).map(SlotServer::Replica));
@@ -174,7 +176,7 @@ impl Inspector {
                     return;
                 }
                 Ok(None) => {}
-                // What the connection lacks, the beats and the checks tell; the last figures stay and grow old.
+                // The beats and the checks report problems of the connection. The last figures stay and grow old.
                 Err(failure) => {
                     tracing::debug!(target = self.context.target.name, error = %failure, "the slot cannot be looked at");
                     return;
@@ -207,7 +209,7 @@ impl Inspector {
             self.acknowledged.borrow().newest_confirmed(passes)
         });
         let mut status = self.cell.lock();
-        // A beat that was confirmed once stays so, also when the ring of beats has gone on without it.
+        // A confirmed beat stays confirmed, even after the ring of beats has dropped it.
         let before = status.delivery.as_ref().and_then(|delivery| delivery.confirmed_beat);
         status.delivery = Some(DeliveryStatus {
             slot: delivery.slot,

@@ -1,4 +1,4 @@
-//! The loops that beat and look on.
+//! The loops of the daemon: they write beats, watch replicas and inspect servers.
 
 pub mod backoff;
 pub mod beater;

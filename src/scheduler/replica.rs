@@ -1,5 +1,5 @@
-//! Watching one replica: when does the beat arrive there? One task per replica, started by the `fleet` beside the
-//! target's loop; it never writes and never delays a beat.
+//! Watches one replica and measures when the beat arrives there. The `fleet` starts one task per replica. It never
+//! writes and never delays a beat.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -17,9 +17,9 @@ use crate::target::Replica;
 use crate::time::clock::{self, Clock, Moment};
 use crate::time::ticks::Ticks;
 
-/// How many acknowledged beats are remembered: a replica further behind is told as at least this far.
+/// How many acknowledged beats heartbeatd remembers. The lag of a replica further behind is a lower bound.
 const REMEMBERED: usize = 128;
-/// When to look after a beat, counted from its acknowledgement.
+/// When to read the replica after a beat, counted from its acknowledgement.
 const LOOKS: [Duration; 6] = [
     Duration::from_millis(20),
     Duration::from_millis(100),
@@ -28,9 +28,9 @@ const LOOKS: [Duration; 6] = [
     Duration::from_secs(3),
     Duration::from_secs(8),
 ];
-/// Looks further apart than this do not keep the connection open in between.
+/// Between looks further apart than this the connection is closed.
 const KEPT_OPEN: Duration = Duration::from_secs(15);
-/// A look never takes longer than this, whatever the target's time-out.
+/// The longest time of a look, whatever the target's time-out is.
 const LONGEST_LOOK: Duration = Duration::from_secs(10);
 
 /// The acknowledged beats of a target, oldest first.
@@ -42,22 +42,22 @@ pub struct Acknowledged(VecDeque<AcknowledgedBeat>);
 struct AcknowledgedBeat {
     value: Stamp,
     at: Moment,
-    /// Where the change log stood within it: before its own commit, and after that of the beat before.
+    /// The position of the change log during the beat: before its own commit, after the commit of the previous beat.
     position: Option<String>,
 }
 
-/// What a look tells of a replica's lag.
+/// What a look says about a replica's lag.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Arrival {
-    /// The newest beat is there.
+    /// The newest beat has arrived.
     Arrived,
-    /// The oldest beat that is not there was acknowledged then.
+    /// When the oldest beat that has not arrived was acknowledged.
     Missing { since: Moment },
-    /// The value is none of ours.
+    /// Another writer wrote the value.
     Foreign,
 }
 
-/// One replica's watcher. A clone starts from the beginning.
+/// One replica's watcher. A clone starts over.
 #[derive(Clone)]
 pub struct Watcher {
     /// The target it belongs to, with its driver.
@@ -89,8 +89,8 @@ impl Acknowledged {
         self.0.back().map(|beat| (beat.value, beat.at))
     }
 
-    /// When the newest beat was acknowledged that the connector has confirmed: its commit lies before the position that
-    /// the next beat read, so that a confirmation which passes that one has passed the beat.
+    /// When the newest confirmed beat was acknowledged. The commit of a beat lies before the position that the next
+    /// beat read, so a confirmation past that position has passed the beat.
     pub fn newest_confirmed(&self, passes: impl Fn(&str) -> bool) -> Option<Moment> {
         let beats = self.0.iter().zip(self.0.iter().skip(1)).rev();
         let mut confirmed = beats.filter(|(_, next)| next.position.as_deref().is_some_and(&passes));
@@ -128,7 +128,7 @@ impl Watcher {
         loop {
             let beat = self.acknowledged.borrow_and_update().newest();
             let period = self.ticks.period_at(self.clock.now());
-            // The looks after a beat, or one a period while there is none.
+            // The looks after a beat; without a beat one per period.
             let looks: &[Duration] = if beat.is_some() { &LOOKS } else { &LOOKS[..1] };
             let anchor = beat.map_or(self.clock.now(), |(_, at)| at);
             for look in looks.iter().filter(|look| **look < period) {
@@ -166,7 +166,7 @@ impl Watcher {
         let deadline = self.clock.now().mono + limit;
         let was_kept = kept.is_some();
         match self.look_once(kept, deadline).await {
-            // A kept connection found dead is replaced at once.
+            // A dead connection is replaced at once.
             Err(failure) if was_kept && failure.kind().kept_session() == KeptSession::Replaced => {
                 self.look_once(kept, deadline).await
             }
@@ -197,7 +197,7 @@ impl Watcher {
         self.context.open(&self.replica.endpoint, Purpose::Inspect, Known::default(), deadline).await
     }
 
-    /// Puts a look on the board; whether the newest beat has arrived.
+    /// Puts a look on the board. Returns whether the newest beat has arrived.
     fn record(&self, observation: &Observation, server: ServerInfo, now: Moment) -> bool {
         let acknowledged = self.acknowledged.borrow();
         let arrival = acknowledged.arrival(observation.value);
@@ -211,7 +211,7 @@ impl Watcher {
         replica.server = Some(server);
         replica.seen_at = Some(now);
         match (arrival, newest) {
-            // The lag of a beat is set when it is first seen, and stays until the next.
+            // The lag of a beat is set when the beat is first seen, and stays until the next beat.
             (Some(Arrival::Arrived), Some(_)) if seen_before && replica.lag.is_some() => {}
             (Some(Arrival::Arrived), Some(at)) => replica.lag = Some(now.age_of(at)),
             (Some(Arrival::Missing { since }), _) => replica.lag = Some(now.age_of(since)),
@@ -221,7 +221,7 @@ impl Watcher {
         matches!(arrival, Some(Arrival::Arrived | Arrival::Foreign) | None)
     }
 
-    /// Puts a failed look on the board, also one that panicked; the lag is not known any more.
+    /// Puts a failed look on the board, even one that panicked. The lag is then unknown.
     pub(super) fn record_failure(&self, failure: Failure, now: Moment) {
         let failure = self.context.with_remedy_at(&self.replica.endpoint, failure);
         let mut status = self.cell.lock();

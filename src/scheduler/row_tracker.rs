@@ -1,5 +1,5 @@
-//! What a target's loop remembers of the row between two beats, and what a new look at it tells: the newest change,
-//! another writer, a clock that jumped. Pure; owned by the `beater`.
+//! Remembers the row between two beats, and compares it with a new look: the newest change, another writer, a clock
+//! that jumped. Pure. The `beater` owns it.
 
 use std::time::Duration;
 
@@ -8,24 +8,25 @@ use crate::status::board::Change;
 use crate::target::WriteMode;
 use crate::time::clock::Moment;
 
-/// A notice stands for ten periods after its last sign, and for this long at least.
+/// A notice stays for ten periods after its last sign, and at least this long.
 const SHORTEST_NOTICE: Duration = Duration::from_secs(300);
-/// A server clock that moves against ours by more than this between two beats has jumped.
+/// If the difference between the server's clock and ours changes by more than this between two beats, the clock has
+/// jumped.
 const JUMP: i64 = 2_000_000;
-/// A server clock further than this from ours is told, in microseconds.
+/// A larger difference between the server's clock and ours is reported, in microseconds.
 const SKEW: i64 = 2_000_000;
 
-/// What is remembered of the row.
+/// What heartbeatd remembers of the row.
 #[derive(Debug, Clone, Default)]
 pub struct RowTracker {
     /// The value at the last look.
     last_seen: Option<Stamp>,
-    /// Whether the row was looked at at all: its value may be NULL.
+    /// Whether heartbeatd has read the row; its value may be NULL.
     looked: Option<Moment>,
     /// The value this process wrote last.
     last_written: Option<Stamp>,
-    /// A beat was sent and its answer was lost: until it can no longer be committed, that is, until its deadline, and at
-    /// the first look after, a value nobody here wrote knowingly may be ours.
+    /// Set if the answer of a beat was lost. The server may commit that beat until its deadline. Until then, and at the
+    /// first look after it, an unknown value may be ours.
     unanswered: Option<Moment>,
     /// The last look found the row stale and the statement did not change it.
     stale_before: bool,
@@ -36,24 +37,24 @@ pub struct RowTracker {
     jump: Option<Sign>,
 }
 
-/// When something was last seen, and what to say of it.
+/// When something was last seen, and the message about it.
 #[derive(Debug, Clone)]
 struct Sign {
     at: Moment,
     message: String,
 }
 
-/// What a look at the row told.
+/// The result of a look at the row.
 #[derive(Debug, Clone, PartialEq)]
 pub struct News {
-    /// The change it revealed, if any.
+    /// The change that the look found, if any.
     pub change: Option<Change>,
     /// Server clock minus ours, in seconds.
     pub clock_skew: Option<f64>,
 }
 
 impl RowTracker {
-    /// How the next beat of this mode is to be written.
+    /// How to write the next beat in this mode.
     #[must_use]
     pub fn writing(&self, mode: WriteMode, period: Duration) -> Writing {
         match mode {
@@ -69,7 +70,7 @@ impl RowTracker {
         self.stale_before
     }
 
-    /// Takes in an answer that began at `asked` and came at `now`.
+    /// Records an answer to a request that was sent at `asked` and answered at `now`.
     pub fn take_in(&mut self, beat: &Beat, report: &RowReport, mode: WriteMode, asked: Moment, now: Moment) -> News {
         let change = self.change_of(beat, now);
         self.note_writers(beat, mode, now);
@@ -83,22 +84,23 @@ impl RowTracker {
             self.last_written = beat.value;
         }
         self.stale_before = report.stale && report.changed == 0;
-        // Microseconds of a skew fit a double exactly up to centuries.
+        // A double holds the microseconds of a skew exactly, up to centuries.
         #[allow(clippy::cast_precision_loss, reason = "see above")]
         let clock_skew = skew.map(|micros| micros as f64 / 1e6);
         News { change, clock_skew }
     }
 
-    /// Another server answers, after a failover: the row as it is there says nothing of who wrote it, whose beats may not
-    /// have arrived.
+    /// Another server answers after a failover. Its row does not show who wrote it, because our beats may not have
+    /// arrived there.
     pub fn moved(&mut self) {
         self.looked = None;
     }
 
-    /// Forgets what a failed try makes doubtful: a stale row seen before it says nothing of the next, unless it failed
-    /// for just that. The next try must then fail in the same way instead of looking again first.
+    /// Forgets what a failed try makes uncertain. A stale row seen before it does not matter for the next try, unless
+    /// the try failed for exactly that reason; then the next try must fail in the same way instead of reading the row
+    /// first.
     ///
-    /// `deadline` is the try's: after it the server commits nothing of it any more (I1).
+    /// `deadline` is that of the try; the server commits nothing of it afterwards (I1).
     pub fn failed(&mut self, failure: &Failure, deadline: Moment) {
         self.stale_before &= failure.kind() == ErrorKind::RowNotUpdatable;
         if failure.has_unknown_outcome() {
@@ -106,12 +108,12 @@ impl RowTracker {
         }
     }
 
-    /// A beat was sent and no answer came: the server may have committed it, or may still do so before `deadline`.
+    /// The answer of a beat was lost: the server may have committed it, or may still do so before `deadline`.
     pub fn lost_answer(&mut self, deadline: Moment) {
         self.unanswered = Some(deadline);
     }
 
-    /// What is worth telling now, by the board's keys; `None` clears a notice.
+    /// The current notices, by the board's keys. `None` clears a notice.
     #[must_use]
     pub fn notices(&self, period: Duration, now: Moment) -> [(&'static str, Option<String>); 4] {
         let lasts = SHORTEST_NOTICE.max(period * 10);
@@ -139,7 +141,7 @@ impl RowTracker {
         if beat.value == self.last_seen {
             return None;
         }
-        // The change lies between the two looks. Where the server's clock agrees, it says when.
+        // The row changed between the two looks. If the server's clock agrees, its value says when.
         let since_look = now.age_of(last_look);
         let age = beat
             .server_time
@@ -157,12 +159,12 @@ impl RowTracker {
 
     fn note_writers(&mut self, beat: &Beat, mode: WriteMode, now: Moment) {
         let Some(previous) = beat.previous else { return };
-        // A value that merely stood there at the first look says nothing of who writes.
+        // The value at the first look does not show who writes.
         let foreign = self.looked.is_some() && Some(previous) != self.last_seen && Some(previous) != self.last_written;
         if !foreign || self.unanswered.is_some() {
             return;
         }
-        // With when-stale another writer is what the mode is for, and with never the only one.
+        // With when-stale another writer is expected; with never it is the only one.
         if mode == WriteMode::Always {
             let message = "somebody else updates the heartbeat row too (a scheduled job, the connector, or another \
                            heartbeatd): harmless, but each beat is written twice; write = \"when-stale\" avoids it";

@@ -1,5 +1,5 @@
-//! Who may look at a server now: the inspectors of all targets of one server take turns, so that a fleet's looks never
-//! use up the connections the server has for everybody. Owned by the `fleet`, asked by each `inspector`.
+//! Limits how many inspectors look at one server at a time, so that they never use up the server's connections. The
+//! `fleet` owns it; each `inspector` asks it.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -8,25 +8,26 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::database_url::{DatabaseUrl, Family, Host};
 
-/// How many inspectors look at one server at a time. Each holds one connection to it: small beside the 100 to 150 that
-/// servers allow when nobody set more, and with a look of half a second still a thousand looks a minute.
+/// How many inspectors look at one server at a time. Each holds one connection. Eight are few compared with the 100 to
+/// 150 connections that servers allow by default, and with a look of half a second they are still a thousand looks a
+/// minute.
 const AT_A_TIME: usize = 8;
 
-/// The turns at all servers of a fleet; clones share them.
+/// The slots of all servers of a fleet. Clones share them.
 #[derive(Debug, Clone, Default)]
 pub struct ServerSlots(Arc<Mutex<HashMap<Server, Weak<Semaphore>>>>);
 
-/// A server, as far as addresses tell: hosts in order, in small letters. One that is reached by two names, or by its usual
-/// port and by none, counts twice.
+/// A server, as its addresses show it: hosts in order, in lower case. A server with two names, or with its default port
+/// and without one, counts twice.
 type Server = (Family, Vec<Host>);
 
-/// The right to look at one server, given back when dropped.
+/// The right to look at one server. Dropping it returns the slot.
 #[derive(Debug)]
 pub struct Turn(#[expect(dead_code, reason = "held for its drop")] Option<OwnedSemaphorePermit>);
 
 impl ServerSlots {
-    /// Waits for a turn at this server; those who came first go first. A server that hangs keeps only those waiting who
-    /// would look at it, too, and them no longer than the time-outs of those before them.
+    /// Waits for a slot of this server, first come, first served. A server that hangs delays only the inspectors of
+    /// that server, and no longer than the time-outs of those before them.
     ///
     /// Cancel-safe: the place in the queue is lost.
     pub async fn at(&self, url: &DatabaseUrl) -> Turn {
@@ -34,7 +35,7 @@ impl ServerSlots {
         let mut hosts: Vec<_> = hosts.collect();
         hosts.sort();
         let turns = self.of((url.family(), hosts));
-        // `None` only of a closed semaphore, which nobody closes.
+        // `None` only if the semaphore is closed, which never happens.
         Turn(turns.acquire_owned().await.ok())
     }
 
@@ -43,7 +44,7 @@ impl ServerSlots {
         if let Some(turns) = servers.get(&server).and_then(Weak::upgrade) {
             return turns;
         }
-        // Servers come and go with reloads: those nobody looks at any more are forgotten here.
+        // Servers come and go with reloads. Servers without inspectors are removed here.
         servers.retain(|_, turns| turns.strong_count() > 0);
         let turns = Arc::new(Semaphore::new(AT_A_TIME));
         servers.insert(server, Arc::downgrade(&turns));

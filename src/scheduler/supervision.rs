@@ -1,5 +1,5 @@
-//! Keeping a loop alive: one that panicked is told of and started again, after waits that grow. Used by the `fleet` for
-//! each of a target's loops.
+//! Reports a loop that panicked and starts it again, after waits that grow. The `fleet` uses it for each loop of a
+//! target.
 
 use std::panic::AssertUnwindSafe;
 use std::time::Duration;
@@ -11,16 +11,16 @@ use crate::heartbeat::{ErrorKind, Failure};
 use crate::panics;
 use crate::time::clock::{Clock, Moment};
 
-/// A loop that ran longer than this before it panicked had settled: the next panic is a new trouble.
+/// If a loop ran longer than this before it panicked, the panic counts as a new problem.
 const SETTLED: Duration = Duration::from_secs(10 * 60);
-/// The shortest distance between two log lines about one loop.
+/// The shortest time between two log lines about one loop.
 const REMINDER: Duration = Duration::from_secs(60);
 
-/// Which loop is kept alive, and at which pace.
+/// Which loop to restart, and at which pace.
 pub(super) struct Supervision<'a> {
     /// The target it belongs to.
     pub(super) target: &'a str,
-    /// Which of the target's loops: `beats`, `inspector`, or a replica's name.
+    /// The loop: `beats`, `inspector`, or a replica's name.
     pub(super) part: &'a str,
     /// The program's clock.
     pub(super) clock: &'a Clock,
@@ -31,8 +31,8 @@ pub(super) struct Supervision<'a> {
 }
 
 impl Supervision<'_> {
-    /// Runs the loop that `start` makes until it ends by itself, and again after each panic. `start` gets the moment
-    /// before which it must do nothing, `first` to begin with; `panicked` puts a panic on the board.
+    /// Runs the loop that `start` creates until it ends by itself, and again after each panic. `start` gets the moment
+    /// before which it must do nothing, at first `first`. `panicked` puts a panic on the board.
     pub(super) async fn keep<L: Future<Output = ()>>(
         mut self,
         first: Moment,

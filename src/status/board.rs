@@ -1,6 +1,5 @@
-//! The board: the only state shared between the loops that beat and the rooms that tell. Each target has its own lock,
-//! held for a few field accesses and never across an await, so that a scrape neither waits for a database nor delays a
-//! beat.
+//! The board: the only state that the scheduler writes and HTTP reads. Each target has its own lock, held for a few
+//! field accesses and never across an await, so a scrape neither waits for a database nor delays a beat.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
@@ -14,10 +13,10 @@ use crate::heartbeat::{BeatOutcome, ErrorClass, ErrorKind, Failure, Stamp};
 use crate::target::Target;
 use crate::time::clock::{Clock, Moment};
 
-/// How many past beats a target's page shows; memory grows with targets, never with time (I10).
+/// How many past tries a target keeps. Memory grows with targets, never with time (I10).
 pub const HISTORY: usize = 60;
 
-/// The states of all targets, and what is counted by driver.
+/// The states of all targets, and the figures by driver.
 #[derive(Debug)]
 pub struct Board {
     clock: Clock,
@@ -31,10 +30,11 @@ pub struct Board {
 #[derive(Debug)]
 pub struct Cell(Mutex<TargetStatus>);
 
-/// What is counted by driver: histograms have no target label, or a thousand targets would make a page of megabytes.
+/// The figures by driver. Histograms have no target label, because with a thousand targets the metrics would be
+/// megabytes.
 #[derive(Debug, Clone, Default)]
 pub struct DriverFigures {
-    /// Duration of each attempt that reached its end, in seconds.
+    /// Duration of each finished try, in seconds.
     pub duration: Histogram,
     /// Seconds between a tick and the start of its beat.
     pub lateness: Histogram,
@@ -47,20 +47,20 @@ pub struct Process {
     pub reload_error: Option<(Moment, String)>,
     /// The program is shutting down.
     pub stopping: bool,
-    /// Log lines that could not be written.
+    /// Lost log lines.
     pub dropped_lines: DroppedLines,
 }
 
-/// How one target is.
+/// The state of one target.
 #[derive(Debug, Clone)]
 pub struct TargetStatus {
     /// Its configuration.
     pub target: Arc<Target>,
-    /// When this process began to look after it.
+    /// When this process started it.
     pub started: Moment,
-    /// Whether it was tried at all.
+    /// Whether it was tried.
     pub tried: bool,
-    /// The newest change of `last_update` that this process wrote or saw happen.
+    /// The newest change of `last_update` that this process wrote or saw.
     pub newest_change: Option<Change>,
     /// Counted from the newest change, or from the start before the first: the age at which the second scheduled tick
     /// plus `timeout` has passed.
@@ -75,7 +75,7 @@ pub struct TargetStatus {
     pub server: Option<ServerInfo>,
     /// Server clock minus ours, in seconds, at the last beat.
     pub clock_skew: Option<f64>,
-    /// What is worth knowing and no failure, by a stable key: another writer, a clock that jumped …
+    /// Notices by a stable key: another writer, a clock that jumped …
     pub notices: BTreeMap<&'static str, Notice>,
     /// The newest beats and failures, oldest first.
     pub history: VecDeque<HistoryEntry>,
@@ -83,11 +83,11 @@ pub struct TargetStatus {
     pub replicas: BTreeMap<String, ReplicaStatus>,
     /// What the checks found last.
     pub checked: Option<Checked>,
-    /// How far the connector has read; `None` where there is nothing that tells.
+    /// How far the connector has read; `None` if the server does not show it.
     pub delivery: Option<DeliveryStatus>,
-    /// What is counted.
+    /// The counters.
     pub counters: Counters,
-    /// When the target's loop must have woken up at the latest.
+    /// When the target's loop must wake up at the latest.
     pub wake_up: Option<Moment>,
 }
 
@@ -96,18 +96,18 @@ pub struct TargetStatus {
 pub struct Checked {
     /// When.
     pub at: Moment,
-    /// What failed, and what could not be told.
+    /// The failed and the unknown checks.
     pub findings: Vec<Finding>,
-    /// How many checks found all well.
+    /// How many checks passed.
     pub ok: usize,
     /// How many did not apply.
     pub skipped: usize,
-    /// What comes first.
+    /// The verdict.
     pub verdict: Verdict,
 }
 
 impl Checked {
-    /// Keeps what is worth telling; the rest is counted, so that a target takes little room.
+    /// Keeps failed and unknown findings and counts the others, so that a target needs little memory.
     #[must_use]
     pub fn new(at: Moment, findings: Vec<Finding>, verdict: Verdict) -> Self {
         let count = |status| findings.iter().filter(|finding| finding.status == status).count();
@@ -122,15 +122,15 @@ impl Checked {
 pub struct DeliveryStatus {
     /// Its slot.
     pub slot: String,
-    /// Whether somebody reads from it now.
+    /// Whether a connector reads from it now.
     pub active: bool,
-    /// How much log it holds back.
+    /// How much log it retains.
     pub retained_bytes: Option<u64>,
     /// When the newest confirmed beat was acknowledged; `None` if none of this process's beats is confirmed yet.
     pub confirmed_beat: Option<Moment>,
-    /// Since when this process looks on: without a confirmed beat the lag is at least this old.
+    /// Since when this process watches. Without a confirmed beat the lag is at least this long.
     pub since: Moment,
-    /// When the slot was looked at.
+    /// When the slot was read.
     pub seen_at: Moment,
 }
 
@@ -151,15 +151,15 @@ pub const SPLIT_BRAIN: &str = "split_brain";
 pub struct LastBeat {
     /// When it was acknowledged.
     pub at: Moment,
-    /// What came of it.
+    /// The result.
     pub outcome: BeatOutcome,
-    /// How long it took, connecting included where needed.
+    /// How long it took, including the connection if one was needed.
     pub duration: Duration,
     /// How late it started.
     pub lateness: Duration,
-    /// `last_update` as it stands.
+    /// `last_update` after the beat.
     pub value: Option<Stamp>,
-    /// Where the change log stood.
+    /// The position of the change log.
     pub position: Option<String>,
 }
 
@@ -170,11 +170,11 @@ pub struct Trouble {
     pub failure: Failure,
     /// Since when tries fail.
     pub since: Moment,
-    /// Failed tries running.
+    /// Failed tries in a row.
     pub attempts: u64,
 }
 
-/// Something worth knowing.
+/// A notice.
 #[derive(Debug, Clone)]
 pub struct Notice {
     /// In plain words.
@@ -198,19 +198,19 @@ pub struct HistoryEntry {
     pub message: Option<String>,
 }
 
-/// How one replica is.
+/// The state of one replica.
 #[derive(Debug, Clone)]
 pub struct ReplicaStatus {
-    /// Whether trouble here turns the target red.
+    /// Whether a problem here turns the target red.
     pub required: bool,
     /// `last_update` as seen there.
     pub value: Option<Stamp>,
     /// When it was seen.
     pub seen_at: Option<Moment>,
-    /// From the acknowledgement of a beat on the primary until it was seen here, on our clock; absent while the writer
-    /// is not this process.
+    /// The time from the acknowledgement of a beat on the primary until heartbeatd saw it here, on our clock. Absent
+    /// while another process writes.
     pub lag: Option<Duration>,
-    /// The role the server has: a replica that is a primary is a wrong address.
+    /// The server's role. If it is a primary, the replica's address is wrong.
     pub role: Option<ServerRole>,
     /// The server that answered.
     pub server: Option<ServerInfo>,
@@ -218,7 +218,7 @@ pub struct ReplicaStatus {
     pub trouble: Option<Trouble>,
 }
 
-/// What is counted for one target since it appeared.
+/// The counters of one target since it was added.
 #[derive(Debug, Clone, Default)]
 pub struct Counters {
     /// Beats that wrote.
@@ -227,20 +227,20 @@ pub struct Counters {
     pub failed: u64,
     /// Beats that found the row fresh (or only watched).
     pub fresh: u64,
-    /// Ticks that fell due and were not served.
+    /// Ticks that were due and not served.
     pub ticks_missed: u64,
     /// Failed tries by class and kind.
     pub errors: BTreeMap<(ErrorClass, ErrorKind), u64>,
-    /// Connections made, by reason.
+    /// Connections opened, by reason.
     pub connects: BTreeMap<ConnectReason, u64>,
 }
 
-/// Why a connection was made.
+/// Why a connection was opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ConnectReason {
     /// The first of this target.
     Start,
-    /// The kept one was found dead.
+    /// The open one was dead.
     Lost,
     /// After a failure.
     Retry,
@@ -269,7 +269,7 @@ impl Board {
         Self { clock, started, targets: RwLock::default(), drivers: Mutex::default(), process: Mutex::default() }
     }
 
-    /// The clock the board's moments come from.
+    /// The clock of the board's moments.
     #[must_use]
     pub fn clock(&self) -> &Clock {
         &self.clock
@@ -281,7 +281,7 @@ impl Board {
         self.started
     }
 
-    /// Adds a target, or replaces it with a new configuration and a clean slate.
+    /// Adds a target, or replaces it with a new configuration and empty state.
     pub fn insert(&self, target: Arc<Target>, overdue_after: Duration) -> Arc<Cell> {
         let name = target.name.clone();
         let status = TargetStatus::new(target, self.clock.now(), overdue_after);
@@ -317,7 +317,7 @@ impl Board {
         }
     }
 
-    /// The figures of each driver that has beaten.
+    /// The figures of each driver that has written a beat.
     #[must_use]
     pub fn drivers(&self) -> BTreeMap<&'static str, DriverFigures> {
         self.drivers.lock().unwrap_or_else(PoisonError::into_inner).clone()
@@ -332,7 +332,7 @@ impl Board {
 impl Cell {
     /// The state, to read or to change. Never hold it across an await.
     pub fn lock(&self) -> MutexGuard<'_, TargetStatus> {
-        // A panic while the lock was held is reported elsewhere; the fields are still sound.
+        // A panic while the lock was held is reported elsewhere. The fields are still valid.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -365,7 +365,7 @@ impl TargetStatus {
         }
     }
 
-    /// Adds a line of history; the oldest goes when there are [`HISTORY`].
+    /// Adds a line of history. Beyond [`HISTORY`] lines the oldest is removed.
     pub fn remember(&mut self, entry: HistoryEntry) {
         if self.history.len() == HISTORY {
             self.history.pop_front();
@@ -373,7 +373,7 @@ impl TargetStatus {
         self.history.push_back(entry);
     }
 
-    /// Sets or clears a notice; its `since` stays while it stands.
+    /// Sets or clears a notice. Its `since` stays while the notice lasts.
     pub fn notice(&mut self, key: &'static str, message: Option<String>, now: Moment) {
         match message {
             Some(message) => {
@@ -405,7 +405,7 @@ impl ReplicaStatus {
 }
 
 impl Trouble {
-    /// The trouble after one more failure: `since` stays, the count grows.
+    /// The problem after one more failure: `since` stays, the count grows.
     #[must_use]
     pub fn after(previous: Option<&Self>, failure: Failure, now: Moment) -> Self {
         match previous {

@@ -1,4 +1,4 @@
-//! How many log lines could not be written; counted by `logging`, read by the metrics.
+//! How many log lines were lost. `logging` counts them, the metrics read them.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -13,13 +13,13 @@ pub struct DroppedLines {
 }
 
 impl DroppedLines {
-    /// Counts what overflowed the queue, too.
+    /// Also counts the lines that did not fit into the queue.
     #[must_use]
     pub fn with_overflow(self, overflowed: ErrorCounter) -> Self {
         Self { overflowed: Some(overflowed), ..self }
     }
 
-    /// One more line could not be written.
+    /// Counts one lost line.
     pub fn add_unwritten(&self) {
         self.unwritten.fetch_add(1, Ordering::Relaxed);
     }

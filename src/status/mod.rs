@@ -1,4 +1,4 @@
-//! How every target is: written by the scheduler's loops, read by HTTP, with no database in between.
+//! The state of every target: the scheduler writes it, HTTP reads it, without a database in between.
 
 pub mod board;
 pub mod dropped_lines;

@@ -37,7 +37,7 @@ async fn file_is_refused(bytes: &[u8], complaints: &[&str]) {
 async fn a_file_that_is_not_utf_8_is_refused_with_line_and_offset() {
     file_is_refused(
         b"[[target]]\nurl = \"sqlite:a.db\"\nname = \"\xff\"\n",
-        &["bad.toml:3: not UTF-8: the byte at offset 39 is no text"],
+        &["bad.toml:3: not UTF-8: invalid byte at offset 39"],
     )
     .await;
 }
@@ -64,7 +64,8 @@ async fn sql_in_the_name_of_a_schema_is_refused_and_the_table_stays() {
             "[[target]]\nurl = \"{}\"\nprovision = \"auto\"\n[target.heartbeat]\n{key} = \"{name}\"\n",
             server.admin_url()
         );
-        let complaint = format!("bad.toml:5: target[0].heartbeat.{key}: not a name: holds the character {character}");
+        let complaint =
+            format!("bad.toml:5: target[0].heartbeat.{key}: not a name: it contains the character {character}");
         file_is_refused(text.as_bytes(), &[&complaint]).await;
     }
     let untouched = "SELECT count(*) FROM streamkap.streamkap_heartbeat WHERE last_update = '2020-01-01'";
@@ -167,11 +168,11 @@ async fn unknown_variables_and_several_sources_are_refused() {
     let unknown = heartbeatd().arg(&address).env("HEARTBEATD_URI", "x").run().await;
     is_refused(&unknown, &["HEARTBEATD_URI: unknown variable, did you mean HEARTBEATD_URL?"]);
     let both = heartbeatd().arg(&address).env("HEARTBEATD_URL", &address).run().await;
-    is_refused(&both, &["addresses on the command line and HEARTBEATD_URL: give one or the other"]);
+    is_refused(&both, &["both addresses on the command line and HEARTBEATD_URL: use only one of them"]);
     let both = heartbeatd().arg(&address).config(&text).run().await;
-    is_refused(&both, &["a configuration file and addresses on the command line: give one or the other"]);
+    is_refused(&both, &["both a configuration file and addresses on the command line: use only one of them"]);
     let both = heartbeatd().env("HEARTBEATD_URL", &address).config(&text).run().await;
-    is_refused(&both, &["a configuration file and HEARTBEATD_URL: give one or the other"]);
+    is_refused(&both, &["both a configuration file and HEARTBEATD_URL: use only one of them"]);
     assert_eq!(std::fs::read_dir(place.path()).unwrap().count(), 0, "nothing was written");
 }
 

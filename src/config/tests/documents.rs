@@ -111,7 +111,7 @@ fn what_is_shown_can_be_loaded_again_and_holds_no_secret() {
 
     [[target.checks.skip]]
     id = "slot-active"
-    reason = "the connector is paused until the migration is over"
+    reason = "the connector is paused until the migration ends"
 
     [target.checks.thresholds]
     retained_wal_mib = 10240

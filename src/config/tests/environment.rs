@@ -126,12 +126,12 @@ fn variables_that_are_wrong_are_told_by_name_and_never_by_a_secret_value() {
     let error = error.unwrap_err().to_string();
     assert!(!error.contains("hunter2"), "{error}");
     insta::assert_snapshot!(error, @r#"
-    HEARTBEATD_COLOUR: unknown variable: see the end of `heartbeatd config example` for those there are
-    HEARTBEATD_DEFAULTS__CRON: excludes interval: keep one of them
+    HEARTBEATD_COLOUR: unknown variable: the end of `heartbeatd config example` lists all variables
+    HEARTBEATD_DEFAULTS__CRON: conflicts with interval: keep one of them
     HEARTBEATD_HTTP__LISTEN: expected an address and a port like "127.0.0.1:2328" or "[::]:2328", found "2328"
     HEARTBEATD_INTERVAL: too short: expected 1s to 1day
-    HEARTBEATD_NAME: set and empty: unset it, or give it a value
-    HEARTBEATD_PASSWORD: set beside HEARTBEATD_PASSWORD_FILE: keep one
+    HEARTBEATD_NAME: set but empty: unset it, or give it a value
+    HEARTBEATD_PASSWORD: conflicts with HEARTBEATD_PASSWORD_FILE: keep one of them
     HEARTBEATD_PASSWROD: unknown variable, did you mean HEARTBEATD_PASSWORD?
     HEARTBEATD_URL: the address has no host: expected postgres://user@host/database
     "#);
@@ -143,12 +143,13 @@ fn shorthands_without_a_single_target_are_errors_that_say_so() {
     let error = load_file_with(&main, &[("HEARTBEATD_INTERVAL", "5s"), ("HEARTBEATD_SLOT", "s")]).unwrap_err();
     assert_eq!(
         error.to_string(),
-        "HEARTBEATD_INTERVAL: describes the single target of an address, and the targets stand in a file: say it \
-         there (HEARTBEATD_DEFAULTS__INTERVAL sets it for all)\n\
-         HEARTBEATD_SLOT: describes the single target of an address, and the targets stand in a file: say it there"
+        "HEARTBEATD_INTERVAL: describes the single target of an address, but the targets come from a file: set it in \
+         the file (HEARTBEATD_DEFAULTS__INTERVAL sets it for all)\n\
+         HEARTBEATD_SLOT: describes the single target of an address, but the targets come from a file: set it in the \
+         file"
     );
     let error = with_environment(&[("HEARTBEATD_SLOT", "s")]).unwrap_err();
-    assert!(error.to_string().starts_with("HEARTBEATD_SLOT: describes the single target of HEARTBEATD_URL"), "{error}");
+    assert!(error.to_string().starts_with("HEARTBEATD_SLOT: works only with HEARTBEATD_URL"), "{error}");
 }
 
 #[test]

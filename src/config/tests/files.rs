@@ -27,8 +27,8 @@ fn an_included_file_holds_targets_only_and_shares_their_names() {
     let main = [b"include = [\"d/*\"]\n", target].concat();
     assert_eq!(
         complaint(&[("f.toml", &main), ("d/a.toml", &other)]),
-        "d/a.toml:1: include: belongs in the main file: an included file holds only [[target]]\n\
-         d/a.toml:3: target[0].name: \"orders\" is the name of two targets, of which the first stands at f.toml:3"
+        "d/a.toml:1: include: belongs in the main file: an included file may contain only [[target]]\n\
+         d/a.toml:3: target[0].name: \"orders\" is the name of two targets; the first is at f.toml:3"
     );
 }
 
@@ -36,7 +36,7 @@ fn an_included_file_holds_targets_only_and_shares_their_names() {
 fn a_file_without_targets_or_that_cannot_be_read_is_an_error_of_its_own() {
     assert_eq!(
         complaint(&[("f.toml", b"[http]\nlisten = \"[::]:1\"\n")]),
-        "f.toml:1: no target: neither this file nor an included one holds a [[target]]"
+        "f.toml:1: no target: neither this file nor an included file contains a [[target]]"
     );
     let directory = TempDir::new().unwrap();
     for path in [directory.path().join("absent.toml"), directory.path().to_owned()] {

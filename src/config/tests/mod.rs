@@ -196,25 +196,25 @@ grace = "1h"
     f.toml:1: include[1]: expected a pattern, found a whole number
     f.toml:2: intervall: unknown key, did you mean "defaults.interval"?
     f.toml:5: defaults.interval: too short: expected 1s to 1day
-    f.toml:6: defaults.cron: excludes interval: keep one of them
+    f.toml:6: defaults.cron: conflicts with interval: keep one of them
     f.toml:7: defaults.timeout: expected a duration like "1m", or whole seconds, found a fraction
     f.toml:8: defaults.write: expected always, when-stale or never, did you mean "always"?
     f.toml:11: http.listen: expected an address and a port like "127.0.0.1:2328" or "[::]:2328", found "localhost:2328"
     f.toml:13: target[0].url: missing
-    f.toml:18: target[1].name: "orders" is the name of two targets, of which the first stands at f.toml:14
+    f.toml:18: target[1].name: "orders" is the name of two targets; the first is at f.toml:14
     f.toml:20: target[1].password: unknown source of a password, did you mean "file"?
     f.toml:22: target[1].timezone: unknown time zone "Mars/Phobos": expected a name like UTC or Europe/Berlin
-    f.toml:25: target[2].name: "orders" is the name of two targets, of which the first stands at f.toml:14
+    f.toml:25: target[2].name: "orders" is the name of two targets; the first is at f.toml:14
     f.toml:26: target[2].url: parameter "colour": not known
     f.toml:27: target[2].enabled: expected true or false, found a string
-    f.toml:29: target[2].cron: excludes interval: keep one of them
-    f.toml:32: target[2].heartbeat.schema: not a name: holds the character " (write the bare name, it is quoted where needed)
+    f.toml:29: target[2].cron: conflicts with interval: keep one of them
+    f.toml:32: target[2].heartbeat.schema: not a name: it contains the character " (write the name without quotes)
     f.toml:33: target[2].heartbeat.row: expected a whole number of at least 1
     f.toml:35: target[2].connectors: unknown key, did you mean "connector"?
     f.toml:39: target[2].replica[0].url: leads to sqlite, the target's url to postgres
     f.toml:42: target[2].replica[1].url: the address has no host: expected postgres://user@host/database
     f.toml:45: shutdown.grace: too long: expected 0s to 5m
-    more/a.toml:1: http: belongs in the main file: an included file holds only [[target]]
+    more/a.toml:1: http: belongs in the main file: an included file may contain only [[target]]
     more/a.toml:4: target[0].url: unknown database scheme "oracle": known are mongodb, mongodb+srv, mysql, mariadb, postgres, postgresql and sqlite
     "#);
 }
@@ -241,7 +241,7 @@ fn an_address_that_cannot_be_read_is_told_by_its_number() {
     assert_eq!(
         error,
         "address 2 on the command line: the address has no host: expected postgres://user@host/database\n\
-         address 3 on the command line: \"a.db\" is the name of two targets, of which the first stands at \
+         address 3 on the command line: \"a.db\" is the name of two targets; the first is at \
          address 1 on the command line: set name"
     );
 }

@@ -106,13 +106,13 @@ fn a_check_that_is_left_out_is_one_that_there_is() {
 fn interval_and_cron_exclude_each_other_where_they_stand_together() {
     assert_eq!(
         target_complaint("interval = \"1m\"\ncron = \"* * * * *\""),
-        "f.toml:4: target[0].cron: excludes interval: keep one of them"
+        "f.toml:4: target[0].cron: conflicts with interval: keep one of them"
     );
     assert_eq!(
         target_complaint("[defaults]\ninterval = \"1m\"\ncron = \"* * * * *\""),
-        "f.toml:5: defaults.cron: excludes interval: keep one of them"
+        "f.toml:5: defaults.cron: conflicts with interval: keep one of them"
     );
-    assert_eq!(target_complaint("timezone = \"UTC\""), "f.toml:3: target[0].timezone: has no meaning without cron");
+    assert_eq!(target_complaint("timezone = \"UTC\""), "f.toml:3: target[0].timezone: requires cron");
     assert!(
         target_complaint("cron = \"0 0 30 2 *\"").ends_with("target[0].cron: this cron expression never comes due")
     );
@@ -137,13 +137,13 @@ fn a_password_has_one_source_and_its_text_stays_text() {
         ("password = { command = \"vault\" }", "command: expected a list of a program and its arguments"),
         ("password = { command = [] }", "command: expected a list of a program and its arguments"),
         ("password = { flie = \"/s\" }", "unknown source of a password, did you mean \"file\"?"),
-        ("provision_password = \"x\"", "has no meaning without provision_url"),
+        ("provision_password = \"x\"", "requires provision_url"),
     ] {
         let complaint = target_complaint(lines);
         assert!(complaint.starts_with("f.toml:3: ") && complaint.ends_with(expected), "{complaint}");
     }
     let twice = complaint(&[("f.toml", b"[[target]]\nurl = \"postgres://u:hunter2@h/d\"\npassword = \"x\"\n")]);
-    assert_eq!(twice, "f.toml:3: target[0].password: url holds a password too: keep one of them");
+    assert_eq!(twice, "f.toml:3: target[0].password: url contains a password too: keep one of them");
 }
 
 #[test]
@@ -162,7 +162,7 @@ fn replicas_borrow_user_and_password_but_never_for_another_user() {
     assert_eq!(replicas[2].endpoint.password, literal("own"));
     let same = "[[target.replica]]\nurl = \"postgres://b/d\"\n".repeat(2);
     assert_eq!(
-        target_complaint(&same).replace(char::is_whitespace, " ").split(", of").next(),
+        target_complaint(&same).replace(char::is_whitespace, " ").split("; the first").next(),
         Some("f.toml:6: target[0].replica[1].url: \"b/d\" is the name of two replicas of this target")
     );
 }
@@ -170,10 +170,10 @@ fn replicas_borrow_user_and_password_but_never_for_another_user() {
 #[test]
 fn names_of_objects_are_refused_when_they_cannot_be_meant() {
     for (lines, expected) in [
-        ("schema = '\"; drop table'", "not a name: holds the character \""),
-        ("table = \"a;b\"", "not a name: holds the character ;"),
-        ("schema = \"a\\u0000b\"", "not a name: holds a control character"),
-        ("table = \"a\\nb\"", "not a name: holds a control character"),
+        ("schema = '\"; drop table'", "not a name: it contains the character \""),
+        ("table = \"a;b\"", "not a name: it contains the character ;"),
+        ("schema = \"a\\u0000b\"", "not a name: it contains a control character"),
+        ("table = \"a\\nb\"", "not a name: it contains a control character"),
         ("schema = \"\"", "expected a name, found an empty string"),
     ] {
         let complaint = target_complaint(&format!("[target.heartbeat]\n{lines}"));
