@@ -1,5 +1,5 @@
-//! Keeps libpq's environment variables out: sqlx reads `PGPASSWORD`, `PGSSLMODE` and others as silent defaults of every
-//! connection. `main` calls it before anything else.
+//! Removes libpq's environment variables: sqlx would read `PGPASSWORD`, `PGSSLMODE` and others as silent defaults of
+//! every connection. `main` calls it before anything else.
 
 use std::ffi::OsString;
 use std::os::unix::process::CommandExt;
@@ -22,9 +22,9 @@ pub const LEAKING: [&str; 13] = [
     "PGUSER",
 ];
 
-/// Where one of them is set, starts the program again without them, in the same process; gives the names found.
+/// If one of them is set, starts the program again without them in the same process. Returns the names found.
 ///
-/// Removing a variable in a running program is unsafe beside other threads, so that a fresh start is the way.
+/// A restart, because removing a variable is unsafe while other threads run.
 ///
 /// # Errors
 /// When the program cannot be started again: in words, naming the variables.

@@ -1,7 +1,7 @@
 //! Where log lines go and how they look; set up once by `main`.
 //!
-//! Lines are queued, and a thread of their own writes them to standard error. A sink that fails, blocks or is slow costs
-//! lines, which are counted, and never the time or the life of what logs.
+//! A queue takes the lines, and a separate thread writes them to standard error. If the sink fails, blocks or is slow,
+//! lines are lost and counted, but the code that logs never waits or fails.
 
 mod filter;
 mod libraries;

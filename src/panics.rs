@@ -1,5 +1,5 @@
-//! A panic as a failure: what a fault in this program, or in a database's client library, is for whoever waits for the
-//! work. Called where the work on one target, or on one server, is kept apart from the others.
+//! Turns a panic (a bug in heartbeatd or in a database's client library) into a failure. Called where the work on one
+//! target or one server is separate from the others.
 
 use std::panic::AssertUnwindSafe;
 
@@ -25,7 +25,7 @@ pub fn caught_now<T>(work: impl FnOnce() -> T) -> Result<T, Failure> {
     std::panic::catch_unwind(AssertUnwindSafe(work)).map_err(|_| as_failure())
 }
 
-/// The failure. The panic's own text may quote anything, and is in the log alone.
+/// The failure. The panic's text may quote anything, so only the log contains it.
 #[must_use]
 pub fn as_failure() -> Failure {
     Failure::new(

@@ -1,7 +1,7 @@
-//! The door for text that this program did not write: what a server or a library says is made fit for one line of a log,
-//! a page, a terminal or a report. Called where such text becomes a `Failure`, a `Finding`, a `ServerInfo` or a log line.
+//! Cleans text of servers and libraries, so that it fits into one line of a log, a page, a terminal or a report. Called
+//! where such text becomes a `Failure`, a `Finding`, a `ServerInfo` or a log line.
 
-/// Text longer than this many characters is cut: a log line or a page is no place for more.
+/// Longer text is cut after this many characters.
 pub const MAX_CHARS: usize = 500;
 
 /// One line of at most [`MAX_CHARS`] characters, of which each can be seen.

@@ -1,5 +1,5 @@
-//! Making what is missing at a source: opens a session as an administrator, asks the driver for a plan and applies it step
-//! by step. Used by `commands::provision` and (with `provision = "auto"`) by the scheduler's `link`.
+//! Creates what is missing at a source: opens a session as an administrator, gets a plan from the driver and applies it
+//! step by step. `commands::provision` and (with `provision = "auto"`) `scheduler::connection` call it.
 
 use std::time::Duration;
 

@@ -1,8 +1,9 @@
-//! Tells the service manager that started this program how it is: ready, reloading, stopping, one line of status, and that
-//! its loops run. The protocol is systemd's (`sd_notify(3)`); where nothing asked for it, nothing is sent. Called by
-//! `commands::run`.
+//! Reports to the service manager that started this program: ready, reloading, stopping, one status line, and that its
+//! loops run. The protocol is systemd's (`sd_notify(3)`). It sends nothing if the service manager did not ask.
+//! `commands::run` calls it.
 //!
-//! Nothing here waits for the service manager: a message that its socket does not take is sent again at the next look.
+//! Nothing here waits for the service manager. A message that its socket does not accept is sent again at the next
+//! look.
 
 use std::ffi::OsStr;
 use std::io;
@@ -16,7 +17,7 @@ use crate::status::board::Board;
 use crate::status::health::{self, State};
 use crate::time::clock::{self, Moment, monotonic_micros};
 
-/// How often is looked whether there is something to tell.
+/// How often to look for something to report.
 const LOOK: Duration = Duration::from_secs(1);
 /// The first round counts as over after so long, whatever it waits for: a time-out may be an hour, and systemd ends a
 /// service that is not ready within 90 s (`DefaultTimeoutStartSec=`).

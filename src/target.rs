@@ -1,4 +1,5 @@
-//! What to beat, where, how often, and what the connector needs: plain data, made by `config`, read by every room.
+//! A target: its database, table, schedule, and what its connector needs. Plain data; `config` makes it, every room
+//! reads it.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -15,28 +16,28 @@ pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
 /// The default of `interval`: what the vendor's pages ask for.
 pub const DEFAULT_INTERVAL: Duration = Duration::from_secs(60);
 
-/// One database whose heartbeat is kept.
+/// One database with a heartbeat.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Target {
     /// Unique; the label of every metric and the last part of its page's path.
     pub name: String,
-    /// A disabled target is listed and left alone.
+    /// If false, heartbeatd lists the target and does nothing with it.
     pub enabled: bool,
-    /// Where to beat, and as whom.
+    /// The address to write beats to, with its user.
     pub endpoint: Endpoint,
-    /// An administrator's way in, for provisioning only.
+    /// An administrator's address, used only to provision.
     pub provision_endpoint: Option<Endpoint>,
     /// When beats are due.
     pub schedule: Schedule,
-    /// The deadline of one beat: connecting and secrets included.
+    /// The deadline of one beat, including the connection and reading secrets.
     pub timeout: Duration,
     /// Whether this daemon writes.
     pub write: WriteMode,
-    /// Whether missing objects are created without being asked again.
+    /// Whether the daemon creates missing objects.
     pub provision: ProvisionMode,
     /// Which table and row.
     pub heartbeat: HeartbeatTable,
-    /// What the CDC connector needs.
+    /// What the CDC connector uses.
     pub connector: Connector,
     /// Servers the connector reads from; the heartbeat must arrive there.
     pub replicas: Vec<Replica>,
@@ -49,7 +50,7 @@ pub struct Target {
 pub struct Endpoint {
     /// The address, without a password.
     pub url: DatabaseUrl,
-    /// The password's source; `None` where the database asks for none.
+    /// The password's source; `None` if the database needs none.
     pub password: Option<SecretSource>,
 }
 
@@ -58,13 +59,13 @@ pub struct Endpoint {
 pub enum WriteMode {
     /// At every tick.
     Always,
-    /// Only if nobody else did.
+    /// Only if no one else did.
     WhenStale,
-    /// Watch only.
+    /// Only watch.
     Never,
 }
 
-/// Whether missing objects are created unasked.
+/// Whether the daemon creates missing objects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ProvisionMode {
     /// Only by `heartbeatd provision`.
@@ -76,7 +77,7 @@ pub enum ProvisionMode {
 /// The heartbeat's table and row; defaults are the vendor's names.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HeartbeatTable {
-    /// Schema, or what stands for it; without meaning where the database has none.
+    /// Schema, or its equivalent; without effect if the database has none.
     pub schema: String,
     /// Table.
     pub table: String,
@@ -84,23 +85,23 @@ pub struct HeartbeatTable {
     pub row: RowId,
 }
 
-/// What tells the heartbeat's row from others.
+/// The id of the heartbeat's row.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum RowId {
     /// A whole number, as SQL databases have it.
     Number(i64),
-    /// Text, where the database has such ids.
+    /// Text, if the database has such ids.
     Text(String),
 }
 
-/// A name that is either the vendor's default or was asked for: a default that does not exist is a notice, a
-/// configured one that does not exist is an error.
+/// A name that is either the vendor's default or configured. A missing default is a notice, a missing configured name
+/// is an error.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Named {
     /// The name.
     pub name: String,
-    /// Whether somebody wrote it down.
+    /// Whether it is configured.
     pub configured: bool,
 }
 
@@ -111,7 +112,7 @@ pub struct Connector {
     pub user: Named,
     /// Whether it writes the heartbeat itself.
     pub mode: ConnectorMode,
-    /// What else is configured, by key: the family's driver says which keys there are, and what holds where nothing is.
+    /// Other configured names, by key. The family's driver knows the keys and their defaults.
     pub needs: BTreeMap<String, Need>,
 }
 
@@ -128,7 +129,7 @@ pub enum Need {
 /// How the connector is connected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ConnectorMode {
-    /// It cannot write: heartbeatd does.
+    /// It cannot write; heartbeatd does.
     ReadOnly,
     /// It writes the row itself: `write` defaults to `when-stale`.
     ReadWrite,
@@ -141,9 +142,9 @@ pub struct Replica {
     pub name: String,
     /// Its address; user and password default to the target's.
     pub endpoint: Endpoint,
-    /// Whether a heartbeat that does not arrive turns `/health` red.
+    /// Whether `/health` is red if the heartbeat does not arrive.
     pub required: bool,
-    /// Whether the connector decodes there, so that it must be able to.
+    /// Whether the connector decodes there; the checks test that it can.
     pub decode: bool,
 }
 
@@ -158,7 +159,7 @@ pub struct Checks {
     pub required: bool,
 }
 
-/// A check that is left out, and why: the reason stands in every report.
+/// A check to skip, and the reason, which every report shows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SkippedCheck {
     /// Its id.
@@ -170,13 +171,13 @@ pub struct SkippedCheck {
 /// Where a warning begins.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Thresholds {
-    /// WAL held back by the slot, in MiB.
+    /// WAL that the slot retains, in MiB.
     pub retained_wal_mib: u64,
     /// Age of an open transaction.
     pub long_transaction: Duration,
     /// How far behind a replica may be.
     pub replica_lag: Duration,
-    /// How long before a role's password runs out.
+    /// Time before a role's password expires.
     pub role_expiry: Duration,
 }
 
@@ -244,7 +245,7 @@ impl Named {
         Self { name: name.to_owned(), configured: false }
     }
 
-    /// A name somebody wrote down.
+    /// A configured name.
     #[must_use]
     pub fn configured(name: impl Into<String>) -> Self {
         Self { name: name.into(), configured: true }

@@ -1,4 +1,4 @@
-//! What can be judged from a target's configuration alone, for every database: `check --offline` asks nothing else.
+//! The checks that need only a target's configuration, for every database. `check --offline` runs only these.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use crate::target::Target;
 use crate::time::ticks::longest_period;
 use crate::time::words;
 
-/// What the vendor advises for busy sources at most.
+/// The longest interval that the vendor recommends for busy sources.
 const LONGEST_ADVISED: Duration = Duration::from_secs(5 * 60);
 
 /// The interval.
@@ -24,7 +24,7 @@ pub const INTERVAL: Check = Check {
     privilege: "none: heartbeatd connects to no server",
     source: "vendor page on heartbeats, section on intervals",
 };
-/// The addresses' own warnings; only where no server is asked, which would tell more.
+/// The warnings of the addresses. Only used offline, because a server's answer says more.
 pub const ADDRESS: Check = Check {
     id: "address",
     severity: Severity::Warning,
@@ -40,14 +40,14 @@ pub const ADDRESS: Check = Check {
 /// Both, in the order of the report.
 pub const CHECKS: &[Check] = &[INTERVAL, ADDRESS];
 
-/// Judges what stands in the configuration of a target; `taken_at` is now, in microseconds since 1970 (a cron's period
+/// Judges the configuration of a target. `taken_at` is now, in microseconds since 1970 (the period of a cron schedule
 /// depends on it).
 #[must_use]
 pub fn judge(target: &Target, taken_at: i64) -> Vec<Finding> {
     vec![judge_interval(target, taken_at)]
 }
 
-/// Judges all that can be judged without a server.
+/// Runs all checks that need no server.
 #[must_use]
 pub fn judge_offline(target: &Target, driver: &dyn Driver, taken_at: i64) -> Vec<Finding> {
     let mut findings = judge(target, taken_at);

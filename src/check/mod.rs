@@ -1,5 +1,5 @@
-//! The checks: gather facts from every server of a target, judge them, say what to do first. Called by
-//! `commands::check`, and by the daemon's inspector.
+//! The checks: gather facts from every server of a target, judge them, and say what to do first. `commands::check` and
+//! the daemon's inspector call it.
 
 pub mod configuration;
 pub mod formats;

@@ -1,5 +1,4 @@
-//! What is said of all targets: the report, and what of it counts for the exit code. Made by `commands::check`, written by
-//! `formats`.
+//! The report on all targets, and what of it counts for the exit code. `commands::check` makes it, `formats` writes it.
 
 use super::registry::Entry;
 use super::verdict;
@@ -10,8 +9,8 @@ use crate::finding::{Finding, Severity, Status, Verdict};
 pub struct Report {
     /// One per target, in the order of the configuration.
     pub targets: Vec<TargetReport>,
-    /// Targets that were not done when the check was interrupted, by name. One of which the first of two looks was done
-    /// has a report all the same.
+    /// Targets that were not finished when the check was interrupted, by name. A target whose first of two looks was
+    /// finished still has a report.
     pub unfinished: Vec<String>,
     /// When the check began, in RFC 3339.
     pub taken_at: String,
@@ -28,11 +27,11 @@ pub struct TargetReport {
     pub driver: &'static str,
     /// Its address, without a password.
     pub address: String,
-    /// The line of the configuration that it comes from, where that is below the working directory.
+    /// Its line of the configuration, if that file is below the working directory.
     pub location: Option<Location>,
     /// Every finding.
     pub findings: Vec<Finding>,
-    /// What comes first.
+    /// The verdict.
     pub verdict: Verdict,
 }
 
@@ -73,14 +72,14 @@ pub enum Outcome {
     Interrupted,
 }
 
-/// The level from which the exit code is 1.
+/// The level from which on the exit code is 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
 pub enum FailOn {
     /// A failed check of severity error.
     Error,
-    /// Also one of severity warning.
+    /// Also a failed check of severity warning.
     Warning,
-    /// Also a check that could not be told.
+    /// Also a check that could not run.
     Unknown,
 }
 
@@ -101,7 +100,7 @@ impl FailOn {
 }
 
 impl TargetReport {
-    /// Keeps the findings that `keep` wants, and climbs the decision tree on them.
+    /// Keeps the findings that `keep` accepts, and derives the verdict from them.
     #[must_use]
     pub fn new(
         name: &str,
@@ -152,7 +151,7 @@ impl Report {
         self.targets.iter().filter(|target| target.findings.iter().any(|finding| self.fail_on.counts(finding)))
     }
 
-    /// The one line that says what the exit code says, and why.
+    /// One line that agrees with the exit code and gives the numbers.
     #[must_use]
     pub fn summary(&self) -> String {
         let sum = |of: &dyn Fn(&TargetReport) -> usize| self.targets.iter().map(of).sum::<usize>();
@@ -204,7 +203,7 @@ pub fn documentation(id: &str) -> String {
     format!("docs/checks/{id}.md")
 }
 
-/// The order in which findings are read: what failed first, errors before warnings, then what could not be told.
+/// The order of findings: failed ones first, errors before warnings, then those that could not run.
 pub(in crate::check) fn reading_order(finding: &Finding) -> (u8, std::cmp::Reverse<Severity>) {
     let by_status = match finding.status {
         Status::Failed => 0,
@@ -215,7 +214,7 @@ pub(in crate::check) fn reading_order(finding: &Finding) -> (u8, std::cmp::Rever
     (by_status, std::cmp::Reverse(finding.severity))
 }
 
-/// Whether somebody is to do something about it: what a quiet report keeps.
+/// Whether the finding needs attention. A quiet report keeps only these.
 pub(in crate::check) fn needs_attention(finding: &Finding) -> bool {
     match finding.status {
         Status::Failed => finding.severity > Severity::Info,
@@ -229,7 +228,7 @@ pub(in crate::check) fn counted(number: usize, noun: &str) -> String {
     if number == 1 { format!("{number} {noun}") } else { format!("{} {noun}s", grouped_digits(number)) }
 }
 
-/// A number with its thousands apart.
+/// A number with separated thousands.
 pub(in crate::check) fn grouped_digits(number: usize) -> String {
     let digits = number.to_string();
     let mut out = String::with_capacity(digits.len() + digits.len() / 3);

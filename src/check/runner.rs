@@ -1,5 +1,5 @@
-//! Running the checks of a target: look at every server at once, judge, and leave nothing unsaid. Every check always
-//! runs; a failure never hides another; a server that is not reached is a finding, not the end.
+//! Runs the checks of a target: looks at every server at once and judges. Every check always gets a finding, a failure
+//! never hides another one, and an unreachable server is a finding, not the end.
 
 use std::time::Duration;
 
@@ -46,7 +46,7 @@ async fn look(context: &TargetContext, endpoint: &Endpoint, purpose: Purpose, de
         Ok(facts)
     };
     let late = || Failure::new(ErrorKind::Timeout, "the server did not answer the checks within the time-out");
-    // A server whose answer makes the client library panic hides no other server's facts.
+    // If a server's answer makes the client library panic, the other servers' facts remain.
     let looked = clock::timeout_at(deadline, panics::caught(work)).await;
     match looked.unwrap_or_else(|_| Err(late())) {
         Ok(facts) => Look::Facts(facts),
@@ -54,7 +54,7 @@ async fn look(context: &TargetContext, endpoint: &Endpoint, purpose: Purpose, de
     }
 }
 
-/// The writable server of several hosts; where there is none, any that lets somebody look: its facts say why.
+/// The writable server of several hosts. If none is writable, any server that allows the login; its facts say why.
 async fn open(
     context: &TargetContext,
     endpoint: &Endpoint,
@@ -71,8 +71,8 @@ async fn open(
     }
 }
 
-/// Judges an inspection: what the configuration tells, whether each server was reached, and the driver's checks, with
-/// those left out by the target's configuration marked so. Pure.
+/// Judges an inspection: the configuration, whether each server was reachable, and the driver's checks. Checks that the
+/// target's configuration skips are marked. Pure.
 #[must_use]
 pub fn judge(target: &Target, driver: &dyn Driver, now: &Inspection, earlier: Option<&Inspection>) -> Vec<Finding> {
     let mut findings = configuration::judge(target, now.taken_at);
@@ -101,7 +101,7 @@ pub fn judge(target: &Target, driver: &dyn Driver, now: &Inspection, earlier: Op
     findings.into_iter().map(|finding| leave_out(finding, target)).collect()
 }
 
-/// The finding about a target whose facts make the judgement itself fail.
+/// The finding about a target whose facts make the judgement fail.
 #[must_use]
 pub fn could_not_judge(failure: &Failure) -> Finding {
     judge_connection(&CONNECT, Severity::Error, "source", &Look::Failure(FailureRecord::of(failure)))

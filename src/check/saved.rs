@@ -1,5 +1,5 @@
-//! Facts in a file: what `check --save-facts` writes and `--from-facts` judges again elsewhere, without a server. It
-//! holds what was gathered and what was expected, and no secret: addresses come without their passwords.
+//! Facts in a file: `check --save-facts` writes them, and `--from-facts` judges them again elsewhere without a server.
+//! The file contains the gathered facts and the expectations, but no secret: addresses have no passwords.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -15,9 +15,9 @@ use crate::target::{
 };
 use crate::time::schedule::{CronSchedule, Schedule};
 
-/// The format of the file; a later program reads earlier ones.
+/// The format of the file. Later versions read earlier formats.
 ///
-/// 2: what a connector needs beside its user is kept by its key. In 1 every target had PostgreSQL's two.
+/// Format 2 keeps a connector's needs by key. In format 1 every target had PostgreSQL's two.
 pub const FORMAT: u32 = 2;
 
 /// The whole file.
@@ -43,7 +43,7 @@ pub struct SavedCase {
     pub earlier: Option<Inspection>,
 }
 
-/// A target in a form that can be kept.
+/// A target in a form that can be saved.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SavedTarget {
@@ -97,7 +97,7 @@ impl SavedFacts {
     /// Reads a file.
     ///
     /// # Errors
-    /// A sentence: no facts, or those of a later program.
+    /// A sentence, if the file contains no facts or those of a later version.
     pub fn parse(text: &str) -> Result<Self, String> {
         let mut value: serde_json::Value =
             serde_json::from_str(text).map_err(|error| one_line(&format!("this is not a facts file: {error}")))?;
@@ -115,7 +115,7 @@ impl SavedFacts {
     }
 }
 
-/// Brings a file of format 1 into the form of 2: names that nobody configured were kept too, and hold by themselves.
+/// Converts a file of format 1 to format 2. Format 1 also kept default names, which format 2 leaves to the driver.
 fn take_over_from_1(file: &mut serde_json::Value) {
     file["format"] = FORMAT.into();
     let cases = file.get_mut("targets").and_then(serde_json::Value::as_array_mut);
@@ -171,7 +171,7 @@ impl From<&Target> for SavedTarget {
 }
 
 impl SavedTarget {
-    /// The target again, as far as judging needs it.
+    /// Rebuilds the target, as far as judging needs it.
     ///
     /// # Errors
     /// A sentence that names what cannot be read.

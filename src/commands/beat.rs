@@ -1,4 +1,4 @@
-//! `heartbeatd beat`: one beat per target, and what came of it. Never runs DDL.
+//! `heartbeatd beat`: writes one beat per target and prints the results. Never runs DDL.
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -20,7 +20,7 @@ use crate::target::{ProvisionMode, Target};
 use crate::time::clock::Clock;
 use crate::time::ticks::Ticks;
 
-/// Beats once per target, all at a time; exit code 0 if none failed.
+/// Writes one beat per target, all at once. The exit code is 0 if none failed.
 pub async fn beat(settings: &Settings, targets: Vec<Target>) -> ExitCode {
     let width = targets.iter().map(|target| target.name.chars().count()).max().unwrap_or(0);
     let beats = targets.into_iter().map(|target| beat_once(target, &settings.instance));

@@ -1,5 +1,5 @@
-//! `heartbeatd check`: looks at every target as a connector would need it. Never writes, never runs DDL. Exit code 0 if
-//! nothing is at or above the level asked for, 1 if something is, 2 for usage, 130 when interrupted.
+//! `heartbeatd check`: checks what the connector needs of every target. Never writes, never runs DDL. Exit code 0 if no
+//! finding is at or above the level of `--fail-on`, 1 if one is, 2 for usage, 130 if interrupted.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -31,16 +31,17 @@ use crate::panics;
 use crate::target::Target;
 use crate::time::clock::{self, Clock, Moment};
 
-/// As a shell tells it: 128 + SIGINT.
+/// As in a shell: 128 + SIGINT.
 const INTERRUPTED: u8 = 130;
-/// Targets looked at together: enough that a hundred take as long as the slowest, and no more files than a shell allows.
+/// How many targets to check at once: enough that a hundred take as long as the slowest, without exceeding the usual
+/// limit of open files.
 const TOGETHER: usize = 256;
 
 /// Saved facts: far more than thousands of targets have, and for a pipe as long as a look at them may take elsewhere.
 const FACTS: Bounds =
     Bounds { bytes: 256 * 1024 * 1024, within: Duration::from_secs(10 * 60), accept: Accept::FilesAndPipes };
 
-/// One target with all that was seen of it.
+/// One target with its looks.
 #[derive(Clone)]
 struct Examined {
     target: Arc<Target>,
@@ -112,7 +113,7 @@ fn select(settings: &Settings, name: Option<&str>) -> Result<Vec<Target>, String
     Ok(targets)
 }
 
-/// Looks at all targets; the names of those that an interrupt left out come with them.
+/// Looks at all targets. Also returns the names of those that an interrupt left out.
 async fn examine(
     targets: Vec<Target>,
     drivers: &Drivers,
@@ -123,7 +124,7 @@ async fn examine(
     let names: Vec<String> = targets.iter().map(|target| target.name.clone()).collect();
     let application_name = application_name(instance);
     let mut waiting = targets.into_iter().enumerate();
-    // Of targets that are looked at twice: what there is if the second look does not come.
+    // With two looks: the result of the first, in case the second does not come.
     let first_looks: RefCell<BTreeMap<usize, Examined>> = RefCell::default();
     let progress = RefCell::new(Progress::new(names.len()));
     let mut running = FuturesUnordered::new();
@@ -257,7 +258,7 @@ fn read_facts(file: &Path, drivers: &Drivers) -> Result<Vec<Examined>, String> {
     cases.collect()
 }
 
-/// A line that counts, on a terminal, while many targets are looked at.
+/// A progress line on a terminal while many targets are checked.
 struct Progress {
     all: usize,
     done: usize,

@@ -1,4 +1,4 @@
-//! `heartbeatd explain [ID]`: what a check means, or the list of all.
+//! `heartbeatd explain [ID]`: explains a check, or lists all.
 
 use std::process::ExitCode;
 

@@ -1,4 +1,4 @@
-//! What the program can be asked to do, one file each; called by `main`.
+//! The commands, one file each. `main` calls them.
 
 pub mod beat;
 pub mod check;
@@ -24,7 +24,7 @@ use crate::config::{Purpose, Settings};
 use crate::status::dropped_lines::DroppedLines;
 use crate::target::Target;
 
-/// Does what the command line asks; the exit code is the answer: 0 done, 1 failed, 2 usage or configuration.
+/// Runs the command. Exit code: 0 done, 1 failed, 2 usage or configuration.
 pub async fn dispatch(cli: Cli, dropped_lines: &DroppedLines) -> ExitCode {
     if let Some((word, near)) = cli.mistyped_command() {
         terminal::error(&format!("\"{word}\" is neither a command nor an address: did you mean \"{near}\"?"));
@@ -54,7 +54,7 @@ pub async fn dispatch(cli: Cli, dropped_lines: &DroppedLines) -> ExitCode {
     }
 }
 
-/// Loads the configuration for a command, and picks the targets it is about: enabled ones, or the one named.
+/// Loads the configuration for a command and selects its targets: the enabled ones, or the named one.
 async fn with_targets(
     sources: &SourceArgs,
     name: Option<&str>,

@@ -17,7 +17,7 @@ use crate::provisioning::{Applied, open_for_provisioning, provision_target};
 use crate::target::Target;
 use crate::time::clock::{self, Clock, Instant};
 
-/// Provisioning may wait for locks, and an administrator looks on.
+/// Provisioning may wait for locks, and an administrator is watching.
 const DEADLINE: Duration = Duration::from_secs(60);
 
 /// Provisions each target in turn; exit code 0 if nothing failed.
@@ -67,7 +67,8 @@ async fn plan(context: &TargetContext, deadline: Instant) -> Result<Plan, Failur
     Ok(plan)
 }
 
-/// Prints a plan as a script: runnable as it is, everything else in comments. Whether nothing stands in its way.
+/// Prints a plan as a script that can be run as it is; everything else is in comments. Returns whether nothing prevents
+/// it.
 fn print(target: &Target, plan: &Plan, comment: &str) -> bool {
     let mut script = format!("{comment} {}: {}\n", target.name, target.endpoint.url);
     if plan.steps.is_empty() {

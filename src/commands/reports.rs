@@ -14,7 +14,7 @@ use crate::config::Origin;
 /// Where GitHub Actions shows Markdown under the step.
 const STEP_SUMMARY: &str = "GITHUB_STEP_SUMMARY";
 
-/// Refuses what would write two reports into each other.
+/// Refuses arguments with which two reports would overwrite each other.
 pub(super) fn one_standard_output(args: &CheckArgs) -> Result<(), String> {
     let without_file: Vec<_> = args.format.iter().filter(|report| report.file.is_none()).collect();
     match (&without_file[..], &args.output) {
@@ -50,7 +50,7 @@ pub(super) fn location(origin: &Origin) -> Option<Location> {
     Some(Location { file, line: (*line).max(1) })
 }
 
-/// Writes each report to where it goes.
+/// Writes each report to its destination.
 pub(super) fn write(report: &Report, entries: &[Entry], args: &CheckArgs) -> Result<(), String> {
     for ReportArg { format, file } in &args.format {
         let rendered = formats::render(report, *format, entries, args.quiet);
@@ -70,7 +70,7 @@ fn write_file(file: &Path, rendered: &str) -> Result<(), String> {
     std::fs::write(file, text).map_err(|error| cannot_write(file, &error))
 }
 
-/// GitHub names the file in the environment of a step; where there is none, there is nobody to read it.
+/// GitHub names the file in the environment of a step. Without it no one would read the summary.
 fn append_step_summary(report: &Report, entries: &[Entry], quiet: bool) -> Result<(), String> {
     let Some(file) = std::env::var_os(STEP_SUMMARY).filter(|file| !file.is_empty()).map(PathBuf::from) else {
         return Ok(());

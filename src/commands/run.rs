@@ -1,4 +1,4 @@
-//! The daemon: binds its status page, looks after every target, reloads on SIGHUP, ends on SIGTERM or SIGINT.
+//! The daemon: opens the status address, runs every target, reloads on SIGHUP, ends on SIGTERM or SIGINT.
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -23,7 +23,7 @@ use crate::target::Target;
 use crate::time::clock::{self, Clock, Instant};
 use crate::{http, logging};
 
-/// How long the configuration may be read at a reload. Each file and each search has a shorter limit of its own.
+/// How long a reload may read the configuration. Each file and each search also has its own, shorter limit.
 const RELOAD_LIMIT: Duration = Duration::from_secs(60);
 const TOO_SLOW: &str = "reading the configuration took longer than 60 s: check its file system";
 const LATE: &str = "the read that took too long has ended, and heartbeatd discarded its result: reload again";
@@ -37,7 +37,8 @@ struct Signals {
     interrupt: Signal,
 }
 
-/// Runs until told to end; exit code 0 on a signal, 1 if it cannot start, 2 for a configuration that cannot be used.
+/// Runs until a signal ends it. Exit code 0 after a signal, 1 if it cannot start, 2 for a configuration that cannot be
+/// used.
 pub async fn run(sources: &SourceArgs, dropped_lines: &DroppedLines) -> ExitCode {
     let settings = match load(sources, Purpose::Daemon) {
         Ok(settings) => settings,
@@ -54,7 +55,7 @@ pub async fn run(sources: &SourceArgs, dropped_lines: &DroppedLines) -> ExitCode
 
 async fn serve(sources: &SourceArgs, mut settings: Settings, dropped_lines: &DroppedLines) -> Result<(), String> {
     let signals = Signals::listen().map_err(|error| format!("cannot listen to signals: {error}"))?;
-    // Before any beat: a daemon that nobody can watch must not look as if it ran.
+    // Before any beat: a daemon without a status page must not seem to run.
     let listener = http::bind(settings.http.listen).await.map_err(|error| error.to_string())?;
     let address = listener.local_addr().map_err(|error| format!("cannot tell the status address: {error}"))?;
     let board = Arc::new(Board::new(Clock::system()));
@@ -86,7 +87,7 @@ async fn serve(sources: &SourceArgs, mut settings: Settings, dropped_lines: &Dro
     Ok(())
 }
 
-/// Attends to signals until one asks to end; gives the grace period then in force.
+/// Handles signals until one ends the program. Returns the current grace period.
 async fn attend(
     mut signals: Signals,
     sources: &SourceArgs,
@@ -96,7 +97,7 @@ async fn attend(
     manager: &ServiceManager,
 ) -> Duration {
     let mut reloading: Option<Reload> = None;
-    // Signals during a reload ask for one more: what it read may be older than they are.
+    // Signals during a reload cause one more reload, because the first may have read older files.
     let mut again = false;
     loop {
         tokio::select! {
@@ -129,7 +130,7 @@ async fn attend(
     }
 }
 
-/// A configuration that is being read, in a thread of its own: signals are served meanwhile, whatever it waits for.
+/// A configuration that a separate thread reads, so that signals are handled meanwhile, whatever it waits for.
 struct Reload {
     loaded: oneshot::Receiver<Result<Settings, String>>,
     deadline: Instant,
@@ -141,14 +142,14 @@ impl Reload {
         let (send, loaded) = oneshot::channel();
         let sources = sources.clone();
         let read = move || drop(send.send(load(&sources, Purpose::Daemon).map_err(|error| error.to_string())));
-        // Without a thread, and after a panic in it, the sender is gone: that is an end without settings.
+        // Without a thread, or after a panic in it, the sender is gone: the read ends without settings.
         let _ = std::thread::Builder::new().name("reload".to_owned()).spawn(read);
         Self { loaded, deadline: board.clock().now().plus(RELOAD_LIMIT).mono, given_up: false }
     }
 }
 
-/// What came of the reload under way: `None` once when it is given up. From then on its end is waited for, and what it
-/// brings then is dropped: people were told that the configuration before stays in force.
+/// The result of the current reload; `None` once, when it is abandoned. After that this waits for its end and drops the
+/// result, because the log already said that the earlier configuration stays in force.
 ///
 /// Cancel-safe.
 async fn ended(reloading: &mut Option<Reload>) -> Option<Result<Settings, String>> {
@@ -169,13 +170,13 @@ async fn ended(reloading: &mut Option<Reload>) -> Option<Result<Settings, String
     Some(loaded)
 }
 
-/// Makes the settings the ones in force.
+/// Applies the settings.
 fn take_over(mut fresh: Settings, settings: &mut Settings, fleet: &mut Fleet) -> Result<Changes, String> {
     log_warnings(&fresh);
     if fresh.http.listen != settings.http.listen || fresh.instance != settings.instance {
         tracing::warn!("a changed http.listen or instance takes effect at the next start");
     }
-    // What is in force stays written down, so that the next reload tells of it again.
+    // The current value stays recorded, so that the next reload reports it again.
     fresh.http.listen = settings.http.listen;
     fresh.instance.clone_from(&settings.instance);
     let targets = std::mem::take(&mut fresh.targets);
@@ -185,7 +186,7 @@ fn take_over(mut fresh: Settings, settings: &mut Settings, fleet: &mut Fleet) ->
     Ok(changes)
 }
 
-/// Says what came of a reload; a failed one changed nothing.
+/// Logs the result of a reload. A failed reload changed nothing.
 fn settle(applied: Result<Changes, String>, board: &Board) {
     match applied {
         Ok(changes) => {

@@ -1,8 +1,7 @@
-//! The one door to the terminal: aligned and coloured there, plain when piped or with `NO_COLOR`; called by the
-//! commands.
+//! All output of the commands: aligned and coloured on a terminal, plain in a pipe or with `NO_COLOR`.
 //!
-//! Nothing here panics or fails. An answer that cannot be written is kept in mind, and [`finish`] turns it into the exit
-//! code; what cannot be written to standard error is lost.
+//! Nothing here panics or fails. [`finish`] turns output that could not be written into the exit code. What cannot be
+//! written to standard error is lost.
 
 use std::fmt;
 use std::io::{self, Write};
@@ -22,19 +21,19 @@ const BAD: Style = AnsiColor::Red.on_default().bold();
 const DOUBTFUL: Style = AnsiColor::Yellow.on_default();
 const FAINT: Style = Style::new().dimmed();
 
-/// How a line is to be taken.
+/// The kind of a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Tone {
     /// Done.
     Good,
     /// Failed.
     Bad,
-    /// Worth a look.
+    /// Needs attention.
     Doubtful,
 }
 
-/// The exit code after everything was printed: the command's own, unless its answer could not be written. A reader that
-/// has seen enough and closed the pipe (`| head`) changes nothing.
+/// The exit code after everything was printed: that of the command, unless its output could not be written. A reader
+/// that closed the pipe early (`| head`) changes nothing.
 #[must_use]
 pub fn finish(code: ExitCode) -> ExitCode {
     if LOST.get().is_none()
@@ -73,7 +72,7 @@ fn print(line: fmt::Arguments<'_>) {
 }
 
 fn print_error(line: fmt::Arguments<'_>) {
-    // There is nowhere left to say that it cannot be said.
+    // There is nowhere left to report this failure.
     let _ = writeln!(anstream::stderr(), "{line}");
 }
 

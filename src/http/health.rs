@@ -1,4 +1,4 @@
-//! The documents of `/live`, `/ready` and `/health`: for orchestrators, load balancers and whoever they wake.
+//! The documents of `/live`, `/ready` and `/health`, for orchestrators, load balancers and the people on call.
 
 use serde::Serialize;
 
@@ -11,7 +11,7 @@ use crate::time::clock::Moment;
 #[derive(Debug, Serialize)]
 pub(super) struct Liveness {
     status: &'static str,
-    /// The loop that overslept.
+    /// The loop that is late.
     stuck: Option<String>,
 }
 
@@ -30,7 +30,7 @@ pub(super) struct HealthDocument {
     targets: Vec<TargetHealth>,
 }
 
-/// How one target is: all of it in `/health`, the beginning of it elsewhere.
+/// The state of one target: complete in `/health`, the first part elsewhere.
 #[derive(Debug, Serialize)]
 pub(super) struct TargetHealth {
     name: String,

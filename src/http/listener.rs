@@ -1,8 +1,8 @@
-//! The door: accepts connections and bounds what each may cost. Used by `commands::run`.
+//! Accepts connections and limits what each may cost. `commands::run` uses it.
 //!
-//! Not `axum::serve`: it waits without limit for a request's head, for an idle client and at shutdown. Here each
-//! connection ends by itself, so that none keeps its permit: a head must be complete in time (which also ends idle
-//! ones), an answer must be taken in time, and at shutdown there is a cap.
+//! Not `axum::serve`, which waits without limit for a request's head, for an idle client and at shutdown. Here each
+//! connection ends by itself and returns its place: a head must be complete in time (which also ends idle connections),
+//! the client must read an answer in time, and shutdown has a limit.
 
 use std::io;
 use std::net::SocketAddr;
@@ -29,7 +29,7 @@ use crate::status::board::Board;
 /// What clients may cost.
 #[derive(Debug, Clone, Copy)]
 struct ListenerLimits {
-    /// Connections served at once; one more takes the place of the idlest one of the peer that has most.
+    /// Connections served at once. One more replaces the most idle connection of the peer that has the most.
     connections: usize,
     /// From the connection, or the end of an answer, until the next request's head is complete.
     head: Duration,
@@ -58,7 +58,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// Why the address cannot be listened on.
 #[derive(Debug, thiserror::Error)]
 pub enum BindError {
-    /// Somebody else does already.
+    /// Another program listens there.
     #[error("another program uses {listen}: stop it, or change listen under [http]")]
     InUse {
         /// The configured address.
@@ -76,7 +76,7 @@ pub enum BindError {
     },
 }
 
-/// Takes the address; to be called before the first beat, so that a program that cannot tell does not start.
+/// Opens the address. Call it before the first beat, so that a program without a status page does not start.
 ///
 /// # Errors
 /// [`BindError`], which names the key to change.
@@ -87,7 +87,7 @@ pub async fn bind(listen: SocketAddr) -> Result<TcpListener, BindError> {
     })
 }
 
-/// Serves the board until `shutdown`, and returns within a second of it whatever clients do.
+/// Serves the board until `shutdown`, and returns within a second after it, whatever clients do.
 ///
 /// Cancel-safe: dropping it closes every connection.
 pub async fn serve(listener: TcpListener, board: Arc<Board>, shutdown: CancellationToken) {

@@ -1,5 +1,5 @@
-//! `/metrics`, read from the board at the moment of the scrape: nothing can be stale, and a target that left the board
-//! leaves no series behind. The one module that knows the names of metrics.
+//! `/metrics`. A scrape reads the board, so nothing is stale and a removed target leaves no series behind. Only this
+//! module knows the names of metrics.
 //!
 //! The board's figures are copied first, one short lock per target, and written out after: `OpenMetrics` wants a
 //! family's series together, and a thousand targets should not be locked a dozen times each.

@@ -1,5 +1,5 @@
-//! Tells people and machines how the targets are, from the [`Board`](crate::status::board::Board) alone: no request
-//! waits for a database. Started by `commands::run`, with [`bind`] before the first beat and [`serve`] beside the rest.
+//! Shows the state of the targets to people and programs. It reads only the [`Board`](crate::status::board::Board), so
+//! no request waits for a database. `commands::run` calls [`bind`] before the first beat, then [`serve`].
 //!
 //! Every endpoint, all for GET and HEAD only:
 //!

@@ -1,8 +1,9 @@
-//! The places of the status listener: so many connections are served at once, and one peer cannot keep all of them. Used by
-//! `listener`.
+//! The places of the status listener: it serves a fixed number of connections at once, and one peer cannot keep all
+//! places. `listener` uses it.
 //!
-//! When all are taken, a new connection gets the place of one that asks for nothing: of the peer that has most, the one
-//! that has been silent for longest. So a flood of half-open connections displaces itself, and a probe is answered.
+//! If all places are in use, a new connection replaces one that requests nothing: of the peer with the most
+//! connections, the one that has been silent for the longest time. So a flood of half-open connections replaces itself,
+//! and a probe gets its answer.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
@@ -14,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::time::clock::{self, Clock, Moment};
 
-/// An answer that takes longer is no reason to keep others out.
+/// An answer that takes longer than this may lose its place.
 const ANSWERED_BY: Duration = Duration::from_secs(1);
 
 /// When all are being answered: how long until one of them is looked at again.

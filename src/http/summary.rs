@@ -1,4 +1,4 @@
-//! What `/health`, `/targets` and the page say of each target: copied under its lock, then written out without it.
+//! What `/health`, `/targets` and the page show of each target: copied under its lock, then written without the lock.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use crate::time::clock::Moment;
 pub(super) struct Summary {
     pub(super) target: Arc<Target>,
     pub(super) health: Health,
-    /// Since when it is as it is, where the board knows.
+    /// Since when it has this state, if the board knows.
     pub(super) since: Option<Moment>,
     pub(super) newest_change: Option<Change>,
     pub(super) last_beat: Option<LastBeat>,
@@ -27,7 +27,7 @@ pub(super) fn summaries(board: &Board, now: Moment) -> Vec<Summary> {
 }
 
 impl Summary {
-    /// Copies what is told of a target.
+    /// Copies what is shown of a target.
     pub(super) fn of(status: &TargetStatus, now: Moment) -> Self {
         let health = health::judge(status, now);
         Self {
@@ -46,8 +46,8 @@ impl Summary {
     }
 }
 
-/// A state's beginning: of `starting` the target's, of `unhealthy` that of the oldest reason that may turn it red.
-/// Nobody keeps when a target became healthy.
+/// When a state began: for `starting` when the target began, for `unhealthy` when the oldest reason that may turn it
+/// red began. The board does not record when a target became healthy.
 fn since(status: &TargetStatus, health: &Health) -> Option<Moment> {
     let counts = |reason: &&Reason| match &reason.replica {
         Some(name) => status.replicas.get(name).is_some_and(|replica| replica.required),

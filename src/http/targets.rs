@@ -151,7 +151,7 @@ struct ChecksDocument {
     verdict: Verdict,
     ok: usize,
     skipped: usize,
-    /// What failed, and what could not be told.
+    /// The failed and the unknown checks.
     findings: Vec<Finding>,
 }
 

@@ -1,7 +1,7 @@
-//! The one door to time: the only module that reads a clock. Every room that needs "now" is handed a [`Clock`].
+//! The only module that reads a clock. Every room that needs "now" gets a [`Clock`].
 //!
-//! Two clocks run side by side. The monotonic one (tokio's, which tests pause) never jumps, and on Linux stands still
-//! while the machine sleeps; the wall clock goes on, and may be set. An age is therefore the larger of the two.
+//! There are two clocks. The monotonic one (tokio's, which tests pause) never jumps, and on Linux it stops while the
+//! machine is suspended. The wall clock continues, and someone may set it. So an age is the larger of the two.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};

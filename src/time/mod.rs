@@ -1,4 +1,4 @@
-//! Time: the one door to the clocks, schedules, and a schedule run on a clock. Every room may import it; it imports none.
+//! Time: the clocks, schedules, and a schedule run on a clock. Every room may import it.
 
 pub mod clock;
 pub mod schedule;

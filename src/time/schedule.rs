@@ -11,7 +11,7 @@ use croner::parser::{CronParser, Seconds};
 
 /// The shortest interval a configuration may ask for.
 pub const SHORTEST_INTERVAL: Duration = Duration::from_secs(1);
-/// The longest: a heartbeat rarer than this keeps nothing alive.
+/// The longest. A rarer heartbeat keeps nothing alive.
 pub const LONGEST_INTERVAL: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Where an expression is tried from, in seconds since 1970: the beginning of 2026.

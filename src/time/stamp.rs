@@ -1,4 +1,4 @@
-//! A point in time as a database keeps it; `heartbeat` gives it on.
+//! A point in time as a database stores it; `heartbeat` re-exports it.
 
 /// A point in time as a database keeps it in `last_update`: microseconds since 1970-01-01 00:00 UTC, a value without a
 /// zone read as UTC.

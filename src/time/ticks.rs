@@ -81,7 +81,7 @@ impl Ticks {
         if distance < self.period_at(now) / 2 { self.next_after(next, now) } else { next }
     }
 
-    /// How many ticks fell due after `from`, up to and including `to`.
+    /// How many ticks were due after `from`, up to and including `to`.
     #[must_use]
     pub fn count_between(&self, from: Moment, to: Moment) -> u64 {
         match &self.schedule {

@@ -1,5 +1,5 @@
-//! Findings that say the same of several targets, put together: a thousand targets with one fault are one paragraph.
-//! Used by the formats for people.
+//! Collects findings that are the same for several targets: a thousand targets with one problem are one paragraph. The
+//! formats for people use it.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -9,18 +9,18 @@ use crate::plain_text;
 
 /// More targets than this are not reported one by one.
 pub(super) const FEW: usize = 20;
-/// So many names stand for all.
+/// How many names are shown for all.
 const NAMED: usize = 3;
 
 /// What several targets have in common.
 pub(super) struct Group<'a> {
     /// The finding of the first of them.
     pub(super) first: &'a Finding,
-    /// The checks, where one reason keeps several from an answer.
+    /// The checks, if one reason prevents several.
     pub(super) ids: Vec<&'a str>,
     /// The targets, in the order of the configuration.
     pub(super) targets: Vec<&'a TargetReport>,
-    /// Whether the others say it with other names or numbers.
+    /// Whether the others have other names or numbers.
     pub(super) differ: bool,
 }
 
@@ -34,7 +34,7 @@ pub(super) fn group<'a>(report: &'a Report, wanted: impl Fn(&Finding) -> bool) -
     for target in &report.targets {
         let own = words_of(target);
         for finding in target.findings.iter().filter(|finding| wanted(finding)) {
-            // A server that is not reached leaves sixty checks without an answer, for one reason.
+            // An unreachable server leaves sixty checks unknown, for one reason.
             let check = (finding.status == Status::Failed).then_some((finding.id.as_str(), finding.severity));
             let key = (check, finding.status, likeness(finding, &own));
             let index = *known.entry(key).or_insert_with(|| {
@@ -66,7 +66,7 @@ pub(super) fn names(targets: &[&TargetReport]) -> String {
     }
 }
 
-/// What is said about a finding.
+/// The text of a finding.
 fn texts(finding: &Finding) -> impl Iterator<Item = &str> {
     let optional = [finding.expected.as_deref(), finding.remedy.as_deref()].map(Option::unwrap_or_default);
     [finding.observed.as_str()].into_iter().chain(optional)

@@ -1,5 +1,5 @@
-//! The report as JUnit XML, for the test reports of CI servers: a suite for each target, a case for each check. Red is
-//! only what counts for the exit code.
+//! The report as JUnit XML, for the test reports of CI servers: a suite for each target, a case for each check. Only
+//! what counts for the exit code is red.
 
 use chrono::DateTime;
 use quick_junit::{NonSuccessKind, Property, Report as Document, TestCase, TestCaseStatus, TestSuite};

@@ -8,7 +8,7 @@ use crate::check::report::{Outcome, Report, TargetReport, counted, grouped_digit
 use crate::finding::{Finding, Severity, Status};
 use crate::plain_text;
 
-/// GitHub refuses a summary of more than 1 MiB; half of it is more than anybody reads.
+/// GitHub refuses a summary of more than 1 MiB. Half of that is more than people read.
 const MOST_BYTES: usize = 512 * 1024;
 /// So many rows of the table; what is wrong with the others stands below it.
 const MOST_ROWS: usize = 100;

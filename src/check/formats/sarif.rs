@@ -1,5 +1,5 @@
-//! The report as SARIF 2.1.0, for code scanning: a result for each finding somebody is to act on, at the line of the
-//! configuration that its target comes from. What could not be checked is a notification, unless it counts.
+//! The report as SARIF 2.1.0, for code scanning: a result for each finding that needs action, at the line of its target
+//! in the configuration. A check that could not run is a notification, unless it counts for the exit code.
 
 use std::collections::HashMap;
 

@@ -85,7 +85,7 @@ fn render_verdict(out: &mut String, verdict: &Verdict, text: &str) {
     line(out, format_args!("  next     {}\n", indented(&verdict.next, "           ")));
 }
 
-/// Many targets: what is wrong with several of them stands there once.
+/// Many targets: what several of them share appears once.
 fn render_fleet(out: &mut String, report: &Report, quiet: bool) {
     line(out, format_args!("{STRONG}{}{STRONG:#}", counted(report.targets.len(), "target")));
     let shown = |finding: &Finding| match finding.status {
