@@ -211,7 +211,7 @@ fn turn_of(source: &Path) -> Arc<tokio::sync::Mutex<()>> {
     if let Some(turn) = turns.get(source).and_then(Weak::upgrade) {
         return turn;
     }
-    // Sources that nobody reads now are forgotten: a reload brings new ones for years (I10).
+    // Forgets sources without a read: over years reloads bring ever new ones (I10).
     turns.retain(|_, turn| turn.strong_count() > 0);
     let turn = Arc::new(Turn::default());
     turns.insert(source.to_owned(), Arc::downgrade(&turn));

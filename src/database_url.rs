@@ -1,5 +1,5 @@
-//! Database addresses: what is common to those of all databases, and the helpers that each driver takes its own apart
-//! with. Used by `driver`, and as plain data by every room.
+//! Database addresses: what all databases have in common, and the helpers with which each driver parses its own. `driver`
+//! uses them; to every other room an address is plain data.
 //!
 //! Not the `url` crate: it refuses several hosts in one address, and a password would be part of what it shows.
 
@@ -46,7 +46,7 @@ pub struct AddressParts {
     pub password: Option<Secret>,
     /// The hosts, in order.
     pub hosts: Vec<Host>,
-    /// What stands behind the hosts: a database, or a file.
+    /// What follows the hosts: a database, or a file.
     pub database: String,
     /// The parameters, decoded, in order.
     pub parameters: Vec<(String, String)>,
@@ -193,7 +193,7 @@ impl DatabaseUrl {
     }
 }
 
-/// The scheme of an address, in small letters, and what stands behind its colon.
+/// The scheme of an address, in lower case, and what follows its colon.
 ///
 /// # Errors
 /// [`UrlError::NoScheme`].
@@ -206,7 +206,7 @@ pub fn split_scheme(text: &str) -> Result<(String, &str), UrlError> {
 }
 
 impl AddressParts {
-    /// Takes apart what stands behind the scheme of a file: `path?name=value`.
+    /// Parses what follows the scheme of a file: `path?name=value`.
     ///
     /// # Errors
     /// Whatever of [`UrlError`] fits.
@@ -222,7 +222,7 @@ impl AddressParts {
         Ok(Self { scheme, user: None, password: None, hosts: Vec::new(), database, parameters })
     }
 
-    /// Takes apart what stands behind the scheme of a server: `//user:password@host:port,host/database?name=value`. There
+    /// Parses what follows the scheme of a server: `//user:password@host:port,host/database?name=value`. There
     /// may be no host yet.
     ///
     /// # Errors
@@ -430,7 +430,7 @@ impl fmt::Display for DatabaseUrl {
             f.write_str("/")?;
         }
         if self.hosts.is_empty() && self.database.starts_with("//") {
-            // What stands before a file's name is not part of it.
+            // What comes before a file's name is not part of it.
             f.write_str("//")?;
         }
         write!(f, "{}", utf8_percent_encode(&self.database, SHOWN))?;

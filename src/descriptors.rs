@@ -34,7 +34,7 @@ pub struct Reserve {
 /// Raises the soft limit to the hard one. The soft one exists for programs that use `select`, which this one does not.
 pub fn raise_limit() {
     let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
-    // Refused, the limit stays as it was: that is told where it is too low.
+    // If the system refuses, the limit stays as it was, and a warning says so if it is too low.
     let _ = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
 }
 

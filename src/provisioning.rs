@@ -23,7 +23,7 @@ pub struct Applied {
 }
 
 impl Applied {
-    /// The failure that stands in the way of a beat: the first step that failed, or else what no step can mend.
+    /// The failure that prevents a beat: the first failed step, otherwise what no step can repair.
     #[must_use]
     pub fn obstacle(&self) -> Option<&Failure> {
         let step = self.failed.iter().find(|(step, _)| step.is_some());

@@ -34,7 +34,7 @@ pub struct ServiceManager {
     changed: Notify,
 }
 
-/// What was told, and what is to be told.
+/// What was reported, and what to report next.
 #[derive(Debug, Default)]
 struct Progress {
     first_round_over: bool,
@@ -147,7 +147,7 @@ impl ServiceManager {
         self.watchdog.is_some_and(|watchdog| last.is_none_or(|last| now.age_of(last) >= watchdog / 3))
     }
 
-    /// Whether it is to be told now that the program is ready.
+    /// Whether to report now that the program is ready.
     fn is_newly_ready(&self, board: &Board, now: Moment) -> bool {
         let over = health::is_ready(board) || now.age_of(board.started()) >= FIRST_ROUND;
         let mut progress = self.progress();

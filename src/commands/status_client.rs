@@ -79,7 +79,7 @@ impl StatusAddress {
     /// Asks, within five seconds.
     ///
     /// # Errors
-    /// A sentence that names the address: nobody listens there, no answer came, or it is no answer of heartbeatd.
+    /// A sentence that names the address: no program listens there, no answer came, or heartbeatd did not send the answer.
     ///
     /// Cancel-safe.
     pub(super) async fn ask(&self) -> Result<Answer, String> {

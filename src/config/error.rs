@@ -1,4 +1,4 @@
-//! What is wrong with a configuration and where it stands; collected by every part of `config`, shown by `main`.
+//! The mistakes in a configuration, with their places. Every part of `config` collects them, `main` shows them.
 
 use std::fmt;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ pub enum Origin {
     File {
         /// Its path, as given or as found by an include.
         file: Arc<str>,
-        /// The line, from 1; 0 stands for the file as a whole.
+        /// The line, from 1; 0 is the file as a whole.
         line: usize,
         /// The column, from 1, where it says more than the line; else 0.
         column: usize,

@@ -93,7 +93,7 @@ pub(super) fn read(
             files.targets.extend(read_included(&included, connector, problems));
         }
     }
-    // Any other problem may be why there is none.
+    // Any other problem may be the reason that there is no target.
     if files.targets.is_empty() && readable && problems.is_empty() {
         problems.push(&whole, "", "no target: neither this file nor an included file contains a [[target]]");
     }
@@ -123,7 +123,7 @@ fn targets(root: &mut Node) -> Vec<TargetTable> {
 
 /// What one pattern finds.
 struct Matches {
-    /// The files, and what stands for each whatever it is called.
+    /// The files, each with an identity that does not depend on its name.
     files: Vec<(PathBuf, PathBuf)>,
     /// The directories that cannot be searched.
     errors: Vec<String>,
@@ -138,7 +138,7 @@ fn expand(include: &Node, including: &Path, problems: &mut Problems, warnings: &
     for (index, item) in include.items().iter().enumerate() {
         let Data::Text(pattern) = &item.data else { continue };
         let path = format!("include[{index}]");
-        // Joined as a path, an absolute pattern stands alone; else the directory is no part of the pattern.
+        // Joined as a path, an absolute pattern replaces the directory; otherwise the directory is not part of the pattern.
         let pattern = PathBuf::from(glob::Pattern::escape(&directory.to_string_lossy())).join(pattern);
         let matches = match search(&pattern) {
             Ok(matches) => matches,

@@ -1,5 +1,5 @@
-//! The scalars that are not a target's: built-in defaults, the file, the environment, laid over each other in this order
-//! by the `config` crate. Each layer was judged before, so that what is wrong was told with its place.
+//! The scalars that do not belong to a target: built-in defaults, the file and the environment, merged in this order
+//! with the `config` crate. Each layer was judged before, so mistakes were reported with their place.
 
 use std::net::SocketAddr;
 

@@ -7,7 +7,7 @@ use super::error::Origin;
 use super::layers::Http;
 use crate::target::Target;
 
-/// Everything the program is told.
+/// The whole configuration.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Settings {
     /// What to beat; never empty, names are unique.

@@ -100,7 +100,7 @@ fn show_endpoint(out: &mut String, prefix: &str, endpoint: &Endpoint) {
     }
 }
 
-/// A default may not exist; a name somebody wrote down must.
+/// A default may be missing; a configured name must exist.
 fn named(named: &Named) -> String {
     format!("{}{}", quote(&named.name), if named.configured { "" } else { "  # default" })
 }

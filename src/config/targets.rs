@@ -78,7 +78,7 @@ impl Builder<'_> {
         };
         self.skipped_checks(place);
         let provision = raw.provision.as_ref().or(self.defaults.provision.as_ref());
-        // What could not be made was reported; what stands in for it lets the driver judge the rest.
+        // The parts that failed were reported. Their replacements let the driver judge the rest.
         let whole = name.is_some() && schedule.is_some();
         let (numbers, replicas) = replicas.into_iter().unzip::<_, _, Vec<usize>, _>();
         let target = Target {

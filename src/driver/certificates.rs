@@ -1,5 +1,6 @@
-//! Certificates: the files that an address names, read anew at each connection so that one exchanged on disk is used at the
-//! next, and what the client library says when one of them is the trouble. Used by the drivers' `connect` and `remedies`.
+//! Certificates: reads the files that an address names at each connection, so that the next connection uses a replaced
+//! file, and finds out from the client library's error which certificate is wrong. The drivers' `connect` and
+//! `remedies` use it.
 
 use std::error::Error;
 use std::path::{Path, PathBuf};
@@ -55,7 +56,7 @@ struct Fault {
     source: Box<dyn Error + Send + Sync>,
 }
 
-/// How rustls begins, for want of a variant, when it takes a key for none of the kinds that it signs with (0.23,
+/// The beginning of rustls' message for a key of an unsupported kind, for which it has no variant (0.23,
 /// `crypto/aws_lc_rs/sign.rs`, `any_supported_type`).
 const NO_KEY: &str = "failed to parse private key";
 
@@ -98,8 +99,8 @@ fn garbled(parameter: &str, path: &Path, words: &str) -> Failure {
     unusable(parameter, path, &format!("holds a certificate that cannot be read: {words}"))
 }
 
-/// What the parser found wrong. Its errors are neither told nor kept as a source: they quote the file, and where its line
-/// breaks were lost that is all of a key.
+/// What the parser found wrong. Its errors are neither shown nor kept as a source, because they quote the file; in a
+/// file without line breaks that is the whole key.
 fn words_of_pem(error: &pem::Error) -> &'static str {
     match error {
         pem::Error::MissingSectionEnd { .. } => "a section has no END line of its own, or not the same name there",
@@ -114,7 +115,7 @@ fn words_of_pem(error: &pem::Error) -> &'static str {
 /// The private key in the file that `parameter` names.
 ///
 /// # Errors
-/// As [`read_authorities`]; nothing of what the file holds is told.
+/// As [`read_authorities`]; the error contains nothing of the file.
 pub(super) async fn read_key(parameter: &str, path: &Path) -> Result<Vec<u8>, Failure> {
     let pem = read(parameter, path).await?;
     match PrivateKeyDer::from_pem_slice(&pem) {

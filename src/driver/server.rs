@@ -1,4 +1,4 @@
-//! What a session knows of its server. Told by the drivers, shown on the board.
+//! What a session knows of its server. The drivers set it, the board shows it.
 
 /// What a session knows of its server since it connected.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -11,7 +11,7 @@ pub struct ServerInfo {
     pub identity: Option<String>,
     /// What tells this running server from another one of the same cluster; `None` where nothing does.
     pub instance: Option<String>,
-    /// Of a primary, how many promotions its cluster has gone through; `None` where that is hidden, or nobody counts.
+    /// Of a primary, the number of its cluster's promotions; `None` if the server hides or does not count them.
     pub timeline: Option<u32>,
     /// Its role.
     pub role: ServerRole,

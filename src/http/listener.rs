@@ -190,7 +190,7 @@ async fn converse(
                 std::pin::Pin::new(&mut connection).graceful_shutdown();
             }
             () = place.evicted() => break,
-            // Each request starts the watch anew; hyper itself waits without limit for a client that does not read.
+            // Each request restarts the timer; hyper itself waits without limit for a client that does not read.
             () = requested.notified() => {}
             () = tokio::time::sleep(limits.head + limits.exchange) => break,
         }

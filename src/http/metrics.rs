@@ -54,7 +54,7 @@ pub const LOG_LINES_DROPPED: &str = "heartbeatd_log_lines_dropped_total";
 /// Always 1. Label `version`.
 pub const BUILD_INFO: &str = "heartbeatd_build_info";
 
-/// Every name, as it stands before the labels in a query (histograms: before `_bucket`, `_sum`, `_count`).
+/// Every name, as a query uses it before the labels (histograms: before `_bucket`, `_sum`, `_count`).
 pub const ALL: [&str; 16] = [
     BEATS,
     TICKS_MISSED,

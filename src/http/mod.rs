@@ -8,7 +8,7 @@
 //! - `/ready`: 200 once every enabled target was tried, else 503 with those that were not.
 //! - `/health`: 200 if every enabled target is healthy, else 503; each with its state and reasons.
 //! - `/targets`: all targets, a summary of each.
-//! - `/targets/{name}`: everything about one target; 404 if there is none of that name.
+//! - `/targets/{name}`: everything about one target; 404 if no target has that name.
 //! - `/metrics`: `OpenMetrics` text.
 //!
 //! Times are RFC 3339 in UTC, durations seconds, what is unknown `null`.

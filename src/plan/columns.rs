@@ -28,7 +28,7 @@ pub struct Column {
     pub kind: String,
     /// What the type can hold.
     pub holds: Holds,
-    /// Whether the server computes its value, so that nobody can set it.
+    /// Whether the server computes its value, so that no one can set it.
     pub generated: bool,
 }
 

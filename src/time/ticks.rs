@@ -157,7 +157,7 @@ fn share(place: u64, whole: Duration) -> Duration {
     Duration::from_millis(place % millis)
 }
 
-/// How long until the wall clock next stands on the phase.
+/// How long until the wall clock next reaches the phase.
 fn until_phase(period: Duration, place: u64, now: Moment) -> Duration {
     let phase = share(place, period).as_micros();
     let period = period.as_micros().max(1);

@@ -10,7 +10,7 @@ use crate::plain_text;
 
 /// GitHub refuses a summary of more than 1 MiB. Half of that is more than people read.
 const MOST_BYTES: usize = 512 * 1024;
-/// So many rows of the table; what is wrong with the others stands below it.
+/// How many rows the table has; the findings of the other targets follow below it.
 const MOST_ROWS: usize = 100;
 
 /// The whole report.
@@ -121,7 +121,7 @@ fn escaped(text: &str) -> String {
             '<' => out.push_str("&lt;"),
             '>' => out.push_str("&gt;"),
             '&' => out.push_str("&amp;"),
-            // A comment between them, so that nobody of that name is called.
+            // A comment between them, so that no one of that name gets a notification.
             '@' => out.push_str("@<!-- -->"),
             // No mark begins or ends with these where words surround them, and they are frequent.
             '.' | ',' | '-' | ';' | '\'' | '"' | '(' | ')' | '/' | '=' | '%' | '?' | '+' | '$' => out.push(c),

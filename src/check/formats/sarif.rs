@@ -17,7 +17,7 @@ const SCHEMA: &str = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os
 const WITHOUT_A_FILE: &str = "heartbeatd.toml";
 /// GitHub refuses a file with more.
 const MOST_RESULTS: usize = 25_000;
-/// What stands for itself in the path of a URI.
+/// Characters that need no encoding in the path of a URI.
 const PATH: &AsciiSet = &NON_ALPHANUMERIC.remove(b'/').remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// The whole report.
@@ -60,7 +60,7 @@ pub(super) fn render(report: &Report, entries: &[Entry]) -> String {
     serde_json::to_string_pretty(&log).unwrap_or_default()
 }
 
-/// The checks that the results are about, and where each stands in their list.
+/// The checks of the results, and the index of each in their list.
 struct Rules<'a> {
     described: Vec<Value>,
     index: HashMap<&'a str, usize>,

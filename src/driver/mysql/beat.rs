@@ -35,7 +35,7 @@ pub(super) const OLD: &str = "FLOOR(UNIX_TIMESTAMP(last_update))";
 /// A commit that failed.
 pub(super) const COMMIT_FAILED: &str = "1180";
 
-/// Half of the span within which an old value is told exactly.
+/// Half of the span within which an old value is reported exactly.
 const REACH: i64 = 1 << 27;
 /// The place of the clock in [`Found`].
 const CLOCK: i64 = 1 << 30;
@@ -184,7 +184,7 @@ async fn behind_a_trigger(
     Ok(RowReport { seen: matched, changed, stale: true, previous: before, ..after })
 }
 
-/// The statement found no row to look at: there is none, or a guard stood before it.
+/// The statement matched no row: the row is missing, or one of the guards did not hold.
 async fn why_nothing(opened: &mut Opened, table: &HeartbeatTable) -> Result<RowReport, Failure> {
     let (report, role) = look(opened, table).await?;
     if !role.takes_writes() {
@@ -211,7 +211,7 @@ async fn why_nothing(opened: &mut Opened, table: &HeartbeatTable) -> Result<RowR
             return Err(opened.capabilities.node.kept_to_itself(whose));
         }
     }
-    // Whatever it was is gone: the next try stands a chance.
+    // The cause has passed: the next try may succeed.
     Err(Failure::new(ErrorKind::Conflict, "the server was read-only, or the row away, for a moment"))
 }
 
@@ -290,7 +290,7 @@ impl Found {
             stale: self.stale,
             previous,
             value: if matched > 0 { Some(seconds(self.next())) } else { previous },
-            // The clock is told in whole seconds, cut off: its middle is the best guess.
+            // The clock comes in whole seconds, cut off, so the middle of the second is the best guess.
             server_time: Some(Stamp(self.now * 1_000_000 + 500_000)),
             position: None,
         }
@@ -344,7 +344,7 @@ fn stale_condition(writing: Writing) -> String {
     let (step, tolerance, furthest) = (step / 1_000_000, tolerance / 1_000_000, furthest / 1_000_000);
     let (nearest, beyond) = (step - tolerance, furthest + tolerance);
     let age = format!("({NOW} - {OLD})");
-    // A date that is none, like that of the year zero, is NULL or 0 to UNIX_TIMESTAMP.
+    // UNIX_TIMESTAMP turns an invalid date, like that of the year zero, into NULL or 0.
     format!(
         "{OLD} IS NULL OR {unchanged}{age} NOT BETWEEN -{AHEAD} AND {oldest} AND NOT (\
          ABS({age}) BETWEEN {nearest} AND {beyond} AND \

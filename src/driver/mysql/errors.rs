@@ -89,7 +89,7 @@ pub(super) const KINDS: &[(u16, ErrorKind)] = &[
     (1205, ErrorKind::Lock),
     (1206, ErrorKind::Limit),
     (1213, ErrorKind::Conflict),
-    // FLUSH TABLES WITH READ LOCK in this session; somebody else's only makes wait.
+    // FLUSH TABLES WITH READ LOCK in this session; with another session's the statement only waits.
     (1223, ErrorKind::Lock),
     (1226, ErrorKind::Limit),
     (1227, ErrorKind::Privilege),
@@ -106,7 +106,7 @@ pub(super) const KINDS: &[(u16, ErrorKind)] = &[
     (1298, ErrorKind::Settings),
     // A procedure or a function that a trigger calls.
     (1305, ErrorKind::Rejected),
-    // KILL QUERY by somebody: the next try stands as well a chance as this one.
+    // Someone ran KILL QUERY: the next try may succeed.
     (1317, ErrorKind::Conflict),
     (1347, ErrorKind::Rejected),
     (1348, ErrorKind::Rejected),
@@ -203,7 +203,7 @@ pub(super) const KINDS: &[(u16, ErrorKind)] = &[
     (9501, ErrorKind::Timeout),
 ];
 
-/// Numbers that say: nobody writes here, before privileges or rows are looked at.
+/// Numbers with which the server refuses any write, before it checks privileges or rows.
 pub(super) const READ_ONLY: &[&str] = &["1290", "1792", "1836", "1874"];
 
 /// How the client words a way of logging in that it does not know; the rest is the plugin's name. There is no number:
@@ -230,7 +230,7 @@ pub(super) fn classify(error: sqlx::Error) -> Failure {
         sqlx::Error::Tls(tls) => (ErrorKind::Tls, tls.to_string()),
         sqlx::Error::Protocol(text) => match text.strip_prefix(UNKNOWN_PLUGIN) {
             Some(rest) => {
-                // Behind the name stands a place in the client's source.
+                // The name is followed by a place in the client's source.
                 let plugin = rest.split(' ').next().unwrap_or(rest);
                 let message = format!("the account logs in by the plugin {plugin}, which this program does not speak");
                 (ErrorKind::AuthMethod, message)

@@ -32,7 +32,7 @@ pub(super) struct Node {
     on: bool,
     /// Whether it is switched on and off for the whole node, and not for single sessions alone.
     switch: bool,
-    /// Whether the node was told to refuse statements though it could answer them.
+    /// Whether the node is set to refuse statements that it could answer.
     rejects_queries: bool,
 }
 

@@ -47,7 +47,7 @@ fn answer(said: Result<(), Failure>) -> Result<Option<bool>, Failure> {
     }
 }
 
-/// What is said of a server that is none.
+/// The message about a server that is not a working member.
 pub(super) fn no_working_member() -> Failure {
     let message =
         "is set up for a replication group and is no working member of it: not ONLINE, or cut off from the majority";
@@ -70,7 +70,7 @@ mod tests {
         for code in ["1046", "1128", "1305", "1370"] {
             assert_eq!(to(Some(code)).unwrap(), None, "{code}");
         }
-        // Out of time, ended by somebody, a privilege that is missing, a connection that is lost.
+        // A time-out, a KILL, a missing privilege, a lost connection.
         for code in [Some("3024"), Some("1317"), Some("1227"), Some("1045"), Some("3169"), None] {
             assert!(to(code).is_err(), "{code:?}");
         }

@@ -19,7 +19,7 @@ pub(super) struct Parameters {
     pub(super) client_cert: Option<ClientFiles>,
     /// Whether the password may be sent in clear to a server that asks for it, with TLS and without.
     pub(super) clear_text_allowed: bool,
-    /// What somebody should know about this address.
+    /// A warning about this address.
     pub(super) warnings: Vec<String>,
 }
 

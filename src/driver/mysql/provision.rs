@@ -72,7 +72,7 @@ pub(super) fn by_hand(heartbeat: &HeartbeatTable) -> [String; 3] {
         .map(|template| render(template, &values).lines().map(str::trim_start).collect::<Vec<_>>().join(" "))
 }
 
-/// Runs one step. What is there already, because somebody was quicker, is no failure.
+/// Runs one step. An object that someone else created in the meantime is not a failure.
 ///
 /// # Errors
 /// What the server says, classified.
@@ -172,7 +172,7 @@ impl Planner<'_> {
             let (privileges, quoted) = (missing.join(", "), found.account.quoted());
             self.tell_idle_roles(found, &missing);
             match &found.unknown {
-                // On a table that is yet to be made nobody has much.
+                // On a table that does not exist yet no account has a privilege.
                 Some(why) if facts.table.is_some() => self.hidden(&quoted, &privileges, why, configured),
                 _ => {
                     let title = format!("grant {privileges} on table {} to {quoted}", self.table);

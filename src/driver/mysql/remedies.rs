@@ -250,7 +250,7 @@ fn database(failure: &Failure, target: &Target, names: &Names) -> Option<String>
         ErrorKind::MissingSchema | ErrorKind::MissingTable => format!("create it: {provision}"),
         // Which column it is, the beat has asked the catalogue, and was not answered.
         ErrorKind::MissingColumn | ErrorKind::ColumnType => {
-            // Of a time that is none, or of one beyond its range.
+            // An invalid time, or one outside its range.
             let late = match failure.code() {
                 Some("1264" | "1292") => format!(
                     ". But if the server's clock stands at the end of the range of timestamp (2038-01-19): SET time_zone = \
@@ -277,7 +277,7 @@ fn database(failure: &Failure, target: &Target, names: &Names) -> Option<String>
             "take off what objects to the update: SHOW TRIGGERS FROM {schema} WHERE `Table` = {table_text}; {}",
             triggers_and_views::as_a_table_must_be(&target.heartbeat)
         ),
-        // Without a privilege on it, nobody is told that a table does not exist.
+        // Without a privilege on a table the server does not say that it does not exist.
         ErrorKind::Privilege => match (failure.code(), target.endpoint.url.database()) {
             (Some("1044"), database) if !database.is_empty() => format!(
                 "leave the database out of the address, a beat needs none; or GRANT SELECT ON {}.* TO {account};",

@@ -20,7 +20,7 @@ struct Culprit {
 /// that is missing, an update of the table that is being updated, a SIGNAL.
 const THEIRS: &[&str] = &["1172", "1242", "1305", "1356", "1442", "1449", "1644"];
 
-/// "Access denied", as a login is told.
+/// "Access denied", the error of a refused login.
 const REFUSED: &str = "1045";
 
 /// A failure whose number may be about the heartbeat's table, or about what a trigger or a view brings in. If the table is

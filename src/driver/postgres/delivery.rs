@@ -36,7 +36,7 @@ pub(super) async fn read(
     delivery().map(Some).map_err(errors::classify)
 }
 
-/// Whether one LSN has reached another; false where one of them is none.
+/// Whether one LSN has reached another; false if one of them is not an LSN.
 pub(super) fn passes(confirmed: &str, position: &str) -> bool {
     Position::parse(confirmed).zip(Position::parse(position)).is_some_and(|(confirmed, position)| confirmed >= position)
 }

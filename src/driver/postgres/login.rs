@@ -55,7 +55,7 @@ impl Login for PostgresLogin {
 enum Start {
     /// Without TLS.
     InClear,
-    /// With TLS, or with a server that is none.
+    /// With TLS, or if the server is not PostgreSQL.
     Elsewise,
 }
 

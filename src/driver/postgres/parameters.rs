@@ -20,7 +20,7 @@ pub(super) struct Parameters {
     pub(super) application_name: Option<String>,
     /// Whether the password may be sent in clear to a server that asks for it, without TLS.
     pub(super) clear_text_allowed: bool,
-    /// What somebody should know about this address.
+    /// A warning about this address.
     pub(super) warnings: Vec<String>,
 }
 

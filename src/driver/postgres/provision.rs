@@ -66,7 +66,7 @@ pub(super) fn plan(facts: &Facts, target: &Target) -> Plan {
     planner.plan
 }
 
-/// Runs one step. What is there already, because somebody was quicker, is no failure.
+/// Runs one step. An object that someone else created in the meantime is not a failure.
 ///
 /// # Errors
 /// What the server says, classified; `privilege` for a grant that took no effect.

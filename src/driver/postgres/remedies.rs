@@ -57,7 +57,7 @@ fn connection(failure: &Failure, target: &Target, names: &Names) -> Option<Strin
         }),
         // 28P01 is a password, 28000 everything else.
         ErrorKind::Auth if failure.code() == Some("28P01") => match &target.endpoint.password {
-            // What clientcert=verify-full finds wrong with a name is told in the same words.
+            // The server uses the same words if clientcert=verify-full finds another name.
             Some(source) => {
                 let certificate = match target.endpoint.url.parameter("sslcert") {
                     Some(file) => {
@@ -101,7 +101,7 @@ fn connection(failure: &Failure, target: &Target, names: &Names) -> Option<Strin
                                    backup, restart heartbeatd"
                 .to_owned()
         }
-        // Whoever pastes this is under the same setting.
+        // The setting also applies to the person who pastes this.
         ErrorKind::ReadOnlySetting => format!(
             "find who set it: SELECT source, sourcefile FROM pg_settings WHERE name = 'default_transaction_read_only'; \
              and lift it: BEGIN READ WRITE; ALTER ROLE {role} SET default_transaction_read_only = off; COMMIT;"
@@ -245,7 +245,7 @@ mod tests {
         target.endpoint = Endpoint::parse("postgres://hb:hunter2@db/orders").unwrap();
         let text = remedy(&Failure::new(ErrorKind::Auth, "x").with_code("28P01"), &target).unwrap();
         assert!(text.contains("[redacted]") && !text.contains("hunter2"), "{text}");
-        // Pasted as it stands it sets nothing.
+        // Pasted unchanged it sets nothing.
         assert!(text.contains(" PASSWORD <password>;"), "{text}");
         let text = remedy(&Failure::new(ErrorKind::Auth, "x").with_code("28000"), &target).unwrap();
         assert!(text.contains("pg_hba.conf"), "{text}");

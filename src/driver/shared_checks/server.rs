@@ -1,4 +1,4 @@
-//! What is asked of every server that is beaten.
+//! The checks of every server that gets beats.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -50,7 +50,7 @@ pub(in crate::driver) const CLOCK: Check = Check {
     privilege: "a login",
     source: "measured: the value of a beat is the server's clock",
 };
-/// That nobody else can answer for it.
+/// That no other server can answer in its place.
 pub(in crate::driver) const TLS: Check = Check {
     id: "tls-verified",
     severity: Severity::Warning,

@@ -89,7 +89,7 @@ pub(super) async fn connect(
 /// Closes the file, within half a second.
 pub(super) async fn close(connection: SqliteConnection) {
     let limit = Clock::system().now().mono + Duration::from_millis(500);
-    // A failure to close has nobody left to tell: the file is released on drop all the same.
+    // A failure to close does not matter: the drop releases the file anyway.
     let _ = clock::timeout_at(limit, connection.close()).await;
 }
 
@@ -103,7 +103,7 @@ impl OpenedFile {
         Ok(Self { path: path.to_owned(), device_and_inode })
     }
 
-    /// A file that was deleted or replaced would take beats for ever, and nobody would read them.
+    /// A deleted or replaced file would accept beats for ever, and no one would read them.
     ///
     /// # Errors
     /// `network`, so that the kept connection is replaced at once; or what the path says now.

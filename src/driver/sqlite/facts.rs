@@ -28,7 +28,7 @@ pub(super) struct SqliteFacts {
     pub(super) journal_mode: String,
     /// SQLite's clock, in microseconds.
     pub(super) server_time: Option<i64>,
-    /// The table; `None` where there is none of that name.
+    /// The table; `None` if no table has that name.
     pub(super) table: Option<TableFacts>,
 }
 

@@ -62,7 +62,7 @@ fn judge_event(evidence: &Evidence<'_>, event: &Event) -> Finding {
     }
     let watching = evidence.target.write == WriteMode::Never;
     if let Some(Fault { observed, mend }) = fault(evidence, event, &name) {
-        // One that is switched off here, and nobody waits for, is no matter.
+        // A disabled event that no one relies on does not matter.
         if !watching && event.status == "DISABLED" {
             return NATIVE.ok(subject, observed);
         }

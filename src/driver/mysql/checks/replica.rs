@@ -233,7 +233,7 @@ fn filters(
             let value = channel.filters.get(filter).map_or("", String::as_str);
             let remedy = match facts.server.managed {
                 Some(managed) => {
-                    // Nobody there may write past its binary log.
+                    // No account there may bypass its binary log.
                     let anew = if is_there(evidence, facts) {
                         ""
                     } else {

@@ -1,4 +1,4 @@
-//! How long the binary log's files are kept: a connector that stands still for longer has lost its position.
+//! How long the server keeps binary log files: a connector that stops for longer has lost its position.
 
 use super::evidence::Evidence;
 use super::variables::{NO_LOG, has_log, set_global};

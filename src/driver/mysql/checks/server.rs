@@ -1,4 +1,5 @@
-//! The server that is beaten: whether it takes writes, how old it is, and whether anybody else could answer for it.
+//! The server that gets the beats: whether it takes writes, its version, and whether another server could answer in its
+//! place.
 
 use super::cluster;
 use super::evidence::Evidence;

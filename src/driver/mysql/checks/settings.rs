@@ -133,7 +133,7 @@ fn server_id(server: &ServerFacts) -> Finding {
         Some("0") => SERVER_ID
             .failed(name, "0")
             .expected("a number that no other server of the replication has")
-            // Nobody here knows a free one: what is pasted unread is refused.
+            // heartbeatd does not know a free number, so the server refuses the remedy if someone pastes it unchanged.
             .remedy(set_global(server, name, "<NUMBER>")),
         Some(id) => SERVER_ID.ok(name, id),
         None => SERVER_ID.skipped(name, "this server has no such variable"),

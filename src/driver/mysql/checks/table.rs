@@ -45,7 +45,7 @@ pub(super) fn judge(evidence: &Evidence<'_>) -> Vec<Finding> {
 /// no difference.
 enum Absent {
     Missing,
-    /// Why it cannot be told.
+    /// Why it is unknown.
     Unknown(String),
 }
 

@@ -9,7 +9,7 @@ use crate::driver::mysql::query;
 use crate::heartbeat::Failure;
 use crate::time::clock::{Clock, Instant};
 
-/// The sessions of a server, as somebody sees them who may see all.
+/// The sessions of a server, as an account that may see all of them sees them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct ActivityFacts {
     /// The users of those that read the binary log.

@@ -1,4 +1,4 @@
-//! The binary log: where it stands, and what the server keeps out of it.
+//! The binary log: its position, and what the server keeps out of it.
 
 use serde::{Deserialize, Serialize};
 use sqlx::mysql::MySqlConnection;
@@ -27,7 +27,7 @@ pub(crate) struct Retention {
     pub(crate) hours: Option<i64>,
 }
 
-/// Asks where the binary log stands.
+/// Asks for the position of the binary log.
 ///
 /// # Errors
 /// What ends the connection.

@@ -131,7 +131,7 @@ async fn accounts(
 ) -> Result<Answer<Accounts>, Failure> {
     let common = "u.User AS user, u.Host AS host, u.plugin AS plugin, u.ssl_type AS tls, u.password_expired AS expired";
     let lifetime = "IF(lifetime >= 0, lifetime, @@global.default_password_lifetime)";
-    // What came with later versions stands in the first question only.
+    // Only the first query asks for what later versions added.
     let mariadb = "JSON_VALUE(g.Priv, '$.account_locked') AS locked, \
                    JSON_VALUE(g.Priv, '$.password_last_changed') AS changed, \
                    JSON_VALUE(g.Priv, '$.password_lifetime') AS lifetime \

@@ -35,7 +35,7 @@ pub(crate) struct ServerFacts {
     pub(crate) session_binlog: bool,
     /// Whether this session's transactions are read-only by a setting.
     pub(crate) session_read_only: bool,
-    /// Whether a server that is set up for a replication group is a working member of it; `None` where nobody could tell.
+    /// Whether a server that is set up for a replication group is a working member of it; `None` if unknown.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) group_member: Option<bool>,
     /// The transactions in the binary log, shortened to a digest; `None` where the server keeps no account of them.
@@ -104,7 +104,7 @@ pub(super) async fn gather(connection: &mut MySqlConnection) -> Result<ServerFac
     let encrypted = status.remove("ssl_cipher").is_some_and(|cipher| !cipher.is_empty());
     let mariadb = variables.contains_key(MARIADB);
     let provider = format!("SHOW GLOBAL VARIABLES WHERE {}", Provider::variables_sql());
-    // Their values are nobody's business.
+    // Their values are private.
     let managed = Provider::of(&query::pairs(&query::send(connection, provider).await?)?);
     let group_member = match variables.get(group_replication::NAME).is_some_and(|name| !name.is_empty()) {
         true => group_replication::is_a_working_member(connection).await?,

@@ -23,7 +23,7 @@ enum Token {
 
 /// The table as an event may name it.
 struct Table<'a> {
-    /// Where a name without a schema stands.
+    /// The schema of a name without one.
     event_schema: &'a str,
     heartbeat: &'a HeartbeatTable,
 }

@@ -43,7 +43,7 @@ pub(crate) struct ColumnFacts {
     /// `DATA_TYPE`: without length or sign.
     #[serde(rename = "type")]
     pub(crate) kind: String,
-    /// Whether its value is computed, so that nobody can set it.
+    /// Whether the server computes its value, so that no one can set it.
     pub(crate) generated: bool,
 }
 

@@ -65,7 +65,7 @@ struct Item {
     columns: Vec<String>,
 }
 
-/// What stands behind an account's name, with the hash of its password.
+/// The text after an account's name, with the hash of its password.
 const SECRET: &str = " IDENTIFIED ";
 
 impl RoleName {
@@ -103,7 +103,7 @@ fn role_list(text: &str) -> Option<Vec<RoleName>> {
     roles(Reader(text).items()?)
 }
 
-/// A line up to where a secret may begin: wherever the word stands, even within a name.
+/// A line up to where a secret may begin: anywhere the word occurs, even within a name.
 fn without_secret(line: &str) -> &str {
     let end = line.to_ascii_uppercase().find(SECRET);
     &line[..end.unwrap_or(line.len())]

@@ -75,7 +75,7 @@ pub(crate) fn standbys_wanted(names: &str) -> i64 {
     before.split_whitespace().last().and_then(|number| number.parse().ok()).unwrap_or(1)
 }
 
-/// Somebody's work hangs on it.
+/// Someone's work depends on it.
 const ASK: &str = "/* only after asking whose it is */";
 
 fn long(evidence: &Evidence<'_>, activity: &ActivityFacts) -> Finding {

@@ -9,7 +9,7 @@ use crate::target::Target;
 /// The publication, and others that hold the table.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct PublicationFacts {
-    /// `None` where there is none of that name.
+    /// `None` if no publication has that name.
     pub(crate) named: Option<Publication>,
     /// Names of other publications that hold the table.
     pub(crate) others: Vec<String>,

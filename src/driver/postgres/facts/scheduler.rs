@@ -48,7 +48,7 @@ pub(super) fn jobs_sql(heartbeat: &HeartbeatTable) -> String {
 /// A JSON array of [`LastRun`]s; `None` where there is no job.
 pub(super) fn runs_sql(jobs: &[Job]) -> Option<String> {
     let ids: Vec<String> = jobs.iter().map(|job| job.id.to_string()).collect();
-    // From the newest run backwards, by the primary key: nobody clears this table.
+    // From the newest run backwards, by the primary key, because nothing clears this table.
     let list = ids.join(", ");
     (!ids.is_empty()).then(|| {
         format!(

@@ -73,7 +73,7 @@ impl ServerFacts {
         self.setting(name)?.parse().ok()
     }
 
-    /// A setting that is a size, in bytes; negative where it stands for "no limit".
+    /// A setting that is a size, in bytes; negative means "no limit".
     pub(crate) fn bytes(&self, name: &str) -> Option<i64> {
         let setting = self.settings.get(name)?;
         let number: i64 = setting.setting.parse().ok()?;
@@ -89,7 +89,7 @@ impl ServerFacts {
         Some(number.saturating_mul(unit))
     }
 
-    /// A setting that is a time; zero stands for "off".
+    /// A setting that is a time; zero means "off".
     pub(crate) fn duration(&self, name: &str) -> Option<Duration> {
         let setting = self.settings.get(name)?;
         let number: u64 = setting.setting.parse().ok()?;

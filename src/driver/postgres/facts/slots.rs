@@ -56,7 +56,7 @@ pub(crate) struct SlotFacts {
 }
 
 impl SlotFacts {
-    /// Whether it is a copy for the day of a failover, which nobody reads before.
+    /// Whether it is a copy for a failover, which no one reads before that.
     pub(crate) fn is_copy(&self) -> bool {
         self.synced == Some(true)
     }

@@ -62,7 +62,7 @@ pub(crate) struct ColumnFacts {
     /// As `format_type` writes it; of a domain, the type below it.
     #[serde(rename = "type")]
     pub(crate) kind: String,
-    /// Whether its value is computed, so that nobody can set it.
+    /// Whether the server computes its value, so that no one can set it.
     pub(crate) generated: bool,
 }
 

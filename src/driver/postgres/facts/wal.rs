@@ -1,4 +1,4 @@
-//! Where a server stands in the WAL.
+//! The position of a server in the WAL.
 
 use std::fmt;
 
