@@ -86,7 +86,7 @@ pub(in crate::driver) const NATIVE: Check = Check {
 
 /// Judges the server's clock, given in microseconds since 1970.
 pub(in crate::driver) fn clock(subject: &str, server_time: i64, case: &Case<'_>) -> Finding {
-    let ahead = server_time - case.now.taken_at;
+    let ahead = server_time.saturating_sub(case.now.taken_at);
     let apart = Duration::from_micros(ahead.unsigned_abs());
     // The look itself took a part of the time-out.
     let limit = case.target.timeout + Duration::from_secs(5);
