@@ -11,6 +11,7 @@ use clap_complete::Shell;
 use crate::check::report::{FailOn, Format};
 use crate::config::nearest;
 use crate::drivers::Drivers;
+use crate::shard::Shard;
 
 /// What `--version` prints behind the name: the version, and the databases that this build can write to.
 static VERSION: LazyLock<String> = LazyLock::new(|| {
@@ -45,6 +46,9 @@ pub struct Cli {
     /// The daemon's targets.
     #[command(flatten)]
     pub sources: SourceArgs,
+    /// Look at the configuration files at this interval, and reload when they have changed
+    #[arg(long, value_name = "TIME", value_parser = parse_duration, env = "HEARTBEATD_WATCH_CONFIG")]
+    pub watch_config: Option<Duration>,
     /// How to log.
     #[command(flatten)]
     pub log: LogArgs,
@@ -59,6 +63,9 @@ pub struct SourceArgs {
     /// Database addresses, instead of a file
     #[arg(value_name = "URL", hide_env_values = true)]
     pub urls: Vec<String>,
+    /// Only this share of the targets, by name: 0/4 is the first of four
+    #[arg(long, value_name = "INDEX/COUNT", env = "HEARTBEATD_SHARD")]
+    pub shard: Option<Shard>,
 }
 
 /// How to log.

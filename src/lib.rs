@@ -25,6 +25,7 @@ pub mod provisioning;
 pub mod scheduler;
 pub mod secret;
 pub mod service_manager;
+pub mod shard;
 pub mod stable_hash;
 pub mod status;
 pub mod target;

@@ -14,6 +14,7 @@ pub mod run;
 mod settings;
 mod status_client;
 pub mod terminal;
+mod watch;
 
 use std::process::ExitCode;
 
@@ -31,7 +32,7 @@ pub async fn dispatch(cli: Cli, dropped_lines: &DroppedLines) -> ExitCode {
         return ExitCode::from(USAGE);
     }
     match cli.command {
-        None => run::run(&cli.sources, dropped_lines).await,
+        None => run::run(&cli.sources, cli.watch_config, dropped_lines).await,
         Some(Command::Provision { dry_run, selection }) => {
             with_targets(&selection.sources, selection.target.as_deref(), async |settings, targets| {
                 provision::provision(&settings, &targets, dry_run).await

@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use super::exit::FAILED;
 use super::settings::{load, refuse};
 use super::terminal;
+use super::watch::Watch;
 use crate::cli::SourceArgs;
 use crate::config::{Purpose, Settings};
 use crate::descriptors;
@@ -30,21 +31,22 @@ const LATE: &str = "the read that took too long has ended, and heartbeatd discar
 const PANICKED: &str = "heartbeatd itself failed; please report it with the log line \"panic\"";
 const STUCK: &str = "an earlier reload is still reading the configuration: this one starts when it has ended";
 
-/// The signals the daemon listens to.
+/// The signals the daemon listens to, and the changes of its files.
 struct Signals {
     hangup: Signal,
     terminate: Signal,
     interrupt: Signal,
+    files: Watch,
 }
 
 /// Runs until a signal ends it. Exit code 0 after a signal, 1 if it cannot start, 2 for a configuration that cannot be
 /// used.
-pub async fn run(sources: &SourceArgs, dropped_lines: &DroppedLines) -> ExitCode {
+pub async fn run(sources: &SourceArgs, watch: Option<Duration>, dropped_lines: &DroppedLines) -> ExitCode {
     let settings = match load(sources, Purpose::Daemon) {
         Ok(settings) => settings,
         Err(error) => return refuse(&error),
     };
-    match serve(sources, settings, dropped_lines).await {
+    match serve(sources, settings, watch, dropped_lines).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(message) => {
             terminal::error(&message);
@@ -53,8 +55,15 @@ pub async fn run(sources: &SourceArgs, dropped_lines: &DroppedLines) -> ExitCode
     }
 }
 
-async fn serve(sources: &SourceArgs, mut settings: Settings, dropped_lines: &DroppedLines) -> Result<(), String> {
-    let signals = Signals::listen().map_err(|error| format!("cannot listen to signals: {error}"))?;
+async fn serve(
+    sources: &SourceArgs,
+    mut settings: Settings,
+    watch: Option<Duration>,
+    dropped_lines: &DroppedLines,
+) -> Result<(), String> {
+    let files = Watch::start(watch).map_err(|error| format!("cannot watch the files: {error}"))?;
+    files.look_at(&settings.files);
+    let signals = Signals::listen(files).map_err(|error| format!("cannot listen to signals: {error}"))?;
     // Before any beat: a daemon without a status page must not seem to run.
     let listener = http::bind(settings.http.listen).await.map_err(|error| error.to_string())?;
     let address = listener.local_addr().map_err(|error| format!("cannot tell the status address: {error}"))?;
@@ -65,6 +74,9 @@ async fn serve(sources: &SourceArgs, mut settings: Settings, dropped_lines: &Dro
     let targets = std::mem::take(&mut settings.targets);
     warn_of_shortage(&targets);
     let count = targets.len();
+    if let (0, Some(shard)) = (count, sources.shard) {
+        tracing::warn!("no target belongs to shard {shard}");
+    }
     fleet.apply(targets).map_err(|error| error.to_string())?;
     // Not before the board holds the targets: without any, /health would say that all are healthy.
     let stop_http = CancellationToken::new();
@@ -73,7 +85,8 @@ async fn serve(sources: &SourceArgs, mut settings: Settings, dropped_lines: &Dro
     let informing = (Arc::clone(&manager), Arc::clone(&board));
     tokio::spawn(async move { informing.0.keep_informed(&informing.1).await });
     let version = env!("CARGO_PKG_VERSION");
-    tracing::info!(version, targets = count, status = %format_args!("http://{address}/"), "heartbeatd is running");
+    let shard = sources.shard.map(tracing::field::display);
+    tracing::info!(version, targets = count, shard, status = %format_args!("http://{address}/"), "heartbeatd is running");
     let grace = attend(signals, sources, &mut settings, &mut fleet, &board, &manager).await;
     board.process().stopping = true;
     manager.stopping();
@@ -103,7 +116,7 @@ async fn attend(
         tokio::select! {
             _ = signals.terminate.recv() => return settings.shutdown.grace,
             _ = signals.interrupt.recv() => return settings.shutdown.grace,
-            _ = signals.hangup.recv() => {
+            () = reload_asked(&mut signals.hangup, &mut signals.files) => {
                 manager.reloading();
                 match &mut reloading {
                     None => reloading = Some(Reload::start(sources, board)),
@@ -118,7 +131,10 @@ async fn attend(
             }
             loaded = ended(&mut reloading) => {
                 match loaded {
-                    Some(loaded) => settle(loaded.and_then(|fresh| take_over(fresh, settings, fleet)), board),
+                    Some(loaded) => {
+                        settle(loaded.and_then(|fresh| take_over(fresh, settings, fleet)), board);
+                        signals.files.look_at(&settings.files);
+                    }
                     None => settle(Err(TOO_SLOW.to_owned()), board),
                 }
                 manager.reloaded();
@@ -127,6 +143,14 @@ async fn attend(
                 }
             }
         }
+    }
+}
+
+/// Until a reload is asked for: by the signal, or by a changed file. Cancel-safe.
+async fn reload_asked(hangup: &mut Signal, files: &mut Watch) {
+    tokio::select! {
+        _ = hangup.recv() => {}
+        () = files.changed() => tracing::info!("a file of the configuration has changed"),
     }
 }
 
@@ -221,11 +245,12 @@ fn log_warnings(settings: &Settings) {
 }
 
 impl Signals {
-    fn listen() -> std::io::Result<Self> {
+    fn listen(files: Watch) -> std::io::Result<Self> {
         Ok(Self {
             hangup: signal(SignalKind::hangup())?,
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
+            files,
         })
     }
 }

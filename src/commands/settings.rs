@@ -9,15 +9,21 @@ use crate::cli::SourceArgs;
 use crate::config::{self, LoadError, Purpose, Settings, Sources};
 use crate::drivers::Drivers;
 
-/// Loads the configuration from what the command line and the environment name.
+/// Loads the configuration from what the command line and the environment name, all of it; of the targets, only the
+/// shard's are kept.
 pub(super) fn load(sources: &SourceArgs, purpose: Purpose) -> Result<Settings, LoadError> {
+    let shard = sources.shard;
     let sources = Sources {
         file: sources.config.clone(),
         urls: sources.urls.clone(),
         environment: config::process_environment()?,
         purpose,
     };
-    config::load(&sources, &Drivers::built_in())
+    let mut settings = config::load(&sources, &Drivers::built_in())?;
+    if let Some(shard) = shard {
+        settings.targets.retain(|target| shard.owns(&target.name));
+    }
+    Ok(settings)
 }
 
 pub(super) fn refuse(error: &LoadError) -> ExitCode {

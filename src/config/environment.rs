@@ -14,7 +14,7 @@ pub(super) const PREFIX: &str = "HEARTBEATD_";
 pub(super) const URL: &str = "HEARTBEATD_URL";
 
 /// Read by the command line itself.
-const COMMAND_LINE: &[&str] = &["CONFIG", "LOG", "LOG_FORMAT"];
+const COMMAND_LINE: &[&str] = &["CONFIG", "LOG", "LOG_FORMAT", "SHARD", "WATCH_CONFIG"];
 
 /// The single target's variables: what follows the prefix, and the key it sets. Drivers add those of their connectors' keys.
 const SHORTHANDS: &[(&str, &[&str])] = &[

@@ -30,6 +30,8 @@ pub(super) struct Files {
     pub(super) globals: Node,
     /// The targets of all files.
     pub(super) targets: Vec<TargetTable>,
+    /// What a change of the settings can come from: the files, and the folders that were searched.
+    pub(super) read: Vec<PathBuf>,
 }
 
 /// A table that was checked, and its path in the file.
@@ -40,7 +42,7 @@ pub(super) struct TargetTable {
 
 impl Files {
     pub(super) fn none() -> Self {
-        Self { globals: Node::table(Origin::BuiltIn), targets: Vec::new() }
+        Self { globals: Node::table(Origin::BuiltIn), targets: Vec::new(), read: Vec::new() }
     }
 
     /// The variables that passwords are read from: they may be called as they like.
@@ -72,6 +74,7 @@ pub(super) fn read(
     warnings: &mut Vec<String>,
 ) -> Files {
     let mut files = Files::none();
+    files.read.push(path.to_owned());
     let Some(root) = document::read(path, Accept::FilesAndPipes, problems) else { return files };
     let whole = root.origin.clone();
     let mut root = check(root, ROOT, connector, "", problems);
@@ -79,6 +82,7 @@ pub(super) fn read(
     files.targets.extend(targets(&mut root));
     if let Some(include) = root.take("include") {
         let began = Clock::system().now();
+        files.read.extend(include.items().iter().filter_map(|item| searched_folder(item, path)));
         for included in expand(&include, path, problems, warnings) {
             // One that does not answer has used it up: those after it on the same file system are not tried.
             if Clock::system().now().age_of(began) > INCLUDES_LIMIT {
@@ -91,6 +95,7 @@ pub(super) fn read(
                 break;
             }
             files.targets.extend(read_included(&included, connector, problems));
+            files.read.push(included);
         }
     }
     // Any other problem may be the reason that there is no target.
@@ -158,6 +163,15 @@ fn expand(include: &Node, including: &Path, problems: &mut Problems, warnings: &
         found[before..].sort();
     }
     found
+}
+
+/// The folder in which a pattern's files lie, as far as the pattern names it.
+fn searched_folder(pattern: &Node, including: &Path) -> Option<PathBuf> {
+    let Data::Text(pattern) = &pattern.data else { return None };
+    let named = pattern.find(['*', '?', '[']).and_then(|wild| pattern.get(..wild)).unwrap_or(pattern);
+    let named = named.rfind('/').map_or("", |end| &named[..=end]);
+    let directory = including.parent().filter(|directory| !directory.as_os_str().is_empty());
+    Some(directory.unwrap_or(Path::new(".")).join(named))
 }
 
 /// What a pattern finds, or why that is not known. The search has a thread of its own: nothing else ends one that a file

@@ -97,6 +97,7 @@ pub fn load(sources: &Sources, drivers: &Drivers) -> Result<Settings, LoadError>
     problems.or(Settings {
         targets,
         origins,
+        files: files.read,
         http: globals.http,
         shutdown: Shutdown { grace: globals.shutdown.grace.0 },
         instance: globals.instance.unwrap_or_else(node_name),

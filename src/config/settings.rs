@@ -1,6 +1,7 @@
 //! What a configuration comes to. Made by `load`, shown by `show`.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::error::Origin;
@@ -10,7 +11,7 @@ use crate::target::Target;
 /// The whole configuration.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Settings {
-    /// What to beat; never empty, names are unique.
+    /// What to beat; names are unique. Empty only where a shard has none.
     pub targets: Vec<Target>,
     /// Where each target comes from, by name. Not part of the target: one that moves to another line is not changed.
     pub origins: BTreeMap<String, Origin>,
@@ -20,6 +21,8 @@ pub struct Settings {
     pub shutdown: Shutdown,
     /// How this daemon names itself to databases.
     pub instance: String,
+    /// The files that were read, and the folders that were searched: what is to be watched.
+    pub files: Vec<PathBuf>,
     /// What may not be meant, in plain words.
     pub warnings: Vec<String>,
 }
