@@ -25,7 +25,7 @@ impl Volume {
     }
 
     fn swap(&self, state: &str, content: &str) {
-        let folder = self.0.join(&format!("..state_{state}"));
+        let folder = self.0.join(format!("..state_{state}"));
         std::fs::create_dir(&folder).unwrap();
         std::fs::write(folder.join("heartbeatd.toml"), content).unwrap();
         symlink(folder.file_name().unwrap(), self.0.join("..data_tmp")).unwrap();
@@ -84,10 +84,10 @@ async fn a_swapped_link_reloads_in_time_and_a_broken_file_keeps_the_one_before()
 async fn an_included_file_that_is_written_appears_or_goes_reloads() {
     let place = Place::new("etc");
     std::fs::create_dir(place.join("conf.d")).unwrap();
-    let main = place.write("heartbeatd.toml", &format!("include = [\"conf.d/*.toml\"]\n{}", target("orders")));
+    let main = place.write("heartbeatd.toml", format!("include = [\"conf.d/*.toml\"]\n{}", target("orders")));
     let daemon = watching(&main).await;
     // The folder was empty: it is watched, too.
-    let further = place.write("conf.d/further.toml", &target("invoices"));
+    let further = place.write("conf.d/further.toml", target("invoices"));
     logged_in_time(&daemon, "added=1 changed=0 removed=0 unchanged=1", 1).await;
     std::fs::write(&further, target("invoices").replace("1s", "2s")).unwrap();
     logged_in_time(&daemon, "added=0 changed=1 removed=0 unchanged=1", 1).await;
