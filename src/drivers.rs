@@ -13,6 +13,8 @@ const BUILT_IN: &[fn() -> Arc<dyn Driver>] = &[
     || Arc::new(crate::driver::mongodb::MongoDb),
     #[cfg(feature = "mysql")]
     || Arc::new(crate::driver::mysql::Mysql),
+    #[cfg(feature = "oracle")]
+    || Arc::new(crate::driver::oracle::Oracle),
     #[cfg(feature = "postgres")]
     || Arc::new(crate::driver::postgres::Postgres),
     #[cfg(feature = "sqlite")]

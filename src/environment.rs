@@ -1,12 +1,13 @@
-//! Removes libpq's environment variables: sqlx would read `PGPASSWORD`, `PGSSLMODE` and others as silent defaults of
-//! every connection. `main` calls it before anything else.
+//! Removes environment variables that client libraries read: sqlx would take `PGPASSWORD`, `PGSSLMODE` and others of libpq
+//! as silent defaults of every connection, and Oracle's client would print every packet. `main` calls it before anything else.
 
 use std::ffi::OsString;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
-/// The variables sqlx reads (its `PgConnectOptions::new_without_pgpass`, and `PGPASSFILE`).
-pub const LEAKING: [&str; 13] = [
+/// The variables sqlx reads (its `PgConnectOptions::new_without_pgpass`, and `PGPASSFILE`), and `RSO_DEBUG_PACKETS`, which
+/// makes Oracle's client print every packet.
+pub const LEAKING: [&str; 14] = [
     "PGAPPNAME",
     "PGDATABASE",
     "PGHOST",
@@ -20,6 +21,7 @@ pub const LEAKING: [&str; 13] = [
     "PGSSLMODE",
     "PGSSLROOTCERT",
     "PGUSER",
+    "RSO_DEBUG_PACKETS",
 ];
 
 /// If one of them is set, starts the program again without them in the same process. Returns the names found.
@@ -28,7 +30,7 @@ pub const LEAKING: [&str; 13] = [
 ///
 /// # Errors
 /// When the program cannot be started again: in words, naming the variables.
-pub fn without_libpq_variables() -> Result<(), String> {
+pub fn without_leaking_variables() -> Result<(), String> {
     let found: Vec<&str> = LEAKING.into_iter().filter(|name| std::env::var_os(name).is_some()).collect();
     if found.is_empty() {
         return Ok(());

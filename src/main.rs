@@ -10,7 +10,7 @@ use heartbeatd::logging::Log;
 use heartbeatd::{descriptors, environment, logging};
 
 fn main() -> ExitCode {
-    if let Err(message) = environment::without_libpq_variables() {
+    if let Err(message) = environment::without_leaking_variables() {
         terminal::error(&message);
         return ExitCode::from(exit::USAGE);
     }

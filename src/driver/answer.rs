@@ -43,7 +43,7 @@ impl<T> Answer<T> {
     }
 
     /// Makes something else of the answer, which always can.
-    #[cfg(feature = "mongodb")]
+    #[cfg(any(feature = "mongodb", feature = "oracle"))]
     pub(super) fn make<U>(self, make: impl FnOnce(T) -> U) -> Answer<U> {
         match self {
             Self::Seen(answer) => Answer::Seen(make(answer)),

@@ -22,10 +22,10 @@ mod answer;
 #[cfg(any(feature = "mysql", feature = "postgres", feature = "sqlite"))]
 mod answer_limit;
 #[cfg(feature = "_server")]
-#[cfg_attr(not(any(feature = "mysql", feature = "postgres")), allow(dead_code, reason = "MongoDB needs a part of it"))]
+#[cfg_attr(not(any(feature = "mysql", feature = "postgres")), allow(dead_code, reason = "others need a part of it"))]
 mod certificates;
 #[cfg(feature = "_server")]
-#[cfg_attr(not(any(feature = "mysql", feature = "postgres")), allow(dead_code, reason = "MongoDB needs a part of it"))]
+#[cfg_attr(not(any(feature = "mysql", feature = "postgres")), allow(dead_code, reason = "others need a part of it"))]
 mod evidence;
 #[cfg(feature = "_server")]
 mod hosts;
@@ -36,22 +36,24 @@ pub mod mongodb;
 #[cfg(feature = "mysql")]
 pub mod mysql;
 #[cfg(feature = "_server")]
-#[cfg_attr(not(any(feature = "mysql", feature = "postgres")), allow(dead_code, reason = "MongoDB needs a part of it"))]
+#[cfg_attr(not(any(feature = "mysql", feature = "postgres")), allow(dead_code, reason = "others need a part of it"))]
 mod network;
 pub mod opening;
+#[cfg(feature = "oracle")]
+pub mod oracle;
 #[cfg(feature = "_server")]
-#[cfg_attr(not(any(feature = "mysql", feature = "postgres")), allow(dead_code, reason = "MongoDB needs a part of it"))]
+#[cfg_attr(not(any(feature = "mysql", feature = "postgres")), allow(dead_code, reason = "others need a part of it"))]
 mod parameters;
 #[cfg(feature = "postgres")]
 pub mod postgres;
 pub mod rules;
 mod server;
-#[cfg_attr(not(any(feature = "mysql", feature = "postgres")), allow(dead_code, reason = "MongoDB needs a part of it"))]
+#[cfg_attr(not(any(feature = "mysql", feature = "postgres")), allow(dead_code, reason = "others need a part of it"))]
 mod shared_checks;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
 pub mod timelines;
-#[cfg(feature = "mongodb")]
+#[cfg(any(feature = "mongodb", feature = "oracle"))]
 mod worker;
 
 /// What a connection is for.

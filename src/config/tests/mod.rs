@@ -189,7 +189,7 @@ url = "postgres://u:hunter2@/b"
 [shutdown]
 grace = "1h"
 "#;
-    let more = b"[http]\nlisten = \"127.0.0.1:1\"\n[[target]]\nurl = \"oracle://u:hunter2@h/x\"\n";
+    let more = b"[http]\nlisten = \"127.0.0.1:1\"\n[[target]]\nurl = \"db2://u:hunter2@h/x\"\n";
     let text = complaint(&[("f.toml", main), ("more/a.toml", more)]);
     assert!(!text.contains("hunter2"), "{text}");
     insta::assert_snapshot!(text, @r#"
@@ -215,7 +215,7 @@ grace = "1h"
     f.toml:42: target[2].replica[1].url: the address has no host: expected postgres://user@host/database
     f.toml:45: shutdown.grace: too long: expected 0s to 5m
     more/a.toml:1: http: belongs in the main file: an included file may contain only [[target]]
-    more/a.toml:4: target[0].url: unknown database scheme "oracle": known are mongodb, mongodb+srv, mysql, mariadb, postgres, postgresql and sqlite
+    more/a.toml:4: target[0].url: unknown database scheme "db2": known are mongodb, mongodb+srv, mysql, mariadb, oracle, postgres, postgresql and sqlite
     "#);
 }
 

@@ -4,7 +4,7 @@ use crate::finding::{Check, Rung, Severity};
 
 /// Where the grants are looked up.
 const GRANTS: &str = "PostgreSQL: read access to the catalogue, which every user has. MySQL, MariaDB: SELECT on \
-                      mysql.*. MongoDB: the action viewUser on the database admin";
+                      mysql.*. MongoDB: the action viewUser on the database admin. Oracle: SELECT_CATALOG_ROLE";
 const GUIDE: &str = "vendor's set-up guides, the connector's user";
 const HEARTBEATS: &str = "vendor page on heartbeats, grants on the heartbeat table";
 const WRITES: &str = "A connector on a read-write connection updates the heartbeat row itself. If it lacks the \
@@ -31,7 +31,7 @@ pub(in crate::driver) const LOGIN: Check = Check {
     rung: Rung::Permission,
     title: "the connector's role may log in",
     meaning: "The server refuses a role without LOGIN, or a locked account, before it checks the password.",
-    judged: "PostgreSQL: pg_roles.rolcanlogin. MySQL, MariaDB: whether the account is locked. Fails if the role may \
+    judged: "PostgreSQL: pg_roles.rolcanlogin. MySQL, MariaDB: whether the account is locked. Oracle: DBA_USERS.ACCOUNT_STATUS. Fails if the role may \
              not log in.",
     privilege: GRANTS,
     source: GUIDE,
@@ -56,7 +56,8 @@ pub(in crate::driver) const EXPIRY: Check = Check {
     rung: Rung::Permission,
     title: "the password of the connector's role does not expire soon",
     meaning: "Once the password has expired, the server refuses the connector's next login.",
-    judged: "PostgreSQL: pg_roles.rolvaliduntil. MySQL, MariaDB: the account's password lifetime. Compared with the \
+    judged: "PostgreSQL: pg_roles.rolvaliduntil. MySQL, MariaDB: the account's password lifetime. Oracle: \
+             DBA_USERS.EXPIRY_DATE and the days of grace. Compared with the \
              server's clock: an error if it has expired, a warning if it expires within the threshold role_expiry.",
     privilege: GRANTS,
     source: "vendor page on recovery: credentials unchanged",

@@ -15,7 +15,8 @@ pub(in crate::driver) const SELECT: Check = Check {
     meaning: "A beat finds its row by id. Without SELECT heartbeatd also cannot tell a missing row from one that it \
               may not write.",
     judged: "heartbeatd tries a SELECT of id and last_update that reads no row. Fails if the server denies it. \
-             MongoDB: connectionStatus, by the server's rules for resources.",
+             MongoDB: connectionStatus, by the server's rules for resources. Oracle: ALL_TAB_PRIVS and SESSION_PRIVS; the \
+             owner needs no grant.",
     privilege: PROBE,
     source: MEASURED,
 };
@@ -27,7 +28,8 @@ pub(in crate::driver) const UPDATE: Check = Check {
     title: "this user may update last_update",
     meaning: "This update is the beat.",
     judged: "heartbeatd tries an UPDATE of last_update that changes no row. Fails if the server denies it. MongoDB: \
-             connectionStatus, by the server's rules for resources.",
+             connectionStatus, by the server's rules for resources. Oracle: ALL_TAB_PRIVS and SESSION_PRIVS; the owner \
+             needs no grant.",
     privilege: PROBE,
     source: MEASURED,
 };
@@ -54,7 +56,8 @@ pub(in crate::driver) const EXPIRY: Check = Check {
     judged: "PostgreSQL: pg_roles.rolvaliduntil. MySQL, MariaDB: the account's password lifetime, which applies to \
              passwords that the server stores. Compared with the server's clock: an error if it has expired, a warning \
              if it expires within the threshold role_expiry.",
-    privilege: "PostgreSQL: read access to the catalogue, which every user has. MySQL, MariaDB: SELECT on mysql.*",
+    privilege: "PostgreSQL: read access to the catalogue, which every user has. MySQL, MariaDB: SELECT on mysql.*. \
+                Oracle: USER_USERS, which every user may read",
     source: "https://www.postgresql.org/docs/current/sql-createrole.html, VALID UNTIL; \
              https://dev.mysql.com/doc/refman/8.4/en/password-management.html",
 };

@@ -20,6 +20,7 @@ pub(crate) mod mongosh;
 pub(crate) mod mysql;
 pub(crate) mod mysql_scene;
 pub(crate) mod notify;
+pub(crate) mod oracle;
 pub(crate) mod page;
 pub(crate) mod pgbouncer;
 pub(crate) mod place;

@@ -66,6 +66,22 @@ pub(crate) fn python_tools() -> PathBuf {
     home.join("lib")
 }
 
+/// The folder with Oracle's client for Python and a parser of Oracle's SQL, for PYTHONPATH.
+pub(crate) fn oracle_tools() -> PathBuf {
+    let home = unpacked("oracle-tools-1");
+    let script = "tests/bench/oracle-tools";
+    assert!(home.join("complete").is_file(), "Oracle's client is not installed for the tests: run {script}");
+    home.join("lib")
+}
+
+/// The folder with a parser of PL/SQL, for NODE_PATH.
+pub(crate) fn plsql_parser() -> PathBuf {
+    let home = unpacked("plsql-parser-1");
+    let script = "tests/bench/plsql-parser";
+    assert!(home.join("complete").is_file(), "the parser of PL/SQL is not installed for the tests: run {script}");
+    home.join("node_modules")
+}
+
 /// The folder of SARIF's own validator, with the official schema beside it.
 pub(crate) fn sarif_multitool() -> PathBuf {
     let home = unpacked("sarif-multitool");

@@ -1,0 +1,49 @@
+//! A case with Oracle's facts, laid out for the files beside this one.
+
+use crate::driver::answer::Answer;
+use crate::driver::evidence;
+use crate::driver::oracle::errors::PASSING;
+use crate::driver::oracle::facts::{OracleFacts, RowFacts};
+use crate::finding::{Check, Finding};
+
+/// A case with Oracle's facts.
+pub(super) type Evidence<'a> = evidence::Evidence<'a, OracleFacts>;
+/// One replica.
+pub(super) type ReplicaEvidence<'a> = evidence::ReplicaEvidence<'a, OracleFacts>;
+
+impl Evidence<'_> {
+    /// The grant that shows the database's own views.
+    pub(super) fn catalogue(&self) -> String {
+        format!("GRANT SELECT_CATALOG_ROLE TO {};", self.names.user)
+    }
+
+    /// Whether the table is seen to exist.
+    pub(super) fn has_table(&self) -> bool {
+        self.facts.own_object(&self.target.heartbeat) == Some("TABLE")
+    }
+
+    /// Judges the rows, or says why they cannot be.
+    pub(super) fn with_rows(&self, check: &Check, judge: impl FnOnce(&RowFacts) -> Finding) -> Finding {
+        let (name, user) = (&self.names.table, &self.names.user);
+        match &self.facts.row {
+            Answer::Refused(refusal) if refusal.code == "ORA-00904" => {
+                check.skipped(name, "a column is missing, which comes first")
+            }
+            answer => with(check, name, answer, &format!("GRANT SELECT ON {name} TO {user};"), judge),
+        }
+    }
+}
+
+/// Judges an answer; what the server would not say is unknown, with what is required to see it.
+pub(super) fn with<T>(
+    check: &Check,
+    subject: &str,
+    answer: &Answer<T>,
+    takes: &str,
+    judge: impl FnOnce(&T) -> Finding,
+) -> Finding {
+    match answer.seen() {
+        Ok(answer) => judge(answer),
+        Err(refusal) => check.unknown(subject, refusal.unless(takes, PASSING)),
+    }
+}

@@ -1,0 +1,33 @@
+//! Writers inside the database.
+
+use super::evidence::{Evidence, with};
+use crate::driver::oracle::remedies::AS_ADMINISTRATOR;
+use crate::driver::shared_checks::server::NATIVE;
+use crate::finding::{Check, Finding, Severity};
+use crate::target::WriteMode;
+
+pub(super) const CHECKS: &[Check] = &[NATIVE];
+
+pub(super) fn judge(evidence: &Evidence<'_>) -> Vec<Finding> {
+    let table = &evidence.names.table;
+    let takes = format!("GRANT SELECT_CATALOG_ROLE TO {};", evidence.names.user);
+    vec![with(&NATIVE, table, &evidence.facts.jobs, &takes, |jobs| {
+        let running: Vec<&str> =
+            jobs.iter().filter(|(_, state)| state != "DISABLED").map(|(name, _)| name.as_str()).collect();
+        match (running.as_slice(), jobs.as_slice(), evidence.target.write) {
+            ([], [], _) => NATIVE.ok(table, "no job that this user may see names it"),
+            ([], _, WriteMode::Never) => NATIVE
+                .failed(table, "a job names it, and is disabled; heartbeatd only watches")
+                .remedy(format!("{AS_ADMINISTRATOR} EXEC DBMS_SCHEDULER.ENABLE('{}');", jobs[0].0)),
+            ([], _, _) => NATIVE.ok(table, "a job names it, and is disabled"),
+            (_, _, WriteMode::Never) => NATIVE.ok(table, format!("{} writes it", running.join(", "))),
+            ([first, ..], _, _) => NATIVE
+                .failed_as(Severity::Warning, table, format!("{} names it, and is enabled", running.join(", ")))
+                .expected("one writer")
+                .remedy(format!(
+                    "let one of both write: set write = \"when-stale\", or {AS_ADMINISTRATOR} EXEC \
+                     DBMS_SCHEDULER.DISABLE('{first}');"
+                )),
+        }
+    })]
+}

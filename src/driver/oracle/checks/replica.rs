@@ -1,0 +1,37 @@
+//! Standbys that are configured as replicas: whether the beat arrives there. Connectors do not read them; an administrator
+//! does.
+
+use super::evidence::{Evidence, ReplicaEvidence, with};
+use crate::driver::oracle::facts::OracleFacts;
+use crate::driver::shared_checks::replica::{self, ARRIVES, ROLE};
+use crate::finding::{Check, Finding};
+
+pub(super) const CHECKS: &[Check] = &[ROLE, ARRIVES];
+
+pub(super) fn judge(evidence: &Evidence<'_>) -> Vec<Finding> {
+    replica::each(evidence, CHECKS, |subject, facts, place| {
+        vec![role(subject, facts), arrives(evidence, subject, facts, place)]
+    })
+}
+
+fn role(subject: &str, facts: &OracleFacts) -> Finding {
+    let role = &facts.context.role;
+    if role.contains("STANDBY") && role != "SNAPSHOT STANDBY" {
+        return ROLE.ok(subject, role);
+    }
+    ROLE.failed(subject, role).expected("PHYSICAL STANDBY").remedy(
+        "name a standby that is open read-only (Active Data Guard), or take the replica out of the configuration",
+    )
+}
+
+fn arrives(evidence: &Evidence<'_>, subject: &str, facts: &OracleFacts, place: &ReplicaEvidence<'_>) -> Finding {
+    let Some(written) = evidence.facts.row.answer().and_then(|rows| rows.last_update) else {
+        return ARRIVES.skipped(subject, "the source has no beat to compare with");
+    };
+    let remedy = "see whether redo is applied there; in SQL*Plus, on the standby, as SYSDBA: SELECT NAME, VALUE FROM \
+                  V$DATAGUARD_STATS WHERE NAME IN ('transport lag', 'apply lag');";
+    let takes = format!("GRANT SELECT ON {} TO {};", evidence.names.table, evidence.names.user);
+    with(&ARRIVES, subject, &facts.row, &takes, |rows| {
+        replica::arrives(evidence, place, written, rows.last_update, remedy)
+    })
+}

@@ -1,0 +1,106 @@
+//! The database that takes the beats: whether it does, where the session is, how old the server is.
+
+use super::evidence::{Evidence, with};
+use crate::driver::oracle::facts::ROOT;
+use crate::driver::oracle::parameters::{Parameters, Place};
+use crate::driver::shared_checks::server::{CLOCK, TLS, VERSION, WRITABLE, clock, is_local};
+use crate::finding::{Check, Finding, Rung, Severity};
+use crate::target::Endpoint;
+
+const CONTAINER: Check = Check {
+    id: "container",
+    severity: Severity::Error,
+    rung: Rung::Connection,
+    title: "the session is in the database that the connector reads",
+    meaning: "In a multitenant database the heartbeat belongs into the pluggable database that the connector captures. The \
+              service in the address decides where a session is.",
+    judged: "SYS_CONTEXT('USERENV', 'CON_NAME'): fails in CDB$ROOT.",
+    privilege: "a login",
+    source: "vendor page on heartbeats for Oracle: the table is made in the pluggable database",
+};
+
+pub(super) const CHECKS: &[Check] = &[WRITABLE, CONTAINER, VERSION, CLOCK, TLS];
+
+/// What connectors are made for.
+const SUPPORTED: u32 = 19;
+/// The oldest that the client speaks to.
+const OLDEST: u32 = 12;
+
+pub(super) fn judge(evidence: &Evidence<'_>) -> Vec<Finding> {
+    let address = &evidence.facts.address;
+    let mut findings = vec![
+        writable(evidence),
+        container(evidence),
+        version(evidence),
+        clock(address, evidence.facts.context.time, evidence.case),
+        tls(address, &evidence.target.endpoint),
+    ];
+    for replica in &evidence.target.replicas {
+        findings.push(tls(&format!("replica {}", replica.name), &replica.endpoint));
+    }
+    findings
+}
+
+fn writable(evidence: &Evidence<'_>) -> Finding {
+    let (facts, subject) = (&evidence.facts, &evidence.facts.address);
+    if facts.context.role != "PRIMARY" {
+        return WRITABLE
+            .failed(subject, format!("its role is {}", facts.context.role))
+            .expected("PRIMARY")
+            .remedy("name the primary in the address, or a service that runs on the primary alone");
+    }
+    with(&WRITABLE, subject, &facts.database, &evidence.catalogue(), |database| {
+        if database.open_mode == "READ WRITE" {
+            return WRITABLE.ok(subject, "the primary, open READ WRITE");
+        }
+        WRITABLE.failed(subject, format!("it is open {}", database.open_mode)).expected("READ WRITE").remedy(
+            "in SQL*Plus, as SYSDBA, in the root container (of a single-tenant database: ALTER DATABASE OPEN after a \
+             restart): ALTER PLUGGABLE DATABASE name CLOSE; ALTER PLUGGABLE DATABASE name OPEN READ WRITE;",
+        )
+    })
+}
+
+fn container(evidence: &Evidence<'_>) -> Finding {
+    let (context, subject) = (&evidence.facts.context, &evidence.facts.address);
+    if context.container == ROOT {
+        return CONTAINER
+            .failed(subject, format!("the session is in {ROOT}"))
+            .expected("a pluggable database")
+            .remedy("write the service of the pluggable database into the address, behind the host");
+    }
+    let kind = if context.multitenant { "the pluggable database" } else { "the single-tenant database" };
+    CONTAINER.ok(subject, format!("{kind} {}", context.container))
+}
+
+fn version(evidence: &Evidence<'_>) -> Finding {
+    let (found, subject) = (&evidence.facts.version, &evidence.facts.address);
+    let digits: String = found.chars().skip_while(|c| !c.is_ascii_digit()).take_while(char::is_ascii_digit).collect();
+    let failed = match digits.parse::<u32>() {
+        Err(_) => {
+            let why = format!("{found} is no version that can be compared; it takes a look at the vendor's list");
+            return VERSION.unknown(subject, why);
+        }
+        Ok(version) if version < OLDEST => VERSION.failed(subject, found),
+        Ok(version) if version < SUPPORTED => VERSION.failed_as(Severity::Warning, subject, found),
+        Ok(_) => return VERSION.ok(subject, found),
+    };
+    failed.expected("Oracle 19 or later").remedy("upgrade the database: its maker no longer supports this version")
+}
+
+fn tls(subject: &str, endpoint: &Endpoint) -> Finding {
+    let url = &endpoint.url;
+    if is_local(url) {
+        return TLS.ok(subject, "the server is on this machine");
+    }
+    match Parameters::read(url) {
+        Err(_) => TLS.unknown(subject, "the address has a parameter that is refused; it takes one that is not"),
+        Ok(parameters) if parameters.place != Place::Hosts => {
+            TLS.skipped(subject, "what the alias or the descriptor says is not looked at")
+        }
+        Ok(parameters) if parameters.tls => TLS.ok(subject, "protocol=tcps"),
+        Ok(_) => TLS.failed(subject, "nothing is encrypted").expected("protocol=tcps").remedy(
+            "put protocol=tcps and the listener's port for TLS into the address, and wallet_location=FOLDER with the \
+             authority's certificate in ewallet.pem unless a public authority signed the server's",
+        ),
+    }
+}

@@ -1,0 +1,163 @@
+//! The heartbeat table and its row.
+
+use super::evidence::{Evidence, with};
+use crate::driver::oracle::facts::RowFacts;
+use crate::driver::oracle::identifier::{quote, stored};
+use crate::driver::oracle::remedies::{AS_ADMINISTRATOR, mend};
+use crate::driver::shared_checks::row::{KIND, MOVES, SCHEMA, moves};
+use crate::driver::shared_checks::{COLUMNS, FRESH, PRIMARY_KEY, ROW, SINGLE, TABLE, freshness};
+use crate::finding::{Check, Finding};
+use crate::plan::columns;
+
+pub(super) const CHECKS: &[Check] = &[SCHEMA, TABLE, KIND, COLUMNS, PRIMARY_KEY, ROW, SINGLE, FRESH, MOVES];
+
+pub(super) fn judge(evidence: &Evidence<'_>) -> Vec<Finding> {
+    vec![
+        schema(evidence),
+        exists(evidence),
+        kind(evidence),
+        columns(evidence),
+        primary_key(evidence),
+        evidence.with_rows(&ROW, |rows| row(evidence, rows)),
+        evidence.with_rows(&SINGLE, |rows| single(evidence, rows)),
+        evidence.with_rows(&FRESH, |rows| fresh(evidence, rows)),
+        evidence.with_rows(&MOVES, |rows| moves(evidence, rows.last_update, earlier(evidence))),
+    ]
+}
+
+/// A schema is a user, and every user may see the names of all.
+fn schema(evidence: &Evidence<'_>) -> Finding {
+    let owner = stored(&evidence.target.heartbeat.schema);
+    let name = quote(&owner);
+    with(&SCHEMA, &name, &evidence.facts.users, &evidence.catalogue(), |users| {
+        if users.contains(&owner) {
+            return SCHEMA.ok(&name, "the user exists");
+        }
+        SCHEMA.failed(&name, "there is no user of that name, whose schema it would be").remedy(format!(
+            "{AS_ADMINISTRATOR} CREATE USER {name} IDENTIFIED BY password QUOTA UNLIMITED ON USERS; then {}",
+            evidence.provision()
+        ))
+    })
+}
+
+/// Oracle says the same of a table that is missing and of one that may not be seen.
+fn exists(evidence: &Evidence<'_>) -> Finding {
+    let (name, user) = (&evidence.names.table, &evidence.names.user);
+    with(&TABLE, name, &evidence.facts.objects, &evidence.catalogue(), |objects| {
+        if evidence.facts.own_object(&evidence.target.heartbeat).is_some() {
+            return TABLE.ok(name, "it exists");
+        }
+        let elsewhere: Vec<String> = objects
+            .iter()
+            .filter(|object| object.kind == "TABLE")
+            .map(|object| format!("{}.{}", quote(&object.owner), quote(&evidence.target.heartbeat.table)))
+            .collect();
+        let observed = match elsewhere.as_slice() {
+            [] => format!("it is missing, or {user} may not see it"),
+            found => format!("it is in another schema: {}", found.join(", ")),
+        };
+        let remedy = match elsewhere.first() {
+            Some(first) => format!(
+                "if {first} is the heartbeat, set schema under [target.heartbeat] to its owner, and let the connector's \
+                 include list name it; if not, create it: {}",
+                evidence.provision()
+            ),
+            None => format!(
+                "create it: {}; if it exists: {AS_ADMINISTRATOR} GRANT SELECT, UPDATE ON {name} TO {user};",
+                evidence.provision()
+            ),
+        };
+        TABLE.failed(name, observed).remedy(remedy)
+    })
+}
+
+fn kind(evidence: &Evidence<'_>) -> Finding {
+    let name = &evidence.names.table;
+    match evidence.facts.own_object(&evidence.target.heartbeat) {
+        Some("TABLE") => KIND.ok(name, "a table"),
+        Some(other) => KIND
+            .failed(name, format!("a {}", other.to_lowercase()))
+            .expected("a table")
+            .remedy("name the table itself under [target.heartbeat]: redo of a view does not exist"),
+        None => KIND.skipped(name, "there is no such table, or it is hidden"),
+    }
+}
+
+fn columns(evidence: &Evidence<'_>) -> Finding {
+    let name = &evidence.names.table;
+    if !evidence.has_table() {
+        return COLUMNS.skipped(name, "there is no such table, or it is hidden");
+    }
+    with(&COLUMNS, name, &evidence.facts.columns, &evidence.catalogue(), |found| {
+        let faults = columns::judge(found, false);
+        if faults.is_empty() {
+            return COLUMNS.ok(name, "ID and LAST_UPDATE are right");
+        }
+        COLUMNS
+            .failed(name, columns::words(&faults))
+            .expected("ID a number, LAST_UPDATE a time")
+            .remedy(mend(name, &faults))
+    })
+}
+
+fn primary_key(evidence: &Evidence<'_>) -> Finding {
+    let name = &evidence.names.table;
+    if !evidence.has_table() {
+        return PRIMARY_KEY.skipped(name, "there is no such table, or it is hidden");
+    }
+    with(&PRIMARY_KEY, name, &evidence.facts.primary_key, &evidence.catalogue(), |key| match key.as_slice() {
+        [only] if only == "ID" => PRIMARY_KEY.ok(name, "ID"),
+        [] => PRIMARY_KEY
+            .failed(name, "it has none")
+            .expected("ID")
+            .remedy(format!("{AS_ADMINISTRATOR} ALTER TABLE {name} ADD PRIMARY KEY (ID);")),
+        other => PRIMARY_KEY
+            .failed(name, other.join(", "))
+            .expected("ID")
+            .remedy("make ID unique: a connector identifies the row by its key, and a beat by ID".to_owned()),
+    })
+}
+
+fn row(evidence: &Evidence<'_>, rows: &RowFacts) -> Finding {
+    let (name, wanted) = (&evidence.names.table, evidence.target.heartbeat.row_number());
+    if rows.found > 0 {
+        return ROW.ok(name, format!("ID {wanted}"));
+    }
+    let (observed, remedy) = match rows.other {
+        Some(other) => (
+            format!("there is ID {other} and not {wanted}"),
+            format!("set row = {other} under [target.heartbeat] to adopt it"),
+        ),
+        None => ("the table is empty".to_owned(), format!("create it: {}", evidence.provision())),
+    };
+    ROW.failed(name, observed).expected(format!("ID {wanted}")).remedy(remedy)
+}
+
+fn single(evidence: &Evidence<'_>, rows: &RowFacts) -> Finding {
+    let name = &evidence.names.table;
+    if rows.count <= 1 {
+        return SINGLE.ok(name, format!("{}", rows.count));
+    }
+    if rows.found == 0 {
+        return SINGLE.skipped(name, "the configured row is not among them, which comes first");
+    }
+    SINGLE
+        .failed(name, format!("{} rows", rows.count))
+        .expected("one")
+        .remedy("find out who inserts, and let them update the row instead; the other rows harm nothing")
+}
+
+fn fresh(evidence: &Evidence<'_>, rows: &RowFacts) -> Finding {
+    let name = &evidence.names.table;
+    if rows.found == 0 {
+        return FRESH.skipped(name, "there is no such row, which comes first");
+    }
+    let age = rows.last_update.map(|value| evidence.facts.context.time - value);
+    freshness::judge(&FRESH, name, age, evidence.case)
+}
+
+/// `last_update` at the look before, where that saw the row.
+fn earlier(evidence: &Evidence<'_>) -> Option<Option<i64>> {
+    let rows = evidence.earlier.as_ref()?.row.answer()?;
+    (rows.found > 0).then_some(rows.last_update)
+}

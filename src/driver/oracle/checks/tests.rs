@@ -1,0 +1,232 @@
+//! What the double cannot be brought to: other databases, other roles, refusals. Each test takes the facts of a source where
+//! all is right and changes one thing. The shapes are those of Oracle's documentation; no database was asked.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
+
+use super::right::right;
+use super::*;
+use crate::driver::evidence::trial::{NOW, SECOND, inspection, wrong};
+use crate::driver::oracle::family;
+use crate::finding::{Inspection, Status};
+use crate::target::{ConnectorMode, Endpoint, Named, Replica};
+
+fn target() -> Target {
+    let endpoint = Endpoint::parse("oracle://hb@db.example/pdb1?protocol=tcps").unwrap();
+    let mut target = Target::new("orders", endpoint);
+    target.heartbeat = family::defaults().heartbeat;
+    target.connector.user = Named::default_name("STREAMKAP_USER");
+    target.connector.mode = ConnectorMode::ReadWrite;
+    target
+}
+
+fn judged(target: &Target, now: &Inspection) -> Vec<Finding> {
+    judge(&Case { target, now, earlier: None }).unwrap()
+}
+
+/// What is wrong after some things were changed in the facts of a source where all is right.
+fn after(changes: &[(&str, Value)]) -> Vec<String> {
+    let mut facts = right();
+    for (pointer, value) in changes {
+        let parent = pointer.rsplit_once('/').unwrap();
+        facts.pointer_mut(parent.0).unwrap()[parent.1] = value.clone();
+    }
+    wrong(&judged(&target(), &inspection(facts, None)))
+}
+
+fn refused() -> Value {
+    json!({"refused": {"code": "ORA-00942", "message": "table or view does not exist"}})
+}
+
+#[test]
+fn where_all_is_right_nothing_is_wrong() {
+    let mut standby = right();
+    standby["context"]["role"] = json!("PHYSICAL STANDBY");
+    let mut target = target();
+    let endpoint = Endpoint::parse("oracle://hb@standby.example/pdb1?protocol=tcps").unwrap();
+    target.replicas.push(Replica { name: "copy".to_owned(), endpoint, required: false, decode: false });
+    let findings = judged(&target, &inspection(right(), Some(standby)));
+    assert_eq!(wrong(&findings), [""; 0]);
+    let ids: BTreeSet<&str> = findings.iter().map(|finding| finding.id.as_str()).collect();
+    assert_eq!(ids, all().iter().map(|check| check.id).collect());
+}
+
+#[test]
+fn a_single_tenant_database_and_one_on_rds_are_judged_without_a_common_user() {
+    let single = [
+        ("/context/multitenant", json!(false)),
+        ("/context/container", json!("ORCL")),
+        ("/pdb_logging/seen", Value::Null),
+        ("/database/seen/minimal_logging", json!("IMPLICIT")),
+        ("/users/seen", json!(["STREAMKAP_USER", "HB"])),
+        ("/accounts/seen", json!([{"name": "STREAMKAP_USER", "status": "OPEN", "expires_in": null}])),
+        (
+            "/system_privileges/seen",
+            json!(
+                super::accounts::CHECKS
+                    .iter()
+                    .filter(|check| check.id == "connector-logminer")
+                    .flat_map(|_| [
+                        "LOGMINING",
+                        "SELECT ANY TRANSACTION",
+                        "SELECT_CATALOG_ROLE",
+                        "EXECUTE_CATALOG_ROLE"
+                    ])
+                    .map(|privilege| json!({"grantee": "STREAMKAP_USER", "privilege": privilege}))
+                    .collect::<Vec<_>>()
+            ),
+        ),
+    ];
+    assert_eq!(after(&single), [""; 0]);
+}
+
+#[test]
+fn every_check_has_a_finding_whatever_is_refused_and_every_unknown_says_what_it_takes() {
+    for part in [
+        "database",
+        "pdb_logging",
+        "destinations",
+        "oldest_archived",
+        "recovery_area",
+        "objects",
+        "columns",
+        "primary_key",
+        "row",
+        "log_groups",
+        "own_privileges",
+        "own_account",
+        "users",
+        "accounts",
+        "grants",
+        "system_privileges",
+        "jobs",
+    ] {
+        let mut facts = right();
+        facts[part] = refused();
+        let findings = judged(&target(), &inspection(facts, None));
+        let ids: BTreeSet<&str> = findings.iter().map(|finding| finding.id.as_str()).collect();
+        assert_eq!(ids, all().iter().map(|check| check.id).collect(), "{part}");
+        for finding in findings.iter().filter(|finding| finding.status == Status::Unknown) {
+            assert!(finding.observed.contains("(ORA-00942); it takes "), "{part}: {}", finding.observed);
+        }
+        assert!(findings.iter().all(|finding| finding.status != Status::Failed), "{part}: {:?}", wrong(&findings));
+    }
+}
+
+#[test]
+fn a_user_without_the_catalogue_is_told_what_could_not_be_checked_and_nothing_is_said_to_be_wrong() {
+    let hidden = ["database", "pdb_logging", "destinations", "oldest_archived", "recovery_area", "accounts", "grants"];
+    let mut facts = right();
+    for part in hidden.into_iter().chain(["system_privileges"]) {
+        facts[part] = refused();
+    }
+    let found = wrong(&judged(&target(), &inspection(facts, None)));
+    assert!(found.iter().all(|finding| finding.starts_with("unknown ")), "{found:?}");
+    assert!(found.iter().any(|finding| finding.contains("GRANT SELECT_CATALOG_ROLE TO \"HB\";")), "{found:?}");
+}
+
+#[test]
+fn each_fault_is_one_finding_with_a_next_step() {
+    let cases: Vec<(Vec<(&str, Value)>, &str)> = vec![
+        (vec![("/context/container", json!("CDB$ROOT"))], "failed error container: the session is in CDB$ROOT"),
+        (
+            vec![("/context/role", json!("PHYSICAL STANDBY"))],
+            "failed error server-writable: its role is PHYSICAL STANDBY",
+        ),
+        (vec![("/database/seen/open_mode", json!("READ ONLY"))], "failed error server-writable: it is open READ ONLY"),
+        (vec![("/version", json!("Oracle 12.2.0.1.0"))], "failed warning server-version: Oracle 12.2.0.1.0"),
+        (vec![("/database/seen/log_mode", json!("NOARCHIVELOG"))], "failed error archive-log-mode: NOARCHIVELOG"),
+        (
+            vec![("/database/seen/minimal_logging", json!("NO")), ("/pdb_logging/seen/minimal", json!(false))],
+            "failed error supplemental-logging: NO",
+        ),
+        (vec![("/log_groups/seen", json!([]))], "failed error supplemental-logging-table: no supplemental logging"),
+        (
+            vec![("/log_groups/seen", json!([{"kind": "PRIMARY KEY LOGGING", "always": true}]))],
+            "failed error supplemental-logging-table: PRIMARY KEY LOGGING",
+        ),
+        (vec![("/database/seen/force_logging", json!("NO"))], "failed info force-logging: NO"),
+        (vec![("/destinations/seen", json!(0))], "failed warning archive-destination: none is valid"),
+        (vec![("/oldest_archived/seen", json!(7_200))], "failed error archived-log-retention: the oldest is 2h old"),
+        (
+            vec![("/oldest_archived/seen", json!(100_000))],
+            "failed warning archived-log-retention: the oldest is 1day 3h old",
+        ),
+        (
+            vec![("/oldest_archived/seen", json!(3 * 86_400))],
+            "failed info archived-log-retention: the oldest is 3days old",
+        ),
+        (
+            vec![("/recovery_area/seen/used", json!(119_i64 << 30))],
+            "failed error recovery-area: 99 % of 100 GiB cannot be reclaimed",
+        ),
+        (
+            vec![("/recovery_area/seen/used", json!(110_i64 << 30))],
+            "failed warning recovery-area: 90 % of 100 GiB cannot be reclaimed",
+        ),
+        (
+            vec![("/objects/seen", json!([{"owner": "STREAMKAP", "kind": "TABLE"}]))],
+            "failed error table-exists: it is in another schema: \"STREAMKAP\".\"STREAMKAP_HEARTBEAT\"",
+        ),
+        (
+            vec![("/objects/seen", json!([{"owner": "STREAMKAP_USER", "kind": "VIEW"}]))],
+            "failed error table-kind: a view",
+        ),
+        (vec![("/primary_key/seen", json!([]))], "failed warning table-primary-key: it has none"),
+        (
+            vec![("/row/seen/found", json!(0)), ("/row/seen/other", json!(7))],
+            "failed error row-exists: there is ID 7 and not 1",
+        ),
+        (vec![("/row/seen/count", json!(3))], "failed warning row-single: 3 rows"),
+        (vec![("/row/seen/last_update", json!(NOW - 600 * SECOND))], "failed warning row-fresh: 10m old"),
+        (
+            vec![("/own_privileges/seen", json!(["SELECT"]))],
+            "failed error writer-update: UPDATE is not granted to \"HB\"",
+        ),
+        (
+            vec![("/own_account/seen/status", json!("EXPIRED(GRACE)"))],
+            "failed warning writer-expiry: its account is EXPIRED(GRACE)",
+        ),
+        (vec![("/own_account/seen/expires_in", json!(3_600))], "failed warning writer-expiry: it runs out in 1h"),
+        (
+            vec![("/accounts/seen/1/status", json!("LOCKED(TIMED)"))],
+            "failed error connector-login: its account is LOCKED(TIMED)",
+        ),
+        (
+            vec![("/grants/seen", json!([{"grantee": "C##STREAMKAP_USER", "privilege": "SELECT"}]))],
+            "failed error connector-update: no UPDATE on \"STREAMKAP_USER\".\"STREAMKAP_HEARTBEAT\"",
+        ),
+        (
+            vec![("/system_privileges/seen", json!([{"grantee": "C##STREAMKAP_USER", "privilege": "LOGMINING"}]))],
+            "failed error connector-logminer: not granted: SELECT ANY TRANSACTION, SELECT_CATALOG_ROLE, EXECUTE_CATALOG_ROLE",
+        ),
+        (
+            vec![("/jobs/seen", json!([["STREAMKAP_USER.BEAT", "SCHEDULED"]]))],
+            "failed warning native-scheduler: STREAMKAP_USER.BEAT names it, and is enabled",
+        ),
+    ];
+    for (changes, expected) in cases {
+        let found = after(&changes);
+        assert!(found.contains(&expected.to_owned()), "{changes:?}: {found:?} lacks {expected}");
+        let mut facts = right();
+        for (pointer, value) in &changes {
+            let parent = pointer.rsplit_once('/').unwrap();
+            facts.pointer_mut(parent.0).unwrap()[parent.1] = value.clone();
+        }
+        for finding in judged(&target(), &inspection(facts, None)) {
+            assert!(finding.status != Status::Failed || finding.remedy.is_some(), "{finding:?}");
+        }
+    }
+}
+
+#[test]
+fn an_owner_is_granted_what_no_view_lists() {
+    // Neither of its privileges is in DBA_TAB_PRIVS, and it beats itself.
+    let owner = [
+        ("/context/user", json!("STREAMKAP_USER")),
+        ("/own_privileges/seen", json!([])),
+        ("/own_account/seen/name", json!("STREAMKAP_USER")),
+    ];
+    assert_eq!(after(&owner), [""; 0]);
+}

@@ -1,0 +1,286 @@
+//! Opening a session on the host that fits, and what is learned of its server. Used by the driver's `connect` alone.
+
+use futures_util::future::BoxFuture;
+
+use super::call_thread::CallThread;
+use super::client::{Bind, Block, Client, Login, Values};
+use super::identifier::{literal, stored};
+use super::parameters::{Library, PORT, Parameters, Place};
+use super::thin;
+use crate::database_url::{DatabaseUrl, Host};
+use crate::driver::hosts::{self, Candidate, HostStyle};
+use crate::driver::network::{name_or_network, prefixed};
+use crate::driver::{ConnectRequest, Purpose, ServerInfo, ServerRole};
+use crate::heartbeat::{ErrorKind, Failure};
+use crate::plain_text::one_line;
+use crate::secret::Secret;
+use crate::time::clock::{self, Clock, Instant};
+
+/// What is said of a server's hosts.
+const HOST_STYLE: HostStyle =
+    HostStyle { port: PORT, socket_is_file: false, standby: "is a standby", read_only: "is open read-only" };
+
+/// An open session and what was learned of its server.
+#[derive(Debug)]
+pub(super) struct Opened {
+    pub(super) thread: CallThread,
+    pub(super) server: ServerInfo,
+    /// What `last_update` is; `None` if there is no such column, or none that this user can see.
+    pub(super) column: Option<Column>,
+    /// Whether the position in the redo log may be asked for.
+    pub(super) position: bool,
+}
+
+/// What `last_update` holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Column {
+    /// A time without a zone, which is UTC.
+    WithoutZone,
+    /// A time with its zone, or in the session's.
+    WithZone,
+    /// No time.
+    Other(String),
+}
+
+/// When the answer to a call is waited for no longer: what became of it must be told before the caller gives up.
+pub(super) fn limit_of(deadline: Instant) -> Instant {
+    let left = deadline.saturating_duration_since(Clock::system().now().mono);
+    deadline - (left / 10).min(std::time::Duration::from_millis(100))
+}
+
+/// Opens the session that fits the request.
+///
+/// # Errors
+/// A classified failure; of several hosts one that names them all.
+pub(super) async fn connect(request: &ConnectRequest<'_>) -> Result<Opened, Failure> {
+    let url = &request.endpoint.url;
+    let parameters = Parameters::read(url)
+        .map_err(|error| Failure::new(ErrorKind::Settings, error.to_string()).with_source(error))?;
+    let parameters = &parameters;
+    match &parameters.place {
+        Place::Hosts => {
+            hosts::find(request, &HOST_STYLE, |host| {
+                Box::pin(async move {
+                    let (address, port) = (HOST_STYLE.address(host), HOST_STYLE.port(host));
+                    match open(request, parameters, descriptor(parameters, url, host, port), &address).await {
+                        Ok(opened) => Ok(opened),
+                        Err(failure) => Err(prefixed(&address, name_or_network(host, port, failure).await)),
+                    }
+                })
+            })
+            .await
+        }
+        Place::Alias(alias) => one(request, parameters, alias.clone(), alias).await,
+        Place::Descriptor(descriptor) => one(request, parameters, descriptor.clone(), &url.default_name()).await,
+    }
+}
+
+impl Candidate for Opened {
+    fn role(&self) -> ServerRole {
+        self.server.role
+    }
+
+    fn rank(&self) -> Option<u32> {
+        None
+    }
+
+    fn close(self, limit: Instant) -> BoxFuture<'static, ()> {
+        Box::pin(async move {
+            let _ = clock::timeout_at(limit, self.thread.close()).await;
+        })
+    }
+}
+
+/// Opens what an alias or a descriptor names: the client looks its addresses up by itself.
+async fn one(
+    request: &ConnectRequest<'_>,
+    parameters: &Parameters,
+    place: String,
+    shown: &str,
+) -> Result<Opened, Failure> {
+    let opened = open(request, parameters, place, shown).await.map_err(|failure| prefixed(shown, failure))?;
+    if opened.server.role.takes_writes() || request.purpose == Purpose::Inspect {
+        return Ok(opened);
+    }
+    let message = format!("{shown} {}", HOST_STYLE.standby);
+    opened.thread.close().await;
+    Err(Failure::new(ErrorKind::NotWritable, message))
+}
+
+async fn open(
+    request: &ConnectRequest<'_>,
+    parameters: &Parameters,
+    place: String,
+    address: &str,
+) -> Result<Opened, Failure> {
+    let limit = limit_of(request.deadline);
+    let (Some(user), Some(password)) = (request.endpoint.url.user(), request.password) else {
+        return Err(Failure::new(ErrorKind::Auth, "a login takes a user and a password, and one of them is missing"));
+    };
+    let login = Login {
+        library: parameters.library,
+        place,
+        tns_admin: parameters.tns_admin.clone(),
+        wallet: parameters.wallet.clone(),
+        tls: parameters.tls,
+        user: user.to_owned(),
+        password: Secret::new(password.expose()),
+        name: request.application_name.to_owned(),
+        within: limit.saturating_duration_since(Clock::system().now().mono),
+    };
+    let mut thread = CallThread::start(&format!("{} {:?} {address}", request.target.name, request.purpose))?;
+    let look = look(&stored(&request.target.heartbeat.schema), &stored(&request.target.heartbeat.table));
+    let looked = thread.call(
+        move |place| {
+            let session = place.insert(log_in(&login)?);
+            let version = session.version();
+            session.run(&look).map(|answer| (version, answer))
+        },
+        limit,
+    );
+    let (version, answer) = looked.await?;
+    let (server, column, position) = read_look(&answer, &version, address)?;
+    if let (Some(known), Some(found)) = (request.known_identity, &server.identity)
+        && known != found
+    {
+        let message = format!("this is another database ({found}) than the one known so far ({known})");
+        return Err(Failure::new(ErrorKind::Identity, message));
+    }
+    Ok(Opened { thread, server, column, position })
+}
+
+/// Logs in with the library that the address names.
+fn log_in(login: &Login) -> Result<Box<dyn Client>, Failure> {
+    match login.library {
+        Library::Thin => thin::open(login),
+        Library::Oci => Err(Failure::new(ErrorKind::Settings, "this build has no client \"oci\"")),
+    }
+}
+
+/// The descriptor of one host. What stands in it was judged with the address: no value can end where it should not.
+fn descriptor(parameters: &Parameters, url: &DatabaseUrl, host: &Host, port: u16) -> String {
+    let protocol = if parameters.tls { "tcps" } else { "tcp" };
+    let service = match &parameters.sid {
+        Some(sid) => format!("(SID={sid})"),
+        None => format!("(SERVICE_NAME={})", url.database()),
+    };
+    let optional = |key: &str, value: &Option<String>| value.as_ref().map_or(String::new(), |v| format!("({key}={v})"));
+    let (instance, server) = (optional("INSTANCE_NAME", &parameters.instance), optional("SERVER", &parameters.server));
+    // The client waits after a failed try even where there is no second one.
+    format!(
+        "(DESCRIPTION=(RETRY_DELAY=0)(ADDRESS=(PROTOCOL={protocol})(HOST={})(PORT={port}))\
+         (CONNECT_DATA={service}{instance}{server}))",
+        host.name
+    )
+}
+
+/// The first look after a login. The catalogue's views are asked by dynamic statements: static ones would fail as a whole
+/// where one of them may not be seen.
+fn look(schema: &str, table: &str) -> Block {
+    let sql = format!(
+        "DECLARE\n  column_type VARCHAR2(128);\n  position VARCHAR2(40);\n\
+         BEGIN\n  \
+         :role := SYS_CONTEXT('USERENV', 'DATABASE_ROLE');\n  \
+         :identity := NVL(SYS_CONTEXT('USERENV', 'CDB_NAME'), SYS_CONTEXT('USERENV', 'DB_NAME')) || '/' || \
+         SYS_CONTEXT('USERENV', 'CON_NAME');\n  \
+         :instance := SYS_CONTEXT('USERENV', 'INSTANCE_NAME') || '@' || SYS_CONTEXT('USERENV', 'SERVER_HOST');\n  \
+         BEGIN\n    EXECUTE IMMEDIATE {} INTO column_type;\n  \
+         EXCEPTION WHEN NO_DATA_FOUND THEN column_type := NULL;\n  END;\n  \
+         BEGIN\n    EXECUTE IMMEDIATE 'SELECT TO_CHAR(CURRENT_SCN) FROM V$DATABASE' INTO position;\n  \
+         EXCEPTION WHEN OTHERS THEN position := NULL;\n  END;\n  \
+         :column_type := column_type;\n  \
+         :position := position;\n\
+         END;",
+        literal(&column_type_sql(schema, table)),
+    );
+    let text = Bind::TextOut;
+    let names = ["role", "identity", "instance", "column_type", "position"];
+    Block { sql, binds: names.into_iter().map(|name| (name, text.clone())).collect() }
+}
+
+/// The type of `last_update`; no row without such a column.
+fn column_type_sql(schema: &str, table: &str) -> String {
+    format!(
+        "SELECT DATA_TYPE FROM ALL_TAB_COLUMNS WHERE OWNER = {} AND TABLE_NAME = {} AND COLUMN_NAME = 'LAST_UPDATE'",
+        literal(schema),
+        literal(table)
+    )
+}
+
+fn read_look(answer: &Values, version: &str, address: &str) -> Result<(ServerInfo, Option<Column>, bool), Failure> {
+    let server = ServerInfo {
+        address: address.to_owned(),
+        version: one_line(version),
+        identity: answer.text(1)?.map(|identity| one_line(&identity)),
+        instance: answer.text(2)?.map(|instance| one_line(&instance)),
+        timeline: None,
+        role: role_of(answer.text(0)?.as_deref()),
+    };
+    Ok((server, answer.text(3)?.map(Column::from_type), answer.text(4)?.is_some()))
+}
+
+/// The role that a database has in Data Guard. A snapshot standby takes writes, and throws them away later.
+pub(super) fn role_of(word: Option<&str>) -> ServerRole {
+    match word {
+        Some("PRIMARY") | None => ServerRole::Primary,
+        Some(_) => ServerRole::Standby,
+    }
+}
+
+impl Column {
+    /// From the catalogue's name of a type.
+    pub(super) fn from_type(name: String) -> Self {
+        if name == "DATE" {
+            Self::WithoutZone
+        } else if name.starts_with("TIMESTAMP") {
+            if name.contains("TIME ZONE") { Self::WithZone } else { Self::WithoutZone }
+        } else {
+            Self::Other(name)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_descriptor_names_one_host_and_never_lets_the_client_wait_between_tries() {
+        for (address, expected) in [
+            (
+                "oracle://hb@db1:1522/pdb1",
+                "(DESCRIPTION=(RETRY_DELAY=0)(ADDRESS=(PROTOCOL=tcp)(HOST=db1)(PORT=1522))(CONNECT_DATA=(SERVICE_NAME=pdb1)))",
+            ),
+            (
+                "oracle://hb@db1/?sid=ORCL&protocol=tcps&server=dedicated&instance_name=i1",
+                "(DESCRIPTION=(RETRY_DELAY=0)(ADDRESS=(PROTOCOL=tcps)(HOST=db1)(PORT=1521))\
+                 (CONNECT_DATA=(SID=ORCL)(INSTANCE_NAME=i1)(SERVER=dedicated)))",
+            ),
+        ] {
+            let url = crate::target::Endpoint::parse(address).unwrap().url;
+            let host = &url.hosts()[0];
+            let parameters = Parameters::read(&url).unwrap();
+            assert_eq!(descriptor(&parameters, &url, host, HOST_STYLE.port(host)), expected);
+        }
+    }
+
+    #[test]
+    fn the_first_look_asks_for_what_may_be_hidden_by_itself() {
+        let look = look("IT'S", "T");
+        assert!(look.sql.contains("OWNER = ''IT''''S''"), "{}", look.sql);
+        insta::assert_snapshot!(super::look("S", "T").sql);
+    }
+
+    #[test]
+    fn types_that_hold_a_time_are_told_by_their_names() {
+        for (name, column) in [
+            ("TIMESTAMP(6)", Column::WithoutZone),
+            ("DATE", Column::WithoutZone),
+            ("TIMESTAMP(3) WITH TIME ZONE", Column::WithZone),
+            ("TIMESTAMP(6) WITH LOCAL TIME ZONE", Column::WithZone),
+            ("VARCHAR2", Column::Other("VARCHAR2".to_owned())),
+        ] {
+            assert_eq!(Column::from_type(name.to_owned()), column);
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! What is looked at for the checks and for a plan: a question for each subject, one round trip each. Called by the
+//! session's `inspect` and `plan`; judged by `checks` and `provision`.
+//!
+//! Nothing here is a secret: no address, no password, no row's content but the heartbeat's time. Each answer is bounded,
+//! whatever the database holds.
+
+mod accounts;
+mod database;
+mod questions;
+mod table;
+
+use serde::{Deserialize, Serialize};
+
+pub(super) use accounts::{AccountFacts, Grant};
+pub(super) use database::{ContextFacts, DatabaseFacts, PdbLogging, RecoveryArea};
+pub(super) use table::{LogGroup, ObjectFacts, RowFacts};
+
+use self::questions::Questions;
+use super::connect::Opened;
+use super::family::common_user_of;
+use super::identifier::stored;
+use crate::driver::answer::Answer;
+use crate::heartbeat::Failure;
+use crate::plan::columns::Column;
+use crate::target::{HeartbeatTable, Target};
+use crate::time::clock::Instant;
+
+/// Everything an Oracle check is judged from.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) struct OracleFacts {
+    /// `host:port`, or the alias.
+    pub(super) address: String,
+    pub(super) version: String,
+    pub(super) context: ContextFacts,
+    pub(super) database: Answer<DatabaseFacts>,
+    /// The logging of the pluggable database by itself.
+    pub(super) pdb_logging: Answer<Option<PdbLogging>>,
+    /// Valid local destinations of archived logs.
+    pub(super) destinations: Answer<u64>,
+    /// The age of the oldest archived log that is still there, in seconds; `None` where there is none.
+    pub(super) oldest_archived: Answer<Option<i64>>,
+    /// `None` where there is none.
+    pub(super) recovery_area: Answer<Option<RecoveryArea>>,
+    /// Tables and views of the heartbeat's name, of whichever schema.
+    pub(super) objects: Answer<Vec<ObjectFacts>>,
+    pub(super) columns: Answer<Vec<Column>>,
+    pub(super) primary_key: Answer<Vec<String>>,
+    pub(super) row: Answer<RowFacts>,
+    pub(super) log_groups: Answer<Vec<LogGroup>>,
+    /// The privileges on the table that this session's user has, and those on any table.
+    pub(super) own_privileges: Answer<Vec<String>>,
+    pub(super) own_account: Answer<AccountFacts>,
+    /// Users of interest that exist: the owner, the connector's, the common one, the one that beats.
+    pub(super) users: Answer<Vec<String>>,
+    /// The accounts of the connector's users.
+    pub(super) accounts: Answer<Vec<AccountFacts>>,
+    /// Who has which privilege on the heartbeat table.
+    pub(super) grants: Answer<Vec<Grant>>,
+    /// System privileges and roles of the connector's users.
+    pub(super) system_privileges: Answer<Vec<Grant>>,
+    /// Scheduled jobs that name the heartbeat table, each with its state.
+    pub(super) jobs: Answer<Vec<(String, String)>>,
+}
+
+/// The root of a multitenant database.
+pub(super) const ROOT: &str = "CDB$ROOT";
+
+impl OracleFacts {
+    /// What the object of the heartbeat's name is, in its schema.
+    pub(super) fn own_object(&self, table: &HeartbeatTable) -> Option<&str> {
+        let owner = stored(&table.schema);
+        let objects = self.objects.answer()?;
+        objects.iter().find(|object| object.owner == owner).map(|object| object.kind.as_str())
+    }
+}
+
+/// Gathers the facts, in two dozen questions at most.
+///
+/// # Errors
+/// What the server says, classified, when it cannot be asked at all.
+pub(super) async fn gather(opened: &mut Opened, target: &Target, deadline: Instant) -> Result<OracleFacts, Failure> {
+    let (address, version) = (opened.server.address.clone(), opened.server.version.clone());
+    let with_zone = opened.column == Some(super::connect::Column::WithZone);
+    let heartbeat = &target.heartbeat;
+    let (connector, common) = (stored(&target.connector.user.name), stored(&common_user_of(target).name));
+    let writer = stored(target.endpoint.url.user().unwrap_or_default());
+    let mut ask = Questions::of(&mut opened.thread, super::connect::limit_of(deadline));
+    Ok(OracleFacts {
+        address,
+        version,
+        context: database::context(&mut ask).await?,
+        database: database::database(&mut ask).await?,
+        pdb_logging: database::pdb_logging(&mut ask).await?,
+        destinations: database::destinations(&mut ask).await?,
+        oldest_archived: database::oldest_archived(&mut ask).await?,
+        recovery_area: database::recovery_area(&mut ask).await?,
+        objects: table::objects(&mut ask, heartbeat).await?,
+        columns: table::columns(&mut ask, heartbeat).await?,
+        primary_key: table::primary_key(&mut ask, heartbeat).await?,
+        row: table::row(&mut ask, heartbeat, with_zone).await?,
+        log_groups: table::log_groups(&mut ask, heartbeat).await?,
+        own_privileges: accounts::own_privileges(&mut ask, heartbeat).await?,
+        own_account: accounts::own_account(&mut ask).await?,
+        users: accounts::users(&mut ask, &[&stored(&heartbeat.schema), &connector, &common, &writer]).await?,
+        accounts: accounts::accounts(&mut ask, &[&connector, &common]).await?,
+        grants: accounts::grants(&mut ask, heartbeat).await?,
+        system_privileges: accounts::system_privileges(&mut ask, &[&connector, &common]).await?,
+        jobs: accounts::jobs(&mut ask, heartbeat).await?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The list is read by a test that has each of them judged by a foreign parser.
+    #[test]
+    fn every_question_is_one_query_that_may_be_read() {
+        let heartbeat = crate::driver::oracle::family::defaults().heartbeat;
+        let users = ["STREAMKAP_USER", "C##STREAMKAP_USER"];
+        let mut all = database::statements();
+        all.extend(table::statements(&heartbeat));
+        all.extend(accounts::statements(&heartbeat, &users));
+        assert!(all.iter().all(|question| question.starts_with("SELECT ") && !question.contains('\n')), "{all:?}");
+        insta::assert_snapshot!(all.join("\n"));
+        insta::assert_snapshot!(questions::BLOCK);
+    }
+}

@@ -1,0 +1,162 @@
+//! The heartbeat table: what it is, its columns, its row, and how its changes are logged.
+
+use serde::{Deserialize, Serialize};
+
+use super::questions::{Questions, column, joined, micros, number};
+use crate::driver::answer::Answer;
+use crate::driver::oracle::identifier::{literal, quoted_table, stored};
+use crate::heartbeat::Failure;
+use crate::plan::columns::{Column, Holds};
+use crate::target::HeartbeatTable;
+
+/// An object that has the heartbeat's name.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(in crate::driver::oracle) struct ObjectFacts {
+    pub(in crate::driver::oracle) owner: String,
+    /// TABLE, VIEW, SYNONYM …
+    pub(in crate::driver::oracle) kind: String,
+}
+
+/// The rows.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(in crate::driver::oracle) struct RowFacts {
+    /// All rows.
+    pub(in crate::driver::oracle) count: i64,
+    /// Rows with the configured id.
+    pub(in crate::driver::oracle) found: i64,
+    /// `last_update` of that row, in microseconds since 1970.
+    pub(in crate::driver::oracle) last_update: Option<i64>,
+    /// The lowest id of another row.
+    pub(in crate::driver::oracle) other: Option<i64>,
+}
+
+/// Supplemental logging of the table.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(in crate::driver::oracle) struct LogGroup {
+    /// ALL COLUMN LOGGING, PRIMARY KEY LOGGING …
+    pub(in crate::driver::oracle) kind: String,
+    /// Whether it holds for every change.
+    pub(in crate::driver::oracle) always: bool,
+}
+
+fn of_table(table: &HeartbeatTable, owner: &str) -> String {
+    format!("{owner} = {} AND TABLE_NAME = {}", literal(&stored(&table.schema)), literal(&stored(&table.table)))
+}
+
+fn objects_sql(table: &HeartbeatTable) -> String {
+    format!(
+        "SELECT {} FROM ALL_OBJECTS WHERE OBJECT_NAME = {} AND OBJECT_TYPE IN ('TABLE', 'VIEW', 'MATERIALIZED VIEW', \
+         'SYNONYM') AND ROWNUM <= 20",
+        joined(&["OWNER", "OBJECT_TYPE"]),
+        literal(&stored(&table.table))
+    )
+}
+
+fn columns_sql(table: &HeartbeatTable) -> String {
+    format!(
+        "SELECT {} FROM ALL_TAB_COLS WHERE {} AND HIDDEN_COLUMN = 'NO' ORDER BY COLUMN_ID",
+        joined(&["COLUMN_NAME", "DATA_TYPE", "VIRTUAL_COLUMN"]),
+        of_table(table, "OWNER")
+    )
+}
+
+fn primary_key_sql(table: &HeartbeatTable) -> String {
+    format!(
+        "SELECT C.COLUMN_NAME FROM ALL_CONSTRAINTS K JOIN ALL_CONS_COLUMNS C ON C.OWNER = K.OWNER AND C.CONSTRAINT_NAME = \
+         K.CONSTRAINT_NAME WHERE K.CONSTRAINT_TYPE = 'P' AND K.OWNER = {} AND K.TABLE_NAME = {} ORDER BY C.POSITION",
+        literal(&stored(&table.schema)),
+        literal(&stored(&table.table))
+    )
+}
+
+fn row_sql(table: &HeartbeatTable, with_zone: bool) -> String {
+    let row = table.row_number();
+    let value = if with_zone { "SYS_EXTRACT_UTC(LAST_UPDATE)" } else { "CAST(LAST_UPDATE AS TIMESTAMP)" };
+    let own = format!("CASE WHEN ID = {row} THEN {value} END");
+    format!(
+        "SELECT {} FROM {}",
+        joined(&[
+            "TO_CHAR(COUNT(*))",
+            &format!("TO_CHAR(COUNT(CASE WHEN ID = {row} THEN 1 END))"),
+            &format!("TO_CHAR({})", micros(&format!("MAX({own})"))),
+            &format!("TO_CHAR(MIN(CASE WHEN ID <> {row} THEN ID END))"),
+        ]),
+        quoted_table(table)
+    )
+}
+
+fn log_groups_sql(table: &HeartbeatTable) -> String {
+    format!("SELECT {} FROM ALL_LOG_GROUPS WHERE {}", joined(&["LOG_GROUP_TYPE", "ALWAYS"]), of_table(table, "OWNER"))
+}
+
+pub(super) async fn objects(
+    ask: &mut Questions<'_>,
+    table: &HeartbeatTable,
+) -> Result<Answer<Vec<ObjectFacts>>, Failure> {
+    let object = |line: Vec<String>| ObjectFacts {
+        owner: column(&line, 0).unwrap_or_default(),
+        kind: column(&line, 1).unwrap_or_default(),
+    };
+    Ok(ask.ask(&objects_sql(table)).await?.make(|lines| lines.into_iter().map(object).collect()))
+}
+
+pub(super) async fn columns(ask: &mut Questions<'_>, table: &HeartbeatTable) -> Result<Answer<Vec<Column>>, Failure> {
+    let of_line = |line: Vec<String>| {
+        let text = |place| column(&line, place).unwrap_or_default();
+        column_of(&text(0), &text(1), text(2) == "YES")
+    };
+    Ok(ask.ask(&columns_sql(table)).await?.make(|lines| lines.into_iter().map(of_line).collect()))
+}
+
+fn column_of(name: &str, kind: &str, generated: bool) -> Column {
+    let holds = match kind {
+        "NUMBER" | "FLOAT" => Holds::Number,
+        "DATE" => Holds::Time,
+        kind if kind.starts_with("TIMESTAMP") => Holds::Time,
+        _ => Holds::Other,
+    };
+    Column { name: name.to_ascii_lowercase(), kind: kind.to_owned(), holds, generated }
+}
+
+pub(super) async fn primary_key(
+    ask: &mut Questions<'_>,
+    table: &HeartbeatTable,
+) -> Result<Answer<Vec<String>>, Failure> {
+    let answer = ask.ask(&primary_key_sql(table)).await?;
+    Ok(answer.make(|lines| lines.iter().filter_map(|line| column(line, 0)).collect()))
+}
+
+pub(super) async fn row(
+    ask: &mut Questions<'_>,
+    table: &HeartbeatTable,
+    with_zone: bool,
+) -> Result<Answer<RowFacts>, Failure> {
+    Ok(ask.ask(&row_sql(table, with_zone)).await?.make(|lines| {
+        let line = lines.into_iter().next().unwrap_or_default();
+        let count = |place| number(&line, place).unwrap_or_default();
+        RowFacts { count: count(0), found: count(1), last_update: number(&line, 2), other: number(&line, 3) }
+    }))
+}
+
+pub(super) async fn log_groups(
+    ask: &mut Questions<'_>,
+    table: &HeartbeatTable,
+) -> Result<Answer<Vec<LogGroup>>, Failure> {
+    let group = |line: Vec<String>| LogGroup {
+        kind: column(&line, 0).unwrap_or_default(),
+        always: column(&line, 1).is_none_or(|word| word == "ALWAYS"),
+    };
+    Ok(ask.ask(&log_groups_sql(table)).await?.make(|lines| lines.into_iter().map(group).collect()))
+}
+
+#[cfg(test)]
+pub(super) fn statements(table: &HeartbeatTable) -> Vec<String> {
+    vec![
+        objects_sql(table),
+        columns_sql(table),
+        primary_key_sql(table),
+        row_sql(table, true),
+        row_sql(table, false),
+        log_groups_sql(table),
+    ]
+}

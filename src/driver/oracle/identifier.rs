@@ -1,0 +1,73 @@
+//! The one place where names and values become Oracle's: quoted names, literals, and what a name may be.
+
+use crate::target::HeartbeatTable;
+
+/// The server takes no longer name (from 12.2 on).
+const LONGEST: usize = 128;
+
+/// The name as the server stores it: in capital letters, as an unquoted name in SQL; exactly, if it is written in quotes
+/// or is no name that SQL takes without them.
+pub(super) fn stored(name: &str) -> String {
+    if let Some(exact) = name.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) {
+        return exact.to_owned();
+    }
+    let first = name.starts_with(|c: char| c.is_ascii_alphabetic());
+    if first && name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '$' | '#')) {
+        return name.to_ascii_uppercase();
+    }
+    name.to_owned()
+}
+
+/// Why the server takes no such name, if it does not.
+pub(super) fn problem(name: &str) -> Option<String> {
+    let stored = stored(name);
+    if stored.is_empty() {
+        return Some("the name is empty".to_owned());
+    }
+    if stored.len() > LONGEST {
+        return Some(format!("longer than {LONGEST} bytes, which Oracle refuses"));
+    }
+    // A name with a quotation mark cannot be written in SQL at all.
+    stored.chars().find(|c| *c == '"' || c.is_control()).map(|c| format!("holds {c:?}, which no name in Oracle may"))
+}
+
+/// A name as SQL takes it.
+pub(super) fn quote(name: &str) -> String {
+    format!("\"{}\"", stored(name).replace('"', ""))
+}
+
+/// Schema and table as SQL takes them.
+pub(super) fn quoted_table(table: &HeartbeatTable) -> String {
+    format!("{}.{}", quote(&table.schema), quote(&table.table))
+}
+
+/// Text as SQL takes it.
+pub(super) fn literal(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_plain_name_is_stored_in_capital_letters_and_a_quoted_one_exactly() {
+        for (name, expected) in [
+            ("streamkap_user", "STREAMKAP_USER"),
+            ("C##Streamkap_User", "C##STREAMKAP_USER"),
+            ("\"MixedCase\"", "MixedCase"),
+            ("with space", "with space"),
+            ("1st", "1st"),
+        ] {
+            assert_eq!(stored(name), expected);
+        }
+    }
+
+    #[test]
+    fn names_and_text_end_nowhere_but_at_their_end() {
+        assert_eq!(quote("a\"; drop table x"), "\"a; drop table x\"");
+        assert_eq!(literal("it's"), "'it''s'");
+        assert!(problem("a\"b").is_some() && problem("").is_some() && problem(&"x".repeat(129)).is_some());
+        assert!(problem("STREAMKAP_HEARTBEAT").is_none() && problem("\"lower\"").is_none());
+    }
+}

@@ -1,0 +1,243 @@
+//! The parameters of an address: those of Easy Connect Plus that are honoured, and all others, refused by name with the
+//! reason. Used by `family` when a target is judged, and by `connect`.
+
+use crate::database_url::{DatabaseUrl, UrlError};
+use crate::driver::parameters::{Keys, Rule, refused};
+
+/// The port of an address without one.
+pub(super) const PORT: u16 = 1521;
+
+/// Which client library speaks to the server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Library {
+    /// Oracle's own in Rust, part of this program.
+    Thin,
+    /// Oracle's client libraries for C, which must be installed.
+    Oci,
+}
+
+/// Where the server is looked up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Place {
+    /// Each host of the address is asked for this service or SID.
+    Hosts,
+    /// An alias of `tnsnames.ora`.
+    Alias(String),
+    /// A whole descriptor.
+    Descriptor(String),
+}
+
+/// An address's parameters, read.
+#[derive(Debug, Clone)]
+pub(super) struct Parameters {
+    pub(super) library: Library,
+    pub(super) place: Place,
+    /// Whether connections are encrypted with TLS.
+    pub(super) tls: bool,
+    pub(super) wallet: Option<String>,
+    /// The folder of `tnsnames.ora`.
+    pub(super) tns_admin: Option<String>,
+    pub(super) sid: Option<String>,
+    pub(super) instance: Option<String>,
+    pub(super) server: Option<String>,
+    /// What may not be meant.
+    pub(super) warnings: Vec<String>,
+}
+
+const TIMES: &str = "the target's timeout bounds every connection and call: take it out";
+const RETRIES: &str = "heartbeatd tries again by its own rules: take it out";
+const HOSTS: &str = "all hosts of the address are asked at once, and the one that takes writes is used: take it out";
+const POOL: &str = "one session is kept for each purpose: take it out";
+const PROXY: &str = "connections through a proxy are not made: let the proxy listen on a port of its own";
+const NAMES: &str = "the name of the host is always compared with the server's certificate: take it out";
+const SECRET: &str =
+    "an encrypted wallet is not opened: write ewallet.pem without a password, readable by heartbeatd alone";
+const ENCRYPTION: &str = "TLS is what encrypts here: protocol=tcps";
+
+const RULES: &[(&str, Rule)] = &[
+    ("client", Rule::Honoured),
+    ("connect_timeout", Rule::Refused(TIMES)),
+    ("descriptor", Rule::Honoured),
+    ("encryption_client", Rule::Refused(ENCRYPTION)),
+    ("expire_time", Rule::Refused("the period of beats notices a dead connection: take it out")),
+    ("failover", Rule::Refused(HOSTS)),
+    ("https_proxy", Rule::Refused(PROXY)),
+    ("https_proxy_port", Rule::Refused(PROXY)),
+    ("instance_name", Rule::Honoured),
+    ("load_balance", Rule::Refused(HOSTS)),
+    ("pool_boundary", Rule::Refused(POOL)),
+    ("pool_connection_class", Rule::Refused(POOL)),
+    ("pool_purity", Rule::Refused(POOL)),
+    ("protocol", Rule::Honoured),
+    ("retry_count", Rule::Refused(RETRIES)),
+    ("retry_delay", Rule::Refused(RETRIES)),
+    ("sdu", Rule::Refused("no message is large enough to need it: take it out")),
+    ("server", Rule::Honoured),
+    ("sid", Rule::Honoured),
+    ("source_route", Rule::Refused(PROXY)),
+    ("ssl_server_cert_dn", Rule::Refused(NAMES)),
+    ("ssl_server_dn_match", Rule::Only(&["on", "yes", "true"], NAMES)),
+    ("tns_admin", Rule::Honoured),
+    ("transport_connect_timeout", Rule::Refused(TIMES)),
+    ("wallet_location", Rule::Honoured),
+    ("wallet_password", Rule::Refused(SECRET)),
+];
+
+const KEYS: Keys = Keys { of: "Oracle", rules: RULES };
+
+impl Parameters {
+    /// Reads and judges the parameters, and what they mean together with the hosts.
+    ///
+    /// # Errors
+    /// The first parameter that cannot be honoured, by name, with the reason; never its value.
+    pub(super) fn read(url: &DatabaseUrl) -> Result<Self, UrlError> {
+        KEYS.judge(url)?;
+        let text = |name| url.parameter(name).map(str::to_owned);
+        let word = |name| plain_word(url, name);
+        let tls = match url.parameter("protocol") {
+            None | Some("tcp") => false,
+            Some("tcps") => true,
+            Some(_) => return Err(refused("protocol", "expected tcp or tcps")),
+        };
+        let library = match url.parameter("client") {
+            None | Some("thin") => Library::Thin,
+            Some("oci") if cfg!(feature = "oracle-oci") => Library::Oci,
+            Some("oci") => {
+                return Err(refused("client", "this build has no client \"oci\": it was compiled without oracle-oci"));
+            }
+            Some(_) => return Err(refused("client", "expected thin or oci")),
+        };
+        let server = word("server")?;
+        if server.as_deref().is_some_and(|server| !["dedicated", "shared", "pooled"].contains(&server)) {
+            return Err(refused("server", "expected dedicated, shared or pooled"));
+        }
+        let (sid, instance) = (word("sid")?, word("instance_name")?);
+        let place = place(url, sid.is_some())?;
+        if let (Place::Hosts, Some(key)) = (&place, url.parameter("tns_admin").map(|_| "tns_admin")) {
+            return Err(refused(key, "goes with an alias of tnsnames.ora: oracle://user@alias"));
+        }
+        if place != Place::Hosts {
+            for key in ["protocol", "sid", "instance_name", "server"] {
+                if url.parameter(key).is_some() {
+                    return Err(refused(key, "is what tnsnames.ora or the descriptor says: write it there"));
+                }
+            }
+        } else if !url.database().chars().all(is_plain) {
+            return Err(refused("service", "the service behind the host holds a character that no service's name has"));
+        }
+        let wallet = text("wallet_location");
+        if place == Place::Hosts && wallet.is_some() && !tls {
+            return Err(refused("wallet_location", "is read for TLS: write protocol=tcps beside it"));
+        }
+        let mut parameters = Self {
+            library,
+            place,
+            tls,
+            wallet,
+            tns_admin: text("tns_admin"),
+            sid,
+            instance,
+            server,
+            warnings: Vec::new(),
+        };
+        if parameters.place == Place::Hosts && !tls && !crate::driver::shared_checks::server::is_local(url) {
+            parameters.warnings.push("the connection is not encrypted: add protocol=tcps".to_owned());
+        }
+        Ok(parameters)
+    }
+}
+
+fn place(url: &DatabaseUrl, has_sid: bool) -> Result<Place, UrlError> {
+    if let Some(descriptor) = url.parameter("descriptor") {
+        if !url.database().is_empty() {
+            return Err(refused("descriptor", "names the service itself: take /service out of the address"));
+        }
+        return Ok(Place::Descriptor(descriptor.to_owned()));
+    }
+    if !url.database().is_empty() || has_sid {
+        if !url.database().is_empty() && has_sid {
+            return Err(refused("sid", "goes without /service in the address"));
+        }
+        return Ok(Place::Hosts);
+    }
+    match url.hosts() {
+        [alias] if alias.port.is_none() => Ok(Place::Alias(alias.name.clone())),
+        _ => Err(refused("service", "the address names no service: write /service behind the hosts, or sid=SID")),
+    }
+}
+
+/// A value that becomes a part of a descriptor.
+fn plain_word(url: &DatabaseUrl, name: &str) -> Result<Option<String>, UrlError> {
+    match url.parameter(name) {
+        Some(word) if !word.chars().all(is_plain) => Err(refused(name, "holds a character that no such name has")),
+        word => Ok(word.map(str::to_owned)),
+    }
+}
+
+/// What may be in a name that becomes a part of a descriptor.
+pub(super) fn is_plain(c: char) -> bool {
+    c.is_ascii_alphanumeric() || "._-$#:".contains(c)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::driver::parameters::trial;
+
+    fn read(address: &str) -> Result<Parameters, String> {
+        Parameters::read(&crate::target::Endpoint::parse(address).unwrap().url).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn every_key_is_honoured_or_refused_by_its_name() {
+        let together = |parameters: &str| match parameters.split_once('=') {
+            Some(("sid", _)) => format!("oracle://h/?{parameters}"),
+            Some(("tns_admin", _)) => format!("oracle://alias?{parameters}"),
+            Some(("descriptor", _)) => format!("oracle://h?{parameters}"),
+            Some(("wallet_location", _)) => format!("oracle://h/s?protocol=tcps&{parameters}"),
+            _ => format!("oracle://h/s?{parameters}"),
+        };
+        let free = ["descriptor", "instance_name", "sid", "tns_admin", "wallet_location"];
+        trial::keep_to_the_rules(&KEYS, &free, |parameters| read(&together(parameters)).map(|_| ()));
+    }
+
+    #[test]
+    fn the_server_is_found_by_hosts_by_an_alias_or_by_a_descriptor() {
+        for (address, place) in [
+            ("oracle://hb@a,b:1522/pdb1", Place::Hosts),
+            ("oracle://hb@a/?sid=ORCL", Place::Hosts),
+            ("oracle://hb@orders_high", Place::Alias("orders_high".to_owned())),
+            ("oracle://hb@orders?descriptor=(DESCRIPTION=x)", Place::Descriptor("(DESCRIPTION=x)".to_owned())),
+        ] {
+            assert_eq!(read(address).unwrap().place, place, "{address}");
+        }
+    }
+
+    #[test]
+    fn what_contradicts_itself_is_refused() {
+        for (address, named) in [
+            ("oracle://a,b", "service"),
+            ("oracle://a:1521", "service"),
+            ("oracle://a/s)(X=1", "service"),
+            ("oracle://a/s?sid=x", "sid"),
+            ("oracle://a/s?descriptor=(x)", "descriptor"),
+            ("oracle://alias?protocol=tcps", "protocol"),
+            ("oracle://a/s?tns_admin=/x", "tns_admin"),
+            ("oracle://a/s?wallet_location=/x", "wallet_location"),
+            ("oracle://a/s?protocol=http", "protocol"),
+            ("oracle://a/s?client=fat", "client"),
+            ("oracle://a/s?server=none", "server"),
+            ("oracle://a/s?instance_name=x)(y", "instance_name"),
+        ] {
+            let message = read(address).unwrap_err();
+            assert!(message.contains(&format!("\"{named}\"")), "{address}: {message}");
+        }
+    }
+
+    #[test]
+    fn a_connection_that_anybody_can_read_is_warned_of() {
+        assert!(read("oracle://db.example/s").unwrap().warnings[0].contains("not encrypted"));
+        assert!(read("oracle://db.example/s?protocol=tcps").unwrap().warnings.is_empty());
+        assert!(read("oracle://localhost/s").unwrap().warnings.is_empty());
+    }
+}

@@ -1,0 +1,324 @@
+//! What the database lacks: a plan from the facts of the checks, the steps from `migrations/oracle/`. Called by the session's
+//! `plan` and `apply`.
+//!
+//! What concerns the whole database (its archiving, its minimal supplemental logging) is a notice with the statement, and
+//! never run: it may need a restart, and costs every other user of the database something.
+
+use super::connect::{Opened, limit_of};
+use super::errors::{self, GRANT_TO_SELF, LOGGING_EXISTS, NAME_USED};
+use super::facts::{self, OracleFacts, ROOT};
+use super::family::common_user_of;
+use super::identifier::{quote, quoted_table, stored};
+use super::remedies::{ARCHIVE, MINIMAL_LOGGING, mend};
+use crate::driver::answer::Answer;
+use crate::heartbeat::{ErrorKind, Failure};
+use crate::plan::columns;
+use crate::plan::existing_table::{ExistingTable, RowNeed, Rows};
+use crate::plan::{Plan, Step, render};
+use crate::target::{Named, Target};
+use crate::time::clock::Instant;
+
+const TABLE: &str = include_str!("../../../migrations/oracle/001_table.sql");
+const ROW: &str = include_str!("../../../migrations/oracle/002_row.sql");
+const GRANT: &str = include_str!("../../../migrations/oracle/003_grant_table.sql");
+const LOGGING: &str = include_str!("../../../migrations/oracle/004_supplemental_logging.sql");
+
+/// What the user that beats needs on the table: INSERT to bring a deleted row back.
+const DAEMON: &[&str] = &["SELECT", "INSERT", "UPDATE"];
+/// What the connector's users need on it.
+const CONNECTOR: &[&str] = &["SELECT", "INSERT", "UPDATE", "DELETE"];
+
+/// The names of a target as the steps need them, and the plan as it grows.
+struct Planner<'a> {
+    facts: &'a OracleFacts,
+    target: &'a Target,
+    table: String,
+    plan: Plan,
+}
+
+/// Says what is missing.
+pub(super) fn plan(facts: &OracleFacts, target: &Target) -> Plan {
+    let mut planner = Planner { facts, target, table: quoted_table(&target.heartbeat), plan: Plan::default() };
+    if planner.is_in_place() {
+        planner.objects();
+        planner.users();
+        planner.logging();
+    }
+    planner.plan
+}
+
+/// Runs one step. What is there already, because somebody was quicker, is no failure; a name that another kind of object
+/// has is one.
+///
+/// # Errors
+/// What the server says, classified.
+pub(super) async fn apply(opened: &mut Opened, target: &Target, step: &Step, deadline: Instant) -> Result<(), Failure> {
+    let statement = runnable(&step.sql).to_owned();
+    let call = opened.thread.call(
+        move |place| match place {
+            Some(session) => session.execute(&statement),
+            None => Err(Failure::new(ErrorKind::Internal, "the session was closed before its last use")),
+        },
+        limit_of(deadline),
+    );
+    let failure = match call.await {
+        Ok(()) => return Ok(()),
+        Err(failure) => failure,
+    };
+    let is = |code: u32| failure.code() == Some(&errors::shown(code));
+    if is(LOGGING_EXISTS) || is(GRANT_TO_SELF) {
+        return Ok(());
+    }
+    if is(NAME_USED) {
+        let found = facts::gather(opened, target, deadline).await?;
+        return if found.own_object(&target.heartbeat) == Some("TABLE") { Ok(()) } else { Err(failure) };
+    }
+    Err(match failure.kind() {
+        ErrorKind::Privilege => failure.with_remedy(
+            "let an administrator do it: set provision_url, or hand them what heartbeatd provision --dry-run prints",
+        ),
+        _ => failure,
+    })
+}
+
+/// A step as the server takes it: SQL*Plus ends a statement with a semicolon, and a block with a slash.
+pub(super) fn runnable(script: &str) -> &str {
+    let script = script.trim_end();
+    match script.strip_suffix("\n/") {
+        Some(block) => block,
+        None => script.strip_suffix(';').unwrap_or(script),
+    }
+}
+
+impl Planner<'_> {
+    fn step(&mut self, title: String, template: &str, more: &[(&str, &str)]) {
+        let table = self.table.clone();
+        let mut values = vec![("table", table.as_str())];
+        values.extend_from_slice(more);
+        self.plan.steps.push(Step { title, sql: render(template, &values), command: None });
+    }
+
+    /// Whether the session is where the table belongs.
+    fn is_in_place(&mut self) -> bool {
+        if self.facts.context.container != ROOT {
+            return true;
+        }
+        let remedy = "write the service of the pluggable database into the address, behind the host".to_owned();
+        let message =
+            format!("the session is in {ROOT}, where no heartbeat belongs: connectors read pluggable databases");
+        self.plan.fail(ErrorKind::Settings, message, Some(remedy));
+        false
+    }
+
+    fn exists(&self, user: &str) -> bool {
+        self.facts.users.answer().is_none_or(|users| users.iter().any(|known| known == user))
+    }
+
+    /// Owner, table and row.
+    fn objects(&mut self) {
+        let owner = stored(&self.target.heartbeat.schema);
+        if !self.exists(&owner) {
+            let name = quote(&owner);
+            let remedy = format!(
+                "in SQL*Plus, as an administrator, in the pluggable database: CREATE USER {name} IDENTIFIED BY password \
+                 QUOTA UNLIMITED ON USERS;"
+            );
+            let message = format!("the user {name}, whose schema the heartbeat table is in, does not exist");
+            return self.plan.fail(ErrorKind::MissingSchema, message, Some(remedy));
+        }
+        match self.facts.own_object(&self.target.heartbeat) {
+            None => {
+                self.step(format!("create table {}", self.table), TABLE, &[]);
+                self.insert(false);
+            }
+            Some("TABLE") => self.existing(),
+            Some(kind) => {
+                let message = format!("{} is no table: {}", self.table, kind.to_lowercase());
+                let remedy = "name another table under [target.heartbeat]".to_owned();
+                self.plan.fail(ErrorKind::Rejected, message, Some(remedy));
+            }
+        }
+    }
+
+    fn existing(&mut self) {
+        let columns = self.facts.columns.answer().map(Vec::as_slice).unwrap_or_default();
+        let row = self.target.heartbeat.row_number();
+        let rows = match &self.facts.row {
+            Answer::Seen(rows) if rows.found > 0 => Rows::Ids(vec![row]),
+            Answer::Seen(rows) => Rows::Ids(rows.other.into_iter().collect()),
+            Answer::Refused(_) => Rows::Hidden,
+        };
+        let faults = columns::judge(columns, rows.are_none());
+        let (mend, user) = (mend(&self.table, &faults), quote(&self.facts.context.user));
+        let remedy = format!("set provision_url to the owner; or GRANT SELECT ON {} TO {user};", self.table);
+        let standing =
+            ExistingTable { name: &self.table, faults: &faults, mend: &mend, rows: &rows, seen_by: (&user, &remedy) };
+        if standing.judge(row, &mut self.plan) == RowNeed::Insert {
+            let zoned = columns.iter().any(|column| column.name == "last_update" && column.kind.contains("TIME ZONE"));
+            self.insert(zoned);
+        }
+    }
+
+    fn insert(&mut self, with_zone: bool) {
+        let row = self.target.heartbeat.row_number().to_string();
+        let now = if with_zone { "SYSTIMESTAMP" } else { "SYS_EXTRACT_UTC(SYSTIMESTAMP)" };
+        self.step(format!("insert row {row} into {}", self.table), ROW, &[("row", &row), ("now", now)]);
+    }
+
+    /// The user that beats, the connector's, and in a multitenant database its common one.
+    fn users(&mut self) {
+        let connector = &self.target.connector.user;
+        let common = common_user_of(self.target);
+        if let Some(user) = self.target.endpoint.url.user() {
+            let same = [&connector.name, &common.name].iter().any(|name| stored(name) == stored(user));
+            if !same {
+                self.user(&Named::configured(user), DAEMON);
+            }
+        }
+        self.user(connector, CONNECTOR);
+        if self.facts.context.multitenant {
+            self.user(&common, CONNECTOR);
+        }
+    }
+
+    fn user(&mut self, user: &Named, wanted: &[&str]) {
+        let (name, quoted) = (stored(&user.name), quote(&user.name));
+        // An owner's privileges are its own, and listed nowhere.
+        if name == stored(&self.target.heartbeat.schema) {
+            return;
+        }
+        if !self.exists(&name) {
+            if user.configured {
+                let remedy = format!("in SQL*Plus, as an administrator: CREATE USER {quoted} IDENTIFIED BY password;");
+                let message = format!("the user {quoted} does not exist");
+                return self.plan.fail(ErrorKind::Privilege, message, Some(remedy));
+            }
+            let notice = format!("the user {quoted} does not exist: nothing is granted to it");
+            return self.plan.notices.push(notice);
+        }
+        let grants = self.facts.grants.answer().map(Vec::as_slice).unwrap_or_default();
+        let has = |privilege: &str| grants.iter().any(|grant| grant.grantee == name && grant.privilege == privilege);
+        let missing: Vec<&str> = wanted.iter().copied().filter(|privilege| !has(privilege)).collect();
+        if missing.is_empty() {
+            return;
+        }
+        let privileges = missing.join(", ");
+        let title = format!("grant {privileges} on {} to {quoted}", self.table);
+        self.step(title, GRANT, &[("privileges", &privileges), ("user", &quoted)]);
+    }
+
+    /// What the redo log holds of the table; and, as notices, what is the whole database's.
+    fn logging(&mut self) {
+        let database = self.facts.database.answer();
+        let everything = database.is_some_and(|database| database.all_columns)
+            || self.facts.pdb_logging.answer().is_some_and(|pdb| pdb.as_ref().is_some_and(|pdb| pdb.all_columns));
+        let groups = self.facts.log_groups.answer().map(Vec::as_slice).unwrap_or_default();
+        let own = groups.iter().any(|group| group.kind == "ALL COLUMN LOGGING" && group.always);
+        if !everything && !own {
+            self.step(format!("log all columns of {}", self.table), LOGGING, &[]);
+        }
+        match database {
+            None => self.plan.notices.push(
+                "whether the database archives its logs, and logs what connectors need, is hidden from this user"
+                    .to_owned(),
+            ),
+            Some(database) => {
+                if database.log_mode != "ARCHIVELOG" {
+                    self.plan.notices.push(format!("the database does not archive its logs: {ARCHIVE}"));
+                }
+                if database.minimal_logging == "NO" {
+                    self.plan.notices.push(format!("minimal supplemental logging is off: {MINIMAL_LOGGING}"));
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::driver::oracle::checks::right::right;
+    use crate::driver::oracle::family;
+    use crate::target::Endpoint;
+
+    fn target() -> Target {
+        let mut target = Target::new("orders", Endpoint::parse("oracle://hb@db.example/pdb1").unwrap());
+        target.heartbeat = family::defaults().heartbeat;
+        target.connector.user = Named::default_name("STREAMKAP_USER");
+        target
+    }
+
+    fn nothing_there() -> Value {
+        let mut facts = right();
+        for part in ["objects", "columns", "primary_key", "log_groups", "grants"] {
+            facts[part] = json!({ "seen": [] });
+        }
+        facts["row"] = json!({ "refused": { "code": "ORA-00942", "message": "table or view does not exist" } });
+        facts
+    }
+
+    /// What `--dry-run` prints of a plan, but for its head.
+    fn script(facts: Value) -> String {
+        let plan = plan(&serde_json::from_value(facts).unwrap(), &target());
+        let steps = plan.steps.iter().map(|step| format!("-- {}\n{}\n", step.title, step.sql));
+        let notices = plan.notices.iter().map(|notice| format!("-- notice: {notice}\n"));
+        let failures = plan.failures.iter().map(|f| format!("-- failed: {f}; {}\n", f.remedy().unwrap_or("")));
+        steps.chain(notices).chain(failures).collect()
+    }
+
+    #[test]
+    fn where_all_is_there_nothing_is_planned() {
+        assert_eq!(script(right()), "");
+    }
+
+    #[test]
+    fn everything_that_is_missing_in_a_pluggable_database_is_made_in_its_order() {
+        insta::assert_snapshot!(script(nothing_there()));
+    }
+
+    #[test]
+    fn a_single_tenant_database_has_no_common_user_and_what_is_the_whole_databases_is_a_notice() {
+        let mut facts = nothing_there();
+        facts["context"]["multitenant"] = json!(false);
+        facts["context"]["container"] = json!("ORCL");
+        facts["users"] = json!({ "seen": ["STREAMKAP_USER", "HB"] });
+        facts["database"]["seen"]["log_mode"] = json!("NOARCHIVELOG");
+        facts["database"]["seen"]["minimal_logging"] = json!("NO");
+        insta::assert_snapshot!(script(facts));
+    }
+
+    #[test]
+    fn in_the_root_container_nothing_is_made() {
+        let mut facts = nothing_there();
+        facts["context"]["container"] = json!(ROOT);
+        let plan = plan(&serde_json::from_value(facts).unwrap(), &target());
+        assert!(plan.steps.is_empty() && plan.failures.len() == 1, "{plan:?}");
+    }
+
+    #[test]
+    fn a_step_runs_without_what_sqlplus_ends_it_with() {
+        assert_eq!(runnable("GRANT x;\n"), "GRANT x");
+        assert_eq!(runnable("BEGIN\n  x;\nEND;\n/"), "BEGIN\n  x;\nEND;");
+    }
+
+    #[test]
+    fn no_step_can_destroy_anything() {
+        for template in [TABLE, ROW, GRANT, LOGGING] {
+            for word in ["DROP", "DELETE ", "TRUNCATE", "REVOKE", "MODIFY", "RENAME", "REPLACE"] {
+                assert!(!render(template, &[]).to_uppercase().contains(word), "{word}: {template}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_hidden_is_granted_again_and_a_view_of_the_name_is_told() {
+        let mut facts = right();
+        facts["grants"] = json!({ "refused": { "code": "ORA-00942", "message": "hidden" } });
+        assert!(script(facts).contains("GRANT SELECT, INSERT, UPDATE, DELETE ON"));
+        let mut facts = right();
+        facts["objects"] = json!({ "seen": [{ "owner": "STREAMKAP_USER", "kind": "VIEW" }] });
+        assert!(script(facts).contains("is no table: view"));
+    }
+}

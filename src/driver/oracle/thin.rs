@@ -1,0 +1,179 @@
+//! Oracle's own client in Rust, a beta: nothing to install. Used by `client` alone; the only file that names its crate.
+//!
+//! What it lacks is made up for around it: it waits without limits (`hung_call`), some bytes of a peer make it panic, and a
+//! panic within one of its own values would end the program (see [`Thin::run`]).
+
+use std::io;
+use std::mem::ManuallyDrop;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+
+use oracledb::{Config, Connection, DB_TYPE_NUMBER, DB_TYPE_VARCHAR, ErrorKind as Crate, ToDbValue};
+
+use super::client::{Bind, Block, Client, Login, Value, Values};
+use super::errors::{self, NO_ALIAS, NO_SERVICE, NO_SID};
+use crate::heartbeat::{ErrorKind, Failure};
+use crate::secret::Secret;
+
+/// A session.
+struct Thin {
+    connection: Connection,
+}
+
+/// Logs in.
+///
+/// # Errors
+/// What the client or the server says, classified.
+pub(super) fn open(login: &Login) -> Result<Box<dyn Client>, Failure> {
+    let words = |error: oracledb::Error| while_connecting(&error, login.tls);
+    let mut config = Config::default()
+        .set_credentials(&login.user, Secret::expose(&login.password))
+        .set_transport_connect_timeout(Some(login.within))
+        .set_program(network_name(&login.name))
+        .map_err(words)?;
+    if let Some(folder) = &login.tns_admin {
+        config = config.set_config_dir(folder);
+    }
+    if let Some(wallet) = &login.wallet {
+        config = config.set_wallet_location(wallet);
+    }
+    let config = config.set_connect_string(&login.place).map_err(words)?;
+    let connection = oracledb::connect(config).map_err(words)?;
+    // They travel with the first call.
+    connection.set_module(&login.name).map_err(|error| classify(&error))?;
+    connection.set_client_identifier(&login.name).map_err(|error| classify(&error))?;
+    Ok(Box::new(Thin { connection }))
+}
+
+impl Client for Thin {
+    fn version(&self) -> String {
+        match self.connection.version() {
+            Ok(version) => format!("Oracle {version}"),
+            Err(_) => "Oracle of an unknown version".to_owned(),
+        }
+    }
+
+    /// The crate's statement locks its connection when it is dropped, and panics if a panic has poisoned that lock: while
+    /// the first panic unwinds, the second would end the program. So a statement is dropped only when none unwinds.
+    fn run(&mut self, block: &Block) -> Result<Values, Failure> {
+        let mut statement = self
+            .connection
+            .statement(&block.sql)
+            .and_then(oracledb::StatementBuilder::build)
+            .map(ManuallyDrop::new)
+            .map_err(|error| classify(&error))?;
+        let values: Vec<(&str, Box<dyn ToDbValue>)> =
+            block.binds.iter().map(|(name, bind)| (*name, value_of(bind))).collect();
+        let values: Vec<(&str, &dyn ToDbValue)> = values.iter().map(|(name, value)| (*name, &**value)).collect();
+        let executed = catch_unwind(AssertUnwindSafe(|| statement.execute_named(&values)));
+        let dropped = catch_unwind(AssertUnwindSafe(|| drop(ManuallyDrop::into_inner(statement))));
+        let result = executed.and_then(|result| dropped.map(|()| result)).unwrap_or_else(|panic| resume_unwind(panic));
+        let mut result = result.map_err(|error| classify(&error))?;
+        if block.binds.iter().all(|(_, bind)| !bind.comes_out()) {
+            return Ok(Values(Vec::new()));
+        }
+        let row = result.out_bind_data();
+        let out = block.binds.iter().map(|(_, bind)| bind).filter(|bind| bind.comes_out());
+        let read = out.enumerate().map(|(place, bind)| match bind {
+            Bind::NumberOut => row.get(place).map(Value::Number),
+            _ => row.get(place).map(Value::Text),
+        });
+        read.collect::<Result<Vec<_>, _>>().map(Values).map_err(|error| classify(&error))
+    }
+
+    fn execute(&mut self, statement: &str) -> Result<(), Failure> {
+        self.run(&Block { sql: statement.to_owned(), binds: Vec::new() }).map(|_| ())
+    }
+
+    fn close(mut self: Box<Self>) {
+        // A failure has nobody left to tell: the socket is closed all the same.
+        let _ = self.connection.close();
+    }
+}
+
+impl Bind {
+    fn comes_out(&self) -> bool {
+        matches!(self, Self::NumberOut | Self::TextOut)
+    }
+}
+
+fn value_of(bind: &Bind) -> Box<dyn ToDbValue> {
+    match bind {
+        Bind::Number(number) => Box::new(*number),
+        Bind::Text(text) => Box::new(text.clone()),
+        Bind::NumberOut => Box::new(DB_TYPE_NUMBER),
+        Bind::TextOut => Box::new(DB_TYPE_VARCHAR),
+    }
+}
+
+/// The name as the listener's log takes it.
+fn network_name(name: &str) -> String {
+    name.chars().map(|c| if super::parameters::is_plain(c) { c } else { '_' }).collect()
+}
+
+/// A failure before the session is open: without a code of the server or the operating system, it is TLS that failed.
+fn while_connecting(error: &oracledb::Error, tls: bool) -> Failure {
+    let failure = classify(error);
+    let unexplained = matches!(error.kind(), Crate::StreamOperation) && system_error(error).is_none();
+    if tls && unexplained { Failure::new(ErrorKind::Tls, failure.message()) } else { failure }
+}
+
+/// Classifies an error. The crate's own words quote addresses, and are used only where nothing else tells what happened.
+fn classify(error: &oracledb::Error) -> Failure {
+    let protocol =
+        |words: &str| Failure::new(ErrorKind::Protocol, format!("not an answer of Oracle's protocol: {words}"));
+    match error.kind() {
+        Crate::DbError(database) => {
+            errors::of_server(u32::try_from(database.code()).unwrap_or_default(), database.message())
+        }
+        Crate::InvalidServiceName(..) => errors::of_code(NO_SERVICE),
+        Crate::InvalidSid(..) => errors::of_code(NO_SID),
+        Crate::ListenerRefusedConnection(.., code) => errors::of_code(u32::try_from(*code).unwrap_or_default()),
+        Crate::TnsAliasNotFound(file, _) => {
+            let failure = Failure::new(ErrorKind::Settings, format!("the alias is not in {file}"));
+            failure.with_code(errors::shown(NO_ALIAS))
+        }
+        Crate::StreamOperation => match system_error(error) {
+            Some(cause) => errors::of_io(cause),
+            None => {
+                let words = error.to_string();
+                let cause = words.strip_prefix("stream operation failed: ").unwrap_or(&words);
+                let name = cause.starts_with("failed to lookup address");
+                Failure::new(if name { ErrorKind::Name } else { ErrorKind::Network }, cause)
+            }
+        },
+        Crate::DeadConnection | Crate::NotConnected | Crate::UnableToRecover => {
+            Failure::new(ErrorKind::Network, "the server closed the connection")
+        }
+        Crate::CallTimeoutExceeded => Failure::new(ErrorKind::Timeout, "the server could not be reached in time"),
+        Crate::TlsOperation
+        | Crate::PemFileOperation
+        | Crate::WalletPasswordMissingOrInvalid(..)
+        | Crate::WalletPrivateKeyInvalid(_)
+        | Crate::WalletUnreadable(_) => Failure::new(ErrorKind::Tls, error.to_string()),
+        Crate::NoCredentials => Failure::new(ErrorKind::Auth, "the address has no user, or there is no password"),
+        Crate::NoConfigDir
+        | Crate::InvalidConnectString(..)
+        | Crate::InvalidDescriptorNode(..)
+        | Crate::ParseError(..) => {
+            Failure::new(ErrorKind::Settings, "the descriptor, or the file that it comes from, cannot be read")
+        }
+        Crate::ServerVersionNotSupported => protocol("the server is older than Oracle 12"),
+        Crate::UnexpectedRefuse(_) => protocol("a refusal without a code"),
+        Crate::OutOfData
+        | Crate::InvalidEncodedString
+        | Crate::UnknownTtcMessageType(..)
+        | Crate::UnknownServerSidePiggyback(_)
+        | Crate::UnexpectedResult
+        | Crate::IntegerTooLarge(..)
+        | Crate::UnsupportedConversion(..)
+        | Crate::InvalidRedirect(_) => protocol("it cannot be read"),
+        _ => Failure::new(ErrorKind::Internal, error.to_string()),
+    }
+}
+
+/// The operating system's error behind one of the crate, which keeps its cause to itself and shows it alone.
+fn system_error(error: &oracledb::Error) -> Option<io::Error> {
+    let words = error.to_string();
+    let (_, number) = words.rsplit_once("(os error ")?;
+    number.strip_suffix(')')?.parse().ok().map(io::Error::from_raw_os_error)
+}

@@ -1,0 +1,18 @@
+// Parses what is on standard input, one statement or block a line as JSON, by ANTLR's grammar of PL/SQL; prints each one's
+// faults.
+const { antlr4tsSQL, SQLDialect } = require('antlr4ts-sql');
+
+class Faults {
+  constructor() { this.all = []; }
+  syntaxError(recognizer, symbol, line, column, message) { this.all.push(`${line}:${column} ${message.slice(0, 80)}`); }
+}
+
+const lines = require('fs').readFileSync(0, 'utf8').split('\n').filter((line) => line);
+for (const line of lines) {
+  const faults = new Faults();
+  const parser = new antlr4tsSQL(SQLDialect.PLSQL);
+  // The grammar knows keywords in capital letters alone.
+  const tokens = parser.getTokens(JSON.parse(line).toUpperCase(), [faults]);
+  parser.getParseTree(parser.getParser(tokens, [faults]));
+  console.log(JSON.stringify(faults.all));
+}

@@ -1,0 +1,133 @@
+//! Foreign judges: of the double, a second client of Oracle's own making; of what the driver says to a server, two parsers that
+//! know Oracle's SQL and PL/SQL.
+//!
+//! No judge here is a database. The statements are those of the driver's snapshots, so that each of them is judged as it is.
+
+use std::io::Write;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use serde_json::Value;
+
+use crate::bench::oracle::{OracleDouble, PASSWORD, SERVICE, USER};
+use crate::bench::programs;
+
+/// What a snapshot of the driver holds.
+fn snapshot(name: &str) -> String {
+    let file = format!("src/driver/oracle/snapshots/heartbeatd__driver__oracle__{name}.snap");
+    let text = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(&file)).expect(&file);
+    text.splitn(3, "---\n").nth(2).unwrap().trim_end().to_owned()
+}
+
+fn beat() -> String {
+    snapshot("beat__tests__the_beat_is_one_block_that_tells_what_it_saw_and_what_it_changed")
+}
+
+/// Runs a program on this input; what it printed.
+fn run(command: &mut Command, input: &str) -> String {
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+fn bench_file(name: &str) -> String {
+    format!("{}/tests/integration/bench/oracle/{name}", env!("CARGO_MANIFEST_DIR"))
+}
+
+/// What a judge says of each statement.
+fn judged(command: &mut Command, statements: &[String]) -> Vec<Vec<String>> {
+    let input: String = statements.iter().map(|statement| format!("{}\n", Value::from(statement.as_str()))).collect();
+    let answers = run(command, &input);
+    answers.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+fn python(script: &str) -> Command {
+    let mut command = Command::new("python3");
+    command.env("PYTHONPATH", programs::oracle_tools()).arg(bench_file(script));
+    command
+}
+
+fn plsql() -> Command {
+    let mut command = Command::new("node");
+    command.env("NODE_PATH", programs::plsql_parser()).arg(bench_file("blocks.js"));
+    command
+}
+
+/// The statements of a plan as SQL*Plus takes them, without the comments and without the ends.
+fn steps(script: &str) -> Vec<String> {
+    let lines = script.lines().filter(|line| !line.starts_with("--") && *line != "/");
+    let (mut steps, mut step): (Vec<String>, String) = (Vec::new(), String::new());
+    for line in lines {
+        step.push_str(line);
+        step.push('\n');
+        let in_block = step.starts_with("BEGIN");
+        if if in_block { line == "END;" } else { line.ends_with(';') } {
+            let end = if in_block { step.trim_end() } else { step.trim_end().trim_end_matches(';') };
+            steps.push(end.to_owned());
+            step.clear();
+        }
+    }
+    steps
+}
+
+#[test]
+fn oracles_client_for_python_logs_in_to_the_double_beats_by_the_same_block_and_reads_the_row() {
+    let double = OracleDouble::start();
+    let port = double.port().to_string();
+    let printed = run(python("second_client.py").args([&port, USER, PASSWORD, SERVICE]), &beat());
+    let seen: Value = serde_json::from_str(&printed).unwrap();
+    assert_eq!((&seen["thin"], &seen["refused"]), (&true.into(), &"ORA-01017".into()), "{seen}");
+    let look = |place: usize, name: &str| seen["looks"][place][name].clone();
+    assert_eq!((look(0, "seen"), look(0, "changed"), look(0, "previous")), (1.into(), 1.into(), Value::Null), "{seen}");
+    assert_eq!((look(1, "changed"), look(1, "previous")), (1.into(), look(0, "value")), "{seen}");
+    assert_eq!((look(2, "changed"), look(2, "previous")), (0.into(), look(1, "value")), "{seen}");
+    assert_eq!(double.state().rows[0].1, look(1, "value").as_i64());
+    assert_eq!(double.state().commits, 2);
+}
+
+#[test]
+fn every_query_and_every_change_parses_as_oracles_sql() {
+    let mut statements: Vec<String> =
+        snapshot("facts__tests__every_question_is_one_query_that_may_be_read").lines().map(str::to_owned).collect();
+    // The statements within the beat's block, as they reach the server.
+    for part in beat().split('\'').filter(|part| part.starts_with("SELECT ") || part.starts_with("UPDATE ")) {
+        // The parser knows values by their names, not by their numbers.
+        statements.push(part.replace(":1", ":row_id").replace(":2", ":written"));
+    }
+    let plan = snapshot("provision__tests__everything_that_is_missing_in_a_pluggable_database_is_made_in_its_order");
+    statements.extend(steps(&plan).into_iter().filter(|step| !step.starts_with("BEGIN")));
+    let answers = judged(&mut python("queries.py"), &statements);
+    assert_eq!(answers.len(), statements.len());
+    for (statement, kinds) in statements.iter().zip(&answers) {
+        // It knows no supplemental logging, and says so by taking it for a command of its own accord.
+        let expected: &[&str] = match statement {
+            _ if statement.contains("SUPPLEMENTAL LOG DATA") => &["Command"],
+            _ => &["Select", "Union", "Update", "Create", "Grant"],
+        };
+        assert!(kinds.len() == 1 && expected.contains(&kinds[0].as_str()), "{statement}: {kinds:?}");
+    }
+}
+
+#[test]
+fn every_block_parses_as_plsql() {
+    let plan = snapshot("provision__tests__everything_that_is_missing_in_a_pluggable_database_is_made_in_its_order");
+    let mut blocks = vec![
+        beat(),
+        snapshot("connect__tests__the_first_look_asks_for_what_may_be_hidden_by_itself"),
+        snapshot("facts__tests__every_question_is_one_query_that_may_be_read-2"),
+    ];
+    let others = steps(&plan).into_iter().filter(|step| step.starts_with("BEGIN") || step.contains("SUPPLEMENTAL"));
+    blocks.extend(others.map(|step| format!("{};", step.trim_end_matches(';'))));
+    assert_eq!(blocks.len(), 5);
+    // Oracle takes these two words in either order; the grammar knows one.
+    let blocks: Vec<String> =
+        blocks.iter().map(|block| block.replace("WRITE IMMEDIATE WAIT", "WRITE WAIT IMMEDIATE")).collect();
+    for (block, faults) in blocks.iter().zip(judged(&mut plsql(), &blocks)) {
+        assert_eq!(faults, [""; 0], "{block}");
+    }
+    // It does judge.
+    let broken = blocks[0].replace("END IF;", "END;");
+    assert_ne!(judged(&mut plsql(), &[broken])[0], [""; 0]);
+}
