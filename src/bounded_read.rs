@@ -1,9 +1,9 @@
-//! The one door to what is read from files: with a limit on bytes while reading and on time, and only from what is meant
-//! to be read. Used for configuration, passwords, certificates and saved facts.
+//! Reads all files: with limits on bytes and time, and only the kinds of files that the caller allows. Used for
+//! configuration, passwords, certificates and saved facts.
 //!
-//! A file system that does not answer blocks the thread that asks, and nothing can end that wait. So each source is read
-//! in a thread of its own, by one at a time: whoever comes while a read has not returned waits for it until its own
-//! deadline. What hangs costs one thread for each source, however often it is tried, and no shared pool of threads.
+//! A file system that does not answer blocks the thread that asks, and nothing can end that wait. So a separate thread
+//! reads each source, one read at a time; a caller that comes during a read waits for it until the caller's deadline. A
+//! source that hangs occupies one thread, however often heartbeatd tries it, and no shared pool of threads.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -22,7 +22,7 @@ use tokio::sync::{OwnedMutexGuard, oneshot};
 use crate::descriptors::words_of_shortage;
 use crate::time::clock::{self, Clock, Instant};
 
-/// Enough for a read; the default of 2 MiB, for each thread that hangs, would look like a leak.
+/// Enough for a read. With the default of 2 MiB, threads that hang would look like a memory leak.
 const STACK_BYTES: usize = 256 * 1024;
 
 /// How often a caller without a runtime looks whether an earlier read has returned.
@@ -42,9 +42,9 @@ pub struct Bounds {
 /// What may be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Accept {
-    /// Regular files, also through symbolic links: what is read again and again must be one.
+    /// Regular files, also through symbolic links. A source that is read repeatedly must be one.
     RegularFiles,
-    /// Pipes too (`/dev/stdin`, `<(…)`): what a person hands over once.
+    /// Pipes too (`/dev/stdin`, `<(…)`), for input that a person gives once.
     FilesAndPipes,
 }
 
@@ -63,7 +63,7 @@ pub enum ReadError {
     /// The read has not returned in time. It goes on in its thread.
     #[error("reading it did not end within {} s: does its file system answer?", .0.as_secs_f32())]
     TooSlow(Duration),
-    /// A pipe's other end is not there, or says nothing.
+    /// The other end of a pipe is missing, or sends nothing.
     #[error("nothing more came through this pipe within {} s", .0.as_secs_f32())]
     Silent(Duration),
     /// An earlier read of the same source has not returned.
@@ -71,7 +71,7 @@ pub enum ReadError {
     Outstanding,
 }
 
-/// Why work in a thread of its own gave nothing.
+/// Why work in a separate thread gave no result.
 #[derive(Debug)]
 pub enum Unfinished {
     /// There is no thread for it.
@@ -136,7 +136,7 @@ pub fn read_standard_input(bytes: u64) -> Result<Vec<u8>, ReadError> {
     if content.len() as u64 > bytes { Err(ReadError::TooLarge(bytes)) } else { Ok(content) }
 }
 
-/// Does work that a file system may keep waiting in a thread of its own, one at a time for each source.
+/// Runs work that a file system may block in a separate thread, one at a time for each source.
 ///
 /// Cancel-safe: what was begun ends in its thread, and its result is dropped there.
 ///

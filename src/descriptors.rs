@@ -1,5 +1,5 @@
-//! File descriptors of this process: the limit, raised at the start, what to say when none is left, and a reserve for the
-//! status page. Used by `main`, `commands::run`, `http` and by whoever opens files and connections.
+//! File descriptors of this process: raises the limit at start, words the error when none is left, and keeps a reserve
+//! for the status page. `main`, `commands::run`, `http` and all code that opens files and connections use it.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -13,16 +13,17 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 pub const REMEDY: &str = "raise heartbeatd's limit of open files: LimitNOFILE= in the systemd unit, --ulimit nofile= of a \
                           container, ulimit -n in a shell (the system's own limit: sysctl fs.file-max); then restart it";
 
-/// What is needed beside the targets: the status page's connections, and what a running program has open anyway.
+/// Descriptors needed in addition to those of the targets: for the status page's connections, and what a running
+/// program has open anyway.
 const BASE: usize = 100;
-/// For each target: its connection, which holds three where it may go without TLS, and one for a look beside it; or the
-/// further files of SQLite.
+/// For each target: its connection, which uses three descriptors if it may go without TLS, and one for an inspection;
+/// or the additional files of SQLite.
 const PER_TARGET: usize = 4;
 
 /// The most that the reserve keeps.
 const RESERVED: usize = 16;
 
-/// Descriptors that are kept open so that something else can be opened when there is none left.
+/// Descriptors that are kept open, so that something else can be opened when none is left.
 #[derive(Debug)]
 pub struct Reserve {
     wanted: usize,
@@ -44,7 +45,7 @@ pub fn limit() -> Option<u64> {
     getrlimit(Resource::Nofile).current
 }
 
-/// Says that the limit is too low for so many targets with so many replicas altogether, if it is.
+/// Warns if the limit is too low for this many targets and replicas.
 #[must_use]
 pub fn shortage_for(targets: usize, replicas: usize) -> Option<String> {
     let needed = BASE + PER_TARGET * targets + replicas;
@@ -52,7 +53,7 @@ pub fn shortage_for(targets: usize, replicas: usize) -> Option<String> {
     Some(format!("{targets} targets need about {needed} file descriptors, and the limit is {limit}: {REMEDY}"))
 }
 
-/// What an error says when no descriptor is left.
+/// The message of an error when no descriptor is left.
 #[must_use]
 pub fn words_of_shortage(error: &io::Error) -> Option<String> {
     let is = |errno: Errno| error.raw_os_error() == Some(errno.raw_os_error());
@@ -63,7 +64,7 @@ pub fn words_of_shortage(error: &io::Error) -> Option<String> {
     is(Errno::MFILE).then(|| format!("no file descriptor is left to heartbeatd (the limit is {limit})"))
 }
 
-/// Whether an error, or one that it comes from, is that no descriptor is left.
+/// Whether an error, or one of its sources, means that no descriptor is left.
 #[must_use]
 pub fn is_shortage(error: &(dyn std::error::Error + 'static)) -> bool {
     let mut error = Some(error);
@@ -96,12 +97,12 @@ impl Reserve {
         reserve
     }
 
-    /// Gives one up, so that something else can be opened at once; whether there was one.
+    /// Releases one, so that something else can be opened at once. Returns whether there was one.
     pub fn release(&self) -> bool {
         self.spares().pop().is_some()
     }
 
-    /// Opens what is missing, as far as there are descriptors.
+    /// Opens the missing ones, as far as descriptors are available.
     pub fn refill(&self) {
         let mut spares = self.spares();
         while spares.len() < self.wanted {
@@ -110,8 +111,8 @@ impl Reserve {
         }
     }
 
-    /// Closes what a descriptor stands for. The descriptor itself stays in the reserve if one is missing there: closed
-    /// and opened again, another thread might take it in between.
+    /// Closes what a descriptor refers to. The descriptor itself stays in the reserve if one is missing there, because
+    /// another thread could take it between a close and an open.
     pub fn close(&self, mut descriptor: OwnedFd) {
         let mut spares = self.spares();
         if spares.len() >= self.wanted {

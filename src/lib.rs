@@ -1,7 +1,7 @@
-//! heartbeatd keeps change-data-capture connectors alive on quiet databases: one heartbeat row, written every minute
-//! from outside, and told to people and machines.
+//! heartbeatd keeps change-data-capture connectors alive on quiet databases: it updates one heartbeat row every minute
+//! from outside, and reports the result to people and programs.
 //!
-//! The rooms and who may import whom stand in `ARCHITECTURE.md`.
+//! `ARCHITECTURE.md` lists the rooms and who may import whom.
 
 pub mod bounded_read;
 pub mod check;

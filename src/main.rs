@@ -1,4 +1,4 @@
-//! heartbeatd: parse, dispatch, exit code.
+//! heartbeatd: parses the command line, runs the command, and sets the exit code.
 
 use std::panic::AssertUnwindSafe;
 use std::process::ExitCode;

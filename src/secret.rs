@@ -1,5 +1,5 @@
-//! Passwords and where they come from; the only type that may hold one. Used by `config` (which source) and by the
-//! drivers (read again at every connect, so that a rotated password is picked up without a restart).
+//! Passwords and their sources, and the only type that may hold a password. `config` chooses the source; the drivers
+//! read it at every connect, so heartbeatd uses a rotated password without a restart.
 
 mod command;
 
@@ -16,10 +16,10 @@ use crate::time::clock::Instant;
 
 pub use command::COMMAND_DEADLINE;
 
-/// More than this is not a password but a mistaken path.
+/// A larger file is not a password but a wrong path.
 const MAX_BYTES: usize = 64 * 1024;
 
-/// A password file is read again at each connection: a pipe would give its content once.
+/// heartbeatd reads a password file at each connection; a pipe would give its content only once.
 const FILE: Bounds = Bounds { bytes: MAX_BYTES as u64, within: Duration::from_secs(5), accept: Accept::RegularFiles };
 
 /// Where systemd puts the credentials of a service.
@@ -51,7 +51,7 @@ impl Secret {
         Self(SecretString::from(value.into()))
     }
 
-    /// The value itself: for the hand-over to a driver, and for nothing else.
+    /// The value. Use it only to pass it to a driver.
     #[must_use]
     pub fn expose(&self) -> &str {
         self.0.expose_secret()
@@ -87,7 +87,7 @@ impl fmt::Display for SecretSource {
             Self::File(path) => write!(f, "file {}", path.display()),
             Self::Env(name) => write!(f, "env {name}"),
             Self::Credential(name) => write!(f, "credential {name}"),
-            // Arguments may carry a token, so that only the program is named.
+            // Arguments may contain a token, so only the program is named.
             Self::Command(words) => write!(f, "command {}", words.first().map_or("", String::as_str)),
         }
     }
@@ -156,7 +156,7 @@ fn accept(mut bytes: Vec<u8>, origin: &str) -> Result<Secret, Failure> {
     }
 }
 
-/// A source that cannot be read, unless it is this process that can read nothing more.
+/// A source that cannot be read, unless this process has no file descriptor left.
 fn unread(message: String, error: impl std::error::Error + Send + Sync + 'static) -> Failure {
     if is_shortage(&error) {
         return Failure::new(ErrorKind::Limit, message).with_source(error);

@@ -1,5 +1,5 @@
-//! A positioned tree of settings: every value knows the line, variable or address it comes from. Files, the environment
-//! and the command line all become one, so that one walk (`check`) judges them alike.
+//! A tree of settings in which every value knows the line, variable or address it comes from. Files, the environment
+//! and the command line become such trees, so `check` judges them in the same way.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use toml::de::{DeTable, DeValue};
 use super::error::{Origin, Problems};
 use crate::bounded_read::{Accept, Bounds, ReadError, read_file_blocking};
 
-/// More than this is not a configuration but a mistaken path.
+/// A larger file is not a configuration but a wrong path.
 const MAX_BYTES: u64 = 16 * 1024 * 1024;
 /// A program at the other end of a pipe may ask a key service first.
 const READ_LIMIT: Duration = Duration::from_secs(15);
@@ -32,7 +32,7 @@ pub(super) enum Data {
     List(Vec<Node>),
     /// In the order of the keys.
     Table(Vec<(String, Node)>),
-    /// Something no setting can be, and what it is called.
+    /// A value that no setting can have, and its name.
     Other(&'static str),
 }
 
@@ -81,7 +81,7 @@ impl Node {
     }
 }
 
-/// The settings as the `config` crate knows them: it lays the layers over each other, and serde reads the result.
+/// The settings in the form of the `config` crate, which merges the layers; serde reads the result.
 impl From<&Node> for config::Value {
     fn from(node: &Node) -> Self {
         let kind = match &node.data {
@@ -98,7 +98,7 @@ impl From<&Node> for config::Value {
     }
 }
 
-/// Reads a file. What is wrong with it as a whole, or as TOML, becomes a problem; then there is no tree.
+/// Reads a file. If the file cannot be read or is not TOML, that is a problem, and there is no tree.
 pub(super) fn read(path: &Path, accept: Accept, problems: &mut Problems) -> Option<Node> {
     let file: Arc<str> = path.display().to_string().into();
     let whole = Origin::File { file: Arc::clone(&file), line: 0, column: 0 };

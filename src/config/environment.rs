@@ -1,5 +1,5 @@
-//! The environment as settings: the scalars of a configuration file by section and key, and the shorthands that describe
-//! one target entirely (for a sidecar). Both become positioned trees for `check`, as a file does.
+//! The environment as settings: the scalars of a configuration file by section and key, and the variables that describe
+//! one whole target (for a sidecar). Both become trees with positions for `check`, like a file.
 
 use std::collections::BTreeSet;
 
@@ -8,7 +8,7 @@ use super::error::{LoadError, Origin, Problems, nearest};
 use super::schema::{Key, Kind, ROOT, TARGET};
 use crate::drivers::Drivers;
 
-/// What every variable of ours starts with.
+/// The prefix of all our variables.
 pub(super) const PREFIX: &str = "HEARTBEATD_";
 /// The variable that names the single target.
 pub(super) const URL: &str = "HEARTBEATD_URL";
@@ -38,7 +38,7 @@ const SHORTHANDS: &[(&str, &[&str])] = &[
     ("REPLICA_URL", &["replica", "url"]),
 ];
 
-/// What the environment says.
+/// The settings in the environment.
 pub(super) struct Environment {
     /// The scalars, shaped like a file.
     pub(super) globals: Node,
@@ -126,7 +126,7 @@ fn scalar(rest: &str) -> Option<Vec<&'static str>> {
     scalars().into_iter().find(|(name, _)| name == rest).map(|(_, path)| path)
 }
 
-/// What Kubernetes sets in every pod beside a Service whose name starts with ours.
+/// The variables that Kubernetes sets in every pod if a Service has a name that starts with ours.
 fn is_injected(rest: &str) -> bool {
     let rest = format!("_{rest}_");
     rest.contains("_SERVICE_") || rest.contains("_PORT_")
@@ -149,7 +149,7 @@ fn unknown(rest: &str, shorthands: &[(&str, Vec<&str>)]) -> String {
     }
 }
 
-/// Puts a value where its path leads; the key's kind decides what its text means.
+/// Puts a value at its path. The kind of the key decides what its text means.
 fn plant(tree: &mut Node, keys: &'static [Key], path: &[&str], origin: &Origin, text: &str) {
     let (Data::Table(entries), Some((name, rest))) = (&mut tree.data, path.split_first()) else { return };
     let kind = keys.iter().find(|key| key.name == *name).map_or(Kind::Text, |key| key.kind);

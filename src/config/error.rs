@@ -21,11 +21,11 @@ pub enum Origin {
     },
     /// An environment variable.
     Variable(String),
-    /// The how-manieth address on the command line, from 1.
+    /// The number of the address on the command line, from 1.
     CommandLine(usize),
 }
 
-/// One thing that is wrong. Never holds a password: only what a key is called and what its type lets be quoted.
+/// One mistake. It never contains a password: only the name of the key, and the value if its type may be quoted.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Problem {
     /// Where.
@@ -39,11 +39,11 @@ pub struct Problem {
 /// Why there are no settings.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LoadError {
-    /// No source names a target: time for a help text.
+    /// No source names a target; the caller shows a help text.
     NoTargets,
     /// The sources contradict each other.
     Usage(String),
-    /// Everything that is wrong, ordered by place.
+    /// All mistakes, ordered by place.
     Problems(Vec<Problem>),
 }
 
@@ -63,7 +63,7 @@ impl fmt::Display for Origin {
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: ", self.origin)?;
-        // A variable and an address say by themselves which key they set.
+        // The name of a variable, or the address, already says which key it sets.
         if matches!(self.origin, Origin::File { .. }) && !self.path.is_empty() {
             write!(f, "{}: ", self.path)?;
         }
@@ -95,7 +95,7 @@ pub(super) struct Problems(Vec<Problem>);
 
 impl Problems {
     pub(super) fn push(&mut self, origin: &Origin, path: impl Into<String>, message: impl Into<String>) {
-        // One line each, whatever a file or an address holds.
+        // One line each, whatever a file or an address contains.
         let message = message.into().replace(char::is_control, " ");
         self.0.push(Problem { origin: origin.clone(), path: path.into(), message });
     }
@@ -121,7 +121,7 @@ impl From<Problems> for LoadError {
     }
 }
 
-/// Says `unknown key`, and which one is near: in the same table, or in one below, where it may belong.
+/// Says `unknown key` and suggests the nearest key, in the same table or in a table below it.
 pub(super) fn unknown_key(name: &str, keys: &[Key], connector: &ConnectorKeys) -> String {
     let below = keys.iter().filter(|key| !matches!(key.kind, Kind::Tables(_)));
     let below = below.filter_map(|key| Some((key.name, connector.below(key.kind)?)));
@@ -133,11 +133,11 @@ pub(super) fn unknown_key(name: &str, keys: &[Key], connector: &ConnectorKeys) -
     }
 }
 
-/// The word that differs from `wrong` by little: a slip of the hand, not another word.
+/// The word that differs only a little from `wrong`, as after a typing mistake.
 #[must_use]
 pub fn nearest<'a>(wrong: &str, words: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let plain = |word: &str| word.to_ascii_lowercase().replace('-', "_");
-    // The distance costs the product of both lengths, and no slip makes a word this long.
+    // The cost of the distance is the product of both lengths, and no typing mistake makes a word this long.
     let wrong = Some(plain(wrong)).filter(|wrong| wrong.len() <= 64)?;
     words
         .map(|word| (strsim::damerau_levenshtein(&wrong, &plain(word)), word))

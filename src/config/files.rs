@@ -1,4 +1,5 @@
-//! The configuration file and what it includes, read and checked; the targets with their place, the rest as one tree.
+//! Reads and checks the configuration file and its includes. Returns the targets with their places, and the rest as one
+//! tree.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -11,20 +12,20 @@ use super::schema::{ConnectorKeys, INCLUDED, ROOT};
 use crate::bounded_read::{Accept, Unfinished, in_own_thread_blocking};
 use crate::time::clock::Clock;
 
-/// As in a shell: an editor's hidden files are not meant.
+/// As in a shell, patterns do not match hidden files, which editors create.
 const MATCHING: glob::MatchOptions =
     glob::MatchOptions { case_sensitive: true, require_literal_separator: true, require_literal_leading_dot: true };
 
-/// More files than this are not a configuration but a mistaken pattern.
+/// More files are not a configuration but a wrong pattern.
 const MAX_FILES: usize = 10_000;
 /// How long the files of one pattern may be searched for.
 const SEARCH_LIMIT: Duration = Duration::from_secs(10);
 /// How long the search and the files before the last one may take.
 const INCLUDES_LIMIT: Duration = Duration::from_secs(15);
-/// So many mistakes are enough to begin with: the files after them are not read.
+/// After this many mistakes heartbeatd reads no further files.
 const MAX_PROBLEMS: usize = 200;
 
-/// What the files say.
+/// The settings in the files.
 pub(super) struct Files {
     /// Everything but the targets.
     pub(super) globals: Node,
@@ -45,7 +46,7 @@ impl Files {
         Self { globals: Node::table(Origin::BuiltIn), targets: Vec::new(), read: Vec::new() }
     }
 
-    /// The variables that passwords are read from: they may be called as they like.
+    /// The variables from which passwords are read. They may have any name.
     pub(super) fn borrowed_variables(&self) -> BTreeSet<String> {
         let mut names = BTreeSet::new();
         self.targets.iter().for_each(|place| collect_variables(&place.node, &mut names));
@@ -84,7 +85,8 @@ pub(super) fn read(
         let began = Clock::system().now();
         files.read.extend(include.items().iter().filter_map(|item| searched_folder(item, path)));
         for included in expand(&include, path, problems, warnings) {
-            // One that does not answer has used it up: those after it on the same file system are not tried.
+            // A file that does not answer has used up the time; heartbeatd does not try later files on the same file
+            // system.
             if Clock::system().now().age_of(began) > INCLUDES_LIMIT {
                 let limit = INCLUDES_LIMIT.as_secs();
                 problems.push(&include.origin, "include", format!("reading the files did not end within {limit} s"));
@@ -174,8 +176,8 @@ fn searched_folder(pattern: &Node, including: &Path) -> Option<PathBuf> {
     Some(directory.unwrap_or(Path::new(".")).join(named))
 }
 
-/// What a pattern finds, or why that is not known. The search has a thread of its own: nothing else ends one that a file
-/// system keeps waiting, or that finds little in very much.
+/// What a pattern finds, or why that is unknown. The search runs in a separate thread, because nothing can end a search
+/// that waits for a file system or goes through very many files.
 fn search(pattern: &Path) -> Result<Matches, String> {
     let text = pattern.to_string_lossy().into_owned();
     let searched = in_own_thread_blocking(pattern, SEARCH_LIMIT, move || search_here(&text));

@@ -11,7 +11,7 @@ use super::duration::Span;
 use super::error::Origin;
 use super::schema::{Kind, ROOT};
 
-/// What remains when all layers are laid.
+/// The merged settings.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Globals {
@@ -60,7 +60,7 @@ impl Source for Layer {
     }
 }
 
-/// Lays the file and the environment over the built-in defaults.
+/// Merges the built-in defaults, the file and the environment; later ones win.
 ///
 /// # Errors
 /// Only if the table of keys and the structures here disagree.
@@ -80,7 +80,7 @@ pub(super) fn lay(file: Node, environment: Node) -> Result<Globals, ConfigError>
     builder.build()?.try_deserialize()
 }
 
-/// Interval and cron are two spellings of one setting: the upper layer's displaces the lower one's.
+/// Interval and cron are two ways to set the schedule: the one of the upper layer replaces the one of the lower layer.
 fn displace_schedule(lower: &mut Node, upper: &Node) {
     let says = |name: &str| upper.get("defaults").is_some_and(|defaults| defaults.get(name).is_some());
     let (interval, cron) = (says("interval"), says("cron"));

@@ -1,8 +1,8 @@
-//! Configuration: files, environment and command line become [`Settings`], or a list of everything that is wrong. Called
-//! by `main` and `commands` at start, and by the daemon again at a reload.
+//! Configuration: turns files, environment and command line into [`Settings`], or into a list of all mistakes. `main`
+//! and `commands` call it at start, the daemon again at a reload.
 //!
-//! Sources become positioned trees (`document`, `environment`), are checked against one table of keys (`schema`,
-//! `check`), laid over each other (`layers`, with the `config` crate) and made into targets (`targets`).
+//! `document` and `environment` turn the sources into trees with positions, `check` compares them with the table of
+//! keys in `schema`, `layers` merges them with the `config` crate, and `targets` makes the targets.
 
 mod check;
 mod document;
@@ -105,10 +105,10 @@ pub fn load(sources: &Sources, drivers: &Drivers) -> Result<Settings, LoadError>
     })
 }
 
-/// Where the status listener of a daemon with these sources listens. What is wrong with their targets does not matter here.
+/// The status address of a daemon with these sources. Mistakes in their targets do not matter here.
 ///
 /// # Errors
-/// When the configuration file cannot be read at all.
+/// If the configuration file cannot be read.
 pub fn status_address(sources: &Sources, drivers: &Drivers) -> Result<SocketAddr, LoadError> {
     let mut problems = Problems::default();
     let connector = ConnectorKeys::of(drivers);
@@ -158,7 +158,7 @@ fn places(
     let mut tables: Vec<_> = sources.urls.iter().enumerate().map(|(index, url)| table_of(index + 1, url)).collect();
     match tables.as_mut_slice() {
         [] if environment.has_url() => {
-            // Set and empty, it was reported.
+            // If it is set but empty, that was reported.
             tables.extend(Some(environment.target).filter(|table| table.get("url").is_some()));
         }
         [table] => {

@@ -1,4 +1,4 @@
-//! One `[[target]]` as serde reads it from a tree that `check` found right: every key optional, nothing judged.
+//! One `[[target]]` as serde reads it from a tree that `check` accepted: every key is optional, nothing is judged.
 
 use std::path::PathBuf;
 

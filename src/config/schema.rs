@@ -1,5 +1,5 @@
-//! The one table of keys: `check` walks a configuration against it, `environment` takes its variables from it, and
-//! [`json`] prints it as a JSON Schema. A key that is not here does not exist.
+//! The table of keys. `check` compares a configuration with it, `environment` gets its variables from it, and [`json`]
+//! prints it as a JSON Schema. A key that is not here does not exist.
 
 use std::time::Duration;
 
@@ -36,7 +36,7 @@ pub(super) enum Kind {
     Boolean,
     /// A whole number above zero.
     Whole,
-    /// A whole number above zero, or text: what tells rows apart.
+    /// A whole number above zero, or text: the id of a row.
     RowId,
     /// `"1m"`, or whole seconds.
     Duration(DurationLimits),
@@ -214,7 +214,7 @@ const THRESHOLD: DurationLimits =
     DurationLimits { shortest: Duration::from_secs(1), longest: Duration::from_secs(366 * 86_400) };
 
 impl ConnectorKeys {
-    /// The keys that there are with these drivers; the mode is the last of them.
+    /// The keys with these drivers; the mode is the last of them.
     pub(super) fn of(drivers: &Drivers) -> Self {
         let mut keys = CONNECTOR.to_vec();
         for own in drivers.families().flat_map(|(_, driver)| driver.connector_keys()) {

@@ -1,4 +1,4 @@
-//! What a configuration comes to. Made by `load`, shown by `show`.
+//! The result of a configuration. `load` makes it, `show` prints it.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -11,25 +11,26 @@ use crate::target::Target;
 /// The whole configuration.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Settings {
-    /// What to beat; names are unique. Empty only where a shard has none.
+    /// The targets; names are unique. Empty only if a shard has none.
     pub targets: Vec<Target>,
-    /// Where each target comes from, by name. Not part of the target: one that moves to another line is not changed.
+    /// Where each target comes from, by name. This is not part of the target, so a target that moves to another line is
+    /// not changed.
     pub origins: BTreeMap<String, Origin>,
     /// The status listener.
     pub http: Http,
     /// The end of the daemon.
     pub shutdown: Shutdown,
-    /// How this daemon names itself to databases.
+    /// The name of this daemon in databases.
     pub instance: String,
-    /// The files that were read, and the folders that were searched: what is to be watched.
+    /// The files that were read and the folders that were searched, for watching them.
     pub files: Vec<PathBuf>,
-    /// What may not be meant, in plain words.
+    /// Warnings.
     pub warnings: Vec<String>,
 }
 
 /// The end of the daemon.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Shutdown {
-    /// How long running beats may take to end.
+    /// Time for running beats to finish.
     pub grace: Duration,
 }

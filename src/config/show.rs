@@ -1,5 +1,5 @@
-//! The effective configuration as a file that says everything, for `heartbeatd config show`. By hand and not by `toml`:
-//! its writer sorts keys, and a source of a password shall stand in one line.
+//! The effective configuration as a complete file, for `heartbeatd config show`. Not written with `toml`, because its
+//! writer sorts keys and would spread the source of a password over several lines.
 
 use std::fmt::Write;
 
@@ -109,7 +109,7 @@ fn list(names: &[String]) -> String {
     format!("[{}]", names.iter().map(|name| quote(name)).collect::<Vec<_>>().join(", "))
 }
 
-/// The program alone: an argument may be a token.
+/// Only the program, because an argument may be a token.
 fn command(words: &[String]) -> String {
     let shown = words.iter().enumerate().map(|(index, word)| quote(if index == 0 { word } else { "[redacted]" }));
     shown.collect::<Vec<_>>().join(", ")

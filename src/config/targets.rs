@@ -1,5 +1,5 @@
-//! Targets from checked tables: defaults filled in, addresses taken apart, and the rules judged that tie several keys or
-//! several targets together.
+//! Makes targets from checked tables: fills in defaults, parses addresses, and applies the rules that connect several
+//! keys or several targets.
 
 use std::collections::BTreeMap;
 
@@ -23,7 +23,7 @@ use crate::target::{
 };
 use crate::time::schedule::{CronSchedule, Schedule, ScheduleError};
 
-/// Names that are taken, and where.
+/// The used names, and their places.
 type Names = BTreeMap<String, Origin>;
 
 /// Makes the targets of one configuration.
@@ -37,15 +37,14 @@ pub(super) struct Builder<'a> {
 }
 
 impl Builder<'_> {
-    /// Makes every target that can be made, and says where each comes from; what is wrong with the others has become
-    /// problems.
+    /// Makes every target that can be made, with its place. The mistakes of the others become problems.
     pub(super) fn build(mut self, places: &[TargetTable]) -> (Vec<Target>, BTreeMap<String, Origin>) {
         let mut names = Names::new();
         let made = places.iter().filter_map(|place| Some((self.target(place, &mut names)?, &place.node.origin)));
         made.map(|(target, origin)| (target.clone(), (target.name, origin.clone()))).unzip()
     }
 
-    /// Judges all parts before it gives up on any.
+    /// Judges all parts before it rejects the target.
     fn target(&mut self, place: &TargetTable, names: &mut Names) -> Option<Target> {
         let Ok(raw) = RawTarget::deserialize(config::Value::from(&place.node)) else {
             // Without serde's error, which could quote a value.
@@ -101,7 +100,7 @@ impl Builder<'_> {
         whole.then_some(target)
     }
 
-    /// Takes over what the driver says of a target; `numbers` are those of its replicas in the configuration.
+    /// Reports the judgement of the driver. `numbers` are the numbers of the replicas in the configuration.
     fn judge(&mut self, place: &TargetTable, target: &Target, numbers: &[usize], driver: &dyn Driver) {
         let Judgement { complaints, warnings } = driver.validate(target);
         for Remark { key, text } in complaints {
@@ -123,7 +122,8 @@ impl Builder<'_> {
         }
     }
 
-    /// What the connector needs: a key that means nothing to the target's family would be left out without a word.
+    /// What the connector needs. A key without effect for the target's family is a mistake; otherwise it would be
+    /// ignored silently.
     fn connector(
         &mut self,
         place: &TargetTable,
@@ -154,10 +154,10 @@ impl Builder<'_> {
         connector
     }
 
-    /// A target's own interval or cron displaces the defaults' one, whichever that is.
+    /// A target's own interval or cron replaces that of the defaults, whichever of the two it is.
     fn schedule(&mut self, place: &TargetTable, raw: &RawTarget) -> Option<Schedule> {
         let (interval, cron) = match (raw.interval, &raw.cron) {
-            // Reported by the walk.
+            // `check` reported it.
             (Some(_), Some(_)) => return None,
             (None, None) => (self.defaults.interval, self.defaults.cron.clone()),
             own => (own.0, own.1.clone()),
@@ -188,7 +188,7 @@ impl Builder<'_> {
         password: Option<RawPassword>,
         fallback: Option<&Endpoint>,
     ) -> Option<Endpoint> {
-        // A missing one was reported by the walk.
+        // `check` reported a missing address.
         let mut endpoint = match self.drivers.endpoint(&url?) {
             Ok(endpoint) => endpoint,
             Err(error) => {
@@ -205,7 +205,7 @@ impl Builder<'_> {
         }
         if let Some(fallback) = fallback {
             endpoint.url = endpoint.url.with_default_user(fallback.url.user());
-            // Another user's password would only be a failed login, counted against that user.
+            // Another user's password would only cause a failed login, which counts against that user.
             if endpoint.password.is_none() && endpoint.url.user() == fallback.url.user() {
                 endpoint.password = fallback.password.clone();
             }
@@ -213,7 +213,7 @@ impl Builder<'_> {
         Some(endpoint)
     }
 
-    /// The name as given, or made of the address; unique among `names`.
+    /// The given name, or one made from the address; unique among `names`.
     fn name(
         &mut self,
         place: &TargetTable,
@@ -279,7 +279,7 @@ impl Builder<'_> {
         self.problem(place, key, format!("leads to {family}, the target's url to {other}"));
     }
 
-    /// An id that no check has would leave nothing out, without a word.
+    /// An unknown id is a mistake; otherwise it would skip nothing silently.
     fn skipped_checks(&mut self, place: &TargetTable) {
         let skips = place.node.get("checks").and_then(|checks| checks.get("skip")).map(Node::items).unwrap_or_default();
         for (index, skip) in skips.iter().enumerate() {
@@ -291,7 +291,7 @@ impl Builder<'_> {
         }
     }
 
-    /// A problem with a key of a table, at the key's place where it has one.
+    /// A problem with a key of a table, at the place of the key if it has one.
     fn problem(&mut self, place: &TargetTable, key: &str, message: impl Into<String>) {
         let origin = place.node.get(key).map_or(&place.node.origin, |node| &node.origin);
         let path = if key.is_empty() { place.path.clone() } else { join(&place.path, key) };
@@ -313,7 +313,7 @@ fn node_at<'a>(node: &'a Node, key: &str) -> Option<&'a Node> {
     })
 }
 
-/// A value that the walk has judged.
+/// A value that `check` has accepted.
 fn need(node: &Node) -> Option<Need> {
     let text = |node: &Node| match &node.data {
         Data::Text(text) => Some(text.clone()),

@@ -1,10 +1,10 @@
-//! What of all that is said is logged: `--log` as a filter.
+//! `--log` as a filter of log lines.
 
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::{LevelFilter, ParseError};
 
-/// A plain level is about heartbeatd's own lines. What libraries say is logged where a directive names them
-/// (`info,sqlx=debug`): much of it is what a server sent.
+/// A plain level applies to heartbeatd's own lines. Messages of a library are logged only if a directive names it
+/// (`info,sqlx=debug`), because they often contain text from a server.
 pub(super) fn parse(text: &str) -> Result<EnvFilter, ParseError> {
     let own = |directive: &str| match directive.trim().parse::<LevelFilter>() {
         Ok(level) => format!("heartbeatd={level}"),

@@ -1,4 +1,5 @@
-//! What libraries say, where `--log` names them: cut as the server's text that it often is, and under our own message.
+//! Logs messages of libraries that `--log` names, under our own message. They are shortened, because they often contain
+//! text from a server.
 
 use std::fmt::{self, Write};
 
@@ -11,7 +12,7 @@ use crate::plain_text::{MAX_CHARS, one_line};
 /// The target of the lines that this makes of others.
 pub(super) const TARGET: &str = "heartbeatd::libraries";
 
-/// Takes the events of libraries out, and says them again as events of our own.
+/// Replaces the events of libraries with events of our own.
 pub(super) struct Libraries;
 
 impl<S: Subscriber> Layer<S> for Libraries {
@@ -37,7 +38,7 @@ fn say(level: Level, library: &str, text: &str) {
     }
 }
 
-/// An event's message and fields, as far as they are shown: a server may have sent megabytes.
+/// An event's message and fields, up to the length that is shown, because a server may have sent megabytes.
 #[derive(Default)]
 struct Said(String);
 

@@ -1,4 +1,4 @@
-//! A panic becomes a log line with its place, in the log's own format, and not raw text between JSON lines.
+//! Logs a panic as a line with its place in the format of the log, instead of raw text between JSON lines.
 
 use std::collections::BTreeMap;
 use std::panic::PanicHookInfo;
@@ -8,7 +8,8 @@ use std::time::Duration;
 use crate::plain_text::one_line;
 use crate::time::clock::{Clock, Instant};
 
-/// The shortest distance between two lines about one place: a server that makes its client panic does so at each try.
+/// The shortest time between two lines about one place, because a server that makes the client panic does so at each
+/// try.
 const REMINDER: Duration = Duration::from_secs(60);
 
 /// Replaces the hook that prints, which panics itself where standard error is gone.

@@ -1,4 +1,4 @@
-//! The end of the log: whole lines into a descriptor, and the count of those that it did not take.
+//! Writes whole log lines to a descriptor, and counts the lines that it did not accept.
 
 use std::io::{self, Write};
 use std::os::fd::AsFd;
@@ -8,7 +8,7 @@ use rustix::io::Errno;
 
 use crate::status::dropped_lines::DroppedLines;
 
-/// Writes lines to a descriptor, past the lock of Rust's standard error: this may block for ever.
+/// Writes lines to a descriptor without the lock of Rust's standard error. This may block for ever.
 pub(super) struct Lines<D> {
     descriptor: D,
     dropped: DroppedLines,
@@ -30,7 +30,7 @@ impl<D: AsFd> Lines<D> {
                     self.torn = !bytes.is_empty();
                 }
                 Err(Errno::INTR) => {}
-                // Somebody who shares the descriptor has set it so; this thread may wait.
+                // Another process that shares the descriptor has set this; this thread may wait.
                 Err(Errno::AGAIN) => {
                     poll(&mut [PollFd::new(&self.descriptor, PollFlags::OUT)], None)?;
                 }
@@ -41,7 +41,7 @@ impl<D: AsFd> Lines<D> {
     }
 }
 
-/// Takes one line at a time, whole, and never fails: what cannot be written is counted.
+/// Accepts one whole line at a time and never fails: it counts lines that cannot be written.
 impl<D: AsFd> Write for Lines<D> {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         let torn = self.torn;

@@ -67,7 +67,11 @@ impl Watcher {
     pub(super) fn record_panic(&self, message: &str, now: Moment) {
         let mut status = self.cell.lock();
         status.notice(SPLIT_BRAIN, None, now);
-        status.notice(FAILED, Some(format!("the other hosts of the address cannot be looked at: {message}")), now);
+        status.notice(
+            FAILED,
+            Some(format!("heartbeatd cannot look at the other hosts of the address: {message}")),
+            now,
+        );
     }
 
     async fn look_on(&mut self, first: Moment) {

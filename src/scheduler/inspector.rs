@@ -89,7 +89,7 @@ impl Inspector {
         let mut status = self.cell.lock();
         status.checked = None;
         status.delivery = None;
-        status.notice(FAILED, Some(format!("the checks cannot be run: {message}")), now);
+        status.notice(FAILED, Some(format!("heartbeatd cannot run the checks: {message}")), now);
     }
 
     async fn look_on(&mut self, first: Moment) {

@@ -123,7 +123,7 @@ impl RowTracker {
         let skew = self.skew.filter(|skew| skew.abs() > SKEW).map(|skew| {
             let seconds = skew.unsigned_abs() / 1_000_000;
             let direction = if skew > 0 { "ahead of" } else { "behind" };
-            format!("the server's clock is {seconds} s {direction} the clock here")
+            format!("the server's clock is {seconds} s {direction} the clock of heartbeatd's machine")
         });
         [
             ("another_writer", standing(&self.other_writer)),
@@ -166,15 +166,16 @@ impl RowTracker {
         }
         // With when-stale another writer is expected; with never it is the only one.
         if mode == WriteMode::Always {
-            let message = "somebody else updates the heartbeat row too (a scheduled job, the connector, or another \
-                           heartbeatd): harmless, but each beat is written twice; write = \"when-stale\" avoids it";
+            let message = "another writer updates the heartbeat row too (a scheduled job, the connector, or another \
+                           heartbeatd). This is harmless, but each beat is written twice: to avoid it, set write = \
+                           \"when-stale\"";
             self.other_writer = Some(Sign { at: now, message: message.to_owned() });
         }
         let ahead = beat.server_time.map(|server| previous.micros_since(server));
         let guess = ZoneGuess { tolerance: 60_000_000, ..ZoneGuess::for_period(SHORTEST_NOTICE) };
         if let Some(offset) = ahead.and_then(|ahead| guess.offset_of(ahead)) {
             let message = format!(
-                "last_update was {} away from the server's clock in UTC: a writer in another time zone",
+                "last_update was {} away from the server's clock in UTC: its writer is in another time zone",
                 humantime::format_duration(offset)
             );
             self.other_zone = Some(Sign { at: now, message });
@@ -188,7 +189,7 @@ impl RowTracker {
         };
         let direction = if moved > 0 { "forward" } else { "back" };
         let seconds = moved.unsigned_abs() / 1_000_000;
-        let message = format!("the server's clock went {direction} by {seconds} s against the clock here");
+        let message = format!("the server's clock jumped {direction} by {seconds} s");
         self.jump = Some(Sign { at: now, message });
     }
 }

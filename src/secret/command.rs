@@ -1,5 +1,5 @@
-//! The command that prints a password: run in a process group of its own, read with a limit, and ended with everything
-//! that it started. Called by `secret`.
+//! Runs the command that prints a password in its own process group, reads its output with a limit, and ends it with
+//! everything that it started. `secret` calls it.
 
 use std::io::{self, Read};
 use std::os::fd::{AsFd, OwnedFd};
@@ -18,7 +18,7 @@ use crate::time::clock::{self, Clock, Instant};
 /// How long a secret command may run before it is ended.
 pub const COMMAND_DEADLINE: Duration = Duration::from_secs(5);
 
-/// Why there is no output. It holds nothing of what the command printed.
+/// Why there is no output. It contains nothing that the command printed.
 #[derive(Debug, thiserror::Error)]
 #[error("{message}")]
 pub(super) struct CommandError {
@@ -28,7 +28,7 @@ pub(super) struct CommandError {
 
 /// A command that runs. Dropping it ends its whole process group.
 struct Running {
-    // Before `child`: the group is ended while its first process still holds its number.
+    // Before `child`, so that the group ends while its first process still holds its number.
     group: ProcessGroup,
     child: Child,
     stdout: ChildStdout,
@@ -39,7 +39,7 @@ struct ProcessGroup(Option<Pid>);
 impl Drop for ProcessGroup {
     fn drop(&mut self) {
         if let Some(group) = self.0 {
-            // There is mostly nothing left of it. Its number is not given to another while one of its processes lives.
+            // Usually nothing is left of it. The system does not reuse its number while one of its processes lives.
             let _ = kill_process_group(group, Signal::KILL);
         }
     }
@@ -105,7 +105,7 @@ async fn start_and_read(
     if !status.success() {
         return Err(CommandError::new(format!("the password command {program} failed ({status})")));
     }
-    // A process that it started may hold its output open for ever: the end of the output is not waited for.
+    // A process that it started may hold the output open for ever, so this does not wait for the end of the output.
     let Running { group, stdout, .. } = running;
     if open {
         let rest = stdout.into_owned_fd().map_err(broken)?;
@@ -115,7 +115,8 @@ async fn start_and_read(
     if printed.len() > most { Err(too_much()) } else { Ok(printed) }
 }
 
-/// Starts the command, in a thread of its own: a file system that does not answer keeps the one waiting that starts it.
+/// Starts the command in a separate thread, because a file system that does not answer blocks the thread that starts
+/// it.
 async fn start(program: &str, arguments: &[String], within: Duration) -> Result<Running, CommandError> {
     let mut command = Command::new(program);
     command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
