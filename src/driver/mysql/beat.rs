@@ -1,7 +1,7 @@
 //! The beat: one statement, committed by itself, on the server's clock. Called by the session's `beat` and `observe`.
 //!
-//! These servers return no rows from an UPDATE. What it found travels back in `LAST_INSERT_ID(…)`, one number of 62 bits
-//! that the answer to any statement carries: see [`Found`]. Time is kept in whole seconds, which is what `timestamp` holds.
+//! These servers return no rows from an UPDATE. What it found comes back in `LAST_INSERT_ID(…)`, a number of 62 bits in
+//! the answer to any statement: see [`Found`]. `timestamp` holds whole seconds, so the beat uses whole seconds.
 
 use sqlx::mysql::MySqlRow;
 

@@ -1,7 +1,7 @@
-//! What exists of the heartbeat's objects, as the catalogue tells it: facts for `provision`, which judges them.
+//! Reads from the catalogue which of the heartbeat's objects exist: facts for `provision`, which judges them.
 //!
-//! The catalogue shows only what this session's account has some privilege on, and the privileges of others only to who
-//! may read the system's own tables.
+//! The catalogue shows only objects on which this session's account has some privilege, and other accounts' privileges
+//! only to accounts that may read the system tables.
 
 use std::collections::BTreeMap;
 

@@ -1,5 +1,5 @@
-//! What MySQL's and MariaDB's facts mean: one pure function per check, in a file per subject. Called by the driver's
-//! `judge`.
+//! Judges MySQL's and MariaDB's facts: one pure function per check, one file per subject. The driver's `judge` calls
+//! it.
 
 mod activity;
 mod binlog;

@@ -1,5 +1,6 @@
-//! Servers that a provider manages: found by the variables that they have, and where what an option file holds elsewhere is
-//! set on them. Used by `facts` and by the remedies of `checks`. All of it is from the providers' documentation; none was run.
+//! Servers that a provider manages: recognises the provider by the server's variables, and knows where to set what an
+//! option file sets elsewhere. `facts` and the remedies of `checks` use it. All of it comes from the providers'
+//! documentation; none was run.
 
 use std::collections::BTreeMap;
 

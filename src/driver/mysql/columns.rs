@@ -1,5 +1,5 @@
-//! The heartbeat table's columns: read from the catalogue, and what mends their faults. Called by `beat` after a refusal, by
-//! the check and by `provision`.
+//! The columns of the heartbeat table, read from the catalogue, and the remedies for wrong columns. `beat` calls it
+//! after a refusal, and the check and `provision` call it.
 
 use sqlx::mysql::MySqlConnection;
 

@@ -1,5 +1,5 @@
-//! Opening a connection: to the one host of an address, or to the writable one of several. Used by the driver's
-//! `connect` alone.
+//! Opens a connection to the only host of an address, or to the writable one of several. Only the driver's `connect`
+//! uses it.
 
 use std::collections::BTreeMap;
 

@@ -1,9 +1,9 @@
-//! MySQL's and MariaDB's error numbers and the network's errors, each with its kind: the one table. Used by every file
-//! beside it.
+//! The table of MySQL's and MariaDB's error numbers and of network errors, each with its kind. All files of this folder
+//! use it.
 //!
 //! Numbers: <https://dev.mysql.com/doc/mysql-errors/9.0/en/server-error-reference.html>,
-//! <https://mariadb.com/kb/en/mariadb-error-code-reference/>. By number and never by text: messages are translated, and
-//! SQLSTATE is mostly HY000. What one number says in several places is told apart by asking the server, in `beat`.
+//! <https://mariadb.com/kb/en/mariadb-error-code-reference/>. It uses numbers, never text, because messages are
+//! translated, and SQLSTATE is mostly HY000. If one number has several causes, `beat` asks the server which one it is.
 
 use sqlx::mysql::MySqlDatabaseError;
 

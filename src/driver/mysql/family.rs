@@ -1,4 +1,4 @@
-//! What a target of this family is: its addresses, and what is judged of it without connecting.
+//! What this family defines for its targets: addresses, and the judgement without a connection.
 
 use std::time::Duration;
 

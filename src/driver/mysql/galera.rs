@@ -1,8 +1,8 @@
-//! Galera: whether a server is a node of a cluster, whether it is a working part of it, and whether what is written there
-//! reaches the others. Called by `connect` at each login, by `beat`, and by the checks.
+//! Galera: whether a server is a node of a cluster, whether it is a working member, and whether its writes reach the
+//! other nodes. `connect` calls it at each login; `beat` and the checks call it too.
 //!
-//! A node that is not ready shows its variables and the catalogue all the same, and so looks writable; only statements on
-//! tables are refused. One whose `wsrep_on` was switched off takes writes and keeps them to itself.
+//! A node that is not ready still shows its variables and the catalogue, so it looks writable; it refuses only
+//! statements on tables. A node whose `wsrep_on` is OFF accepts writes and does not send them to the others.
 
 use std::collections::BTreeMap;
 

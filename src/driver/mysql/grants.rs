@@ -1,6 +1,6 @@
-//! What `SHOW GRANTS` says, understood: read from the server's lines for `facts` and `catalog`, asked by `checks`.
+//! Parses `SHOW GRANTS`: `facts` and `catalog` read the server's lines with it, `checks` asks it.
 //!
-//! Nothing behind an account's name is read, because some servers write the password's hash there.
+//! It reads nothing after an account's name, because some servers write the password's hash there.
 
 pub(super) mod inquiry;
 mod reader;

@@ -1,9 +1,9 @@
-//! Group replication: whether a server that is set up for a group, and takes writes, is a working member of it. Called by
-//! `connect` at each login, and by `facts`.
+//! Group replication: whether a server that is configured for a group and takes writes is a working member of it.
+//! `connect` calls it at each login; `facts` calls it too.
 //!
-//! Such a server need not be the group's: started again without joining it (`group_replication_start_on_boot = OFF`) it
-//! comes up as writable as it was, and cut off from the majority it stays writable, and each commit hangs. A beat would
-//! be a transaction that the group does not have, which keeps the server from ever joining again, or a lock that nobody
+//! Such a server may be outside its group. If it restarts without joining (`group_replication_start_on_boot = OFF`), it
+//! is writable. If it is cut off from the majority, it stays writable and each commit hangs. A beat would then be a
+//! transaction that the group does not have, which prevents the server from ever joining again, or a lock that never
 //! ends.
 
 use sqlx::mysql::MySqlConnection;

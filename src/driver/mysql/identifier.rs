@@ -1,4 +1,4 @@
-//! The one place where names and text become MySQL's SQL.
+//! Quotes names and text for MySQL's SQL. Nothing else does.
 
 use crate::target::HeartbeatTable;
 

@@ -1,5 +1,5 @@
-//! SQL's LIKE, as servers take it in the names of databases that privileges are granted on and in the filters of replication.
-//! Called by `grants` and `replication_filters`.
+//! SQL's LIKE, as servers use it for names of databases in grants and in replication filters. `grants` and
+//! `replication_filters` call it.
 
 /// A pattern: `%` is any text, `_` any character, a backslash takes the next one as it is.
 pub(super) struct Pattern(Vec<Piece>);

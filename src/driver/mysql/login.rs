@@ -1,5 +1,5 @@
-//! MySQL's login, watched for a greeting that asks for the password in clear. Called through `login_guard`, for a connection
-//! that may stay without TLS. A later request for it is refused by the client library.
+//! Watches MySQL's login for a greeting that asks for the password in clear. `login_guard` calls it for a connection
+//! that may stay without TLS. The client library refuses a later request.
 //!
 //! <https://dev.mysql.com/doc/dev/mysql-server/latest/page_protocol_connection_phase_packets_protocol_handshake_v10.html>
 

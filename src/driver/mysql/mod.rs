@@ -1,4 +1,4 @@
-//! MySQL, MariaDB and what speaks their protocol. Used through [`crate::drivers::Drivers`].
+//! MySQL, MariaDB and servers that use their protocol. Used through [`crate::drivers::Drivers`].
 
 mod beat;
 mod catalog;

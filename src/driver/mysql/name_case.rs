@@ -1,8 +1,9 @@
-//! How a server compares the names of schemas and tables: with their case, or in lower case (`lower_case_table_names`). Used by
-//! what reads grants and filters of the binary log and of replication, which the server answers in its own spelling.
+//! How a server compares the names of schemas and tables: with their case, or in lower case (`lower_case_table_names`).
+//! The readers of grants and of the filters of binary log and replication use it, because the server answers in its own
+//! spelling.
 //!
-//! The catalogue needs none of this: servers find a schema or a table there by the name as they would in a statement. Measured
-//! on MariaDB 10.11, MySQL 5.7 and MySQL 9.7, with the settings 0 and 1.
+//! The catalogue does not need it: servers find a schema or a table there by name as in a statement. Measured on
+//! MariaDB 10.11, MySQL 5.7 and MySQL 9.7, with the settings 0 and 1.
 
 use std::collections::BTreeMap;
 

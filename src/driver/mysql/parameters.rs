@@ -1,5 +1,6 @@
-//! The parameters of a MySQL or MariaDB address: those of the servers' own clients honoured, those of other connectors
-//! refused by name with the reason. Read by `connect`, and by the driver's `validate` when a configuration is loaded.
+//! The parameters of a MySQL or MariaDB address: heartbeatd uses those of the servers' own clients, and refuses those
+//! of other connectors by name with the reason. `connect` reads them, and the driver's `validate` when a configuration
+//! is loaded.
 
 use std::path::PathBuf;
 

@@ -1,5 +1,5 @@
-//! What the database lacks: a plan from the facts of `catalog`, the steps from `migrations/mysql/`, for MySQL and MariaDB
-//! alike. Called by the session's `plan` and `apply`.
+//! Plans what the database lacks, from the facts of `catalog`, with the steps of `migrations/mysql/`, for both MySQL
+//! and MariaDB. The session's `plan` and `apply` call it.
 
 use sqlx::mysql::MySqlConnection;
 

@@ -1,5 +1,5 @@
-//! One query message of MySQL's text protocol, and its answer. Everything this driver says goes through here: prepared
-//! statements do not survive a pooler that shares its connections.
+//! One query message of MySQL's text protocol, and its answer. The driver sends everything through here, because
+//! prepared statements do not survive a pooler that shares its connections.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

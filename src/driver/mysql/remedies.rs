@@ -1,5 +1,5 @@
-//! The exact next step for a failure: SQL that is ready to run, with this target's names. Called by the driver's
-//! `remedy`; for people, who read it on a page, in a log or in a report.
+//! The next step for a failure: SQL that is ready to run, with this target's names. The driver's `remedy` calls it.
+//! People read it on a page, in a log or in a report.
 
 use super::beat;
 use super::errors;

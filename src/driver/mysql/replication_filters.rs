@@ -1,5 +1,5 @@
-//! The filters of a replica, as the server applies them to rows: first those of databases, then those of tables. Used by
-//! the check of a replica.
+//! The filters of a replica, as the server applies them to rows: first those of databases, then those of tables. The
+//! check of a replica uses it.
 //!
 //! <https://dev.mysql.com/doc/refman/8.4/en/replication-rules.html>
 

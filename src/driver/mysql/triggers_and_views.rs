@@ -1,5 +1,5 @@
-//! What stands behind a statement that the server refuses: the table itself, which may be missing with or without its schema, or
-//! a trigger or a view on it. Called by `beat` after a refusal.
+//! Finds the cause of a refused statement: the table itself, which may be missing with or without its schema, or a
+//! trigger or a view on it. `beat` calls it after a refusal.
 
 use sqlx::mysql::MySqlConnection;
 

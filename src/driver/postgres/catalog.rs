@@ -1,6 +1,7 @@
-//! What exists of the heartbeat's objects, as the catalogue tells it: facts for `provision`, which judges them.
+//! Reads from the catalogue which of the heartbeat's objects exist: facts for `provision`, which judges them.
 //!
-//! Objects are asked for by OID: by name, a missing privilege on the schema would be an error instead of an answer.
+//! It asks for objects by OID, because by name a missing privilege on the schema would be an error instead of an
+//! answer.
 
 use sqlx::Row;
 use sqlx::postgres::{PgConnection, PgRow};

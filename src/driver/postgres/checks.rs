@@ -1,4 +1,4 @@
-//! What PostgreSQL's facts mean: one pure function per check, in a file per subject. Called by the driver's `judge`.
+//! Judges PostgreSQL's facts: one pure function per check, one file per subject. The driver's `judge` calls it.
 
 mod activity;
 mod archive;

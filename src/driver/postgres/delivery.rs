@@ -1,4 +1,4 @@
-//! How far the connector has read: its slot, as one row. Called by the session's `delivery` once a period.
+//! How far the connector has read: one row about its slot. The session's `delivery` calls it once a period.
 
 use sqlx::Row;
 use sqlx::postgres::PgConnection;

@@ -1,7 +1,7 @@
-//! PostgreSQL's SQLSTATEs and the network's errors, each with its kind: the one table. Used by every file beside it.
+//! The table of PostgreSQL's SQLSTATEs and of network errors, each with its kind. All files of this folder use it.
 //!
-//! Codes: <https://www.postgresql.org/docs/current/errcodes-appendix.html>. By code and never by text: messages are
-//! translated. What one code says in several places (25006) is told apart by asking the server, in `beat`.
+//! Codes: <https://www.postgresql.org/docs/current/errcodes-appendix.html>. It uses codes, never text, because messages
+//! are translated. If one code has several causes (25006), `beat` asks the server which one it is.
 
 use crate::driver::network::{kind_of_io, words_of_io};
 use crate::heartbeat::{ErrorKind, Failure};

@@ -1,4 +1,5 @@
-//! What a target of this family is: its addresses, what its connectors need, and what is judged of it without connecting.
+//! What this family defines for its targets: addresses, the needs of connectors, and the judgement without a
+//! connection.
 
 use super::parameters::Parameters;
 use crate::database_url::{AddressParts, Family, UrlError};

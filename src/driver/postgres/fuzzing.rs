@@ -1,5 +1,5 @@
-//! The readers of what servers say, for fuzzing. Called by the targets of `fuzz/` and by the tests that replay their corpora;
-//! no part of the program's interface.
+//! Gives fuzzing access to the readers of servers' answers. The targets of `fuzz/` and the tests that replay their
+//! corpora call it. It is not part of the program's interface.
 #![allow(missing_docs, reason = "one line each, for tests alone")]
 
 use super::{checks, errors, facts, identifier};

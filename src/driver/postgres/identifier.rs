@@ -1,4 +1,4 @@
-//! The one place where names and text become PostgreSQL SQL.
+//! Quotes names and text for PostgreSQL's SQL. Nothing else does.
 
 /// The server keeps no more of a name, and cuts what is longer without an error.
 const MAX_BYTES: usize = 63;

@@ -1,5 +1,5 @@
-//! PostgreSQL's login, watched for a request for the password in clear. Called through `login_guard`, for a connection that
-//! may stay without TLS.
+//! Watches PostgreSQL's login for a request for the password in clear. `login_guard` calls it for a connection that may
+//! stay without TLS.
 //!
 //! <https://www.postgresql.org/docs/current/protocol-flow.html#PROTOCOL-FLOW-START-UP>
 

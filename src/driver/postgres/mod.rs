@@ -1,4 +1,4 @@
-//! PostgreSQL and what speaks its protocol. Used through [`crate::drivers::Drivers`].
+//! PostgreSQL and servers that use its protocol. Used through [`crate::drivers::Drivers`].
 
 mod beat;
 mod catalog;

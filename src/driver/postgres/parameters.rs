@@ -1,5 +1,5 @@
-//! The parameters of a PostgreSQL address: libpq's keys, each honoured, mapped, or refused by name with the reason.
-//! Read by `connect`, and by the driver's `validate` when a configuration is loaded.
+//! The parameters of a PostgreSQL address: heartbeatd uses or maps each of libpq's keys, or refuses it by name with the
+//! reason. `connect` reads them, and the driver's `validate` when a configuration is loaded.
 
 use std::path::PathBuf;
 

@@ -1,5 +1,6 @@
-//! One query message of PostgreSQL's simple protocol, its server-side limits, and its answer. Everything this driver says
-//! goes through here: prepared statements and session settings do not survive a pooler in transaction mode.
+//! One query message of PostgreSQL's simple protocol, its limits on the server, and its answer. The driver sends
+//! everything through here, because prepared statements and session settings do not survive a pooler in transaction
+//! mode.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! The beat: one transaction sent as one text, on SQLite's own clock.
+//! The beat: one transaction sent as one script, on SQLite's clock.
 
 use sqlx::Row;
 use sqlx::sqlite::{SqliteConnection, SqliteRow};

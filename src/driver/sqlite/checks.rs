@@ -1,4 +1,4 @@
-//! What SQLite's facts mean: one pure function per check.
+//! Judges SQLite's facts: one pure function per check.
 
 use super::columns::mend;
 use super::facts::{SqliteFacts, TableFacts, Writable};

@@ -1,5 +1,5 @@
-//! The heartbeat table's columns: read from the catalogue, what mends their faults, and how a time is read from one. Called
-//! by `beat` after a refusal, by the checks' facts and by `provision`.
+//! The columns of the heartbeat table, read from the catalogue, the remedies for wrong columns, and how to read a time
+//! from a column. `beat` calls it after a refusal; the facts of the checks and `provision` call it too.
 
 use sqlx::sqlite::SqliteConnection;
 use sqlx::{AssertSqlSafe, Row};

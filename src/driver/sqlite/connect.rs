@@ -1,4 +1,4 @@
-//! Opening the file, and noticing when another one takes its place.
+//! Opens the file, and notices when another one takes its place.
 
 use std::fs::Metadata;
 use std::io;

@@ -1,7 +1,7 @@
-//! SQLite's result codes, each with its kind and its next step: the one table.
+//! The table of SQLite's result codes, each with its kind and its next step.
 //!
-//! Codes: <https://www.sqlite.org/rescode.html>. The low byte is the primary code. Code 1 covers both a missing table
-//! and a missing column, so that the catalogue is asked which.
+//! Codes: <https://www.sqlite.org/rescode.html>. The low byte is the primary code. Code 1 means a missing table or a
+//! missing column, so the driver reads the catalogue to see which.
 
 use sqlx::sqlite::SqliteConnection;
 

@@ -1,4 +1,4 @@
-//! What is looked at for the checks: one read transaction's worth of facts about the file, the table and the row.
+//! Gathers the facts for the checks in one read transaction: the file, the table and the row.
 
 use serde::{Deserialize, Serialize};
 use sqlx::sqlite::SqliteConnection;

@@ -1,4 +1,4 @@
-//! What a target of this family is: its addresses, and what is judged of it without opening a file.
+//! What this family defines for its targets: addresses, and the judgement without opening a file.
 
 use crate::database_url::{AddressParts, Family, UrlError};
 use crate::driver::rules::Judgement;

@@ -1,4 +1,4 @@
-//! The one place where names and text become SQLite SQL.
+//! Quotes names and text for SQLite's SQL. Nothing else does.
 
 /// A name as an identifier: in double quotes, a double quote inside doubled.
 ///

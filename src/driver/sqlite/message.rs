@@ -1,4 +1,4 @@
-//! One text of SQL and its rows. Every look of this driver that may have several rows goes through here.
+//! One script of SQL and its rows. Every query of this driver that may return several rows goes through here.
 
 use sqlx::sqlite::{Sqlite, SqliteConnection, SqliteRow};
 use sqlx::{AssertSqlSafe, Decode, Executor, Row, TypeInfo, ValueRef};

@@ -1,4 +1,4 @@
-//! SQLite, the embedded default: a heartbeat with nothing installed. Used through [`crate::drivers::Drivers`].
+//! SQLite, the embedded database: a heartbeat without installing a server. Used through [`crate::drivers::Drivers`].
 
 mod beat;
 mod checks;

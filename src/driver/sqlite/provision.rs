@@ -1,4 +1,4 @@
-//! What the file lacks: facts from the catalogue, a plan from the facts, the steps from `migrations/sqlite/`.
+//! Plans what the file lacks, from facts of the catalogue, with the steps of `migrations/sqlite/`.
 
 use sqlx::sqlite::SqliteConnection;
 use sqlx::{AssertSqlSafe, Row};

@@ -1,4 +1,4 @@
-//! Whether the beat gets into the binary log.
+//! Whether the beat is in the binary log.
 
 use super::evidence::{CLIENT, Evidence};
 use super::variables::{NO_LOG, has_log, set_at_start};

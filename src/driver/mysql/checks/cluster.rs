@@ -1,4 +1,4 @@
-//! Clusters: Galera, and who else replicates without a source of their own.
+//! Clusters: Galera, and other servers that replicate without a source.
 
 use super::evidence::Evidence;
 use super::variables::{NO_LOG, has_log, set_at_start};

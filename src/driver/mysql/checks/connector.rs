@@ -1,4 +1,4 @@
-//! The connector's account, one for each host it may come from.
+//! The connector's accounts, one for each host from which it may connect.
 
 use super::evidence::Evidence;
 use super::writer::{bringing, expiry, has, idle_role, look_grant};

@@ -1,4 +1,4 @@
-//! A case with MySQL's facts, laid out for the files beside this one: what is known of the table, of its rows, or why not.
+//! What the checks of this folder judge: MySQL's facts about the table and its rows, or why they are unknown.
 
 use crate::driver::answer::Answer;
 use crate::driver::evidence;

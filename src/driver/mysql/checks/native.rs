@@ -1,4 +1,4 @@
-//! Writers inside the database: events that beat the same table.
+//! Writers inside the database: events that update the same table.
 
 use super::evidence::Evidence;
 use super::variables::{set_at_start, set_global};

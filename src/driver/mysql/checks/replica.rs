@@ -1,4 +1,5 @@
-//! The servers that the connector reads from: whether the beat arrives there, and whether their binary logs hold it.
+//! The replicas that the connector reads from: whether the beat arrives there, and whether their binary logs contain
+//! it.
 
 use super::cluster;
 use super::evidence::{CLIENT, Evidence, ReplicaEvidence, relation_of, with};

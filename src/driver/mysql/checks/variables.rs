@@ -1,4 +1,4 @@
-//! The server's variables: whether it has a binary log, and how a remedy sets a value such that it outlives a restart.
+//! The server's variables: whether it has a binary log, and how a remedy sets a value so that it survives a restart.
 
 use crate::driver::mysql::facts::ServerFacts;
 

@@ -1,4 +1,4 @@
-//! Who is connected and what they hold: counts and ages, never what they say. And how many tables there are.
+//! Who is connected and what they hold: counts and ages, never their statements. And the number of tables.
 
 use serde::{Deserialize, Serialize};
 use sqlx::mysql::{MySqlConnection, MySqlRow};

@@ -1,5 +1,5 @@
-//! What this session's user may do, found out by statements that match no row: their privileges are checked all the
-//! same. A server that is read-only says so before it looks at privileges.
+//! Finds out what this session's user may do with statements that match no row; the server checks their privileges
+//! anyway. A read-only server refuses before it checks privileges.
 
 use serde::{Deserialize, Serialize};
 use sqlx::mysql::MySqlConnection;

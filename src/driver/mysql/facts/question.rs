@@ -1,4 +1,4 @@
-//! One question to the server, whose refusal is an answer. Used by the files beside it, and by `grants`.
+//! One query whose refusal is an answer. The files of this folder and `grants` use it.
 
 use std::collections::BTreeMap;
 

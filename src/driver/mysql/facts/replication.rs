@@ -1,4 +1,4 @@
-//! The servers that this one follows, and what it leaves out of what they send.
+//! The servers that this one follows, and what its filters exclude.
 
 use std::collections::BTreeMap;
 

@@ -1,5 +1,5 @@
-//! The accounts: this session's, and the connector's, one for each host it may come from. What SHOW GRANTS answers is
-//! understood here and not kept, and of what stands for a password nothing is read.
+//! The accounts: this session's, and the connector's, one for each host from which it may connect. It parses the
+//! answers of SHOW GRANTS, does not keep them, and reads nothing of a password or its hash.
 
 use std::collections::BTreeMap;
 

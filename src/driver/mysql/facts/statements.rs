@@ -1,4 +1,5 @@
-//! What an event's body does with the heartbeat table, read from its words. Called by `scheduler`; the text is not kept.
+//! Reads from the words of an event's body what it does with the heartbeat table. `scheduler` calls it. It does not
+//! keep the text.
 
 use crate::target::HeartbeatTable;
 

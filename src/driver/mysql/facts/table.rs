@@ -1,4 +1,5 @@
-//! The heartbeat table as the catalogue has it, which hides whatever this user has no privilege on: a column, too.
+//! The heartbeat table in the catalogue. The catalogue hides everything on which this user has no privilege, even a
+//! single column.
 
 use serde::{Deserialize, Serialize};
 use sqlx::mysql::MySqlConnection;

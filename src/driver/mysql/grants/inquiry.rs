@@ -1,5 +1,5 @@
-//! Asks the server what SHOW GRANTS says of this session and of other accounts, their roles included. Used by `facts` and by
-//! `catalog`.
+//! Asks the server for SHOW GRANTS of this session and of other accounts, including their roles. `facts` and `catalog`
+//! use it.
 
 use std::collections::BTreeMap;
 

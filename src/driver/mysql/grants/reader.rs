@@ -1,7 +1,7 @@
-//! The grammar of `SHOW GRANTS`: one line in, its parts out. Called by `grants` alone.
+//! The grammar of `SHOW GRANTS`: one line in, its parts out. Only `grants` calls it.
 //!
-//! Servers differ in how they quote: names stand in backticks, in double quotes (`ANSI_QUOTES`), bare
-//! (`sql_quote_show_create = 0`); accounts in apostrophes; MySQL 5.7 writes columns bare and doubles no quote in accounts.
+//! Servers quote differently: names in backticks, in double quotes (`ANSI_QUOTES`) or bare (`sql_quote_show_create =
+//! 0`), accounts in apostrophes. MySQL 5.7 writes columns bare and does not double quotes in accounts.
 
 use serde::{Deserialize, Serialize};
 

@@ -1,5 +1,5 @@
-//! A case with PostgreSQL's facts, laid out for the files beside this one: what is known of the table, of its rows, of the
-//! connector's role, or why not.
+//! What the checks of this folder judge: PostgreSQL's facts about the table, its rows and the connector's role, or why
+//! they are unknown.
 
 use crate::driver::answer::Answer;
 use crate::driver::evidence;

@@ -1,4 +1,4 @@
-//! Writers inside the database: jobs of pg_cron that beat the same table.
+//! Writers inside the database: pg_cron jobs that update the same table.
 
 use super::evidence::{Evidence, takes};
 use crate::driver::answer::Answer;

@@ -1,4 +1,4 @@
-//! The publication: whether a beat gets into what the connector reads.
+//! The publication: whether a beat reaches what the connector reads.
 
 use super::evidence::{Evidence, with};
 use crate::driver::answer::Answer;

@@ -1,4 +1,4 @@
-//! The servers that the connector reads from: whether the beat arrives there, and whether they can decode it.
+//! The replicas that the connector reads from: whether the beat arrives there, and whether they can decode it.
 
 use super::evidence::{Evidence, ReplicaEvidence, alter_system, relation_of, with};
 use crate::driver::answer::Answer;

@@ -1,4 +1,4 @@
-//! The server's settings that logical decoding lives by.
+//! The server's settings for logical decoding.
 
 use super::evidence::{Evidence, alter_system, with};
 use std::time::Duration;

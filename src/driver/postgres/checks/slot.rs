@@ -1,4 +1,4 @@
-//! The connector's slot: its position, and whether it moves.
+//! The connector's slot: its position, and whether it advances.
 
 mod found;
 

@@ -1,4 +1,4 @@
-//! Who is connected and what they hold: counts and ages, never what they say.
+//! Who is connected and what they hold: counts and ages, never their statements.
 
 use serde::{Deserialize, Serialize};
 

@@ -1,5 +1,5 @@
-//! What this session's user may do, found out by having the server plan it: `EXPLAIN` checks the privileges, changes
-//! nothing, and does so on a standby and in a read-only session, too.
+//! Finds out what this session's user may do by letting the server plan it: `EXPLAIN` checks the privileges and changes
+//! nothing, even on a standby and in a read-only session.
 
 use serde::{Deserialize, Serialize};
 use sqlx::postgres::PgConnection;

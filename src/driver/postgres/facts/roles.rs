@@ -1,4 +1,4 @@
-//! The roles: this session's, and the connector's. Privileges are asked by OID, of which every user may ask.
+//! The roles: this session's, and the connector's. It asks for privileges by OID, which every user may do.
 
 use serde::{Deserialize, Serialize};
 

@@ -1,4 +1,4 @@
-//! One read-only transaction in which everything is seen as of one moment, and in which a refusal spoils nothing.
+//! One read-only transaction that sees everything as of one moment, and that a refusal does not abort.
 
 use serde::de::DeserializeOwned;
 use sqlx::Row;

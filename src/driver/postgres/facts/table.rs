@@ -1,6 +1,7 @@
-//! The heartbeat table as the catalogue has it, which every user may read.
+//! The heartbeat table in the catalogue, which every user may read.
 //!
-//! By names in text and by OIDs: looking a table up by its qualified name would need a privilege on its schema.
+//! It compares names as text and uses OIDs, because looking a table up by its qualified name requires a privilege on
+//! its schema.
 
 use serde::{Deserialize, Serialize};
 

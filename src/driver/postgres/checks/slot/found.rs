@@ -1,5 +1,5 @@
-//! The slots of the connector's name on the source and its replicas, which of them the connector reads, and the SQL that
-//! makes or drops one. Called by the checks of the slot and of the replica.
+//! The slots with the connector's name on the source and its replicas, which of them the connector reads, and the SQL
+//! that creates or drops one. The checks of the slot and of the replica call it.
 
 use super::super::evidence::Evidence;
 use crate::driver::postgres::facts::{PostgresFacts, SlotFacts};
