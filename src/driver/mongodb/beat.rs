@@ -1,5 +1,5 @@
-//! The beat: one command, one round trip, on the server's clock, acknowledged by the majority. Called by the session's
-//! `beat` and `observe`.
+//! The beat: one command in one round trip, on the server's clock, acknowledged by the majority. The session's `beat`
+//! and `observe` call it.
 
 use mongodb::bson::{Bson, DateTime, Document, doc};
 
@@ -268,7 +268,7 @@ pub(super) fn first_batch(answer: &Document) -> Result<&[Bson], Failure> {
     batch.map(Vec::as_slice).map_err(|_| malformed())
 }
 
-/// The document that `findAndModify` gives; `None` where there is none.
+/// The document that `findAndModify` returns; `None` if there is none.
 fn found(answer: &Document) -> Result<Option<&Document>, Failure> {
     match answer.get("value") {
         Some(Bson::Document(found)) => Ok(Some(found)),
@@ -298,7 +298,7 @@ fn millis(duration: std::time::Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX).clamp(1, i64::from(i32::MAX))
 }
 
-/// A date as microseconds; what is none counts as NULL.
+/// A date as microseconds; any other value counts as NULL.
 fn value_of(document: &Document, field: &str) -> Option<Stamp> {
     document.get_datetime(field).ok().map(|time| stamp(*time))
 }

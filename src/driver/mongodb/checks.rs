@@ -1,4 +1,4 @@
-//! What MongoDB's facts mean: one pure function per check, in a file per subject. Called by the driver's `judge`.
+//! Judges MongoDB's facts: one pure function per check, one file per subject. The driver's `judge` calls it.
 
 mod collection;
 mod connector;

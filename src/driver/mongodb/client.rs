@@ -1,5 +1,5 @@
-//! One client of the crate for one session: commands with a limit of their own, and an end that leaves nothing behind.
-//! Opened by `connect`, used by every file beside it.
+//! One client of the crate for one session: runs commands with their own limit, and ends without leaving anything
+//! behind. `connect` opens it; all files of this folder use it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -49,7 +49,7 @@ impl Limits {
     pub(super) fn until(deadline: Instant) -> Self {
         let now = Clock::system().now().mono;
         let left = deadline.saturating_duration_since(now);
-        // What became of the call must be told before the caller drops its future.
+        // The result of the call must be reported before the caller drops its future.
         let client = left - (left / 10).min(Duration::from_millis(100));
         let least = Duration::from_millis(1);
         Self { majority: (client * 3 / 4).max(least), server: (client * 9 / 10).max(least * 2), client: now + client }

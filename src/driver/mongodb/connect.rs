@@ -1,5 +1,5 @@
-//! Opening a client: to the servers of an address, or to the one host of several that answers. Used by the driver's
-//! `connect` alone.
+//! Opens a client to the servers of an address, or to the one host of several that answers. Only the driver's `connect`
+//! uses it.
 
 use std::path::PathBuf;
 use std::time::Duration;

@@ -1,7 +1,7 @@
-//! MongoDB's error codes and the network's errors, each with its kind: the one table. Used by every file beside it.
+//! The table of MongoDB's error codes and of network errors, each with its kind. All files of this folder use it.
 //!
-//! Codes: <https://www.mongodb.com/docs/manual/reference/error-codes/>, and those of the look-alikes where named. By code
-//! and never by text. What the client says when no server fits is judged by `topology`.
+//! Codes: <https://www.mongodb.com/docs/manual/reference/error-codes/>, and those of compatible servers where named. It
+//! uses codes, never text. `topology` judges the client's error that no server fits.
 
 use std::error::Error as _;
 use std::sync::Arc;

@@ -1,8 +1,8 @@
-//! What is looked at for the checks and for a plan: a command for each question. Called by the session's `inspect` and
-//! `plan`; judged by `checks` and `provision`.
+//! Gathers the facts for the checks and for a plan, with one command for each question. The session's `inspect` and
+//! `plan` call it; `checks` and `provision` judge the facts.
 //!
-//! Nothing here is a secret: no address, no password, no document's content but the heartbeat's time. Each answer is
-//! bounded, whatever the server holds.
+//! The facts contain no secret: no address, no password, no content of documents except the heartbeat's time. Each
+//! answer has a limit, whatever the server contains.
 
 mod collection;
 mod deployment;

@@ -1,4 +1,4 @@
-//! What a target of this family is: its addresses, its names, and what is judged of it without connecting.
+//! What this family defines for its targets: addresses, names, and the judgement without a connection.
 
 use super::identifier;
 use super::parameters::{FROM_DNS, Parameters};

@@ -1,4 +1,4 @@
-//! The one place where names become MongoDB's: what a name may be, and how a script for mongosh writes it.
+//! Names of MongoDB: which names are allowed, and how a script for mongosh writes them.
 
 use mongodb::bson::Bson;
 use regex::Regex;

@@ -1,4 +1,4 @@
-//! MongoDB, by itself, as a replica set, or sharded. Used through [`crate::drivers::Drivers`].
+//! MongoDB: standalone, replica set or sharded cluster. Used through [`crate::drivers::Drivers`].
 
 mod beat;
 mod checks;

@@ -1,5 +1,5 @@
-//! The parameters of a MongoDB address: the connection string's keys, each honoured, mapped, or refused by name with the
-//! reason. Read by `connect`, and by the driver's `validate` when a configuration is loaded.
+//! The parameters of a MongoDB address: heartbeatd uses or maps each key of a connection string, or refuses it by name
+//! with the reason. `connect` reads them, and the driver's `validate` when a configuration is loaded.
 
 use std::path::PathBuf;
 
@@ -35,7 +35,7 @@ pub(super) struct Parameters {
     /// The client's certificate with its key.
     pub(super) client_file: Option<PathBuf>,
     pub(super) app_name: Option<String>,
-    /// What somebody should know about this address.
+    /// A warning about this address.
     pub(super) warnings: Vec<String>,
 }
 

@@ -1,5 +1,5 @@
-//! What the deployment lacks: a plan from the facts, the steps from `migrations/mongodb/`. Called by the session's `plan`
-//! and `apply`.
+//! Plans what the deployment lacks, from the facts, with the steps of `migrations/mongodb/`. The session's `plan` and
+//! `apply` call it.
 
 use mongodb::bson::{Bson, Document};
 use serde_json::json;
@@ -72,7 +72,7 @@ pub(super) fn plan(facts: &MongoFacts, target: &Target) -> Plan {
     planner.plan
 }
 
-/// Runs one step. What is there already, because somebody was quicker, is no failure.
+/// Runs one step. An object that someone else created in the meantime is not a failure.
 ///
 /// # Errors
 /// What the server says, classified.

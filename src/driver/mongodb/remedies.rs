@@ -1,5 +1,5 @@
-//! The exact next step for a failure: for mongosh, ready to run, with this target's names. Called by the driver's `remedy`;
-//! for people, who read it on a page, in a log or in a report.
+//! The next step for a failure: a script for mongosh that is ready to run, with this target's names. The driver's
+//! `remedy` calls it. People read it on a page, in a log or in a report.
 
 use super::identifier::{WRITER, auth_database, id_literal, literal, namespace};
 use crate::driver::certificates;

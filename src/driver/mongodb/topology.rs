@@ -1,5 +1,5 @@
-//! What the client has learned of the servers by its events, and why none of them takes a beat: the client itself says only
-//! that no server fits. Fed by the client's monitors; asked by `client`.
+//! Collects from the client's events what it knows about the servers, and says why none of them takes a beat; the
+//! client itself says only that no server fits. The client's monitors feed it; `client` asks it.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};

@@ -1,4 +1,4 @@
-//! The heartbeat's collection: what it is, and what would delete or refuse its document.
+//! The heartbeat's collection: its kind, and what would delete or refuse its document.
 
 use super::evidence::{DATA, Evidence, with};
 use crate::driver::answer::Answer;

@@ -1,4 +1,4 @@
-//! The connector's user, and whether somebody reads change streams at all.
+//! The connector's user, and whether any client reads change streams.
 
 use super::evidence::{Evidence, MONITOR, USERS, with};
 use crate::driver::mongodb::facts::UserFacts;

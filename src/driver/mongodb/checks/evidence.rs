@@ -1,4 +1,4 @@
-//! A case with MongoDB's facts, laid out for the files beside this one.
+//! What the checks of this folder judge: MongoDB's facts.
 
 use crate::driver::answer::Answer;
 use crate::driver::evidence;
@@ -11,11 +11,11 @@ pub(super) type Evidence<'a> = evidence::Evidence<'a, MongoFacts>;
 /// One replica.
 pub(super) type ReplicaEvidence<'a> = evidence::ReplicaEvidence<'a, MongoFacts>;
 
-/// What the server shows of itself to whoever watches it.
+/// What it requires to see the state of the server.
 pub(super) const MONITOR: &str = "the role clusterMonitor on the database admin";
-/// What it shows of the heartbeat's collection.
+/// What it requires to see the heartbeat's collection.
 pub(super) const DATA: &str = "the role read on the heartbeat's database";
-/// What it shows of other users.
+/// What it requires to see other users.
 pub(super) const USERS: &str = "a custom role with the action viewUser on the database admin";
 
 impl Evidence<'_> {

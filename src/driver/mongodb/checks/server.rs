@@ -1,4 +1,5 @@
-//! The server that takes the beats: whether it does, how old it is, and whether anybody else could answer for it.
+//! The server that gets the beats: whether it takes writes, its version, and whether another server could answer in its
+//! place.
 
 use super::evidence::{Evidence, MONITOR, with};
 use crate::driver::mongodb::parameters::Parameters;

@@ -1,4 +1,4 @@
-//! The heartbeat's collection, its indexes that delete, and the document.
+//! The heartbeat's collection, its TTL indexes, and the document.
 
 use mongodb::bson::{Bson, Document, doc};
 use serde::{Deserialize, Serialize};
@@ -50,7 +50,7 @@ pub(in crate::driver::mongodb) struct RowFacts {
     pub(in crate::driver::mongodb) last_update: Option<i64>,
 }
 
-/// The collection; `None` where there is none.
+/// The collection; `None` if it does not exist.
 ///
 /// # Errors
 /// As [`Questions::ask`].

@@ -1,4 +1,4 @@
-//! The log that change streams are read from: how far it reaches back, and what keeps it moving.
+//! The oplog, from which the server reads change streams: how far it reaches back, and what keeps it moving.
 
 use mongodb::bson::{Document, doc};
 use serde::{Deserialize, Serialize};

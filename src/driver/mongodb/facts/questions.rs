@@ -1,4 +1,4 @@
-//! One command for one question, and what is read of an answer. Used by the files beside it.
+//! One command for one question, and the parts of its answer. The files of this folder use it.
 
 use mongodb::bson::{Bson, Document, doc};
 

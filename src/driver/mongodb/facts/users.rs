@@ -41,7 +41,7 @@ pub(super) async fn own(ask: &mut Questions<'_>, table: &HeartbeatTable) -> Resu
                 database: user.get_str("db").unwrap_or_default().to_owned(),
                 rights: rights(&privileges, table),
             },
-            // Nobody is logged in, and the server answers all the same: it asks for no login, and allows everything.
+            // No user is logged in, but the server answers: it requires no login and allows everything.
             None => UserFacts { name: String::new(), database: String::new(), rights: Rights::ALL },
         }
     }))
