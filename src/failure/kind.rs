@@ -108,6 +108,8 @@ kinds! {
     Auth = "auth", Connection, Login;
     /// The server asks for a way of logging in that this program does not speak.
     AuthMethod = "auth_method", Connection, Login;
+    /// The database's client library, which this client needs, is not installed.
+    ClientLibrary = "client_library", Connection, Login;
     /// The password's source cannot be read.
     SecretSource = "secret_source", Connection, Usual;
     /// The server has no database of that name.

@@ -153,7 +153,8 @@ mod tests {
         for kind in ErrorKind::ALL.iter().copied() {
             let expected = !matches!(
                 kind,
-                ErrorKind::SecretSource
+                ErrorKind::ClientLibrary
+                    | ErrorKind::SecretSource
                     | ErrorKind::MissingDatabase
                     | ErrorKind::MissingFile
                     | ErrorKind::OldTimeline

@@ -153,7 +153,8 @@ async fn open(
 fn log_in(login: &Login) -> Result<Box<dyn Client>, Failure> {
     match login.library {
         Library::Thin => thin::open(login),
-        Library::Oci => Err(Failure::new(ErrorKind::Settings, "this build has no client \"oci\"")),
+        #[cfg(feature = "oracle-oci")]
+        Library::Oci => super::oci::open(login),
     }
 }
 

@@ -10,6 +10,8 @@ mod facts;
 mod family;
 mod hung_call;
 mod identifier;
+#[cfg(feature = "oracle-oci")]
+mod oci;
 mod parameters;
 mod provision;
 mod remedies;

@@ -13,6 +13,7 @@ pub(super) enum Library {
     /// Oracle's own in Rust, part of this program.
     Thin,
     /// Oracle's client libraries for C, which must be installed.
+    #[cfg(feature = "oracle-oci")]
     Oci,
 }
 
@@ -101,7 +102,9 @@ impl Parameters {
         };
         let library = match url.parameter("client") {
             None | Some("thin") => Library::Thin,
-            Some("oci") if cfg!(feature = "oracle-oci") => Library::Oci,
+            #[cfg(feature = "oracle-oci")]
+            Some("oci") => Library::Oci,
+            #[cfg(not(feature = "oracle-oci"))]
             Some("oci") => {
                 return Err(refused("client", "this build has no client \"oci\": it was compiled without oracle-oci"));
             }

@@ -101,6 +101,12 @@ fn connection(failure: &Failure, target: &Target) -> Option<String> {
                  must allow it); {AS_ADMINISTRATOR} SELECT PASSWORD_VERSIONS FROM DBA_USERS WHERE USERNAME = {plain};"
             ),
         },
+        ErrorKind::ClientLibrary => {
+            "install Oracle Instant Client, the package Basic or Basic Light (oracle-instantclient-basiclite), let the loader \
+             know its folder (LD_LIBRARY_PATH, or a file in /etc/ld.so.conf.d and ldconfig), and restart heartbeatd; or take \
+             client=oci out of the address"
+                .to_owned()
+        }
         ErrorKind::MissingDatabase => {
             format!("compare the service in the address with those that the listener has; {ON_SERVER} lsnrctl services")
         }

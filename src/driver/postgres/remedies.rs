@@ -219,7 +219,8 @@ mod tests {
         for kind in ErrorKind::ALL.iter().copied() {
             let expected = !matches!(
                 kind,
-                ErrorKind::SecretSource
+                ErrorKind::ClientLibrary
+                    | ErrorKind::SecretSource
                     | ErrorKind::MissingFile
                     | ErrorKind::NoPrimary
                     | ErrorKind::Unconfirmed

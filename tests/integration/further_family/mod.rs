@@ -161,11 +161,11 @@ fn a_key_that_means_nothing_to_the_family_is_refused_and_its_own_rules_are_told_
     for (text, expected) in [
         (
             target("mysql://hb@h", "[target.connector]\nslot = \"s\""),
-            "f.toml:4: target[0].connector.slot: means nothing to mysql, only to postgres: leave it out",
+            "f.toml:4: target[0].connector.slot: has no effect for mysql, only for postgres: remove it",
         ),
         (
             target("postgres://hb@h", "[target.connector]\nchannel = \"c\""),
-            "f.toml:4: target[0].connector.channel: means nothing to postgres, only to ledger: leave it out",
+            "f.toml:4: target[0].connector.channel: has no effect for postgres, only for ledger: remove it",
         ),
         (
             target("ledger://clerk@hall\\A/x", "[target.connector]\nchanel = \"c\""),

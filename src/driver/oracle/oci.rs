@@ -1,0 +1,122 @@
+//! Oracle's client libraries for C, which must be installed: for what the client in Rust cannot do. Used by `connect` alone, in
+//! builds with the cargo feature `oracle-oci`; the only file that names its crate.
+//!
+//! The libraries are loaded when they are used first. Without them every try fails at once, and may succeed after they were
+//! installed.
+
+use oracle::sql_type::{OracleType, ToSql};
+use oracle::{Connection, Connector, Error};
+
+use super::client::{Bind, Block, Client, LONGEST_TEXT, Login, Value, Values};
+use super::errors;
+use crate::heartbeat::{ErrorKind, Failure};
+use crate::secret::Secret;
+
+/// ODPI-C could not load the libraries.
+const NOT_LOADED: i32 = 1047;
+
+/// A session.
+struct Oci {
+    connection: Connection,
+    version: String,
+}
+
+/// Logs in.
+///
+/// # Errors
+/// `client_library` without the libraries; what they or the server say, classified.
+pub(super) fn open(login: &Login) -> Result<Box<dyn Client>, Failure> {
+    let connector = Connector::new(&login.user, Secret::expose(&login.password), &login.place);
+    let connection = connector.connect().map_err(classify)?;
+    // They travel with the first call.
+    connection.set_module(&login.name).map_err(classify)?;
+    connection.set_client_identifier(&login.name).map_err(classify)?;
+    let (version, _) = connection.server_version().map_err(classify)?;
+    Ok(Box::new(Oci { connection, version: format!("Oracle {version}") }))
+}
+
+impl Client for Oci {
+    fn version(&self) -> String {
+        self.version.clone()
+    }
+
+    fn run(&mut self, block: &Block) -> Result<Values, Failure> {
+        let mut statement = self.connection.statement(&block.sql).build().map_err(classify)?;
+        let values: Vec<(&str, Box<dyn ToSql>)> =
+            block.binds.iter().map(|(name, bind)| (*name, value_of(bind))).collect();
+        let values: Vec<(&str, &dyn ToSql)> = values.iter().map(|(name, value)| (*name, &**value)).collect();
+        statement.execute_named(&values).map_err(classify)?;
+        let mut out = Vec::new();
+        for (name, bind) in &block.binds {
+            match bind {
+                Bind::NumberOut => out.push(Value::Number(statement.bind_value(*name).map_err(classify)?)),
+                Bind::TextOut => out.push(Value::Text(statement.bind_value(*name).map_err(classify)?)),
+                Bind::Number(_) | Bind::Text(_) => {}
+            }
+        }
+        Ok(Values(out))
+    }
+
+    fn execute(&mut self, statement: &str) -> Result<(), Failure> {
+        self.connection.execute(statement, &[]).map(|_| ()).map_err(classify)
+    }
+
+    fn close(self: Box<Self>) {
+        // A failure has nobody left to learn of it: the socket is closed all the same.
+        let _ = self.connection.close();
+    }
+}
+
+fn value_of(bind: &Bind) -> Box<dyn ToSql> {
+    match bind {
+        Bind::Number(number) => Box::new(*number),
+        Bind::Text(text) => Box::new(text.clone()),
+        Bind::NumberOut => Box::new(OracleType::Int64),
+        Bind::TextOut => Box::new(OracleType::Varchar2(u32::try_from(LONGEST_TEXT).unwrap_or(u32::MAX))),
+    }
+}
+
+fn classify(error: Error) -> Failure {
+    if error.dpi_code() == Some(NOT_LOADED) {
+        let message =
+            "Oracle's client libraries (libclntsh.so) were not found in the directories of the system's loader";
+        return Failure::new(ErrorKind::ClientLibrary, message)
+            .with_code(format!("DPI-{NOT_LOADED}"))
+            .with_source(error);
+    }
+    let failure = match error.db_error().map(|database| (database.code(), database.message().to_owned())) {
+        Some((code, text)) if code > 0 => errors::of_server(code.unsigned_abs(), &text),
+        _ => Failure::new(ErrorKind::Internal, error.to_string()),
+    };
+    failure.with_source(error)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::driver::oracle::parameters::Library;
+
+    /// No library can be had for tests. Where one is installed, the listener refuses.
+    #[test]
+    fn without_the_libraries_every_try_says_so_at_once() {
+        let login = Login {
+            library: Library::Oci,
+            place: "(DESCRIPTION=(ADDRESS=(PROTOCOL=tcp)(HOST=127.0.0.1)(PORT=1))(CONNECT_DATA=(SERVICE_NAME=x)))"
+                .to_owned(),
+            tns_admin: None,
+            wallet: None,
+            tls: false,
+            user: "hb".to_owned(),
+            password: Secret::new("x"),
+            name: "heartbeatd:test".to_owned(),
+            within: Duration::from_secs(1),
+        };
+        for _ in 0..2 {
+            let failure = open(&login).err().unwrap();
+            assert!(matches!(failure.kind(), ErrorKind::ClientLibrary | ErrorKind::Refused), "{failure}");
+            assert!(failure.kind() == ErrorKind::Refused || failure.message().contains("libclntsh.so"), "{failure}");
+        }
+    }
+}
