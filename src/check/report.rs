@@ -159,7 +159,11 @@ impl Report {
         let targets = match self.outcome() {
             Outcome::Passed => format!("passed: {}", counted(self.targets.len(), "target")),
             Outcome::Failed => {
-                format!("failed: {} of {}", self.failing().count(), counted(self.targets.len(), "target"))
+                format!(
+                    "failed: {} of {}",
+                    grouped_digits(self.failing().count()),
+                    counted(self.targets.len(), "target")
+                )
             }
             Outcome::Interrupted => {
                 let reported = |name: &&String| self.targets.iter().any(|target| target.name == **name);
@@ -176,8 +180,8 @@ impl Report {
             "{targets}; {}, {}, {} info, {} unknown ({level})",
             counted(failed(Severity::Error), "error"),
             counted(failed(Severity::Warning), "warning"),
-            failed(Severity::Info),
-            sum(&|target: &TargetReport| target.count(Status::Unknown))
+            grouped_digits(failed(Severity::Info)),
+            grouped_digits(sum(&|target: &TargetReport| target.count(Status::Unknown)))
         )
     }
 }

