@@ -5,7 +5,7 @@ use heartbeatd::heartbeat::{ErrorKind, Writing};
 use heartbeatd::target::Target;
 
 use crate::bench::driver::{TIME, WHEN_STALE, open, report, session, target};
-use crate::bench::oracle::{OracleDouble, PASSWORD, Trouble};
+use crate::bench::oracle::{OracleDouble, PASSWORD, SERVICE, Trouble, USER};
 
 fn of(double: &OracleDouble, parameters: &str) -> Target {
     let mut target = target(&double.url(parameters));
@@ -74,4 +74,27 @@ async fn what_the_server_refuses_has_its_kind_and_a_next_step() {
         assert_eq!(failure.kind(), kind, "ORA-{code:05}");
         double.state().trouble = Trouble::None;
     }
+}
+
+#[tokio::test]
+async fn an_alias_and_a_descriptor_lead_to_the_same_database() {
+    let double = OracleDouble::start();
+    let descriptor = format!(
+        "(DESCRIPTION=(ADDRESS=(PROTOCOL=tcp)(HOST=localhost)(PORT={}))(CONNECT_DATA=(SERVICE_NAME={SERVICE})))",
+        double.port()
+    );
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("tnsnames.ora"), format!("orders_high = {descriptor}\n")).unwrap();
+    let by_alias = format!("oracle://{USER}:{PASSWORD}@orders_high?tns_admin={}", folder.path().display());
+    let by_descriptor = format!("oracle://{USER}:{PASSWORD}@orders?descriptor={descriptor}");
+    for url in [by_alias, by_descriptor] {
+        let mut target = target(&url);
+        target.heartbeat = of(&double, "").heartbeat;
+        let mut session = session(&target).await;
+        assert_eq!(report(session.as_mut(), Writing::Always, TIME).await.unwrap().changed, 1, "{url}");
+        session.close().await;
+    }
+    let unknown = format!("oracle://{USER}:{PASSWORD}@nowhere?tns_admin={}", folder.path().display());
+    let failure = open(&target(&unknown), Purpose::Beat, None, TIME).await.err().unwrap();
+    assert_eq!((failure.kind(), failure.code()), (ErrorKind::Settings, Some("ORA-12154")));
 }

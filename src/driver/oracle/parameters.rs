@@ -128,6 +128,9 @@ impl Parameters {
         } else if !url.database().chars().all(is_plain) {
             return Err(refused("service", "the service behind the host holds a character that no service's name has"));
         }
+        if place == Place::Hosts && !url.hosts().iter().all(|host| host.name.chars().all(is_plain)) {
+            return Err(refused("host", "a host's name holds a character that no such name has"));
+        }
         let wallet = text("wallet_location");
         if place == Place::Hosts && wallet.is_some() && !tls {
             return Err(refused("wallet_location", "is read for TLS: write protocol=tcps beside it"));
@@ -222,6 +225,7 @@ mod tests {
             ("oracle://a,b", "service"),
             ("oracle://a:1521", "service"),
             ("oracle://a/s)(X=1", "service"),
+            ("oracle://a)(X=1/s", "host"),
             ("oracle://a/s?sid=x", "sid"),
             ("oracle://a/s?descriptor=(x)", "descriptor"),
             ("oracle://alias?protocol=tcps", "protocol"),
