@@ -19,6 +19,8 @@ const BUILT_IN: &[fn() -> Arc<dyn Driver>] = &[
     || Arc::new(crate::driver::postgres::Postgres),
     #[cfg(feature = "sqlite")]
     || Arc::new(crate::driver::sqlite::Sqlite),
+    #[cfg(feature = "sqlserver")]
+    || Arc::new(crate::driver::sqlserver::SqlServer),
 ];
 
 /// The drivers by family: those of this build, more, or a simulation's. Cheap to clone.
@@ -67,7 +69,13 @@ impl Drivers {
     /// # Errors
     /// A [`UrlError`]. Parameters are judged later, with the whole target.
     pub fn endpoint(&self, address: &str) -> Result<Endpoint, UrlError> {
-        let (scheme, rest) = split_scheme(address)?;
+        let (scheme, rest) = match split_scheme(address) {
+            Ok(parts) => parts,
+            Err(error) => {
+                let without_scheme = self.list.iter().find_map(|driver| driver.parse_connection_string(address));
+                return without_scheme.unwrap_or(Err(error));
+            }
+        };
         match self.list.iter().find(|driver| driver.schemes().contains(&scheme.as_str())) {
             Some(driver) => driver.parse(&scheme, rest),
             None => Err(UrlError::UnknownScheme { scheme, known: self.schemes() }),

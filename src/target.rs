@@ -124,6 +124,8 @@ pub enum Need {
     Name(String),
     /// The names of any number.
     Names(Vec<String>),
+    /// Whether something is on.
+    Switch(bool),
 }
 
 /// How the connector is connected.

@@ -221,6 +221,7 @@ impl ConnectorKeys {
             let kind = match own.kind {
                 NeedKind::Name => Kind::Identifier,
                 NeedKind::Names => Kind::Identifiers,
+                NeedKind::Switch => Kind::Boolean,
             };
             if keys.iter().all(|key| key.name != own.name) {
                 let key = Key { default: own.default, ..Key::new(own.name, kind, own.help) };

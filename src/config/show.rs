@@ -61,6 +61,7 @@ fn show_target(out: &mut String, target: &Target, drivers: &Drivers) {
             NeedKind::Name if key.named(target).name.is_empty() => {}
             NeedKind::Name => pair(out, key.name, &named(&key.named(target))),
             NeedKind::Names => pair(out, key.name, &list(key.listed(target))),
+            NeedKind::Switch => pair(out, key.name, &key.is_on(target).to_string()),
         }
     }
     pair(out, "mode", &quote(target.connector.mode.as_str()));

@@ -321,6 +321,7 @@ fn need(node: &Node) -> Option<Need> {
     };
     match &node.data {
         Data::List(items) => Some(Need::Names(items.iter().filter_map(text).collect())),
+        Data::Boolean(on) => Some(Need::Switch(*on)),
         _ => text(node).map(Need::Name),
     }
 }

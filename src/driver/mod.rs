@@ -52,6 +52,8 @@ mod server;
 mod shared_checks;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
+#[cfg(feature = "sqlserver")]
+pub mod sqlserver;
 pub mod timelines;
 #[cfg(any(feature = "mongodb", feature = "oracle"))]
 mod worker;
@@ -141,6 +143,12 @@ pub trait Driver: Send + Sync + 'static {
     /// # Errors
     /// Whatever of [`UrlError`] fits, never with the address itself; parameters are for [`Driver::validate`].
     fn parse(&self, scheme: &str, rest: &str) -> Result<Endpoint, UrlError>;
+
+    /// Takes apart what has no scheme: a connection string as this database's own clients write it. `None` for what is not
+    /// meant as one.
+    fn parse_connection_string(&self, _text: &str) -> Option<Result<Endpoint, UrlError>> {
+        None
+    }
 
     /// What holds where a configuration says nothing.
     fn defaults(&self) -> Defaults {

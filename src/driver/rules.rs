@@ -41,6 +41,8 @@ pub enum NeedKind {
     Name,
     /// The names of any number.
     Names,
+    /// `true` or `false`.
+    Switch,
 }
 
 /// What a driver says of a target.
@@ -85,6 +87,12 @@ impl ConnectorKey {
         Self { name, kind: NeedKind::Names, default: None, help, variable: None }
     }
 
+    /// A key that is on or off; off where it is not configured.
+    #[must_use]
+    pub const fn switch(name: &'static str, help: &'static str) -> Self {
+        Self { name, kind: NeedKind::Switch, default: None, help, variable: None }
+    }
+
     /// The same with a name that holds where none is configured.
     #[must_use]
     pub const fn or(self, default: &'static str) -> Self {
@@ -113,6 +121,12 @@ impl ConnectorKey {
             Some(Need::Names(names)) => names,
             _ => &[],
         }
+    }
+
+    /// Whether a target has it switched on.
+    #[must_use]
+    pub fn is_on(&self, target: &Target) -> bool {
+        target.connector.needs.get(self.name) == Some(&Need::Switch(true))
     }
 }
 

@@ -171,6 +171,8 @@ kinds! {
     Conflict = "conflict", Resource, Usual { kept_session: TriedAgain };
     /// A limit of the server other than those above.
     Limit = "limit", Resource, Usual;
+    /// A cloud's service has no room for the request now, or the database has used up its share.
+    Throttled = "throttled", Resource, Usual;
     /// The server's storage fails.
     Storage = "storage", Resource, Usual;
     // --- either

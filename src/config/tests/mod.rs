@@ -215,7 +215,7 @@ grace = "1h"
     f.toml:42: target[2].replica[1].url: the address has no host: expected postgres://user@host/database
     f.toml:45: shutdown.grace: too long: expected 0s to 5m
     more/a.toml:1: http: belongs in the main file: an included file may contain only [[target]]
-    more/a.toml:4: target[0].url: unknown database scheme "db2": known are mongodb, mongodb+srv, mysql, mariadb, oracle, postgres, postgresql and sqlite
+    more/a.toml:4: target[0].url: unknown database scheme "db2": known are mongodb, mongodb+srv, mysql, mariadb, oracle, postgres, postgresql, sqlite, mssql and sqlserver
     "#);
 }
 

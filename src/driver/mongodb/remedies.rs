@@ -165,6 +165,7 @@ mod tests {
                     | ErrorKind::DuplicateRows
                     | ErrorKind::RowNotUpdatable
                     | ErrorKind::Conflict
+                    | ErrorKind::Throttled
                     | ErrorKind::Unknown
                     | ErrorKind::Internal
             );

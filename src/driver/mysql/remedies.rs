@@ -364,6 +364,7 @@ mod tests {
                     | ErrorKind::Identity
                     | ErrorKind::OldTimeline
                     | ErrorKind::Conflict
+                    | ErrorKind::Throttled
                     | ErrorKind::Unknown
                     | ErrorKind::Internal
             );

@@ -242,6 +242,7 @@ mod tests {
                     | ErrorKind::Unconfirmed
                     | ErrorKind::Settings
                     | ErrorKind::Conflict
+                    | ErrorKind::Throttled
                     | ErrorKind::Unknown
                     | ErrorKind::Internal
             );

@@ -227,6 +227,7 @@ mod tests {
                     | ErrorKind::AuthMethod
                     | ErrorKind::Settings
                     | ErrorKind::Conflict
+                    | ErrorKind::Throttled
                     | ErrorKind::Unknown
                     | ErrorKind::Internal
             );

@@ -4,7 +4,8 @@ use crate::finding::{Check, Rung, Severity};
 
 /// Where the grants are looked up.
 const GRANTS: &str = "PostgreSQL: read access to the catalogue, which every user has. MySQL, MariaDB: SELECT on \
-                      mysql.*. MongoDB: the action viewUser on the database admin. Oracle: SELECT_CATALOG_ROLE";
+                      mysql.*. MongoDB: the action viewUser on the database admin. Oracle: SELECT_CATALOG_ROLE. SQL \
+                      Server: VIEW DEFINITION on the database";
 const GUIDE: &str = "vendor's set-up guides, the connector's user";
 const HEARTBEATS: &str = "vendor page on heartbeats, grants on the heartbeat table";
 const WRITES: &str = "A connector on a read-write connection updates the heartbeat row itself. If it lacks the \

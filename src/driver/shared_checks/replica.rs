@@ -18,7 +18,7 @@ pub(in crate::driver) const ROLE: Check = Check {
     judged: "PostgreSQL: pg_is_in_recovery() and pg_is_wal_replay_paused() of the replica. MySQL, MariaDB: SHOW \
              REPLICA STATUS, and read_only, which must be ON; a node of a Galera cluster, a member of a replication \
              group and a reader of Aurora need no source. MongoDB: hello. Fails unless it is a secondary of the \
-             target's set. Oracle: the role in Data Guard.",
+             target's set. Oracle: the role in Data Guard. SQL Server: Updateability, which must be READ_ONLY.",
     privilege: "a login on the replica; MySQL, MariaDB: REPLICATION CLIENT or REPLICA MONITOR on it",
     source: "vendor page on heartbeats: the change must replicate to the replica that the connector reads",
 };

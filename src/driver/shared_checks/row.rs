@@ -32,7 +32,7 @@ pub(in crate::driver) const KIND: Check = Check {
     judged: "PostgreSQL: pg_class.relkind. Fails unless it is r (ordinary) or p (partitioned). MySQL, MariaDB: \
              information_schema.TABLES.TABLE_TYPE. Fails unless it is BASE TABLE or SYSTEM VERSIONED. MongoDB: \
              listCollections. Fails for a view, a time series or a capped collection. Oracle: ALL_OBJECTS. Fails unless it \
-             is a TABLE.",
+             is a TABLE. SQL Server: sys.objects.type_desc. Fails unless it is USER_TABLE.",
     privilege: "PostgreSQL: read access to the catalogue, which every user has. MySQL, MariaDB: any privilege on the \
                 table. MongoDB: the role read on the heartbeat's database",
     source: "https://www.postgresql.org/docs/current/sql-createpublication.html; \

@@ -16,7 +16,7 @@ pub(in crate::driver) const SELECT: Check = Check {
               may not write.",
     judged: "heartbeatd tries a SELECT of id and last_update that reads no row. Fails if the server denies it. \
              MongoDB: connectionStatus, by the server's rules for resources. Oracle: ALL_TAB_PRIVS and SESSION_PRIVS; the \
-             owner needs no grant.",
+             owner needs no grant. SQL Server: HAS_PERMS_BY_NAME.",
     privilege: PROBE,
     source: MEASURED,
 };
@@ -29,7 +29,7 @@ pub(in crate::driver) const UPDATE: Check = Check {
     meaning: "This update is the beat.",
     judged: "heartbeatd tries an UPDATE of last_update that changes no row. Fails if the server denies it. MongoDB: \
              connectionStatus, by the server's rules for resources. Oracle: ALL_TAB_PRIVS and SESSION_PRIVS; the owner \
-             needs no grant.",
+             needs no grant. SQL Server: HAS_PERMS_BY_NAME.",
     privilege: PROBE,
     source: MEASURED,
 };

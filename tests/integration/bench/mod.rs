@@ -32,6 +32,7 @@ pub(crate) mod proxy;
 pub(crate) mod psql;
 pub(crate) mod session;
 pub(crate) mod sharing;
+pub(crate) mod tds;
 pub(crate) mod timing;
 pub(crate) mod tls;
 pub(crate) mod wait;

@@ -150,3 +150,18 @@ fn find(name: &str, home: &str) -> Option<PathBuf> {
 fn missing(what: &str, package: &str) -> String {
     format!("{what} is not on this machine: run tests/bench/install, or install Debian's package {package}")
 }
+
+/// FreeTDS' client.
+pub(crate) fn tsql() -> PathBuf {
+    find("tsql", "/usr/bin").unwrap_or_else(|| panic!("{}", missing("tsql", "freetds-bin")))
+}
+
+/// The folder of what judges the double of SQL Server in Python.
+pub(crate) fn sqlserver_judges() -> PathBuf {
+    let home = unpacked("sqlserver-judges-1");
+    assert!(
+        home.join("complete").is_file(),
+        "its judges are not installed for the tests: run tests/bench/sqlserver-judges"
+    );
+    home.join("lib")
+}

@@ -194,6 +194,7 @@ fn a_key_that_means_nothing_to_the_family_is_refused_and_its_own_rules_are_told_
     let warned = load(&target("ledger://clerk@hall\\A/x", "name = \"n\""), &drivers).unwrap().warnings;
     assert_eq!(warned, ["n: kept on paper"]);
     assert!(complaint(&target("legder://h/x", "")).contains(
-        "known are mongodb, mongodb+srv, mysql, mariadb, oracle, postgres, postgresql, sqlite, ledger and ledger+mem"
+        "known are mongodb, mongodb+srv, mysql, mariadb, oracle, postgres, postgresql, sqlite, mssql, sqlserver, \
+         ledger and ledger+mem"
     ));
 }

@@ -1,0 +1,1 @@
+GRANT {privileges} ON OBJECT::{table} TO {grantee};

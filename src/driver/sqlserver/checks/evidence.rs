@@ -1,0 +1,69 @@
+//! A case with SQL Server's facts, laid out for the files beside this one.
+
+use crate::driver::answer::Answer;
+use crate::driver::evidence;
+use crate::driver::sqlserver::errors::PASSING;
+use crate::driver::sqlserver::facts::{Principals, RowFacts, SqlServerFacts, TableFacts};
+use crate::finding::{Check, Finding};
+
+/// A case with SQL Server's facts.
+pub(super) type Evidence<'a> = evidence::Evidence<'a, SqlServerFacts>;
+/// One replica.
+pub(super) type ReplicaEvidence<'a> = evidence::ReplicaEvidence<'a, SqlServerFacts>;
+
+/// What the server shows of the catalogue.
+pub(super) const CATALOGUE: &str = "a login with a user in the database";
+/// What it shows of the heartbeat's rows.
+pub(super) const DATA: &str = "SELECT on the heartbeat table";
+/// What it shows of other users' grants.
+pub(super) const DEFINITION: &str = "VIEW DEFINITION on the database";
+
+impl Evidence<'_> {
+    /// Judges the table, or says why it cannot be.
+    pub(super) fn with_table(&self, check: &Check, judge: impl FnOnce(&TableFacts) -> Finding) -> Finding {
+        let name = &self.names.table;
+        with(check, name, &self.facts.table, CATALOGUE, |table| match table.kind.as_deref() {
+            Some("USER_TABLE") => judge(table),
+            Some(_) => check.skipped(name, "it is no table, which comes first"),
+            None => check.skipped(name, "there is no such table, or it is hidden"),
+        })
+    }
+
+    /// Judges the rows, or says why they cannot be.
+    pub(super) fn with_rows(&self, check: &Check, judge: impl FnOnce(&RowFacts) -> Finding) -> Finding {
+        self.with_table(check, |_| with(check, &self.names.table, &self.facts.row, DATA, judge))
+    }
+
+    /// Judges users and grants; where those of others are hidden, nothing is missing for certain.
+    pub(super) fn with_principals(
+        &self,
+        check: &Check,
+        subject: &str,
+        judge: impl FnOnce(&Principals) -> Finding,
+    ) -> Finding {
+        with(check, subject, &self.facts.principals, DEFINITION, |principals| {
+            let found = judge(principals);
+            match found.status {
+                crate::finding::Status::Failed if !principals.sees_all => check.unknown(
+                    subject,
+                    format!("{}, as far as {} sees; it takes {DEFINITION}", found.observed, self.names.user),
+                ),
+                _ => found,
+            }
+        })
+    }
+}
+
+/// Judges an answer; what the server would not say is unknown, with what is required to see it.
+pub(super) fn with<T>(
+    check: &Check,
+    subject: &str,
+    gathered: &Answer<T>,
+    takes: &str,
+    judge: impl FnOnce(&T) -> Finding,
+) -> Finding {
+    match gathered.seen() {
+        Ok(answer) => judge(answer),
+        Err(refusal) => check.unknown(subject, refusal.unless(takes, PASSING)),
+    }
+}

@@ -1,0 +1,39 @@
+//! The readable secondaries that the connector reads from: whether the beat arrives there.
+
+use super::evidence::{DATA, Evidence, ReplicaEvidence, with};
+use super::row::rows_of;
+use crate::driver::shared_checks::replica::{self, ARRIVES, ROLE};
+use crate::driver::sqlserver::facts::SqlServerFacts;
+use crate::finding::{Check, Finding};
+
+pub(super) const CHECKS: &[Check] = &[ROLE, ARRIVES];
+
+pub(super) fn judge(evidence: &Evidence<'_>) -> Vec<Finding> {
+    replica::each(evidence, CHECKS, |subject, facts, place| {
+        vec![role(subject, facts), arrives(evidence, subject, facts, place)]
+    })
+}
+
+fn role(subject: &str, facts: &SqlServerFacts) -> Finding {
+    if facts.server.updateability == "READ_WRITE" {
+        return ROLE
+            .failed(subject, "its address leads to the primary")
+            .expected("a readable secondary")
+            .remedy(
+                "put ApplicationIntent=ReadOnly into the replica's address, and check the group's read-only routing list; or \
+                 name the secondary itself",
+            );
+    }
+    ROLE.ok(subject, "a secondary")
+}
+
+fn arrives(evidence: &Evidence<'_>, subject: &str, facts: &SqlServerFacts, place: &ReplicaEvidence<'_>) -> Finding {
+    let Some(written) = rows_of(&evidence.facts).and_then(|rows| rows.last_update) else {
+        return ARRIVES.skipped(subject, "the source has no beat to compare with");
+    };
+    let remedy = "look at the replication, on the primary: SELECT synchronization_state_desc, log_send_queue_size, \
+                  redo_queue_size FROM sys.dm_hadr_database_replica_states;";
+    with(&ARRIVES, subject, &facts.row, DATA, |rows| {
+        replica::arrives(evidence, place, written, rows.last_update, remedy)
+    })
+}

@@ -1,0 +1,116 @@
+//! The server that takes the beats: whether it takes them, its version, and whether its certificate is verified.
+
+use tiberius::EncryptionLevel;
+
+use super::evidence::{CATALOGUE, Evidence, with};
+use crate::driver::shared_checks::server::{CLOCK, TLS, VERSION, WRITABLE, clock, is_local};
+use crate::driver::sqlserver::parameters::Parameters;
+use crate::finding::{Check, Finding, Rung, Severity};
+use crate::target::Endpoint;
+
+const SNAPSHOT: Check = Check {
+    id: "snapshot-isolation",
+    severity: Severity::Info,
+    rung: Rung::Advice,
+    title: "the database allows snapshot isolation",
+    meaning: "A connector that takes its snapshots in this mode blocks no other session, and can read a secondary; no beat needs it.",
+    judged: "sys.databases.snapshot_isolation_state_desc: fails if it is OFF.",
+    privilege: "a login with a user in the database",
+    source: "https://debezium.io/documentation/reference/stable/connectors/sqlserver.html, snapshot.isolation.mode",
+};
+
+pub(super) const CHECKS: &[Check] = &[WRITABLE, VERSION, CLOCK, TLS, SNAPSHOT];
+
+/// SQL Server 2016: the oldest that the vendor's set-up guide takes, and the oldest whose T-SQL is used here.
+const OLDEST: u32 = 13;
+
+pub(super) fn judge(evidence: &Evidence<'_>) -> Vec<Finding> {
+    let address = &evidence.facts.address;
+    let mut findings =
+        vec![writable(evidence), version(evidence), clock(address, evidence.facts.server.time, evidence.case)];
+    findings.push(tls(address, &evidence.target.endpoint));
+    for replica in &evidence.target.replicas {
+        findings.push(tls(&format!("replica {}", replica.name), &replica.endpoint));
+    }
+    findings.push(snapshot(evidence));
+    findings
+}
+
+fn writable(evidence: &Evidence<'_>) -> Finding {
+    let (server, subject) = (&evidence.facts.server, &evidence.facts.address);
+    if server.updateability == "READ_WRITE" {
+        return WRITABLE.ok(subject, "the database takes writes");
+    }
+    let (observed, remedy) = if server.read_only {
+        (
+            "the database is read-only by its own setting",
+            "on this server, as an administrator: ALTER DATABASE CURRENT SET READ_WRITE;",
+        )
+    } else {
+        (
+            "a secondary replica",
+            "name the availability group's listener, or every replica: mssql://user@first,second/database",
+        )
+    };
+    WRITABLE.failed(subject, observed).expected("READ_WRITE").remedy(remedy)
+}
+
+fn version(evidence: &Evidence<'_>) -> Finding {
+    let (server, subject) = (&evidence.facts.server, &evidence.facts.address);
+    if server.babelfish {
+        return VERSION
+            .failed(subject, "Babelfish: PostgreSQL that speaks T-SQL, without change data capture")
+            .expected("SQL Server 2016 or later")
+            .remedy("use PostgreSQL's own port, and heartbeatd's PostgreSQL driver: postgres://user@host/database");
+    }
+    let found = format!("{} {}", server.version, server.edition);
+    match server.version.split('.').next().and_then(|number| number.parse::<u32>().ok()) {
+        // A cloud's version number says nothing of what it can do.
+        _ if server.is_azure() => VERSION.ok(subject, found),
+        None => VERSION.unknown(
+            subject,
+            format!("{found} is no version that can be compared; it takes a look at the vendor's list"),
+        ),
+        Some(number) if number < OLDEST => VERSION
+            .failed(subject, found)
+            .expected("13 (SQL Server 2016) or later")
+            .remedy("upgrade the server: connectors are not made for this version"),
+        Some(_) if server.is_without_cdc() => VERSION
+            .failed(subject, format!("{found}: this edition has no change data capture"))
+            .expected("Standard, Enterprise or Developer Edition")
+            .remedy("move the database to an edition that has it"),
+        Some(_) => VERSION.ok(subject, found),
+    }
+}
+
+fn tls(subject: &str, endpoint: &Endpoint) -> Finding {
+    if is_local(&endpoint.url) {
+        return TLS.ok(subject, "the server is on this machine");
+    }
+    let Ok(parameters) = Parameters::read(&endpoint.url) else {
+        return TLS.unknown(subject, "the address has a parameter that is refused; it takes one that is not");
+    };
+    let observed = match parameters.encryption {
+        EncryptionLevel::NotSupported => "nothing is encrypted, the password included",
+        _ if parameters.any_certificate => "encrypted, and the certificate is not looked at",
+        EncryptionLevel::Off => "only the login is encrypted",
+        _ => return TLS.ok(subject, "encrypted, and the certificate is verified"),
+    };
+    TLS.failed(subject, observed).expected("Encrypt=mandatory or strict").remedy(
+        "take Encrypt and TrustServerCertificate out of the address, and name the authority with CaFile=FILE unless this \
+         machine trusts it already",
+    )
+}
+
+fn snapshot(evidence: &Evidence<'_>) -> Finding {
+    let subject = &evidence.facts.server.database;
+    with(&SNAPSHOT, subject, &evidence.facts.database, CATALOGUE, |database| {
+        if database.snapshot_isolation != "OFF" {
+            return SNAPSHOT.ok(subject, &database.snapshot_isolation);
+        }
+        SNAPSHOT.failed(subject, "OFF").expected("ON").remedy(
+            "if the connector is to use it: ALTER DATABASE CURRENT SET ALLOW_SNAPSHOT_ISOLATION ON; (row versions take \
+             space in tempdb)",
+        )
+    })
+}

@@ -1,0 +1,112 @@
+//! The heartbeat table: what it is, and whether it can take a beat.
+
+use super::evidence::{CATALOGUE, Evidence, with};
+use crate::driver::shared_checks::row::{KIND, SCHEMA};
+use crate::driver::shared_checks::{COLUMNS, PRIMARY_KEY, TABLE};
+use crate::driver::sqlserver::columns;
+use crate::driver::sqlserver::facts::TableFacts;
+use crate::driver::sqlserver::identifier::quote;
+use crate::finding::{Check, Finding, Rung, Severity};
+use crate::plan::columns::words;
+
+const TRIGGERS: Check = Check {
+    id: "instead-of-trigger",
+    severity: Severity::Warning,
+    rung: Rung::Schema,
+    title: "no trigger takes the place of a beat's update",
+    meaning: "An INSTEAD OF trigger runs in place of the update: the row changes only if the trigger writes it.",
+    judged: "sys.triggers: fails if the table has one that is not disabled.",
+    privilege: "a login with a user in the database, which sees the triggers of tables that it may use",
+    source: "https://learn.microsoft.com/en-us/sql/t-sql/statements/create-trigger-transact-sql",
+};
+
+pub(super) const CHECKS: &[Check] = &[SCHEMA, TABLE, KIND, COLUMNS, PRIMARY_KEY, TRIGGERS];
+
+pub(super) fn judge(evidence: &Evidence<'_>) -> Vec<Finding> {
+    vec![
+        schema(evidence),
+        exists(evidence),
+        kind(evidence),
+        evidence.with_table(&COLUMNS, |table| columns(evidence, table)),
+        evidence.with_table(&PRIMARY_KEY, |table| primary_key(evidence, table)),
+        evidence.with_table(&TRIGGERS, |table| triggers(evidence, table)),
+    ]
+}
+
+fn schema(evidence: &Evidence<'_>) -> Finding {
+    let name = quote(&evidence.target.heartbeat.schema);
+    with(&SCHEMA, &name, &evidence.facts.table, CATALOGUE, |table| match table.schema {
+        true => SCHEMA.ok(&name, "it exists"),
+        false => SCHEMA
+            .failed(&name, format!("there is no such schema that {} sees", evidence.names.user))
+            .remedy(format!("create it: {}", evidence.provision())),
+    })
+}
+
+fn exists(evidence: &Evidence<'_>) -> Finding {
+    let name = &evidence.names.table;
+    with(&TABLE, name, &evidence.facts.table, CATALOGUE, |table| match table {
+        TableFacts { kind: Some(_), .. } => TABLE.ok(name, "it exists"),
+        TableFacts { schema: false, .. } => TABLE.skipped(name, "its schema is missing, which comes first"),
+        _ => TABLE.failed(name, format!("it is missing, or hidden from {}", evidence.names.user)).remedy(format!(
+            "if it is there: GRANT SELECT, INSERT, UPDATE ON OBJECT::{name} TO {}; if not, create it: {}",
+            evidence.names.user,
+            evidence.provision()
+        )),
+    })
+}
+
+fn kind(evidence: &Evidence<'_>) -> Finding {
+    let name = &evidence.names.table;
+    with(&KIND, name, &evidence.facts.table, CATALOGUE, |table| match table.kind.as_deref() {
+        None => KIND.skipped(name, "there is no such table, or it is hidden"),
+        Some("USER_TABLE") => KIND.ok(name, "an ordinary table"),
+        Some(kind) => KIND
+            .failed(name, format!("of the kind {kind}"))
+            .expected("USER_TABLE")
+            .remedy("name an ordinary table under [target.heartbeat]: change data capture tracks no other"),
+    })
+}
+
+fn columns(evidence: &Evidence<'_>, table: &TableFacts) -> Finding {
+    let (name, faults) = (&evidence.names.table, columns::faults(table, false));
+    if faults.is_empty() {
+        return COLUMNS.ok(name, "id and last_update");
+    }
+    COLUMNS
+        .failed(name, words(&faults))
+        .expected("id, and last_update of a type that holds a time")
+        .remedy(columns::mend(name, table, &faults))
+}
+
+fn primary_key(evidence: &Evidence<'_>, table: &TableFacts) -> Finding {
+    let name = &evidence.names.table;
+    let key: Vec<&str> = table.columns.iter().filter(|column| column.key).map(|column| column.name.as_str()).collect();
+    if matches!(key.as_slice(), [only] if only.eq_ignore_ascii_case("id")) {
+        return PRIMARY_KEY.ok(name, "id");
+    }
+    let failed = match key.is_empty() {
+        true => PRIMARY_KEY.failed(name, "it has none"),
+        false => PRIMARY_KEY.failed(name, key.join(", ")),
+    };
+    let remedy = match table.column("id") {
+        Some(id) if key.is_empty() && !id.nullable => format!("ALTER TABLE {name} ADD PRIMARY KEY (id);"),
+        Some(id) if key.is_empty() => {
+            format!("ALTER TABLE {name} ALTER COLUMN id {} NOT NULL; ALTER TABLE {name} ADD PRIMARY KEY (id);", id.kind)
+        }
+        _ => "keep it where something relies on it; a unique index on id does as well".to_owned(),
+    };
+    failed.expected("id").remedy(remedy)
+}
+
+fn triggers(evidence: &Evidence<'_>, table: &TableFacts) -> Finding {
+    let name = &evidence.names.table;
+    if table.instead_of.is_empty() {
+        return TRIGGERS.ok(name, "none");
+    }
+    let first = table.instead_of.iter().map(|trigger| quote(trigger)).collect::<Vec<_>>().join(", ");
+    TRIGGERS
+        .failed(name, format!("INSTEAD OF triggers: {first}"))
+        .expected("none")
+        .remedy(format!("if it is not meant to: DISABLE TRIGGER ALL ON {name};"))
+}

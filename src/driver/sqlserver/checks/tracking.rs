@@ -1,0 +1,243 @@
+//! Whether change data capture takes the beat from the log into the change table that the connector reads.
+
+use std::time::Duration;
+
+use super::connector::instance_of;
+use super::evidence::{CATALOGUE, Evidence, with};
+use super::row::rows_of;
+use crate::driver::sqlserver::facts::{CaptureInstance, DatabaseFacts};
+use crate::driver::sqlserver::family::capture_instance_of;
+use crate::driver::sqlserver::identifier::literal;
+use crate::finding::{Check, Finding, Rung, Severity};
+use crate::time::ticks::longest_period;
+use crate::time::words;
+
+const PAGE: &str = "https://learn.microsoft.com/en-us/sql/relational-databases/track-changes/\
+                    about-change-data-capture-sql-server";
+const CDC_SCHEMA: &str = "SELECT on the schema cdc (or db_owner)";
+const STATE: &str = "VIEW DATABASE STATE (from 2022 on: VIEW DATABASE PERFORMANCE STATE)";
+
+const DATABASE: Check = Check {
+    id: "cdc-database",
+    severity: Severity::Error,
+    rung: Rung::Tracking,
+    title: "change data capture is on in the database",
+    meaning: "Without it no table is tracked, and the connector has nothing to read. A restore or a rename may switch it off.",
+    judged: "sys.databases.is_cdc_enabled: fails if it is 0. Babelfish has no change data capture at all.",
+    privilege: "a login with a user in the database",
+    source: PAGE,
+};
+const TRACKED: Check = Check {
+    id: "cdc-table",
+    severity: Severity::Error,
+    rung: Rung::Tracking,
+    title: "change data capture tracks the heartbeat table",
+    meaning: "A beat on a table that is not tracked is written, and never reaches the connector. The script on the vendor's \
+              older page misspells the table's name, and stops there with error 22931.",
+    judged: "sys.tables.is_tracked_by_cdc of this very table, by its object id: fails if it is 0.",
+    privilege: "a login with a user in the database, and any privilege on the table",
+    source: "vendor page on heartbeats, SQL Server: is_tracked_by_cdc",
+};
+const COLUMNS: Check = Check {
+    id: "capture-columns",
+    severity: Severity::Error,
+    rung: Rung::Tracking,
+    title: "the capture instance captures last_update",
+    meaning: "A capture instance keeps the columns that the table had when it was made, or those that were listed: a beat \
+              changes nothing that it sees without last_update.",
+    judged: "cdc.captured_columns of the instance of the connector: fails if last_update or id is missing, or if the \
+             configured instance is. Without capture_instance, the first of the table's instances.",
+    privilege: "SQL Server: SELECT on the schema cdc",
+    source: "https://learn.microsoft.com/en-us/sql/relational-databases/system-tables/cdc-captured-columns-transact-sql",
+};
+const LATENCY: Check = Check {
+    id: "capture-latency",
+    severity: Severity::Warning,
+    rung: Rung::Movement,
+    title: "the capture job has read the newest beats",
+    meaning: "The capture job carries beats from the log into the change table. What it has not read the connector cannot \
+              see, and the log cannot be cut. How far the connector itself has read is not visible on the server.",
+    judged: "The newest time in cdc.lsn_time_mapping, made UTC by the server's own offset, against last_update: fails when it \
+             is behind by more than two periods and a minute.",
+    privilege: "SQL Server: SELECT on the schema cdc",
+    source: "https://learn.microsoft.com/en-us/sql/relational-databases/system-tables/cdc-lsn-time-mapping-transact-sql",
+};
+const ERRORS: Check = Check {
+    id: "capture-errors",
+    severity: Severity::Warning,
+    rung: Rung::Movement,
+    title: "the capture job has met no error of late",
+    meaning: "A capture job that stumbles starts again and again, and carries nothing in between.",
+    judged: "sys.dm_cdc_errors: fails if the newest entry is less than a day old. The view is empty after a restart.",
+    privilege: "SQL Server: VIEW DATABASE STATE; from 2022 on VIEW DATABASE PERFORMANCE STATE",
+    source: "https://learn.microsoft.com/en-us/sql/relational-databases/system-dynamic-management-views/\
+             change-data-capture-sys-dm-cdc-errors",
+};
+const LOG: Check = Check {
+    id: "log-reuse",
+    severity: Severity::Warning,
+    rung: Rung::Resource,
+    title: "change data capture does not keep the log from being cut",
+    meaning: "The log keeps everything that the capture job has not read, in every recovery model, until it is full (error \
+              9002); then no session can write.",
+    judged: "sys.databases.log_reuse_wait_desc: fails if it is REPLICATION. It may be so for a moment on a busy server.",
+    privilege: "a login with a user in the database",
+    source: "https://learn.microsoft.com/en-us/sql/relational-databases/logs/the-transaction-log-sql-server",
+};
+
+pub(super) const CHECKS: &[Check] = &[DATABASE, TRACKED, COLUMNS, LATENCY, ERRORS, LOG];
+
+/// Beside two periods: the capture job polls every five seconds, Azure's scheduler every twenty.
+const SLACK: Duration = Duration::from_secs(60);
+/// An older error is history.
+const OF_LATE: Duration = Duration::from_secs(86_400);
+
+pub(super) fn judge(evidence: &Evidence<'_>) -> Vec<Finding> {
+    vec![database(evidence), tracked(evidence), columns(evidence), latency(evidence), errors(evidence), log(evidence)]
+}
+
+fn database(evidence: &Evidence<'_>) -> Finding {
+    let subject = &evidence.facts.server.database;
+    if evidence.facts.server.babelfish {
+        return DATABASE.failed(subject, "Babelfish has no change data capture").expected("SQL Server").remedy(
+            "let the connector read PostgreSQL: use PostgreSQL's own port, and heartbeatd's PostgreSQL driver",
+        );
+    }
+    with(&DATABASE, subject, &evidence.facts.database, CATALOGUE, |database| match database.cdc {
+        true => DATABASE.ok(subject, "it is on"),
+        false => {
+            DATABASE.failed(subject, "it is off").expected("is_cdc_enabled = 1").remedy(if evidence.facts.server.rds {
+                format!("EXEC msdb.dbo.rds_cdc_enable_db {};", literal(subject))
+            } else {
+                "in this database, as sysadmin (in Azure SQL Database: db_owner): EXEC sys.sp_cdc_enable_db;".to_owned()
+            })
+        }
+    })
+}
+
+/// Judges with CDC on in the database; without it, that comes first.
+fn with_cdc(evidence: &Evidence<'_>, check: &Check, judge: impl FnOnce(&DatabaseFacts) -> Finding) -> Finding {
+    let subject = &evidence.names.table;
+    with(check, subject, &evidence.facts.database, CATALOGUE, |database| match database.cdc {
+        true => judge(database),
+        false => check.skipped(subject, "change data capture is off in the database, which comes first"),
+    })
+}
+
+fn tracked(evidence: &Evidence<'_>) -> Finding {
+    let name = &evidence.names.table;
+    with_cdc(evidence, &TRACKED, |_| {
+        evidence.with_table(&TRACKED, |table| match table.tracked {
+            true => TRACKED.ok(name, "it is tracked"),
+            false => TRACKED
+                .failed(name, "it is not tracked")
+                .expected("is_tracked_by_cdc = 1")
+                .remedy(format!("track it, as a member of db_owner: {}", evidence.provision())),
+        })
+    })
+}
+
+fn columns(evidence: &Evidence<'_>) -> Finding {
+    let name = &evidence.names.table;
+    if !evidence.facts.table.answer().is_some_and(|table| table.tracked) {
+        return COLUMNS.skipped(name, "the table is not tracked, which comes first");
+    }
+    let Some(instances) = &evidence.facts.instances else {
+        return COLUMNS.skipped(name, "change data capture is off in the database, which comes first");
+    };
+    with(&COLUMNS, name, instances, CDC_SCHEMA, |instances| {
+        let Some(instance) = instance_of(evidence, instances) else {
+            let wanted = capture_instance_of(evidence.target);
+            if !wanted.configured {
+                return COLUMNS.unknown(name, format!("its capture instance is hidden; it takes {CDC_SCHEMA}"));
+            }
+            let found = instances.iter().map(|instance| instance.name.as_str()).collect::<Vec<_>>().join(", ");
+            return COLUMNS
+                .failed(name, format!("its capture instances are: {found}"))
+                .expected(&wanted.name)
+                .remedy("set capture_instance under [target.connector] to the one that the connector reads");
+        };
+        captures(evidence, instance)
+    })
+}
+
+fn captures(evidence: &Evidence<'_>, instance: &CaptureInstance) -> Finding {
+    let has = |column: &str| instance.columns.iter().any(|known| known.eq_ignore_ascii_case(column));
+    let missing: Vec<&str> = ["id", "last_update"].into_iter().filter(|column| !has(column)).collect();
+    if missing.is_empty() {
+        return COLUMNS.ok(&instance.name, instance.columns.join(", "));
+    }
+    let heartbeat = &evidence.target.heartbeat;
+    COLUMNS.failed(&instance.name, format!("it captures no {}", missing.join(", no "))).expected("id, last_update").remedy(
+        format!(
+            "make a second instance, and let the connector change over to it: EXEC sys.sp_cdc_enable_table @source_schema = \
+             {}, @source_name = {}, @role_name = {}, @capture_instance = {}, @supports_net_changes = 0;",
+            literal(&heartbeat.schema),
+            literal(&heartbeat.table),
+            instance.role.as_deref().map_or_else(|| "NULL".to_owned(), literal),
+            literal(&format!("{}_2", instance.name)),
+        ),
+    )
+}
+
+fn latency(evidence: &Evidence<'_>) -> Finding {
+    let name = &evidence.names.table;
+    let Some(captured) = &evidence.facts.captured else {
+        return LATENCY.skipped(name, "change data capture is off in the database, which comes first");
+    };
+    if !evidence.facts.table.answer().is_some_and(|table| table.tracked) {
+        return LATENCY.skipped(name, "the table is not tracked, which comes first");
+    }
+    let Some(written) = rows_of(&evidence.facts).and_then(|rows| rows.last_update) else {
+        return LATENCY.skipped(name, "there is no beat to compare with");
+    };
+    let limit = longest_period(&evidence.target.schedule, evidence.case.now.taken_at) * 2 + SLACK;
+    let remedy = "look at the capture job, and at SQL Server Agent: EXEC sys.sp_cdc_help_jobs; SELECT * FROM \
+                  sys.dm_cdc_log_scan_sessions ORDER BY start_time DESC; start it: EXEC sys.sp_cdc_start_job;";
+    with(&LATENCY, name, captured, CDC_SCHEMA, |captured| {
+        let Some(until) = captured.until else {
+            return LATENCY.failed(name, "nothing was ever captured").expected("the newest beat").remedy(remedy);
+        };
+        let behind = Duration::from_micros(u64::try_from(written.saturating_sub(until)).unwrap_or(0));
+        let observed = match behind.is_zero() {
+            true => "captured up to the newest beat".to_owned(),
+            false => format!("captured up to {} before the newest beat", words(behind)),
+        };
+        match behind <= limit {
+            true => LATENCY.ok(name, observed),
+            false => LATENCY.failed(name, observed).expected(format!("at most {} behind", words(limit))).remedy(remedy),
+        }
+    })
+}
+
+fn errors(evidence: &Evidence<'_>) -> Finding {
+    let subject = &evidence.facts.server.database;
+    let Some(errors) = &evidence.facts.cdc_errors else {
+        return ERRORS.skipped(subject, "change data capture is off in the database, which comes first");
+    };
+    with(&ERRORS, subject, errors, STATE, |errors| {
+        let Some(newest) = errors.first() else { return ERRORS.ok(subject, "none") };
+        let age = newest.at.map(|at| evidence.facts.server.time.saturating_sub(at));
+        let age = age.map(|age| Duration::from_micros(u64::try_from(age).unwrap_or(0)));
+        match age {
+            Some(age) if age > OF_LATE => ERRORS.ok(subject, format!("the newest is {} old", words(age))),
+            _ => ERRORS
+                .failed(subject, format!("error {}: {}", newest.number, newest.message))
+                .expected("none")
+                .remedy("read what it says; 22830 to 22832 and 15517: ALTER AUTHORIZATION ON DATABASE to a login that exists"),
+        }
+    })
+}
+
+fn log(evidence: &Evidence<'_>) -> Finding {
+    let subject = &evidence.facts.server.database;
+    with(&LOG, subject, &evidence.facts.database, CATALOGUE, |database| {
+        match database.log_reuse_wait.as_str() {
+        "REPLICATION" => LOG
+            .failed(subject, "REPLICATION: the log keeps what the capture job has not read")
+            .expected("anything else")
+            .remedy("look again in a minute; if it stays, start the capture job: EXEC sys.sp_cdc_start_job; and SQL Server Agent"),
+        other => LOG.ok(subject, other),
+    }
+    })
+}

@@ -1,0 +1,41 @@
+//! What this session's own user may do.
+
+use super::evidence::{CATALOGUE, Evidence, with};
+use crate::driver::shared_checks::writer::{INSERT, SELECT, UPDATE};
+use crate::driver::sqlserver::facts::OwnRights;
+use crate::finding::{Check, Finding};
+use crate::target::{ProvisionMode, WriteMode};
+
+pub(super) const CHECKS: &[Check] = &[SELECT, UPDATE, INSERT];
+
+pub(super) fn judge(evidence: &Evidence<'_>) -> Vec<Finding> {
+    let name = &evidence.names.table;
+    let update = match evidence.target.write {
+        WriteMode::Never => UPDATE.skipped(name, "write is never: heartbeatd only watches"),
+        WriteMode::Always | WriteMode::WhenStale => granted(evidence, &UPDATE, "UPDATE", |own| own.update),
+    };
+    let insert = match evidence.target.provision {
+        ProvisionMode::Never => INSERT.skipped(name, "provision is never: the row is not brought back unasked"),
+        ProvisionMode::Auto => granted(evidence, &INSERT, "INSERT", |own| own.insert),
+    };
+    vec![granted(evidence, &SELECT, "SELECT", |own| own.select), update, insert]
+}
+
+fn granted(
+    evidence: &Evidence<'_>,
+    check: &Check,
+    privilege: &str,
+    has: impl FnOnce(&OwnRights) -> Option<bool>,
+) -> Finding {
+    let (name, user) = (&evidence.names.table, &evidence.names.user);
+    with(check, name, &evidence.facts.own, CATALOGUE, |own| match has(own) {
+        Some(true) => check.ok(name, format!("granted to {user}")),
+        None => check.skipped(name, "there is no such table, or it is hidden"),
+        Some(false) => check
+            .failed(name, format!("{privilege} is not granted to {user}, or is denied"))
+            .expected(format!("{privilege} for {user}"))
+            .remedy(format!(
+                "GRANT {privilege} ON OBJECT::{name} TO {user}; -- a DENY wins over it: REVOKE that first"
+            )),
+    })
+}

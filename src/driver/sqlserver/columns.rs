@@ -1,0 +1,73 @@
+//! The heartbeat table's columns as every database's are judged, and what mends their faults. Called by the check and by
+//! `provision`.
+
+use super::connect::Column as TimeColumn;
+use super::facts::{ColumnFacts, TableFacts};
+use crate::plan::columns::{self, Column, ColumnFault, Holds, name_aside};
+
+/// The faults of a table's columns, `text` counted where a row would be made.
+pub(super) fn faults(table: &TableFacts, for_insert: bool) -> Vec<ColumnFault> {
+    columns::judge(&all(table), for_insert)
+}
+
+fn all(table: &TableFacts) -> Vec<Column> {
+    table.columns.iter().map(column).collect()
+}
+
+fn column(found: &ColumnFacts) -> Column {
+    let holds = match found.kind.as_str() {
+        "int" | "bigint" | "smallint" | "tinyint" | "decimal" | "numeric" => Holds::Number,
+        kind if matches!(TimeColumn::from_type(kind, found.scale), TimeColumn::Other(_)) => Holds::Other,
+        _ => Holds::Time,
+    };
+    Column { name: found.name.to_ascii_lowercase(), kind: found.kind.clone(), holds, generated: found.computed }
+}
+
+/// Adds what is missing; a column in the way is kept under another name. `table` is quoted.
+pub(super) fn mend(table: &str, found: &TableFacts, faults: &[ColumnFault]) -> String {
+    let mut steps = Vec::new();
+    for fault in faults {
+        if fault.is_in_the_way() {
+            let aside = name_aside(fault.column, &all(found));
+            let name = format!("{table}.{}", fault.column).replace('\'', "''");
+            steps.push(format!("EXEC sp_rename N'{name}', N'{aside}', N'COLUMN';"));
+        }
+        let kind = match fault.column {
+            "id" => "INT NOT NULL DEFAULT 1",
+            "text" => "NVARCHAR(MAX)",
+            _ => "DATETIME2 DEFAULT SYSUTCDATETIME()",
+        };
+        steps.push(format!("ALTER TABLE {table} ADD {} {kind};", fault.column));
+    }
+    steps.join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::columns::words;
+
+    fn table(columns: &[(&str, &str)]) -> TableFacts {
+        let column = |(name, kind): &(&str, &str)| ColumnFacts {
+            name: (*name).to_owned(),
+            kind: (*kind).to_owned(),
+            ..ColumnFacts::default()
+        };
+        TableFacts { columns: columns.iter().map(column).collect(), ..TableFacts::default() }
+    }
+
+    #[test]
+    fn types_that_hold_a_beat_are_told_from_those_that_do_not() {
+        for kind in ["datetime2", "datetime", "datetimeoffset"] {
+            assert_eq!(faults(&table(&[("ID", "bigint"), ("Last_Update", kind)]), false), [], "{kind}");
+        }
+        let odd = table(&[("id", "uniqueidentifier"), ("last_update", "smalldatetime")]);
+        let found = faults(&odd, true);
+        assert_eq!(
+            words(&found),
+            "id is of type uniqueidentifier, which holds no whole number; last_update is of type smalldatetime, which \
+             holds no time; without text"
+        );
+        insta::assert_snapshot!(mend("[s].[t]", &odd, &found), @"EXEC sp_rename N'[s].[t].id', N'id_old', N'COLUMN'; ALTER TABLE [s].[t] ADD id INT NOT NULL DEFAULT 1; EXEC sp_rename N'[s].[t].last_update', N'last_update_old', N'COLUMN'; ALTER TABLE [s].[t] ADD last_update DATETIME2 DEFAULT SYSUTCDATETIME(); ALTER TABLE [s].[t] ADD text NVARCHAR(MAX);");
+    }
+}

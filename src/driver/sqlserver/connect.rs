@@ -1,0 +1,340 @@
+//! Opening a connection: to the one host of an address, or to the writable one of several. Used by the driver's `connect`
+//! alone.
+
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use rustix::net::sockopt;
+use tiberius::error::Error;
+use tiberius::{AuthMethod, Config, Row, SqlBrowser};
+use tokio::net::TcpStream;
+use tokio_util::compat::TokioAsyncWriteCompatExt;
+
+use super::errors;
+use super::identifier::{self, literal};
+use super::parameters::{PORT, Parameters};
+use super::query::{self, Limits, SqlClient};
+use crate::database_url::Host;
+use crate::driver::certificates::read_authorities;
+use crate::driver::hosts::{self, Candidate, HostStyle};
+use crate::driver::network::{close_limit, last_close_limit, name_or_network, prefixed};
+use crate::driver::{ConnectRequest, Purpose, ServerInfo, ServerRole};
+use crate::heartbeat::{ErrorKind, Failure};
+use crate::plain_text::one_line;
+use crate::secret::Secret;
+use crate::target::HeartbeatTable;
+use crate::time::clock::{self, Instant};
+
+/// What is said of a server's hosts.
+const HOST_STYLE: HostStyle = HostStyle {
+    port: PORT,
+    socket_is_file: true,
+    standby: "is a secondary replica",
+    read_only: "has the database in read-only mode",
+};
+
+/// Azure's gateways lead on to a node, and a listener to a readable secondary: once. More would be a circle.
+const REDIRECTS: usize = 3;
+/// Below the time after which Azure's gateways and most firewalls forget a connection that says nothing.
+const KEEPALIVE: Duration = Duration::from_secs(30);
+
+/// An open connection and what was learned at its login.
+#[derive(Debug)]
+pub(super) struct Opened {
+    pub(super) client: SqlClient,
+    pub(super) server: ServerInfo,
+    /// The type of `last_update`; `None` without such a column.
+    pub(super) column: Option<Column>,
+}
+
+/// The type of `last_update`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Column {
+    /// `datetime2`, with so many digits behind the second.
+    DateTime2(u8),
+    /// `datetime`, which ticks in 3⅓ ms.
+    DateTime,
+    /// `datetimeoffset`, likewise with digits.
+    DateTimeOffset(u8),
+    /// No time at all, or none to the second (`smalldatetime` ticks in minutes), as the server calls the type.
+    Other(String),
+}
+
+/// Opens a connection for the purpose of the request.
+///
+/// # Errors
+/// A classified failure; of several hosts one that names them all.
+pub(super) async fn connect(request: &ConnectRequest<'_>) -> Result<Opened, Failure> {
+    for (what, name) in [("schema", &request.target.heartbeat.schema), ("table", &request.target.heartbeat.table)] {
+        if let Some(problem) = identifier::problem(name) {
+            return Err(Failure::new(ErrorKind::Settings, format!("the name of the heartbeat's {what} {problem}")));
+        }
+    }
+    let parameters = Parameters::read(&request.endpoint.url)
+        .map_err(|error| Failure::new(ErrorKind::Settings, error.to_string()).with_source(error))?;
+    let config = &config(request, &parameters).await?;
+    hosts::find(request, &HOST_STYLE, |host| Box::pin(open(request, config, host))).await
+}
+
+impl Candidate for Opened {
+    fn role(&self) -> ServerRole {
+        self.server.role
+    }
+
+    fn rank(&self) -> Option<u32> {
+        None
+    }
+
+    fn close(self, limit: Instant) -> BoxFuture<'static, ()> {
+        Box::pin(close(self.client, limit))
+    }
+}
+
+/// Says good-bye, by `limit` at the latest.
+async fn close(client: SqlClient, limit: Instant) {
+    // No caller waits for a failure: dropping the client closes the socket anyway.
+    let _ = clock::timeout_at(limit, client.close()).await;
+}
+
+/// Says good-bye when no call follows.
+pub(super) async fn leave(client: SqlClient) {
+    close(client, last_close_limit()).await;
+}
+
+/// The role that the columns of [`ROLE`] tell.
+pub(super) fn read_role(row: &Row) -> Result<ServerRole, Failure> {
+    Ok(role_of(query::text(row, "updateability")?.as_deref(), query::flag(row, "read_only")?))
+}
+
+/// Whether the database takes writes, and whether it is read-only by a setting.
+pub(super) const ROLE: &str = "CONVERT(nvarchar(20), DATABASEPROPERTYEX(DB_NAME(), N'Updateability')) AS updateability, \
+                               (SELECT CONVERT(int, d.is_read_only) FROM sys.databases AS d WHERE d.name = DB_NAME()) AS read_only";
+
+/// The role that the server's own words tell.
+fn role_of(updateability: Option<&str>, read_only: bool) -> ServerRole {
+    match updateability {
+        Some("READ_WRITE") => ServerRole::Primary,
+        _ if read_only => ServerRole::ReadOnly,
+        _ => ServerRole::Standby,
+    }
+}
+
+/// Connects to one host and looks around, in one batch.
+async fn open(request: &ConnectRequest<'_>, config: &Config, host: &Host) -> Result<Opened, Failure> {
+    let address = HOST_STYLE.address(host);
+    let mut client = match log_in(config, host).await {
+        Ok(client) => client,
+        Err(failure) => return Err(prefixed(&address, name_or_network(host, HOST_STYLE.port(host), failure).await)),
+    };
+    let (mut server, column) =
+        look_around(&mut client, request).await.map_err(|failure| prefixed(&address, failure))?;
+    server.address.clone_from(&address);
+    if let (Some(known), Some(found)) = (request.known_identity, &server.identity)
+        && known != found
+    {
+        let message = format!("{address} has another database ({found}) than the one known so far ({known})");
+        close(client, close_limit(request.deadline)).await;
+        return Err(Failure::new(ErrorKind::Identity, message));
+    }
+    Ok(Opened { client, server, column })
+}
+
+/// Logs in to one host, and follows where it leads on to another one.
+async fn log_in(config: &Config, host: &Host) -> Result<SqlClient, Failure> {
+    let mut config = config.clone();
+    config.host(&host.name);
+    match (&host.instance, host.port) {
+        // A port makes the question for the instance's port needless.
+        (_, Some(port)) => config.port(port),
+        (Some(instance), None) => config.instance_name(instance),
+        (None, None) => config.port(PORT),
+    }
+    for _ in 0..REDIRECTS {
+        let stream = TcpStream::connect_named(&config).await.map_err(|error| of_network(error, host))?;
+        stream.set_nodelay(true).map_err(|error| errors::classify(error.into()))?;
+        // What the operating system refuses here costs nothing but the keepalive.
+        let _ = sockopt::set_socket_keepalive(&stream, true);
+        let _ = sockopt::set_tcp_keepidle(&stream, KEEPALIVE);
+        // Large, and needed for the moment of a login alone.
+        match Box::pin(SqlClient::connect(config.clone(), stream.compat_write())).await {
+            Ok(client) => return Ok(client),
+            Err(Error::Routing { host, port }) => {
+                // An availability group's list of replicas names a named instance by `host\INSTANCE` and its port.
+                config.host(host.split('\\').next().unwrap_or_default());
+                config.port(port);
+            }
+            Err(error) => return Err(errors::classify_login(error)),
+        }
+    }
+    Err(Failure::new(ErrorKind::Protocol, "the server leads on to another one again and again"))
+}
+
+/// What the search for an instance's port says comes as an error of the client's own.
+fn of_network(error: Error, host: &Host) -> Failure {
+    match (&error, &host.instance) {
+        (Error::Conversion(_), Some(instance)) => Failure::new(
+            ErrorKind::Name,
+            format!("SQL Server Browser (UDP port 1434) names no port for the instance {instance}"),
+        )
+        .with_source(error),
+        _ => errors::classify(error),
+    }
+}
+
+async fn look_around(
+    client: &mut SqlClient,
+    request: &ConnectRequest<'_>,
+) -> Result<(ServerInfo, Option<Column>), Failure> {
+    let sql = format!(
+        "SELECT CONVERT(nvarchar(128), SERVERPROPERTY(N'ProductVersion')) AS version, \
+         CONVERT(nvarchar(128), SERVERPROPERTY(N'Edition')) AS edition, \
+         CONVERT(int, SERVERPROPERTY(N'Babelfish')) AS babelfish, \
+         (SELECT CONVERT(nvarchar(36), d.service_broker_guid) FROM sys.databases AS d WHERE d.name = DB_NAME()) AS identity_, \
+         (SELECT CONVERT(nvarchar(30), d.create_date, 126) FROM sys.databases AS d WHERE d.name = N'tempdb') AS started, \
+         {ROLE}, {};",
+        column_sql(&request.target.heartbeat)
+    );
+    let row = query::send_for_row(client, &sql, Limits::until(request.deadline), "babelfish").await?;
+    let product = if query::flag(&row, "babelfish")? { "Babelfish" } else { "SQL Server" };
+    let of = |column| query::text(&row, column).map(Option::unwrap_or_default);
+    let server = ServerInfo {
+        address: String::new(),
+        version: one_line(&format!("{product} {} {}", of("version")?, of("edition")?)),
+        // A database whose Service Broker was never set up has none of its own.
+        identity: query::text(&row, "identity_")?
+            .filter(|guid| !guid.starts_with("00000000-"))
+            .map(|guid| one_line(&guid)),
+        instance: query::text(&row, "started")?.map(|started| one_line(&started)),
+        timeline: None,
+        role: read_role(&row)?,
+    };
+    Ok((server, Column::read(&row)?))
+}
+
+/// The type of `last_update`, in a table or a view, in two columns; NULL without such a column.
+pub(super) fn column_sql(table: &HeartbeatTable) -> String {
+    let of = |what: &str| {
+        format!(
+            "(SELECT TOP (1) {what} FROM sys.columns AS c JOIN sys.objects AS o ON o.object_id = c.object_id \
+             JOIN sys.schemas AS s ON s.schema_id = o.schema_id \
+             WHERE s.name = {} AND o.name = {} AND c.name = N'last_update')",
+            literal(&table.schema),
+            literal(&table.table)
+        )
+    };
+    format!(
+        "{} AS column_type, {} AS column_scale",
+        of("CONVERT(nvarchar(128), TYPE_NAME(c.system_type_id))"),
+        of("CONVERT(int, c.scale)")
+    )
+}
+
+impl Column {
+    /// From the columns of [`column_sql`].
+    pub(super) fn read(row: &Row) -> Result<Option<Self>, Failure> {
+        let scale = u8::try_from(query::number(row, "column_scale")?.unwrap_or(7)).unwrap_or(7);
+        Ok(query::text(row, "column_type")?.map(|name| Self::from_type(&name, scale)))
+    }
+
+    /// From the server's name of a type.
+    pub(super) fn from_type(name: &str, scale: u8) -> Self {
+        match name {
+            "datetime2" => Self::DateTime2(scale),
+            "datetime" => Self::DateTime,
+            "datetimeoffset" => Self::DateTimeOffset(scale),
+            _ => Self::Other(name.to_owned()),
+        }
+    }
+
+    /// The type as T-SQL writes it.
+    pub(super) fn sql(&self) -> String {
+        match self {
+            Self::DateTime2(scale) => format!("datetime2({scale})"),
+            Self::DateTime => "datetime".to_owned(),
+            Self::DateTimeOffset(scale) => format!("datetimeoffset({scale})"),
+            Self::Other(name) => name.clone(),
+        }
+    }
+
+    /// A value of this type as a `datetime2` in UTC, or in what its writer takes for that.
+    pub(super) fn utc(&self, value: &str) -> String {
+        match self {
+            Self::DateTimeOffset(_) => format!("CAST(SWITCHOFFSET({value}, '+00:00') AS datetime2)"),
+            _ => format!("CAST({value} AS datetime2)"),
+        }
+    }
+
+    /// The shortest way from one value to the next, as a unit and a number of them. A seventh digit makes no difference:
+    /// heartbeatd counts microseconds.
+    pub(super) fn step(&self) -> (&'static str, u32) {
+        match self {
+            Self::DateTime2(scale) | Self::DateTimeOffset(scale) => match scale {
+                0 => ("second", 1),
+                1..=3 => ("millisecond", 10_u32.pow(u32::from(3 - scale))),
+                4..=6 => ("microsecond", 10_u32.pow(u32::from(6 - scale))),
+                _ => ("microsecond", 1),
+            },
+            // Four milliseconds are rounded to the next tick of three and a third, whichever of them it is.
+            Self::DateTime | Self::Other(_) => ("millisecond", 4),
+        }
+    }
+}
+
+/// Everything is set field by field: nothing of the address reaches the crate's own parsers. Its own times are switched off:
+/// the caller's deadline drops the future, and with it the socket.
+async fn config(request: &ConnectRequest<'_>, parameters: &Parameters) -> Result<Config, Failure> {
+    let url = &request.endpoint.url;
+    let mut config = Config::new();
+    let name = parameters.application_name.as_deref().unwrap_or(request.application_name);
+    config.application_name(identifier::application_name(name));
+    config.database(url.database());
+    let secret = request.password.map_or("", Secret::expose);
+    config.authentication(match parameters.token {
+        true => AuthMethod::aad_token(secret),
+        false => AuthMethod::sql_server(url.user().unwrap_or_default(), secret),
+    });
+    config.encryption(parameters.encryption);
+    config.readonly(parameters.read_only && request.purpose == Purpose::Inspect);
+    config.multi_subnet_failover(true);
+    config.handshake_timeout(None);
+    config.command_timeout(None);
+    config.lossy_utf16_decoding(true);
+    if let Some(name) = &parameters.certificate_name {
+        config.hostname_in_certificate(name);
+    }
+    // The crate panics when it is given both; `Parameters::read` refuses that.
+    if parameters.any_certificate {
+        config.trust_cert();
+    } else if let Some(path) = &parameters.ca_file {
+        config.trust_cert_ca_bundle(read_authorities("CaFile", path).await?);
+    }
+    Ok(config)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_step_is_the_smallest_that_the_type_can_tell() {
+        for (column, step) in [
+            (Column::DateTime2(7), ("microsecond", 1)),
+            (Column::DateTime2(6), ("microsecond", 1)),
+            (Column::DateTime2(4), ("microsecond", 100)),
+            (Column::DateTime2(3), ("millisecond", 1)),
+            (Column::DateTime2(1), ("millisecond", 100)),
+            (Column::DateTimeOffset(0), ("second", 1)),
+            (Column::DateTime, ("millisecond", 4)),
+        ] {
+            assert_eq!(column.step(), step, "{column:?}");
+        }
+    }
+
+    #[test]
+    fn only_a_database_that_can_be_updated_is_written() {
+        assert_eq!(role_of(Some("READ_WRITE"), false), ServerRole::Primary);
+        assert_eq!(role_of(Some("READ_ONLY"), true), ServerRole::ReadOnly);
+        assert_eq!(role_of(Some("READ_ONLY"), false), ServerRole::Standby);
+        assert_eq!(role_of(None, false), ServerRole::Standby);
+    }
+}

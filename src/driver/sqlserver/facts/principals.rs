@@ -1,0 +1,189 @@
+//! Users, roles, memberships and grants, and what of them a user may do on the heartbeat table.
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+
+use super::questions::{Questions, text};
+use super::table::name_literal;
+use crate::driver::answer::Answer;
+use crate::driver::sqlserver::identifier::literal;
+use crate::driver::sqlserver::query;
+use crate::heartbeat::Failure;
+use crate::target::Target;
+
+/// What this session's user sees of the database's users and roles.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(in crate::driver::sqlserver) struct Principals {
+    /// Whether it sees those of others, too: what is not listed is then not there.
+    pub(in crate::driver::sqlserver) sees_all: bool,
+    pub(in crate::driver::sqlserver) names: Vec<String>,
+    /// Member and role.
+    pub(in crate::driver::sqlserver) members: Vec<(String, String)>,
+    /// Those that concern the heartbeat table, its schema, or the whole database.
+    pub(in crate::driver::sqlserver) grants: Vec<Grant>,
+}
+
+/// A row of `sys.database_permissions`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(in crate::driver::sqlserver) struct Grant {
+    pub(in crate::driver::sqlserver) grantee: String,
+    /// `SELECT`, `CONTROL`, …
+    pub(in crate::driver::sqlserver) permission: String,
+    pub(in crate::driver::sqlserver) denied: bool,
+    /// Whether it is about one column alone.
+    pub(in crate::driver::sqlserver) column: bool,
+}
+
+/// What a user or role may do on the heartbeat table.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(in crate::driver::sqlserver) struct Rights {
+    /// Of SELECT, INSERT, UPDATE and DELETE, those that it has.
+    pub(in crate::driver::sqlserver) held: BTreeSet<&'static str>,
+    /// Of those, what a DENY takes away, with who was denied it.
+    pub(in crate::driver::sqlserver) denied: Vec<(&'static str, String)>,
+}
+
+/// What a connector does with the table.
+const PRIVILEGES: &[&str] = &["SELECT", "INSERT", "UPDATE", "DELETE"];
+/// Every user is a member of it.
+const PUBLIC: &str = "public";
+
+/// Users, roles and grants. The three lists are bounded, and the connector's and the writer's come first.
+///
+/// # Errors
+/// As [`Questions::ask`].
+pub(super) async fn principals(ask: &mut Questions<'_>, target: &Target) -> Result<Answer<Principals>, Failure> {
+    let (schema, name) = (literal(&target.heartbeat.schema), name_literal(target));
+    let sql = "SELECT HAS_PERMS_BY_NAME(NULL, N'DATABASE', N'VIEW DEFINITION') AS sees_all;";
+    let sees_all = match ask.ask_one(sql, |row| query::flag(row, "sees_all")).await? {
+        Answer::Seen(sees_all) => sees_all,
+        Answer::Refused(refusal) => return Ok(Answer::Refused(refusal)),
+    };
+    let sql =
+        "SELECT TOP (10000) CONVERT(nvarchar(128), p.name) AS name FROM sys.database_principals AS p ORDER BY p.name;";
+    let names = match ask.ask(sql, |row| text(row, "name")).await? {
+        Answer::Seen(names) => names,
+        Answer::Refused(refusal) => return Ok(Answer::Refused(refusal)),
+    };
+    let sql = "SELECT TOP (10000) CONVERT(nvarchar(128), USER_NAME(m.member_principal_id)) AS member, \
+               CONVERT(nvarchar(128), USER_NAME(m.role_principal_id)) AS role_name FROM sys.database_role_members AS m;";
+    let members = match ask.ask(sql, |row| Ok((text(row, "member")?, text(row, "role_name")?))).await? {
+        Answer::Seen(members) => members,
+        Answer::Refused(refusal) => return Ok(Answer::Refused(refusal)),
+    };
+    let sql = format!(
+        "SELECT TOP (10000) CONVERT(nvarchar(128), USER_NAME(g.grantee_principal_id)) AS grantee, \
+         CONVERT(nvarchar(128), g.permission_name) AS permission, CASE WHEN g.state = 'D' THEN 1 ELSE 0 END AS denied, \
+         CASE WHEN g.class = 1 AND g.minor_id <> 0 THEN 1 ELSE 0 END AS on_column FROM sys.database_permissions AS g \
+         WHERE g.class = 0 OR g.class = 1 AND g.major_id = OBJECT_ID({name}) OR g.class = 3 AND g.major_id = SCHEMA_ID({schema});"
+    );
+    let grants = ask
+        .ask(&sql, |row| {
+            Ok(Grant {
+                grantee: text(row, "grantee")?,
+                permission: text(row, "permission")?.trim_end().to_owned(),
+                denied: query::flag(row, "denied")?,
+                column: query::flag(row, "on_column")?,
+            })
+        })
+        .await?;
+    Ok(match grants {
+        Answer::Seen(grants) => Answer::Seen(Principals { sees_all, names, members, grants }),
+        Answer::Refused(refusal) => Answer::Refused(refusal),
+    })
+}
+
+impl Principals {
+    /// Whether there is a user or a role of this name.
+    pub(in crate::driver::sqlserver) fn has(&self, name: &str) -> bool {
+        self.names.iter().any(|known| known.eq_ignore_ascii_case(name))
+    }
+
+    /// Whether a user is in a role, also by way of another one.
+    pub(in crate::driver::sqlserver) fn is_member(&self, user: &str, role: &str) -> bool {
+        self.roles_of(user).iter().any(|known| known.eq_ignore_ascii_case(role))
+    }
+
+    /// What a user or role may do on the table: its own grants and those of its roles, on the table, its schema and the
+    /// database. A DENY anywhere wins, but for the owner's role.
+    pub(in crate::driver::sqlserver) fn rights_of(&self, name: &str) -> Rights {
+        let mut holders = self.roles_of(name);
+        holders.extend([name.to_owned(), PUBLIC.to_owned()]);
+        let is_in = |role: &str| holders.iter().any(|holder| holder.eq_ignore_ascii_case(role));
+        if is_in("db_owner") || name.eq_ignore_ascii_case("dbo") {
+            return Rights { held: PRIVILEGES.iter().copied().collect(), denied: Vec::new() };
+        }
+        let mut rights = Rights::default();
+        for privilege in PRIVILEGES {
+            let reads = *privilege == "SELECT";
+            let by_role = is_in(if reads { "db_datareader" } else { "db_datawriter" });
+            let fits = |grant: &&Grant| {
+                !grant.column
+                    && (grant.permission == *privilege || grant.permission == "CONTROL")
+                    && holders.iter().any(|holder| holder.eq_ignore_ascii_case(&grant.grantee))
+            };
+            if by_role || self.grants.iter().filter(fits).any(|grant| !grant.denied) {
+                rights.held.insert(privilege);
+            }
+            let denying = if reads { "db_denydatareader" } else { "db_denydatawriter" };
+            let denied = self.grants.iter().filter(fits).find(|grant| grant.denied).map(|grant| grant.grantee.clone());
+            if let Some(denied) = denied.or_else(|| is_in(denying).then(|| denying.to_owned())) {
+                rights.held.remove(privilege);
+                rights.denied.push((privilege, denied));
+            }
+        }
+        rights
+    }
+
+    fn roles_of(&self, name: &str) -> BTreeSet<String> {
+        let mut roles = BTreeSet::new();
+        let mut open = vec![name.to_owned()];
+        while let Some(member) = open.pop() {
+            for (_, role) in self.members.iter().filter(|(known, _)| known.eq_ignore_ascii_case(&member)) {
+                if roles.insert(role.clone()) {
+                    open.push(role.clone());
+                }
+            }
+        }
+        roles
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn grant(grantee: &str, permission: &str, denied: bool) -> Grant {
+        Grant { grantee: grantee.to_owned(), permission: permission.to_owned(), denied, column: false }
+    }
+
+    fn principals(members: &[(&str, &str)], grants: Vec<Grant>) -> Principals {
+        let members = members.iter().map(|(member, role)| ((*member).to_owned(), (*role).to_owned())).collect();
+        Principals { members, grants, ..Principals::default() }
+    }
+
+    #[test]
+    fn grants_of_a_role_in_a_role_count() {
+        let found = principals(&[("cdc", "inner"), ("inner", "outer")], vec![grant("outer", "UPDATE", false)]);
+        assert!(found.rights_of("CDC").held.contains("UPDATE") && found.is_member("cdc", "outer"));
+        assert!(found.rights_of("other").held.is_empty());
+    }
+
+    #[test]
+    fn a_deny_wins_wherever_it_is_but_for_the_owner() {
+        let grants = vec![grant("cdc", "SELECT", false), grant("public", "SELECT", true)];
+        let rights = principals(&[], grants.clone()).rights_of("cdc");
+        assert_eq!((rights.held.len(), rights.denied), (0, vec![("SELECT", "public".to_owned())]));
+        assert!(principals(&[("cdc", "db_owner")], grants).rights_of("cdc").held.contains("SELECT"));
+        let fixed = principals(&[("cdc", "db_datawriter"), ("cdc", "db_denydatawriter")], Vec::new());
+        assert!(fixed.rights_of("cdc").held.is_empty());
+    }
+
+    #[test]
+    fn a_grant_on_one_column_is_none_on_the_table() {
+        let column = Grant { column: true, ..grant("cdc", "SELECT", false) };
+        assert!(principals(&[], vec![column]).rights_of("cdc").held.is_empty());
+        assert_eq!(principals(&[], vec![grant("cdc", "CONTROL", false)]).rights_of("cdc").held.len(), 4);
+    }
+}

@@ -1,0 +1,63 @@
+//! One batch for one question. Used by the files beside it.
+
+use tiberius::Row;
+
+use crate::driver::answer::{Answer, Refusal};
+use crate::driver::sqlserver::query::{self, Limits, SqlClient};
+use crate::heartbeat::{ErrorKind, Failure};
+
+/// Asks one server.
+pub(super) struct Questions<'a> {
+    client: &'a mut SqlClient,
+    limits: Limits,
+}
+
+impl<'a> Questions<'a> {
+    /// Questions to the server of a client, all within these limits.
+    pub(super) fn of(client: &'a mut SqlClient, limits: Limits) -> Self {
+        Self { client, limits }
+    }
+
+    /// The rows of one batch, each made into something; what the server refuses is part of the facts.
+    ///
+    /// # Errors
+    /// A failure that did not come from the server, or what `make` gives.
+    pub(super) async fn ask<T>(
+        &mut self,
+        sql: &str,
+        make: impl Fn(&Row) -> Result<T, Failure>,
+    ) -> Result<Answer<Vec<T>>, Failure> {
+        match query::send(self.client, sql, self.limits).await {
+            Ok(rows) => Ok(Answer::Seen(rows.iter().map(make).collect::<Result<_, _>>()?)),
+            Err(failure) => match failure.code() {
+                Some(code) => {
+                    Ok(Answer::Refused(Refusal { code: code.to_owned(), message: failure.message().to_owned() }))
+                }
+                None => Err(failure),
+            },
+        }
+    }
+
+    /// As [`ask`](Self::ask), for an answer of one row.
+    ///
+    /// # Errors
+    /// As [`ask`](Self::ask); `protocol` for no row.
+    pub(super) async fn ask_one<T>(
+        &mut self,
+        sql: &str,
+        make: impl Fn(&Row) -> Result<T, Failure>,
+    ) -> Result<Answer<T>, Failure> {
+        match self.ask(sql, make).await? {
+            Answer::Refused(refusal) => Ok(Answer::Refused(refusal)),
+            Answer::Seen(mut rows) => match rows.pop() {
+                Some(row) => Ok(Answer::Seen(row)),
+                None => Err(Failure::new(ErrorKind::Protocol, "not the answer that was asked for")),
+            },
+        }
+    }
+}
+
+/// Text of a column; NULL is empty.
+pub(super) fn text(row: &Row, column: &str) -> Result<String, Failure> {
+    Ok(query::text(row, column)?.unwrap_or_default())
+}

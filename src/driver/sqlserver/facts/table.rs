@@ -1,0 +1,192 @@
+//! The heartbeat table, its row, and what this session's user may do with them.
+
+use serde::{Deserialize, Serialize};
+
+use super::questions::{Questions, text};
+use crate::driver::answer::Answer;
+use crate::driver::sqlserver::connect::Column;
+use crate::driver::sqlserver::identifier::{literal, quote};
+use crate::driver::sqlserver::query;
+use crate::heartbeat::Failure;
+use crate::target::Target;
+
+/// The table, and the schema it is in.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(in crate::driver::sqlserver) struct TableFacts {
+    /// Whether the schema is there, and visible.
+    pub(in crate::driver::sqlserver) schema: bool,
+    /// `USER_TABLE`, `VIEW`, …; `None` where nothing of that name is there, or visible.
+    pub(in crate::driver::sqlserver) kind: Option<String>,
+    /// Whether change data capture tracks it.
+    pub(in crate::driver::sqlserver) tracked: bool,
+    /// Triggers that run instead of an update.
+    pub(in crate::driver::sqlserver) instead_of: Vec<String>,
+    pub(in crate::driver::sqlserver) columns: Vec<ColumnFacts>,
+}
+
+/// A column.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(in crate::driver::sqlserver) struct ColumnFacts {
+    pub(in crate::driver::sqlserver) name: String,
+    /// The server's name of the type below it.
+    pub(in crate::driver::sqlserver) kind: String,
+    /// Digits behind the second, of types that have them.
+    pub(in crate::driver::sqlserver) scale: u8,
+    pub(in crate::driver::sqlserver) nullable: bool,
+    pub(in crate::driver::sqlserver) identity: bool,
+    pub(in crate::driver::sqlserver) computed: bool,
+    pub(in crate::driver::sqlserver) has_default: bool,
+    /// Whether it is part of the primary key.
+    pub(in crate::driver::sqlserver) key: bool,
+}
+
+/// The rows of the table.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(in crate::driver::sqlserver) struct RowFacts {
+    /// How many there are, counted up to a thousand and one.
+    pub(in crate::driver::sqlserver) count: i64,
+    /// How many have the configured id.
+    pub(in crate::driver::sqlserver) found: i64,
+    /// The lowest other id.
+    pub(in crate::driver::sqlserver) other: Option<i64>,
+    /// Microseconds since 1970.
+    pub(in crate::driver::sqlserver) last_update: Option<i64>,
+}
+
+/// What this session's user may do on the table; `None` where the server does not say, as for a table that is hidden.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(in crate::driver::sqlserver) struct OwnRights {
+    pub(in crate::driver::sqlserver) select: Option<bool>,
+    pub(in crate::driver::sqlserver) insert: Option<bool>,
+    pub(in crate::driver::sqlserver) update: Option<bool>,
+}
+
+/// The table's name as text that `OBJECT_ID` takes.
+pub(super) fn name_literal(target: &Target) -> String {
+    literal(&format!("{}.{}", quote(&target.heartbeat.schema), quote(&target.heartbeat.table)))
+}
+
+/// The table.
+///
+/// # Errors
+/// As [`Questions::ask`].
+pub(super) async fn table(ask: &mut Questions<'_>, target: &Target) -> Result<Answer<TableFacts>, Failure> {
+    let (schema, name) = (literal(&target.heartbeat.schema), name_literal(target));
+    let sql = format!(
+        "SELECT SCHEMA_ID({schema}) AS schema_id, \
+         (SELECT CONVERT(nvarchar(60), o.type_desc) FROM sys.objects AS o WHERE o.object_id = OBJECT_ID({name})) AS kind, \
+         (SELECT CONVERT(int, t.is_tracked_by_cdc) FROM sys.tables AS t WHERE t.object_id = OBJECT_ID({name})) AS tracked;"
+    );
+    let found = ask
+        .ask_one(&sql, |row| {
+            Ok(TableFacts {
+                schema: query::number(row, "schema_id")?.is_some(),
+                kind: query::text(row, "kind")?,
+                tracked: query::flag(row, "tracked")?,
+                ..TableFacts::default()
+            })
+        })
+        .await?;
+    let mut table = match found {
+        Answer::Seen(table) if table.kind.is_some() => table,
+        other => return Ok(other),
+    };
+    let sql = format!(
+        "SELECT TOP (20) CONVERT(nvarchar(128), r.name) AS name FROM sys.triggers AS r \
+         WHERE r.parent_id = OBJECT_ID({name}) AND r.is_disabled = 0 AND r.is_instead_of_trigger = 1 ORDER BY r.name;"
+    );
+    if let Answer::Seen(triggers) = ask.ask(&sql, |row| text(row, "name")).await? {
+        table.instead_of = triggers;
+    }
+    let sql = format!(
+        "SELECT CONVERT(nvarchar(128), c.name) AS name, CONVERT(nvarchar(128), TYPE_NAME(c.system_type_id)) AS kind, \
+         CONVERT(int, c.scale) AS scale, CONVERT(int, c.is_nullable) AS nullable, \
+         CONVERT(int, c.is_identity) AS identity_, CONVERT(int, c.is_computed) AS computed, \
+         CASE WHEN c.default_object_id = 0 THEN 0 ELSE 1 END AS has_default, \
+         CASE WHEN EXISTS (SELECT 1 FROM sys.indexes AS i JOIN sys.index_columns AS ic ON ic.object_id = i.object_id \
+         AND ic.index_id = i.index_id WHERE i.is_primary_key = 1 AND i.object_id = c.object_id \
+         AND ic.column_id = c.column_id) THEN 1 ELSE 0 END AS key_ \
+         FROM sys.columns AS c WHERE c.object_id = OBJECT_ID({name}) ORDER BY c.column_id;"
+    );
+    let columns = ask
+        .ask(&sql, |row| {
+            Ok(ColumnFacts {
+                name: text(row, "name")?,
+                kind: text(row, "kind")?,
+                scale: query::number(row, "scale")?.and_then(|scale| u8::try_from(scale).ok()).unwrap_or_default(),
+                nullable: query::flag(row, "nullable")?,
+                identity: query::flag(row, "identity_")?,
+                computed: query::flag(row, "computed")?,
+                has_default: query::flag(row, "has_default")?,
+                key: query::flag(row, "key_")?,
+            })
+        })
+        .await?;
+    Ok(match columns {
+        Answer::Seen(columns) => Answer::Seen(TableFacts { columns, ..table }),
+        Answer::Refused(refusal) => Answer::Refused(refusal),
+    })
+}
+
+/// The rows. Without a table, or without its columns, there are none that could be asked for.
+///
+/// # Errors
+/// As [`Questions::ask_one`].
+pub(super) async fn row(
+    ask: &mut Questions<'_>,
+    target: &Target,
+    table: Option<&TableFacts>,
+) -> Result<Answer<RowFacts>, Failure> {
+    let name = format!("{}.{}", quote(&target.heartbeat.schema), quote(&target.heartbeat.table));
+    let id = target.heartbeat.row_number();
+    let column = table.and_then(TableFacts::last_update).unwrap_or(Column::DateTime2(7));
+    let value = column.utc("last_update");
+    let value = if matches!(column, Column::Other(_)) { "CAST(NULL AS datetime2)" } else { &value };
+    let sql = format!(
+        "SELECT (SELECT CONVERT(bigint, COUNT(*)) FROM (SELECT TOP (1001) id FROM {name}) AS first_ones) AS total, \
+         (SELECT CONVERT(bigint, COUNT(*)) FROM {name} WHERE id = {id}) AS found, \
+         (SELECT CONVERT(bigint, MIN(id)) FROM (SELECT TOP (1001) id FROM {name} WHERE id <> {id}) AS others) AS other, \
+         (SELECT MAX({value}) FROM {name} WHERE id = {id}) AS last_update;"
+    );
+    ask.ask_one(&sql, |row| {
+        Ok(RowFacts {
+            count: query::number(row, "total")?.unwrap_or_default(),
+            found: query::number(row, "found")?.unwrap_or_default(),
+            other: query::number(row, "other")?,
+            last_update: query::time(row, "last_update")?.map(|stamp| stamp.0),
+        })
+    })
+    .await
+}
+
+/// What this session's user may do.
+///
+/// # Errors
+/// As [`Questions::ask_one`].
+pub(super) async fn own(ask: &mut Questions<'_>, target: &Target) -> Result<Answer<OwnRights>, Failure> {
+    let name = name_literal(target);
+    let may = |privilege: &str| format!("HAS_PERMS_BY_NAME({name}, N'OBJECT', N'{privilege}')");
+    let sql = format!(
+        "SELECT {} AS can_select, {} AS can_insert, \
+         HAS_PERMS_BY_NAME({name}, N'OBJECT', N'UPDATE', N'last_update', N'COLUMN') AS can_update;",
+        may("SELECT"),
+        may("INSERT"),
+    );
+    ask.ask_one(&sql, |row| {
+        let has = |column| Ok(query::number(row, column)?.map(|number| number != 0));
+        Ok(OwnRights { select: has("can_select")?, insert: has("can_insert")?, update: has("can_update")? })
+    })
+    .await
+}
+
+impl TableFacts {
+    /// A column by its name, as the server compares names in most databases.
+    pub(in crate::driver::sqlserver) fn column(&self, name: &str) -> Option<&ColumnFacts> {
+        self.columns.iter().find(|column| column.name.eq_ignore_ascii_case(name))
+    }
+
+    /// The type of `last_update`.
+    pub(in crate::driver::sqlserver) fn last_update(&self) -> Option<Column> {
+        self.column("last_update").map(|column| Column::from_type(&column.kind, column.scale))
+    }
+}

@@ -1,0 +1,170 @@
+//! Change data capture: its instances of the heartbeat table, how far its job has read, and what runs it.
+
+use serde::{Deserialize, Serialize};
+
+use super::questions::{Questions, text};
+use super::table::name_literal;
+use crate::driver::answer::Answer;
+use crate::driver::sqlserver::identifier::literal;
+use crate::driver::sqlserver::query;
+use crate::heartbeat::Failure;
+use crate::target::Target;
+
+/// A capture instance of the heartbeat table. A table has two at most.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(in crate::driver::sqlserver) struct CaptureInstance {
+    pub(in crate::driver::sqlserver) name: String,
+    /// The role that may read its changes; `None` where nothing but the grants on the table decides.
+    pub(in crate::driver::sqlserver) role: Option<String>,
+    /// The columns that it captures.
+    pub(in crate::driver::sqlserver) columns: Vec<String>,
+}
+
+/// How far the capture job has read.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(in crate::driver::sqlserver) struct Captured {
+    /// When the newest captured transaction of the database ended, in microseconds since 1970; `None` where there is none.
+    pub(in crate::driver::sqlserver) until: Option<i64>,
+}
+
+/// Something that the capture job has stumbled over.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(in crate::driver::sqlserver) struct CdcError {
+    pub(in crate::driver::sqlserver) number: i64,
+    pub(in crate::driver::sqlserver) message: String,
+    /// Microseconds since 1970.
+    pub(in crate::driver::sqlserver) at: Option<i64>,
+}
+
+/// A row of `msdb.dbo.cdc_jobs`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(in crate::driver::sqlserver) struct CdcJob {
+    /// `capture` or `cleanup`.
+    pub(in crate::driver::sqlserver) kind: String,
+    /// Whether the Agent's job is there, and enabled.
+    pub(in crate::driver::sqlserver) enabled: bool,
+    /// How long the cleanup job keeps changes, in minutes.
+    pub(in crate::driver::sqlserver) retention: i64,
+}
+
+/// A job of the Agent, with one of its steps.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(in crate::driver::sqlserver) struct AgentJob {
+    pub(in crate::driver::sqlserver) name: String,
+    pub(in crate::driver::sqlserver) enabled: bool,
+}
+
+/// Minutes from the server's local time to UTC: the times of change data capture are local ones.
+const TO_UTC: &str = "DATEDIFF(minute, GETDATE(), GETUTCDATE())";
+
+/// The capture instances of the heartbeat table.
+///
+/// # Errors
+/// As [`Questions::ask`].
+pub(super) async fn instances(
+    ask: &mut Questions<'_>,
+    target: &Target,
+) -> Result<Answer<Vec<CaptureInstance>>, Failure> {
+    let sql = format!(
+        "SELECT CONVERT(nvarchar(128), t.capture_instance) AS instance, CONVERT(nvarchar(128), t.role_name) AS role_name, \
+         CONVERT(nvarchar(128), c.column_name) AS captured FROM cdc.change_tables AS t \
+         LEFT JOIN cdc.captured_columns AS c ON c.object_id = t.object_id \
+         WHERE t.source_object_id = OBJECT_ID({}) ORDER BY t.capture_instance, c.column_ordinal;",
+        name_literal(target)
+    );
+    let rows = ask
+        .ask(&sql, |row| Ok((text(row, "instance")?, query::text(row, "role_name")?, query::text(row, "captured")?)))
+        .await?;
+    Ok(match rows {
+        Answer::Refused(refusal) => Answer::Refused(refusal),
+        Answer::Seen(rows) => {
+            let mut instances: Vec<CaptureInstance> = Vec::new();
+            for (name, role, column) in rows {
+                if instances.last().is_none_or(|last| last.name != name) {
+                    instances.push(CaptureInstance { name, role, columns: Vec::new() });
+                }
+                if let Some(last) = instances.last_mut() {
+                    last.columns.extend(column);
+                }
+            }
+            Answer::Seen(instances)
+        }
+    })
+}
+
+/// How far the capture job has read.
+///
+/// # Errors
+/// As [`Questions::ask_one`].
+pub(super) async fn captured(ask: &mut Questions<'_>) -> Result<Answer<Captured>, Failure> {
+    let sql = format!(
+        "SELECT CAST(DATEADD(minute, {TO_UTC}, MAX(m.tran_end_time)) AS datetime2) AS captured \
+         FROM cdc.lsn_time_mapping AS m;"
+    );
+    ask.ask_one(&sql, |row| Ok(Captured { until: query::time(row, "captured")?.map(|stamp| stamp.0) })).await
+}
+
+/// What the capture job has stumbled over.
+///
+/// # Errors
+/// As [`Questions::ask`].
+pub(super) async fn errors(ask: &mut Questions<'_>) -> Result<Answer<Vec<CdcError>>, Failure> {
+    let sql = format!(
+        "SELECT TOP (5) CONVERT(bigint, e.error_number) AS number, CONVERT(nvarchar(512), e.error_message) AS message, \
+         CAST(DATEADD(minute, {TO_UTC}, e.entry_time) AS datetime2) AS at_ FROM sys.dm_cdc_errors AS e \
+         ORDER BY e.entry_time DESC;"
+    );
+    ask.ask(&sql, |row| {
+        Ok(CdcError {
+            number: query::number(row, "number")?.unwrap_or_default(),
+            message: text(row, "message")?,
+            at: query::time(row, "at_")?.map(|stamp| stamp.0),
+        })
+    })
+    .await
+}
+
+/// The capture and the cleanup job of this database.
+///
+/// # Errors
+/// As [`Questions::ask`].
+pub(super) async fn jobs(ask: &mut Questions<'_>) -> Result<Answer<Vec<CdcJob>>, Failure> {
+    let sql = "SELECT CONVERT(nvarchar(20), c.job_type) AS kind, CONVERT(bigint, c.retention) AS retention, \
+               CONVERT(int, j.enabled) AS enabled FROM msdb.dbo.cdc_jobs AS c \
+               LEFT JOIN msdb.dbo.sysjobs AS j ON j.job_id = c.job_id WHERE c.database_id = DB_ID();";
+    ask.ask(sql, |row| {
+        Ok(CdcJob {
+            kind: text(row, "kind")?,
+            enabled: query::flag(row, "enabled")?,
+            retention: query::number(row, "retention")?.unwrap_or_default(),
+        })
+    })
+    .await
+}
+
+/// What SQL Server Agent says of itself.
+///
+/// # Errors
+/// As [`Questions::ask`].
+pub(super) async fn agent(ask: &mut Questions<'_>) -> Result<Answer<Option<String>>, Failure> {
+    let sql = "SELECT TOP (1) CONVERT(nvarchar(60), s.status_desc) AS status FROM sys.dm_server_services AS s \
+               WHERE s.servicename LIKE N'SQL Server Agent%';";
+    Ok(match ask.ask(sql, |row| text(row, "status")).await? {
+        Answer::Seen(mut found) => Answer::Seen(found.pop()),
+        Answer::Refused(refusal) => Answer::Refused(refusal),
+    })
+}
+
+/// Jobs of the Agent that name the heartbeat table.
+///
+/// # Errors
+/// As [`Questions::ask`].
+pub(super) async fn agent_jobs(ask: &mut Questions<'_>, target: &Target) -> Result<Answer<Vec<AgentJob>>, Failure> {
+    let sql = format!(
+        "SELECT TOP (20) CONVERT(nvarchar(128), j.name) AS name, CONVERT(int, j.enabled) AS enabled \
+         FROM msdb.dbo.sysjobs AS j WHERE EXISTS (SELECT 1 FROM msdb.dbo.sysjobsteps AS s \
+         WHERE s.job_id = j.job_id AND CHARINDEX({}, s.command) > 0) ORDER BY j.name;",
+        literal(&target.heartbeat.table)
+    );
+    ask.ask(&sql, |row| Ok(AgentJob { name: text(row, "name")?, enabled: query::flag(row, "enabled")? })).await
+}

@@ -1,0 +1,131 @@
+//! What a target of this family is: its addresses, its names, what holds where nothing is configured, and what is judged of
+//! it without connecting.
+
+use super::ado;
+use super::identifier;
+use super::parameters::{Parameters, normal};
+use crate::database_url::{AddressParts, Family, UrlError};
+use crate::driver::rules::{ConnectorKey, Defaults, Judgement};
+use crate::target::{ConnectorMode, Endpoint, Named, Target};
+
+/// The family's name.
+pub(super) const FAMILY: Family = Family::new("sqlserver");
+/// The schemes of its addresses.
+pub(super) const SCHEMES: &[&str] = &["mssql", "sqlserver"];
+
+const ROLE: ConnectorKey =
+    ConnectorKey::name("role", "SQL Server: the database role that holds its grants, and gates its change data.")
+        .or("streamkap_role");
+const CAPTURE_INSTANCE: ConnectorKey = ConnectorKey::name(
+    "capture_instance",
+    "SQL Server: the capture instance of the heartbeat table that it reads, where there are two.",
+);
+const ENABLE_CDC: ConnectorKey = ConnectorKey::switch(
+    "enable_cdc",
+    "SQL Server: whether provisioning enables change data capture on the database, where it is off.",
+);
+/// What connectors need here.
+pub(super) const CONNECTOR_KEYS: &[ConnectorKey] = &[ROLE, CAPTURE_INSTANCE, ENABLE_CDC];
+
+/// Where the vendor's set-up guide puts change tables; left out where there is no such filegroup.
+pub(super) const FILEGROUP: &str = "Streamkap_ChangeTracking";
+
+/// By the vendor's default the connector writes the heartbeat itself.
+pub(super) fn defaults() -> Defaults {
+    Defaults { connector_mode: ConnectorMode::ReadWrite, ..Defaults::default() }
+}
+
+/// The role that holds the connector's grants.
+pub(super) fn role_of(target: &Target) -> Named {
+    ROLE.named(target)
+}
+
+/// The capture instance that the connector reads; an empty name where none is configured.
+pub(super) fn capture_instance_of(target: &Target) -> Named {
+    CAPTURE_INSTANCE.named(target)
+}
+
+/// Whether provisioning enables change data capture on the database.
+pub(super) fn enables_cdc(target: &Target) -> bool {
+    ENABLE_CDC.is_on(target)
+}
+
+/// Takes an address apart.
+///
+/// # Errors
+/// Whatever of [`UrlError`] fits.
+pub(super) fn parse(scheme: &str, rest: &str) -> Result<Endpoint, UrlError> {
+    endpoint(AddressParts::of_server(scheme, rest)?)
+}
+
+/// Takes a connection string apart, if the text is meant as one.
+pub(super) fn parse_connection_string(text: &str) -> Option<Result<Endpoint, UrlError>> {
+    ado::is_meant(text).then(|| ado::parse(SCHEMES[0], text).and_then(endpoint))
+}
+
+fn endpoint(mut parts: AddressParts) -> Result<Endpoint, UrlError> {
+    let mut parameters: Vec<(String, String)> = Vec::new();
+    for (name, value) in std::mem::take(&mut parts.parameters) {
+        let (name, value) = normal(name, value);
+        if parameters.iter().any(|(known, _)| *known == name) {
+            return Err(UrlError::Parameter(name));
+        }
+        parameters.push((name, value));
+    }
+    parts.parameters = parameters;
+    let (url, password) = parts.into_server(FAMILY)?;
+    Ok(Endpoint::new(url, password))
+}
+
+/// Judges a target.
+pub(super) fn validate(target: &Target) -> Judgement {
+    let mut judgement = Judgement::default();
+    judgement.endpoints(target, |endpoint| Ok(Parameters::read(&endpoint.url)?.warnings));
+    judgement.whole_number_row(target);
+    for (key, name) in [
+        ("heartbeat.schema", &target.heartbeat.schema),
+        ("heartbeat.table", &target.heartbeat.table),
+        ("connector.user", &target.connector.user.name),
+        ("connector.role", &role_of(target).name),
+    ] {
+        if let Some(problem) = identifier::problem(name) {
+            judgement.complain(key, format!("the name {problem}"));
+        }
+    }
+    if target.heartbeat.row.number().is_some_and(|row| i32::try_from(row).is_err()) {
+        judgement.complain("heartbeat.row", "larger than the column id, an INT, can hold");
+    }
+    judgement
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(address: &str) -> String {
+        let endpoint = Endpoint::parse(address).unwrap();
+        assert!(validate(&Target::new("orders", endpoint.clone())).complaints.is_empty(), "{address}");
+        endpoint.url.to_string()
+    }
+
+    #[test]
+    fn addresses_and_connection_strings_become_one_form_without_their_password() {
+        for address in ["mssql://hb@db\\PROD,b:14330/orders?Encrypt=strict", "sqlserver://hb@[::1]/orders"] {
+            assert_eq!(shown(address), address);
+        }
+        let pasted = "Server=tcp:db.example,1433;Database=orders;User Id=hb;Password=hunter2;Encrypt=Yes;\
+                      Application Name=beat";
+        assert_eq!(shown(pasted), "mssql://hb@db.example:1433/orders?Encrypt=true&ApplicationName=beat");
+        assert!(Endpoint::parse(pasted).unwrap().password.is_some());
+    }
+
+    #[test]
+    fn names_that_the_server_would_refuse_are_found_where_they_are_written() {
+        let mut target = Target::new("orders", Endpoint::parse("mssql://hb@db/orders").unwrap());
+        target.heartbeat.schema = "x".repeat(129);
+        target.heartbeat.row = 1_i64.wrapping_shl(40).into();
+        let complaints = validate(&target).complaints;
+        let keys: Vec<&str> = complaints.iter().map(|remark| remark.key.as_str()).collect();
+        assert_eq!(keys, ["heartbeat.schema", "heartbeat.row"]);
+    }
+}

@@ -1,0 +1,381 @@
+//! What the database lacks: a plan from the facts of the checks, the steps from `migrations/sqlserver/`. Called by the
+//! session's `plan` and `apply`.
+
+use super::columns::{faults, mend};
+use super::errors::{CAPTURE_INSTANCE_EXISTS, OBJECT_EXISTS};
+use super::facts::{AZURE_DATABASE, Principals, RowFacts, SqlServerFacts, TableFacts};
+use super::family::{FILEGROUP, enables_cdc, role_of};
+use super::identifier::{literal, problem, quote};
+use super::query::{self, Limits, SqlClient};
+use crate::driver::answer::Answer;
+use crate::heartbeat::{ErrorKind, Failure};
+use crate::plan::existing_table::{ExistingTable, RowNeed, Rows};
+use crate::plan::{Plan, Step, render};
+use crate::target::{Named, Target};
+use crate::time::clock::Instant;
+
+const SCHEMA: &str = include_str!("../../../migrations/sqlserver/001_schema.sql");
+const TABLE: &str = include_str!("../../../migrations/sqlserver/002_table.sql");
+const ROW: &str = include_str!("../../../migrations/sqlserver/003_row.sql");
+const ROW_IDENTITY: &str = include_str!("../../../migrations/sqlserver/004_row_identity.sql");
+const ROLE: &str = include_str!("../../../migrations/sqlserver/005_role.sql");
+const MEMBER: &str = include_str!("../../../migrations/sqlserver/006_member.sql");
+const GRANT: &str = include_str!("../../../migrations/sqlserver/007_grant.sql");
+const CDC_DATABASE: &str = include_str!("../../../migrations/sqlserver/008_cdc_database.sql");
+const CDC_DATABASE_RDS: &str = include_str!("../../../migrations/sqlserver/009_cdc_database_rds.sql");
+const CDC_TABLE: &str = include_str!("../../../migrations/sqlserver/010_cdc_table.sql");
+
+/// What the user that beats needs on the table: INSERT to bring a deleted row back.
+const DAEMON: &[&str] = &["SELECT", "INSERT", "UPDATE"];
+/// What the connector needs on it.
+const CONNECTOR: &[&str] = &["SELECT", "INSERT", "UPDATE", "DELETE"];
+
+/// The names of a target as the steps need them, and the plan as it grows.
+struct Planner<'a> {
+    facts: &'a SqlServerFacts,
+    target: &'a Target,
+    schema: String,
+    table: String,
+    row: String,
+    plan: Plan,
+}
+
+/// Says what is missing.
+pub(super) fn plan(facts: &SqlServerFacts, target: &Target) -> Plan {
+    let heartbeat = &target.heartbeat;
+    let mut planner = Planner {
+        facts,
+        target,
+        schema: quote(&heartbeat.schema),
+        table: format!("{}.{}", quote(&heartbeat.schema), quote(&heartbeat.table)),
+        row: heartbeat.row_number().to_string(),
+        plan: Plan::default(),
+    };
+    if planner.objects() {
+        planner.principals();
+        planner.tracking();
+    }
+    planner.plan
+}
+
+/// Runs one step. What is there already, because somebody was quicker, is no failure.
+///
+/// # Errors
+/// What the server says, classified.
+pub(super) async fn apply(client: &mut SqlClient, step: &Step, deadline: Instant) -> Result<(), Failure> {
+    let failure = match query::send(client, &step.sql, Limits::step(deadline)).await {
+        Ok(_) => return Ok(()),
+        Err(failure) => failure,
+    };
+    let exists = [OBJECT_EXISTS, CAPTURE_INSTANCE_EXISTS].map(|number| number.to_string());
+    if failure.code().is_some_and(|code| exists.iter().any(|known| known == code)) {
+        return Ok(());
+    }
+    // The privileges for a beat, which the driver's remedy names, would not help here.
+    Err(match failure.kind() {
+        ErrorKind::Privilege => failure.with_remedy(
+            "let a member of db_owner do it (CDC on the database: of sysadmin): set provision_url, or hand them what \
+             heartbeatd provision --dry-run prints",
+        ),
+        _ => failure,
+    })
+}
+
+impl Planner<'_> {
+    fn step(&mut self, title: String, template: &str, more: &[(&str, &str)]) {
+        let (schema_text, table_text) = (literal(&self.target.heartbeat.schema), literal(&self.table));
+        let name_text = literal(&self.target.heartbeat.table);
+        let schema_inside = self.schema.replace('\'', "''");
+        let mut values = vec![
+            ("schema_inside", schema_inside.as_str()),
+            ("schema_text", schema_text.as_str()),
+            ("table", self.table.as_str()),
+            ("table_text", table_text.as_str()),
+            ("name_text", name_text.as_str()),
+            ("row", self.row.as_str()),
+        ];
+        values.extend_from_slice(more);
+        self.plan.steps.push(Step { title, sql: render(template, &values), command: None });
+    }
+
+    /// Schema, table, row; whether the rest can follow.
+    fn objects(&mut self) -> bool {
+        let table = match &self.facts.table {
+            Answer::Seen(table) => table,
+            Answer::Refused(refusal) => {
+                self.plan.fail(ErrorKind::Privilege, format!("the catalogue cannot be read: {refusal}"), None);
+                return false;
+            }
+        };
+        if !table.schema {
+            self.step(format!("create schema {}", self.schema), SCHEMA, &[]);
+        }
+        match table.kind.as_deref() {
+            Some("USER_TABLE") => self.existing(table),
+            Some(kind) => {
+                let message = format!("{} is a {kind}, and no table", self.table);
+                let remedy = "name an ordinary table under [target.heartbeat]".to_owned();
+                self.plan.fail(ErrorKind::Rejected, message, Some(remedy));
+                return false;
+            }
+            None => {
+                self.step(format!("create table {}", self.table), TABLE, &[]);
+                self.insert(ROW_IDENTITY);
+            }
+        }
+        true
+    }
+
+    fn existing(&mut self, found: &TableFacts) {
+        let table = self.table.clone();
+        let rows = self.rows();
+        let faults = faults(found, rows.are_none());
+        let mend = mend(&table, found, &faults);
+        let user = quote(&self.facts.server.user);
+        let remedy =
+            format!("set provision_url to a member of db_owner; or GRANT SELECT ON OBJECT::{table} TO {user};");
+        let existing =
+            ExistingTable { name: &table, faults: &faults, mend: &mend, rows: &rows, seen_by: (&user, &remedy) };
+        if existing.judge(self.target.heartbeat.row_number(), &mut self.plan) == RowNeed::Insert {
+            let identity = found.column("id").is_some_and(|column| column.identity);
+            self.insert(if identity { ROW_IDENTITY } else { ROW });
+        }
+    }
+
+    fn rows(&self) -> Rows {
+        let Answer::Seen(RowFacts { count, found, other, .. }) = &self.facts.row else { return Rows::Hidden };
+        let own = (*found > 0).then(|| self.target.heartbeat.row_number());
+        debug_assert!(*count > 0 || own.is_none());
+        Rows::Ids(own.into_iter().chain(*other).collect())
+    }
+
+    fn insert(&mut self, template: &str) {
+        self.step(format!("insert row {} into {}", self.row, self.table), template, &[]);
+    }
+
+    /// The connector's role and user, and the user that beats.
+    fn principals(&mut self) {
+        let principals = match &self.facts.principals {
+            Answer::Seen(principals) => principals,
+            Answer::Refused(refusal) => {
+                let message = format!("users and roles cannot be read, so that nothing is granted: {refusal}");
+                return self.plan.notices.push(message);
+            }
+        };
+        let (role, user) = (role_of(self.target), self.target.connector.user.clone());
+        let has_user = principals.has(&user.name);
+        if !has_user && user.configured {
+            let name = quote(&user.name);
+            let message = format!("the database has no user {name}");
+            self.plan.fail(ErrorKind::Privilege, message, Some(format!("CREATE USER {name} FOR LOGIN {name};")));
+        } else if !has_user {
+            let name = quote(&user.name);
+            self.plan.notices.push(format!("the database has no user {name}: no role is given to it"));
+        }
+        if principals.has(&role.name) || role.configured || has_user {
+            self.role(principals, &role);
+            if has_user && !principals.is_member(&user.name, &role.name) {
+                let (role, member) = (quote(&role.name), quote(&user.name));
+                let title = format!("add {member} to role {role}");
+                self.step(title, MEMBER, &[("role", &role), ("member", &member)]);
+            }
+        }
+        let daemon = self.target.endpoint.url.user().unwrap_or_default().to_owned();
+        // The connector's own user has its privileges by the role.
+        if daemon.is_empty() || has_user && daemon.eq_ignore_ascii_case(&user.name) {
+            return;
+        }
+        if principals.has(&daemon) {
+            self.grant(principals, &daemon, DAEMON);
+        } else if self.target.provision_endpoint.is_some() {
+            let name = quote(&daemon);
+            let message = format!("the database has no user {name}, who is to write the heartbeat");
+            self.plan.fail(ErrorKind::Privilege, message, Some(format!("CREATE USER {name} FOR LOGIN {name};")));
+        }
+        // Otherwise this is that user's own session, under another name in the database: an owner is dbo.
+    }
+
+    fn role(&mut self, principals: &Principals, role: &Named) {
+        let quoted = quote(&role.name);
+        if let Some(problem) = problem(&role.name) {
+            return self.plan.fail(ErrorKind::Settings, format!("the name of the role {problem}"), None);
+        }
+        if !principals.has(&role.name) {
+            let text = literal(&role.name);
+            self.step(format!("create role {quoted}"), ROLE, &[("role", &quoted), ("role_text", &text)]);
+        }
+        self.grant(principals, &role.name, CONNECTOR);
+    }
+
+    fn grant(&mut self, principals: &Principals, grantee: &str, wanted: &[&str]) {
+        let (rights, quoted) = (principals.rights_of(grantee), quote(grantee));
+        for (privilege, by) in rights.denied.iter().filter(|(privilege, _)| wanted.contains(privilege)) {
+            let (table, by) = (&self.table, quote(by));
+            let message = format!("{privilege} on {table} is denied to {by}, which wins over every grant to {quoted}");
+            let remedy = format!("if the DENY is not meant: REVOKE {privilege} ON OBJECT::{table} FROM {by};");
+            self.plan.fail(ErrorKind::Privilege, message, Some(remedy));
+        }
+        let is_denied = |privilege: &str| rights.denied.iter().any(|(denied, _)| *denied == privilege);
+        let missing: Vec<&str> =
+            wanted.iter().copied().filter(|wanted| !rights.held.contains(wanted) && !is_denied(wanted)).collect();
+        if !missing.is_empty() {
+            let privileges = missing.join(", ");
+            let title = format!("grant {privileges} on {} to {quoted}", self.table);
+            self.step(title, GRANT, &[("privileges", &privileges), ("grantee", &quoted)]);
+        }
+    }
+
+    /// Change data capture on the table; on the database only when that was asked for.
+    fn tracking(&mut self) {
+        let (server, Answer::Seen(database)) = (&self.facts.server, &self.facts.database) else { return };
+        if server.babelfish {
+            return self.plan.notices.push("Babelfish has no change data capture".to_owned());
+        }
+        let name = quote(&server.database);
+        if !database.cdc && !enables_cdc(self.target) {
+            return self.plan.notices.push(format!(
+                "change data capture is off in {name}: set enable_cdc = true under [target.connector] to have it switched \
+                 on, and the heartbeat table tracked"
+            ));
+        }
+        if !database.cdc {
+            let text = literal(&server.database);
+            let template = if server.rds { CDC_DATABASE_RDS } else { CDC_DATABASE };
+            self.step(format!("enable change data capture in {name}"), template, &[("database_text", &text)]);
+        }
+        let tracked = self.facts.table.answer().is_some_and(|table| table.tracked);
+        if tracked {
+            return;
+        }
+        let role = role_of(self.target);
+        let has_role = self.facts.principals.answer().is_some_and(|found| found.has(&role.name))
+            || self.plan.steps.iter().any(|step| step.title == format!("create role {}", quote(&role.name)));
+        let role = if has_role { literal(&role.name) } else { "NULL".to_owned() };
+        let filegroup = match server.filegroup && server.engine_edition != AZURE_DATABASE {
+            true => format!("\n    @filegroup_name = {},", literal(FILEGROUP)),
+            false => String::new(),
+        };
+        let title = format!("track {} by change data capture", self.table);
+        self.step(title, CDC_TABLE, &[("role_or_null", &role), ("filegroup", &filegroup)]);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::super::checks::right;
+    use super::*;
+    use crate::target::{Endpoint, Need};
+
+    fn target() -> Target {
+        Target::new("orders", Endpoint::parse("mssql://hb@db.example/orders").unwrap())
+    }
+
+    fn planned(facts: Value, target: &Target) -> Plan {
+        plan(&serde_json::from_value(facts).unwrap(), target)
+    }
+
+    fn enabling() -> Target {
+        let mut target = target();
+        target.connector.needs.insert("enable_cdc".to_owned(), Need::Switch(true));
+        target
+    }
+
+    /// A database with users and nothing else, seen by its owner.
+    fn empty(facts: Value) -> Value {
+        let mut facts = facts;
+        facts["server"]["user"] = json!("dbo");
+        facts["database"]["seen"]["cdc"] = json!(false);
+        facts["table"]["seen"] =
+            json!({"schema": false, "kind": null, "tracked": false, "instead_of": [], "columns": []});
+        facts["row"] = json!({"refused": {"code": "208", "message": "Invalid object name"}});
+        facts["principals"]["seen"] =
+            json!({"sees_all": true, "names": ["dbo", "public", "hb", "streamkap_user"], "members": [], "grants": []});
+        facts
+    }
+
+    fn script(plan: &Plan) -> String {
+        assert!(plan.failures.is_empty(), "{plan:?}");
+        let steps = plan.steps.iter().map(|step| format!("-- {}\n{}\n", step.title, step.sql));
+        let notices = plan.notices.iter().map(|notice| format!("-- {notice}\n"));
+        notices.chain(steps).collect()
+    }
+
+    #[test]
+    fn what_is_complete_needs_nothing() {
+        let mut facts = right::right();
+        facts["principals"]["seen"]["names"] = json!(["dbo", "hb", "streamkap_user", "streamkap_role"]);
+        facts["principals"]["seen"]["members"] = json!([["streamkap_user", "streamkap_role"]]);
+        let plan = planned(facts, &target());
+        assert!(plan.steps.is_empty() && plan.failures.is_empty() && plan.notices.is_empty(), "{plan:?}");
+    }
+
+    #[test]
+    fn an_empty_database_gets_everything_in_order() {
+        insta::assert_snapshot!("box", script(&planned(empty(right::right()), &enabling())));
+    }
+
+    #[test]
+    fn amazon_and_azure_have_ways_of_their_own() {
+        let mut rds = empty(right::right_rds());
+        rds["server"]["filegroup"] = json!(true);
+        insta::assert_snapshot!("rds", script(&planned(rds, &enabling())));
+        insta::assert_snapshot!("azure", script(&planned(empty(right::right_azure()), &enabling())));
+    }
+
+    #[test]
+    fn the_database_is_left_as_it_is_unless_that_was_asked_for() {
+        let plan = planned(empty(right::right()), &target());
+        assert!(plan.steps.iter().all(|step| !step.sql.contains("cdc")), "{plan:?}");
+        assert!(plan.notices[0].contains("enable_cdc = true"), "{plan:?}");
+    }
+
+    #[test]
+    fn no_step_can_destroy_anything() {
+        for template in
+            [SCHEMA, TABLE, ROW, ROW_IDENTITY, ROLE, MEMBER, GRANT, CDC_DATABASE, CDC_DATABASE_RDS, CDC_TABLE]
+        {
+            let words: Vec<String> = template.split(|c: char| !c.is_alphabetic()).map(str::to_uppercase).collect();
+            for word in ["DROP", "TRUNCATE", "DELETE", "REVOKE", "DENY"] {
+                assert!(words.iter().all(|found| found != word), "{word} in {template}");
+            }
+        }
+    }
+
+    #[test]
+    fn names_are_quoted_wherever_they_are() {
+        let mut target = target();
+        (target.heartbeat.schema, target.heartbeat.table) = ("a]'b".to_owned(), "; drop".to_owned());
+        let script = script(&planned(empty(right::right()), &target));
+        assert!(script.contains("EXEC (N'CREATE SCHEMA [a]]''b]')"), "{script}");
+        assert!(script.contains("OBJECT_ID(N'[a]]''b].[; drop]') IS NULL"), "{script}");
+    }
+
+    #[test]
+    fn a_deny_is_not_overcome_by_a_grant() {
+        let mut facts = right::right();
+        let grants = facts.pointer_mut("/principals/seen/grants").unwrap().as_array_mut().unwrap();
+        grants.push(json!({"grantee": "hb", "permission": "UPDATE", "denied": true, "column": false}));
+        let plan = planned(facts, &target());
+        assert!(plan.steps.is_empty());
+        assert_eq!(plan.failures[0].kind(), ErrorKind::Privilege);
+        assert!(plan.failures[0].remedy().unwrap().contains("REVOKE UPDATE"), "{plan:?}");
+    }
+
+    #[test]
+    fn what_no_step_can_mend_is_said() {
+        let mut view = right::right();
+        view["table"]["seen"]["kind"] = json!("VIEW");
+        assert_eq!(planned(view, &target()).failures[0].kind(), ErrorKind::Rejected);
+        let mut other = right::right();
+        other["row"]["seen"] = json!({"count": 1, "found": 0, "other": 7, "last_update": null});
+        assert!(planned(other, &target()).failures[0].message().contains("holds row 7 and not row 1"));
+        let mut absent = right::right();
+        absent["principals"]["seen"]["names"] = json!(["dbo"]);
+        let mut target = target();
+        target.provision_endpoint = Some(Endpoint::parse("mssql://admin@db.example/orders").unwrap());
+        let failures = planned(absent, &target).failures;
+        assert!(failures[0].remedy().unwrap().contains("CREATE USER [hb] FOR LOGIN [hb]"), "{failures:?}");
+    }
+}

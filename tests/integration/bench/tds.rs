@@ -1,0 +1,250 @@
+//! A double of SQL Server: what of TDS and of one heartbeat table a client meets, in Rust, as no SQL Server can be had on
+//! test machines. It is judged by clients that were written elsewhere (`sqlserver_judges`).
+//!
+//! It knows no T-SQL: it answers the batches that the driver sends, by the columns that they ask for, from a state of its
+//! own. What SQL Server itself makes of a batch is not shown by it.
+
+mod answer;
+mod login;
+mod state;
+mod wire;
+
+use std::net::Ipv4Addr;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
+use tokio_util::task::AbortOnDropHandle;
+
+pub(crate) use self::answer::{Answer, Cell, Rows};
+pub(crate) use self::state::{State, micros};
+use self::wire::Wire;
+use super::beating_daemon::PASSWORD;
+use super::wait::secs;
+
+/// Who beats.
+pub(crate) const USER: &str = "beat";
+/// The database that its clients ask for.
+pub(crate) const DATABASE: &str = "orders";
+
+/// Where encryption begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Encryption {
+    /// Nowhere: the server offers none.
+    None,
+    /// The login alone.
+    Login,
+    /// All, after a greeting in clear, its handshake wrapped in packets: TDS 7.4.
+    Wrapped,
+    /// All, from the first byte: TDS 8.
+    Strict,
+}
+
+/// What goes wrong.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// The login is refused with this number.
+    Login(u32),
+    /// The login leads on to this port of 127.0.0.1.
+    Redirect(u16),
+    /// A beat fails with this number.
+    Beat(u32),
+    /// A beat's row is sent, and the number after it.
+    AfterRow(u32),
+    /// Every batch fails with this number.
+    Every(u32),
+    /// The row is held by another session: no answer before this time has passed.
+    Slow(Duration),
+    /// No batch is ever answered.
+    Hang,
+    /// The connection ends instead of an answer.
+    Drop,
+}
+
+/// How a double is to be started.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Options {
+    encryption: Encryption,
+    port: u16,
+}
+
+/// A double on a port of 127.0.0.1; dropping it ends its connections.
+#[derive(Debug)]
+pub(crate) struct TdsServer {
+    port: u16,
+    shared: Arc<Shared>,
+    server: Option<AbortOnDropHandle<()>>,
+}
+
+/// What its connections have in common.
+#[derive(Debug)]
+pub(super) struct Shared {
+    encryption: Encryption,
+    state: Mutex<State>,
+    fault: Mutex<Option<Fault>>,
+    batches: Mutex<Vec<String>>,
+    logins: Mutex<Vec<login::Login>>,
+    packets_in: AtomicU64,
+    packets_out: AtomicU64,
+}
+
+impl Options {
+    /// With another encryption than none.
+    pub(crate) fn encryption(self, encryption: Encryption) -> Self {
+        Self { encryption, ..self }
+    }
+
+    /// On this port.
+    pub(crate) fn port(self, port: u16) -> Self {
+        Self { port, ..self }
+    }
+
+    /// Starts it.
+    pub(crate) async fn start(self) -> TdsServer {
+        let shared = Arc::new(Shared {
+            encryption: self.encryption,
+            state: Mutex::new(State::default()),
+            fault: Mutex::new(None),
+            batches: Mutex::new(Vec::new()),
+            logins: Mutex::new(Vec::new()),
+            packets_in: AtomicU64::new(0),
+            packets_out: AtomicU64::new(0),
+        });
+        let mut server = TdsServer { port: self.port, shared, server: None };
+        server.listen().await;
+        server
+    }
+}
+
+impl TdsServer {
+    /// One that offers no encryption.
+    pub(crate) fn options() -> Options {
+        Options { encryption: Encryption::None, port: 0 }
+    }
+
+    /// Listens, also again after [`stop`](Self::stop), with what the table held.
+    pub(crate) async fn listen(&mut self) {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, self.port)).await.unwrap();
+        self.port = listener.local_addr().unwrap().port();
+        let shared = Arc::clone(&self.shared);
+        let server = tokio::spawn(async move {
+            let mut connections = JoinSet::new();
+            while let Ok((stream, _)) = listener.accept().await {
+                let shared = Arc::clone(&shared);
+                connections.spawn(async move {
+                    // Ends with the client.
+                    let _ = serve(&shared, stream).await;
+                });
+            }
+        });
+        self.server = Some(AbortOnDropHandle::new(server));
+    }
+
+    /// Ends all connections, and takes no more.
+    pub(crate) async fn stop(&mut self) {
+        if let Some(server) = self.server.take() {
+            server.abort();
+            let _ = tokio::time::timeout(secs(5), server).await;
+        }
+    }
+
+    /// Its port on 127.0.0.1.
+    pub(crate) fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Its address for the user who beats, without a password; `parameters` follow a `?`, or are none.
+    pub(crate) fn address(&self, parameters: &str) -> String {
+        format!("mssql://{USER}@localhost:{}/{DATABASE}{parameters}", self.port)
+    }
+
+    /// The same with the password.
+    pub(crate) fn url(&self, parameters: &str) -> String {
+        self.address(parameters).replace('@', &format!(":{PASSWORD}@"))
+    }
+
+    /// What its table and its catalogue hold.
+    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
+        self.shared.state.lock().unwrap()
+    }
+
+    /// Lets something go wrong, or nothing any more.
+    pub(crate) fn fault(&self, fault: impl Into<Option<Fault>>) {
+        *self.shared.fault.lock().unwrap() = fault.into();
+    }
+
+    /// Every batch that came, in order.
+    pub(crate) fn batches(&self) -> Vec<String> {
+        self.shared.batches.lock().unwrap().clone()
+    }
+
+    /// The beats among them.
+    pub(crate) fn beats(&self) -> Vec<String> {
+        self.batches().into_iter().filter(|batch| state::is_beat(batch)).collect()
+    }
+
+    /// Every login that was let in.
+    pub(crate) fn logins(&self) -> Vec<login::Login> {
+        self.shared.logins.lock().unwrap().clone()
+    }
+
+    /// Packets that came and that went, after the logins.
+    pub(crate) fn packets(&self) -> (u64, u64) {
+        (self.shared.packets_in.load(Ordering::SeqCst), self.shared.packets_out.load(Ordering::SeqCst))
+    }
+}
+
+impl Shared {
+    fn fault(&self) -> Option<Fault> {
+        self.fault.lock().unwrap().clone()
+    }
+}
+
+/// One connection, to its end.
+async fn serve(shared: &Shared, stream: TcpStream) -> std::io::Result<()> {
+    stream.set_nodelay(true)?;
+    let mut wire = Wire::new(stream);
+    if !login::log_in(shared, &mut wire).await? {
+        return Ok(());
+    }
+    loop {
+        let (kind, payload, packets) = wire.message().await?;
+        shared.packets_in.fetch_add(packets, Ordering::SeqCst);
+        let answer = match kind {
+            wire::BATCH => {
+                let batch = answer::text_of_batch(&payload);
+                shared.batches.lock().unwrap().push(batch.clone());
+                match shared.fault() {
+                    Some(Fault::Hang) => return std::future::pending().await,
+                    Some(Fault::Drop) => return Ok(()),
+                    Some(Fault::Slow(time)) => tokio::time::sleep(time).await,
+                    _ => {}
+                }
+                answer(shared, &batch)
+            }
+            // Attention: the answer that was asked to end has ended already.
+            wire::ATTENTION => Answer::attention(),
+            _ => Answer::default(),
+        };
+        let packets = wire.send(wire::REPLY, &answer.bytes()).await?;
+        shared.packets_out.fetch_add(packets, Ordering::SeqCst);
+    }
+}
+
+fn answer(shared: &Shared, batch: &str) -> Answer {
+    let number = match shared.fault() {
+        Some(Fault::Beat(number)) if state::is_beat(batch) => Some(number),
+        Some(Fault::Every(number)) => Some(number),
+        _ => None,
+    };
+    if let Some(number) = number {
+        return Answer::error(number, "the double was asked to refuse this");
+    }
+    let answer = shared.state.lock().unwrap().run(batch);
+    match shared.fault() {
+        Some(Fault::AfterRow(number)) if state::is_beat(batch) => answer.and_error(number, "after the row"),
+        _ => answer,
+    }
+}
