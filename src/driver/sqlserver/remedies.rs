@@ -159,6 +159,7 @@ mod tests {
             let expected = !matches!(
                 kind,
                 ErrorKind::AuthMethod
+                    | ErrorKind::ClientLibrary
                     | ErrorKind::SecretSource
                     | ErrorKind::MissingFile
                     | ErrorKind::OldTimeline
