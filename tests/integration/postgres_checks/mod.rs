@@ -2,6 +2,7 @@
 
 mod failover_slots;
 mod faults;
+mod inherited_settings;
 mod slots;
 mod stage;
 mod standby;
