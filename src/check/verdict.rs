@@ -52,6 +52,7 @@ fn meaning(rung: Rung, severity: Severity) -> &'static str {
         (Rung::Permission, _) => "a privilege is missing",
         (Rung::Resource, _) => "the server lacks a setting or a resource that the connector needs",
         (Rung::Beating, _) => "no one is updating the heartbeat row",
+        (Rung::Tracking, Severity::Warning) => "the row is updated, but the connector may not receive all changes",
         (Rung::Tracking, _) => "the row is updated, but the connector does not receive the changes",
         (Rung::Movement, _) => "the connector can receive the beats, but does not advance",
         (Rung::Position, Severity::Error) => "the connector's position is lost: it needs a new snapshot",

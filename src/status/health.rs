@@ -105,7 +105,7 @@ pub fn judge(status: &TargetStatus, now: Moment) -> Health {
         }
     }
     reasons.extend(status.notices.get(SPLIT_BRAIN).map(Reason::of_split_brain));
-    for checked in &status.checked {
+    if let Some(checked) = &status.checked {
         let is_problem = |finding: &&Finding| {
             finding.status == Status::Failed
                 && (finding.severity == Severity::Error || checked.problems.contains(&finding.id))

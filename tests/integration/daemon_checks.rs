@@ -13,7 +13,12 @@ const CONSUME: &str = "SELECT count(*) FROM pg_logical_slot_get_binary_changes('
 /// A source as the vendor's pages ask for it, with a publication and a slot, and a daemon that beats it each second.
 async fn watched() -> (PostgresServer, Daemon) {
     let server = PostgresServer::start().await;
-    server.execute("CREATE ROLE streamkap_user LOGIN REPLICATION; CREATE PUBLICATION streamkap_pub").await;
+    server
+        .execute(
+            "CREATE ROLE streamkap_user LOGIN REPLICATION; CREATE TABLE captured (id int PRIMARY KEY); \
+                   CREATE PUBLICATION streamkap_pub FOR TABLE captured",
+        )
+        .await;
     let config = format!(
         "[defaults]\ninterval = \"1s\"\ntimeout = \"3s\"\nprovision = \"auto\"\n\n[[target]]\nname = \"orders\"\nurl = \"{}\"\n",
         server.admin_url()

@@ -120,7 +120,7 @@ const UNREADABLE: &str = "Postgres returned a non-UTF-8 string";
 /// password, after which a server may lock the account, and so it is a refusal of the login.
 pub(super) fn classify_login(error: sqlx::Error) -> Failure {
     match &error {
-        sqlx::Error::Protocol(text) if text.starts_with(UNREADABLE) => {
+        sqlx::Error::Protocol(text) if text.contains(UNREADABLE) => {
             let message = "the server refused the login, in a language (lc_messages) and a character set that this program \
                            does not read; the reason is in the server's log";
             Failure::new(ErrorKind::Auth, message).with_source(error).with_remedy(

@@ -1,13 +1,14 @@
 //! What an administrator or a pooler set for every session: heartbeatd's statements mean the same whatever it is, and what
 //! a pooler refuses by itself is named as what it is.
 
-use heartbeatd::finding::{Look, Status};
+use heartbeatd::driver::Purpose;
+use heartbeatd::finding::Status;
 use heartbeatd::heartbeat::{BeatOutcome, ErrorKind, Writing};
 use heartbeatd::target::Endpoint;
 
-use super::stage::{Stage, ids, look, shown, wrong};
+use super::stage::{Stage, ids, shown, wrong};
 use crate::bench::PgBouncer;
-use crate::bench::driver::{at, beat, failed};
+use crate::bench::driver::{TIME, WHEN_STALE, at, beat, failed, in_time, open};
 
 /// Settings of the role, which stand over those of the server and of the database.
 const SETTINGS: &[(&str, &str)] = &[
@@ -58,9 +59,7 @@ async fn whatever_is_set_for_every_session_beats_and_checks_are_the_same() {
             Ok(beat) if beat.outcome == BeatOutcome::Written => {}
             other => found.push(format!("{name} = {value}: beat: {other:?}")),
         }
-        match beat(&stage.target, Writing::WhenStale { last_seen: None, period: std::time::Duration::from_secs(60) })
-            .await
-        {
+        match beat(&stage.target, WHEN_STALE).await {
             Ok(beat) if beat.outcome == BeatOutcome::Fresh => {}
             other => found.push(format!("{name} = {value}: look: {other:?}")),
         }
@@ -80,9 +79,10 @@ async fn what_a_pooler_refuses_by_itself_is_named_with_its_next_step() {
     let through = at(&pooler.url("hb", "hb"), &stage.target);
     // One statement at a time is all that a beat needs; a check needs a transaction.
     assert_eq!(beat(&through, Writing::Always).await.unwrap().outcome, BeatOutcome::Written);
-    let Look::Failure(refused) = look(&through).await.source else { panic!("statement pooling takes a transaction") };
-    assert_eq!(refused.kind, ErrorKind::Settings.as_str(), "{refused:?}");
-    assert!(refused.remedy.is_some_and(|remedy| remedy.contains("pool_mode=transaction")));
+    let mut session = open(&through, Purpose::Check, None, TIME).await.unwrap();
+    let refused = session.inspect(in_time()).await.unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Settings, "{refused:?}");
+    assert!(refused.remedy().is_some_and(|remedy| remedy.contains("pool_mode=transaction")));
     let wrong_password = failed(&at(&pooler.url("hb", "wrong"), &stage.target)).await;
     assert_eq!((wrong_password.kind, wrong_password.code.as_deref()), (ErrorKind::Auth, Some("08P01")));
     let mut crowded = stage.target.clone();
@@ -100,4 +100,16 @@ async fn what_a_pooler_refuses_by_itself_is_named_with_its_next_step() {
     assert!(crowded.remedy.contains("default_pool_size"), "{crowded:?}");
     let findings = stage.findings(&stage.target).await;
     assert!(ids(&findings, Status::Failed).is_empty(), "{}", shown(&wrong(&findings)));
+}
+
+#[tokio::test]
+async fn a_missing_grant_is_worded_for_the_sessions_user_and_not_for_that_of_the_address() {
+    let stage = Stage::set().await;
+    for statement in ["CREATE ROLE \"Team\"; GRANT \"Team\" TO hb", "ALTER ROLE hb SET role = 'Team'"] {
+        stage.server.execute(statement).await;
+    }
+    let refused = failed(&stage.target).await;
+    assert_eq!(refused.kind, ErrorKind::Privilege, "{refused:?}");
+    stage.paste(&refused.remedy).await;
+    assert_eq!(beat(&stage.target, Writing::Always).await.unwrap().outcome, BeatOutcome::Written);
 }
