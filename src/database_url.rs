@@ -56,13 +56,18 @@ pub struct AddressParts {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum UrlError {
     /// There is no `scheme:` at all.
-    #[error("not a database address: expected one like postgres://user@host/database or sqlite:heartbeat.db")]
+    #[error(
+        "not a database address: expected one like postgres://user@host/database or sqlite:heartbeat.db; write the key=value \
+         strings and DSNs of other programs as such an address"
+    )]
     NoScheme,
     /// The scheme is of no driver in this build.
-    #[error("unknown database scheme \"{scheme}\": known are {known}")]
+    #[error("unknown database scheme \"{scheme}\": known are {known}{}", meant(.nearest))]
     UnknownScheme {
         /// The scheme.
         scheme: String,
+        /// A known scheme that may be meant.
+        nearest: Option<&'static str>,
         /// Those of the drivers in this build, as a list in words.
         known: String,
     },
@@ -95,12 +100,19 @@ pub enum UrlError {
         /// Why, and what to write instead.
         reason: String,
     },
+    /// Several at once: all that is wrong with the parameters.
+    #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
+    Several(Vec<Self>),
     /// A `[` without `]`, more than one `@` before the host, or one behind it; a host that is no name.
     #[error(
         "the host part cannot be read: an IPv6 address stands in brackets, and @ : / ? in a password are written %40 \
          %3A %2F %3F"
     )]
     Authority,
+}
+
+fn meant(nearest: &Option<&'static str>) -> String {
+    nearest.map_or(String::new(), |scheme| format!("; did you mean {scheme}:?"))
 }
 
 impl Family {

@@ -78,8 +78,22 @@ impl Drivers {
         };
         match self.list.iter().find(|driver| driver.schemes().contains(&scheme.as_str())) {
             Some(driver) => driver.parse(&scheme, rest),
-            None => Err(UrlError::UnknownScheme { scheme, known: self.schemes() }),
+            // What comes before the colon may be a host or a user, of which nothing is quoted.
+            None if scheme != "jdbc" && !rest.starts_with("//") => Err(UrlError::NoScheme),
+            None => {
+                Err(UrlError::UnknownScheme { nearest: self.nearest(&scheme, rest), scheme, known: self.schemes() })
+            }
         }
+    }
+
+    /// The scheme that an unknown one stands for: Java's addresses begin with `jdbc:`, SQLAlchemy's name a library behind a
+    /// plus sign.
+    fn nearest(&self, scheme: &str, rest: &str) -> Option<&'static str> {
+        let scheme = if scheme == "jdbc" { rest.split(':').next().unwrap_or_default() } else { scheme };
+        let base = scheme.split('+').next().unwrap_or_default().to_ascii_lowercase();
+        let schemes = self.list.iter().flat_map(|driver| driver.schemes());
+        let near = schemes.map(|known| (strsim::damerau_levenshtein(&base, known), *known));
+        near.filter(|(distance, _)| *distance <= 2).min().map(|(_, known)| known)
     }
 
     /// The schemes, as a list in words.

@@ -73,7 +73,7 @@ pub fn command(target: &Target) -> Remedy {
 }
 
 /// A word as a shell reads it back.
-fn shell_word(word: &str) -> String {
+pub(crate) fn shell_word(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:@".contains(c);
     if !word.is_empty() && word.chars().all(plain) {
         word.to_owned()

@@ -147,6 +147,11 @@ fn accept(mut bytes: Vec<u8>, origin: &str) -> Result<Secret, Failure> {
     if bytes.is_empty() {
         return Err(failed(format!("{origin} gave an empty password")));
     }
+    if bytes.contains(&b'\n') || bytes.contains(&b'\r') {
+        return Err(failed(format!(
+            "{origin} gave several lines, or ends in several line breaks: a password is one line"
+        )));
+    }
     if bytes.len() > MAX_BYTES || bytes.contains(&0) {
         return Err(failed(format!("{origin} gave something that is not a password")));
     }
@@ -184,6 +189,18 @@ mod tests {
         assert_eq!(format!("{source:?} {source} {:?}", Secret::new("hunter2")), "[redacted] [redacted] [redacted]");
         let command = SecretSource::Command(vec!["vault".into(), "--token=hunter2".into()]);
         assert_eq!(format!("{command:?}"), "command vault");
+    }
+
+    #[tokio::test]
+    async fn more_than_one_line_is_no_password() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let source = SecretSource::File(file.path().to_owned());
+        for text in ["hunter2\n\n", "hunter2\r\n\r\n", "hunter2\nsecond line\n"] {
+            std::fs::write(file.path(), text).unwrap();
+            let failure = source.read(soon()).await.unwrap_err();
+            assert!(failure.message().contains("a password is one line"), "{failure}");
+            assert!(!failure.to_string().contains("hunter2"), "{failure}");
+        }
     }
 
     #[tokio::test]

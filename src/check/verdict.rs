@@ -1,5 +1,7 @@
 //! The recovery decision tree: which of a target's findings to deal with first, and what to do about it.
 
+use std::collections::BTreeSet;
+
 use super::registry::{CONNECT, Entry};
 use crate::finding::{Finding, Rung, Severity, Status, Verdict};
 
@@ -29,6 +31,20 @@ pub fn climb(findings: &[Finding], entries: &[Entry]) -> Verdict {
     }
 }
 
+/// The checks whose failure is a problem of a target that is beating: an error, or a warning that can decide a verdict.
+/// Advice is none, however bad it may become some day.
+#[must_use]
+pub fn problems(findings: &[Finding], entries: &[Entry]) -> BTreeSet<String> {
+    let decides = |finding: &&Finding| {
+        let entry = entries.iter().find(|entry| entry.check.id == finding.id);
+        let rung = entry.map_or(Rung::Advice, |entry| entry.check.rung);
+        finding.severity == Severity::Error
+            || finding.severity == Severity::Warning && (Rung::Beating..Rung::Advice).contains(&rung)
+    };
+    let failed = findings.iter().filter(|finding| finding.status == Status::Failed);
+    failed.filter(decides).map(|finding| finding.id.clone()).collect()
+}
+
 fn meaning(rung: Rung, severity: Severity) -> &'static str {
     match (rung, severity) {
         (Rung::Connection, _) => "cannot write the heartbeat: the primary is not reachable or not writable",
@@ -36,6 +52,7 @@ fn meaning(rung: Rung, severity: Severity) -> &'static str {
         (Rung::Permission, _) => "a privilege is missing",
         (Rung::Resource, _) => "the server lacks a setting or a resource that the connector needs",
         (Rung::Beating, _) => "no one is updating the heartbeat row",
+        (Rung::Tracking, Severity::Warning) => "the row is updated, but the connector may not receive all changes",
         (Rung::Tracking, _) => "the row is updated, but the connector does not receive the changes",
         (Rung::Movement, _) => "the connector can receive the beats, but does not advance",
         (Rung::Position, Severity::Error) => "the connector's position is lost: it needs a new snapshot",
@@ -107,6 +124,19 @@ mod tests {
             finding("row-fresh", Status::Failed, Severity::Warning),
         ]);
         assert_eq!((verdict.rung, verdict.next.as_str()), (Some(Rung::Beating), "mend row-fresh"));
+    }
+
+    #[test]
+    fn errors_and_warnings_that_decide_are_problems_and_advice_is_none() {
+        let findings = [
+            finding("row-fresh", Status::Failed, Severity::Warning),
+            finding("slot-exists", Status::Failed, Severity::Error),
+            finding("heartbeat-interval", Status::Failed, Severity::Warning),
+            finding("table-primary-key", Status::Failed, Severity::Warning),
+            finding("slot-moves", Status::Unknown, Severity::Warning),
+        ];
+        let problems = problems(&findings, &registry::entries(&Drivers::built_in()));
+        assert_eq!(problems.into_iter().collect::<Vec<_>>(), ["row-fresh", "slot-exists"]);
     }
 
     #[test]

@@ -20,6 +20,39 @@ pub(super) struct Keys {
     pub(super) rules: &'static [(&'static str, Rule)],
 }
 
+const SCHEMA: &str = "remove it, and set schema under [target.heartbeat]";
+const ONE_CONNECTION: &str = "remove it: heartbeatd keeps one connection";
+const NOT_PREPARED: &str = "remove it: heartbeatd prepares no statements";
+const TLS: &str =
+    "remove it; for TLS write sslmode=verify-full (PostgreSQL) or ssl-mode=verify_identity (MySQL, MariaDB)";
+const TEXT: &str = "remove it: UTF-8 is what heartbeatd speaks";
+
+/// What other programs' clients have in their addresses, which people paste here.
+const OF_OTHERS: &[(&str, &str)] = &[
+    ("binary_parameters", NOT_PREPARED),
+    ("characterEncoding", TEXT),
+    ("connectionLimit", ONE_CONNECTION),
+    ("connection_limit", ONE_CONNECTION),
+    ("currentSchema", SCHEMA),
+    ("default_query_exec_mode", NOT_PREPARED),
+    ("max_pool_size", ONE_CONNECTION),
+    ("pgbouncer", "remove it: heartbeatd works through a pooler without it"),
+    ("pool_max_conns", ONE_CONNECTION),
+    ("pool_size", ONE_CONNECTION),
+    ("pool_timeout", ONE_CONNECTION),
+    ("prepareThreshold", NOT_PREPARED),
+    ("reWriteBatchedInserts", NOT_PREPARED),
+    ("rewriteBatchedStatements", NOT_PREPARED),
+    ("schema", SCHEMA),
+    ("search_path", SCHEMA),
+    ("socket_timeout", "remove it, and use the setting timeout"),
+    ("ssl", TLS),
+    ("sslaccept", TLS),
+    ("statement_cache_size", NOT_PREPARED),
+    ("useUnicode", TEXT),
+    ("uselibpqcompat", "remove it: sslmode means here what it means to libpq"),
+];
+
 /// Longer names are cut in messages.
 const SHOWN: usize = 63;
 
@@ -27,20 +60,38 @@ impl Keys {
     /// Judges every parameter of an address.
     ///
     /// # Errors
-    /// The first refused parameter, by name, with the reason, never with its value.
+    /// Every refused parameter, by name, with the reason, never with its value.
     pub(super) fn judge(&self, url: &DatabaseUrl) -> Result<(), UrlError> {
-        for (name, value) in url.parameters() {
-            match self.rules.iter().find(|(key, _)| key == name).map(|(_, rule)| rule) {
-                Some(Rule::Honoured) => {}
-                Some(Rule::Only(values, _)) if values.contains(&value.as_str()) => {}
-                Some(Rule::Only(_, reason) | Rule::Refused(reason)) => return Err(refused(name, reason)),
-                None => return Err(self.unknown(name)),
-            }
+        self.judge_with(url, None)
+    }
+
+    /// As [`Self::judge`], with what else is wrong with the address.
+    ///
+    /// # Errors
+    /// All of it at once.
+    pub(super) fn judge_with(&self, url: &DatabaseUrl, more: Option<UrlError>) -> Result<(), UrlError> {
+        let refused = url.parameters().iter().filter_map(|(name, value)| self.refusal(name, value));
+        let mut faults: Vec<UrlError> = more.into_iter().chain(refused).collect();
+        match faults.len() {
+            0 => Ok(()),
+            1 => Err(faults.remove(0)),
+            _ => Err(UrlError::Several(faults)),
         }
-        Ok(())
+    }
+
+    fn refusal(&self, name: &str, value: &str) -> Option<UrlError> {
+        match self.rules.iter().find(|(key, _)| *key == name).map(|(_, rule)| rule) {
+            Some(Rule::Honoured) => None,
+            Some(Rule::Only(values, _)) if values.contains(&value) => None,
+            Some(Rule::Only(_, reason) | Rule::Refused(reason)) => Some(refused(name, reason)),
+            None => Some(self.unknown(name)),
+        }
     }
 
     fn unknown(&self, name: &str) -> UrlError {
+        if let Some((_, reason)) = OF_OTHERS.iter().find(|(key, _)| *key == name) {
+            return refused(name, reason);
+        }
         let lower = name.to_ascii_lowercase();
         let nearest = self
             .rules
@@ -50,7 +101,7 @@ impl Keys {
             .min();
         let reason = match nearest {
             Some((_, key)) => format!("not a parameter of {} addresses, did you mean \"{key}\"?", self.of),
-            None => format!("not a parameter of {} addresses", self.of),
+            None => format!("not a parameter of {} addresses: remove it", self.of),
         };
         refused(&name.chars().take(SHOWN).collect::<String>(), &reason)
     }

@@ -126,7 +126,8 @@ fn tell_everything(cell: &Cell, start: Moment, now: Moment) {
         crate::check::registry::REPLICA_CONNECT.failed("replica replica-2", "connection refused").remedy("start it");
     let entries = crate::check::registry::entries(&crate::drivers::Drivers::built_in());
     let verdict = crate::check::verdict::climb(std::slice::from_ref(&finding), &entries);
-    status.checked = Some(Checked::new(now, vec![finding], verdict));
+    let problems = crate::check::verdict::problems(std::slice::from_ref(&finding), &entries);
+    status.checked = Some(Checked::new(now, vec![finding], verdict, problems));
     status.delivery = Some(DeliveryStatus {
         slot: "streamkap_pgoutput_slot".to_owned(),
         active: true,

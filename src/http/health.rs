@@ -37,6 +37,8 @@ pub(super) struct TargetHealth {
     name: String,
     driver: &'static str,
     state: &'static str,
+    /// What is wrong although the target is healthy; the reasons say what.
+    problems: usize,
     since: Option<String>,
     newest_change: Option<String>,
     reasons: Vec<ReasonDocument>,
@@ -102,6 +104,7 @@ impl From<Summary> for TargetHealth {
             name: summary.target.name.clone(),
             driver: summary.target.driver(),
             state: summary.state().as_str(),
+            problems: summary.health.problems(),
             since: summary.since.map(|at| at.to_rfc3339()),
             newest_change: summary.newest_change.map(|change| change.at.to_rfc3339()),
             reasons: summary.health.reasons.into_iter().map(ReasonDocument::from).collect(),

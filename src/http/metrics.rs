@@ -33,6 +33,8 @@ pub const BEAT_DURATION: &str = "heartbeatd_beat_duration_seconds";
 pub const BEAT_LATENESS: &str = "heartbeatd_beat_lateness_seconds";
 /// 1 if the target is healthy, else 0; no series while it is disabled. Label `target`.
 pub const TARGET_HEALTHY: &str = "heartbeatd_target_healthy";
+/// See [`encode_gauges`].
+pub const TARGET_PROBLEMS: &str = "heartbeatd_target_problems";
 /// Failed tries. Labels `target`, `class`, `kind`.
 pub const ERRORS: &str = "heartbeatd_errors_total";
 /// Connections made. Labels `target`, `reason`.
@@ -55,13 +57,14 @@ pub const LOG_LINES_DROPPED: &str = "heartbeatd_log_lines_dropped_total";
 pub const BUILD_INFO: &str = "heartbeatd_build_info";
 
 /// Every name, as a query uses it before the labels (histograms: before `_bucket`, `_sum`, `_count`).
-pub const ALL: [&str; 16] = [
+pub const ALL: [&str; 17] = [
     BEATS,
     TICKS_MISSED,
     LAST_BEAT,
     BEAT_DURATION,
     BEAT_LATENESS,
     TARGET_HEALTHY,
+    TARGET_PROBLEMS,
     ERRORS,
     CONNECTS,
     CLOCK_SKEW,
@@ -98,6 +101,7 @@ struct BoardCollector(Arc<Board>);
 struct Figures {
     target: Arc<Target>,
     state: State,
+    problems: usize,
     newest_change: Option<Moment>,
     clock_skew: Option<f64>,
     counters: Counters,
@@ -109,6 +113,7 @@ struct Figures {
 
 impl Figures {
     fn of(status: &TargetStatus, now: Moment) -> Self {
+        let health = health::judge(status, now);
         let lags = status.replicas.iter().filter_map(|(name, replica)| Some((name.clone(), replica.lag?)));
         let failed = status.checked.iter().flat_map(|checked| &checked.findings);
         let failed = failed.filter(|finding| finding.status == Status::Failed);
@@ -117,7 +122,8 @@ impl Figures {
             slot: status.delivery.as_ref().map(|slot| (slot.slot.clone(), slot.retained_bytes)),
             delivery_lag: status.delivery_lag(now),
             target: Arc::clone(&status.target),
-            state: health::judge(status, now).state,
+            state: health.state,
+            problems: health.problems(),
             newest_change: status.newest_change.map(|change| change.at),
             clock_skew: status.clock_skew,
             counters: status.counters.clone(),
@@ -187,6 +193,11 @@ fn encode_gauges(encoder: &mut DescriptorEncoder<'_>, all: &[Figures]) -> fmt::R
     for figures in all.iter().filter(|figures| figures.state != State::Disabled) {
         let value = i64::from(figures.state == State::Healthy);
         healthy.encode_family(&[("target", figures.name())])?.encode_gauge(&value)?;
+    }
+    let mut problems = gauge(encoder, TARGET_PROBLEMS, "What is wrong with a target although it is healthy.")?;
+    for figures in all.iter().filter(|figures| figures.state != State::Disabled) {
+        let count = i64::try_from(figures.problems).unwrap_or(i64::MAX);
+        problems.encode_family(&[("target", figures.name())])?.encode_gauge(&count)?;
     }
     let mut skew = gauge(encoder, CLOCK_SKEW, "The server's clock minus heartbeatd's, at the last beat.")?;
     for figures in all {

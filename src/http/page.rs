@@ -34,7 +34,7 @@ pub(super) fn render(board: &Board, now: Moment) -> String {
                 style { (PreEscaped(STYLE)) }
             }
             body {
-                h1 class=(overall(&summaries).as_str()) { (verdict) }
+                h1 class=(class_of_all(&summaries)) { (verdict) }
                 @if let Some((since, error)) = &reload_error {
                     p.banner { "The last reload failed; the earlier configuration stays in force: " (error) " (" (ago(*since, now)) ")" }
                 }
@@ -65,7 +65,14 @@ fn row(summary: &Summary, now: Moment) -> Markup {
     let path = format!("targets/{}", utf8_percent_encode(&target.name, NON_ALPHANUMERIC));
     html! {
         tr {
-            td { span class={ "state " (summary.state().as_str()) } { (summary.state().as_str()) } }
+            td {
+                span class={ "state " (class_of(summary)) } { (summary.state().as_str()) }
+                @match summary.health.problems() {
+                    0 => {}
+                    1 => { small { "with 1 problem" } }
+                    count => { small { "with " (count) " problems" } }
+                }
+            }
             td { a href=(path) { (target.name) } small { (target.endpoint.url) } small { (target.schedule) } }
             td {
                 @match summary.newest_change {
@@ -101,13 +108,27 @@ fn reason_text(reason: &Reason, now: Moment) -> Markup {
     }
 }
 
+/// A target's colour: healthy is green only without problems.
+fn class_of(summary: &Summary) -> &'static str {
+    if summary.health.problems() > 0 { "problems" } else { summary.state().as_str() }
+}
+
+fn class_of_all(summaries: &[Summary]) -> &'static str {
+    let state = overall(summaries);
+    let problems = summaries.iter().any(|summary| summary.health.problems() > 0);
+    if state == State::Healthy && problems { "problems" } else { state.as_str() }
+}
+
 /// The worst state in one line, which is also the title of the browser's tab.
 fn verdict(summaries: &[Summary]) -> String {
     let count = |state| summaries.iter().filter(|summary| summary.state() == state).count();
     let enabled = summaries.len() - count(State::Disabled);
     match (count(State::Unhealthy), count(State::Starting)) {
         (0, 0) if enabled == 0 => "no target is enabled".to_owned(),
-        (0, 0) => format!("all {enabled} healthy"),
+        (0, 0) => match summaries.iter().filter(|summary| summary.health.problems() > 0).count() {
+            0 => format!("all {enabled} healthy"),
+            some => format!("all {enabled} healthy, {some} with problems"),
+        },
         (0, starting) => format!("{starting} of {enabled} starting"),
         (unhealthy, _) => format!("{unhealthy} of {enabled} unhealthy"),
     }
@@ -191,6 +212,11 @@ mod tests {
         assert_eq!(title(&board), "1 of 1 starting");
         beat(&first, board.clock().now());
         assert_eq!(title(&board), "all 1 healthy");
+        first.lock().notice(crate::status::board::SPLIT_BRAIN, Some("two".to_owned()), board.clock().now());
+        assert_eq!(title(&board), "all 1 healthy, 1 with problems");
+        let page = render(&board, board.clock().now());
+        assert!(page.contains("<h1 class=\"problems\">") && page.contains("<small>with 1 problem</small>"), "{page}");
+        first.lock().notice(crate::status::board::SPLIT_BRAIN, None, board.clock().now());
         tokio::time::advance(super::super::fixtures::OVERDUE * 2).await;
         beat(&add(&board, "billing", |_| {}), board.clock().now());
         assert_eq!(title(&board), "1 of 2 unhealthy");

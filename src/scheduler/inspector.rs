@@ -18,6 +18,7 @@ use crate::drivers::Drivers;
 use crate::finding::{Inspection, Look, Rung};
 use crate::heartbeat::{ErrorKind, Failure};
 use crate::status::board::{Cell, Checked, DeliveryStatus};
+use crate::status::problems;
 use crate::target::Endpoint;
 use crate::time::clock::{self, Clock, Moment};
 use crate::time::ticks::Ticks;
@@ -156,8 +157,11 @@ impl Inspector {
         // The verdict needs all findings: a report without a connection looks like one that asked no server.
         let verdict = verdict::climb(&findings, &entries);
         findings.retain(|finding| !told_by_beats(&finding.id));
+        let problems = verdict::problems(&findings, &entries);
+        let checked = Checked::new(now, findings, verdict, problems);
         let mut status = self.cell.lock();
-        status.checked = Some(Checked::new(now, findings, verdict));
+        problems::log_change(&self.context.target, status.checked.as_ref(), &checked);
+        status.checked = Some(checked);
         status.notice(FAILED, None, now);
         drop(status);
         *previous = Kept::of(&inspection, now);

@@ -217,6 +217,10 @@ impl Watcher {
             (Some(Arrival::Missing { since }), _) => replica.lag = Some(now.age_of(since)),
             _ => replica.lag = None,
         }
+        replica.behind_since = match arrival {
+            Some(Arrival::Missing { since }) => Some(replica.behind_since.unwrap_or(since)),
+            _ => None,
+        };
         replica.value = observation.value;
         matches!(arrival, Some(Arrival::Arrived | Arrival::Foreign) | None)
     }

@@ -1,7 +1,7 @@
 //! The board: the only state that the scheduler writes and HTTP reads. Each target has its own lock, held for a few
 //! field accesses and never across an await, so a scrape neither waits for a database nor delays a beat.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -104,16 +104,18 @@ pub struct Checked {
     pub skipped: usize,
     /// The verdict.
     pub verdict: Verdict,
+    /// The checks among the failed ones that are a problem although beats are written.
+    pub problems: BTreeSet<String>,
 }
 
 impl Checked {
     /// Keeps failed and unknown findings and counts the others, so that a target needs little memory.
     #[must_use]
-    pub fn new(at: Moment, findings: Vec<Finding>, verdict: Verdict) -> Self {
+    pub fn new(at: Moment, findings: Vec<Finding>, verdict: Verdict, problems: BTreeSet<String>) -> Self {
         let count = |status| findings.iter().filter(|finding| finding.status == status).count();
         let (ok, skipped) = (count(Status::Ok), count(Status::Skipped));
         let told = |finding: &Finding| matches!(finding.status, Status::Failed | Status::Unknown);
-        Self { at, ok, skipped, verdict, findings: findings.into_iter().filter(told).collect() }
+        Self { at, ok, skipped, verdict, problems, findings: findings.into_iter().filter(told).collect() }
     }
 }
 
@@ -210,6 +212,8 @@ pub struct ReplicaStatus {
     /// The time from the acknowledgement of a beat on the primary until heartbeatd saw it here, on our clock. Absent
     /// while another process writes.
     pub lag: Option<Duration>,
+    /// Since when a beat has been missing here: when the oldest of them was acknowledged as it was first missed.
+    pub behind_since: Option<Moment>,
     /// The server's role. If it is a primary, the replica's address is wrong.
     pub role: Option<ServerRole>,
     /// The server that answered.
@@ -400,7 +404,16 @@ impl TargetStatus {
 
 impl ReplicaStatus {
     fn new(required: bool) -> Self {
-        Self { required, value: None, seen_at: None, lag: None, role: None, server: None, trouble: None }
+        Self {
+            required,
+            value: None,
+            seen_at: None,
+            lag: None,
+            behind_since: None,
+            role: None,
+            server: None,
+            trouble: None,
+        }
     }
 }
 

@@ -57,6 +57,14 @@ pub struct Reason {
     pub replica: Option<String>,
 }
 
+impl Health {
+    /// Of a target whose heartbeat is written: how much is wrong all the same. Zero in every other state.
+    #[must_use]
+    pub fn problems(&self) -> usize {
+        if self.state == State::Healthy { self.reasons.len() } else { 0 }
+    }
+}
+
 impl State {
     /// The word in JSON and on the page.
     #[must_use]
@@ -98,13 +106,16 @@ pub fn judge(status: &TargetStatus, now: Moment) -> Health {
         }
     }
     reasons.extend(status.notices.get(SPLIT_BRAIN).map(Reason::of_split_brain));
-    let failed_checks = status.checked.iter().flat_map(|checked| {
-        let errors = |finding: &&Finding| finding.status == Status::Failed && finding.severity == Severity::Error;
-        checked.findings.iter().filter(errors).map(|finding| Reason::of_check(finding, checked.at))
-    });
-    let before = reasons.len();
-    reasons.extend(failed_checks);
-    required_missing |= status.target.checks.required && reasons.len() > before;
+    if let Some(checked) = &status.checked {
+        let is_problem = |finding: &&Finding| {
+            finding.status == Status::Failed
+                && (finding.severity == Severity::Error || checked.problems.contains(&finding.id))
+        };
+        for finding in checked.findings.iter().filter(is_problem) {
+            required_missing |= status.target.checks.required && finding.severity == Severity::Error;
+            reasons.push(Reason::of_check(finding, checked.at));
+        }
+    }
     let state = match (overdue || required_missing, status.newest_change) {
         (true, _) => State::Unhealthy,
         (false, None) => State::Starting,
@@ -151,7 +162,7 @@ fn judge_replica(status: &TargetStatus, name: &str, replica: &ReplicaStatus, now
             format!("the heartbeat has not arrived at replica \"{name}\" for {} s", lag.as_secs()),
             "look at the replica's replication: on PostgreSQL, pg_stat_replication on the primary and \
              pg_stat_wal_receiver on the replica",
-            status.newest_change.map_or(now, |change| change.at),
+            replica.behind_since.unwrap_or(now),
         )),
         _ => None,
     }

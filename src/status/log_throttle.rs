@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::board::TargetStatus;
-use super::health::{self, State};
+use super::health::{self, Health, State};
 use crate::heartbeat::ErrorKind;
 use crate::target::Target;
 use crate::time::clock::Moment;
@@ -37,12 +37,13 @@ impl LogThrottle {
 
     /// Tells what changed since the last line, or reminds of what stays bad.
     pub fn tell(&mut self, status: &TargetStatus, now: Moment) {
-        let state = health::judge(status, now).state;
+        let health = health::judge(status, now);
+        let state = health.state;
         let trouble = status.trouble.as_ref().map(|trouble| trouble.failure.kind());
         if !self.is_due(state, trouble, now) {
             return;
         }
-        self.write(status, state, now);
+        self.write(status, &health, now);
         let since = status.trouble.as_ref().map(|trouble| trouble.since);
         self.told = Some(Told { at: now, trouble, state, since });
     }
@@ -58,8 +59,8 @@ impl LogThrottle {
         minute_passed || changed && (trouble.is_none() || told.trouble.is_none() || told.state != state)
     }
 
-    fn write(&self, status: &TargetStatus, state: State, now: Moment) {
-        let (target, driver, state) = (self.name.as_str(), self.driver, state.as_str());
+    fn write(&self, status: &TargetStatus, health: &Health, now: Moment) {
+        let (target, driver, state) = (self.name.as_str(), self.driver, health.state.as_str());
         let address = status.server.as_ref().map_or("", |server| server.address.as_str());
         match &status.trouble {
             Some(trouble) => {
@@ -76,6 +77,21 @@ impl LogThrottle {
                     attempts = trouble.attempts,
                     failing_for_s = now.age_of(trouble.since).as_secs(),
                     "no heartbeat"
+                );
+            }
+            // Red although beats are written: a replica or a check turns it so.
+            None if health.state == State::Unhealthy => {
+                let reason = health.reasons.first();
+                tracing::warn!(
+                    target,
+                    driver,
+                    state,
+                    kind = reason.map(|reason| reason.kind),
+                    code = reason.and_then(|reason| reason.code.as_deref()),
+                    replica = reason.and_then(|reason| reason.replica.as_deref()),
+                    error = reason.map(|reason| reason.message.as_str()),
+                    remedy = reason.and_then(|reason| reason.remedy.as_deref()),
+                    "unhealthy"
                 );
             }
             None => match self.told.and_then(|told| told.since) {

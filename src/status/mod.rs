@@ -5,3 +5,4 @@ pub mod dropped_lines;
 pub mod health;
 pub mod histogram;
 pub mod log_throttle;
+pub mod problems;

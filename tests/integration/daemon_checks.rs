@@ -13,7 +13,12 @@ const CONSUME: &str = "SELECT count(*) FROM pg_logical_slot_get_binary_changes('
 /// A source as the vendor's pages ask for it, with a publication and a slot, and a daemon that beats it each second.
 async fn watched() -> (PostgresServer, Daemon) {
     let server = PostgresServer::start().await;
-    server.execute("CREATE ROLE streamkap_user LOGIN REPLICATION; CREATE PUBLICATION streamkap_pub").await;
+    server
+        .execute(
+            "CREATE ROLE streamkap_user LOGIN REPLICATION; CREATE TABLE captured (id int PRIMARY KEY); \
+                   CREATE PUBLICATION streamkap_pub FOR TABLE captured",
+        )
+        .await;
     let config = format!(
         "[defaults]\ninterval = \"1s\"\ntimeout = \"3s\"\nprovision = \"auto\"\n\n[[target]]\nname = \"orders\"\nurl = \"{}\"\n",
         server.admin_url()
@@ -96,6 +101,19 @@ async fn a_table_that_is_not_published_is_found_after_a_recovery_and_told_withou
     let (status, health) = daemon.health().await;
     assert_eq!(status, 200, "{health}");
     assert!(health.to_string().contains("publication-membership"), "{health}");
+    // For people: beating, with problems. Once in the log, whose line names the checks.
+    let problems = health["targets"][0]["problems"].as_u64().unwrap();
+    assert!(problems >= 2, "{health}");
+    let page = daemon.get("/").await.body;
+    assert!(page.contains("<h1 class=\"problems\">all 1 healthy, 1 with problems</h1>"), "{page}");
+    assert!(page.contains(&format!("with {problems} problems")), "{page}");
+    let gauge = daemon.metrics().await.value("heartbeatd_target_problems", &[("target", "orders")]);
+    assert_eq!(gauge, Some(problems as f64));
+    let told =
+        daemon.log().lines().filter(|line| line.contains("with problems")).map(str::to_owned).collect::<Vec<_>>();
+    let [before, after] = told.as_slice() else { panic!("not a line for each change:\n{}", told.join("\n")) };
+    assert!(before.contains("slot-active") && !before.contains("publication-membership"), "{before}");
+    assert!(after.contains("publication-membership") && after.contains("ALTER PUBLICATION"), "{after}");
     let labels = [("target", "orders"), ("check", "publication-membership"), ("severity", "error")];
     assert_eq!(daemon.metrics().await.value("heartbeatd_check_failed", &labels), Some(1.0));
     // I9: the beating connection, and none that stays behind a look.

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use heartbeatd::driver::Purpose;
-use heartbeatd::heartbeat::ErrorKind;
+use heartbeatd::heartbeat::{ErrorKind, Pace};
 use tokio::time::Instant;
 
 use crate::bench::driver::{failed, open, target};
@@ -102,5 +102,17 @@ async fn a_password_goes_in_clear_where_the_address_says_so() {
         let opened = open(&target, Purpose::Beat, None, secs(2)).await.map(drop).unwrap_err();
         assert_eq!(opened.kind(), ErrorKind::Timeout, "{malice:?}: {opened}");
         assert!(server.has_heard(PASSWORD), "{malice:?}");
+    }
+}
+
+/// The client library cannot read what such a server says, nor its code; most of it is a wrong password.
+#[tokio::test]
+async fn a_refusal_in_another_character_set_is_one_of_the_login_and_is_not_tried_again_soon() {
+    for mode in ["", "?sslmode=disable"] {
+        let server = HostileServer::start(Malice::PostgresFrench).await;
+        let refused = failed(&target(&address(&server, Malice::PostgresFrench, mode))).await;
+        assert_eq!(refused.kind, ErrorKind::Auth, "{refused:?}");
+        assert_eq!(refused.kind.pace(), Pace::Login);
+        assert!(refused.message.contains("lc_messages"), "{refused:?}");
     }
 }

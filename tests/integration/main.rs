@@ -54,6 +54,7 @@ mod oracle_driver;
 mod oracle_fleet;
 mod oracle_judges;
 mod panics;
+mod pasted_addresses;
 mod postgres_beats;
 mod postgres_checks;
 mod postgres_commands;

@@ -219,10 +219,29 @@ async fn look_around(
     Ok(Surroundings { server, column, capabilities, in_sync, limits })
 }
 
-/// What a session of this driver's is set to. Whatever a pooler loses of it does no harm: without UTC the hour of a
-/// clock change is read with an error, and the statement itself looks for `autocommit`.
+/// What a session of this driver's is set to, whatever the server sets for everybody. Whatever a pooler loses of it does no
+/// harm: without UTC the hour of a clock change is read with an error, and the statement itself looks for `autocommit`.
 pub(super) fn settings_sql(limits: ServerLimits) -> String {
-    format!("SET autocommit = 1, time_zone = '+00:00', {}", limits.settings())
+    format!("SET autocommit = 1, time_zone = '+00:00', {}, {}", meaning(), limits.settings())
+}
+
+/// What the meaning of this driver's statements depends on.
+///
+/// - `sql_mode`: under ORACLE `%` is no operator, under PAD_CHAR_TO_FULL_LENGTH no account has the name that was asked for.
+///   Strict, so that a value which does not fit is an error. Without NO_AUTO_CREATE_USER, which MySQL has until 5.7, a GRANT
+///   creates the account it names.
+/// - `character_set_…`, `collation_connection`: a server may ignore what the client asked for at its login. The collation is
+///   the one that every server has.
+/// - `sql_select_limit`, `sql_big_selects`: an answer cut off would be taken for a whole one, and DEFAULT is the server's own.
+/// - `sql_safe_updates`: the column `id` may have no index.
+/// - `sql_auto_is_null`: `id IS NULL` would find the row inserted last.
+/// - `completion_type`: a COMMIT could open another transaction, or end the session.
+fn meaning() -> &'static str {
+    "sql_mode = CONCAT('STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION', \
+     IF(VERSION() LIKE '5.%', ',NO_AUTO_CREATE_USER', '') /*M!100107 , ',NO_AUTO_CREATE_USER' */), \
+     character_set_client = utf8mb4, character_set_results = utf8mb4, collation_connection = utf8mb4_general_ci, \
+     sql_select_limit = 18446744073709551615, sql_big_selects = 1, sql_safe_updates = 0, sql_auto_is_null = 0, \
+     completion_type = 0"
 }
 
 /// Those variables of the server that capabilities are found by. An unknown one is no row instead of an error.

@@ -97,10 +97,8 @@ impl Parameters {
     /// # Errors
     /// The first parameter that cannot be honoured, by name, with the reason; never its value.
     pub(super) fn read(url: &DatabaseUrl) -> Result<Self, UrlError> {
-        KEYS.judge(url)?;
-        if url.user().is_none() {
-            return Err(refused("user", "the address names none: write mysql://user@host/database"));
-        }
+        let nobody = refused("user", "the address names none: write mysql://user@host/database");
+        KEYS.judge_with(url, url.user().is_none().then_some(nobody))?;
         let mut warnings = Vec::new();
         let (ssl_mode, root_cert) = read_tls(url, &mut warnings)?;
         let client_cert = parameters::client_certificate(url, "ssl-cert", "ssl-key")?;
@@ -180,7 +178,7 @@ mod tests {
     #[test]
     fn an_unknown_key_is_refused_with_the_nearest_one() {
         insta::assert_snapshot!(with("ssl_mode=required").unwrap_err(), @r#"parameter "ssl_mode": not a parameter of MySQL addresses, did you mean "ssl-mode"?"#);
-        insta::assert_snapshot!(with("pool_size=3").unwrap_err(), @r#"parameter "pool_size": not a parameter of MySQL addresses"#);
+        insta::assert_snapshot!(with("pool_size=3").unwrap_err(), @r#"parameter "pool_size": remove it: heartbeatd keeps one connection"#);
     }
 
     #[test]

@@ -295,7 +295,8 @@ fn database(failure: &Failure, target: &Target, names: &Names) -> Option<String>
              information_schema.INNODB_TRX t JOIN information_schema.PROCESSLIST p ON p.id = t.trx_mysql_thread_id ORDER \
              BY t.trx_started; (MySQL from 8.0 also: SELECT * FROM performance_schema.data_locks WHERE object_schema = \
              {schema_text} AND object_name = {table_text};) or SHOW PROCESSLIST; for a LOCK TABLES or FLUSH TABLES WITH READ \
-             LOCK, and ask its owner to finish. To end it all the same, which rolls back what it has not committed: KILL id;"
+             LOCK, and ask its owner to finish. To end it all the same, which rolls back what it has not committed: KILL id; A prepared \
+             transaction has no session: XA RECOVER;"
         ),
         ErrorKind::DiskFull => "free space where the server keeps its data, binary logs and temporary files: SHOW BINARY \
                                 LOGS; SELECT @@datadir, @@tmpdir; a binary log goes by itself when it is older than \

@@ -8,6 +8,7 @@ use super::connect::{Column, Opened, column_type_sql, role_of};
 use super::errors;
 use super::identifier::{literal, quote};
 use super::query::{self, ServerLimits};
+use super::remedies;
 use crate::driver::{Observation, ServerRole};
 use crate::heartbeat::{ErrorKind, Failure, RowReport, Stamp, Writing, ZoneGuess};
 use crate::target::HeartbeatTable;
@@ -59,6 +60,10 @@ pub(super) async fn beat(
         }
         Some("42P01") => Err(with_what_is_missing(&mut opened.connection, table, failure, deadline).await),
         Some("25006") => Err(with_the_reason(&mut opened.connection, failure, deadline).await),
+        Some("42501") => {
+            let failure = columns::explain(&mut opened.connection, table, failure, deadline).await;
+            Err(with_the_grant(&mut opened.connection, table, failure, deadline).await)
+        }
         _ => Err(columns::explain(&mut opened.connection, table, failure, deadline).await),
     }
 }
@@ -127,6 +132,26 @@ async fn with_the_reason(connection: &mut PgConnection, failure: Failure, deadli
     let sql = format!("{} SELECT {ROLE}", ServerLimits::until(deadline).sql());
     match query::send_for_row(connection, sql).await.as_ref().map(read_role) {
         Ok(Ok(ServerRole::ReadOnly)) => failure.with_kind(ErrorKind::ReadOnlySetting),
+        _ => failure,
+    }
+}
+
+/// The session's user and database need not be those of the address: a role may have `role` set, and a pooler maps both.
+async fn with_the_grant(
+    connection: &mut PgConnection,
+    table: &HeartbeatTable,
+    failure: Failure,
+    deadline: Instant,
+) -> Failure {
+    if failure.remedy().is_some() {
+        return failure;
+    }
+    let limits = ServerLimits::until(deadline).sql();
+    let sql = format!("{limits} SELECT current_user::text AS session, pg_catalog.current_database()::text AS base");
+    let asked = query::send_for_row(connection, sql).await;
+    let names = asked.as_ref().map(|row| (row.try_get::<String, _>("session"), row.try_get::<String, _>("base")));
+    match names {
+        Ok((Ok(user), Ok(database))) => failure.with_remedy(remedies::grants(&user, &database, table)),
         _ => failure,
     }
 }

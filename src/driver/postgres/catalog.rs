@@ -157,7 +157,8 @@ fn objects_sql(target: &Target) -> String {
          CASE WHEN has_sequence_privilege(s.oid, 'USAGE') OR has_sequence_privilege(s.oid, 'SELECT') \
          THEN coalesce(pg_sequence_last_value(s.oid), s.before) < {row} END AS sequence_behind, \
          p.oid::bigint AS publication, p.puballtables OR EXISTS (SELECT FROM pg_catalog.pg_publication_tables pt \
-         WHERE pt.pubname = p.pubname AND pt.schemaname = n.nspname AND pt.tablename = c.relname) AS published \
+         WHERE pt.pubname = p.pubname AND pt.schemaname = n.nspname AND pt.tablename = c.relname) \
+         OR EXISTS (SELECT FROM pg_catalog.pg_publication_rel pr WHERE pr.prpubid = p.oid AND pr.prrelid = c.oid) AS published \
          FROM (SELECT) AS one \
          LEFT JOIN pg_catalog.pg_namespace n ON n.nspname = {schema} \
          LEFT JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = {table} \

@@ -7,14 +7,17 @@ mod evidence;
 mod hosts;
 mod native;
 mod publication;
+mod published_rows;
 mod replica;
 mod row;
 mod server;
 mod settings;
 mod slot;
+mod standby_slots;
 mod table;
 #[cfg(test)]
 mod tests;
+mod transaction_age;
 mod writer;
 
 use std::sync::LazyLock;
@@ -36,9 +39,12 @@ const CHECK_GROUPS: &[CheckGroup<PostgresFacts>] = &[
     (connector::CHECKS, connector::judge),
     (settings::CHECKS, settings::judge),
     (publication::CHECKS, publication::judge),
+    (published_rows::CHECKS, published_rows::judge),
     (slot::CHECKS, slot::judge),
+    (standby_slots::CHECKS, standby_slots::judge),
     (replica::CHECKS, replica::judge),
     (activity::CHECKS, activity::judge),
+    (transaction_age::CHECKS, transaction_age::judge),
     (archive::CHECKS, archive::judge),
     (native::CHECKS, native::judge),
 ];

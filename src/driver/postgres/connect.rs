@@ -155,7 +155,7 @@ async fn log_in(login: &Login, host: &Host, port: u16) -> Result<(PgConnection, 
     let Login { options, client, guarded } = login;
     if host.is_socket() {
         let options = options.clone().socket(&host.name).port(port).ssl_mode(PgSslMode::Disable);
-        return options.connect().await.map(|connection| (connection, None)).map_err(errors::classify);
+        return options.connect().await.map(|connection| (connection, None)).map_err(errors::classify_login);
     }
     let mut options = options.clone().host(&host.name).port(port);
     let mut guard = None;
@@ -168,10 +168,9 @@ async fn log_in(login: &Login, host: &Host, port: u16) -> Result<(PgConnection, 
     }
     match options.connect().await {
         Ok(connection) => Ok((connection, guard)),
-        Err(error) => Err(guard
-            .as_ref()
-            .and_then(LoginGuard::refusal)
-            .unwrap_or_else(|| certificates::failure_of(error, client.as_ref()).unwrap_or_else(errors::classify))),
+        Err(error) => Err(guard.as_ref().and_then(LoginGuard::refusal).unwrap_or_else(|| {
+            certificates::failure_of(error, client.as_ref()).unwrap_or_else(errors::classify_login)
+        })),
     }
 }
 

@@ -11,7 +11,8 @@ use crate::driver::Delivery;
 use crate::heartbeat::Failure;
 use crate::time::clock::Instant;
 
-/// Reads the slot; `None` where this server has none of that name.
+/// Reads the slot; `None` where this server has none of that name. A slot of another database passes on none of this one's
+/// changes: how far it has read says nothing of this target.
 ///
 /// `pg_replication_slots` shows every slot to everybody:
 /// <https://www.postgresql.org/docs/current/view-pg-replication-slots.html>.
@@ -46,7 +47,8 @@ fn sql(slot: &str) -> String {
         "SELECT s.active, s.confirmed_flush_lsn::text AS confirmed, \
          pg_catalog.pg_wal_lsn_diff(CASE WHEN pg_catalog.pg_is_in_recovery() THEN pg_catalog.pg_last_wal_replay_lsn() \
          ELSE pg_catalog.pg_current_wal_lsn() END, s.restart_lsn)::bigint AS retained \
-         FROM pg_catalog.pg_replication_slots AS s WHERE s.slot_name = {}",
+         FROM pg_catalog.pg_replication_slots AS s WHERE s.slot_name = {} \
+         AND coalesce(s.database, pg_catalog.current_database()) = pg_catalog.current_database()",
         literal(slot)
     )
 }

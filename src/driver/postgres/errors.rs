@@ -3,6 +3,7 @@
 //! Codes: <https://www.postgresql.org/docs/current/errcodes-appendix.html>. It uses codes, never text, because messages
 //! are translated. If one code has several causes (25006), `beat` asks the server which one it is.
 
+use super::pooler;
 use crate::driver::network::{kind_of_io, words_of_io};
 use crate::heartbeat::{ErrorKind, Failure};
 
@@ -98,8 +99,36 @@ pub(super) fn classify(error: sqlx::Error) -> Failure {
     let code = code_of(&error);
     let failure = Failure::new(kind, message).with_source(error);
     match code {
+        Some(code) if code == pooler::CODE => by_a_pooler(failure.with_code(code)),
         Some(code) => failure.with_code(code),
         None => failure,
+    }
+}
+
+fn by_a_pooler(failure: Failure) -> Failure {
+    match pooler::refusal(failure.message()) {
+        Some((kind, remedy)) => failure.with_kind(kind).with_remedy(remedy),
+        None => failure,
+    }
+}
+
+/// How the client words that it could not read an error: a server writes what it says before the login is over in the
+/// character set of its own language.
+const UNREADABLE: &str = "Postgres returned a non-UTF-8 string";
+
+/// As [`classify`], for an error of the login. One that the client could not read has lost its code: most are a refused
+/// password, after which a server may lock the account, and so it is a refusal of the login.
+pub(super) fn classify_login(error: sqlx::Error) -> Failure {
+    match &error {
+        sqlx::Error::Protocol(text) if text.contains(UNREADABLE) => {
+            let message = "the server refused the login, in a language (lc_messages) and a character set that this program \
+                           does not read; the reason is in the server's log";
+            Failure::new(ErrorKind::Auth, message).with_source(error).with_remedy(
+                "compare the user, the password and the database in the address with the server's; \
+                 lc_messages = 'C' in postgresql.conf makes the next refusal readable",
+            )
+        }
+        _ => classify(error),
     }
 }
 

@@ -20,12 +20,12 @@ use sqlx::postgres::PgConnection;
 
 pub(super) use activity::{ActivityFacts, Transaction};
 pub(super) use probes::Probes;
-pub(super) use publication::PublicationFacts;
+pub(super) use publication::{HoldingPublication, PublicationFacts};
 pub(super) use roles::{RoleFacts, RolesFacts};
 pub(super) use row::RowFacts;
 pub(super) use scheduler::{Job, LastRun};
 pub(super) use server::ServerFacts;
-pub(super) use slots::{SlotFacts, SlotsFacts};
+pub(super) use slots::{PhysicalSlot, SlotFacts, SlotsFacts};
 pub(super) use table::{Relation, TableFacts};
 pub(super) use wal::{Position, WalFacts};
 

@@ -14,6 +14,7 @@ pub mod fuzzing;
 mod identifier;
 mod login;
 mod parameters;
+mod pooler;
 mod provision;
 mod query;
 mod remedies;

@@ -116,6 +116,12 @@ impl Parameters {
             return Err(refused("user", "this process's user has no name: write postgres://user@host/database"));
         }
         let mut warnings = Vec::new();
+        if url.user().is_none() {
+            warnings.push(
+                "the address names no user: heartbeatd logs in as the user that it runs as; write postgres://user@host/database"
+                    .to_owned(),
+            );
+        }
         let (ssl_mode, root_cert) = read_tls(url, &mut warnings)?;
         let client_cert = parameters::client_certificate(url, "sslcert", "sslkey")?;
         if client_cert.is_some() && matches!(ssl_mode, PgSslMode::Disable) {
@@ -215,7 +221,7 @@ mod tests {
     #[test]
     fn an_unknown_key_is_refused_with_the_nearest_one() {
         insta::assert_snapshot!(with("sslmod=require").unwrap_err(), @r#"parameter "sslmod": not a parameter of PostgreSQL addresses, did you mean "sslmode"?"#);
-        insta::assert_snapshot!(with("pool_size=3").unwrap_err(), @r#"parameter "pool_size": not a parameter of PostgreSQL addresses"#);
+        insta::assert_snapshot!(with("pool_size=3").unwrap_err(), @r#"parameter "pool_size": remove it: heartbeatd keeps one connection"#);
     }
 
     #[test]

@@ -7,13 +7,12 @@ use crate::driver::certificates;
 use crate::heartbeat::{ErrorKind, Failure};
 use crate::plan;
 use crate::remedy::Remedy;
-use crate::target::Target;
+use crate::target::{HeartbeatTable, Target};
 
 /// The names that a remedy speaks of, quoted.
 struct Names {
     database: String,
     role: String,
-    schema: String,
     table: String,
     /// The table's qualified name as a text literal, to be cast to `regclass`.
     regclass: String,
@@ -27,7 +26,7 @@ pub(super) fn remedy(failure: &Failure, target: &Target) -> Option<String> {
     let names = Names::of(target);
     match failure.kind().class() {
         crate::heartbeat::ErrorClass::Connection => connection(failure, target, &names),
-        _ => database(failure, &names),
+        _ => database(failure, target, &names),
     }
 }
 
@@ -126,13 +125,23 @@ fn connection(failure: &Failure, target: &Target, names: &Names) -> Option<Strin
     })
 }
 
+/// What a beat needs, for this user in this database.
+pub(super) fn grants(user: &str, database: &str, heartbeat: &HeartbeatTable) -> String {
+    let (database, role, schema, table) =
+        (quote(database), quote(user), quote(&heartbeat.schema), quote(&heartbeat.table));
+    format!(
+        "GRANT CONNECT ON DATABASE {database} TO {role}; GRANT USAGE ON SCHEMA {schema} TO {role}; GRANT SELECT, INSERT, \
+         UPDATE ON TABLE {schema}.{table} TO {role};"
+    )
+}
+
 /// The next step where a certificate is the trouble.
 fn of_certificates(failure: &Failure) -> Option<String> {
     certificates::remedy(failure, "sslcert=FILE&sslkey=FILE", "SHOW ssl_ca_file;")
 }
 
-fn database(failure: &Failure, names: &Names) -> Option<String> {
-    let Names { database, role, schema, table, regclass, row, provision } = names;
+fn database(failure: &Failure, target: &Target, names: &Names) -> Option<String> {
+    let Names { role, table, regclass, row, provision, .. } = names;
     Some(match failure.kind() {
         ErrorKind::MissingSchema | ErrorKind::MissingTable => format!("create it: {provision}"),
         // Which column it is, the beat has asked the catalogue, and was not answered.
@@ -153,7 +162,12 @@ fn database(failure: &Failure, names: &Names) -> Option<String> {
              SELECT tgname FROM pg_trigger WHERE tgrelid = {regclass}::regclass AND NOT tgisinternal;"
         ),
         ErrorKind::Rejected => match failure.code() {
-            Some("55000" | "42P10") => format!(
+            Some("42P10") => format!(
+                "the row filter or the column list of a publication does not fit the table's replica identity; which one, and \
+                 the way out: heartbeatd check --target {} --only publication-identity",
+                plan::shell_word(&target.name)
+            ),
+            Some("55000") => format!(
                 "a publication needs to know the row: ALTER TABLE {table} ADD PRIMARY KEY (id); ALTER TABLE {table} \
                  REPLICA IDENTITY DEFAULT;"
             ),
@@ -162,21 +176,28 @@ fn database(failure: &Failure, names: &Names) -> Option<String> {
                  AND NOT tgisinternal; SELECT conname FROM pg_constraint WHERE conrelid = {regclass}::regclass;"
             ),
         },
-        ErrorKind::Privilege => format!(
-            "GRANT CONNECT ON DATABASE {database} TO {role}; GRANT USAGE ON SCHEMA {schema} TO {role}; GRANT SELECT, \
-             INSERT, UPDATE ON TABLE {table} TO {role};"
-        ),
+        ErrorKind::Privilege => {
+            let url = &target.endpoint.url;
+            grants(&user_of(url), &database_of(url), &target.heartbeat)
+        }
         ErrorKind::Lock | ErrorKind::StatementTimeout => format!(
             "find who holds it: SELECT a.pid, a.usename, a.application_name, a.state, a.xact_start, a.query FROM \
              pg_locks l JOIN pg_stat_activity a USING (pid) WHERE l.relation = {regclass}::regclass AND l.granted \
              ORDER BY a.xact_start; and ask its owner to finish. To end it all the same, which rolls back what it has \
-             not committed: SELECT pg_terminate_backend(pid);"
+             not committed: SELECT pg_terminate_backend(pid); A prepared transaction has no session: SELECT gid, owner, \
+             prepared FROM pg_prepared_xacts;"
         ),
         ErrorKind::DiskFull => "free space; what holds WAL back: SELECT slot_name, active, \
              pg_size_pretty(pg_wal_lsn_diff(pg_current_wal_lsn(), restart_lsn)) FROM pg_replication_slots ORDER BY \
              restart_lsn;"
             .to_owned(),
         ErrorKind::Memory => "look at the server's memory: work_mem, max_connections, and its log".to_owned(),
+        ErrorKind::Limit if failure.code() == Some("54000") => {
+            "the server has run out of transaction IDs: let what reads the oldest slot read on, then VACUUM (FREEZE) each \
+             database: SELECT slot_name, active, age(xmin), age(catalog_xmin) FROM pg_replication_slots; SELECT datname, \
+             age(datfrozenxid) FROM pg_database ORDER BY 2 DESC;"
+                .to_owned()
+        }
         ErrorKind::Limit => {
             "the message names the limit: raise it on the server (or, for open files, for heartbeatd)".to_owned()
         }
@@ -193,7 +214,6 @@ impl Names {
         Self {
             database: quote(&database_of(url)),
             role: quote(&user_of(url)),
-            schema: quote(&heartbeat.schema),
             regclass: literal(&table),
             table,
             row: heartbeat.row_number(),

@@ -128,6 +128,14 @@ impl BeatingDaemon {
         assert_eq!(reason["replica"], "replica-1");
         let lag = self.daemon.metrics().await.value("heartbeatd_replica_lag_seconds", &[("replica", "replica-1")]);
         assert!(lag.is_some_and(|lag| lag > 3.0), "{lag:?}");
+        eventually(secs(5), "the log to say what turned the target red", async || {
+            let log = self.daemon.log();
+            let told = log.lines().any(|line| line.contains("replica_not_receiving") && line.contains("replica-1"));
+            if told { Ok(()) } else { Err(log) }
+        })
+        .await;
+        let (_, health) = self.daemon.health().await;
+        assert_eq!(health["targets"][0]["reasons"][0]["since"], reason["since"], "it does not move with the beats");
         reason["remedy"].as_str().unwrap_or_else(|| panic!("no remedy: {reason}")).to_owned()
     }
 

@@ -29,6 +29,8 @@ pub(crate) enum Malice {
     PostgresClearText,
     /// PostgreSQL, without TLS: asks for the password in clear once it has said that the client is let in.
     PostgresClearTextLater,
+    /// PostgreSQL: refuses the client as a server with `lc_messages = 'fr_FR.ISO-8859-1'` refuses a wrong password.
+    PostgresFrench,
     /// PostgreSQL: lets the client in, and the key of the session has no bytes. sqlx 0.9 reads past its end and panics.
     PostgresTooShort,
     /// MySQL: answers a query with rows without end.
@@ -97,6 +99,7 @@ impl Client {
             | M::PostgresNotices
             | M::PostgresClearText
             | M::PostgresClearTextLater
+            | M::PostgresFrench
             | M::PostgresTooShort => self.postgres(malice).await,
             M::MysqlTooShort => {
                 self.stream.write_all(&mysql_packet(0, b"\x0a8.4\0\x01")).await?;
@@ -136,6 +139,10 @@ impl Client {
                 break;
             }
             self.stream.write_all(b"N").await?;
+        }
+        if malice == Malice::PostgresFrench {
+            let refusal = b"SFATAL\0VFATAL\0C28P01\0Mauthentification par mot de passe \xe9chou\xe9e pour l'utilisateur \xab hb \xbb\0\0";
+            return self.stream.write_all(&postgres_message(b'E', refusal)).await;
         }
         if malice == Malice::PostgresClearTextLater {
             self.stream.write_all(&postgres_message(b'R', &0_u32.to_be_bytes())).await?;

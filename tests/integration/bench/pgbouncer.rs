@@ -24,6 +24,11 @@ impl PgBouncer {
     /// A pooler before `server` which knows the superuser and these users with their passwords. At most two server
     /// connections for each user, so that clients share them.
     pub(crate) async fn start(server: &PostgresServer, users: &[(&str, &str)]) -> Self {
+        Self::start_with(server, users, "").await
+    }
+
+    /// As [`start`](Self::start), with lines of its configuration that come after the bench's own.
+    pub(crate) async fn start_with(server: &PostgresServer, users: &[(&str, &str)], lines: &str) -> Self {
         let place = Place::new("pgbouncer");
         let port = ports::free();
         let mut passwords = String::new();
@@ -44,6 +49,7 @@ impl PgBouncer {
             admin_users = {ADMIN}
             default_pool_size = 2
             server_login_retry = 1
+            {lines}
             ",
             server_port = server.port(),
             auth_file = auth_file.display(),

@@ -10,7 +10,7 @@ use tokio::sync::OnceCell;
 use super::place::{Place, server_command};
 use super::process::{Process, run};
 use super::programs::Major;
-use super::session::{QUERY_DEADLINE, connect, execute, rows};
+use super::session::{QUERY_DEADLINE, connect, connect_to, execute, rows};
 use super::tls::CERTIFICATES;
 use super::wait::{eventually, secs};
 use super::{ports, programs};
@@ -219,6 +219,12 @@ impl PostgresServer {
     /// A session of any user in the database `postgres`, without TLS.
     pub(crate) async fn connect_as(&self, user: &str, password: &str) -> Result<PgConnection, sqlx::Error> {
         connect(self.port, user, password).await
+    }
+
+    /// A superuser's session in another database.
+    pub(crate) async fn connect_to(&self, database: &str) -> PgConnection {
+        let connected = connect_to(database, self.port, ADMIN, ADMIN_PASSWORD).await;
+        connected.unwrap_or_else(|error| panic!("cannot connect to {database}: {error}"))
     }
 
     /// Runs statements as the superuser (several in one string are one transaction).

@@ -27,12 +27,22 @@ pub(crate) async fn rows(session: &mut PgConnection, sql: &str) -> Result<Vec<Ve
 
 /// A session in the database `postgres` of whoever listens on that port of 127.0.0.1, without TLS and startup options.
 pub(crate) async fn connect(port: u16, user: &str, password: &str) -> Result<PgConnection, sqlx::Error> {
+    connect_to("postgres", port, user, password).await
+}
+
+/// As [`connect`], in another database.
+pub(crate) async fn connect_to(
+    database: &str,
+    port: u16,
+    user: &str,
+    password: &str,
+) -> Result<PgConnection, sqlx::Error> {
     let options = PgConnectOptions::new_without_pgpass()
         .host("127.0.0.1")
         .port(port)
         .username(user)
         .password(password)
-        .database("postgres")
+        .database(database)
         .application_name("bench")
         .ssl_mode(PgSslMode::Disable)
         .extra_float_digits(None)

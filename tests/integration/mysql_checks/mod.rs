@@ -2,6 +2,7 @@
 
 mod faults;
 mod galera;
+mod inherited_settings;
 mod locks;
 mod replica;
 mod stage;

@@ -162,3 +162,27 @@ async fn a_lost_slot_is_made_again_on_its_own_server_with_what_it_was_made_with(
     let expected = ["t", "t", "reserved"].map(|value| Some(value.to_owned())).to_vec();
     assert_eq!(stage.server.rows(sql).await, [expected]);
 }
+
+/// The server holds the connector back until a standby has what the connector gets, and says nothing of it.
+#[tokio::test]
+async fn a_standby_that_the_connectors_slot_waits_for_in_vain_is_named() {
+    let mut stage = Stage::on(options().seventeen().start().await).await;
+    stage.server.set("synchronized_standby_slots", "'gone'").await;
+    // Only slots with failover wait.
+    stage.all_is_well(&stage.target, "a list that the connector's slot does not wait for").await;
+    stage.disconnect_reader().await;
+    stage.server.execute("SELECT pg_drop_replication_slot('cdc_slot')").await;
+    stage.server.execute("SELECT pg_create_logical_replication_slot('cdc_slot', 'pgoutput', failover => true)").await;
+    stage.connect_reader().await;
+    let findings = wrong(&stage.findings(&stage.target).await);
+    assert_eq!(ids(&findings, Status::Failed), ["synchronized-standby-slots"], "{}", shown(&findings));
+    assert_eq!(findings[0].severity, Severity::Error);
+    assert!(findings[0].observed.contains("does not exist"), "{}", findings[0].observed);
+    let remedy = findings[0].remedy.clone().unwrap();
+    stage.paste(&remedy[remedy.find("ALTER SYSTEM").unwrap()..]).await;
+    stage.all_is_well(&stage.target, "the remedy").await;
+    stage.server.execute("SELECT pg_create_physical_replication_slot('away')").await;
+    stage.server.set("synchronized_standby_slots", "'away'").await;
+    let findings = wrong(&stage.findings(&stage.target).await);
+    assert!(findings.iter().any(|it| it.observed.contains("\"away\" is not read")), "{}", shown(&findings));
+}

@@ -187,12 +187,62 @@ fn faults() -> Vec<Fault> {
         )
         .informs(),
         // --- the publication
-        fault("publication-exists", "no publication", "DROP PUBLICATION pub", Remedy),
+        fault(
+            "publication-exists",
+            "no publication",
+            "DROP PUBLICATION pub",
+            RemedyAnd("ALTER PUBLICATION pub ADD TABLE other"),
+        ),
         fault("publication-membership", "not in it", "ALTER PUBLICATION pub DROP TABLE T", Remedy),
         fault("publication-updates", "only insert", "ALTER PUBLICATION pub SET (publish = 'insert')", Remedy),
-        fault("publication-row-filter", "(id > 5)", "ALTER PUBLICATION pub SET TABLE T WHERE (id > 5)", Remedy),
-        fault("publication-columns", "without last_update", "ALTER PUBLICATION pub SET TABLE T (id, text)", Remedy),
-        fault("publication-columns", "without id", "ALTER PUBLICATION pub SET TABLE T (text, last_update)", Remedy),
+        fault("publication-row-filter", "(id > 5)", "ALTER PUBLICATION pub SET TABLE other, T WHERE (id > 5)", Remedy),
+        fault(
+            "publication-columns",
+            "without last_update",
+            "ALTER PUBLICATION pub SET TABLE other, T (id, text)",
+            Remedy,
+        ),
+        fault(
+            "publication-columns",
+            "without id",
+            "ALTER PUBLICATION pub SET TABLE other, T (text, last_update)",
+            Remedy,
+        ),
+        fault(
+            "publication-tables",
+            "the only table in it",
+            "ALTER PUBLICATION pub DROP TABLE other",
+            Sql("ALTER PUBLICATION pub ADD TABLE other"),
+        )
+        .warns(),
+        fault(
+            "publication-identity",
+            "its row filter names last_update",
+            "CREATE PUBLICATION audit FOR TABLE T WHERE (last_update > '2020-01-01')",
+            RemedyAnd(BEAT),
+        )
+        .after("DROP PUBLICATION audit; ALTER TABLE T REPLICA IDENTITY DEFAULT"),
+        fault(
+            "publication-identity",
+            "its column list lacks id",
+            "CREATE PUBLICATION audit FOR TABLE other, T (text, last_update) WHERE (id > 0)",
+            RemedyAnd(BEAT),
+        )
+        .after("DROP PUBLICATION audit"),
+        fault(
+            "publication-identity",
+            "its row filter names text",
+            "CREATE PUBLICATION audit FOR TABLE other, T (id, text) WHERE (text <> '')",
+            RemedyAnd(BEAT),
+        )
+        .after("DROP PUBLICATION audit"),
+        fault(
+            "publication-identity",
+            "the replica identity is the whole row",
+            "ALTER TABLE T REPLICA IDENTITY FULL; CREATE PUBLICATION audit FOR TABLE other, T (id, text)",
+            RemedyAnd(BEAT),
+        )
+        .after("DROP PUBLICATION audit; ALTER TABLE T REPLICA IDENTITY DEFAULT"),
         fault("replica-identity", "nothing", "ALTER TABLE T REPLICA IDENTITY NOTHING", Remedy),
         // --- settings and sessions
         fault("max-slot-wal-keep-size", "-1", "ALTER SYSTEM SET max_slot_wal_keep_size = -1", Remedy).warns(),

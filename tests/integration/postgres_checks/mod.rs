@@ -2,6 +2,8 @@
 
 mod failover_slots;
 mod faults;
+mod inherited_settings;
+mod partitions;
 mod slots;
 mod stage;
 mod standby;
@@ -96,7 +98,12 @@ async fn a_refusal_costs_its_own_answer_and_no_other() {
         .await;
     let findings = stage.findings(&stage.target).await;
     assert_eq!(ids(&findings, Status::Failed), [""; 0], "{}", shown(&wrong(&findings)));
-    assert_eq!(ids(&wrong(&findings), Status::Unknown), ["slots-free", "slot-exists"], "{}", shown(&wrong(&findings)));
+    assert_eq!(
+        ids(&wrong(&findings), Status::Unknown),
+        ["slots-free", "slot-exists", "transaction-age"],
+        "{}",
+        shown(&wrong(&findings))
+    );
     stage.server.execute("GRANT SELECT ON pg_replication_slots TO public").await;
     let findings = stage.findings(&stage.target).await;
     assert_eq!(ids(&wrong(&findings), Status::Unknown), ["slot-retained-wal"], "{}", shown(&wrong(&findings)));

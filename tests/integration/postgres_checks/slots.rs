@@ -7,6 +7,8 @@ use heartbeatd::target::Target;
 use rustix::process::Signal;
 
 use super::stage::{BEAT, Stage, ids, judge, look, shown, wrong};
+use crate::bench::driver::{in_time, session};
+use crate::bench::session::execute;
 use crate::bench::{eventually, secs};
 
 const MINUTE: i64 = 60 * 1_000_000;
@@ -48,6 +50,27 @@ async fn a_default_name_that_is_not_there_is_no_fault() {
         let finding = findings.iter().find(|finding| finding.id == id).unwrap();
         assert_eq!(finding.status, Status::Skipped, "{}", shown(std::slice::from_ref(finding)));
     }
+}
+
+/// The connector of another database took the name first, and reads: that is no fault of this target's, nor its delivery.
+#[tokio::test]
+async fn a_slot_of_the_default_name_in_another_database_is_not_this_targets() {
+    let mut stage = Stage::set().await;
+    stage.target.connector = Target::new("x", stage.target.endpoint.clone()).connector;
+    stage.server.execute("CREATE DATABASE other").await;
+    let mut other = stage.server.connect_to("other").await;
+    execute(&mut other, "SELECT pg_create_logical_replication_slot('streamkap_pgoutput_slot', 'pgoutput')").await;
+    stage.all_is_well(&stage.target, "another database taking the default name").await;
+    let findings = stage.findings(&stage.target).await;
+    let slot = findings.iter().find(|finding| finding.id == "slot-exists").unwrap();
+    assert!(slot.observed.contains("belongs to the database other"), "{}", slot.observed);
+    let mut session = session(&stage.target).await;
+    assert_eq!(session.delivery(in_time()).await.unwrap().map(|delivery| delivery.slot), None);
+    // The one that was configured by mistake is an error, and not this target's delivery either.
+    let configured = with_slot(&stage, "streamkap_pgoutput_slot");
+    let findings = stage.findings(&configured).await;
+    assert_eq!(failed(&findings, "slot-database").observed, "other");
+    execute(&mut other, "SELECT pg_drop_replication_slot('streamkap_pgoutput_slot')").await;
 }
 
 #[tokio::test]

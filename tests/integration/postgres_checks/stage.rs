@@ -52,9 +52,9 @@ impl Stage {
         server
             .execute("CREATE ROLE hb LOGIN PASSWORD 'hb'; CREATE ROLE cdc LOGIN REPLICATION; GRANT pg_monitor TO hb")
             .await;
-        server.execute("CREATE PUBLICATION pub").await;
+        server.execute("CREATE TABLE other (id int PRIMARY KEY); CREATE PUBLICATION pub FOR TABLE other").await;
         // What the connector reads here is another publication: one that is spoilt would end it.
-        server.execute("CREATE TABLE other (id int PRIMARY KEY); CREATE PUBLICATION reader FOR TABLE other").await;
+        server.execute("CREATE PUBLICATION reader FOR TABLE other").await;
         server.execute("SELECT pg_create_logical_replication_slot('cdc_slot', 'pgoutput')").await;
         let mut target = Target::new("orders", Endpoint::parse(&server.url("hb", "hb")).unwrap());
         target.connector.user = Named::configured("cdc");

@@ -387,8 +387,14 @@ async fn a_replica_that_falls_behind_is_told_with_its_lag_and_is_red_only_if_req
         }
         let steady = lag(&simulation).expect("a lag is known");
         assert!((Duration::from_millis(450)..Duration::from_millis(1_100)).contains(&steady), "{steady:?}");
-        tokio::time::sleep(10 * MINUTE).await;
+        let since = |simulation: &Simulation| {
+            simulation.board.cell("orders").unwrap().lock().replicas["copy"].behind_since.unwrap().mono
+        };
+        tokio::time::sleep(4 * MINUTE).await;
+        let first = since(&simulation);
+        tokio::time::sleep(6 * MINUTE).await;
         assert!(lag(&simulation).unwrap() > 7 * MINUTE, "{:?}", lag(&simulation));
+        assert_eq!(since(&simulation), first, "it is behind since the first beat that it misses");
         assert_eq!(simulation.state("orders"), if required { State::Unhealthy } else { State::Healthy });
     }
 }

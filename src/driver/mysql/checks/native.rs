@@ -22,7 +22,7 @@ pub(super) fn judge(evidence: &Evidence<'_>) -> Vec<Finding> {
     let events = match evidence.facts.events.seen() {
         Ok(events) => events,
         Err(refusal) => {
-            let schema = quote(&evidence.target.heartbeat.schema);
+            let schema = quote(&granted_name(evidence));
             let grant = format!("GRANT EVENT ON {schema}.* TO {};", evidence.names.user);
             return vec![NATIVE.unknown(SUBJECT, refusal.unless(&grant, PASSING))];
         }
@@ -31,6 +31,16 @@ pub(super) fn judge(evidence: &Evidence<'_>) -> Vec<Finding> {
         return vec![NATIVE.ok(SUBJECT, "no event that this user may see names the heartbeat table")];
     }
     events.iter().map(|event| judge_event(evidence, event)).collect()
+}
+
+/// The schema's name as a grant takes it: `_` and `%` are wild there, unless `partial_revokes` is on.
+fn granted_name(evidence: &Evidence<'_>) -> String {
+    let schema = &evidence.target.heartbeat.schema;
+    if evidence.facts.server.is_on("partial_revokes") == Some(true) {
+        return schema.clone();
+    }
+    let escaped = |c: char| if matches!(c, '_' | '%' | '\\') { vec!['\\', c] } else { vec![c] };
+    schema.chars().flat_map(escaped).collect()
 }
 
 /// An event that does not beat, and what mends it.

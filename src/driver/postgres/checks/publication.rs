@@ -113,9 +113,10 @@ fn exists(evidence: &Evidence<'_>, facts: &PublicationFacts) -> Finding {
         return EXISTS.skipped(&name, why);
     }
     let database = quote(&evidence.facts.server.database);
-    EXISTS
-        .failed(&name, format!("the database {database} has no publication of that name{others}"))
-        .remedy(format!("CREATE PUBLICATION {name} FOR TABLE {};", evidence.names.table))
+    EXISTS.failed(&name, format!("the database {database} has no publication of that name{others}")).remedy(format!(
+        "CREATE PUBLICATION {name} FOR TABLE {}; -- with every table that the connector captures, separated by commas",
+        evidence.names.table
+    ))
 }
 
 fn membership(evidence: &Evidence<'_>, facts: &PublicationFacts) -> Finding {
@@ -208,6 +209,15 @@ fn identity(evidence: &Evidence<'_>, facts: &PublicationFacts, relation: &Relati
     let table = &evidence.names.table;
     if !relation.is_table() {
         return IDENTITY.skipped(table, "it is no ordinary table");
+    }
+    if let (true, parts @ [_, ..]) = (relation.kind == "p", facts.partitions_without_identity.as_slice()) {
+        let severity = if facts.updates_published { Severity::Error } else { Severity::Warning };
+        let remedy: Vec<String> =
+            parts.iter().map(|part| format!("ALTER TABLE {part} REPLICA IDENTITY DEFAULT;")).collect();
+        return IDENTITY
+            .failed_as(severity, table, format!("nothing, in the partitions {}", parts.join(", ")))
+            .expected("the primary key")
+            .remedy(remedy.join(" "));
     }
     let observed = match relation.replica_identity.as_str() {
         "f" => return IDENTITY.ok(table, "the whole row"),

@@ -219,6 +219,14 @@ fn missing(evidence: &Evidence<'_>) -> Finding {
     }
     let others = evidence.facts.slots.answer().map_or(&[][..], |slots| slots.others.as_slice());
     let others = if others.is_empty() { String::new() } else { format!("; there is {}", others.join(", ")) };
+    let foreign = evidence.facts.slots.answer().and_then(|slots| slots.named.as_ref()?.database.as_deref());
+    if let (false, Some(database)) = (slot.configured, foreign) {
+        let why = format!(
+            "the slot of the default name belongs to the database {database}{others}: say under [target.connector] which \
+             slot reads this database"
+        );
+        return EXISTS.skipped(&name, why);
+    }
     if !slot.configured {
         let why = format!("none has the default name{others}: say under [target.connector] which one it reads");
         return EXISTS.skipped(&name, why);

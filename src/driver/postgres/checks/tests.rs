@@ -362,3 +362,23 @@ fn rows_are_deleted_only_beside_the_one_that_is_kept() {
     let remedy = finding.remedy.as_ref().unwrap().to_string();
     assert!(remedy.contains(" SELECT * FROM ") && !remedy.contains("DELETE"), "{remedy}");
 }
+
+#[test]
+fn the_age_of_the_oldest_transaction_is_judged_and_the_slot_that_holds_it_is_named() {
+    let slots = |database: i64, slot: i64| {
+        let mut facts = right();
+        let seen = &mut facts["slots"]["seen"];
+        seen["databases"] = json!([{"name": "orders", "age": database}]);
+        seen["oldest"] = json!([{"name": "forgotten", "active": false, "age": slot}]);
+        let findings = judged(&target(), &inspection(facts, None));
+        let age = findings.into_iter().find(|finding| finding.id == "transaction-age").unwrap();
+        (age.status, age.severity, age.remedy.unwrap_or_default())
+    };
+    assert_eq!(slots(200_000_000, 499_999_999).0, Status::Ok);
+    let (status, severity, remedy) = slots(520_000_000, 510_000_000);
+    assert_eq!((status, severity), (Status::Failed, Severity::Warning));
+    assert!(remedy.contains("\"forgotten\" (it is not read)") && !remedy.contains("drop"), "{remedy}");
+    let (_, severity, remedy) = slots(1_700_000_000, 1_000);
+    assert_eq!(severity, Severity::Error);
+    assert!(remedy.contains("in the database \"orders\": VACUUM (FREEZE)"), "{remedy}");
+}

@@ -54,7 +54,7 @@ pub(super) const SQL: &str = "SELECT jsonb_build_object(\
     'source', source, 'pending_restart', pending_restart)), '{}') FROM pg_settings WHERE name IN (\
     'archive_mode', 'archive_timeout', 'cron.database_name', 'default_transaction_read_only', 'hot_standby_feedback', \
     'idle_replication_slot_timeout', 'max_replication_slots', 'max_slot_wal_keep_size', 'max_wal_senders', \
-    'rds.logical_replication', 'synchronous_commit', 'synchronous_standby_names', 'wal_level', 'wal_segment_size', \
+    'rds.logical_replication', 'synchronized_standby_slots', 'synchronous_commit', 'synchronous_standby_names', 'wal_level', 'wal_segment_size', \
     'wal_sender_timeout')))::text";
 
 impl ServerFacts {

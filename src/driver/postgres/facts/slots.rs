@@ -14,6 +14,42 @@ pub(crate) struct SlotsFacts {
     pub(crate) in_use: i64,
     /// Names of other logical slots of this database, twenty at most.
     pub(crate) others: Vec<String>,
+    /// Every physical slot, for the standbys that logical slots wait for.
+    #[serde(default)]
+    pub(crate) physical: Vec<PhysicalSlot>,
+    /// The slots that keep the oldest rows from being cleaned up, three at most.
+    #[serde(default)]
+    pub(crate) oldest: Vec<HoldingSlot>,
+    /// The databases whose oldest transaction is the oldest, three at most.
+    #[serde(default)]
+    pub(crate) databases: Vec<DatabaseAge>,
+}
+
+/// A slot that a standby reads.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct PhysicalSlot {
+    pub(crate) name: String,
+    pub(crate) active: bool,
+    /// `lost` if the server has removed the WAL that it needs; from PostgreSQL 13.
+    #[serde(default)]
+    pub(crate) wal_status: Option<String>,
+}
+
+/// A slot that keeps rows from being cleaned up.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct HoldingSlot {
+    pub(crate) name: String,
+    pub(crate) active: bool,
+    /// How many transactions ago its oldest one was, of `xmin` and `catalog_xmin`.
+    pub(crate) age: i64,
+}
+
+/// How old a database's oldest transaction is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct DatabaseAge {
+    pub(crate) name: String,
+    /// `age(datfrozenxid)`, in transactions.
+    pub(crate) age: i64,
 }
 
 /// A row of `pg_replication_slots`. What a version does not have is absent.
@@ -72,6 +108,13 @@ pub(super) fn sql(slot: &str) -> String {
          FROM pg_replication_slots s WHERE s.slot_name = {slot}), \
          'in_use', (SELECT count(*) FROM pg_replication_slots), \
          'others', (SELECT coalesce(jsonb_agg(o.slot_name), '[]') FROM (SELECT s.slot_name FROM pg_replication_slots s \
-         WHERE s.database = current_database() AND s.slot_name <> {slot} ORDER BY 1 LIMIT 20) AS o))::text"
+         WHERE s.database = current_database() AND s.slot_name <> {slot} ORDER BY 1 LIMIT 20) AS o), \
+         'physical', (SELECT coalesce(jsonb_agg(jsonb_build_object('name', s.slot_name, 'active', s.active, \
+         'wal_status', to_jsonb(s) ->> 'wal_status')), '[]') FROM pg_replication_slots s WHERE s.slot_type = 'physical'), \
+         'oldest', (SELECT coalesce(jsonb_agg(to_jsonb(h)), '[]') FROM (SELECT s.slot_name AS name, s.active, \
+         greatest(age(s.xmin), age(s.catalog_xmin))::bigint AS age FROM pg_replication_slots s \
+         WHERE s.xmin IS NOT NULL OR s.catalog_xmin IS NOT NULL ORDER BY age DESC LIMIT 3) AS h), \
+         'databases', (SELECT coalesce(jsonb_agg(to_jsonb(d)), '[]') FROM (SELECT d.datname AS name, \
+         age(d.datfrozenxid)::bigint AS age FROM pg_database d ORDER BY age DESC LIMIT 3) AS d))::text"
     )
 }

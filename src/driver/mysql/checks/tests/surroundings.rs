@@ -126,6 +126,20 @@ fn nobody_who_may_see_no_events_is_told_that_there_are_none() {
     );
 }
 
+/// In a grant on a whole schema `_` and `%` are wild.
+#[test]
+fn the_grant_for_events_is_on_the_schema_alone() {
+    for (partial_revokes, named) in [("OFF", "`app\\_hb`.*"), ("ON", "`app_hb`.*")] {
+        let mut target = target();
+        target.heartbeat.schema = "app_hb".to_owned();
+        let facts = changed(right(), "/events", json!({"refused": {"code": "1044", "message": "access denied"}}));
+        let facts = changed(facts, "/server/variables/partial_revokes", json!(partial_revokes));
+        let findings = judged(&target, &inspection(facts, None));
+        let event = findings.iter().find(|finding| finding.id == "native-scheduler").unwrap();
+        assert!(event.observed.contains(&format!("GRANT EVENT ON {named} TO")), "{}", event.observed);
+    }
+}
+
 #[test]
 fn an_old_transaction_is_told_with_its_session() {
     let open = |session: i64, age: i64| {

@@ -40,7 +40,7 @@ pub(super) fn find<'a>(evidence: &'a Evidence<'_>) -> Vec<Found<'a>> {
     });
     let places = std::iter::once((None, &evidence.facts, evidence.earlier.as_ref())).chain(replicas);
     let found = places.filter_map(|(replica, facts, earlier)| {
-        let slot = named(facts)?;
+        let slot = named(facts).filter(|slot| !is_foreign(evidence, facts, slot))?;
         let subject = replica.map_or_else(|| name.clone(), |replica| format!("{name} on replica {replica}"));
         let part = if slot.is_copy() { Part::Copy } else { Part::Read };
         Some(Found { subject, replica, facts, slot, earlier: earlier.and_then(named), part })
@@ -68,6 +68,12 @@ fn mark_leftovers(evidence: &Evidence<'_>, found: &mut [Found<'_>]) {
             slot.part = Part::Leftover;
         }
     }
+}
+
+/// Whether a slot only has the default name: it belongs to another database, whose connector took the name first.
+pub(super) fn is_foreign(evidence: &Evidence<'_>, facts: &PostgresFacts, slot: &SlotFacts) -> bool {
+    let other_database = slot.database.as_ref().is_some_and(|database| *database != facts.server.database);
+    other_database && !slot_of(evidence.target).configured
 }
 
 fn named(facts: &PostgresFacts) -> Option<&SlotFacts> {

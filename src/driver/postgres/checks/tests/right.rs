@@ -25,7 +25,8 @@ pub(super) fn right() -> Value {
                 "default_transaction_read_only": setting("off", None), "hot_standby_feedback": setting("on", None),
                 "idle_replication_slot_timeout": setting("0", Some("s")),
                 "max_replication_slots": setting("10", None), "max_slot_wal_keep_size": setting("51200", Some("MB")),
-                "max_wal_senders": setting("10", None), "synchronous_standby_names": setting("", None),
+                "max_wal_senders": setting("10", None), "synchronized_standby_slots": setting("", None),
+                "synchronous_standby_names": setting("", None),
                 "wal_level": setting("logical", None), "wal_segment_size": setting("16777216", Some("B")),
                 "wal_sender_timeout": setting("0", Some("ms")),
             },
@@ -47,16 +48,18 @@ pub(super) fn right() -> Value {
         "publication": {"seen": {
             "named": {
                 "puballtables": false, "pubinsert": true, "pubupdate": true, "pubdelete": true, "pubtruncate": true,
-                "table": {"attnames": ["id", "text", "last_update"], "rowfilter": null},
+                "table": {"attnames": ["id", "text", "last_update"], "rowfilter": null}, "other_tables": 3,
             },
-            "others": [], "updates_published": true,
+            "others": [], "updates_published": true, "identity": ["id"], "narrowed": [],
+            "partitions_without_identity": [],
         }},
         "slots": {"seen": {
             "named": {
                 "plugin": "pgoutput", "slot_type": "logical", "database": "orders", "active": true,
                 "restart_lsn": "0/1500000", "confirmed_flush_lsn": "0/1500100", "wal_status": "reserved",
             },
-            "in_use": 1, "others": [],
+            "in_use": 1, "others": [], "physical": [], "oldest": [{"name": "slot", "active": true, "age": 900}],
+            "databases": [{"name": "orders", "age": 200_000}],
         }},
         "wal": {"seen": {"position": "0/1500200", "replayed_until": null, "replay_paused": null}},
         "activity": {"seen": {

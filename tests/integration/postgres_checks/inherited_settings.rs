@@ -1,0 +1,115 @@
+//! What an administrator or a pooler set for every session: heartbeatd's statements mean the same whatever it is, and what
+//! a pooler refuses by itself is named as what it is.
+
+use heartbeatd::driver::Purpose;
+use heartbeatd::finding::Status;
+use heartbeatd::heartbeat::{BeatOutcome, ErrorKind, Writing};
+use heartbeatd::target::Endpoint;
+
+use super::stage::{Stage, ids, shown, wrong};
+use crate::bench::PgBouncer;
+use crate::bench::driver::{TIME, WHEN_STALE, at, beat, failed, in_time, open};
+
+/// Settings of the role, which stand over those of the server and of the database.
+const SETTINGS: &[(&str, &str)] = &[
+    ("standard_conforming_strings", "off"),
+    ("backslash_quote", "off"),
+    ("search_path", "''"),
+    ("search_path", "streamkap, public"),
+    ("\"DateStyle\"", "'SQL, DMY'"),
+    ("\"DateStyle\"", "'German'"),
+    ("\"IntervalStyle\"", "'iso_8601'"),
+    ("\"TimeZone\"", "'Asia/Kathmandu'"),
+    ("row_security", "off"),
+    ("client_encoding", "'LATIN1'"),
+    ("bytea_output", "'escape'"),
+    ("extra_float_digits", "'-15'"),
+    ("transform_null_equals", "on"),
+    ("quote_all_identifiers", "on"),
+    ("array_nulls", "off"),
+    ("default_transaction_isolation", "'serializable'"),
+    ("default_transaction_deferrable", "on"),
+    ("statement_timeout", "1"),
+    ("lock_timeout", "1"),
+    ("lc_numeric", "'C'"),
+    ("lc_time", "'C'"),
+    ("synchronous_commit", "off"),
+    ("role", "'team'"),
+    ("enable_seqscan", "off"),
+    ("max_parallel_workers_per_gather", "0"),
+];
+
+#[tokio::test]
+async fn whatever_is_set_for_every_session_beats_and_checks_are_the_same() {
+    let mut stage = Stage::set().await;
+    // A name that two of the settings would spoil.
+    for statement in [
+        "CREATE ROLE team; GRANT team TO hb; GRANT pg_monitor TO team; GRANT USAGE ON SCHEMA streamkap TO team",
+        "ALTER TABLE streamkap.streamkap_heartbeat RENAME TO \"a\\'ü\"",
+        "GRANT SELECT, INSERT, UPDATE ON streamkap.\"a\\'ü\" TO team",
+    ] {
+        stage.server.execute(statement).await;
+    }
+    stage.target.heartbeat.table = "a\\'ü".to_owned();
+    stage.all_is_well(&stage.target, "the name").await;
+    let mut found = Vec::new();
+    for (name, value) in SETTINGS {
+        stage.server.execute(&format!("ALTER ROLE hb SET {name} = {value}")).await;
+        match beat(&stage.target, Writing::Always).await {
+            Ok(beat) if beat.outcome == BeatOutcome::Written => {}
+            other => found.push(format!("{name} = {value}: beat: {other:?}")),
+        }
+        match beat(&stage.target, WHEN_STALE).await {
+            Ok(beat) if beat.outcome == BeatOutcome::Fresh => {}
+            other => found.push(format!("{name} = {value}: look: {other:?}")),
+        }
+        let findings = wrong(&stage.findings(&stage.target).await);
+        if !findings.is_empty() {
+            found.push(format!("{name} = {value}: checks:\n{}", shown(&findings)));
+        }
+        stage.server.execute(&format!("ALTER ROLE hb RESET {name}")).await;
+    }
+    assert!(found.is_empty(), "{} differ:\n{}", found.len(), found.join("\n"));
+}
+
+#[tokio::test]
+async fn what_a_pooler_refuses_by_itself_is_named_with_its_next_step() {
+    let stage = Stage::set().await;
+    let pooler = PgBouncer::start_with(&stage.server, &[("hb", "hb")], "[users]\nhb = pool_mode=statement").await;
+    let through = at(&pooler.url("hb", "hb"), &stage.target);
+    // One statement at a time is all that a beat needs; a check needs a transaction.
+    assert_eq!(beat(&through, Writing::Always).await.unwrap().outcome, BeatOutcome::Written);
+    let mut session = open(&through, Purpose::Check, None, TIME).await.unwrap();
+    let refused = session.inspect(in_time()).await.unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Settings, "{refused:?}");
+    assert!(refused.remedy().is_some_and(|remedy| remedy.contains("pool_mode=transaction")));
+    let wrong_password = failed(&at(&pooler.url("hb", "wrong"), &stage.target)).await;
+    assert_eq!((wrong_password.kind, wrong_password.code.as_deref()), (ErrorKind::Auth, Some("08P01")));
+    let mut crowded = stage.target.clone();
+    let pooler = PgBouncer::start_with(
+        &stage.server,
+        &[("hb", "hb")],
+        "default_pool_size = 1\nquery_wait_timeout = 1\nquery_timeout = 0",
+    )
+    .await;
+    crowded.endpoint = Endpoint::parse(&pooler.url("hb", "hb")).unwrap();
+    let mut holder = crate::bench::session::connect(pooler.port(), "hb", "hb").await.unwrap();
+    crate::bench::session::execute(&mut holder, "BEGIN").await;
+    let crowded = failed(&crowded).await;
+    assert_eq!(crowded.kind, ErrorKind::TooManyConnections, "{crowded:?}");
+    assert!(crowded.remedy.contains("default_pool_size"), "{crowded:?}");
+    let findings = stage.findings(&stage.target).await;
+    assert!(ids(&findings, Status::Failed).is_empty(), "{}", shown(&wrong(&findings)));
+}
+
+#[tokio::test]
+async fn a_missing_grant_is_worded_for_the_sessions_user_and_not_for_that_of_the_address() {
+    let stage = Stage::set().await;
+    for statement in ["CREATE ROLE \"Team\"; GRANT \"Team\" TO hb", "ALTER ROLE hb SET role = 'Team'"] {
+        stage.server.execute(statement).await;
+    }
+    let refused = failed(&stage.target).await;
+    assert_eq!(refused.kind, ErrorKind::Privilege, "{refused:?}");
+    stage.paste(&refused.remedy).await;
+    assert_eq!(beat(&stage.target, Writing::Always).await.unwrap().outcome, BeatOutcome::Written);
+}
