@@ -17,6 +17,7 @@ mod column_faults;
 mod command_line;
 mod corpus;
 mod daemon_checks;
+mod deployment;
 mod descriptors;
 mod documentation;
 mod further_family;
