@@ -29,6 +29,7 @@ No target was given. Ways to start:
   heartbeatd sqlite:heartbeat.db                      an embedded database, which heartbeatd creates
   heartbeatd postgres://user@host/database            a PostgreSQL primary
   heartbeatd mysql://user@host                        a MySQL or MariaDB source
+  heartbeatd init postgres://user@host/database       look at the database, and write a configuration for it
   HEARTBEATD_URL=postgres://user@host/database heartbeatd
   heartbeatd -c heartbeatd.toml                       many targets; see: heartbeatd config example
 
@@ -108,6 +109,15 @@ pub enum Command {
     },
     /// Check each target for what the connector needs; print what is wrong and what to do (short: heartbeatd --check)
     Check(CheckArgs),
+    /// Look at a database, and write a configuration for it with the remedies that it needs; changes nothing there
+    Init {
+        /// The database's address
+        #[arg(value_name = "URL")]
+        url: String,
+        /// A new file for the configuration; by default it is printed
+        #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+        output: Option<PathBuf>,
+    },
     /// Check only the configuration; connect to no server (the same as check --offline)
     Validate {
         /// Exit with 1 if any finding is at this level or worse
@@ -123,6 +133,18 @@ pub enum Command {
         #[arg(value_name = "URL", value_hint = ValueHint::Url)]
         address: Option<String>,
         /// The daemon's configuration file, if its status address is not the default
+        #[arg(short, long, value_name = "FILE", env = "HEARTBEATD_CONFIG", value_hint = ValueHint::FilePath)]
+        config: Option<PathBuf>,
+    },
+    /// Show the targets of a running daemon in a table, worst first
+    Status {
+        /// Draw the table every two seconds, until Ctrl-C
+        #[arg(short, long)]
+        watch: bool,
+        /// The daemon's status address, http://HOST:PORT
+        #[arg(value_name = "URL", value_hint = ValueHint::Url)]
+        address: Option<String>,
+        /// The configuration file of the daemon, where its status address is not the default
         #[arg(short, long, value_name = "FILE", env = "HEARTBEATD_CONFIG", value_hint = ValueHint::FilePath)]
         config: Option<PathBuf>,
     },

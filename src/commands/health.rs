@@ -35,7 +35,7 @@ pub async fn health(address: Option<&str>, config: Option<PathBuf>) -> ExitCode 
 }
 
 /// What the document says, in one line.
-fn line(Answer { status, document }: &Answer) -> String {
+fn line(Answer { status, document, .. }: &Answer) -> String {
     let Some(word) = document["status"].as_str() else {
         let error = document["error"].as_str().unwrap_or("this is not an answer of /health, /ready or /live");
         return format!("{}: {error}", status.as_u16());
@@ -74,7 +74,7 @@ mod tests {
     use super::*;
 
     fn said(status: u16, document: Value) -> String {
-        line(&Answer { status: StatusCode::from_u16(status).unwrap(), document })
+        line(&Answer { status: StatusCode::from_u16(status).unwrap(), document, date: None })
     }
 
     #[test]

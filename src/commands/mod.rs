@@ -7,11 +7,13 @@ pub mod configuration;
 pub mod exit;
 pub mod explain;
 pub mod health;
+pub mod init;
 pub mod man;
 pub mod provision;
 mod reports;
 pub mod run;
 mod settings;
+pub mod status;
 mod status_client;
 pub mod terminal;
 mod watch;
@@ -47,7 +49,9 @@ pub async fn dispatch(cli: Cli, dropped_lines: &DroppedLines) -> ExitCode {
         }
         Some(Command::Check(args)) => check::check(&args).await,
         Some(Command::Validate { fail_on, sources }) => check::check(&CheckArgs::offline(fail_on, sources)).await,
+        Some(Command::Init { url, output }) => init::init(&url, output.as_deref()).await,
         Some(Command::Health { address, config }) => health::health(address.as_deref(), config).await,
+        Some(Command::Status { address, config, watch }) => status::status(address.as_deref(), config, watch).await,
         Some(Command::Explain { id }) => explain::explain(id.as_deref()),
         Some(Command::Config { show }) => configuration::print(&show),
         Some(Command::Completions { shell }) => completions::print(shell),

@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use axum::http::header::{CONNECTION, HOST};
+use axum::http::header::{CONNECTION, DATE, HOST};
 use axum::http::{Request, StatusCode, Uri};
 use http_body_util::{BodyExt, Empty, Limited};
 use hyper::body::Bytes;
@@ -33,6 +33,8 @@ pub(super) struct StatusAddress {
 pub(super) struct Answer {
     pub(super) status: StatusCode,
     pub(super) document: Value,
+    /// The daemon's clock, by its `Date` header.
+    pub(super) date: Option<String>,
 }
 
 /// Where the daemon of this configuration listens: what the file and the environment say, else the default.
@@ -100,10 +102,11 @@ impl StatusAddress {
         let answer = async {
             let response = sender.send_request(request).await.map_err(|error| failed(&error))?;
             let status = response.status();
+            let date = response.headers().get(DATE).and_then(|date| Some(date.to_str().ok()?.to_owned()));
             let body = Limited::new(response.into_body(), LONGEST).collect().await.map_err(|error| failed(&*error))?;
             let document = serde_json::from_slice(&body.to_bytes())
                 .map_err(|_| format!("{self} answered {status} and not as heartbeatd does: check the address"))?;
-            Ok(Answer { status, document })
+            Ok(Answer { status, document, date })
         };
         // The connection moves the bytes; when it ends first, the answer above says what was missing.
         let (answer, _) = futures_util::join!(answer, connection);

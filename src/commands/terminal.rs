@@ -4,7 +4,7 @@
 //! written to standard error is lost.
 
 use std::fmt;
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 use std::sync::OnceLock;
 
@@ -15,6 +15,15 @@ use crate::heartbeat::Failure;
 
 /// The first error of standard output; nothing is written to it after that.
 static LOST: OnceLock<io::Error> = OnceLock::new();
+
+// Control sequences of ECMA-48 and xterm, which every terminal of today knows.
+const ALTERNATE_SCREEN: &str = "\u{1b}[?1049h";
+const FORMER_SCREEN: &str = "\u{1b}[?1049l";
+const HIDE_CURSOR: &str = "\u{1b}[?25l";
+const SHOW_CURSOR: &str = "\u{1b}[?25h";
+const HOME: &str = "\u{1b}[H";
+const CLEAR_TO_END_OF_LINE: &str = "\u{1b}[K";
+const CLEAR_BELOW: &str = "\u{1b}[J";
 
 const GOOD: Style = AnsiColor::Green.on_default();
 const BAD: Style = AnsiColor::Red.on_default().bold();
@@ -32,8 +41,64 @@ pub enum Tone {
     Doubtful,
 }
 
+<<<<<<< HEAD
 /// The exit code after everything was printed: that of the command, unless its output could not be written. A reader
 /// that closed the pipe early (`| head`) changes nothing.
+=======
+impl Tone {
+    fn style(self) -> Style {
+        match self {
+            Self::Good => GOOD,
+            Self::Bad => BAD,
+            Self::Doubtful => DOUBTFUL,
+        }
+    }
+}
+
+/// The whole terminal, to be drawn upon; what it showed before comes back when this is dropped.
+#[derive(Debug)]
+pub struct Screen(());
+
+impl Screen {
+    /// Takes it; `None` where standard output is no terminal.
+    #[must_use]
+    pub fn take() -> Option<Self> {
+        if !io::stdout().is_terminal() {
+            return None;
+        }
+        print(format_args!("{ALTERNATE_SCREEN}{HIDE_CURSOR}"));
+        Some(Self(()))
+    }
+
+    /// Draws lines from the top; false once the terminal is gone.
+    pub fn draw(&mut self, lines: &[String]) -> bool {
+        let lines: Vec<String> = lines.iter().map(|line| format!("{line}{CLEAR_TO_END_OF_LINE}")).collect();
+        // No line break behind the last line: it would move everything up.
+        let frame = format!("{HOME}{}{CLEAR_BELOW}", lines.join("\r\n"));
+        let mut stdout = anstream::stdout();
+        write!(stdout, "{frame}").and_then(|()| stdout.flush()).is_ok()
+    }
+}
+
+impl Drop for Screen {
+    fn drop(&mut self) {
+        let mut stdout = io::stdout();
+        // A terminal that is gone needs nothing.
+        let _ = write!(stdout, "{SHOW_CURSOR}{FORMER_SCREEN}").and_then(|()| stdout.flush());
+    }
+}
+
+/// The columns and lines of the terminal that standard output is, if it is one.
+#[must_use]
+pub fn size() -> Option<(usize, usize)> {
+    let size = rustix::termios::tcgetwinsize(io::stdout()).ok()?;
+    // A terminal that has not been given a size says 0.
+    (size.ws_col > 0 && size.ws_row > 0).then(|| (usize::from(size.ws_col), usize::from(size.ws_row)))
+}
+
+/// The exit code after everything was printed: the command's own, unless its answer could not be written. A reader that
+/// has seen enough and closed the pipe (`| head`) changes nothing.
+>>>>>>> 331cfdb (Show a running daemon's targets in a table, write a configuration from a look at a database, and build an image)
 #[must_use]
 pub fn finish(code: ExitCode) -> ExitCode {
     if LOST.get().is_none()
@@ -81,13 +146,16 @@ pub fn plain(text: &str) {
     print(format_args!("{}", text.trim_end()));
 }
 
+/// Text in the colour of a tone.
+#[must_use]
+pub fn toned(tone: Tone, text: &str) -> String {
+    let style = tone.style();
+    format!("{style}{text}{style:#}")
+}
+
 /// Prints one line about a target: its name, a word, the rest.
 pub fn line(name: &str, width: usize, tone: Tone, word: &str, rest: &str) {
-    let style = match tone {
-        Tone::Good => GOOD,
-        Tone::Bad => BAD,
-        Tone::Doubtful => DOUBTFUL,
-    };
+    let style = tone.style();
     print(format_args!("{name:<width$}  {style}{word:<7}{style:#}  {rest}"));
 }
 

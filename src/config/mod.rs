@@ -27,7 +27,7 @@ pub use environment::process_environment;
 pub use error::{LoadError, Origin, Problem, nearest};
 pub use layers::Http;
 pub use settings::{Settings, Shutdown};
-pub use show::show;
+pub use show::{quote, show, shown};
 
 use crate::drivers::Drivers;
 use crate::target::ProvisionMode;

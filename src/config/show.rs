@@ -90,14 +90,19 @@ fn show_target(out: &mut String, target: &Target, drivers: &Drivers) {
 fn show_endpoint(out: &mut String, prefix: &str, endpoint: &Endpoint) {
     pair(out, &format!("{prefix}url"), &quote(&endpoint.url.to_string()));
     if let Some(source) = &endpoint.password {
-        let source = match source {
-            SecretSource::Literal(_) => quote(&source.to_string()),
-            SecretSource::File(path) => format!("{{ file = {} }}", quote(&path.display().to_string())),
-            SecretSource::Env(name) => format!("{{ env = {} }}", quote(name)),
-            SecretSource::Credential(name) => format!("{{ credential = {} }}", quote(name)),
-            SecretSource::Command(words) => format!("{{ command = [{}] }}", command(words)),
-        };
-        pair(out, &format!("{prefix}password"), &source);
+        pair(out, &format!("{prefix}password"), &shown(source));
+    }
+}
+
+/// A source as a file writes it, without a secret.
+#[must_use]
+pub fn shown(source: &SecretSource) -> String {
+    match source {
+        SecretSource::Literal(_) => quote(&source.to_string()),
+        SecretSource::File(path) => format!("{{ file = {} }}", quote(&path.display().to_string())),
+        SecretSource::Env(name) => format!("{{ env = {} }}", quote(name)),
+        SecretSource::Credential(name) => format!("{{ credential = {} }}", quote(name)),
+        SecretSource::Command(words) => format!("{{ command = [{}] }}", command(words)),
     }
 }
 
@@ -125,6 +130,7 @@ fn pair(out: &mut String, key: &str, value: &str) {
 }
 
 /// A TOML string: JSON's escapes are TOML's, but TOML wants DEL escaped too.
-fn quote(text: &str) -> String {
+#[must_use]
+pub fn quote(text: &str) -> String {
     serde_json::Value::from(text).to_string().replace('\u{7f}', "\\u007f")
 }

@@ -5,9 +5,9 @@ use std::process::Command;
 
 use heartbeatd::drivers::Drivers;
 
-use crate::bench::beating_daemon::target;
+use crate::bench::beating_daemon::{PASSWORD, ROLE, furniture, target};
 use crate::bench::daemon::{Ended, Heartbeatd};
-use crate::bench::{heartbeatd, ports, secs};
+use crate::bench::{PostgresServer, heartbeatd, ports, secs};
 
 async fn run(line: &str) -> Ended {
     line.split(' ').fold(heartbeatd(), Heartbeatd::arg).run().await
@@ -169,4 +169,63 @@ async fn every_command_has_a_manual_page_that_man_can_show() {
         run("man").await.stdout.trim_end(),
         std::fs::read_to_string(folder.path().join("heartbeatd.1")).unwrap().trim_end()
     );
+}
+
+#[tokio::test]
+async fn init_writes_a_configuration_that_names_what_is_missing_and_runs_once_that_is_there() {
+    let server = PostgresServer::start().await;
+    server.execute(&format!("CREATE ROLE {ROLE} LOGIN PASSWORD '{PASSWORD}'")).await;
+    let address = format!("postgres://{ROLE}:{PASSWORD}@127.0.0.1:{}/postgres", server.port());
+    let program = heartbeatd();
+    let file = program.folder().parent().unwrap().join("init.toml");
+    let file = file.to_str().unwrap();
+    let ended = program.arg("init").arg(&address).arg("-o").arg(file).run().await;
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    let text = std::fs::read_to_string(file).unwrap();
+    assert!(text.contains("#   ") && text.contains("table-exists"), "{text}");
+    assert!(!format!("{text}{ended:?}").contains(PASSWORD), "{text}");
+
+    let again = heartbeatd().arg("init").arg(&address).arg("-o").arg(file).run().await;
+    assert!(again.code == Some(1) && again.stderr.contains("cannot write"), "it overwrote: {again:?}");
+
+    // As a person goes on: the password into its file, and what is missing into the database.
+    let program = heartbeatd();
+    let password = program.file("password", PASSWORD);
+    let text = text.replace("/etc/heartbeatd/password", password.to_str().unwrap());
+    server.execute(&furniture("streamkap")).await;
+    let beat = program.arg("beat").config(&text).run().await;
+    assert_eq!(beat.code, Some(0), "{beat:?}\n{text}");
+
+    let nowhere = format!("postgres://{ROLE}:{PASSWORD}@127.0.0.1:{}/postgres", ports::free());
+    let ended = heartbeatd().arg("init").arg(&nowhere).run().await;
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    assert!(ended.stderr.contains("error: the database was not looked at: "), "{ended:?}");
+    assert!(ended.stdout.contains("[[target]]\n") && !ended.stdout.contains(PASSWORD), "{ended:?}");
+    let offline = heartbeatd().arg("validate").config(&ended.stdout).run().await;
+    assert_eq!(offline.code, Some(0), "{offline:?}");
+}
+
+#[tokio::test]
+async fn status_shows_the_targets_worst_first_and_watch_draws_them_on_a_terminal_and_gives_it_back() {
+    let dead = target("dead", &format!("postgres://hb@127.0.0.1:{}/orders", ports::free()), "");
+    let good = target("good", "sqlite:good.db", "provision = \"auto\"");
+    let daemon = heartbeatd().config(&format!("{good}\n{dead}")).start().await;
+    daemon.more_beats("dead", "failed", 1, secs(10)).await;
+    daemon.more_beats("good", "ok", 1, secs(10)).await;
+    let address = format!("http://127.0.0.1:{}", daemon.port());
+    let ended = run(&format!("status {address}")).await;
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    let lines: Vec<&str> = ended.stdout.lines().collect();
+    assert!(lines[0].starts_with("STATE") && lines[1].contains("dead") && lines[1].contains("connection"), "{ended:?}");
+    assert!(lines[2].starts_with("healthy    good"), "{ended:?}");
+    assert_eq!(lines[3], "1 of 2 targets healthy");
+
+    let piped = run(&format!("status --watch {address}")).await;
+    assert!(piped.code == Some(2) && piped.stderr.contains("--watch draws on a terminal"), "{piped:?}");
+    let watch = heartbeatd().arg("status").arg("--watch").arg(&address);
+    let ended = watch.run_on_a_terminal_and_interrupt("Ctrl-C ends").await;
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    let screen = ended.stdout;
+    assert!(screen.contains("1 of 2 targets healthy") && screen.contains("\u{1b}[?1049h"), "{screen:?}");
+    assert!(screen.trim_end().ends_with("\u{1b}[?25h\u{1b}[?1049l"), "the terminal is not given back: {screen:?}");
 }

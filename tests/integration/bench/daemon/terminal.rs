@@ -17,10 +17,22 @@ impl Heartbeatd {
     /// for its end. Each must come within 30 s.
     pub(crate) async fn run_and_interrupt(self, shown: &'static str) -> Ended {
         let (screen, stderr) = terminal();
+        self.interrupt_on(screen, Stdio::piped(), stderr.into(), shown).await
+    }
+
+    /// As [`Self::run_and_interrupt`], with the terminal as its standard output, which holds what it showed.
+    pub(crate) async fn run_on_a_terminal_and_interrupt(self, shown: &'static str) -> Ended {
+        let (screen, stdout) = terminal();
+        let ended = self.interrupt_on(screen, stdout.into(), Stdio::null(), shown).await;
+        Ended { stdout: ended.stderr, stderr: String::new(), ..ended }
+    }
+
+    /// Waits until `shown` is on the screen, and hands on what was there as its standard error.
+    async fn interrupt_on(self, screen: OwnedFd, stdout: Stdio, stderr: Stdio, shown: &'static str) -> Ended {
         let command = format!("{:?}", self.command);
         // The command holds the terminal's other end, and is gone after this statement: the screen must end with the program.
         let process = tokio::process::Command::from(self.command)
-            .stdout(Stdio::piped())
+            .stdout(stdout)
             .stderr(stderr)
             .kill_on_drop(true)
             .spawn()
