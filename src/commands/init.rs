@@ -37,7 +37,7 @@ interval = \"1m\"            # time between two heartbeats
 
 /// Looks, writes, and says what was seen. Exit code 0 if the database was reached, 1 if not: the file is written either way.
 pub async fn init(url: &str, output: Option<&Path>) -> ExitCode {
-    let sources = SourceArgs { config: None, urls: vec![url.to_owned()] };
+    let sources = SourceArgs { config: None, urls: vec![url.to_owned()], shard: None };
     let settings = match load(&sources, Purpose::Command) {
         Ok(settings) => settings,
         Err(error) => return refuse(&error),

@@ -41,10 +41,6 @@ pub enum Tone {
     Doubtful,
 }
 
-<<<<<<< HEAD
-/// The exit code after everything was printed: that of the command, unless its output could not be written. A reader
-/// that closed the pipe early (`| head`) changes nothing.
-=======
 impl Tone {
     fn style(self) -> Style {
         match self {
@@ -96,9 +92,8 @@ pub fn size() -> Option<(usize, usize)> {
     (size.ws_col > 0 && size.ws_row > 0).then(|| (usize::from(size.ws_col), usize::from(size.ws_row)))
 }
 
-/// The exit code after everything was printed: the command's own, unless its answer could not be written. A reader that
-/// has seen enough and closed the pipe (`| head`) changes nothing.
->>>>>>> 331cfdb (Show a running daemon's targets in a table, write a configuration from a look at a database, and build an image)
+/// The exit code after everything was printed: that of the command, unless its output could not be written. A reader
+/// that closed the pipe early (`| head`) changes nothing.
 #[must_use]
 pub fn finish(code: ExitCode) -> ExitCode {
     if LOST.get().is_none()

@@ -90,7 +90,7 @@ impl LogThrottle {
                     code = reason.and_then(|reason| reason.code.as_deref()),
                     replica = reason.and_then(|reason| reason.replica.as_deref()),
                     error = reason.map(|reason| reason.message.as_str()),
-                    remedy = reason.and_then(|reason| reason.remedy.as_deref()),
+                    remedy = reason.and_then(|reason| reason.remedy.as_ref()).map(tracing::field::display),
                     "unhealthy"
                 );
             }

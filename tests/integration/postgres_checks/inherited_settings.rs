@@ -4,6 +4,7 @@
 use heartbeatd::driver::Purpose;
 use heartbeatd::finding::Status;
 use heartbeatd::heartbeat::{BeatOutcome, ErrorKind, Writing};
+use heartbeatd::remedy::Remedy;
 use heartbeatd::target::Endpoint;
 
 use super::stage::{Stage, ids, shown, wrong};
@@ -82,7 +83,7 @@ async fn what_a_pooler_refuses_by_itself_is_named_with_its_next_step() {
     let mut session = open(&through, Purpose::Check, None, TIME).await.unwrap();
     let refused = session.inspect(in_time()).await.unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::Settings, "{refused:?}");
-    assert!(refused.remedy().is_some_and(|remedy| remedy.contains("pool_mode=transaction")));
+    assert!(refused.remedy().is_some_and(|remedy| remedy.to_string().contains("pool_mode=transaction")));
     let wrong_password = failed(&at(&pooler.url("hb", "wrong"), &stage.target)).await;
     assert_eq!((wrong_password.kind, wrong_password.code.as_deref()), (ErrorKind::Auth, Some("08P01")));
     let mut crowded = stage.target.clone();
@@ -110,6 +111,6 @@ async fn a_missing_grant_is_worded_for_the_sessions_user_and_not_for_that_of_the
     }
     let refused = failed(&stage.target).await;
     assert_eq!(refused.kind, ErrorKind::Privilege, "{refused:?}");
-    stage.paste(&refused.remedy).await;
+    stage.paste(&Remedy::sql(&refused.remedy)).await;
     assert_eq!(beat(&stage.target, Writing::Always).await.unwrap().outcome, BeatOutcome::Written);
 }

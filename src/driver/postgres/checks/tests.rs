@@ -372,7 +372,7 @@ fn the_age_of_the_oldest_transaction_is_judged_and_the_slot_that_holds_it_is_nam
         seen["oldest"] = json!([{"name": "forgotten", "active": false, "age": slot}]);
         let findings = judged(&target(), &inspection(facts, None));
         let age = findings.into_iter().find(|finding| finding.id == "transaction-age").unwrap();
-        (age.status, age.severity, age.remedy.unwrap_or_default())
+        (age.status, age.severity, age.remedy.map(|remedy| remedy.to_string()).unwrap_or_default())
     };
     assert_eq!(slots(200_000_000, 499_999_999).0, Status::Ok);
     let (status, severity, remedy) = slots(520_000_000, 510_000_000);
