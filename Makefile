@@ -5,7 +5,7 @@ CARGO ?= cargo
 RUST_TEST_THREADS ?= 4
 FUZZ_SECONDS ?= 1200
 
-.PHONY: run test soak fuzz check fmt docs
+.PHONY: image run test soak fuzz check fmt docs
 
 # The daemon on an embedded SQLite database: nothing else is needed.
 run:
@@ -35,3 +35,11 @@ fmt:
 # Writes docs/checks/ anew from the program. The same test, without the variable, fails when a page is stale.
 docs:
 	UPDATE_DOCS=1 $(CARGO) test --locked --test integration documentation::every_check_has_its_page
+
+# The container image, by buildah, as root. BUILDER is its base; without one it is made from Debian's packages and this
+# machine's Rust. IMAGE_OPTIONS go to buildah.
+image:
+	BUILDAH_ISOLATION=chroot buildah build --format docker --layers $(IMAGE_OPTIONS) \
+		--build-arg BUILDER="$${BUILDER:-$$(deploy/container/make-base)}" \
+		--build-arg REVISION="$$(git rev-parse HEAD)" --tag localhost/heartbeatd .
+	deploy/container/try localhost/heartbeatd
