@@ -1,5 +1,6 @@
 //! What went wrong, of which class, and the exact next step: the one error type that reaches people. Part of the
-//! vocabulary of `heartbeat`, which gives it on; of this crate it imports `plain_text`.
+//! vocabulary of `heartbeat`, which gives it on; of this crate it imports `plain_text` and
+//! `remedy`.
 
 mod kind;
 
@@ -10,6 +11,7 @@ use std::sync::Arc;
 pub use kind::{ErrorClass, ErrorKind, KeptSession, Outcome, Pace};
 
 use crate::plain_text;
+use crate::remedy::Remedy;
 
 /// What went wrong with one target, ready to be shown: kind, the database's own code, a message, the next step.
 ///
@@ -19,7 +21,8 @@ pub struct Failure {
     kind: ErrorKind,
     code: Option<String>,
     message: String,
-    remedy: Option<String>,
+    // Boxed, as every result of a driver has room for a failure.
+    remedy: Option<Box<Remedy>>,
     unknown_outcome: bool,
     source: Option<Arc<dyn Error + Send + Sync>>,
 }
@@ -41,8 +44,8 @@ impl Failure {
 
     /// Adds the exact next step.
     #[must_use]
-    pub fn with_remedy(mut self, remedy: impl Into<String>) -> Self {
-        self.remedy = Some(plain_text::with_line_breaks(remedy.into()));
+    pub fn with_remedy(mut self, remedy: impl Into<Remedy>) -> Self {
+        self.remedy = Some(Box::new(remedy.into()));
         self
     }
 
@@ -99,7 +102,7 @@ impl Failure {
 
     /// The exact next step, if one is known.
     #[must_use]
-    pub fn remedy(&self) -> Option<&str> {
+    pub fn remedy(&self) -> Option<&Remedy> {
         self.remedy.as_deref()
     }
 }
@@ -130,6 +133,7 @@ mod tests {
         let failure = Failure::new(ErrorKind::Unknown, &hostile).with_code("1\n2").with_remedy("SELECT 1;\n\u{202e}");
         assert!(failure.message().starts_with("a b [31m\u{fffd}x"));
         assert_eq!(failure.message().chars().count(), plain_text::MAX_CHARS + 1);
-        assert_eq!((failure.code(), failure.remedy()), (Some("1 2"), Some("SELECT 1;\n\u{fffd}")));
+        assert_eq!(failure.code(), Some("1 2"));
+        assert_eq!(failure.remedy().map(ToString::to_string).as_deref(), Some("SELECT 1;\n\u{fffd}"));
     }
 }

@@ -3,10 +3,11 @@
 
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 use crate::heartbeat::Failure;
 use crate::plain_text;
+use crate::remedy::{Remedy, RemedyDocument};
 use crate::target::Target;
 
 /// How bad it is if the check fails.
@@ -81,7 +82,7 @@ pub struct Check {
 }
 
 /// What a check found about one subject.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Finding {
     /// The check.
     pub id: String,
@@ -96,9 +97,9 @@ pub struct Finding {
     /// What it should be.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expected: Option<String>,
-    /// SQL to paste, or a step.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub remedy: Option<String>,
+    /// What to do about it.
+    #[serde(flatten, serialize_with = "as_document")]
+    pub remedy: Option<Remedy>,
 }
 
 /// What a driver gathered from one server, in its own shape: typed inside the driver, plain JSON at the seam, so that
@@ -169,6 +170,7 @@ pub struct ReplicaLook {
 
 /// A failure in a form that can be kept.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "KeptFailure", into = "KeptFailure")]
 pub struct FailureRecord {
     /// Its class.
     pub class: String,
@@ -179,7 +181,19 @@ pub struct FailureRecord {
     /// What happened.
     pub message: String,
     /// The next step.
-    pub remedy: Option<String>,
+    pub remedy: Option<Remedy>,
+}
+
+/// A failure as a saved file holds it: the remedy as text, which every version reads, and whole where it can be run.
+#[derive(Serialize, Deserialize)]
+struct KeptFailure {
+    class: String,
+    kind: String,
+    code: Option<String>,
+    message: String,
+    remedy: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    next_step: Option<Remedy>,
 }
 
 /// Everything a driver judges from: the target's expectations, the newest inspection, and an earlier one where two looks
@@ -300,11 +314,31 @@ impl Finding {
         self
     }
 
-    /// Says what to do: SQL to paste, or a step.
+    /// Says what to do.
     #[must_use]
-    pub fn remedy(mut self, remedy: impl Into<String>) -> Self {
-        self.remedy = Some(plain_text::with_line_breaks(remedy.into()));
+    pub fn remedy(mut self, remedy: impl Into<Remedy>) -> Self {
+        self.remedy = Some(remedy.into());
         self
+    }
+}
+
+/// A remedy beside the other keys of a finding.
+fn as_document<S: Serializer>(remedy: &Option<Remedy>, serializer: S) -> Result<S::Ok, S::Error> {
+    remedy.as_ref().map(|remedy| RemedyDocument::of(Some(remedy))).serialize(serializer)
+}
+
+impl From<KeptFailure> for FailureRecord {
+    fn from(kept: KeptFailure) -> Self {
+        let KeptFailure { class, kind, code, message, remedy, next_step } = kept;
+        Self { class, kind, code, message, remedy: next_step.or(remedy.map(Remedy::from)) }
+    }
+}
+
+impl From<FailureRecord> for KeptFailure {
+    fn from(record: FailureRecord) -> Self {
+        let FailureRecord { class, kind, code, message, remedy } = record;
+        let text = remedy.as_ref().map(ToString::to_string);
+        Self { class, kind, code, message, remedy: text, next_step: remedy.filter(|remedy| !remedy.is_advice()) }
     }
 }
 
@@ -317,7 +351,7 @@ impl FailureRecord {
             kind: failure.kind().as_str().to_owned(),
             code: failure.code().map(str::to_owned),
             message: failure.message().to_owned(),
-            remedy: failure.remedy().map(str::to_owned),
+            remedy: failure.remedy().cloned(),
         }
     }
 }

@@ -22,6 +22,7 @@ pub mod panics;
 pub mod plain_text;
 pub mod plan;
 pub mod provisioning;
+pub mod remedy;
 pub mod scheduler;
 pub mod secret;
 pub mod service_manager;

@@ -5,6 +5,7 @@ pub mod columns;
 pub mod existing_table;
 
 use crate::heartbeat::{ErrorKind, Failure};
+use crate::remedy::Remedy;
 use crate::target::Target;
 
 /// What is missing, in the order it must be made.
@@ -18,29 +19,44 @@ pub struct Plan {
     pub failures: Vec<Failure>,
 }
 
-/// One statement (or a few that belong together), ready to run.
+/// One statement (or a few that belong together), ready to run: what is printed, and what is run where that differs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Step {
     /// What it does, in a few words: `create table "streamkap"."streamkap_heartbeat"`.
     pub title: String,
     /// The SQL, or the script of the database's own shell, as `--dry-run` prints it.
-    pub sql: String,
-    /// What is run where that is not the script.
-    pub command: Option<Command>,
+    pub script: String,
+    /// What is run.
+    pub run: Run,
 }
 
-/// A command of a database that takes documents instead of statements.
+/// How a step is run.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Command {
-    /// The database that it is sent to.
-    pub database: String,
-    /// The document, as JSON; the order of its fields counts.
-    pub document: String,
+pub enum Run {
+    /// The script, as one list of statements in one call.
+    Script,
+    /// Each of these in a call of its own, in this order: for servers that take one batch or one statement a call.
+    Batches(Vec<String>),
+    /// A command of a database that takes documents instead of statements.
+    Command {
+        /// The database that it is sent to.
+        database: String,
+        /// The document, as JSON; the order of its fields counts.
+        document: String,
+    },
+}
+
+impl Step {
+    /// A step whose script is what is run.
+    #[must_use]
+    pub fn script(title: String, script: String) -> Self {
+        Self { title, script, run: Run::Script }
+    }
 }
 
 impl Plan {
     /// Adds what no step can mend.
-    pub fn fail(&mut self, kind: ErrorKind, message: String, remedy: Option<String>) {
+    pub fn fail(&mut self, kind: ErrorKind, message: String, remedy: Option<Remedy>) {
         let failure = Failure::new(kind, message);
         self.failures.push(match remedy {
             Some(remedy) => failure.with_remedy(remedy),
@@ -49,11 +65,11 @@ impl Plan {
     }
 }
 
-/// The command that creates what is missing for a target, in words for a remedy.
+/// The remedy where something is missing: the command that creates it for a target.
 #[must_use]
-pub fn command(target: &Target) -> String {
-    let name = shell_word(&target.name);
-    format!("with the same configuration or address, heartbeatd provision --target {name}")
+pub fn command(target: &Target) -> Remedy {
+    let command = format!("heartbeatd provision --target {}", shell_word(&target.name));
+    Remedy::shell(command).note("with the same configuration or address")
 }
 
 /// A word as a shell reads it back.

@@ -65,9 +65,7 @@ fn with_administrators_remedy(context: &TargetContext, failure: Failure) -> Fail
     }
     let administrator = Target { endpoint: endpoint.clone(), ..(**target).clone() };
     match context.driver.remedy(&failure, &administrator) {
-        Some(remedy) if failure.class() == ErrorClass::Connection => {
-            failure.with_remedy(format!("provision_url: {remedy}"))
-        }
+        Some(remedy) if failure.class() == ErrorClass::Connection => failure.with_remedy(remedy.about("provision_url")),
         Some(remedy) => failure.with_remedy(remedy),
         None => failure,
     }

@@ -10,7 +10,7 @@ use super::registry::{CONNECT, REPLICA_CONNECT};
 use crate::driver::opening::{Known, TargetContext};
 use crate::driver::timelines::host_look;
 use crate::driver::{Driver, Purpose, Session};
-use crate::finding::{Case, Check, FailureRecord, Finding, Inspection, Look, ReplicaLook, Severity, Status};
+use crate::finding::{Case, Check, Facts, FailureRecord, Finding, Inspection, Look, ReplicaLook, Severity, Status};
 use crate::heartbeat::{ErrorKind, Failure};
 use crate::panics;
 use crate::plain_text;
@@ -24,21 +24,29 @@ pub async fn inspect(context: &TargetContext, clock: &Clock, timeout: Duration) 
     let target = &context.target;
     let now = clock.now();
     let deadline = now.plus(timeout).mono;
-    let look = |endpoint, purpose| look(context, endpoint, purpose, deadline);
-    let replicas = target.replicas.iter().map(async |replica| ReplicaLook {
-        name: replica.name.clone(),
-        look: look(&replica.endpoint, Purpose::Inspect).await,
+    let source = async {
+        let look = look(context, &target.endpoint, Purpose::Check, deadline).await;
+        recorded(look, |failure| context.with_remedy(failure))
+    };
+    let replicas = target.replicas.iter().map(async |replica| {
+        let look = look(context, &replica.endpoint, Purpose::Inspect, deadline).await;
+        let look = recorded(look, |failure| context.with_remedy_at(replica, failure));
+        ReplicaLook { name: replica.name.clone(), look }
     });
     let hosts = context.driver.hosts_with_timelines(&target.endpoint).into_iter();
     let hosts = hosts.map(async |(address, endpoint)| {
         host_look(&address, &context.look(&endpoint, Known::default(), deadline).await)
     });
-    let (source, replicas, hosts) =
-        tokio::join!(look(&target.endpoint, Purpose::Check), join_all(replicas), join_all(hosts));
+    let (source, replicas, hosts) = tokio::join!(source, join_all(replicas), join_all(hosts));
     Inspection { taken_at: now.wall_micros(), source, replicas, hosts }
 }
 
-async fn look(context: &TargetContext, endpoint: &Endpoint, purpose: Purpose, deadline: Instant) -> Look {
+async fn look(
+    context: &TargetContext,
+    endpoint: &Endpoint,
+    purpose: Purpose,
+    deadline: Instant,
+) -> Result<Facts, Failure> {
     let work = async {
         let mut session = open(context, endpoint, purpose, deadline).await?;
         let facts = session.inspect(deadline).await?;
@@ -48,9 +56,13 @@ async fn look(context: &TargetContext, endpoint: &Endpoint, purpose: Purpose, de
     let late = || Failure::new(ErrorKind::Timeout, "the server did not answer the checks within the time-out");
     // If a server's answer makes the client library panic, the other servers' facts remain.
     let looked = clock::timeout_at(deadline, panics::caught(work)).await;
-    match looked.unwrap_or_else(|_| Err(late())) {
+    looked.unwrap_or_else(|_| Err(late()))
+}
+
+fn recorded(looked: Result<Facts, Failure>, with_remedy: impl Fn(Failure) -> Failure) -> Look {
+    match looked {
         Ok(facts) => Look::Facts(facts),
-        Err(failure) => Look::Failure(FailureRecord::of(&context.with_remedy_at(endpoint, failure))),
+        Err(failure) => Look::Failure(FailureRecord::of(&with_remedy(failure))),
     }
 }
 

@@ -23,7 +23,10 @@ pub fn climb(findings: &[Finding], entries: &[Entry]) -> Verdict {
         Some((rung, finding)) => Verdict {
             rung: Some(rung),
             text: meaning(rung, finding.severity).to_owned(),
-            next: finding.remedy.clone().unwrap_or_else(|| format!("heartbeatd explain {}", finding.id)),
+            next: match &finding.remedy {
+                Some(remedy) => remedy.to_string(),
+                None => format!("heartbeatd explain {}", finding.id),
+            },
         },
         None => healthy(findings),
     }
@@ -73,7 +76,7 @@ mod tests {
             subject: String::new(),
             observed: String::new(),
             expected: None,
-            remedy: Some(format!("mend {id}")),
+            remedy: Some(format!("mend {id}").into()),
         }
     }
 

@@ -75,7 +75,7 @@ fn print(target: &Target, plan: &Plan, comment: &str) -> bool {
         script.push_str(&format!("{comment} nothing is missing\n"));
     }
     for step in &plan.steps {
-        script.push_str(&format!("\n{comment} {}\n{}\n", step.title, step.sql));
+        script.push_str(&format!("\n{comment} {}\n{}\n", step.title, step.script));
     }
     for notice in &plan.notices {
         script.push_str(&format!("\n{comment} notice: {notice}\n"));
@@ -104,7 +104,7 @@ fn show(context: &TargetContext, width: usize, applied: Applied) -> bool {
         terminal::failure(&target.name, width, &context.with_remedy(failure));
         if let Some(step) = step {
             terminal::detail(&format!("in step: {}", step.title));
-            step.sql.lines().for_each(terminal::detail);
+            step.script.lines().for_each(terminal::detail);
         }
     }
     clean

@@ -5,6 +5,7 @@ use serde::de::DeserializeOwned;
 
 use crate::finding::{Case, Check, FailureRecord, Finding, Inspection, Look};
 use crate::plan;
+use crate::remedy::Remedy;
 use crate::target::Target;
 
 /// What can be judged of a case: the checks of one file, and the function that judges them in their order.
@@ -85,7 +86,7 @@ impl<'a, F: DeserializeOwned> Evidence<'a, F> {
 
 impl<F> Evidence<'_, F> {
     /// The command that creates what is missing.
-    pub(super) fn provision(&self) -> String {
+    pub(super) fn provision(&self) -> Remedy {
         plan::command(self.target)
     }
 

@@ -298,7 +298,7 @@ mod tests {
         let remedy = |others: Vec<(String, HostAnswer)>| {
             let mut answers = vec![role("a:5432", ServerRole::Standby)];
             answers.extend(others);
-            none_fits(&answers, &HOST_STYLE).remedy().map(str::to_owned)
+            none_fits(&answers, &HOST_STYLE).remedy().map(ToString::to_string)
         };
         let refused = || failed("b:5432", ErrorKind::Refused, "connection refused");
         let locked = || failed("c:5432", ErrorKind::Auth, "password authentication failed");
@@ -342,7 +342,7 @@ mod tests {
         let known = Failure::new(ErrorKind::NotWritable, "wsrep_on is off").with_code("1").with_remedy("switch it on");
         let nearest = ("a:5432".to_owned(), HostAnswer::Failed(network::prefixed("a:5432", known)));
         let failure = none_fits(&[nearest, failed("b:5432", ErrorKind::Refused, "connection refused")], &HOST_STYLE);
-        assert_eq!((failure.code(), failure.remedy()), (Some("1"), Some("switch it on")), "{failure:?}");
+        assert_eq!((failure.code(), failure.remedy()), (Some("1"), Some(&"switch it on".into())), "{failure:?}");
     }
 
     #[test]

@@ -13,6 +13,7 @@ use crate::descriptors;
 use crate::finding::{Case, Check, Facts, Finding};
 use crate::heartbeat::{ErrorKind, Failure, RowReport, Stamp, Writing};
 use crate::plan::{Plan, Step};
+use crate::remedy::Remedy;
 use crate::secret::Secret;
 use crate::target::{Endpoint, Target};
 use crate::time::clock::Instant;
@@ -177,8 +178,9 @@ pub trait Driver: Send + Sync + 'static {
         Vec::new()
     }
 
-    /// The exact next step for a failure of this target, where the driver knows one.
-    fn remedy(&self, failure: &Failure, target: &Target) -> Option<String>;
+    /// The exact next step for a failure of this target, where the driver knows one; what runs on the failed server runs on the
+    /// source.
+    fn remedy(&self, failure: &Failure, target: &Target) -> Option<Remedy>;
 
     /// What begins a comment in the scripts that are printed.
     fn comment(&self) -> &'static str {

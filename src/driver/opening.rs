@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::timelines::Timelines;
 use super::{ConnectRequest, Driver, Purpose, ServerInfo, Session, with_remedy};
 use crate::heartbeat::{ErrorKind, Failure};
-use crate::target::{Endpoint, Target};
+use crate::target::{Endpoint, Replica, Target};
 use crate::time::clock::{self, Instant};
 
 /// A target with its driver and the name that its sessions show: what every task that connects for it shares. Cheap to
@@ -82,11 +82,15 @@ impl TargetContext {
         with_remedy(self.driver.as_ref(), failure, &self.target)
     }
 
-    /// A failure of one of its servers with the exact next step there.
+    /// A failure of one of its replicas with the exact next step there.
     #[must_use]
-    pub fn with_remedy_at(&self, endpoint: &Endpoint, failure: Failure) -> Failure {
-        let target = Target { endpoint: endpoint.clone(), ..(*self.target).clone() };
-        with_remedy(self.driver.as_ref(), failure, &target)
+    pub fn with_remedy_at(&self, replica: &Replica, failure: Failure) -> Failure {
+        let target = Target { endpoint: replica.endpoint.clone(), ..(*self.target).clone() };
+        let failure = with_remedy(self.driver.as_ref(), failure, &target);
+        match failure.remedy().cloned() {
+            Some(remedy) => failure.with_remedy(remedy.moved_to_replica(&replica.name)),
+            None => failure,
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use super::summary::{Summary, overall, summaries};
+use crate::remedy::RemedyDocument;
 use crate::status::board::Board;
 use crate::status::health::{self, Reason};
 use crate::time::clock::Moment;
@@ -47,7 +48,8 @@ struct ReasonDocument {
     kind: &'static str,
     code: Option<String>,
     message: String,
-    remedy: Option<String>,
+    #[serde(flatten)]
+    remedy: RemedyDocument,
     since: String,
     replica: Option<String>,
 }
@@ -114,7 +116,7 @@ impl From<Reason> for ReasonDocument {
             kind: reason.kind,
             code: reason.code,
             message: reason.message,
-            remedy: reason.remedy,
+            remedy: RemedyDocument::of(reason.remedy.as_ref()),
             since: reason.since.to_rfc3339(),
             replica: reason.replica,
         }

@@ -10,6 +10,7 @@ use super::summary::{Summary, summaries};
 use crate::driver::ServerInfo;
 use crate::finding::{Finding, Verdict};
 use crate::heartbeat::{ErrorKind, Stamp};
+use crate::remedy::RemedyDocument;
 use crate::status::board::{
     Board, Checked, ConnectReason, Counters, DeliveryStatus, HistoryEntry, LastBeat, ReplicaStatus, TargetStatus,
     Trouble,
@@ -84,7 +85,8 @@ struct ErrorDocument {
     kind: &'static str,
     code: Option<String>,
     message: String,
-    remedy: Option<String>,
+    #[serde(flatten)]
+    remedy: RemedyDocument,
     since: String,
     attempts: u64,
 }
@@ -250,7 +252,7 @@ impl From<&Trouble> for ErrorDocument {
             kind: failure.kind().as_str(),
             code: failure.code().map(str::to_owned),
             message: failure.message().to_owned(),
-            remedy: failure.remedy().map(str::to_owned),
+            remedy: RemedyDocument::of(failure.remedy()),
             since: trouble.since.to_rfc3339(),
             attempts: trouble.attempts,
         }

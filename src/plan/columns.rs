@@ -6,6 +6,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::heartbeat::{ErrorKind, Failure};
+use crate::remedy::Remedy;
 
 /// What a type can hold of what a beat needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -80,7 +81,7 @@ pub fn words(faults: &[ColumnFault]) -> String {
 
 /// A refused beat whose table has these faults: they are the cause, and `remedy` is the one for them.
 #[must_use]
-pub fn explain(failure: Failure, faults: &[ColumnFault], remedy: String) -> Failure {
+pub fn explain(failure: Failure, faults: &[ColumnFault], remedy: impl Into<Remedy>) -> Failure {
     let Some(first) = faults.first() else { return failure };
     let explained = match failure.code() {
         Some(code) => Failure::new(first.kind(), format!("{}: {}", failure.message(), words(faults))).with_code(code),
@@ -163,12 +164,12 @@ mod tests {
     #[test]
     fn the_cause_takes_the_place_of_the_kind_that_the_number_meant() {
         let refused = || Failure::new(ErrorKind::Rejected, "no").with_code("428C9");
-        assert_eq!(explain(refused(), &[], String::new()).kind(), ErrorKind::Rejected);
+        assert_eq!(explain(refused(), &[], "").kind(), ErrorKind::Rejected);
         let faults = [ColumnFault { column: "last_update", lack: Lack::Generated }];
-        let explained = explain(refused(), &faults, "mend".to_owned());
+        let explained = explain(refused(), &faults, "mend");
         assert_eq!(explained.kind(), ErrorKind::ColumnType);
         assert_eq!(explained.to_string(), "no: last_update is a generated column, which cannot be set (428C9)");
-        assert_eq!(explained.remedy(), Some("mend"));
+        assert_eq!(explained.remedy(), Some(&Remedy::advice("mend")));
     }
 
     #[test]

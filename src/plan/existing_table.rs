@@ -4,6 +4,7 @@
 use super::Plan;
 use super::columns::{ColumnFault, words};
 use crate::heartbeat::ErrorKind;
+use crate::remedy::Remedy;
 
 /// The rows of the table, as far as the session sees them.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -23,11 +24,11 @@ pub struct ExistingTable<'a> {
     /// The faults of its columns, `text` counted where [`Rows::are_none`].
     pub faults: &'a [ColumnFault],
     /// What mends them.
-    pub mend: &'a str,
+    pub mend: &'a Remedy,
     /// Its rows.
     pub rows: &'a Rows,
     /// Who looked, quoted, and what would let them see the rows.
-    pub seen_by: (&'a str, &'a str),
+    pub seen_by: (&'a str, &'a Remedy),
 }
 
 /// What is to be done about the row.
@@ -62,7 +63,7 @@ impl ExistingTable<'_> {
                     let message = format!("the table {name} holds row {id} and not row {row}");
                     let remedy =
                         format!("set row = {id} under [target.heartbeat] to adopt it; a second row is never made");
-                    plan.fail(ErrorKind::MissingRow, message, Some(remedy));
+                    plan.fail(ErrorKind::MissingRow, message, Some(remedy.into()));
                     RowNeed::Obstructed
                 }
             },
@@ -71,7 +72,7 @@ impl ExistingTable<'_> {
                 let message = format!(
                     "{user} cannot see the rows of {name}, so that none is made: whether row {row} exists is unknown"
                 );
-                plan.fail(ErrorKind::Privilege, message, Some(remedy.to_owned()));
+                plan.fail(ErrorKind::Privilege, message, Some(remedy.clone()));
                 RowNeed::Obstructed
             }
             Rows::Hidden => RowNeed::Obstructed,
@@ -82,7 +83,7 @@ impl ExistingTable<'_> {
     fn judge_columns(&self, plan: &mut Plan) -> bool {
         let Some(first) = self.faults.first() else { return true };
         let message = format!("the table {} cannot take a beat: {}", self.name, words(self.faults));
-        plan.fail(first.kind(), message, Some(self.mend.to_owned()));
+        plan.fail(first.kind(), message, Some(self.mend.clone()));
         false
     }
 }
@@ -96,8 +97,8 @@ mod tests {
 
     /// The need, and what the plan tells, a line each.
     fn judge(faults: &[ColumnFault], rows: &Rows) -> (RowNeed, String) {
-        let seen_by = ("\"heartbeat\"", "GRANT SELECT ON TABLE t TO \"heartbeat\";");
-        let table = ExistingTable { name: "t", faults, mend: "add it", rows, seen_by };
+        let (grant, mend) = (Remedy::sql("GRANT SELECT ON TABLE t TO \"heartbeat\";"), Remedy::advice("add it"));
+        let table = ExistingTable { name: "t", faults, mend: &mend, rows, seen_by: ("\"heartbeat\"", &grant) };
         let mut plan = Plan::default();
         let need = table.judge(1, &mut plan);
         assert!(plan.steps.is_empty() && plan.notices.is_empty());

@@ -270,7 +270,7 @@ impl Connection {
 
     fn warn_of_provisioning(&self, failure: Failure) {
         let failure = self.context.with_remedy(failure);
-        tracing::warn!(target = self.context.target.name, error = %failure, remedy = failure.remedy(), "provisioning failed");
+        tracing::warn!(target = self.context.target.name, error = %failure, remedy = failure.remedy().map(tracing::field::display), "provisioning failed");
     }
 
     fn timed_out(&self) -> Failure {

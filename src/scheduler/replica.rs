@@ -223,13 +223,13 @@ impl Watcher {
 
     /// Puts a failed look on the board, even one that panicked. The lag is then unknown.
     pub(super) fn record_failure(&self, failure: Failure, now: Moment) {
-        let failure = self.context.with_remedy_at(&self.replica.endpoint, failure);
+        let failure = self.context.with_remedy_at(&self.replica, failure);
         let mut status = self.cell.lock();
         let Some(replica) = status.replicas.get_mut(&self.replica.name) else { return };
         let trouble = Trouble::after(replica.trouble.as_ref(), failure, now);
         if trouble.attempts == 1 {
             let (target, error) = (self.context.target.name.as_str(), trouble.failure.to_string());
-            let remedy = trouble.failure.remedy().unwrap_or_default();
+            let remedy = trouble.failure.remedy().map(tracing::field::display);
             tracing::warn!(target = target, replica = self.replica.name, error, remedy, "replica cannot be looked at");
         }
         replica.trouble = Some(trouble);

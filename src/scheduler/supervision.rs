@@ -49,7 +49,7 @@ impl Supervision<'_> {
             let failure = panics::as_failure();
             if told.is_none_or(|told| now.age_of(told) >= REMINDER) {
                 let (target, part) = (self.target, self.part);
-                let (error, remedy) = (failure.message(), failure.remedy());
+                let (error, remedy) = (failure.message(), failure.remedy().map(tracing::field::display));
                 tracing::error!(target, part, error, remedy, "a loop panicked and is started again");
                 told = Some(now);
             }

@@ -8,6 +8,7 @@ use crate::driver::ServerRole;
 use crate::driver::timelines::SPLIT_BRAIN_REMEDY;
 use crate::finding::{Finding, Severity, Status};
 use crate::heartbeat::ErrorClass;
+use crate::remedy::Remedy;
 use crate::target::WriteMode;
 use crate::time::clock::Moment;
 
@@ -49,7 +50,7 @@ pub struct Reason {
     /// What happened.
     pub message: String,
     /// The exact next step.
-    pub remedy: Option<String>,
+    pub remedy: Option<Remedy>,
     /// Since when.
     pub since: Moment,
     /// The replica this is about.
@@ -119,7 +120,7 @@ fn overdue_reason(status: &TargetStatus, since: Moment) -> Reason {
         (_, Some(_)) => "no beat has succeeded for more than two ticks".to_owned(),
     };
     let remedy = (status.target.write == WriteMode::Never)
-        .then(|| "start the writer that this target relies on, or set write = \"when-stale\"".to_owned());
+        .then(|| "start the writer that this target relies on, or set write = \"when-stale\"".into());
     Reason { class: None, kind: "overdue", code: None, message, remedy, since, replica: None }
 }
 
@@ -132,7 +133,7 @@ fn judge_replica(status: &TargetStatus, name: &str, replica: &ReplicaStatus, now
         kind,
         code: None,
         message,
-        remedy: Some(remedy.to_owned()),
+        remedy: Some(remedy.into()),
         since,
         replica: Some(name.to_owned()),
     };
@@ -175,7 +176,7 @@ impl Reason {
             kind: SPLIT_BRAIN,
             code: None,
             message: notice.message.clone(),
-            remedy: Some(SPLIT_BRAIN_REMEDY.to_owned()),
+            remedy: Some(SPLIT_BRAIN_REMEDY.into()),
             since: notice.since,
             replica: None,
         }
@@ -187,7 +188,7 @@ impl Reason {
             kind: trouble.failure.kind().as_str(),
             code: trouble.failure.code().map(str::to_owned),
             message: trouble.failure.message().to_owned(),
-            remedy: trouble.failure.remedy().map(str::to_owned),
+            remedy: trouble.failure.remedy().cloned(),
             since: trouble.since,
             replica: replica.map(str::to_owned),
         }

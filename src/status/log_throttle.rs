@@ -72,7 +72,7 @@ impl LogThrottle {
                     kind = failure.kind().as_str(),
                     code = failure.code(),
                     error = failure.message(),
-                    remedy = failure.remedy(),
+                    remedy = failure.remedy().map(tracing::field::display),
                     attempts = trouble.attempts,
                     failing_for_s = now.age_of(trouble.since).as_secs(),
                     "no heartbeat"

@@ -7,27 +7,18 @@ use heartbeatd::driver::Purpose;
 use heartbeatd::finding::{Finding, Status};
 use heartbeatd::heartbeat::{BeatOutcome, ErrorKind, Failure, Writing};
 use heartbeatd::provisioning::provision;
+use heartbeatd::remedy::Remedy;
 use heartbeatd::target::Target;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{AssertSqlSafe, Connection, Row};
 
 use crate::bench::driver::{TIME, at, beat, failure_of, in_time, open, open_over, target};
-use crate::bench::findings::{judge, look, shown};
+use crate::bench::findings::{judge, look, shown, statements};
 use crate::bench::mysql_scene::on_each;
 use crate::bench::place::Place;
 use crate::bench::{Flavour, MysqlServer, PostgresServer};
 
 const TABLE: &str = "streamkap.streamkap_heartbeat";
-
-/// The statements of a remedy that are to be pasted.
-fn statements(remedy: &str) -> Vec<&str> {
-    let sql = remedy.split(" -- ").next().unwrap();
-    let statements: Vec<&str> = sql.split_inclusive(';').map(str::trim).filter(|text| !text.is_empty()).collect();
-    for statement in &statements {
-        assert!(statement.ends_with(';'), "no whole statement: {statement}, of {remedy}");
-    }
-    statements
-}
 
 async fn columns_finding(target: &Target) -> Finding {
     let findings = judge(target, &look(target).await, None);
@@ -43,24 +34,24 @@ async fn plan_failures(target: &Target) -> Vec<Failure> {
 }
 
 /// The one remedy of the check and of the plan for this fault.
-async fn agreed_remedy(target: &Target, admin: &Target, says: &str) -> String {
+async fn agreed_remedy(target: &Target, admin: &Target, says: &str) -> Remedy {
     let finding = columns_finding(target).await;
     assert_eq!(finding.status, Status::Failed, "{finding:?}");
     assert!(finding.observed.contains(says), "{}", finding.observed);
     let planned = plan_failures(admin).await;
     let [planned] = planned.as_slice() else { panic!("{says}: {planned:?}") };
     assert!(planned.message().contains(says), "{planned}");
-    assert_eq!(planned.remedy(), finding.remedy.as_deref(), "{says}");
+    assert_eq!(planned.remedy(), finding.remedy.as_ref(), "{says}");
     finding.remedy.unwrap()
 }
 
 /// Beat, check and plan agree; their remedy.
-async fn remedy_of_all_three(target: &Target, admin: &Target, says: &str) -> String {
+async fn remedy_of_all_three(target: &Target, admin: &Target, says: &str) -> Remedy {
     let failed = failure_of(target).await;
     assert!(matches!(failed.kind(), ErrorKind::ColumnType | ErrorKind::MissingColumn), "{says}: {failed:?}");
     assert!(failed.message().contains(says), "{failed}");
     let agreed = agreed_remedy(target, admin, says).await;
-    assert_eq!(failed.remedy(), Some(agreed.as_str()), "{says}");
+    assert_eq!(failed.remedy(), Some(&agreed), "{says}");
     agreed
 }
 
@@ -112,14 +103,14 @@ async fn on_postgresql_no_value_is_lost_for_another_columns_fault() {
         let before = values().await;
         let remedy = remedy_of_all_three(&target, &admin, says).await;
         for statement in statements(&remedy) {
-            server.execute(statement).await;
+            server.execute(&statement).await;
         }
         let after = values().await;
         assert!(before.is_subset(&after), "{says}: {before:?} {after:?}");
         ends(&target, says).await;
         let kept = values().await;
         // The beat writes the right column, and not the one that was set aside.
-        if remedy.contains("\"last_update_old\"") {
+        if remedy.to_string().contains("\"last_update_old\"") {
             assert!(before.is_subset(&kept), "{says}: {before:?} {kept:?}");
         }
     }
@@ -163,9 +154,9 @@ async fn on_mysql_and_mariadb_no_value_is_lost_for_another_columns_fault() {
             server.execute(&format!("GRANT SELECT, INSERT, UPDATE ON {TABLE} TO hb@'%'")).await;
             let before = server.rows(&format!("SELECT * FROM {TABLE}")).await;
             let remedy = remedy_of_all_three(&target, &admin, says).await;
-            assert!(remedy.contains("heartbeatd provision"), "{remedy}");
+            assert!(remedy.to_string().contains("heartbeatd provision"), "{remedy}");
             for statement in statements(&remedy) {
-                server.execute(statement).await;
+                server.execute(&statement).await;
             }
             let mut session = open_over(&server.admin_url(), &target, Purpose::Provision).await;
             let applied = provision(session.as_mut(), in_time()).await.unwrap();

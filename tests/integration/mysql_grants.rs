@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 use heartbeatd::check::runner;
 use heartbeatd::drivers::Drivers;
 use heartbeatd::finding::{Case, Finding, Look, Severity, Status};
+use heartbeatd::remedy::Remedy;
 use heartbeatd::target::{ConnectorMode, Named, ProvisionMode, Target};
 use heartbeatd::time::clock::Clock;
 
@@ -94,9 +95,14 @@ impl Stage {
     }
 
     /// Pastes a remedy into the servers' own client.
-    async fn paste(&self, remedy: &str) {
-        assert!(remedy.contains(';'), "no statement: {remedy}");
-        mysql_client(&self.server, format!("{remedy}\n")).await;
+    async fn paste(&self, remedy: &Remedy) {
+        let line = remedy.script().map_or_else(|| remedy.to_string(), ToString::to_string);
+        self.paste_line(&line).await;
+    }
+
+    async fn paste_line(&self, line: &str) {
+        assert!(line.contains(';'), "no statement: {line}");
+        mysql_client(&self.server, format!("{line}\n")).await;
     }
 }
 
@@ -351,7 +357,7 @@ async fn try_all(flavour: Flavour) {
 }
 
 /// Exactly this fault is found; its remedy.
-async fn found(stage: &Stage, target: &Target, fault: &Fault) -> String {
+async fn found(stage: &Stage, target: &Target, fault: &Fault) -> Remedy {
     let wrong = stage.wrong(target).await;
     let (failed, unknown): (Vec<_>, Vec<_>) = wrong.iter().partition(|finding| finding.status == Status::Failed);
     let unknown: BTreeSet<&str> = unknown.iter().map(|finding| finding.id.as_str()).collect();
@@ -500,7 +506,11 @@ async fn what_is_hidden_is_not_called_missing() {
                 shown(&wrong)
             );
             assert!(wrong[0].observed.starts_with("missing, or hidden from `hb`@`%`"), "{}", wrong[0].observed);
-            assert!(wrong[1].remedy.as_ref().unwrap().contains("heartbeatd provision"), "{:?}", wrong[1].remedy);
+            assert!(
+                wrong[1].remedy.as_ref().unwrap().to_string().contains("heartbeatd provision"),
+                "{:?}",
+                wrong[1].remedy
+            );
             assert!(wrong[5].observed.ends_with("it takes GRANT SELECT ON `mysql`.* TO `hb`@`%`;"));
             if table == "there" {
                 stage.run("RENAME TABLE T TO streamkap.gone").await;
@@ -513,7 +523,7 @@ async fn what_is_hidden_is_not_called_missing() {
                 None => {
                     let (_, grant) = finding.observed.split_once("it takes ").unwrap();
                     if grant.starts_with("GRANT") {
-                        stage.paste(grant).await;
+                        stage.paste_line(grant).await;
                     }
                 }
             }

@@ -5,10 +5,11 @@ use heartbeatd::driver::Purpose;
 use heartbeatd::finding::{Finding, Status};
 use heartbeatd::heartbeat::{BeatOutcome, ErrorKind, Failure, Writing};
 use heartbeatd::provisioning::{Applied, provision};
+use heartbeatd::remedy::Remedy;
 use heartbeatd::target::{ConnectorMode, Endpoint, Named, Replica, Target};
 
 use crate::bench::driver::{at, beat, in_time, open_over, target};
-use crate::bench::findings::{judge, look, shown, wrong};
+use crate::bench::findings::{judge, look, shown, statements, wrong};
 use crate::bench::mysql_scene::{on_both, on_each};
 use crate::bench::{Flavour, MysqlServer};
 
@@ -22,6 +23,12 @@ async fn started(flavour: Flavour, conf: &[&str]) -> (MysqlServer, Target) {
     target.connector.user = Named::configured("cdc");
     target.connector.mode = ConnectorMode::ReadWrite;
     (server, target)
+}
+
+async fn paste(server: &MysqlServer, remedy: &Remedy) {
+    for statement in statements(remedy) {
+        server.execute(&statement).await;
+    }
 }
 
 async fn provisioned_by_admin(server: &MysqlServer, target: &Target) -> Applied {
@@ -71,7 +78,7 @@ async fn capitals_in_the_configuration_mean_the_names_that_the_server_keeps() {
         server.execute("REVOKE UPDATE ON streamkap.streamkap_heartbeat FROM cdc@'%'").await;
         let update = findings(&server, &target, &["connector-update"]).await;
         assert_eq!(update[0].status, Status::Failed, "{flavour:?}: {}", shown(&update));
-        server.execute(update[0].remedy.as_deref().unwrap()).await;
+        paste(&server, update[0].remedy.as_ref().unwrap()).await;
         let update = findings(&server, &target, &["connector-update"]).await;
         assert_eq!(update[0].status, Status::Ok, "{flavour:?}: {}", shown(&update));
 
@@ -103,7 +110,11 @@ async fn filters_of_the_binary_log_are_read_as_the_server_reads_them() {
             assert_eq!(found[0].status == Status::Ok, logged, "{flavour:?} {line}: {}", shown(&found));
             // The line that is to go is the one that is there.
             let says = if line.contains("do_db") { "line binlog_do_db = streamkap " } else { line };
-            assert!(found[0].remedy.as_ref().is_none_or(|remedy| remedy.contains(says)), "{}", shown(&found));
+            assert!(
+                found[0].remedy.as_ref().is_none_or(|remedy| remedy.to_string().contains(says)),
+                "{}",
+                shown(&found)
+            );
         })
         .await;
     }
@@ -168,7 +179,7 @@ async fn filters_of_a_replica_are_read_as_the_server_reads_them_and_lifted_in_it
                     "{flavour:?} {lower_case} {filter} = {entry}: {told}"
                 );
                 if let Some(remedy) = &found[0].remedy {
-                    replica.execute(remedy.split(" -- ").next().unwrap()).await;
+                    paste(&replica, remedy).await;
                     assert!(arrives().await, "{flavour:?} {lower_case} {remedy}");
                 }
                 replica.execute(&set_filter(flavour, filter, "")).await;

@@ -239,7 +239,7 @@ async fn provisioning_never_makes_a_second_row_nor_one_beside_what_it_cannot_see
         ] {
             let mut session = open_over(&url, target, Purpose::Provision).await;
             let plan = session.plan(in_time()).await.unwrap();
-            assert!(plan.steps.iter().all(|step| !step.sql.contains("INSERT INTO")), "{:?}", plan.steps);
+            assert!(plan.steps.iter().all(|step| !step.script.contains("INSERT INTO")), "{:?}", plan.steps);
             assert_eq!(plan.failures.iter().map(Failure::kind).collect::<Vec<_>>(), [kind], "{flavour:?}");
         }
         assert_eq!(server.number(&format!("SELECT COUNT(*) FROM {TABLE}")).await, 1);
@@ -291,8 +291,8 @@ async fn an_account_that_does_not_exist_is_never_created() {
             assert_eq!((applied.notices.len(), kinds(&applied)), (notices, failures), "{applied:?}");
             // What is pasted as it stands is refused, and sets no password that anybody could read here.
             for (_, failure) in &applied.failed {
-                let remedy = failure.remedy().unwrap();
-                let refused = session::rows(&mut server.connect().await, remedy).await.unwrap_err().to_string();
+                let remedy = failure.remedy().unwrap().to_string();
+                let refused = session::rows(&mut server.connect().await, &remedy).await.unwrap_err().to_string();
                 assert!(refused.contains("1064") || refused.contains("syntax"), "{flavour:?}: {remedy}: {refused}");
             }
         }
@@ -324,7 +324,7 @@ async fn who_may_not_grant_says_so_and_what_it_has_by_a_role_it_does_not_lack() 
         server.execute("REVOKE INSERT ON streamkap.streamkap_heartbeat FROM beats").await;
         let denied = applied(&url, &target).await;
         assert_eq!((denied.done.len(), kinds(&denied)), (0, vec![ErrorKind::Privilege]), "{flavour:?}: {denied:?}");
-        assert!(denied.failed[0].1.remedy().unwrap().contains("provision_url"), "{denied:?}");
+        assert!(denied.failed[0].1.remedy().unwrap().to_string().contains("provision_url"), "{denied:?}");
     }
 }
 

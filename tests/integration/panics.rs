@@ -71,7 +71,7 @@ async fn a_daemon_tells_of_a_panic_goes_on_with_the_others_and_beats_when_the_se
     let text = format!("{good}\n{}", target("orders", &address, &password));
     let daemon = heartbeatd().env("HEARTBEATD_LOG", EVERYTHING).config(&text).start().await;
     let reason = daemon.reason_within("internal", secs(10)).await;
-    assert!(reason["remedy"].as_str().is_some_and(|remedy| remedy.contains("report")), "{reason}");
+    assert!(reason["remedy"].as_str().is_some_and(|remedy| remedy.to_string().contains("report")), "{reason}");
     daemon.more_beats("good", "ok", 3, secs(10)).await;
     daemon.more_beats("orders", "failed", 2, secs(10)).await;
     let log = daemon.log();

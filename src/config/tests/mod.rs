@@ -15,6 +15,7 @@ use crate::driver::rules::{ConnectorKey, Judgement};
 use crate::driver::{ConnectRequest, Driver, FactsError, Session};
 use crate::finding::{Case, Check, Finding, Rung, Severity};
 use crate::heartbeat::{ErrorKind, Failure};
+use crate::remedy::Remedy;
 use crate::secret::{Secret, SecretSource};
 use crate::target::{Endpoint, Named, Target, WriteMode};
 use crate::time::schedule::Schedule;
@@ -64,7 +65,7 @@ impl Driver for Strict {
         Err(Failure::new(ErrorKind::Unknown, "never connects"))
     }
 
-    fn remedy(&self, _: &Failure, _: &Target) -> Option<String> {
+    fn remedy(&self, _: &Failure, _: &Target) -> Option<Remedy> {
         None
     }
 

@@ -11,7 +11,7 @@ use super::facts::{MongoFacts, Rights, UserFacts};
 use super::identifier::{self, READER, WRITER, auth_database, id_literal, literal, namespace};
 use crate::driver::answer::Answer;
 use crate::heartbeat::{ErrorKind, Failure};
-use crate::plan::{Command, Plan, Step, render};
+use crate::plan::{Plan, Run, Step, render};
 use crate::target::Target;
 use crate::time::clock::Instant;
 
@@ -79,7 +79,7 @@ pub(super) fn plan(facts: &MongoFacts, target: &Target) -> Plan {
 pub(super) async fn apply(opened: &mut Opened, step: &Step, deadline: Instant) -> Result<(), Failure> {
     let limits = Limits::until(deadline);
     let internal = |what: &str| Failure::new(ErrorKind::Internal, format!("the step cannot be run: {what}"));
-    let Some(Command { database, document }) = &step.command else { return Err(internal("it has no command")) };
+    let Run::Command { database, document } = &step.run else { return Err(internal("it has no command")) };
     let mut command: Document = serde_json::from_str(document).map_err(|error| internal(&error.to_string()))?;
     let millis = i64::try_from(limits.server.as_millis()).unwrap_or(i64::MAX);
     command.insert("maxTimeMS", millis.min(i64::from(i32::MAX)));
@@ -128,8 +128,8 @@ impl Planner<'_> {
         let mut values = vec![("database", schema.as_str()), ("collection", table.as_str()), ("row", row.as_str())];
         values.extend_from_slice(more);
         let document = render(template, &values);
-        let sql = format!("db.getSiblingDB({}).runCommand({document})", literal(database));
-        self.plan.steps.push(Step { title, sql, command: Some(Command { database: database.to_owned(), document }) });
+        let script = format!("db.getSiblingDB({}).runCommand({document})", literal(database));
+        self.plan.steps.push(Step { title, script, run: Run::Command { database: database.to_owned(), document } });
     }
 
     /// The collection; whether there is, or will be, one that can hold the document.
@@ -143,7 +143,11 @@ impl Planner<'_> {
             Answer::Seen(Some(found)) if found.kind != "collection" || found.capped => {
                 let kind = if found.capped { "capped" } else { found.kind.as_str() };
                 let remedy = "name another collection under [target.heartbeat]".to_owned();
-                self.plan.fail(ErrorKind::Rejected, format!("{name} is no ordinary collection: {kind}"), Some(remedy));
+                self.plan.fail(
+                    ErrorKind::Rejected,
+                    format!("{name} is no ordinary collection: {kind}"),
+                    Some(remedy.into()),
+                );
                 false
             }
             Answer::Seen(Some(_)) => true,
@@ -157,7 +161,7 @@ impl Planner<'_> {
                 self.plan.fail(
                     ErrorKind::Privilege,
                     format!("whether {name} exists is hidden: {refusal}"),
-                    Some(remedy),
+                    Some(remedy.into()),
                 );
                 false
             }
@@ -174,7 +178,7 @@ impl Planner<'_> {
                 let other = found.other.as_deref().unwrap_or("?");
                 let message = format!("{name} holds other documents and none with _id {row}, one with {other}");
                 let remedy = "set row under [target.heartbeat] to the _id of the heartbeat".to_owned();
-                self.plan.fail(ErrorKind::MissingRow, message, Some(remedy));
+                self.plan.fail(ErrorKind::MissingRow, message, Some(remedy.into()));
             }
             Answer::Seen(_) => self.step(format!("insert _id {row} into {name}"), &database, DOCUMENT, &[]),
             Answer::Refused(refusal) => {
@@ -182,7 +186,7 @@ impl Planner<'_> {
                 self.plan.fail(
                     ErrorKind::Privilege,
                     format!("the documents of {name} are hidden: {refusal}"),
-                    Some(remedy),
+                    Some(remedy.into()),
                 );
             }
         }
@@ -207,7 +211,7 @@ impl Planner<'_> {
                     literal(defined_in)
                 );
                 let message = format!("the user {shown} does not exist in the database {}", literal(defined_in));
-                return self.plan.fail(ErrorKind::Privilege, message, Some(remedy));
+                return self.plan.fail(ErrorKind::Privilege, message, Some(remedy.into()));
             }
             Answer::Seen(None) => {
                 let notice = format!("the user {shown} does not exist: no role is granted to it");
@@ -280,7 +284,7 @@ mod tests {
     #[test]
     fn everything_that_is_missing_is_made_in_its_order() {
         let plan = plan(&nothing_there(), &target());
-        let scripts: Vec<&str> = plan.steps.iter().map(|step| step.sql.as_str()).collect();
+        let scripts: Vec<&str> = plan.steps.iter().map(|step| step.script.as_str()).collect();
         insta::assert_snapshot!(scripts.join("\n"), @r#"
         db.getSiblingDB("streamkap").runCommand({ "create": "streamkap_heartbeat", "writeConcern": { "w": "majority" } })
         db.getSiblingDB("streamkap").runCommand({ "insert": "streamkap_heartbeat", "documents": [{ "_id": 1, "text": "test_heartbeat", "last_update": null }], "writeConcern": { "w": "majority" } })
@@ -306,9 +310,10 @@ mod tests {
         let mut target = target();
         target.heartbeat = HeartbeatTable { table: "a\"})\nx{role}".to_owned(), ..HeartbeatTable::default() };
         let plan = plan(&nothing_there(), &target);
-        let made: Document = serde_json::from_str(&plan.steps[0].command.as_ref().unwrap().document).unwrap();
+        let Run::Command { document, .. } = &plan.steps[0].run else { panic!("{plan:?}") };
+        let made: Document = serde_json::from_str(document).unwrap();
         assert_eq!(made.get_str("create").unwrap(), "a\"})\nx{role}");
-        assert!(plan.steps.iter().all(|step| !step.sql.contains('\n') && !step.title.contains('\n')), "{plan:?}");
+        assert!(plan.steps.iter().all(|step| !step.script.contains('\n') && !step.title.contains('\n')), "{plan:?}");
     }
 
     #[test]
@@ -320,7 +325,7 @@ mod tests {
             rights: Rights { find: true, update: true, ..Rights::default() },
         }));
         let plan = plan(&facts, &target());
-        assert!(plan.steps.iter().all(|step| !step.sql.contains(WRITER)), "{plan:?}");
+        assert!(plan.steps.iter().all(|step| !step.script.contains(WRITER)), "{plan:?}");
     }
 
     #[test]

@@ -6,6 +6,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::remedy::Remedy;
+
 /// Who manages a server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -77,7 +79,7 @@ impl Provider {
             Self::Rds | Self::Aurora => format!("replicate_{filter}").replace('_', "-"),
             Self::CloudSql | Self::Azure => format!("replicate_{filter}"),
         };
-        format!("on the replica, {}", self.set(&format!("{name} = {value}")))
+        self.set(&format!("{name} = {value}"))
     }
 
     /// How a session is ended.
@@ -102,14 +104,14 @@ impl Provider {
     }
 
     /// How replication is started on a replica, where START REPLICA is not for the customer's administrator.
-    pub(super) fn start_replication(self) -> &'static str {
+    pub(super) fn start_replication(self) -> Remedy {
         match self {
-            Self::Rds | Self::Aurora => "CALL mysql.rds_start_replication;",
-            Self::CloudSql => {
+            Self::Rds | Self::Aurora => Remedy::sql("CALL mysql.rds_start_replication;"),
+            Self::CloudSql => Remedy::advice(
                 "enable replication on the replica's page (gcloud sql instances patch REPLICA \
-                               --enable-database-replication)"
-            }
-            Self::Azure => "CALL mysql.az_replication_start;",
+                 --enable-database-replication)",
+            ),
+            Self::Azure => Remedy::sql("CALL mysql.az_replication_start;"),
         }
     }
 }

@@ -7,6 +7,7 @@ use super::identifier::{literal, quote, table_of};
 use super::query;
 use crate::heartbeat::{ErrorKind, Failure};
 use crate::plan::columns::{self, Column, ColumnFault, Holds};
+use crate::remedy::Remedy;
 use crate::target::HeartbeatTable;
 
 /// A column by its `DATA_TYPE` and `EXTRA`.
@@ -65,13 +66,12 @@ pub(super) async fn explain(connection: &mut MySqlConnection, heartbeat: &Heartb
 
 /// Adds what is missing. A table with a wrong column is kept whole under another name, and a right one put in its place:
 /// what a column is changed to here depends on `sql_mode`, and may be another value without an error.
-pub(super) fn mend(heartbeat: &HeartbeatTable, keyed: bool, faults: &[ColumnFault]) -> String {
+pub(super) fn mend(heartbeat: &HeartbeatTable, keyed: bool, faults: &[ColumnFault]) -> Remedy {
     let table = table_of(heartbeat);
     if faults.iter().any(ColumnFault::is_in_the_way) {
-        let provision = "with the same configuration or address, heartbeatd provision";
-        return format!(
-            "{} -- it is kept there with all it holds; then create a right one: {provision}",
-            set_aside(heartbeat)
+        return Remedy::sql(set_aside(heartbeat)).note(
+            "the table is kept with all it holds; then create a new one with heartbeatd provision, with the same \
+             configuration or address",
         );
     }
     let added = faults.iter().map(|fault| match fault.column {
@@ -81,7 +81,7 @@ pub(super) fn mend(heartbeat: &HeartbeatTable, keyed: bool, faults: &[ColumnFaul
         "last_update" => "ADD COLUMN last_update TIMESTAMP NULL DEFAULT CURRENT_TIMESTAMP ON UPDATE CURRENT_TIMESTAMP",
         _ => "ADD COLUMN text TEXT",
     });
-    format!("ALTER TABLE {table} {};", added.collect::<Vec<_>>().join(", "))
+    Remedy::sql(format!("ALTER TABLE {table} {};", added.collect::<Vec<_>>().join(", ")))
 }
 
 /// Keeps what is in the table's place under another name.

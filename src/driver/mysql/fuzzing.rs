@@ -53,7 +53,7 @@ pub fn roles(list: &str) -> Vec<String> {
 pub fn left_out(lists: &BTreeMap<String, String>, heartbeat: &HeartbeatTable) -> Option<(&'static str, String)> {
     let filters = Filters::of(lists, NameCase::default());
     let filter = filters.left_out(heartbeat)?;
-    Some((filter, filters.let_in(filter, heartbeat, false, "REPLICA", "")))
+    Some((filter, filters.let_in(filter, heartbeat, false, "REPLICA", "").to_string()))
 }
 
 /// What an event's body does with the table.

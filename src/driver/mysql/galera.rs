@@ -144,7 +144,7 @@ mod tests {
             "it may be switched off"
         );
         let failure = cluster.kept_to_itself("the node's");
-        let remedy = failure.remedy().unwrap();
+        let remedy = failure.remedy().unwrap().to_string();
         assert!(
             remedy.starts_with("only if nothing was written") && remedy.contains("full state transfer"),
             "{remedy}"
@@ -162,7 +162,7 @@ mod tests {
         assert!(node.on, "wsrep_ready decides whether it is beaten");
         assert_eq!(node.replicated_sql(), Some("@@session.wsrep_on"), "@@global.wsrep_on would be error 1238");
         let failure = node.kept_to_itself("this session's");
-        assert!(!failure.remedy().unwrap().contains("SET GLOBAL"), "{failure:?}");
+        assert!(!failure.remedy().unwrap().to_string().contains("SET GLOBAL"), "{failure:?}");
         let alone = percona("none");
         assert!(!alone.on && alone.replicated_sql().is_none());
     }

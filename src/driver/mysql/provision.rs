@@ -14,6 +14,7 @@ use crate::heartbeat::{ErrorKind, Failure};
 use crate::plan::columns;
 use crate::plan::existing_table::{ExistingTable, RowNeed};
 use crate::plan::{Plan, Step, render};
+use crate::remedy::Remedy;
 use crate::target::{HeartbeatTable, Named, Target};
 use crate::time::clock::Instant;
 
@@ -78,7 +79,7 @@ pub(super) fn by_hand(heartbeat: &HeartbeatTable) -> [String; 3] {
 /// What the server says, classified.
 pub(super) async fn apply(connection: &mut MySqlConnection, step: &Step, deadline: Instant) -> Result<(), Failure> {
     query::execute(connection, settings_sql(ServerLimits::step(deadline))).await?;
-    let failure = match query::send(connection, step.sql.clone()).await {
+    let failure = match query::send(connection, step.script.clone()).await {
         Ok(_) => return Ok(()),
         Err(failure) if matches!(failure.code(), Some("1007" | "1050" | "1062")) => return Ok(()),
         Err(failure) => failure,
@@ -97,7 +98,7 @@ impl Planner<'_> {
         let mut values =
             vec![("schema", self.schema.as_str()), ("table", self.table.as_str()), ("row", self.row.as_str())];
         values.extend_from_slice(more);
-        self.plan.steps.push(Step { title, sql: render(template, &values), command: None });
+        self.plan.steps.push(Step::script(title, render(template, &values)));
     }
 
     /// Schema, table, row.
@@ -113,7 +114,8 @@ impl Planner<'_> {
         let faults = columns::judge(&found.columns.all, found.rows.are_none());
         let mend = mend(&self.target.heartbeat, found.columns.keyed, &faults);
         let user = facts.own.quoted();
-        let remedy = format!("set provision_url to an administrator; or GRANT SELECT ON TABLE {table} TO {user};");
+        let grant = Remedy::sql(format!("GRANT SELECT ON TABLE {table} TO {user};"));
+        let remedy = Remedy::advice("set provision_url to an administrator's address").or_run(grant);
         let standing =
             ExistingTable { name: &table, faults: &faults, mend: &mend, rows: &found.rows, seen_by: (&user, &remedy) };
         match standing.judge(self.target.heartbeat.row_number(), &mut self.plan) {
@@ -212,10 +214,8 @@ impl Planner<'_> {
         let (table, own) = (&self.table, self.facts.own.quoted());
         let message = format!("whether {account} has {privileges} on {table} is not shown to {own}: {why}");
         if configured {
-            let remedy = format!(
-                "let an administrator look: GRANT SELECT ON `mysql`.* TO {own}; or grant it: GRANT {privileges} ON TABLE \
-                 {table} TO {account};"
-            );
+            let remedy = Remedy::sql(format!("GRANT {privileges} ON TABLE {table} TO {account};"))
+                .note(format!("or let heartbeatd see what is granted: GRANT SELECT ON `mysql`.* TO {own};"));
             self.plan.fail(ErrorKind::Privilege, message, Some(remedy));
         } else {
             self.plan.notices.push(format!("{message}; nothing is granted to it"));
@@ -225,11 +225,11 @@ impl Planner<'_> {
     fn no_account(&mut self, account: &Account, configured: bool) {
         let (quoted, own) = (account.quoted(), self.facts.own.quoted());
         let (what, remedy) = if self.facts.sees_accounts {
-            let remedy = format!("CREATE USER {} IDENTIFIED BY <password>;", account.clone().created().quoted());
+            let account = account.clone().created().quoted();
+            let remedy = Remedy::sql(format!("CREATE USER {account} IDENTIFIED BY <password>;"));
             (format!("no account is called {quoted}"), remedy)
         } else {
-            let remedy =
-                "set provision_url to an administrator, who sees the accounts (SELECT on mysql.user)".to_owned();
+            let remedy = "set provision_url to the address of an administrator with SELECT on mysql.user".into();
             (format!("whether an account is called {quoted} is not shown to {own}"), remedy)
         };
         if let Some(problem) = problem(&account.user) {

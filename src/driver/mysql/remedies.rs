@@ -12,6 +12,7 @@ use crate::database_url::Host;
 use crate::driver::certificates;
 use crate::heartbeat::{ErrorClass, ErrorKind, Failure};
 use crate::plan;
+use crate::remedy::Remedy;
 use crate::target::Target;
 
 /// The names that a remedy speaks of, quoted.
@@ -25,7 +26,7 @@ struct Names {
     table_text: String,
     row: i64,
     /// The command that creates what is missing.
-    provision: String,
+    provision: Remedy,
 }
 
 /// The next step, where one is known.
@@ -374,8 +375,8 @@ mod tests {
 
     #[test]
     fn names_are_quoted_for_sql_and_for_the_shell() {
-        insta::assert_snapshot!(remedy_of(ErrorKind::Privilege).unwrap(), @"let an administrator create and grant what is missing: with the same configuration or address, heartbeatd provision --target 'orders db'; or, if the table is there, GRANT SELECT, INSERT, UPDATE ON TABLE `streamkap`.`streamkap_heartbeat` TO `hb``x`@`%`; with the host that SELECT CURRENT_USER(); shows; a role that holds the privileges must be a default one (SET DEFAULT ROLE)");
-        insta::assert_snapshot!(remedy_of(ErrorKind::MissingTable).unwrap(), @r#"create it: with the same configuration or address, heartbeatd provision --target 'orders db'"#);
+        insta::assert_snapshot!(remedy_of(ErrorKind::Privilege).unwrap(), @"let an administrator create and grant what is missing: heartbeatd provision --target 'orders db' # where heartbeatd is configured: with the same configuration or address; or, if the table is there, GRANT SELECT, INSERT, UPDATE ON TABLE `streamkap`.`streamkap_heartbeat` TO `hb``x`@`%`; with the host that SELECT CURRENT_USER(); shows; a role that holds the privileges must be a default one (SET DEFAULT ROLE)");
+        insta::assert_snapshot!(remedy_of(ErrorKind::MissingTable).unwrap(), @"create it: heartbeatd provision --target 'orders db' # where heartbeatd is configured: with the same configuration or address");
     }
 
     #[test]

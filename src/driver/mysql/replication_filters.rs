@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use super::identifier::quote;
 use super::like::Pattern;
 use super::name_case::NameCase;
+use crate::remedy::Remedy;
 use crate::target::HeartbeatTable;
 
 /// The lists by their names, without `replicate_`.
@@ -81,7 +82,7 @@ impl<'a> Filters<'a> {
         if list.is_empty() { "nothing".to_owned() } else { list.join(",") }
     }
 
-    /// SQL that lets the table in again: the list with one entry more, or without those that meet it.
+    /// What lets the table in again: the list with one entry more, or without those that meet it.
     pub(super) fn let_in(
         &self,
         filter: &str,
@@ -89,27 +90,28 @@ impl<'a> Filters<'a> {
         mariadb: bool,
         word: &str,
         channel: &str,
-    ) -> String {
+    ) -> Remedy {
         let list = self.list_with_table(filter, heartbeat);
         let of = if channel.is_empty() { String::new() } else { format!(" {}", text(channel)) };
         if mariadb {
             let prefix = if channel.is_empty() { String::new() } else { format!("{}.", quote(channel)) };
-            return format!(
-                "STOP SLAVE{of}; SET GLOBAL {prefix}replicate_{filter} = {}; START SLAVE{of}; \
-                 -- on the replica; and in its option file, for a restart",
-                text(&list.join(","))
-            );
+            let value = text(&list.join(","));
+            let sql = format!("STOP SLAVE{of}; SET GLOBAL {prefix}replicate_{filter} = {value}; START SLAVE{of};");
+            return Remedy::sql(sql).note(ALSO_WRITTEN);
         }
         let words: Vec<String> = list.iter().map(|entry| in_filter(filter, entry)).collect();
         let of = if channel.is_empty() { String::new() } else { format!(" FOR CHANNEL {}", text(channel)) };
-        format!(
-            "STOP {word} SQL_THREAD{of}; CHANGE REPLICATION FILTER REPLICATE_{} = ({}){of}; START {word} SQL_THREAD{of}; \
-             -- on the replica; and in its option file, for a restart",
+        let sql = format!(
+            "STOP {word} SQL_THREAD{of}; CHANGE REPLICATION FILTER REPLICATE_{} = ({}){of}; START {word} SQL_THREAD{of};",
             filter.to_ascii_uppercase(),
             words.join(", ")
-        )
+        );
+        Remedy::sql(sql).note(ALSO_WRITTEN)
     }
 }
+
+/// What a filter that is set at run time lacks.
+const ALSO_WRITTEN: &str = "also write the filter into the replica's option file, for a restart";
 
 /// Text as a plain literal: these statements take no other. The backslash before `%` and `_`, where patterns have it, stands
 /// for itself whatever `sql_mode` says; one elsewhere is doubled, as every `sql_mode` without `NO_BACKSLASH_ESCAPES` reads it.
@@ -185,9 +187,9 @@ mod tests {
         let heartbeat = HeartbeatTable::default();
         // A backslash is text as any other.
         let escaped = BTreeMap::from([("wild_do_table".to_owned(), "my\\_app.%,o'd.a\\b".to_owned())]);
-        insta::assert_snapshot!(Filters::of(&escaped, NameCase::default()).let_in("wild_do_table", &heartbeat, false, "REPLICA", ""), @r"STOP REPLICA SQL_THREAD; CHANGE REPLICATION FILTER REPLICATE_WILD_DO_TABLE = ('my\_app.%', 'o''d.a\\b', 'streamkap.streamkap_heartbeat'); START REPLICA SQL_THREAD; -- on the replica; and in its option file, for a restart");
-        insta::assert_snapshot!(filters.let_in("do_db", &heartbeat, true, "SLAVE", ""), @"STOP SLAVE; SET GLOBAL replicate_do_db = 'app,streamkap'; START SLAVE; -- on the replica; and in its option file, for a restart");
-        insta::assert_snapshot!(filters.let_in("wild_ignore_table", &heartbeat, false, "REPLICA", "c"), @"STOP REPLICA SQL_THREAD FOR CHANNEL 'c'; CHANGE REPLICATION FILTER REPLICATE_WILD_IGNORE_TABLE = ('a.%') FOR CHANNEL 'c'; START REPLICA SQL_THREAD FOR CHANNEL 'c'; -- on the replica; and in its option file, for a restart");
-        insta::assert_snapshot!(filters.let_in("do_table", &heartbeat, false, "SLAVE", ""), @"STOP SLAVE SQL_THREAD; CHANGE REPLICATION FILTER REPLICATE_DO_TABLE = (`streamkap`.`streamkap_heartbeat`); START SLAVE SQL_THREAD; -- on the replica; and in its option file, for a restart");
+        insta::assert_snapshot!(Filters::of(&escaped, NameCase::default()).let_in("wild_do_table", &heartbeat, false, "REPLICA", ""), @r"STOP REPLICA SQL_THREAD; CHANGE REPLICATION FILTER REPLICATE_WILD_DO_TABLE = ('my\_app.%', 'o''d.a\\b', 'streamkap.streamkap_heartbeat'); START REPLICA SQL_THREAD; -- on the source: also write the filter into the replica's option file, for a restart");
+        insta::assert_snapshot!(filters.let_in("do_db", &heartbeat, true, "SLAVE", ""), @"STOP SLAVE; SET GLOBAL replicate_do_db = 'app,streamkap'; START SLAVE; -- on the source: also write the filter into the replica's option file, for a restart");
+        insta::assert_snapshot!(filters.let_in("wild_ignore_table", &heartbeat, false, "REPLICA", "c"), @"STOP REPLICA SQL_THREAD FOR CHANNEL 'c'; CHANGE REPLICATION FILTER REPLICATE_WILD_IGNORE_TABLE = ('a.%') FOR CHANNEL 'c'; START REPLICA SQL_THREAD FOR CHANNEL 'c'; -- on the source: also write the filter into the replica's option file, for a restart");
+        insta::assert_snapshot!(filters.let_in("do_table", &heartbeat, false, "SLAVE", ""), @"STOP SLAVE SQL_THREAD; CHANGE REPLICATION FILTER REPLICATE_DO_TABLE = (`streamkap`.`streamkap_heartbeat`); START SLAVE SQL_THREAD; -- on the source: also write the filter into the replica's option file, for a restart");
     }
 }

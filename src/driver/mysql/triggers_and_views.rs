@@ -177,7 +177,7 @@ mod tests {
     /// The next step for a refusal by this number, where there is this culprit.
     fn remedy(code: &str, culprit: Culprit) -> String {
         let failure = Failure::new(ErrorKind::Rejected, "no").with_code(code);
-        judged(&table(), &[culprit], failure).remedy().unwrap().to_owned()
+        judged(&table(), &[culprit], failure).remedy().unwrap().to_string()
     }
 
     #[test]

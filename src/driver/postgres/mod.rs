@@ -31,6 +31,7 @@ use crate::driver::{
 use crate::finding::{Case, Check, Facts, Finding};
 use crate::heartbeat::{Failure, RowReport, Writing};
 use crate::plan::{Plan, Step};
+use crate::remedy::Remedy;
 use crate::target::{Endpoint, Target};
 use crate::time::clock::Instant;
 
@@ -75,8 +76,8 @@ impl Driver for Postgres {
         connect::each_host(endpoint)
     }
 
-    fn remedy(&self, failure: &Failure, target: &Target) -> Option<String> {
-        remedies::remedy(failure, target)
+    fn remedy(&self, failure: &Failure, target: &Target) -> Option<Remedy> {
+        remedies::remedy(failure, target).map(Remedy::from)
     }
 
     fn knows_delivery(&self) -> bool {

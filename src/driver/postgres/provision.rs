@@ -15,6 +15,7 @@ use crate::heartbeat::{ErrorKind, Failure};
 use crate::plan::columns;
 use crate::plan::existing_table::{ExistingTable, RowNeed};
 use crate::plan::{Plan, Step, render};
+use crate::remedy::Remedy;
 use crate::target::{Named, Target};
 use crate::time::clock::Instant;
 
@@ -71,7 +72,7 @@ pub(super) fn plan(facts: &Facts, target: &Target) -> Plan {
 /// # Errors
 /// What the server says, classified; `privilege` for a grant that took no effect.
 pub(super) async fn apply(connection: &mut PgConnection, step: &Step, deadline: Instant) -> Result<(), Failure> {
-    let sql = format!("{} {}", ServerLimits::step(deadline).sql(), step.sql);
+    let sql = format!("{} {}", ServerLimits::step(deadline).sql(), step.script);
     let failure = match query::send(connection, sql).await {
         Ok(rows) if rows.iter().any(|row| matches!(row.try_get("granted"), Ok(false))) => Failure::new(
             ErrorKind::Privilege,
@@ -104,7 +105,7 @@ impl Planner<'_> {
             ("table_text", table_text.as_str()),
         ];
         values.extend_from_slice(more);
-        self.plan.steps.push(Step { title, sql: render(template, &values), command: None });
+        self.plan.steps.push(Step::script(title, render(template, &values)));
     }
 
     /// Schema, table, row, sequence.
@@ -120,7 +121,8 @@ impl Planner<'_> {
         let faults = columns::judge(&found.columns, found.rows.are_none());
         let mend = mend(&table, &found.columns, &faults);
         let user = quote(&facts.user);
-        let remedy = format!("set provision_url to the owner; or GRANT SELECT ON TABLE {table} TO {user};");
+        let grant = Remedy::sql(format!("GRANT SELECT ON TABLE {table} TO {user};"));
+        let remedy = Remedy::advice("set provision_url to the address of the table's owner").or_run(grant);
         let standing =
             ExistingTable { name: &table, faults: &faults, mend: &mend, rows: &found.rows, seen_by: (&user, &remedy) };
         match standing.judge(self.target.heartbeat.row_number(), &mut self.plan) {
@@ -188,7 +190,7 @@ impl Planner<'_> {
         if let Some(problem) = problem(&role.name) {
             self.plan.fail(ErrorKind::Settings, format!("the name of a role {problem}"), None);
         } else if role.configured {
-            let remedy = format!("CREATE ROLE {name} LOGIN PASSWORD <password>;");
+            let remedy = Remedy::sql(format!("CREATE ROLE {name} LOGIN PASSWORD <password>;"));
             self.plan.fail(ErrorKind::Privilege, format!("the role {name} does not exist"), Some(remedy));
         } else {
             self.plan.notices.push(format!("the role {name} does not exist: nothing is granted to it"));
@@ -205,7 +207,7 @@ impl Planner<'_> {
                 self.step(title, PUBLICATION, &[("publication", &quoted)]);
             }
             None if *configured => {
-                let remedy = format!("CREATE PUBLICATION {quoted} FOR TABLE {};", self.table);
+                let remedy = Remedy::sql(format!("CREATE PUBLICATION {quoted} FOR TABLE {};", self.table));
                 self.plan.fail(ErrorKind::Rejected, format!("the publication {quoted} does not exist"), Some(remedy));
             }
             None => self.plan.notices.push(format!("the publication {quoted} does not exist: nothing is added to it")),
@@ -313,7 +315,7 @@ mod tests {
         let mut facts = complete();
         facts.roles[1].on_table.retain(|word| word != "DELETE");
         let plan = plan(&facts, &target());
-        insta::assert_snapshot!(plan.steps[0].sql, @r#"
+        insta::assert_snapshot!(plan.steps[0].script, @r#"
         GRANT DELETE ON TABLE "streamkap"."streamkap_heartbeat" TO "streamkap_user";
         SELECT bool_and(pg_catalog.has_table_privilege('streamkap_user', '"streamkap"."streamkap_heartbeat"', privilege)) AS granted
         FROM pg_catalog.unnest(pg_catalog.string_to_array('DELETE', ', ')) AS privilege;
@@ -338,7 +340,11 @@ mod tests {
     fn another_row_is_never_joined_by_a_second_one() {
         let plan = plan(&with_table(|table| table.rows = Rows::Ids(vec![7])), &target());
         assert_eq!((kinds(&plan), plan.steps.len()), (vec![ErrorKind::MissingRow], 0));
-        assert!(plan.failures[0].remedy().is_some_and(|remedy| remedy.contains("set row = 7")), "{}", plan.failures[0]);
+        assert!(
+            plan.failures[0].remedy().is_some_and(|remedy| remedy.to_string().contains("set row = 7")),
+            "{}",
+            plan.failures[0]
+        );
     }
 
     #[test]
@@ -353,7 +359,7 @@ mod tests {
             table.rows = Rows::Ids(Vec::new());
             table.columns = columns("timestamp with time zone");
         });
-        insta::assert_snapshot!(plan(&facts, &target()).steps[0].sql, @r#"
+        insta::assert_snapshot!(plan(&facts, &target()).steps[0].script, @r#"
         INSERT INTO "streamkap"."streamkap_heartbeat" (id, text, last_update) OVERRIDING SYSTEM VALUE
         SELECT 1, 'test_heartbeat', clock_timestamp()
         WHERE NOT EXISTS (SELECT FROM "streamkap"."streamkap_heartbeat")

@@ -6,6 +6,7 @@ use super::parameters::{database_of, user_of};
 use crate::driver::certificates;
 use crate::heartbeat::{ErrorKind, Failure};
 use crate::plan;
+use crate::remedy::Remedy;
 use crate::target::Target;
 
 /// The names that a remedy speaks of, quoted.
@@ -18,7 +19,7 @@ struct Names {
     regclass: String,
     row: i64,
     /// The command that creates what is missing.
-    provision: String,
+    provision: Remedy,
 }
 
 /// The next step, where one is known.
@@ -238,7 +239,7 @@ mod tests {
     #[test]
     fn names_are_quoted_for_sql_and_for_the_shell() {
         insta::assert_snapshot!(remedy_of(ErrorKind::Privilege).unwrap(), @r#"GRANT CONNECT ON DATABASE "orders" TO "hb""x"; GRANT USAGE ON SCHEMA "streamkap" TO "hb""x"; GRANT SELECT, INSERT, UPDATE ON TABLE "streamkap"."streamkap_heartbeat" TO "hb""x";"#);
-        insta::assert_snapshot!(remedy_of(ErrorKind::MissingTable).unwrap(), @r#"create it: with the same configuration or address, heartbeatd provision --target 'orders db'"#);
+        insta::assert_snapshot!(remedy_of(ErrorKind::MissingTable).unwrap(), @"create it: heartbeatd provision --target 'orders db' # where heartbeatd is configured: with the same configuration or address");
     }
 
     #[test]

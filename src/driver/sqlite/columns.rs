@@ -7,6 +7,7 @@ use sqlx::{AssertSqlSafe, Row};
 use super::identifier::{literal, quote};
 use super::message;
 use crate::plan::columns::{Column, ColumnFault, Holds, name_aside};
+use crate::remedy::Remedy;
 use crate::target::HeartbeatTable;
 
 /// Whether `id` is a whole number, whatever the type it is kept in.
@@ -71,7 +72,7 @@ async fn is_numbered(connection: &mut SqliteConnection, heartbeat: &HeartbeatTab
 }
 
 /// Puts a right column in the place of each wrong or missing one; the wrong one is kept under another name with all it holds.
-pub(super) fn mend(heartbeat: &HeartbeatTable, found: &[Column], faults: &[ColumnFault]) -> String {
+pub(super) fn mend(heartbeat: &HeartbeatTable, found: &[Column], faults: &[ColumnFault]) -> Remedy {
     let table = quote(&heartbeat.table);
     let mut sql = Vec::new();
     for fault in faults {
@@ -85,5 +86,5 @@ pub(super) fn mend(heartbeat: &HeartbeatTable, found: &[Column], faults: &[Colum
             sql.push(format!("UPDATE {table} SET id = rowid;"));
         }
     }
-    sql.join(" ")
+    Remedy::sql(sql.join(" "))
 }

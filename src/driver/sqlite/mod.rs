@@ -22,6 +22,7 @@ use crate::driver::{ConnectRequest, Driver, FactsError, Observation, ServerInfo,
 use crate::finding::{Case, Check, Facts, Finding};
 use crate::heartbeat::{Failure, RowReport, Writing};
 use crate::plan::{Plan, Step};
+use crate::remedy::Remedy;
 use crate::target::{Endpoint, Target};
 use crate::time::clock::Instant;
 
@@ -61,8 +62,8 @@ impl Driver for Sqlite {
         Ok(Box::new(SqliteSession { target: Arc::clone(request.target), connection, server, file }))
     }
 
-    fn remedy(&self, failure: &Failure, target: &Target) -> Option<String> {
-        errors::remedy(failure, target)
+    fn remedy(&self, failure: &Failure, target: &Target) -> Option<Remedy> {
+        errors::remedy(failure, target).map(Remedy::from)
     }
 
     fn checks(&self) -> &'static [Check] {

@@ -12,6 +12,7 @@ use crate::heartbeat::Failure;
 use crate::plan::columns::{self as judged, Column, Holds};
 use crate::plan::existing_table::{ExistingTable, RowNeed, Rows};
 use crate::plan::{Plan, Step, render};
+use crate::remedy::Remedy;
 use crate::target::{HeartbeatTable, Target};
 use crate::time::clock::Instant;
 
@@ -51,22 +52,19 @@ pub(super) fn plan(facts: &Facts, target: &Target) -> Plan {
     let values = [("table", name.as_str()), ("row", id.as_str())];
     let mut plan = Plan::default();
     let need = if facts.columns.is_empty() {
-        plan.steps.push(Step { title: format!("create table {name}"), sql: render(TABLE, &values), command: None });
+        plan.steps.push(Step::script(format!("create table {name}"), render(TABLE, &values)));
         RowNeed::Insert
     } else {
         // Who may open the file sees every row.
         let faults = judged::judge(&facts.columns, facts.rows.are_none());
         let mend = columns::mend(&target.heartbeat, &facts.columns, &faults);
-        let seen_by = ("this program", "");
+        let nothing = Remedy::advice("");
+        let seen_by = ("this program", &nothing);
         let standing = ExistingTable { name: &name, faults: &faults, mend: &mend, rows: &facts.rows, seen_by };
         standing.judge(row, &mut plan)
     };
     if need == RowNeed::Insert {
-        plan.steps.push(Step {
-            title: format!("insert row {row} into {name}"),
-            sql: render(ROW, &values),
-            command: None,
-        });
+        plan.steps.push(Step::script(format!("insert row {row} into {name}"), render(ROW, &values)));
     }
     plan
 }
@@ -77,7 +75,7 @@ pub(super) fn plan(facts: &Facts, target: &Target) -> Plan {
 /// # Errors
 /// What SQLite says, classified.
 pub(super) async fn apply(connection: &mut SqliteConnection, step: &Step, deadline: Instant) -> Result<(), Failure> {
-    let sql = format!("{} BEGIN IMMEDIATE; {} COMMIT;", lock_wait(deadline), step.sql);
+    let sql = format!("{} BEGIN IMMEDIATE; {} COMMIT;", lock_wait(deadline), step.script);
     let Err(error) = sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut *connection).await else { return Ok(()) };
     // Where there is no transaction, there is nothing to undo, and SQLite says so.
     let _ = sqlx::raw_sql("ROLLBACK").execute(connection).await;

@@ -126,6 +126,6 @@ pub(crate) async fn failed(target: &Target) -> Failed {
         kind: failure.kind(),
         code: failure.code().map(str::to_owned),
         message: failure.message().to_owned(),
-        remedy: failure.remedy().unwrap_or_default().to_owned(),
+        remedy: failure.remedy().map(ToString::to_string).unwrap_or_default(),
     }
 }

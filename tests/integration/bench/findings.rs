@@ -3,6 +3,7 @@
 use heartbeatd::check::runner;
 use heartbeatd::drivers::Drivers;
 use heartbeatd::finding::{Case, Finding, Inspection, Look, Status};
+use heartbeatd::remedy::{Remedy, Script};
 use heartbeatd::target::Target;
 use heartbeatd::time::clock::Clock;
 
@@ -34,6 +35,17 @@ pub(crate) fn judge(target: &Target, now: &Inspection, earlier: Option<&Inspecti
 pub(crate) fn wrong(findings: &[Finding]) -> Vec<Finding> {
     let wrong = findings.iter().filter(|finding| matches!(finding.status, Status::Failed | Status::Unknown));
     wrong.cloned().collect()
+}
+
+/// The statements that are pasted of a remedy, in their order.
+pub(crate) fn statements(remedy: &Remedy) -> Vec<String> {
+    let text = remedy.to_string();
+    let script = remedy.script().map_or_else(|| text.split(" -- ").next().unwrap_or_default(), Script::text);
+    let statements = script.split_inclusive(';').map(str::trim).filter(|statement| !statement.is_empty());
+    statements
+        .inspect(|statement| assert!(statement.ends_with(';'), "no whole statement: {statement}, of {script}"))
+        .map(str::to_owned)
+        .collect()
 }
 
 /// The ids of findings of a status, each once.

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use heartbeatd::finding::{Severity, Status};
+use heartbeatd::remedy::Remedy;
 use heartbeatd::target::{Target, WriteMode};
 
 use super::stage::{BEAT, Stage, TABLE, shown, wrong};
@@ -191,7 +192,8 @@ async fn try_all(flavour: Flavour) {
             }
             Mend::Sql(sql) => run(&stage, sql).await,
             Mend::Steps => {
-                let steps = remedy.split(';').filter_map(|part| Some(&part[part.find("SET ")?..]));
+                let text = remedy.to_string();
+                let steps = text.split(';').filter_map(|part| Some(&part[part.find("SET ")?..]));
                 for step in steps {
                     stage.server.execute(step).await;
                 }
@@ -205,7 +207,7 @@ async fn try_all(flavour: Flavour) {
 }
 
 /// Waits until exactly this fault is found; its remedy.
-async fn found(stage: &Stage, target: &Target, fault: &Fault) -> String {
+async fn found(stage: &Stage, target: &Target, fault: &Fault) -> Remedy {
     crate::bench::eventually(Duration::from_secs(10), format!("{} after {}", fault.check, fault.seed), async || {
         let findings = stage.findings(target).await;
         let wrong = wrong(&findings);

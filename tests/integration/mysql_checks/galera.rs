@@ -1,6 +1,7 @@
 //! The checks on the nodes of a real Galera cluster.
 
 use heartbeatd::finding::{Severity, Status};
+use heartbeatd::remedy::Remedy;
 use heartbeatd::target::{Endpoint, Replica, WriteMode};
 
 use super::stage::{Stage, TABLE, ids, options, shown, wrong};
@@ -16,7 +17,7 @@ async fn stage_of(options: MysqlOptions, size: usize) -> (Stage, Galera) {
 }
 
 /// The severity and the remedy of the one finding that fails.
-async fn only(stage: &Stage, check: &str, says: &str) -> (Severity, String) {
+async fn only(stage: &Stage, check: &str, says: &str) -> (Severity, Remedy) {
     eventually(secs(10), format!("{check}: {says}"), async || {
         let findings = wrong(&stage.findings(&stage.target).await);
         let mut failed = findings.iter().filter(|finding| finding.status == Status::Failed);
@@ -58,8 +59,9 @@ async fn on_a_right_node_nothing_is_wrong_and_each_fault_of_a_node_is_found_alon
     assert_eq!(severity, Severity::Error);
     // Nothing was written there meanwhile, and this is not to be pasted by those who do not know that.
     let switch = "SET GLOBAL wsrep_on = ON;";
-    assert!(remedy.starts_with("only if nothing was written") && remedy.contains(switch), "{remedy}");
-    stage.paste(switch).await;
+    let text = remedy.to_string();
+    assert!(text.starts_with("only if nothing was written") && text.contains(switch), "{text}");
+    stage.server.execute(switch).await;
     stage.all_is_well(&stage.target, "the node replicates again").await;
 
     stage.server.set_global("wsrep_desync", "ON").await;
@@ -71,7 +73,7 @@ async fn on_a_right_node_nothing_is_wrong_and_each_fault_of_a_node_is_found_alon
     stage.server.set_global("wsrep_gtid_mode", "OFF").await;
     let (severity, remedy) = only(&stage, "galera-gtid", "OFF").await;
     assert_eq!(severity, Severity::Info);
-    assert!(remedy.contains("wsrep_gtid_mode = ON"), "{remedy}");
+    assert!(remedy.to_string().contains("wsrep_gtid_mode = ON"), "{remedy}");
     stage.server.set_global("wsrep_gtid_mode", "ON").await;
     stage.all_is_well(&stage.target, "the mode is set again").await;
 }
@@ -82,7 +84,7 @@ async fn a_node_logs_what_the_others_write_even_without_log_slave_updates_and_is
     let lines = options(Flavour::Mariadb).conf("wsrep_gtid_mode = OFF").conf("log_slave_updates = OFF");
     let (mut stage, cluster) = stage_of(lines, 2).await;
     let (_, remedy) = only(&stage, "galera-gtid", "OFF").await;
-    assert!(remedy.contains("log_slave_updates = ON on every node"), "{remedy}");
+    assert!(remedy.to_string().contains("log_slave_updates = ON on every node"), "{remedy}");
     assert_eq!(stage.server.value("SELECT @@log_slave_updates").await.as_deref(), Some("0"));
     assert_eq!(events_of_two_beats(&stage, &cluster).await, 2);
     stage.target.replicas.push(Replica {

@@ -1,9 +1,10 @@
 //! The replica that the connector reads.
 
 use heartbeatd::finding::{Severity, Status};
+use heartbeatd::remedy::Remedy;
 use heartbeatd::target::{Endpoint, Replica, Target};
 
-use super::stage::{BEAT, Stage, TABLE, ids, paste, shown, wrong};
+use super::stage::{BEAT, Stage, TABLE, ids, paste, shown, statements, wrong};
 use crate::bench::mysql::Flavour;
 use crate::bench::{MysqlServer, eventually, secs};
 
@@ -24,7 +25,7 @@ async fn with_replica(flavour: Flavour, lines: &str) -> (Stage, MysqlServer, Tar
 }
 
 /// The remedy of the one finding that fails.
-async fn remedy_of(stage: &Stage, target: &Target, check: &str, says: &str) -> (Severity, String) {
+async fn remedy_of(stage: &Stage, target: &Target, check: &str, says: &str) -> (Severity, Remedy) {
     eventually(secs(10), format!("{check}: {says}"), async || {
         let findings = wrong(&stage.findings(target).await);
         match findings.as_slice() {
@@ -215,7 +216,7 @@ async fn a_stopped_replica_in_place_of_the_primary_is_not_simply_made_writable()
             let writable = findings.iter().find(|finding| finding.id == "server-writable").unwrap();
             let remedy = writable.remedy.as_ref().unwrap();
             assert_eq!(writable.status, Status::Failed, "{flavour:?} {user}");
-            assert!(remedy.starts_with("name the primary in url"), "{flavour:?} {user}: {remedy}");
+            assert!(remedy.to_string().starts_with("name the primary in url"), "{flavour:?} {user}: {remedy}");
         }
     }
 }
@@ -253,7 +254,7 @@ async fn a_filter_that_kept_the_table_out_from_the_start_is_lifted_once_it_is_th
         let findings = stage.findings(&target).await;
         let filters = findings.iter().find(|finding| finding.id == "replica-filters").unwrap();
         let remedy = filters.remedy.as_ref().unwrap();
-        assert!(remedy.contains("my\\_app.%"), "{remedy}");
+        assert!(remedy.to_string().contains("my\\_app.%"), "{remedy}");
         paste_in_one_session(&replica, remedy).await;
         // Not within the second in which the row was made: that would be no change.
         let beat = format!("UPDATE {TABLE} SET last_update = NOW() - INTERVAL 5 SECOND");
@@ -273,10 +274,10 @@ async fn a_filter_that_kept_the_table_out_from_the_start_is_lifted_once_it_is_th
 }
 
 /// What `sql_log_bin` is part of.
-async fn paste_in_one_session(replica: &MysqlServer, remedy: &str) {
+async fn paste_in_one_session(replica: &MysqlServer, remedy: &Remedy) {
     let mut session = replica.connect().await;
-    for statement in remedy.split(" -- ").next().unwrap().split("; ").filter(|statement| !statement.is_empty()) {
-        crate::bench::mysql::session::execute(&mut session, statement).await;
+    for statement in statements(remedy) {
+        crate::bench::mysql::session::execute(&mut session, &statement).await;
     }
 }
 

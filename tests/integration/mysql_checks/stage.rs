@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use heartbeatd::finding::{Finding, Status};
+use heartbeatd::remedy::Remedy;
 use heartbeatd::target::{ConnectorMode, Endpoint, Named, Target};
 use rustix::process::Signal;
 
 use crate::bench::findings;
-pub(super) use crate::bench::findings::{judge, look, shown};
+pub(super) use crate::bench::findings::{judge, look, shown, statements};
 use crate::bench::mysql::{Flavour, MysqlOptions};
 use crate::bench::place::server_command;
 use crate::bench::process::Process;
@@ -142,25 +143,16 @@ impl Stage {
     }
 
     /// Pastes a remedy as an administrator would, statement by statement.
-    pub(super) async fn paste(&self, remedy: &str) {
+    pub(super) async fn paste(&self, remedy: &Remedy) {
         paste(&self.server, remedy).await;
     }
 }
 
 /// Pastes a remedy into a server as an administrator would, statement by statement.
-pub(super) async fn paste(server: &MysqlServer, remedy: &str) {
-    let remedy = without_comments(remedy);
-    let sql = remedy.split(" -- ").next().unwrap_or_default();
-    for statement in sql.split_inclusive(';').map(str::trim).filter(|statement| !statement.is_empty()) {
-        assert!(statement.ends_with(';'), "no whole statement: {statement}, of {remedy}");
-        server.execute(statement).await;
+pub(super) async fn paste(server: &MysqlServer, remedy: &Remedy) {
+    for statement in statements(remedy) {
+        server.execute(&statement).await;
     }
-}
-
-fn without_comments(text: &str) -> String {
-    let mut parts = text.split("/*");
-    let first = parts.next().unwrap_or_default().to_owned();
-    parts.fold(first, |sql, part| sql + part.split_once("*/").unwrap().1)
 }
 
 /// What is failed or unknown, but for the version: the bench's are old on purpose.

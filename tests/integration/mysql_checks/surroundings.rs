@@ -27,7 +27,7 @@ async fn what_the_least_user_may_not_see_is_unknown_and_names_the_grant() {
             assert!(unknown.contains(&id), "{flavour:?}: {id} is not in {unknown:?}");
             let finding = findings.iter().find(|finding| finding.id == id).unwrap();
             let (_, grant) = finding.observed.split_once("; it takes ").unwrap();
-            stage.paste(grant).await;
+            stage.server.execute(grant).await;
         }
         stage.server.execute("GRANT SELECT ON mysql.* TO hb@'%'").await;
         stage.all_is_well(&stage.target, "the grants").await;
@@ -220,8 +220,9 @@ async fn a_server_starts_with_what_a_remedy_writes_into_its_option_file() {
         stage.server.execute(&format!("SET GLOBAL {name} = ON")).await;
         let findings = stage.findings(&stage.target).await;
         let writable = findings.iter().find(|finding| finding.id == "server-writable").unwrap();
-        let (_, hint) = writable.remedy.as_ref().unwrap().split_once(" -- and ").unwrap();
-        let (lines, _) = hint.split_once(" under [mysqld]").unwrap();
+        let note = writable.remedy.as_ref().unwrap().script().unwrap().note().unwrap();
+        let lines = note.strip_prefix("also write ").unwrap();
+        let (lines, _) = lines.split_once(" under [mysqld]").unwrap();
         assert_eq!(lines.split(" and ").count(), 2, "{lines}");
         let options = lines.split(" and ").fold(options(flavour), crate::bench::mysql::MysqlOptions::conf);
         let server = options.start().await;

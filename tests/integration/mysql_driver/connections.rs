@@ -134,7 +134,7 @@ async fn a_password_that_cannot_go_over_a_socket_without_tls_is_told_as_refused_
     let failed = beat(&clear, Writing::Always).await.unwrap_err();
     assert_eq!(failed.kind(), ErrorKind::Auth, "{failed}");
     let remedy = Drivers::built_in().get(Family::new("mysql")).unwrap().remedy(&failed, &clear).unwrap();
-    assert!(remedy.contains("over a socket so is one with caching_sha2_password"), "{remedy}");
+    assert!(remedy.to_string().contains("over a socket so is one with caching_sha2_password"), "{remedy}");
 }
 
 #[tokio::test]

@@ -119,14 +119,15 @@ async fn a_beat_that_would_stay_on_its_node_is_not_written() {
     let failure = beat(&target, Writing::Always).await.unwrap_err();
     assert_eq!(failure.kind(), ErrorKind::NotWritable, "{failure}");
     assert!(failure.message().contains("the node's wsrep_on is off"), "{failure}");
-    let remedy = failure.remedy().unwrap().to_owned();
-    assert!(remedy.starts_with("only if nothing was written") && remedy.contains("full state transfer"), "{failure:?}");
+    let remedy = failure.remedy().cloned().unwrap();
+    let text = remedy.to_string();
+    assert!(text.starts_with("only if nothing was written") && text.contains("full state transfer"), "{failure:?}");
     let session = open(&all, Purpose::Beat, None, TIME).await.unwrap();
     assert!(session.server().address.ends_with(&two.port().to_string()), "{:?}", session.server());
     drop(session);
     two.set_global("wsrep_on", "OFF").await;
     let failure = beat(&all, Writing::Always).await.unwrap_err();
-    assert_eq!(failure.remedy(), Some(remedy.as_str()), "of several hosts, too: {failure:?}");
+    assert_eq!(failure.remedy(), Some(&remedy), "of several hosts, too: {failure:?}");
     two.set_global("wsrep_on", "ON").await;
     // One that began before, as a pooler would hand it out, keeps its own.
     let mut kept = open(&target, Purpose::Inspect, None, TIME).await.unwrap();

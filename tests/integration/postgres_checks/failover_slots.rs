@@ -4,7 +4,7 @@
 use heartbeatd::finding::{Finding, Severity, Status};
 use heartbeatd::target::{Endpoint, Replica, Target};
 
-use super::stage::{BEAT, Stage, ids, options, shown, wrong};
+use super::stage::{BEAT, Stage, ids, options, shown, statements, wrong};
 use crate::bench::{PostgresServer, eventually, secs};
 
 /// The connector's slot and what the server remembers of it.
@@ -85,12 +85,11 @@ async fn only_finding(stage: &Stage, target: &Target) -> Finding {
 
 /// Pastes a remedy into the server that it names, statement by statement.
 async fn paste_on(server: &PostgresServer, finding: &Finding) {
-    let remedy = finding.remedy.as_deref().unwrap();
+    let remedy = finding.remedy.as_ref().unwrap().to_string();
     let place = format!("on replica standby (127.0.0.1:{})", server.port());
     assert!(remedy.starts_with(&format!("/* {place}")), "{remedy}");
-    let sql = remedy.split(" -- ").next().unwrap();
-    for statement in sql.split_inclusive(';').map(str::trim) {
-        server.execute(statement).await;
+    for statement in statements(finding.remedy.as_ref().unwrap()) {
+        server.execute(&statement).await;
     }
 }
 
@@ -126,7 +125,7 @@ async fn a_lost_copy_on_a_standby_is_a_warning_and_is_made_again_once_the_standb
     stage.all_is_well(&target, "the copy").await;
     lose_on(&standby, &stage).await;
     let finding = only_finding(&stage, &target).await;
-    assert!(!finding.remedy.as_ref().unwrap().contains("pg_drop_replication_slot"), "{:?}", finding.remedy);
+    assert!(!finding.remedy.as_ref().unwrap().to_string().contains("pg_drop_replication_slot"), "{:?}", finding.remedy);
     paste_on(&standby, &finding).await;
     copy_slot(&stage, &standby).await;
     assert_eq!(stage.server.rows(SLOT).await, sound());
@@ -156,7 +155,8 @@ async fn a_lost_slot_is_made_again_on_its_own_server_with_what_it_was_made_with(
     .await;
     let remedy = status.remedy.unwrap();
     let server = format!("/* on the source (127.0.0.1:{})", stage.server.port());
-    assert!(remedy.starts_with(&server) && remedy.contains("already lost its position"), "{remedy}");
+    let text = remedy.to_string();
+    assert!(text.starts_with(&server) && text.contains("already lost its position"), "{text}");
     stage.paste(&remedy).await;
     let sql = "SELECT failover, two_phase, wal_status FROM pg_replication_slots WHERE slot_name = 'lost'";
     let expected = ["t", "t", "reserved"].map(|value| Some(value.to_owned())).to_vec();

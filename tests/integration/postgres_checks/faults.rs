@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use heartbeatd::finding::{Severity, Status};
+use heartbeatd::remedy::Remedy;
 use heartbeatd::target::{ProvisionMode, Target};
 
 use super::stage::{BEAT, Stage, TABLE, ids, options, shown, wrong};
@@ -239,7 +240,7 @@ async fn try_all(stage: Stage) {
             }
             Mend::Sql(sql) => run(&stage, sql).await,
             Mend::Provision => {
-                assert!(finding.contains("heartbeatd provision"), "{finding}");
+                assert!(finding.to_string().contains("heartbeatd provision"), "{finding}");
                 stage.provision().await;
             }
         }
@@ -259,7 +260,7 @@ async fn try_all(stage: Stage) {
 }
 
 /// Waits until exactly this fault is found; its remedy.
-async fn found(stage: &Stage, target: &Target, fault: &Fault) -> String {
+async fn found(stage: &Stage, target: &Target, fault: &Fault) -> Remedy {
     crate::bench::eventually(Duration::from_secs(10), format!("{} after {}", fault.check, fault.seed), async || {
         let findings = stage.findings(target).await;
         let unknown: BTreeSet<&str> = ids(&findings, Status::Unknown).into_iter().collect();

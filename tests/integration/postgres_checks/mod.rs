@@ -37,7 +37,7 @@ async fn what_the_least_user_may_not_see_is_unknown_and_names_the_grant() {
     for finding in &findings {
         assert!(finding.observed.contains("it takes GRANT pg_monitor TO \"hb\";"), "{}", finding.observed);
     }
-    stage.paste("GRANT pg_monitor TO \"hb\";").await;
+    stage.server.execute("GRANT pg_monitor TO \"hb\"").await;
     stage.all_is_well(&stage.target, "the grant").await;
 }
 

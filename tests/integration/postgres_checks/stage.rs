@@ -5,11 +5,12 @@ use std::time::Duration;
 use heartbeatd::driver::Purpose;
 use heartbeatd::finding::Finding;
 use heartbeatd::provisioning::provision;
+use heartbeatd::remedy::Remedy;
 use heartbeatd::target::{ConnectorMode, Endpoint, Named, Target};
 use rustix::process::Signal;
 
 use crate::bench::driver::{in_time, open_over};
-pub(super) use crate::bench::findings::{ids, judge, look, shown, wrong};
+pub(super) use crate::bench::findings::{ids, judge, look, shown, statements, wrong};
 use crate::bench::place::server_command;
 use crate::bench::postgres::PostgresOptions;
 use crate::bench::process::Process;
@@ -128,12 +129,10 @@ impl Stage {
     }
 
     /// Pastes a remedy as a superuser would, statement by statement.
-    pub(super) async fn paste(&self, remedy: &str) {
+    pub(super) async fn paste(&self, remedy: &Remedy) {
         let mut session = self.server.connect().await;
-        let sql = remedy.split(" -- ").next().unwrap_or_default();
-        for statement in sql.split_inclusive(';').map(str::trim).filter(|statement| !statement.is_empty()) {
-            assert!(statement.ends_with(';'), "no whole statement: {statement}, of {remedy}");
-            execute(&mut session, statement).await;
+        for statement in statements(remedy) {
+            execute(&mut session, &statement).await;
         }
     }
 }

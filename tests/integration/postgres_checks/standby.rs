@@ -3,7 +3,7 @@
 use heartbeatd::finding::{Severity, Status};
 use heartbeatd::target::{Endpoint, Replica, Target};
 
-use super::stage::{BEAT, Stage, TABLE, ids, options, shown, wrong};
+use super::stage::{BEAT, Stage, TABLE, ids, options, shown, statements, wrong};
 use crate::bench::{PostgresServer, eventually, secs};
 
 async fn with_standby() -> (Stage, PostgresServer, Target) {
@@ -46,8 +46,9 @@ async fn a_standby_that_follows_is_right_and_one_that_is_paused_is_found() {
     }
     let findings = stage.findings(&target).await;
     let role = findings.iter().find(|finding| finding.id == "replica-role").unwrap();
-    let sql = role.remedy.as_ref().unwrap().split(" -- ").next().unwrap();
-    standby.execute(sql).await;
+    for statement in statements(role.remedy.as_ref().unwrap()) {
+        standby.execute(&statement).await;
+    }
     stage.all_is_well(&target, "the remedy").await;
 }
 
@@ -92,9 +93,8 @@ async fn a_newer_standby_decodes_once_it_gives_feedback() {
     let findings = stage.findings(&target).await;
     let decode = findings.iter().find(|finding| finding.id == "replica-decode").unwrap();
     assert_eq!((decode.status, decode.observed.as_str()), (Status::Failed, "hot_standby_feedback is off"));
-    let sql = decode.remedy.as_ref().unwrap().strip_prefix("on the replica: ").unwrap();
-    for statement in sql.split_inclusive(';') {
-        standby.execute(statement).await;
+    for statement in statements(decode.remedy.as_ref().unwrap()) {
+        standby.execute(&statement).await;
     }
     stage.all_is_well(&target, "the remedy").await;
     // And what the check promises is so.

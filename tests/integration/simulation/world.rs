@@ -14,6 +14,7 @@ use heartbeatd::driver::{ConnectRequest, Driver, FactsError, Observation, Purpos
 use heartbeatd::finding::{Case, Check, Facts, Finding};
 use heartbeatd::heartbeat::{ErrorKind, Failure, RowReport, Stamp, Writing, ZoneGuess};
 use heartbeatd::plan::{Plan, Step};
+use heartbeatd::remedy::Remedy;
 use heartbeatd::target::{Endpoint, Target};
 use tokio::time::Instant;
 
@@ -259,7 +260,7 @@ impl Driver for SimulatedDriver {
         Ok(Box::new(SimulatedSession { world: self.0.clone(), host, server }))
     }
 
-    fn remedy(&self, _failure: &Failure, _target: &Target) -> Option<String> {
+    fn remedy(&self, _failure: &Failure, _target: &Target) -> Option<Remedy> {
         None
     }
 

@@ -6,6 +6,7 @@ use crate::driver::answer::Answer;
 use crate::driver::evidence::ONE_LOOK;
 use crate::driver::mysql::facts::{BinlogFacts, MysqlFacts, ServerFacts};
 use crate::finding::{Check, Finding, Rung, Severity};
+use crate::remedy::Remedy;
 
 const FILTERS: Check = Check {
     id: "binlog-filters",
@@ -68,10 +69,10 @@ fn entries<'a>(server: &ServerFacts, list: &'a str, schema: &str) -> Vec<&'a str
 }
 
 /// What to do about it: these filters are set at the start of a server only.
-pub(super) fn let_in(server: &ServerFacts, filter: &str, value: &str, schema: &str) -> String {
+pub(super) fn let_in(server: &ServerFacts, filter: &str, value: &str, schema: &str) -> Remedy {
     if let Some(managed) = server.managed {
         let change = if filter == "binlog_do_db" { "with" } else { "without" };
-        return managed.set_at_start(&format!("{filter}, {change} {schema},"));
+        return managed.set_at_start(&format!("{filter}, {change} {schema},")).into();
     }
     if filter == "binlog_do_db" {
         let schema = server.naming().kept(schema);
@@ -79,7 +80,7 @@ pub(super) fn let_in(server: &ServerFacts, filter: &str, value: &str, schema: &s
     } else {
         let lines: Vec<String> =
             entries(server, value, schema).iter().map(|entry| format!("binlog_ignore_db = {entry}")).collect();
-        format!("take the line {} out of the option file, and restart the server", lines.join(" and the line "))
+        format!("remove the line {} from the option file, and restart the server", lines.join(" and the line ")).into()
     }
 }
 

@@ -7,6 +7,7 @@ use crate::driver::mysql::facts::ServerFacts;
 use crate::driver::mysql::galera::{SWITCH_ON, runs_galera};
 use crate::driver::mysql::group_replication;
 use crate::finding::{Check, Finding, Rung, Severity};
+use crate::remedy::Remedy;
 
 const STATE: &str = "read access to the server's state, which every user has";
 
@@ -113,10 +114,10 @@ fn ready(server: &ServerFacts) -> Finding {
     match server.variable("wsrep_reject_queries") {
         None | Some("NONE") => {}
         Some(rejects) => {
-            return READY
-                .failed("wsrep_reject_queries", rejects)
-                .expected("NONE")
-                .remedy("SET GLOBAL wsrep_reject_queries = NONE; -- unless somebody is at work on the node");
+            return READY.failed("wsrep_reject_queries", rejects).expected("NONE").remedy(
+                Remedy::advice("make sure that no administrator is at work on the node")
+                    .then_run(Remedy::sql("SET GLOBAL wsrep_reject_queries = NONE;")),
+            );
         }
     }
     match (answers, component, state) {

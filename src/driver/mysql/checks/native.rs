@@ -10,6 +10,7 @@ use crate::driver::mysql::facts::Event;
 use crate::driver::mysql::identifier::quote;
 use crate::driver::shared_checks::server::NATIVE;
 use crate::finding::{Check, Finding, Severity};
+use crate::remedy::Remedy;
 use crate::target::WriteMode;
 use crate::time::words;
 
@@ -35,7 +36,7 @@ pub(super) fn judge(evidence: &Evidence<'_>) -> Vec<Finding> {
 /// An event that does not beat, and what mends it.
 struct Fault {
     observed: String,
-    mend: String,
+    mend: Remedy,
 }
 
 fn judge_event(evidence: &Evidence<'_>, event: &Event) -> Finding {
@@ -55,7 +56,7 @@ fn judge_event(evidence: &Evidence<'_>, event: &Event) -> Finding {
         return NATIVE
             .failed(subject, observed)
             .expected(format!("row {wanted}"))
-            .remedy(format!("{disable} -- or let it update row {wanted}; it may do more than that"));
+            .remedy(Remedy::sql(disable).note(format!("or let it update row {wanted}; it may do more than that")));
     }
     if !matches!(event.status.as_str(), "ENABLED" | "DISABLED") && is_node(&evidence.facts.server) {
         return on_another_node(evidence, event, &subject, &disable);
@@ -68,14 +69,15 @@ fn judge_event(evidence: &Evidence<'_>, event: &Event) -> Finding {
         }
         // Where heartbeatd beats, it covers for the event.
         let severity = if watching { Severity::Warning } else { Severity::Info };
-        let remedy = if watching { mend } else { disable };
+        let remedy = if watching { mend } else { Remedy::sql(disable) };
         return NATIVE.failed_as(severity, subject, observed).expected("an event that runs, or none").remedy(remedy);
     }
     match evidence.target.write {
         WriteMode::Always => {
-            NATIVE.failed(subject, format!("it beats as well ({every})")).expected("one writer").remedy(format!(
-                "{disable} -- or set write = \"when-stale\", so that heartbeatd writes only if it does not"
-            ))
+            NATIVE.failed(subject, format!("it beats as well ({every})")).expected("one writer").remedy(
+                Remedy::sql(disable)
+                    .note("or set write = \"when-stale\", so that heartbeatd writes only if the event does not"),
+            )
         }
         WriteMode::WhenStale => NATIVE.ok(subject, format!("it beats ({every}), and heartbeatd covers for it")),
         WriteMode::Never => NATIVE.ok(subject, format!("it beats ({every})")),
@@ -91,7 +93,7 @@ fn on_another_node(evidence: &Evidence<'_>, event: &Event, subject: &str, disabl
         WriteMode::Always => NATIVE
             .failed_as(Severity::Info, subject, observed)
             .expected("one writer")
-            .remedy(format!("{disable} -- on any node; or set write = \"when-stale\"")),
+            .remedy(Remedy::sql(disable).note("any node will do; or set write = \"when-stale\"")),
         WriteMode::WhenStale => NATIVE.ok(subject, format!("{observed}; heartbeatd covers for it")),
         WriteMode::Never => NATIVE.unknown(subject, format!("{observed}; it takes a look at each node")),
     }
@@ -109,7 +111,7 @@ fn fault(evidence: &Evidence<'_>, event: &Event, name: &str) -> Option<Fault> {
         }
     };
     if let Some(observed) = observed {
-        return Some(Fault { observed, mend: enable });
+        return Some(Fault { observed, mend: Remedy::sql(enable) });
     }
     match server.variable("event_scheduler") {
         Some("OFF") => {
@@ -127,6 +129,6 @@ fn fault(evidence: &Evidence<'_>, event: &Event, name: &str) -> Option<Fault> {
     let limit = Duration::from_secs(every.try_into().ok()?) * 2 + evidence.target.timeout;
     (idle > limit).then(|| Fault {
         observed: format!("it last ran {} ago, and says every {}", words(idle), event.every.as_deref().unwrap_or("")),
-        mend: format!("look for its name in the server's error log; then {enable}"),
+        mend: Remedy::advice("look for its name in the server's error log").then_run(Remedy::sql(enable)),
     })
 }

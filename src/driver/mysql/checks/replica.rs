@@ -9,13 +9,14 @@ use std::time::Duration;
 
 use super::activity::reads;
 use super::binlog::{left_out, let_in};
-use super::settings::faults;
+use super::settings::{BINLOG_FORMAT, Fault, faults};
 use crate::driver::answer::Answer;
 use crate::driver::mysql::facts::{Channel, MysqlFacts, Relation, RowFacts};
 use crate::driver::mysql::provision;
 use crate::driver::mysql::replication_filters::{Filters, text};
 use crate::driver::shared_checks::replica::{self, ARRIVES, DECODE, ROLE};
 use crate::finding::{Check, Finding, Rung, Severity};
+use crate::remedy::Remedy;
 use crate::time::words;
 
 const MONITOR: &str = "on the replica, REPLICATION CLIENT (MariaDB: SLAVE MONITOR)";
@@ -47,13 +48,12 @@ pub(super) const CHECKS: &[Check] = &[ROLE, THREADS, FILTERS, ARRIVES, DECODE];
 
 pub(super) fn judge(evidence: &Evidence<'_>) -> Vec<Finding> {
     replica::each(evidence, CHECKS, |subject, facts, place| {
-        let severity = replica::severity(evidence, place.name);
         let mut findings = match facts.replication.seen() {
             Ok(channels) => {
                 vec![
-                    role(subject, facts, channels),
-                    threads(evidence, subject, facts, channels, severity),
-                    filters(evidence, subject, facts, channels, severity),
+                    role(place.name, subject, facts, channels),
+                    threads(evidence, place, facts, channels),
+                    filters(evidence, place, facts, channels),
                 ]
             }
             Err(refusal) => {
@@ -94,49 +94,33 @@ fn names(facts: &MysqlFacts, channel: &Channel) -> (String, String) {
     }
 }
 
-/// Remedies of one place as one text. What is SQL can be pasted as a whole, on however many lines it is shown: what is said
-/// beside it is a comment that ends.
-fn on_the_replica(remedies: &[String]) -> String {
-    let is_sql = |remedy: &String| ["SET ", "STOP "].iter().any(|word| remedy.starts_with(word));
-    let comment = |text: &str| format!("/* {} */", text.replace(" -- ", "; ").replace("*/", "* /"));
-    if !remedies.iter().any(is_sql) {
-        return format!("on the replica: {}", remedies.join("; "));
+/// What to run where a setting is wrong. A change of `binlog_format` needs threads that do not run: MySQL refuses it else, and
+/// MariaDB's go on in the old format.
+fn around_format(facts: &MysqlFacts, fault: Fault) -> Remedy {
+    if fault.variable != BINLOG_FORMAT || fault.remedy.is_advice() {
+        return fault.remedy;
     }
-    let pasted = remedies.iter().map(|remedy| match remedy.split_once(" -- ") {
-        Some((sql, beside)) => format!("{sql} {}", comment(beside)),
-        None if is_sql(remedy) => remedy.clone(),
-        None => comment(remedy),
-    });
-    format!("/* on the replica */ {}", pasted.collect::<Vec<_>>().join(" "))
-}
-
-/// A change of `binlog_format` among remedies takes threads that are not running: MySQL refuses it else, and MariaDB's go on
-/// in the old one.
-fn around_format(facts: &MysqlFacts, mut remedies: Vec<String>) -> Vec<String> {
-    let is_of_format = |remedy: &&mut String| remedy.starts_with("SET ") && remedy.contains(" binlog_format = ");
+    let word = word(facts);
     let channels = facts.replication.answer().map(Vec::as_slice).unwrap_or_default();
-    if let Some(remedy) = remedies.iter_mut().find(is_of_format) {
-        let word = word(facts);
-        let order = |order: &str| {
-            let running = channels.iter().filter(|channel| channel.applying).map(|channel| names(facts, channel).0);
-            let orders = running.map(|name| match facts.server.mariadb {
-                true => format!("{order} {word}{name} SQL_THREAD; "),
-                false => format!("{order} {word} SQL_THREAD{name}; "),
-            });
-            orders.collect::<String>()
-        };
-        let (sql, beside) = remedy.split_once(" -- ").unwrap_or((remedy.as_str(), ""));
-        let changed = format!("{}{sql} {}", order("STOP"), order("START"));
-        *remedy = if beside.is_empty() { changed.trim_end().to_owned() } else { format!("{changed}-- {beside}") };
-    }
-    remedies
+    let order = |order: &str| {
+        let running = channels.iter().filter(|channel| channel.applying).map(|channel| names(facts, channel).0);
+        let orders: Vec<String> = running
+            .map(|name| match facts.server.mariadb {
+                true => format!("{order} {word}{name} SQL_THREAD;"),
+                false => format!("{order} {word} SQL_THREAD{name};"),
+            })
+            .collect();
+        (!orders.is_empty()).then(|| Remedy::sql(orders.join(" ")))
+    };
+    let all = order("STOP").into_iter().chain([fault.remedy.clone()]).chain(order("START"));
+    Remedy::all(all).unwrap_or(fault.remedy)
 }
 
 /// The next step where the replica is a server that takes writes, though its group has members that do not.
 const SECONDARY: &str = "name a secondary of its group as the replica: SELECT MEMBER_HOST, MEMBER_PORT, MEMBER_STATE, \
      MEMBER_ROLE FROM performance_schema.replication_group_members; and let a server that is out of its group join it again";
 
-fn role(subject: &str, facts: &MysqlFacts, channels: &[Channel]) -> Finding {
+fn role(name: &str, subject: &str, facts: &MysqlFacts, channels: &[Channel]) -> Finding {
     let server = &facts.server;
     let membership = cluster::membership(server);
     if channels.is_empty() {
@@ -164,8 +148,8 @@ fn role(subject: &str, facts: &MysqlFacts, channels: &[Channel]) -> Finding {
     let follows = format!("it follows {}", sources.join(" and "));
     if membership.is_none() && server.is_on("read_only") == Some(false) {
         let remedy = match cluster::has_a_group(server) {
-            true => SECONDARY.to_owned(),
-            false => on_the_replica(&[set_global(server, "read_only", "ON")]),
+            true => SECONDARY.into(),
+            false => set_global(server, "read_only", "ON").on_replica(name),
         };
         return ROLE
             .failed(subject, format!("{follows}, and takes writes of its own: read_only is OFF"))
@@ -175,13 +159,8 @@ fn role(subject: &str, facts: &MysqlFacts, channels: &[Channel]) -> Finding {
     ROLE.ok(subject, follows)
 }
 
-fn threads(
-    evidence: &Evidence<'_>,
-    subject: &str,
-    facts: &MysqlFacts,
-    channels: &[Channel],
-    severity: Severity,
-) -> Finding {
+fn threads(evidence: &Evidence<'_>, place: &ReplicaEvidence<'_>, facts: &MysqlFacts, channels: &[Channel]) -> Finding {
+    let (subject, severity) = (&format!("replica {}", place.name), replica::severity(evidence, place.name));
     if channels.is_empty() {
         return THREADS.skipped(subject, "it follows no server");
     }
@@ -199,15 +178,14 @@ fn threads(
         if !stopped.is_empty() {
             let of = if channel.name.is_empty() { String::new() } else { format!("channel {}: ", channel.name) };
             let (word, (name, status)) = (word(facts), names(facts, channel));
+            let start = match facts.server.managed {
+                Some(managed) => managed.start_replication(),
+                None => Remedy::sql(format!("START {word}{name};")),
+            };
             return THREADS
                 .failed_as(severity, subject, format!("{of}{}", stopped.join("; ")))
                 .expected(expected)
-                .remedy(match facts.server.managed {
-                    Some(managed) => {
-                        format!("{} -- on the replica, after reading {status}", managed.start_replication())
-                    }
-                    None => format!("START {word}{name}; -- on the replica, after reading {status}"),
-                });
+                .remedy(start.on_replica(place.name).note(format!("read {status} first")));
         }
         let behind = Duration::from_secs(channel.behind.unwrap_or(0).try_into().unwrap_or(0));
         if behind > limit {
@@ -220,13 +198,8 @@ fn threads(
     THREADS.ok(subject, "both threads run")
 }
 
-fn filters(
-    evidence: &Evidence<'_>,
-    subject: &str,
-    facts: &MysqlFacts,
-    channels: &[Channel],
-    severity: Severity,
-) -> Finding {
+fn filters(evidence: &Evidence<'_>, place: &ReplicaEvidence<'_>, facts: &MysqlFacts, channels: &[Channel]) -> Finding {
+    let (subject, severity) = (&format!("replica {}", place.name), replica::severity(evidence, place.name));
     let heartbeat = &evidence.target.heartbeat;
     for channel in channels {
         let filters = Filters::of(&channel.filters, facts.server.naming());
@@ -234,49 +207,48 @@ fn filters(
             let value = channel.filters.get(filter).map_or("", String::as_str);
             let remedy = match facts.server.managed {
                 Some(managed) => {
-                    // No account there may bypass its binary log.
-                    let anew = if is_there(evidence, facts) {
-                        ""
-                    } else {
-                        "then make the replica anew: it lacks the table or its row"
-                    };
-                    let set = managed.set_filter(filter, &filters.with_table(filter, heartbeat));
-                    [set.as_str(), anew].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("; ")
+                    let set = Remedy::advice(managed.set_filter(filter, &filters.with_table(filter, heartbeat)));
+                    // No account there may write past its binary log.
+                    match is_there(evidence, facts) {
+                        true => set,
+                        false => set.note("then rebuild the replica, which lacks the table or its row"),
+                    }
                 }
                 None => {
                     let lifted = filters.let_in(filter, heartbeat, facts.server.mariadb, word(facts), &channel.name);
-                    made_first(evidence, facts) + &lifted
+                    with_made_first(evidence, facts, lifted)
                 }
             };
             return FILTERS
                 .failed_as(severity, subject, format!("replicate_{filter} is {value}: the table is left out"))
                 .expected("the heartbeat table is replicated")
-                .remedy(remedy);
+                .remedy(remedy.on_replica(place.name));
         }
     }
     FILTERS.ok(subject, "the table is not left out")
 }
 
-/// What is to be there before a beat is let in: a change of a table or of a row that is missing stops the replica. Past its
-/// binary log, in which nobody could tell it from the source's.
-fn made_first(evidence: &Evidence<'_>, facts: &MysqlFacts) -> String {
+/// Creates what must exist before a beat is let in, as a change of a table or of a row that is missing stops the replica. Past
+/// its binary log, where it could not be told from the source's changes.
+fn with_made_first(evidence: &Evidence<'_>, facts: &MysqlFacts, lifted: Remedy) -> Remedy {
     if is_there(evidence, facts) {
-        return String::new();
+        return lifted;
     }
     let heartbeat = &evidence.target.heartbeat;
     let has_table = has_table(facts);
     if !has_table && !evidence.relation().is_none_or(Relation::is_as_provisioned) {
-        return "first make the table and its row there as they are on the source, under SET sql_log_bin = 0; then: "
-            .to_owned();
+        return Remedy::advice("create the table and its row as they are on the source, under SET sql_log_bin = 0")
+            .then_run(lifted);
     }
     let [schema, table, row] = provision::by_hand(heartbeat);
     let made = if has_table { row } else { [schema, table, row].join(" ") };
-    let made = format!("SET SESSION sql_log_bin = 0; {made} SET SESSION sql_log_bin = 1; ");
+    let made = format!("SET SESSION sql_log_bin = 0; {made} SET SESSION sql_log_bin = 1;");
     // It binds administrators, too.
-    match facts.server.is_on("super_read_only") {
-        Some(true) => format!("SET GLOBAL super_read_only = OFF; {made}SET GLOBAL super_read_only = ON; "),
+    let made = match facts.server.is_on("super_read_only") {
+        Some(true) => format!("SET GLOBAL super_read_only = OFF; {made} SET GLOBAL super_read_only = ON;"),
         _ => made,
-    }
+    };
+    Remedy::all([Remedy::sql(made), lifted.clone()]).unwrap_or(lifted)
 }
 
 /// Whether table and row are there, as far as is known.
@@ -321,19 +293,23 @@ fn decode(evidence: &Evidence<'_>, subject: &str, facts: &MysqlFacts, place: &Re
     // What another node of its cluster sends a node follows no source.
     let follows = facts.replication.answer().is_none_or(|channels| !channels.is_empty());
     if let Some(name) = cluster::leaves_updates_out(server).filter(|_| follows || !cluster::logs_the_others(server)) {
-        faults.push((format!("{name} is OFF"), set_at_start(server, name, &format!("{name} = ON"))));
+        let remedy = set_at_start(server, name, &format!("{name} = ON"));
+        faults.push(Fault { variable: name.to_owned(), observed: format!("{name} is OFF"), remedy });
     }
     let schema = &evidence.target.heartbeat.schema;
     if let Some((filter, value)) = facts.binlog.answer().and_then(|binlog| left_out(server, binlog, schema)) {
         let remedy = let_in(server, filter, &value, schema);
-        faults.push((format!("{filter} is {value}"), remedy));
+        faults.push(Fault { variable: filter.to_owned(), observed: format!("{filter} is {value}"), remedy });
     }
     if !faults.is_empty() {
-        let (observed, remedies): (Vec<_>, Vec<_>) = faults.into_iter().unzip();
-        return DECODE
+        let observed: Vec<&str> = faults.iter().map(|fault| fault.observed.as_str()).collect();
+        let finding = DECODE
             .failed_as(severity, subject, observed.join("; "))
-            .expected("a binary log of whole rows, with log_replica_updates")
-            .remedy(on_the_replica(&around_format(facts, remedies)));
+            .expected("a binary log of whole rows, with log_replica_updates");
+        return match Remedy::all(faults.into_iter().map(|fault| around_format(facts, fault))) {
+            Some(remedy) => finding.remedy(remedy.on_replica(place.name)),
+            None => finding,
+        };
     }
     match facts.binlog.seen() {
         Ok(_) => DECODE.ok(subject, "its binary log holds what it replicates, as whole rows"),

@@ -10,6 +10,7 @@ use crate::driver::evidence::size;
 use crate::driver::mysql::cloud::Provider;
 use crate::driver::mysql::facts::{MysqlFacts, Retention, ServerFacts};
 use crate::finding::{Check, Finding, Rung, Severity};
+use crate::remedy::Remedy;
 use crate::time::ticks::longest_period;
 use crate::time::words;
 
@@ -142,7 +143,7 @@ fn retention(server: &ServerFacts, kept: &Kept) -> Finding {
         words(time)
     };
     let remedy = match name {
-        HOURS => "CALL mysql.rds_set_configuration('binlog retention hours', 168);".to_owned(),
+        HOURS => Remedy::sql("CALL mysql.rds_set_configuration('binlog retention hours', 168);"),
         "expire_logs_days" => set_global(server, name, "7"),
         _ => set_global(server, name, "604800"),
     };

@@ -10,6 +10,7 @@ use crate::driver::mysql::facts::{Channel, ServerFacts};
 use crate::driver::mysql::parameters::Parameters;
 use crate::driver::shared_checks::server::{CLOCK, TLS, VERSION, WRITABLE, clock, is_local};
 use crate::finding::{Check, Finding, Severity};
+use crate::remedy::Remedy;
 use crate::target::Endpoint;
 
 pub(super) const CHECKS: &[Check] = &[WRITABLE, VERSION, CLOCK, TLS];
@@ -76,17 +77,21 @@ fn writable(evidence: &Evidence<'_>) -> Finding {
 /// The next step where a server takes no writes. To lift what makes it read-only is offered for the one that is seen to
 /// follow nobody, and on a condition: a replica that takes writes parts from its source for good, and a failover tool
 /// keeps a former source read-only.
-fn way_to_write(server: &ServerFacts, channels: Option<&[Channel]>, lift: &[(&str, &str)]) -> String {
+fn way_to_write(server: &ServerFacts, channels: Option<&[Channel]>, lift: &[(&str, &str)]) -> Remedy {
     if server.is_on("innodb_read_only") == Some(true) {
-        return "name the cluster's writer endpoint in url".to_owned();
+        return "name the cluster's writer endpoint in url".into();
     }
     let name_it = "name the primary in url, or all hosts (mysql://user@a,b/)";
     match channels {
         Some([]) if cluster::membership(server).is_none() => {
-            format!("/* if it is the source, and no failover tool keeps it read-only */ {}", set_globals(server, lift))
+            let first = "make sure that this is the source and that no failover tool keeps it read-only";
+            match set_globals(server, lift) {
+                lift if lift.is_advice() => lift.about(first),
+                lift => Remedy::advice(first).then_run(lift),
+            }
         }
-        Some(channels) if channels.iter().any(Channel::runs) => name_it.to_owned(),
-        _ => format!("{name_it}; whether this server becomes the primary is for your failover tool to decide"),
+        Some(channels) if channels.iter().any(Channel::runs) => name_it.into(),
+        _ => format!("{name_it}; let your failover tool decide whether this server becomes the primary").into(),
     }
 }
 

@@ -4,9 +4,12 @@ use super::cluster::is_node;
 use super::evidence::Evidence;
 use super::variables::{NO_LOG, for_a_restart, has_log, set_at_start, set_global, set_globals, set_now};
 use crate::driver::mysql::facts::ServerFacts;
-use crate::finding::{Check, Finding, Rung, Severity};
+use crate::finding::{Check, Finding, Rung, Severity, Status};
+use crate::remedy::Remedy;
 
 const VARIABLES: &str = "read access to the variables, which every user has";
+/// The name of the variable.
+pub(super) const BINLOG_FORMAT: &str = "binlog_format";
 const GUIDE: &str = "vendor's set-up guides for MySQL and MariaDB, the binary log";
 
 const ENABLED: Check = Check {
@@ -91,6 +94,13 @@ const GTID: Check = Check {
 
 pub(super) const CHECKS: &[Check] = &[ENABLED, SERVER_ID, FORMAT, IMAGE, OPTIONS, COMPRESSION, GTID];
 
+/// A setting that is wrong.
+pub(super) struct Fault {
+    pub(super) variable: String,
+    pub(super) observed: String,
+    pub(super) remedy: Remedy,
+}
+
 pub(super) fn judge(evidence: &Evidence<'_>) -> Vec<Finding> {
     let server = &evidence.facts.server;
     let mut findings = vec![enabled(server), server_id(server)];
@@ -102,16 +112,19 @@ pub(super) fn judge(evidence: &Evidence<'_>) -> Vec<Finding> {
     findings
 }
 
-/// What keeps changes of this server from being logged as connectors need them, each fault with its remedy.
-pub(super) fn faults(server: &ServerFacts) -> Vec<(String, String)> {
+/// What keeps changes of this server from being logged as connectors need them, each with its remedy.
+pub(super) fn faults(server: &ServerFacts) -> Vec<Fault> {
     let judged = if has_log(server) {
         vec![format(server), image(server), options(server), compression(server)]
     } else {
         vec![enabled(server)]
     };
-    let failed = judged.into_iter().filter(|finding| finding.status == crate::finding::Status::Failed);
+    let failed = judged.into_iter().filter(|finding| finding.status == Status::Failed);
     failed
-        .map(|finding| (format!("{} is {}", finding.subject, finding.observed), finding.remedy.unwrap_or_default()))
+        .filter_map(|finding| {
+            let observed = format!("{} is {}", finding.subject, finding.observed);
+            Some(Fault { variable: finding.subject, observed, remedy: finding.remedy? })
+        })
         .collect()
 }
 
@@ -121,7 +134,7 @@ fn enabled(server: &ServerFacts) -> Finding {
         return ENABLED.ok(name, "ON");
     }
     let remedy = match server.managed {
-        Some(managed) => managed.log_binary().to_owned(),
+        Some(managed) => managed.log_binary().into(),
         None => set_at_start(server, name, "log_bin = binlog and a server_id of its own"),
     };
     ENABLED.failed(name, server.variable(name).unwrap_or("OFF")).expected("ON").remedy(remedy)
@@ -141,17 +154,17 @@ fn server_id(server: &ServerFacts) -> Finding {
 }
 
 fn format(server: &ServerFacts) -> Finding {
-    let name = "binlog_format";
+    let name = BINLOG_FORMAT;
     match server.variable(name) {
         None | Some("ROW") => FORMAT.ok(name, "ROW"),
         // A change at run time is known to break a running cluster.
         Some(format) if is_node(server) => {
             FORMAT.failed(name, format).expected("ROW").remedy(set_at_start(server, name, "binlog_format = ROW"))
         }
-        Some(format) => FORMAT.failed(name, format).expected("ROW").remedy(format!(
-            "{} -- sessions that are open keep theirs until they connect again",
-            set_global(server, name, "ROW")
-        )),
+        Some(format) => FORMAT
+            .failed(name, format)
+            .expected("ROW")
+            .remedy(set_global(server, name, "ROW").note("open sessions keep their format until they connect again")),
     }
 }
 
@@ -213,7 +226,7 @@ fn gtid(server: &ServerFacts) -> Finding {
 
 /// The way to GTIDs. Servers whose modes are more than one step apart cannot replicate from each other, and with ON what has
 /// no GTID yet stops a replica: hence a way to go, and nothing to be pasted at once.
-fn stepwise(server: &ServerFacts, steps: &[(&str, &str)]) -> String {
+fn stepwise(server: &ServerFacts, steps: &[(&str, &str)]) -> Remedy {
     let Some(((name, value), before)) =
         steps.split_last().filter(|((name, _), _)| *name == "gtid_mode" && server.managed.is_none())
     else {
@@ -223,15 +236,18 @@ fn stepwise(server: &ServerFacts, steps: &[(&str, &str)]) -> String {
         "once SHOW GLOBAL STATUS LIKE 'Ongoing_anonymous_transaction_count'; says 0 on each and no replica lags:";
     let last = set_now(server, name, value);
     let mut way = if before.is_empty() {
-        format!("on every server of the replication, {calm} {last}")
+        format!("run on every server of the replication, {calm} {last}")
     } else {
         let numbered = before.iter().enumerate();
         let first = numbered.map(|(place, (name, value))| format!("({}) {}", place + 1, set_now(server, name, value)));
         let first = first.collect::<Vec<_>>().join(" ");
-        format!("each step on every server of the replication before the next: {first} ({}) {calm} {last}", steps.len())
+        format!(
+            "run each step on every server of the replication before the next: {first} ({}) {calm} {last}",
+            steps.len()
+        )
     };
     if let Some(lines) = for_a_restart(server, steps) {
-        way = format!("{way} and at last write {lines}");
+        way = format!("{way} then {lines}");
     }
-    way
+    way.into()
 }

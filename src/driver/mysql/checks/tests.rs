@@ -62,7 +62,7 @@ fn remedy(facts: Value) -> String {
     let findings = judged(&target(), &inspection(facts, None));
     let failed: Vec<_> = findings.iter().filter(|finding| finding.status == Status::Failed).collect();
     assert_eq!(failed.len(), 1, "{:?}", wrong(&findings));
-    failed[0].remedy.clone().unwrap()
+    failed[0].remedy.as_ref().unwrap().to_string()
 }
 
 #[test]
@@ -105,6 +105,9 @@ fn facts_of_another_shape_are_an_error_and_no_verdict() {
     assert!(judge(&Case { target: &target, now: &now, earlier: None }).is_err());
 }
 
+/// What comes before a server is made writable.
+const FIRST: &str = "make sure that this is the source and that no failover tool keeps it read-only; then run:";
+
 #[test]
 fn what_makes_a_server_read_only_is_told_by_its_name() {
     assert_eq!(variable(right(), "read_only", "ON"), ["failed error server-writable: read_only is ON"]);
@@ -122,14 +125,14 @@ fn what_makes_a_server_read_only_is_told_by_its_name() {
     );
     let both = changed(right(), "/server/variables/super_read_only", json!("ON"));
     let both = changed(both, "/server/variables/read_only", json!("ON"));
-    assert_eq!(
-        remedy(both),
-        "/* if it is the source, and no failover tool keeps it read-only */ SET PERSIST read_only = OFF;"
-    );
+    assert_eq!(remedy(both), format!("{FIRST} SET PERSIST read_only = OFF; -- on the source"));
     let mariadb = changed(right_mariadb(), "/server/variables/read_only", json!("ON"));
     assert_eq!(
         remedy(mariadb),
-        "/* if it is the source, and no failover tool keeps it read-only */ SET GLOBAL read_only = OFF; -- and read_only = OFF under [mysqld] in the option file, for a restart"
+        format!(
+            "{FIRST} SET GLOBAL read_only = OFF; -- on the source: also write read_only = OFF under [mysqld] in the option \
+             file, for a restart"
+        )
     );
 }
 
@@ -159,12 +162,8 @@ fn only_a_server_that_is_seen_to_follow_nobody_is_made_writable() {
         facts["server"]["variables"]["read_only"] = json!("ON");
         facts
     };
-    assert_eq!(
-        remedy(guarded(right())),
-        "/* if it is the source, and no failover tool keeps it read-only */ SET PERSIST read_only = OFF;"
-    );
-    let unless =
-        "name the primary in url, or all hosts (mysql://user@a,b/); whether this server becomes the primary is for";
+    assert_eq!(remedy(guarded(right())), format!("{FIRST} SET PERSIST read_only = OFF; -- on the source"));
+    let unless = "name the primary in url, or all hosts (mysql://user@a,b/); let your failover tool decide whether";
     let hidden =
         changed(guarded(right()), "/replication", json!({"refused": {"code": "1227", "message": "access denied"}}));
     assert!(remedy(hidden.clone()).starts_with(unless), "{}", remedy(hidden.clone()));
@@ -199,9 +198,10 @@ fn an_option_file_is_given_options_that_a_server_starts_with() {
     facts["server"]["session_read_only"] = json!(true);
     assert_eq!(
         remedy(facts),
-        "/* if it is the source, and no failover tool keeps it read-only */ SET GLOBAL read_only = OFF; \
-         SET GLOBAL tx_read_only = OFF; -- and read_only = OFF and transaction-read-only = OFF \
-         under [mysqld] in the option file, for a restart"
+        format!(
+            "{FIRST} SET GLOBAL read_only = OFF; SET GLOBAL tx_read_only = OFF; -- on the source: also write read_only = \
+             OFF and transaction-read-only = OFF under [mysqld] in the option file, for a restart"
+        )
     );
 }
 
@@ -262,7 +262,7 @@ fn rows_are_deleted_only_beside_the_one_that_is_kept() {
     facts["row"]["seen"]["ids"] = json!([1, 7]);
     let findings = judged(&target(), &inspection(facts, None));
     let finding = findings.iter().find(|finding| finding.status == Status::Failed).unwrap();
-    let remedy = finding.remedy.as_deref().unwrap();
+    let remedy = finding.remedy.as_ref().unwrap().to_string();
     assert!(remedy.contains(" SELECT * FROM ") && !remedy.contains("DELETE"), "{remedy}");
 }
 

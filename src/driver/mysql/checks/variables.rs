@@ -1,6 +1,7 @@
 //! The server's variables: whether it has a binary log, and how a remedy sets a value so that it survives a restart.
 
 use crate::driver::mysql::facts::ServerFacts;
+use crate::remedy::Remedy;
 
 /// Why what is said of a binary log is not judged.
 pub(super) const NO_LOG: &str = "there is no binary log";
@@ -11,19 +12,20 @@ pub(super) fn has_log(server: &ServerFacts) -> bool {
 }
 
 /// A variable's new value as it is pasted, such that it outlives a restart.
-pub(super) fn set_global(server: &ServerFacts, name: &str, value: &str) -> String {
+pub(super) fn set_global(server: &ServerFacts, name: &str, value: &str) -> Remedy {
     set_globals(server, &[(name, value)])
 }
 
 /// As [`set_global`], for one after the other.
-pub(super) fn set_globals(server: &ServerFacts, variables: &[(&str, &str)]) -> String {
+pub(super) fn set_globals(server: &ServerFacts, variables: &[(&str, &str)]) -> Remedy {
     if let Some(managed) = server.managed {
-        return managed.set(&final_values(variables));
+        return managed.set(&final_values(variables)).into();
     }
     let now: Vec<String> = variables.iter().map(|(name, value)| set_now(server, name, value)).collect();
+    let remedy = Remedy::sql(now.join(" "));
     match for_a_restart(server, variables) {
-        Some(lines) => format!("{} -- and {lines}", now.join(" ")),
-        None => now.join(" "),
+        Some(lines) => remedy.note(lines),
+        None => remedy,
     }
 }
 
@@ -32,9 +34,10 @@ pub(super) fn set_now(server: &ServerFacts, name: &str, value: &str) -> String {
     format!("SET {} {name} = {value};", if persists(server) { "PERSIST" } else { "GLOBAL" })
 }
 
-/// What is to be written down so that values outlive a restart, where the server does not keep them by itself.
+/// What to write down so that values outlive a restart, where the server does not keep them by itself.
 pub(super) fn for_a_restart(server: &ServerFacts, variables: &[(&str, &str)]) -> Option<String> {
-    (!persists(server)).then(|| format!("{} under [mysqld] in the option file, for a restart", final_values(variables)))
+    (!persists(server))
+        .then(|| format!("also write {} under [mysqld] in the option file, for a restart", final_values(variables)))
 }
 
 fn persists(server: &ServerFacts) -> bool {
@@ -64,9 +67,9 @@ fn option(variable: &str) -> &str {
 }
 
 /// As [`set_global`], for a variable that only a start of the server sets.
-pub(super) fn set_at_start(server: &ServerFacts, name: &str, line: &str) -> String {
+pub(super) fn set_at_start(server: &ServerFacts, name: &str, line: &str) -> Remedy {
     match server.managed {
-        Some(managed) => managed.set_at_start(name),
-        None => format!("write {line} under [mysqld] in the option file, and restart the server"),
+        Some(managed) => managed.set_at_start(name).into(),
+        None => format!("write {line} under [mysqld] in the option file, and restart the server").into(),
     }
 }

@@ -6,6 +6,7 @@ use super::super::catalog::{IdleFacts, TableFacts};
 use super::super::columns::{Columns, column};
 use super::*;
 use crate::plan::existing_table::Rows;
+use crate::remedy::Remedy;
 use crate::target::Endpoint;
 
 fn target() -> Target {
@@ -77,7 +78,7 @@ fn only_missing_privileges_are_granted() {
     let mut facts = complete();
     facts.accounts[1].on_table.retain(|word| *word != "DELETE");
     let plan = plan(&facts, &target());
-    insta::assert_snapshot!(plan.steps[0].sql, @"GRANT DELETE ON TABLE `streamkap`.`streamkap_heartbeat` TO `streamkap_user`@`%`;");
+    insta::assert_snapshot!(plan.steps[0].script, @"GRANT DELETE ON TABLE `streamkap`.`streamkap_heartbeat` TO `streamkap_user`@`%`;");
     assert_eq!(plan.steps.len(), 1);
 }
 
@@ -148,7 +149,8 @@ fn an_account_that_is_named_with_its_host_is_told_and_created_with_it() {
     let absent = plan(&facts, &target);
     let failure = &absent.failures[0];
     assert!(failure.message().starts_with(&format!("no account is called `cdc`@`{long}`,")), "{failure}");
-    assert_eq!(failure.remedy(), Some(&*format!("CREATE USER `cdc`@`{long}` IDENTIFIED BY <password>;")));
+    let remedy = Remedy::sql(format!("CREATE USER `cdc`@`{long}` IDENTIFIED BY <password>;"));
+    assert_eq!(failure.remedy(), Some(&remedy));
 }
 
 #[test]
@@ -185,7 +187,7 @@ fn a_default_name_that_does_not_exist_is_a_notice_and_a_configured_one_a_failure
         strict.connector.user = Named::configured("cdc");
         let strict = plan(&facts, &strict);
         assert_eq!(kinds(&strict), [ErrorKind::Privilege]);
-        let remedy = strict.failures[0].remedy().unwrap();
+        let remedy = strict.failures[0].remedy().unwrap().to_string();
         assert_eq!(remedy.contains("CREATE USER `cdc`@`%` IDENTIFIED BY <password>;"), sees_accounts, "{remedy}");
     }
 }
@@ -194,7 +196,11 @@ fn a_default_name_that_does_not_exist_is_a_notice_and_a_configured_one_a_failure
 fn another_row_is_never_joined_by_a_second_one() {
     let plan = plan(&with_table(|table| table.rows = Rows::Ids(vec![7])), &target());
     assert_eq!((kinds(&plan), plan.steps.len()), (vec![ErrorKind::MissingRow], 0));
-    assert!(plan.failures[0].remedy().is_some_and(|remedy| remedy.contains("set row = 7")), "{}", plan.failures[0]);
+    assert!(
+        plan.failures[0].remedy().is_some_and(|remedy| remedy.to_string().contains("set row = 7")),
+        "{}",
+        plan.failures[0]
+    );
 }
 
 #[test]
@@ -209,7 +215,7 @@ fn a_deleted_row_comes_back_on_the_columns_own_clock() {
         table.rows = Rows::Ids(Vec::new());
         table.columns = columns("datetime");
     });
-    insta::assert_snapshot!(plan(&facts, &target()).steps[0].sql, @"
+    insta::assert_snapshot!(plan(&facts, &target()).steps[0].script, @"
     INSERT INTO `streamkap`.`streamkap_heartbeat` (id, text, last_update)
     SELECT 1, 'test_heartbeat', UTC_TIMESTAMP() FROM DUAL
     WHERE NOT EXISTS (SELECT 1 FROM `streamkap`.`streamkap_heartbeat`);
@@ -221,7 +227,7 @@ fn row_zero_is_no_request_for_the_next_number() {
     let mut target = target();
     target.heartbeat.row = 0.into();
     let plan = plan(&with_table(|table| table.rows = Rows::Ids(Vec::new())), &target);
-    assert!(plan.steps[0].sql.starts_with("SET SESSION sql_mode = "), "{plan:?}");
+    assert!(plan.steps[0].script.starts_with("SET SESSION sql_mode = "), "{plan:?}");
 }
 
 #[test]

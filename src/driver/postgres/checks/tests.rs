@@ -93,7 +93,7 @@ fn what_has_failed_says_what_to_do() {
     let ids: Vec<_> = failed.iter().map(|finding| finding.id.as_str()).collect();
     assert_eq!(ids, ["schema-exists", "connector-role", "publication-exists", "slot-exists"]);
     assert!(failed.iter().all(|finding| finding.remedy.is_some()));
-    assert!(failed[1].remedy.as_ref().unwrap().starts_with("CREATE ROLE \"a\"\"b\" LOGIN REPLICATION;"));
+    assert!(failed[1].remedy.as_ref().unwrap().to_string().starts_with("CREATE ROLE \"a\"\"b\" LOGIN REPLICATION;"));
 }
 
 #[test]
@@ -235,7 +235,7 @@ fn managed_flavours_replicate_through_their_roles() {
     let findings = judged(&target(), &inspection(facts.clone(), None));
     let failed: Vec<_> = findings.iter().filter(|finding| finding.status == Status::Failed).collect();
     assert_eq!(failed.len(), 1);
-    assert_eq!(failed[0].remedy.as_deref(), Some("GRANT rds_replication TO \"cdc\";"));
+    assert_eq!(failed[0].remedy.as_ref().unwrap().to_string(), "GRANT rds_replication TO \"cdc\";");
     facts.pointer_mut(role).unwrap()["replication_roles"] = json!(["rds_replication"]);
     assert_eq!(wrong(&judged(&target(), &inspection(facts, None))), [""; 0]);
 }
@@ -359,6 +359,6 @@ fn rows_are_deleted_only_beside_the_one_that_is_kept() {
     facts["row"]["seen"]["ids"] = json!([1, 7]);
     let findings = judged(&target(), &inspection(facts, None));
     let finding = findings.iter().find(|finding| finding.status == Status::Failed).unwrap();
-    let remedy = finding.remedy.as_deref().unwrap();
+    let remedy = finding.remedy.as_ref().unwrap().to_string();
     assert!(remedy.contains(" SELECT * FROM ") && !remedy.contains("DELETE"), "{remedy}");
 }

@@ -13,6 +13,7 @@ use heartbeatd::driver::{ConnectRequest, Driver, FactsError, Observation, Server
 use heartbeatd::finding::{Case, Check, Facts, Finding};
 use heartbeatd::heartbeat::{ErrorKind, Failure, RowReport, Stamp, Writing};
 use heartbeatd::plan::{Plan, Step};
+use heartbeatd::remedy::Remedy;
 use heartbeatd::target::{Endpoint, RowId, Target};
 use heartbeatd::time::clock::{Clock, Instant};
 
@@ -94,7 +95,7 @@ impl Driver for Ledger {
         Ok(Box::new(LedgerSession { ledger: self.clone(), target: Arc::clone(request.target), server }))
     }
 
-    fn remedy(&self, failure: &Failure, target: &Target) -> Option<String> {
+    fn remedy(&self, failure: &Failure, target: &Target) -> Option<Remedy> {
         (failure.kind() == ErrorKind::MissingRow).then(|| heartbeatd::plan::command(target))
     }
 
@@ -156,7 +157,7 @@ impl Session for LedgerSession {
     async fn plan(&mut self, _: Instant) -> Result<Plan, Failure> {
         let row = row_of(&self.target);
         let missing = !self.ledger.books()[&self.server.address].rows.contains_key(&row);
-        let step = Step { title: format!("write row {row}"), sql: format!("WRITE {row}"), command: None };
+        let step = Step::script(format!("write row {row}"), format!("WRITE {row}"));
         Ok(Plan { steps: missing.then_some(step).into_iter().collect(), ..Plan::default() })
     }
 

@@ -37,12 +37,15 @@ fn a_remedy_is_what_this_flavour_takes() {
     let set = |facts: Value, name: &str, value: &str| {
         remedy(changed(facts, &format!("/server/variables/{name}"), json!(value)))
     };
-    assert_eq!(set(right(), "binlog_row_image", "MINIMAL"), "SET PERSIST binlog_row_image = FULL;");
-    assert!(set(right_mariadb(), "binlog_format", "MIXED").starts_with("SET GLOBAL binlog_format = ROW; -- and"));
+    assert_eq!(set(right(), "binlog_row_image", "MINIMAL"), "SET PERSIST binlog_row_image = FULL; -- on the source");
+    assert!(
+        set(right_mariadb(), "binlog_format", "MIXED")
+            .starts_with("SET GLOBAL binlog_format = ROW; -- on the source: also write")
+    );
     assert_eq!(set(right_rds(), "binlog_row_image", "MINIMAL"), "set binlog_row_image = FULL in the parameter group");
     assert_eq!(
         remedy(changed(right(), "/server/variables/server_id", json!("0"))),
-        "SET PERSIST server_id = <NUMBER>;",
+        "SET PERSIST server_id = <NUMBER>; -- on the source",
         "a number that another server may have is none to paste"
     );
     // A format that is changed at run time breaks a running cluster.
@@ -61,13 +64,13 @@ fn gtids_are_a_way_of_steps_for_all_servers_and_end_in_an_option_file_that_a_ser
         facts["server"]["variables"]["enforce_gtid_consistency"] = json!("OFF");
         remedy(facts)
     };
-    insta::assert_snapshot!(off(right()), @"each step on every server of the replication before the next: (1) SET PERSIST enforce_gtid_consistency = ON; (2) SET PERSIST gtid_mode = OFF_PERMISSIVE; (3) SET PERSIST gtid_mode = ON_PERMISSIVE; (4) once SHOW GLOBAL STATUS LIKE 'Ongoing_anonymous_transaction_count'; says 0 on each and no replica lags: SET PERSIST gtid_mode = ON;");
+    insta::assert_snapshot!(off(right()), @"run each step on every server of the replication before the next: (1) SET PERSIST enforce_gtid_consistency = ON; (2) SET PERSIST gtid_mode = OFF_PERMISSIVE; (3) SET PERSIST gtid_mode = ON_PERMISSIVE; (4) once SHOW GLOBAL STATUS LIKE 'Ongoing_anonymous_transaction_count'; says 0 on each and no replica lags: SET PERSIST gtid_mode = ON;");
     let mut old = right();
     old["server"]["variables"].as_object_mut().unwrap().remove("persisted_globals_load");
-    insta::assert_snapshot!(off(old), @"each step on every server of the replication before the next: (1) SET GLOBAL enforce_gtid_consistency = ON; (2) SET GLOBAL gtid_mode = OFF_PERMISSIVE; (3) SET GLOBAL gtid_mode = ON_PERMISSIVE; (4) once SHOW GLOBAL STATUS LIKE 'Ongoing_anonymous_transaction_count'; says 0 on each and no replica lags: SET GLOBAL gtid_mode = ON; and at last write enforce_gtid_consistency = ON and gtid_mode = ON under [mysqld] in the option file, for a restart");
+    insta::assert_snapshot!(off(old), @"run each step on every server of the replication before the next: (1) SET GLOBAL enforce_gtid_consistency = ON; (2) SET GLOBAL gtid_mode = OFF_PERMISSIVE; (3) SET GLOBAL gtid_mode = ON_PERMISSIVE; (4) once SHOW GLOBAL STATUS LIKE 'Ongoing_anonymous_transaction_count'; says 0 on each and no replica lags: SET GLOBAL gtid_mode = ON; then also write enforce_gtid_consistency = ON and gtid_mode = ON under [mysqld] in the option file, for a restart");
     insta::assert_snapshot!(off(right_rds()), @"set enforce_gtid_consistency = ON and gtid_mode = ON in the parameter group");
     let nearly = changed(right(), "/server/variables/gtid_mode", json!("ON_PERMISSIVE"));
-    insta::assert_snapshot!(remedy(nearly), @"on every server of the replication, once SHOW GLOBAL STATUS LIKE 'Ongoing_anonymous_transaction_count'; says 0 on each and no replica lags: SET PERSIST gtid_mode = ON;");
+    insta::assert_snapshot!(remedy(nearly), @"run on every server of the replication, once SHOW GLOBAL STATUS LIKE 'Ongoing_anonymous_transaction_count'; says 0 on each and no replica lags: SET PERSIST gtid_mode = ON;");
 }
 
 #[test]
@@ -173,7 +176,7 @@ fn on_rds_its_own_setting_counts() {
     assert_eq!(hours(Value::Null), ["failed error binlog-retention: not set: files are purged as soon as possible"]);
     assert_eq!(hours(json!(48)), ["failed warning binlog-retention: 2days"]);
     let facts = changed(right_rds(), "/retention/seen/hours", Value::Null);
-    assert_eq!(remedy(facts), "CALL mysql.rds_set_configuration('binlog retention hours', 168);");
+    assert_eq!(remedy(facts), "CALL mysql.rds_set_configuration('binlog retention hours', 168); -- on the source");
     let denied = json!({"refused": {"code": "1142", "message": "denied"}});
     for managed in ["rds", "aurora"] {
         let said =

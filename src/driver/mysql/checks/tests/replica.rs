@@ -99,7 +99,7 @@ fn mends(target: &Target, copy: Value) -> String {
     let findings = judged(target, &inspection(right(), Some(copy)));
     let failed: Vec<_> = findings.iter().filter(|finding| finding.status == Status::Failed).collect();
     assert_eq!(failed.len(), 1, "{:?}", wrong(&findings));
-    failed[0].remedy.clone().unwrap()
+    failed[0].remedy.as_ref().unwrap().to_string()
 }
 
 #[test]
@@ -112,7 +112,7 @@ fn a_replica_that_takes_writes_is_warned_of_and_a_member_of_a_cluster_is_not() {
         wrong(&judged(&target, &inspection(right(), Some(copy.clone())))),
         ["failed warning replica-role: it follows db.example:3306, and takes writes of its own: read_only is OFF"]
     );
-    assert_eq!(mends(&target, copy.clone()), "/* on the replica */ SET PERSIST read_only = ON;");
+    assert_eq!(mends(&target, copy.clone()), "SET PERSIST read_only = ON; -- on replica copy");
     copy["server"]["variables"]["group_replication_group_name"] = json!("8a94f357");
     let primary = mends(&target, copy.clone());
     assert!(primary.starts_with("name a secondary"), "a group needs a primary that takes writes: {primary}");
@@ -175,13 +175,10 @@ fn a_channel_is_named_as_its_server_names_it() {
         copy["server"]["variables"]["read_only"] = json!("ON");
         mends(&target, copy)
     };
-    assert_eq!(
-        stopped(right_mariadb()),
-        "START SLAVE 'c''1'; -- on the replica, after reading SHOW SLAVE 'c''1' STATUS"
-    );
+    assert_eq!(stopped(right_mariadb()), "START SLAVE 'c''1'; -- on replica copy: read SHOW SLAVE 'c''1' STATUS first");
     assert_eq!(
         stopped(right()),
-        "START REPLICA FOR CHANNEL 'c''1'; -- on the replica, after reading SHOW REPLICA STATUS FOR CHANNEL 'c''1'"
+        "START REPLICA FOR CHANNEL 'c''1'; -- on replica copy: read SHOW REPLICA STATUS FOR CHANNEL 'c''1' first"
     );
 }
 
@@ -193,12 +190,12 @@ fn remedies_for_a_replica_are_pasted_as_a_whole() {
     for (name, value) in [("read_only", "ON"), ("binlog_format", "MIXED"), ("binlog_row_image", "MINIMAL")] {
         copy["server"]["variables"][name] = json!(value);
     }
-    insta::assert_snapshot!(mends(&target, copy.clone()), @"/* on the replica */ STOP SLAVE SQL_THREAD; SET GLOBAL binlog_format = ROW; START SLAVE SQL_THREAD; /* and binlog_format = ROW under [mysqld] in the option file, for a restart; sessions that are open keep theirs until they connect again */ SET GLOBAL binlog_row_image = FULL; /* and binlog_row_image = FULL under [mysqld] in the option file, for a restart */");
+    insta::assert_snapshot!(mends(&target, copy.clone()), @"STOP SLAVE SQL_THREAD; SET GLOBAL binlog_format = ROW; START SLAVE SQL_THREAD; SET GLOBAL binlog_row_image = FULL; -- on replica copy: also write binlog_format = ROW under [mysqld] in the option file, for a restart; open sessions keep their format until they connect again; also write binlog_row_image = FULL under [mysqld] in the option file, for a restart");
     copy["server"]["variables"]["log_slave_updates"] = json!("OFF");
-    insta::assert_snapshot!(mends(&target, copy), @"/* on the replica */ STOP SLAVE SQL_THREAD; SET GLOBAL binlog_format = ROW; START SLAVE SQL_THREAD; /* and binlog_format = ROW under [mysqld] in the option file, for a restart; sessions that are open keep theirs until they connect again */ SET GLOBAL binlog_row_image = FULL; /* and binlog_row_image = FULL under [mysqld] in the option file, for a restart */ /* write log_slave_updates = ON under [mysqld] in the option file, and restart the server */");
+    insta::assert_snapshot!(mends(&target, copy), @"STOP SLAVE SQL_THREAD; SET GLOBAL binlog_format = ROW; START SLAVE SQL_THREAD; SET GLOBAL binlog_row_image = FULL; -- on replica copy: also write binlog_format = ROW under [mysqld] in the option file, for a restart; open sessions keep their format until they connect again; also write binlog_row_image = FULL under [mysqld] in the option file, for a restart; write log_slave_updates = ON under [mysqld] in the option file, and restart the server");
     let mut steps = right_replica();
     steps["server"]["variables"]["log_replica_updates"] = json!("OFF");
-    insta::assert_snapshot!(mends(&target, steps), @"on the replica: write log_replica_updates = ON under [mysqld] in the option file, and restart the server");
+    insta::assert_snapshot!(mends(&target, steps), @"on replica copy: write log_replica_updates = ON under [mysqld] in the option file, and restart the server");
 }
 
 #[test]
@@ -214,17 +211,23 @@ fn a_filter_is_lifted_where_the_row_is_and_what_is_missing_is_made_first() {
         findings.into_iter().find(|finding| finding.id == "replica-filters").unwrap().remedy.unwrap()
     };
     copy["row"]["seen"] = json!({"count": 0, "ids": [], "last_update": null});
-    insta::assert_snapshot!(remedy(&copy), @"SET GLOBAL super_read_only = OFF; SET SESSION sql_log_bin = 0; INSERT INTO `streamkap`.`streamkap_heartbeat` (id, text, last_update) SELECT 1, 'test_heartbeat', NULL FROM DUAL WHERE NOT EXISTS (SELECT 1 FROM `streamkap`.`streamkap_heartbeat`); SET SESSION sql_log_bin = 1; SET GLOBAL super_read_only = ON; STOP REPLICA SQL_THREAD; CHANGE REPLICATION FILTER REPLICATE_DO_DB = (`app`, `streamkap`); START REPLICA SQL_THREAD; -- on the replica; and in its option file, for a restart");
+    insta::assert_snapshot!(remedy(&copy), @"SET GLOBAL super_read_only = OFF; SET SESSION sql_log_bin = 0; INSERT INTO `streamkap`.`streamkap_heartbeat` (id, text, last_update) SELECT 1, 'test_heartbeat', NULL FROM DUAL WHERE NOT EXISTS (SELECT 1 FROM `streamkap`.`streamkap_heartbeat`); SET SESSION sql_log_bin = 1; SET GLOBAL super_read_only = ON; STOP REPLICA SQL_THREAD; CHANGE REPLICATION FILTER REPLICATE_DO_DB = (`app`, `streamkap`); START REPLICA SQL_THREAD; -- on replica copy: also write the filter into the replica's option file, for a restart");
     copy["row"] = Value::Null;
     copy["table"]["seen"]["table"] = Value::Null;
     copy["server"]["variables"]["super_read_only"] = json!("OFF");
-    insta::assert_snapshot!(remedy(&copy), @"SET SESSION sql_log_bin = 0; CREATE DATABASE IF NOT EXISTS `streamkap`; CREATE TABLE IF NOT EXISTS `streamkap`.`streamkap_heartbeat` ( id INT AUTO_INCREMENT PRIMARY KEY, text TEXT, last_update TIMESTAMP NULL DEFAULT CURRENT_TIMESTAMP ON UPDATE CURRENT_TIMESTAMP ) ENGINE = InnoDB; INSERT INTO `streamkap`.`streamkap_heartbeat` (id, text, last_update) SELECT 1, 'test_heartbeat', NULL FROM DUAL WHERE NOT EXISTS (SELECT 1 FROM `streamkap`.`streamkap_heartbeat`); SET SESSION sql_log_bin = 1; STOP REPLICA SQL_THREAD; CHANGE REPLICATION FILTER REPLICATE_DO_DB = (`app`, `streamkap`); START REPLICA SQL_THREAD; -- on the replica; and in its option file, for a restart");
+    insta::assert_snapshot!(remedy(&copy), @"SET SESSION sql_log_bin = 0; CREATE DATABASE IF NOT EXISTS `streamkap`; CREATE TABLE IF NOT EXISTS `streamkap`.`streamkap_heartbeat` ( id INT AUTO_INCREMENT PRIMARY KEY, text TEXT, last_update TIMESTAMP NULL DEFAULT CURRENT_TIMESTAMP ON UPDATE CURRENT_TIMESTAMP ) ENGINE = InnoDB; INSERT INTO `streamkap`.`streamkap_heartbeat` (id, text, last_update) SELECT 1, 'test_heartbeat', NULL FROM DUAL WHERE NOT EXISTS (SELECT 1 FROM `streamkap`.`streamkap_heartbeat`); SET SESSION sql_log_bin = 1; STOP REPLICA SQL_THREAD; CHANGE REPLICATION FILTER REPLICATE_DO_DB = (`app`, `streamkap`); START REPLICA SQL_THREAD; -- on replica copy: also write the filter into the replica's option file, for a restart");
     // A table of another shape is none of ours to make.
     let mut source = right();
     source["table"]["seen"]["table"]["columns"][2]["type"] = json!("datetime");
     let findings = judged(&target, &inspection(source, Some(copy)));
     let filters = findings.into_iter().find(|finding| finding.id == "replica-filters").unwrap();
-    assert!(filters.remedy.unwrap().starts_with("first make the table and its row there as they are on the source"));
+    assert!(
+        filters
+            .remedy
+            .unwrap()
+            .to_string()
+            .starts_with("on replica copy: create the table and its row as they are on the source")
+    );
 }
 
 // Not run against a live server: from the providers' documentation.
@@ -240,15 +243,15 @@ fn on_a_managed_replica_filters_and_threads_are_the_providers() {
         [mends(&target, filtered), mends(&target, copy)].join("\n")
     };
     insta::assert_snapshot!(said("cloud_sql"), @"
-    on the replica, set replicate_do_db = app,streamkap among the instance's database flags
-    enable replication on the replica's page (gcloud sql instances patch REPLICA --enable-database-replication) -- on the replica, after reading SHOW REPLICA STATUS
+    on replica copy: set replicate_do_db = app,streamkap among the instance's database flags
+    on replica copy: enable replication on the replica's page (gcloud sql instances patch REPLICA --enable-database-replication); read SHOW REPLICA STATUS first
     ");
     insta::assert_snapshot!(said("azure"), @"
-    on the replica, set replicate_do_db = app,streamkap among the server parameters
-    CALL mysql.az_replication_start; -- on the replica, after reading SHOW REPLICA STATUS
+    on replica copy: set replicate_do_db = app,streamkap among the server parameters
+    CALL mysql.az_replication_start; -- on replica copy: read SHOW REPLICA STATUS first
     ");
     insta::assert_snapshot!(said("rds"), @"
-    on the replica, set replicate-do-db = app,streamkap in the parameter group
-    CALL mysql.rds_start_replication; -- on the replica, after reading SHOW REPLICA STATUS
+    on replica copy: set replicate-do-db = app,streamkap in the parameter group
+    CALL mysql.rds_start_replication; -- on replica copy: read SHOW REPLICA STATUS first
     ");
 }

@@ -1,0 +1,405 @@
+//! The exact next step: something to do, something to run, or both. Carried by failures and findings, which are read on a
+//! page, in a log, in a report or by a program; only there it becomes text. Of this crate it imports `plain_text`.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::plain_text;
+
+/// What to do about a failure or a finding.
+///
+/// As text it reads `advice`, `SCRIPT -- on the source: note`, or `advice; or run: SCRIPT -- on the source: note`. What
+/// follows a script is a comment of its language, so that it can be pasted to the end of the line.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Remedy {
+    /// What to do, a sentence that begins with an imperative.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    advice: Option<String>,
+    /// What to run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    script: Option<Script>,
+    /// Whether the script comes after the advice, and not in its place.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    then: bool,
+}
+
+/// Something to paste.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Script {
+    text: String,
+    language: Language,
+    on: RunsOn,
+    /// What to know before it is run, or what to do with what it shows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    note: Option<String>,
+}
+
+/// What reads a script.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Language {
+    /// The database's SQL.
+    Sql,
+    /// mongosh, MongoDB's shell.
+    Mongosh,
+    /// The operating system's shell.
+    Shell,
+}
+
+/// Where a script is run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RunsOn {
+    /// The server that the heartbeat is written to.
+    Source,
+    /// The replica of this name.
+    Replica(String),
+    /// Another server, in words that follow "on": `db2.example:5432`, `the primary`.
+    Server(String),
+    /// The machine on which heartbeatd is configured.
+    Here,
+}
+
+/// A remedy as JSON documents have it: the text, and beside it what can be run, where there is something.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct RemedyDocument {
+    remedy: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    run: Option<RunDocument>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+struct RunDocument {
+    on: String,
+    script: String,
+}
+
+impl Remedy {
+    /// Something to do: a sentence that begins with an imperative.
+    #[must_use]
+    pub fn advice(sentence: impl Into<String>) -> Self {
+        Self { advice: Some(plain_text::with_line_breaks(sentence.into())), script: None, then: false }
+    }
+
+    /// SQL to run on the source, or on the server that [`Self::on`] names.
+    #[must_use]
+    pub fn sql(script: impl Into<String>) -> Self {
+        Self::script_in(Language::Sql, RunsOn::Source, script.into())
+    }
+
+    /// A script for mongosh, for the same servers.
+    #[must_use]
+    pub fn mongosh(script: impl Into<String>) -> Self {
+        Self::script_in(Language::Mongosh, RunsOn::Source, script.into())
+    }
+
+    /// A command for the shell of the machine on which heartbeatd is configured.
+    #[must_use]
+    pub fn shell(command: impl Into<String>) -> Self {
+        Self::script_in(Language::Shell, RunsOn::Here, command.into())
+    }
+
+    fn script_in(language: Language, on: RunsOn, text: String) -> Self {
+        let text = plain_text::with_line_breaks(text);
+        Self { advice: None, script: Some(Script { text, language, on, note: None }), then: false }
+    }
+
+    /// Names another server to run the script on.
+    #[must_use]
+    pub fn on(mut self, server: RunsOn) -> Self {
+        if let Some(script) = &mut self.script {
+            script.on = server;
+        }
+        self
+    }
+
+    /// Has what runs on the source run on this replica instead: for a failure of the replica.
+    #[must_use]
+    pub fn moved_to_replica(self, name: &str) -> Self {
+        match &self.script {
+            Some(script) if script.on == RunsOn::Source => self.on(RunsOn::Replica(name.to_owned())),
+            _ => self,
+        }
+    }
+
+    /// For this replica, which advice names, too.
+    #[must_use]
+    pub fn on_replica(self, name: &str) -> Self {
+        let moved = self.moved_to_replica(name);
+        match moved.advice {
+            Some(_) => moved.about(&RunsOn::Replica(name.to_owned()).to_string()),
+            None => moved,
+        }
+    }
+
+    /// Adds what to know before the script is run, or what to do with what it shows; to advice it adds a clause.
+    #[must_use]
+    pub fn note(mut self, note: impl Into<String>) -> Self {
+        let added = plain_text::on_one_line(note.into());
+        let longer = |before: Option<&str>| match before {
+            Some(before) => format!("{before}; {added}"),
+            None => added.clone(),
+        };
+        match &mut self.script {
+            Some(script) => script.note = Some(longer(script.note.as_deref())),
+            None => self.advice = Some(longer(self.advice.as_deref())),
+        }
+        self
+    }
+
+    /// Advice, and a script that does as well.
+    #[must_use]
+    pub fn or_run(self, other: Self) -> Self {
+        Self { script: other.script, then: false, ..self }
+    }
+
+    /// Advice, and a script that is run after it was followed.
+    #[must_use]
+    pub fn then_run(self, other: Self) -> Self {
+        Self { script: other.script, then: true, ..self }
+    }
+
+    /// Puts what the remedy is about in front: `provision_url: check …`.
+    #[must_use]
+    pub fn about(mut self, what: &str) -> Self {
+        match (&mut self.advice, &mut self.script) {
+            (Some(advice), _) => *advice = format!("{what}: {advice}"),
+            (None, Some(script)) => {
+                let note = script.note.take();
+                script.note = Some(note.map_or_else(|| format!("for {what}"), |note| format!("for {what}; {note}")));
+            }
+            (None, None) => {}
+        }
+        self
+    }
+
+    /// Several remedies for one server as one, all of which are needed: their scripts one behind the other, and everything
+    /// else beside them.
+    #[must_use]
+    pub fn all(remedies: impl IntoIterator<Item = Self>) -> Option<Self> {
+        let (mut script, mut beside): (Option<Script>, Vec<String>) = (None, Vec::new());
+        for remedy in remedies {
+            beside.extend(remedy.advice);
+            let Some(mut next) = remedy.script else { continue };
+            beside.extend(next.note.take());
+            match &mut script {
+                Some(before) => before.text = format!("{} {}", before.text, next.text),
+                none => *none = Some(next),
+            }
+        }
+        let is_empty = script.is_none() && beside.is_empty();
+        (!is_empty).then(|| beside.into_iter().fold(Self { advice: None, script, then: false }, Self::note))
+    }
+
+    /// What to run, where there is something.
+    #[must_use]
+    pub fn script(&self) -> Option<&Script> {
+        self.script.as_ref()
+    }
+
+    /// Whether it is no more than its text.
+    #[must_use]
+    pub fn is_advice(&self) -> bool {
+        self.script.is_none()
+    }
+}
+
+impl Script {
+    /// The script, ready to be pasted.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// Where it is run.
+    #[must_use]
+    pub fn runs_on(&self) -> &RunsOn {
+        &self.on
+    }
+
+    /// What reads it.
+    #[must_use]
+    pub fn language(&self) -> Language {
+        self.language
+    }
+
+    /// What stands beside it.
+    #[must_use]
+    pub fn note(&self) -> Option<&str> {
+        self.note.as_deref()
+    }
+}
+
+impl Language {
+    /// What begins a comment.
+    #[must_use]
+    pub fn comment(self) -> &'static str {
+        match self {
+            Self::Sql => "--",
+            Self::Mongosh => "//",
+            Self::Shell => "#",
+        }
+    }
+}
+
+impl RunsOn {
+    /// The word in documents: `source`, `replica NAME`, `heartbeatd`, or the other server's name.
+    fn word(&self) -> String {
+        match self {
+            Self::Source => "source".to_owned(),
+            Self::Replica(name) => format!("replica {name}"),
+            Self::Server(name) => name.clone(),
+            Self::Here => "heartbeatd".to_owned(),
+        }
+    }
+}
+
+impl RemedyDocument {
+    /// The document of a remedy; `remedy` is null where there is none.
+    #[must_use]
+    pub fn of(remedy: Option<&Remedy>) -> Self {
+        let run = remedy.and_then(Remedy::script);
+        Self {
+            remedy: remedy.map(ToString::to_string),
+            run: run.map(|script| RunDocument { on: script.on.word(), script: script.text.clone() }),
+        }
+    }
+}
+
+impl From<String> for Remedy {
+    fn from(sentence: String) -> Self {
+        Self::advice(sentence)
+    }
+}
+
+impl From<&str> for Remedy {
+    fn from(sentence: &str) -> Self {
+        Self::advice(sentence)
+    }
+}
+
+impl From<&Remedy> for Remedy {
+    fn from(remedy: &Remedy) -> Self {
+        remedy.clone()
+    }
+}
+
+impl fmt::Display for Remedy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (&self.advice, &self.script) {
+            (Some(advice), Some(script)) => {
+                write!(f, "{advice}; {} run: {script}", if self.then { "then" } else { "or" })
+            }
+            (Some(advice), None) => f.write_str(advice),
+            (None, Some(script)) => script.fmt(f),
+            (None, None) => Ok(()),
+        }
+    }
+}
+
+impl fmt::Display for Script {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {} {}", self.text, self.language.comment(), self.on)?;
+        match &self.note {
+            Some(note) => write!(f, ": {note}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl fmt::Display for RunsOn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = match self {
+            Self::Source => return f.write_str("on the source"),
+            Self::Here => return f.write_str("where heartbeatd is configured"),
+            Self::Replica(name) => {
+                f.write_str("on replica ")?;
+                name
+            }
+            Self::Server(name) => {
+                f.write_str("on ")?;
+                name
+            }
+        };
+        // A name ends no comment.
+        f.write_str(&plain_text::one_line(name))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_pasted_names_the_server_it_is_pasted_on() {
+        let servers = [
+            (RunsOn::Source, "on the source"),
+            (RunsOn::Replica("copy\n1".to_owned()), "on replica copy 1"),
+            (RunsOn::Server("db2:5432".to_owned()), "on db2:5432"),
+            (RunsOn::Here, "where heartbeatd is configured"),
+        ];
+        for (server, words) in servers {
+            let sql = Remedy::sql("SELECT 1;").on(server.clone());
+            assert_eq!(sql.to_string(), format!("SELECT 1; -- {words}"));
+            assert_eq!(sql.note("a\nb").to_string(), format!("SELECT 1; -- {words}: a b"));
+            assert_eq!(Remedy::mongosh("db.x()").on(server).to_string(), format!("db.x() // {words}"));
+        }
+        assert_eq!(Remedy::shell("true").to_string(), "true # where heartbeatd is configured");
+    }
+
+    #[test]
+    fn advice_comes_before_what_can_be_run_instead() {
+        let both = Remedy::advice("wait").or_run(Remedy::sql("SELECT 1;").note("as an administrator"));
+        assert_eq!(both.to_string(), "wait; or run: SELECT 1; -- on the source: as an administrator");
+        assert_eq!(both.script().map(Script::text), Some("SELECT 1;"));
+        let after = Remedy::advice("wait").then_run(Remedy::sql("SELECT 1;"));
+        assert_eq!(after.to_string(), "wait; then run: SELECT 1; -- on the source");
+        assert_eq!(Remedy::from("wait").note("then look").to_string(), "wait; then look");
+    }
+
+    #[test]
+    fn what_was_made_for_the_source_moves_to_the_server_that_it_is_for() {
+        assert_eq!(Remedy::sql("SELECT 1;").moved_to_replica("copy").to_string(), "SELECT 1; -- on replica copy");
+        assert_eq!(Remedy::shell("true").moved_to_replica("copy").script().unwrap().runs_on(), &RunsOn::Here);
+        assert_eq!(Remedy::advice("wait").moved_to_replica("copy").to_string(), "wait");
+        assert_eq!(Remedy::advice("wait").on_replica("copy").to_string(), "on replica copy: wait");
+        assert_eq!(Remedy::sql("SELECT 1;").on_replica("copy").to_string(), "SELECT 1; -- on replica copy");
+    }
+
+    #[test]
+    fn remedies_of_one_server_become_one_whose_scripts_follow_each_other() {
+        let all = |remedies: Vec<Remedy>| Remedy::all(remedies).map(|remedy| remedy.to_string());
+        let (a, b) = (Remedy::sql("A;").note("first"), Remedy::sql("B;").note("second"));
+        assert_eq!(all(vec![]), None);
+        assert_eq!(all(vec![a.clone(), b]).unwrap(), "A; B; -- on the source: first; second");
+        assert_eq!(all(vec![Remedy::advice("do"), a.clone()]).unwrap(), "A; -- on the source: do; first");
+        assert_eq!(all(vec![a, Remedy::advice("do")]).unwrap(), "A; -- on the source: first; do");
+        assert_eq!(all(vec![Remedy::advice("do"), Remedy::advice("this")]).unwrap(), "do; this");
+    }
+
+    #[test]
+    fn what_it_is_about_stands_in_front_and_leaves_a_script_as_it_is() {
+        assert_eq!(Remedy::advice("wait").about("provision_url").to_string(), "provision_url: wait");
+        let sql = Remedy::sql("A;").note("then wait").about("provision_url");
+        assert_eq!(sql.to_string(), "A; -- on the source: for provision_url; then wait");
+    }
+
+    #[test]
+    fn a_document_holds_the_text_and_what_can_be_run() {
+        let json = |remedy: Option<&Remedy>| serde_json::to_string(&RemedyDocument::of(remedy)).unwrap();
+        assert_eq!(json(None), r#"{"remedy":null}"#);
+        assert_eq!(json(Some(&Remedy::advice("wait"))), r#"{"remedy":"wait"}"#);
+        let remedy = Remedy::sql("SELECT 1;").on(RunsOn::Replica("copy".to_owned()));
+        let expected = r#"{"remedy":"SELECT 1; -- on replica copy","run":{"on":"replica copy","script":"SELECT 1;"}}"#;
+        assert_eq!(json(Some(&remedy)), expected);
+    }
+
+    #[test]
+    fn a_kept_remedy_is_read_back_whole() {
+        let remedy =
+            Remedy::advice("wait").or_run(Remedy::mongosh("db.x()").on(RunsOn::Server("m:1".to_owned())).note("n"));
+        let kept = serde_json::to_string(&remedy).unwrap();
+        assert_eq!(serde_json::from_str::<Remedy>(&kept).unwrap(), remedy);
+    }
+}
