@@ -314,6 +314,12 @@ impl Finding {
         self
     }
 
+    /// The remedy as text.
+    #[must_use]
+    pub fn next_step(&self) -> Option<String> {
+        self.remedy.as_ref().map(ToString::to_string)
+    }
+
     /// Says what to do.
     #[must_use]
     pub fn remedy(mut self, remedy: impl Into<Remedy>) -> Self {

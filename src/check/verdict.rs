@@ -23,10 +23,7 @@ pub fn climb(findings: &[Finding], entries: &[Entry]) -> Verdict {
         Some((rung, finding)) => Verdict {
             rung: Some(rung),
             text: meaning(rung, finding.severity).to_owned(),
-            next: match &finding.remedy {
-                Some(remedy) => remedy.to_string(),
-                None => format!("heartbeatd explain {}", finding.id),
-            },
+            next: finding.next_step().unwrap_or_else(|| format!("heartbeatd explain {}", finding.id)),
         },
         None => healthy(findings),
     }

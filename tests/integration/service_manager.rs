@@ -13,6 +13,7 @@ use heartbeatd::driver::{ConnectRequest, Driver, FactsError, Session};
 use heartbeatd::drivers::Drivers;
 use heartbeatd::finding::{Case, Check, Finding};
 use heartbeatd::heartbeat::Failure;
+use heartbeatd::remedy::Remedy;
 use heartbeatd::scheduler::fleet::Fleet;
 use heartbeatd::service_manager::ServiceManager;
 use heartbeatd::status::board::Board;
@@ -131,7 +132,7 @@ impl Driver for Holding {
         Sqlite.connect(request).await
     }
 
-    fn remedy(&self, failure: &Failure, target: &Target) -> Option<String> {
+    fn remedy(&self, failure: &Failure, target: &Target) -> Option<Remedy> {
         Sqlite.remedy(failure, target)
     }
 

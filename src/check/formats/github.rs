@@ -41,7 +41,7 @@ fn annotate(out: &mut String, group: &Group<'_>, report: &Report) {
     } else {
         let _ = write!(text, ": {}: {}", finding.subject, finding.observed);
     }
-    for (name, detail) in [("expected", &finding.expected), ("next", &finding.remedy)] {
+    for (name, detail) in [("expected", finding.expected.clone()), ("next", finding.next_step())] {
         if let Some(detail) = detail {
             let _ = write!(text, "\n{name}: {}", detail.trim_end());
         }

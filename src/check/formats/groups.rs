@@ -42,7 +42,7 @@ pub(super) fn group<'a>(report: &'a Report, wanted: impl Fn(&Finding) -> bool) -
                 groups.len() - 1
             });
             let Some(group) = groups.get_mut(index) else { continue };
-            group.differ |= texts(group.first).ne(texts(finding));
+            group.differ |= texts(group.first) != texts(finding);
             if !group.ids.contains(&finding.id.as_str()) {
                 group.ids.push(&finding.id);
             }
@@ -67,16 +67,16 @@ pub(super) fn names(targets: &[&TargetReport]) -> String {
 }
 
 /// The text of a finding.
-fn texts(finding: &Finding) -> impl Iterator<Item = &str> {
-    let optional = [finding.expected.as_deref(), finding.remedy.as_deref()].map(Option::unwrap_or_default);
-    [finding.observed.as_str()].into_iter().chain(optional)
+fn texts(finding: &Finding) -> [String; 3] {
+    let [expected, next] = [finding.expected.clone(), finding.next_step()].map(Option::unwrap_or_default);
+    [finding.observed.clone(), expected, next]
 }
 
 /// What two findings that say the same have in common: their texts without numbers and the target's own names.
 fn likeness(finding: &Finding, own: &BTreeSet<&str>) -> String {
     let mut out = String::new();
     for text in texts(finding) {
-        let mut rest = text;
+        let mut rest = text.as_str();
         while !rest.is_empty() {
             let end = rest.find(|c: char| !of_a_word(c)).unwrap_or(rest.len());
             let (word, after) = rest.split_at(end);

@@ -108,7 +108,7 @@ fn headline(finding: &Finding) -> String {
 
 fn details(finding: &Finding) -> String {
     let mut lines = headline(finding);
-    for (name, text) in [("expected", &finding.expected), ("next", &finding.remedy)] {
+    for (name, text) in [("expected", finding.expected.clone()), ("next", finding.next_step())] {
         if let Some(text) = text {
             lines = format!("{lines}\n{name}: {}", text.trim_end());
         }

@@ -108,7 +108,7 @@ fn describe(out: &mut String, group: &Group<'_>) {
     if let Some(expected) = &finding.expected {
         let _ = writeln!(out, "- expected: {}", escaped(expected));
     }
-    if let Some(remedy) = &finding.remedy {
+    if let Some(remedy) = finding.next_step() {
         let _ = writeln!(out, "- next:\n\n{}", fenced(remedy.trim_end()));
     }
 }

@@ -131,7 +131,7 @@ fn physical(location: Option<&Location>) -> Value {
 fn message(target: &TargetReport, finding: &Finding) -> String {
     let could_not = if finding.status == Status::Unknown { "could not check: " } else { "" };
     let mut text = format!("{}: {}: {could_not}{}", target.name, finding.subject, finding.observed);
-    for (name, detail) in [("Expected", &finding.expected), ("Next", &finding.remedy)] {
+    for (name, detail) in [("Expected", finding.expected.clone()), ("Next", finding.next_step())] {
         if let Some(detail) = detail {
             text = format!("{text}\n{name}: {}", detail.trim_end());
         }

@@ -154,8 +154,8 @@ fn word_of(finding: &Finding) -> (Style, &'static str) {
 }
 
 fn render_details(out: &mut String, finding: &Finding, word: &str) {
-    let pairs =
-        [(word, Some(&finding.observed)), ("expected", finding.expected.as_ref()), ("next", finding.remedy.as_ref())];
+    let next = finding.next_step();
+    let pairs = [(word, Some(&finding.observed)), ("expected", finding.expected.as_ref()), ("next", next.as_ref())];
     for (name, text) in pairs.into_iter().filter_map(|(name, text)| Some((name, text?))) {
         line(out, format_args!("           {FAINT}{name:<8}{FAINT:#} {}", indented(text, &format!("{INDENT} "))));
     }

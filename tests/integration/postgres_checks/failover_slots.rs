@@ -86,8 +86,8 @@ async fn only_finding(stage: &Stage, target: &Target) -> Finding {
 /// Pastes a remedy into the server that it names, statement by statement.
 async fn paste_on(server: &PostgresServer, finding: &Finding) {
     let remedy = finding.remedy.as_ref().unwrap().to_string();
-    let place = format!("on replica standby (127.0.0.1:{})", server.port());
-    assert!(remedy.starts_with(&format!("/* {place}")), "{remedy}");
+    let place = format!("-- on replica standby: at 127.0.0.1:{}", server.port());
+    assert!(remedy.contains(&place), "{remedy}");
     for statement in statements(finding.remedy.as_ref().unwrap()) {
         server.execute(&statement).await;
     }
@@ -154,9 +154,9 @@ async fn a_lost_slot_is_made_again_on_its_own_server_with_what_it_was_made_with(
     })
     .await;
     let remedy = status.remedy.unwrap();
-    let server = format!("/* on the source (127.0.0.1:{})", stage.server.port());
+    let server = format!("-- on the source: at 127.0.0.1:{}", stage.server.port());
     let text = remedy.to_string();
-    assert!(text.starts_with(&server) && text.contains("already lost its position"), "{text}");
+    assert!(text.contains(&server) && text.contains("already lost its position"), "{text}");
     stage.paste(&remedy).await;
     let sql = "SELECT failover, two_phase, wal_status FROM pg_replication_slots WHERE slot_name = 'lost'";
     let expected = ["t", "t", "reserved"].map(|value| Some(value.to_owned())).to_vec();

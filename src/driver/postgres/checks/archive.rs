@@ -55,8 +55,9 @@ fn archive(evidence: &Evidence<'_>, period: Duration) -> Finding {
         return ARCHIVE.ok(subject, observed);
     }
     let enough = DAY * segment.unsigned_abs() / GIB;
-    ARCHIVE.failed(subject, observed).expected("at most 1 GiB a day").remedy(format!(
-        "{} -- as far as what may be lost allows; or compress the archive: a segment of one beat is nearly all zeros",
-        alter_system(subject, &format!("{}s", enough.max(1)), false)
-    ))
+    ARCHIVE.failed(subject, observed).expected("at most 1 GiB a day").remedy(
+        alter_system(subject, &format!("{}s", enough.max(1)), false).note(
+            "if you can afford to lose that much; or compress the archive: a segment with one beat is nearly all zeros",
+        ),
+    )
 }

@@ -7,6 +7,7 @@ use crate::driver::postgres::errors::PASSING;
 use crate::driver::postgres::facts::{PostgresFacts, Relation, RoleFacts, RowFacts, TableFacts};
 use crate::driver::postgres::identifier::literal;
 use crate::finding::{Check, Finding};
+use crate::remedy::Remedy;
 
 /// A case with PostgreSQL's facts.
 pub(super) type Evidence<'a> = evidence::Evidence<'a, PostgresFacts>;
@@ -82,7 +83,10 @@ pub(super) fn takes(check: &Check) -> &'static str {
 const CATALOGUE: &str = "read access to the catalogue, which every user has";
 
 /// `ALTER SYSTEM` as it is pasted, with what makes it take effect.
-pub(super) fn alter_system(setting: &str, value: &str, restart: bool) -> String {
-    let then = if restart { "-- then restart the server" } else { "SELECT pg_reload_conf();" };
-    format!("ALTER SYSTEM SET {setting} = {}; {then}", literal(value))
+pub(super) fn alter_system(setting: &str, value: &str, restart: bool) -> Remedy {
+    let sql = format!("ALTER SYSTEM SET {setting} = {};", literal(value));
+    if restart {
+        return Remedy::sql(sql).note("then restart the server");
+    }
+    Remedy::sql(format!("{sql} SELECT pg_reload_conf();"))
 }

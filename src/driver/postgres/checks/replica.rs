@@ -5,18 +5,21 @@ use crate::driver::answer::Answer;
 use crate::driver::postgres::facts::{PostgresFacts, RowFacts};
 use crate::driver::shared_checks::replica::{self, ARRIVES, DECODE, ROLE};
 use crate::finding::{Check, Finding};
-use crate::target::Replica;
+use crate::remedy::Remedy;
 
 pub(super) const CHECKS: &[Check] = &[ROLE, ARRIVES, DECODE];
 
 pub(super) fn judge(evidence: &Evidence<'_>) -> Vec<Finding> {
     replica::each(evidence, CHECKS, |subject, facts, place| {
-        let settings = evidence.target.replicas.iter().find(|replica| replica.name == place.name);
-        vec![role(subject, facts), arrives(evidence, subject, facts, place), decode(evidence, subject, facts, settings)]
+        vec![
+            role(place.name, subject, facts),
+            arrives(evidence, subject, facts, place),
+            decode(evidence, subject, facts, place.name),
+        ]
     })
 }
 
-fn role(subject: &str, facts: &PostgresFacts) -> Finding {
+fn role(name: &str, subject: &str, facts: &PostgresFacts) -> Finding {
     if !facts.server.in_recovery {
         return ROLE
             .failed(subject, "it is a primary: it was promoted, or the address leads to the source")
@@ -28,7 +31,7 @@ fn role(subject: &str, facts: &PostgresFacts) -> Finding {
         return ROLE
             .failed(subject, "its replay is paused")
             .expected("a standby that replays")
-            .remedy("SELECT pg_wal_replay_resume(); -- on the replica");
+            .remedy(Remedy::sql("SELECT pg_wal_replay_resume();").on_replica(name));
     }
     ROLE.ok(subject, "a standby")
 }
@@ -56,7 +59,8 @@ fn arrives(evidence: &Evidence<'_>, subject: &str, facts: &PostgresFacts, place:
     with(&ARRIVES, subject, rows, |rows| replica::arrives(evidence, place, written, rows.last_update, remedy))
 }
 
-fn decode(evidence: &Evidence<'_>, subject: &str, facts: &PostgresFacts, settings: Option<&Replica>) -> Finding {
+fn decode(evidence: &Evidence<'_>, subject: &str, facts: &PostgresFacts, name: &str) -> Finding {
+    let settings = evidence.target.replicas.iter().find(|replica| replica.name == name);
     let holds_slot = settings.is_some_and(|replica| super::slot::is_read_on(evidence, &replica.name));
     if !holds_slot && settings.is_none_or(|replica| !replica.decode) {
         return DECODE.skipped(subject, "the connector's slot is not there, and decode is not set");
@@ -65,23 +69,32 @@ fn decode(evidence: &Evidence<'_>, subject: &str, facts: &PostgresFacts, setting
     let mut remedies = Vec::new();
     if facts.server.in_recovery && facts.server.major() < 16 {
         faults.push(format!("PostgreSQL {} cannot decode on a standby", facts.server.version));
-        remedies.push("upgrade to 16 or later, or let the connector read the source".to_owned());
+        remedies.push(Remedy::advice("upgrade to 16 or later, or let the connector read the source"));
     }
-    for (place, server) in [("the source", &evidence.facts.server), ("the replica", &facts.server)] {
-        if let Some(level) = server.setting("wal_level").filter(|level| *level != "logical") {
-            faults.push(format!("wal_level is {level} on {place}"));
-            remedies.push(format!("on {place}: {}", alter_system("wal_level", "logical", true)));
-        }
+    let on_source = evidence.facts.server.setting("wal_level").filter(|level| *level != "logical");
+    if let Some(level) = on_source {
+        faults.push(format!("wal_level is {level} on the source"));
+    }
+    if let Some(level) = facts.server.setting("wal_level").filter(|level| *level != "logical") {
+        faults.push(format!("wal_level is {level} on the replica"));
+        remedies.push(alter_system("wal_level", "logical", true));
     }
     if facts.server.in_recovery && facts.server.setting("hot_standby_feedback") == Some("off") {
         faults.push("hot_standby_feedback is off".to_owned());
-        remedies.push(format!("on the replica: {}", alter_system("hot_standby_feedback", "on", false)));
+        remedies.push(alter_system("hot_standby_feedback", "on", false));
     }
     if faults.is_empty() {
         return DECODE.ok(subject, "it can");
     }
-    DECODE
+    let finding = DECODE
         .failed(subject, faults.join("; "))
-        .expected("PostgreSQL 16, wal_level = logical, hot_standby_feedback = on")
-        .remedy(remedies.join(" "))
+        .expected("PostgreSQL 16, wal_level = logical, hot_standby_feedback = on");
+    // A remedy runs on one server: the source's is given with the check of its own wal_level, too.
+    match Remedy::all(remedies) {
+        Some(remedy) if on_source.is_some() => {
+            finding.remedy(remedy.on_replica(name).note("also set wal_level = logical on the source"))
+        }
+        Some(remedy) => finding.remedy(remedy.on_replica(name)),
+        None => finding.remedy(alter_system("wal_level", "logical", true)),
+    }
 }

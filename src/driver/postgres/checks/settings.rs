@@ -100,7 +100,7 @@ fn wal_level(server: &ServerFacts) -> Finding {
     let pending = server.settings.get("wal_level").is_some_and(|setting| setting.pending_restart);
     let observed = if pending { format!("{level}; another value waits for a restart") } else { level.to_owned() };
     let remedy = match server.setting("rds.logical_replication") {
-        Some(_) => "set rds.logical_replication = 1 in the parameter group, and reboot the instance".to_owned(),
+        Some(_) => "set rds.logical_replication = 1 in the parameter group, and reboot the instance".into(),
         None => alter_system("wal_level", "logical", true),
     };
     WAL_LEVEL.failed("wal_level", observed).expected("logical").remedy(remedy)
@@ -152,7 +152,7 @@ fn keep_size(server: &ServerFacts) -> Finding {
         ..0 => KEEP_SIZE
             .failed_as(Severity::Warning, name, "-1: a connector that stands still fills the disk")
             .expected("a limit that the disk has room for")
-            .remedy(format!("{remedy} -- or whatever the disk has room for")),
+            .remedy(remedy.note("or whatever the disk has room for")),
         0 => KEEP_SIZE
             .failed(name, "0: every slot is lost at the next checkpoint")
             .expected("1 GiB or more")

@@ -12,6 +12,7 @@ use crate::driver::postgres::facts::PostgresFacts;
 use crate::driver::postgres::family::slot_of;
 use crate::driver::postgres::identifier::{literal, quote};
 use crate::finding::{Check, Finding, Rung, Severity};
+use crate::remedy::Remedy;
 use crate::time::ticks::longest_period;
 use crate::time::words;
 
@@ -156,11 +157,11 @@ fn copy(evidence: &Evidence<'_>, found: &Found<'_>, all: &[Found<'_>]) -> Vec<Fi
                 format!("the standby's copy is {end}; {}", after_a_failover(found, all)),
             )
             .expected("a copy that a failover can go on from")
-            .remedy(format!(
-                "/* {}: the copy is made again by itself, dropping it is refused */ {}",
-                found.server(),
-                alter_system("max_slot_wal_keep_size", "50GB", false)
-            )),
+            .remedy(
+                found
+                    .there(alter_system("max_slot_wal_keep_size", "50GB", false))
+                    .note("the standby then makes the copy again by itself; do not drop it, the server refuses that"),
+            ),
     };
     vec![
         EXISTS.ok(subject, "a copy that the standby keeps for a failover"),
@@ -322,11 +323,11 @@ fn status(evidence: &Evidence<'_>, found: &Found<'_>) -> Finding {
         Some("unreserved") => STATUS
             .failed_as(Severity::Warning, subject, "unreserved: it is lost at the next checkpoint")
             .expected("reserved or extended")
-            .remedy(format!(
-                "get the connector to read on at once; {}: {}",
-                found.server(),
-                alter_system("max_slot_wal_keep_size", "50GB", false)
-            )),
+            .remedy(Remedy::advice("get the connector to read on at once").or_run(found.there(alter_system(
+                "max_slot_wal_keep_size",
+                "50GB",
+                false,
+            )))),
         Some(status) => {
             let room = slot.safe_wal_size.map_or(String::new(), |bytes| {
                 format!(", {} more until it is lost", size(u64::try_from(bytes).unwrap_or(0)))
@@ -353,18 +354,21 @@ fn retained(evidence: &Evidence<'_>, found: &Found<'_>) -> Finding {
             return RETAINED.ok(subject, size(bytes));
         }
         RETAINED.failed(subject, size(bytes)).expected(format!("at most {}", size(limit))).remedy(match found.part {
-            Part::Leftover => {
-                format!("see slot-wal-status: the connector does not read this slot; watch the disk {}", found.server())
-            }
+            Part::Leftover => format!(
+                "follow the remedy of slot-wal-status, as the connector does not read this slot; watch the disk {}",
+                found.server()
+            )
+            .into(),
             Part::Copy => format!(
                 "get the connector to read on at the primary, whose slot this one follows; watch the disk {}",
                 found.server()
-            ),
-            Part::Read => format!(
-                "get the connector to read on; meanwhile watch the disk {}: SELECT slot_name, active, \
-                     pg_size_pretty(pg_wal_lsn_diff(CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE \
-                     pg_current_wal_lsn() END, restart_lsn)) FROM pg_replication_slots;",
-                found.server()
+            )
+            .into(),
+            Part::Read => Remedy::advice("get the connector to read on, and watch the disk meanwhile").then_run(
+                found.there(Remedy::sql(
+                    "SELECT slot_name, active, pg_size_pretty(pg_wal_lsn_diff(CASE WHEN pg_is_in_recovery() THEN \
+                     pg_last_wal_replay_lsn() ELSE pg_current_wal_lsn() END, restart_lsn)) FROM pg_replication_slots;",
+                )),
             ),
         })
     })

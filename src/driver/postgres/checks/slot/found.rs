@@ -5,6 +5,7 @@ use super::super::evidence::Evidence;
 use crate::driver::postgres::facts::{PostgresFacts, SlotFacts};
 use crate::driver::postgres::family::slot_of;
 use crate::driver::postgres::identifier::{literal, quote};
+use crate::remedy::Remedy;
 
 /// What a slot is to the connector.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -90,45 +91,57 @@ impl Found<'_> {
     }
 
     /// Drops this slot, which has nothing left to give, and makes it again as it was.
-    pub(super) fn drop_and_create(&self, evidence: &Evidence<'_>) -> String {
+    pub(super) fn drop_and_create(&self, evidence: &Evidence<'_>) -> Remedy {
         let name = literal(&slot_of(evidence.target).name);
         // A standby refuses a slot with failover.
         let failover = self.slot.failover == Some(true) && !self.facts.server.in_recovery;
         let options = [(failover, ", failover => true"), (self.slot.two_phase == Some(true), ", twophase => true")];
         let options: String = options.iter().filter(|(set, _)| *set).map(|(_, option)| *option).collect();
         let plugin = literal(self.slot.plugin.as_deref().unwrap_or("pgoutput"));
-        format!(
-            "/* {}, where this slot has already lost its position: the changes since are lost to the connector */ SELECT \
-             pg_drop_replication_slot({name}); SELECT pg_create_logical_replication_slot({name}, {plugin}{options}); -- in \
-             the database {}; then let the connector take a snapshot",
-            self.server(),
+        let sql = format!(
+            "SELECT pg_drop_replication_slot({name}); SELECT pg_create_logical_replication_slot({name}, {plugin}{options});"
+        );
+        self.there(Remedy::sql(sql)).note(format!(
+            "in the database {}; the slot has already lost its position, and the connector the changes since; then let the \
+             connector take a snapshot",
             quote(&self.facts.server.database)
-        )
+        ))
     }
 
     /// Drops a slot that only has the name.
-    pub(super) fn drop_leftover(&self, evidence: &Evidence<'_>) -> String {
+    pub(super) fn drop_leftover(&self, evidence: &Evidence<'_>) -> Remedy {
         let name = literal(&slot_of(evidence.target).name);
-        format!("/* {} */ SELECT pg_drop_replication_slot({name});", self.server())
+        self.there(Remedy::sql(format!("SELECT pg_drop_replication_slot({name});")))
+    }
+
+    /// What is run on the server of this slot and nowhere else.
+    pub(super) fn there(&self, remedy: Remedy) -> Remedy {
+        there(remedy, self.replica, self.facts)
     }
 }
 
 /// Makes the slot, which no server has, on the source.
-pub(super) fn create(evidence: &Evidence<'_>) -> String {
+pub(super) fn create(evidence: &Evidence<'_>) -> Remedy {
     let name = literal(&slot_of(evidence.target).name);
-    format!(
-        "/* {} */ SELECT pg_create_logical_replication_slot({name}, 'pgoutput'); -- in the database {}; then let the \
-         connector take a snapshot: what changed before is not in a new slot",
-        server(None, &evidence.facts),
+    let sql = format!("SELECT pg_create_logical_replication_slot({name}, 'pgoutput');");
+    there(Remedy::sql(sql), None, &evidence.facts).note(format!(
+        "in the database {}; then let the connector take a snapshot, as a new slot does not hold earlier changes",
         quote(&evidence.facts.server.database)
-    )
+    ))
+}
+
+/// Names the server by its address, too: an address may list several.
+fn there(remedy: Remedy, replica: Option<&str>, facts: &PostgresFacts) -> Remedy {
+    let remedy = match replica {
+        Some(name) => remedy.on_replica(name),
+        None => remedy,
+    };
+    remedy.note(format!("at {}", facts.address))
 }
 
 fn server(replica: Option<&str>, facts: &PostgresFacts) -> String {
-    // SqlNames are free text, and this is read inside a comment.
-    let server = match replica {
+    match replica {
         Some(name) => format!("on replica {name} ({})", facts.address),
         None => format!("on the source ({})", facts.address),
-    };
-    server.replace("*/", "* /").replace("/*", "/ *")
+    }
 }
