@@ -27,6 +27,7 @@ use crate::driver::{ConnectRequest, Driver, FactsError, Observation, ServerInfo,
 use crate::finding::{Case, Check, Facts, Finding};
 use crate::heartbeat::{ErrorKind, Failure, RowReport, Writing};
 use crate::plan::{Plan, Step};
+use crate::remedy::Remedy;
 use crate::target::{Endpoint, Target};
 use crate::time::clock::Instant;
 
@@ -71,8 +72,8 @@ impl Driver for Oracle {
         Ok(Box::new(OracleSession { target: Arc::clone(request.target), opened }))
     }
 
-    fn remedy(&self, failure: &Failure, target: &Target) -> Option<String> {
-        remedies::remedy(failure, target)
+    fn remedy(&self, failure: &Failure, target: &Target) -> Option<Remedy> {
+        remedies::remedy(failure, target).map(Remedy::from)
     }
 
     fn checks(&self) -> &'static [Check] {

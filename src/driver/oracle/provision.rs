@@ -53,7 +53,7 @@ pub(super) fn plan(facts: &OracleFacts, target: &Target) -> Plan {
 /// # Errors
 /// What the server says, classified.
 pub(super) async fn apply(opened: &mut Opened, target: &Target, step: &Step, deadline: Instant) -> Result<(), Failure> {
-    let statement = runnable(&step.sql).to_owned();
+    let statement = runnable(&step.script).to_owned();
     let call = opened.thread.call(
         move |place| match place {
             Some(session) => session.execute(&statement),
@@ -95,7 +95,7 @@ impl Planner<'_> {
         let table = self.table.clone();
         let mut values = vec![("table", table.as_str())];
         values.extend_from_slice(more);
-        self.plan.steps.push(Step { title, sql: render(template, &values), command: None });
+        self.plan.steps.push(Step::script(title, render(template, &values)));
     }
 
     /// Whether the session is where the table belongs.
@@ -106,7 +106,7 @@ impl Planner<'_> {
         let remedy = "write the service of the pluggable database into the address, behind the host".to_owned();
         let message =
             format!("the session is in {ROOT}, where no heartbeat belongs: connectors read pluggable databases");
-        self.plan.fail(ErrorKind::Settings, message, Some(remedy));
+        self.plan.fail(ErrorKind::Settings, message, Some(remedy.into()));
         false
     }
 
@@ -124,7 +124,7 @@ impl Planner<'_> {
                  QUOTA UNLIMITED ON USERS;"
             );
             let message = format!("the user {name}, whose schema the heartbeat table is in, does not exist");
-            return self.plan.fail(ErrorKind::MissingSchema, message, Some(remedy));
+            return self.plan.fail(ErrorKind::MissingSchema, message, Some(remedy.into()));
         }
         match self.facts.own_object(&self.target.heartbeat) {
             None => {
@@ -135,7 +135,7 @@ impl Planner<'_> {
             Some(kind) => {
                 let message = format!("{} is no table: {}", self.table, kind.to_lowercase());
                 let remedy = "name another table under [target.heartbeat]".to_owned();
-                self.plan.fail(ErrorKind::Rejected, message, Some(remedy));
+                self.plan.fail(ErrorKind::Rejected, message, Some(remedy.into()));
             }
         }
     }
@@ -151,8 +151,13 @@ impl Planner<'_> {
         let faults = columns::judge(columns, rows.are_none());
         let (mend, user) = (mend(&self.table, &faults), quote(&self.facts.context.user));
         let remedy = format!("set provision_url to the owner; or GRANT SELECT ON {} TO {user};", self.table);
-        let standing =
-            ExistingTable { name: &self.table, faults: &faults, mend: &mend, rows: &rows, seen_by: (&user, &remedy) };
+        let standing = ExistingTable {
+            name: &self.table,
+            faults: &faults,
+            mend: &mend.into(),
+            rows: &rows,
+            seen_by: (&user, &remedy.into()),
+        };
         if standing.judge(row, &mut self.plan) == RowNeed::Insert {
             let zoned = columns.iter().any(|column| column.name == "last_update" && column.kind.contains("TIME ZONE"));
             self.insert(zoned);
@@ -191,7 +196,7 @@ impl Planner<'_> {
             if user.configured {
                 let remedy = format!("in SQL*Plus, as an administrator: CREATE USER {quoted} IDENTIFIED BY password;");
                 let message = format!("the user {quoted} does not exist");
-                return self.plan.fail(ErrorKind::Privilege, message, Some(remedy));
+                return self.plan.fail(ErrorKind::Privilege, message, Some(remedy.into()));
             }
             let notice = format!("the user {quoted} does not exist: nothing is granted to it");
             return self.plan.notices.push(notice);
@@ -262,9 +267,12 @@ mod tests {
     /// What `--dry-run` prints of a plan, but for its head.
     fn script(facts: Value) -> String {
         let plan = plan(&serde_json::from_value(facts).unwrap(), &target());
-        let steps = plan.steps.iter().map(|step| format!("-- {}\n{}\n", step.title, step.sql));
+        let steps = plan.steps.iter().map(|step| format!("-- {}\n{}\n", step.title, step.script));
         let notices = plan.notices.iter().map(|notice| format!("-- notice: {notice}\n"));
-        let failures = plan.failures.iter().map(|f| format!("-- failed: {f}; {}\n", f.remedy().unwrap_or("")));
+        let failures = plan
+            .failures
+            .iter()
+            .map(|f| format!("-- failed: {f}; {}\n", f.remedy().map(ToString::to_string).unwrap_or_default()));
         steps.chain(notices).chain(failures).collect()
     }
 
