@@ -25,6 +25,7 @@ use crate::driver::{ConnectRequest, Driver, FactsError, Observation, ServerInfo,
 use crate::finding::{Case, Check, Facts, Finding};
 use crate::heartbeat::{Failure, RowReport, Writing};
 use crate::plan::{Plan, Step};
+use crate::remedy::Remedy;
 use crate::target::{Endpoint, Target};
 use crate::time::clock::Instant;
 
@@ -73,8 +74,8 @@ impl Driver for SqlServer {
         Ok(Box::new(SqlServerSession { target: Arc::clone(request.target), opened }))
     }
 
-    fn remedy(&self, failure: &Failure, target: &Target) -> Option<String> {
-        remedies::remedy(failure, target)
+    fn remedy(&self, failure: &Failure, target: &Target) -> Option<Remedy> {
+        remedies::remedy(failure, target).map(Remedy::from)
     }
 
     fn checks(&self) -> &'static [Check] {

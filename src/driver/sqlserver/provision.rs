@@ -11,6 +11,7 @@ use crate::driver::answer::Answer;
 use crate::heartbeat::{ErrorKind, Failure};
 use crate::plan::existing_table::{ExistingTable, RowNeed, Rows};
 use crate::plan::{Plan, Step, render};
+use crate::remedy::Remedy;
 use crate::target::{Named, Target};
 use crate::time::clock::Instant;
 
@@ -63,7 +64,7 @@ pub(super) fn plan(facts: &SqlServerFacts, target: &Target) -> Plan {
 /// # Errors
 /// What the server says, classified.
 pub(super) async fn apply(client: &mut SqlClient, step: &Step, deadline: Instant) -> Result<(), Failure> {
-    let failure = match query::send(client, &step.sql, Limits::step(deadline)).await {
+    let failure = match query::send(client, &step.script, Limits::step(deadline)).await {
         Ok(_) => return Ok(()),
         Err(failure) => failure,
     };
@@ -95,7 +96,7 @@ impl Planner<'_> {
             ("row", self.row.as_str()),
         ];
         values.extend_from_slice(more);
-        self.plan.steps.push(Step { title, sql: render(template, &values), command: None });
+        self.plan.steps.push(Step::script(title, render(template, &values)));
     }
 
     /// Schema, table, row; whether the rest can follow.
@@ -115,7 +116,7 @@ impl Planner<'_> {
             Some(kind) => {
                 let message = format!("{} is a {kind}, and no table", self.table);
                 let remedy = "name an ordinary table under [target.heartbeat]".to_owned();
-                self.plan.fail(ErrorKind::Rejected, message, Some(remedy));
+                self.plan.fail(ErrorKind::Rejected, message, Some(remedy.into()));
                 return false;
             }
             None => {
@@ -134,8 +135,13 @@ impl Planner<'_> {
         let user = quote(&self.facts.server.user);
         let remedy =
             format!("set provision_url to a member of db_owner; or GRANT SELECT ON OBJECT::{table} TO {user};");
-        let existing =
-            ExistingTable { name: &table, faults: &faults, mend: &mend, rows: &rows, seen_by: (&user, &remedy) };
+        let existing = ExistingTable {
+            name: &table,
+            faults: &faults,
+            mend: &mend.into(),
+            rows: &rows,
+            seen_by: (&user, &remedy.into()),
+        };
         if existing.judge(self.target.heartbeat.row_number(), &mut self.plan) == RowNeed::Insert {
             let identity = found.column("id").is_some_and(|column| column.identity);
             self.insert(if identity { ROW_IDENTITY } else { ROW });
@@ -167,7 +173,11 @@ impl Planner<'_> {
         if !has_user && user.configured {
             let name = quote(&user.name);
             let message = format!("the database has no user {name}");
-            self.plan.fail(ErrorKind::Privilege, message, Some(format!("CREATE USER {name} FOR LOGIN {name};")));
+            self.plan.fail(
+                ErrorKind::Privilege,
+                message,
+                Some(Remedy::sql(format!("CREATE USER {name} FOR LOGIN {name};"))),
+            );
         } else if !has_user {
             let name = quote(&user.name);
             self.plan.notices.push(format!("the database has no user {name}: no role is given to it"));
@@ -190,7 +200,11 @@ impl Planner<'_> {
         } else if self.target.provision_endpoint.is_some() {
             let name = quote(&daemon);
             let message = format!("the database has no user {name}, who is to write the heartbeat");
-            self.plan.fail(ErrorKind::Privilege, message, Some(format!("CREATE USER {name} FOR LOGIN {name};")));
+            self.plan.fail(
+                ErrorKind::Privilege,
+                message,
+                Some(Remedy::sql(format!("CREATE USER {name} FOR LOGIN {name};"))),
+            );
         }
         // Otherwise this is that user's own session, under another name in the database: an owner is dbo.
     }
@@ -213,7 +227,7 @@ impl Planner<'_> {
             let (table, by) = (&self.table, quote(by));
             let message = format!("{privilege} on {table} is denied to {by}, which wins over every grant to {quoted}");
             let remedy = format!("if the DENY is not meant: REVOKE {privilege} ON OBJECT::{table} FROM {by};");
-            self.plan.fail(ErrorKind::Privilege, message, Some(remedy));
+            self.plan.fail(ErrorKind::Privilege, message, Some(remedy.into()));
         }
         let is_denied = |privilege: &str| rights.denied.iter().any(|(denied, _)| *denied == privilege);
         let missing: Vec<&str> =
@@ -297,7 +311,7 @@ mod tests {
 
     fn script(plan: &Plan) -> String {
         assert!(plan.failures.is_empty(), "{plan:?}");
-        let steps = plan.steps.iter().map(|step| format!("-- {}\n{}\n", step.title, step.sql));
+        let steps = plan.steps.iter().map(|step| format!("-- {}\n{}\n", step.title, step.script));
         let notices = plan.notices.iter().map(|notice| format!("-- {notice}\n"));
         notices.chain(steps).collect()
     }
@@ -327,7 +341,7 @@ mod tests {
     #[test]
     fn the_database_is_left_as_it_is_unless_that_was_asked_for() {
         let plan = planned(empty(right::right()), &target());
-        assert!(plan.steps.iter().all(|step| !step.sql.contains("cdc")), "{plan:?}");
+        assert!(plan.steps.iter().all(|step| !step.script.contains("cdc")), "{plan:?}");
         assert!(plan.notices[0].contains("enable_cdc = true"), "{plan:?}");
     }
 
@@ -360,7 +374,7 @@ mod tests {
         let plan = planned(facts, &target());
         assert!(plan.steps.is_empty());
         assert_eq!(plan.failures[0].kind(), ErrorKind::Privilege);
-        assert!(plan.failures[0].remedy().unwrap().contains("REVOKE UPDATE"), "{plan:?}");
+        assert!(plan.failures[0].remedy().unwrap().to_string().contains("REVOKE UPDATE"), "{plan:?}");
     }
 
     #[test]
@@ -376,6 +390,6 @@ mod tests {
         let mut target = target();
         target.provision_endpoint = Some(Endpoint::parse("mssql://admin@db.example/orders").unwrap());
         let failures = planned(absent, &target).failures;
-        assert!(failures[0].remedy().unwrap().contains("CREATE USER [hb] FOR LOGIN [hb]"), "{failures:?}");
+        assert!(failures[0].remedy().unwrap().to_string().contains("CREATE USER [hb] FOR LOGIN [hb]"), "{failures:?}");
     }
 }
