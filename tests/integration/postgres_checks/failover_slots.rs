@@ -2,7 +2,6 @@
 //! touches the connector's own.
 
 use heartbeatd::finding::{Finding, Severity, Status};
-use heartbeatd::remedy::Remedy;
 use heartbeatd::target::{Endpoint, Replica, Target};
 
 use super::stage::{BEAT, Stage, ids, options, shown, statements, wrong};
@@ -179,9 +178,7 @@ async fn a_standby_that_the_connectors_slot_waits_for_in_vain_is_named() {
     assert_eq!(ids(&findings, Status::Failed), ["synchronized-standby-slots"], "{}", shown(&findings));
     assert_eq!(findings[0].severity, Severity::Error);
     assert!(findings[0].observed.contains("does not exist"), "{}", findings[0].observed);
-    let remedy = findings[0].remedy.clone().unwrap();
-    let remedy = remedy.to_string();
-    stage.paste(&Remedy::sql(&remedy[remedy.find("ALTER SYSTEM").unwrap()..])).await;
+    stage.paste(findings[0].remedy.as_ref().unwrap()).await;
     stage.all_is_well(&stage.target, "the remedy").await;
     stage.server.execute("SELECT pg_create_physical_replication_slot('away')").await;
     stage.server.set("synchronized_standby_slots", "'away'").await;

@@ -7,6 +7,7 @@ use crate::driver::postgres::facts::{PublicationFacts, Relation, RowFacts};
 use crate::driver::postgres::family::publication_of;
 use crate::driver::postgres::identifier::quote;
 use crate::finding::{Check, Finding, Rung, Severity};
+use crate::remedy::Remedy;
 
 const CATALOGUE: &str = "read access to the catalogue, which every user has";
 const PAGE: &str = "vendor page on heartbeats, troubleshooting: the table updates and the connector sees nothing";
@@ -113,10 +114,10 @@ fn exists(evidence: &Evidence<'_>, facts: &PublicationFacts) -> Finding {
         return EXISTS.skipped(&name, why);
     }
     let database = quote(&evidence.facts.server.database);
-    EXISTS.failed(&name, format!("the database {database} has no publication of that name{others}")).remedy(format!(
-        "CREATE PUBLICATION {name} FOR TABLE {}; -- with every table that the connector captures, separated by commas",
-        evidence.names.table
-    ))
+    EXISTS.failed(&name, format!("the database {database} has no publication of that name{others}")).remedy(
+        Remedy::sql(format!("CREATE PUBLICATION {name} FOR TABLE {};", evidence.names.table))
+            .note("with every table that the connector captures, separated by commas"),
+    )
 }
 
 fn membership(evidence: &Evidence<'_>, facts: &PublicationFacts) -> Finding {
@@ -217,7 +218,7 @@ fn identity(evidence: &Evidence<'_>, facts: &PublicationFacts, relation: &Relati
         return IDENTITY
             .failed_as(severity, table, format!("nothing, in the partitions {}", parts.join(", ")))
             .expected("the primary key")
-            .remedy(remedy.join(" "));
+            .remedy(Remedy::sql(remedy.join(" ")));
     }
     let observed = match relation.replica_identity.as_str() {
         "f" => return IDENTITY.ok(table, "the whole row"),

@@ -6,6 +6,7 @@ use crate::driver::postgres::facts::{HoldingPublication, PublicationFacts};
 use crate::driver::postgres::family::publication_of;
 use crate::driver::postgres::identifier::quote;
 use crate::finding::{Check, Finding, Rung, Severity};
+use crate::remedy::Remedy;
 
 const CATALOGUE: &str = "read access to the catalogue, which every user has";
 
@@ -85,21 +86,21 @@ fn refusal(evidence: &Evidence<'_>, facts: &PublicationFacts, held: &HoldingPubl
     let remedy = match held.columns {
         // With the whole row as the identity the server takes no list of columns.
         Some(_) => again(table, &HoldingPublication { filter: None, ..held.clone() }, held.columns.as_deref()),
-        None => format!("ALTER TABLE {table} REPLICA IDENTITY FULL;"),
+        None => Remedy::sql(format!("ALTER TABLE {table} REPLICA IDENTITY FULL;")),
     };
     failed(observed).map(|finding| finding.expected("a filter on columns of the replica identity").remedy(remedy))
 }
 
 /// Takes the table out of a publication and adds it again: `SET TABLE` would drop every other table.
-fn again(table: &str, held: &HoldingPublication, columns: Option<&[String]>) -> String {
+fn again(table: &str, held: &HoldingPublication, columns: Option<&[String]>) -> Remedy {
     let name = quote(&held.name);
     let list = columns.map_or(String::new(), |columns| {
         format!(" ({})", columns.iter().map(|column| quote(column)).collect::<Vec<_>>().join(", "))
     });
     let filter = held.filter.as_ref().map_or(String::new(), |filter| format!(" WHERE {filter}"));
-    format!(
+    Remedy::sql(format!(
         "BEGIN; ALTER PUBLICATION {name} DROP TABLE {table}; ALTER PUBLICATION {name} ADD TABLE {table}{list}{filter}; COMMIT;"
-    )
+    ))
 }
 
 fn narrowed(evidence: &Evidence<'_>, facts: &PublicationFacts) -> Vec<Finding> {

@@ -5,6 +5,7 @@ use crate::driver::postgres::facts::PhysicalSlot;
 use crate::driver::postgres::family::slot_of;
 use crate::driver::postgres::identifier::quote;
 use crate::finding::{Check, Finding, Rung, Severity};
+use crate::remedy::Remedy;
 
 const WAITED_FOR: Check = Check {
     id: "synchronized-standby-slots",
@@ -61,11 +62,13 @@ fn waited_for(evidence: &Evidence<'_>) -> Finding {
     WAITED_FOR
         .failed(SETTING, format!("{}: the connector receives nothing until it is", observed.join("; ")))
         .expected("every slot in the list read by its standby")
-        .remedy(format!(
-            "start the standby that reads the slot; if it is gone for good, take the slot out of the list (after a failover \
-             to that standby the connector might then have changes which the standby lacks): {}",
-            alter_system(SETTING, &rest.join(", "), false)
-        ))
+        .remedy(
+            Remedy::advice(
+                "start the standby that reads the slot; if it is gone for good, take the slot out of the list: after a \
+                 failover to that standby the connector would have changes which the standby lacks",
+            )
+            .or_run(alter_system(SETTING, &rest.join(", "), false)),
+        )
 }
 
 fn fault(name: &str, physical: &[PhysicalSlot]) -> Option<&'static str> {
