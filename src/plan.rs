@@ -72,6 +72,12 @@ pub fn command(target: &Target) -> Remedy {
     Remedy::shell(command).note("with the same configuration or address")
 }
 
+/// The same command inside a sentence, where a comment behind it would end the sentence.
+#[must_use]
+pub fn command_in_words(target: &Target) -> String {
+    format!("heartbeatd provision --target {} (with the same configuration or address)", shell_word(&target.name))
+}
+
 /// A word as a shell reads it back.
 pub(crate) fn shell_word(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:@".contains(c);

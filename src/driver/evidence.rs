@@ -92,7 +92,7 @@ impl<F> Evidence<'_, F> {
 
     /// Microseconds between the two looks.
     pub(super) fn between_looks(&self) -> Option<i64> {
-        self.case.earlier.map(|earlier| self.case.now.taken_at - earlier.taken_at)
+        self.case.earlier.map(|earlier| self.case.now.taken_at.saturating_sub(earlier.taken_at))
     }
 }
 

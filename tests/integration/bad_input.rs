@@ -117,7 +117,7 @@ url = "postgres:///orders"
 intervall = "1m"
 timeout = 0
 [[target]]
-url = "oracle://x/y"
+url = "db2://x/y"
 write = "sometimes"
 [[target]]
 url = "sqlite:a.db"
@@ -133,7 +133,7 @@ listen = "localhost"
         "bad.toml:3: target[0].url: the address has no host",
         "bad.toml:4: target[0].intervall: unknown key, did you mean \"interval\"?",
         "bad.toml:5: target[0].timeout: too short: expected 100ms to 1h",
-        "bad.toml:7: target[1].url: unknown database scheme \"oracle\"",
+        "bad.toml:7: target[1].url: unknown database scheme \"db2\"",
         "bad.toml:8: target[1].write: expected always, when-stale or never, found \"sometimes\"",
         "bad.toml:14: target[3].name: \"twice\" is the name of two targets",
         "bad.toml:16: http.listen: expected an address and a port like \"127.0.0.1:2328\"",

@@ -182,7 +182,7 @@ async fn init_writes_a_configuration_that_names_what_is_missing_and_runs_once_th
     let ended = program.arg("init").arg(&address).arg("-o").arg(file).run().await;
     assert_eq!(ended.code, Some(0), "{ended:?}");
     let text = std::fs::read_to_string(file).unwrap();
-    assert!(text.contains("#   ") && text.contains("table-exists"), "{text}");
+    assert!(text.contains("#   ") && text.contains("schema-exists"), "{text}");
     assert!(!format!("{text}{ended:?}").contains(PASSWORD), "{text}");
 
     let again = heartbeatd().arg("init").arg(&address).arg("-o").arg(file).run().await;

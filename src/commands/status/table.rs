@@ -188,7 +188,7 @@ mod tests {
         insta::assert_snapshot!(shown(&targets, 160, None).join("\n"), @r"
         STATE      TARGET                                    DRIVER    CHANGED    NEXT  REASON
         unhealthy  orders                                    postgres      11s     40s  network: cannot reach orders-a.example.com:5432: connection refused (os error 1…
-        starting   the-one-with-a-very…ral-1.example.com/warehouse  postgres      11s     40s
+        starting   the-one-with-a-very…xample.com/warehouse  postgres      11s     40s
         healthy    catalogue                                 postgres      11s     40s  network: the replica does not answer
         healthy    billing                                   postgres      11s     40s
         disabled   archive                                   postgres      11s     40s

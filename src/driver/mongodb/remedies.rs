@@ -85,7 +85,7 @@ fn connection(failure: &Failure, target: &Target) -> Option<String> {
 }
 
 fn database(failure: &Failure, target: &Target) -> Option<String> {
-    let (heartbeat, provision) = (&target.heartbeat, plan::command(target));
+    let (heartbeat, provision) = (&target.heartbeat, plan::command_in_words(target));
     let collection = collection(target);
     Some(match failure.kind() {
         ErrorKind::MissingSchema | ErrorKind::MissingTable => format!("create it: {provision}"),

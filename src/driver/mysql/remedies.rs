@@ -12,7 +12,6 @@ use crate::database_url::Host;
 use crate::driver::certificates;
 use crate::heartbeat::{ErrorClass, ErrorKind, Failure};
 use crate::plan;
-use crate::remedy::Remedy;
 use crate::target::Target;
 
 /// The names that a remedy speaks of, quoted.
@@ -26,7 +25,7 @@ struct Names {
     table_text: String,
     row: i64,
     /// The command that creates what is missing.
-    provision: Remedy,
+    provision: String,
 }
 
 /// The next step, where one is known.
@@ -330,7 +329,7 @@ impl Names {
             table: table_of(heartbeat),
             table_text: literal(&heartbeat.table),
             row: heartbeat.row_number(),
-            provision: plan::command(target),
+            provision: plan::command_in_words(target),
         }
     }
 }
@@ -376,8 +375,8 @@ mod tests {
 
     #[test]
     fn names_are_quoted_for_sql_and_for_the_shell() {
-        insta::assert_snapshot!(remedy_of(ErrorKind::Privilege).unwrap(), @"let an administrator create and grant what is missing: heartbeatd provision --target 'orders db' # where heartbeatd is configured: with the same configuration or address; or, if the table is there, GRANT SELECT, INSERT, UPDATE ON TABLE `streamkap`.`streamkap_heartbeat` TO `hb``x`@`%`; with the host that SELECT CURRENT_USER(); shows; a role that holds the privileges must be a default one (SET DEFAULT ROLE)");
-        insta::assert_snapshot!(remedy_of(ErrorKind::MissingTable).unwrap(), @"create it: heartbeatd provision --target 'orders db' # where heartbeatd is configured: with the same configuration or address");
+        insta::assert_snapshot!(remedy_of(ErrorKind::Privilege).unwrap(), @"let an administrator create and grant what is missing: heartbeatd provision --target 'orders db' (with the same configuration or address); or, if the table is there, GRANT SELECT, INSERT, UPDATE ON TABLE `streamkap`.`streamkap_heartbeat` TO `hb``x`@`%`; with the host that SELECT CURRENT_USER(); shows; a role that holds the privileges must be a default one (SET DEFAULT ROLE)");
+        insta::assert_snapshot!(remedy_of(ErrorKind::MissingTable).unwrap(), @"create it: heartbeatd provision --target 'orders db' (with the same configuration or address)");
     }
 
     #[test]

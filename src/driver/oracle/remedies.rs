@@ -139,7 +139,7 @@ fn connection(failure: &Failure, target: &Target) -> Option<String> {
 }
 
 fn database(failure: &Failure, target: &Target) -> Option<String> {
-    let (heartbeat, provision) = (&target.heartbeat, plan::command(target));
+    let (heartbeat, provision) = (&target.heartbeat, plan::command_in_words(target));
     let table = quoted_table(heartbeat);
     let grant = || {
         let user = target.endpoint.url.user().map_or_else(|| "USER".to_owned(), quote);

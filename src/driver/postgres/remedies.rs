@@ -6,7 +6,6 @@ use super::parameters::{database_of, user_of};
 use crate::driver::certificates;
 use crate::heartbeat::{ErrorKind, Failure};
 use crate::plan;
-use crate::remedy::Remedy;
 use crate::target::{HeartbeatTable, Target};
 
 /// The names that a remedy speaks of, quoted.
@@ -18,7 +17,7 @@ struct Names {
     regclass: String,
     row: i64,
     /// The command that creates what is missing.
-    provision: Remedy,
+    provision: String,
 }
 
 /// The next step, where one is known.
@@ -217,7 +216,7 @@ impl Names {
             regclass: literal(&table),
             table,
             row: heartbeat.row_number(),
-            provision: plan::command(target),
+            provision: plan::command_in_words(target),
         }
     }
 }
@@ -259,7 +258,7 @@ mod tests {
     #[test]
     fn names_are_quoted_for_sql_and_for_the_shell() {
         insta::assert_snapshot!(remedy_of(ErrorKind::Privilege).unwrap(), @r#"GRANT CONNECT ON DATABASE "orders" TO "hb""x"; GRANT USAGE ON SCHEMA "streamkap" TO "hb""x"; GRANT SELECT, INSERT, UPDATE ON TABLE "streamkap"."streamkap_heartbeat" TO "hb""x";"#);
-        insta::assert_snapshot!(remedy_of(ErrorKind::MissingTable).unwrap(), @"create it: heartbeatd provision --target 'orders db' # where heartbeatd is configured: with the same configuration or address");
+        insta::assert_snapshot!(remedy_of(ErrorKind::MissingTable).unwrap(), @"create it: heartbeatd provision --target 'orders db' (with the same configuration or address)");
     }
 
     #[test]

@@ -100,7 +100,7 @@ fn code_of(error: &sqlx::Error) -> Option<u32> {
 pub(super) fn remedy(failure: &Failure, target: &Target) -> Option<String> {
     let file = target.endpoint.url.database();
     let table = &target.heartbeat.table;
-    let provision = plan::command(target);
+    let provision = plan::command_in_words(target);
     Some(match failure.kind() {
         ErrorKind::MissingFile => format!("create the file with its table and row: {provision}"),
         ErrorKind::MissingTable => format!("create the table: {provision}"),

@@ -97,7 +97,7 @@ fn connection(failure: &Failure, target: &Target) -> Option<String> {
 }
 
 fn database(failure: &Failure, target: &Target) -> Option<String> {
-    let (heartbeat, provision) = (&target.heartbeat, plan::command(target));
+    let (heartbeat, provision) = (&target.heartbeat, plan::command_in_words(target));
     let table = format!("{}.{}", quote(&heartbeat.schema), quote(&heartbeat.table));
     let user = target.endpoint.url.user().map_or_else(|| "[user]".to_owned(), quote);
     Some(match failure.kind() {

@@ -9,7 +9,7 @@ use crate::driver::mysql::identifier::quote;
 use crate::driver::shared_checks::row::{KIND, SCHEMA};
 use crate::driver::shared_checks::{COLUMNS, PRIMARY_KEY, TABLE};
 use crate::finding::{Check, Finding, Rung, Severity};
-use crate::plan::columns;
+use crate::plan::{self, columns};
 
 const ENGINE: Check = Check {
     id: "table-engine",
@@ -99,7 +99,7 @@ fn exists(evidence: &Evidence<'_>) -> Finding {
 
 /// What to do about a table that is not where it is looked for.
 fn elsewhere(found: &[String], evidence: &Evidence<'_>) -> String {
-    let provision = evidence.provision();
+    let provision = plan::command_in_words(evidence.target);
     match found {
         [] => format!("create it: {provision}"),
         [first, ..] => format!(

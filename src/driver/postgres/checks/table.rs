@@ -7,7 +7,7 @@ use crate::driver::postgres::identifier::quote;
 use crate::driver::shared_checks::row::{KIND, SCHEMA};
 use crate::driver::shared_checks::{COLUMNS, PRIMARY_KEY, TABLE};
 use crate::finding::{Check, Finding, Rung, Severity};
-use crate::plan::columns;
+use crate::plan::{self, columns};
 
 const CATALOGUE: &str = "read access to the catalogue, which every user has";
 
@@ -86,7 +86,7 @@ fn exists(evidence: &Evidence<'_>) -> Finding {
 
 /// What to do about a table that is not where it is looked for.
 fn elsewhere(found: &[String], evidence: &Evidence<'_>) -> String {
-    let provision = evidence.provision();
+    let provision = plan::command_in_words(evidence.target);
     match found {
         [] => format!("create it: {provision}"),
         [first, ..] => format!(
