@@ -57,19 +57,11 @@ const OF_OTHERS: &[(&str, &str)] = &[
 const SHOWN: usize = 63;
 
 impl Keys {
-    /// Judges every parameter of an address.
+    /// Judges every parameter of an address; `more` is what else is wrong with it.
     ///
     /// # Errors
-    /// Every refused parameter, by name, with the reason, never with its value.
-    pub(super) fn judge(&self, url: &DatabaseUrl) -> Result<(), UrlError> {
-        self.judge_with(url, None)
-    }
-
-    /// As [`Self::judge`], with what else is wrong with the address.
-    ///
-    /// # Errors
-    /// All of it at once.
-    pub(super) fn judge_with(&self, url: &DatabaseUrl, more: Option<UrlError>) -> Result<(), UrlError> {
+    /// Every refused parameter, by name, with the reason, never with its value; all faults at once.
+    pub(super) fn judge(&self, url: &DatabaseUrl, more: Option<UrlError>) -> Result<(), UrlError> {
         let refused = url.parameters().iter().filter_map(|(name, value)| self.refusal(name, value));
         let mut faults: Vec<UrlError> = more.into_iter().chain(refused).collect();
         match faults.len() {

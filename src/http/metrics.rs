@@ -33,7 +33,7 @@ pub const BEAT_DURATION: &str = "heartbeatd_beat_duration_seconds";
 pub const BEAT_LATENESS: &str = "heartbeatd_beat_lateness_seconds";
 /// 1 if the target is healthy, else 0; no series while it is disabled. Label `target`.
 pub const TARGET_HEALTHY: &str = "heartbeatd_target_healthy";
-/// See [`encode_gauges`].
+/// How many problems a target has that do not turn it red: 0 if all is well. Label `target`.
 pub const TARGET_PROBLEMS: &str = "heartbeatd_target_problems";
 /// Failed tries. Labels `target`, `class`, `kind`.
 pub const ERRORS: &str = "heartbeatd_errors_total";

@@ -122,7 +122,7 @@ impl Parameters {
     /// # Errors
     /// The first parameter that cannot be honoured, by name, with the reason; never its value.
     pub(super) fn read(url: &DatabaseUrl) -> Result<Self, UrlError> {
-        KEYS.judge(url)?;
+        KEYS.judge(url, None)?;
         let from_dns = url.scheme() == FROM_DNS;
         let direct = flag(url, "directConnection")?.unwrap_or(false);
         let text = |name| url.parameter(name).map(str::to_owned);

@@ -111,7 +111,7 @@ impl Parameters {
     /// # Errors
     /// The first parameter that cannot be honoured, by name, with the reason; never its value.
     pub(super) fn read(url: &DatabaseUrl) -> Result<Self, UrlError> {
-        KEYS.judge(url)?;
+        KEYS.judge(url, None)?;
         if url.user().is_none() && default_user().is_none() {
             return Err(refused("user", "this process's user has no name: write postgres://user@host/database"));
         }

@@ -146,7 +146,7 @@ impl Parameters {
     /// # Errors
     /// The first parameter that cannot be honoured, by name, with the reason; never its value.
     pub(super) fn read(url: &DatabaseUrl) -> Result<Self, UrlError> {
-        KEYS.judge(url)?;
+        KEYS.judge(url, None)?;
         let text = |name| url.parameter(name).map(str::to_owned);
         let mut parameters = Self {
             encryption: encryption(url)?,
