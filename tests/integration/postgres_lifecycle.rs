@@ -36,7 +36,7 @@ async fn a_daemon_whose_port_is_taken_says_so_and_ends_before_any_beat() {
     let address = format!("127.0.0.1:{}", first.port());
     let second = heartbeatd().config(&config(server.port())).env("HEARTBEATD_HTTP__LISTEN", &address).run().await;
     assert_eq!(second.code, Some(1), "{}", second.stderr);
-    assert!(second.stderr.contains(&address) && second.stderr.contains("in use"), "{}", second.stderr);
+    assert!(second.stderr.contains(&address) && second.stderr.contains("another program uses"), "{}", second.stderr);
     assert_eq!(heartbeat::last_update(&server).await, None);
 }
 
