@@ -2,7 +2,7 @@
 
 CARGO ?= cargo
 # The integration tests wait for servers most of the time.
-RUST_TEST_THREADS ?= 4
+RUST_TEST_THREADS ?= 5
 FUZZ_SECONDS ?= 1200
 
 .PHONY: image run test soak fuzz check fmt docs
