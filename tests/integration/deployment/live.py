@@ -30,6 +30,8 @@ def ask(path, **parameters):
         with urllib.request.urlopen(url, timeout=5) as answer:
             return json.load(answer)["data"]
     except urllib.error.HTTPError as error:
+        if error.code == 503:  # Prometheus is still starting.
+            raise
         return json.load(error)
 
 

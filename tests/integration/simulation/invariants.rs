@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use heartbeatd::heartbeat::ErrorKind;
+use heartbeatd::heartbeat::Pace;
 use heartbeatd::status::board::Board;
 use heartbeatd::status::health::{self, State};
 
@@ -98,6 +98,7 @@ impl Judge {
     }
 }
 
+/// A login is refused, or would be in the same way: it is tried again after a minute at the earliest.
 fn is_refused_login(fault: Fault) -> bool {
-    matches!(fault, Fault::Fail(ErrorKind::Auth | ErrorKind::AuthMethod))
+    matches!(fault, Fault::Fail(kind) if kind.pace() == Pace::Login)
 }
