@@ -35,8 +35,6 @@ pub struct Step {
 pub enum Run {
     /// The script, as one list of statements in one call.
     Script,
-    /// Each of these in a call of its own, in this order: for servers that take one batch or one statement a call.
-    Batches(Vec<String>),
     /// A command of a database that takes documents instead of statements.
     Command {
         /// The database that it is sent to.

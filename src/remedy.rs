@@ -12,16 +12,31 @@ use crate::plain_text;
 /// As text it reads `advice`, `SCRIPT -- on the source: note`, or `advice; or run: SCRIPT -- on the source: note`. What
 /// follows a script is a comment of its language, so that it can be pasted to the end of the line.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Remedy {
-    /// What to do, a sentence that begins with an imperative.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    advice: Option<String>,
+#[serde(rename_all = "snake_case")]
+pub enum Remedy {
+    /// What to do: a sentence that begins with an imperative.
+    Advice(String),
     /// What to run.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    script: Option<Script>,
-    /// Whether the script comes after the advice, and not in its place.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    then: bool,
+    Run(Script),
+    /// Both.
+    Both {
+        /// What to do.
+        advice: String,
+        /// Whether the script replaces it or comes after it.
+        order: Order,
+        /// What to run.
+        script: Script,
+    },
+}
+
+/// How a script stands to the advice before it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Order {
+    /// Either will do.
+    Or,
+    /// First the advice is followed.
+    Then,
 }
 
 /// Something to paste.
@@ -79,7 +94,7 @@ impl Remedy {
     /// Something to do: a sentence that begins with an imperative.
     #[must_use]
     pub fn advice(sentence: impl Into<String>) -> Self {
-        Self { advice: Some(plain_text::with_line_breaks(sentence.into())), script: None, then: false }
+        Self::Advice(plain_text::with_line_breaks(sentence.into()))
     }
 
     /// SQL to run on the source, or on the server that [`Self::on`] names.
@@ -101,14 +116,13 @@ impl Remedy {
     }
 
     fn script_in(language: Language, on: RunsOn, text: String) -> Self {
-        let text = plain_text::with_line_breaks(text);
-        Self { advice: None, script: Some(Script { text, language, on, note: None }), then: false }
+        Self::Run(Script { text: plain_text::with_line_breaks(text), language, on, note: None })
     }
 
     /// Names another server to run the script on.
     #[must_use]
     pub fn on(mut self, server: RunsOn) -> Self {
-        if let Some(script) = &mut self.script {
+        if let Some(script) = self.script_mut() {
             script.on = server;
         }
         self
@@ -117,7 +131,7 @@ impl Remedy {
     /// Has what runs on the source run on this replica instead: for a failure of the replica.
     #[must_use]
     pub fn moved_to_replica(self, name: &str) -> Self {
-        match &self.script {
+        match self.script() {
             Some(script) if script.on == RunsOn::Source => self.on(RunsOn::Replica(name.to_owned())),
             _ => self,
         }
@@ -126,10 +140,9 @@ impl Remedy {
     /// For this replica, which advice names, too.
     #[must_use]
     pub fn on_replica(self, name: &str) -> Self {
-        let moved = self.moved_to_replica(name);
-        match moved.advice {
-            Some(_) => moved.about(&RunsOn::Replica(name.to_owned()).to_string()),
-            None => moved,
+        match self.moved_to_replica(name) {
+            moved @ Self::Run(_) => moved,
+            moved => moved.about(&RunsOn::Replica(name.to_owned()).to_string()),
         }
     }
 
@@ -137,39 +150,49 @@ impl Remedy {
     #[must_use]
     pub fn note(mut self, note: impl Into<String>) -> Self {
         let added = plain_text::on_one_line(note.into());
-        let longer = |before: Option<&str>| match before {
-            Some(before) => format!("{before}; {added}"),
-            None => added.clone(),
-        };
-        match &mut self.script {
-            Some(script) => script.note = Some(longer(script.note.as_deref())),
-            None => self.advice = Some(longer(self.advice.as_deref())),
+        match &mut self {
+            Self::Advice(advice) => *advice = format!("{advice}; {added}"),
+            Self::Run(script) | Self::Both { script, .. } => {
+                script.note = Some(match script.note.take() {
+                    Some(before) => format!("{before}; {added}"),
+                    None => added,
+                });
+            }
         }
         self
     }
 
-    /// Advice, and a script that does as well.
+    /// This advice, or else the script of `other`.
     #[must_use]
     pub fn or_run(self, other: Self) -> Self {
-        Self { script: other.script, then: false, ..self }
+        self.joined(Order::Or, other)
     }
 
-    /// Advice, and a script that is run after it was followed.
+    /// This advice, and after it the script of `other`.
     #[must_use]
     pub fn then_run(self, other: Self) -> Self {
-        Self { script: other.script, then: true, ..self }
+        self.joined(Order::Then, other)
+    }
+
+    /// Nothing of either is lost: where the one is no advice or the other no script, its text becomes a note.
+    fn joined(self, order: Order, other: Self) -> Self {
+        match (self, other) {
+            (Self::Advice(advice), Self::Run(script)) => Self::Both { advice, order, script },
+            (first, second) => first.note(second.to_string()),
+        }
     }
 
     /// Puts what the remedy is about in front: `provision_url: check …`.
     #[must_use]
     pub fn about(mut self, what: &str) -> Self {
-        match (&mut self.advice, &mut self.script) {
-            (Some(advice), _) => *advice = format!("{what}: {advice}"),
-            (None, Some(script)) => {
-                let note = script.note.take();
-                script.note = Some(note.map_or_else(|| format!("for {what}"), |note| format!("for {what}; {note}")));
+        match &mut self {
+            Self::Advice(advice) | Self::Both { advice, .. } => *advice = format!("{what}: {advice}"),
+            Self::Run(script) => {
+                script.note = Some(match script.note.take() {
+                    Some(note) => format!("for {what}; {note}"),
+                    None => format!("for {what}"),
+                });
             }
-            (None, None) => {}
         }
         self
     }
@@ -180,28 +203,48 @@ impl Remedy {
     pub fn all(remedies: impl IntoIterator<Item = Self>) -> Option<Self> {
         let (mut script, mut beside): (Option<Script>, Vec<String>) = (None, Vec::new());
         for remedy in remedies {
-            beside.extend(remedy.advice);
-            let Some(mut next) = remedy.script else { continue };
+            let (advice, next) = remedy.into_parts();
+            beside.extend(advice);
+            let Some(mut next) = next else { continue };
             beside.extend(next.note.take());
             match &mut script {
                 Some(before) => before.text = format!("{} {}", before.text, next.text),
                 none => *none = Some(next),
             }
         }
-        let is_empty = script.is_none() && beside.is_empty();
-        (!is_empty).then(|| beside.into_iter().fold(Self { advice: None, script, then: false }, Self::note))
+        let mut beside = beside.into_iter();
+        let first = script.map(Self::Run).or_else(|| beside.next().map(Self::Advice))?;
+        Some(beside.fold(first, Self::note))
     }
 
     /// What to run, where there is something.
     #[must_use]
     pub fn script(&self) -> Option<&Script> {
-        self.script.as_ref()
+        match self {
+            Self::Advice(_) => None,
+            Self::Run(script) | Self::Both { script, .. } => Some(script),
+        }
     }
 
     /// Whether it is no more than its text.
     #[must_use]
     pub fn is_advice(&self) -> bool {
-        self.script.is_none()
+        self.script().is_none()
+    }
+
+    fn script_mut(&mut self) -> Option<&mut Script> {
+        match self {
+            Self::Advice(_) => None,
+            Self::Run(script) | Self::Both { script, .. } => Some(script),
+        }
+    }
+
+    fn into_parts(self) -> (Option<String>, Option<Script>) {
+        match self {
+            Self::Advice(advice) => (Some(advice), None),
+            Self::Run(script) => (None, Some(script)),
+            Self::Both { advice, script, .. } => (Some(advice), Some(script)),
+        }
     }
 }
 
@@ -212,19 +255,7 @@ impl Script {
         &self.text
     }
 
-    /// Where it is run.
-    #[must_use]
-    pub fn runs_on(&self) -> &RunsOn {
-        &self.on
-    }
-
-    /// What reads it.
-    #[must_use]
-    pub fn language(&self) -> Language {
-        self.language
-    }
-
-    /// What stands beside it.
+    /// What to know before it is run, or what to do with what it shows.
     #[must_use]
     pub fn note(&self) -> Option<&str> {
         self.note.as_deref()
@@ -233,8 +264,7 @@ impl Script {
 
 impl Language {
     /// What begins a comment.
-    #[must_use]
-    pub fn comment(self) -> &'static str {
+    fn comment(self) -> &'static str {
         match self {
             Self::Sql => "--",
             Self::Mongosh => "//",
@@ -287,13 +317,11 @@ impl From<&Remedy> for Remedy {
 
 impl fmt::Display for Remedy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (&self.advice, &self.script) {
-            (Some(advice), Some(script)) => {
-                write!(f, "{advice}; {} run: {script}", if self.then { "then" } else { "or" })
-            }
-            (Some(advice), None) => f.write_str(advice),
-            (None, Some(script)) => script.fmt(f),
-            (None, None) => Ok(()),
+        match self {
+            Self::Advice(advice) => f.write_str(advice),
+            Self::Run(script) => script.fmt(f),
+            Self::Both { advice, order: Order::Or, script } => write!(f, "{advice}; or run: {script}"),
+            Self::Both { advice, order: Order::Then, script } => write!(f, "{advice}; then run: {script}"),
         }
     }
 }
@@ -361,7 +389,7 @@ mod tests {
     #[test]
     fn what_was_made_for_the_source_moves_to_the_server_that_it_is_for() {
         assert_eq!(Remedy::sql("SELECT 1;").moved_to_replica("copy").to_string(), "SELECT 1; -- on replica copy");
-        assert_eq!(Remedy::shell("true").moved_to_replica("copy").script().unwrap().runs_on(), &RunsOn::Here);
+        assert_eq!(Remedy::shell("true").moved_to_replica("copy").script().unwrap().on, RunsOn::Here);
         assert_eq!(Remedy::advice("wait").moved_to_replica("copy").to_string(), "wait");
         assert_eq!(Remedy::advice("wait").on_replica("copy").to_string(), "on replica copy: wait");
         assert_eq!(Remedy::sql("SELECT 1;").on_replica("copy").to_string(), "SELECT 1; -- on replica copy");

@@ -113,10 +113,17 @@ pub fn judge(target: &Target, driver: &dyn Driver, now: &Inspection, earlier: Op
     findings.into_iter().map(|finding| leave_out(finding, target)).collect()
 }
 
-/// The finding about a target whose facts make the judgement fail.
+/// As [`judge`], for a command: where the judgement of one target panics, that is its finding, and the other targets go on.
 #[must_use]
-pub fn could_not_judge(failure: &Failure) -> Finding {
-    judge_connection(&CONNECT, Severity::Error, "source", &Look::Failure(FailureRecord::of(failure)))
+pub fn judge_or_say_why(
+    target: &Target,
+    driver: &dyn Driver,
+    now: &Inspection,
+    earlier: Option<&Inspection>,
+) -> Vec<Finding> {
+    panics::caught_now(|| judge(target, driver, now, earlier)).unwrap_or_else(|failure| {
+        vec![judge_connection(&CONNECT, Severity::Error, "source", &Look::Failure(FailureRecord::of(&failure)))]
+    })
 }
 
 fn judge_connection(check: &Check, severity: Severity, subject: &str, look: &Look) -> Finding {

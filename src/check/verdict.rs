@@ -32,7 +32,7 @@ pub fn climb(findings: &[Finding], entries: &[Entry]) -> Verdict {
 }
 
 /// The checks whose failure is a problem of a target that is beating: an error, or a warning that can decide a verdict.
-/// Advice is none, however bad it may become some day.
+/// Advice is not a problem, however bad it may become some day.
 #[must_use]
 pub fn problems(findings: &[Finding], entries: &[Entry]) -> BTreeSet<String> {
     let decides = |finding: &&Finding| {

@@ -27,7 +27,6 @@ use crate::driver::Driver;
 use crate::driver::opening::{TargetContext, application_name};
 use crate::drivers::Drivers;
 use crate::finding::{Finding, Inspection};
-use crate::panics;
 use crate::target::Target;
 use crate::time::clock::{self, Clock, Moment};
 
@@ -216,10 +215,7 @@ fn judge(
 fn findings_of(examined: &Examined, driver: &Arc<dyn Driver>, started: Moment) -> Vec<Finding> {
     let Examined { target, now, earlier } = examined;
     match now {
-        Some(now) => {
-            let judged = panics::caught_now(|| runner::judge(target, driver.as_ref(), now, earlier.as_ref()));
-            judged.unwrap_or_else(|failure| vec![runner::could_not_judge(&failure)])
-        }
+        Some(now) => runner::judge_or_say_why(target, driver.as_ref(), now, earlier.as_ref()),
         None => configuration::judge_offline(target, driver.as_ref(), started.wall_micros()),
     }
 }

@@ -17,7 +17,6 @@ use crate::config::{self, Purpose};
 use crate::driver::opening::{TargetContext, application_name};
 use crate::drivers::Drivers;
 use crate::finding::{Inspection, Look};
-use crate::panics;
 use crate::secret::SecretSource;
 use crate::target::Target;
 use crate::time::clock::{Clock, Moment};
@@ -60,8 +59,7 @@ pub async fn init(url: &str, output: Option<&Path>) -> ExitCode {
     let application_name = application_name(&settings.instance);
     let context = TargetContext { target: Arc::clone(&target), driver: Arc::clone(&driver), application_name };
     let seen = runner::inspect(&context, &clock, timeout).await;
-    let findings = panics::caught_now(|| runner::judge(&target, driver.as_ref(), &seen, None));
-    let findings = findings.unwrap_or_else(|failure| vec![runner::could_not_judge(&failure)]);
+    let findings = runner::judge_or_say_why(&target, driver.as_ref(), &seen, None);
     let entries = registry::entries(&drivers);
     let address = target.endpoint.url.to_string();
     let report = Report {

@@ -46,7 +46,7 @@ pub async fn status(address: Option<&str>, config: Option<PathBuf>, watch: bool)
 
 async fn watch_targets(address: &StatusAddress) -> ExitCode {
     let (Some(mut screen), Ok(mut terminate)) = (Screen::take(), signal(SignalKind::terminate())) else {
-        terminal::error("--watch draws on a terminal, and standard output is none: leave it out");
+        terminal::error("--watch requires a terminal, and standard output is not one: remove --watch");
         return ExitCode::from(USAGE);
     };
     // One for the whole run: a new one in each turn would miss what comes between two turns.

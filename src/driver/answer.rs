@@ -62,9 +62,9 @@ impl Refusal {
     /// a server under load, or one that is not ready: no grant would help.
     pub(super) fn unless(&self, privilege: &str, passing: &[&str]) -> String {
         if passing.contains(&self.code.as_str()) {
-            format!("{self}; it takes another look, when the server can answer it")
+            format!("{self}; requires another look, when the server can answer it")
         } else {
-            format!("{self}; it takes {privilege}")
+            format!("{self}; requires {privilege}")
         }
     }
 }

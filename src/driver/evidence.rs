@@ -90,6 +90,11 @@ impl<F> Evidence<'_, F> {
         plan::command(self.target)
     }
 
+    /// The same inside a sentence.
+    pub(super) fn provision_in_words(&self) -> String {
+        plan::command_in_words(self.target)
+    }
+
     /// Microseconds between the two looks.
     pub(super) fn between_looks(&self) -> Option<i64> {
         self.case.earlier.map(|earlier| self.case.now.taken_at.saturating_sub(earlier.taken_at))

@@ -47,6 +47,14 @@ pub(super) fn prefixed(prefix: &str, failure: Failure) -> Failure {
     longer.with_source(failure)
 }
 
+/// What to do about a server that did not answer in time.
+pub(super) fn timeout_advice(timeout: Duration) -> String {
+    format!(
+        "check network and firewall (is the port dropped, the server frozen?), or raise timeout, now {}",
+        humantime::format_duration(timeout)
+    )
+}
+
 /// The error of a name that does not resolve has no special kind, so this asks the resolver again.
 pub(super) async fn name_or_network(host: &Host, port: u16, failure: Failure) -> Failure {
     if failure.kind() != ErrorKind::Network || host.is_socket() {

@@ -107,10 +107,8 @@ pub fn judge(status: &TargetStatus, now: Moment) -> Health {
     }
     reasons.extend(status.notices.get(SPLIT_BRAIN).map(Reason::of_split_brain));
     if let Some(checked) = &status.checked {
-        let is_problem = |finding: &&Finding| {
-            finding.status == Status::Failed
-                && (finding.severity == Severity::Error || checked.problems.contains(&finding.id))
-        };
+        let is_problem =
+            |finding: &&Finding| finding.status == Status::Failed && checked.problems.contains(&finding.id);
         for finding in checked.findings.iter().filter(is_problem) {
             required_missing |= status.target.checks.required && finding.severity == Severity::Error;
             reasons.push(Reason::of_check(finding, checked.at));

@@ -511,7 +511,7 @@ async fn what_is_hidden_is_not_called_missing() {
                 "{:?}",
                 wrong[1].remedy
             );
-            assert!(wrong[5].observed.ends_with("it takes GRANT SELECT ON `mysql`.* TO `hb`@`%`;"));
+            assert!(wrong[5].observed.ends_with("requires GRANT SELECT ON `mysql`.* TO `hb`@`%`;"));
             if table == "there" {
                 stage.run("RENAME TABLE T TO streamkap.gone").await;
             }
@@ -521,7 +521,7 @@ async fn what_is_hidden_is_not_called_missing() {
             match finding.remedy {
                 Some(remedy) => stage.paste(&remedy).await,
                 None => {
-                    let (_, grant) = finding.observed.split_once("it takes ").unwrap();
+                    let (_, grant) = finding.observed.split_once("requires ").unwrap();
                     if grant.starts_with("GRANT") {
                         stage.paste_line(grant).await;
                     }

@@ -268,7 +268,7 @@ pub(super) fn first_batch(answer: &Document) -> Result<&[Bson], Failure> {
     batch.map(Vec::as_slice).map_err(|_| malformed())
 }
 
-/// The document that `findAndModify` returns; `None` if there is none.
+/// The document that `findAndModify` returns; `None` if no document matched.
 fn found(answer: &Document) -> Result<Option<&Document>, Failure> {
     match answer.get("value") {
         Some(Bson::Document(found)) => Ok(Some(found)),

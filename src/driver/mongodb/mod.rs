@@ -65,7 +65,7 @@ impl Driver for MongoDb {
     }
 
     fn remedy(&self, failure: &Failure, target: &Target) -> Option<Remedy> {
-        remedies::remedy(failure, target).map(Remedy::from)
+        remedies::remedy(failure, target)
     }
 
     fn comment(&self) -> &'static str {

@@ -9,6 +9,7 @@ use super::connect::Opened;
 use super::errors::{self, DUPLICATE_KEY, NAMESPACE_EXISTS};
 use super::facts::{MongoFacts, Rights, UserFacts};
 use super::identifier::{self, READER, WRITER, auth_database, id_literal, literal, namespace};
+use super::remedies::on_primary;
 use crate::driver::answer::Answer;
 use crate::heartbeat::{ErrorKind, Failure};
 use crate::plan::{Plan, Run, Step, render};
@@ -205,13 +206,12 @@ impl Planner<'_> {
         let user = match found {
             Answer::Seen(Some(user)) => user,
             Answer::Seen(None) if configured => {
-                let remedy = format!(
-                    "in mongosh, on the primary: db.getSiblingDB({}).createUser({{user: {shown}, pwd: passwordPrompt(), \
-                     roles: []}})",
+                let remedy = on_primary(format!(
+                    "db.getSiblingDB({}).createUser({{user: {shown}, pwd: passwordPrompt(), roles: []}})",
                     literal(defined_in)
-                );
+                ));
                 let message = format!("the user {shown} does not exist in the database {}", literal(defined_in));
-                return self.plan.fail(ErrorKind::Privilege, message, Some(remedy.into()));
+                return self.plan.fail(ErrorKind::Privilege, message, Some(remedy));
             }
             Answer::Seen(None) => {
                 let notice = format!("the user {shown} does not exist: no role is granted to it");

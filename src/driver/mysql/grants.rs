@@ -272,7 +272,7 @@ impl Patterns {
 
 /// Why a missing privilege is not known to be missing.
 pub(super) fn unread(lines: usize) -> String {
-    format!("{lines} of the lines of SHOW GRANTS could not be read; it takes a look at them")
+    format!("{lines} of the lines of SHOW GRANTS could not be read; requires a look at them")
 }
 
 /// Whether two names are one column's.

@@ -97,8 +97,8 @@ impl Parameters {
     /// # Errors
     /// The first parameter that cannot be honoured, by name, with the reason; never its value.
     pub(super) fn read(url: &DatabaseUrl) -> Result<Self, UrlError> {
-        let nobody = refused("user", "the address names none: write mysql://user@host/database");
-        KEYS.judge(url, url.user().is_none().then_some(nobody))?;
+        let without_user = refused("user", "the address has no user: write mysql://user@host/database");
+        KEYS.judge(url, url.user().is_none().then_some(without_user))?;
         let mut warnings = Vec::new();
         let (ssl_mode, root_cert) = read_tls(url, &mut warnings)?;
         let client_cert = parameters::client_certificate(url, "ssl-cert", "ssl-key")?;

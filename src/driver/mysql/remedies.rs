@@ -9,7 +9,7 @@ use super::identifier::{account, literal, quote, table_of};
 use super::parameters::user_of;
 use super::triggers_and_views;
 use crate::database_url::Host;
-use crate::driver::certificates;
+use crate::driver::{certificates, network};
 use crate::heartbeat::{ErrorClass, ErrorKind, Failure};
 use crate::plan;
 use crate::target::Target;
@@ -52,10 +52,7 @@ fn connection(failure: &Failure, target: &Target, names: &Names) -> Option<Strin
                 None => network.to_owned(),
             }
         }
-        ErrorKind::Timeout => format!(
-            "check network and firewall (is the port dropped, the server frozen?), or raise timeout, now {}",
-            humantime::format_duration(target.timeout)
-        ),
+        ErrorKind::Timeout => network::timeout_advice(target.timeout),
         ErrorKind::Tls => of_certificates(failure).unwrap_or_else(|| tls(failure, url.hosts().iter().any(Host::is_socket))),
         ErrorKind::Auth => auth(failure, target, names),
         ErrorKind::AuthMethod => format!(

@@ -77,8 +77,8 @@ async fn run(opened: &mut Opened, block: Block, limit: Instant) -> Result<Values
     call.await
 }
 
-/// For how many whole seconds the server waits for the row's lock, below the caller's limit: an update has no limit of its
-/// own, and would be made when the lock is released, with nobody waiting for it any more.
+/// For how many whole seconds the server waits for the row's lock, below the caller's limit. An UPDATE that waits for a lock
+/// has no limit: it would still be made when the lock is released, long after its caller gave up.
 fn lock_wait(left: Duration) -> i64 {
     i64::try_from((left * 9 / 10).as_secs()).unwrap_or(i64::MAX)
 }

@@ -37,9 +37,9 @@ pub(super) struct OracleFacts {
     pub(super) pdb_logging: Answer<Option<PdbLogging>>,
     /// Valid local destinations of archived logs.
     pub(super) destinations: Answer<u64>,
-    /// The age of the oldest archived log that is still there, in seconds; `None` where there is none.
+    /// The age of the oldest archived log that is still there, in seconds; `None` if there is no such log.
     pub(super) oldest_archived: Answer<Option<i64>>,
-    /// `None` where there is none.
+    /// `None` if the server has no recovery area.
     pub(super) recovery_area: Answer<Option<RecoveryArea>>,
     /// Tables and views of the heartbeat's name, of whichever schema.
     pub(super) objects: Answer<Vec<ObjectFacts>>,

@@ -3,7 +3,7 @@
 
 use super::identifier::{literal, quote};
 use super::parameters::{database_of, user_of};
-use crate::driver::certificates;
+use crate::driver::{certificates, network};
 use crate::heartbeat::{ErrorKind, Failure};
 use crate::plan;
 use crate::target::{HeartbeatTable, Target};
@@ -44,10 +44,7 @@ fn connection(failure: &Failure, target: &Target, names: &Names) -> Option<Strin
                 None => network.to_owned(),
             }
         }
-        ErrorKind::Timeout => format!(
-            "check network and firewall (is the port dropped, the server frozen?), or raise timeout, now {}",
-            humantime::format_duration(target.timeout)
-        ),
+        ErrorKind::Timeout => network::timeout_advice(target.timeout),
         ErrorKind::Tls => of_certificates(failure).unwrap_or_else(|| {
             "put the authority's certificate into sslrootcert=FILE, compare the host in the address with \
                            the names in the server's certificate, and its dates with today; sslmode=disable if the \

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::super::evidence::{Evidence, ReplicaEvidence};
 use crate::finding::{Check, Finding, Rung, Severity};
+use crate::remedy::Remedy;
 use crate::time::ticks::longest_period;
 use crate::time::words;
 
@@ -88,7 +89,7 @@ pub(in crate::driver) fn arrives<F>(
     place: &ReplicaEvidence<'_, F>,
     written: i64,
     arrived: Option<i64>,
-    remedy: &str,
+    remedy: impl Into<Remedy>,
 ) -> Finding {
     let subject = format!("replica {}", place.name);
     let severity = severity(evidence, place.name);

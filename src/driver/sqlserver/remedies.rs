@@ -3,6 +3,7 @@
 
 use super::errors::{CANNOT_OPEN, LOGIN_FAILED};
 use super::identifier::{literal, quote};
+use crate::driver::network;
 use crate::heartbeat::{ErrorClass, ErrorKind, Failure};
 use crate::plan;
 use crate::target::Target;
@@ -33,10 +34,7 @@ fn connection(failure: &Failure, target: &Target) -> Option<String> {
         ErrorKind::Network => "check network and firewall between heartbeatd and the server; in Azure, the server's \
                                networking rules"
             .to_owned(),
-        ErrorKind::Timeout => format!(
-            "check network and firewall (is the port dropped, the server frozen?), or raise timeout, now {}",
-            humantime::format_duration(target.timeout)
-        ),
+        ErrorKind::Timeout => network::timeout_advice(target.timeout),
         ErrorKind::Tls => "put the certificate of the authority (or the server's own, if it signed itself) into \
                            CaFile=FILE; compare the host in the address with the names in the server's certificate, or name \
                            the right one in HostNameInCertificate; Encrypt=optional if the server has no encryption for data"

@@ -26,7 +26,7 @@ async fn what_the_least_user_may_not_see_is_unknown_and_names_the_grant() {
         for id in ["binlog-filters", "connector-connected", "long-transactions", "table-count", "native-scheduler"] {
             assert!(unknown.contains(&id), "{flavour:?}: {id} is not in {unknown:?}");
             let finding = findings.iter().find(|finding| finding.id == id).unwrap();
-            let (_, grant) = finding.observed.split_once("; it takes ").unwrap();
+            let (_, grant) = finding.observed.split_once("; requires ").unwrap();
             stage.server.execute(grant).await;
         }
         stage.server.execute("GRANT SELECT ON mysql.* TO hb@'%'").await;

@@ -37,7 +37,7 @@ async fn what_the_least_user_may_not_see_is_unknown_and_names_the_grant() {
     let findings = wrong(&stage.findings(&stage.target).await);
     assert_eq!(ids(&findings, Status::Unknown), ["long-transactions", "native-scheduler"], "{}", shown(&findings));
     for finding in &findings {
-        assert!(finding.observed.contains("it takes GRANT pg_monitor TO \"hb\";"), "{}", finding.observed);
+        assert!(finding.observed.contains("requires GRANT pg_monitor TO \"hb\";"), "{}", finding.observed);
     }
     stage.server.execute("GRANT pg_monitor TO \"hb\"").await;
     stage.all_is_well(&stage.target, "the grant").await;
@@ -83,7 +83,7 @@ async fn a_locked_table_hides_what_is_read_from_it_and_nothing_else() {
     assert_eq!(ids(&wrong(&findings), Status::Unknown), unknown, "{}", shown(&wrong(&findings)));
     assert_eq!(ids(&findings, Status::Failed), [""; 0]);
     for finding in wrong(&findings) {
-        assert!(finding.observed.contains("(55P03); it takes another look"), "{}", finding.observed);
+        assert!(finding.observed.contains("(55P03); requires another look"), "{}", finding.observed);
     }
     execute(&mut holder, "ROLLBACK").await;
     stage.all_is_well(&stage.target, "the lock").await;

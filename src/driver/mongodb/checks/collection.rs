@@ -4,9 +4,11 @@ use super::evidence::{DATA, Evidence, with};
 use crate::driver::answer::Answer;
 use crate::driver::mongodb::facts::CollectionFacts;
 use crate::driver::mongodb::identifier::literal;
+use crate::driver::mongodb::remedies::{self, on_primary};
 use crate::driver::shared_checks::TABLE;
 use crate::driver::shared_checks::row::KIND;
 use crate::finding::{Check, Finding, Rung, Severity};
+use crate::remedy::Remedy;
 
 const TTL: Check = Check {
     id: "ttl-index",
@@ -50,9 +52,7 @@ fn exists(evidence: &Evidence<'_>) -> Finding {
     let name = &evidence.names.table;
     match (&evidence.facts.collection, evidence.facts.row.answer()) {
         (Answer::Seen(Some(_)), _) => TABLE.ok(name, "it exists"),
-        (Answer::Seen(None), _) => {
-            TABLE.failed(name, "there is no such collection").remedy(format!("create it: {}", evidence.provision()))
-        }
+        (Answer::Seen(None), _) => TABLE.failed(name, "there is no such collection").remedy(evidence.provision()),
         // Whoever may not list collections sees the documents all the same.
         (Answer::Refused(_), Some(row)) if row.count > 0 => TABLE.ok(name, "it holds documents"),
         (refused @ Answer::Refused(_), _) => with(&TABLE, name, refused, DATA, |_| TABLE.ok(name, "it exists")),
@@ -88,13 +88,15 @@ fn ttl(evidence: &Evidence<'_>) -> Finding {
         let heartbeat = &evidence.target.heartbeat;
         TTL.failed(name, format!("{} deletes it {} s after the last beat", literal(&index.name), index.seconds))
             .expected("no expireAfterSeconds")
-            .remedy(format!(
-                "keep the index and let nothing expire; in mongosh, on the primary: db.getSiblingDB({}).runCommand({{collMod: \
-                 {}, index: {{name: {}, expireAfterSeconds: {FOR_EVER}}}}})",
-                literal(&heartbeat.schema),
-                literal(&heartbeat.table),
-                literal(&index.name)
-            ))
+            .remedy(
+                on_primary(format!(
+                    "db.getSiblingDB({}).runCommand({{collMod: {}, index: {{name: {}, expireAfterSeconds: {FOR_EVER}}}}})",
+                    literal(&heartbeat.schema),
+                    literal(&heartbeat.table),
+                    literal(&index.name)
+                ))
+                .note("keeps the index and lets nothing expire"),
+            )
     })
 }
 
@@ -102,14 +104,12 @@ fn validator(evidence: &Evidence<'_>, collection: &CollectionFacts) -> Finding {
     let name = &evidence.names.table;
     match collection.beat_refused {
         None => VALIDATOR.ok(name, "none that could be asked"),
-        Some(false) => VALIDATOR.ok(name, "it takes a beat"),
+        Some(false) => VALIDATOR.ok(name, "it accepts a date"),
         Some(true) => {
-            VALIDATOR.failed(name, "it refuses a date in last_update").expected("last_update: a date").remedy(format!(
-                "let it take a date in last_update; in mongosh, on the primary, it is shown by \
-             db.getSiblingDB({}).getCollectionInfos({{name: {}}})[0].options.validator",
-                literal(&evidence.target.heartbeat.schema),
-                literal(&evidence.target.heartbeat.table)
-            ))
+            VALIDATOR.failed(name, "it refuses a date in last_update").expected("last_update: a date").remedy(
+                Remedy::advice("let it accept a date in last_update")
+                    .then_run(on_primary(remedies::validator(evidence.target)).note("shows the validator")),
+            )
         }
     }
 }

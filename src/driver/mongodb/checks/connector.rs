@@ -4,8 +4,10 @@ use super::evidence::{Evidence, MONITOR, USERS, with};
 use crate::driver::mongodb::facts::UserFacts;
 use crate::driver::mongodb::family;
 use crate::driver::mongodb::identifier::{READER, literal, pattern};
+use crate::driver::mongodb::remedies::on_primary;
 use crate::driver::shared_checks::connector::{ROLE, SELECT};
 use crate::finding::{Check, Finding, Rung, Severity};
+use crate::remedy::Remedy;
 
 const STREAM: Check = Check {
     id: "connector-change-stream",
@@ -75,11 +77,11 @@ fn role(evidence: &Evidence<'_>) -> Finding {
     with(&ROLE, name, &evidence.facts.connector, USERS, |user| {
         match user {
         Some(_) => ROLE.ok(name, "it exists"),
-        None if named.configured => ROLE.failed(name, "there is no such user in the database admin").remedy(format!(
-            "in mongosh, on the primary: db.getSiblingDB(\"admin\").createUser({{user: {}, pwd: passwordPrompt(), roles: \
-             [\"readAnyDatabase\", {{role: \"read\", db: \"local\"}}]}})",
+        None if named.configured => ROLE.failed(name, "there is no such user in the database admin").remedy(on_primary(format!(
+            "db.getSiblingDB(\"admin\").createUser({{user: {}, pwd: passwordPrompt(), roles: [\"readAnyDatabase\", {{role: \
+             \"read\", db: \"local\"}}]}})",
             literal(name)
-        )),
+        ))),
         None => ROLE.skipped(name, "no user has the default name: say under [target.connector] which user it logs in as"),
     }
     })
@@ -98,12 +100,14 @@ fn granted(evidence: &Evidence<'_>, check: &Check, action: &str, has: bool) -> F
     if has {
         return check.ok(name, format!("{action} on {collection}"));
     }
-    check.failed(name, format!("no {action} on {collection}")).expected(action).remedy(format!(
-        "{} makes the role {READER}; or, in mongosh, on the primary: \
-         db.getSiblingDB(\"admin\").grantRolesToUser({}, [\"readAnyDatabase\"])",
-        evidence.provision(),
-        literal(name)
-    ))
+    check.failed(name, format!("no {action} on {collection}")).expected(action).remedy(
+        Remedy::advice(format!("create and grant the role {READER}: {}", evidence.provision_in_words())).or_run(
+            on_primary(format!(
+                "db.getSiblingDB(\"admin\").grantRolesToUser({}, [\"readAnyDatabase\"])",
+                literal(name)
+            )),
+        ),
+    )
 }
 
 fn readers(evidence: &Evidence<'_>) -> Finding {

@@ -2,6 +2,7 @@
 
 use super::evidence::{Evidence, MONITOR, with};
 use crate::finding::{Check, Finding, Rung, Severity};
+use crate::remedy::Remedy;
 
 const STREAMS: Check = Check {
     id: "change-streams",
@@ -65,8 +66,8 @@ fn streams(evidence: &Evidence<'_>) -> Finding {
         Some(name) => STREAMS.ok(subject, format!("a member of the replica set {name}")),
         None if server.sharded => STREAMS.ok(subject, "a router of a sharded cluster"),
         None => STREAMS.failed(subject, "a server by itself").expected("a replica set, of one member at least").remedy(
-            "make it a replica set: replication.replSetName in mongod.conf, restart it, then in mongosh, on it: \
-             rs.initiate()",
+            Remedy::advice("make it a replica set: set replication.replSetName in mongod.conf, and restart it")
+                .then_run(Remedy::mongosh("rs.initiate()").note("as an administrator")),
         ),
     }
 }
@@ -136,7 +137,7 @@ fn arbiters(evidence: &Evidence<'_>) -> Finding {
 fn noops(evidence: &Evidence<'_>) -> Finding {
     let subject = &evidence.facts.address;
     if evidence.facts.server.sharded {
-        return NOOPS.unknown(subject, "a router does not know; it takes a look at each shard's primary: db.adminCommand({getParameter: 1, writePeriodicNoops: 1})");
+        return NOOPS.unknown(subject, "a router does not know: ask the primary of each shard: db.adminCommand({getParameter: 1, writePeriodicNoops: 1})");
     }
     if evidence.facts.server.set_name.is_none() {
         return NOOPS.skipped(subject, ALONE);

@@ -42,10 +42,10 @@ fn exists(evidence: &Evidence<'_>, rows: &RowFacts) -> Finding {
             format!("there is _id {other} and not {wanted}"),
             format!(
                 "set row under [target.heartbeat] to the _id of the heartbeat, or create it: {}",
-                evidence.provision()
+                evidence.provision_in_words()
             ),
         ),
-        None => ("the collection is empty".to_owned(), format!("create it: {}", evidence.provision())),
+        None => ("the collection is empty".to_owned(), format!("create it: {}", evidence.provision_in_words())),
     };
     ROW.failed(name, observed).expected(format!("_id {wanted}")).remedy(remedy)
 }

@@ -6,6 +6,7 @@ use super::evidence::{Evidence, MONITOR, with};
 use crate::driver::evidence::size;
 use crate::driver::mongodb::facts::OplogFacts;
 use crate::finding::{Check, Finding, Rung, Severity};
+use crate::remedy::{Remedy, RunsOn};
 use crate::time::ticks::longest_period;
 use crate::time::words;
 
@@ -37,7 +38,7 @@ pub(super) fn judge(evidence: &Evidence<'_>) -> Vec<Finding> {
     if server.sharded {
         return vec![RETENTION.unknown(
             subject,
-            "a router has no oplog; it takes a look at a member of each shard, as a target of its own",
+            "a router has no oplog; requires a look at a member of each shard, as a target of its own",
         )];
     }
     if server.set_name.is_none() {
@@ -57,8 +58,9 @@ fn window(evidence: &Evidence<'_>, oplog: &OplogFacts, guaranteed: Duration) -> 
     let window = Duration::from_secs(oplog.window);
     let period = longest_period(&evidence.target.schedule, evidence.case.now.taken_at);
     let full = oplog.max_size.is_none_or(|most| oplog.size >= most / 10 * 9);
-    let remedy = "on each member, in mongosh, as an administrator: db.adminCommand({replSetResizeOplog: 1, \
-                  minRetentionHours: 48}), with room on its disk for that much; in Atlas: the setting Minimum Oplog Window";
+    let remedy = Remedy::mongosh("db.adminCommand({replSetResizeOplog: 1, minRetentionHours: 48})")
+        .on(RunsOn::Server("each member".to_owned()))
+        .note("as an administrator; its disk must have room for that much; in Atlas, set Minimum Oplog Window");
     let failed = |severity, observed: String| {
         RETENTION.failed_as(severity, subject, observed).expected("at least 48h, guaranteed").remedy(remedy)
     };

@@ -5,6 +5,7 @@ use super::evidence::{DATA, Evidence, ReplicaEvidence, with};
 use crate::driver::mongodb::facts::MongoFacts;
 use crate::driver::shared_checks::replica::{self, ARRIVES, ROLE};
 use crate::finding::{Check, Finding};
+use crate::remedy::{Remedy, RunsOn};
 
 pub(super) const CHECKS: &[Check] = &[ROLE, ARRIVES];
 
@@ -38,7 +39,9 @@ fn arrives(evidence: &Evidence<'_>, subject: &str, facts: &MongoFacts, place: &R
     let Some(written) = rows_of(&evidence.facts).and_then(|rows| rows.last_update) else {
         return ARRIVES.skipped(subject, "the source has no beat to compare with");
     };
-    let remedy = "look at the replication; in mongosh, on the primary: rs.printSecondaryReplicationInfo()";
+    let remedy = Remedy::mongosh("rs.printSecondaryReplicationInfo()")
+        .on(RunsOn::Server("the primary".to_owned()))
+        .note("shows how far each secondary is behind");
     with(&ARRIVES, subject, &facts.row, DATA, |rows| {
         replica::arrives(evidence, place, written, rows.last_update, remedy)
     })

@@ -3,6 +3,7 @@
 
 use super::evidence::{Evidence, MONITOR, with};
 use crate::driver::mongodb::parameters::Parameters;
+use crate::driver::mongodb::remedies::on_primary;
 use crate::driver::shared_checks::server::{CLOCK, TLS, VERSION, WRITABLE, clock, is_local};
 use crate::finding::{Check, Finding, Rung, Severity};
 use crate::target::Endpoint;
@@ -50,7 +51,7 @@ fn writable(evidence: &Evidence<'_>) -> Finding {
         Some(primary) => format!("take directConnection=true out of the address, or name the primary: {primary}"),
         None => "wait for an election, or start the members that are down".to_owned(),
     };
-    let observed = if server.secondary { "it is a secondary" } else { "it takes no writes" };
+    let observed = if server.secondary { "it is a secondary" } else { "it accepts no writes" };
     WRITABLE.failed(subject, observed).expected("the primary").remedy(remedy)
 }
 
@@ -60,7 +61,7 @@ fn version(evidence: &Evidence<'_>) -> Finding {
         None => {
             return VERSION.unknown(
                 subject,
-                format!("{found} is no version that can be compared; it takes a look at the vendor's list"),
+                format!("{found} is no version that can be compared; requires a look at the vendor's list"),
             );
         }
         Some(version) if version < RUN => VERSION.failed(subject, found),
@@ -79,11 +80,10 @@ fn features(evidence: &Evidence<'_>) -> Finding {
         if used >= own {
             return FEATURES.ok(subject, features);
         }
-        FEATURES.failed(subject, features).expected(format!("{}.{}", own.0, own.1)).remedy(format!(
-            "once no way back is needed, in mongosh, on the primary: db.adminCommand({{setFeatureCompatibilityVersion: \
-             \"{}.{}\"}}) (from 7.0 on with confirm: true)",
-            own.0, own.1
-        ))
+        FEATURES.failed(subject, features).expected(format!("{}.{}", own.0, own.1)).remedy(
+            on_primary(format!("db.adminCommand({{setFeatureCompatibilityVersion: \"{}.{}\"}})", own.0, own.1))
+                .note("only when you no longer need to go back; from 7.0 on, add confirm: true"),
+        )
     })
 }
 
@@ -100,7 +100,7 @@ fn tls(subject: &str, endpoint: &Endpoint) -> Finding {
         return TLS.ok(subject, "the server is on this machine");
     }
     let Ok(parameters) = Parameters::read(url) else {
-        return TLS.unknown(subject, "the address has a parameter that is refused; it takes one that is not");
+        return TLS.unknown(subject, "the address has a parameter that is refused; requires one that is not");
     };
     let observed = if !parameters.uses_tls() {
         "nothing is encrypted"

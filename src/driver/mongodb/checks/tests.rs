@@ -83,7 +83,7 @@ fn every_check_has_a_finding_whatever_is_refused_and_every_unknown_says_what_it_
         let unknown: Vec<_> = findings.iter().filter(|finding| finding.status == Status::Unknown).collect();
         assert!(part == "collection" || !unknown.is_empty(), "{part}");
         for finding in unknown {
-            assert!(finding.observed.contains("(13); it takes "), "{part}: {}", finding.observed);
+            assert!(finding.observed.contains("(13); requires "), "{part}: {}", finding.observed);
         }
         assert!(findings.iter().all(|finding| finding.status != Status::Failed), "{part}: {:?}", wrong(&findings));
     }
@@ -115,7 +115,7 @@ fn each_fault_is_one_finding_with_a_next_step() {
             json!(false),
             "failed error connector-change-stream: no changeStream on streamkap.streamkap_heartbeat",
         ),
-        ("/server/primary", json!(false), "failed error server-writable: it takes no writes"),
+        ("/server/primary", json!(false), "failed error server-writable: it accepts no writes"),
         ("/server/version", json!("MongoDB 4.4.2"), "failed warning server-version: MongoDB 4.4.2"),
         ("/server/version", json!("MongoDB 4.2.0"), "failed error server-version: MongoDB 4.2.0"),
         ("/feature_version/seen", json!("5.0"), "failed info feature-compatibility: 5.0"),

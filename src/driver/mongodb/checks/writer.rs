@@ -3,8 +3,10 @@
 use super::evidence::{Evidence, with};
 use crate::driver::mongodb::facts::Rights;
 use crate::driver::mongodb::identifier::{WRITER, literal};
+use crate::driver::mongodb::remedies::on_primary;
 use crate::driver::shared_checks::writer::{INSERT, SELECT, UPDATE};
 use crate::finding::{Check, Finding};
+use crate::remedy::Remedy;
 use crate::target::{ProvisionMode, WriteMode};
 
 pub(super) const CHECKS: &[Check] = &[SELECT, UPDATE, INSERT];
@@ -16,7 +18,9 @@ pub(super) fn judge(evidence: &Evidence<'_>) -> Vec<Finding> {
         WriteMode::Always | WriteMode::WhenStale => granted(evidence, &UPDATE, "update", |rights| rights.update),
     };
     let insert = match evidence.target.provision {
-        ProvisionMode::Never => INSERT.skipped(name, "provision is never: the document is not brought back unasked"),
+        ProvisionMode::Never => {
+            INSERT.skipped(name, "provision is \"never\": heartbeatd does not insert a missing document")
+        }
         ProvisionMode::Auto => granted(evidence, &INSERT, "insert", |rights| rights.insert),
     };
     vec![granted(evidence, &SELECT, "find", |rights| rights.find), update, insert]
@@ -32,15 +36,13 @@ fn granted(evidence: &Evidence<'_>, check: &Check, action: &str, has: impl FnOnc
         check
             .failed(name, format!("{action} is not granted to {}", own.name))
             .expected(format!("{action} for {}", own.name))
-            .remedy(format!(
-                "{} makes the role {WRITER}; in mongosh, on the primary: db.getSiblingDB({}).grantPrivilegesToRole({}, \
-                 [{{resource: {{db: {}, collection: {}}}, actions: [{}]}}])",
-                evidence.provision(),
+            .remedy(Remedy::advice(format!("create the role {WRITER}: {}", evidence.provision_in_words())).or_run(on_primary(format!(
+                "db.getSiblingDB({}).grantPrivilegesToRole({}, [{{resource: {{db: {}, collection: {}}}, actions: [{}]}}])",
                 literal(&evidence.target.heartbeat.schema),
                 literal(WRITER),
                 literal(&evidence.target.heartbeat.schema),
                 literal(&evidence.target.heartbeat.table),
                 literal(action),
-            ))
+            ))))
     })
 }

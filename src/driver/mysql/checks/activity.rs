@@ -77,7 +77,7 @@ fn connected(evidence: &Evidence<'_>) -> Finding {
     }
     if evidence.replicas.len() > replicas().filter(|(_, facts)| facts.activity.answer().is_some()).count() {
         let grant = evidence.grant(PROCESS);
-        return CONNECTED.unknown(subject, format!("whether it reads a replica's is hidden; it takes {grant}"));
+        return CONNECTED.unknown(subject, format!("whether it reads a replica's is hidden; requires {grant}"));
     }
     // Only where every reader is seen.
     if !named.configured {
@@ -143,5 +143,5 @@ fn tables(evidence: &Evidence<'_>, seen: i64) -> Finding {
         return TABLES.ok(subject, format!("{seen} tables"));
     }
     let grant = evidence.grant(SHOW_ALL[0]);
-    TABLES.unknown(subject, format!("this user sees {seen} tables, and others may be hidden; it takes {grant}"))
+    TABLES.unknown(subject, format!("this user sees {seen} tables, and others may be hidden; requires {grant}"))
 }

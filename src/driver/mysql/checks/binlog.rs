@@ -131,7 +131,7 @@ fn moves(evidence: &Evidence<'_>) -> Finding {
         steps.iter().filter_map(|(before, after)| Some(before.as_ref()? != after.as_ref()?)).collect();
     if seen.is_empty() {
         let grant = evidence.grant(CLIENT);
-        return MOVES.unknown(subject, format!("where the binary log stands is hidden; it takes {grant}"));
+        return MOVES.unknown(subject, format!("where the binary log stands is hidden; requires {grant}"));
     }
     if seen.contains(&true) {
         return MOVES.ok(subject, "it grew between the two looks, as the row changed");

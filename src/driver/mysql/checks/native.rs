@@ -105,7 +105,7 @@ fn on_another_node(evidence: &Evidence<'_>, event: &Event, subject: &str, disabl
             .expected("one writer")
             .remedy(Remedy::sql(disable).note("any node will do; or set write = \"when-stale\"")),
         WriteMode::WhenStale => NATIVE.ok(subject, format!("{observed}; heartbeatd covers for it")),
-        WriteMode::Never => NATIVE.unknown(subject, format!("{observed}; it takes a look at each node")),
+        WriteMode::Never => NATIVE.unknown(subject, format!("{observed}; requires a look at each node")),
     }
 }
 

@@ -133,9 +133,9 @@ fn role(name: &str, subject: &str, facts: &MysqlFacts, channels: &[Channel]) -> 
         }
         if cluster::has_a_group(server) {
             let observed = match server.group_member {
-                Some(false) => "it takes writes, and is no working member of its replication group",
+                Some(false) => "it accepts writes, and is no working member of its replication group",
                 Some(true) => "it is the primary of its replication group",
-                None => "it takes writes: it is the primary of its replication group, or out of it",
+                None => "it accepts writes: it is the primary of its replication group, or out of it",
             };
             return ROLE.failed(subject, observed).expected("a secondary of the group").remedy(SECONDARY);
         }
@@ -152,7 +152,7 @@ fn role(name: &str, subject: &str, facts: &MysqlFacts, channels: &[Channel]) -> 
             false => set_global(server, "read_only", "ON").on_replica(name),
         };
         return ROLE
-            .failed(subject, format!("{follows}, and takes writes of its own: read_only is OFF"))
+            .failed(subject, format!("{follows}, and accepts writes of its own: read_only is OFF"))
             .expected("a replica that nobody writes to")
             .remedy(remedy);
     }
@@ -280,9 +280,9 @@ fn arrives(evidence: &Evidence<'_>, subject: &str, facts: &MysqlFacts, place: &R
             .remedy(remedy);
     }
     let Some(rows) = &facts.row else {
-        return ARRIVES.unknown(subject, format!("the table cannot be read; it takes {}", ARRIVES.privilege));
+        return ARRIVES.unknown(subject, format!("the table cannot be read; requires {}", ARRIVES.privilege));
     };
-    with(&ARRIVES, subject, rows, |rows| replica::arrives(evidence, place, written, rows.last_update, &remedy))
+    with(&ARRIVES, subject, rows, |rows| replica::arrives(evidence, place, written, rows.last_update, remedy))
 }
 
 fn decode(evidence: &Evidence<'_>, subject: &str, facts: &MysqlFacts, place: &ReplicaEvidence<'_>) -> Finding {

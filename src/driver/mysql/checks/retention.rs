@@ -110,7 +110,7 @@ fn kept(facts: &MysqlFacts) -> Result<Kept, String> {
     let known: Vec<_> =
         settings.into_iter().filter_map(|(name, unit)| Some((name, server.number(name)?, unit))).collect();
     if known.is_empty() {
-        return Err(format!("the server shows none of the settings: {PRECEDENCE}; it takes a look at its option file"));
+        return Err(format!("the server shows none of the settings: {PRECEDENCE}; requires a look at its option file"));
     }
     #[allow(clippy::cast_precision_loss, reason = "seconds of a day")]
     let length = |(name, number, unit): &(&'static str, f64, u64)| {
@@ -185,6 +185,6 @@ fn limit(server: &ServerFacts) -> Finding {
             .failed(name, format!("files are purged beyond {}, however young", size(bytes)))
             .expected("0")
             .remedy(set_global(server, name, "0")),
-        None => SIZE.unknown(name, "the server's value is no number; it takes a look at its option file"),
+        None => SIZE.unknown(name, "the server's value is no number; requires a look at its option file"),
     }
 }

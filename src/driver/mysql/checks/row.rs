@@ -31,7 +31,7 @@ fn exists(evidence: &Evidence<'_>, rows: &RowFacts) -> Finding {
         None => ROW
             .failed(name, if rows.count == 0 { "the table is empty" } else { "no row has an id" })
             .expected(format!("row {wanted}"))
-            .remedy(format!("create it: {}", evidence.provision())),
+            .remedy(evidence.provision()),
     }
 }
 

@@ -54,10 +54,10 @@ fn writable(evidence: &Evidence<'_>) -> Finding {
         // What was once a replica, and stopped, is a primary.
         let sources = sources(channels.unwrap_or_default(), Channel::runs);
         if sources.is_empty() {
-            return WRITABLE.ok(subject, "it takes writes, and is not seen to follow another server");
+            return WRITABLE.ok(subject, "it accepts writes, and is not seen to follow another server");
         }
         let observed = format!(
-            "it takes writes, and follows {sources} itself: right for sources that follow each other, wrong for a replica, \
+            "it accepts writes, and follows {sources} itself: right for sources that follow each other, wrong for a replica, \
              whose source gets no beat of this one"
         );
         return WRITABLE.failed_as(Severity::Warning, subject, observed).expected(expected).remedy(

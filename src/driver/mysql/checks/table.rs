@@ -9,7 +9,7 @@ use crate::driver::mysql::identifier::quote;
 use crate::driver::shared_checks::row::{KIND, SCHEMA};
 use crate::driver::shared_checks::{COLUMNS, PRIMARY_KEY, TABLE};
 use crate::finding::{Check, Finding, Rung, Severity};
-use crate::plan::{self, columns};
+use crate::plan::columns;
 
 const ENGINE: Check = Check {
     id: "table-engine",
@@ -55,11 +55,11 @@ fn absent(evidence: &Evidence<'_>) -> Absent {
     match evidence.facts.probes.select.seen() {
         Err(refusal) if ["1146", "1049"].contains(&refusal.code.as_str()) => Absent::Missing,
         Err(refusal) if DENIED.contains(&refusal.code.as_str()) => {
-            Absent::Unknown(format!("missing, or hidden from {user}; it takes SELECT on it: see writer-select"))
+            Absent::Unknown(format!("missing, or hidden from {user}; requires SELECT on it: see writer-select"))
         }
         Err(refusal) => Absent::Unknown(refusal.unless(&grant, PASSING)),
         Ok(()) => {
-            Absent::Unknown(format!("the catalogue does not show it, and {user} may read it; it takes another look"))
+            Absent::Unknown(format!("the catalogue does not show it, and {user} may read it; requires another look"))
         }
     }
 }
@@ -99,7 +99,7 @@ fn exists(evidence: &Evidence<'_>) -> Finding {
 
 /// What to do about a table that is not where it is looked for.
 fn elsewhere(found: &[String], evidence: &Evidence<'_>) -> String {
-    let provision = plan::command_in_words(evidence.target);
+    let provision = evidence.provision_in_words();
     match found {
         [] => format!("create it: {provision}"),
         [first, ..] => format!(
@@ -119,7 +119,7 @@ fn kind(relation: &Relation, evidence: &Evidence<'_>) -> Finding {
     KIND.failed(name, observed).expected("an ordinary table").remedy(format!(
         "{} -- then {}",
         set_aside(&evidence.target.heartbeat),
-        evidence.provision()
+        evidence.provision_in_words()
     ))
 }
 
@@ -127,7 +127,7 @@ fn engine(relation: &Relation, name: &str) -> Finding {
     let engine = match &relation.engine {
         _ if !relation.is_table() => return ENGINE.skipped(name, NO_TABLE),
         None => {
-            return ENGINE.unknown(name, "the catalogue names none: the table may be damaged; it takes CHECK TABLE");
+            return ENGINE.unknown(name, "the catalogue names none: the table may be damaged; requires CHECK TABLE");
         }
         Some(engine) => engine,
     };

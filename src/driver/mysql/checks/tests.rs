@@ -85,7 +85,7 @@ fn every_check_has_a_finding_whatever_is_refused_and_every_unknown_says_what_it_
         // That the source follows nobody is nothing that must be seen.
         assert_eq!(unknown.is_empty(), part == "replication", "{part}");
         for finding in unknown {
-            assert!(finding.observed.contains("(1227); it takes "), "{part}: {}", finding.observed);
+            assert!(finding.observed.contains("(1227); requires "), "{part}: {}", finding.observed);
         }
         assert!(findings.iter().all(|finding| finding.status != Status::Failed), "{part}: {:?}", wrong(&findings));
     }
@@ -95,7 +95,7 @@ fn every_check_has_a_finding_whatever_is_refused_and_every_unknown_says_what_it_
 fn a_refusal_that_passes_asks_for_another_look_and_for_no_grant() {
     let said = after("/tables", json!({"refused": {"code": "3024", "message": "maximum execution time exceeded"}}));
     assert_eq!(said.len(), 1, "{said:?}");
-    assert!(said[0].contains("it takes another look"), "{said:?}");
+    assert!(said[0].contains("requires another look"), "{said:?}");
 }
 
 #[test]
@@ -147,7 +147,7 @@ fn a_replica_in_place_of_the_primary_is_told_and_one_that_takes_writes_only_warn
     facts["server"] = right()["server"].clone();
     let said = wrong_with(facts.clone());
     assert_eq!(said.len(), 1, "{said:?}");
-    assert!(said[0].starts_with("failed warning server-writable: it takes writes, and follows"), "{said:?}");
+    assert!(said[0].starts_with("failed warning server-writable: it accepts writes, and follows"), "{said:?}");
     // Of sources that follow each other, neither is to stop.
     assert!(!said[0].contains("do not get there") && !remedy(facts.clone()).contains("STOP"), "{said:?}");
     // What was once a replica, and follows nobody any more, is a primary.

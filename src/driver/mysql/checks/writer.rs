@@ -11,6 +11,7 @@ use crate::driver::mysql::grants::{GrantScope, Grants, Holding, unread};
 use crate::driver::mysql::identifier::account;
 use crate::driver::shared_checks::writer::{EXPIRY, INSERT, SELECT, UPDATE};
 use crate::finding::{Check, Finding, Rung, Severity};
+use crate::remedy::Remedy;
 use crate::target::{ProvisionMode, WriteMode};
 use crate::time::words;
 
@@ -76,7 +77,7 @@ pub(super) fn judge(evidence: &Evidence<'_>) -> Vec<Finding> {
         WriteMode::Always | WriteMode::WhenStale => probed(evidence, "UPDATE", &["last_update"], &probes.update),
     };
     let insert = match evidence.target.provision {
-        ProvisionMode::Never => Probed::Later("provision is never: the row is not brought back unasked"),
+        ProvisionMode::Never => Probed::Later("provision is \"never\": heartbeatd does not insert a missing row"),
         ProvisionMode::Auto => probed(evidence, "INSERT", &["id"], &probes.insert),
     };
     let roles = roles(evidence, &[("SELECT", &select), ("UPDATE", &update), ("INSERT", &insert)]);
@@ -103,7 +104,7 @@ fn probed<'a>(evidence: &'a Evidence<'_>, privilege: &str, columns: &[&str], pro
         code if DENIED.contains(&code) => denied(refusal.to_string()),
         code if READ_ONLY.contains(&code) => {
             let Ok(grants) = own.grants.seen() else {
-                return Probed::Unknown(format!("{refusal}; it takes another look, at a server that is not read-only"));
+                return Probed::Unknown(format!("{refusal}; requires another look, at a server that is not read-only"));
             };
             match places().map(|place| grants.allows(privilege, place)).find(|answer| *answer != Holding::Yes) {
                 None => Probed::Granted(format!("granted to {user} by SHOW GRANTS: the server is read-only")),
@@ -135,12 +136,13 @@ fn finding(check: &Check, privilege: &str, probed: Probed<'_>, evidence: &Eviden
         Probed::Unknown(why) => check.unknown(table, why),
         Probed::Idle(..) => check.skipped(table, "it comes with a role that is not active, which comes first"),
         Probed::Denied(observed) => {
-            let grant = grant(privilege, evidence);
+            let grant = Remedy::sql(grant(privilege, evidence));
             let remedy = match evidence.relation() {
                 Some(_) => grant,
-                None => {
-                    format!("{grant} -- or, if the server says that there is no such table: {}", evidence.provision())
-                }
+                None => grant.note(format!(
+                    "if the server says that there is no such table, run {}",
+                    evidence.provision_in_words()
+                )),
             };
             check.failed(table, observed).expected(format!("{privilege} for {user}")).remedy(remedy)
         }
@@ -207,7 +209,7 @@ fn obeys(evidence: &Evidence<'_>) -> Finding {
             .remedy(format!(
                 "give heartbeatd an account of its own: CREATE USER {} IDENTIFIED BY <password>; then name it in url, and {}",
                 account("heartbeat", "%"),
-                evidence.provision()
+                evidence.provision_in_words()
             ))
     })
 }

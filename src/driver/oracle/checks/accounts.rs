@@ -66,7 +66,7 @@ fn own(evidence: &Evidence<'_>) -> Vec<Finding> {
     };
     let insert = match evidence.target.provision {
         ProvisionMode::Never => {
-            writer::INSERT.skipped(table, "provision is never: the row is not brought back unasked")
+            writer::INSERT.skipped(table, "provision is \"never\": heartbeatd does not insert a missing row")
         }
         ProvisionMode::Auto => privilege(&writer::INSERT, "INSERT", evidence),
     };

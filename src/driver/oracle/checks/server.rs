@@ -77,7 +77,7 @@ fn version(evidence: &Evidence<'_>) -> Finding {
     let digits: String = found.chars().skip_while(|c| !c.is_ascii_digit()).take_while(char::is_ascii_digit).collect();
     let failed = match digits.parse::<u32>() {
         Err(_) => {
-            let why = format!("{found} is no version that can be compared; it takes a look at the vendor's list");
+            let why = format!("{found} is no version that can be compared; requires a look at the vendor's list");
             return VERSION.unknown(subject, why);
         }
         Ok(version) if version < OLDEST => VERSION.failed(subject, found),
@@ -93,7 +93,7 @@ fn tls(subject: &str, endpoint: &Endpoint) -> Finding {
         return TLS.ok(subject, "the server is on this machine");
     }
     match Parameters::read(url) {
-        Err(_) => TLS.unknown(subject, "the address has a parameter that is refused; it takes one that is not"),
+        Err(_) => TLS.unknown(subject, "the address has a parameter that is refused; requires one that is not"),
         Ok(parameters) if parameters.place != Place::Hosts => {
             TLS.skipped(subject, "what the alias or the descriptor says is not looked at")
         }

@@ -35,7 +35,7 @@ fn schema(evidence: &Evidence<'_>) -> Finding {
         }
         SCHEMA.failed(&name, "there is no user of that name, whose schema it would be").remedy(format!(
             "{AS_ADMINISTRATOR} CREATE USER {name} IDENTIFIED BY password QUOTA UNLIMITED ON USERS; then {}",
-            evidence.provision()
+            evidence.provision_in_words()
         ))
     })
 }
@@ -60,11 +60,11 @@ fn exists(evidence: &Evidence<'_>) -> Finding {
             Some(first) => format!(
                 "if {first} is the heartbeat, set schema under [target.heartbeat] to its owner, and let the connector's \
                  include list name it; if not, create it: {}",
-                evidence.provision()
+                evidence.provision_in_words()
             ),
             None => format!(
                 "create it: {}; if it exists: {AS_ADMINISTRATOR} GRANT SELECT, UPDATE ON {name} TO {user};",
-                evidence.provision()
+                evidence.provision_in_words()
             ),
         };
         TABLE.failed(name, observed).remedy(remedy)
@@ -128,7 +128,7 @@ fn row(evidence: &Evidence<'_>, rows: &RowFacts) -> Finding {
             format!("there is ID {other} and not {wanted}"),
             format!("set row = {other} under [target.heartbeat] to adopt it"),
         ),
-        None => ("the table is empty".to_owned(), format!("create it: {}", evidence.provision())),
+        None => ("the table is empty".to_owned(), format!("create it: {}", evidence.provision_in_words())),
     };
     ROW.failed(name, observed).expected(format!("ID {wanted}")).remedy(remedy)
 }

@@ -108,7 +108,7 @@ fn every_check_has_a_finding_whatever_is_refused_and_every_unknown_says_what_it_
         let ids: BTreeSet<&str> = findings.iter().map(|finding| finding.id.as_str()).collect();
         assert_eq!(ids, all().iter().map(|check| check.id).collect(), "{part}");
         for finding in findings.iter().filter(|finding| finding.status == Status::Unknown) {
-            assert!(finding.observed.contains("(ORA-00942); it takes "), "{part}: {}", finding.observed);
+            assert!(finding.observed.contains("(ORA-00942); requires "), "{part}: {}", finding.observed);
         }
         assert!(findings.iter().all(|finding| finding.status != Status::Failed), "{part}: {:?}", wrong(&findings));
     }

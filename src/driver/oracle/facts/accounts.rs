@@ -72,7 +72,7 @@ fn system_privileges_sql(names: &[&str]) -> String {
 }
 
 fn jobs_sql(table: &HeartbeatTable) -> String {
-    // `_` stands for any character: a job that names another table by chance is seen by whoever reads the finding.
+    // `_` stands for any character: the reader of the finding sees a job that names another table by chance.
     let pattern = literal(&format!("%{}%", stored(&table.table).to_uppercase()));
     format!(
         "SELECT {} FROM ALL_SCHEDULER_JOBS WHERE UPPER(JOB_ACTION) LIKE {pattern} AND ROWNUM <= 20",

@@ -33,7 +33,7 @@ pub(super) fn judge(evidence: &Evidence<'_>) -> Vec<Finding> {
 }
 
 fn grant(evidence: &Evidence<'_>) -> String {
-    format!("it takes GRANT pg_monitor TO {};", evidence.names.user)
+    format!("requires GRANT pg_monitor TO {};", evidence.names.user)
 }
 
 fn synchronous(evidence: &Evidence<'_>, activity: &ActivityFacts) -> Finding {

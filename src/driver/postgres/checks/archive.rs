@@ -37,13 +37,13 @@ fn archive(evidence: &Evidence<'_>, period: Duration) -> Finding {
     match server.setting("archive_mode") {
         None => {
             return ARCHIVE
-                .unknown(subject, "the server does not show archive_mode; it takes GRANT pg_read_all_settings");
+                .unknown(subject, "the server does not show archive_mode; requires GRANT pg_read_all_settings");
         }
         Some("off") => return ARCHIVE.skipped(subject, "nothing is archived"),
         Some(_) => {}
     }
     let (Some(timeout), Some(segment)) = (server.duration(subject), server.bytes("wal_segment_size")) else {
-        return ARCHIVE.unknown(subject, "the server does not show it; it takes GRANT pg_read_all_settings");
+        return ARCHIVE.unknown(subject, "the server does not show it; requires GRANT pg_read_all_settings");
     };
     if timeout.is_zero() {
         return ARCHIVE.ok(subject, "off: segments are archived when they are full");

@@ -44,6 +44,6 @@ pub(super) fn judge(evidence: &Evidence<'_>) -> Vec<Finding> {
     if silent.is_empty() {
         return vec![SPLIT_BRAIN.ok(SUBJECT, "no two of them take writes")];
     }
-    let reason = format!("not every host answered: {}; it takes {}", silent.join("; "), SPLIT_BRAIN.privilege);
+    let reason = format!("not every host answered: {}; requires {}", silent.join("; "), SPLIT_BRAIN.privilege);
     vec![SPLIT_BRAIN.unknown(SUBJECT, reason)]
 }

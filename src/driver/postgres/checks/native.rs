@@ -25,7 +25,7 @@ pub(super) fn judge(evidence: &Evidence<'_>) -> Vec<Finding> {
             return vec![NATIVE.unknown(SUBJECT, refusal.unless(takes(&NATIVE), PASSING))];
         }
         None => {
-            return vec![NATIVE.unknown(SUBJECT, format!("its jobs were not asked for; it takes {}", takes(&NATIVE)))];
+            return vec![NATIVE.unknown(SUBJECT, format!("its jobs were not asked for; requires {}", takes(&NATIVE)))];
         }
     };
     if !jobs.is_empty() {
@@ -33,7 +33,7 @@ pub(super) fn judge(evidence: &Evidence<'_>) -> Vec<Finding> {
     }
     if cron.filtered {
         let why =
-            format!("row-level security shows {} its own jobs only; it takes {}", evidence.names.user, takes(&NATIVE));
+            format!("row-level security shows {} its own jobs only; requires {}", evidence.names.user, takes(&NATIVE));
         return vec![NATIVE.unknown(SUBJECT, why)];
     }
     vec![NATIVE.ok(SUBJECT, "no job names the heartbeat table")]
@@ -50,7 +50,7 @@ fn elsewhere(evidence: &Evidence<'_>, activity: &ActivityFacts) -> Finding {
             .unknown(
                 SUBJECT,
                 format!(
-                    "it runs, and keeps its jobs in {}; it takes a look there",
+                    "it runs, and keeps its jobs in {}; requires a look there",
                     database.map_or("another database".to_owned(), |name| format!("the database {name}"))
                 ),
             )
@@ -60,7 +60,7 @@ fn elsewhere(evidence: &Evidence<'_>, activity: &ActivityFacts) -> Finding {
             )),
         None => NATIVE.unknown(
             SUBJECT,
-            format!("whether its launcher runs is hidden; it takes GRANT pg_monitor TO {};", evidence.names.user),
+            format!("whether its launcher runs is hidden; requires GRANT pg_monitor TO {};", evidence.names.user),
         ),
     }
 }

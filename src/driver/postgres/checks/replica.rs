@@ -54,7 +54,7 @@ fn arrives(evidence: &Evidence<'_>, subject: &str, facts: &PostgresFacts, place:
             .remedy(format!("check the database in the replica's address; {remedy}"));
     }
     let Some(rows) = &facts.row else {
-        return ARRIVES.unknown(subject, format!("the table cannot be read; it takes {}", ARRIVES.privilege));
+        return ARRIVES.unknown(subject, format!("the table cannot be read; requires {}", ARRIVES.privilege));
     };
     with(&ARRIVES, subject, rows, |rows| replica::arrives(evidence, place, written, rows.last_update, remedy))
 }

@@ -34,7 +34,7 @@ pub(super) fn judge(evidence: &Evidence<'_>) -> Vec<Finding> {
 
 fn hidden(evidence: &Evidence<'_>) -> String {
     format!(
-        "row-level security may hide rows from {user}; it takes CREATE POLICY heartbeatd ON {} TO {user} USING (true);",
+        "row-level security may hide rows from {user}; requires CREATE POLICY heartbeatd ON {} TO {user} USING (true);",
         evidence.names.table,
         user = evidence.names.user
     )
@@ -52,7 +52,7 @@ fn exists(evidence: &Evidence<'_>, rows: &RowFacts, relation: &Relation) -> Find
         None => ROW
             .failed(name, if rows.count == 0 { "the table is empty" } else { "no row has an id" })
             .expected(format!("row {wanted}"))
-            .remedy(format!("create it: {}", evidence.provision())),
+            .remedy(evidence.provision()),
     }
 }
 
@@ -119,7 +119,7 @@ fn security(evidence: &Evidence<'_>, relation: &Relation) -> Finding {
             (Some(true), false) => {}
             _ => {
                 let why = format!("the policies for {word} have conditions: a beat tells whether the row fits them");
-                return SECURITY.unknown(name, format!("{why}; or it takes {remedy}"));
+                return SECURITY.unknown(name, format!("{why}; or it requires {remedy}"));
             }
         }
     }

@@ -89,7 +89,7 @@ pub(super) fn judge(evidence: &Evidence<'_>) -> Vec<Finding> {
 }
 
 fn hidden(check: &Check, setting: &str) -> Finding {
-    check.unknown(setting, "the server does not show it; it takes GRANT pg_read_all_settings to this user")
+    check.unknown(setting, "the server does not show it; requires GRANT pg_read_all_settings to this user")
 }
 
 fn wal_level(server: &ServerFacts) -> Finding {

@@ -354,7 +354,7 @@ fn retained(evidence: &Evidence<'_>, found: &Found<'_>) -> Finding {
     };
     with(&RETAINED, subject, &found.facts.wal, |wal| {
         let Some(position) = wal.position else {
-            return RETAINED.unknown(subject, format!("the server tells no position; it takes {}", RETAINED.privilege));
+            return RETAINED.unknown(subject, format!("the server tells no position; requires {}", RETAINED.privilege));
         };
         let bytes = position.since(restart);
         let limit = evidence.target.checks.thresholds.retained_wal_mib.saturating_mul(1024 * 1024);

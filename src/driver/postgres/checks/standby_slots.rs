@@ -36,7 +36,7 @@ fn waited_for(evidence: &Evidence<'_>) -> Finding {
         return WAITED_FOR.skipped(SETTING, "PostgreSQL has it from version 17 on");
     }
     let Some(setting) = server.setting(SETTING) else {
-        return WAITED_FOR.unknown(SETTING, "the server does not show it; it takes GRANT pg_read_all_settings");
+        return WAITED_FOR.unknown(SETTING, "the server does not show it; requires GRANT pg_read_all_settings");
     };
     let waited: Vec<String> = names(setting);
     if waited.is_empty() {

@@ -7,7 +7,7 @@ use crate::driver::postgres::identifier::quote;
 use crate::driver::shared_checks::row::{KIND, SCHEMA};
 use crate::driver::shared_checks::{COLUMNS, PRIMARY_KEY, TABLE};
 use crate::finding::{Check, Finding, Rung, Severity};
-use crate::plan::{self, columns};
+use crate::plan::columns;
 
 const CATALOGUE: &str = "read access to the catalogue, which every user has";
 
@@ -86,7 +86,7 @@ fn exists(evidence: &Evidence<'_>) -> Finding {
 
 /// What to do about a table that is not where it is looked for.
 fn elsewhere(found: &[String], evidence: &Evidence<'_>) -> String {
-    let provision = plan::command_in_words(evidence.target);
+    let provision = evidence.provision_in_words();
     match found {
         [] => format!("create it: {provision}"),
         [first, ..] => format!(
@@ -110,7 +110,7 @@ fn kind(relation: &Relation, evidence: &Evidence<'_>) -> Finding {
     KIND.failed(name, observed).expected("an ordinary table").remedy(format!(
         "ALTER {drop} {name} RENAME TO {}; -- then {}",
         quote("not_the_heartbeat"),
-        evidence.provision()
+        evidence.provision_in_words()
     ))
 }
 

@@ -68,7 +68,7 @@ fn every_check_has_a_finding_whatever_is_refused_and_every_unknown_says_what_it_
         let unknown: Vec<_> = findings.iter().filter(|finding| finding.status == Status::Unknown).collect();
         assert!(!unknown.is_empty(), "{part}");
         for finding in unknown {
-            assert!(finding.observed.contains("(42501); it takes "), "{part}: {}", finding.observed);
+            assert!(finding.observed.contains("(42501); requires "), "{part}: {}", finding.observed);
         }
         assert!(findings.iter().all(|finding| finding.status != Status::Failed), "{part}: {:?}", wrong(&findings));
     }
@@ -151,7 +151,7 @@ fn a_setting_that_is_hidden_is_unknown() {
         facts["server"]["settings"].as_object_mut().unwrap().remove(name);
         let said = wrong(&judged(&target(), &inspection(facts, None)));
         assert!(said.len() == 1 && said[0].starts_with("unknown") && said[0].contains(check), "{said:?}");
-        assert!(said[0].contains("it takes GRANT pg_read_all_settings"), "{said:?}");
+        assert!(said[0].contains("requires GRANT pg_read_all_settings"), "{said:?}");
     }
 }
 
@@ -254,9 +254,9 @@ fn a_refused_probe_is_a_grant_that_is_missing_unless_something_else_comes_first(
         assert_eq!(after("/probes/update", refused(code)), [""; 0], "{code}");
     }
     let unknown = after("/probes/update", refused("XX000"));
-    assert!(unknown[0].starts_with("unknown error writer-update: no (XX000); it takes GRANT UPDATE"), "{unknown:?}");
+    assert!(unknown[0].starts_with("unknown error writer-update: no (XX000); requires GRANT UPDATE"), "{unknown:?}");
     let locked = after("/probes/update", refused("55P03"));
-    assert!(locked[0].starts_with("unknown error writer-update: no (55P03); it takes another look"), "{locked:?}");
+    assert!(locked[0].starts_with("unknown error writer-update: no (55P03); requires another look"), "{locked:?}");
 }
 
 #[test]
@@ -264,7 +264,7 @@ fn hidden_sessions_make_long_transactions_unknown_and_an_old_one_fails_all_the_s
     let said = after("/activity/seen/sessions_hidden", json!(2));
     assert_eq!(
         said,
-        ["unknown warning long-transactions: none is open, and 2 sessions of other users are hidden; it takes GRANT \
+        ["unknown warning long-transactions: none is open, and 2 sessions of other users are hidden; requires GRANT \
           pg_monitor TO \"hb\";"]
     );
     let mut facts = right();

@@ -33,7 +33,7 @@ pub(super) fn judge(evidence: &Evidence<'_>) -> Vec<Finding> {
     };
     let insert = match evidence.target.provision {
         ProvisionMode::Never => {
-            INSERT.skipped(&evidence.names.table, "provision is never: the row is not brought back unasked")
+            INSERT.skipped(&evidence.names.table, "provision is \"never\": heartbeatd does not insert a missing row")
         }
         ProvisionMode::Auto => probed(&INSERT, "INSERT", &probes.insert, evidence),
     };
@@ -41,7 +41,7 @@ pub(super) fn judge(evidence: &Evidence<'_>) -> Vec<Finding> {
         Some(role) => expiry(&EXPIRY, role, evidence),
         None => EXPIRY.unknown(
             &evidence.names.user,
-            "this user is not in pg_roles; it takes a user that is a role of the server",
+            "this user is not in pg_roles; requires a user that is a role of the server",
         ),
     });
     vec![usage(evidence), probed(&SELECT, "SELECT", &probes.select, evidence), update, insert, own]

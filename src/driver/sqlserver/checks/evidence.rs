@@ -46,7 +46,7 @@ impl Evidence<'_> {
             match found.status {
                 crate::finding::Status::Failed if !principals.sees_all => check.unknown(
                     subject,
-                    format!("{}, as far as {} sees; it takes {DEFINITION}", found.observed, self.names.user),
+                    format!("{}, as far as {} sees; requires {DEFINITION}", found.observed, self.names.user),
                 ),
                 _ => found,
             }

@@ -120,7 +120,7 @@ fn agent(evidence: &Evidence<'_>) -> Finding {
             .failed(subject, other)
             .expected("Running")
             .remedy("on the server's machine, start the service SQL Server Agent, and let it start by itself"),
-        None => AGENT.unknown(subject, "the server lists no Agent; it takes a look at the machine's services"),
+        None => AGENT.unknown(subject, "the server lists no Agent; requires a look at the machine's services"),
     })
 }
 

@@ -28,7 +28,7 @@ fn exists(evidence: &Evidence<'_>, rows: &RowFacts) -> Finding {
             format!("there is row {other} and not {wanted}"),
             format!("set row = {other} under [target.heartbeat] to adopt it"),
         ),
-        None => ("the table is empty".to_owned(), format!("create it: {}", evidence.provision())),
+        None => ("the table is empty".to_owned(), format!("create it: {}", evidence.provision_in_words())),
     };
     ROW.failed(name, observed).expected(format!("row {wanted}")).remedy(remedy)
 }

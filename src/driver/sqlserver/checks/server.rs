@@ -69,7 +69,7 @@ fn version(evidence: &Evidence<'_>) -> Finding {
         _ if server.is_azure() => VERSION.ok(subject, found),
         None => VERSION.unknown(
             subject,
-            format!("{found} is no version that can be compared; it takes a look at the vendor's list"),
+            format!("{found} is no version that can be compared; requires a look at the vendor's list"),
         ),
         Some(number) if number < OLDEST => VERSION
             .failed(subject, found)
@@ -88,7 +88,7 @@ fn tls(subject: &str, endpoint: &Endpoint) -> Finding {
         return TLS.ok(subject, "the server is on this machine");
     }
     let Ok(parameters) = Parameters::read(&endpoint.url) else {
-        return TLS.unknown(subject, "the address has a parameter that is refused; it takes one that is not");
+        return TLS.unknown(subject, "the address has a parameter that is refused; requires one that is not");
     };
     let observed = match parameters.encryption {
         EncryptionLevel::NotSupported => "nothing is encrypted, the password included",

@@ -39,7 +39,7 @@ fn schema(evidence: &Evidence<'_>) -> Finding {
         true => SCHEMA.ok(&name, "it exists"),
         false => SCHEMA
             .failed(&name, format!("there is no such schema that {} sees", evidence.names.user))
-            .remedy(format!("create it: {}", evidence.provision())),
+            .remedy(evidence.provision()),
     })
 }
 
@@ -51,7 +51,7 @@ fn exists(evidence: &Evidence<'_>) -> Finding {
         _ => TABLE.failed(name, format!("it is missing, or hidden from {}", evidence.names.user)).remedy(format!(
             "if it is there: GRANT SELECT, INSERT, UPDATE ON OBJECT::{name} TO {}; if not, create it: {}",
             evidence.names.user,
-            evidence.provision()
+            evidence.provision_in_words()
         )),
     })
 }

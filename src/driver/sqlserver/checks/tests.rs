@@ -78,7 +78,7 @@ fn every_check_has_a_finding_whatever_is_refused_and_every_unknown_says_what_it_
         let unknown: Vec<_> = findings.iter().filter(|finding| finding.status == Status::Unknown).collect();
         assert!(!unknown.is_empty(), "{part}");
         for finding in unknown {
-            assert!(finding.observed.contains("(229); it takes "), "{part}: {}", finding.observed);
+            assert!(finding.observed.contains("(229); requires "), "{part}: {}", finding.observed);
         }
         assert!(findings.iter().all(|finding| finding.status != Status::Failed), "{part}: {:?}", wrong(&findings));
     }
@@ -206,7 +206,7 @@ fn what_an_account_may_not_see_is_not_reported_as_missing() {
     assert!(findings.iter().all(|finding| finding.status != Status::Failed), "{:?}", wrong(&findings));
     let unknown = findings.iter().find(|finding| finding.id == "connector-role").unwrap();
     assert_eq!(unknown.status, Status::Unknown);
-    assert!(unknown.observed.ends_with("it takes VIEW DEFINITION on the database"), "{}", unknown.observed);
+    assert!(unknown.observed.ends_with("requires VIEW DEFINITION on the database"), "{}", unknown.observed);
 }
 
 #[test]

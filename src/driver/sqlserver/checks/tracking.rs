@@ -132,7 +132,7 @@ fn tracked(evidence: &Evidence<'_>) -> Finding {
             false => TRACKED
                 .failed(name, "it is not tracked")
                 .expected("is_tracked_by_cdc = 1")
-                .remedy(format!("track it, as a member of db_owner: {}", evidence.provision())),
+                .remedy(format!("track it, as a member of db_owner: {}", evidence.provision_in_words())),
         })
     })
 }
@@ -149,7 +149,7 @@ fn columns(evidence: &Evidence<'_>) -> Finding {
         let Some(instance) = instance_of(evidence, instances) else {
             let wanted = capture_instance_of(evidence.target);
             if !wanted.configured {
-                return COLUMNS.unknown(name, format!("its capture instance is hidden; it takes {CDC_SCHEMA}"));
+                return COLUMNS.unknown(name, format!("its capture instance is hidden; requires {CDC_SCHEMA}"));
             }
             let found = instances.iter().map(|instance| instance.name.as_str()).collect::<Vec<_>>().join(", ");
             return COLUMNS

@@ -15,7 +15,9 @@ pub(super) fn judge(evidence: &Evidence<'_>) -> Vec<Finding> {
         WriteMode::Always | WriteMode::WhenStale => granted(evidence, &UPDATE, "UPDATE", |own| own.update),
     };
     let insert = match evidence.target.provision {
-        ProvisionMode::Never => INSERT.skipped(name, "provision is never: the row is not brought back unasked"),
+        ProvisionMode::Never => {
+            INSERT.skipped(name, "provision is \"never\": heartbeatd does not insert a missing row")
+        }
         ProvisionMode::Auto => granted(evidence, &INSERT, "INSERT", |own| own.insert),
     };
     vec![granted(evidence, &SELECT, "SELECT", |own| own.select), update, insert]

@@ -23,7 +23,7 @@ pub(in crate::driver::sqlserver) struct CaptureInstance {
 /// How far the capture job has read.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(in crate::driver::sqlserver) struct Captured {
-    /// When the newest captured transaction of the database ended, in microseconds since 1970; `None` where there is none.
+    /// When the newest captured transaction of the database ended, in microseconds since 1970; `None` if no transaction was captured.
     pub(in crate::driver::sqlserver) until: Option<i64>,
 }
 

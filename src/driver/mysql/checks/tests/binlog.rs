@@ -182,7 +182,7 @@ fn on_rds_its_own_setting_counts() {
         let said =
             wrong_with(changed(changed(right_rds(), "/server/managed", json!(managed)), "/retention", denied.clone()));
         assert_eq!(said.len(), 2, "{said:?}");
-        assert!(said[0].contains("it takes GRANT SELECT ON mysql.rds_configuration TO `hb`@`%`;"), "{said:?}");
+        assert!(said[0].contains("requires GRANT SELECT ON mysql.rds_configuration TO `hb`@`%`;"), "{said:?}");
     }
     // Elsewhere that table is missing, and a user without privileges is told so in the same words.
     assert_eq!(wrong_with(changed(right(), "/retention", denied)), [""; 0]);

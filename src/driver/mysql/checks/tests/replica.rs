@@ -110,7 +110,7 @@ fn a_replica_that_takes_writes_is_warned_of_and_a_member_of_a_cluster_is_not() {
     copy["server"]["variables"]["super_read_only"] = json!("OFF");
     assert_eq!(
         wrong(&judged(&target, &inspection(right(), Some(copy.clone())))),
-        ["failed warning replica-role: it follows db.example:3306, and takes writes of its own: read_only is OFF"]
+        ["failed warning replica-role: it follows db.example:3306, and accepts writes of its own: read_only is OFF"]
     );
     assert_eq!(mends(&target, copy.clone()), "SET PERSIST read_only = ON; -- on replica copy");
     copy["server"]["variables"]["group_replication_group_name"] = json!("8a94f357");
@@ -145,11 +145,11 @@ fn who_takes_writes_in_a_group_with_one_primary_or_out_of_its_group_is_no_replic
     assert_eq!(told("ON", "OFF", Some(true)), [format!("{role} is the primary of its replication group")]);
     assert_eq!(
         told("OFF", "OFF", Some(false)),
-        [format!("{role} takes writes, and is no working member of its replication group")]
+        [format!("{role} accepts writes, and is no working member of its replication group")]
     );
     assert_eq!(
         told("ON", "OFF", None),
-        [format!("{role} takes writes: it is the primary of its replication group, or out of it")]
+        [format!("{role} accepts writes: it is the primary of its replication group, or out of it")]
     );
 }
 

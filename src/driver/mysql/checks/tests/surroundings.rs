@@ -41,7 +41,7 @@ fn an_event_that_another_node_of_the_cluster_runs_is_not_called_switched_off() {
     let there = "native-scheduler: SLAVESIDE_DISABLED: it runs on the node on which it was enabled last, if that is still there";
     assert_eq!(said(WriteMode::Always), [format!("failed info {there}")]);
     assert_eq!(said(WriteMode::WhenStale), [""; 0]);
-    assert_eq!(said(WriteMode::Never), [format!("unknown warning {there}; it takes a look at each node")]);
+    assert_eq!(said(WriteMode::Never), [format!("unknown warning {there}; requires a look at each node")]);
 }
 
 #[test]
@@ -122,7 +122,7 @@ fn nobody_who_may_see_no_events_is_told_that_there_are_none() {
     let lines = after("/events", json!({"refused": {"code": "1044", "message": "access denied"}}));
     assert_eq!(
         lines,
-        ["unknown warning native-scheduler: access denied (1044); it takes GRANT EVENT ON `streamkap`.* TO `hb`@`%`;"]
+        ["unknown warning native-scheduler: access denied (1044); requires GRANT EVENT ON `streamkap`.* TO `hb`@`%`;"]
     );
 }
 
@@ -181,7 +181,7 @@ fn what_reads_the_binary_log_unseen_is_not_told_as_missing_whatever_its_name() {
         let findings = judged(&target, &inspection(facts.clone(), None));
         let finding = findings.iter().find(|finding| finding.id == "connector-connected").unwrap();
         assert_eq!(finding.status, Status::Unknown, "{finding:?}");
-        assert!(finding.observed.ends_with("it takes GRANT PROCESS ON *.* TO `hb`@`%`;"), "{finding:?}");
+        assert!(finding.observed.ends_with("requires GRANT PROCESS ON *.* TO `hb`@`%`;"), "{finding:?}");
     }
 }
 
