@@ -326,7 +326,7 @@ impl From<&Checked> for ChecksDocument {
             verdict: checked.verdict.clone(),
             ok: checked.ok,
             skipped: checked.skipped,
-            findings: checked.findings.clone(),
+            findings: checked.findings.to_vec(),
         }
     }
 }
