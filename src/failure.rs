@@ -1,6 +1,5 @@
-//! What went wrong, of which class, and the exact next step: the one error type that reaches people. Part of the
-//! vocabulary of `heartbeat`, which gives it on; of this crate it imports `plain_text` and
-//! `remedy`.
+//! The one error type that reaches people: kind, code, message and the exact next step. `heartbeat` re-exports it for
+//! every room; of this crate it imports `plain_text` and `remedy`.
 
 mod kind;
 
@@ -13,7 +12,7 @@ pub use kind::{ErrorClass, ErrorKind, KeptSession, Outcome, Pace};
 use crate::plain_text;
 use crate::remedy::Remedy;
 
-/// What went wrong with one target, ready to be shown: kind, the database's own code, a message, the next step.
+/// A failure of one target, ready to be shown: kind, the database's own code, a message, the next step.
 ///
 /// Holds no secret: drivers build the message from the server's text or their own words, never from a URL.
 #[derive(Debug, Clone)]
@@ -28,7 +27,7 @@ pub struct Failure {
 }
 
 impl Failure {
-    /// A failure of this kind. The message is made fit for one line, see [`plain_text::one_line`].
+    /// A failure of this kind. The message becomes one line, see [`plain_text::one_line`].
     #[must_use]
     pub fn new(kind: ErrorKind, message: impl AsRef<str>) -> Self {
         let message = plain_text::one_line(message.as_ref());
@@ -49,34 +48,34 @@ impl Failure {
         self
     }
 
-    /// Keeps the error this one comes from.
+    /// Keeps the underlying error.
     #[must_use]
     pub fn with_source(mut self, source: impl Error + Send + Sync + 'static) -> Self {
         self.source = Some(Arc::new(source));
         self
     }
 
-    /// Replaces the kind, where a caller knows more than the code said.
+    /// Replaces the kind, where a caller knows more than the code shows.
     #[must_use]
     pub fn with_kind(mut self, kind: ErrorKind) -> Self {
         self.kind = kind;
         self
     }
 
-    /// Marks the failure of a beat that was sent and may have been written, though no answer came.
+    /// Marks a beat that was sent and got no answer: the server may have written it.
     #[must_use]
     pub fn with_unknown_outcome(mut self) -> Self {
         self.unknown_outcome = true;
         self
     }
 
-    /// Whether the beat that failed may have been written all the same: the value found next may be ours.
+    /// Whether the failed beat may have been written: the value found next may be ours.
     #[must_use]
     pub fn has_unknown_outcome(&self) -> bool {
         self.unknown_outcome
     }
 
-    /// What exactly is wrong.
+    /// The kind.
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
         self.kind

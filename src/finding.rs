@@ -1,5 +1,6 @@
-//! The vocabulary of checks: what can be asked of a source (a [`Check`]), what was gathered (an [`Inspection`]), and
-//! what it means (a [`Finding`]). Drivers judge in it, `check` runs and reports it; it imports neither.
+//! The types that drivers and `check` share: a question about a source (a [`Check`]), the gathered facts (an
+//! [`Inspection`]) and the result (a [`Finding`]). Drivers judge with them, `check` runs and reports; this imports
+//! neither.
 
 use std::fmt;
 
@@ -14,45 +15,45 @@ use crate::target::Target;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
-    /// Worth knowing.
+    /// Worth knowing; nothing fails.
     Info,
-    /// It will hurt some day.
+    /// Works today, and may fail later.
     Warning,
-    /// Heartbeats are not made, not tracked, or not delivered.
+    /// The heartbeat is not written, or the connector does not receive it.
     Error,
 }
 
-/// What came of a check.
+/// The result of a check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Status {
-    /// As it must be.
+    /// The check passed.
     Ok,
-    /// Not as it must be.
+    /// The check failed.
     Failed,
-    /// Does not apply here, or was left out by configuration; the finding says which.
+    /// The check does not apply here, or the configuration skips it; the finding says which.
     Skipped,
-    /// Could not be told; the finding says why, and what it takes.
+    /// The check could not run; the finding says why, and what it requires.
     Unknown,
 }
 
-/// The rungs of the recovery decision tree, in the order in which they are asked.
+/// The rungs of the recovery decision tree, in the order of the questions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Rung {
     /// Is the right server reached?
     Connection,
-    /// Is the table as it must be?
+    /// Do the heartbeat table and its row exist, with the right shape?
     Schema,
-    /// May heartbeatd and the connector do what they must?
+    /// Do heartbeatd and the connector have the privileges they need?
     Permission,
-    /// Does the server have what it needs?
+    /// Does the server have the resources it needs?
     Resource,
-    /// Is the row beaten?
+    /// Is the row updated?
     Beating,
-    /// Does the beat get into what the connector reads?
+    /// Does the connector's log or publication contain the beat?
     Tracking,
-    /// Does the connector move?
+    /// Does the connector advance?
     Movement,
     /// Is the connector's position safe?
     Position,
@@ -60,24 +61,24 @@ pub enum Rung {
     Advice,
 }
 
-/// One thing that can be asked of a source. The registry of all of them is `check::registry`.
+/// One question about a source. `check::registry` lists them all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Check {
-    /// Stable, in kebab-case: what users skip and look up.
+    /// Stable, in kebab-case. Users skip a check, and look it up, by this id.
     pub id: &'static str,
-    /// The worst it can be; a finding may be milder.
+    /// The worst severity of its findings.
     pub severity: Severity,
-    /// Where it stands in the decision tree.
+    /// Its rung in the decision tree.
     pub rung: Rung,
-    /// A sentence that is true when all is well: "the publication lists the heartbeat table".
+    /// A sentence that is true when the check passes: "the publication lists the heartbeat table".
     pub title: &'static str,
     /// Why it matters: what goes wrong otherwise.
     pub meaning: &'static str,
-    /// From which facts it is judged, and when it fails.
+    /// The facts it is judged from, and when it fails.
     pub judged: &'static str,
-    /// The least privilege that lets it be answered.
+    /// The least privilege it requires.
     pub privilege: &'static str,
-    /// The vendor page, catalogue or measurement it rests on.
+    /// The vendor page, catalogue or measurement behind it.
     pub source: &'static str,
 }
 
@@ -86,11 +87,11 @@ pub struct Check {
 pub struct Finding {
     /// The check.
     pub id: String,
-    /// How bad it is.
+    /// Its severity.
     pub severity: Severity,
-    /// What came of it.
+    /// Its result.
     pub status: Status,
-    /// What it is about: an object's name, and the endpoint where it is not the source.
+    /// The object's name, and the endpoint where that is not the source.
     pub subject: String,
     /// What was seen; for `skipped` and `unknown`, the reason.
     pub observed: String,
@@ -102,32 +103,32 @@ pub struct Finding {
     pub remedy: Option<Remedy>,
 }
 
-/// What a driver gathered from one server, in its own shape: typed inside the driver, plain JSON at the seam, so that
-/// what is judged is always exactly what a saved file holds. Never holds a secret.
+/// The facts that a driver gathered from one server: typed inside the driver, JSON at the seam, so that a saved file
+/// holds exactly what is judged. Never holds a secret.
 pub type Facts = serde_json::Value;
 
 /// One look at all servers of a target.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Inspection {
-    /// When, by the clock here, in microseconds since 1970.
+    /// When, by this machine's clock, in microseconds since 1970.
     pub taken_at: i64,
-    /// The server that is beaten.
+    /// The server that heartbeatd writes to.
     pub source: Look,
     /// The servers the connector reads from, by name.
     #[serde(default)]
     pub replicas: Vec<ReplicaLook>,
-    /// Each host of the source's address by itself, where there are several and the database tells their age.
+    /// Each host of the source's address, where it names several and the database shows which primary is newer.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub hosts: Vec<HostLook>,
 }
 
-/// What one server gave.
+/// The facts of one server, or why there are none.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Look {
     /// Its facts.
     Facts(Facts),
-    /// Why there are none.
+    /// Why there are no facts.
     Failure(FailureRecord),
 }
 
@@ -136,26 +137,26 @@ pub enum Look {
 pub struct HostLook {
     /// `host:port`.
     pub address: String,
-    /// What is there.
+    /// The server there, or why nothing is known.
     pub found: Found,
 }
 
-/// What was found at a host.
+/// The server found at a host.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Found {
     /// A server.
     Server {
-        /// Whether it takes writes.
+        /// Whether it accepts writes.
         writable: bool,
-        /// What tells its database cluster from another one.
+        /// Identifies its database cluster.
         identity: Option<String>,
-        /// What tells this running server from another one of that cluster.
+        /// Identifies this running server within its cluster.
         instance: Option<String>,
-        /// Of a primary, how many promotions its cluster has gone through.
+        /// On a primary, the number of promotions of its cluster.
         timeline: Option<u32>,
     },
-    /// Why nothing is known.
+    /// Why nothing is known about it.
     Failure(FailureRecord),
 }
 
@@ -164,11 +165,11 @@ pub enum Found {
 pub struct ReplicaLook {
     /// The replica's name.
     pub name: String,
-    /// What it gave.
+    /// Its facts, or why there are none.
     pub look: Look,
 }
 
-/// A failure in a form that can be kept.
+/// A failure as data, to keep in a file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "KeptFailure", into = "KeptFailure")]
 pub struct FailureRecord {
@@ -184,7 +185,8 @@ pub struct FailureRecord {
     pub remedy: Option<Remedy>,
 }
 
-/// A failure as a saved file holds it: the remedy as text, which every version reads, and whole where it can be run.
+/// A failure as a saved file holds it: the remedy as text, which every version reads, and as data where it has a
+/// script.
 #[derive(Serialize, Deserialize)]
 struct KeptFailure {
     class: String,
@@ -196,11 +198,11 @@ struct KeptFailure {
     next_step: Option<Remedy>,
 }
 
-/// Everything a driver judges from: the target's expectations, the newest inspection, and an earlier one where two looks
-/// were taken (what moves cannot be judged from one).
+/// Everything a driver judges from: the target's expectations, the newest inspection, and an earlier one where there is
+/// one (movement shows only between two).
 #[derive(Debug, Clone, Copy)]
 pub struct Case<'a> {
-    /// What is expected.
+    /// The expectations.
     pub target: &'a Target,
     /// The newest look.
     pub now: &'a Inspection,
@@ -211,7 +213,7 @@ pub struct Case<'a> {
 /// The one line at the end of a target's report.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Verdict {
-    /// The rung at which something is wrong; `None` when the source side is healthy.
+    /// The rung that failed; `None` when the source side is healthy.
     pub rung: Option<Rung>,
     /// What it means.
     pub text: String,
@@ -263,13 +265,13 @@ impl Check {
         self.finding(Status::Ok, self.severity, subject, observed)
     }
 
-    /// The check failed; add what is expected and the remedy.
+    /// The check failed. Add what is expected, and the remedy.
     #[must_use]
     pub fn failed(&self, subject: impl Into<String>, observed: impl Into<String>) -> Finding {
         self.finding(Status::Failed, self.severity, subject, observed)
     }
 
-    /// The check failed, and it is only as bad as this (never worse than the check's own severity).
+    /// The check failed with this severity, which is never worse than the check's own.
     #[must_use]
     pub fn failed_as(&self, severity: Severity, subject: impl Into<String>, observed: impl Into<String>) -> Finding {
         self.finding(Status::Failed, severity.min(self.severity), subject, observed)
@@ -281,7 +283,7 @@ impl Check {
         self.finding(Status::Skipped, self.severity, subject, why)
     }
 
-    /// It could not be told; `why` completes "could not check:", and names the grant it takes.
+    /// The check could not run; `why` completes "could not check:" and names the required grant.
     #[must_use]
     pub fn unknown(&self, subject: impl Into<String>, why: impl Into<String>) -> Finding {
         self.finding(Status::Unknown, self.severity, subject, why)
@@ -307,7 +309,7 @@ impl Check {
 }
 
 impl Finding {
-    /// Says what should be.
+    /// Adds what is expected.
     #[must_use]
     pub fn expected(mut self, expected: impl Into<String>) -> Self {
         self.expected = Some(plain_text::on_one_line(expected.into()));
@@ -320,7 +322,7 @@ impl Finding {
         self.remedy.as_ref().map(ToString::to_string)
     }
 
-    /// Says what to do.
+    /// Adds the remedy.
     #[must_use]
     pub fn remedy(mut self, remedy: impl Into<Remedy>) -> Self {
         self.remedy = Some(remedy.into());
@@ -328,7 +330,7 @@ impl Finding {
     }
 }
 
-/// A remedy beside the other keys of a finding.
+/// Writes a remedy among the other keys of a finding.
 fn as_document<S: Serializer>(remedy: &Option<Remedy>, serializer: S) -> Result<S::Ok, S::Error> {
     remedy.as_ref().map(|remedy| RemedyDocument::of(Some(remedy))).serialize(serializer)
 }

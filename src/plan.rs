@@ -1,5 +1,5 @@
-//! What must exist at a source, as a plan of idempotent steps: made by a driver from what it found, applied by
-//! `provisioning`. The SQL stands in `migrations/<database>/`.
+//! The plan that creates what a source lacks, in idempotent steps. A driver makes it from what it finds; `provisioning`
+//! applies it. The scripts are in `migrations/<database>/`.
 
 pub mod columns;
 pub mod existing_table;
@@ -8,21 +8,21 @@ use crate::heartbeat::{ErrorKind, Failure};
 use crate::remedy::Remedy;
 use crate::target::Target;
 
-/// What is missing, in the order it must be made.
+/// What is missing, in the order of its creation.
 #[derive(Debug, Clone, Default)]
 pub struct Plan {
     /// The steps; empty when nothing is missing.
     pub steps: Vec<Step>,
-    /// What was left out, and why: a default role that does not exist, a publication of all tables …
+    /// What the plan leaves out, and why: a default role that does not exist, a publication of all tables …
     pub notices: Vec<String>,
-    /// What no step can mend: it is reported, and the steps that can be made are made all the same.
+    /// What no step can repair. It is reported; the other steps still run.
     pub failures: Vec<Failure>,
 }
 
-/// One statement (or a few that belong together), ready to run: what is printed, and what is run where that differs.
+/// One statement, or a few that belong together: the printed script, and what is run where that differs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Step {
-    /// What it does, in a few words: `create table "streamkap"."streamkap_heartbeat"`.
+    /// Its effect in a few words: `create table "streamkap"."streamkap_heartbeat"`.
     pub title: String,
     /// The SQL, or the script of the database's own shell, as `--dry-run` prints it.
     pub script: String,
@@ -39,13 +39,13 @@ pub enum Run {
     Command {
         /// The database that it is sent to.
         database: String,
-        /// The document, as JSON; the order of its fields counts.
+        /// The document, as JSON; the order of its fields matters.
         document: String,
     },
 }
 
 impl Step {
-    /// A step whose script is what is run.
+    /// A step that runs its script.
     #[must_use]
     pub fn script(title: String, script: String) -> Self {
         Self { title, script, run: Run::Script }
@@ -53,7 +53,7 @@ impl Step {
 }
 
 impl Plan {
-    /// Adds what no step can mend.
+    /// Adds what no step can repair.
     pub fn fail(&mut self, kind: ErrorKind, message: String, remedy: Option<Remedy>) {
         let failure = Failure::new(kind, message);
         self.failures.push(match remedy {
@@ -70,13 +70,13 @@ pub fn command(target: &Target) -> Remedy {
     Remedy::shell(command).note("with the same configuration or address")
 }
 
-/// The same command inside a sentence, where a comment behind it would end the sentence.
+/// The same command for use inside a sentence, without a comment behind it.
 #[must_use]
 pub fn command_in_words(target: &Target) -> String {
     format!("heartbeatd provision --target {} (with the same configuration or address)", shell_word(&target.name))
 }
 
-/// A word as a shell reads it back.
+/// A word, quoted for the shell where it needs it.
 pub(crate) fn shell_word(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:@".contains(c);
     if !word.is_empty() && word.chars().all(plain) {
@@ -88,7 +88,7 @@ pub(crate) fn shell_word(word: &str) -> String {
 
 /// Fills a migration's named placeholders, `{schema}` and the like, and drops its comment lines (`--`, or `//`).
 ///
-/// Values must be quoted already: by the driver's quoting function, the only one that may.
+/// The driver's quoting function must have quoted the values.
 #[must_use]
 pub fn render(template: &str, values: &[(&str, &str)]) -> String {
     let mut sql = String::with_capacity(template.len());

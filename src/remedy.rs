@@ -255,6 +255,12 @@ impl Script {
         &self.text
     }
 
+    /// Whether the database itself reads it.
+    #[must_use]
+    pub fn is_sql(&self) -> bool {
+        self.language == Language::Sql
+    }
+
     /// What to know before it is run, or what to do with what it shows.
     #[must_use]
     pub fn note(&self) -> Option<&str> {

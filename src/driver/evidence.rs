@@ -1,5 +1,5 @@
-//! A case laid out for a driver's checks: its facts in the driver's shape, those of the look before, the replicas, and
-//! the names that remedies are written with. Used by the checks of the drivers that have servers.
+//! Prepares a case for a driver's checks: the facts in the driver's shape, the facts of the previous look, the
+//! replicas, and the quoted names for remedies. The checks of every driver that has servers use it.
 
 use serde::de::DeserializeOwned;
 
@@ -8,21 +8,21 @@ use crate::plan;
 use crate::remedy::Remedy;
 use crate::target::Target;
 
-/// What can be judged of a case: the checks of one file, and the function that judges them in their order.
+/// The checks of one file, and the function that judges them in their order.
 pub(super) type CheckGroup<F> = (&'static [Check], fn(&Evidence<'_, F>) -> Vec<Finding>);
 
-/// A case with its facts read.
+/// A case with parsed facts.
 pub(super) struct Evidence<'a, F> {
     pub(super) case: &'a Case<'a>,
     pub(super) target: &'a Target,
     pub(super) facts: F,
-    /// The facts of the look before.
+    /// The facts of the previous look.
     pub(super) earlier: Option<F>,
     pub(super) replicas: Vec<ReplicaEvidence<'a, F>>,
     pub(super) names: SqlNames,
 }
 
-/// The names that remedies are written with, as SQL takes them.
+/// The names that remedies need, quoted for SQL.
 pub(super) struct SqlNames {
     /// The heartbeat table.
     pub(super) table: String,
@@ -39,15 +39,15 @@ pub(super) struct ReplicaEvidence<'a, F> {
     pub(super) earlier: Option<F>,
 }
 
-/// All checks of the groups, in their order.
+/// The checks of all groups, in their order.
 pub(super) fn checks_of<F>(groups: &[CheckGroup<F>]) -> Vec<Check> {
     groups.iter().flat_map(|(checks, _)| checks.iter().copied()).collect()
 }
 
-/// Judges a case; nothing, if its source gave no facts.
+/// Judges a case. Empty if the source gave no facts.
 ///
 /// # Errors
-/// When the facts are not this driver's.
+/// When the facts do not have this driver's shape.
 pub(super) fn judge_chapters<F: DeserializeOwned>(
     case: &Case<'_>,
     groups: &[CheckGroup<F>],
@@ -90,7 +90,7 @@ impl<F> Evidence<'_, F> {
         plan::command(self.target)
     }
 
-    /// The same inside a sentence.
+    /// The same command for use inside a sentence.
     pub(super) fn provision_in_words(&self) -> String {
         plan::command_in_words(self.target)
     }
@@ -112,10 +112,10 @@ fn read_earlier<F: DeserializeOwned>(look: Option<&Look>) -> Result<Option<F>, s
     }
 }
 
-/// The reason for which a check of movement is left out of a single look.
+/// Why a single look skips a check that compares two.
 pub(super) const ONE_LOOK: &str = "one look: use --wait, or the daemon";
 
-/// A size for people.
+/// A number of bytes as people read it.
 pub(super) fn size(bytes: u64) -> String {
     const UNITS: [&str; 5] = ["KiB", "MiB", "GiB", "TiB", "PiB"];
     if bytes < 1024 {
@@ -131,7 +131,7 @@ pub(super) fn size(bytes: u64) -> String {
     if shown >= 100.0 { format!("{shown:.0} {}", UNITS[unit]) } else { format!("{shown:.1} {}", UNITS[unit]) }
 }
 
-/// What the tests of every driver's checks need.
+/// Shared by the tests of every driver's checks.
 #[cfg(test)]
 pub(super) mod trial {
     use serde_json::Value;
@@ -141,7 +141,7 @@ pub(super) mod trial {
     pub(in crate::driver) const NOW: i64 = 1_795_000_000_000_000;
     pub(in crate::driver) const SECOND: i64 = 1_000_000;
 
-    /// A look at a source, and at a replica called `copy`.
+    /// An inspection of a source and of a replica called `copy`.
     pub(in crate::driver) fn inspection(source: Value, replica: Option<Value>) -> Inspection {
         let replicas = replica.map(|facts| ReplicaLook { name: "copy".to_owned(), look: Look::Facts(facts) });
         Inspection {
@@ -152,7 +152,7 @@ pub(super) mod trial {
         }
     }
 
-    /// What is failed or unknown, as `status severity id: observed`.
+    /// The failed and unknown findings, as `status severity id: observed`.
     pub(in crate::driver) fn wrong(findings: &[Finding]) -> Vec<String> {
         let wrong = findings.iter().filter(|finding| matches!(finding.status, Status::Failed | Status::Unknown));
         wrong.map(|f| format!("{} {} {}: {}", f.status, f.severity, f.id, f.observed)).collect()

@@ -1,5 +1,6 @@
-//! The seam between the program and a database: the [`Driver`] and [`Session`] traits. The scheduler beats through it,
-//! the commands provision through it; only `driver/<name>/` names a database's crate, and no driver imports another.
+//! The seam between the program and a database: the [`Driver`] and [`Session`] traits. The scheduler writes beats
+//! through it, the commands provision and check through it. Only `driver/<name>/` names a database's crate, and no
+//! driver imports another one.
 
 use std::sync::Arc;
 
@@ -62,52 +63,52 @@ mod worker;
 /// What a connection is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Purpose {
-    /// Beating: of several hosts, the writable one; a read-only server is the failure `not_writable`.
+    /// To write beats. Of several hosts, the writable one; a read-only server is the failure `not_writable`.
     Beat,
-    /// Looking at the server that is beaten: as `Beat`, without beating.
+    /// To inspect the server that heartbeatd writes to: chosen as for `Beat`, but nothing is written.
     Check,
-    /// Looking: the first host that answers, whatever its role.
+    /// To inspect a server: the first host that answers, whatever its role.
     Inspect,
-    /// Creating objects: as `Beat`, and an embedded database may be created.
+    /// To create objects: chosen as for `Beat`; an embedded database may be created.
     Provision,
-    /// Saying what `Provision` would create, and creating nothing: an embedded database that is missing counts as empty.
+    /// To print what `Provision` would create. Creates nothing; a missing embedded database counts as empty.
     Plan,
 }
 
 /// What a driver needs to connect.
 #[derive(Debug, Clone, Copy)]
 pub struct ConnectRequest<'a> {
-    /// The target that the session will work for: its table, what its connector needs, and its time-out, which bounds each
-    /// later call (for limits that are a session's own).
+    /// The target of the session: its table, what its connector needs, and its time-out, from which the driver sets the
+    /// limits that last for the whole session.
     pub target: &'a Arc<Target>,
-    /// Where: the target's own server, a replica's, or its own as an administrator.
+    /// The address: the target's own, a replica's, or the administrator's.
     pub endpoint: &'a Endpoint,
     /// The password, just read from its source.
     pub password: Option<&'a Secret>,
-    /// What for.
+    /// What the connection is for.
     pub purpose: Purpose,
-    /// How the session names itself to administrators.
+    /// The application name that administrators see.
     pub application_name: &'a str,
-    /// The identity of the server known so far; another one is the failure `identity`.
+    /// The server identity seen so far. A server with another identity is the failure `identity`.
     pub known_identity: Option<&'a str>,
-    /// The newest timelines known so far: of several writable servers of one cluster, one that is behind is the failure
-    /// `old_timeline`, except for looking at it.
+    /// The newest timelines seen so far. A writable server on an older timeline of its cluster is the failure
+    /// `old_timeline`, unless the session only inspects it.
     pub timelines: Option<&'a Timelines>,
-    /// When the caller gives up. Drivers set server-side limits below it.
+    /// When the caller gives up. Drivers set the server-side limits below it.
     pub deadline: Instant,
 }
 
-/// Facts that are not in the driver's shape.
+/// The facts do not have the driver's shape.
 #[derive(Debug, thiserror::Error)]
 #[error("these facts cannot be read: {0}")]
 pub struct FactsError(#[from] pub serde_json::Error);
 
-/// The heartbeat row as seen without writing.
+/// The heartbeat row, read without writing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Observation {
     /// `last_update`; `None` if it is NULL or there is no such row.
     pub value: Option<Stamp>,
-    /// Rows with the configured id.
+    /// The number of rows with the configured id.
     pub rows: u64,
     /// The server's clock.
     pub server_time: Option<Stamp>,
@@ -115,142 +116,144 @@ pub struct Observation {
     pub role: ServerRole,
 }
 
-/// How far the connector has read, as its replication slot (or what stands for it) says.
+/// How far the connector has read, according to its replication slot or the equivalent of this database.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Delivery {
-    /// The slot.
+    /// The slot's name.
     pub slot: String,
-    /// Whether somebody reads from it now.
+    /// Whether a client reads from it now.
     pub active: bool,
-    /// Up to where the connector has confirmed, in the database's own notation.
+    /// The log position that the connector has confirmed, in the database's own notation.
     pub confirmed: Option<String>,
-    /// How much log it holds back.
+    /// How many bytes of log the server retains for it.
     pub retained_bytes: Option<u64>,
 }
 
 /// One database family.
 ///
-/// Called from many tasks at once; holds no state of a target.
+/// Called from many tasks at once. Holds no state of a target.
 #[async_trait]
 pub trait Driver: Send + Sync + 'static {
     /// The family, by its name.
     fn family(&self) -> Family;
 
-    /// The schemes of its addresses, in small letters.
+    /// The schemes of its addresses, in lower case.
     fn schemes(&self) -> &'static [&'static str];
 
-    /// Takes apart what stands behind the scheme (one of [`Driver::schemes`]) and its colon.
+    /// Parses the part of an address after the scheme (one of [`Driver::schemes`]) and its colon.
     ///
     /// # Errors
-    /// Whatever of [`UrlError`] fits, never with the address itself; parameters are for [`Driver::validate`].
+    /// A [`UrlError`], which never holds the address itself. [`Driver::validate`] judges the parameters.
     fn parse(&self, scheme: &str, rest: &str) -> Result<Endpoint, UrlError>;
 
-    /// Takes apart what has no scheme: a connection string as this database's own clients write it. `None` for what is not
-    /// meant as one.
+    /// Parses a connection string without a scheme, as this database's own clients write it. `None` if the text is not
+    /// such a string.
     fn parse_connection_string(&self, _text: &str) -> Option<Result<Endpoint, UrlError>> {
         None
     }
 
-    /// What holds where a configuration says nothing.
+    /// The defaults for keys that a configuration leaves out.
     fn defaults(&self) -> Defaults {
         Defaults::default()
     }
 
-    /// What `[target.connector]` takes beside `user` and `mode`.
+    /// The keys that `[target.connector]` accepts besides `user` and `mode`.
     fn connector_keys(&self) -> &'static [ConnectorKey] {
         &[]
     }
 
-    /// Judges a whole target without connecting: addresses, names, schedule. Called when a configuration is loaded, and by
-    /// `check --offline`.
+    /// Judges a whole target without connecting: addresses, names, schedule. Called when a configuration is loaded,
+    /// and by `check --offline`.
     fn validate(&self, target: &Target) -> Judgement;
 
-    /// Opens a session. Name look-up, network, TLS, login and the look at the server's role all lie within
-    /// `request.deadline`, which the caller enforces by dropping the future: that must leave nothing behind.
+    /// Opens a session. Name resolution, network, TLS, login and the query for the server's role all end before
+    /// `request.deadline`. The caller enforces it by dropping the future, which must leave nothing behind.
     ///
     /// # Errors
     /// A classified [`Failure`], without a remedy.
     async fn connect(&self, request: &ConnectRequest<'_>) -> Result<Box<dyn Session>, Failure>;
 
-    /// The hosts of an address that names several, each with its address and by itself; none where servers do not tell
-    /// which of two primaries is the newer one, so that looking would tell nothing.
+    /// The hosts of an address that names several, each as an address of its own. Empty where servers cannot show
+    /// which of two primaries is newer, because looking at each host would show nothing.
     fn hosts_with_timelines(&self, _endpoint: &Endpoint) -> Vec<(String, Endpoint)> {
         Vec::new()
     }
 
-    /// The exact next step for a failure of this target, where the driver knows one; what runs on the failed server runs on the
-    /// source.
+    /// The exact next step for a failure of this target, where the driver knows one. A script for the failed server
+    /// names the source; callers move it to the replica that failed.
     fn remedy(&self, failure: &Failure, target: &Target) -> Option<Remedy>;
 
-    /// What begins a comment in the scripts that are printed.
+    /// The characters that begin a comment in printed scripts.
     fn comment(&self) -> &'static str {
         "--"
     }
 
-    /// Whether this family keeps the connector's position, so that [`Session::delivery`] is worth a connection.
+    /// Whether servers of this family keep the connector's position, so that [`Session::delivery`] can show it.
     fn knows_delivery(&self) -> bool {
         false
     }
 
-    /// Whether a confirmed position has reached another one, both in the database's own notation.
+    /// Whether a confirmed position is at or after another one, both in the database's own notation.
     fn passes(&self, _confirmed: &str, _position: &str) -> bool {
         false
     }
 
-    /// What this driver can check, in the order of the report. Every id is its own across drivers, or means the same.
+    /// The checks of this driver, in the order of the report. Two drivers share an id only for checks that mean the
+    /// same.
     fn checks(&self) -> &'static [Check];
 
-    /// Judges a case whose source gave facts: pure, and one finding at least for every check of [`Driver::checks`].
+    /// Judges a case whose source gave facts. Pure; returns at least one finding for each check of [`Driver::checks`].
     ///
     /// # Errors
-    /// When the facts are not in this driver's shape (a file of a later version, or one that was damaged).
+    /// When the facts do not have this driver's shape: the file is of a later version, or damaged.
     fn judge(&self, case: &Case<'_>) -> Result<Vec<Finding>, FactsError>;
 }
 
-/// One kept connection, of the target that it was opened for.
+/// One kept connection of one target.
 ///
-/// Used by one task, one call at a time. After an error that it does not survive, or when a call's future was dropped
-/// before its end, the session is in an unknown state and must be dropped, never used again (nothing here is cancel-safe).
+/// Used by one task, one call at a time. No call is cancel-safe: after a call's future was dropped before its end, or
+/// after an error that the session does not survive, its state is unknown and the session must be dropped.
 #[async_trait]
 pub trait Session: Send {
-    /// What is known of the server that answered last.
+    /// The server that answered last.
     fn server(&self) -> &ServerInfo;
 
-    /// Whether the session is of use after a call that failed in this way: a client that knows all servers of a target
-    /// follows them by itself.
+    /// Whether the session can be used after a call that failed in this way. A client that knows all servers of a
+    /// target finds the new primary by itself.
     fn survives(&self, _failure: ErrorKind) -> bool {
         false
     }
 
-    /// Whether a call can begin. One that survived a call which did not end in time may still be in it: then it is closed,
-    /// and another one opened.
+    /// Whether a call can begin. A session that survived a call which did not end in time may still be in that call;
+    /// the caller then closes it and opens another one.
     fn is_ready(&self) -> bool {
         true
     }
 
-    /// One beat: one statement, one round trip, the database's clock. Bounded on the server a little below `deadline`.
+    /// Writes one beat: one statement, one round trip, the database's clock. The server's own limit lies just below
+    /// `deadline`.
     ///
     /// # Errors
     /// A classified [`Failure`], without a remedy.
     async fn beat(&mut self, writing: Writing, deadline: Instant) -> Result<RowReport, Failure>;
 
-    /// Looks at the row and at the server's role.
+    /// Reads the row and the server's role.
     ///
     /// # Errors
     /// A classified [`Failure`], without a remedy.
     async fn observe(&mut self, deadline: Instant) -> Result<Observation, Failure>;
 
-    /// Gathers what the checks are judged from: in one consistent snapshot where the database has one, in a dozen round
-    /// trips at most (two dozen where the catalogue cannot be joined) besides the probes of privileges; changes nothing
-    /// and never holds a secret.
+    /// Gathers the facts for the checks, in one consistent snapshot where the database has one. At most a dozen round
+    /// trips (two dozen where the catalogue cannot be joined), besides the probes of privileges. Changes nothing; the
+    /// facts never hold a secret.
     ///
-    /// What this user may not see is part of the facts ("not visible"), never an error.
+    /// What this user may not see is a fact ("not visible") and never an error.
     ///
     /// # Errors
-    /// A classified [`Failure`], without a remedy, when the server cannot be asked at all.
+    /// A classified [`Failure`], without a remedy, when the server answers no query at all.
     async fn inspect(&mut self, deadline: Instant) -> Result<Facts, Failure>;
 
-    /// Reads the connector's position; `None` where this server has none of it.
+    /// Reads the connector's position; `None` where this server does not keep it.
     ///
     /// # Errors
     /// A classified [`Failure`], without a remedy.
@@ -258,25 +261,25 @@ pub trait Session: Send {
         Ok(None)
     }
 
-    /// Gathers what exists and says what is missing for the target; changes nothing. Bounded on the server below
+    /// Plans the steps that create what the target lacks. Changes nothing. The server's own limit lies below
     /// `deadline`.
     ///
     /// # Errors
     /// A classified [`Failure`], without a remedy.
     async fn plan(&mut self, deadline: Instant) -> Result<Plan, Failure>;
 
-    /// Applies one step of a plan. Each step is idempotent by itself. Bounded on the server below `deadline`: DDL that
-    /// nobody waits for any more must not queue for locks.
+    /// Applies one step of a plan. Each step is idempotent by itself. The server's own limit lies below `deadline`, so
+    /// that DDL does not queue for locks after the caller has given up.
     ///
     /// # Errors
     /// A classified [`Failure`], without a remedy.
     async fn apply(&mut self, step: &Step, deadline: Instant) -> Result<(), Failure>;
 
-    /// Says good-bye, within half a second.
+    /// Closes the connection properly, within half a second.
     async fn close(self: Box<Self>);
 }
 
-/// A failure with the exact next step: its own, where it carries one, else the driver's for this target.
+/// Adds the exact next step to a failure: its own where it has one, else the driver's for this target.
 #[must_use]
 pub fn with_remedy(driver: &dyn Driver, failure: Failure, target: &Target) -> Failure {
     if failure.remedy().is_some() {
@@ -291,7 +294,7 @@ pub fn with_remedy(driver: &dyn Driver, failure: Failure, target: &Target) -> Fa
     }
 }
 
-/// A driver's typed facts in the form of the seam.
+/// A driver's typed facts as JSON, the form that crosses the seam.
 fn write_down(facts: &impl serde::Serialize) -> Result<Facts, Failure> {
     serde_json::to_value(facts)
         .map_err(|error| Failure::new(ErrorKind::Internal, "the facts cannot be written down").with_source(error))

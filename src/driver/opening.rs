@@ -1,5 +1,5 @@
-//! Opening a session of a target: read the secret, connect, both within one deadline. The shared step above the drivers;
-//! used by the scheduler's kept connections, by the replica watchers and by the commands.
+//! Opens a session of a target: reads the secret and connects, within one deadline. The scheduler's kept connections,
+//! the replica watchers, the inspectors and the commands call it.
 
 use std::sync::Arc;
 
@@ -9,24 +9,24 @@ use crate::heartbeat::{ErrorKind, Failure};
 use crate::target::{Endpoint, Replica, Target};
 use crate::time::clock::{self, Instant};
 
-/// A target with its driver and the name that its sessions show: what every task that connects for it shares. Cheap to
-/// clone.
+/// A target with its driver and the application name of its sessions. Every task that connects for a target holds one.
+/// Cheap to clone.
 #[derive(Clone)]
 pub struct TargetContext {
     /// The target.
     pub target: Arc<Target>,
     /// Its driver.
     pub driver: Arc<dyn Driver>,
-    /// How its sessions name themselves, as [`application_name`] makes it.
+    /// The application name of its sessions, from [`application_name`].
     pub application_name: Arc<str>,
 }
 
-/// What is known so far of the servers of a target.
+/// What earlier sessions learned about a target's servers.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Known<'a> {
     /// The identity of the server that answered.
     pub identity: Option<&'a str>,
-    /// The newest timelines.
+    /// The newest timelines seen.
     pub timelines: Option<&'a Timelines>,
 }
 
@@ -36,7 +36,7 @@ impl TargetContext {
     /// Cancel-safe: a dropped future leaves no connection behind.
     ///
     /// # Errors
-    /// `secret_source`, `timeout`, or what the driver says; without a remedy.
+    /// `secret_source`, `timeout`, or the driver's failure; without a remedy.
     pub async fn open(
         &self,
         endpoint: &Endpoint,
@@ -63,7 +63,7 @@ impl TargetContext {
             .map_err(|_| Failure::new(ErrorKind::Timeout, "connecting and logging in took longer than the time-out"))?
     }
 
-    /// Opens one to look, for what is learned at the login alone.
+    /// Opens a session only for what the login shows.
     ///
     /// Cancel-safe, as [`Self::open`].
     ///
@@ -76,13 +76,13 @@ impl TargetContext {
         Ok(server)
     }
 
-    /// A failure of the target's source with the exact next step.
+    /// Adds the exact next step to a failure of the target's source.
     #[must_use]
     pub fn with_remedy(&self, failure: Failure) -> Failure {
         with_remedy(self.driver.as_ref(), failure, &self.target)
     }
 
-    /// A failure of one of its replicas with the exact next step there.
+    /// Adds the exact next step, on that server, to a failure of one of the target's replicas.
     #[must_use]
     pub fn with_remedy_at(&self, replica: &Replica, failure: Failure) -> Failure {
         let target = Target { endpoint: replica.endpoint.clone(), ..(*self.target).clone() };
@@ -94,7 +94,7 @@ impl TargetContext {
     }
 }
 
-/// The name a session shows to administrators.
+/// The application name that administrators see.
 #[must_use]
 pub fn application_name(instance: &str) -> Arc<str> {
     format!("heartbeatd:{instance}").into()

@@ -1,5 +1,5 @@
-//! What a family says of its targets: what holds where the configuration says nothing, the keys that its connectors have,
-//! and what is wrong with a target. Worded by each driver in its `family`, asked by `config` and by `check --offline`.
+//! The rules of a database family for its targets: the defaults, the connector's keys, and the faults of a configured
+//! target. Each driver states them in its `family`; `config` and `check --offline` ask for them.
 
 use std::time::Duration;
 
@@ -7,59 +7,59 @@ use crate::database_url::UrlError;
 use crate::target::{ConnectorMode, Endpoint, HeartbeatTable, Named, Need, Target, WriteMode};
 use crate::time::schedule::Schedule;
 
-/// What holds where a configuration says nothing.
+/// The defaults for keys that a configuration leaves out.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Defaults {
     /// The heartbeat's table and row.
     pub heartbeat: HeartbeatTable,
-    /// The user that the connector logs in as.
+    /// The user name of the connector.
     pub connector_user: &'static str,
     /// Whether the connector writes the heartbeat itself.
     pub connector_mode: ConnectorMode,
 }
 
-/// A key of `[target.connector]` that this family's targets have beside `user` and `mode`. Two families that have a key of
-/// one name mean the same kind of value.
+/// A key of `[target.connector]` that this family adds to `user` and `mode`. Where two families have a key of the same
+/// name, its value has the same kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ConnectorKey {
     /// Its name.
     pub name: &'static str,
-    /// What its value is.
+    /// The kind of its value.
     pub kind: NeedKind,
-    /// The name that holds where none is configured.
+    /// The default name, where there is one.
     pub default: Option<&'static str>,
-    /// What it is, in a few words for the JSON Schema.
+    /// Its description in the JSON Schema.
     pub help: &'static str,
-    /// The variable that sets it for a single target, without our prefix.
+    /// The environment variable that sets it for a single target, without heartbeatd's prefix.
     pub variable: Option<&'static str>,
 }
 
-/// What the value of a connector's key is.
+/// The kind of a connector key's value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NeedKind {
-    /// The name of one object.
+    /// One object's name.
     Name,
-    /// The names of any number.
+    /// A list of names.
     Names,
     /// `true` or `false`.
     Switch,
 }
 
-/// What a driver says of a target.
+/// A driver's judgement of a configured target.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Judgement {
-    /// Why the target cannot be used.
+    /// Errors: the target cannot be used.
     pub complaints: Vec<Remark>,
-    /// What may not be meant.
+    /// Warnings: the target works, but probably not as intended.
     pub warnings: Vec<Remark>,
 }
 
-/// Something said of one key.
+/// An error or a warning about one key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Remark {
-    /// The key, as it stands in the target's table: `url`, `replica[0].url`, `heartbeat.schema`.
+    /// The key's path in the target's table: `url`, `replica[0].url`, `heartbeat.schema`.
     pub key: String,
-    /// What is said.
+    /// The message.
     pub text: String,
 }
 
@@ -93,19 +93,19 @@ impl ConnectorKey {
         Self { name, kind: NeedKind::Switch, default: None, help, variable: None }
     }
 
-    /// The same with a name that holds where none is configured.
+    /// Adds a default name.
     #[must_use]
     pub const fn or(self, default: &'static str) -> Self {
         Self { default: Some(default), ..self }
     }
 
-    /// The same with a variable for a single target.
+    /// Adds an environment variable for a single target.
     #[must_use]
     pub const fn variable(self, variable: &'static str) -> Self {
         Self { variable: Some(variable), ..self }
     }
 
-    /// The name that a target has for it: configured, or the default; empty where there is neither.
+    /// A target's name for it: the configured one, else the default; empty where there is neither.
     #[must_use]
     pub fn named(&self, target: &Target) -> Named {
         match target.connector.needs.get(self.name) {
@@ -114,7 +114,7 @@ impl ConnectorKey {
         }
     }
 
-    /// The names that a target has for it.
+    /// A target's list of names for it.
     #[must_use]
     pub fn listed<'a>(&self, target: &'a Target) -> &'a [String] {
         match target.connector.needs.get(self.name) {
@@ -123,7 +123,7 @@ impl ConnectorKey {
         }
     }
 
-    /// Whether a target has it switched on.
+    /// Whether it is on for a target.
     #[must_use]
     pub fn is_on(&self, target: &Target) -> bool {
         target.connector.needs.get(self.name) == Some(&Need::Switch(true))
@@ -131,12 +131,12 @@ impl ConnectorKey {
 }
 
 impl Judgement {
-    /// Adds why the target cannot be used.
+    /// Adds an error.
     pub fn complain(&mut self, key: impl Into<String>, text: impl Into<String>) {
         self.complaints.push(Remark { key: key.into(), text: text.into() });
     }
 
-    /// Adds what is said of each of the target's addresses.
+    /// Adds errors and warnings for each of the target's addresses.
     pub fn endpoints(&mut self, target: &Target, judge: impl Fn(&Endpoint) -> Result<Vec<String>, UrlError>) {
         let provision = target.provision_endpoint.iter().map(|endpoint| ("provision_url".to_owned(), endpoint));
         let replicas = target.replicas.iter().enumerate();
@@ -156,7 +156,7 @@ impl Judgement {
         }
     }
 
-    /// For a database whose column `id` holds whole numbers.
+    /// Requires an integer `row`: the column `id` of this database holds integers.
     pub fn whole_number_row(&mut self, target: &Target) {
         if target.heartbeat.row.number().is_none() {
             self.complain("heartbeat.row", "expected a whole number of at least 1, found a string");

@@ -1,23 +1,23 @@
-//! The kinds of failure and what each of them means for the program: the one table. Part of the vocabulary of `failure`,
-//! which hands it on; the scheduler asks it how to go on, the status page and the metrics take its words.
+//! The one table of failure kinds: class, word, retry pace, and what becomes of the connection. `failure` re-exports
+//! it; the scheduler decides by it, and the status page and the metrics use its words.
 
 use std::fmt;
 use std::time::Duration;
 
-/// The four classes of trouble, as the vendors' recovery pages sort them: each has its own next step.
+/// The four classes of failure, as the vendors' recovery pages sort them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum ErrorClass {
-    /// The server is not reached, does not let heartbeatd in, or is not the one to write on.
+    /// The server is not reachable, refuses the login, or is not the one to write to.
     Connection,
-    /// The heartbeat's table or row is missing or unfit.
+    /// The heartbeat's table or row is missing, or has the wrong shape.
     Schema,
     /// A privilege is missing.
     Permission,
-    /// The server lacks something (disk, memory, a free lock).
+    /// The server lacks a resource (disk, memory, a free lock).
     Resource,
 }
 
-/// The pace at which a kind is tried again. All but `Login` begin with short waits that double, with full jitter.
+/// How fast heartbeatd retries. All but `Login` begin with short waits that double, with full jitter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Pace {
     /// From 1 s to a minute, or to a period where that is shorter.
@@ -26,27 +26,27 @@ pub enum Pace {
     Failover,
     /// A minute at least: servers lock accounts after a few refused passwords.
     Login,
-    /// From 2 s to 30 s however long the period is: a person is about to mend it and watches.
+    /// From 2 s to 30 s, whatever the period: a person repairs it and watches.
     Mending,
 }
 
-/// What a kept connection that fails in this way is worth, within the same tick.
+/// What happens to a kept connection after this failure, within the same tick.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum KeptSession {
-    /// The failure is the beat's: nothing is tried before the next retry.
+    /// The beat failed and not the connection: nothing is tried before the next retry.
     Fails,
-    /// The connection is dead or leads to the wrong server: a new one may carry the beat.
+    /// The connection is dead or leads to the wrong server: the beat is tried on a new one.
     Replaced,
-    /// The same beat may succeed when it is sent again, on whichever connection.
+    /// The same beat is sent again at once, on any connection.
     TriedAgain,
 }
 
-/// Whether a beat that failed in this way may have been written all the same.
+/// Whether the server may have written a beat that failed in this way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
-    /// It was not.
+    /// It has not.
     NotWritten,
-    /// No answer came: the server may have committed it, and the value found next may be ours.
+    /// It may have: no answer came, and the value found next may be ours.
     Unknown,
 }
 
@@ -61,12 +61,12 @@ struct Policy {
     outcome: Outcome,
 }
 
-/// Each line gives a kind's word in logs, metrics and JSON, its class and its pace. What is written behind in braces
-/// differs from the usual: the failure is the beat's, provisioning does not help, nothing was written.
+/// Each line gives a kind's word in logs, metrics and JSON, its class and its pace. The braces list what differs from
+/// the default: the beat failed and not the connection, provisioning does not help, nothing was written.
 macro_rules! kinds {
     ($($(#[doc = $doc:literal])+ $kind:ident = $word:literal, $class:ident, $pace:ident
         $({ $($field:ident : $value:expr),+ })?;)+) => {
-        /// What exactly is wrong. Each kind belongs to one [`ErrorClass`]; see [`ErrorKind::class`].
+        /// The kind of a failure. Each belongs to one [`ErrorClass`]; see [`ErrorKind::class`].
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
         pub enum ErrorKind {
             $($(#[doc = $doc])+ $kind,)+
@@ -98,7 +98,7 @@ kinds! {
     Name = "name", Connection, Usual;
     /// The server's machine answers, but no server listens on the port.
     Refused = "refused", Connection, Usual;
-    /// No route, no answer from the network, or a connection lost midway.
+    /// No route, no answer from the network, or a lost connection.
     Network = "network", Connection, Usual { kept_session: Replaced, outcome: Outcome::Unknown };
     /// No answer within the deadline.
     Timeout = "timeout", Connection, Usual { outcome: Outcome::Unknown };
@@ -106,9 +106,9 @@ kinds! {
     Tls = "tls", Connection, Usual;
     /// The user or the password was refused, or no rule lets this client in.
     Auth = "auth", Connection, Login;
-    /// The server asks for a way of logging in that this program does not speak.
+    /// The server requires a login method that heartbeatd does not support.
     AuthMethod = "auth_method", Connection, Login;
-    /// The database's client library, which this client needs, is not installed.
+    /// The database's client library is not installed.
     ClientLibrary = "client_library", Connection, Login;
     /// The password's source cannot be read.
     SecretSource = "secret_source", Connection, Usual;
@@ -128,11 +128,11 @@ kinds! {
     OldTimeline = "old_timeline", Connection, Failover;
     /// A primary whose transactions are read-only by a setting.
     ReadOnlySetting = "read_only_setting", Connection, Usual;
-    /// Of servers that follow each other none takes writes: an election is under way, or the majority is lost.
+    /// No member of the replica set accepts writes: an election is under way, or the majority is lost.
     NoPrimary = "no_primary", Connection, Failover;
-    /// The server has the write, and the majority of its replica set has not acknowledged it.
+    /// The server has the write, but the majority of its replica set has not acknowledged it.
     Unconfirmed = "unconfirmed", Connection, Usual { outcome: Outcome::Unknown };
-    /// Another server than before answers under this name.
+    /// Another server answers under this name.
     Identity = "identity", Connection, Usual;
     /// The answer is not this database's protocol.
     Protocol = "protocol", Connection, Usual { outcome: Outcome::Unknown };
@@ -151,7 +151,7 @@ kinds! {
     MissingRow = "missing_row", Schema, Mending { provisioning_helps: true };
     /// Several rows carry the id.
     DuplicateRows = "duplicate_rows", Schema, Mending;
-    /// The row is seen, the statement succeeds, and nothing changes: row-level security or a trigger.
+    /// The row is visible and the statement succeeds, but nothing changes: row-level security or a trigger.
     RowNotUpdatable = "row_not_updatable", Schema, Mending;
     /// The database refuses the change (constraint, trigger, publication without replica identity).
     Rejected = "rejected", Schema, Mending;
@@ -167,18 +167,18 @@ kinds! {
     Lock = "lock", Resource, Usual;
     /// The server ended the statement at its time limit.
     StatementTimeout = "statement_timeout", Resource, Usual;
-    /// A deadlock or a serialization failure: the statement is to be tried again.
+    /// A deadlock or a serialization failure: retry the statement.
     Conflict = "conflict", Resource, Usual { kept_session: TriedAgain };
     /// A limit of the server other than those above.
     Limit = "limit", Resource, Usual;
-    /// A cloud's service has no room for the request now, or the database has used up its share.
+    /// A cloud service refuses the request for now, or the database has used up its share.
     Throttled = "throttled", Resource, Usual;
     /// The server's storage fails.
     Storage = "storage", Resource, Usual;
     // --- either
-    /// A code that this program does not know.
+    /// A code that heartbeatd does not know.
     Unknown = "unknown", Resource, Usual;
-    /// A fault in this program.
+    /// A bug in heartbeatd.
     Internal = "internal", Resource, Usual { outcome: Outcome::Unknown };
 }
 
@@ -208,13 +208,13 @@ impl ErrorKind {
         self.policy().word
     }
 
-    /// How soon it is tried again.
+    /// How fast it is retried.
     #[must_use]
     pub fn pace(self) -> Pace {
         self.policy().pace
     }
 
-    /// What becomes of a kept connection that fails so.
+    /// What happens to a kept connection.
     #[must_use]
     pub fn kept_session(self) -> KeptSession {
         self.policy().kept_session
@@ -226,7 +226,7 @@ impl ErrorKind {
         self.policy().provisioning_helps
     }
 
-    /// Whether a beat that was sent and failed so may have been written all the same.
+    /// Whether the server may have written a beat that failed in this way.
     #[must_use]
     pub fn outcome(self) -> Outcome {
         self.policy().outcome
@@ -234,8 +234,7 @@ impl ErrorKind {
 }
 
 impl Pace {
-    /// The first wait is at most this, and no later one is longer than the second; for [`Pace::Login`] the shortest and
-    /// the longest wait.
+    /// The longest first wait and the longest later wait; for [`Pace::Login`] the shortest and the longest wait.
     #[must_use]
     pub fn limits(self) -> (Duration, Duration) {
         let seconds = Duration::from_secs;
@@ -283,7 +282,7 @@ impl fmt::Display for ErrorClass {
 mod tests {
     use super::*;
 
-    /// Written out a second time on purpose: a row of the table that changes by mistake differs from it.
+    /// Written a second time on purpose, so that a mistake in the table differs from it.
     #[test]
     fn kinds_differ_in_their_words_and_in_what_the_program_does() {
         let table: Vec<String> = ErrorKind::ALL

@@ -1,5 +1,5 @@
-//! The columns of a heartbeat table that exists already: which of them stop a beat, judged alike for every database. Each
-//! driver asks after a beat that was refused, in its check and in its plan, so that all three say the same.
+//! Judges the columns of an existing heartbeat table: which of them stop a beat. Each driver calls it after a refused
+//! beat, in its check and in its plan, so that all three agree.
 
 use std::fmt;
 
@@ -8,39 +8,39 @@ use serde::{Deserialize, Serialize};
 use crate::heartbeat::{ErrorKind, Failure};
 use crate::remedy::Remedy;
 
-/// What a type can hold of what a beat needs.
+/// What a column's type can hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Holds {
-    /// A whole number.
+    /// Integers.
     Number,
-    /// A time.
+    /// Times.
     Time,
     /// Neither.
     Other,
 }
 
-/// A column as the catalogue has it.
+/// A column in the catalogue.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Column {
-    /// Its name; in small letters where the database does not tell them apart.
+    /// Its name; in lower case where the database ignores case.
     pub name: String,
-    /// Its type, as the server writes it.
+    /// Its type, in the server's words.
     pub kind: String,
     /// What the type can hold.
     pub holds: Holds,
-    /// Whether the server computes its value, so that no one can set it.
+    /// Whether the server computes its value, so that a beat cannot set it.
     pub generated: bool,
 }
 
 /// What is wrong with a column.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Lack {
-    /// It is not there.
+    /// The column is missing.
     Missing,
-    /// Its type, which holds no whole number.
+    /// Its type, which holds no integers.
     NoNumber(String),
-    /// Its type, which holds no time.
+    /// Its type, which holds no times.
     NoTime(String),
     /// The server computes it.
     Generated,
@@ -55,7 +55,7 @@ pub struct ColumnFault {
     pub lack: Lack,
 }
 
-/// The faults of a table's columns. Only a new row needs `text`: `for_insert` asks for it, too.
+/// The faults of a table's columns. Only an insert needs `text`: `for_insert` includes it.
 #[must_use]
 pub fn judge(columns: &[Column], for_insert: bool) -> Vec<ColumnFault> {
     let named = |wanted: &str| columns.iter().find(|column| column.name == wanted);
@@ -79,7 +79,7 @@ pub fn words(faults: &[ColumnFault]) -> String {
     faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
 }
 
-/// A refused beat whose table has these faults: they are the cause, and `remedy` is the one for them.
+/// Explains a refused beat by these faults of its table, with the remedy for them.
 #[must_use]
 pub fn explain(failure: Failure, faults: &[ColumnFault], remedy: impl Into<Remedy>) -> Failure {
     let Some(first) = faults.first() else { return failure };
@@ -90,7 +90,7 @@ pub fn explain(failure: Failure, faults: &[ColumnFault], remedy: impl Into<Remed
     explained.with_remedy(remedy).with_source(failure)
 }
 
-/// A name for a column that is kept beside the one that takes its place.
+/// A free name for the old column, which is kept beside its replacement.
 #[must_use]
 pub fn name_aside(column: &str, columns: &[Column]) -> String {
     let taken = |name: &str| columns.iter().any(|column| column.name == name);
@@ -100,7 +100,7 @@ pub fn name_aside(column: &str, columns: &[Column]) -> String {
 }
 
 impl ColumnFault {
-    /// The kind of a beat's failure by it.
+    /// The kind of the beat's failure.
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
         match self.lack {
@@ -109,7 +109,7 @@ impl ColumnFault {
         }
     }
 
-    /// Whether a column of that name is there, whose values are kept.
+    /// Whether a column of that name exists, whose values are kept.
     #[must_use]
     pub fn is_in_the_way(&self) -> bool {
         self.lack != Lack::Missing

@@ -1,17 +1,17 @@
-//! A heartbeat table that stands already, made by whomever: what a beat would lack in it, and whether its row is to be
-//! made. Asked by each driver's `plan`.
+//! Judges a heartbeat table that exists already: what a beat would lack, and whether to insert the row. Each driver's
+//! `plan` calls it.
 
 use super::Plan;
 use super::columns::{ColumnFault, words};
 use crate::heartbeat::ErrorKind;
 use crate::remedy::Remedy;
 
-/// The rows of the table, as far as the session sees them.
+/// The rows of the table that the session sees.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum Rows {
     /// The ids of the first two rows, the configured one first.
     Ids(Vec<i64>),
-    /// The session cannot see them all.
+    /// Some rows may be hidden from the session.
     #[default]
     Hidden,
 }
@@ -23,27 +23,27 @@ pub struct ExistingTable<'a> {
     pub name: &'a str,
     /// The faults of its columns, `text` counted where [`Rows::are_none`].
     pub faults: &'a [ColumnFault],
-    /// What mends them.
+    /// The repair of these faults.
     pub mend: &'a Remedy,
     /// Its rows.
     pub rows: &'a Rows,
-    /// Who looked, quoted, and what would let them see the rows.
+    /// The session's user, quoted, and the grant that would show it the rows.
     pub seen_by: (&'a str, &'a Remedy),
 }
 
-/// What is to be done about the row.
+/// What to do about the row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RowNeed {
-    /// It is missing, and the table can take it.
+    /// Insert it.
     Insert,
-    /// It is there.
+    /// Nothing: it exists.
     Nothing,
-    /// Something stands in the way, and the plan says what.
+    /// Nothing: the plan says what prevents it.
     Obstructed,
 }
 
 impl Rows {
-    /// Whether the table is seen to be empty, so that a row would be made.
+    /// Whether the table is visibly empty, so that the plan inserts a row.
     #[must_use]
     pub fn are_none(&self) -> bool {
         matches!(self, Self::Ids(ids) if ids.is_empty())
@@ -51,7 +51,7 @@ impl Rows {
 }
 
 impl ExistingTable<'_> {
-    /// Judges the table for the configured row; what no step can mend goes into `plan`. A second row is never made.
+    /// Judges the table for the configured row. What no step can repair goes into `plan`. Never inserts a second row.
     pub fn judge(&self, row: i64, plan: &mut Plan) -> RowNeed {
         let (whole, name) = (self.judge_columns(plan), self.name);
         match self.rows {
@@ -79,7 +79,7 @@ impl ExistingTable<'_> {
         }
     }
 
-    /// Whether every column is there, and right, that a beat or a new row needs.
+    /// Whether every column that a beat or a new row needs exists and has the right type.
     fn judge_columns(&self, plan: &mut Plan) -> bool {
         let Some(first) = self.faults.first() else { return true };
         let message = format!("the table {} cannot take a beat: {}", self.name, words(self.faults));
@@ -95,7 +95,7 @@ mod tests {
 
     const MISSING: ColumnFault = ColumnFault { column: "text", lack: Lack::Missing };
 
-    /// The need, and what the plan tells, a line each.
+    /// The need, and the plan's lines.
     fn judge(faults: &[ColumnFault], rows: &Rows) -> (RowNeed, String) {
         let (grant, mend) = (Remedy::sql("GRANT SELECT ON TABLE t TO \"heartbeat\";"), Remedy::advice("add it"));
         let table = ExistingTable { name: "t", faults, mend: &mend, rows, seen_by: ("\"heartbeat\"", &grant) };

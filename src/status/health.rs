@@ -1,5 +1,5 @@
-//! What a target's state means: pure functions from the board's facts to a verdict, read by `/health`, the metrics and
-//! the log.
+//! Judges a target's state: pure functions from the board's facts to a verdict. `/health`, the metrics and the log
+//! call them.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ pub const OVERSLEPT: Duration = Duration::from_secs(30);
 /// The verdict on one target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum State {
-    /// Not looked after, as configured.
+    /// Disabled by the configuration.
     Disabled,
     /// No change of `last_update` yet, and not overdue.
     Starting,
@@ -34,16 +34,16 @@ pub enum State {
 pub struct Health {
     /// The verdict.
     pub state: State,
-    /// What stands behind it, worst first; also reasons that do not turn it red.
+    /// The reasons, worst first, including those that do not turn it red.
     pub reasons: Vec<Reason>,
 }
 
 /// One reason.
 #[derive(Debug, Clone)]
 pub struct Reason {
-    /// The class of the trouble; `None` where no server said anything (a beat that is merely overdue).
+    /// The class of the failure; `None` where no server reported one (a beat that is only overdue).
     pub class: Option<ErrorClass>,
-    /// The kind, or a word for what is no failure (`overdue`, `replica_not_receiving` …).
+    /// The kind, or a word for what is not a failure (`overdue`, `replica_not_receiving` …).
     pub kind: &'static str,
     /// The database's own code.
     pub code: Option<String>,
@@ -58,7 +58,7 @@ pub struct Reason {
 }
 
 impl Health {
-    /// Of a target whose heartbeat is written: how much is wrong all the same. Zero in every other state.
+    /// The number of problems of a target whose heartbeat is written. Zero in every other state.
     #[must_use]
     pub fn problems(&self) -> usize {
         if self.state == State::Healthy { self.reasons.len() } else { 0 }
@@ -204,8 +204,8 @@ impl Reason {
     }
 }
 
-/// Whether the program's loops run: none has overslept its own wake-up by more than [`OVERSLEPT`]. The name of the
-/// first that has.
+/// The name of the first target whose loop has overslept its wake-up by more than [`OVERSLEPT`]; `None` if all loops
+/// run.
 #[must_use]
 pub fn stuck_loop(board: &Board, now: Moment) -> Option<String> {
     let overslept = |wake_up: Moment| now.mono.saturating_duration_since(wake_up.mono) > OVERSLEPT;

@@ -7,6 +7,7 @@ use crate::driver::shared_checks::freshness;
 use crate::driver::shared_checks::{COLUMNS, FRESH, PRIMARY_KEY, ROW, SINGLE, TABLE};
 use crate::finding::{Case, Check, Finding, Look, Rung, Severity};
 use crate::plan::{self, columns};
+use crate::remedy::Remedy;
 use crate::target::Target;
 
 const WRITABLE: Check = Check {
@@ -61,7 +62,7 @@ fn judge_writable(facts: &SqliteFacts) -> Finding {
         Writable::No(why) => WRITABLE
             .failed(&facts.file, why)
             .expected("the write lock can be taken")
-            .remedy(format!("let the user that runs heartbeatd write {} and its directory", facts.file)),
+            .remedy(format!("make {} and its directory writable for the user that runs heartbeatd", facts.file)),
     }
 }
 
@@ -105,11 +106,11 @@ fn judge_primary_key(table: &TableFacts, target: &Target) -> Finding {
         return PRIMARY_KEY.ok(name, "id");
     }
     let observed = if table.primary_key.is_empty() { "none".to_owned() } else { table.primary_key.join(", ") };
-    PRIMARY_KEY.failed(name, observed).expected("id").remedy(format!(
+    PRIMARY_KEY.failed(name, observed).expected("id").remedy(Remedy::sql(format!(
         "CREATE UNIQUE INDEX {} ON {} (id);",
         quote(&format!("{name}_id")),
         quote(name)
-    ))
+    )))
 }
 
 fn judge_row(table: &TableFacts, target: &Target) -> Finding {
@@ -135,13 +136,14 @@ fn judge_single(table: &TableFacts, target: &Target) -> Finding {
         Some((count @ 0..=1, _)) => SINGLE.ok(name, format!("{count}")),
         // To keep a row that is not there would be to empty the table.
         Some((_, id)) if id != Some(wanted) => {
-            SINGLE.skipped(name, format!("row {wanted} is not among them, which comes first"))
+            SINGLE.skipped(name, format!("row {wanted} is not among them, which must be repaired first"))
         }
-        Some((count, _)) => SINGLE.failed(name, format!("{count} rows")).expected("one row").remedy(format!(
-            "find out who inserts, and whether somebody needs these rows before one is taken away: SELECT * FROM {} \
-                 WHERE id <> {wanted};",
-            quote(name)
-        )),
+        Some((count, _)) => SINGLE.failed(name, format!("{count} rows")).expected("one row").remedy(
+            Remedy::advice("find out who inserts rows, and whether anyone needs these, before you delete one")
+                .then_run(
+                    Remedy::sql(format!("SELECT * FROM {} WHERE id <> {wanted};", quote(name))).note("shows the rows"),
+                ),
+        ),
     }
 }
 
@@ -158,5 +160,5 @@ fn judge_journal(facts: &SqliteFacts) -> Finding {
     if facts.journal_mode.eq_ignore_ascii_case("wal") {
         return JOURNAL.ok(&facts.file, "wal");
     }
-    JOURNAL.failed(&facts.file, &facts.journal_mode).expected("wal").remedy("PRAGMA journal_mode = WAL;")
+    JOURNAL.failed(&facts.file, &facts.journal_mode).expected("wal").remedy(Remedy::sql("PRAGMA journal_mode = WAL;"))
 }

@@ -13,8 +13,8 @@ use crate::target::HeartbeatTable;
 /// Whether `id` is a whole number, whatever the type it is kept in.
 pub(super) const WHOLE: &str = "CAST(CAST(id AS INTEGER) AS TEXT) = CAST(id AS TEXT)";
 
-/// Microseconds since 1970 of a column; NULL for what is no date written out. SQLite's date functions also read words as the
-/// present (`now`, `subsec`), and numbers: a row that holds one would be fresh for ever.
+/// Microseconds since 1970 of a column; NULL for what is no date written out. SQLite's date functions also read words
+/// as the present (`now`, `subsec`), and numbers: a row that holds one would be fresh for ever.
 pub(super) fn micros_of(column: &str) -> String {
     let date = "[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]*";
     format!("CASE WHEN typeof({column}) = 'text' AND {column} GLOB '{date}' THEN {} END", micros(column))
@@ -71,7 +71,8 @@ async fn is_numbered(connection: &mut SqliteConnection, heartbeat: &HeartbeatTab
     sqlx::raw_sql(AssertSqlSafe(sql)).fetch_one(connection).await?.try_get("numbered")
 }
 
-/// Puts a right column in the place of each wrong or missing one; the wrong one is kept under another name with all it holds.
+/// Puts a right column in the place of each wrong or missing one; the wrong one is kept under another name with all it
+/// holds.
 pub(super) fn mend(heartbeat: &HeartbeatTable, found: &[Column], faults: &[ColumnFault]) -> Remedy {
     let table = quote(&heartbeat.table);
     let mut sql = Vec::new();

@@ -116,8 +116,8 @@ impl OpenedFile {
     }
 }
 
-/// Looks for the file. Before SQLite does: where the file system does not answer, nothing could end SQLite's own look, and
-/// each try would leave a thread behind.
+/// Looks for the file. Before SQLite does: where the file system does not answer, nothing could end SQLite's own look,
+/// and each try would leave a thread behind.
 async fn found(path: &Path, deadline: Instant) -> io::Result<Metadata> {
     let left = deadline.saturating_duration_since(Clock::system().now().mono);
     let owned = path.to_owned();
@@ -138,8 +138,8 @@ fn mode(url: &DatabaseUrl) -> Mode {
     }
 }
 
-/// SQLite's own wait for a lock ends below the caller's deadline. Set with each statement: what was left of the time-out
-/// at connect says nothing of the beats to come.
+/// SQLite's own wait for a lock ends below the caller's deadline. Set with each statement: what was left of the
+/// time-out at connect says nothing of the beats to come.
 pub(super) fn lock_wait(deadline: Instant) -> String {
     let left = deadline.saturating_duration_since(Clock::system().now().mono);
     format!("PRAGMA busy_timeout = {};", left.mul_f64(0.8).as_millis())

@@ -1,4 +1,4 @@
-//! The table of SQLite's result codes, each with its kind and its next step.
+//! The table of SQLite's result codes, each with its kind. The driver classifies every error here.
 //!
 //! Codes: <https://www.sqlite.org/rescode.html>. The low byte is the primary code. Code 1 means a missing table or a
 //! missing column, so the driver reads the catalogue to see which.
@@ -7,38 +7,48 @@ use sqlx::sqlite::SqliteConnection;
 
 use super::columns;
 use crate::heartbeat::{ErrorKind, Failure};
-use crate::plan::{self, columns as judged};
-use crate::target::{HeartbeatTable, Target};
+use crate::plan::columns as judged;
+use crate::target::HeartbeatTable;
 
-/// The kind of a primary result code.
+const ERROR: u32 = 1;
+const PERM: u32 = 3;
+const BUSY: u32 = 5;
+const LOCKED: u32 = 6;
+const NOMEM: u32 = 7;
+const READONLY: u32 = 8;
+const INTERRUPT: u32 = 9;
+const IOERR: u32 = 10;
+const CORRUPT: u32 = 11;
+const FULL: u32 = 13;
+const CANTOPEN: u32 = 14;
+const PROTOCOL: u32 = 15;
+const SCHEMA: u32 = 17;
+const TOOBIG: u32 = 18;
+const CONSTRAINT: u32 = 19;
+const MISMATCH: u32 = 20;
+const NOLFS: u32 = 22;
+const AUTH: u32 = 23;
+const NOTADB: u32 = 26;
+
+/// The kind of a result code, plain or extended.
 pub(super) fn kind_of(code: u32) -> ErrorKind {
     match code & 0xff {
-        // ERROR, UNKNOWN to this table: the catalogue decides.
-        1 => ErrorKind::Unknown,
-        // PERM, READONLY, AUTH
-        3 | 8 | 23 => ErrorKind::Privilege,
-        // BUSY, LOCKED, PROTOCOL (a locking protocol of WAL)
-        5 | 6 | 15 => ErrorKind::Lock,
-        // NOMEM
-        7 => ErrorKind::Memory,
-        // INTERRUPT
-        9 => ErrorKind::StatementTimeout,
-        // IOERR, CORRUPT, NOLFS
-        10 | 11 | 22 => ErrorKind::Storage,
-        // FULL
-        13 => ErrorKind::DiskFull,
-        // CANTOPEN
-        14 => ErrorKind::MissingFile,
-        // SCHEMA (changed under the statement)
-        17 => ErrorKind::Conflict,
-        // TOOBIG
-        18 => ErrorKind::Limit,
-        // CONSTRAINT
-        19 => ErrorKind::Rejected,
-        // MISMATCH
-        20 => ErrorKind::ColumnType,
-        // NOTADB
-        26 => ErrorKind::Protocol,
+        // The catalogue decides.
+        ERROR => ErrorKind::Unknown,
+        PERM | READONLY | AUTH => ErrorKind::Privilege,
+        // PROTOCOL: the locking protocol of WAL.
+        BUSY | LOCKED | PROTOCOL => ErrorKind::Lock,
+        NOMEM => ErrorKind::Memory,
+        INTERRUPT => ErrorKind::StatementTimeout,
+        IOERR | CORRUPT | NOLFS => ErrorKind::Storage,
+        FULL => ErrorKind::DiskFull,
+        CANTOPEN => ErrorKind::MissingFile,
+        // The schema changed under the statement.
+        SCHEMA => ErrorKind::Conflict,
+        TOOBIG => ErrorKind::Limit,
+        CONSTRAINT => ErrorKind::Rejected,
+        MISMATCH => ErrorKind::ColumnType,
+        NOTADB => ErrorKind::Protocol,
         _ => ErrorKind::Unknown,
     }
 }
@@ -65,19 +75,18 @@ pub(super) fn classify(error: sqlx::Error, kind: Option<ErrorKind>) -> Failure {
     }
 }
 
-/// Classifies an error of a statement on the heartbeat table: of code 1, and where SQLite rejects a value, the catalogue says
-/// what is missing or wrong.
+/// Classifies an error of a statement on the heartbeat table: of code 1, and where SQLite rejects a value, the
+/// catalogue says what is missing or wrong.
 pub(super) async fn classify_with_catalog(
     error: sqlx::Error,
     connection: &mut SqliteConnection,
     table: &HeartbeatTable,
 ) -> Failure {
     let failure = classify(error, None);
-    // ERROR, CONSTRAINT, MISMATCH
     if !failure
         .code()
         .and_then(|code| code.parse::<u32>().ok())
-        .is_some_and(|code| [1, 19, 20].contains(&(code & 0xff)))
+        .is_some_and(|code| [ERROR, CONSTRAINT, MISMATCH].contains(&(code & 0xff)))
     {
         return failure;
     }
@@ -96,34 +105,38 @@ fn code_of(error: &sqlx::Error) -> Option<u32> {
     error.as_database_error().and_then(sqlx::error::DatabaseError::code).and_then(|code| code.parse().ok())
 }
 
-/// The next step for each kind that SQLite can bring about.
-pub(super) fn remedy(failure: &Failure, target: &Target) -> Option<String> {
-    let file = target.endpoint.url.database();
-    let table = &target.heartbeat.table;
-    let provision = plan::command_in_words(target);
-    Some(match failure.kind() {
-        ErrorKind::MissingFile => format!("create the file with its table and row: {provision}"),
-        ErrorKind::MissingTable => format!("create the table: {provision}"),
-        ErrorKind::MissingRow => format!("create the row: {provision}"),
-        ErrorKind::MissingColumn => format!(
-            "the table {table} needs the columns id and last_update: the check table-columns says which one is wrong, and how \
-             to mend it without losing a value"
-        ),
-        ErrorKind::Privilege => {
-            format!("make {file} and its directory writable for the user that runs heartbeatd")
-        }
-        ErrorKind::ReadOnlySetting => "take mode=ro out of the address, or set write = \"never\"".to_owned(),
-        ErrorKind::Lock => format!("another program holds {file} locked: end its transaction (fuser {file} names it)"),
-        ErrorKind::DiskFull => format!("free space on the file system of {file}"),
-        ErrorKind::Storage => format!("look at the disk under {file}, and run: PRAGMA integrity_check"),
-        ErrorKind::Protocol => format!("{file} is no SQLite database: name another file"),
-        ErrorKind::Rejected | ErrorKind::RowNotUpdatable => {
-            format!("a constraint or trigger on {table} stops the update: take it off")
-        }
-        ErrorKind::DuplicateRows => format!("make id the primary key of {table}"),
-        _ => return None,
-    })
-}
+/// Every primary result code, with SQLite's name for it.
+#[cfg(test)]
+pub(super) const CODES: &[(&str, u32)] = &[
+    ("ERROR", 1),
+    ("INTERNAL", 2),
+    ("PERM", 3),
+    ("ABORT", 4),
+    ("BUSY", 5),
+    ("LOCKED", 6),
+    ("NOMEM", 7),
+    ("READONLY", 8),
+    ("INTERRUPT", 9),
+    ("IOERR", 10),
+    ("CORRUPT", 11),
+    ("NOTFOUND", 12),
+    ("FULL", 13),
+    ("CANTOPEN", 14),
+    ("PROTOCOL", 15),
+    ("EMPTY", 16),
+    ("SCHEMA", 17),
+    ("TOOBIG", 18),
+    ("CONSTRAINT", 19),
+    ("MISMATCH", 20),
+    ("MISUSE", 21),
+    ("NOLFS", 22),
+    ("AUTH", 23),
+    ("FORMAT", 24),
+    ("RANGE", 25),
+    ("NOTADB", 26),
+    ("NOTICE", 27),
+    ("WARNING", 28),
+];
 
 #[cfg(test)]
 mod tests {

@@ -10,6 +10,7 @@ mod family;
 mod identifier;
 mod message;
 mod provision;
+mod remedies;
 
 use std::sync::Arc;
 
@@ -63,7 +64,7 @@ impl Driver for Sqlite {
     }
 
     fn remedy(&self, failure: &Failure, target: &Target) -> Option<Remedy> {
-        errors::remedy(failure, target).map(Remedy::from)
+        remedies::remedy(failure, target)
     }
 
     fn checks(&self) -> &'static [Check] {

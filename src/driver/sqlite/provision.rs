@@ -69,8 +69,8 @@ pub(super) fn plan(facts: &Facts, target: &Target) -> Plan {
     plan
 }
 
-/// Runs one step, under the file's write lock from its beginning: two programs that looked first and wrote later would stop
-/// each other.
+/// Runs one step, under the file's write lock from its beginning: two programs that looked first and wrote later would
+/// stop each other.
 ///
 /// # Errors
 /// What SQLite says, classified.
