@@ -6,7 +6,7 @@ use super::*;
 
 /// Passwords at every place that takes one.
 fn valid() -> Vec<u8> {
-    let text = EXAMPLE
+    let text = switched_on()
         .replace("file = \"/run/secrets/orders-admin\"", "command = [\"vault\", \"--token=hunter2\"]")
         .replace("{ file = \"/run/secrets/orders\" }", "\"hunter2\"")
         .replace("postgres://replica-1/", "postgres://u:other-hunter2@replica-1/")

@@ -23,7 +23,7 @@ fn the_example_shows_every_key_and_every_variable_and_is_right() {
     paths(ROOT, "", &mut expected);
     let (mut section, mut shown) = (String::new(), BTreeSet::new());
     for line in EXAMPLE.lines() {
-        if let Some(header) = line.strip_prefix('[') {
+        if let Some(header) = line.trim_start_matches('#').strip_prefix('[') {
             section = format!("{}.", header.trim_start_matches('[').split(']').next().unwrap());
         } else if let Some((key, _)) = line.trim_start_matches('#').split_once(" = ")
             && !key.contains(' ')
@@ -38,15 +38,29 @@ fn the_example_shows_every_key_and_every_variable_and_is_right() {
         let whole = |text: &str| text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').any(|word| word == name);
         assert!(whole(EXAMPLE), "{name} is not in the example");
     }
-    let settings = load_text(EXAMPLE).unwrap();
-    assert_eq!(settings.warnings, [""; 0]);
+    for text in [EXAMPLE.to_owned(), switched_on()] {
+        assert_eq!(load_text(&text).unwrap().warnings, [""; 0]);
+    }
     assert_eq!(load_text(include_str!("../../../config/demo.toml")).unwrap().targets[0].name, "demo");
+}
+
+#[test]
+fn the_example_is_one_target_that_skips_no_check_names_no_administrator_and_holds_no_password() {
+    let settings = load_text(EXAMPLE).unwrap();
+    let [example] = &settings.targets[..] else { panic!("{:?}", settings.targets) };
+    assert!(example.checks.skip.is_empty() && example.provision_endpoint.is_none() && example.replicas.is_empty());
+    assert!(example.endpoint.password.is_none(), "one line more to edit");
+    assert!(!example.connector.user.configured, "a name that is written must exist");
+    assert!(EXAMPLE.starts_with("#:schema "), "editors look for it in the first line");
+    for source in ["file", "credential", "env", "command"] {
+        assert!(EXAMPLE.contains(&format!("#password = {{ {source} = ")), "{source}");
+    }
 }
 
 #[test]
 fn what_the_example_says_is_the_default() {
     let bare = target("[[target]]\nurl = \"postgres://heartbeat@primary-a/orders\"\n");
-    let settings = load_text(EXAMPLE).unwrap();
+    let settings = load_text(&switched_on()).unwrap();
     let example = &settings.targets[0];
     assert_eq!((example.enabled, &example.schedule, example.timeout), (bare.enabled, &bare.schedule, bare.timeout));
     assert_eq!((example.write, example.provision, &example.heartbeat), (bare.write, bare.provision, &bare.heartbeat));
@@ -59,7 +73,7 @@ fn what_the_example_says_is_the_default() {
 
 #[test]
 fn what_is_shown_can_be_loaded_again_and_holds_no_secret() {
-    let text = EXAMPLE
+    let text = switched_on()
         .replace("file = \"/run/secrets/orders-admin\"", "command = [\"vault\", \"--token=hunter2\"]")
         .replace("password = { file = \"/run/secrets/orders\" }              #", "password = \"hunter2\" #")
         .replace("interval = \"1m\"\n", "cron = \"*/5 * * * *\"\ntimezone = \"Europe/Berlin\"\n");

@@ -124,6 +124,30 @@ fn load_text(text: &str) -> Result<Settings, LoadError> {
     load_file_with(&main, &[])
 }
 
+/// The example with everything switched on that goes together: an administrator, names, a password, a replica, a check that
+/// is skipped.
+fn switched_on() -> String {
+    let together = [
+        "[[target.",
+        "decode = ",
+        "id = ",
+        "name = ",
+        "password = { file",
+        "provision_",
+        "publication = ",
+        "reason = ",
+        "required = ",
+        "slot = ",
+        "url = ",
+        "user = ",
+    ];
+    let lines = EXAMPLE.lines().map(|line| match line.strip_prefix('#') {
+        Some(rest) if together.iter().any(|start| rest.starts_with(start)) => rest,
+        _ => line,
+    });
+    lines.collect::<Vec<_>>().join("\n") + "\n"
+}
+
 /// The one target of a text.
 fn target(text: &str) -> Target {
     load_text(text).unwrap().targets.remove(0)
