@@ -79,5 +79,6 @@ mod sqlserver_daemon;
 mod sqlserver_driver;
 mod sqlserver_judges;
 mod systemd_units;
+mod usage_walkthrough;
 mod walkthrough;
 mod watched_configuration;

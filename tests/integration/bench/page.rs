@@ -26,6 +26,13 @@ pub(crate) struct Block {
     pub(crate) text: String,
 }
 
+impl Block {
+    /// The words of the nearest heading above it.
+    pub(crate) fn heading(&self) -> &str {
+        self.step.trim_start_matches('#').trim_start()
+    }
+}
+
 /// The text of a page.
 pub(crate) fn read(page: &str) -> String {
     std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(page)).unwrap()
@@ -71,6 +78,14 @@ pub(crate) fn blocks(page: &str) -> Vec<Block> {
         }
     }
     blocks
+}
+
+/// The headings in quotes of the comment in which a page's source says which blocks no test runs; readers do not see it.
+pub(crate) fn headings_not_run(page: &str) -> Vec<&str> {
+    let Some((_, rest)) = page.split_once("<!-- No test runs the blocks of ") else { return Vec::new() };
+    let (comment, rest) = rest.split_once("-->").expect("an end of the comment");
+    assert!(!rest.contains("<!-- No test runs"), "the page says it once");
+    comment.split('"').skip(1).step_by(2).collect()
 }
 
 /// Runs the commands of a walk, and holds its checks to what the page says.
