@@ -5,6 +5,8 @@
 ARG BUILDER=docker.io/library/rust:1.95-bookworm
 # hadolint ignore=DL3006
 FROM ${BUILDER} AS build
+# Where the registry is reached through a proxy with certificates of its own: the file of its authority, mounted.
+ARG CARGO_HTTP_CAINFO
 WORKDIR /build
 
 # The dependencies alone, so that a change of the sources builds only these again.

@@ -61,7 +61,8 @@ try-deb: deb
 		lintian --fail-on error "$$package" && deploy/debian/try "$$package"
 
 # The container image, by buildah, as root. BUILDER is its base; without one it is made from Debian's packages and this
-# machine's Rust. IMAGE_OPTIONS go to buildah.
+# machine's Rust. IMAGE_OPTIONS go to buildah. Behind a proxy with certificates of its own:
+# IMAGE_OPTIONS='--volume /etc/ssl/certs/ca-certificates.crt:/run/ca.crt:ro --build-arg CARGO_HTTP_CAINFO=/run/ca.crt'
 image:
 	BUILDAH_ISOLATION=chroot buildah build --format docker --layers $(IMAGE_OPTIONS) \
 		--build-arg BUILDER="$${BUILDER:-$$(deploy/container/make-base)}" --build-arg VERSION=$(VERSION) \
