@@ -221,7 +221,7 @@ async fn status_shows_the_targets_worst_first_and_watch_draws_them_on_a_terminal
     assert_eq!(lines[3], "1 of 2 targets healthy");
 
     let piped = run(&format!("status --watch {address}")).await;
-    assert!(piped.code == Some(2) && piped.stderr.contains("--watch draws on a terminal"), "{piped:?}");
+    assert!(piped.code == Some(2) && piped.stderr.contains("--watch requires a terminal"), "{piped:?}");
     let watch = heartbeatd().arg("status").arg("--watch").arg(&address);
     let ended = watch.run_on_a_terminal_and_interrupt("Ctrl-C ends").await;
     assert_eq!(ended.code, Some(0), "{ended:?}");

@@ -160,3 +160,20 @@ async fn the_example_configuration_is_as_its_schema_says() {
     example["target"][0]["intervall"] = "1m".into();
     assert!(validate(schema, &example).is_err(), "an unknown key is not looked at");
 }
+
+#[tokio::test]
+async fn the_example_configuration_starts_after_one_line_is_edited() {
+    let example = heartbeatd().arg("config").arg("example").run().await.stdout;
+    let urls: Vec<&str> = example.lines().filter(|line| line.starts_with("url = ")).collect();
+    let [url] = urls[..] else { panic!("one address to edit: {urls:?}") };
+    let program = heartbeatd();
+    let database = program.folder().join("orders.db").display().to_string();
+    let provisioned = heartbeatd().arg("provision").arg(&format!("sqlite:{database}")).run().await;
+    assert_eq!(provisioned.code, Some(0), "{provisioned:?}");
+    let edited = example.replace(url, &format!("url = \"sqlite:{database}\""));
+    let beat = heartbeatd().arg("beat").config(&edited).run().await;
+    assert_eq!(beat.code, Some(0), "{beat:?}");
+    let daemon = program.config(&edited).start().await;
+    assert_eq!(daemon.target("orders").await["driver"], "sqlite");
+    assert!(!daemon.log().contains("WARN"), "{}", daemon.log());
+}

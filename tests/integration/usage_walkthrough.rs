@@ -163,7 +163,8 @@ impl Walk {
                 (name.to_owned(), self.here(value.trim_matches('\'')))
             })
             .collect();
-        let with = |program: Heartbeatd| variables.iter().fold(program, |program, (name, value)| program.env(name, value));
+        let with =
+            |program: Heartbeatd| variables.iter().fold(program, |program, (name, value)| program.env(name, value));
         let shown = with(heartbeatd().arg("config").arg("show")).run().await;
         assert!(shown.stdout.contains("listen = \"0.0.0.0:2328\"") && shown.code == Some(0), "{shown:?}");
         // The bench gives it an address of its own to listen at.
@@ -197,9 +198,9 @@ async fn every_block_of_the_pages_of_use_is_run_or_its_heading_is_named_as_not_r
         let text = read(page);
         let (blocks, not_run) = (blocks(&text), headings_not_run(&text));
         for heading in &not_run {
-            assert!(blocks.iter().any(|block| block.heading() == heading), "{page}: {heading:?} has no block");
+            assert!(blocks.iter().any(|block| block.heading() == *heading), "{page}: {heading:?} has no block");
         }
-        for block in blocks.iter().filter(|block| !not_run.iter().any(|heading| block.heading() == heading)) {
+        for block in blocks.iter().filter(|block| !not_run.contains(block.heading())) {
             walk.run(block).await;
         }
     }

@@ -81,8 +81,8 @@ pub(crate) fn blocks(page: &str) -> Vec<Block> {
 }
 
 /// The headings in quotes of the comment in which a page's source says which blocks no test runs; readers do not see it.
-pub(crate) fn headings_not_run(page: &str) -> Vec<&str> {
-    let Some((_, rest)) = page.split_once("<!-- No test runs the blocks of ") else { return Vec::new() };
+pub(crate) fn headings_not_run(page: &str) -> BTreeSet<&str> {
+    let Some((_, rest)) = page.split_once("<!-- No test runs the blocks of ") else { return BTreeSet::new() };
     let (comment, rest) = rest.split_once("-->").expect("an end of the comment");
     assert!(!rest.contains("<!-- No test runs"), "the page says it once");
     comment.split('"').skip(1).step_by(2).collect()
