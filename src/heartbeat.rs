@@ -96,7 +96,7 @@ impl ZoneGuess {
     #[must_use]
     pub fn offset_of(&self, ahead_micros: i64) -> Option<Duration> {
         let distance = i64::try_from(ahead_micros.unsigned_abs()).ok()?;
-        let offset = (distance + self.step / 2) / self.step * self.step;
+        let offset = distance.saturating_add(self.step / 2) / self.step * self.step;
         let fits = offset > 0 && offset <= self.furthest && (distance - offset).abs() <= self.tolerance;
         fits.then(|| Duration::from_micros(offset.unsigned_abs()))
     }

@@ -10,7 +10,8 @@ use crate::plain_text;
 /// What to do about a failure or a finding.
 ///
 /// As text it reads `advice`, `SCRIPT -- on the source: note`, or `advice; or run: SCRIPT -- on the source: note`. What
-/// follows a script is a comment of its language, so that it can be pasted to the end of the line.
+/// follows a script is a comment of its language, so that it can be pasted to the end of the line. SQL*Plus takes no comment
+/// behind a statement: there it is `SCRIPT /* on the source: note */;`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Remedy {
@@ -56,6 +57,8 @@ pub struct Script {
 pub enum Language {
     /// The database's SQL.
     Sql,
+    /// Oracle's SQL, for SQL*Plus: it takes nothing behind the end of a statement, so that a comment stands before it.
+    Sqlplus,
     /// mongosh, MongoDB's shell.
     Mongosh,
     /// The operating system's shell.
@@ -101,6 +104,12 @@ impl Remedy {
     #[must_use]
     pub fn sql(script: impl Into<String>) -> Self {
         Self::script_in(Language::Sql, RunsOn::Source, script.into())
+    }
+
+    /// Oracle's SQL, for the same servers; each statement on a line of its own.
+    #[must_use]
+    pub fn sqlplus(script: impl Into<String>) -> Self {
+        Self::script_in(Language::Sqlplus, RunsOn::Source, script.into())
     }
 
     /// A script for mongosh, for the same servers.
@@ -269,12 +278,18 @@ impl Script {
 }
 
 impl Language {
-    /// What begins a comment.
-    fn comment(self) -> &'static str {
+    /// A script with a comment beside it.
+    fn commented(self, script: &str, comment: &str) -> String {
         match self {
-            Self::Sql => "--",
-            Self::Mongosh => "//",
-            Self::Shell => "#",
+            Self::Sql => format!("{script} -- {comment}"),
+            Self::Mongosh => format!("{script} // {comment}"),
+            Self::Shell => format!("{script} # {comment}"),
+            Self::Sqlplus => {
+                // In SQL*Plus an ampersand asks for a value, in comments, too.
+                let comment = comment.replace("*/", "* /").replace('&', "+");
+                let statement = script.strip_suffix(';').unwrap_or(script);
+                format!("{statement} /* {comment} */{}", &script[statement.len()..])
+            }
         }
     }
 }
@@ -334,11 +349,11 @@ impl fmt::Display for Remedy {
 
 impl fmt::Display for Script {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {} {}", self.text, self.language.comment(), self.on)?;
-        match &self.note {
-            Some(note) => write!(f, ": {note}"),
-            None => Ok(()),
-        }
+        let comment = match &self.note {
+            Some(note) => format!("{}: {note}", self.on),
+            None => self.on.to_string(),
+        };
+        f.write_str(&self.language.commented(&self.text, &comment))
     }
 }
 
@@ -377,9 +392,12 @@ mod tests {
             let sql = Remedy::sql("SELECT 1;").on(server.clone());
             assert_eq!(sql.to_string(), format!("SELECT 1; -- {words}"));
             assert_eq!(sql.note("a\nb").to_string(), format!("SELECT 1; -- {words}: a b"));
+            assert_eq!(Remedy::sqlplus("A;\nB;").on(server.clone()).to_string(), format!("A;\nB /* {words} */;"));
             assert_eq!(Remedy::mongosh("db.x()").on(server).to_string(), format!("db.x() // {words}"));
         }
         assert_eq!(Remedy::shell("true").to_string(), "true # where heartbeatd is configured");
+        let hostile = Remedy::sqlplus("A;").note("x */; DROP & y");
+        assert_eq!(hostile.to_string(), "A /* on the source: x * /; DROP + y */;");
     }
 
     #[test]

@@ -50,7 +50,7 @@ async fn the_check_says_what_is_wrong_and_what_it_could_not_see() {
     double.state().logged = false;
     let wrong = check().run().await;
     assert_eq!(wrong.code, Some(1), "{}{}", wrong.stdout, wrong.stderr);
-    for part in ["archive-log-mode", "supplemental-logging-table", "ADD SUPPLEMENTAL LOG DATA (ALL) COLUMNS;"] {
+    for part in ["archive-log-mode", "supplemental-logging-table", "ADD SUPPLEMENTAL LOG DATA (ALL) COLUMNS"] {
         assert!(wrong.stdout.contains(part), "{part}: {}", wrong.stdout);
     }
     double.state().answers.clear();

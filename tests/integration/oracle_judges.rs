@@ -14,7 +14,8 @@ use crate::bench::programs;
 
 /// What a snapshot of the driver holds.
 fn snapshot(name: &str) -> String {
-    let file = format!("src/driver/oracle/snapshots/heartbeatd__driver__oracle__{name}.snap");
+    let folder = if name.starts_with("checks__") { "checks/snapshots" } else { "snapshots" };
+    let file = format!("src/driver/oracle/{folder}/heartbeatd__driver__oracle__{name}.snap");
     let text = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(&file)).expect(&file);
     text.splitn(3, "---\n").nth(2).unwrap().trim_end().to_owned()
 }
@@ -107,6 +108,39 @@ fn every_query_and_every_change_parses_as_oracles_sql() {
             _ => &["Select", "Union", "Update", "Create", "Grant"],
         };
         assert!(kinds.len() == 1 && expected.contains(&kinds[0].as_str()), "{statement}: {kinds:?}");
+    }
+}
+
+/// What a person is to paste: of failures, of findings, and of plans. `lsnrctl` is a program and not SQL.
+fn scripts_of_remedies() -> Vec<String> {
+    let all = [
+        snapshot("remedies__tests__every_script_is_one_that_may_be_read"),
+        snapshot("checks__tests__every_script_of_a_finding_is_one_that_may_be_read"),
+    ];
+    let lines = all.iter().flat_map(|snapshot| snapshot.lines()).filter(|line| !line.starts_with("lsnrctl "));
+    lines.map(str::to_owned).collect()
+}
+
+#[test]
+fn every_script_of_a_remedy_parses_and_a_placeholder_for_a_password_is_refused() {
+    let scripts = scripts_of_remedies();
+    assert!(scripts.len() > 40, "{scripts:#?}");
+    // SQL*Plus runs EXEC as a block of one call.
+    let blocks = scripts.iter().map(|script| match script.strip_prefix("EXEC ") {
+        Some(call) => format!("BEGIN {call} END;"),
+        None => script.clone(),
+    });
+    let as_pasted: Vec<String> = blocks.collect();
+    let filled: Vec<String> = as_pasted.iter().map(|script| script.replace("<password>", "\"secret\"")).collect();
+    for (script, faults) in filled.iter().zip(judged(&mut plsql(), &filled)) {
+        assert_eq!(faults, [""; 0], "{script}");
+    }
+    for (script, faults) in as_pasted.iter().zip(judged(&mut plsql(), &as_pasted)) {
+        assert_eq!(script.contains("<password>"), !faults.is_empty(), "{script}: {faults:?}");
+    }
+    let queries: Vec<String> = scripts.iter().filter(|script| script.starts_with("SELECT ")).cloned().collect();
+    for (query, kinds) in queries.iter().zip(judged(&mut python("queries.py"), &queries)) {
+        assert_eq!(kinds, ["Select"], "{query}");
     }
 }
 

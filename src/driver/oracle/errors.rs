@@ -8,28 +8,57 @@ use std::io;
 use crate::driver::network::{kind_of_io, words_of_io};
 use crate::heartbeat::{ErrorKind, Failure};
 
-/// What the server refuses only now: a lock that somebody holds, or too much to do. Another look may be answered.
+/// What the server refuses only now: another look may be answered. NOWAIT was specified, a deadlock, a cancelled operation,
+/// a time-out for an object's lock, no serializable access, a WAIT that ran out.
 pub(super) const PASSING: &[&str] = &["ORA-00054", "ORA-00060", "ORA-01013", "ORA-04021", "ORA-08177", "ORA-30006"];
 
-/// The table or view does not exist, or may not be seen.
-pub(super) const NO_TABLE: u32 = 942;
-/// An object of that name exists.
-pub(super) const NAME_USED: u32 = 955;
-/// The row exists.
+/// "Unique constraint violated": the row exists.
 pub(super) const DUPLICATE_KEY: u32 = 1;
-/// A grant to oneself.
+/// "Archiver error": no archived log can be written.
+pub(super) const ARCHIVER_ERROR: u32 = 257;
+/// "Invalid identifier": a column is missing.
+pub(super) const INVALID_IDENTIFIER: u32 = 904;
+/// "Table or view does not exist": it is missing, or may not be seen.
+pub(super) const NO_TABLE: u32 = 942;
+/// "Name is already used by an existing object."
+pub(super) const NAME_USED: u32 = 955;
+/// "User lacks CREATE SESSION privilege; logon denied."
+pub(super) const NO_CREATE_SESSION: u32 = 1045;
+/// "Space quota exceeded for tablespace."
+pub(super) const QUOTA_EXCEEDED: u32 = 1536;
+/// "You may not GRANT/REVOKE privileges to/from yourself."
 pub(super) const GRANT_TO_SELF: u32 = 1749;
-/// The same supplemental logging exists.
-pub(super) const LOGGING_EXISTS: u32 = 32_588;
-/// The listener knows no such service.
-pub(super) const NO_SERVICE: u32 = 12_514;
-/// The listener knows no such SID.
-pub(super) const NO_SID: u32 = 12_505;
-/// An alias is not in `tnsnames.ora`.
+/// "No privileges on tablespace": the table's owner has no quota there.
+pub(super) const NO_QUOTA: u32 = 1950;
+/// "Exceeded simultaneous SESSIONS_PER_USER limit."
+pub(super) const SESSIONS_PER_USER: u32 = 2391;
+/// "Could not resolve the connect identifier": an alias is not in `tnsnames.ora`.
 pub(super) const NO_ALIAS: u32 = 12_154;
+/// "Listener does not currently know of SID given in connect descriptor."
+pub(super) const NO_SID: u32 = 12_505;
+/// "Listener does not currently know of service requested in connect descriptor."
+pub(super) const NO_SERVICE: u32 = 12_514;
+/// "Encryption or crypto-checksumming parameters incompatible."
+pub(super) const NATIVE_ENCRYPTION: u32 = 12_660;
+/// "Limit exceeded for recovery files."
+pub(super) const RECOVERY_AREA_FULL: u32 = 19_809;
+/// "The recovery area is … % used": a warning that a stack may end with.
+pub(super) const RECOVERY_AREA_WARNING: u32 = 19_815;
+/// "The account is locked."
+pub(super) const ACCOUNT_LOCKED: u32 = 28_000;
+/// "The password has expired."
+pub(super) const PASSWORD_EXPIRED: u32 = 28_001;
+/// "Connection as SYS should be as SYSDBA or SYSOPER."
+pub(super) const SYS_AS_SYSDBA: u32 = 28_009;
+/// "Failed to execute policy function."
+pub(super) const POLICY_FUNCTION: u32 = 28_112;
+/// "Policy with check option violation."
+pub(super) const POLICY_CHECK: u32 = 28_115;
+/// "Specified supplemental log attribute exists."
+pub(super) const LOGGING_EXISTS: u32 = 32_588;
 
 /// What is said of a code that comes without a text, and its kind; in the order of the codes.
-const KINDS: &[(u32, &str, ErrorKind)] = &[
+pub(super) const KINDS: &[(u32, &str, ErrorKind)] = &[
     (DUPLICATE_KEY, "unique constraint violated", ErrorKind::Rejected),
     (18, "maximum number of sessions exceeded", ErrorKind::TooManyConnections),
     (20, "maximum number of processes exceeded", ErrorKind::TooManyConnections),
@@ -37,9 +66,9 @@ const KINDS: &[(u32, &str, ErrorKind)] = &[
     (40, "active time limit exceeded", ErrorKind::StatementTimeout),
     (54, "resource busy", ErrorKind::Lock),
     (60, "deadlock", ErrorKind::Conflict),
-    (257, "the archiver cannot write; the database waits for it", ErrorKind::DiskFull),
+    (ARCHIVER_ERROR, "the archiver cannot write; the database waits for it", ErrorKind::DiskFull),
     (376, "a file cannot be read at this time", ErrorKind::Storage),
-    (904, "invalid identifier", ErrorKind::MissingColumn),
+    (INVALID_IDENTIFIER, "invalid identifier", ErrorKind::MissingColumn),
     (932, "inconsistent data types", ErrorKind::ColumnType),
     (NO_TABLE, "table or view does not exist", ErrorKind::MissingTable),
     (NAME_USED, "the name is already used by an object", ErrorKind::Rejected),
@@ -51,7 +80,7 @@ const KINDS: &[(u32, &str, ErrorKind)] = &[
     (1033, "the instance is starting or shutting down", ErrorKind::Starting),
     (1034, "the instance is not available", ErrorKind::Shutdown),
     (1035, "only for users with RESTRICTED SESSION", ErrorKind::Starting),
-    (1045, "the user lacks CREATE SESSION", ErrorKind::Privilege),
+    (NO_CREATE_SESSION, "the user lacks CREATE SESSION", ErrorKind::Privilege),
     (1089, "immediate shutdown in progress", ErrorKind::Shutdown),
     (1090, "shutdown in progress", ErrorKind::Shutdown),
     (1109, "the database is not open", ErrorKind::Starting),
@@ -61,7 +90,7 @@ const KINDS: &[(u32, &str, ErrorKind)] = &[
     (1403, "no data found", ErrorKind::MissingRow),
     (1422, "more than one row", ErrorKind::DuplicateRows),
     (1456, "the transaction is read-only", ErrorKind::NotWritable),
-    (1536, "the space quota is exceeded", ErrorKind::DiskFull),
+    (QUOTA_EXCEEDED, "the space quota is exceeded", ErrorKind::DiskFull),
     (1578, "a data block is corrupted", ErrorKind::Storage),
     (1652, "a temporary segment cannot be extended", ErrorKind::DiskFull),
     (1653, "the table cannot be extended", ErrorKind::DiskFull),
@@ -72,11 +101,11 @@ const KINDS: &[(u32, &str, ErrorKind)] = &[
     (GRANT_TO_SELF, "privileges cannot be granted to oneself", ErrorKind::Rejected),
     (1917, "the user or role does not exist", ErrorKind::Rejected),
     (1918, "the user does not exist", ErrorKind::Rejected),
-    (1950, "no quota on the tablespace", ErrorKind::Privilege),
+    (NO_QUOTA, "no quota on the tablespace", ErrorKind::Privilege),
     (2049, "time-out: waiting for a lock", ErrorKind::Lock),
     (2289, "the sequence does not exist", ErrorKind::Rejected),
     (2290, "a check constraint is violated", ErrorKind::Rejected),
-    (2391, "the user's limit of sessions is exceeded", ErrorKind::TooManyConnections),
+    (SESSIONS_PER_USER, "the user's limit of sessions is exceeded", ErrorKind::TooManyConnections),
     (2396, "the session was idle for too long", ErrorKind::Shutdown),
     (3113, "end of file on the communication channel", ErrorKind::Network),
     (3114, "not connected", ErrorKind::Network),
@@ -107,22 +136,22 @@ const KINDS: &[(u32, &str, ErrorKind)] = &[
     (12_543, "the host cannot be reached", ErrorKind::Network),
     (12_545, "the host does not exist", ErrorKind::Name),
     (12_547, "lost contact", ErrorKind::Network),
-    (12_660, "encryption or checksum parameters do not fit", ErrorKind::AuthMethod),
+    (NATIVE_ENCRYPTION, "encryption or checksum parameters do not fit", ErrorKind::AuthMethod),
     (12_899, "a value is too large for its column", ErrorKind::Rejected),
     (16_000, "the database is open read-only", ErrorKind::NotWritable),
     (16_456, "the standby is being switched over", ErrorKind::NotWritable),
-    (19_809, "the limit of the recovery area is exceeded", ErrorKind::DiskFull),
-    (19_815, "the recovery area is nearly full", ErrorKind::DiskFull),
+    (RECOVERY_AREA_FULL, "the limit of the recovery area is exceeded", ErrorKind::DiskFull),
+    (RECOVERY_AREA_WARNING, "the recovery area is nearly full", ErrorKind::DiskFull),
     (25_402, "the transaction must be rolled back", ErrorKind::Network),
     (25_408, "the call cannot be replayed safely", ErrorKind::Network),
     (27_072, "input or output of a file failed", ErrorKind::Storage),
     (27_101, "the instance is not running", ErrorKind::Shutdown),
-    (28_000, "the account is locked", ErrorKind::Auth),
-    (28_001, "the password has expired", ErrorKind::Auth),
-    (28_009, "SYS must connect as SYSDBA", ErrorKind::Auth),
+    (ACCOUNT_LOCKED, "the account is locked", ErrorKind::Auth),
+    (PASSWORD_EXPIRED, "the password has expired", ErrorKind::Auth),
+    (SYS_AS_SYSDBA, "SYS must connect as SYSDBA", ErrorKind::Auth),
     (28_040, "no authentication protocol in common", ErrorKind::AuthMethod),
-    (28_112, "a policy's function failed", ErrorKind::Privilege),
-    (28_115, "a policy forbids the change", ErrorKind::Rejected),
+    (POLICY_FUNCTION, "a policy's function failed", ErrorKind::Privilege),
+    (POLICY_CHECK, "a policy forbids the change", ErrorKind::Rejected),
     (28_759, "the wallet cannot be opened", ErrorKind::Tls),
     (28_860, "TLS failed", ErrorKind::Tls),
     (29_024, "the certificate was refused", ErrorKind::Tls),
@@ -148,6 +177,11 @@ pub(super) fn kind_of(code: u32) -> ErrorKind {
 /// A code as people write it.
 pub(super) fn shown(code: u32) -> String {
     format!("ORA-{code:05}")
+}
+
+/// The code of a failure, where the server or the listener gave one.
+pub(super) fn code_of(failure: &Failure) -> Option<u32> {
+    failure.code()?.strip_prefix("ORA-")?.parse().ok()
 }
 
 /// A failure from the server's code and its text: of several lines the first, which the code belongs to.

@@ -73,7 +73,7 @@ impl Driver for Oracle {
     }
 
     fn remedy(&self, failure: &Failure, target: &Target) -> Option<Remedy> {
-        remedies::remedy(failure, target).map(Remedy::from)
+        remedies::remedy(failure, target)
     }
 
     fn checks(&self) -> &'static [Check] {

@@ -9,12 +9,13 @@ use super::errors::{self, GRANT_TO_SELF, LOGGING_EXISTS, NAME_USED};
 use super::facts::{self, OracleFacts, ROOT};
 use super::family::common_user_of;
 use super::identifier::{quote, quoted_table, stored};
-use super::remedies::{ARCHIVE, MINIMAL_LOGGING, mend};
+use super::remedies::{archive, grant_on, mend, minimal_logging, new_user};
 use crate::driver::answer::Answer;
 use crate::heartbeat::{ErrorKind, Failure};
 use crate::plan::columns;
 use crate::plan::existing_table::{ExistingTable, RowNeed, Rows};
 use crate::plan::{Plan, Step, render};
+use crate::remedy::Remedy;
 use crate::target::{Named, Target};
 use crate::time::clock::Instant;
 
@@ -118,13 +119,8 @@ impl Planner<'_> {
     fn objects(&mut self) {
         let owner = stored(&self.target.heartbeat.schema);
         if !self.exists(&owner) {
-            let name = quote(&owner);
-            let remedy = format!(
-                "in SQL*Plus, as an administrator, in the pluggable database: CREATE USER {name} IDENTIFIED BY password \
-                 QUOTA UNLIMITED ON USERS;"
-            );
-            let message = format!("the user {name}, whose schema the heartbeat table is in, does not exist");
-            return self.plan.fail(ErrorKind::MissingSchema, message, Some(remedy.into()));
+            let message = format!("the user {}, whose schema the heartbeat table is in, does not exist", quote(&owner));
+            return self.plan.fail(ErrorKind::MissingSchema, message, Some(new_user(&owner, true)));
         }
         match self.facts.own_object(&self.target.heartbeat) {
             None => {
@@ -150,14 +146,9 @@ impl Planner<'_> {
         };
         let faults = columns::judge(columns, rows.are_none());
         let (mend, user) = (mend(&self.table, &faults), quote(&self.facts.context.user));
-        let remedy = format!("set provision_url to the owner; or GRANT SELECT ON {} TO {user};", self.table);
-        let standing = ExistingTable {
-            name: &self.table,
-            faults: &faults,
-            mend: &mend.into(),
-            rows: &rows,
-            seen_by: (&user, &remedy.into()),
-        };
+        let remedy = Remedy::advice("set provision_url to the owner").or_run(grant_on("SELECT", &self.table, &user));
+        let standing =
+            ExistingTable { name: &self.table, faults: &faults, mend: &mend, rows: &rows, seen_by: (&user, &remedy) };
         if standing.judge(row, &mut self.plan) == RowNeed::Insert {
             let zoned = columns.iter().any(|column| column.name == "last_update" && column.kind.contains("TIME ZONE"));
             self.insert(zoned);
@@ -194,9 +185,8 @@ impl Planner<'_> {
         }
         if !self.exists(&name) {
             if user.configured {
-                let remedy = format!("in SQL*Plus, as an administrator: CREATE USER {quoted} IDENTIFIED BY password;");
                 let message = format!("the user {quoted} does not exist");
-                return self.plan.fail(ErrorKind::Privilege, message, Some(remedy.into()));
+                return self.plan.fail(ErrorKind::Privilege, message, Some(new_user(&user.name, false)));
             }
             let notice = format!("the user {quoted} does not exist: nothing is granted to it");
             return self.plan.notices.push(notice);
@@ -229,10 +219,12 @@ impl Planner<'_> {
             ),
             Some(database) => {
                 if database.log_mode != "ARCHIVELOG" {
-                    self.plan.notices.push(format!("the database does not archive its logs: {ARCHIVE}"));
+                    self.plan.notices.push(format!("the database does not archive its logs: {}", archive(self.target)));
                 }
                 if database.minimal_logging == "NO" {
-                    self.plan.notices.push(format!("minimal supplemental logging is off: {MINIMAL_LOGGING}"));
+                    self.plan
+                        .notices
+                        .push(format!("minimal supplemental logging is off: {}", minimal_logging(self.target)));
                 }
             }
         }

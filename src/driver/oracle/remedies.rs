@@ -1,34 +1,116 @@
-//! The exact next step for a failure: for SQL*Plus, ready to run, with this target's names. Called by the driver's `remedy`;
-//! for people, who read it on a page, in a log or in a report.
+//! The next step for a failure: a script for SQL*Plus that is ready to run, with this target's names. The driver's `remedy`
+//! calls it, and the checks take what they share from it. People read it on a page, in a log or in a report.
+//!
+//! No script holds a second statement that may be run only after the first was read: the first is a look, and the advice says
+//! what follows.
 
+use super::errors::{self, code_of};
 use super::identifier::{literal, quote, quoted_table, stored};
-use super::parameters::Place;
-use crate::driver::oracle::parameters::Parameters;
+use super::parameters::{Parameters, Place};
+use crate::driver::network;
 use crate::heartbeat::{ErrorClass, ErrorKind, Failure};
 use crate::plan;
 use crate::plan::columns::ColumnFault;
-use crate::target::Target;
+use crate::remedy::{Remedy, RunsOn};
+use crate::target::{HeartbeatTable, Target};
 
-/// Where an administrator's statements are typed.
-pub(super) const AS_ADMINISTRATOR: &str = "in SQL*Plus, as an administrator, in the database that is beaten:";
-/// Where the listener is asked.
-const ON_SERVER: &str = "on the database's machine:";
+/// For an administrator of the database that the heartbeat is in.
+pub(super) fn as_administrator(script: impl Into<String>) -> Remedy {
+    Remedy::sqlplus(script).note("as an administrator, in the heartbeat's database")
+}
 
-/// How archiving begins; the database is restarted for it.
-pub(super) const ARCHIVE: &str = "in SQL*Plus, as SYSDBA, in the root container, at a time when a restart may be: SHUTDOWN \
-                                  IMMEDIATE; STARTUP MOUNT; ALTER DATABASE ARCHIVELOG; ALTER DATABASE OPEN; on RDS, set \
-                                  the backup retention period above 0";
+/// For the whole database.
+pub(super) fn as_sysdba(script: impl Into<String>) -> Remedy {
+    Remedy::sqlplus(script).note("as SYSDBA, in the root container where there is one")
+}
+
+/// What asks the listener.
+fn listener(command: &str) -> Remedy {
+    Remedy::shell(command).on(RunsOn::Server("the database's machine".to_owned()))
+}
+
+/// How much room archived logs have.
+pub(super) fn recovery_area() -> Remedy {
+    as_administrator("SELECT NAME, SPACE_LIMIT, SPACE_USED, SPACE_RECLAIMABLE FROM V$RECOVERY_FILE_DEST;")
+}
+
+/// What makes room for archived logs without losing one that is needed.
+pub(super) const MAKE_ROOM: &str = "raise DB_RECOVERY_FILE_DEST_SIZE, or free space in the recovery area with RMAN, but of \
+                                    archived logs only those that are backed up and that the connector has read";
+
+/// How archiving begins. It needs a restart, which no script does by itself.
+pub(super) fn archive(target: &Target) -> Remedy {
+    if is_on_rds(target) {
+        return "set the backup retention period of the RDS instance above 0".into();
+    }
+    "restart the database into ARCHIVELOG mode, at a time that suits its users: as SYSDBA, in the root container where there \
+     is one, SHUTDOWN IMMEDIATE, STARTUP MOUNT, ALTER DATABASE ARCHIVELOG, ALTER DATABASE OPEN"
+        .into()
+}
+
 /// How minimal supplemental logging begins.
-pub(super) const MINIMAL_LOGGING: &str = "in SQL*Plus, as SYSDBA, in the root container: ALTER DATABASE ADD SUPPLEMENTAL LOG \
-                                          DATA; on RDS: EXEC rdsadmin.rdsadmin_util.alter_supplemental_logging('ADD');";
+pub(super) fn minimal_logging(target: &Target) -> Remedy {
+    if is_on_rds(target) {
+        return as_administrator("EXEC rdsadmin.rdsadmin_util.alter_supplemental_logging('ADD');");
+    }
+    as_sysdba("ALTER DATABASE ADD SUPPLEMENTAL LOG DATA;")
+        .note("on RDS with rdsadmin_util.alter_supplemental_logging instead")
+}
+
+/// How archived logs are kept longer.
+pub(super) fn keep_archived_logs(target: &Target) -> Remedy {
+    if is_on_rds(target) {
+        return as_administrator(
+            "EXEC rdsadmin.rdsadmin_util.set_configuration('archivelog retention hours', '72');\nCOMMIT;",
+        );
+    }
+    "keep archived logs longer: in RMAN, the archived log deletion policy, and the scripts that delete them; on RDS, \
+     archivelog retention hours of rdsadmin_util.set_configuration"
+        .into()
+}
+
+/// Whether the address is one that Amazon gives to its servers; one of the user's own may lead there, too.
+fn is_on_rds(target: &Target) -> bool {
+    target.endpoint.url.hosts().iter().any(|host| host.name.contains(".rds.amazonaws.com"))
+}
+
+/// A statement about a user. A common user is changed in all containers at once, from the root.
+fn about_user(name: &str, statement: &str) -> Remedy {
+    if stored(name).starts_with("C##") {
+        return as_sysdba(format!("{statement} CONTAINER=ALL;"));
+    }
+    as_administrator(format!("{statement};"))
+}
+
+/// How a user gets a new password. SQL takes no such placeholder (ORA-00988), so that nothing is set to it.
+pub(super) fn new_password(name: &str) -> Remedy {
+    about_user(name, &format!("ALTER USER {} IDENTIFIED BY <password>", quote(name)))
+        .note("put a new password in its place, and into every configuration that logs in as this user")
+}
+
+/// How a user is made, with room for a table where it owns one.
+pub(super) fn new_user(name: &str, owns: bool) -> Remedy {
+    let quota = if owns { " QUOTA UNLIMITED ON USERS" } else { "" };
+    about_user(name, &format!("CREATE USER {} IDENTIFIED BY <password>{quota}", quote(name)))
+        .note("put a password in its place")
+}
+
+/// What unlocks an account.
+pub(super) fn unlock(name: &str) -> Remedy {
+    Remedy::advice("stop what logs in with a wrong password, which locked the account")
+        .then_run(about_user(name, &format!("ALTER USER {} ACCOUNT UNLOCK", quote(name))))
+}
+
+/// What lets a user do this to a table.
+pub(super) fn grant_on(privileges: &str, table: &str, user: &str) -> Remedy {
+    as_administrator(format!("GRANT {privileges} ON {table} TO {user};"))
+}
 
 /// What mends the faults of a table's columns. A table with a wrong column is kept whole under another name.
-pub(super) fn mend(table: &str, faults: &[ColumnFault]) -> String {
+pub(super) fn mend(table: &str, faults: &[ColumnFault]) -> Remedy {
     if faults.iter().any(ColumnFault::is_in_the_way) {
-        return format!(
-            "give the table another name, and let a right one be made in its place; {AS_ADMINISTRATOR} ALTER TABLE {table} \
-             RENAME TO STREAMKAP_HEARTBEAT_OLD;"
-        );
+        return as_administrator(format!("ALTER TABLE {table} RENAME TO STREAMKAP_HEARTBEAT_OLD;"))
+            .note("keeps the table under another name, so that provision can create a right one");
     }
     let column = |fault: &ColumnFault| match fault.column {
         "id" => "ID NUMBER",
@@ -36,190 +118,229 @@ pub(super) fn mend(table: &str, faults: &[ColumnFault]) -> String {
         _ => "LAST_UPDATE TIMESTAMP",
     };
     let columns: Vec<&str> = faults.iter().map(column).collect();
-    format!("{AS_ADMINISTRATOR} ALTER TABLE {table} ADD ({});", columns.join(", "))
+    as_administrator(format!("ALTER TABLE {table} ADD ({});", columns.join(", ")))
 }
 
 /// The next step, where one is known.
-pub(super) fn remedy(failure: &Failure, target: &Target) -> Option<String> {
+pub(super) fn remedy(failure: &Failure, target: &Target) -> Option<Remedy> {
     match failure.kind().class() {
         ErrorClass::Connection => connection(failure, target),
         _ => database(failure, target),
     }
 }
 
-fn connection(failure: &Failure, target: &Target) -> Option<String> {
+fn connection(failure: &Failure, target: &Target) -> Option<Remedy> {
     let url = &target.endpoint.url;
-    let user = url.user().map_or_else(|| "USER".to_owned(), quote);
-    let plain = url.user().map_or_else(|| literal("USER"), |user| literal(&stored(user)));
     Some(match failure.kind() {
-        ErrorKind::Name => "check the host's name in the address, and this machine's resolver".to_owned(),
-        ErrorKind::Refused => format!(
-            "check the port in the address (1521 where it names none), and that the listener runs; {ON_SERVER} lsnrctl \
-             status"
-        ),
+        ErrorKind::Name => "check the host's name in the address, and this machine's resolver".into(),
+        ErrorKind::Refused => {
+            Remedy::advice("check the port in the address (1521 where it names none), and that the listener runs")
+                .then_run(listener("lsnrctl status"))
+        }
         ErrorKind::Network => {
-            "check network and firewall between heartbeatd and the listener, and the database's alert log".to_owned()
+            "check network and firewall between heartbeatd and the listener, and the database's alert log".into()
         }
-        ErrorKind::Timeout => format!(
-            "check network and firewall (is the port dropped, the server frozen?) and whether the archiver hangs on a \
-             full recovery area ({AS_ADMINISTRATOR} SELECT * FROM V$RECOVERY_FILE_DEST;), or raise timeout, now {}",
-            humantime::format_duration(target.timeout)
-        ),
-        ErrorKind::Tls => {
-            "put the authority's certificate into ewallet.pem in the folder wallet_location=, compare the host in the \
-             address with the names in the server's certificate, and its dates with today; protocol=tcp if the listener \
-             has no TLS on this port"
-                .to_owned()
-        }
-        ErrorKind::Auth => match failure.code() {
-            Some("ORA-28000") => format!(
-                "the account is locked: stop whatever logs in with a wrong password, then, {AS_ADMINISTRATOR} ALTER USER \
-                 {user} ACCOUNT UNLOCK;"
-            ),
-            Some("ORA-28001") => {
-                format!("give the account a new password, {AS_ADMINISTRATOR} ALTER USER {user} IDENTIFIED BY password;")
-            }
-            Some("ORA-28009") => "log in as a user of heartbeatd's own, not as SYS".to_owned(),
-            _ => match (&target.endpoint.password, url.user()) {
-                (_, None) => "write oracle://user@host/service and set password for this target".to_owned(),
-                (None, Some(_)) => "set password for this target".to_owned(),
-                (Some(source), Some(_)) => format!(
-                    "compare the user and the password in {source} before many more tries, since the account is locked \
-                     after ten (by default); {AS_ADMINISTRATOR} SELECT ACCOUNT_STATUS FROM DBA_USERS WHERE USERNAME = \
-                     {plain};"
-                ),
-            },
+        ErrorKind::Timeout => Remedy::advice(network::timeout_advice(target.timeout))
+            .then_run(recovery_area().note("a full recovery area stops the archiver, and with it every change")),
+        ErrorKind::Tls => "put the authority's certificate into ewallet.pem in the folder wallet_location=, compare the host \
+                           in the address with the names in the server's certificate, and its dates with today; \
+                           protocol=tcp if the listener has no TLS on this port"
+            .into(),
+        ErrorKind::Auth => login(failure, target),
+        ErrorKind::AuthMethod => match code_of(failure) {
+            Some(errors::NATIVE_ENCRYPTION) => "use a port with TLS (protocol=tcps), or a build with the client \"oci\": the \
+                                                server asks for Oracle's native network encryption, which this client does \
+                                                not have"
+                .into(),
+            _ => Remedy::advice(
+                "set the account's password again, so that it gets a verifier of version 12C, which \
+                 SQLNET.ALLOWED_LOGON_VERSION_SERVER must allow",
+            )
+            .then_run(account(target, "PASSWORD_VERSIONS").note("shows the verifiers that it has")),
         },
-        ErrorKind::AuthMethod => match failure.code() {
-            Some("ORA-12660") => {
-                "the server asks for Oracle's native network encryption, which this client does not have: use a port \
-                 with TLS (protocol=tcps), or a build with the client \"oci\""
-                    .to_owned()
-            }
-            _ => format!(
-                "set the account's password again, so that it gets a verifier of version 12C (SQLNET.ALLOWED_LOGON_VERSION_SERVER \
-                 must allow it); {AS_ADMINISTRATOR} SELECT PASSWORD_VERSIONS FROM DBA_USERS WHERE USERNAME = {plain};"
-            ),
-        },
-        ErrorKind::ClientLibrary => {
-            "install Oracle Instant Client, the package Basic or Basic Light (oracle-instantclient-basiclite), let the loader \
-             know its folder (LD_LIBRARY_PATH, or a file in /etc/ld.so.conf.d and ldconfig), and restart heartbeatd; or take \
-             client=oci out of the address"
-                .to_owned()
-        }
+        ErrorKind::ClientLibrary => "install Oracle Instant Client, the package Basic or Basic Light \
+                                     (oracle-instantclient-basiclite), let the loader know its folder (LD_LIBRARY_PATH, or a \
+                                     file in /etc/ld.so.conf.d and ldconfig), and restart heartbeatd; or take client=oci out \
+                                     of the address"
+            .into(),
         ErrorKind::MissingDatabase => {
-            format!("compare the service in the address with those that the listener has; {ON_SERVER} lsnrctl services")
+            Remedy::advice("compare the service in the address with those that the listener has")
+                .then_run(listener("lsnrctl services"))
         }
-        ErrorKind::TooManyConnections => format!(
-            "lower the number of sessions, or raise PROCESSES and SESSIONS; {AS_ADMINISTRATOR} SELECT RESOURCE_NAME, \
-             CURRENT_UTILIZATION, LIMIT_VALUE FROM V$RESOURCE_LIMIT WHERE RESOURCE_NAME IN ('processes', 'sessions');"
-        ),
-        ErrorKind::Starting => "wait for the instance to open; its alert log says how far it is".to_owned(),
+        ErrorKind::TooManyConnections => match code_of(failure) {
+            Some(errors::SESSIONS_PER_USER) => {
+                Remedy::advice("end sessions of this user, or raise SESSIONS_PER_USER in its profile").then_run(account(target, "PROFILE"))
+            }
+            _ => Remedy::advice("lower the number of sessions, or raise PROCESSES and SESSIONS").then_run(as_administrator(
+                "SELECT RESOURCE_NAME, CURRENT_UTILIZATION, LIMIT_VALUE FROM V$RESOURCE_LIMIT WHERE RESOURCE_NAME IN \
+                 ('processes', 'sessions');",
+            )),
+        },
+        ErrorKind::Starting => "wait for the instance to open; its alert log says how far it is".into(),
         ErrorKind::Shutdown => {
-            "wait for the instance to come back; if an administrator ended the session, no action is needed".to_owned()
+            "wait for the instance to come back; if an administrator ended the session, no action is needed".into()
         }
-        ErrorKind::NotWritable => {
-            "name the primary in the address (all hosts of a Data Guard configuration may be named), or a service that \
-             runs on the primary alone"
-                .to_owned()
-        }
+        ErrorKind::NotWritable => "name the primary in the address (all hosts of a Data Guard configuration may be named), or \
+                                   a service that runs on the primary alone"
+            .into(),
         ErrorKind::Identity => "if the database was replaced on purpose, restart or reload heartbeatd; if not, find out \
                                 which database answers under this service"
-            .to_owned(),
-        ErrorKind::Protocol => "check that a listener of Oracle 12 or newer is on this port, without TLS unless the \
-                                address says protocol=tcps"
-            .to_owned(),
+            .into(),
+        ErrorKind::Protocol => "check that a listener of Oracle 12 or newer is on this port, without TLS unless the address \
+                                says protocol=tcps"
+            .into(),
         ErrorKind::Settings => match Parameters::read(url).map(|parameters| parameters.place) {
-            Ok(Place::Alias(_)) => "check the alias in tnsnames.ora, in the folder tns_admin= or TNS_ADMIN".to_owned(),
-            Ok(Place::Descriptor(_)) => "check the descriptor in the address".to_owned(),
+            Ok(Place::Alias(_)) => "check the alias in tnsnames.ora, in the folder tns_admin= or TNS_ADMIN".into(),
+            Ok(Place::Descriptor(_)) => "check the descriptor in the address".into(),
             _ => return None,
         },
         _ => return None,
     })
 }
 
-fn database(failure: &Failure, target: &Target) -> Option<String> {
+/// A login that was refused.
+fn login(failure: &Failure, target: &Target) -> Remedy {
+    match (code_of(failure), &target.endpoint.password, target.endpoint.url.user()) {
+        (Some(errors::ACCOUNT_LOCKED), ..) => unlock(user_name(target)),
+        (Some(errors::PASSWORD_EXPIRED), ..) => new_password(user_name(target)),
+        (Some(errors::SYS_AS_SYSDBA), ..) => "log in as a user of heartbeatd's own, not as SYS".into(),
+        (_, _, None) => "write oracle://user@host/service and set password for this target".into(),
+        (_, None, Some(_)) => "set password for this target".into(),
+        (_, Some(source), Some(_)) => Remedy::advice(format!(
+            "compare the user and the password in {source} before many more tries: by default Oracle locks an account after \
+             ten"
+        ))
+        .then_run(account(target, "ACCOUNT_STATUS")),
+    }
+}
+
+fn database(failure: &Failure, target: &Target) -> Option<Remedy> {
     let (heartbeat, provision) = (&target.heartbeat, plan::command_in_words(target));
     let table = quoted_table(heartbeat);
-    let grant = || {
-        let user = target.endpoint.url.user().map_or_else(|| "USER".to_owned(), quote);
-        format!("{AS_ADMINISTRATOR} GRANT SELECT, UPDATE ON {table} TO {user};")
-    };
+    let code = code_of(failure);
     Some(match failure.kind() {
-        ErrorKind::MissingTable => format!(
-            "Oracle says the same of a table that is missing and of one that the user may not see. Create what is \
-             missing: {provision}. If the table exists: {}",
-            grant()
-        ),
-        ErrorKind::MissingColumn => format!(
-            "{AS_ADMINISTRATOR} DESCRIBE {table} shows its columns; a beat needs ID and LAST_UPDATE: ALTER TABLE {table} \
-             ADD (LAST_UPDATE TIMESTAMP);"
-        ),
+        ErrorKind::MissingTable => Remedy::advice(format!(
+            "create the table: {provision}; Oracle says the same of a table that the user may not see"
+        ))
+        .or_run(grant(target)),
+        ErrorKind::MissingColumn => {
+            Remedy::advice("add the column that is missing: a heartbeat needs ID NUMBER and LAST_UPDATE TIMESTAMP")
+                .then_run(columns(heartbeat))
+        }
         ErrorKind::ColumnType => {
-            format!("a beat needs ID as a NUMBER and LAST_UPDATE as a TIMESTAMP; {AS_ADMINISTRATOR} DESCRIBE {table}")
+            Remedy::advice("change the column that differs: a heartbeat needs ID NUMBER and LAST_UPDATE TIMESTAMP")
+                .then_run(columns(heartbeat))
         }
-        ErrorKind::MissingRow => format!(
-            "create the row with ID {}: {provision}; if SELECT ID FROM {table}; shows another, set row under \
-             [target.heartbeat]",
+        ErrorKind::MissingRow => Remedy::advice(format!(
+            "create the row with ID {}: {provision}; if the table holds another row, set row under [target.heartbeat] to \
+             its ID instead",
             heartbeat.row_number(),
+        ))
+        .then_run(Remedy::sqlplus(format!("SELECT ID, LAST_UPDATE FROM {table};"))),
+        ErrorKind::DuplicateRows => Remedy::advice("keep one row of this ID, and make ID the primary key").then_run(
+            as_administrator(format!("SELECT ROWID, LAST_UPDATE FROM {table} WHERE ID = {};", heartbeat.row_number())),
         ),
-        ErrorKind::DuplicateRows => format!(
-            "keep one row of this ID, then, {AS_ADMINISTRATOR} ALTER TABLE {table} ADD PRIMARY KEY (ID); the rows: SELECT \
-             ROWID, LAST_UPDATE FROM {table} WHERE ID = {};",
-            heartbeat.row_number(),
-        ),
-        ErrorKind::RowNotUpdatable => format!(
-            "look for a trigger or a policy on {table}; {AS_ADMINISTRATOR} SELECT OWNER, TRIGGER_NAME, STATUS FROM \
-             DBA_TRIGGERS WHERE TABLE_OWNER = {} AND TABLE_NAME = {};",
-            literal(&stored(&heartbeat.schema)),
-            literal(&stored(&heartbeat.table)),
-        ),
-        ErrorKind::Rejected => "read the server's message: it refuses the update for a reason of its own".to_owned(),
-        ErrorKind::Privilege => match failure.code() {
-            Some("ORA-01045") => {
-                let user = target.endpoint.url.user().map_or_else(|| "USER".to_owned(), quote);
-                format!("{AS_ADMINISTRATOR} GRANT CREATE SESSION TO {user};")
-            }
-            _ => grant(),
+        ErrorKind::RowNotUpdatable => {
+            Remedy::advice(format!("look for a trigger or a policy on {table}")).then_run(triggers(heartbeat))
+        }
+        ErrorKind::Rejected => match code {
+            Some(errors::POLICY_CHECK) => policy(heartbeat),
+            _ => "read the server's message: it refuses the update for a reason of its own".into(),
         },
-        ErrorKind::Lock => format!(
-            "find who holds the row; {AS_ADMINISTRATOR} SELECT SID, SERIAL#, USERNAME, PROGRAM, SECONDS_IN_WAIT FROM \
-             V$SESSION WHERE SID IN (SELECT SESSION_ID FROM V$LOCKED_OBJECT L JOIN DBA_OBJECTS O ON O.OBJECT_ID = \
-             L.OBJECT_ID WHERE O.OWNER = {} AND O.OBJECT_NAME = {});",
-            literal(&stored(&heartbeat.schema)),
-            literal(&stored(&heartbeat.table)),
-        ),
-        ErrorKind::StatementTimeout => {
-            "find what keeps the server busy; a resource plan may limit the session".to_owned()
-        }
-        ErrorKind::DiskFull => match failure.code() {
-            Some("ORA-00257" | "ORA-19809" | "ORA-19815") => format!(
-                "archived logs have nowhere to go, and every change waits: enlarge the recovery area (ALTER SYSTEM SET \
-                 DB_RECOVERY_FILE_DEST_SIZE), or free space in it with RMAN, but of archived logs only those that are \
-                 backed up and that the connector has read; {AS_ADMINISTRATOR} SELECT NAME, SPACE_LIMIT, SPACE_USED, \
-                 SPACE_RECLAIMABLE FROM V$RECOVERY_FILE_DEST;"
-            ),
-            Some("ORA-01536") => format!(
-                "{AS_ADMINISTRATOR} SELECT TABLESPACE_NAME, BYTES, MAX_BYTES FROM DBA_TS_QUOTAS WHERE USERNAME = {};",
+        ErrorKind::Privilege => match code {
+            Some(errors::NO_CREATE_SESSION) => as_administrator(format!("GRANT CREATE SESSION TO {};", quote(user_name(target)))),
+            Some(errors::NO_QUOTA) => quota(heartbeat),
+            Some(errors::POLICY_FUNCTION) => policy(heartbeat),
+            _ => grant(target),
+        },
+        ErrorKind::Lock => Remedy::advice("find out who holds the row, and have them commit or roll back").then_run(
+            as_administrator(format!(
+                "SELECT S.SID, S.SERIAL#, S.USERNAME, S.PROGRAM, S.LAST_CALL_ET FROM V$SESSION S JOIN V$LOCKED_OBJECT L ON \
+                 L.SESSION_ID = S.SID JOIN DBA_OBJECTS O ON O.OBJECT_ID = L.OBJECT_ID WHERE O.OWNER = {} AND O.OBJECT_NAME = {};",
                 literal(&stored(&heartbeat.schema)),
-            ),
-            _ => "enlarge the tablespace that the message names: ALTER TABLESPACE ... ADD DATAFILE".to_owned(),
+                literal(&stored(&heartbeat.table)),
+            )),
+        ),
+        ErrorKind::StatementTimeout => "find what keeps the server busy; a resource plan may limit the session".into(),
+        ErrorKind::DiskFull => match code {
+            Some(errors::ARCHIVER_ERROR | errors::RECOVERY_AREA_FULL | errors::RECOVERY_AREA_WARNING) => {
+                Remedy::advice(MAKE_ROOM).then_run(recovery_area())
+            }
+            Some(errors::QUOTA_EXCEEDED) => quota(heartbeat),
+            _ => Remedy::advice("add a data file to the tablespace that the message names, or let one of its files grow")
+                .then_run(as_administrator(
+                    "SELECT TABLESPACE_NAME, FILE_NAME, BYTES, AUTOEXTENSIBLE, MAXBYTES FROM DBA_DATA_FILES;",
+                )),
         },
         ErrorKind::Memory => {
-            "look at the instance's memory: SGA_TARGET, PGA_AGGREGATE_LIMIT, and its alert log".to_owned()
+            "look at the instance's memory: SGA_TARGET, PGA_AGGREGATE_LIMIT, and its alert log".into()
         }
         ErrorKind::Limit => {
-            "the message names the limit: raise it on the server (or, for threads and open files, for heartbeatd)"
-                .to_owned()
+            "raise the limit that the message names, on the server (or, for threads and open files, for heartbeatd)".into()
         }
-        ErrorKind::Storage => "look at the database's disks and alert log at once: its storage fails".to_owned(),
+        ErrorKind::Storage => "look at the database's disks and alert log at once: its storage fails".into(),
         _ => return None,
     })
 }
 
+/// The target's user as it is written in the address.
+fn user_name(target: &Target) -> &str {
+    target.endpoint.url.user().unwrap_or("USER")
+}
+
+/// A column of the target's user in the list of accounts.
+fn account(target: &Target, column: &str) -> Remedy {
+    let name = literal(&stored(user_name(target)));
+    as_administrator(format!("SELECT USERNAME, {column} FROM DBA_USERS WHERE USERNAME = {name};"))
+}
+
+/// What a beat needs.
+fn grant(target: &Target) -> Remedy {
+    grant_on("SELECT, UPDATE", &quoted_table(&target.heartbeat), &quote(user_name(target)))
+}
+
+fn columns(heartbeat: &HeartbeatTable) -> Remedy {
+    as_administrator(format!(
+        "SELECT COLUMN_NAME, DATA_TYPE FROM DBA_TAB_COLUMNS WHERE OWNER = {} AND TABLE_NAME = {};",
+        literal(&stored(&heartbeat.schema)),
+        literal(&stored(&heartbeat.table)),
+    ))
+}
+
+fn triggers(heartbeat: &HeartbeatTable) -> Remedy {
+    as_administrator(format!(
+        "SELECT OWNER, TRIGGER_NAME, STATUS FROM DBA_TRIGGERS WHERE TABLE_OWNER = {} AND TABLE_NAME = {};",
+        literal(&stored(&heartbeat.schema)),
+        literal(&stored(&heartbeat.table)),
+    ))
+}
+
+fn policy(heartbeat: &HeartbeatTable) -> Remedy {
+    Remedy::advice("let the policy of the table allow the heartbeat's update").then_run(as_administrator(format!(
+        "SELECT POLICY_NAME, PF_OWNER, PACKAGE, FUNCTION, ENABLE FROM DBA_POLICIES WHERE OBJECT_OWNER = {} AND OBJECT_NAME = {};",
+        literal(&stored(&heartbeat.schema)),
+        literal(&stored(&heartbeat.table)),
+    )))
+}
+
+fn quota(heartbeat: &HeartbeatTable) -> Remedy {
+    let owner = stored(&heartbeat.schema);
+    Remedy::advice(format!(
+        "give {} more room (ALTER USER, QUOTA) on the tablespace that the message names",
+        quote(&owner)
+    ))
+    .then_run(as_administrator(format!(
+        "SELECT TABLESPACE_NAME, BYTES, MAX_BYTES FROM DBA_TS_QUOTAS WHERE USERNAME = {};",
+        literal(&owner)
+    )))
+}
+
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
+    use crate::plan::columns::Lack;
     use crate::target::Endpoint;
 
     fn target() -> Target {
@@ -250,12 +371,37 @@ mod tests {
         }
     }
 
+    /// Each code of the error table, and each kind without a code, as a person reads it.
     #[test]
-    fn a_code_that_says_more_than_its_kind_has_a_step_of_its_own() {
-        let remedy = |code: u32| remedy(&super::super::errors::of_code(code), &target()).unwrap();
-        assert!(remedy(28_000).contains("ALTER USER \"HB\" ACCOUNT UNLOCK;"));
-        assert!(remedy(257).contains("DB_RECOVERY_FILE_DEST_SIZE"));
-        assert!(remedy(1045).contains("GRANT CREATE SESSION TO \"HB\";"));
-        assert!(remedy(942).contains("GRANT SELECT, UPDATE ON \"STREAMKAP_USER\".\"STREAMKAP_HEARTBEAT\" TO \"HB\";"));
+    fn every_failure_reads_like_this() {
+        let coded = errors::KINDS.iter().map(|(code, ..)| errors::of_code(*code));
+        let bare = ErrorKind::ALL.iter().map(|kind| Failure::new(*kind, "what happened"));
+        let lines = coded.chain(bare).map(|failure| {
+            let next = remedy(&failure, &target()).map_or_else(|| "-".to_owned(), |remedy| remedy.to_string());
+            format!("{} {}: {failure}\n    {next}\n", failure.kind().class(), failure.kind())
+        });
+        insta::assert_snapshot!(lines.collect::<String>());
+    }
+
+    /// The list is read by a test that has each of them judged by a foreign parser.
+    #[test]
+    fn every_script_is_one_that_may_be_read() {
+        let coded = errors::KINDS.iter().map(|(code, ..)| errors::of_code(*code));
+        let bare = ErrorKind::ALL.iter().map(|kind| Failure::new(*kind, "what happened"));
+        let mut rds = target();
+        rds.endpoint = Endpoint::parse("oracle://hb:x@a.b.eu-central-1.rds.amazonaws.com/pdb1").unwrap();
+        let of_database = [target(), rds]
+            .into_iter()
+            .flat_map(|target| [archive(&target), minimal_logging(&target), keep_archived_logs(&target)]);
+        let (wrong, missing) = (
+            ColumnFault { column: "id", lack: Lack::NoNumber("CLOB".to_owned()) },
+            ColumnFault { column: "last_update", lack: Lack::Missing },
+        );
+        let users = ["U", "C##U"].into_iter().flat_map(|name| [new_user(name, true), new_password(name), unlock(name)]);
+        let more = users.chain([mend("T", &[wrong]), mend("T", &[missing])]);
+        let all = coded.chain(bare).filter_map(|failure| remedy(&failure, &target())).chain(of_database).chain(more);
+        let scripts: BTreeSet<String> =
+            all.filter_map(|remedy| remedy.script().map(|script| script.text().to_owned())).collect();
+        insta::assert_snapshot!(scripts.into_iter().collect::<Vec<_>>().join("\n"));
     }
 }

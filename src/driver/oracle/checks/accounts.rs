@@ -7,7 +7,7 @@ use crate::driver::oracle::errors::PASSING;
 use crate::driver::oracle::facts::AccountFacts;
 use crate::driver::oracle::family::common_user_of;
 use crate::driver::oracle::identifier::{quote, stored};
-use crate::driver::oracle::remedies::AS_ADMINISTRATOR;
+use crate::driver::oracle::remedies::{as_sysdba, grant_on, new_password, new_user, unlock};
 use crate::driver::shared_checks::{connector, writer};
 use crate::finding::{Check, Finding, Rung, Severity};
 use crate::target::{ConnectorMode, Named, ProvisionMode, WriteMode};
@@ -18,8 +18,8 @@ const LOGMINER: Check = Check {
     severity: Severity::Error,
     rung: Rung::Permission,
     title: "the connector's user may read the redo log",
-    meaning: "A connector reads changes by LogMiner, which takes privileges of its own, in a multitenant database of the \
-              common user, in all containers.",
+    meaning: "A connector reads changes by LogMiner, which requires privileges of its own; in a multitenant database the \
+              common user needs them, in all containers.",
     judged: "DBA_SYS_PRIVS and DBA_ROLE_PRIVS, direct grants only: fails if LOGMINING, or SELECT ANY TRANSACTION, or both \
              of EXECUTE_CATALOG_ROLE and SELECT_CATALOG_ROLE are missing. A connector that uses XStream or OpenLogReplicator \
              needs others: leave the check out there.",
@@ -42,7 +42,7 @@ pub(super) const CHECKS: &[Check] = &[
     LOGMINER,
 ];
 
-/// What LogMiner takes.
+/// What LogMiner requires.
 const MINING: [&str; 4] = ["LOGMINING", "SELECT ANY TRANSACTION", "SELECT_CATALOG_ROLE", "EXECUTE_CATALOG_ROLE"];
 
 pub(super) fn judge(evidence: &Evidence<'_>) -> Vec<Finding> {
@@ -81,8 +81,8 @@ fn privilege(check: &Check, wanted: &str, evidence: &Evidence<'_>) -> Finding {
     if stored(&evidence.target.heartbeat.schema) == evidence.facts.context.user {
         return check.ok(table, format!("{user} owns it"));
     }
-    if !evidence.has_table() && wanted != "SELECT" {
-        return check.skipped(table, "there is no such table, or it is hidden");
+    if let Some(why) = evidence.no_table() {
+        return check.skipped(table, why);
     }
     with(check, table, &evidence.facts.own_privileges, &evidence.catalogue(), |privileges| {
         let is = |privilege: &String| {
@@ -93,8 +93,10 @@ fn privilege(check: &Check, wanted: &str, evidence: &Evidence<'_>) -> Finding {
         if privileges.iter().any(is) {
             return check.ok(table, format!("granted to {user}"));
         }
-        let grant = format!("{AS_ADMINISTRATOR} GRANT {wanted} ON {table} TO {user};");
-        check.failed(table, format!("{wanted} is not granted to {user}")).expected(wanted).remedy(grant)
+        check
+            .failed(table, format!("{wanted} is not granted to {user}"))
+            .expected(wanted)
+            .remedy(grant_on(wanted, table, user))
     })
 }
 
@@ -110,9 +112,9 @@ fn of_connector(evidence: &Evidence<'_>, user: &Named) -> Vec<Finding> {
         }
         Some(true) => connector::ROLE.ok(&shown, "it exists"),
         Some(false) if !user.configured => connector::ROLE.skipped(&shown, "the default user does not exist"),
-        Some(false) => connector::ROLE
-            .failed(&shown, "there is no user of that name")
-            .remedy(format!("{AS_ADMINISTRATOR} CREATE USER {shown} IDENTIFIED BY password;")),
+        Some(false) => {
+            connector::ROLE.failed(&shown, "there is no user of that name").remedy(new_user(&user.name, false))
+        }
     }];
     let rest = [
         connector::LOGIN,
@@ -127,7 +129,7 @@ fn of_connector(evidence: &Evidence<'_>, user: &Named) -> Vec<Finding> {
         findings.extend(rest.iter().map(|check| check.skipped(&shown, "the user does not exist, which comes first")));
         return findings;
     }
-    findings.push(with_account(&connector::LOGIN, evidence, &name, |account| login(account, &shown)));
+    findings.push(with_account(&connector::LOGIN, evidence, &name, |account| login(account, &user.name)));
     findings.push(with_account(&connector::EXPIRY, evidence, &name, |account| {
         expiry(&connector::EXPIRY, account, evidence)
     }));
@@ -159,13 +161,13 @@ fn with_account(
     })
 }
 
-fn login(account: &AccountFacts, shown: &str) -> Finding {
-    let status = &account.status;
+fn login(account: &AccountFacts, name: &str) -> Finding {
+    let (status, shown) = (&account.status, quote(name));
     if status.contains("LOCKED") {
         return connector::LOGIN
             .failed(shown, format!("its account is {status}"))
             .expected("OPEN")
-            .remedy(format!("{AS_ADMINISTRATOR} ALTER USER {shown} ACCOUNT UNLOCK;"));
+            .remedy(unlock(name));
     }
     connector::LOGIN.ok(shown, format!("its account is {status}"))
 }
@@ -174,7 +176,6 @@ fn login(account: &AccountFacts, shown: &str) -> Finding {
 fn expiry(check: &Check, account: &AccountFacts, evidence: &Evidence<'_>) -> Finding {
     let name = quote(&account.name);
     let threshold = evidence.target.checks.thresholds.role_expiry;
-    let remedy = format!("{AS_ADMINISTRATOR} ALTER USER {name} IDENTIFIED BY password; -- and in its configuration");
     let expected = format!("more than {} left", words(threshold));
     let left = account.expires_in.map(|seconds| (seconds, Duration::from_secs(seconds.unsigned_abs())));
     let failed = match left {
@@ -189,13 +190,16 @@ fn expiry(check: &Check, account: &AccountFacts, evidence: &Evidence<'_>) -> Fin
         }
         Some((_, span)) => return check.ok(&name, format!("it runs out in {}", words(span))),
     };
-    failed.expected(expected).remedy(remedy)
+    failed.expected(expected).remedy(new_password(&account.name))
 }
 
 fn granted(check: &Check, wanted: &str, evidence: &Evidence<'_>, user: &str) -> Finding {
     let (table, shown) = (&evidence.names.table, quote(user));
     if stored(&evidence.target.heartbeat.schema) == user {
         return check.ok(&shown, "it owns the table");
+    }
+    if let Some(why) = evidence.no_table() {
+        return check.skipped(&shown, why);
     }
     let any = format!("{wanted} ANY TABLE");
     let system = evidence.facts.system_privileges.answer();
@@ -207,10 +211,7 @@ fn granted(check: &Check, wanted: &str, evidence: &Evidence<'_>, user: &str) -> 
         if grants.iter().any(|grant| to_it(&grant.grantee) && grant.privilege == wanted) {
             return check.ok(&shown, format!("{wanted} on {table}"));
         }
-        check
-            .failed(&shown, format!("no {wanted} on {table}"))
-            .expected(wanted)
-            .remedy(format!("{AS_ADMINISTRATOR} GRANT {wanted} ON {table} TO {shown};"))
+        check.failed(&shown, format!("no {wanted} on {table}")).expected(wanted).remedy(grant_on(wanted, table, &shown))
     })
 }
 
@@ -227,12 +228,13 @@ fn logminer(evidence: &Evidence<'_>, user: &str) -> Finding {
         }
         let missing: Vec<&str> = MINING.into_iter().filter(|wanted| !has(wanted)).collect();
         if missing.is_empty() {
-            return LOGMINER.ok(&shown, "it has what LogMiner takes");
+            return LOGMINER.ok(&shown, "it has what LogMiner requires");
         }
         let (missing, all) =
             (missing.join(", "), if evidence.facts.context.multitenant { " CONTAINER=ALL" } else { "" });
-        LOGMINER.failed(&shown, format!("not granted: {missing}")).expected(MINING.join(", ")).remedy(format!(
-            "in SQL*Plus, as SYSDBA, in the root container where there is one: GRANT {missing} TO {shown}{all};"
-        ))
+        LOGMINER
+            .failed(&shown, format!("not granted: {missing}"))
+            .expected(MINING.join(", "))
+            .remedy(as_sysdba(format!("GRANT {missing} TO {shown}{all};")))
     })
 }

@@ -2,8 +2,8 @@
 
 use crate::driver::answer::Answer;
 use crate::driver::evidence;
-use crate::driver::oracle::errors::PASSING;
-use crate::driver::oracle::facts::{OracleFacts, RowFacts};
+use crate::driver::oracle::errors::{INVALID_IDENTIFIER, PASSING, shown};
+use crate::driver::oracle::facts::{OracleFacts, ROOT, RowFacts};
 use crate::finding::{Check, Finding};
 
 /// A case with Oracle's facts.
@@ -22,11 +22,30 @@ impl Evidence<'_> {
         self.facts.own_object(&self.target.heartbeat) == Some("TABLE")
     }
 
+    /// Why nothing can be said of the table, where that is for another check to say.
+    pub(super) fn no_table(&self) -> Option<&'static str> {
+        if self.facts.objects.answer().is_none() || self.facts.own_object(&self.target.heartbeat).is_some() {
+            return None;
+        }
+        Some(match self.is_in_root() {
+            true => "the session is in the root container, which comes first",
+            false => "there is no such table, or it is hidden",
+        })
+    }
+
+    /// Whether the session is where no heartbeat belongs.
+    pub(super) fn is_in_root(&self) -> bool {
+        self.facts.context.container == ROOT
+    }
+
     /// Judges the rows, or says why they cannot be.
     pub(super) fn with_rows(&self, check: &Check, judge: impl FnOnce(&RowFacts) -> Finding) -> Finding {
         let (name, user) = (&self.names.table, &self.names.user);
+        if let Some(why) = self.no_table() {
+            return check.skipped(name, why);
+        }
         match &self.facts.row {
-            Answer::Refused(refusal) if refusal.code == "ORA-00904" => {
+            Answer::Refused(refusal) if refusal.code == shown(INVALID_IDENTIFIER) => {
                 check.skipped(name, "a column is missing, which comes first")
             }
             answer => with(check, name, answer, &format!("GRANT SELECT ON {name} TO {user};"), judge),

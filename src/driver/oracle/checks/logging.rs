@@ -4,8 +4,11 @@ use std::time::Duration;
 
 use super::evidence::{Evidence, with};
 use crate::driver::evidence::size;
-use crate::driver::oracle::remedies::{ARCHIVE, AS_ADMINISTRATOR, MINIMAL_LOGGING};
+use crate::driver::oracle::remedies::{
+    MAKE_ROOM, archive, as_administrator, as_sysdba, keep_archived_logs, minimal_logging, recovery_area,
+};
 use crate::finding::{Check, Finding, Rung, Severity};
+use crate::remedy::Remedy;
 use crate::time::ticks::longest_period;
 use crate::time::words;
 
@@ -71,7 +74,7 @@ const RETENTION: Check = Check {
     id: "archived-log-retention",
     severity: Severity::Error,
     rung: Rung::Position,
-    title: "archived logs are kept long enough for a connector that stands still",
+    title: "archived logs are kept long enough for a connector that is stopped",
     meaning: "A connector that is stopped for longer than archived logs are kept has lost its position: what changed \
               meanwhile is only had by a snapshot.",
     judged: "The age of the oldest archived log that was not deleted (V$ARCHIVED_LOG): an error below a day, a warning below \
@@ -118,7 +121,7 @@ fn archived(evidence: &Evidence<'_>) -> Finding {
         if database.log_mode == "ARCHIVELOG" {
             return ARCHIVED.ok(subject, "ARCHIVELOG");
         }
-        ARCHIVED.failed(subject, &database.log_mode).expected("ARCHIVELOG").remedy(ARCHIVE)
+        ARCHIVED.failed(subject, &database.log_mode).expected("ARCHIVELOG").remedy(archive(evidence.target))
     })
 }
 
@@ -131,7 +134,10 @@ fn minimal(evidence: &Evidence<'_>) -> Finding {
         if ["YES", "IMPLICIT"].contains(&database.minimal_logging.as_str()) {
             return MINIMAL.ok(subject, &database.minimal_logging);
         }
-        MINIMAL.failed(subject, &database.minimal_logging).expected("YES or IMPLICIT").remedy(MINIMAL_LOGGING)
+        MINIMAL
+            .failed(subject, &database.minimal_logging)
+            .expected("YES or IMPLICIT")
+            .remedy(minimal_logging(evidence.target))
     })
 }
 
@@ -155,7 +161,7 @@ fn of_table(evidence: &Evidence<'_>) -> Finding {
         OF_TABLE
             .failed(table, observed)
             .expected("ALL COLUMN LOGGING")
-            .remedy(format!("{AS_ADMINISTRATOR} ALTER TABLE {table} ADD SUPPLEMENTAL LOG DATA (ALL) COLUMNS;"))
+            .remedy(as_administrator(format!("ALTER TABLE {table} ADD SUPPLEMENTAL LOG DATA (ALL) COLUMNS;")))
     })
 }
 
@@ -168,20 +174,18 @@ fn forced(evidence: &Evidence<'_>) -> Finding {
         FORCED
             .failed(subject, "NO")
             .expected("YES")
-            .remedy("if loads past the log are captured, too: in SQL*Plus, as SYSDBA: ALTER DATABASE FORCE LOGGING;")
+            .remedy(as_sysdba("ALTER DATABASE FORCE LOGGING;").note("if loads past the log are to be captured, too"))
     })
 }
 
 fn destination(evidence: &Evidence<'_>) -> Finding {
     let subject = &evidence.facts.address;
-    with(&DESTINATION, subject, &evidence.facts.destinations, &evidence.catalogue(), |count| {
-        match count {
+    with(&DESTINATION, subject, &evidence.facts.destinations, &evidence.catalogue(), |count| match count {
         0 => DESTINATION.failed(subject, "none is valid").expected("one or more").remedy(
-            "see what each of them lacks; in SQL*Plus, as SYSDBA: SELECT DEST_NAME, STATUS, ERROR FROM V$ARCHIVE_DEST WHERE \
-             STATUS <> 'INACTIVE';",
+            as_sysdba("SELECT DEST_NAME, STATUS, ERROR FROM V$ARCHIVE_DEST WHERE STATUS <> 'INACTIVE';")
+                .note("shows what each of them lacks"),
         ),
         count => DESTINATION.ok(subject, format!("{count}")),
-    }
     })
 }
 
@@ -196,8 +200,7 @@ fn retention(evidence: &Evidence<'_>) -> Finding {
         return RETENTION.skipped(subject, "the database was made less than a day ago");
     }
     with(&RETENTION, subject, &facts.oldest_archived, &evidence.catalogue(), |oldest| {
-        let remedy = "keep archived logs longer: in RMAN, the archived log deletion policy, and the scripts that delete them; \
-                      on RDS: EXEC rdsadmin.rdsadmin_util.set_configuration('archivelog retention hours', 72); COMMIT;";
+        let remedy = keep_archived_logs(evidence.target);
         let Some(seconds) = oldest else {
             return RETENTION.failed(subject, "no archived log is left").expected("two days of them").remedy(remedy);
         };
@@ -222,7 +225,7 @@ fn area(evidence: &Evidence<'_>) -> Finding {
     let subject = &evidence.facts.address;
     with(&AREA, subject, &evidence.facts.recovery_area, &evidence.catalogue(), |area| {
         let Some(area) = area else { return AREA.skipped(subject, "there is no recovery area") };
-        let kept = (area.used - area.reclaimable).max(0);
+        let kept = area.used.saturating_sub(area.reclaimable).max(0);
         let percent = i128::from(kept) * 100 / i128::from(area.limit.max(1));
         let observed = format!("{percent} % of {} cannot be reclaimed", size(area.limit.unsigned_abs()));
         let severity = match percent {
@@ -230,9 +233,8 @@ fn area(evidence: &Evidence<'_>) -> Finding {
             percent if percent > i128::from(WARNED) => Severity::Warning,
             _ => return AREA.ok(subject, observed),
         };
-        AREA.failed_as(severity, subject, observed).expected(format!("at most {WARNED} %")).remedy(
-            "enlarge it, in SQL*Plus, as SYSDBA: ALTER SYSTEM SET DB_RECOVERY_FILE_DEST_SIZE = ...; or free space with RMAN, \
-             but of archived logs only those that are backed up and that the connector has read",
-        )
+        AREA.failed_as(severity, subject, observed)
+            .expected(format!("at most {WARNED} %"))
+            .remedy(Remedy::advice(MAKE_ROOM).then_run(recovery_area()))
     })
 }

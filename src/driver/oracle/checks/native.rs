@@ -1,9 +1,11 @@
 //! Writers inside the database.
 
 use super::evidence::{Evidence, with};
-use crate::driver::oracle::remedies::AS_ADMINISTRATOR;
+use crate::driver::oracle::identifier::literal;
+use crate::driver::oracle::remedies::as_administrator;
 use crate::driver::shared_checks::server::NATIVE;
 use crate::finding::{Check, Finding, Severity};
+use crate::remedy::Remedy;
 use crate::target::WriteMode;
 
 pub(super) const CHECKS: &[Check] = &[NATIVE];
@@ -18,16 +20,16 @@ pub(super) fn judge(evidence: &Evidence<'_>) -> Vec<Finding> {
             ([], [], _) => NATIVE.ok(table, "no job that this user may see names it"),
             ([], _, WriteMode::Never) => NATIVE
                 .failed(table, "a job names it, and is disabled; heartbeatd only watches")
-                .remedy(format!("{AS_ADMINISTRATOR} EXEC DBMS_SCHEDULER.ENABLE('{}');", jobs[0].0)),
+                .remedy(as_administrator(format!("EXEC DBMS_SCHEDULER.ENABLE({});", literal(&jobs[0].0)))),
             ([], _, _) => NATIVE.ok(table, "a job names it, and is disabled"),
             (_, _, WriteMode::Never) => NATIVE.ok(table, format!("{} writes it", running.join(", "))),
             ([first, ..], _, _) => NATIVE
                 .failed_as(Severity::Warning, table, format!("{} names it, and is enabled", running.join(", ")))
                 .expected("one writer")
-                .remedy(format!(
-                    "let one of both write: set write = \"when-stale\", or {AS_ADMINISTRATOR} EXEC \
-                     DBMS_SCHEDULER.DISABLE('{first}');"
-                )),
+                .remedy(
+                    Remedy::advice("let one of both write: set write = \"when-stale\"")
+                        .or_run(as_administrator(format!("EXEC DBMS_SCHEDULER.DISABLE({});", literal(first)))),
+                ),
         }
     })]
 }

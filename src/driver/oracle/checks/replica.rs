@@ -3,8 +3,10 @@
 
 use super::evidence::{Evidence, ReplicaEvidence, with};
 use crate::driver::oracle::facts::OracleFacts;
+use crate::driver::oracle::remedies::as_sysdba;
 use crate::driver::shared_checks::replica::{self, ARRIVES, ROLE};
 use crate::finding::{Check, Finding};
+use crate::remedy::RunsOn;
 
 pub(super) const CHECKS: &[Check] = &[ROLE, ARRIVES];
 
@@ -28,8 +30,9 @@ fn arrives(evidence: &Evidence<'_>, subject: &str, facts: &OracleFacts, place: &
     let Some(written) = evidence.facts.row.answer().and_then(|rows| rows.last_update) else {
         return ARRIVES.skipped(subject, "the source has no beat to compare with");
     };
-    let remedy = "see whether redo is applied there; in SQL*Plus, on the standby, as SYSDBA: SELECT NAME, VALUE FROM \
-                  V$DATAGUARD_STATS WHERE NAME IN ('transport lag', 'apply lag');";
+    let remedy = as_sysdba("SELECT NAME, VALUE FROM V$DATAGUARD_STATS WHERE NAME IN ('transport lag', 'apply lag');")
+        .note("shows whether redo arrives there and is applied")
+        .on(RunsOn::Replica(place.name.to_owned()));
     let takes = format!("GRANT SELECT ON {} TO {};", evidence.names.table, evidence.names.user);
     with(&ARRIVES, subject, &facts.row, &takes, |rows| {
         replica::arrives(evidence, place, written, rows.last_update, remedy)

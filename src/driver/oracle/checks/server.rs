@@ -53,16 +53,17 @@ fn writable(evidence: &Evidence<'_>) -> Finding {
         if database.open_mode == "READ WRITE" {
             return WRITABLE.ok(subject, "the primary, open READ WRITE");
         }
-        WRITABLE.failed(subject, format!("it is open {}", database.open_mode)).expected("READ WRITE").remedy(
-            "in SQL*Plus, as SYSDBA, in the root container (of a single-tenant database: ALTER DATABASE OPEN after a \
-             restart): ALTER PLUGGABLE DATABASE name CLOSE; ALTER PLUGGABLE DATABASE name OPEN READ WRITE;",
-        )
+        let advice = match facts.context.multitenant {
+            true => "open the pluggable database READ WRITE; it has to be closed first, which ends its sessions",
+            false => "restart the database, and open it READ WRITE",
+        };
+        WRITABLE.failed(subject, format!("it is open {}", database.open_mode)).expected("READ WRITE").remedy(advice)
     })
 }
 
 fn container(evidence: &Evidence<'_>) -> Finding {
     let (context, subject) = (&evidence.facts.context, &evidence.facts.address);
-    if context.container == ROOT {
+    if evidence.is_in_root() {
         return CONTAINER
             .failed(subject, format!("the session is in {ROOT}"))
             .expected("a pluggable database")
@@ -84,7 +85,7 @@ fn version(evidence: &Evidence<'_>) -> Finding {
         Ok(version) if version < SUPPORTED => VERSION.failed_as(Severity::Warning, subject, found),
         Ok(_) => return VERSION.ok(subject, found),
     };
-    failed.expected("Oracle 19 or later").remedy("upgrade the database: its maker no longer supports this version")
+    failed.expected("Oracle 19 or later").remedy("upgrade the database: Oracle no longer supports this version")
 }
 
 fn tls(subject: &str, endpoint: &Endpoint) -> Finding {

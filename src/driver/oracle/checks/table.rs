@@ -3,11 +3,12 @@
 use super::evidence::{Evidence, with};
 use crate::driver::oracle::facts::RowFacts;
 use crate::driver::oracle::identifier::{quote, stored};
-use crate::driver::oracle::remedies::{AS_ADMINISTRATOR, mend};
+use crate::driver::oracle::remedies::{as_administrator, grant_on, mend, new_user};
 use crate::driver::shared_checks::row::{KIND, MOVES, SCHEMA, moves};
 use crate::driver::shared_checks::{COLUMNS, FRESH, PRIMARY_KEY, ROW, SINGLE, TABLE, freshness};
 use crate::finding::{Check, Finding};
 use crate::plan::columns;
+use crate::remedy::Remedy;
 
 pub(super) const CHECKS: &[Check] = &[SCHEMA, TABLE, KIND, COLUMNS, PRIMARY_KEY, ROW, SINGLE, FRESH, MOVES];
 
@@ -29,14 +30,16 @@ pub(super) fn judge(evidence: &Evidence<'_>) -> Vec<Finding> {
 fn schema(evidence: &Evidence<'_>) -> Finding {
     let owner = stored(&evidence.target.heartbeat.schema);
     let name = quote(&owner);
+    if evidence.is_in_root() {
+        return SCHEMA.skipped(&name, "the session is in the root container, which comes first");
+    }
     with(&SCHEMA, &name, &evidence.facts.users, &evidence.catalogue(), |users| {
         if users.contains(&owner) {
             return SCHEMA.ok(&name, "the user exists");
         }
-        SCHEMA.failed(&name, "there is no user of that name, whose schema it would be").remedy(format!(
-            "{AS_ADMINISTRATOR} CREATE USER {name} IDENTIFIED BY password QUOTA UNLIMITED ON USERS; then {}",
-            evidence.provision_in_words()
-        ))
+        SCHEMA
+            .failed(&name, "there is no user of that name, whose schema it would be")
+            .remedy(new_user(&owner, true).note(format!("then run: {}", evidence.provision_in_words())))
     })
 }
 
@@ -46,6 +49,9 @@ fn exists(evidence: &Evidence<'_>) -> Finding {
     with(&TABLE, name, &evidence.facts.objects, &evidence.catalogue(), |objects| {
         if evidence.facts.own_object(&evidence.target.heartbeat).is_some() {
             return TABLE.ok(name, "it exists");
+        }
+        if evidence.is_in_root() {
+            return TABLE.skipped(name, "the session is in the root container, which comes first");
         }
         let elsewhere: Vec<String> = objects
             .iter()
@@ -61,11 +67,10 @@ fn exists(evidence: &Evidence<'_>) -> Finding {
                 "if {first} is the heartbeat, set schema under [target.heartbeat] to its owner, and let the connector's \
                  include list name it; if not, create it: {}",
                 evidence.provision_in_words()
-            ),
-            None => format!(
-                "create it: {}; if it exists: {AS_ADMINISTRATOR} GRANT SELECT, UPDATE ON {name} TO {user};",
-                evidence.provision_in_words()
-            ),
+            )
+            .into(),
+            None => Remedy::advice(format!("create it: {}", evidence.provision_in_words()))
+                .or_run(grant_on("SELECT, UPDATE", name, user).note("if it exists, and the user may not see it")),
         };
         TABLE.failed(name, observed).remedy(remedy)
     })
@@ -110,7 +115,7 @@ fn primary_key(evidence: &Evidence<'_>) -> Finding {
         [] => PRIMARY_KEY
             .failed(name, "it has none")
             .expected("ID")
-            .remedy(format!("{AS_ADMINISTRATOR} ALTER TABLE {name} ADD PRIMARY KEY (ID);")),
+            .remedy(as_administrator(format!("ALTER TABLE {name} ADD PRIMARY KEY (ID);"))),
         other => PRIMARY_KEY
             .failed(name, other.join(", "))
             .expected("ID")
@@ -152,7 +157,7 @@ fn fresh(evidence: &Evidence<'_>, rows: &RowFacts) -> Finding {
     if rows.found == 0 {
         return FRESH.skipped(name, "there is no such row, which comes first");
     }
-    let age = rows.last_update.map(|value| evidence.facts.context.time - value);
+    let age = rows.last_update.map(|value| evidence.facts.context.time.saturating_sub(value));
     freshness::judge(&FRESH, name, age, evidence.case)
 }
 

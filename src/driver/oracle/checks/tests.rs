@@ -10,7 +10,8 @@ use super::*;
 use crate::driver::evidence::trial::{NOW, SECOND, inspection, wrong};
 use crate::driver::oracle::family;
 use crate::finding::{Inspection, Status};
-use crate::target::{ConnectorMode, Endpoint, Named, Replica};
+use crate::remedy::Script;
+use crate::target::{ConnectorMode, Endpoint, Named, Replica, WriteMode};
 
 fn target() -> Target {
     let endpoint = Endpoint::parse("oracle://hb@db.example/pdb1?protocol=tcps").unwrap();
@@ -27,12 +28,17 @@ fn judged(target: &Target, now: &Inspection) -> Vec<Finding> {
 
 /// What is wrong after some things were changed in the facts of a source where all is right.
 fn after(changes: &[(&str, Value)]) -> Vec<String> {
+    wrong(&found(&target(), changes))
+}
+
+/// The facts of a source where all is right, with these changes.
+fn changed(changes: &[(&str, Value)]) -> Value {
     let mut facts = right();
     for (pointer, value) in changes {
         let parent = pointer.rsplit_once('/').unwrap();
         facts.pointer_mut(parent.0).unwrap()[parent.1] = value.clone();
     }
-    wrong(&judged(&target(), &inspection(facts, None)))
+    facts
 }
 
 fn refused() -> Value {
@@ -126,9 +132,9 @@ fn a_user_without_the_catalogue_is_told_what_could_not_be_checked_and_nothing_is
     assert!(found.iter().any(|finding| finding.contains("GRANT SELECT_CATALOG_ROLE TO \"HB\";")), "{found:?}");
 }
 
-#[test]
-fn each_fault_is_one_finding_with_a_next_step() {
-    let cases: Vec<(Vec<(&str, Value)>, &str)> = vec![
+/// Changes in the facts of a right database, and the finding that they lead to.
+fn faults() -> Vec<(Vec<(&'static str, Value)>, &'static str)> {
+    vec![
         (vec![("/context/container", json!("CDB$ROOT"))], "failed error container: the session is in CDB$ROOT"),
         (
             vec![("/context/role", json!("PHYSICAL STANDBY"))],
@@ -205,18 +211,74 @@ fn each_fault_is_one_finding_with_a_next_step() {
             vec![("/jobs/seen", json!([["STREAMKAP_USER.BEAT", "SCHEDULED"]]))],
             "failed warning native-scheduler: STREAMKAP_USER.BEAT names it, and is enabled",
         ),
-    ];
-    for (changes, expected) in cases {
-        let found = after(&changes);
-        assert!(found.contains(&expected.to_owned()), "{changes:?}: {found:?} lacks {expected}");
-        let mut facts = right();
-        for (pointer, value) in &changes {
-            let parent = pointer.rsplit_once('/').unwrap();
-            facts.pointer_mut(parent.0).unwrap()[parent.1] = value.clone();
-        }
-        for finding in judged(&target(), &inspection(facts, None)) {
+        (
+            vec![("/users/seen", json!(["C##STREAMKAP_USER", "HB"]))],
+            "failed error schema-exists: there is no user of that name, whose schema it would be",
+        ),
+        (vec![("/objects/seen", json!([]))], "failed error table-exists: it is missing, or \"HB\" may not see it"),
+        (
+            vec![("/columns/seen", json!([{"name": "id", "kind": "NUMBER", "holds": "number", "generated": false}]))],
+            "failed error table-columns: without last_update",
+        ),
+    ]
+}
+
+/// What is found after these changes.
+fn found(target: &Target, changes: &[(&str, Value)]) -> Vec<Finding> {
+    judged(target, &inspection(changed(changes), None))
+}
+
+#[test]
+fn each_fault_is_one_finding_with_a_next_step() {
+    for (changes, expected) in faults() {
+        let wrong = after(&changes);
+        assert!(wrong.contains(&expected.to_owned()), "{changes:?}: {wrong:?} lacks {expected}");
+        for finding in found(&target(), &changes) {
             assert!(finding.status != Status::Failed || finding.remedy.is_some(), "{finding:?}");
         }
+    }
+}
+
+/// The list is read by a test that has each of them judged by a foreign parser.
+#[test]
+fn every_script_of_a_finding_is_one_that_may_be_read() {
+    let mut findings: Vec<Finding> = faults().iter().flat_map(|(changes, _)| found(&target(), changes)).collect();
+    let mut watched = target();
+    watched.write = WriteMode::Never;
+    findings.extend(found(&watched, &[("/jobs/seen", json!([["STREAMKAP_USER.BEAT", "DISABLED"]]))]));
+    let mut named = target();
+    named.connector.user = Named::configured("DEBEZIUM");
+    findings.extend(found(&named, &[]));
+    let mut standby = right();
+    standby["context"]["role"] = json!("PHYSICAL STANDBY");
+    standby["row"]["seen"]["last_update"] = json!(NOW - 9_000 * SECOND);
+    let mut copied = target();
+    let endpoint = Endpoint::parse("oracle://hb@standby.example/pdb1?protocol=tcps").unwrap();
+    copied.replicas.push(Replica { name: "copy".to_owned(), endpoint, required: false, decode: false });
+    findings.extend(judged(&copied, &inspection(right(), Some(standby))));
+    let failed = findings.iter().filter(|finding| finding.status == Status::Failed);
+    let scripts: BTreeSet<&str> =
+        failed.filter_map(|finding| finding.remedy.as_ref()?.script()).map(Script::text).collect();
+    insta::assert_snapshot!(scripts.into_iter().collect::<Vec<_>>().join("\n"));
+}
+
+/// A facts file may come from anywhere.
+#[test]
+fn numbers_that_no_server_gives_are_judged_without_a_panic() {
+    for (time, value) in [(i64::MIN, i64::MAX), (i64::MAX, i64::MIN)] {
+        let absurd = [
+            ("/context/time", json!(time)),
+            ("/row/seen/last_update", json!(value)),
+            ("/recovery_area/seen", json!({"limit": value, "used": time, "reclaimable": value})),
+            ("/database/seen/age", json!(value)),
+            ("/oldest_archived/seen", json!(value)),
+            ("/own_account/seen/expires_in", json!(value)),
+        ];
+        let mut target = target();
+        let endpoint = Endpoint::parse("oracle://hb@standby.example/pdb1?protocol=tcps").unwrap();
+        target.replicas.push(Replica { name: "copy".to_owned(), endpoint, required: false, decode: false });
+        let findings = judged(&target, &inspection(changed(&absurd), Some(right())));
+        assert!(findings.iter().any(|finding| finding.id == "row-fresh" && finding.status == Status::Failed));
     }
 }
 
