@@ -3,7 +3,10 @@
 
 use super::connect::Column as TimeColumn;
 use super::facts::{ColumnFacts, TableFacts};
+use super::remedies::as_owner;
 use crate::plan::columns::{self, Column, ColumnFault, Holds, name_aside};
+use crate::remedy::Remedy;
+use crate::target::Target;
 
 /// The faults of a table's columns, `text` counted where a row would be made.
 pub(super) fn faults(table: &TableFacts, for_insert: bool) -> Vec<ColumnFault> {
@@ -24,7 +27,7 @@ fn column(found: &ColumnFacts) -> Column {
 }
 
 /// Adds what is missing; a column in the way is kept under another name. `table` is quoted.
-pub(super) fn mend(table: &str, found: &TableFacts, faults: &[ColumnFault]) -> String {
+pub(super) fn mend(target: &Target, table: &str, found: &TableFacts, faults: &[ColumnFault]) -> Remedy {
     let mut steps = Vec::new();
     for fault in faults {
         if fault.is_in_the_way() {
@@ -39,13 +42,14 @@ pub(super) fn mend(table: &str, found: &TableFacts, faults: &[ColumnFault]) -> S
         };
         steps.push(format!("ALTER TABLE {table} ADD {} {kind};", fault.column));
     }
-    steps.join(" ")
+    as_owner(target, steps.join(" "))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::plan::columns::words;
+    use crate::target::Endpoint;
 
     fn table(columns: &[(&str, &str)]) -> TableFacts {
         let column = |(name, kind): &(&str, &str)| ColumnFacts {
@@ -68,6 +72,7 @@ mod tests {
             "id is of type uniqueidentifier, which holds no whole number; last_update is of type smalldatetime, which \
              holds no time; without text"
         );
-        insta::assert_snapshot!(mend("[s].[t]", &odd, &found), @"EXEC sp_rename N'[s].[t].id', N'id_old', N'COLUMN'; ALTER TABLE [s].[t] ADD id INT NOT NULL DEFAULT 1; EXEC sp_rename N'[s].[t].last_update', N'last_update_old', N'COLUMN'; ALTER TABLE [s].[t] ADD last_update DATETIME2 DEFAULT SYSUTCDATETIME(); ALTER TABLE [s].[t] ADD text NVARCHAR(MAX);");
+        let target = Target::new("orders", Endpoint::parse("mssql://hb@db/orders").unwrap());
+        insta::assert_snapshot!(mend(&target, "[s].[t]", &odd, &found), @"EXEC sp_rename N'[s].[t].id', N'id_old', N'COLUMN'; ALTER TABLE [s].[t] ADD id INT NOT NULL DEFAULT 1; EXEC sp_rename N'[s].[t].last_update', N'last_update_old', N'COLUMN'; ALTER TABLE [s].[t] ADD last_update DATETIME2 DEFAULT SYSUTCDATETIME(); ALTER TABLE [s].[t] ADD text NVARCHAR(MAX); -- on the source: in the database [orders]; as a member of db_owner");
     }
 }

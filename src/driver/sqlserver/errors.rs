@@ -19,6 +19,40 @@ pub(super) const CAPTURE_INSTANCE_EXISTS: u32 = 22_926;
 pub(super) const LOGIN_FAILED: u32 = 18_456;
 /// "Cannot open database requested by the login."
 pub(super) const CANNOT_OPEN: u32 = 4060;
+/// "The transaction log for the database is full."
+pub(super) const LOG_FULL: u32 = 9002;
+/// Azure: the database has reached its size quota.
+pub(super) const SIZE_QUOTA: u32 = 40_544;
+/// "Login failed because the account is currently locked out."
+pub(super) const ACCOUNT_LOCKED: u32 = 18_486;
+/// "Login failed: the account is disabled."
+pub(super) const ACCOUNT_DISABLED: u32 = 18_470;
+/// "Login failed: the password of the account has expired."
+pub(super) const PASSWORD_EXPIRED: u32 = 18_487;
+/// "Login failed: the password of the account must be changed."
+pub(super) const MUST_CHANGE: u32 = 18_488;
+/// Azure: "Cannot open server requested by the login."
+pub(super) const UNKNOWN_SERVER: u32 = 40_532;
+/// Azure: the client's address is not allowed by a firewall rule.
+pub(super) const NO_FIREWALL_RULE: u32 = 40_615;
+/// Azure: the client's virtual network is not allowed by a rule.
+pub(super) const NO_NETWORK_RULE: u32 = 40_914;
+/// "The server principal is not able to access the database": the login has no user in it.
+pub(super) const NO_ACCESS: u32 = 916;
+/// "The view or function is not updatable."
+pub(super) const VIEW_NOT_UPDATABLE: u32 = 4406;
+/// "Transaction was deadlocked and has been chosen as the deadlock victim."
+const DEADLOCK: u32 = 1205;
+/// "Lock request time out period exceeded."
+const LOCK_TIMEOUT: u32 = 1222;
+/// Azure: "The service is currently busy."
+const SERVICE_BUSY: u32 = 40_501;
+/// Azure: not enough resources to process the request; too many create or update operations; too many operations.
+const NO_RESOURCES: [u32; 3] = [49_918, 49_919, 49_920];
+/// The capture job could not update the metadata of change data capture.
+pub(super) const CAPTURE_METADATA: [u32; 3] = [22_830, 22_831, 22_832];
+/// "Cannot execute as the database principal": the database has no owner that the server knows.
+pub(super) const NO_OWNER: u32 = 15_517;
 /// Babelfish's number for nearly every error of its own.
 pub(super) const BABELFISH: u32 = 33_557_097;
 
@@ -26,48 +60,48 @@ pub(super) const BABELFISH: u32 = 33_557_097;
 pub(super) const PASSING: &[&str] = &["1205", "1222", "40501", "49918", "49919", "49920"];
 
 /// Kinds by number.
-const KINDS: &[(u32, ErrorKind)] = &[
+pub(super) const KINDS: &[(u32, ErrorKind)] = &[
     (102, ErrorKind::Internal),      // Incorrect syntax near
     (156, ErrorKind::Internal),      // Incorrect syntax near the keyword
     (206, ErrorKind::ColumnType),    // Operand type clash
     (207, ErrorKind::MissingColumn), // Invalid column name
     (INVALID_OBJECT, ErrorKind::MissingTable),
-    (220, ErrorKind::ColumnType),         // Arithmetic overflow for data type
-    (229, ErrorKind::Privilege),          // The permission was denied on the object
-    (230, ErrorKind::Privilege),          // The permission was denied on the column
-    (233, ErrorKind::Network),            // The client was unable to establish a connection
-    (241, ErrorKind::ColumnType),         // Conversion failed when converting date and/or time
-    (242, ErrorKind::ColumnType),         // The conversion resulted in an out-of-range value
-    (245, ErrorKind::ColumnType),         // Conversion failed
-    (257, ErrorKind::ColumnType),         // Implicit conversion is not allowed
-    (262, ErrorKind::Privilege),          // Permission denied in database
-    (271, ErrorKind::ColumnType),         // The column cannot be modified: it is computed
-    (272, ErrorKind::ColumnType),         // Cannot update a timestamp column
-    (297, ErrorKind::Privilege),          // The user does not have permission to perform this action
-    (300, ErrorKind::Privilege),          // Permission was denied on object 'server'
-    (515, ErrorKind::Rejected),           // Cannot insert the value NULL
-    (517, ErrorKind::ColumnType),         // Adding a value to a column caused an overflow
-    (529, ErrorKind::ColumnType),         // Explicit conversion is not allowed
-    (547, ErrorKind::Rejected),           // The statement conflicted with a constraint
-    (596, ErrorKind::Shutdown),           // The session is in the kill state
-    (601, ErrorKind::Conflict),           // Could not continue scan due to data movement
-    (615, ErrorKind::MissingDatabase),    // Could not find database
-    (617, ErrorKind::Conflict),           // A descriptor was not found
-    (665, ErrorKind::Storage),            // A file system limitation
-    (669, ErrorKind::Conflict),           // A row object is inconsistent
-    (701, ErrorKind::Memory),             // There is insufficient system memory
-    (802, ErrorKind::Memory),             // There is insufficient memory in the buffer pool
-    (823, ErrorKind::Storage),            // The operating system returned an error on a page
-    (824, ErrorKind::Storage),            // A logical consistency-based I/O error
-    (825, ErrorKind::Storage),            // A read succeeded after failing
-    (832, ErrorKind::Storage),            // A page that should have been constant has changed
-    (844, ErrorKind::Storage),            // Time-out while waiting for a buffer latch
-    (845, ErrorKind::Storage),            // Time-out while waiting for a buffer latch
-    (904, ErrorKind::Starting),           // The database cannot be autostarted
-    (905, ErrorKind::Limit),              // The database needs another edition
-    (911, ErrorKind::MissingDatabase),    // The database does not exist
-    (913, ErrorKind::MissingDatabase),    // Could not find database ID
-    (916, ErrorKind::Privilege),          // The server principal cannot access the database
+    (220, ErrorKind::ColumnType),      // Arithmetic overflow for data type
+    (229, ErrorKind::Privilege),       // The permission was denied on the object
+    (230, ErrorKind::Privilege),       // The permission was denied on the column
+    (233, ErrorKind::Network),         // The client was unable to establish a connection
+    (241, ErrorKind::ColumnType),      // Conversion failed when converting date and/or time
+    (242, ErrorKind::ColumnType),      // The conversion resulted in an out-of-range value
+    (245, ErrorKind::ColumnType),      // Conversion failed
+    (257, ErrorKind::ColumnType),      // Implicit conversion is not allowed
+    (262, ErrorKind::Privilege),       // Permission denied in database
+    (271, ErrorKind::ColumnType),      // The column cannot be modified: it is computed
+    (272, ErrorKind::ColumnType),      // Cannot update a timestamp column
+    (297, ErrorKind::Privilege),       // The user does not have permission to perform this action
+    (300, ErrorKind::Privilege),       // Permission was denied on object 'server'
+    (515, ErrorKind::Rejected),        // Cannot insert the value NULL
+    (517, ErrorKind::ColumnType),      // Adding a value to a column caused an overflow
+    (529, ErrorKind::ColumnType),      // Explicit conversion is not allowed
+    (547, ErrorKind::Rejected),        // The statement conflicted with a constraint
+    (596, ErrorKind::Shutdown),        // The session is in the kill state
+    (601, ErrorKind::Conflict),        // Could not continue scan due to data movement
+    (615, ErrorKind::MissingDatabase), // Could not find database
+    (617, ErrorKind::Conflict),        // A descriptor was not found
+    (665, ErrorKind::Storage),         // A file system limitation
+    (669, ErrorKind::Conflict),        // A row object is inconsistent
+    (701, ErrorKind::Memory),          // There is insufficient system memory
+    (802, ErrorKind::Memory),          // There is insufficient memory in the buffer pool
+    (823, ErrorKind::Storage),         // The operating system returned an error on a page
+    (824, ErrorKind::Storage),         // A logical consistency-based I/O error
+    (825, ErrorKind::Storage),         // A read succeeded after failing
+    (832, ErrorKind::Storage),         // A page that should have been constant has changed
+    (844, ErrorKind::Storage),         // Time-out while waiting for a buffer latch
+    (845, ErrorKind::Storage),         // Time-out while waiting for a buffer latch
+    (904, ErrorKind::Starting),        // The database cannot be autostarted
+    (905, ErrorKind::Limit),           // The database needs another edition
+    (911, ErrorKind::MissingDatabase), // The database does not exist
+    (913, ErrorKind::MissingDatabase), // Could not find database ID
+    (NO_ACCESS, ErrorKind::Privilege),
     (921, ErrorKind::Starting),           // The database has not been recovered yet
     (922, ErrorKind::Starting),           // The database is being recovered
     (924, ErrorKind::TooManyConnections), // The database is in single-user mode
@@ -87,11 +121,11 @@ const KINDS: &[(u32, ErrorKind)] = &[
     (1105, ErrorKind::DiskFull),          // Could not allocate space in a filegroup
     (1132, ErrorKind::DiskFull),          // The elastic pool has reached its storage limit
     (1204, ErrorKind::Limit),             // Out of locks
-    (1205, ErrorKind::Conflict),          // Deadlock victim
-    (1222, ErrorKind::Lock),              // Lock request time out period exceeded
-    (2601, ErrorKind::Conflict),          // A duplicate key in a unique index
-    (2627, ErrorKind::Conflict),          // A duplicate key of a constraint
-    (2628, ErrorKind::Rejected),          // Data would be truncated
+    (DEADLOCK, ErrorKind::Conflict),
+    (LOCK_TIMEOUT, ErrorKind::Lock),
+    (2601, ErrorKind::Conflict), // A duplicate key in a unique index
+    (2627, ErrorKind::Conflict), // A duplicate key of a constraint
+    (2628, ErrorKind::Rejected), // Data would be truncated
     (OBJECT_EXISTS, ErrorKind::Conflict),
     (2760, ErrorKind::MissingSchema), // The schema does not exist, or no permission to use it
     (2812, ErrorKind::Rejected),      // Could not find stored procedure
@@ -101,8 +135,8 @@ const KINDS: &[(u32, ErrorKind)] = &[
     (3908, ErrorKind::Storage),       // Could not run BEGIN TRANSACTION: emergency mode
     (3960, ErrorKind::Conflict),      // Snapshot isolation: update conflict
     (CANNOT_OPEN, ErrorKind::MissingDatabase),
-    (4221, ErrorKind::NotWritable),  // A secondary waits for versions after a failover
-    (4406, ErrorKind::Rejected),     // A view that cannot be updated
+    (4221, ErrorKind::NotWritable), // A secondary waits for versions after a failover
+    (VIEW_NOT_UPDATABLE, ErrorKind::Rejected),
     (4711, ErrorKind::Rejected),     // Cannot truncate: CDC
     (4902, ErrorKind::MissingTable), // Cannot find the object
     (5901, ErrorKind::Storage),      // A recovery unit failed
@@ -116,56 +150,56 @@ const KINDS: &[(u32, ErrorKind)] = &[
     (8651, ErrorKind::Memory),       // The minimum query memory is not available
     (8902, ErrorKind::Memory),       // A memory allocation error
     (9001, ErrorKind::Storage),      // The log is not available
-    (9002, ErrorKind::DiskFull),     // The transaction log is full
-    (10_053, ErrorKind::Network),    // A transport-level error
-    (10_054, ErrorKind::Network),    // Likewise
-    (10_060, ErrorKind::Network),    // Likewise
-    (10_928, ErrorKind::Throttled),  // Azure: a resource limit of the database
-    (10_929, ErrorKind::Throttled),  // Azure: the server is too busy
-    (10_936, ErrorKind::Throttled),  // Azure: a limit of the elastic pool
-    (15_247, ErrorKind::Privilege),  // The user does not have permission to perform this action
-    (15_517, ErrorKind::Privilege),  // Cannot execute as the database principal: no owner
-    (16_929, ErrorKind::Rejected),   // The cursor is READ ONLY
-    (17_142, ErrorKind::Starting),   // The service is paused
-    (17_187, ErrorKind::Starting),   // Not ready to accept new connections
+    (LOG_FULL, ErrorKind::DiskFull),
+    (10_053, ErrorKind::Network),   // A transport-level error
+    (10_054, ErrorKind::Network),   // Likewise
+    (10_060, ErrorKind::Network),   // Likewise
+    (10_928, ErrorKind::Throttled), // Azure: a resource limit of the database
+    (10_929, ErrorKind::Throttled), // Azure: the server is too busy
+    (10_936, ErrorKind::Throttled), // Azure: a limit of the elastic pool
+    (15_247, ErrorKind::Privilege), // The user does not have permission to perform this action
+    (NO_OWNER, ErrorKind::Privilege),
+    (16_929, ErrorKind::Rejected),           // The cursor is READ ONLY
+    (17_142, ErrorKind::Starting),           // The service is paused
+    (17_187, ErrorKind::Starting),           // Not ready to accept new connections
     (17_809, ErrorKind::TooManyConnections), // The maximum number of connections is reached
-    (17_830, ErrorKind::Network),    // A network error while a connection was established
-    (18_401, ErrorKind::Starting),   // Login failed: script upgrade mode
-    (18_451, ErrorKind::Starting),   // Login failed: only administrators at this time
-    (18_452, ErrorKind::Auth),       // Login failed: an untrusted domain
+    (17_830, ErrorKind::Network),            // A network error while a connection was established
+    (18_401, ErrorKind::Starting),           // Login failed: script upgrade mode
+    (18_451, ErrorKind::Starting),           // Login failed: only administrators at this time
+    (18_452, ErrorKind::Auth),               // Login failed: an untrusted domain
     (LOGIN_FAILED, ErrorKind::Auth),
     (18_461, ErrorKind::TooManyConnections), // Login failed: single-user mode
-    (18_470, ErrorKind::Auth),               // Login failed: the account is disabled
-    (18_486, ErrorKind::Auth),               // Login failed: the account is locked
-    (18_487, ErrorKind::Auth),               // Login failed: the password has expired
-    (18_488, ErrorKind::Auth),               // Login failed: the password must be changed
-    (18_807, ErrorKind::Rejected),           // Cannot find an object ID for the replication system table
-    (21_050, ErrorKind::Privilege),          // Only sysadmin or db_owner
-    (22_830, ErrorKind::Rejected),           // CDC: could not update the metadata
-    (22_831, ErrorKind::Rejected),           // Likewise
-    (22_832, ErrorKind::Rejected),           // Likewise
-    (22_901, ErrorKind::Rejected),           // The database is not enabled for CDC
-    (22_904, ErrorKind::Privilege),          // The caller is not authorised for CDC
-    (22_911, ErrorKind::Rejected),           // The capture instance cannot be found
+    (ACCOUNT_DISABLED, ErrorKind::Auth),
+    (ACCOUNT_LOCKED, ErrorKind::Auth),
+    (PASSWORD_EXPIRED, ErrorKind::Auth),
+    (MUST_CHANGE, ErrorKind::Auth),
+    (18_807, ErrorKind::Rejected), // Cannot find an object ID for the replication system table
+    (21_050, ErrorKind::Privilege), // Only sysadmin or db_owner
+    (CAPTURE_METADATA[0], ErrorKind::Rejected),
+    (CAPTURE_METADATA[1], ErrorKind::Rejected),
+    (CAPTURE_METADATA[2], ErrorKind::Rejected),
+    (22_901, ErrorKind::Rejected),  // The database is not enabled for CDC
+    (22_904, ErrorKind::Privilege), // The caller is not authorised for CDC
+    (22_911, ErrorKind::Rejected),  // The capture instance cannot be found
     (CAPTURE_INSTANCE_EXISTS, ErrorKind::Conflict),
-    (22_931, ErrorKind::Rejected),  // The source table does not exist
-    (40_197, ErrorKind::Shutdown),  // Azure: the service failed over, or reconfigures
-    (40_501, ErrorKind::Throttled), // Azure: the service is busy
-    (40_532, ErrorKind::Auth),      // Azure: cannot open the server requested by the login
-    (40_544, ErrorKind::DiskFull),  // Azure: the database has reached its size quota
-    (40_549, ErrorKind::Limit),     // Azure: a long transaction was ended
-    (40_550, ErrorKind::Limit),     // Azure: too many locks
-    (40_551, ErrorKind::Limit),     // Azure: too much of tempdb
-    (40_552, ErrorKind::Limit),     // Azure: too much of the log
-    (40_553, ErrorKind::Memory),    // Azure: too much memory
-    (40_613, ErrorKind::Starting),  // Azure: the database is not available now (paused, or failing over)
-    (40_615, ErrorKind::Auth),      // Azure: a firewall rule is missing
-    (40_914, ErrorKind::Auth),      // Azure: a rule of the virtual network is missing
-    (41_614, ErrorKind::Starting),  // Fabric: the partition is changing
-    (41_839, ErrorKind::Conflict),  // Too many commit dependencies
-    (49_918, ErrorKind::Throttled), // Azure: not enough resources to process the request
-    (49_919, ErrorKind::Throttled), // Azure: too many create or update operations
-    (49_920, ErrorKind::Throttled), // Azure: too many operations
+    (22_931, ErrorKind::Rejected), // The source table does not exist
+    (40_197, ErrorKind::Shutdown), // Azure: the service failed over, or reconfigures
+    (SERVICE_BUSY, ErrorKind::Throttled),
+    (UNKNOWN_SERVER, ErrorKind::Auth),
+    (SIZE_QUOTA, ErrorKind::DiskFull),
+    (40_549, ErrorKind::Limit),    // Azure: a long transaction was ended
+    (40_550, ErrorKind::Limit),    // Azure: too many locks
+    (40_551, ErrorKind::Limit),    // Azure: too much of tempdb
+    (40_552, ErrorKind::Limit),    // Azure: too much of the log
+    (40_553, ErrorKind::Memory),   // Azure: too much memory
+    (40_613, ErrorKind::Starting), // Azure: the database is not available now (paused, or failing over)
+    (NO_FIREWALL_RULE, ErrorKind::Auth),
+    (NO_NETWORK_RULE, ErrorKind::Auth),
+    (41_614, ErrorKind::Starting), // Fabric: the partition is changing
+    (41_839, ErrorKind::Conflict), // Too many commit dependencies
+    (NO_RESOURCES[0], ErrorKind::Throttled),
+    (NO_RESOURCES[1], ErrorKind::Throttled),
+    (NO_RESOURCES[2], ErrorKind::Throttled),
 ];
 
 /// The kind of an error number.
@@ -278,6 +312,12 @@ mod tests {
         }
         let known: std::collections::BTreeSet<u32> = KINDS.iter().map(|(number, _)| *number).collect();
         assert_eq!(known.len(), KINDS.len(), "a number is in the table twice");
+    }
+
+    #[test]
+    fn what_passes_by_itself_is_a_lock_a_deadlock_or_a_service_without_room() {
+        let passing = [DEADLOCK, LOCK_TIMEOUT, SERVICE_BUSY].into_iter().chain(NO_RESOURCES);
+        assert_eq!(passing.map(|number| number.to_string()).collect::<Vec<_>>(), PASSING);
     }
 
     #[test]

@@ -75,7 +75,7 @@ impl Driver for SqlServer {
     }
 
     fn remedy(&self, failure: &Failure, target: &Target) -> Option<Remedy> {
-        remedies::remedy(failure, target).map(Remedy::from)
+        remedies::remedy(failure, target)
     }
 
     fn checks(&self) -> &'static [Check] {

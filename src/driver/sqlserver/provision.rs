@@ -7,6 +7,7 @@ use super::facts::{AZURE_DATABASE, Principals, RowFacts, SqlServerFacts, TableFa
 use super::family::{FILEGROUP, enables_cdc, role_of};
 use super::identifier::{literal, problem, quote};
 use super::query::{self, Limits, SqlClient};
+use super::remedies::{as_owner, create_user, revoke};
 use crate::driver::answer::Answer;
 use crate::heartbeat::{ErrorKind, Failure};
 use crate::plan::existing_table::{ExistingTable, RowNeed, Rows};
@@ -115,8 +116,8 @@ impl Planner<'_> {
             Some("USER_TABLE") => self.existing(table),
             Some(kind) => {
                 let message = format!("{} is a {kind}, and no table", self.table);
-                let remedy = "name an ordinary table under [target.heartbeat]".to_owned();
-                self.plan.fail(ErrorKind::Rejected, message, Some(remedy.into()));
+                let remedy = Remedy::advice("name an ordinary table under [target.heartbeat]");
+                self.plan.fail(ErrorKind::Rejected, message, Some(remedy));
                 return false;
             }
             None => {
@@ -131,17 +132,12 @@ impl Planner<'_> {
         let table = self.table.clone();
         let rows = self.rows();
         let faults = faults(found, rows.are_none());
-        let mend = mend(&table, found, &faults);
+        let mend = mend(self.target, &table, found, &faults);
         let user = quote(&self.facts.server.user);
-        let remedy =
-            format!("set provision_url to a member of db_owner; or GRANT SELECT ON OBJECT::{table} TO {user};");
-        let existing = ExistingTable {
-            name: &table,
-            faults: &faults,
-            mend: &mend.into(),
-            rows: &rows,
-            seen_by: (&user, &remedy.into()),
-        };
+        let remedy = Remedy::advice("set provision_url to the address of a member of db_owner")
+            .or_run(as_owner(self.target, format!("GRANT SELECT ON OBJECT::{table} TO {user};")));
+        let existing =
+            ExistingTable { name: &table, faults: &faults, mend: &mend, rows: &rows, seen_by: (&user, &remedy) };
         if existing.judge(self.target.heartbeat.row_number(), &mut self.plan) == RowNeed::Insert {
             let identity = found.column("id").is_some_and(|column| column.identity);
             self.insert(if identity { ROW_IDENTITY } else { ROW });
@@ -173,11 +169,7 @@ impl Planner<'_> {
         if !has_user && user.configured {
             let name = quote(&user.name);
             let message = format!("the database has no user {name}");
-            self.plan.fail(
-                ErrorKind::Privilege,
-                message,
-                Some(Remedy::sql(format!("CREATE USER {name} FOR LOGIN {name};"))),
-            );
+            self.plan.fail(ErrorKind::Privilege, message, Some(create_user(self.target, &name)));
         } else if !has_user {
             let name = quote(&user.name);
             self.plan.notices.push(format!("the database has no user {name}: no role is given to it"));
@@ -200,11 +192,7 @@ impl Planner<'_> {
         } else if self.target.provision_endpoint.is_some() {
             let name = quote(&daemon);
             let message = format!("the database has no user {name}, who is to write the heartbeat");
-            self.plan.fail(
-                ErrorKind::Privilege,
-                message,
-                Some(Remedy::sql(format!("CREATE USER {name} FOR LOGIN {name};"))),
-            );
+            self.plan.fail(ErrorKind::Privilege, message, Some(create_user(self.target, &name)));
         }
         // Otherwise this is that user's own session, under another name in the database: an owner is dbo.
     }
@@ -226,8 +214,8 @@ impl Planner<'_> {
         for (privilege, by) in rights.denied.iter().filter(|(privilege, _)| wanted.contains(privilege)) {
             let (table, by) = (&self.table, quote(by));
             let message = format!("{privilege} on {table} is denied to {by}, which wins over every grant to {quoted}");
-            let remedy = format!("if the DENY is not meant: REVOKE {privilege} ON OBJECT::{table} FROM {by};");
-            self.plan.fail(ErrorKind::Privilege, message, Some(remedy.into()));
+            let remedy = revoke(self.target, privilege, table, &by);
+            self.plan.fail(ErrorKind::Privilege, message, Some(remedy));
         }
         let is_denied = |privilege: &str| rights.denied.iter().any(|(denied, _)| *denied == privilege);
         let missing: Vec<&str> =

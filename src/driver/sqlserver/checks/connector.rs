@@ -6,6 +6,7 @@ use crate::driver::shared_checks::connector::{DELETE, INSERT, ROLE, SELECT, UPDA
 use crate::driver::sqlserver::facts::{CaptureInstance, Principals};
 use crate::driver::sqlserver::family::{capture_instance_of, role_of};
 use crate::driver::sqlserver::identifier::quote;
+use crate::driver::sqlserver::remedies;
 use crate::finding::{Check, Finding, Rung, Severity};
 use crate::target::ConnectorMode;
 
@@ -53,7 +54,7 @@ fn role(evidence: &Evidence<'_>) -> Finding {
     evidence.with_principals(&ROLE, name, |found| match found.has(&named.name) {
         true => ROLE.ok(name, "it exists"),
         false if named.configured => {
-            ROLE.failed(name, "the database has no such user").remedy(format!("CREATE USER {name} FOR LOGIN {name};"))
+            ROLE.failed(name, "the database has no such user").remedy(remedies::create_user(evidence.target, name))
         }
         false => {
             ROLE.skipped(name, "no user has the default name: say under [target.connector] which user it logs in as")
@@ -74,7 +75,7 @@ fn member(evidence: &Evidence<'_>) -> Finding {
         MEMBER
             .failed(&evidence.names.connector, format!("no member of {quoted}"))
             .expected(format!("member of {quoted}"))
-            .remedy(format!("ALTER ROLE {quoted} ADD MEMBER {};", evidence.names.connector))
+            .remedy(evidence.as_owner(format!("ALTER ROLE {quoted} ADD MEMBER {};", evidence.names.connector)))
     })
 }
 
@@ -96,12 +97,13 @@ fn granted(evidence: &Evidence<'_>, check: &Check, privilege: &'static str, foun
     let (observed, remedy) = match rights.denied.iter().find(|(denied, _)| *denied == privilege) {
         Some((_, by)) => (
             format!("{privilege} on {table} is denied to {}, which wins over every grant", quote(by)),
-            format!("if the DENY is not meant: REVOKE {privilege} ON OBJECT::{table} FROM {};", quote(by)),
+            remedies::revoke(evidence.target, privilege, table, &quote(by)),
         ),
         None => {
             let role = role_of(evidence.target);
             let grantee = if found.has(&role.name) { quote(&role.name) } else { name.clone() };
-            (format!("no {privilege} on {table}"), format!("GRANT {privilege} ON OBJECT::{table} TO {grantee};"))
+            let grant = format!("GRANT {privilege} ON OBJECT::{table} TO {grantee};");
+            (format!("no {privilege} on {table}"), evidence.as_owner(grant))
         }
     };
     check.failed(name, observed).expected(privilege).remedy(remedy)
@@ -132,7 +134,7 @@ fn gate(evidence: &Evidence<'_>) -> Finding {
         let role = quote(role);
         GATE.failed(name, format!("no member of {role}, which gates {}", instance.name))
             .expected(format!("member of {role}"))
-            .remedy(format!("ALTER ROLE {role} ADD MEMBER {name};"))
+            .remedy(evidence.as_owner(format!("ALTER ROLE {role} ADD MEMBER {name};")))
     })
 }
 

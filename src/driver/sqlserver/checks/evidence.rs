@@ -4,7 +4,9 @@ use crate::driver::answer::Answer;
 use crate::driver::evidence;
 use crate::driver::sqlserver::errors::PASSING;
 use crate::driver::sqlserver::facts::{Principals, RowFacts, SqlServerFacts, TableFacts};
+use crate::driver::sqlserver::remedies;
 use crate::finding::{Check, Finding};
+use crate::remedy::Remedy;
 
 /// A case with SQL Server's facts.
 pub(super) type Evidence<'a> = evidence::Evidence<'a, SqlServerFacts>;
@@ -19,6 +21,11 @@ pub(super) const DATA: &str = "SELECT on the heartbeat table";
 pub(super) const DEFINITION: &str = "VIEW DEFINITION on the database";
 
 impl Evidence<'_> {
+    /// A script for the heartbeat's database, to be run by a member of db_owner.
+    pub(super) fn as_owner(&self, script: impl Into<String>) -> Remedy {
+        remedies::as_owner(self.target, script)
+    }
+
     /// Judges the table, or says why it cannot be.
     pub(super) fn with_table(&self, check: &Check, judge: impl FnOnce(&TableFacts) -> Finding) -> Finding {
         let name = &self.names.table;

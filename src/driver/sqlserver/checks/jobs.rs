@@ -5,6 +5,8 @@ use std::time::Duration;
 use super::evidence::{Evidence, with};
 use crate::driver::shared_checks::server::NATIVE;
 use crate::driver::sqlserver::facts::{AZURE_DATABASE, CdcJob};
+use crate::driver::sqlserver::identifier::literal;
+use crate::driver::sqlserver::remedies;
 use crate::finding::{Check, Finding, Rung, Severity};
 use crate::target::WriteMode;
 use crate::time::ticks::longest_period;
@@ -56,6 +58,8 @@ const RETENTION: Check = Check {
 pub(super) const CHECKS: &[Check] = &[CAPTURE, AGENT, RETENTION, NATIVE];
 
 const DAY: Duration = Duration::from_secs(86_400);
+/// The retention of a cleanup job whose retention was never set.
+const DEFAULT_RETENTION: Duration = Duration::from_secs(3 * 86_400);
 
 pub(super) fn judge(evidence: &Evidence<'_>) -> Vec<Finding> {
     vec![jobs(evidence), agent(evidence), retention(evidence), native(evidence)]
@@ -86,8 +90,9 @@ fn jobs(evidence: &Evidence<'_>) -> Finding {
                     return CAPTURE
                         .failed_as(severity, subject, format!("there is no {kind} job"))
                         .expected("capture, cleanup")
-                        .remedy(format!(
-                            "on the primary, as a member of db_owner: EXEC sys.sp_cdc_add_job @job_type = N'{kind}';"
+                        .remedy(remedies::on_primary(
+                            evidence.target,
+                            format!("EXEC sys.sp_cdc_add_job @job_type = N'{kind}';"),
                         ));
                 }
                 Some(job) if !job.enabled => {
@@ -98,9 +103,10 @@ fn jobs(evidence: &Evidence<'_>) -> Finding {
                             format!("the {kind} job is disabled, or missing in the Agent's list"),
                         )
                         .expected("enabled")
-                        .remedy(format!(
-                            "in msdb: EXEC dbo.sp_update_job @job_name = N'cdc.{subject}_{kind}', @enabled = 1;"
-                        ));
+                        .remedy(remedies::as_administrator(format!(
+                            "EXEC msdb.dbo.sp_update_job @job_name = {}, @enabled = 1;",
+                            literal(&format!("cdc.{subject}_{kind}"))
+                        )));
                 }
                 Some(_) => {}
             }
@@ -119,7 +125,7 @@ fn agent(evidence: &Evidence<'_>) -> Finding {
         Some(other) => AGENT
             .failed(subject, other)
             .expected("Running")
-            .remedy("on the server's machine, start the service SQL Server Agent, and let it start by itself"),
+            .remedy("start the service SQL Server Agent on the server's machine, and set it to start automatically"),
         None => AGENT.unknown(subject, "the server lists no Agent; requires a look at the machine's services"),
     })
 }
@@ -136,14 +142,17 @@ fn retention(evidence: &Evidence<'_>) -> Finding {
             (Severity::Error, DAY.max(period))
         } else if kept < (DAY * 2).max(period * 10) {
             (Severity::Warning, (DAY * 2).max(period * 10))
-        } else if kept < DAY * 3 {
-            (Severity::Info, DAY * 3)
+        } else if kept < DEFAULT_RETENTION {
+            (Severity::Info, DEFAULT_RETENTION)
         } else {
             return RETENTION.ok(subject, words(kept));
         };
-        RETENTION.failed_as(severity, subject, words(kept)).expected(format!("at least {}", words(expected))).remedy(
-            "EXEC sys.sp_cdc_change_job @job_type = N'cleanup', @retention = 4320; -- minutes; from the job's next run on",
-        )
+        let minutes = DEFAULT_RETENTION.max(expected).as_secs().div_ceil(60);
+        let longer = format!("EXEC sys.sp_cdc_change_job @job_type = N'cleanup', @retention = {minutes};");
+        RETENTION
+            .failed_as(severity, subject, words(kept))
+            .expected(format!("at least {}", words(expected)))
+            .remedy(evidence.as_owner(longer).note("in minutes; holds from the job's next run on"))
     })
 }
 

@@ -5,6 +5,7 @@ use super::row::rows_of;
 use crate::driver::shared_checks::replica::{self, ARRIVES, ROLE};
 use crate::driver::sqlserver::facts::SqlServerFacts;
 use crate::finding::{Check, Finding};
+use crate::remedy::{Remedy, RunsOn};
 
 pub(super) const CHECKS: &[Check] = &[ROLE, ARRIVES];
 
@@ -31,8 +32,12 @@ fn arrives(evidence: &Evidence<'_>, subject: &str, facts: &SqlServerFacts, place
     let Some(written) = rows_of(&evidence.facts).and_then(|rows| rows.last_update) else {
         return ARRIVES.skipped(subject, "the source has no beat to compare with");
     };
-    let remedy = "look at the replication, on the primary: SELECT synchronization_state_desc, log_send_queue_size, \
-                  redo_queue_size FROM sys.dm_hadr_database_replica_states;";
+    let remedy = Remedy::sql(
+        "SELECT DB_NAME(database_id) AS name, synchronization_state_desc, is_suspended, log_send_queue_size, redo_queue_size \
+         FROM sys.dm_hadr_database_replica_states;",
+    )
+    .on(RunsOn::Server("the primary".to_owned()))
+    .note("shows how far the replicas are behind, in KiB; requires VIEW SERVER STATE");
     with(&ARRIVES, subject, &facts.row, DATA, |rows| {
         replica::arrives(evidence, place, written, rows.last_update, remedy)
     })

@@ -6,6 +6,7 @@ use crate::driver::shared_checks::row::{MOVES, moves};
 use crate::driver::shared_checks::{FRESH, ROW, SINGLE, freshness};
 use crate::driver::sqlserver::facts::{RowFacts, SqlServerFacts};
 use crate::finding::{Check, Finding};
+use crate::remedy::Remedy;
 
 pub(super) const CHECKS: &[Check] = &[ROW, SINGLE, FRESH, MOVES];
 
@@ -26,9 +27,9 @@ fn exists(evidence: &Evidence<'_>, rows: &RowFacts) -> Finding {
     let (observed, remedy) = match rows.other {
         Some(other) => (
             format!("there is row {other} and not {wanted}"),
-            format!("set row = {other} under [target.heartbeat] to adopt it"),
+            Remedy::advice(format!("set row = {other} under [target.heartbeat] to adopt it")),
         ),
-        None => ("the table is empty".to_owned(), format!("create it: {}", evidence.provision_in_words())),
+        None => ("the table is empty".to_owned(), evidence.provision()),
     };
     ROW.failed(name, observed).expected(format!("row {wanted}")).remedy(remedy)
 }

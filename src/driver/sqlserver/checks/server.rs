@@ -4,7 +4,9 @@ use tiberius::EncryptionLevel;
 
 use super::evidence::{CATALOGUE, Evidence, with};
 use crate::driver::shared_checks::server::{CLOCK, TLS, VERSION, WRITABLE, clock, is_local};
+use crate::driver::sqlserver::identifier::quote;
 use crate::driver::sqlserver::parameters::Parameters;
+use crate::driver::sqlserver::remedies;
 use crate::finding::{Check, Finding, Rung, Severity};
 use crate::target::Endpoint;
 
@@ -42,14 +44,11 @@ fn writable(evidence: &Evidence<'_>) -> Finding {
         return WRITABLE.ok(subject, "the database takes writes");
     }
     let (observed, remedy) = if server.read_only {
-        (
-            "the database is read-only by its own setting",
-            "on this server, as an administrator: ALTER DATABASE CURRENT SET READ_WRITE;",
-        )
+        ("the database is read-only by its own setting", remedies::set_read_write(evidence.target))
     } else {
         (
             "a secondary replica",
-            "name the availability group's listener, or every replica: mssql://user@first,second/database",
+            "name the availability group's listener, or every replica: mssql://user@first,second/database".into(),
         )
     };
     WRITABLE.failed(subject, observed).expected("READ_WRITE").remedy(remedy)
@@ -109,8 +108,8 @@ fn snapshot(evidence: &Evidence<'_>) -> Finding {
             return SNAPSHOT.ok(subject, &database.snapshot_isolation);
         }
         SNAPSHOT.failed(subject, "OFF").expected("ON").remedy(
-            "if the connector is to use it: ALTER DATABASE CURRENT SET ALLOW_SNAPSHOT_ISOLATION ON; (row versions take \
-             space in tempdb)",
+            remedies::as_administrator(format!("ALTER DATABASE {} SET ALLOW_SNAPSHOT_ISOLATION ON;", quote(subject)))
+                .note("if the connector uses it: row versions need space in tempdb"),
         )
     })
 }

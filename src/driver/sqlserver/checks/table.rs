@@ -8,6 +8,7 @@ use crate::driver::sqlserver::facts::TableFacts;
 use crate::driver::sqlserver::identifier::quote;
 use crate::finding::{Check, Finding, Rung, Severity};
 use crate::plan::columns::words;
+use crate::remedy::Remedy;
 
 const TRIGGERS: Check = Check {
     id: "instead-of-trigger",
@@ -48,11 +49,13 @@ fn exists(evidence: &Evidence<'_>) -> Finding {
     with(&TABLE, name, &evidence.facts.table, CATALOGUE, |table| match table {
         TableFacts { kind: Some(_), .. } => TABLE.ok(name, "it exists"),
         TableFacts { schema: false, .. } => TABLE.skipped(name, "its schema is missing, which comes first"),
-        _ => TABLE.failed(name, format!("it is missing, or hidden from {}", evidence.names.user)).remedy(format!(
-            "if it is there: GRANT SELECT, INSERT, UPDATE ON OBJECT::{name} TO {}; if not, create it: {}",
-            evidence.names.user,
-            evidence.provision_in_words()
-        )),
+        _ => TABLE.failed(name, format!("it is missing, or hidden from {}", evidence.names.user)).remedy(
+            Remedy::advice(format!("create it, if it is missing: {}", evidence.provision_in_words())).or_run(
+                evidence
+                    .as_owner(format!("GRANT SELECT, INSERT, UPDATE ON OBJECT::{name} TO {};", evidence.names.user))
+                    .note("if it exists"),
+            ),
+        ),
     })
 }
 
@@ -76,7 +79,7 @@ fn columns(evidence: &Evidence<'_>, table: &TableFacts) -> Finding {
     COLUMNS
         .failed(name, words(&faults))
         .expected("id, and last_update of a type that holds a time")
-        .remedy(columns::mend(name, table, &faults))
+        .remedy(columns::mend(evidence.target, name, table, &faults))
 }
 
 fn primary_key(evidence: &Evidence<'_>, table: &TableFacts) -> Finding {
@@ -90,11 +93,14 @@ fn primary_key(evidence: &Evidence<'_>, table: &TableFacts) -> Finding {
         false => PRIMARY_KEY.failed(name, key.join(", ")),
     };
     let remedy = match table.column("id") {
-        Some(id) if key.is_empty() && !id.nullable => format!("ALTER TABLE {name} ADD PRIMARY KEY (id);"),
-        Some(id) if key.is_empty() => {
-            format!("ALTER TABLE {name} ALTER COLUMN id {} NOT NULL; ALTER TABLE {name} ADD PRIMARY KEY (id);", id.kind)
+        Some(id) if key.is_empty() && !id.nullable => {
+            evidence.as_owner(format!("ALTER TABLE {name} ADD PRIMARY KEY (id);"))
         }
-        _ => "keep it where something relies on it; a unique index on id does as well".to_owned(),
+        Some(id) if key.is_empty() => evidence.as_owner(format!(
+            "ALTER TABLE {name} ALTER COLUMN id {} NOT NULL; ALTER TABLE {name} ADD PRIMARY KEY (id);",
+            id.kind
+        )),
+        _ => "keep it where something relies on it; a unique index on id serves as well".into(),
     };
     failed.expected("id").remedy(remedy)
 }
@@ -108,5 +114,5 @@ fn triggers(evidence: &Evidence<'_>, table: &TableFacts) -> Finding {
     TRIGGERS
         .failed(name, format!("INSTEAD OF triggers: {first}"))
         .expected("none")
-        .remedy(format!("if it is not meant to: DISABLE TRIGGER ALL ON {name};"))
+        .remedy(evidence.as_owner(format!("DISABLE TRIGGER {first} ON {name};")).note("if it is not intended"))
 }

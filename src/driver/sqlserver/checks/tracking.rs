@@ -5,10 +5,13 @@ use std::time::Duration;
 use super::connector::instance_of;
 use super::evidence::{CATALOGUE, Evidence, with};
 use super::row::rows_of;
-use crate::driver::sqlserver::facts::{CaptureInstance, DatabaseFacts};
+use crate::driver::sqlserver::errors::{CAPTURE_METADATA, NO_OWNER};
+use crate::driver::sqlserver::facts::{AZURE_DATABASE, CaptureInstance, CdcError, DatabaseFacts};
 use crate::driver::sqlserver::family::capture_instance_of;
-use crate::driver::sqlserver::identifier::literal;
+use crate::driver::sqlserver::identifier::{literal, quote};
+use crate::driver::sqlserver::remedies;
 use crate::finding::{Check, Finding, Rung, Severity};
+use crate::remedy::Remedy;
 use crate::time::ticks::longest_period;
 use crate::time::words;
 
@@ -106,10 +109,13 @@ fn database(evidence: &Evidence<'_>) -> Finding {
     with(&DATABASE, subject, &evidence.facts.database, CATALOGUE, |database| match database.cdc {
         true => DATABASE.ok(subject, "it is on"),
         false => {
-            DATABASE.failed(subject, "it is off").expected("is_cdc_enabled = 1").remedy(if evidence.facts.server.rds {
-                format!("EXEC msdb.dbo.rds_cdc_enable_db {};", literal(subject))
-            } else {
-                "in this database, as sysadmin (in Azure SQL Database: db_owner): EXEC sys.sp_cdc_enable_db;".to_owned()
+            let server = &evidence.facts.server;
+            DATABASE.failed(subject, "it is off").expected("is_cdc_enabled = 1").remedy(match server.engine_edition {
+                _ if server.rds => {
+                    remedies::as_administrator(format!("EXEC msdb.dbo.rds_cdc_enable_db {};", literal(subject)))
+                }
+                AZURE_DATABASE => evidence.as_owner("EXEC sys.sp_cdc_enable_db;"),
+                _ => remedies::look(evidence.target, "EXEC sys.sp_cdc_enable_db;").note("as sysadmin"),
             })
         }
     })
@@ -132,7 +138,7 @@ fn tracked(evidence: &Evidence<'_>) -> Finding {
             false => TRACKED
                 .failed(name, "it is not tracked")
                 .expected("is_tracked_by_cdc = 1")
-                .remedy(format!("track it, as a member of db_owner: {}", evidence.provision_in_words())),
+                .remedy(evidence.provision().note("requires a member of db_owner")),
         })
     })
 }
@@ -168,16 +174,18 @@ fn captures(evidence: &Evidence<'_>, instance: &CaptureInstance) -> Finding {
         return COLUMNS.ok(&instance.name, instance.columns.join(", "));
     }
     let heartbeat = &evidence.target.heartbeat;
-    COLUMNS.failed(&instance.name, format!("it captures no {}", missing.join(", no "))).expected("id, last_update").remedy(
-        format!(
-            "make a second instance, and let the connector change over to it: EXEC sys.sp_cdc_enable_table @source_schema = \
-             {}, @source_name = {}, @role_name = {}, @capture_instance = {}, @supports_net_changes = 0;",
-            literal(&heartbeat.schema),
-            literal(&heartbeat.table),
-            instance.role.as_deref().map_or_else(|| "NULL".to_owned(), literal),
-            literal(&format!("{}_2", instance.name)),
-        ),
-    )
+    let second = format!(
+        "EXEC sys.sp_cdc_enable_table @source_schema = {}, @source_name = {}, @role_name = {}, @capture_instance = {}, \
+         @supports_net_changes = 0;",
+        literal(&heartbeat.schema),
+        literal(&heartbeat.table),
+        instance.role.as_deref().map_or_else(|| "NULL".to_owned(), literal),
+        literal(&format!("{}_2", instance.name)),
+    );
+    COLUMNS
+        .failed(&instance.name, format!("it captures no {}", missing.join(", no ")))
+        .expected("id, last_update")
+        .remedy(evidence.as_owner(second).note("creates a second instance: let the connector change over to it"))
 }
 
 fn latency(evidence: &Evidence<'_>) -> Finding {
@@ -192,8 +200,7 @@ fn latency(evidence: &Evidence<'_>) -> Finding {
         return LATENCY.skipped(name, "there is no beat to compare with");
     };
     let limit = longest_period(&evidence.target.schedule, evidence.case.now.taken_at) * 2 + SLACK;
-    let remedy = "look at the capture job, and at SQL Server Agent: EXEC sys.sp_cdc_help_jobs; SELECT * FROM \
-                  sys.dm_cdc_log_scan_sessions ORDER BY start_time DESC; start it: EXEC sys.sp_cdc_start_job;";
+    let remedy = look_at_capture(evidence);
     with(&LATENCY, name, captured, CDC_SCHEMA, |captured| {
         let Some(until) = captured.until else {
             return LATENCY.failed(name, "nothing was ever captured").expected("the newest beat").remedy(remedy);
@@ -210,6 +217,40 @@ fn latency(evidence: &Evidence<'_>) -> Finding {
     })
 }
 
+/// What starts the capture job. Azure SQL Database has none: it shows what its scheduler did.
+fn look_at_capture(evidence: &Evidence<'_>) -> Remedy {
+    let scans = "SELECT TOP (10) session_id, start_time, end_time, error_count, latency FROM sys.dm_cdc_log_scan_sessions \
+                 ORDER BY start_time DESC;";
+    match evidence.facts.server.engine_edition {
+        AZURE_DATABASE => remedies::look(evidence.target, scans)
+            .note("shows what Azure's scheduler did; requires VIEW DATABASE STATE"),
+        _ => Remedy::advice("check that SQL Server Agent runs").then_run(
+            evidence.as_owner("EXEC sys.sp_cdc_start_job;").note("the server refuses it if the job runs already"),
+        ),
+    }
+}
+
+/// What to do about an error of the capture job.
+fn mend_error(evidence: &Evidence<'_>, error: &CdcError) -> Remedy {
+    let database = &evidence.facts.server.database;
+    match u32::try_from(error.number) {
+        Ok(NO_OWNER) => remedies::as_administrator(format!(
+            "SELECT name, SUSER_SNAME(owner_sid) AS owner FROM sys.databases WHERE name = {};",
+            literal(database)
+        ))
+        .note(format!(
+            "if the owner is NULL, give it to a login: ALTER AUTHORIZATION ON DATABASE::{} TO …",
+            quote(database)
+        )),
+        Ok(number) if CAPTURE_METADATA.contains(&number) => remedies::look(
+            evidence.target,
+            "SELECT TOP (10) entry_time, error_number, error_message FROM sys.dm_cdc_errors ORDER BY entry_time DESC;",
+        )
+        .note("the entries beside it name the cause"),
+        _ => "read the server's message, which names the cause; the capture job starts again by itself".into(),
+    }
+}
+
 fn errors(evidence: &Evidence<'_>) -> Finding {
     let subject = &evidence.facts.server.database;
     let Some(errors) = &evidence.facts.cdc_errors else {
@@ -224,20 +265,20 @@ fn errors(evidence: &Evidence<'_>) -> Finding {
             _ => ERRORS
                 .failed(subject, format!("error {}: {}", newest.number, newest.message))
                 .expected("none")
-                .remedy("read what it says; 22830 to 22832 and 15517: ALTER AUTHORIZATION ON DATABASE to a login that exists"),
+                .remedy(mend_error(evidence, newest)),
         }
     })
 }
 
 fn log(evidence: &Evidence<'_>) -> Finding {
     let subject = &evidence.facts.server.database;
-    with(&LOG, subject, &evidence.facts.database, CATALOGUE, |database| {
-        match database.log_reuse_wait.as_str() {
+    with(&LOG, subject, &evidence.facts.database, CATALOGUE, |database| match database.log_reuse_wait.as_str() {
         "REPLICATION" => LOG
             .failed(subject, "REPLICATION: the log keeps what the capture job has not read")
             .expected("anything else")
-            .remedy("look again in a minute; if it stays, start the capture job: EXEC sys.sp_cdc_start_job; and SQL Server Agent"),
+            .remedy(
+                look_at_capture(evidence).note("look again in a minute: it may last for a moment on a busy server"),
+            ),
         other => LOG.ok(subject, other),
-    }
     })
 }

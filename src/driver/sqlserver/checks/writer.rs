@@ -36,8 +36,10 @@ fn granted(
         Some(false) => check
             .failed(name, format!("{privilege} is not granted to {user}, or is denied"))
             .expected(format!("{privilege} for {user}"))
-            .remedy(format!(
-                "GRANT {privilege} ON OBJECT::{name} TO {user}; -- a DENY wins over it: REVOKE that first"
-            )),
+            .remedy(
+                evidence
+                    .as_owner(format!("GRANT {privilege} ON OBJECT::{name} TO {user};"))
+                    .note("a DENY wins over it: REVOKE that first"),
+            ),
     })
 }
