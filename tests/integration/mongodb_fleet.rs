@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use crate::bench::beating_daemon::plain_password;
 use crate::bench::mongodb::{MongoServer, ReplicaSet};
 use crate::bench::mongodb_scene::{DATABASE, USER, address, create_user};
-use crate::bench::{eventually, heartbeatd, secs, steadily};
+use crate::bench::{eventually, fleet, heartbeatd, secs};
 
 const TARGETS: usize = 100;
 
@@ -40,27 +40,7 @@ async fn a_hundred_targets_beat_in_flat_memory_and_end_in_time_when_every_member
         files => Err(format!("{files} files")),
     })
     .await;
-    steadily(secs(20), "/health 200", async || match daemon.health().await {
-        (200, _) => Ok(()),
-        (status, health) => Err(format!("{status}: {health}")),
-    })
-    .await;
-    let (before, files, cpu) = (daemon.rss_kib(), daemon.open_files(), daemon.cpu());
-    let begin = Instant::now();
-    steadily(secs(30), "/health 200", async || match daemon.health().await {
-        (200, _) => Ok(()),
-        (status, health) => Err(format!("{status}: {health}")),
-    })
-    .await;
-    let (after, used) = (daemon.rss_kib(), daemon.cpu() - cpu);
-    eprintln!(
-        "{TARGETS} targets: RSS {before} KiB, 30 s later {after} KiB, {files} files open, {:.1} ms of processor time a second",
-        used.as_secs_f64() * 1_000.0 / begin.elapsed().as_secs_f64()
-    );
-    assert!(after < before + before / 10, "{before} KiB, then {after} KiB");
-    assert!(daemon.open_files() <= files + 4, "{files} files, then {}", daemon.open_files());
-    let failed = daemon.metrics().await.sum("heartbeatd_beats_total", &[("result", "failed")]);
-    assert!(failed < 0.5, "{}", daemon.log());
+    fleet::cost_in_flat_memory(&daemon, TARGETS, secs(30)).await;
 
     set.members().iter().for_each(MongoServer::freeze);
     let begin = Instant::now();

@@ -1,6 +1,7 @@
 //! SQL Server's driver over TDS against a double, called as its callers call it: what one beat writes, reports and refuses,
 //! and how it logs in. What SQL Server itself makes of the batches is not shown here.
 
+use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use heartbeatd::driver::{Purpose, ServerRole};
@@ -8,8 +9,9 @@ use heartbeatd::heartbeat::{BeatOutcome, ErrorKind, Writing};
 use heartbeatd::target::Target;
 use heartbeatd::time::Stamp;
 
+use crate::bench::beating_daemon::PASSWORD;
 use crate::bench::driver::{MINUTE, TIME, WHEN_STALE, beat, failed, failure, open, report, session, target};
-use crate::bench::tds::{Encryption, Fault, TdsServer, micros};
+use crate::bench::tds::{Browser, Encryption, Fault, TdsServer, USER, micros};
 use crate::bench::tls::{CERTIFICATES, Files};
 use crate::bench::{ports, secs};
 
@@ -275,6 +277,23 @@ async fn a_login_that_leads_on_is_followed_and_a_circle_is_left() {
     assert_eq!((gateway.beats().len(), node.beats().len()), (0, 1));
     node.fault(Fault::Redirect(gateway.port()));
     assert_eq!(failure(&target).await, ErrorKind::Protocol);
+}
+
+#[tokio::test]
+async fn a_named_instance_is_found_by_sql_server_browser_unless_the_address_has_a_port() {
+    const HOME: Ipv4Addr = Ipv4Addr::new(127, 14, 34, 1);
+    let server = TdsServer::options().home(HOME).start().await;
+    let browser = Browser::start(HOME, "PROD", server.port()).await;
+    let at = |place: String| target(&format!("mssql://{USER}:{PASSWORD}@{HOME}\\{place}/orders?Encrypt=disable"));
+    assert_eq!(beat(&at("prod".to_owned()), Writing::Always).await.unwrap().outcome, BeatOutcome::Written);
+    assert_eq!(browser.asked(), ["prod"]);
+    let with_port = at(format!("prod:{}", server.port()));
+    assert_eq!(beat(&with_port, Writing::Always).await.unwrap().outcome, BeatOutcome::Written);
+    assert_eq!(browser.asked().len(), 1, "the port is known");
+    let unknown = failed(&at("TEST".to_owned())).await;
+    assert_eq!(unknown.kind, ErrorKind::Name);
+    assert!(unknown.message.ends_with("names no port for the instance TEST"), "{}", unknown.message);
+    assert!(unknown.remedy.contains("UDP port 1434"), "{}", unknown.remedy);
 }
 
 #[tokio::test]

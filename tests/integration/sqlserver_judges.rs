@@ -1,6 +1,7 @@
 //! The double of SQL Server and the program's own T-SQL, judged by what was written elsewhere: FreeTDS' client `tsql`,
 //! `python-tds`, and the parser `sqlglot`. TDS 8 is judged by tiberius alone, as neither client speaks it.
 
+use std::collections::BTreeSet;
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -15,6 +16,7 @@ use crate::bench::driver::{MINUTE, TIME, in_time, open, report, session, target}
 use crate::bench::tds::{Encryption, State, TdsServer, USER};
 use crate::bench::tls::{CERTIFICATES, Files};
 use crate::bench::{heartbeatd, programs, secs};
+use crate::corpus;
 
 /// Reads the row as the double's table has it.
 const READ: &str = "SELECT id, last_update FROM [streamkap].[streamkap_heartbeat];";
@@ -153,14 +155,31 @@ for batch in json.load(sys.stdin):
         wrong.append([batch, str(error)])
 print(json.dumps({"wrong": wrong, "unjudged": sorted(unjudged)}))
 "#;
-    let batches = everything_that_is_sent().await;
-    assert!(batches.len() >= 40, "{}", batches.len());
+    let (batches, scripts) = (everything_that_is_sent().await, scripts_of_remedies());
+    assert!(batches.len() >= 40 && scripts.len() >= 40, "{} and {}", batches.len(), scripts.len());
     let path = programs::sqlserver_judges();
     let variables = [("PYTHONPATH", path.to_str().unwrap())];
-    let out = printed("python3", &["-c", SCRIPT], &variables, &serde_json::to_string(&batches).unwrap()).await;
+    let all: Vec<&String> = batches.iter().chain(&scripts).collect();
+    let out = printed("python3", &["-c", SCRIPT], &variables, &serde_json::to_string(&all).unwrap()).await;
     let out: serde_json::Value = serde_json::from_str(&out).unwrap();
     assert_eq!(out["wrong"], serde_json::json!([]), "{out:#}");
     insta::assert_json_snapshot!(out["unjudged"]);
+}
+
+/// What remedies hand to people: those of failures by the list that a test of the driver pins, and those of every check by the
+/// corpus.
+fn scripts_of_remedies() -> BTreeSet<String> {
+    const OF_FAILURES: &str = include_str!(
+        "../../src/driver/sqlserver/snapshots/heartbeatd__driver__sqlserver__remedies__tests__scripts_of_remedies.snap"
+    );
+    let (_, of_failures) = OF_FAILURES.trim_start_matches("---").split_once("\n---\n").unwrap();
+    let of_failures: Vec<String> = of_failures.lines().map(str::to_owned).collect();
+    assert!(of_failures.len() >= 10 && of_failures.iter().all(|script| script.ends_with(';')), "{of_failures:?}");
+    let findings = corpus::findings_in("sqlserver");
+    let remedies = findings.iter().filter_map(|finding| finding.remedy.as_ref());
+    let of_checks = remedies.filter_map(|remedy| remedy.script()).map(|script| script.text().to_owned());
+    let is_sql = |script: &String| !script.starts_with("heartbeatd ");
+    of_checks.filter(is_sql).chain(of_failures).collect()
 }
 
 /// The batches of logins, beats of every kind and type, looks, checks, plans and all steps of provisioning.

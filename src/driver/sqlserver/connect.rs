@@ -10,6 +10,7 @@ use tiberius::{AuthMethod, Config, Row, SqlBrowser};
 use tokio::net::TcpStream;
 use tokio_util::compat::TokioAsyncWriteCompatExt;
 
+use super::addresses;
 use super::errors;
 use super::identifier::{self, literal};
 use super::parameters::{PORT, Parameters};
@@ -119,38 +120,45 @@ fn role_of(updateability: Option<&str>, read_only: bool) -> ServerRole {
     }
 }
 
-/// Connects to one host and looks around, in one batch.
+/// Connects to one host, at the address of its name that fits.
 async fn open(request: &ConnectRequest<'_>, config: &Config, host: &Host) -> Result<Opened, Failure> {
     let address = HOST_STYLE.address(host);
-    let mut client = match log_in(config, host).await {
-        Ok(client) => client,
+    let connections = match addresses::connections(host).await {
+        Ok(connections) => connections,
         Err(failure) => return Err(prefixed(&address, name_or_network(host, HOST_STYLE.port(host), failure).await)),
     };
-    let (mut server, column) =
-        look_around(&mut client, request).await.map_err(|failure| prefixed(&address, failure))?;
-    server.address.clone_from(&address);
+    let enter = |stream| -> BoxFuture<'_, _> { Box::pin(enter(request, config, host, &address, stream)) };
+    let fits = |opened: &Opened| request.purpose == Purpose::Inspect || opened.server.role.takes_writes();
+    let opened = addresses::enter_first_fitting(connections, enter, fits, request.deadline).await;
+    opened.map_err(|failure| prefixed(&address, failure))
+}
+
+/// Logs in on a socket and looks around, in one batch.
+async fn enter(
+    request: &ConnectRequest<'_>,
+    config: &Config,
+    host: &Host,
+    address: &str,
+    stream: TcpStream,
+) -> Result<Opened, Failure> {
+    let mut client = log_in(config, &host.name, stream).await?;
+    let (mut server, column) = look_around(&mut client, request).await?;
+    address.clone_into(&mut server.address);
     if let (Some(known), Some(found)) = (request.known_identity, &server.identity)
         && known != found
     {
-        let message = format!("{address} has another database ({found}) than the one known so far ({known})");
+        let message = format!("the server has another database ({found}) than the one known so far ({known})");
         close(client, close_limit(request.deadline)).await;
         return Err(Failure::new(ErrorKind::Identity, message));
     }
     Ok(Opened { client, server, column })
 }
 
-/// Logs in to one host, and follows where it leads on to another one.
-async fn log_in(config: &Config, host: &Host) -> Result<SqlClient, Failure> {
+/// Logs in to a host, and follows where it leads on to another one.
+async fn log_in(config: &Config, host: &str, mut stream: TcpStream) -> Result<SqlClient, Failure> {
     let mut config = config.clone();
-    config.host(&host.name);
-    match (&host.instance, host.port) {
-        // A port makes the question for the instance's port needless.
-        (_, Some(port)) => config.port(port),
-        (Some(instance), None) => config.instance_name(instance),
-        (None, None) => config.port(PORT),
-    }
+    config.host(host);
     for _ in 0..REDIRECTS {
-        let stream = TcpStream::connect_named(&config).await.map_err(|error| of_network(error, host))?;
         stream.set_nodelay(true).map_err(|error| errors::classify(error.into()))?;
         // What the operating system refuses here costs nothing but the keepalive.
         let _ = sockopt::set_socket_keepalive(&stream, true);
@@ -162,23 +170,12 @@ async fn log_in(config: &Config, host: &Host) -> Result<SqlClient, Failure> {
                 // An availability group's list of replicas names a named instance by `host\INSTANCE` and its port.
                 config.host(host.split('\\').next().unwrap_or_default());
                 config.port(port);
+                stream = TcpStream::connect_named(&config).await.map_err(errors::classify)?;
             }
             Err(error) => return Err(errors::classify_login(error)),
         }
     }
     Err(Failure::new(ErrorKind::Protocol, "the server leads on to another one again and again"))
-}
-
-/// What the search for an instance's port says comes as an error of the client's own.
-fn of_network(error: Error, host: &Host) -> Failure {
-    match (&error, &host.instance) {
-        (Error::Conversion(_), Some(instance)) => Failure::new(
-            ErrorKind::Name,
-            format!("SQL Server Browser (UDP port 1434) names no port for the instance {instance}"),
-        )
-        .with_source(error),
-        _ => errors::classify(error),
-    }
 }
 
 async fn look_around(

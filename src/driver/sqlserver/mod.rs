@@ -1,6 +1,7 @@
 //! SQL Server: a server of one's own, Amazon RDS, Azure SQL Database and Managed Instance. Used through
 //! [`crate::drivers::Drivers`].
 
+mod addresses;
 mod ado;
 mod beat;
 mod checks;

@@ -212,9 +212,9 @@ impl Planner<'_> {
     fn grant(&mut self, principals: &Principals, grantee: &str, wanted: &[&str]) {
         let (rights, quoted) = (principals.rights_of(grantee), quote(grantee));
         for (privilege, by) in rights.denied.iter().filter(|(privilege, _)| wanted.contains(privilege)) {
+            let remedy = revoke(self.target, privilege, by, &quoted);
             let (table, by) = (&self.table, quote(by));
             let message = format!("{privilege} on {table} is denied to {by}, which wins over every grant to {quoted}");
-            let remedy = revoke(self.target, privilege, table, &by);
             self.plan.fail(ErrorKind::Privilege, message, Some(remedy));
         }
         let is_denied = |privilege: &str| rights.denied.iter().any(|(denied, _)| *denied == privilege);

@@ -50,9 +50,21 @@ pub(super) fn create_user(target: &Target, user: &str) -> Remedy {
     as_owner(target, format!("CREATE USER {user} FOR LOGIN {user};"))
 }
 
-/// Takes a DENY back, which wins over every grant.
-pub(super) fn revoke(target: &Target, privilege: &str, table: &str, from: &str) -> Remedy {
-    as_owner(target, format!("REVOKE {privilege} ON OBJECT::{table} FROM {from};")).note("if the DENY is not intended")
+/// Takes back what denies a privilege to `whom` and wins over every grant: a DENY to `by`, or a membership in one of the
+/// server's own roles that deny. `whom` is quoted.
+pub(super) fn revoke(target: &Target, privilege: &str, by: &str, whom: &str) -> Remedy {
+    let (table, denies) = (table_of(target), quote(by));
+    if ["db_denydatareader", "db_denydatawriter"].contains(&by) {
+        return as_owner(target, format!("ALTER ROLE {denies} DROP MEMBER {whom};"))
+            .note("if it is not meant to be a member; it may be one by way of another role");
+    }
+    as_owner(target, format!("REVOKE {privilege} ON OBJECT::{table} FROM {denies};"))
+        .note("if the DENY is not intended; one on the schema or the database requires REVOKE there")
+}
+
+/// The heartbeat table, quoted.
+fn table_of(target: &Target) -> String {
+    format!("{}.{}", quote(&target.heartbeat.schema), quote(&target.heartbeat.table))
 }
 
 /// The database of a target, quoted.
@@ -185,7 +197,7 @@ fn missing_database(failure: &Failure, target: &Target) -> Remedy {
 
 fn database(failure: &Failure, target: &Target) -> Option<Remedy> {
     let heartbeat = &target.heartbeat;
-    let (table, row) = (format!("{}.{}", quote(&heartbeat.schema), quote(&heartbeat.table)), heartbeat.row_number());
+    let (table, row) = (table_of(target), heartbeat.row_number());
     let user = target.endpoint.url.user().map_or_else(|| "[user]".to_owned(), quote);
     Some(match failure.kind() {
         ErrorKind::MissingSchema | ErrorKind::MissingTable => plan::command(target),

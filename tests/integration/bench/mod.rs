@@ -10,6 +10,7 @@ pub(crate) mod course;
 pub(crate) mod daemon;
 pub(crate) mod driver;
 pub(crate) mod findings;
+pub(crate) mod fleet;
 pub(crate) mod frontend;
 pub(crate) mod heartbeat;
 pub(crate) mod hostile;

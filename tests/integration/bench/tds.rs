@@ -5,6 +5,7 @@
 //! own. What SQL Server itself makes of a batch is not shown by it.
 
 mod answer;
+mod browser;
 mod login;
 mod state;
 mod wire;
@@ -19,6 +20,7 @@ use tokio::task::JoinSet;
 use tokio_util::task::AbortOnDropHandle;
 
 pub(crate) use self::answer::{Answer, Cell, Rows};
+pub(crate) use self::browser::Browser;
 pub(crate) use self::state::{State, micros};
 use self::wire::Wire;
 use super::beating_daemon::PASSWORD;
@@ -49,6 +51,8 @@ pub(crate) enum Fault {
     Login(u32),
     /// The login leads on to this port of 127.0.0.1.
     Redirect(u16),
+    /// A login that means to read only leads on to this port of 127.0.0.1, as a listener's read-only routing does.
+    RouteReaders(u16),
     /// A beat fails with this number.
     Beat(u32),
     /// A beat's row is sent, and the number after it.
@@ -67,12 +71,14 @@ pub(crate) enum Fault {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Options {
     encryption: Encryption,
+    home: Ipv4Addr,
     port: u16,
 }
 
-/// A double on a port of 127.0.0.1; dropping it ends its connections.
+/// A double on a port of 127.0.0.1, or of another address of this machine; dropping it ends its connections.
 #[derive(Debug)]
 pub(crate) struct TdsServer {
+    home: Ipv4Addr,
     port: u16,
     shared: Arc<Shared>,
     server: Option<AbortOnDropHandle<()>>,
@@ -86,6 +92,10 @@ pub(super) struct Shared {
     fault: Mutex<Option<Fault>>,
     batches: Mutex<Vec<String>>,
     logins: Mutex<Vec<login::Login>>,
+    /// Logins that were let in or refused.
+    attempts: AtomicU64,
+    /// The primary whose rows arrive here.
+    source: Mutex<Option<Arc<Shared>>>,
     packets_in: AtomicU64,
     packets_out: AtomicU64,
 }
@@ -101,6 +111,11 @@ impl Options {
         Self { port, ..self }
     }
 
+    /// At this address.
+    pub(crate) fn home(self, home: Ipv4Addr) -> Self {
+        Self { home, ..self }
+    }
+
     /// Starts it.
     pub(crate) async fn start(self) -> TdsServer {
         let shared = Arc::new(Shared {
@@ -109,10 +124,12 @@ impl Options {
             fault: Mutex::new(None),
             batches: Mutex::new(Vec::new()),
             logins: Mutex::new(Vec::new()),
+            attempts: AtomicU64::new(0),
+            source: Mutex::new(None),
             packets_in: AtomicU64::new(0),
             packets_out: AtomicU64::new(0),
         });
-        let mut server = TdsServer { port: self.port, shared, server: None };
+        let mut server = TdsServer { home: self.home, port: self.port, shared, server: None };
         server.listen().await;
         server
     }
@@ -121,12 +138,12 @@ impl Options {
 impl TdsServer {
     /// One that offers no encryption.
     pub(crate) fn options() -> Options {
-        Options { encryption: Encryption::None, port: 0 }
+        Options { encryption: Encryption::None, home: Ipv4Addr::LOCALHOST, port: 0 }
     }
 
     /// Listens, also again after [`stop`](Self::stop), with what the table held.
     pub(crate) async fn listen(&mut self) {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, self.port)).await.unwrap();
+        let listener = TcpListener::bind((self.home, self.port)).await.unwrap();
         self.port = listener.local_addr().unwrap().port();
         let shared = Arc::clone(&self.shared);
         let server = tokio::spawn(async move {
@@ -150,7 +167,7 @@ impl TdsServer {
         }
     }
 
-    /// Its port on 127.0.0.1.
+    /// Its port.
     pub(crate) fn port(&self) -> u16 {
         self.port
     }
@@ -188,6 +205,17 @@ impl TdsServer {
     /// Every login that was let in.
     pub(crate) fn logins(&self) -> Vec<login::Login> {
         self.shared.logins.lock().unwrap().clone()
+    }
+
+    /// How many logins were tried.
+    pub(crate) fn attempts(&self) -> u64 {
+        self.shared.attempts.load(Ordering::SeqCst)
+    }
+
+    /// Makes it a secondary replica: the rows of `primary` arrive here, or no more.
+    pub(crate) fn follow(&self, primary: Option<&Self>) {
+        self.state().secondary = true;
+        *self.shared.source.lock().unwrap() = primary.map(|primary| Arc::clone(&primary.shared));
     }
 
     /// Packets that came and that went, after the logins.
@@ -241,6 +269,11 @@ fn answer(shared: &Shared, batch: &str) -> Answer {
     };
     if let Some(number) = number {
         return Answer::error(number, "the double was asked to refuse this");
+    }
+    let source = shared.source.lock().unwrap().clone();
+    if let Some(source) = source {
+        let rows = source.state.lock().unwrap().rows.clone();
+        shared.state.lock().unwrap().rows = rows;
     }
     let answer = shared.state.lock().unwrap().run(batch);
     match shared.fault() {

@@ -97,7 +97,7 @@ fn granted(evidence: &Evidence<'_>, check: &Check, privilege: &'static str, foun
     let (observed, remedy) = match rights.denied.iter().find(|(denied, _)| *denied == privilege) {
         Some((_, by)) => (
             format!("{privilege} on {table} is denied to {}, which wins over every grant", quote(by)),
-            remedies::revoke(evidence.target, privilege, table, &quote(by)),
+            remedies::revoke(evidence.target, privilege, by, name),
         ),
         None => {
             let role = role_of(evidence.target);

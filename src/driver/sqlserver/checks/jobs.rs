@@ -68,9 +68,13 @@ pub(super) fn judge(evidence: &Evidence<'_>) -> Vec<Finding> {
 /// Judges the jobs of change data capture, or says why they cannot be.
 fn with_jobs(evidence: &Evidence<'_>, check: &Check, judge: impl FnOnce(&[CdcJob]) -> Finding) -> Finding {
     let subject = &evidence.facts.server.database;
+    let server = &evidence.facts.server;
+    if server.updateability != "READ_WRITE" && !server.read_only {
+        return check.skipped(subject, "a secondary replica: the jobs are on the primary, which comes first");
+    }
     match &evidence.facts.cdc_jobs {
         Some(jobs) => with(check, subject, jobs, MSDB, |jobs| judge(jobs)),
-        None if evidence.facts.server.engine_edition == AZURE_DATABASE => {
+        None if server.engine_edition == AZURE_DATABASE => {
             check.skipped(subject, "Azure SQL Database captures and cleans up by a scheduler of its own")
         }
         None => check.skipped(subject, "change data capture is off in the database, which comes first"),
@@ -120,6 +124,9 @@ fn agent(evidence: &Evidence<'_>) -> Finding {
     let Some(status) = &evidence.facts.agent else {
         return AGENT.skipped(subject, "this server has no Agent");
     };
+    if evidence.facts.server.is_without_cdc() {
+        return AGENT.skipped(subject, "this edition has no change data capture, which comes first");
+    }
     with(&AGENT, subject, status, SERVER_STATE, |status| match status.as_deref() {
         Some("Running") => AGENT.ok(subject, "Running"),
         Some(other) => AGENT

@@ -114,5 +114,5 @@ fn triggers(evidence: &Evidence<'_>, table: &TableFacts) -> Finding {
     TRIGGERS
         .failed(name, format!("INSTEAD OF triggers: {first}"))
         .expected("none")
-        .remedy(evidence.as_owner(format!("DISABLE TRIGGER {first} ON {name};")).note("if it is not intended"))
+        .remedy(evidence.as_owner(format!("ALTER TABLE {name} DISABLE TRIGGER {first};")).note("if it is not intended"))
 }

@@ -210,6 +210,31 @@ fn what_an_account_may_not_see_is_not_reported_as_missing() {
 }
 
 #[test]
+fn on_a_secondary_the_jobs_are_not_missed() {
+    let mut facts = right_secondary();
+    facts["cdc_jobs"]["seen"] = json!([]);
+    let failed = wrong(&judged(&target(), &inspection(facts, None)));
+    assert_eq!(failed, ["failed error server-writable: a secondary replica"]);
+}
+
+#[test]
+fn a_role_that_denies_is_left_and_a_deny_is_revoked() {
+    let remedy_of = |facts: Value| {
+        let findings = judged(&target(), &inspection(facts, None));
+        let denied = findings.into_iter().find(|finding| finding.id == "connector-update").unwrap();
+        denied.remedy.unwrap().script().unwrap().text().to_owned()
+    };
+    let mut facts = right();
+    facts["principals"]["seen"]["members"] =
+        json!([["cdc_reader", "streamkap_role"], ["cdc_reader", "db_denydatawriter"]]);
+    assert_eq!(remedy_of(facts), "ALTER ROLE [db_denydatawriter] DROP MEMBER [cdc_reader];");
+    let mut facts = right();
+    let deny = json!({"grantee": "public", "permission": "UPDATE", "denied": true, "column": false});
+    facts["principals"]["seen"]["grants"].as_array_mut().unwrap().push(deny);
+    assert_eq!(remedy_of(facts), "REVOKE UPDATE ON OBJECT::[streamkap].[streamkap_heartbeat] FROM [public];");
+}
+
+#[test]
 fn a_table_that_is_hidden_or_missing_is_one_finding() {
     let mut facts = right();
     facts["table"]["seen"] = json!({"schema": true, "kind": null, "tracked": false, "instead_of": [], "columns": []});

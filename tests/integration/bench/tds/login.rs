@@ -1,6 +1,7 @@
 //! The greeting and the login, with a real look at the password, or at the access token in its place.
 
 use std::io;
+use std::sync::atomic::Ordering;
 
 use super::answer::{Answer, utf16};
 use super::wire::{LOGIN, PRELOGIN, REPLY, Wire};
@@ -54,10 +55,12 @@ pub(super) async fn log_in(shared: &Shared, wire: &mut Wire) -> io::Result<bool>
         return Err(io::ErrorKind::InvalidData.into());
     }
     let (login, secret) = read(&message).ok_or(io::ErrorKind::InvalidData)?;
+    shared.attempts.fetch_add(1, Ordering::SeqCst);
     let login = Login { encrypted: shared.encryption != Encryption::None, ..login };
     let (refusal, redirect) = match shared.fault.lock().unwrap().clone() {
         Some(Fault::Login(number)) => (Some((number, "the double refuses every login")), None),
         Some(Fault::Redirect(port)) => (None, Some(port)),
+        Some(Fault::RouteReaders(port)) if login.read_only => (None, Some(port)),
         _ if secret != PASSWORD || login.user != USER && !login.by_token => {
             (Some((18_456, "Login failed for user 'beat'.")), None)
         }
