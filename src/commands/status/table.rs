@@ -81,6 +81,8 @@ impl Targets {
 /// How wide the columns are.
 struct Columns {
     name: usize,
+    /// So many characters at the end of each name are left out.
+    ending: usize,
     driver: usize,
     reason: usize,
 }
@@ -88,11 +90,14 @@ struct Columns {
 impl Columns {
     fn of(targets: &[&Target], width: usize) -> Self {
         let longest = |text: fn(&Target) -> &str| targets.iter().map(|target| text(target).chars().count()).max();
-        let name = longest(|target| &target.name).unwrap_or(0).clamp(6, NAME.min(width / 3));
+        let (longest_name, room) = (longest(|target| &target.name).unwrap_or(0), NAME.min(width / 3));
+        let ending = if longest_name > room { shared_ending(targets) } else { 0 };
+        // A mark takes the place of the ending.
+        let name = (longest_name - ending + ending.min(1)).clamp(6, room);
         let driver = if width >= WIDE { longest(|target| &target.driver).unwrap_or(0).max(6) + 2 } else { 0 };
         // State, changed and next with the spaces between; the rest is the reason's.
         let reason = width.saturating_sub(9 + 2 + name + 2 + driver + 7 + 2 + 6 + 2);
-        Self { name, driver, reason }
+        Self { name, ending, driver, reason }
     }
 
     fn row(&self, target: &Target, now: DateTime<Utc>) -> String {
@@ -100,17 +105,40 @@ impl Columns {
         let reason = reason.map(|reason| format!("{}: {}", reason.kind, reason.message)).unwrap_or_default();
         let changed = target.newest_change.map_or_else(|| "never".to_owned(), |at| short(now - at));
         let next = target.next_beat.map_or_else(String::new, |at| short(at - now));
-        let line = self.line(&target.state, &target.name, &target.driver, &changed, &next, &reason);
+        let line = self.line(&target.state, &without_ending(&target.name, self.ending, self.name), &target.driver, &changed, &next, &reason);
         let (state, rest) = line.split_at(line.char_indices().nth(9).map_or(line.len(), |(at, _)| at));
         format!("{}{}", toned(rank(target).1, state), rest.trim_end())
     }
 
     fn line(&self, state: &str, name: &str, driver: &str, changed: &str, next: &str, reason: &str) -> String {
-        let (state, name, reason) = (cut(state, 9), cut_in_the_middle(name, self.name), cut(reason, self.reason));
+        let (state, reason) = (cut(state, 9), cut(reason, self.reason));
         let driver = if self.driver == 0 { String::new() } else { cut(driver, self.driver - 2) };
         let (name_width, driver_width) = (self.name, self.driver);
         format!("{state:<9}  {name:<name_width$}  {driver:<driver_width$}{changed:>7}  {next:>6}  {reason}")
     }
+}
+
+/// How many characters all names end with, from a dot or a slash on: the domain of a fleet does not tell its targets apart.
+fn shared_ending(targets: &[&Target]) -> usize {
+    let [first, rest @ ..] = targets else { return 0 };
+    if rest.is_empty() {
+        return 0;
+    }
+    let shared = rest.iter().fold(first.name.as_str(), |shared, target| {
+        let both = shared.char_indices().rev().zip(target.name.chars().rev());
+        let start = both.take_while(|((_, one), other)| one == other).last().map_or(shared.len(), |((at, _), _)| at);
+        &shared[start..]
+    });
+    shared.find(['.', '/']).map_or(0, |at| shared[at..].chars().count())
+}
+
+/// The name with a mark in the place of an ending that others have too; what is left begins with what tells it apart.
+fn without_ending(name: &str, ending: usize, most: usize) -> String {
+    if ending == 0 {
+        return cut_in_the_middle(name, most);
+    }
+    let left = name.chars().count().saturating_sub(ending);
+    cut(&name.chars().take(left).chain(['…']).collect::<String>(), most)
 }
 
 /// A time in one unit, as `12s` or `3h`; nothing before now.
@@ -193,6 +221,31 @@ mod tests {
         healthy    billing                                   postgres      11s     40s
         disabled   archive                                   postgres      11s     40s
         ");
+    }
+
+    #[test]
+    fn the_domain_of_a_fleet_gives_way_to_what_tells_its_targets_apart() {
+        let fleet = ["billing-0684.us-east-1", "customer-data-0311.ap-south-1", "customer-data-0611.ap-south-1"];
+        let targets: Vec<_> = fleet
+            .iter()
+            .map(|name| target(&format!("{name}.db.example.internal/orders"), "unhealthy", Some("refused")))
+            .collect();
+        insta::assert_snapshot!(shown(&targets, 80, None).join("\n"), @r"
+        STATE      TARGET                      CHANGED    NEXT  REASON
+        unhealthy  billing-0684.us-east-1…         11s     40s  network: refused
+        unhealthy  customer-data-0311.ap-sou…      11s     40s  network: refused
+        unhealthy  customer-data-0611.ap-sou…      11s     40s  network: refused
+        ");
+        insta::assert_snapshot!(shown(&targets, 160, None).join("\n"), @r"
+        STATE      TARGET                          DRIVER    CHANGED    NEXT  REASON
+        unhealthy  billing-0684.us-east-1…         postgres      11s     40s  network: refused
+        unhealthy  customer-data-0311.ap-south-1…  postgres      11s     40s  network: refused
+        unhealthy  customer-data-0611.ap-south-1…  postgres      11s     40s  network: refused
+        ");
+        // One target, and names that share nothing or all but a letter.
+        assert!(shown(&targets[..1], 80, None)[1].contains("billing-0684…ternal/orders"));
+        let alike = ["a", "b"].map(|name| target(&format!("{name}{}", ".x".repeat(60)), "healthy", None));
+        assert!(shown(&alike, 80, None)[1].starts_with("healthy    a…  "), "{:?}", shown(&alike, 80, None));
     }
 
     #[test]
