@@ -65,7 +65,8 @@ fn healthy(findings: &[Finding]) -> Verdict {
     let unknown = findings.iter().filter(|finding| finding.status == Status::Unknown).count();
     if !findings.iter().any(|finding| finding.id == CONNECT.id) {
         let text = "the checks that ran passed; most were skipped".to_owned();
-        return Verdict { rung: None, text, next: "run heartbeatd check without --only, --skip and --offline".to_owned() };
+        let next = "run heartbeatd check without --only, --skip and --offline".to_owned();
+        return Verdict { rung: None, text, next };
     }
     let text = match unknown {
         0 => "the source side is healthy".to_owned(),

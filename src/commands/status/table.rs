@@ -105,7 +105,8 @@ impl Columns {
         let reason = reason.map(|reason| format!("{}: {}", reason.kind, reason.message)).unwrap_or_default();
         let changed = target.newest_change.map_or_else(|| "never".to_owned(), |at| short(now - at));
         let next = target.next_beat.map_or_else(String::new, |at| short(at - now));
-        let line = self.line(&target.state, &without_ending(&target.name, self.ending, self.name), &target.driver, &changed, &next, &reason);
+        let name = without_ending(&target.name, self.ending, self.name);
+        let line = self.line(&target.state, &name, &target.driver, &changed, &next, &reason);
         let (state, rest) = line.split_at(line.char_indices().nth(9).map_or(line.len(), |(at, _)| at));
         format!("{}{}", toned(rank(target).1, state), rest.trim_end())
     }
