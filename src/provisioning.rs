@@ -23,6 +23,12 @@ pub struct Applied {
 }
 
 impl Applied {
+    /// Whether a failure only follows from a step that failed before: what that was to make is missing.
+    fn explains(&self, failure: &Failure) -> bool {
+        let missing = matches!(failure.kind(), ErrorKind::MissingSchema | ErrorKind::MissingTable);
+        missing && self.failed.iter().any(|(step, _)| step.is_some())
+    }
+
     /// The failure that prevents a beat: the first failed step, otherwise what no step can repair.
     #[must_use]
     pub fn obstacle(&self) -> Option<&Failure> {
@@ -86,7 +92,8 @@ pub async fn open_for_provisioning(
     opened.map_err(|failure| with_administrators_remedy(context, failure))
 }
 
-/// Plans and applies what is missing for the session's target. A failed step never stops the later ones that can be made. Where a step
+/// Plans and applies what is missing for the session's target. A failed step never stops the later ones that can be made; one
+/// that needs what the failed step was to make is a notice, as its failure would say nothing new. Where a step
 /// fails because somebody else creates the same at the same time (`conflict`), what is missing then is planned again.
 ///
 /// Not cancel-safe: drop the session with the future.
@@ -102,6 +109,9 @@ pub async fn provision(session: &mut dyn Session, deadline: Instant) -> Result<A
         for step in plan.steps {
             match session.apply(&step, deadline).await {
                 Ok(()) => applied.done.push(step.title),
+                Err(failure) if applied.explains(&failure) => {
+                    applied.notices.push(format!("skipped, because a step before it failed: {}", step.title));
+                }
                 Err(failure) => applied.failed.push((Some(step), failure)),
             }
         }

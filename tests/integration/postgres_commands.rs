@@ -123,7 +123,7 @@ async fn a_refused_provision_url_is_told_of_its_own_user_and_password() {
     server.execute("CREATE ROLE boss LOGIN SUPERUSER PASSWORD 'right'").await;
     let told = |text: &str| {
         let its_own =
-            text.contains("provision_url: ") && text.contains("ALTER ROLE \"boss\"") && text.contains("ADMIN_SECRET");
+            text.contains("provision_url: ") && text.contains("\\password \"boss\"") && text.contains("ADMIN_SECRET");
         assert!(its_own && !text.contains(&format!("ALTER ROLE \"{}\"", heartbeat::USER)), "{text}");
     };
     let refused = heartbeatd().arg("provision").config(&config).env("ADMIN_SECRET", "wrong").run().await;

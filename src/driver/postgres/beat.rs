@@ -4,8 +4,11 @@ use sqlx::Row;
 use sqlx::postgres::{PgConnection, PgRow};
 
 use super::columns;
-use super::connect::{Column, Opened, column_type_sql, role_of};
-use super::errors;
+use super::connect::{ALL_DIGITS, Column, LastUpdate, Opened, column_type_sql, role_of};
+use super::errors::{
+    self, FEATURE_NOT_SUPPORTED, INSUFFICIENT_PRIVILEGE, OBJECT_NOT_IN_PREREQUISITE_STATE, READ_ONLY_SQL_TRANSACTION,
+    UNDEFINED_FUNCTION, UNDEFINED_TABLE,
+};
 use super::identifier::{literal, quote};
 use super::query::{self, ServerLimits};
 use super::remedies;
@@ -19,6 +22,8 @@ use crate::time::clock::Instant;
 struct Shape {
     /// Whether `last_update` is a `timestamptz`.
     with_zone: bool,
+    /// How many decimal digits of a second it keeps.
+    digits: u8,
     /// Whether the WAL's position is asked for.
     position: bool,
 }
@@ -37,18 +42,19 @@ pub(super) async fn beat(
     writing: Writing,
     deadline: Instant,
 ) -> Result<RowReport, Failure> {
-    let with_zone = match has_zone(opened, table, deadline).await {
-        Ok(with_zone) => with_zone,
+    let shape = match shape(opened, table, deadline).await {
+        Ok(shape) => shape,
         Err(failure) => return Err(columns::explain(&mut opened.connection, table, failure, deadline).await),
     };
-    let shape = Shape { with_zone, position: opened.position };
     let failure = match run(&mut opened.connection, table, writing, shape, deadline).await {
-        Ok(report) => return Ok(report),
+        Ok(report) => return behind_a_policy(&mut opened.connection, table, writing, report, deadline).await,
         Err(failure) => failure,
     };
     match failure.code() {
         // What a server says that has no position to give: none, none now, none of that name.
-        Some("0A000" | "55000" | "42883") if shape.position && writing != Writing::Never => {
+        Some(FEATURE_NOT_SUPPORTED | OBJECT_NOT_IN_PREREQUISITE_STATE | UNDEFINED_FUNCTION)
+            if shape.position && writing != Writing::Never =>
+        {
             let without = Shape { position: false, ..shape };
             match run(&mut opened.connection, table, writing, without, deadline).await {
                 Ok(report) => {
@@ -58,9 +64,9 @@ pub(super) async fn beat(
                 Err(failure) => Err(columns::explain(&mut opened.connection, table, failure, deadline).await),
             }
         }
-        Some("42P01") => Err(with_what_is_missing(&mut opened.connection, table, failure, deadline).await),
-        Some("25006") => Err(with_the_reason(&mut opened.connection, failure, deadline).await),
-        Some("42501") => {
+        Some(UNDEFINED_TABLE) => Err(with_what_is_missing(&mut opened.connection, table, failure, deadline).await),
+        Some(READ_ONLY_SQL_TRANSACTION) => Err(with_the_reason(&mut opened.connection, failure, deadline).await),
+        Some(INSUFFICIENT_PRIVILEGE) => {
             let failure = columns::explain(&mut opened.connection, table, failure, deadline).await;
             Err(with_the_grant(&mut opened.connection, table, failure, deadline).await)
         }
@@ -108,18 +114,20 @@ async fn run(
     report(&row, writing).map_err(errors::classify)
 }
 
-/// Whether `last_update` has a zone. The type is read at connect; a table that came later is looked up now.
-async fn has_zone(opened: &mut Opened, table: &HeartbeatTable, deadline: Instant) -> Result<bool, Failure> {
+/// How `last_update` is written. The type is read at connect; a table that came later is looked up now.
+async fn shape(opened: &mut Opened, table: &HeartbeatTable, deadline: Instant) -> Result<Shape, Failure> {
     if opened.column.is_none() {
         let sql = format!("{} {}", ServerLimits::until(deadline).sql(), column_type_sql(&table.schema, &table.table));
         let rows = query::send(&mut opened.connection, sql).await?;
-        let found = rows.first().map(|row| row.try_get(0)).transpose().map_err(errors::classify)?;
-        opened.column = found.map(Column::from_type);
+        let found: Option<String> = rows.first().map(|row| row.try_get(0)).transpose().map_err(errors::classify)?;
+        opened.column = found.as_deref().map(LastUpdate::from_type);
     }
-    match &opened.column {
-        Some(Column::WithZone) => Ok(true),
-        // Without a column the server's own error says best what is missing.
-        Some(Column::WithoutZone) | None => Ok(false),
+    // Without a column the server's own error says best what is missing.
+    let digits = opened.column.as_ref().map_or(ALL_DIGITS, |found| found.digits);
+    let shape = Shape { with_zone: false, digits, position: opened.position };
+    match opened.column.as_ref().map(|found| &found.column) {
+        Some(Column::WithZone) => Ok(Shape { with_zone: true, ..shape }),
+        Some(Column::WithoutZone) | None => Ok(shape),
         Some(Column::Other(found)) => Err(Failure::new(
             ErrorKind::ColumnType,
             format!("the column last_update is of type {found}, which holds no time"),
@@ -134,6 +142,43 @@ async fn with_the_reason(connection: &mut PgConnection, failure: Failure, deadli
         Ok(Ok(ServerRole::ReadOnly)) => failure.with_kind(ErrorKind::ReadOnlySetting),
         _ => failure,
     }
+}
+
+/// Row-level security hides a row without an error, and keeps it from being updated without one: the catalogue is asked
+/// where a row was not seen, or seen and not changed.
+async fn behind_a_policy(
+    connection: &mut PgConnection,
+    table: &HeartbeatTable,
+    writing: Writing,
+    report: RowReport,
+    deadline: Instant,
+) -> Result<RowReport, Failure> {
+    let (kind, message, command) = match (report.seen, report.changed) {
+        (0, _) if writing != Writing::Never => {
+            (ErrorKind::MissingRow, "hides the row with the configured id from this user, or there is none", "")
+        }
+        (1, 0) if writing == Writing::Always => {
+            (ErrorKind::RowNotUpdatable, "lets this user see the heartbeat row, and not update it", " FOR UPDATE")
+        }
+        _ => return Ok(report),
+    };
+    let sql = format!(
+        "{} SELECT current_user::text AS session FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = \
+         c.relnamespace WHERE n.nspname = {} AND c.relname = {} AND pg_catalog.row_security_active(c.oid)",
+        ServerLimits::until(deadline).sql(),
+        literal(&table.schema),
+        literal(&table.table)
+    );
+    let asked = query::send_for_row(connection, sql).await;
+    let Ok(Ok(user)) = asked.map(|row| row.try_get::<String, _>("session")) else { return Ok(report) };
+    let remedy = remedies::policy(table, &user, command);
+    let remedy = match kind {
+        ErrorKind::MissingRow => {
+            remedy.note("if the table's owner sees the row; if not, heartbeatd provision creates it")
+        }
+        _ => remedy,
+    };
+    Err(Failure::new(kind, format!("row-level security {message}")).with_remedy(remedy))
 }
 
 /// The session's user and database need not be those of the address: a role may have `role` set, and a pooler maps both.
@@ -212,11 +257,7 @@ fn statement(table: &HeartbeatTable, writing: Writing, shape: Shape) -> String {
     }
     let (name, row) = (name_of(table), table.row_number());
     let stale = stale_condition(writing, &old);
-    let now = if shape.with_zone {
-        "pg_catalog.clock_timestamp()"
-    } else {
-        "pg_catalog.clock_timestamp() AT TIME ZONE 'UTC'"
-    };
+    let now = new_value(shape);
     let only_stale = if writing == Writing::Always { String::new() } else { format!("\n  AND {stale}") };
     let position = if shape.position { "pg_catalog.pg_current_wal_insert_lsn()::text" } else { "NULL::text" };
     format!(
@@ -226,6 +267,24 @@ fn statement(table: &HeartbeatTable, writing: Writing, shape: Shape) -> String {
          SELECT (SELECT count(*) FROM seen) AS seen, (SELECT max(value) FROM seen) AS previous, \
          (SELECT bool_or(stale) FROM seen) AS stale, (SELECT count(*) FROM beat) AS changed, \
          (SELECT max(value) FROM beat) AS value, (SELECT max(position) FROM beat) AS position, {NOW} AS server_time"
+    )
+}
+
+/// The time now, as the column holds it. A column that keeps fewer digits than the clock has may hold the same value
+/// already, after a beat of the same second: then the next value that it can hold, as an UPDATE to the same value looks
+/// like one that a trigger took back.
+fn new_value(shape: Shape) -> String {
+    let (now, kind) = match shape.with_zone {
+        true => ("pg_catalog.clock_timestamp()", "timestamptz"),
+        false => ("pg_catalog.clock_timestamp() AT TIME ZONE 'UTC'", "timestamp"),
+    };
+    let Some(missing) = ALL_DIGITS.checked_sub(shape.digits).filter(|missing| *missing > 0) else {
+        return now.to_owned();
+    };
+    let (digits, step) = (shape.digits, 10_u32.saturating_pow(missing.into()));
+    format!(
+        "CASE WHEN h.last_update = ({now})::pg_catalog.{kind}({digits}) \
+         THEN h.last_update + pg_catalog.make_interval(secs => {step} / 1000000.0) ELSE {now} END"
     )
 }
 
@@ -272,7 +331,7 @@ mod tests {
     use super::*;
     use std::time::Duration;
 
-    const SHAPE: Shape = Shape { with_zone: false, position: true };
+    const SHAPE: Shape = Shape { with_zone: false, digits: ALL_DIGITS, position: true };
 
     /// The statement with its two long expressions as words.
     fn shown(writing: Writing, shape: Shape) -> String {
@@ -297,7 +356,7 @@ mod tests {
     #[test]
     fn a_stale_row_is_judged_where_it_is_written() {
         let writing = Writing::WhenStale { last_seen: Some(Stamp(17)), period: Duration::from_secs(60) };
-        insta::assert_snapshot!(shown(writing, Shape { with_zone: true, position: false }), @r#"
+        insta::assert_snapshot!(shown(writing, Shape { with_zone: true, position: false, ..SHAPE }), @r#"
         WITH seen AS (
           SELECT {old} AS value, (SELECT v.value IS NULL OR v.value = 17 OR a.age NOT BETWEEN 0 AND 45000000 AND NOT (abs(a.age) BETWEEN 855000000 AND 50445000000 AND abs(abs(a.age) - (abs(a.age) + 900000000 / 2) / 900000000 * 900000000) <= 45000000) FROM (SELECT {old} AS value OFFSET 0) AS v, LATERAL (SELECT {now} - v.value AS age OFFSET 0) AS a) AS stale
           FROM "streamkap"."streamkap_heartbeat" AS h WHERE h.id = 1
@@ -313,6 +372,19 @@ mod tests {
     #[test]
     fn looking_only_is_a_select() {
         insta::assert_snapshot!(shown(Writing::Never, SHAPE), @r#"SELECT count(*) AS seen, max({old}) AS previous, {now} AS server_time FROM "streamkap"."streamkap_heartbeat" AS h WHERE h.id = 1"#);
+    }
+
+    #[test]
+    fn a_column_that_keeps_fewer_digits_gets_a_new_value_at_every_beat() {
+        for (name, column, digits) in [
+            ("timestamp(0) without time zone", Column::WithoutZone, 0),
+            ("timestamp(3) with time zone", Column::WithZone, 3),
+            ("timestamp without time zone", Column::WithoutZone, 6),
+            ("character varying(40)", Column::Other("character varying".to_owned()), 40),
+        ] {
+            assert_eq!(LastUpdate::from_type(name), LastUpdate { column, digits }, "{name}");
+        }
+        insta::assert_snapshot!(new_value(Shape { digits: 0, ..SHAPE }), @"CASE WHEN h.last_update = (pg_catalog.clock_timestamp() AT TIME ZONE 'UTC')::pg_catalog.timestamp(0) THEN h.last_update + pg_catalog.make_interval(secs => 1000000 / 1000000.0) ELSE pg_catalog.clock_timestamp() AT TIME ZONE 'UTC' END");
     }
 
     #[test]

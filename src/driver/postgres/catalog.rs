@@ -24,6 +24,8 @@ use crate::time::clock::Instant;
 pub(super) struct Facts {
     /// The user of this session.
     pub(super) user: String,
+    /// The user that a session of `url` works as: its login, or the `role` that is set for it.
+    pub(super) beats_as: String,
     pub(super) schema: bool,
     pub(super) table: Option<TableFacts>,
     /// Those of the roles in question that exist.
@@ -58,21 +60,24 @@ pub(super) struct PublicationFacts {
     pub(super) holds_table: bool,
 }
 
-/// Looks at what exists.
+/// Looks at what exists; `over_url` in a session of `url`.
 ///
 /// # Errors
 /// What the server says, classified.
 pub(super) async fn gather(
     connection: &mut PgConnection,
     target: &Target,
+    over_url: bool,
     deadline: Instant,
 ) -> Result<Facts, Failure> {
     let limits = ServerLimits::step(deadline).sql();
-    let object = query::send_for_row(connection, format!("{limits} {}", objects_sql(target))).await?;
+    let object = query::send_for_row(connection, format!("{limits} {}", objects_sql(target, over_url))).await?;
     let read = |error| errors::classify(error);
     let oid = |column: &str| -> Result<Option<i64>, Failure> { object.try_get(column).map_err(read) };
     let (schema, table, sequence) = (oid("schema")?, oid("rel")?, oid("sequence_oid")?);
-    let roles = query::send(connection, format!("{limits} {}", roles_sql(target, schema, table, sequence))).await?;
+    let beats_as: String = object.try_get("beats_as").map_err(read)?;
+    let roles = roles_sql(target, &beats_as, schema, table, sequence);
+    let roles = query::send(connection, format!("{limits} {roles}")).await?;
     let mut facts = facts_of(&object, &roles).map_err(read)?;
     let readable = object.try_get::<Option<bool>, _>("readable").map_err(read)?.unwrap_or(false);
     if let Some(table) = &mut facts.table {
@@ -138,6 +143,7 @@ fn facts_of(object: &PgRow, roles: &[PgRow]) -> Result<Facts, sqlx::Error> {
     });
     Ok(Facts {
         user: object.try_get("user_name")?,
+        beats_as: object.try_get("beats_as")?,
         schema: object.try_get::<Option<i64>, _>("schema")?.is_some(),
         table,
         roles: roles.collect::<Result<_, sqlx::Error>>()?,
@@ -146,10 +152,10 @@ fn facts_of(object: &PgRow, roles: &[PgRow]) -> Result<Facts, sqlx::Error> {
 }
 
 /// One row on schema, table, sequence and publication.
-fn objects_sql(target: &Target) -> String {
+fn objects_sql(target: &Target, over_url: bool) -> String {
     let (schema, table, row) = (&target.heartbeat.schema, &target.heartbeat.table, target.heartbeat.row_number());
     format!(
-        "SELECT current_user::text AS user_name, n.oid::bigint AS schema, c.oid::bigint AS rel, \
+        "SELECT current_user::text AS user_name, {beats_as} AS beats_as, n.oid::bigint AS schema, c.oid::bigint AS rel, \
          has_schema_privilege(n.oid, 'USAGE') AND (SELECT has_column_privilege(c.oid, a.attnum, 'SELECT') \
          FROM pg_catalog.pg_attribute a WHERE a.attrelid = c.oid AND a.attname = 'id' AND NOT a.attisdropped) AS readable, \
          row_security_active(c.oid) AS filtered, \
@@ -173,11 +179,18 @@ fn objects_sql(target: &Target) -> String {
         schema = literal(schema),
         table = literal(table),
         publication = literal(&publication_of(target).name),
+        beats_as = beats_as_sql(target, over_url),
     )
 }
 
 /// One row for each role in question that exists.
-fn roles_sql(target: &Target, schema: Option<i64>, table: Option<i64>, sequence: Option<i64>) -> String {
+fn roles_sql(
+    target: &Target,
+    beats_as: &str,
+    schema: Option<i64>,
+    table: Option<i64>,
+    sequence: Option<i64>,
+) -> String {
     let oid = |oid: Option<i64>| oid.map_or("NULL::oid".to_owned(), |oid| format!("{oid}::oid"));
     let (schema, table, sequence) = (oid(schema), oid(table), oid(sequence));
     format!(
@@ -187,8 +200,24 @@ fn roles_sql(target: &Target, schema: Option<i64>, table: Option<i64>, sequence:
          WHERE has_table_privilege(r.oid, {table}, w)) AS on_table, \
          has_sequence_privilege(r.oid, {sequence}, 'USAGE') AS uses_sequence \
          FROM pg_catalog.pg_roles r WHERE r.rolname IN ({}, {})",
-        literal(&user_of(&target.endpoint.url)),
+        literal(beats_as),
         literal(&target.connector.user.name),
+    )
+}
+
+/// The user that a session of `url` works as. A session of `url` itself knows it; any other reads the `role` that is set
+/// for the login, the setting for this database first.
+fn beats_as_sql(target: &Target, over_url: bool) -> String {
+    if over_url {
+        return "current_user::text".to_owned();
+    }
+    let login = literal(&user_of(&target.endpoint.url));
+    format!(
+        "coalesce((SELECT substr(setting, 6) FROM pg_catalog.pg_db_role_setting d \
+         JOIN pg_catalog.pg_roles l ON l.oid = d.setrole CROSS JOIN LATERAL unnest(d.setconfig) AS setting \
+         WHERE l.rolname = {login} AND setting LIKE 'role=%' AND setting <> 'role=none' AND d.setdatabase IN \
+         (0, (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database())) \
+         ORDER BY d.setdatabase DESC LIMIT 1), {login})"
     )
 }
 

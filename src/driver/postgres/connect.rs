@@ -36,10 +36,12 @@ pub(super) struct Opened {
     /// What carries the connection, if its login might have gone without TLS.
     guard: Option<LoginGuard>,
     pub(super) server: ServerInfo,
-    /// The type of `last_update`; `None` without such a column.
-    pub(super) column: Option<Column>,
+    /// `None` without such a column.
+    pub(super) column: Option<LastUpdate>,
     /// Whether this user may ask for the WAL's position.
     pub(super) position: bool,
+    /// Whether it is a session of `url`, and not of `provision_url`.
+    pub(super) over_url: bool,
 }
 
 /// How every host is logged in to.
@@ -50,6 +52,17 @@ struct Login {
     /// Whether the password must not be sent in clear, and might be.
     guarded: bool,
 }
+
+/// The column `last_update`, as a beat needs it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct LastUpdate {
+    pub(super) column: Column,
+    /// How many decimal digits of a second it keeps: 6 unless it was made with fewer.
+    pub(super) digits: u8,
+}
+
+/// How many decimal digits of a second a column keeps that was made without a precision.
+pub(super) const ALL_DIGITS: u8 = 6;
 
 /// The type of `last_update`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -147,7 +160,8 @@ async fn open(request: &ConnectRequest<'_>, login: &Login, host: &Host) -> Resul
         );
         return Err(Failure::new(ErrorKind::OldTimeline, message));
     }
-    Ok(Opened { connection, guard, server, column, position })
+    let over_url = request.endpoint == &request.target.endpoint;
+    Ok(Opened { connection, guard, server, column, position, over_url })
 }
 
 /// Logs in to one host: over a socket without TLS, and otherwise watched where TLS is not certain.
@@ -200,7 +214,7 @@ async fn look_around(
     connection: &mut PgConnection,
     request: &ConnectRequest<'_>,
     limits: ServerLimits,
-) -> Result<(ServerInfo, Option<Column>, bool), Failure> {
+) -> Result<(ServerInfo, Option<LastUpdate>, bool), Failure> {
     let sql =
         format!("{} {}", limits.sql(), probe_sql(&request.target.heartbeat.schema, &request.target.heartbeat.table));
     let row = query::send_for_row(connection, sql).await?;
@@ -214,7 +228,7 @@ async fn look_around(
             timeline: None,
             role: role_of(row.try_get("in_recovery")?, row.try_get("read_only")?),
         };
-        let column = row.try_get::<Option<String>, _>("column_type")?.map(Column::from_type);
+        let column = row.try_get::<Option<String>, _>("column_type")?.map(|name| LastUpdate::from_type(&name));
         Ok((server, column, row.try_get::<Option<bool>, _>("position")?.unwrap_or(false)))
     };
     read().map_err(errors::classify)
@@ -236,10 +250,11 @@ fn probe_sql(schema: &str, table: &str) -> String {
     )
 }
 
-/// The type of `last_update` (of a domain: the type below it); no row without such a column.
+/// The type of `last_update` with its precision (of a domain: the type below it); no row without such a column.
 pub(super) fn column_type_sql(schema: &str, table: &str) -> String {
     format!(
-        "SELECT pg_catalog.format_type(CASE t.typtype WHEN 'd' THEN t.typbasetype ELSE t.oid END, NULL) \
+        "SELECT CASE t.typtype WHEN 'd' THEN pg_catalog.format_type(t.typbasetype, t.typtypmod) \
+         ELSE pg_catalog.format_type(t.oid, a.atttypmod) END \
          FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_class c ON c.oid = a.attrelid \
          JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace JOIN pg_catalog.pg_type t ON t.oid = a.atttypid \
          WHERE n.nspname = {} AND c.relname = {} AND a.attname = 'last_update' \
@@ -247,6 +262,17 @@ pub(super) fn column_type_sql(schema: &str, table: &str) -> String {
         literal(schema),
         literal(table)
     )
+}
+
+impl LastUpdate {
+    /// From the name that `format_type` gives: `timestamp(0) without time zone`.
+    pub(super) fn from_type(name: &str) -> Self {
+        let parts = name.split_once('(').and_then(|(before, rest)| Some((before, rest.split_once(')')?)));
+        let Some((before, (digits, after))) = parts else {
+            return Self { column: Column::from_type(name.to_owned()), digits: ALL_DIGITS };
+        };
+        Self { column: Column::from_type(format!("{before}{after}")), digits: digits.parse().unwrap_or(ALL_DIGITS) }
+    }
 }
 
 impl Column {

@@ -3,18 +3,68 @@
 //! Codes: <https://www.postgresql.org/docs/current/errcodes-appendix.html>. It uses codes, never text, because messages
 //! are translated. If one code has several causes (25006), `beat` asks the server which one it is.
 
+use sqlx::postgres::PgDatabaseError;
+
 use super::pooler;
 use crate::driver::network::{kind_of_io, words_of_io};
 use crate::heartbeat::{ErrorKind, Failure};
 
+/// `protocol_violation`: what a pooler says to everything that it refuses by itself.
+pub(super) const PROTOCOL_VIOLATION: &str = "08P01";
+/// `feature_not_supported`
+pub(super) const FEATURE_NOT_SUPPORTED: &str = "0A000";
+/// `unique_violation`
+pub(super) const UNIQUE_VIOLATION: &str = "23505";
+/// `check_violation`: a constraint, or a row for which there is no partition.
+pub(super) const CHECK_VIOLATION: &str = "23514";
+/// `read_only_sql_transaction`
+pub(super) const READ_ONLY_SQL_TRANSACTION: &str = "25006";
+/// `invalid_password`
+pub(super) const INVALID_PASSWORD: &str = "28P01";
+/// `invalid_schema_name`
+pub(super) const INVALID_SCHEMA_NAME: &str = "3F000";
+/// `insufficient_privilege`
+pub(super) const INSUFFICIENT_PRIVILEGE: &str = "42501";
+/// `undefined_column`
+pub(super) const UNDEFINED_COLUMN: &str = "42703";
+/// `duplicate_object`
+pub(super) const DUPLICATE_OBJECT: &str = "42710";
+/// `datatype_mismatch`
+pub(super) const DATATYPE_MISMATCH: &str = "42804";
+/// `wrong_object_type`
+pub(super) const WRONG_OBJECT_TYPE: &str = "42809";
+/// `undefined_function`: also an operator that these types do not have.
+pub(super) const UNDEFINED_FUNCTION: &str = "42883";
+/// `generated_always`
+pub(super) const GENERATED_ALWAYS: &str = "428C9";
+/// `undefined_table`: also one of a schema that does not exist.
+pub(super) const UNDEFINED_TABLE: &str = "42P01";
+/// `duplicate_schema`
+pub(super) const DUPLICATE_SCHEMA: &str = "42P06";
+/// `duplicate_table`
+pub(super) const DUPLICATE_TABLE: &str = "42P07";
+/// `invalid_column_reference`: a publication's row filter or column list does not fit the replica identity.
+pub(super) const INVALID_COLUMN_REFERENCE: &str = "42P10";
+/// `program_limit_exceeded`
+pub(super) const PROGRAM_LIMIT_EXCEEDED: &str = "54000";
+/// `object_not_in_prerequisite_state`
+pub(super) const OBJECT_NOT_IN_PREREQUISITE_STATE: &str = "55000";
+/// `lock_not_available`
+pub(super) const LOCK_NOT_AVAILABLE: &str = "55P03";
+/// `query_canceled`
+pub(super) const QUERY_CANCELED: &str = "57014";
+/// `cannot_connect_now`
+pub(super) const CANNOT_CONNECT_NOW: &str = "57P03";
+/// `internal_error`
+pub(super) const INTERNAL_ERROR: &str = "XX000";
+
 /// What the server refuses only now: a lock that somebody holds, or too much to do. Another look may be answered.
-pub(super) const PASSING: &[&str] = &["55P03", "57014"];
+pub(super) const PASSING: &[&str] = &[LOCK_NOT_AVAILABLE, QUERY_CANCELED];
 
 /// Kinds by SQLSTATE; the longest prefix wins.
 const KINDS: &[(&str, ErrorKind)] = &[
     ("08", ErrorKind::Network),
-    // What a pooler says to everything it does not like.
-    ("08P01", ErrorKind::Protocol),
+    (PROTOCOL_VIOLATION, ErrorKind::Protocol),
     ("0A", ErrorKind::Rejected),
     ("0L", ErrorKind::Privilege),
     ("0P", ErrorKind::Privilege),
@@ -28,7 +78,7 @@ const KINDS: &[(&str, ErrorKind)] = &[
     ("22023", ErrorKind::Settings),
     ("23", ErrorKind::Rejected),
     ("25", ErrorKind::Internal),
-    ("25006", ErrorKind::NotWritable),
+    (READ_ONLY_SQL_TRANSACTION, ErrorKind::NotWritable),
     ("25P03", ErrorKind::Shutdown),
     ("25P04", ErrorKind::StatementTimeout),
     // A prepared statement that is not there: heartbeatd has none, a pooler mixed up its connections.
@@ -39,18 +89,18 @@ const KINDS: &[(&str, ErrorKind)] = &[
     ("38", ErrorKind::Rejected),
     ("39", ErrorKind::Rejected),
     ("3D000", ErrorKind::MissingDatabase),
-    ("3F000", ErrorKind::MissingSchema),
+    (INVALID_SCHEMA_NAME, ErrorKind::MissingSchema),
     ("40", ErrorKind::Conflict),
     ("40002", ErrorKind::Rejected),
     ("42", ErrorKind::Rejected),
-    ("42501", ErrorKind::Privilege),
+    (INSUFFICIENT_PRIVILEGE, ErrorKind::Privilege),
     ("42601", ErrorKind::Internal),
-    ("42703", ErrorKind::MissingColumn),
-    ("42804", ErrorKind::ColumnType),
+    (UNDEFINED_COLUMN, ErrorKind::MissingColumn),
+    (DATATYPE_MISMATCH, ErrorKind::ColumnType),
     ("42846", ErrorKind::ColumnType),
     // No operator or function for these types: the column `id` is no number.
-    ("42883", ErrorKind::ColumnType),
-    ("42P01", ErrorKind::MissingTable),
+    (UNDEFINED_FUNCTION, ErrorKind::ColumnType),
+    (UNDEFINED_TABLE, ErrorKind::MissingTable),
     ("44000", ErrorKind::Rejected),
     ("53", ErrorKind::Limit),
     ("53100", ErrorKind::DiskFull),
@@ -60,10 +110,10 @@ const KINDS: &[(&str, ErrorKind)] = &[
     ("55", ErrorKind::Rejected),
     ("55006", ErrorKind::Lock),
     ("55P02", ErrorKind::Settings),
-    ("55P03", ErrorKind::Lock),
+    (LOCK_NOT_AVAILABLE, ErrorKind::Lock),
     ("57", ErrorKind::Shutdown),
-    ("57014", ErrorKind::StatementTimeout),
-    ("57P03", ErrorKind::Starting),
+    (QUERY_CANCELED, ErrorKind::StatementTimeout),
+    (CANNOT_CONNECT_NOW, ErrorKind::Starting),
     ("57P04", ErrorKind::MissingDatabase),
     ("58", ErrorKind::Storage),
     ("72", ErrorKind::Conflict),
@@ -74,17 +124,38 @@ const KINDS: &[(&str, ErrorKind)] = &[
     ("XX002", ErrorKind::Storage),
 ];
 
+/// The codes whose DETAIL says more than the message and holds names of objects, never a row's values.
+const WITH_DETAIL: &[&str] =
+    &[INVALID_COLUMN_REFERENCE, INSUFFICIENT_PRIVILEGE, OBJECT_NOT_IN_PREREQUISITE_STATE, CANNOT_CONNECT_NOW];
+
 /// The SQLSTATE of an error, if the server sent it.
 pub(super) fn code_of(error: &sqlx::Error) -> Option<String> {
     error.as_database_error().and_then(sqlx::error::DatabaseError::code).map(std::borrow::Cow::into_owned)
 }
 
-/// Classifies an error. The message is the server's own, without the line of its source code and without the detail,
-/// which may quote a row.
+/// Whether a failure is that of a row for which the table has no partition. The server has one code for it and for a
+/// constraint, and names a constraint.
+pub(super) fn is_without_partition(failure: &Failure) -> bool {
+    let error = std::error::Error::source(failure).and_then(|source| source.downcast_ref::<sqlx::Error>());
+    let database = error.and_then(sqlx::Error::as_database_error);
+    failure.code() == Some(CHECK_VIOLATION) && database.is_some_and(|error| error.constraint().is_none())
+}
+
+/// The server's message, without the line of its source code; the detail only where it cannot quote a row.
+fn words_of(error: &dyn sqlx::error::DatabaseError) -> String {
+    let error_of_server = error.try_downcast_ref::<PgDatabaseError>();
+    let detail = error_of_server.filter(|error| WITH_DETAIL.contains(&error.code())).and_then(PgDatabaseError::detail);
+    match detail {
+        Some(detail) => format!("{}: {detail}", error.message()),
+        None => error.message().to_owned(),
+    }
+}
+
+/// Classifies an error. The message is the server's own: see [`words_of`].
 pub(super) fn classify(error: sqlx::Error) -> Failure {
     let (kind, message) = match &error {
         sqlx::Error::Database(database) => {
-            (database.code().map_or(ErrorKind::Unknown, |code| kind_of(&code)), database.message().to_owned())
+            (database.code().map_or(ErrorKind::Unknown, |code| kind_of(&code)), words_of(&**database))
         }
         sqlx::Error::Io(io) => (kind_of_io(io), words_of_io(io)),
         sqlx::Error::Tls(tls) => (ErrorKind::Tls, tls.to_string()),
@@ -99,7 +170,7 @@ pub(super) fn classify(error: sqlx::Error) -> Failure {
     let code = code_of(&error);
     let failure = Failure::new(kind, message).with_source(error);
     match code {
-        Some(code) if code == pooler::CODE => by_a_pooler(failure.with_code(code)),
+        Some(code) if code == PROTOCOL_VIOLATION => by_a_pooler(failure.with_code(code)),
         Some(code) => failure.with_code(code),
         None => failure,
     }
@@ -125,7 +196,7 @@ pub(super) fn classify_login(error: sqlx::Error) -> Failure {
                            does not read; the reason is in the server's log";
             Failure::new(ErrorKind::Auth, message).with_source(error).with_remedy(
                 "compare the user, the password and the database in the address with the server's; \
-                 lc_messages = 'C' in postgresql.conf makes the next refusal readable",
+                 set lc_messages = 'C' in postgresql.conf to make the next refusal readable",
             )
         }
         _ => classify(error),
@@ -138,12 +209,18 @@ pub(super) fn kind_of(code: &str) -> ErrorKind {
     known.map_or(ErrorKind::Unknown, |(_, kind)| *kind)
 }
 
+/// The SQLSTATEs of a kind that a test knows.
+#[cfg(test)]
+pub(super) fn codes_of(kind: ErrorKind) -> Vec<&'static str> {
+    tests::EXPECTED.iter().filter(|(_, expected)| *expected == kind).map(|(code, _)| *code).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     /// The codes of the project's error list and those met on the way, with a made-up one of each open class.
-    const EXPECTED: &[(&str, ErrorKind)] = &[
+    pub(super) const EXPECTED: &[(&str, ErrorKind)] = &[
         ("08000", ErrorKind::Network),
         ("08001", ErrorKind::Network),
         ("08003", ErrorKind::Network),

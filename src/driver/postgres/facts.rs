@@ -70,7 +70,7 @@ pub(super) async fn gather(
 ) -> Result<PostgresFacts, Failure> {
     // First, and each by itself: a refusal would end the transaction of the snapshot.
     let probes = probes::gather(connection, &target.heartbeat, deadline).await?;
-    let (mut snapshot, server) = Snapshot::open(connection, server::SQL, deadline).await?;
+    let (mut snapshot, server) = Snapshot::open(connection, &server::sql(), deadline).await?;
     let table: Answer<TableFacts> = snapshot.ask(table::sql(&target.heartbeat)).await?;
     let roles = snapshot.ask(roles::sql(target)).await?;
     let publication: Answer<PublicationFacts> = snapshot.ask(publication::sql(target)).await?;

@@ -3,6 +3,7 @@
 mod beat;
 mod catalog;
 mod checks;
+mod cloud;
 mod columns;
 mod connect;
 mod delivery;
@@ -78,7 +79,7 @@ impl Driver for Postgres {
     }
 
     fn remedy(&self, failure: &Failure, target: &Target) -> Option<Remedy> {
-        remedies::remedy(failure, target).map(Remedy::from)
+        remedies::remedy(failure, target)
     }
 
     fn knows_delivery(&self) -> bool {
@@ -123,7 +124,8 @@ impl Session for PostgresSession {
     }
 
     async fn plan(&mut self, deadline: Instant) -> Result<Plan, Failure> {
-        let facts = catalog::gather(&mut self.opened.connection, &self.target, deadline).await?;
+        let opened = &mut self.opened;
+        let facts = catalog::gather(&mut opened.connection, &self.target, opened.over_url, deadline).await?;
         Ok(provision::plan(&facts, &self.target))
     }
 

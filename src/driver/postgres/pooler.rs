@@ -5,56 +5,65 @@
 //! PgBouncer 1.18 to 1.25.
 
 use crate::heartbeat::ErrorKind;
+use crate::remedy::{Remedy, RunsOn};
 
-/// The SQLSTATE of everything that PgBouncer says by itself.
-pub(super) const CODE: &str = "08P01";
+/// A part of what it says, the kind of it, and the next step.
+type Text = (&'static str, ErrorKind, fn() -> Remedy);
 
-/// A part of what it says, the kind of it, and the next step; the first line that fits counts.
-const TEXTS: &[(&str, ErrorKind, &str)] = &[
-    ("SASL authentication failed", ErrorKind::Auth, ACCOUNT),
-    ("authentication failed", ErrorKind::Auth, ACCOUNT),
-    ("no such user", ErrorKind::Auth, ACCOUNT),
-    ("login rejected", ErrorKind::Auth, ACCOUNT),
-    (
-        "no such database",
-        ErrorKind::MissingDatabase,
-        "check the database in the address with [databases] in PgBouncer's configuration",
-    ),
-    (
-        "does not allow connections",
-        ErrorKind::Starting,
-        "the database is disabled in PgBouncer; in its console: ENABLE <database>;",
-    ),
-    (
-        "max_client_conn",
-        ErrorKind::TooManyConnections,
-        "find who holds the connections, in PgBouncer's console: SHOW CLIENTS; then free some, or raise max_client_conn",
-    ),
-    (
-        "query_wait_timeout",
-        ErrorKind::TooManyConnections,
-        "every server connection of the pool is in use; in PgBouncer's console: SHOW POOLS; then raise default_pool_size, \
-         or give heartbeatd a pool of its own (a user of its own)",
-    ),
-    (
-        "statement pooling mode",
-        ErrorKind::Settings,
+/// The first line that fits counts.
+const TEXTS: &[Text] = &[
+    ("SASL authentication failed", ErrorKind::Auth, account),
+    ("authentication failed", ErrorKind::Auth, account),
+    ("no such user", ErrorKind::Auth, account),
+    ("login rejected", ErrorKind::Auth, account),
+    ("no such database", ErrorKind::MissingDatabase, || {
+        in_console(
+            "compare the database in the address with [databases] in PgBouncer's configuration",
+            "SHOW DATABASES;",
+        )
+    }),
+    ("does not allow connections", ErrorKind::Starting, || {
+        in_console("enable the database in PgBouncer's console (ENABLE): it is disabled there", "SHOW DATABASES;")
+    }),
+    ("max_client_conn", ErrorKind::TooManyConnections, || {
+        in_console("close connections that are not needed, or raise max_client_conn", "SHOW CLIENTS;")
+    }),
+    ("query_wait_timeout", ErrorKind::TooManyConnections, || {
+        in_console(
+            "raise default_pool_size, or give heartbeatd a pool of its own (a user of its own): every server connection of \
+             the pool is in use",
+            "SHOW POOLS;",
+        )
+    }),
+    ("statement pooling mode", ErrorKind::Settings, || {
         "set pool_mode=transaction for this database in PgBouncer's configuration, or have the address lead to the server \
-         itself: checks read in one transaction",
-    ),
-    ("shutting down", ErrorKind::Shutdown, "start PgBouncer again"),
-    ("server login", ErrorKind::Refused, BEHIND),
-    ("cannot connect to server", ErrorKind::Refused, BEHIND),
-    ("no working server connection", ErrorKind::Refused, BEHIND),
+         itself: checks read in one transaction"
+            .into()
+    }),
+    ("shutting down", ErrorKind::Shutdown, || "start PgBouncer again".into()),
+    ("server login", ErrorKind::Refused, behind),
+    ("cannot connect to server", ErrorKind::Refused, behind),
+    ("no working server connection", ErrorKind::Refused, behind),
 ];
 
-const ACCOUNT: &str =
-    "compare the user and the password with PgBouncer's auth_file or auth_query, and with the server's";
-const BEHIND: &str = "PgBouncer cannot log in to the server behind it: read PgBouncer's log, and check that server, its address and its users";
+fn account() -> Remedy {
+    "compare the user and the password with PgBouncer's auth_file or auth_query, and with the server's".into()
+}
+
+fn behind() -> Remedy {
+    "check the server behind PgBouncer, its address and its users, and read PgBouncer's log: it cannot log in there"
+        .into()
+}
+
+/// What to do, and what shows more in PgBouncer's own database, `pgbouncer`.
+fn in_console(advice: &str, command: &str) -> Remedy {
+    let look = Remedy::sql(command).on(RunsOn::Server("PgBouncer's console".to_owned()));
+    Remedy::advice(advice).then_run(look)
+}
 
 /// The kind and the next step of what PgBouncer says; `None` for what is not known.
-pub(super) fn refusal(message: &str) -> Option<(ErrorKind, &'static str)> {
-    TEXTS.iter().find(|(text, ..)| message.contains(text)).map(|(_, kind, remedy)| (*kind, *remedy))
+pub(super) fn refusal(message: &str) -> Option<(ErrorKind, Remedy)> {
+    TEXTS.iter().find(|(text, ..)| message.contains(text)).map(|(_, kind, remedy)| (*kind, remedy()))
 }
 
 #[cfg(test)]

@@ -7,9 +7,9 @@ use sqlx::postgres::PgConnection;
 use super::catalog::Facts;
 use super::columns::mend;
 use super::connect::Column;
+use super::errors::{DUPLICATE_OBJECT, DUPLICATE_SCHEMA, DUPLICATE_TABLE, INTERNAL_ERROR, UNIQUE_VIOLATION};
 use super::family::publication_of;
 use super::identifier::{literal, problem, quote, sequence_of_id};
-use super::parameters::user_of;
 use super::query::{self, ServerLimits};
 use crate::heartbeat::{ErrorKind, Failure};
 use crate::plan::columns;
@@ -55,7 +55,7 @@ pub(super) fn plan(facts: &Facts, target: &Target) -> Plan {
         plan: Plan::default(),
     };
     planner.objects();
-    let daemon = Named::configured(user_of(&target.endpoint.url));
+    let daemon = Named::configured(&facts.beats_as);
     let connector = &target.connector.user;
     if daemon.name == connector.name {
         planner.role(&daemon, CONNECTOR, true);
@@ -79,13 +79,24 @@ pub(super) async fn apply(connection: &mut PgConnection, step: &Step, deadline: 
             "the server accepted the grant and granted nothing: only the owner, or who was given the right to, may",
         ),
         Ok(_) => return Ok(()),
-        Err(failure) if matches!(failure.code(), Some("42710" | "42P06" | "42P07")) => return Ok(()),
+        Err(failure) if matches!(failure.code(), Some(DUPLICATE_OBJECT | DUPLICATE_SCHEMA | DUPLICATE_TABLE)) => {
+            return Ok(());
+        }
         // The same, seen a moment earlier: a row of the catalogue that another session has just made, or is changing.
-        Err(failure) if matches!(failure.code(), Some("23505" | "XX000")) => failure.with_kind(ErrorKind::Conflict),
+        Err(failure) if matches!(failure.code(), Some(UNIQUE_VIOLATION | INTERNAL_ERROR)) => {
+            failure.with_kind(ErrorKind::Conflict)
+        }
         Err(failure) => failure,
     };
     // The privileges for a beat, which the driver's remedy names, would not help here.
     Err(match failure.kind() {
+        ErrorKind::Rejected if !step.script.starts_with("INSERT") => failure.with_remedy(
+            Remedy::advice("ask the owner of the event trigger that refuses it to let it pass, or to create this").then_run(
+                Remedy::sql(
+                    "SELECT evtname, evtevent, evtfoid::regproc FROM pg_event_trigger WHERE evtenabled <> 'D';",
+                ),
+            ),
+        ),
         ErrorKind::Privilege => failure.with_remedy(
             "let the owner or a superuser do it: set provision_url, or hand them what heartbeatd provision --dry-run prints",
         ),
@@ -190,7 +201,8 @@ impl Planner<'_> {
         if let Some(problem) = problem(&role.name) {
             self.plan.fail(ErrorKind::Settings, format!("the name of a role {problem}"), None);
         } else if role.configured {
-            let remedy = Remedy::sql(format!("CREATE ROLE {name} LOGIN PASSWORD <password>;"));
+            let remedy = Remedy::sql(format!("CREATE ROLE {name} LOGIN;"))
+                .note(format!("then give it a password in psql: \\password {name}"));
             self.plan.fail(ErrorKind::Privilege, format!("the role {name} does not exist"), Some(remedy));
         } else {
             self.plan.notices.push(format!("the role {name} does not exist: nothing is granted to it"));
@@ -207,7 +219,8 @@ impl Planner<'_> {
                 self.step(title, PUBLICATION, &[("publication", &quoted)]);
             }
             None if *configured => {
-                let remedy = Remedy::sql(format!("CREATE PUBLICATION {quoted} FOR TABLE {};", self.table));
+                let remedy = Remedy::sql(format!("CREATE PUBLICATION {quoted} FOR TABLE {};", self.table))
+                    .note("with every table that the connector captures, separated by commas");
                 self.plan.fail(ErrorKind::Rejected, format!("the publication {quoted} does not exist"), Some(remedy));
             }
             None => self.plan.notices.push(format!("the publication {quoted} does not exist: nothing is added to it")),
@@ -248,6 +261,7 @@ mod tests {
     fn complete() -> Facts {
         Facts {
             user: "admin".to_owned(),
+            beats_as: "hb".to_owned(),
             schema: true,
             table: Some(TableFacts {
                 columns: columns("timestamp without time zone"),
@@ -283,6 +297,7 @@ mod tests {
     #[test]
     fn an_empty_database_gets_everything_in_order() {
         let facts = Facts {
+            beats_as: "hb".to_owned(),
             roles: vec![role("hb"), role("streamkap_user")],
             publication: Some(PublicationFacts::default()),
             ..Facts::default()
@@ -304,7 +319,7 @@ mod tests {
     #[test]
     fn whoever_creates_the_objects_needs_no_grant() {
         let own = RoleFacts { owns_what_we_make: true, ..role("hb") };
-        let facts = Facts { roles: vec![own], ..Facts::default() };
+        let facts = Facts { beats_as: "hb".to_owned(), roles: vec![own], ..Facts::default() };
         let plan = plan(&facts, &target());
         assert!(titles(&plan).iter().all(|title| !title.starts_with("grant")), "{:?}", titles(&plan));
         assert_eq!(plan.notices.len(), 2, "{:?}", plan.notices);

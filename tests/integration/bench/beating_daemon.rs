@@ -47,6 +47,8 @@ pub(crate) struct ExpectedFailure {
 pub(crate) struct ReportedFailure {
     pub(crate) message: String,
     pub(crate) remedy: String,
+    /// What of it can be pasted.
+    pub(crate) script: Option<String>,
 }
 
 /// A trouble of this class and kind, with the database's own code.
@@ -162,6 +164,7 @@ impl BeatingDaemon {
             Ok(ReportedFailure {
                 message: message.unwrap(),
                 remedy: remedy.unwrap_or_else(|| panic!("no remedy: {reason}")),
+                script: text(&reason["run"]["script"]),
             })
         })
         .await
@@ -249,6 +252,11 @@ impl ReportedFailure {
             assert!(self.remedy.contains(word), "{word:?} is not in {:?}", self.remedy);
         }
         self
+    }
+
+    /// What the remedy has to be pasted.
+    pub(crate) fn script(&self) -> &str {
+        self.script.as_deref().unwrap_or_else(|| panic!("nothing to paste in {:?}", self.remedy))
     }
 
     /// The part of the remedy from `start` on, up to but without `end` (to its own end without one): to be pasted.

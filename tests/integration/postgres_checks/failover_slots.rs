@@ -4,7 +4,7 @@
 use heartbeatd::finding::{Finding, Severity, Status};
 use heartbeatd::target::{Endpoint, Replica, Target};
 
-use super::stage::{BEAT, Stage, ids, options, shown, statements, wrong};
+use super::stage::{BEAT, Paste, Stage, ids, options, paste_on as paste_into, shown, wrong};
 use crate::bench::{PostgresServer, eventually, secs};
 
 /// The connector's slot and what the server remembers of it.
@@ -86,11 +86,9 @@ async fn only_finding(stage: &Stage, target: &Target) -> Finding {
 /// Pastes a remedy into the server that it names, statement by statement.
 async fn paste_on(server: &PostgresServer, finding: &Finding) {
     let remedy = finding.remedy.as_ref().unwrap().to_string();
-    let place = format!("-- on replica standby: at 127.0.0.1:{}", server.port());
-    assert!(remedy.contains(&place), "{remedy}");
-    for statement in statements(finding.remedy.as_ref().unwrap()) {
-        server.execute(&statement).await;
-    }
+    let place = format!("at 127.0.0.1:{}", server.port());
+    assert!(remedy.contains("-- on replica standby: ") && remedy.contains(&place), "{remedy}");
+    paste_into(server, finding.remedy.as_ref().unwrap(), Paste::StatementByStatement).await;
 }
 
 #[tokio::test]

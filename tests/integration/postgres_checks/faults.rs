@@ -7,7 +7,7 @@ use heartbeatd::finding::{Severity, Status};
 use heartbeatd::remedy::Remedy;
 use heartbeatd::target::{ProvisionMode, Target};
 
-use super::stage::{BEAT, Stage, TABLE, ids, options, shown, wrong};
+use super::stage::{BEAT, Paste, Stage, TABLE, ids, options, paste_on, shown, wrong};
 
 /// How a fault is mended.
 enum Mend {
@@ -119,6 +119,18 @@ fn faults() -> Vec<Fault> {
         )
         .warns()
         .after("ALTER TABLE T REPLICA IDENTITY DEFAULT"),
+        fault(
+            "table-primary-key",
+            "text, id",
+            "ALTER TABLE T REPLICA IDENTITY FULL, ALTER text SET NOT NULL, DROP CONSTRAINT streamkap_heartbeat_pkey, ADD PRIMARY \
+             KEY (text, id)",
+            Remedy,
+        )
+        .warns()
+        .after(
+            "ALTER TABLE T DROP CONSTRAINT streamkap_heartbeat_pkey, DROP CONSTRAINT streamkap_heartbeat_id_key, ALTER text \
+             DROP NOT NULL, ADD PRIMARY KEY (id), REPLICA IDENTITY DEFAULT",
+        ),
         fault("last-update-index", "streamkap.i", "CREATE INDEX i ON T (last_update)", Remedy).informs(),
         // --- the row
         fault("row-exists", "row 7 and not row 1", "UPDATE T SET id = 7", Sql("UPDATE T SET id = 1")),
@@ -129,7 +141,7 @@ fn faults() -> Vec<Fault> {
             Sql("DELETE FROM T WHERE id = 8; UPDATE T SET id = 1"),
         ),
         fault("row-exists", "empty", "DELETE FROM T", Provision),
-        fault("row-single", "2 rows", "INSERT INTO T (id) VALUES (2)", Sql("DELETE FROM T WHERE id = 2")).warns(),
+        fault("row-single", "2 rows", "INSERT INTO T (id) VALUES (2)", RemedyAnd("DELETE FROM T WHERE id = 2")).warns(),
         fault("row-fresh", "1h 7m", "UPDATE T SET last_update = last_update - interval '67 minutes'", Sql(BEAT))
             .warns(),
         fault("row-fresh", "in the future", "UPDATE T SET last_update = last_update + interval '7 minutes'", Sql(BEAT))
@@ -255,7 +267,7 @@ fn faults() -> Vec<Fault> {
             "slots-free",
             "10 of 10",
             "SELECT pg_create_physical_replication_slot('full_' || i) FROM generate_series(1, 9) AS i",
-            Sql("SELECT pg_drop_replication_slot('full_' || i) FROM generate_series(1, 9) AS i"),
+            RemedyAnd("SELECT pg_drop_replication_slot('full_' || i) FROM generate_series(1, 9) AS i"),
         )
         .warns()
         .with(|target| {
@@ -266,15 +278,15 @@ fn faults() -> Vec<Fault> {
 
 #[tokio::test]
 async fn each_fault_is_found_as_what_it_is_and_its_remedy_mends_it() {
-    try_all(Stage::set().await).await;
+    try_all(Stage::set().await, Paste::StatementByStatement).await;
 }
 
 #[tokio::test]
 async fn each_fault_is_found_and_mended_on_a_newer_major_too() {
-    try_all(Stage::on(options().seventeen().start().await).await).await;
+    try_all(Stage::on(options().seventeen().start().await).await, Paste::AsOneMessage).await;
 }
 
-async fn try_all(stage: Stage) {
+async fn try_all(stage: Stage, how: Paste) {
     stage.all_is_well(&stage.target, "nothing").await;
     for fault in faults() {
         eprintln!("{}: {}", fault.check, fault.seed);
@@ -283,9 +295,9 @@ async fn try_all(stage: Stage) {
         run(&stage, fault.seed).await;
         let finding = found(&stage, &target, &fault).await;
         match fault.mend {
-            Mend::Remedy => stage.paste(&finding).await,
+            Mend::Remedy => paste_on(&stage.server, &finding, how).await,
             Mend::RemedyAnd(more) => {
-                stage.paste(&finding).await;
+                paste_on(&stage.server, &finding, how).await;
                 run(&stage, more).await;
             }
             Mend::Sql(sql) => run(&stage, sql).await,

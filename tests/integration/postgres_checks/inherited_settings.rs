@@ -4,12 +4,11 @@
 use heartbeatd::driver::Purpose;
 use heartbeatd::finding::Status;
 use heartbeatd::heartbeat::{BeatOutcome, ErrorKind, Writing};
-use heartbeatd::remedy::Remedy;
 use heartbeatd::target::Endpoint;
 
 use super::stage::{Stage, ids, shown, wrong};
 use crate::bench::PgBouncer;
-use crate::bench::driver::{TIME, WHEN_STALE, at, beat, failed, in_time, open};
+use crate::bench::driver::{TIME, WHEN_STALE, at, beat, failed, failure_of, in_time, open};
 
 /// Settings of the role, which stand over those of the server and of the database.
 const SETTINGS: &[(&str, &str)] = &[
@@ -73,6 +72,42 @@ async fn whatever_is_set_for_every_session_beats_and_checks_are_the_same() {
     assert!(found.is_empty(), "{} differ:\n{}", found.len(), found.join("\n"));
 }
 
+/// What a database has for every session, a pooler's sessions have, too, and no session of heartbeatd's own is set there.
+#[tokio::test]
+async fn through_a_pooler_the_hostile_defaults_of_a_database_change_nothing() {
+    let mut stage = Stage::set().await;
+    stage.server.execute("ALTER TABLE streamkap.streamkap_heartbeat RENAME TO \"a\\'ü\"").await;
+    stage.target.heartbeat.table = "a\\'ü".to_owned();
+    for (name, value) in [
+        ("standard_conforming_strings", "off"),
+        ("backslash_quote", "off"),
+        ("\"DateStyle\"", "'SQL, DMY'"),
+        ("\"IntervalStyle\"", "'iso_8601'"),
+        ("\"TimeZone\"", "'Asia/Kathmandu'"),
+        ("search_path", "''"),
+        ("row_security", "off"),
+        ("default_transaction_isolation", "'serializable'"),
+        ("default_transaction_deferrable", "on"),
+        ("bytea_output", "'escape'"),
+        ("array_nulls", "off"),
+        ("transform_null_equals", "on"),
+        ("quote_all_identifiers", "on"),
+        ("lock_timeout", "1"),
+        ("synchronous_commit", "off"),
+    ] {
+        stage.server.execute(&format!("ALTER DATABASE postgres SET {name} = {value}")).await;
+    }
+    // After the settings: a pooler keeps its sessions.
+    let pooler = PgBouncer::start(&stage.server, &[("hb", "hb")]).await;
+    let through = at(&pooler.url("hb", "hb"), &stage.target);
+    assert_eq!(beat(&through, Writing::Always).await.unwrap().outcome, BeatOutcome::Written);
+    assert_eq!(beat(&through, WHEN_STALE).await.unwrap().outcome, BeatOutcome::Fresh);
+    stage.all_is_well(&through, "hostile defaults").await;
+    let mut session = open(&through, Purpose::Plan, None, TIME).await.unwrap();
+    let plan = session.plan(in_time()).await.unwrap();
+    assert!(plan.steps.is_empty() && plan.failures.is_empty(), "{plan:?}");
+}
+
 #[tokio::test]
 async fn what_a_pooler_refuses_by_itself_is_named_with_its_next_step() {
     let stage = Stage::set().await;
@@ -96,9 +131,13 @@ async fn what_a_pooler_refuses_by_itself_is_named_with_its_next_step() {
     crowded.endpoint = Endpoint::parse(&pooler.url("hb", "hb")).unwrap();
     let mut holder = crate::bench::session::connect(pooler.port(), "hb", "hb").await.unwrap();
     crate::bench::session::execute(&mut holder, "BEGIN").await;
-    let crowded = failed(&crowded).await;
-    assert_eq!(crowded.kind, ErrorKind::TooManyConnections, "{crowded:?}");
-    assert!(crowded.remedy.contains("default_pool_size"), "{crowded:?}");
+    let crowded = failure_of(&crowded).await;
+    assert_eq!(crowded.kind(), ErrorKind::TooManyConnections, "{crowded:?}");
+    let remedy = crowded.remedy().unwrap();
+    assert!(remedy.to_string().contains("default_pool_size"), "{remedy}");
+    let (admin, password) = (crate::bench::postgres::ADMIN, crate::bench::postgres::ADMIN_PASSWORD);
+    let console = crate::bench::session::connect_to("pgbouncer", pooler.port(), admin, password).await;
+    crate::bench::session::execute(&mut console.unwrap(), remedy.script().unwrap().text()).await;
     let findings = stage.findings(&stage.target).await;
     assert!(ids(&findings, Status::Failed).is_empty(), "{}", shown(&wrong(&findings)));
 }
@@ -109,8 +148,8 @@ async fn a_missing_grant_is_worded_for_the_sessions_user_and_not_for_that_of_the
     for statement in ["CREATE ROLE \"Team\"; GRANT \"Team\" TO hb", "ALTER ROLE hb SET role = 'Team'"] {
         stage.server.execute(statement).await;
     }
-    let refused = failed(&stage.target).await;
-    assert_eq!(refused.kind, ErrorKind::Privilege, "{refused:?}");
-    stage.paste(&Remedy::sql(&refused.remedy)).await;
+    let refused = failure_of(&stage.target).await;
+    assert_eq!(refused.kind(), ErrorKind::Privilege, "{refused:?}");
+    stage.paste(refused.remedy().unwrap()).await;
     assert_eq!(beat(&stage.target, Writing::Always).await.unwrap().outcome, BeatOutcome::Written);
 }

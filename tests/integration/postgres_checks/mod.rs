@@ -4,6 +4,7 @@ mod failover_slots;
 mod faults;
 mod inherited_settings;
 mod partitions;
+mod remedies;
 mod slots;
 mod stage;
 mod standby;

@@ -5,7 +5,7 @@ use heartbeatd::finding::Status;
 use heartbeatd::heartbeat::{BeatOutcome, ErrorKind, Writing};
 
 use super::stage::{Stage, TABLE, ids, shown, wrong};
-use crate::bench::driver::{beat, failed, in_time, open_over};
+use crate::bench::driver::{beat, failed, failure_of, in_time, open_over};
 
 #[tokio::test]
 async fn a_partitioned_table_is_published_by_its_partitions_and_refused_by_their_identity() {
@@ -33,9 +33,61 @@ async fn a_partitioned_table_is_published_by_its_partitions_and_refused_by_their
     }
     let refused = failed(&stage.target).await;
     assert_eq!((refused.kind, refused.code.as_deref()), (ErrorKind::Rejected, Some("55000")));
+    assert!(refused.remedy.contains("--only replica-identity"), "{refused:?}");
     let findings = wrong(&stage.findings(&stage.target).await);
     assert_eq!(ids(&findings, Status::Failed), ["replica-identity"], "{}", shown(&findings));
     stage.paste(findings[0].remedy.as_ref().unwrap()).await;
     stage.all_is_well(&stage.target, "the remedy").await;
     assert_eq!(beat(&stage.target, Writing::Always).await.unwrap().outcome, BeatOutcome::Written);
+}
+
+/// A row for which there is no partition, and a constraint: the server has one code for both.
+#[tokio::test]
+async fn a_table_without_a_partition_for_the_present_gets_one_by_its_remedy_and_a_constraint_is_told_apart() {
+    let stage = Stage::set().await;
+    for statement in [
+        "ALTER PUBLICATION pub DROP TABLE T",
+        "DROP TABLE T",
+        "CREATE TABLE T (id int, text text, last_update timestamp, PRIMARY KEY (id, last_update)) PARTITION BY RANGE \
+         (last_update)",
+        "CREATE TABLE streamkap.past PARTITION OF T FOR VALUES FROM ('2020-01-01') TO ('2020-02-01')",
+        "INSERT INTO T VALUES (1, 'test_heartbeat', '2020-01-15')",
+        "GRANT SELECT, INSERT, UPDATE ON T TO hb",
+    ] {
+        let words: Vec<&str> = statement.split(' ').map(|word| if word == "T" { TABLE } else { word }).collect();
+        stage.server.execute(&words.join(" ")).await;
+    }
+    let refused = failure_of(&stage.target).await;
+    assert_eq!((refused.kind(), refused.code()), (ErrorKind::Rejected, Some("23514")), "{refused}");
+    let remedy = refused.remedy().unwrap();
+    assert!(remedy.to_string().starts_with("create a partition for the present time"), "{remedy}");
+    // The detail has the row's values.
+    assert!(!refused.message().contains("test_heartbeat"), "{refused}");
+    stage.paste(remedy).await;
+    assert_eq!(beat(&stage.target, Writing::Always).await.unwrap().outcome, BeatOutcome::Written);
+
+    stage
+        .server
+        .execute(&format!("ALTER TABLE {TABLE} ADD CONSTRAINT old CHECK (last_update < '2020-02-01') NOT VALID"))
+        .await;
+    let refused = failure_of(&stage.target).await;
+    assert_eq!((refused.kind(), refused.code()), (ErrorKind::Rejected, Some("23514")), "{refused}");
+    let remedy = refused.remedy().unwrap();
+    assert!(remedy.to_string().starts_with("take away what refuses the update"), "{remedy}");
+    let found = stage.server.rows(remedy.script().unwrap().text()).await;
+    assert!(found.iter().any(|row| row[0].as_deref() == Some("old")), "{found:?}");
+}
+
+/// What the server adds to a refusal is repeated where it cannot hold a row's values.
+#[tokio::test]
+async fn the_servers_detail_is_in_the_message_of_a_publication_that_refuses_the_update() {
+    let stage = Stage::set().await;
+    stage
+        .server
+        .execute(&format!("CREATE PUBLICATION audit FOR TABLE {TABLE} WHERE (last_update > '2020-01-01')"))
+        .await;
+    let refused = failed(&stage.target).await;
+    assert_eq!(refused.code.as_deref(), Some("42P10"), "{refused:?}");
+    assert!(refused.message.contains("not part of the replica identity"), "{refused:?}");
+    assert!(refused.remedy.contains("--only publication-identity"), "{refused:?}");
 }

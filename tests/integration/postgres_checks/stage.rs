@@ -5,7 +5,7 @@ use std::time::Duration;
 use heartbeatd::driver::Purpose;
 use heartbeatd::finding::Finding;
 use heartbeatd::provisioning::provision;
-use heartbeatd::remedy::Remedy;
+use heartbeatd::remedy::{Remedy, Script};
 use heartbeatd::target::{ConnectorMode, Endpoint, Named, Target};
 use rustix::process::Signal;
 
@@ -130,9 +130,30 @@ impl Stage {
 
     /// Pastes a remedy as a superuser would, statement by statement.
     pub(super) async fn paste(&self, remedy: &Remedy) {
-        let mut session = self.server.connect().await;
-        for statement in statements(remedy) {
-            execute(&mut session, &statement).await;
+        paste_on(&self.server, remedy, Paste::StatementByStatement).await;
+    }
+}
+
+/// How a remedy is pasted: as `psql` sends it, or as a tool does that sends all of it at once.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Paste {
+    StatementByStatement,
+    AsOneMessage,
+}
+
+/// Pastes a remedy into a server as a superuser would, and then does what its note says.
+pub(super) async fn paste_on(server: &PostgresServer, remedy: &Remedy, how: Paste) {
+    let mut session = server.connect().await;
+    match how {
+        Paste::AsOneMessage => execute(&mut session, remedy.script().unwrap().text()).await,
+        Paste::StatementByStatement => {
+            for statement in statements(remedy) {
+                execute(&mut session, &statement).await;
+            }
         }
+    }
+    let note = remedy.script().and_then(Script::note).unwrap_or_default();
+    if note.contains("SELECT pg_reload_conf()") {
+        execute(&mut session, "SELECT pg_reload_conf()").await;
     }
 }

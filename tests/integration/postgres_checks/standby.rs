@@ -3,7 +3,7 @@
 use heartbeatd::finding::{Severity, Status};
 use heartbeatd::target::{Endpoint, Replica, Target};
 
-use super::stage::{BEAT, Stage, TABLE, ids, options, shown, statements, wrong};
+use super::stage::{BEAT, Paste, Stage, TABLE, ids, options, paste_on, shown, wrong};
 use crate::bench::{PostgresServer, eventually, secs};
 
 async fn with_standby() -> (Stage, PostgresServer, Target) {
@@ -43,12 +43,11 @@ async fn a_standby_that_follows_is_right_and_one_that_is_paused_is_found() {
         let arrives = findings.iter().find(|finding| finding.id == "replica-heartbeat").unwrap();
         assert_eq!(arrives.severity, severity);
         assert!(arrives.observed.contains("10m") || arrives.observed.contains("9m"), "{}", arrives.observed);
+        stage.paste(arrives.remedy.as_ref().unwrap()).await;
     }
     let findings = stage.findings(&target).await;
     let role = findings.iter().find(|finding| finding.id == "replica-role").unwrap();
-    for statement in statements(role.remedy.as_ref().unwrap()) {
-        standby.execute(&statement).await;
-    }
+    paste_on(&standby, role.remedy.as_ref().unwrap(), Paste::AsOneMessage).await;
     stage.all_is_well(&target, "the remedy").await;
 }
 
@@ -93,9 +92,7 @@ async fn a_newer_standby_decodes_once_it_gives_feedback() {
     let findings = stage.findings(&target).await;
     let decode = findings.iter().find(|finding| finding.id == "replica-decode").unwrap();
     assert_eq!((decode.status, decode.observed.as_str()), (Status::Failed, "hot_standby_feedback is off"));
-    for statement in statements(decode.remedy.as_ref().unwrap()) {
-        standby.execute(&statement).await;
-    }
+    paste_on(&standby, decode.remedy.as_ref().unwrap(), Paste::StatementByStatement).await;
     stage.all_is_well(&target, "the remedy").await;
     // And what the check promises is so.
     let create = standby.execute("SELECT pg_create_logical_replication_slot('decodes', 'pgoutput')");

@@ -39,6 +39,24 @@ async fn the_value_is_utc_whatever_the_zone_of_the_role_and_the_type_of_the_colu
     assert_eq!(server.value(&near).await.as_deref(), Some("t"));
 }
 
+/// A second holds several beats of such a column, and none of them is one that a trigger took back.
+#[tokio::test]
+async fn a_column_of_whole_seconds_changes_at_every_beat() {
+    let (server, target) = provisioned().await;
+    for kind in ["timestamp(0)", "timestamptz(0)", "timestamp(2)"] {
+        server.execute(&format!("ALTER TABLE {TABLE} ALTER last_update TYPE {kind}")).await;
+        let mut session = session(&target).await;
+        let mut last = None;
+        for _ in 0..5 {
+            let report = report(session.as_mut(), Writing::Always, TIME).await.unwrap();
+            assert!(report.value != report.previous && report.value != last, "{kind}: {report:?}");
+            let ahead = report.value.unwrap().0 - report.server_time.unwrap().0;
+            assert!(ahead.abs() <= 2_000_000, "{kind}: {ahead} µs ahead");
+            last = report.value;
+        }
+    }
+}
+
 #[tokio::test]
 async fn what_is_stale_is_decided_by_the_database() {
     let (server, target) = provisioned().await;

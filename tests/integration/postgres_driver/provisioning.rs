@@ -3,12 +3,14 @@
 use heartbeatd::driver::Purpose;
 use heartbeatd::heartbeat::{BeatOutcome, ErrorKind, Failure, Writing};
 use heartbeatd::provisioning::provision;
+use heartbeatd::remedy::Remedy;
 use heartbeatd::target::Named;
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::TestRunner;
 
 use super::{TABLE, provision_as_admin, provisioned};
-use crate::bench::driver::{TIME, beat, in_time, open, open_over};
+use crate::bench::driver::{TIME, at, beat, failure, in_time, open, open_over, target};
+use crate::bench::{PgBouncer, PostgresServer};
 
 #[tokio::test]
 async fn provisioning_twice_changes_nothing_and_the_vendors_own_insert_still_works() {
@@ -53,6 +55,49 @@ async fn a_grant_that_takes_no_effect_is_a_failure() {
     let applied = provision(session.as_mut(), in_time()).await.unwrap();
     assert!(applied.done.is_empty(), "{:?}", applied.done);
     assert!(applied.failed.iter().all(|(_, failure)| failure.kind() == ErrorKind::Privilege), "{:?}", applied.failed);
+}
+
+#[tokio::test]
+async fn grants_go_to_the_role_that_the_beats_session_takes_and_not_to_its_login() {
+    let (server, target) = provisioned().await;
+    server.execute("CREATE ROLE \"Team\"; GRANT \"Team\" TO hb; ALTER ROLE hb SET role = 'Team'").await;
+    assert_eq!(failure(&target).await, ErrorKind::Privilege);
+    // The administrator's session sees it in the catalogue.
+    assert_eq!(provision_as_admin(&server, &target).await, 2);
+    assert_eq!(beat(&target, Writing::Always).await.unwrap().outcome, BeatOutcome::Written);
+    assert_eq!(provision_as_admin(&server, &target).await, 0);
+    // A session of url itself knows it, also where a pooler logs in as another user.
+    server.execute("ALTER ROLE hb RESET role; CREATE ROLE pooled LOGIN PASSWORD 'p'").await;
+    let mapped =
+        format!("[databases]\nmapped = host=127.0.0.1 port={} dbname=postgres user=pooled password=p", server.port());
+    let pooler = PgBouncer::start_with(&server, &[("hb", "hb")], &mapped).await;
+    let through = at(&format!("postgres://hb:hb@127.0.0.1:{}/mapped", pooler.port()), &target);
+    let mut session = open(&through, Purpose::Plan, None, TIME).await.unwrap();
+    let plan = session.plan(in_time()).await.unwrap();
+    let titles: Vec<&str> = plan.steps.iter().map(|step| step.title.as_str()).collect();
+    assert!(!titles.is_empty() && titles.iter().all(|title| title.ends_with("to \"pooled\"")), "{titles:?}");
+}
+
+#[tokio::test]
+async fn an_event_trigger_that_forbids_a_table_is_one_failure_with_its_own_next_step() {
+    let server = PostgresServer::start().await;
+    let target = target(&server.url("hb", "hb"));
+    server
+        .execute(
+            "CREATE ROLE hb LOGIN PASSWORD 'hb'; CREATE FUNCTION public.no() RETURNS event_trigger LANGUAGE plpgsql AS \
+             $$BEGIN RAISE EXCEPTION 'ask the platform team'; END$$; CREATE EVENT TRIGGER no ON ddl_command_start WHEN TAG \
+             IN ('CREATE TABLE') EXECUTE FUNCTION public.no()",
+        )
+        .await;
+    let mut session = open_over(&server.admin_url(), &target, Purpose::Provision).await;
+    let applied = provision(session.as_mut(), in_time()).await.unwrap();
+    let [(Some(step), failure)] = applied.failed.as_slice() else { panic!("{:?}", applied.failed) };
+    assert!(step.title.starts_with("create table"), "{}", step.title);
+    assert_eq!(failure.kind(), ErrorKind::Rejected, "{failure}");
+    assert!(applied.notices.iter().any(|notice| notice.starts_with("skipped") && notice.contains("insert row")));
+    let script = failure.remedy().and_then(Remedy::script).unwrap();
+    let found = server.rows(script.text()).await;
+    assert_eq!(found[0][0].as_deref(), Some("no"), "{found:?}");
 }
 
 #[tokio::test]

@@ -1,12 +1,13 @@
 //! What other sessions do to the server.
 
-use super::evidence::{Evidence, with};
+use super::evidence::{Evidence, alter_system, with};
 use std::time::Duration;
 
 use crate::driver::postgres::facts::{ActivityFacts, Transaction};
 use crate::driver::postgres::identifier::literal;
 use crate::driver::shared_checks::activity::LONG;
 use crate::finding::{Check, Finding, Rung, Severity};
+use crate::remedy::Remedy;
 use crate::time::words;
 
 const SYNCHRONOUS: Check = Check {
@@ -61,7 +62,9 @@ fn synchronous(evidence: &Evidence<'_>, activity: &ActivityFacts) -> Finding {
         .failed(subject, format!("{observed}{waiting}: other commits hang"))
         .expected(format!("{wanted} of {names}"))
         .remedy(
-            "ALTER SYSTEM SET synchronous_standby_names = ''; SELECT pg_reload_conf(); -- or bring the standby back",
+            Remedy::advice("bring the standby back").or_run(
+                alter_system(&evidence.facts.server, subject, "", false).note("commits then wait for no standby"),
+            ),
         )
 }
 
@@ -76,8 +79,6 @@ pub(crate) fn standbys_wanted(names: &str) -> i64 {
 }
 
 /// Someone's work depends on it.
-const ASK: &str = "/* only after asking whose it is */";
-
 fn long(evidence: &Evidence<'_>, activity: &ActivityFacts) -> Finding {
     let subject = &evidence.facts.address;
     let threshold = evidence.target.checks.thresholds.long_transaction;
@@ -89,15 +90,15 @@ fn long(evidence: &Evidence<'_>, activity: &ActivityFacts) -> Finding {
     if age(oldest) <= threshold {
         return none_seen(evidence, activity, &format!("the oldest has been open for {open}"));
     }
-    let user = oldest.user.as_deref().unwrap_or("nobody");
+    let user = oldest.user.as_deref().unwrap_or("its owner");
     let (who, remedy) = match (oldest.pid, &oldest.prepared) {
         (Some(pid), _) => {
             let application = oldest.application.as_deref().filter(|name| !name.is_empty()).unwrap_or("without a name");
             (
                 format!("session {pid} of {user} ({application})"),
-                format!(
-                    "{ASK} SELECT pg_terminate_backend({pid}); -- {user} is whom to ask; what it has not committed is rolled \
-                     back"
+                Remedy::advice(format!("ask {user} whose it is, and to end it")).or_run(
+                    Remedy::sql(format!("SELECT pg_terminate_backend({pid});"))
+                        .note("after asking: what it has not committed is rolled back"),
                 ),
             )
         }
@@ -105,11 +106,11 @@ fn long(evidence: &Evidence<'_>, activity: &ActivityFacts) -> Finding {
             let name = name.as_deref().unwrap_or_default();
             (
                 format!("the prepared transaction {name} of {user}"),
-                format!(
-                    "{ASK} COMMIT PREPARED {}; -- in its database, or ROLLBACK PREPARED; {user} knows which, and either is \
-                     for good",
-                    literal(name)
-                ),
+                Remedy::advice(format!("ask {user} whether to commit it or to roll it back: either is final"))
+                    .then_run(
+                        Remedy::sql(format!("COMMIT PREPARED {};", literal(name)))
+                            .note("in its database; or ROLLBACK PREPARED"),
+                    ),
             )
         }
     };

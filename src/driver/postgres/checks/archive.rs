@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::driver::evidence::size;
 use crate::finding::{Check, Finding, Rung, Severity};
+use crate::remedy::Remedy;
 use crate::time::ticks::longest_period;
 use crate::time::words;
 
@@ -55,9 +56,14 @@ fn archive(evidence: &Evidence<'_>, period: Duration) -> Finding {
         return ARCHIVE.ok(subject, observed);
     }
     let enough = DAY * segment.unsigned_abs() / GIB;
-    ARCHIVE.failed(subject, observed).expected("at most 1 GiB a day").remedy(
-        alter_system(subject, &format!("{}s", enough.max(1)), false).note(
-            "if you can afford to lose that much; or compress the archive: a segment with one beat is nearly all zeros",
-        ),
-    )
+    let remedy = if server.provider.is_some() {
+        "lengthen the interval of this target's beats, if the size of the backups matters: the provider sets archive_timeout"
+            .into()
+    } else {
+        Remedy::advice("compress the archive: a segment with one beat is nearly all zeros").or_run(
+            alter_system(server, subject, &format!("{}s", enough.max(1)), false)
+                .note("if you can afford to lose that much after the loss of the server"),
+        )
+    };
+    ARCHIVE.failed(subject, observed).expected("at most 1 GiB a day").remedy(remedy)
 }

@@ -2,10 +2,12 @@
 
 use super::evidence::{Evidence, with};
 use super::writer::expiry;
+use crate::driver::postgres::cloud::Provider;
 use crate::driver::postgres::facts::{Relation, RoleFacts};
 use crate::driver::postgres::identifier::quote;
 use crate::driver::shared_checks::connector::{DELETE, EXPIRY, INSERT, LOGIN, REPLICATION, ROLE, SELECT, UPDATE};
 use crate::finding::{Check, Finding, Rung, Severity};
+use crate::remedy::Remedy;
 use crate::target::ConnectorMode;
 
 const CATALOGUE: &str = "read access to the catalogue, which every user has";
@@ -68,9 +70,10 @@ fn role(evidence: &Evidence<'_>) -> Finding {
     let name = &evidence.names.connector;
     with(&ROLE, name, &evidence.facts.roles, |roles| match &roles.connector {
         Some(_) => ROLE.ok(name, "it exists"),
-        None if named.configured => ROLE
-            .failed(name, "there is no such role")
-            .remedy(format!("CREATE ROLE {name} LOGIN REPLICATION; -- then in psql: \\password {name}")),
+        None if named.configured => ROLE.failed(name, "there is no such role").remedy(
+            Remedy::sql(format!("CREATE ROLE {name} LOGIN REPLICATION;"))
+                .note(format!("then give it a password in psql: \\password {name}")),
+        ),
         None => {
             ROLE.skipped(name, "no role has the default name: say under [target.connector] which user it logs in as")
         }
@@ -82,7 +85,7 @@ fn login(evidence: &Evidence<'_>, role: &RoleFacts) -> Finding {
     if role.login {
         return LOGIN.ok(name, "LOGIN");
     }
-    LOGIN.failed(name, "NOLOGIN").expected("LOGIN").remedy(format!("ALTER ROLE {name} LOGIN;"))
+    LOGIN.failed(name, "NOLOGIN").expected("LOGIN").remedy(Remedy::sql(format!("ALTER ROLE {name} LOGIN;")))
 }
 
 fn connect(evidence: &Evidence<'_>, role: &RoleFacts) -> Finding {
@@ -93,7 +96,7 @@ fn connect(evidence: &Evidence<'_>, role: &RoleFacts) -> Finding {
     CONNECT
         .failed(&evidence.names.connector, format!("no CONNECT on {database}"))
         .expected("CONNECT")
-        .remedy(format!("GRANT CONNECT ON DATABASE {database} TO {};", evidence.names.connector))
+        .remedy(Remedy::sql(format!("GRANT CONNECT ON DATABASE {database} TO {};", evidence.names.connector)))
 }
 
 fn replication(evidence: &Evidence<'_>, role: &RoleFacts) -> Finding {
@@ -107,10 +110,13 @@ fn replication(evidence: &Evidence<'_>, role: &RoleFacts) -> Finding {
     if let Some(managed) = role.replication_roles.first() {
         return REPLICATION.ok(name, format!("member of {managed}"));
     }
-    let remedy = if evidence.facts.server.setting("rds.logical_replication").is_some() {
-        format!("GRANT rds_replication TO {name};")
+    let server = &evidence.facts.server;
+    let amazons =
+        server.provider.is_some_and(Provider::is_amazons) || server.setting("rds.logical_replication").is_some();
+    let remedy = if amazons {
+        Remedy::sql(format!("GRANT rds_replication TO {name};"))
     } else {
-        format!("ALTER ROLE {name} REPLICATION;")
+        Remedy::sql(format!("ALTER ROLE {name} REPLICATION;"))
     };
     REPLICATION
         .failed(name, "NOREPLICATION, and in none of the roles that stand for it")
@@ -126,7 +132,7 @@ fn usage(evidence: &Evidence<'_>, role: &RoleFacts) -> Finding {
         Some(false) => USAGE
             .failed(name, format!("no USAGE on {schema}"))
             .expected("USAGE")
-            .remedy(format!("GRANT USAGE ON SCHEMA {schema} TO {name};")),
+            .remedy(Remedy::sql(format!("GRANT USAGE ON SCHEMA {schema} TO {name};"))),
     }
 }
 
@@ -154,7 +160,7 @@ fn on_table(check: &Check, privilege: &str, has: Option<bool>, evidence: &Eviden
         Some(false) => check
             .failed(name, format!("no {privilege} on {table}"))
             .expected(privilege)
-            .remedy(format!("GRANT {privilege} ON TABLE {table} TO {name};")),
+            .remedy(Remedy::sql(format!("GRANT {privilege} ON TABLE {table} TO {name};"))),
     }
 }
 
@@ -169,7 +175,7 @@ fn sequence(evidence: &Evidence<'_>) -> Finding {
         (Some(false), Some(sequence)) => SEQUENCE
             .failed(name, format!("no USAGE on {sequence}"))
             .expected("USAGE")
-            .remedy(format!("GRANT USAGE ON SEQUENCE {sequence} TO {name};")),
+            .remedy(Remedy::sql(format!("GRANT USAGE ON SEQUENCE {sequence} TO {name};"))),
         _ => SEQUENCE.skipped(name, "id takes its values from no sequence"),
     })
 }

@@ -4,7 +4,7 @@
 use crate::driver::answer::Answer;
 use crate::driver::evidence;
 use crate::driver::postgres::errors::PASSING;
-use crate::driver::postgres::facts::{PostgresFacts, Relation, RoleFacts, RowFacts, TableFacts};
+use crate::driver::postgres::facts::{PostgresFacts, Relation, RoleFacts, RowFacts, ServerFacts, TableFacts};
 use crate::driver::postgres::identifier::literal;
 use crate::finding::{Check, Finding};
 use crate::remedy::Remedy;
@@ -64,7 +64,7 @@ pub(super) fn with<T>(
     }
 }
 
-/// What it takes to check something here; what several databases check says so of each of them.
+/// What is required to check something here; what several databases check says so of each of them.
 pub(super) fn takes(check: &Check) -> &'static str {
     match check.id {
         "long-transactions" => "GRANT pg_monitor TO this user, to see the sessions of other users",
@@ -82,11 +82,20 @@ pub(super) fn takes(check: &Check) -> &'static str {
 
 const CATALOGUE: &str = "read access to the catalogue, which every user has";
 
-/// `ALTER SYSTEM` as it is pasted, with what makes it take effect.
-pub(super) fn alter_system(setting: &str, value: &str, restart: bool) -> Remedy {
-    let sql = format!("ALTER SYSTEM SET {setting} = {};", literal(value));
-    if restart {
-        return Remedy::sql(sql).note("then restart the server");
+/// How a setting of this server is set, with what makes it take effect. `ALTER SYSTEM` may not run in a transaction, and so
+/// it is alone in its script: what is pasted as one message is one transaction.
+pub(super) fn alter_system(server: &ServerFacts, setting: &str, value: &str, restart: bool) -> Remedy {
+    if let Some(provider) = server.provider {
+        return provider.set(setting, value, restart);
     }
-    Remedy::sql(format!("{sql} SELECT pg_reload_conf();"))
+    if server.setting("allow_alter_system") == Some("off") {
+        let then = if restart { ", and have the server restarted" } else { "" };
+        return Remedy::advice(format!(
+            "set {setting} = {} where the settings of this server are kept{then}: it refuses ALTER SYSTEM \
+             (allow_alter_system = off), as operators on Kubernetes set it",
+            literal(value)
+        ));
+    }
+    let then = if restart { "then restart the server" } else { "then run SELECT pg_reload_conf(); on the same server" };
+    Remedy::sql(format!("ALTER SYSTEM SET {setting} = {};", literal(value))).note(then)
 }

@@ -7,6 +7,7 @@ use crate::driver::postgres::facts::{ActivityFacts, Job, LastRun};
 use crate::driver::postgres::identifier::literal;
 use crate::driver::shared_checks::server::NATIVE;
 use crate::finding::{Check, Finding, Severity};
+use crate::remedy::Remedy;
 use crate::target::WriteMode;
 
 pub(super) const CHECKS: &[Check] = &[NATIVE];
@@ -54,10 +55,13 @@ fn elsewhere(evidence: &Evidence<'_>, activity: &ActivityFacts) -> Finding {
                     database.map_or("another database".to_owned(), |name| format!("the database {name}"))
                 ),
             )
-            .remedy(format!(
-                "in that database, as a superuser: SELECT jobid, schedule, database, active FROM cron.job WHERE command ILIKE {};",
-                literal(&format!("%{}%", evidence.target.heartbeat.table))
-            )),
+            .remedy(
+                Remedy::sql(format!(
+                    "SELECT jobid, schedule, database, active FROM cron.job WHERE command ILIKE {};",
+                    literal(&format!("%{}%", evidence.target.heartbeat.table))
+                ))
+                .note("in that database, as a superuser"),
+            ),
         None => NATIVE.unknown(
             SUBJECT,
             format!("whether its launcher runs is hidden; requires GRANT pg_monitor TO {};", evidence.names.user),
@@ -70,10 +74,8 @@ fn judge_job(evidence: &Evidence<'_>, activity: &ActivityFacts, job: &Job) -> Fi
         format!("pg_cron job {}{}", job.id, job.name.as_ref().map_or(String::new(), |name| format!(" ({name})")));
     let wanted = evidence.target.heartbeat.row_number();
     // It deletes the job, whose command may stand nowhere else.
-    let unschedule = format!(
-        "/* after keeping what SELECT command FROM cron.job WHERE jobid = {id} shows */ SELECT cron.unschedule({id});",
-        id = job.id
-    );
+    let keep = format!("keep what SELECT command FROM cron.job WHERE jobid = {} shows", job.id);
+    let unschedule = Remedy::sql(format!("SELECT cron.unschedule({});", job.id));
     let watching = evidence.target.write == WriteMode::Never;
     if job.database != evidence.facts.server.database {
         return NATIVE.ok(subject, format!("it works on another database, {}", job.database));
@@ -82,19 +84,25 @@ fn judge_job(evidence: &Evidence<'_>, activity: &ActivityFacts, job: &Job) -> Fi
         return NATIVE
             .failed(subject, format!("it updates row {row}, and the heartbeat is row {wanted}"))
             .expected(format!("row {wanted}"))
-            .remedy(unschedule);
+            .remedy(Remedy::advice(keep).then_run(unschedule));
     }
     if let Some(fault) = fault(evidence, activity, job) {
         // Where heartbeatd beats, it covers for the job.
         let severity = if watching { Severity::Warning } else { Severity::Info };
-        let remedy =
-            if watching { format!("mend the job, or {unschedule} and set write = \"when-stale\"") } else { unschedule };
+        let remedy = if watching {
+            Remedy::advice(format!("mend the job, or set write = \"when-stale\" and {keep}")).then_run(unschedule)
+        } else {
+            Remedy::advice(keep).then_run(unschedule)
+        };
         return NATIVE.failed_as(severity, subject, fault).expected("a job that runs, or none").remedy(remedy);
     }
     match evidence.target.write {
         WriteMode::Always => {
             NATIVE.failed(subject, format!("it beats as well ({})", job.schedule)).expected("one writer").remedy(
-                format!("{unschedule} -- or set write = \"when-stale\", so that heartbeatd writes only if it does not"),
+                Remedy::advice(format!(
+                    "set write = \"when-stale\", so that heartbeatd writes only if the job does not; or {keep}"
+                ))
+                .then_run(unschedule),
             )
         }
         WriteMode::WhenStale => {

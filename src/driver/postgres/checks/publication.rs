@@ -134,7 +134,7 @@ fn membership(evidence: &Evidence<'_>, facts: &PublicationFacts) -> Finding {
     MEMBERSHIP
         .failed(&name, format!("{} is not in it", evidence.names.table))
         .expected("the heartbeat table as a member")
-        .remedy(format!("ALTER PUBLICATION {name} ADD TABLE {};", evidence.names.table))
+        .remedy(Remedy::sql(format!("ALTER PUBLICATION {name} ADD TABLE {};", evidence.names.table)))
 }
 
 fn updates(evidence: &Evidence<'_>, facts: &PublicationFacts) -> Finding {
@@ -157,13 +157,15 @@ fn updates(evidence: &Evidence<'_>, facts: &PublicationFacts) -> Finding {
     UPDATES
         .failed(&name, if observed.is_empty() { "nothing at all".to_owned() } else { format!("only {observed}") })
         .expected("update among them")
-        .remedy(format!("ALTER PUBLICATION {name} SET (publish = '{}');", words("update")))
+        .remedy(Remedy::sql(format!("ALTER PUBLICATION {name} SET (publish = '{}');", words("update"))))
 }
 
 /// Taking the table out and in again is the one way that drops both its filter and its column list on every version.
-fn publish_whole(evidence: &Evidence<'_>) -> String {
+fn publish_whole(evidence: &Evidence<'_>) -> Remedy {
     let (name, table) = (name(evidence), &evidence.names.table);
-    format!("BEGIN; ALTER PUBLICATION {name} DROP TABLE {table}; ALTER PUBLICATION {name} ADD TABLE {table}; COMMIT;")
+    Remedy::sql(format!(
+        "BEGIN; ALTER PUBLICATION {name} DROP TABLE {table}; ALTER PUBLICATION {name} ADD TABLE {table}; COMMIT;"
+    ))
 }
 
 fn filter(evidence: &Evidence<'_>, facts: &PublicationFacts) -> Finding {
@@ -235,5 +237,5 @@ fn identity(evidence: &Evidence<'_>, facts: &PublicationFacts, relation: &Relati
         (true, _) => format!("ALTER TABLE {table} ADD PRIMARY KEY (id); {default}"),
         (false, _) => default,
     };
-    IDENTITY.failed_as(severity, table, observed).expected("the primary key").remedy(remedy)
+    IDENTITY.failed_as(severity, table, observed).expected("the primary key").remedy(Remedy::sql(remedy))
 }

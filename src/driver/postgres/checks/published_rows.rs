@@ -130,7 +130,7 @@ fn tables(evidence: &Evidence<'_>, facts: &PublicationFacts, name: &str) -> Find
             .failed(name, format!("{} is the only table in it", evidence.names.table))
             .expected("every table that the connector captures")
             .remedy(format!(
-                "add every table that the connector captures: ALTER PUBLICATION {name} ADD TABLE <table>, <table>;"
+                "add every table that the connector captures to the publication (ALTER PUBLICATION {name} ADD TABLE …)"
             )),
         Some(1) => ALONE.ok(name, "one other table"),
         Some(others) => ALONE.ok(name, format!("{others} other tables")),

@@ -44,19 +44,25 @@ fn arrives(evidence: &Evidence<'_>, subject: &str, facts: &PostgresFacts, place:
     let Some(written) = rows_of(&evidence.facts).and_then(|rows| rows.last_update) else {
         return ARRIVES.skipped(subject, "the source has no beat to compare with");
     };
-    let remedy = "look at the replication: on the source SELECT application_name, state, replay_lag FROM \
-                  pg_stat_replication; on the replica SELECT status FROM pg_stat_wal_receiver;";
+    let remedy = |advice: &str| {
+        Remedy::advice(advice).then_run(
+            Remedy::sql("SELECT application_name, state, replay_lag FROM pg_stat_replication;")
+                .note("and on the replica, SELECT status FROM pg_stat_wal_receiver"),
+        )
+    };
     if facts.table.answer().is_some() && relation_of(facts).is_none() {
         let observed = format!("the database {} has no heartbeat table", facts.server.database);
         return ARRIVES
             .failed_as(replica::severity(evidence, place.name), subject, observed)
             .expected("the table as it is on the source")
-            .remedy(format!("check the database in the replica's address; {remedy}"));
+            .remedy(remedy("check the database in the replica's address, and where the replication stops"));
     }
     let Some(rows) = &facts.row else {
         return ARRIVES.unknown(subject, format!("the table cannot be read; requires {}", ARRIVES.privilege));
     };
-    with(&ARRIVES, subject, rows, |rows| replica::arrives(evidence, place, written, rows.last_update, remedy))
+    with(&ARRIVES, subject, rows, |rows| {
+        replica::arrives(evidence, place, written, rows.last_update, remedy("find where the replication stops"))
+    })
 }
 
 fn decode(evidence: &Evidence<'_>, subject: &str, facts: &PostgresFacts, name: &str) -> Finding {
@@ -65,6 +71,7 @@ fn decode(evidence: &Evidence<'_>, subject: &str, facts: &PostgresFacts, name: &
     if !holds_slot && settings.is_none_or(|replica| !replica.decode) {
         return DECODE.skipped(subject, "the connector's slot is not there, and decode is not set");
     }
+    let server = &facts.server;
     let mut faults = Vec::new();
     let mut remedies = Vec::new();
     if facts.server.in_recovery && facts.server.major() < 16 {
@@ -77,11 +84,11 @@ fn decode(evidence: &Evidence<'_>, subject: &str, facts: &PostgresFacts, name: &
     }
     if let Some(level) = facts.server.setting("wal_level").filter(|level| *level != "logical") {
         faults.push(format!("wal_level is {level} on the replica"));
-        remedies.push(alter_system("wal_level", "logical", true));
+        remedies.push(alter_system(server, "wal_level", "logical", true));
     }
     if facts.server.in_recovery && facts.server.setting("hot_standby_feedback") == Some("off") {
         faults.push("hot_standby_feedback is off".to_owned());
-        remedies.push(alter_system("hot_standby_feedback", "on", false));
+        remedies.push(alter_system(server, "hot_standby_feedback", "on", false));
     }
     if faults.is_empty() {
         return DECODE.ok(subject, "it can");
@@ -89,12 +96,14 @@ fn decode(evidence: &Evidence<'_>, subject: &str, facts: &PostgresFacts, name: &
     let finding = DECODE
         .failed(subject, faults.join("; "))
         .expected("PostgreSQL 16, wal_level = logical, hot_standby_feedback = on");
-    // A remedy runs on one server: the source's is given with the check of its own wal_level, too.
-    match Remedy::all(remedies) {
+    // A remedy runs on one server, and each setting is a message of its own: the next look has what is left.
+    let more = remedies.len() > 1;
+    match remedies.into_iter().next().map(|remedy| remedy.on_replica(name)) {
         Some(remedy) if on_source.is_some() => {
-            finding.remedy(remedy.on_replica(name).note("also set wal_level = logical on the source"))
+            finding.remedy(remedy.note("also set wal_level = logical on the source"))
         }
-        Some(remedy) => finding.remedy(remedy.on_replica(name)),
-        None => finding.remedy(alter_system("wal_level", "logical", true)),
+        Some(remedy) if more => finding.remedy(remedy.note("then check again: something else is left")),
+        Some(remedy) => finding.remedy(remedy),
+        None => finding.remedy(alter_system(&evidence.facts.server, "wal_level", "logical", true)),
     }
 }

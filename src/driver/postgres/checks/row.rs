@@ -3,10 +3,12 @@
 use super::evidence::Evidence;
 use crate::driver::answer::Answer;
 use crate::driver::postgres::facts::{PostgresFacts, Relation, RowFacts};
+use crate::driver::postgres::remedies::policy;
 use crate::driver::shared_checks::freshness;
 use crate::driver::shared_checks::row::{self, MOVES};
 use crate::driver::shared_checks::{FRESH, ROW, SINGLE};
 use crate::finding::{Check, Finding, Rung, Severity};
+use crate::remedy::{Remedy, Script};
 
 const SECURITY: Check = Check {
     id: "row-level-security",
@@ -68,10 +70,10 @@ fn single(evidence: &Evidence<'_>, rows: &RowFacts, relation: &Relation) -> Find
         count => SINGLE
             .failed(name, format!("{count}{} rows", if count >= 1000 { " or more" } else { "" }))
             .expected("one row")
-            .remedy(format!(
-                "find out who inserts, and whether somebody needs these rows before one is taken away: SELECT * FROM {name} \
-                 WHERE id <> {wanted};"
-            )),
+            .remedy(
+                Remedy::advice("find out who inserts, and whether anyone needs these rows, before you take one away")
+                    .then_run(Remedy::sql(format!("SELECT * FROM {name} WHERE id <> {wanted};"))),
+            ),
     }
 }
 
@@ -109,7 +111,7 @@ fn security(evidence: &Evidence<'_>, relation: &Relation) -> Finding {
         let restricted = policies().any(|policy| !policy.permissive && meant(&policy.command) && !policy.every_row);
         (permits, restricted)
     };
-    let remedy = format!("CREATE POLICY heartbeatd ON {name} TO {user} USING (true);");
+    let remedy = policy(&evidence.target.heartbeat, &evidence.facts.server.user, "");
     for (command, word) in [("r", "SELECT"), ("w", "UPDATE")] {
         match allowed(command) {
             (None, _) => {
@@ -119,7 +121,8 @@ fn security(evidence: &Evidence<'_>, relation: &Relation) -> Finding {
             (Some(true), false) => {}
             _ => {
                 let why = format!("the policies for {word} have conditions: a beat tells whether the row fits them");
-                return SECURITY.unknown(name, format!("{why}; or it requires {remedy}"));
+                let required = remedy.script().map_or("", Script::text);
+                return SECURITY.unknown(name, format!("{why}; or it requires {required}"));
             }
         }
     }

@@ -1,12 +1,14 @@
 //! The server that gets the beats: whether it takes writes, its version, and whether another server could answer in its
 //! place.
 
-use super::evidence::Evidence;
+use super::evidence::{Evidence, alter_system};
 use sqlx::postgres::PgSslMode;
 
 use crate::driver::postgres::parameters::Parameters;
+use crate::driver::postgres::remedies::primary_of_standby;
 use crate::driver::shared_checks::server::{CLOCK, TLS, VERSION, WRITABLE, clock, is_local};
 use crate::finding::{Check, Finding, Severity};
+use crate::remedy::Remedy;
 use crate::target::Endpoint;
 
 pub(super) const CHECKS: &[Check] = &[WRITABLE, VERSION, CLOCK, TLS];
@@ -30,41 +32,41 @@ fn writable(evidence: &Evidence<'_>) -> Finding {
     let server = &evidence.facts.server;
     let subject = &evidence.facts.address;
     let mut causes = Vec::new();
-    let mut remedies = Vec::new();
+    let mut remedy = None;
     if server.in_recovery {
         causes.push("it is a standby".to_owned());
-        remedies.push(
-            "name the primary in url, or all hosts (postgres://user@a,b/database); the standby knows it: \
-             SELECT sender_host, sender_port FROM pg_stat_wal_receiver;"
-                .to_owned(),
-        );
+        let advice = Remedy::advice("name the primary in url, or all hosts (postgres://user@a,b/database)");
+        remedy = Some(advice.then_run(primary_of_standby()));
     }
     if server.setting("default_transaction_read_only") == Some("on") {
         let source = server.settings.get("default_transaction_read_only").map_or("unknown", |set| &set.source);
         causes.push(format!("default_transaction_read_only is on, from: {source}"));
-        remedies.push(lift_read_only(evidence, source));
+        remedy = remedy.or_else(|| Some(lift_read_only(evidence, source)));
     }
-    if causes.is_empty() {
-        return WRITABLE.ok(subject, "it is the primary, and takes writes");
-    }
+    let Some(remedy) = remedy else {
+        return WRITABLE.ok(subject, "it is the primary, and accepts writes");
+    };
     WRITABLE
         .failed(subject, causes.join("; and "))
         .expected("a primary with default_transaction_read_only = off")
-        .remedy(remedies.join(" "))
+        .remedy(remedy)
 }
 
-fn lift_read_only(evidence: &Evidence<'_>, source: &str) -> String {
+fn lift_read_only(evidence: &Evidence<'_>, source: &str) -> Remedy {
     let user = &evidence.names.user;
     let database = crate::driver::postgres::identifier::quote(&evidence.facts.server.database);
     let reset = "default_transaction_read_only";
     // Administrators are held by it as well, and can lift it for themselves.
-    let by = "SET default_transaction_read_only = off;";
-    match source {
-        "user" => format!("{by} ALTER ROLE {user} RESET {reset};"),
-        "database" => format!("{by} ALTER DATABASE {database} RESET {reset};"),
-        "database user" => format!("{by} ALTER ROLE {user} IN DATABASE {database} RESET {reset};"),
-        _ => format!("{by} ALTER SYSTEM RESET {reset}; SELECT pg_reload_conf();"),
-    }
+    let advice =
+        Remedy::advice("if this server is the source and no failover tool keeps it read-only, lift the setting");
+    // It also applies to the session that this is pasted into.
+    let lift = |statement: String| Remedy::sql(format!("BEGIN READ WRITE; {statement}; COMMIT;"));
+    advice.then_run(match source {
+        "user" => lift(format!("ALTER ROLE {user} RESET {reset}")),
+        "database" => lift(format!("ALTER DATABASE {database} RESET {reset}")),
+        "database user" => lift(format!("ALTER ROLE {user} IN DATABASE {database} RESET {reset}")),
+        _ => alter_system(&evidence.facts.server, reset, "off", false),
+    })
 }
 
 fn version(evidence: &Evidence<'_>) -> Finding {
@@ -75,7 +77,7 @@ fn version(evidence: &Evidence<'_>) -> Finding {
         10..=12 => VERSION.failed_as(Severity::Warning, &evidence.facts.address, observed),
         _ => return VERSION.ok(&evidence.facts.address, observed),
     };
-    failed.expected("13 or later").remedy("upgrade the server: this version gets no fixes any more")
+    failed.expected("13 or later").remedy("upgrade the server: this version gets no more fixes")
 }
 
 fn tls(subject: &str, endpoint: &Endpoint, encrypted: Option<bool>) -> Finding {

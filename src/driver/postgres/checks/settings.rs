@@ -4,6 +4,7 @@ use super::evidence::{Evidence, alter_system, with};
 use std::time::Duration;
 
 use crate::driver::evidence::size;
+use crate::driver::postgres::cloud::Provider;
 use crate::driver::postgres::facts::{ServerFacts, SlotFacts};
 use crate::finding::{Check, Finding, Rung, Severity};
 use crate::time::words;
@@ -99,9 +100,9 @@ fn wal_level(server: &ServerFacts) -> Finding {
     }
     let pending = server.settings.get("wal_level").is_some_and(|setting| setting.pending_restart);
     let observed = if pending { format!("{level}; another value waits for a restart") } else { level.to_owned() };
-    let remedy = match server.setting("rds.logical_replication") {
-        Some(_) => "set rds.logical_replication = 1 in the parameter group, and reboot the instance".into(),
-        None => alter_system("wal_level", "logical", true),
+    let remedy = match (server.provider, server.setting("rds.logical_replication")) {
+        (None, Some(_)) => Provider::Rds.set("wal_level", "logical", true),
+        _ => alter_system(server, "wal_level", "logical", true),
     };
     WAL_LEVEL.failed("wal_level", observed).expected("logical").remedy(remedy)
 }
@@ -120,6 +121,7 @@ fn slots(evidence: &Evidence<'_>) -> Finding {
             return SLOTS.ok("max_replication_slots", observed);
         }
         SLOTS.failed("max_replication_slots", observed).expected("one free").remedy(alter_system(
+            &evidence.facts.server,
             "max_replication_slots",
             &(most + 5).to_string(),
             true,
@@ -136,7 +138,7 @@ fn senders(evidence: &Evidence<'_>) -> Finding {
         if activity.senders < most || named_slot(evidence).is_some_and(|slot| slot.active) {
             return SENDERS.ok("max_wal_senders", observed);
         }
-        let remedy = alter_system("max_wal_senders", &(most + 5).to_string(), true);
+        let remedy = alter_system(&evidence.facts.server, "max_wal_senders", &(most + 5).to_string(), true);
         SENDERS.failed("max_wal_senders", observed).expected("one free").remedy(remedy)
     })
 }
@@ -147,10 +149,10 @@ fn keep_size(server: &ServerFacts) -> Finding {
         return KEEP_SIZE.skipped(name, "PostgreSQL has it from version 13 on");
     }
     let Some(bytes) = server.bytes(name) else { return hidden(&KEEP_SIZE, name) };
-    let remedy = alter_system(name, "50GB", false);
+    let remedy = alter_system(server, name, "50GB", false);
     match bytes {
         ..0 => KEEP_SIZE
-            .failed_as(Severity::Warning, name, "-1: a connector that stands still fills the disk")
+            .failed_as(Severity::Warning, name, "-1: a connector that stops fills the disk")
             .expected("a limit that the disk has room for")
             .remedy(remedy.note("or whatever the disk has room for")),
         0 => KEEP_SIZE
@@ -177,7 +179,7 @@ fn idle(server: &ServerFacts) -> Finding {
     if timeout >= LEAST_IDLE {
         return IDLE.ok(name, words(timeout));
     }
-    IDLE.failed(name, words(timeout)).expected("off, or a day and more").remedy(alter_system(name, "0", false))
+    IDLE.failed(name, words(timeout)).expected("off, or a day and more").remedy(alter_system(server, name, "0", false))
 }
 
 fn sender_timeout(server: &ServerFacts) -> Finding {
@@ -192,5 +194,5 @@ fn sender_timeout(server: &ServerFacts) -> Finding {
     SENDER_TIMEOUT
         .failed(name, words(timeout))
         .expected("off, or ten minutes and more")
-        .remedy(alter_system(name, "10min", false))
+        .remedy(alter_system(server, name, "10min", false))
 }

@@ -159,7 +159,7 @@ fn copy(evidence: &Evidence<'_>, found: &Found<'_>, all: &[Found<'_>]) -> Vec<Fi
             .expected("a copy that a failover can go on from")
             .remedy(
                 found
-                    .there(alter_system("max_slot_wal_keep_size", "50GB", false))
+                    .there(alter_system(&found.facts.server, "max_slot_wal_keep_size", "50GB", false))
                     .note("the standby then makes the copy again by itself; do not drop it, the server refuses that"),
             ),
     };
@@ -238,27 +238,40 @@ fn database(found: &Found<'_>) -> Finding {
     let wanted = &found.facts.server.database;
     match &found.slot.database {
         Some(database) if database == wanted => DATABASE.ok(&found.subject, database),
-        Some(database) => DATABASE.failed(&found.subject, database).expected(wanted).remedy(format!(
-            "beat the database {database} (a target of its own), or set slot to one of {wanted}: SELECT slot_name FROM \
-             pg_replication_slots WHERE database = {};",
-            literal(wanted)
-        )),
+        Some(database) => DATABASE.failed(&found.subject, database).expected(wanted).remedy(
+            Remedy::advice(format!(
+                "make the database {database} a target of its own, or set slot under [target.connector] to one of {wanted}"
+            ))
+            .then_run(found.there(Remedy::sql(format!(
+                "SELECT slot_name FROM pg_replication_slots WHERE database = {};",
+                literal(wanted)
+            )))),
+        ),
         None => DATABASE
             .failed(&found.subject, format!("a {} slot, of no database", found.slot.slot_type))
             .expected(wanted)
             .remedy(
-                "set slot under [target.connector] to the connector's logical slot: SELECT slot_name FROM \
-                     pg_replication_slots WHERE slot_type = 'logical';",
+                Remedy::advice("set slot under [target.connector] to the connector's logical slot").then_run(
+                    found.there(Remedy::sql(
+                        "SELECT slot_name FROM pg_replication_slots WHERE slot_type = 'logical';",
+                    )),
+                ),
             ),
     }
 }
 
 fn plugin(found: &Found<'_>) -> Finding {
+    let wanted = &found.facts.server.database;
     match found.slot.plugin.as_deref() {
         Some("pgoutput") => PLUGIN.ok(&found.subject, "pgoutput"),
         Some(other) => PLUGIN.failed(&found.subject, other).expected("pgoutput").remedy(
-            "if the connector is to read the publication, give it a slot of its own: SELECT \
-             pg_create_logical_replication_slot('streamkap_pgoutput_slot', 'pgoutput');",
+            Remedy::advice("if the connector is to read the publication, give it a slot of its own").then_run(
+                found
+                    .there(Remedy::sql(
+                        "SELECT pg_create_logical_replication_slot('streamkap_pgoutput_slot', 'pgoutput');",
+                    ))
+                    .note(format!("in the database {}", quote(wanted))),
+            ),
         ),
         None => PLUGIN.skipped(&found.subject, "it is no logical slot"),
     }
@@ -332,6 +345,7 @@ fn status(evidence: &Evidence<'_>, found: &Found<'_>) -> Finding {
             .failed_as(Severity::Warning, subject, "unreserved: it is lost at the next checkpoint")
             .expected("reserved or extended")
             .remedy(Remedy::advice("get the connector to read on at once").or_run(found.there(alter_system(
+                &found.facts.server,
                 "max_slot_wal_keep_size",
                 "50GB",
                 false,

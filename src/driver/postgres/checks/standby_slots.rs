@@ -67,7 +67,7 @@ fn waited_for(evidence: &Evidence<'_>) -> Finding {
                 "start the standby that reads the slot; if it is gone for good, take the slot out of the list: after a \
                  failover to that standby the connector would have changes which the standby lacks",
             )
-            .or_run(alter_system(SETTING, &rest.join(", "), false)),
+            .or_run(alter_system(&evidence.facts.server, SETTING, &rest.join(", "), false)),
         )
 }
 

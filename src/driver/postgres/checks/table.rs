@@ -2,12 +2,14 @@
 
 use super::evidence::{Evidence, with};
 use crate::driver::postgres::columns::mend;
+use crate::driver::postgres::connect::ALL_DIGITS;
 use crate::driver::postgres::facts::Relation;
 use crate::driver::postgres::identifier::quote;
 use crate::driver::shared_checks::row::{KIND, SCHEMA};
 use crate::driver::shared_checks::{COLUMNS, PRIMARY_KEY, TABLE};
 use crate::finding::{Check, Finding, Rung, Severity};
 use crate::plan::columns;
+use crate::remedy::Remedy;
 
 const CATALOGUE: &str = "read access to the catalogue, which every user has";
 
@@ -46,7 +48,7 @@ pub(super) fn judge(evidence: &Evidence<'_>) -> Vec<Finding> {
         evidence.with_table(&LOGGED, |relation| match relation.persistence.as_str() {
             _ if !relation.is_table() => LOGGED.skipped(name, NO_TABLE),
             "p" => LOGGED.ok(name, "it is"),
-            _ => LOGGED.failed(name, "it is unlogged").remedy(format!("ALTER TABLE {name} SET LOGGED;")),
+            _ => LOGGED.failed(name, "it is unlogged").remedy(Remedy::sql(format!("ALTER TABLE {name} SET LOGGED;"))),
         }),
         evidence.with_table(&COLUMNS, |relation| columns(relation, name)),
         evidence.with_table(&PRIMARY_KEY, |relation| primary_key(relation, name)),
@@ -78,20 +80,20 @@ fn exists(evidence: &Evidence<'_>) -> Finding {
         }
         let observed = match facts.elsewhere.as_slice() {
             [] => format!("the database {} has no table of that name", quote(&evidence.facts.server.database)),
-            found => format!("it stands in another place: {}", found.join(", ")),
+            found => format!("it is in another place: {}", found.join(", ")),
         };
         TABLE.failed(name, observed).remedy(elsewhere(&facts.elsewhere, evidence))
     })
 }
 
 /// What to do about a table that is not where it is looked for.
-fn elsewhere(found: &[String], evidence: &Evidence<'_>) -> String {
-    let provision = evidence.provision_in_words();
+fn elsewhere(found: &[String], evidence: &Evidence<'_>) -> Remedy {
     match found {
-        [] => format!("create it: {provision}"),
-        [first, ..] => format!(
-            "if {first} is the heartbeat, set schema and table under [target.heartbeat] to it; if not, create it: {provision}"
-        ),
+        [] => evidence.provision(),
+        [first, ..] => Remedy::advice(format!(
+            "if {first} is the heartbeat, set schema and table under [target.heartbeat] to it; if not, create it"
+        ))
+        .or_run(evidence.provision()),
     }
 }
 
@@ -107,11 +109,10 @@ fn kind(relation: &Relation, evidence: &Evidence<'_>) -> Finding {
         "i" | "I" => ("an index", "INDEX"),
         _ => ("no table", "TYPE"),
     };
-    KIND.failed(name, observed).expected("an ordinary table").remedy(format!(
-        "ALTER {drop} {name} RENAME TO {}; -- then {}",
-        quote("not_the_heartbeat"),
-        evidence.provision_in_words()
-    ))
+    KIND.failed(name, observed).expected("an ordinary table").remedy(
+        Remedy::sql(format!("ALTER {drop} {name} RENAME TO {};", quote("not_the_heartbeat")))
+            .note(format!("then run {}", evidence.provision_in_words())),
+    )
 }
 
 fn columns(relation: &Relation, name: &str) -> Finding {
@@ -119,7 +120,16 @@ fn columns(relation: &Relation, name: &str) -> Finding {
     let faults = columns::judge(&found, false);
     if faults.is_empty() {
         let shown = relation.columns.iter().take(10).map(|column| format!("{} {}", column.name, column.kind));
-        return COLUMNS.ok(name, shown.collect::<Vec<_>>().join(", "));
+        let shown = shown.collect::<Vec<_>>().join(", ");
+        let coarse =
+            relation.column("last_update").and_then(|column| column.digits).filter(|digits| *digits < ALL_DIGITS);
+        return COLUMNS.ok(
+            name,
+            match coarse {
+                Some(digits) => format!("{shown}; last_update keeps {digits} decimal digits of a second"),
+                None => shown,
+            },
+        );
     }
     COLUMNS
         .failed(name, columns::words(&faults))
@@ -132,13 +142,21 @@ fn primary_key(relation: &Relation, name: &str) -> Finding {
         [only] if only == "id" => PRIMARY_KEY.ok(name, "id"),
         _ if !relation.is_table() => PRIMARY_KEY.skipped(name, NO_TABLE),
         _ if relation.column("id").is_none() => PRIMARY_KEY.skipped(name, "the table has no column id"),
-        [] => {
-            PRIMARY_KEY.failed(name, "none").expected("id").remedy(format!("ALTER TABLE {name} ADD PRIMARY KEY (id);"))
+        [] => PRIMARY_KEY
+            .failed(name, "none")
+            .expected("id")
+            .remedy(Remedy::sql(format!("ALTER TABLE {name} ADD PRIMARY KEY (id);"))),
+        others if relation.unique_id => {
+            PRIMARY_KEY.ok(name, format!("{}; and id alone is unique, too", others.join(", ")))
         }
+        // There it takes the partition key into each unique index.
+        others if relation.kind == "p" => PRIMARY_KEY.failed(name, others.join(", ")).expected("id").remedy(
+            "see to it that no two rows have the same id: an index of a partitioned table holds its partition key",
+        ),
         others => PRIMARY_KEY
             .failed(name, others.join(", "))
             .expected("id")
-            .remedy(format!("ALTER TABLE {name} ADD UNIQUE (id);")),
+            .remedy(Remedy::sql(format!("ALTER TABLE {name} ADD UNIQUE (id);"))),
     }
 }
 
@@ -147,8 +165,8 @@ fn index(relation: &Relation, name: &str) -> Finding {
     if indexes.is_empty() {
         return INDEX.ok(name, "no index holds it");
     }
-    INDEX
-        .failed(name, format!("indexed by {}", indexes.join(", ")))
-        .expected("no index")
-        .remedy(format!("/* if no query and no constraint needs it */ DROP INDEX {};", indexes.join(", ")))
+    INDEX.failed(name, format!("indexed by {}", indexes.join(", "))).expected("no index").remedy(
+        Remedy::advice("find out whether a query or a constraint needs the index; if none does, drop it")
+            .then_run(Remedy::sql(format!("DROP INDEX {};", indexes.join(", ")))),
+    )
 }

@@ -4,6 +4,7 @@ use super::evidence::{Evidence, with};
 use crate::driver::postgres::facts::SlotsFacts;
 use crate::driver::postgres::identifier::quote;
 use crate::finding::{Check, Finding, Rung, Severity};
+use crate::remedy::Remedy;
 
 const AGE: Check = Check {
     id: "transaction-age",
@@ -44,20 +45,27 @@ fn age(facts: &SlotsFacts) -> Finding {
         _ => Severity::Error,
     };
     let remedy = match slot.filter(|slot| slot.age >= OLD) {
-        Some(slot) => format!(
-            "find out what reads the slot {} ({}), and let it read on: nothing is cleaned up past it; then run VACUUM \
-             (FREEZE) in the database {}: SELECT slot_name, slot_type, active, age(xmin), age(catalog_xmin) FROM \
-             pg_replication_slots;",
+        Some(slot) => Remedy::advice(format!(
+            "find out what reads the slot {} ({}), and let it read on, because nothing is cleaned up past it; then run \
+             VACUUM (FREEZE) in the database {}",
             quote(&slot.name),
             if slot.active { "it is being read" } else { "it is not read" },
             quote(&database.name)
+        ))
+        .then_run(
+            Remedy::sql(
+                "SELECT slot_name, slot_type, active, age(xmin), age(catalog_xmin) FROM pg_replication_slots;",
+            )
+            .note("shows whether the ages fall"),
         ),
-        None => format!(
-            "in the database {}: VACUUM (FREEZE); if the age stays, find what holds it: SELECT pid, state, \
-             age(backend_xmin) FROM pg_stat_activity ORDER BY 3 DESC NULLS LAST; SELECT gid, age(transaction) FROM \
-             pg_prepared_xacts;",
+        None => Remedy::advice(format!(
+            "run VACUUM (FREEZE) in the database {}; if the age stays, find what holds it",
             quote(&database.name)
-        ),
+        ))
+        .then_run(Remedy::sql(
+            "SELECT pid::text AS holder, state, age(backend_xmin) FROM pg_stat_activity UNION ALL SELECT gid, 'prepared', \
+             age(transaction) FROM pg_prepared_xacts ORDER BY 3 DESC NULLS LAST;",
+        )),
     };
     AGE.failed_as(severity, subject, observed).expected("less than 500 million transactions").remedy(remedy)
 }

@@ -4,11 +4,15 @@ use super::evidence::{Evidence, with};
 use std::time::Duration;
 
 use crate::driver::answer::Answer;
-use crate::driver::postgres::errors::PASSING;
+use crate::driver::postgres::errors::{
+    DATATYPE_MISMATCH, GENERATED_ALWAYS, INSUFFICIENT_PRIVILEGE, INVALID_COLUMN_REFERENCE, INVALID_SCHEMA_NAME,
+    OBJECT_NOT_IN_PREREQUISITE_STATE, PASSING, UNDEFINED_COLUMN, UNDEFINED_TABLE, WRONG_OBJECT_TYPE,
+};
 use crate::driver::postgres::facts::RoleFacts;
 use crate::driver::postgres::identifier::quote;
 use crate::driver::shared_checks::writer::{EXPIRY, INSERT, SELECT, UPDATE};
 use crate::finding::{Check, Finding, Rung, Severity};
+use crate::remedy::Remedy;
 use crate::target::{ProvisionMode, WriteMode};
 use crate::time::words;
 
@@ -55,7 +59,7 @@ fn usage(evidence: &Evidence<'_>) -> Finding {
         Some(_) => USAGE
             .failed(&schema, format!("not granted to {}", evidence.names.user))
             .expected("USAGE")
-            .remedy(format!("GRANT USAGE ON SCHEMA {schema} TO {};", evidence.names.user)),
+            .remedy(Remedy::sql(format!("GRANT USAGE ON SCHEMA {schema} TO {};", evidence.names.user))),
     })
 }
 
@@ -64,19 +68,21 @@ fn probed(check: &Check, privilege: &str, probe: &Answer<()>, evidence: &Evidenc
     let Err(refusal) = probe.seen() else { return check.ok(table, format!("granted to {user}")) };
     let schema = evidence.facts.table.answer().and_then(|facts| facts.schema.as_ref());
     match refusal.code.as_str() {
-        "42501" if schema.is_some_and(|schema| !schema.usage) => {
+        INSUFFICIENT_PRIVILEGE if schema.is_some_and(|schema| !schema.usage) => {
             check.skipped(table, "the schema may not be used, which comes first")
         }
-        "42501" => check
+        INSUFFICIENT_PRIVILEGE => check
             .failed(table, refusal.to_string())
             .expected(format!("{privilege} for {user}"))
-            .remedy(format!("GRANT {privilege} ON TABLE {table} TO {user};")),
-        "42P01" | "3F000" => check.skipped(table, "there is no such table"),
-        "42703" | "42809" | "428C9" | "42804" => {
-            check.skipped(table, "the table is not as it must be, which comes first")
+            .remedy(Remedy::sql(format!("GRANT {privilege} ON TABLE {table} TO {user};"))),
+        UNDEFINED_TABLE | INVALID_SCHEMA_NAME => check.skipped(table, "there is no such table"),
+        UNDEFINED_COLUMN | WRONG_OBJECT_TYPE | GENERATED_ALWAYS | DATATYPE_MISMATCH => {
+            check.skipped(table, "the table has another fault, which comes first")
         }
         // The privileges are checked before what a publication asks of an update.
-        "55000" | "42P10" => check.ok(table, format!("granted to {user}; it is refused all the same: {refusal}")),
+        OBJECT_NOT_IN_PREREQUISITE_STATE | INVALID_COLUMN_REFERENCE => {
+            check.ok(table, format!("granted to {user}; it is refused all the same: {refusal}"))
+        }
         _ => check.unknown(table, refusal.unless(&format!("GRANT {privilege} ON TABLE {table} TO {user};"), PASSING)),
     }
 }
@@ -95,7 +101,7 @@ pub(super) fn expiry(check: &Check, role: &RoleFacts, evidence: &Evidence<'_>) -
     } else {
         return check.ok(&name, format!("it runs out in {}", words(span)));
     };
-    failed
-        .expected(format!("more than {} left", words(threshold)))
-        .remedy(format!("ALTER ROLE {name} VALID UNTIL 'infinity'; -- or a new password with a new date"))
+    failed.expected(format!("more than {} left", words(threshold))).remedy(
+        Remedy::sql(format!("ALTER ROLE {name} VALID UNTIL 'infinity';")).note("or set a new password with a new date"),
+    )
 }

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::driver::postgres::cloud::{self, Provider};
+
 /// The server as this session sees it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct ServerFacts {
@@ -26,6 +28,9 @@ pub(crate) struct ServerFacts {
     pub(crate) encrypted: Option<bool>,
     /// Those settings that checks ask for, by name. One that is missing is unknown to this version, or hidden.
     pub(crate) settings: BTreeMap<String, Setting>,
+    /// Who manages the server.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) provider: Option<Provider>,
 }
 
 /// One setting.
@@ -41,7 +46,9 @@ pub(crate) struct Setting {
     pub(crate) pending_restart: bool,
 }
 
-pub(super) const SQL: &str = "SELECT jsonb_build_object(\
+pub(super) fn sql() -> String {
+    format!(
+        "SELECT jsonb_build_object(\
     'version', current_setting('server_version'), \
     'version_number', current_setting('server_version_num')::int, \
     'in_recovery', pg_is_in_recovery(), \
@@ -51,11 +58,14 @@ pub(super) const SQL: &str = "SELECT jsonb_build_object(\
     'started_at', (extract(epoch FROM pg_postmaster_start_time()) * 1000000)::bigint, \
     'encrypted', (SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()), \
     'settings', (SELECT coalesce(jsonb_object_agg(name, jsonb_build_object('setting', setting, 'unit', unit, \
-    'source', source, 'pending_restart', pending_restart)), '{}') FROM pg_settings WHERE name IN (\
-    'archive_mode', 'archive_timeout', 'cron.database_name', 'default_transaction_read_only', 'hot_standby_feedback', \
+    'source', source, 'pending_restart', pending_restart)), '{{}}') FROM pg_settings WHERE name IN (\
+    'allow_alter_system', 'archive_mode', 'archive_timeout', 'cron.database_name', 'default_transaction_read_only', 'hot_standby_feedback', \
     'idle_replication_slot_timeout', 'max_replication_slots', 'max_slot_wal_keep_size', 'max_wal_senders', \
     'rds.logical_replication', 'synchronized_standby_slots', 'synchronous_commit', 'synchronous_standby_names', 'wal_level', 'wal_segment_size', \
-    'wal_sender_timeout')))::text";
+    'wal_sender_timeout')), 'provider', ({provider}))::text",
+        provider = cloud::SQL
+    )
+}
 
 impl ServerFacts {
     /// 15 for 15.20.

@@ -49,6 +49,9 @@ pub(crate) struct Relation {
     pub(crate) columns: Vec<ColumnFacts>,
     /// The columns of the primary key, in its order.
     pub(crate) primary_key: Vec<String>,
+    /// Whether a valid unique index, of all rows, is on `id` alone.
+    #[serde(default)]
+    pub(crate) unique_id: bool,
     /// Quoted names of the indexes that hold `last_update`.
     pub(crate) last_update_indexes: Vec<String>,
     /// The quoted name of the sequence that `id` takes its values from.
@@ -65,6 +68,9 @@ pub(crate) struct ColumnFacts {
     pub(crate) kind: String,
     /// Whether the server computes its value, so that no one can set it.
     pub(crate) generated: bool,
+    /// How many decimal digits of a second a time keeps, if it was made with a precision.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) digits: Option<u8>,
 }
 
 /// One policy of row-level security.
@@ -134,13 +140,19 @@ pub(super) fn sql(heartbeat: &HeartbeatTable) -> String {
          FROM pg_policy p WHERE p.polrelid = c.oid), \
          'columns', (SELECT coalesce(jsonb_agg(jsonb_build_object('name', a.attname, \
          'type', format_type(CASE t.typtype WHEN 'd' THEN t.typbasetype ELSE t.oid END, NULL), \
-         'generated', coalesce(to_jsonb(a) ->> 'attgenerated', '') <> '') ORDER BY a.attnum), '[]') \
+         'generated', coalesce(to_jsonb(a) ->> 'attgenerated', '') <> '', \
+         'digits', (SELECT m.typmod FROM (SELECT CASE t.typtype WHEN 'd' THEN t.typtypmod ELSE a.atttypmod END AS typmod) AS m \
+         WHERE m.typmod >= 0 AND CASE t.typtype WHEN 'd' THEN t.typbasetype ELSE t.oid END \
+         IN ('timestamp'::regtype, 'timestamptz'::regtype))) ORDER BY a.attnum), '[]') \
          FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid \
          WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped), \
          'primary_key', (SELECT coalesce(jsonb_agg(a.attname ORDER BY k.place), '[]') FROM pg_index i \
          CROSS JOIN LATERAL unnest(i.indkey::int2[]) WITH ORDINALITY AS k(attnum, place) \
          JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum \
          WHERE i.indrelid = c.oid AND i.indisprimary), \
+         'unique_id', EXISTS (SELECT FROM pg_index i JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attname = 'id' \
+         WHERE i.indrelid = c.oid AND i.indisunique AND i.indisvalid AND i.indpred IS NULL \
+         AND i.indkey[0] = a.attnum AND coalesce((to_jsonb(i) ->> 'indnkeyatts')::int, i.indnatts) = 1), \
          'last_update_indexes', (SELECT coalesce(jsonb_agg(format('%I.%I', n.nspname, x.relname)), '[]') FROM pg_index i \
          JOIN pg_class x ON x.oid = i.indexrelid JOIN pg_attribute a ON a.attrelid = i.indrelid \
          AND a.attname = 'last_update' AND a.attnum = ANY (i.indkey::int2[]) WHERE i.indrelid = c.oid), \
