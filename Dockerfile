@@ -25,7 +25,7 @@ RUN touch src/main.rs src/lib.rs && cargo build --release --locked --bin heartbe
 COPY deploy/container/lay-root deploy/container/lay-root
 RUN deploy/container/lay-root target/release/heartbeatd /image
 
-FROM scratch
+FROM scratch AS image
 ARG VERSION=0.1.0
 ARG REVISION=unknown
 LABEL org.opencontainers.image.title="heartbeatd" \
@@ -43,3 +43,20 @@ EXPOSE 2328
 # /live and not /health: whoever restarts an unhealthy container must not do so for a database that does not answer.
 HEALTHCHECK --interval=30s --timeout=10s --start-period=60s CMD ["/usr/bin/heartbeatd", "health", "/live"]
 ENTRYPOINT ["/usr/bin/heartbeatd"]
+
+# The second target, `docker build --target oci .`: the same with Oracle's client in C (docs/databases/oracle.md). Oracle's
+# libraries are mounted and not shipped; of the system's libraries here are those that they are linked to beside libaio.
+FROM build AS build-oci
+RUN cargo build --release --locked --features oracle-oci --bin heartbeatd \
+ && deploy/container/lay-root target/release/heartbeatd /image \
+ && system=$(dirname "$(sed -n 's|.*=> \(/[^ ]*/libc\.so\.6\) .*|\1|p' /tmp/libraries)") \
+ && for library in libdl.so.2 libm.so.6 libnsl.so.1 libpthread.so.0 libresolv.so.2 librt.so.1; do \
+      install -D -m 755 "$system/$library" "/image$system/$library" || exit 1; \
+    done
+
+FROM image AS oci
+COPY --from=build-oci /image /
+ENV LD_LIBRARY_PATH=/opt/oracle/instantclient
+
+# Without a target, the image without it.
+FROM image

@@ -18,10 +18,11 @@ IMAGE := localhost/heartbeatd
 run:
 	$(CARGO) run --locked -- -c config/demo.toml
 
-# Needs Rust and a C compiler. As root it installs the missing servers, otherwise it names their packages.
+# Needs Rust and a C compiler. As root it installs the missing servers, otherwise it names their packages. FEATURES are
+# cargo's, beside the default ones.
 test:
 	tests/bench/install
-	RUST_TEST_THREADS=$(RUST_TEST_THREADS) $(CARGO) test --locked
+	RUST_TEST_THREADS=$(RUST_TEST_THREADS) $(CARGO) test --locked $(if $(FEATURES),--features $(FEATURES))
 
 # Ten minutes of everything going wrong at once beside three hundred targets; `make test` does half a minute of it.
 soak:

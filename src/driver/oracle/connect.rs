@@ -1,5 +1,7 @@
 //! Opening a session on the host that fits, and what is learned of its server. Used by the driver's `connect` alone.
 
+use std::time::Duration;
+
 use futures_util::future::BoxFuture;
 
 use super::call_thread::CallThread;
@@ -45,7 +47,7 @@ pub(super) enum Column {
 /// When the answer to a call is waited for no longer: what became of it must be told before the caller gives up.
 pub(super) fn limit_of(deadline: Instant) -> Instant {
     let left = deadline.saturating_duration_since(Clock::system().now().mono);
-    deadline - (left / 10).min(std::time::Duration::from_millis(100))
+    deadline - (left / 10).min(Duration::from_millis(100))
 }
 
 /// Opens the session that fits the request.
@@ -62,7 +64,8 @@ pub(super) async fn connect(request: &ConnectRequest<'_>) -> Result<Opened, Fail
             hosts::find(request, &HOST_STYLE, |host| {
                 Box::pin(async move {
                     let (address, port) = (HOST_STYLE.address(host), HOST_STYLE.port(host));
-                    match open(request, parameters, descriptor(parameters, url, host, port), &address).await {
+                    let descriptor = descriptor(parameters, url, host, port, request.target.timeout);
+                    match open(request, parameters, descriptor, &address).await {
                         Ok(opened) => Ok(opened),
                         Err(failure) => Err(prefixed(&address, name_or_network(host, port, failure).await)),
                     }
@@ -159,7 +162,10 @@ fn log_in(login: &Login) -> Result<Box<dyn Client>, Failure> {
 }
 
 /// The descriptor of one host. What stands in it was judged with the address: no value can end where it should not.
-fn descriptor(parameters: &Parameters, url: &DatabaseUrl, host: &Host, port: u16) -> String {
+///
+/// What the client in Rust does by itself is asked of the client in C: to compare the host's name with the certificate, which
+/// its libraries do not by default, and to give up, for which their own limit is a minute.
+fn descriptor(parameters: &Parameters, url: &DatabaseUrl, host: &Host, port: u16, timeout: Duration) -> String {
     let protocol = if parameters.tls { "tcps" } else { "tcp" };
     let service = match &parameters.sid {
         Some(sid) => format!("(SID={sid})"),
@@ -167,10 +173,16 @@ fn descriptor(parameters: &Parameters, url: &DatabaseUrl, host: &Host, port: u16
     };
     let optional = |key: &str, value: &Option<String>| value.as_ref().map_or(String::new(), |v| format!("({key}={v})"));
     let (instance, server) = (optional("INSTANCE_NAME", &parameters.instance), optional("SERVER", &parameters.server));
+    let (mut limits, mut security) = (String::new(), "");
+    if parameters.library.is_oci() {
+        let seconds = timeout.as_secs().max(1);
+        limits = format!("(CONNECT_TIMEOUT={seconds})(TRANSPORT_CONNECT_TIMEOUT={seconds})");
+        security = if parameters.tls { "(SECURITY=(SSL_SERVER_DN_MATCH=yes))" } else { "" };
+    }
     // The client waits after a failed try even where there is no second one.
     format!(
-        "(DESCRIPTION=(RETRY_DELAY=0)(ADDRESS=(PROTOCOL={protocol})(HOST={})(PORT={port}))\
-         (CONNECT_DATA={service}{instance}{server}))",
+        "(DESCRIPTION=(RETRY_DELAY=0){limits}(ADDRESS=(PROTOCOL={protocol})(HOST={})(PORT={port}))\
+         (CONNECT_DATA={service}{instance}{server}){security})",
         host.name
     )
 }
@@ -261,8 +273,20 @@ mod tests {
             let url = crate::target::Endpoint::parse(address).unwrap().url;
             let host = &url.hosts()[0];
             let parameters = Parameters::read(&url).unwrap();
-            assert_eq!(descriptor(&parameters, &url, host, HOST_STYLE.port(host)), expected);
+            assert_eq!(descriptor(&parameters, &url, host, HOST_STYLE.port(host), Duration::from_secs(10)), expected);
         }
+    }
+
+    #[cfg(feature = "oracle-oci")]
+    #[test]
+    fn the_client_in_c_is_asked_to_give_up_in_time_and_to_compare_the_hosts_name() {
+        let url = crate::target::Endpoint::parse("oracle://hb@db1/pdb1?client=oci&protocol=tcps").unwrap().url;
+        let parameters = Parameters::read(&url).unwrap();
+        assert_eq!(
+            descriptor(&parameters, &url, &url.hosts()[0], PORT, Duration::from_millis(500)),
+            "(DESCRIPTION=(RETRY_DELAY=0)(CONNECT_TIMEOUT=1)(TRANSPORT_CONNECT_TIMEOUT=1)(ADDRESS=(PROTOCOL=tcps)(HOST=db1)\
+             (PORT=1521))(CONNECT_DATA=(SERVICE_NAME=pdb1))(SECURITY=(SSL_SERVER_DN_MATCH=yes)))"
+        );
     }
 
     #[test]

@@ -2,7 +2,8 @@
 //! builds with the cargo feature `oracle-oci`; the only file that names its crate.
 //!
 //! The libraries are loaded when they are used first. Without them every try fails at once, and may succeed after they were
-//! installed.
+//! installed. They read `sqlnet.ora` and `tnsnames.ora` from one folder for the whole process, before the first login: what
+//! an address would say of it, `parameters` refuses, so that a login's `tns_admin` and `wallet` are none here.
 
 use oracle::sql_type::{OracleType, ToSql};
 use oracle::{Connection, Connector, Error};
@@ -28,6 +29,8 @@ struct Oci {
 pub(super) fn open(login: &Login) -> Result<Box<dyn Client>, Failure> {
     let connector = Connector::new(&login.user, Secret::expose(&login.password), &login.place);
     let connection = connector.connect().map_err(classify)?;
+    // The caller's own limit is shorter for most calls; this one ends a call that the caller has given up.
+    connection.set_call_timeout(Some(login.within)).map_err(classify)?;
     // They travel with the first call.
     connection.set_module(&login.name).map_err(classify)?;
     connection.set_client_identifier(&login.name).map_err(classify)?;

@@ -17,6 +17,17 @@ pub(super) enum Library {
     Oci,
 }
 
+impl Library {
+    /// Whether it is Oracle's client in C, which has a configuration of its own.
+    pub(super) fn is_oci(self) -> bool {
+        match self {
+            Self::Thin => false,
+            #[cfg(feature = "oracle-oci")]
+            Self::Oci => true,
+        }
+    }
+}
+
 /// Where the server is looked up.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Place {
@@ -53,6 +64,10 @@ const PROXY: &str = "connections through a proxy are not made: let the proxy lis
 const NAMES: &str = "the name of the host is always compared with the server's certificate: take it out";
 const SECRET: &str =
     "an encrypted wallet is not opened: write ewallet.pem without a password, readable by heartbeatd alone";
+const OF_PROCESS: &str = "is not read with client=oci, whose libraries have one folder for the whole process: set the \
+                          variable TNS_ADMIN for heartbeatd";
+const WALLET_OF_PROCESS: &str = "is not read with client=oci: name the wallet in sqlnet.ora (WALLET_LOCATION), in the folder \
+                                 that the variable TNS_ADMIN names";
 const ENCRYPTION: &str = "TLS is what encrypts here: protocol=tcps";
 
 const RULES: &[(&str, Rule)] = &[
@@ -130,6 +145,14 @@ impl Parameters {
         }
         if place == Place::Hosts && !url.hosts().iter().all(|host| host.name.chars().all(is_plain)) {
             return Err(refused("host", "a host's name holds a character that no such name has"));
+        }
+        if library.is_oci() {
+            // The libraries have one configuration for the whole process, and read it before the first login.
+            for (key, why) in [("tns_admin", OF_PROCESS), ("wallet_location", WALLET_OF_PROCESS)] {
+                if url.parameter(key).is_some() {
+                    return Err(refused(key, why));
+                }
+            }
         }
         let wallet = text("wallet_location");
         if place == Place::Hosts && wallet.is_some() && !tls {
@@ -239,6 +262,26 @@ mod tests {
             let message = read(address).unwrap_err();
             assert!(message.contains(&format!("\"{named}\"")), "{address}: {message}");
         }
+    }
+
+    #[cfg(feature = "oracle-oci")]
+    #[test]
+    fn what_the_client_in_c_reads_from_its_own_configuration_is_refused_by_name() {
+        for (address, named) in [
+            ("oracle://alias?client=oci&tns_admin=/x", "tns_admin"),
+            ("oracle://a/s?client=oci&protocol=tcps&wallet_location=/x", "wallet_location"),
+            ("oracle://alias?client=oci&wallet_location=/x", "wallet_location"),
+        ] {
+            let message = read(address).unwrap_err();
+            assert!(message.contains(&format!("\"{named}\"")) && message.contains("TNS_ADMIN"), "{address}: {message}");
+        }
+        assert!(read("oracle://a/s?client=oci&protocol=tcps").unwrap().library.is_oci());
+    }
+
+    #[cfg(not(feature = "oracle-oci"))]
+    #[test]
+    fn a_build_without_the_client_in_c_says_so() {
+        assert!(read("oracle://a/s?client=oci").unwrap_err().contains("compiled without oracle-oci"));
     }
 
     #[test]
