@@ -148,6 +148,8 @@ pub(super) const KINDS: &[(u32, &str, ErrorKind)] = &[
     (27_101, "the instance is not running", ErrorKind::Shutdown),
     (ACCOUNT_LOCKED, "the account is locked", ErrorKind::Auth),
     (PASSWORD_EXPIRED, "the password has expired", ErrorKind::Auth),
+    // A warning of a login that succeeds; the check of accounts tells of it.
+    (28_002, "the password expires soon", ErrorKind::Auth),
     (SYS_AS_SYSDBA, "SYS must connect as SYSDBA", ErrorKind::Auth),
     (28_040, "no authentication protocol in common", ErrorKind::AuthMethod),
     (POLICY_FUNCTION, "a policy's function failed", ErrorKind::Privilege),
@@ -217,7 +219,7 @@ mod tests {
         (ErrorKind::Network, &[3113, 3114, 3135, 12_537, 12_543, 12_547, 25_402, 25_408]),
         (ErrorKind::Timeout, &[12_170, 12_535]),
         (ErrorKind::Tls, &[28_759, 28_860, 29_024]),
-        (ErrorKind::Auth, &[1005, 1017, 28_000, 28_001, 28_009]),
+        (ErrorKind::Auth, &[1005, 1017, 28_000, 28_001, 28_002, 28_009]),
         (ErrorKind::AuthMethod, &[12_660, 28_040]),
         (ErrorKind::MissingDatabase, &[12_505, 12_514]),
         (ErrorKind::TooManyConnections, &[18, 20, 2391, 12_516, 12_518, 12_519, 12_520]),

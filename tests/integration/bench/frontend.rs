@@ -38,6 +38,11 @@ enum Stage {
 }
 
 impl Traffic {
+    /// Of a protocol that is not PostgreSQL's.
+    pub(super) fn foreign() -> Self {
+        Self { stage: Stage::Foreign, ..Self::default() }
+    }
+
     /// How many messages of this type the client has sent.
     pub(crate) fn count(&self, message: &str) -> u64 {
         self.messages.get(message).copied().unwrap_or(0)

@@ -57,8 +57,27 @@ impl OracleDouble {
         Self::start_with(true)
     }
 
+    /// Starts it on a port that was closed until now.
+    pub(crate) fn start_at(port: u16) -> Self {
+        Self::serve_at(port, false)
+    }
+
+    /// Starts a standby of another: it is open read-only, and applies what the other writes at once.
+    pub(crate) fn standby_of(primary: &Self) -> Self {
+        let standby = Self::start();
+        {
+            let mut state = standby.state();
+            (state.role, state.applies) = ("PHYSICAL STANDBY", Some(Arc::clone(&primary.state)));
+        }
+        standby
+    }
+
     fn start_with(tls: bool) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        Self::serve_at(0, tls)
+    }
+
+    fn serve_at(port: u16, tls: bool) -> Self {
+        let listener = TcpListener::bind(("127.0.0.1", port)).unwrap();
         let port = listener.local_addr().unwrap().port();
         let state = Arc::new(Mutex::new(State::default()));
         let (ends, open) = (Arc::new(AtomicBool::new(false)), Arc::default());
@@ -88,12 +107,22 @@ impl OracleDouble {
 
     /// The address of heartbeatd's user, with these parameters behind it.
     pub(crate) fn url(&self, parameters: &str) -> String {
-        format!("oracle://{USER}:{PASSWORD}@localhost:{}/{SERVICE}{parameters}", self.port)
+        Self::url_at(self.port, parameters)
+    }
+
+    /// The same through a port of 127.0.0.1 that leads to it.
+    pub(crate) fn url_at(port: u16, parameters: &str) -> String {
+        format!("oracle://{USER}:{PASSWORD}@localhost:{port}/{SERVICE}{parameters}")
     }
 
     /// What the database holds, and what is wrong with it.
     pub(crate) fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap()
+    }
+
+    /// The same, for a standby that applies it.
+    pub(crate) fn shared_state(&self) -> Arc<Mutex<State>> {
+        Arc::clone(&self.state)
     }
 
     /// Ends every connection that is open, as a server that is killed does.
@@ -245,7 +274,10 @@ impl Session {
         match self.handshake.take().and_then(|handshake| handshake.finish(message)) {
             Some(answer) => {
                 self.logged_in = true;
-                answer
+                match state.trouble {
+                    Trouble::LoginWarning(code) => [wire::warning(code), answer].concat(),
+                    _ => answer,
+                }
             }
             None => failure(1017, 0),
         }

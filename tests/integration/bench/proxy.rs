@@ -69,6 +69,15 @@ type Ledger = Arc<Mutex<Vec<Arc<Mutex<Traffic>>>>>;
 impl Proxy {
     /// A clean proxy before that port of 127.0.0.1.
     pub(crate) async fn start(server_port: u16) -> Self {
+        Self::start_counting(server_port, Traffic::default()).await
+    }
+
+    /// The same for a database whose protocol is not PostgreSQL's, though its client speaks first: only bursts are counted.
+    pub(crate) async fn start_foreign(server_port: u16) -> Self {
+        Self::start_counting(server_port, Traffic::foreign()).await
+    }
+
+    async fn start_counting(server_port: u16, blank: Traffic) -> Self {
         let port = ports::free();
         let (toxic, toxics) = watch::channel(Toxic::Clean);
         let (listening, listens) = watch::channel(false);
@@ -76,8 +85,14 @@ impl Proxy {
         let traffic = Ledger::default();
         let server_port = Arc::new(AtomicU16::new(server_port));
         let carrier_port = Arc::clone(&server_port);
-        let carrier =
-            Carrier { port, server_port: carrier_port, toxics, cuts: cuts.clone(), traffic: Arc::clone(&traffic) };
+        let carrier = Carrier {
+            port,
+            server_port: carrier_port,
+            toxics,
+            cuts: cuts.clone(),
+            traffic: Arc::clone(&traffic),
+            blank,
+        };
         let carrier = AbortOnDropHandle::new(tokio::spawn(carrier.run(listening)));
         let proxy = Self { port, toxic, cuts, listens, traffic, server_port, _carrier: carrier };
         proxy.set(Toxic::Clean).await;
@@ -146,6 +161,8 @@ struct Carrier {
     toxics: watch::Receiver<Toxic>,
     cuts: broadcast::Sender<Cut>,
     traffic: Ledger,
+    /// What a connection's traffic begins as.
+    blank: Traffic,
 }
 
 impl Carrier {
@@ -173,7 +190,7 @@ impl Carrier {
     }
 
     fn connection(&self, client: TcpStream) -> impl Future<Output = ()> + use<> {
-        let traffic = Arc::new(Mutex::new(Traffic::default()));
+        let traffic = Arc::new(Mutex::new(self.blank.clone()));
         self.traffic.lock().unwrap().push(Arc::clone(&traffic));
         let server = self.server_port.load(Ordering::Relaxed);
         let (toxics, cuts) = (self.toxics.clone(), self.cuts.subscribe());

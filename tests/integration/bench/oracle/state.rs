@@ -1,6 +1,7 @@
 //! What the double's database holds, what is wrong with it, and what heartbeatd's own blocks do to it.
 
 use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::{Value, blocks, given_number, given_text};
@@ -17,6 +18,8 @@ pub(crate) enum Trouble {
     SilentLogin,
     /// These bytes come instead of an acceptance.
     Bytes(Vec<u8>),
+    /// A login succeeds, with this warning.
+    LoginWarning(u32),
     /// A right password is refused with this code.
     LoginError(u32),
     /// Every statement fails with this code.
@@ -39,6 +42,8 @@ pub(crate) enum Trouble {
 #[derive(Debug)]
 pub(crate) struct State {
     pub(crate) trouble: Trouble,
+    /// The primary whose changes a standby applies; none while redo apply is stopped.
+    pub(crate) applies: Option<Arc<Mutex<State>>>,
     /// `DATABASE_ROLE`.
     pub(crate) role: &'static str,
     /// The type of `LAST_UPDATE`; `None` for a table without it.
@@ -88,6 +93,7 @@ impl Default for State {
     fn default() -> Self {
         Self {
             trouble: Trouble::None,
+            applies: None,
             role: "PRIMARY",
             column: Some("TIMESTAMP(6)"),
             table: true,
@@ -128,6 +134,9 @@ impl State {
             Trouble::Close => return Outcome::Close,
             Trouble::AnswerBytes(bytes) => return Outcome::Bytes(bytes),
             _ => {}
+        }
+        if let Some(primary) = &self.applies {
+            self.rows.clone_from(&primary.lock().unwrap().rows);
         }
         if self.does_not_compile(sql) {
             return Outcome::Error(6550);
@@ -203,7 +212,8 @@ impl State {
         let lines: Vec<String> = match question {
             _ if question.contains("'CON_NAME'") => vec![format!("PDB1\tCDB1\tHB\t{}\t{}", self.role, now())],
             _ if question.contains("FROM V$DATABASE") => {
-                vec!["ARCHIVELOG\tYES\tYES\tNO\tREAD WRITE\t7776000".to_owned()]
+                let open = if self.role == "PRIMARY" { "READ WRITE" } else { "READ ONLY WITH APPLY" };
+                vec![format!("ARCHIVELOG\tYES\tYES\tNO\t{open}\t7776000")]
             }
             _ if question.contains("DBA_SUPPLEMENTAL_LOGGING") => vec!["YES\tNO".to_owned()],
             _ if question.contains("V$ARCHIVE_DEST_STATUS") => vec!["1".to_owned()],

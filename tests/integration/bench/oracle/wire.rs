@@ -251,6 +251,18 @@ impl Writer {
     }
 }
 
+/// A warning before the rest of an answer.
+pub(super) fn warning(code: u32) -> Vec<u8> {
+    let words = format!("ORA-{code:05}: the double's words for it\n");
+    let mut message = Writer::default();
+    message.u8(15);
+    for value in [u64::from(code), words.len() as u64, 0] {
+        message.ub(value);
+    }
+    message.value(words.as_bytes());
+    message.bytes()
+}
+
 /// An error as the end of an answer.
 pub(super) fn failure(code: u32, cursor: u64) -> Vec<u8> {
     status(code, cursor)
