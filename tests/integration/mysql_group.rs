@@ -134,7 +134,7 @@ async fn killed_primary_of_a_group_is_replaced_and_not_written_on_when_it_comes_
     let alone = BeatingDaemon { daemon: heartbeatd().config(&naming(&[former], "")).start().await };
     let reported = alone.reports(OUT_OF_THE_GROUP).await;
     assert!(reported.message.contains("no working member"), "{reported:?}");
-    reported.names(&["START GROUP_REPLICATION;", "without the plugin group_replication"]);
+    reported.names(&["START GROUP_REPLICATION", "without the plugin group_replication"]);
     assert_eq!(position(former).await, last, "no transaction that the group does not have");
     assert!(has_nothing_of_its_own(former, new).await);
     has_no_queue(new).await;
@@ -161,7 +161,7 @@ async fn frozen_primary_that_its_group_expelled_adds_nothing_when_it_is_thawed()
     // What such a member does by default on MySQL 9 (group_replication_exit_state_action).
     let alone = BeatingDaemon { daemon: heartbeatd().config(&naming(&[former], "")).start().await };
     let reported = alone.reports(failure("connection", "starting", Some("6400"))).await;
-    reported.names(&["START GROUP_REPLICATION;", "SET GLOBAL offline_mode = OFF;"]);
+    reported.names(&["START GROUP_REPLICATION", "switch offline_mode off"]);
     beating.beats(2, secs(20)).await;
     assert_eq!(beating.address().await, here(new));
     assert!(has_nothing_of_its_own(former, new).await);

@@ -7,12 +7,14 @@ use sqlx::mysql::MySqlRow;
 
 use super::columns;
 use super::connect::{Capabilities, Column, LastLook, Opened, column_type_sql};
+use super::error_codes;
 use super::errors;
 use super::identifier::table_of;
 use super::query;
 use super::triggers_and_views;
 use crate::driver::{Observation, ServerRole};
 use crate::heartbeat::{ErrorKind, Failure, RowReport, Stamp, Writing, ZoneGuess};
+use crate::remedy::Remedy;
 use crate::target::HeartbeatTable;
 use crate::time::clock::Instant;
 
@@ -32,9 +34,6 @@ const NOW: &str = "UNIX_TIMESTAMP()";
 /// Of a `timestamp` this is the value as it is stored, whatever the session's zone.
 pub(super) const OLD: &str = "FLOOR(UNIX_TIMESTAMP(last_update))";
 
-/// A commit that failed.
-pub(super) const COMMIT_FAILED: &str = "1180";
-
 /// Half of the span within which an old value is reported exactly.
 const REACH: i64 = 1 << 27;
 /// The place of the clock in [`Found`].
@@ -51,7 +50,15 @@ pub(super) const AHEAD: i64 = 5;
 const LAST_TIMESTAMP: i64 = i32::MAX as i64;
 
 /// Numbers that say what they say of whatever a trigger or a view brings in as well as of the heartbeat's own table.
-const BEHIND: &[&str] = &["1045", "1049", "1054", "1142", "1143", "1146", "1370"];
+const BEHIND: &[&str] = &[
+    error_codes::ER_ACCESS_DENIED_ERROR,
+    error_codes::ER_BAD_DB_ERROR,
+    error_codes::ER_BAD_FIELD_ERROR,
+    error_codes::ER_TABLEACCESS_DENIED_ERROR,
+    error_codes::ER_COLUMNACCESS_DENIED_ERROR,
+    error_codes::ER_NO_SUCH_TABLE,
+    error_codes::ER_PROCACCESS_DENIED_ERROR,
+];
 
 /// Beats, or looks.
 ///
@@ -87,7 +94,12 @@ async fn explain(opened: &mut Opened, table: &HeartbeatTable, failure: Failure) 
             triggers_and_views::named(&mut opened.connection, table, failure).await
         }
         Some(code) if errors::READ_ONLY.contains(&code) => with_the_reason(opened, failure).await,
-        Some(COMMIT_FAILED) if opened.capabilities.node.is_on() => out_of_the_cluster(opened, failure).await,
+        Some(error_codes::ER_WARN_DATA_OUT_OF_RANGE | error_codes::ER_TRUNCATED_WRONG_VALUE) => {
+            if_not_the_end_of_timestamp(opened, table, failure).await
+        }
+        Some(error_codes::ER_ERROR_DURING_COMMIT) if opened.capabilities.node.is_on() => {
+            out_of_the_cluster(opened, failure).await
+        }
         _ => failure,
     }
 }
@@ -149,15 +161,35 @@ async fn beyond_31_bits(opened: &mut Opened, table: &HeartbeatTable, report: Row
     if after.value == report.value {
         return Ok(report);
     }
-    Err(Failure::new(
+    Err(end_of_timestamp(table))
+}
+
+/// A refused value: whether the server's clock is why.
+async fn if_not_the_end_of_timestamp(opened: &mut Opened, table: &HeartbeatTable, failure: Failure) -> Failure {
+    let sql = format!("SELECT {NOW} + {AHEAD} > {LAST_TIMESTAMP} AS late");
+    let row = query::send_for_row(&mut opened.connection, sql).await;
+    match row.and_then(|row| query::number(&row, "late")) {
+        Ok(Some(1)) => {
+            let code = failure.code().unwrap_or_default().to_owned();
+            end_of_timestamp(table).with_code(code).with_source(failure)
+        }
+        _ => failure,
+    }
+}
+
+fn end_of_timestamp(table: &HeartbeatTable) -> Failure {
+    Failure::new(
         ErrorKind::ColumnType,
-        "the server's clock stands at the end of the range of timestamp (2038-01-19): last_update cannot hold a later time",
+        "the server's clock is at the end of the range of timestamp (2038-01-19): last_update cannot hold a later time",
     )
-    .with_remedy(format!(
-        "SET time_zone = '+00:00'; ALTER TABLE {} MODIFY last_update datetime NULL DEFAULT CURRENT_TIMESTAMP ON UPDATE CURRENT_TIMESTAMP; and a server \
-         that knows later times (MySQL from 8.0.28, MariaDB from 11.5)",
-        table_of(table)
-    )))
+    .with_remedy(
+        Remedy::sql(format!(
+            "SET time_zone = '+00:00'; ALTER TABLE {} MODIFY last_update datetime NULL DEFAULT CURRENT_TIMESTAMP ON UPDATE \
+             CURRENT_TIMESTAMP;",
+            table_of(table)
+        ))
+        .note("requires a server that knows later times: MySQL from 8.0.28, MariaDB from 11.5"),
+    )
 }
 
 /// A table with a trigger: its statements take the number away, and it may have put the old value back, which the server

@@ -98,7 +98,7 @@ impl Provider {
             Self::Aurora => {
                 "set binlog_format = ROW in the cluster parameter group, and reboot the writer: until then there is none"
             }
-            Self::CloudSql => "switch point-in-time recovery on (binary logging), which takes automated backups",
+            Self::CloudSql => "switch point-in-time recovery on (binary logging), which requires automated backups",
             Self::Azure => "ask Azure: its servers have a binary log that cannot be switched off",
         }
     }

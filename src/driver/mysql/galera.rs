@@ -8,9 +8,10 @@ use std::collections::BTreeMap;
 
 use sqlx::mysql::MySqlConnection;
 
-use super::errors::NOT_READY;
+use super::error_codes;
 use super::query;
 use crate::heartbeat::{ErrorKind, Failure};
+use crate::remedy::Remedy;
 
 /// What a node of a Galera cluster is known by. Percona XtraDB Cluster has `wsrep_on` for sessions only, and no server
 /// shows such a variable among the global ones: there a node is on that has a library to replicate by
@@ -19,9 +20,17 @@ pub(super) const VARIABLES: &[&str] = &["wsrep_on", "wsrep_provider", "wsrep_rej
 /// What a node shows as its `wsrep_cluster_status` that lost sight of the others and is in the minority.
 pub(super) const NON_PRIMARY: &str = "non-Primary";
 /// What mends a node whose `wsrep_on` was switched off: it may hold what the others lack, and lack what they hold.
-pub(super) const SWITCH_ON: &str = "only if nothing was written on the node meanwhile, and nobody is at work there, SET \
-     GLOBAL wsrep_on = ON; else the node has diverged from the others: stop it, remove grastate.dat from its datadir and \
-     start it, so that it gets a full state transfer";
+pub(super) fn switch_on() -> Remedy {
+    Remedy::advice(
+        "save what was written on the node alone, stop it, remove grastate.dat from its datadir and start it, so that it gets \
+         a full state transfer from the others",
+    )
+    .or_run(
+        Remedy::sql("SET GLOBAL wsrep_on = ON;")
+            .note("only if nothing was written on the node meanwhile, and no one is at work there; sessions that are open keep \
+                   OFF until they connect again: behind a pooler, end those"),
+    )
+}
 
 /// What a server's variables tell of its part in a cluster.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -84,7 +93,9 @@ impl Node {
         let sql = format!("SHOW GLOBAL STATUS WHERE Variable_name IN ({names})");
         let status = query::pairs(&query::send(connection, sql).await?)?;
         let shown = |name: &str| status.get(name).map_or("not shown", String::as_str);
-        let not_ready = |message: String| Err(Failure::new(ErrorKind::Starting, message).with_code(NOT_READY));
+        let not_ready = |message: String| {
+            Err(Failure::new(ErrorKind::Starting, message).with_code(error_codes::ER_UNKNOWN_COM_ERROR))
+        };
         match (self.on, shown("wsrep_ready")) {
             (false, _) if shown("wsrep_connected") == "ON" => Err(self.kept_to_itself("the node's")),
             (false, _) => Ok(None),
@@ -116,8 +127,8 @@ impl Node {
     pub(super) fn kept_to_itself(self, whose: &str) -> Failure {
         let message =
             format!("{whose} wsrep_on is off: nothing that is written would reach the other nodes of the cluster");
-        let session = "a session keeps what was in force when it began: behind a pooler, end those from before";
-        let remedy = if self.switch { format!("{SWITCH_ON}; {session}") } else { session.to_owned() };
+        let reconnect = "end this session, behind a pooler: it keeps the wsrep_on that was in force when it began";
+        let remedy = if self.switch { switch_on() } else { reconnect.into() };
         Failure::new(ErrorKind::NotWritable, message).with_remedy(remedy)
     }
 }
@@ -146,7 +157,7 @@ mod tests {
         let failure = cluster.kept_to_itself("the node's");
         let remedy = failure.remedy().unwrap().to_string();
         assert!(
-            remedy.starts_with("only if nothing was written") && remedy.contains("full state transfer"),
+            remedy.starts_with("save what was written") && remedy.contains("only if nothing was written"),
             "{remedy}"
         );
     }

@@ -8,6 +8,7 @@
 
 use sqlx::mysql::MySqlConnection;
 
+use super::error_codes;
 use super::query;
 use crate::heartbeat::{ErrorKind, Failure};
 
@@ -22,13 +23,15 @@ pub(super) const SINGLE_PRIMARY: &str = "group_replication_single_primary_mode";
 /// <https://dev.mysql.com/doc/refman/9.7/en/group-replication-get-communication-protocol.html>.
 const QUESTION: &str = "SELECT group_replication_get_communication_protocol()";
 
-/// "Can't initialize function": what it says elsewhere.
-pub(super) const NO_MEMBER: &str = "1123";
-
 /// That there is no such function, as before MySQL 8.0.16. It is then looked for among those of the session's database:
 /// there is no database, or the account may run nothing in it (1046 and 1370, measured on MySQL 5.7 and 9.7), or it has
 /// none of that name (1305 and 1128, from the manual). That of the plugin everybody may run.
-const UNKNOWN: &[&str] = &["1046", "1128", "1305", "1370"];
+const UNKNOWN: &[&str] = &[
+    error_codes::ER_NO_DB_ERROR,
+    error_codes::ER_FUNCTION_NOT_DEFINED,
+    error_codes::ER_SP_DOES_NOT_EXIST,
+    error_codes::ER_PROCACCESS_DENIED_ERROR,
+];
 
 /// Asks the server whether it is one; `None` where nothing is known.
 ///
@@ -41,7 +44,7 @@ pub(super) async fn is_a_working_member(connection: &mut MySqlConnection) -> Res
 fn answer(said: Result<(), Failure>) -> Result<Option<bool>, Failure> {
     match said {
         Ok(()) => Ok(Some(true)),
-        Err(failure) if failure.code() == Some(NO_MEMBER) => Ok(Some(false)),
+        Err(failure) if failure.code() == Some(error_codes::ER_CANT_INITIALIZE_UDF) => Ok(Some(false)),
         Err(failure) if failure.code().is_some_and(|code| UNKNOWN.contains(&code)) => Ok(None),
         Err(failure) => Err(failure),
     }
@@ -51,7 +54,7 @@ fn answer(said: Result<(), Failure>) -> Result<Option<bool>, Failure> {
 pub(super) fn no_working_member() -> Failure {
     let message =
         "is set up for a replication group and is no working member of it: not ONLINE, or cut off from the majority";
-    Failure::new(ErrorKind::NotWritable, message).with_code(NO_MEMBER)
+    Failure::new(ErrorKind::NotWritable, message).with_code(error_codes::ER_CANT_INITIALIZE_UDF)
 }
 
 #[cfg(test)]
@@ -66,7 +69,7 @@ mod tests {
     #[test]
     fn only_a_server_that_has_no_such_function_is_taken_on_trust() {
         assert_eq!(answer(Ok(())).unwrap(), Some(true));
-        assert_eq!(to(Some(NO_MEMBER)).unwrap(), Some(false));
+        assert_eq!(to(Some(error_codes::ER_CANT_INITIALIZE_UDF)).unwrap(), Some(false));
         for code in ["1046", "1128", "1305", "1370"] {
             assert_eq!(to(Some(code)).unwrap(), None, "{code}");
         }

@@ -23,10 +23,10 @@ pub(super) fn problem(name: &str) -> Option<&'static str> {
         return Some("holds a NUL");
     }
     if name.ends_with([' ', '\t', '\n', '\x0b', '\x0c', '\r']) {
-        return Some("ends with a space, which no server takes");
+        return Some("ends with a space, which no server accepts");
     }
     if name.chars().any(|c| c > '\u{ffff}') {
-        return Some("holds a character beyond U+FFFF, which no server takes in a name");
+        return Some("holds a character beyond U+FFFF, which no server accepts in a name");
     }
     (name.chars().count() > MAX_CHARACTERS).then_some("is longer than the 64 characters of a name")
 }

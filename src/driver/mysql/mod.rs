@@ -6,6 +6,7 @@ mod checks;
 mod cloud;
 mod columns;
 mod connect;
+mod error_codes;
 mod errors;
 mod facts;
 mod family;
@@ -74,7 +75,7 @@ impl Driver for Mysql {
     }
 
     fn remedy(&self, failure: &Failure, target: &Target) -> Option<Remedy> {
-        remedies::remedy(failure, target).map(Remedy::from)
+        remedies::remedy(failure, target)
     }
 
     fn checks(&self) -> &'static [Check] {

@@ -30,7 +30,7 @@ const IN_ADDRESS: &str = "stands in the address itself: mysql://user@host:port/d
 const SECRET: &str = "a secret does not belong into parameters: use the setting password";
 const CHARSET: &str = "utf8mb4 is what this client speaks";
 const ZONE: &str = "not needed: every session sets its zone to UTC by itself";
-const FILES: &str = "one file of certificates is what this client takes: ssl-ca=FILE";
+const FILES: &str = "name one file of certificates, which is what this client reads: ssl-ca=FILE";
 const REVOCATION: &str = "revocation lists are not offered by this client";
 const TLS_VERSION: &str = "TLS 1.2 and 1.3 are what this client speaks";
 const RSA: &str = "this client sends no password by RSA: write ssl-mode=verify_identity";

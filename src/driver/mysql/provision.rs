@@ -6,6 +6,7 @@ use sqlx::mysql::MySqlConnection;
 use super::catalog::{AccountFacts, Facts, beats, connects};
 use super::columns::mend;
 use super::connect::settings_sql;
+use super::error_codes;
 use super::grants::inquiry::MOST_HOSTS;
 use super::identifier::{Account, problem, quote, table_of};
 use super::parameters::user_of;
@@ -81,7 +82,14 @@ pub(super) async fn apply(connection: &mut MySqlConnection, step: &Step, deadlin
     query::execute(connection, settings_sql(ServerLimits::step(deadline))).await?;
     let failure = match query::send(connection, step.script.clone()).await {
         Ok(_) => return Ok(()),
-        Err(failure) if matches!(failure.code(), Some("1007" | "1050" | "1062")) => return Ok(()),
+        Err(failure)
+            if matches!(
+                failure.code(),
+                Some(error_codes::ER_DB_CREATE_EXISTS | error_codes::ER_TABLE_EXISTS_ERROR | error_codes::ER_DUP_ENTRY)
+            ) =>
+        {
+            return Ok(());
+        }
         Err(failure) => failure,
     };
     // The privileges for a beat, which the driver's remedy names, would not help here.

@@ -3,9 +3,11 @@
 
 use sqlx::mysql::MySqlConnection;
 
+use super::error_codes;
 use super::identifier::{Account, literal, quote, table_of};
 use super::query;
 use crate::heartbeat::{ErrorKind, Failure};
+use crate::remedy::Remedy;
 use crate::target::HeartbeatTable;
 
 /// A trigger on the table, or the view that it is.
@@ -18,15 +20,20 @@ struct Culprit {
 
 /// Refusals that no table makes by itself, only what a trigger or a view brings in: a row too many, a routine or an account
 /// that is missing, an update of the table that is being updated, a SIGNAL.
-const THEIRS: &[&str] = &["1172", "1242", "1305", "1356", "1442", "1449", "1644"];
-
-/// "Access denied", the error of a refused login.
-const REFUSED: &str = "1045";
+const THEIRS: &[&str] = &[
+    error_codes::ER_TOO_MANY_ROWS,
+    error_codes::ER_SUBQUERY_NO_1_ROW,
+    error_codes::ER_SP_DOES_NOT_EXIST,
+    error_codes::ER_VIEW_INVALID,
+    error_codes::ER_CANT_UPDATE_USED_TABLE_IN_SF_OR_TRG,
+    error_codes::ER_NO_SUCH_USER,
+    error_codes::ER_SIGNAL_EXCEPTION,
+];
 
 /// A failure whose number may be about the heartbeat's table, or about what a trigger or a view brings in. If the table is
 /// there with its columns, and this user may do with it what a beat does, it is the latter.
 pub(super) async fn told(connection: &mut MySqlConnection, table: &HeartbeatTable, failure: Failure) -> Failure {
-    if failure.code() == Some(REFUSED) {
+    if failure.code() == Some(error_codes::ER_ACCESS_DENIED_ERROR) {
         // So some servers say of a view whose definer is gone, and proxies of a login of their own.
         return match found(connection, table).await {
             all if all.iter().any(Culprit::is_view) => with_steps(table, &all, failure.with_kind(ErrorKind::Rejected)),
@@ -41,7 +48,9 @@ pub(super) async fn told(connection: &mut MySqlConnection, table: &HeartbeatTabl
         };
     }
     match failure.code() {
-        Some("1146" | "1049") => with_what_is_missing(connection, table, failure).await,
+        Some(error_codes::ER_NO_SUCH_TABLE | error_codes::ER_BAD_DB_ERROR) => {
+            with_what_is_missing(connection, table, failure).await
+        }
         _ => failure,
     }
 }
@@ -71,20 +80,16 @@ fn judged(table: &HeartbeatTable, all: &[Culprit], failure: Failure) -> Failure 
         _ if all.is_empty() => failure,
         Some(code) if THEIRS.contains(&code) => with_steps(table, all, failure),
         _ => {
-            let beside: Vec<String> = all.iter().map(|culprit| culprit.beside(table)).collect();
-            failure.with_remedy(format!(
-                "take off what objects to the update: {}; {}",
-                as_a_table_must_be(table),
-                beside.join("; ")
-            ))
+            let create = Remedy::sql(format!("SHOW CREATE TABLE {};", table_of(table)));
+            let beside = all.iter().map(|culprit| culprit.beside(table));
+            with_all(failure, [Remedy::advice(WHAT_OBJECTS).then_run(create)].into_iter().chain(beside))
         }
     }
 }
 
-/// What to compare the table with, where it may be what objects; for the driver's general remedy, too.
-pub(super) fn as_a_table_must_be(table: &HeartbeatTable) -> String {
-    format!("SHOW CREATE TABLE {}; it must be a table of InnoDB with a primary key", table_of(table))
-}
+/// What to do where the table itself may be what objects; for the driver's general remedy, too.
+pub(super) const WHAT_OBJECTS: &str = "change or drop what objects to the update: a trigger, a constraint, or the table \
+     itself, which must be a table of InnoDB with a primary key";
 
 async fn found(connection: &mut MySqlConnection, table: &HeartbeatTable) -> Vec<Culprit> {
     let Ok(rows) = query::send(connection, sql(table)).await else { return Vec::new() };
@@ -93,9 +98,18 @@ async fn found(connection: &mut MySqlConnection, table: &HeartbeatTable) -> Vec<
     rows.iter().map(culprit).collect()
 }
 
+fn with_all(failure: Failure, remedies: impl IntoIterator<Item = Remedy>) -> Failure {
+    let mut remedies: Vec<Remedy> = remedies.into_iter().collect();
+    // The only one keeps its order of advice and script.
+    let all = if remedies.len() == 1 { remedies.pop() } else { Remedy::all(remedies) };
+    match all {
+        Some(remedy) => failure.with_remedy(remedy),
+        None => failure,
+    }
+}
+
 fn with_steps(table: &HeartbeatTable, all: &[Culprit], failure: Failure) -> Failure {
-    let steps: Vec<String> = all.iter().map(|culprit| culprit.step(table)).collect();
-    failure.with_remedy(steps.join("; "))
+    with_all(failure, all.iter().map(|culprit| culprit.step(table)))
 }
 
 impl Culprit {
@@ -108,35 +122,37 @@ impl Culprit {
     }
 
     /// How it is spoken of where the table itself may be what objects.
-    fn beside(&self, table: &HeartbeatTable) -> String {
+    fn beside(&self, table: &HeartbeatTable) -> Remedy {
         let name = self.quoted(table);
         if self.is_view() {
-            return format!("{name} is a view: put the table itself in its place");
+            return format!("put the table itself in the place of the view {name}").into();
         }
-        format!("the update also sets off the trigger {name}, which may be what objects: SHOW CREATE TRIGGER {name};")
+        Remedy::sql(format!("SHOW CREATE TRIGGER {name};"))
+            .note(format!("the update also sets off the trigger {name}, which may be what objects"))
     }
 
     /// What to do about it.
-    fn step(&self, table: &HeartbeatTable) -> String {
+    fn step(&self, table: &HeartbeatTable) -> Remedy {
         let name = self.quoted(table);
         // MariaDB names the trigger to all who may use the table, and this only to who has TRIGGER.
         let definer = Some(self.definer.as_str()).filter(|definer| !definer.is_empty());
         let definer = definer.map(|definer| Account::read(definer).quoted());
         let by = definer.as_deref().unwrap_or("its definer");
         if self.is_view() {
-            let made_again = match &definer {
-                Some(account) => format!("CREATE USER {account} ACCOUNT LOCK;"),
-                None => "make it again".to_owned(),
+            let replace = Remedy::advice(format!("put the table itself in the place of the view {name}"));
+            return match &definer {
+                Some(account) => replace.or_run(
+                    Remedy::sql(format!("CREATE USER {account} ACCOUNT LOCK;"))
+                        .note("if the account that the view acts as is gone; then grant it what the view requires"),
+                ),
+                None => replace.note("or create the account again that it acts as, if that is gone"),
             };
-            return format!(
-                "{name} is a view, which acts as {by}: if that account is gone, {made_again} and grant it what the view \
-                 takes; better, put the table itself in its place"
-            );
         }
-        format!(
-            "the update sets off the trigger {name}, which acts as {by}: mend it (SHOW CREATE TRIGGER {name};), see that this \
-             account exists and may do what it does, or keep what that shows and take it off: DROP TRIGGER {name};"
-        )
+        Remedy::advice(format!(
+            "see that {by}, as which the trigger {name} acts, exists and may do what the trigger does; or correct the trigger, \
+             or keep what the script shows and drop it"
+        ))
+        .then_run(Remedy::sql(format!("SHOW CREATE TRIGGER {name};")))
     }
 }
 
@@ -184,7 +200,14 @@ mod tests {
     fn a_trigger_is_blamed_for_what_only_a_trigger_does() {
         for code in ["1172", "1242", "1305", "1442", "1449", "1644"] {
             let remedy = remedy(code, culprit("trigger", "maker@%"));
-            assert!(remedy.ends_with("take it off: DROP TRIGGER `streamkap`.`it`;"), "{code}: {remedy}");
+            assert!(
+                remedy.contains("the trigger `streamkap`.`it` acts") && !remedy.contains("DROP"),
+                "{code}: {remedy}"
+            );
+            assert!(
+                remedy.ends_with("then run: SHOW CREATE TRIGGER `streamkap`.`it`; -- on the source"),
+                "{code}: {remedy}"
+            );
         }
     }
 
@@ -202,15 +225,18 @@ mod tests {
     fn a_view_that_takes_no_update_lacks_no_account() {
         for code in ["1288", "1348", "1471"] {
             let remedy = remedy(code, culprit("view", "maker@%"));
-            assert!(remedy.contains("put the table itself in its place"), "{code}: {remedy}");
+            assert!(remedy.contains("put the table itself in the place of the view"), "{code}: {remedy}");
             assert!(!remedy.contains("CREATE USER"), "{code}: {remedy}");
         }
         assert!(remedy("1449", culprit("view", "maker@%")).contains("CREATE USER `maker`@`%` ACCOUNT LOCK;"));
     }
 
     #[test]
-    fn no_statement_is_told_with_a_name_that_is_not_shown() {
+    fn no_statement_is_offered_with_a_name_that_is_not_shown() {
         let remedy = remedy("1449", culprit("view", ""));
-        assert!(!remedy.contains("CREATE USER") && remedy.contains("put the table itself in its place"), "{remedy}");
+        assert!(
+            !remedy.contains("CREATE USER") && remedy.contains("put the table itself in the place of the view"),
+            "{remedy}"
+        );
     }
 }

@@ -7,6 +7,7 @@ use heartbeatd::driver::opening::{Known, TargetContext, application_name};
 use heartbeatd::driver::{Driver, Purpose, Session, with_remedy};
 use heartbeatd::drivers::Drivers;
 use heartbeatd::heartbeat::{Beat, ErrorKind, Failure, RowReport, Writing, judge};
+use heartbeatd::remedy::Remedy;
 use heartbeatd::target::{Endpoint, Target};
 use heartbeatd::time::clock::{self, Clock};
 
@@ -117,6 +118,8 @@ pub(crate) struct Failed {
     pub(crate) code: Option<String>,
     pub(crate) message: String,
     pub(crate) remedy: String,
+    /// What its remedy pastes; empty for advice.
+    pub(crate) script: String,
 }
 
 /// What a beat on a connection of its own fails with; there must be a next step for it.
@@ -127,5 +130,6 @@ pub(crate) async fn failed(target: &Target) -> Failed {
         code: failure.code().map(str::to_owned),
         message: failure.message().to_owned(),
         remedy: failure.remedy().map(ToString::to_string).unwrap_or_default(),
+        script: failure.remedy().and_then(Remedy::script).map(|script| script.text().to_owned()).unwrap_or_default(),
     }
 }

@@ -17,7 +17,7 @@ enum Mend {
     RemedyAnd(&'static str),
     /// With this: the remedy is a step, no statement.
     Sql(&'static str),
-    /// By taking the steps that it numbers, one after the other.
+    /// By pasting it again and again: each is the next step.
     Steps,
 }
 
@@ -192,10 +192,12 @@ async fn try_all(flavour: Flavour) {
             }
             Mend::Sql(sql) => run(&stage, sql).await,
             Mend::Steps => {
-                let text = remedy.to_string();
-                let steps = text.split(';').filter_map(|part| Some(&part[part.find("SET ")?..]));
-                for step in steps {
-                    stage.server.execute(step).await;
+                let mut next = Some(remedy);
+                while let Some(step) = next {
+                    stage.paste(&step).await;
+                    let findings = stage.findings(&target).await;
+                    next =
+                        findings.into_iter().find(|finding| finding.id == fault.check).and_then(|found| found.remedy);
                 }
             }
         }

@@ -226,7 +226,7 @@ async fn a_replica_that_takes_writes_is_warned_of() {
     for flavour in ALL {
         let (stage, replica, target) = with_replica(flavour, "").await;
         replica.set_global("read_only", "OFF").await;
-        let (severity, remedy) = remedy_of(&stage, &target, "replica-role", "takes writes of its own").await;
+        let (severity, remedy) = remedy_of(&stage, &target, "replica-role", "accepts writes of its own").await;
         assert_eq!(severity, Severity::Warning);
         paste(&replica, &remedy).await;
         stage.all_is_well(&target, "the remedy").await;

@@ -121,7 +121,7 @@ async fn a_beat_that_would_stay_on_its_node_is_not_written() {
     assert!(failure.message().contains("the node's wsrep_on is off"), "{failure}");
     let remedy = failure.remedy().cloned().unwrap();
     let text = remedy.to_string();
-    assert!(text.starts_with("only if nothing was written") && text.contains("full state transfer"), "{failure:?}");
+    assert!(text.starts_with("save what was written") && text.contains("full state transfer"), "{failure:?}");
     let session = open(&all, Purpose::Beat, None, TIME).await.unwrap();
     assert!(session.server().address.ends_with(&two.port().to_string()), "{:?}", session.server());
     drop(session);

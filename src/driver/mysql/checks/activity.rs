@@ -8,6 +8,7 @@ use crate::driver::mysql::facts::{ActivityFacts, MysqlFacts};
 use crate::driver::mysql::identifier::Account;
 use crate::driver::shared_checks::activity::LONG;
 use crate::finding::{Check, Finding, Rung, Severity};
+use crate::remedy::Remedy;
 use crate::time::words;
 
 const CONNECTED: Check = Check {
@@ -83,7 +84,7 @@ fn connected(evidence: &Evidence<'_>) -> Finding {
     if !named.configured {
         return CONNECTED.skipped(
             subject,
-            "nobody of the default name reads the binary log: say under [target.connector] which user it logs in as",
+            "no account of the default name reads the binary log: say under [target.connector] which user it logs in as",
         );
     }
     let before = evidence.earlier.iter().chain(evidence.replicas.iter().filter_map(|place| place.earlier.as_ref()));
@@ -109,20 +110,18 @@ fn long(evidence: &Evidence<'_>, activity: &ActivityFacts) -> Finding {
     }
     let user = oldest.user.as_deref().unwrap_or("somebody");
     let (who, remedy) = if oldest.session == 0 {
-        (
-            "a prepared transaction (XA)".to_owned(),
-            "XA RECOVER; -- whose it is, by its name, decides on XA COMMIT or XA ROLLBACK: either is for good"
-                .to_owned(),
-        )
+        let remedy = Remedy::advice(
+            "let its owner, whom its name tells, decide on XA COMMIT or XA ROLLBACK: either is for good",
+        );
+        ("a prepared transaction (XA)".to_owned(), remedy.then_run(Remedy::sql("XA RECOVER;")))
     } else {
         let session = oldest.session;
         let kill = match evidence.facts.server.managed {
             Some(managed) => managed.kill(&session.to_string()),
             None => format!("KILL {session};"),
         };
-        let remedy = format!(
-            "/* only after asking whose it is */ {kill} -- {user} is whom to ask; what it has not committed is rolled back"
-        );
+        let remedy = Remedy::advice(format!("ask {user} to end it"))
+            .or_run(Remedy::sql(kill).note("after asking; what it has not committed is rolled back"));
         (format!("session {session} of {user}"), remedy)
     };
     LONG.failed(subject, format!("{who} has had a transaction open for {open}"))

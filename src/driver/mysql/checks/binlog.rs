@@ -106,10 +106,10 @@ fn session(evidence: &Evidence<'_>) -> Finding {
     if evidence.facts.server.session_binlog {
         return SESSION.ok(user, "sql_log_bin is on");
     }
-    SESSION
-        .failed(user, "sql_log_bin is off in this session")
-        .expected("sql_log_bin = 1")
-        .remedy("look for sql_log_bin in init_connect: SHOW GLOBAL VARIABLES LIKE 'init_connect';")
+    SESSION.failed(user, "sql_log_bin is off in this session").expected("sql_log_bin = 1").remedy(
+        Remedy::advice("find where sql_log_bin is set: in init_connect, or by a pooler")
+            .then_run(Remedy::sql("SHOW GLOBAL VARIABLES LIKE 'init_connect';")),
+    )
 }
 
 fn moves(evidence: &Evidence<'_>) -> Finding {
@@ -131,7 +131,7 @@ fn moves(evidence: &Evidence<'_>) -> Finding {
         steps.iter().filter_map(|(before, after)| Some(before.as_ref()? != after.as_ref()?)).collect();
     if seen.is_empty() {
         let grant = evidence.grant(CLIENT);
-        return MOVES.unknown(subject, format!("where the binary log stands is hidden; requires {grant}"));
+        return MOVES.unknown(subject, format!("the position of the binary log is hidden; requires {grant}"));
     }
     if seen.contains(&true) {
         return MOVES.ok(subject, "it grew between the two looks, as the row changed");

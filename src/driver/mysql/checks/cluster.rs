@@ -4,8 +4,9 @@ use super::evidence::Evidence;
 use super::variables::{NO_LOG, has_log, set_at_start};
 use crate::driver::mysql::connect::GUARDS;
 use crate::driver::mysql::facts::ServerFacts;
-use crate::driver::mysql::galera::{SWITCH_ON, runs_galera};
+use crate::driver::mysql::galera::{runs_galera, switch_on};
 use crate::driver::mysql::group_replication;
+use crate::driver::mysql::remedies::WSREP;
 use crate::finding::{Check, Finding, Rung, Severity};
 use crate::remedy::Remedy;
 
@@ -110,7 +111,7 @@ fn ready(server: &ServerFacts) -> Finding {
         (status("wsrep_ready"), status("wsrep_cluster_status"), status("wsrep_local_state_comment"));
     let observed = format!("ready {answers}, component {component}, state {state}");
     let expected = "ready ON, component Primary, state Synced";
-    let remedy = "look at the cluster: SHOW GLOBAL STATUS LIKE 'wsrep%'; name a node that is Synced in url meanwhile";
+    let remedy = Remedy::advice("name a node that is Synced in url meanwhile").then_run(Remedy::sql(WSREP));
     match server.variable("wsrep_reject_queries") {
         None | Some("NONE") => {}
         Some(rejects) => {
@@ -134,7 +135,7 @@ fn kept_to_itself() -> Finding {
     READY
         .failed("wsrep_on", "OFF, and the node is connected to its cluster: what is written here reaches no other node")
         .expected("ON")
-        .remedy(format!("{SWITCH_ON}. Sessions that are open keep OFF until they connect again"))
+        .remedy(switch_on())
 }
 
 fn gtid(server: &ServerFacts) -> Finding {

@@ -9,6 +9,7 @@ use crate::driver::mysql::grants::{GrantScope, Grants, Holding, unread};
 use crate::driver::mysql::identifier::{Account, account};
 use crate::driver::shared_checks::connector::{DELETE, EXPIRY, INSERT, LOGIN, REPLICATION, ROLE, SELECT, UPDATE};
 use crate::finding::{Check, Finding, Rung, Severity, Status};
+use crate::remedy::Remedy;
 use crate::target::ConnectorMode;
 
 const MYSQL: &str = "SELECT on mysql.*";
@@ -146,9 +147,8 @@ fn role(evidence: &Evidence<'_>) -> Vec<Finding> {
     }
     let name = Account::read(&named.name).created().quoted();
     // Without a lock an account without a password is anybody's.
-    let remedy = format!(
-        "CREATE USER {name} ACCOUNT LOCK; -- then give it a password: ALTER USER {name} IDENTIFIED BY <password> ACCOUNT UNLOCK;"
-    );
+    let remedy = Remedy::sql(format!("CREATE USER {name} ACCOUNT LOCK;"))
+        .note("then give it a password (ALTER USER … IDENTIFIED BY …), and unlock it (ACCOUNT UNLOCK)");
     vec![ROLE.failed(&name, "there is no such account").remedy(remedy)]
 }
 
@@ -163,7 +163,7 @@ fn login(found: &RoleFacts, evidence: &Evidence<'_>) -> Finding {
         Some(true) => LOGIN
             .failed(&name, "it is locked")
             .expected("an account that is not locked")
-            .remedy(format!("ALTER USER {name} ACCOUNT UNLOCK;")),
+            .remedy(Remedy::sql(format!("ALTER USER {name} ACCOUNT UNLOCK;"))),
         Some(false) => LOGIN.ok(name, format!("it is not locked; it logs in by {}", facts.plugin)),
         None => LOGIN.skipped(name, "this server cannot lock accounts"),
     }
@@ -277,7 +277,7 @@ fn granted(check: &Check, found: &RoleFacts, needs: &[Need<'_>], on: &str, evide
             } else {
                 format!("{missing} on {on} for these columns only: {}", columns.join(", "))
             };
-            let remedy = format!("GRANT {missing} ON {on} TO {name};");
+            let remedy = Remedy::sql(format!("GRANT {missing} ON {on} TO {name};"));
             check.failed(&name, observed).expected(listed(&all)).remedy(remedy)
         }
     }

@@ -13,6 +13,7 @@ use super::settings::{BINLOG_FORMAT, Fault, faults};
 use crate::driver::answer::Answer;
 use crate::driver::mysql::facts::{Channel, MysqlFacts, Relation, RowFacts};
 use crate::driver::mysql::provision;
+use crate::driver::mysql::remedies::MEMBERS;
 use crate::driver::mysql::replication_filters::{Filters, text};
 use crate::driver::shared_checks::replica::{self, ARRIVES, DECODE, ROLE};
 use crate::finding::{Check, Finding, Rung, Severity};
@@ -117,8 +118,12 @@ fn around_format(facts: &MysqlFacts, fault: Fault) -> Remedy {
 }
 
 /// The next step where the replica is a server that takes writes, though its group has members that do not.
-const SECONDARY: &str = "name a secondary of its group as the replica: SELECT MEMBER_HOST, MEMBER_PORT, MEMBER_STATE, \
-     MEMBER_ROLE FROM performance_schema.replication_group_members; and let a server that is out of its group join it again";
+fn name_a_secondary(replica: &str) -> Remedy {
+    Remedy::advice(
+        "name a secondary of its group as the replica, and let a server that is out of its group join it again",
+    )
+    .then_run(Remedy::sql(MEMBERS).on_replica(replica))
+}
 
 fn role(name: &str, subject: &str, facts: &MysqlFacts, channels: &[Channel]) -> Finding {
     let server = &facts.server;
@@ -137,7 +142,7 @@ fn role(name: &str, subject: &str, facts: &MysqlFacts, channels: &[Channel]) -> 
                 Some(true) => "it is the primary of its replication group",
                 None => "it accepts writes: it is the primary of its replication group, or out of it",
             };
-            return ROLE.failed(subject, observed).expected("a secondary of the group").remedy(SECONDARY);
+            return ROLE.failed(subject, observed).expected("a secondary of the group").remedy(name_a_secondary(name));
         }
         return ROLE
             .failed(subject, "it follows no server: it was promoted, or the address leads to the source")
@@ -148,12 +153,12 @@ fn role(name: &str, subject: &str, facts: &MysqlFacts, channels: &[Channel]) -> 
     let follows = format!("it follows {}", sources.join(" and "));
     if membership.is_none() && server.is_on("read_only") == Some(false) {
         let remedy = match cluster::has_a_group(server) {
-            true => SECONDARY.into(),
+            true => name_a_secondary(name),
             false => set_global(server, "read_only", "ON").on_replica(name),
         };
         return ROLE
             .failed(subject, format!("{follows}, and accepts writes of its own: read_only is OFF"))
-            .expected("a replica that nobody writes to")
+            .expected("a replica that no one writes to")
             .remedy(remedy);
     }
     ROLE.ok(subject, follows)
@@ -192,7 +197,10 @@ fn threads(evidence: &Evidence<'_>, place: &ReplicaEvidence<'_>, facts: &MysqlFa
             return THREADS
                 .failed_as(severity, subject, format!("{} behind", words(behind)))
                 .expected(expected)
-                .remedy("find what keeps it: SHOW PROCESSLIST; on the replica, and long transactions on the source");
+                .remedy(
+                    Remedy::advice("find what slows it down: there, or a long transaction on the source")
+                        .then_run(Remedy::sql("SHOW PROCESSLIST;").on_replica(place.name)),
+                );
         }
     }
     THREADS.ok(subject, "both threads run")
@@ -271,7 +279,7 @@ fn arrives(evidence: &Evidence<'_>, subject: &str, facts: &MysqlFacts, place: &R
     };
     // MariaDB shows one channel without that word.
     let all = if facts.server.mariadb { "ALL SLAVES" } else { word(facts) };
-    let remedy = format!("look at the replication: on the replica SHOW {all} STATUS;");
+    let remedy = Remedy::sql(format!("SHOW {all} STATUS;")).on_replica(place.name).note("shows what keeps it");
     if facts.table.answer().is_some() && relation_of(facts).is_none() {
         let observed = "there is no heartbeat table, or it is hidden from this user";
         return ARRIVES

@@ -8,6 +8,7 @@ use crate::driver::shared_checks::freshness;
 use crate::driver::shared_checks::row::{self, MOVES};
 use crate::driver::shared_checks::{FRESH, ROW, SINGLE};
 use crate::finding::{Check, Finding};
+use crate::remedy::Remedy;
 
 pub(super) const CHECKS: &[Check] = &[ROW, SINGLE, FRESH, MOVES];
 
@@ -46,10 +47,10 @@ fn single(evidence: &Evidence<'_>, rows: &RowFacts) -> Finding {
         count => SINGLE
             .failed(name, format!("{count}{} rows", if count >= 1000 { " or more" } else { "" }))
             .expected("one row")
-            .remedy(format!(
-                "find out who inserts, and whether somebody needs these rows before one is taken away: SELECT * FROM {name} \
-                 WHERE id <> {wanted};"
-            )),
+            .remedy(
+                Remedy::advice("find out who inserts, and whether someone needs these rows, before one is deleted")
+                    .then_run(Remedy::sql(format!("SELECT * FROM {name} WHERE id <> {wanted};"))),
+            ),
     }
 }
 

@@ -221,33 +221,27 @@ fn gtid(server: &ServerFacts) -> Finding {
     steps.extend(modes[from + 1..].iter().map(|mode| (name, *mode)));
     GTID.failed(name, format!("{mode}, enforce_gtid_consistency {consistency}"))
         .expected("both ON")
-        .remedy(stepwise(server, &steps))
+        .remedy(next_step(server, &steps))
 }
 
-/// The way to GTIDs. Servers whose modes are more than one step apart cannot replicate from each other, and with ON what has
-/// no GTID yet stops a replica: hence a way to go, and nothing to be pasted at once.
-fn stepwise(server: &ServerFacts, steps: &[(&str, &str)]) -> Remedy {
-    let Some(((name, value), before)) =
-        steps.split_last().filter(|((name, _), _)| *name == "gtid_mode" && server.managed.is_none())
-    else {
+/// The way to GTIDs, one step at a time: servers whose modes are more than one step apart cannot replicate from each other,
+/// and with ON what has no GTID yet stops a replica.
+fn next_step(server: &ServerFacts, steps: &[(&str, &str)]) -> Remedy {
+    let [(name, value), later @ ..] = steps else { return set_globals(server, steps) };
+    if server.managed.is_some() {
         return set_globals(server, steps);
-    };
-    let calm =
-        "once SHOW GLOBAL STATUS LIKE 'Ongoing_anonymous_transaction_count'; says 0 on each and no replica lags:";
-    let last = set_now(server, name, value);
-    let mut way = if before.is_empty() {
-        format!("run on every server of the replication, {calm} {last}")
-    } else {
-        let numbered = before.iter().enumerate();
-        let first = numbered.map(|(place, (name, value))| format!("({}) {}", place + 1, set_now(server, name, value)));
-        let first = first.collect::<Vec<_>>().join(" ");
-        format!(
-            "run each step on every server of the replication before the next: {first} ({}) {calm} {last}",
-            steps.len()
-        )
-    };
-    if let Some(lines) = for_a_restart(server, steps) {
-        way = format!("{way} then {lines}");
     }
-    way.into()
+    let step = Remedy::sql(set_now(server, name, value));
+    if !later.is_empty() {
+        return step.note("on every server of the replication; this check then shows the next step");
+    }
+    let wait = Remedy::advice(
+        "wait until Ongoing_anonymous_transaction_count (SHOW GLOBAL STATUS) is 0 on every server of the replication and no \
+         replica lags",
+    );
+    let step = step.note("on every server");
+    wait.then_run(match for_a_restart(server, &[("enforce_gtid_consistency", "ON"), ("gtid_mode", "ON")]) {
+        Some(lines) => step.note(lines),
+        None => step,
+    })
 }

@@ -3,6 +3,7 @@
 use super::evidence::{Evidence, with};
 use super::writer::DENIED;
 use crate::driver::mysql::columns::{mend, set_aside};
+use crate::driver::mysql::error_codes;
 use crate::driver::mysql::errors::PASSING;
 use crate::driver::mysql::facts::Relation;
 use crate::driver::mysql::identifier::quote;
@@ -10,6 +11,7 @@ use crate::driver::shared_checks::row::{KIND, SCHEMA};
 use crate::driver::shared_checks::{COLUMNS, PRIMARY_KEY, TABLE};
 use crate::finding::{Check, Finding, Rung, Severity};
 use crate::plan::columns;
+use crate::remedy::Remedy;
 
 const ENGINE: Check = Check {
     id: "table-engine",
@@ -53,7 +55,11 @@ fn absent(evidence: &Evidence<'_>) -> Absent {
     let (table, user) = (&evidence.names.table, &evidence.names.user);
     let grant = format!("GRANT SELECT ON {table} TO {user};");
     match evidence.facts.probes.select.seen() {
-        Err(refusal) if ["1146", "1049"].contains(&refusal.code.as_str()) => Absent::Missing,
+        Err(refusal)
+            if [error_codes::ER_NO_SUCH_TABLE, error_codes::ER_BAD_DB_ERROR].contains(&refusal.code.as_str()) =>
+        {
+            Absent::Missing
+        }
         Err(refusal) if DENIED.contains(&refusal.code.as_str()) => {
             Absent::Unknown(format!("missing, or hidden from {user}; requires SELECT on it: see writer-select"))
         }
@@ -91,20 +97,21 @@ fn exists(evidence: &Evidence<'_>) -> Finding {
         let observed = match (absent(evidence), facts.elsewhere.as_slice()) {
             (Absent::Unknown(why), _) => return TABLE.unknown(name, why),
             (Absent::Missing, []) => "the schema has no table of that name".to_owned(),
-            (Absent::Missing, found) => format!("it stands in another place: {}", found.join(", ")),
+            (Absent::Missing, found) => format!("it is in another place: {}", found.join(", ")),
         };
         TABLE.failed(name, observed).remedy(elsewhere(&facts.elsewhere, evidence))
     })
 }
 
 /// What to do about a table that is not where it is looked for.
-fn elsewhere(found: &[String], evidence: &Evidence<'_>) -> String {
-    let provision = evidence.provision_in_words();
+fn elsewhere(found: &[String], evidence: &Evidence<'_>) -> Remedy {
+    let provision = evidence.provision();
     match found {
-        [] => format!("create it: {provision}"),
-        [first, ..] => format!(
-            "if {first} is the heartbeat, set schema and table under [target.heartbeat] to it; if not, create it: {provision}"
-        ),
+        [] => provision,
+        [first, ..] => Remedy::advice(format!(
+            "set schema and table under [target.heartbeat] to {first}, if that is the heartbeat"
+        ))
+        .or_run(provision),
     }
 }
 
@@ -116,11 +123,9 @@ fn kind(relation: &Relation, evidence: &Evidence<'_>) -> Finding {
         "VIEW" | "SYSTEM VIEW" => "a view".to_owned(),
         other => other.to_lowercase(),
     };
-    KIND.failed(name, observed).expected("an ordinary table").remedy(format!(
-        "{} -- then {}",
-        set_aside(&evidence.target.heartbeat),
-        evidence.provision_in_words()
-    ))
+    KIND.failed(name, observed).expected("an ordinary table").remedy(
+        Remedy::sql(set_aside(&evidence.target.heartbeat)).note(format!("then run {}", evidence.provision_in_words())),
+    )
 }
 
 fn engine(relation: &Relation, name: &str) -> Finding {
@@ -138,7 +143,7 @@ fn engine(relation: &Relation, name: &str) -> Finding {
         }
         "MEMORY" => (Severity::Error, "is empty after every restart"),
         "BLACKHOLE" => (Severity::Error, "keeps no row, so that no beat changes one"),
-        "ARCHIVE" => (Severity::Error, "takes no updates"),
+        "ARCHIVE" => (Severity::Error, "accepts no updates"),
         "FEDERATED" | "SPIDER" | "CONNECT" | "S3" => {
             (Severity::Error, "keeps its rows in another place, and this server's log has none of it")
         }
@@ -147,7 +152,7 @@ fn engine(relation: &Relation, name: &str) -> Finding {
     ENGINE
         .failed_as(why.0, name, format!("{engine}, which {}", why.1))
         .expected("InnoDB")
-        .remedy(format!("ALTER TABLE {name} ENGINE = InnoDB;"))
+        .remedy(Remedy::sql(format!("ALTER TABLE {name} ENGINE = InnoDB;")))
 }
 
 fn columns(relation: &Relation, evidence: &Evidence<'_>) -> Finding {
@@ -176,13 +181,14 @@ fn primary_key(relation: &Relation, name: &str) -> Finding {
         _ if relation.column("id").is_none() => {
             PRIMARY_KEY.skipped(name, "the table has no column id, or it is hidden")
         }
-        [] => {
-            PRIMARY_KEY.failed(name, "none").expected("id").remedy(format!("ALTER TABLE {name} ADD PRIMARY KEY (id);"))
-        }
+        [] => PRIMARY_KEY
+            .failed(name, "none")
+            .expected("id")
+            .remedy(Remedy::sql(format!("ALTER TABLE {name} ADD PRIMARY KEY (id);"))),
         others => PRIMARY_KEY
             .failed(name, others.join(", "))
             .expected("id")
-            .remedy(format!("ALTER TABLE {name} ADD UNIQUE (id);")),
+            .remedy(Remedy::sql(format!("ALTER TABLE {name} ADD UNIQUE (id);"))),
     }
 }
 

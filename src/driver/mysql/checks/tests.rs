@@ -279,7 +279,7 @@ fn an_administrator_is_not_told_to_disarm_himself() {
     facts["roles"]["own"]["user"] = json!("root");
     facts["roles"]["own"]["grants"]["seen"]["granted"][0]["privileges"] = json!([{"name": "ALL PRIVILEGES"}]);
     let remedy = remedy(facts);
-    assert!(remedy.starts_with("give heartbeatd an account of its own: CREATE USER `heartbeat`@`%`"), "{remedy}");
+    assert!(remedy.starts_with("CREATE USER `heartbeat`@`%` IDENTIFIED BY <password>;"), "{remedy}");
     assert!(!remedy.contains("REVOKE"), "{remedy}");
 }
 

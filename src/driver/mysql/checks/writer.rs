@@ -4,6 +4,7 @@ use super::evidence::{Evidence, with};
 use std::time::Duration;
 
 use crate::driver::answer::Answer;
+use crate::driver::mysql::error_codes;
 use crate::driver::mysql::errors::{PASSING, READ_ONLY};
 use crate::driver::mysql::facts::{AccountFacts, RoleFacts};
 use crate::driver::mysql::grants::inquiry::{IdleRole, activation};
@@ -43,7 +44,11 @@ const OBEYS: Check = Check {
 pub(super) const CHECKS: &[Check] = &[SELECT, UPDATE, INSERT, ROLES, OBEYS, EXPIRY];
 
 /// Says that a privilege is missing, or that the object is.
-pub(super) const DENIED: &[&str] = &["1044", "1142", "1143"];
+pub(super) const DENIED: &[&str] = &[
+    error_codes::ER_DBACCESS_DENIED_ERROR,
+    error_codes::ER_TABLEACCESS_DENIED_ERROR,
+    error_codes::ER_COLUMNACCESS_DENIED_ERROR,
+];
 
 /// The ways to log in with a password that the server keeps. Lifetimes hold for these alone.
 const PASSWORDS: &[&str] = &[
@@ -112,10 +117,17 @@ fn probed<'a>(evidence: &'a Evidence<'_>, privilege: &str, columns: &[&str], pro
                 Some(_) => denied(format!("not granted to {user} by SHOW GRANTS: the server is read-only")),
             }
         }
-        "1146" | "1049" => Probed::Later("there is no such table"),
-        "1054" | "1288" | "1348" | "1356" | "1364" | "1471" | "1906" | "3105" | "1031" | "1036" => {
-            Probed::Later("the table is not as it must be, which comes first")
-        }
+        error_codes::ER_NO_SUCH_TABLE | error_codes::ER_BAD_DB_ERROR => Probed::Later("there is no such table"),
+        error_codes::ER_BAD_FIELD_ERROR
+        | error_codes::ER_NON_UPDATABLE_TABLE
+        | error_codes::ER_NONUPDATEABLE_COLUMN
+        | error_codes::ER_VIEW_INVALID
+        | error_codes::ER_NO_DEFAULT_FOR_FIELD
+        | error_codes::ER_NON_INSERTABLE_TABLE
+        | error_codes::ER_WARNING_NON_DEFAULT_VALUE_FOR_GENERATED_COLUMN
+        | error_codes::ER_NON_DEFAULT_VALUE_FOR_GENERATED_COLUMN
+        | error_codes::ER_ILLEGAL_HA
+        | error_codes::ER_OPEN_AS_READONLY => Probed::Later("the table has another fault, which comes first"),
         _ => Probed::Unknown(refusal.unless(&grant(privilege, evidence), PASSING)),
     }
 }
@@ -175,7 +187,7 @@ pub(super) fn idle_role(
     check
         .failed(&name, format!("{privilege} comes with the role {role}, which is not active"))
         .expected(format!("{role} as a default role"))
-        .remedy(format!("{remedy} -- holds from the next login on"))
+        .remedy(Remedy::sql(remedy).note("holds from the next login on"))
 }
 
 /// The first of an account's idle roles whose grants would do.
@@ -206,10 +218,11 @@ fn obeys(evidence: &Evidence<'_>) -> Finding {
         OBEYS
             .failed(user, format!("it holds {}", held.join(", ")))
             .expected("an account that does the heartbeat and nothing else")
-            .remedy(format!(
-                "give heartbeatd an account of its own: CREATE USER {} IDENTIFIED BY <password>; then name it in url, and {}",
-                account("heartbeat", "%"),
-                evidence.provision_in_words()
+            .remedy(Remedy::sql(format!("CREATE USER {} IDENTIFIED BY <password>;", account("heartbeat", "%"))).note(
+                format!(
+                    "an account of its own for heartbeatd; then name it in url, and run {}",
+                    evidence.provision_in_words()
+                ),
             ))
     })
 }
@@ -229,11 +242,12 @@ pub(super) fn expiry(check: &Check, of: &RoleFacts, evidence: &Evidence<'_>) -> 
 }
 
 fn expires(check: &Check, name: &str, account: &AccountFacts, evidence: &Evidence<'_>) -> Finding {
-    let remedy = format!("ALTER USER {name} PASSWORD EXPIRE NEVER; -- or a new password");
+    let remedy = Remedy::sql(format!("ALTER USER {name} PASSWORD EXPIRE NEVER;")).note("or set a new password");
     if account.expired {
-        return check.failed(name, "it was declared expired").expected("a password that is valid").remedy(format!(
-            "ALTER USER {name} IDENTIFIED BY <password>; -- a new password; the old one again is taken, too"
-        ));
+        return check.failed(name, "it was declared expired").expected("a password that is valid").remedy(
+            Remedy::sql(format!("ALTER USER {name} IDENTIFIED BY <password>;"))
+                .note("a new password, or the old one again"),
+        );
     }
     if !PASSWORDS.contains(&account.plugin.as_str()) {
         return check.ok(name, format!("it logs in by {}, and has no password that could run out", account.plugin));

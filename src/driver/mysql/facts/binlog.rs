@@ -6,7 +6,7 @@ use sqlx::mysql::MySqlConnection;
 use super::question::{ask, by_name};
 use super::server::ServerFacts;
 use crate::driver::answer::Answer;
-use crate::driver::mysql::query;
+use crate::driver::mysql::{error_codes, query};
 use crate::heartbeat::Failure;
 
 /// The binary log.
@@ -39,7 +39,9 @@ pub(super) async fn gather(
     let answer = if server.variables.contains_key("log_replica_updates") {
         // Between two versions both names of the variable are known, and only the old statement.
         match ask(connection, "SHOW BINARY LOG STATUS".to_owned()).await? {
-            Answer::Refused(refusal) if refusal.code == "1064" => ask(connection, old.to_owned()).await?,
+            Answer::Refused(refusal) if refusal.code == error_codes::ER_PARSE_ERROR => {
+                ask(connection, old.to_owned()).await?
+            }
             answer => answer,
         }
     } else {

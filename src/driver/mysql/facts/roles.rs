@@ -9,6 +9,7 @@ use sqlx::mysql::{MySqlConnection, MySqlRow};
 use super::question::{ask, by_name};
 use super::server::ServerFacts;
 use crate::driver::answer::{Answer, Refusal};
+use crate::driver::mysql::error_codes;
 use crate::driver::mysql::grants::inquiry::{Found, IdleRole, Inquiry, MOST_HOSTS};
 use crate::driver::mysql::grants::{Grants, RoleName};
 use crate::driver::mysql::identifier::{Account, is_named, literal};
@@ -118,7 +119,10 @@ fn named(name: &str) -> String {
 
 /// As if there were no right to look: an account that is not in the list of accounts.
 fn hidden() -> Refusal {
-    Refusal { code: "1141".to_owned(), message: "this session's account is not in mysql.user".to_owned() }
+    Refusal {
+        code: error_codes::ER_NONEXISTING_GRANT.to_owned(),
+        message: "this session's account is not in mysql.user".to_owned(),
+    }
 }
 
 type Accounts = Vec<((String, String), AccountFacts)>;
@@ -145,13 +149,19 @@ async fn accounts(
     );
     let plain = format!("SELECT {common} FROM mysql.user u WHERE {condition} ORDER BY user, host");
     let rows = match ask(connection, detailed).await? {
-        Answer::Refused(refusal) if ["1054", "1146", "1193", "1305"].contains(&refusal.code.as_str()) => {
-            ask(connection, plain).await?
-        }
+        Answer::Refused(refusal) if NOT_THERE.contains(&refusal.code.as_str()) => ask(connection, plain).await?,
         answer => answer,
     };
     rows.map(|rows| rows.iter().map(read_account).collect())
 }
+
+/// What an older server says, which lacks a column, the table, a variable or a function.
+const NOT_THERE: &[&str] = &[
+    error_codes::ER_BAD_FIELD_ERROR,
+    error_codes::ER_NO_SUCH_TABLE,
+    error_codes::ER_UNKNOWN_SYSTEM_VARIABLE,
+    error_codes::ER_SP_DOES_NOT_EXIST,
+];
 
 fn read_account(row: &MySqlRow) -> Result<((String, String), AccountFacts), Failure> {
     let row: BTreeMap<String, String> = by_name(row)?;

@@ -59,18 +59,18 @@ fn a_remedy_is_what_this_flavour_takes() {
 
 #[test]
 fn gtids_are_a_way_of_steps_for_all_servers_and_end_in_an_option_file_that_a_server_starts_with() {
-    let off = |mut facts: Value| {
-        facts["server"]["variables"]["gtid_mode"] = json!("OFF");
-        facts["server"]["variables"]["enforce_gtid_consistency"] = json!("OFF");
+    let at = |mut facts: Value, mode: &str, consistency: &str| {
+        facts["server"]["variables"]["gtid_mode"] = json!(mode);
+        facts["server"]["variables"]["enforce_gtid_consistency"] = json!(consistency);
         remedy(facts)
     };
-    insta::assert_snapshot!(off(right()), @"run each step on every server of the replication before the next: (1) SET PERSIST enforce_gtid_consistency = ON; (2) SET PERSIST gtid_mode = OFF_PERMISSIVE; (3) SET PERSIST gtid_mode = ON_PERMISSIVE; (4) once SHOW GLOBAL STATUS LIKE 'Ongoing_anonymous_transaction_count'; says 0 on each and no replica lags: SET PERSIST gtid_mode = ON;");
     let mut old = right();
     old["server"]["variables"].as_object_mut().unwrap().remove("persisted_globals_load");
-    insta::assert_snapshot!(off(old), @"run each step on every server of the replication before the next: (1) SET GLOBAL enforce_gtid_consistency = ON; (2) SET GLOBAL gtid_mode = OFF_PERMISSIVE; (3) SET GLOBAL gtid_mode = ON_PERMISSIVE; (4) once SHOW GLOBAL STATUS LIKE 'Ongoing_anonymous_transaction_count'; says 0 on each and no replica lags: SET GLOBAL gtid_mode = ON; then also write enforce_gtid_consistency = ON and gtid_mode = ON under [mysqld] in the option file, for a restart");
-    insta::assert_snapshot!(off(right_rds()), @"set enforce_gtid_consistency = ON and gtid_mode = ON in the parameter group");
-    let nearly = changed(right(), "/server/variables/gtid_mode", json!("ON_PERMISSIVE"));
-    insta::assert_snapshot!(remedy(nearly), @"run on every server of the replication, once SHOW GLOBAL STATUS LIKE 'Ongoing_anonymous_transaction_count'; says 0 on each and no replica lags: SET PERSIST gtid_mode = ON;");
+    insta::assert_snapshot!(at(right(), "OFF", "OFF"), @"SET PERSIST enforce_gtid_consistency = ON; -- on the source: on every server of the replication; this check then shows the next step");
+    insta::assert_snapshot!(at(old.clone(), "OFF", "ON"), @"SET GLOBAL gtid_mode = OFF_PERMISSIVE; -- on the source: on every server of the replication; this check then shows the next step");
+    insta::assert_snapshot!(at(right(), "ON_PERMISSIVE", "ON"), @"wait until Ongoing_anonymous_transaction_count (SHOW GLOBAL STATUS) is 0 on every server of the replication and no replica lags; then run: SET PERSIST gtid_mode = ON; -- on the source: on every server");
+    insta::assert_snapshot!(at(old, "ON_PERMISSIVE", "ON"), @"wait until Ongoing_anonymous_transaction_count (SHOW GLOBAL STATUS) is 0 on every server of the replication and no replica lags; then run: SET GLOBAL gtid_mode = ON; -- on the source: on every server; also write enforce_gtid_consistency = ON and gtid_mode = ON under [mysqld] in the option file, for a restart");
+    insta::assert_snapshot!(at(right_rds(), "OFF", "OFF"), @"set enforce_gtid_consistency = ON and gtid_mode = ON in the parameter group");
 }
 
 #[test]

@@ -153,9 +153,9 @@ fn an_old_transaction_is_told_with_its_session() {
     );
     assert_eq!(
         remedy(open(7, 3_600)),
-        "/* only after asking whose it is */ KILL 7; -- app is whom to ask; what it has not committed is rolled back"
+        "ask app to end it; or run: KILL 7; -- on the source: after asking; what it has not committed is rolled back"
     );
-    assert!(remedy(open(0, 3_600)).starts_with("XA RECOVER;"));
+    assert!(remedy(open(0, 3_600)).ends_with("XA RECOVER; -- on the source"));
 }
 
 #[test]
@@ -240,8 +240,8 @@ fn a_node_that_was_told_to_refuse_or_to_keep_its_writes_is_told_so() {
     let lines = wrong_with(facts.clone());
     assert!(lines.len() == 1 && lines[0].starts_with("failed error galera-ready: OFF, and the node is"), "{lines:?}");
     let told = remedy(facts.clone());
-    let both = told.contains("SET GLOBAL wsrep_on = ON; else") && told.contains("full state transfer");
-    assert!(told.starts_with("only if nothing was written") && both, "what was written there is nowhere else: {told}");
+    let both = told.contains("full state transfer") && told.contains("; or run: SET GLOBAL wsrep_on = ON; --");
+    assert!(told.starts_with("save what was written") && both, "what was written there is nowhere else: {told}");
     facts["server"]["status"]["wsrep_connected"] = json!("OFF");
     assert_eq!(wrong_with(facts), [""; 0], "a server that was started without its cluster");
 }
