@@ -22,7 +22,6 @@ use crate::time::clock::Instant;
 const SCHEMA: &str = include_str!("../../../migrations/mysql/001_schema.sql");
 const TABLE: &str = include_str!("../../../migrations/mysql/002_table.sql");
 const ROW: &str = include_str!("../../../migrations/mysql/003_row.sql");
-const ROW_ZERO: &str = include_str!("../../../migrations/mysql/003_row_zero.sql");
 const GRANT_TABLE: &str = include_str!("../../../migrations/mysql/004_grant_table.sql");
 
 /// What the account that beats needs on the table: INSERT to bring a deleted row back.
@@ -69,8 +68,7 @@ pub(super) fn by_hand(heartbeat: &HeartbeatTable) -> [String; 3] {
     let (schema, row) = (quote(&heartbeat.schema), heartbeat.row_number().to_string());
     let table = table_of(heartbeat);
     let values = [("schema", schema.as_str()), ("table", &table), ("row", &row), ("now", "NULL")];
-    let insert = if heartbeat.row_number() == 0 { [ROW_ZERO, ROW].concat() } else { ROW.to_owned() };
-    [SCHEMA, TABLE, insert.as_str()]
+    [SCHEMA, TABLE, ROW]
         .map(|template| render(template, &values).lines().map(str::trim_start).collect::<Vec<_>>().join(" "))
 }
 
@@ -142,8 +140,7 @@ impl Planner<'_> {
             "datetime" => "UTC_TIMESTAMP()",
             _ => "CURRENT_TIMESTAMP()",
         };
-        let template = if self.target.heartbeat.row_number() == 0 { [ROW_ZERO, ROW].concat() } else { ROW.to_owned() };
-        self.step(format!("insert row {} into {}", self.row, self.table), &template, &[("now", now)]);
+        self.step(format!("insert row {} into {}", self.row, self.table), ROW, &[("now", now)]);
     }
 
     /// What the accounts that beat lack, but for those that the connector has as well: it needs more.

@@ -223,14 +223,6 @@ fn a_deleted_row_comes_back_on_the_columns_own_clock() {
 }
 
 #[test]
-fn row_zero_is_no_request_for_the_next_number() {
-    let mut target = target();
-    target.heartbeat.row = 0.into();
-    let plan = plan(&with_table(|table| table.rows = Rows::Ids(Vec::new())), &target);
-    assert!(plan.steps[0].script.starts_with("SET SESSION sql_mode = "), "{plan:?}");
-}
-
-#[test]
 fn a_table_of_another_shape_gets_no_row_and_says_what_it_lacks() {
     let facts = with_table(|table| {
         table.rows = Rows::Ids(Vec::new());
@@ -251,7 +243,7 @@ fn nothing_is_made_that_the_replicas_would_not_get() {
 
 #[test]
 fn no_step_can_destroy_anything() {
-    for template in [SCHEMA, TABLE, ROW, ROW_ZERO, GRANT_TABLE] {
+    for template in [SCHEMA, TABLE, ROW, GRANT_TABLE] {
         let sql = render(template, &[]).to_ascii_uppercase();
         for word in ["DROP", "TRUNCATE", "DELETE", "REVOKE"] {
             assert!(!sql.contains(word), "{sql}");
