@@ -97,7 +97,7 @@ impl Stage {
     /// Pastes a remedy into the servers' own client.
     async fn paste(&self, remedy: &Remedy) {
         let line = remedy.script().map_or_else(|| remedy.to_string(), ToString::to_string);
-        self.paste_line(&line).await;
+        self.paste_line(&line.replace("<password>", "'Pasted-1'")).await;
     }
 
     async fn paste_line(&self, line: &str) {
@@ -118,13 +118,22 @@ const PROVISIONED: &str = "CREATE TABLE T (id INT AUTO_INCREMENT PRIMARY KEY, te
     CURRENT_TIMESTAMP ON UPDATE CURRENT_TIMESTAMP); INSERT INTO T (id, text) VALUES (1, 'test_heartbeat'); \
     DROP TABLE streamkap.not_the_heartbeat";
 
+/// A table without a key of its own, on a server that gives it one.
+const GENERATED_KEY: &str = "RENAME TABLE T TO streamkap.kept; SET SESSION sql_generate_invisible_primary_key = ON; \
+    CREATE TABLE T (id INT NOT NULL, text TEXT, last_update TIMESTAMP NULL); \
+    INSERT INTO T (id, text, last_update) VALUES (1, 'test_heartbeat', NOW())";
+const HIDDEN_KEY: &str = "SET GLOBAL show_gipk_in_create_table_and_information_schema = OFF; \
+    RENAME TABLE T TO streamkap.kept; SET SESSION sql_generate_invisible_primary_key = ON; \
+    CREATE TABLE T (id INT NOT NULL, text TEXT, last_update TIMESTAMP NULL); \
+    INSERT INTO T (id, text, last_update) VALUES (1, 'test_heartbeat', NOW())";
+
 /// How a fault is mended.
 enum Mend {
     /// By pasting the finding's remedy.
     Remedy,
     /// By pasting it, and then with this.
     RemedyAnd(&'static str),
-    /// With this: the remedy is a step, no statement.
+    /// With this: the remedy is advice, or what is pasted shows or prepares what is to be done.
     Sql(&'static str),
 }
 
@@ -236,6 +245,27 @@ fn faults() -> Vec<Fault> {
         fault("table-primary-key", "none", "ALTER TABLE T MODIFY COLUMN id INT NOT NULL, DROP PRIMARY KEY", Remedy)
             .warns()
             .after("ALTER TABLE T MODIFY COLUMN id INT AUTO_INCREMENT"),
+        fault(
+            "table-primary-key",
+            "text",
+            "ALTER TABLE T MODIFY COLUMN id INT NOT NULL, DROP PRIMARY KEY, MODIFY COLUMN text VARCHAR(20) NOT NULL, \
+             ADD PRIMARY KEY (text)",
+            Remedy,
+        )
+        .warns()
+        .after("ALTER TABLE T DROP PRIMARY KEY, MODIFY COLUMN text TEXT, ADD PRIMARY KEY (id)"),
+        // The key that a server generates is shown or hidden, and neither lets a second one in.
+        fault("table-primary-key", "my_row_id", GENERATED_KEY, Remedy)
+            .warns()
+            .after("DROP TABLE T; ALTER TABLE streamkap.kept RENAME T")
+            .on(|flavour| flavour == Flavour::Mysql),
+        fault("table-primary-key", "my_row_id", HIDDEN_KEY, Remedy)
+            .warns()
+            .after(
+                "SET GLOBAL show_gipk_in_create_table_and_information_schema = ON; DROP TABLE T; \
+                 ALTER TABLE streamkap.kept RENAME T",
+            )
+            .on(|flavour| flavour == Flavour::Mysql),
         // --- the row
         fault("row-exists", "the table is empty", "DELETE FROM T", Sql("INSERT INTO T (id, text) VALUES (1, 'test_heartbeat')")),
         fault("row-exists", "row 7 and not row 1", "UPDATE T SET id = 7", Sql("UPDATE T SET id = 1")),
@@ -268,9 +298,12 @@ fn faults() -> Vec<Fault> {
         .hides(&["schema-exists"])
         .after("DROP ROLE writer; GRANT SELECT, INSERT, UPDATE ON T TO hb@'%'")
         .with_roles(),
-        fault("writer-read-only", "it holds SUPER", "GRANT SUPER ON *.* TO hb@'%'", Sql("REVOKE SUPER ON *.* FROM hb@'%'")).informs(),
+        fault("writer-read-only", "it holds SUPER", "GRANT SUPER ON *.* TO hb@'%'", Sql("REVOKE SUPER ON *.* FROM hb@'%'"))
+            .informs()
+            .after("DROP USER heartbeat@'%'"),
         fault("writer-read-only", "CONNECTION_ADMIN", "GRANT CONNECTION_ADMIN ON *.* TO hb@'%'", Sql("REVOKE CONNECTION_ADMIN ON *.* FROM hb@'%'"))
             .informs()
+            .after("DROP USER heartbeat@'%'")
             .on(|flavour| flavour == Flavour::Mysql),
         fault("writer-expiry", "runs out in", "ALTER USER hb@'%' PASSWORD EXPIRE INTERVAL 3 DAY", Remedy).warns(),
         // --- the connector
@@ -280,7 +313,7 @@ fn faults() -> Vec<Fault> {
              GRANT SELECT ON streamkap.* TO cdc@'%'; GRANT INSERT, UPDATE, DELETE ON T TO cdc@'%'",
         )),
         fault("connector-login", "locked", "ALTER USER cdc@'%' ACCOUNT LOCK", Remedy),
-        fault("connector-expiry", "declared expired", "ALTER USER cdc@'%' PASSWORD EXPIRE", Sql("ALTER USER cdc@'%' IDENTIFIED BY 'new'")),
+        fault("connector-expiry", "declared expired", "ALTER USER cdc@'%' PASSWORD EXPIRE", Remedy),
         fault("connector-replication", "no REPLICATION SLAVE on *.*", "REVOKE REPLICATION SLAVE ON *.* FROM cdc@'%'", Remedy),
         fault("connector-replication", "no REPLICATION CLIENT", "REVOKE REPLICATION CLIENT ON *.* FROM cdc@'%'", Remedy),
         fault("connector-reload", "no RELOAD", "REVOKE RELOAD ON *.* FROM cdc@'%'", Remedy).warns(),
@@ -347,7 +380,12 @@ async fn try_all(flavour: Flavour) {
                 stage.paste(&remedy).await;
                 stage.run(more).await;
             }
-            Mend::Sql(sql) => stage.run(sql).await,
+            Mend::Sql(sql) => {
+                if remedy.script().is_some_and(|script| script.to_string().contains(" -- on the source")) {
+                    stage.paste(&remedy).await;
+                }
+                stage.run(sql).await;
+            }
         }
         stage.assert_all_is_well(&target, fault.seed).await;
         stage.run(fault.after).await;

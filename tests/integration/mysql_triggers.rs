@@ -2,12 +2,13 @@
 //! account may see them.
 
 use heartbeatd::heartbeat::{BeatOutcome, ErrorKind, Writing};
+use heartbeatd::remedy::Remedy;
 use heartbeatd::target::Target;
 
 use crate::bench::beating_daemon::ROLE;
 use crate::bench::driver::{beat, failure_of, target};
 use crate::bench::mysql_scene::{TABLE, furniture, on_each};
-use crate::bench::{Flavour, MysqlServer};
+use crate::bench::{Flavour, MysqlServer, mysql_client};
 
 async fn furnished(flavour: Flavour) -> (MysqlServer, Target) {
     let server = MysqlServer::options().flavour(flavour).start().await;
@@ -64,6 +65,7 @@ async fn a_trigger_that_fails_is_told_by_its_name_and_is_no_missing_table_or_pri
                 assert_eq!(remedy.contains("SHOW CREATE TRIGGER `streamkap`.`the trigger`;"), named, "{told}");
                 assert!(named || remedy.contains("SHOW TRIGGERS FROM `streamkap`"), "{told}");
                 assert_eq!(remedy.contains("`maker`@`%`"), shown, "{told}");
+                server.execute(&failure.remedy().and_then(Remedy::script).unwrap().to_string()).await;
                 server.execute("DROP TRIGGER streamkap.`the trigger`").await;
                 let healed = beat(&target, Writing::Always).await.unwrap().outcome;
                 assert_eq!(healed, BeatOutcome::Written, "{flavour:?} {body}");
@@ -105,6 +107,7 @@ async fn a_trigger_that_does_what_it_should_is_not_blamed_for_what_the_table_ref
         assert!(remedy.contains("SHOW CREATE TABLE `streamkap`.`streamkap_heartbeat`;"), "{told}");
         assert!(remedy.contains("SHOW CREATE TRIGGER `streamkap`.`harmless`;"), "{told}");
         assert!(!remedy.contains("DROP"), "{told}");
+        mysql_client(&server, format!("{}\n", failure.remedy().and_then(Remedy::script).unwrap())).await;
     }
 }
 
@@ -125,6 +128,9 @@ async fn a_view_in_the_tables_place_whose_definer_is_gone_is_told_as_that() {
         assert_eq!(failure.kind(), ErrorKind::Rejected, "{told}");
         let remedy = failure.remedy().unwrap().to_string();
         assert!(remedy.contains("the view") && remedy.contains("`maker`@`%`"), "{told}");
+        server.execute(&failure.remedy().and_then(Remedy::script).unwrap().to_string()).await;
+        server.execute("GRANT ALL ON streamkap.* TO maker").await;
+        assert_eq!(beat(&target, Writing::Always).await.unwrap().outcome, BeatOutcome::Written, "{flavour:?}");
     })
     .await;
 }

@@ -9,7 +9,7 @@ use super::columns;
 use super::connect::{Capabilities, Column, LastLook, Opened, column_type_sql};
 use super::error_codes;
 use super::errors;
-use super::identifier::table_of;
+use super::identifier::{Account, table_of};
 use super::query;
 use super::triggers_and_views;
 use crate::driver::{Observation, ServerRole};
@@ -84,6 +84,12 @@ pub(super) async fn beat(
             failure => Err(explain(opened, table, failure).await),
         },
     }
+}
+
+/// The account that the server takes this session for.
+pub(super) async fn account(opened: &mut Opened) -> Option<Account> {
+    let row = query::send_for_row(&mut opened.connection, "SELECT CURRENT_USER()".to_owned()).await.ok()?;
+    Some(Account::read(&query::text(&row, 0).ok()??))
 }
 
 /// A failure for which the columns are no reason.

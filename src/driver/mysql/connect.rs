@@ -236,12 +236,14 @@ pub(super) fn settings_sql(limits: ServerLimits) -> String {
 /// - `sql_safe_updates`: the column `id` may have no index.
 /// - `sql_auto_is_null`: `id IS NULL` would find the row inserted last.
 /// - `completion_type`: a COMMIT could open another transaction, or end the session.
+/// - `show_gipk_in_create_table_and_information_schema` (MySQL from 8.0.30): the catalogue could hide a primary key that the
+///   server generated, and another one that is added then would be refused.
 fn meaning() -> &'static str {
     "sql_mode = CONCAT('STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION', \
      IF(VERSION() LIKE '5.%', ',NO_AUTO_CREATE_USER', '') /*M!100107 , ',NO_AUTO_CREATE_USER' */), \
      character_set_client = utf8mb4, character_set_results = utf8mb4, collation_connection = utf8mb4_general_ci, \
      sql_select_limit = 18446744073709551615, sql_big_selects = 1, sql_safe_updates = 0, sql_auto_is_null = 0, \
-     completion_type = 0"
+     completion_type = 0 /*!80030 , show_gipk_in_create_table_and_information_schema = ON */"
 }
 
 /// Those variables of the server that capabilities are found by. An unknown one is no row instead of an error.

@@ -24,6 +24,10 @@ pub(super) const PASSING: &[&str] = &[
     error_codes::ER_LOCK_NOWAIT,
 ];
 
+/// Of these, what a statement says that waited for a table in vain: someone holds it, or changes its definition.
+pub(super) const WAITED: &[&str] =
+    &[error_codes::ER_LOCK_WAIT_TIMEOUT, error_codes::ER_STATEMENT_TIMEOUT, error_codes::ER_QUERY_TIMEOUT];
+
 /// Kinds by number, in order.
 pub(super) const KINDS: &[(&str, ErrorKind)] = &[
     // Below 1000 the errors of the server's own file layer.

@@ -79,9 +79,10 @@ pub(super) async fn gather(
     let probes = probes::gather(connection, &target.heartbeat).await?;
     let table = table::gather(connection, &target.heartbeat).await?;
     let relation = table.answer().and_then(|facts: &TableFacts| facts.table.as_ref());
-    let row = match relation {
-        Some(relation) => row::gather(connection, &target.heartbeat, relation).await?,
-        None => None,
+    let row = match (relation, probes.locked()) {
+        (Some(relation), Some(refusal)) if relation.is_numbered() => Some(Answer::Refused(refusal.clone())),
+        (Some(relation), _) => row::gather(connection, &target.heartbeat, relation).await?,
+        (None, _) => None,
     };
     let server = server::gather(connection).await?;
     let roles = roles::gather(connection, target, &server).await?;
@@ -89,7 +90,9 @@ pub(super) async fn gather(
     let retention = binlog::retention(connection).await?;
     let replication = replication::gather(connection, &server).await?;
     let last_update_again = match relation {
-        Some(relation) if row.is_some() => row::last_update(connection, &target.heartbeat, relation).await?,
+        Some(relation) if row.as_ref().and_then(Answer::answer).is_some() => {
+            row::last_update(connection, &target.heartbeat, relation).await?
+        }
         _ => None,
     };
     let activity = activity::gather(connection).await?;

@@ -35,7 +35,7 @@ use crate::driver::hosts::Candidate;
 use crate::driver::rules::Judgement;
 use crate::driver::{ConnectRequest, Driver, FactsError, Observation, ServerInfo, Session, network, write_down};
 use crate::finding::{Case, Check, Facts, Finding};
-use crate::heartbeat::{Failure, RowReport, Writing};
+use crate::heartbeat::{ErrorKind, Failure, RowReport, Writing};
 use crate::plan::{Plan, Step};
 use crate::remedy::Remedy;
 use crate::target::{Endpoint, Target};
@@ -94,7 +94,14 @@ impl Session for MysqlSession {
     }
 
     async fn beat(&mut self, writing: Writing, deadline: Instant) -> Result<RowReport, Failure> {
-        beat::beat(&mut self.opened, &self.target.heartbeat, writing, deadline).await
+        let failure = match beat::beat(&mut self.opened, &self.target.heartbeat, writing, deadline).await {
+            Err(failure) if failure.kind() == ErrorKind::Privilege && failure.remedy().is_none() => failure,
+            done => return done,
+        };
+        match beat::account(&mut self.opened).await {
+            Some(own) => Err(failure.with_remedy(remedies::for_the_sessions_account(&self.target, &own))),
+            None => Err(failure),
+        }
     }
 
     async fn observe(&mut self, _deadline: Instant) -> Result<Observation, Failure> {

@@ -3,7 +3,7 @@
 
 use super::error_codes;
 use super::galera;
-use super::identifier::{account, literal, quote, table_of};
+use super::identifier::{Account, account, literal, quote, table_of};
 use super::parameters::user_of;
 use super::triggers_and_views;
 use crate::database_url::Host;
@@ -14,8 +14,7 @@ use crate::remedy::Remedy;
 use crate::target::Target;
 
 /// What shows the members of a replication group, to an administrator on any of them.
-pub(super) const MEMBERS: &str = "SELECT MEMBER_HOST, MEMBER_PORT, MEMBER_STATE, MEMBER_ROLE FROM \
-                                  performance_schema.replication_group_members;";
+pub(super) const MEMBERS: &str = "SELECT * FROM performance_schema.replication_group_members;";
 /// What shows the state of a Galera node.
 pub(super) const WSREP: &str = "SHOW GLOBAL STATUS LIKE 'wsrep%';";
 /// What shows whether, and by what, a server is read-only.
@@ -289,14 +288,7 @@ fn database(failure: &Failure, target: &Target, names: &Names) -> Option<Remedy>
             (Some(error_codes::ER_DBACCESS_DENIED_ERROR), database) if !database.is_empty() => {
                 format!("leave the database {} out of the address: a beat does not require one", quote(database)).into()
             }
-            _ => Remedy::advice(format!(
-                "let an administrator create and grant what is missing: {}",
-                plan::command_in_words(target)
-            ))
-            .or_run(Remedy::sql(format!("GRANT SELECT, INSERT, UPDATE ON TABLE {table} TO {account};")).note(
-                "if the table is there; with the host that SELECT CURRENT_USER() shows; a role that holds the privileges must \
-                 be a default one (SET DEFAULT ROLE)",
-            )),
+            _ => create_and_grant(target, account, "with the host that SELECT CURRENT_USER() shows"),
         },
         ErrorKind::Lock | ErrorKind::StatementTimeout => {
             Remedy::advice("ask the owner of the oldest transaction, or of LOCK TABLES, to finish").then_run(
@@ -323,6 +315,32 @@ fn database(failure: &Failure, target: &Target, names: &Names) -> Option<Remedy>
         ErrorKind::Storage => "look at the server's disk and log at once: its storage fails".into(),
         _ => return None,
     })
+}
+
+/// What an account lacks.
+fn create_and_grant(target: &Target, account: &str, host: &str) -> Remedy {
+    let grant =
+        Remedy::sql(format!("GRANT SELECT, INSERT, UPDATE ON TABLE {} TO {account};", table_of(&target.heartbeat)));
+    Remedy::advice(format!("let an administrator create and grant what is missing: {}", plan::command_in_words(target)))
+        .or_run(grant.note(format!(
+            "if the table is there; {host}; a role that holds the privileges must be a default one (SET DEFAULT ROLE)"
+        )))
+}
+
+/// The next step for a session that lacks a privilege, which the server knows as `own`: not always by the name that it logged
+/// in with, as with a proxy user, or an account without a name.
+pub(super) fn for_the_sessions_account(target: &Target, own: &Account) -> Remedy {
+    let user = user_of(&target.endpoint.url);
+    if own.user.is_empty() {
+        let login = account(&user, &own.host);
+        return Remedy::advice(format!(
+            "give {login} an account of its own: the login matched the account without a name, which anyone may use from there"
+        ))
+        .then_run(Remedy::sql(format!("CREATE USER {login} IDENTIFIED BY <password>;")).note("then grant it what is missing"));
+    }
+    let whose =
+        if own.user == user { "this session's account" } else { "the account that the server maps this login to" };
+    create_and_grant(target, &own.quoted(), whose)
 }
 
 impl Names {

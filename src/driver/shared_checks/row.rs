@@ -30,8 +30,8 @@ pub(in crate::driver) const KIND: Check = Check {
     meaning: "A view, a foreign table or a materialized view stores no rows itself. It cannot be published, and its \
               changes are not in the log.",
     judged: "PostgreSQL: pg_class.relkind. Fails unless it is r (ordinary) or p (partitioned). MySQL, MariaDB: \
-             information_schema.TABLES.TABLE_TYPE. Fails unless it is BASE TABLE or SYSTEM VERSIONED. MongoDB: \
-             listCollections. Fails for a view, a time series or a capped collection. Oracle: ALL_OBJECTS. Fails unless it \
+             information_schema.TABLES.TABLE_TYPE. Fails unless it is BASE TABLE or SYSTEM VERSIONED, and \
+             warns of the latter unless last_update is WITHOUT SYSTEM VERSIONING. MongoDB: listCollections. Fails for a view, a time series or a capped collection. Oracle: ALL_OBJECTS. Fails unless it \
              is a TABLE. SQL Server: sys.objects.type_desc. Fails unless it is USER_TABLE.",
     privilege: "PostgreSQL: read access to the catalogue, which every user has. MySQL, MariaDB: any privilege on the \
                 table. MongoDB: the role read on the heartbeat's database",

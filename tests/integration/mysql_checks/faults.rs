@@ -15,7 +15,7 @@ enum Mend {
     Remedy,
     /// By pasting it, and then with this.
     RemedyAnd(&'static str),
-    /// With this: the remedy is a step, no statement.
+    /// With this: the remedy is advice, or shows where to look.
     Sql(&'static str),
     /// By pasting it again and again: each is the next step.
     Steps,
@@ -190,7 +190,12 @@ async fn try_all(flavour: Flavour) {
                 stage.paste(&remedy).await;
                 run(&stage, more).await;
             }
-            Mend::Sql(sql) => run(&stage, sql).await,
+            Mend::Sql(sql) => {
+                if remedy.script().is_some_and(|script| script.to_string().contains("-- on the source")) {
+                    stage.paste(&remedy).await;
+                }
+                run(&stage, sql).await;
+            }
             Mend::Steps => {
                 let mut next = Some(remedy);
                 while let Some(step) = next {

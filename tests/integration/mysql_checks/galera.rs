@@ -63,8 +63,9 @@ async fn on_a_right_node_nothing_is_wrong_and_each_fault_of_a_node_is_found_alon
     stage.all_is_well(&stage.target, "the node replicates again").await;
 
     stage.server.set_global("wsrep_desync", "ON").await;
-    let (severity, _) = only(&stage, "galera-ready", "Donor/Desynced").await;
+    let (severity, remedy) = only(&stage, "galera-ready", "Donor/Desynced").await;
     assert_eq!(severity, Severity::Warning);
+    stage.paste(&remedy).await;
     stage.server.set_global("wsrep_desync", "OFF").await;
     stage.all_is_well(&stage.target, "the node is in sync again").await;
 

@@ -4,7 +4,7 @@ use heartbeatd::finding::{Severity, Status};
 use heartbeatd::remedy::Remedy;
 use heartbeatd::target::{Endpoint, Replica, Target};
 
-use super::stage::{BEAT, Stage, TABLE, ids, paste, shown, statements, wrong};
+use super::stage::{BEAT, Stage, TABLE, ids, paste, shown, wrong};
 use crate::bench::mysql::Flavour;
 use crate::bench::{MysqlServer, eventually, secs};
 
@@ -66,8 +66,9 @@ async fn a_beat_that_does_not_arrive_is_told_by_the_row_itself() {
         // Past the binary log: the replica keeps what it has.
         let old = format!("SET sql_log_bin = 0; UPDATE {TABLE} SET last_update = NOW() - INTERVAL 630 SECOND");
         replica.execute(&old).await;
-        let (severity, _) = remedy_of(&stage, &target, "replica-heartbeat", "10m").await;
+        let (severity, remedy) = remedy_of(&stage, &target, "replica-heartbeat", "10m").await;
         assert_eq!(severity, Severity::Warning);
+        paste(&replica, &remedy).await;
         stage.server.execute(BEAT).await;
     }
 }
@@ -255,7 +256,7 @@ async fn a_filter_that_kept_the_table_out_from_the_start_is_lifted_once_it_is_th
         let filters = findings.iter().find(|finding| finding.id == "replica-filters").unwrap();
         let remedy = filters.remedy.as_ref().unwrap();
         assert!(remedy.to_string().contains("my\\_app.%"), "{remedy}");
-        paste_in_one_session(&replica, remedy).await;
+        paste(&replica, remedy).await;
         // Not within the second in which the row was made: that would be no change.
         let beat = format!("UPDATE {TABLE} SET last_update = NOW() - INTERVAL 5 SECOND");
         stage.server.execute(&beat).await;
@@ -270,14 +271,6 @@ async fn a_filter_that_kept_the_table_out_from_the_start_is_lifted_once_it_is_th
         let status = replica.replication_status().await;
         let list = status.iter().find(|(name, _)| name.eq_ignore_ascii_case("replicate_wild_do_table")).unwrap();
         assert_eq!(list.1.as_deref(), Some("my\\_app.%,streamkap.streamkap_heartbeat"), "{flavour:?}");
-    }
-}
-
-/// What `sql_log_bin` is part of.
-async fn paste_in_one_session(replica: &MysqlServer, remedy: &Remedy) {
-    let mut session = replica.connect().await;
-    for statement in statements(remedy) {
-        crate::bench::mysql::session::execute(&mut session, &statement).await;
     }
 }
 

@@ -8,7 +8,9 @@ use heartbeatd::target::{ConnectorMode, Endpoint, Named, Target};
 use rustix::process::Signal;
 
 use crate::bench::findings;
-pub(super) use crate::bench::findings::{judge, look, shown, statements};
+use crate::bench::findings::statements;
+pub(super) use crate::bench::findings::{judge, look, shown};
+use crate::bench::mysql::session::execute;
 use crate::bench::mysql::{Flavour, MysqlOptions};
 use crate::bench::place::server_command;
 use crate::bench::process::Process;
@@ -142,16 +144,20 @@ impl Stage {
         .await;
     }
 
-    /// Pastes a remedy as an administrator would, statement by statement.
+    /// Pastes a remedy as an administrator would.
     pub(super) async fn paste(&self, remedy: &Remedy) {
         paste(&self.server, remedy).await;
     }
 }
 
-/// Pastes a remedy into a server as an administrator would, statement by statement.
+/// Pastes a remedy into a server as an administrator would, statement by statement and as one message.
 pub(super) async fn paste(server: &MysqlServer, remedy: &Remedy) {
-    for statement in statements(remedy) {
-        server.execute(&statement).await;
+    let (statements, mut session) = (statements(remedy), server.connect().await);
+    for statement in &statements {
+        execute(&mut session, statement).await;
+    }
+    if statements.len() > 1 {
+        server.execute(&remedy.script().unwrap().to_string()).await;
     }
 }
 

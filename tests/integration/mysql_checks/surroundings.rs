@@ -1,9 +1,11 @@
 //! Sessions, events, filters: what is around the heartbeat.
 
 use heartbeatd::finding::{Inspection, Look, Severity, Status};
+use heartbeatd::heartbeat::Writing;
 use heartbeatd::target::WriteMode;
 
-use super::stage::{BEAT, Stage, ids, judge, look, options, shown, wrong};
+use super::stage::{BEAT, Stage, TABLE, ids, judge, look, options, shown, wrong};
+use crate::bench::driver::beat;
 use crate::bench::mysql::session::execute;
 use crate::bench::mysql::{ADMIN_PASSWORD, Flavour};
 use crate::bench::{eventually, secs};
@@ -142,6 +144,21 @@ async fn a_table_that_keeps_its_history_counts_as_one() {
     let before = counted().await;
     stage.server.execute("CREATE TABLE streamkap.kept (id INT) WITH SYSTEM VERSIONING").await;
     assert_eq!(counted().await, before + 1);
+
+    // The heartbeat's own: each beat would leave an old row behind.
+    let kept =
+        async || stage.server.number("SELECT COUNT(*) FROM streamkap.streamkap_heartbeat FOR SYSTEM_TIME ALL").await;
+    stage.server.execute(&format!("ALTER TABLE {TABLE} ADD SYSTEM VERSIONING")).await;
+    stage.server.execute(BEAT).await;
+    let before = kept().await;
+    assert!(before > 1, "{before}");
+    let wrong = wrong(&stage.findings(&stage.target).await);
+    let [only] = wrong.as_slice() else { panic!("{}", shown(&wrong)) };
+    assert_eq!((only.id.as_str(), only.severity), ("table-kind", Severity::Warning), "{only:?}");
+    stage.paste(only.remedy.as_ref().unwrap()).await;
+    stage.all_is_well(&stage.target, "the remedy").await;
+    beat(&stage.target, Writing::Always).await.unwrap();
+    assert_eq!(kept().await, before, "and what was kept is still there");
 }
 
 #[tokio::test]

@@ -126,6 +126,51 @@ async fn an_account_at_the_servers_limit_for_all_accounts_is_told_so() {
 }
 
 #[tokio::test]
+async fn a_missing_privilege_is_granted_to_the_account_that_the_server_takes_the_login_for() {
+    on_each(&Flavour::ALL, async |flavour| {
+        let (server, target) = provisioned(flavour).await;
+        let paste = async |script: &str| server.execute(&script.replace("<password>", "'hb-password'")).await;
+        // The account without a name is for a narrower host, and comes first.
+        for host in ["localhost", "127.0.0.1"] {
+            server.execute(&format!("CREATE USER ''@'{host}' IDENTIFIED BY 'hb-password'")).await;
+        }
+        let refused = failed(&target).await;
+        assert_eq!(refused.kind, ErrorKind::Privilege, "{refused:?}");
+        let created =
+            refused.script.strip_prefix("CREATE USER ").and_then(|rest| rest.split(' ').next()).unwrap().to_owned();
+        assert!(created.starts_with("`hb`@`") && created != "`hb`@`%`", "no one else gets anything: {refused:?}");
+        paste(&refused.script).await;
+        // What was granted on a table to the user from any host may hold for this one, too: if not, it is granted next.
+        if beat(&target, Writing::Always).await.is_err() {
+            let refused = failed(&target).await;
+            assert!(refused.script.ends_with(&format!("TO {created};")), "{refused:?}");
+            paste(&refused.script).await;
+        }
+        beat(&target, Writing::Always).await.unwrap();
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_proxy_user_is_granted_what_it_lacks_by_the_name_that_the_server_maps_it_to() {
+    let (server, target) = provisioned(Flavour::Mysql57).await;
+    server
+        .execute(
+            "SET GLOBAL check_proxy_users = ON; SET GLOBAL mysql_native_password_proxy_users = ON; CREATE USER app ACCOUNT LOCK; \
+             ALTER USER hb@'%' IDENTIFIED WITH mysql_native_password BY 'hb-password'; \
+             INSERT INTO mysql.proxies_priv (Host, User, Proxied_host, Proxied_user, With_grant, Grantor) \
+             VALUES ('%', 'hb', '%', 'app', 0, ''); FLUSH PRIVILEGES",
+        )
+        .await;
+    let refused = failed(&target).await;
+    assert_eq!(refused.kind, ErrorKind::Privilege, "{refused:?}");
+    assert!(refused.remedy.contains("the account that the server maps this login to"), "{refused:?}");
+    assert!(refused.script.ends_with("TO `app`@`%`;"), "{refused:?}");
+    server.execute(&refused.script).await;
+    beat(&target, Writing::Always).await.unwrap();
+}
+
+#[tokio::test]
 async fn a_server_in_offline_mode_is_told_with_the_way_out_of_it() {
     on_each(&[Flavour::Mysql57, Flavour::Mysql], async |flavour| {
         let (server, target) = provisioned(flavour).await;

@@ -4,68 +4,87 @@ use heartbeatd::driver::Purpose;
 use heartbeatd::heartbeat::{BeatOutcome, ErrorKind, Writing};
 
 use super::{TABLE, provisioned};
-use crate::bench::driver::{at, beat, failure, open_with_left, report, session};
+use crate::bench::driver::{at, beat, failed, failure, open_with_left, report, session};
 use crate::bench::mysql::session::{execute, rows};
 use crate::bench::{Flavour, eventually, secs};
 
-/// Fault, cure, kind.
-fn faults(flavour: Flavour) -> Vec<(String, String, ErrorKind)> {
+/// A fault of the objects, the kind of its failure, and what puts the rest right once its remedy has been pasted.
+struct Fault {
+    seed: String,
+    kind: ErrorKind,
+    /// Whether the pasted remedy alone ends the failure.
+    ends: bool,
+    then: String,
+}
+
+fn fault(seed: impl Into<String>, kind: ErrorKind, then: impl Into<String>) -> Fault {
+    Fault { seed: seed.into(), kind, ends: false, then: then.into() }
+}
+
+impl Fault {
+    fn ends_with_its_remedy(self) -> Self {
+        Self { ends: true, ..self }
+    }
+}
+
+fn faults(flavour: Flavour) -> Vec<Fault> {
     let trigger = |body: &str| format!("CREATE TRIGGER streamkap.t BEFORE UPDATE ON {TABLE} FOR EACH ROW {body}");
     let no_trigger = "DROP TRIGGER streamkap.t";
-    let mut faults = vec![
-        (
-            format!("REVOKE UPDATE ON {TABLE} FROM hb@'%'"),
-            format!("GRANT UPDATE ON {TABLE} TO hb@'%'"),
-            ErrorKind::Privilege,
-        ),
-        (
-            format!("REVOKE SELECT ON {TABLE} FROM hb@'%'"),
-            format!("GRANT SELECT ON {TABLE} TO hb@'%'"),
-            ErrorKind::Privilege,
-        ),
-        (
-            format!("RENAME TABLE {TABLE} TO streamkap.gone"),
-            format!("RENAME TABLE streamkap.gone TO {TABLE}"),
-            ErrorKind::MissingTable,
-        ),
-        (
-            format!("ALTER TABLE {TABLE} CHANGE last_update gone TIMESTAMP NULL"),
-            format!("ALTER TABLE {TABLE} CHANGE gone last_update TIMESTAMP NULL"),
-            ErrorKind::MissingColumn,
-        ),
-        (
-            format!("ALTER TABLE {TABLE} MODIFY last_update TEXT"),
-            format!("ALTER TABLE {TABLE} DROP last_update, ADD last_update TIMESTAMP NULL"),
-            ErrorKind::ColumnType,
-        ),
-        (format!("UPDATE {TABLE} SET id = 7"), format!("UPDATE {TABLE} SET id = 1"), ErrorKind::MissingRow),
-        (trigger("SET NEW.last_update = OLD.last_update"), no_trigger.to_owned(), ErrorKind::RowNotUpdatable),
-        (trigger("SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'no'"), no_trigger.to_owned(), ErrorKind::Rejected),
-        (
-            format!("ALTER TABLE {TABLE} MODIFY id INT NOT NULL, DROP PRIMARY KEY, ADD COLUMN n INT"),
-            format!("ALTER TABLE {TABLE} DROP COLUMN n, ADD PRIMARY KEY (id)"),
-            ErrorKind::DuplicateRows,
-        ),
-        (
-            "ALTER USER hb@'%' WITH MAX_USER_CONNECTIONS 1".to_owned(),
-            "ALTER USER hb@'%' WITH MAX_USER_CONNECTIONS 0".to_owned(),
-            ErrorKind::Limit,
-        ),
-        (
-            "ALTER USER hb@'%' IDENTIFIED BY 'other'".to_owned(),
-            "ALTER USER hb@'%' IDENTIFIED BY 'hb-password'".to_owned(),
-            ErrorKind::Auth,
-        ),
-        ("ALTER USER hb@'%' ACCOUNT LOCK".to_owned(), "ALTER USER hb@'%' ACCOUNT UNLOCK".to_owned(), ErrorKind::Auth),
-    ];
     let read_only = if flavour == Flavour::Mysql { "transaction_read_only" } else { "tx_read_only" };
-    faults.push((
-        format!("SET GLOBAL {read_only} = 1"),
-        format!("SET GLOBAL {read_only} = 0"),
-        ErrorKind::ReadOnlySetting,
-    ));
-    faults.push(("SET GLOBAL read_only = 1".to_owned(), "SET GLOBAL read_only = 0".to_owned(), ErrorKind::NotWritable));
-    faults
+    vec![
+        fault(format!("REVOKE UPDATE ON {TABLE} FROM hb@'%'"), ErrorKind::Privilege, "").ends_with_its_remedy(),
+        fault(format!("REVOKE SELECT ON {TABLE} FROM hb@'%'"), ErrorKind::Privilege, "").ends_with_its_remedy(),
+        fault(
+            format!("RENAME TABLE {TABLE} TO streamkap.gone"),
+            ErrorKind::MissingTable,
+            format!("RENAME TABLE streamkap.gone TO {TABLE}"),
+        ),
+        fault(
+            format!("ALTER TABLE {TABLE} CHANGE last_update gone TIMESTAMP NULL"),
+            ErrorKind::MissingColumn,
+            format!("ALTER TABLE {TABLE} DROP COLUMN gone"),
+        )
+        .ends_with_its_remedy(),
+        fault(
+            format!("ALTER TABLE {TABLE} MODIFY last_update TEXT"),
+            ErrorKind::ColumnType,
+            format!(
+                "RENAME TABLE streamkap.not_the_heartbeat TO {TABLE}; \
+                 ALTER TABLE {TABLE} DROP last_update, ADD last_update TIMESTAMP NULL"
+            ),
+        ),
+        fault(format!("UPDATE {TABLE} SET id = 7"), ErrorKind::MissingRow, format!("UPDATE {TABLE} SET id = 1")),
+        fault(trigger("SET NEW.last_update = OLD.last_update"), ErrorKind::RowNotUpdatable, no_trigger),
+        fault(trigger("SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'no'"), ErrorKind::Rejected, no_trigger),
+        fault(
+            format!(
+                "ALTER TABLE {TABLE} MODIFY id INT NOT NULL, DROP PRIMARY KEY; \
+                 UPDATE {TABLE} SET last_update = '2020-01-01'; \
+                 ALTER TABLE {TABLE} PARTITION BY RANGE (UNIX_TIMESTAMP(last_update)) \
+                 (PARTITION old VALUES LESS THAN (UNIX_TIMESTAMP('2021-01-01')))"
+            ),
+            ErrorKind::Rejected,
+            format!("ALTER TABLE {TABLE} ADD PRIMARY KEY (id)"),
+        )
+        .ends_with_its_remedy(),
+        fault(
+            format!(
+                "ALTER TABLE {TABLE} MODIFY id INT NOT NULL, DROP PRIMARY KEY, ADD COLUMN n INT; \
+                 INSERT INTO {TABLE} (id) VALUES (1)"
+            ),
+            ErrorKind::DuplicateRows,
+            format!("DELETE FROM {TABLE} LIMIT 1; ALTER TABLE {TABLE} DROP COLUMN n, ADD PRIMARY KEY (id)"),
+        ),
+        fault("ALTER USER hb@'%' WITH MAX_USER_CONNECTIONS 1", ErrorKind::Limit, "").ends_with_its_remedy(),
+        fault(
+            "ALTER USER hb@'%' IDENTIFIED BY 'other'",
+            ErrorKind::Auth,
+            "ALTER USER hb@'%' IDENTIFIED BY 'hb-password'",
+        ),
+        fault("ALTER USER hb@'%' ACCOUNT LOCK", ErrorKind::Auth, "").ends_with_its_remedy(),
+        fault(format!("SET GLOBAL {read_only} = 1"), ErrorKind::ReadOnlySetting, "").ends_with_its_remedy(),
+        fault("SET GLOBAL read_only = 1", ErrorKind::NotWritable, "SET GLOBAL read_only = 0"),
+    ]
 }
 
 #[tokio::test]
@@ -74,23 +93,32 @@ async fn each_fault_of_the_objects_has_its_kind_and_heals() {
         let (server, target) = provisioned(flavour).await;
         // Opened before the faults: some of them would keep an administrator out, too.
         let mut admin = server.connect().await;
-        for (fault, cure, kind) in faults(flavour) {
-            execute(&mut admin, &fault).await;
-            let mut holder = None;
-            match kind {
-                ErrorKind::DuplicateRows => execute(&mut admin, &format!("INSERT INTO {TABLE} (id) VALUES (1)")).await,
-                ErrorKind::Limit => holder = Some(server.connect_as("hb", "hb-password").await.unwrap()),
-                _ => {}
-            }
-            assert_eq!(failure(&target).await, kind, "{flavour:?}: {fault}");
+        for Fault { seed, kind, ends, then } in faults(flavour) {
+            execute(&mut admin, &seed).await;
+            let holder = match kind {
+                ErrorKind::Limit => Some(server.connect_as("hb", "hb-password").await.unwrap()),
+                _ => None,
+            };
+            let failed = failed(&target).await;
+            assert_eq!(failed.kind, kind, "{flavour:?}: {seed}");
             drop(holder);
-            if kind == ErrorKind::DuplicateRows {
-                execute(&mut admin, &format!("DELETE FROM {TABLE} LIMIT 1")).await;
+            // What a shell runs is run by other tests.
+            let script =
+                Some(failed.script).filter(|script| failed.remedy.contains(&format!("{script} -- on the source")));
+            if let Some(script) = script.filter(|script| !script.is_empty()) {
+                execute(&mut admin, &script).await;
             }
-            execute(&mut admin, &cure).await;
-            let healed = beat(&target, Writing::Always).await;
-            let healed = healed.map(|beat| beat.outcome).map_err(|error| error.to_string());
-            assert_eq!(healed, Ok(BeatOutcome::Written), "{flavour:?}: {cure}");
+            let is_written = async || {
+                let outcome = beat(&target, Writing::Always).await.map(|beat| beat.outcome);
+                assert_eq!(outcome.map_err(|error| error.to_string()), Ok(BeatOutcome::Written), "{flavour:?}: {seed}");
+            };
+            if ends {
+                is_written().await;
+            }
+            if !then.is_empty() {
+                execute(&mut admin, &then).await;
+            }
+            is_written().await;
         }
         // Where the account may see whether the schema is there.
         server.execute("GRANT SELECT, UPDATE ON *.* TO hb@'%'").await;

@@ -5,6 +5,7 @@ mod beats;
 mod connections;
 mod faults;
 mod names;
+mod remedies;
 
 use heartbeatd::target::Target;
 

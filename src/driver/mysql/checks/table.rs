@@ -119,13 +119,35 @@ fn kind(relation: &Relation, evidence: &Evidence<'_>) -> Finding {
     let name = &evidence.names.table;
     let observed = match relation.kind.as_str() {
         "BASE TABLE" => return KIND.ok(name, "an ordinary table"),
-        "SYSTEM VERSIONED" => return KIND.ok(name, "a table that keeps its history"),
+        "SYSTEM VERSIONED" => return history(relation, name),
         "VIEW" | "SYSTEM VIEW" => "a view".to_owned(),
         other => other.to_lowercase(),
     };
     KIND.failed(name, observed).expected("an ordinary table").remedy(
         Remedy::sql(set_aside(&evidence.target.heartbeat)).note(format!("then run {}", evidence.provision_in_words())),
     )
+}
+
+/// A table that keeps its history (MariaDB): a beat leaves an old row there, unless the history leaves out the one column that
+/// a beat changes. To leave it out loses nothing that is kept.
+fn history(relation: &Relation, name: &str) -> Finding {
+    if relation.column("last_update").is_none_or(|column| column.unversioned) {
+        return KIND.ok(name, "a table that keeps its history, but for last_update");
+    }
+    let remedy = if relation.is_as_provisioned() {
+        Remedy::sql(format!(
+            "SET SESSION system_versioning_alter_history = KEEP; ALTER TABLE {name} MODIFY last_update TIMESTAMP NULL DEFAULT \
+             CURRENT_TIMESTAMP ON UPDATE CURRENT_TIMESTAMP WITHOUT SYSTEM VERSIONING;"
+        ))
+        .note("keeps the history that is there, and adds nothing more to it")
+    } else {
+        "change last_update to WITHOUT SYSTEM VERSIONING, with its type as it is (system_versioning_alter_history = KEEP keeps \
+         the history that is there)"
+            .into()
+    };
+    KIND.failed_as(Severity::Warning, name, "a table that keeps its history: each beat adds an old row to it, for ever")
+        .expected("last_update WITHOUT SYSTEM VERSIONING")
+        .remedy(remedy)
 }
 
 fn engine(relation: &Relation, name: &str) -> Finding {
@@ -177,6 +199,10 @@ fn columns(relation: &Relation, evidence: &Evidence<'_>) -> Finding {
 fn primary_key(relation: &Relation, name: &str) -> Finding {
     match relation.primary_key.as_slice() {
         [only] if only.eq_ignore_ascii_case("id") => PRIMARY_KEY.ok(name, "id"),
+        others if relation.unique_id => {
+            let key = if others.is_empty() { "none".to_owned() } else { others.join(", ") };
+            PRIMARY_KEY.ok(name, format!("{key}, and id is unique"))
+        }
         _ if !relation.is_table() => PRIMARY_KEY.skipped(name, NO_TABLE),
         _ if relation.column("id").is_none() => {
             PRIMARY_KEY.skipped(name, "the table has no column id, or it is hidden")
@@ -198,7 +224,7 @@ mod tests {
 
     fn kept_by(engine: &str) -> (Severity, bool) {
         let (kind, columns, primary_key) = ("BASE TABLE".to_owned(), Vec::new(), Vec::new());
-        let table = Relation { kind, engine: Some(engine.to_owned()), columns, primary_key };
+        let table = Relation { kind, engine: Some(engine.to_owned()), columns, primary_key, unique_id: false };
         let finding = super::engine(&table, "`s`.`t`");
         (finding.severity, finding.remedy.is_some())
     }

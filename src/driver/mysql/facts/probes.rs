@@ -5,7 +5,9 @@ use serde::{Deserialize, Serialize};
 use sqlx::mysql::MySqlConnection;
 
 use super::question::ask;
-use crate::driver::answer::Answer;
+use crate::driver::answer::{Answer, Refusal};
+use crate::driver::mysql::error_codes::ER_LOCK_WAIT_TIMEOUT;
+use crate::driver::mysql::errors::WAITED;
 use crate::driver::mysql::identifier::table_of;
 use crate::heartbeat::Failure;
 use crate::target::HeartbeatTable;
@@ -28,13 +30,37 @@ pub(super) async fn gather(connection: &mut MySqlConnection, heartbeat: &Heartbe
     // NULL, and not the old value: that would need SELECT as well.
     let update = format!("UPDATE {table} SET last_update = NULL WHERE 1 = 0");
     let insert = format!("INSERT INTO {table} (id) SELECT {row} FROM DUAL WHERE 1 = 0");
-    Ok(Probes {
-        select: probe(connection, format!("SELECT id, last_update FROM {table} WHERE 1 = 0")).await?,
-        update: probe(connection, update).await?,
-        insert: probe(connection, insert).await?,
-    })
+    let select = probe(connection, format!("SELECT id, last_update FROM {table} WHERE 1 = 0")).await?;
+    let update = match locked(&select) {
+        Some(refusal) => Answer::Refused(refusal.clone()),
+        None => probe(connection, update).await?,
+    };
+    let insert = match locked(&update) {
+        Some(refusal) => Answer::Refused(refusal.clone()),
+        None => probe(connection, insert).await?,
+    };
+    Ok(Probes { select, update, insert })
+}
+
+impl Probes {
+    /// The refusal of a reader, if someone holds the table: whatever else is read from it would wait as long.
+    pub(super) fn locked(&self) -> Option<&Refusal> {
+        locked(&self.select)
+    }
+}
+
+fn locked(answer: &Answer<()>) -> Option<&Refusal> {
+    answer.seen().err().filter(|refusal| WAITED.contains(&refusal.code.as_str()))
 }
 
 async fn probe(connection: &mut MySqlConnection, sql: String) -> Result<Answer<()>, Failure> {
-    ask(connection, sql).await?.map(|_| Ok(()))
+    let mut answer = ask(connection, sql).await?.map(|_| Ok(()))?;
+    if let Answer::Refused(refusal) = &mut answer
+        && WAITED.contains(&refusal.code.as_str())
+    {
+        // The limit of a statement ends more than waits.
+        let busy = if refusal.code == ER_LOCK_WAIT_TIMEOUT { "" } else { ", or the server is too busy" };
+        refusal.message = format!("the table is locked{busy}: {}", refusal.message);
+    }
+    Ok(answer)
 }

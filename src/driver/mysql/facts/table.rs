@@ -1,6 +1,8 @@
 //! The heartbeat table in the catalogue. The catalogue hides everything on which this user has no privilege, even a
 //! single column.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use sqlx::mysql::MySqlConnection;
 
@@ -33,8 +35,11 @@ pub(crate) struct Relation {
     /// The storage engine; `None` for a view.
     pub(crate) engine: Option<String>,
     pub(crate) columns: Vec<ColumnFacts>,
-    /// The columns of the primary key, in its order.
+    /// The columns of the primary key, in its order; the one that the server generated, too (`my_row_id`).
     pub(crate) primary_key: Vec<String>,
+    /// Whether there is a unique index over `id` alone.
+    #[serde(default)]
+    pub(crate) unique_id: bool,
 }
 
 /// One column.
@@ -46,6 +51,9 @@ pub(crate) struct ColumnFacts {
     pub(crate) kind: String,
     /// Whether the server computes its value, so that no one can set it.
     pub(crate) generated: bool,
+    /// Whether a table that keeps its history keeps none of this column (MariaDB).
+    #[serde(default)]
+    pub(crate) unversioned: bool,
 }
 
 impl Relation {
@@ -114,25 +122,33 @@ pub(super) async fn gather(
          WHERE {in_table} ORDER BY ORDINAL_POSITION"
     );
     let key = format!(
-        "SELECT COLUMN_NAME AS name FROM information_schema.STATISTICS WHERE {in_table} AND INDEX_NAME = 'PRIMARY' \
-         ORDER BY SEQ_IN_INDEX"
+        "SELECT INDEX_NAME AS part_of, COLUMN_NAME AS name FROM information_schema.STATISTICS WHERE {in_table} AND \
+         NON_UNIQUE = 0 ORDER BY INDEX_NAME, SEQ_IN_INDEX"
     );
     let columns = match ask(connection, columns).await? {
         Answer::Seen(rows) => rows.iter().map(column).collect::<Result<_, _>>()?,
         Answer::Refused(refusal) => return Ok(Answer::Refused(refusal)),
     };
     ask(connection, key).await?.map(|rows| {
-        let primary_key = rows.iter().map(|row| Ok(value(&by_name(row)?, "name"))).collect::<Result<_, Failure>>()?;
+        let mut indexes: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        for row in &rows {
+            let row = by_name(row)?;
+            indexes.entry(value(&row, "part_of")).or_default().push(value(&row, "name"));
+        }
+        let unique_id =
+            indexes.values().any(|columns| matches!(columns.as_slice(), [only] if only.eq_ignore_ascii_case("id")));
+        let primary_key = indexes.remove("PRIMARY").unwrap_or_default();
         let engine = Some(engine.to_owned()).filter(|engine| !engine.is_empty());
-        let table = Relation { kind: kind.to_owned(), engine, columns, primary_key };
+        let table = Relation { kind: kind.to_owned(), engine, columns, primary_key, unique_id };
         Ok(TableFacts { schema: schema_found, table: Some(table), elsewhere: Vec::new() })
     })
 }
 
 fn column(row: &sqlx::mysql::MySqlRow) -> Result<ColumnFacts, Failure> {
     let row = by_name(row)?;
-    let generated = is_generated(&value(&row, "extra"));
-    Ok(ColumnFacts { name: value(&row, "name"), kind: value(&row, "kind"), generated })
+    let extra = value(&row, "extra");
+    let (generated, unversioned) = (is_generated(&extra), extra.contains("WITHOUT SYSTEM VERSIONING"));
+    Ok(ColumnFacts { name: value(&row, "name"), kind: value(&row, "kind"), generated, unversioned })
 }
 
 async fn elsewhere(

@@ -1,0 +1,171 @@
+//! Every remedy of MySQL's and MariaDB's that can be pasted is pasted: those of the table of failures here, one after the
+//! other, and the others where their situation is made, which a register says of each file.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::provisioned;
+use crate::bench::mysql::mysql_client;
+use crate::bench::{Flavour, MysqlServer};
+
+/// How every failure reads, with and without each number, for the account `` hb`x `` of the target `orders db`.
+const TABLE: &str = include_str!(
+    "../../../src/driver/mysql/snapshots/heartbeatd__driver__mysql__remedies__tests__every_failure_of_the_table_reads_like_this.snap"
+);
+
+/// What is not pasted there, and why.
+const ELSEWHERE: &[(&str, fn(Flavour) -> bool, &str)] = &[
+    ("REMOVE PARTITIONING", |_| true, "requires partitions: mysql_driver::faults pastes it"),
+    ("performance_schema.replication_group_members", |flavour| flavour == Flavour::Mariadb, "has no group replication"),
+    ("SET GLOBAL offline_mode", |flavour| flavour == Flavour::Mariadb, "has no offline mode"),
+];
+
+/// The scripts for the source in the snapshot: what is between its advice and its comment.
+fn scripts() -> Vec<String> {
+    let lines = TABLE.lines().filter_map(|line| line.strip_prefix("    "));
+    let mut scripts: Vec<String> = lines
+        .filter_map(|line| Some(line.split_once(" -- on the source")?.0))
+        .map(|line| line.rsplit_once(" run: ").map_or(line, |(_, script)| script).to_owned())
+        .collect();
+    scripts.sort();
+    scripts.dedup();
+    scripts
+}
+
+/// Pastes a script statement by statement and as one message. No password is set by what is pasted as it is.
+async fn paste(server: &MysqlServer, script: &str) {
+    if script.contains("<password>") {
+        let refused = crate::bench::mysql::session::rows(&mut server.connect().await, script).await.unwrap_err();
+        assert!(refused.to_string().contains("1064"), "{script}: {refused}");
+    }
+    let script = script.replace("<password>", "'Pasted-1'");
+    for statement in script.split_inclusive(';') {
+        server.execute(statement).await;
+    }
+    server.execute(&script).await;
+    mysql_client(server, format!("{script} -- on the source: as people see it\n")).await;
+}
+
+#[tokio::test]
+async fn each_script_of_the_table_of_failures_is_pasted_alone_and_as_one_message() {
+    let scripts = scripts();
+    assert!(scripts.len() >= 18, "{scripts:?}");
+    for flavour in Flavour::ALL {
+        let (server, _target) = provisioned(flavour).await;
+        server.execute("CREATE USER `hb``x`@`%` IDENTIFIED BY 'hb-password'").await;
+        let excused = |script: &&String| ELSEWHERE.iter().any(|(part, on, _)| script.contains(part) && on(flavour));
+        let pasted: Vec<&String> = scripts.iter().filter(|script| !excused(script)).collect();
+        for script in &pasted {
+            paste(&server, script).await;
+        }
+        eprintln!("{flavour:?}: {} of {} scripts pasted", pasted.len(), scripts.len());
+    }
+    for (part, ..) in ELSEWHERE {
+        assert!(scripts.iter().any(|script| script.contains(part)), "nothing is excused by {part}");
+    }
+}
+
+/// The tests that go through tables of seeded faults of checks, and paste what each finding offers.
+const FAULTS: &str = "each_fault_is_found_as_what_it_is_and_its_remedy_mends_it_on_mysql";
+const GRANTS: &str = "each_fault_on_mysql_is_found_as_what_it_is_and_its_remedy_mends_it";
+const GALERA: &str = "on_a_right_node_nothing_is_wrong_and_each_fault_of_a_node_is_found_alone";
+const FAILURES: &str = "each_script_of_the_table_of_failures_is_pasted_alone_and_as_one_message";
+
+/// Where remedies are put together: the file, how many there are, the tests that paste them, and why one is not pasted.
+const SITES: &[(&str, usize, &[&str], &str)] = &[
+    ("beat.rs", 1, &["the_end_of_timestamps_range_is_a_failure_that_names_datetime_and_leaves_the_value"], ""),
+    (
+        "checks/activity.rs",
+        2,
+        &["a_transaction_that_is_open_for_long_is_found_in_whatever_zone_the_server_is", FAILURES],
+        "",
+    ),
+    ("checks/binlog.rs", 1, &[FAULTS], ""),
+    ("checks/cluster.rs", 2, &[GALERA], ""),
+    ("checks/connector.rs", 3, &[GRANTS], ""),
+    ("checks/native.rs", 6, &[FAULTS, "an_event_of_a_cluster_runs_on_one_node_and_the_others_say_so"], ""),
+    (
+        "checks/replica.rs",
+        6,
+        &[
+            "a_replica_that_follows_is_right_and_one_that_stands_still_is_found",
+            "a_beat_that_does_not_arrive_is_told_by_the_row_itself",
+            "a_replica_whose_own_binary_log_lacks_what_it_replicates_is_found",
+            "a_filter_that_kept_the_table_out_from_the_start_is_lifted_once_it_is_there",
+            FAILURES,
+        ],
+        "",
+    ),
+    ("checks/retention.rs", 1, &[], "Amazon's procedure: no server of Amazon's is run"),
+    ("checks/row.rs", 1, &[GRANTS], ""),
+    ("checks/settings.rs", 1, &[FAULTS], ""),
+    ("checks/table.rs", 5, &[GRANTS, "a_table_that_keeps_its_history_counts_as_one"], ""),
+    ("checks/variables.rs", 1, &[FAULTS], ""),
+    ("checks/writer.rs", 5, &[GRANTS], ""),
+    ("cloud.rs", 2, &[], "the providers' procedures: no server of theirs is run"),
+    ("columns.rs", 2, &[GRANTS], ""),
+    ("galera.rs", 1, &[GALERA], ""),
+    (
+        "provision.rs",
+        3,
+        &[
+            "provisioning_never_makes_a_second_row_nor_one_beside_what_it_cannot_see",
+            "grants_that_are_not_shown_are_not_taken_for_missing",
+            "an_account_that_does_not_exist_is_never_created",
+        ],
+        "",
+    ),
+    ("remedies.rs", 25, &[FAILURES, "each_fault_of_the_objects_has_its_kind_and_heals"], ""),
+    ("replication_filters.rs", 2, &["a_filter_that_leaves_the_table_out_is_found_and_its_remedy_lets_it_in"], ""),
+    (
+        "triggers_and_views.rs",
+        4,
+        &[
+            "a_trigger_that_fails_is_told_by_its_name_and_is_no_missing_table_or_privilege_of_ours",
+            "a_trigger_that_does_what_it_should_is_not_blamed_for_what_the_table_refuses",
+            "a_view_in_the_tables_place_whose_definer_is_gone_is_told_as_that",
+        ],
+        "",
+    ),
+];
+
+#[test]
+fn every_place_that_words_a_script_is_pasted_by_a_test_or_says_why_not() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let (driver, tests) = (root.join("src/driver/mysql"), root.join("tests/integration"));
+    let found: Vec<(String, usize)> = sources(&driver)
+        .into_iter()
+        .filter_map(|file| {
+            let text = fs::read_to_string(&file).unwrap();
+            let code = text.split("#[cfg(test)]").next().unwrap_or_default();
+            let name = file.strip_prefix(&driver).unwrap().display().to_string();
+            Some((name, code.matches("Remedy::sql(").count())).filter(|(_, count)| *count > 0)
+        })
+        .collect();
+    let registered: Vec<(String, usize)> = SITES.iter().map(|(file, count, ..)| ((*file).to_owned(), *count)).collect();
+    assert_eq!(found, registered, "a new script requires a test that pastes it, named in SITES, or a reason");
+    let tests: String = sources(&tests).iter().map(|file| fs::read_to_string(file).unwrap()).collect();
+    for (file, _, pasted_by, why_not) in SITES {
+        assert!(!pasted_by.is_empty() || !why_not.is_empty(), "{file}");
+        for test in *pasted_by {
+            assert!(tests.contains(&format!("async fn {test}()")), "{file}: there is no test {test}");
+        }
+    }
+}
+
+/// The Rust files below a folder, but for those that hold tests alone, in order.
+fn sources(folder: &Path) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let is_of_the_driver = folder.starts_with(Path::new(env!("CARGO_MANIFEST_DIR")).join("src"));
+        match path.file_name().and_then(|name| name.to_str()).unwrap_or_default() {
+            "tests" | "tests.rs" if is_of_the_driver => {}
+            _ if path.is_dir() => files.extend(sources(&path)),
+            name if name.ends_with(".rs") => files.push(path),
+            _ => {}
+        }
+    }
+    files.sort();
+    files
+}
