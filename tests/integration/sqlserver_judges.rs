@@ -1,5 +1,5 @@
-//! The double of SQL Server and the program's own T-SQL, judged by what was written elsewhere: FreeTDS' client `tsql`,
-//! `python-tds`, and the parser `sqlglot`. TDS 8 is judged by tiberius alone, as neither client speaks it.
+//! The double of SQL Server and the program's own T-SQL, judged by what was written elsewhere: FreeTDS' client `tsql` and
+//! `python-tds` for TDS 7.4, Microsoft's `mssql-python` for TDS 8, and the parser `sqlglot`.
 
 use std::collections::BTreeSet;
 use std::process::Stdio;
@@ -135,6 +135,61 @@ print(json.dumps({"refused": refused, "beat": show(beat), "row": show(row)}))
         assert!(row["last_update"].as_str().unwrap().contains(&last_update(&server, "%H:%M:%S%.6f")), "{out}");
         assert_eq!(server.beats(), [batch.as_str()]);
     }
+}
+
+/// Microsoft's own client, by its driver in Rust: the one judge of TDS 8 beside tiberius.
+#[tokio::test]
+async fn mssql_python_logs_in_over_tds_8_runs_the_programs_batch_and_reads_the_row() {
+    const SCRIPT: &str = r#"
+import json, sys, mssql_python
+given = json.load(sys.stdin)
+def connect(password, encrypt, ca=given["ca"]):
+    text = f"Server=localhost,{given['port']};Database=orders;UID={given['user']};PWD={password};Encrypt={encrypt};"
+    return mssql_python.connect(text + (f"ServerCertificate={ca};" if ca else ""), autocommit=True)
+def refusal(*arguments):
+    try:
+        connect(*arguments)
+        return None
+    except mssql_python.Error as error:
+        return str(error)
+def rows(cursor):
+    names = [column[0] for column in cursor.description]
+    return [{name: str(value) for name, value in zip(names, row)} for row in cursor.fetchall()]
+refused = refusal("another", given["encrypt"])
+untrusted = refusal(given["password"], given["encrypt"], given["other"]) if given["other"] else None
+connection = connect(given["password"], given["encrypt"])
+cursor = connection.cursor()
+cursor.execute(given["batch"])
+while cursor.description is None and cursor.nextset():
+    pass
+beat = rows(cursor)
+cursor.execute(given["read"])
+print(json.dumps({"refused": refused, "untrusted": untrusted, "beat": beat, "row": rows(cursor)}))
+"#;
+    let batch = batch_of_a_beat().await;
+    let server = TdsServer::options().encryption(Encryption::Strict).start().await;
+    let files = Files::new();
+    let ca = files.put("server.pem", &CERTIFICATES.server);
+    let other = files.put("other.pem", &CERTIFICATES.wrong_authority);
+    let given = serde_json::json!({
+        "port": server.port(), "user": USER, "password": PASSWORD, "batch": batch, "read": READ, "encrypt": "strict",
+        "ca": ca, "other": other,
+    });
+    let path = programs::sqlserver_judges();
+    let variables = [("PYTHONPATH", path.to_str().unwrap()), ("MSSQL_PYTHON_NATIVE_PROVIDER", "mssql-odbc")];
+    let out = printed("python3", &["-c", SCRIPT], &variables, &given.to_string()).await;
+    let out: serde_json::Value = serde_json::from_str(&out).unwrap_or_else(|_| panic!("{out}"));
+    assert!(out["refused"].as_str().unwrap().contains("Login failed"), "{out}");
+    assert!(out["untrusted"].is_string(), "{out}");
+    let (beat, row) = (&out["beat"][0], &out["row"][0]);
+    assert_eq!(
+        (&beat["seen"], &beat["changed"], &beat["previous"]),
+        (&"1".into(), &"1".into(), &"None".into()),
+        "{out}"
+    );
+    assert!(row["last_update"].as_str().unwrap().contains(&last_update(&server, "%H:%M:%S%.6f")), "{out}");
+    assert_eq!(beat["value"], row["last_update"], "{out}");
+    assert!(server.beats() == [batch.as_str()] && server.logins().iter().all(|login| login.encrypted), "{out}");
 }
 
 /// What the parser takes for a command that it does not look into (`EXEC` and the like) is counted, so that the list of what

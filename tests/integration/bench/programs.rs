@@ -158,7 +158,7 @@ pub(crate) fn tsql() -> PathBuf {
 
 /// The folder of what judges the double of SQL Server in Python.
 pub(crate) fn sqlserver_judges() -> PathBuf {
-    let home = unpacked("sqlserver-judges-1");
+    let home = unpacked("sqlserver-judges-2");
     assert!(
         home.join("complete").is_file(),
         "its judges are not installed for the tests: run tests/bench/sqlserver-judges"

@@ -26,6 +26,9 @@ pub(crate) struct Answer {
     attention: bool,
 }
 
+/// The token of a change of the session's surroundings; 2.2.7.9 there.
+const ENVIRONMENT: u8 = 0xe3;
+
 /// Ticks from 0001-01-01 to 1970.
 const EPOCH_DAYS: i64 = 719_162;
 const TICKS_A_DAY: i64 = 864_000_000_000;
@@ -93,8 +96,14 @@ impl Answer {
             change.extend(u16::try_from(route.len()).unwrap().to_le_bytes());
             change.extend(route);
             change.extend([0, 0]);
-            bytes.extend(with_length(0xe3, &change));
+            bytes.extend(with_length(ENVIRONMENT, &change));
         }
+        // The database, its collation (Latin1_General) and the size of packets: Microsoft's driver in Rust requires all of them.
+        let database = [vec![1], short(super::DATABASE), short("master")].concat();
+        let packet = [vec![4], short("4096"), short("4096")].concat();
+        bytes.extend(with_length(ENVIRONMENT, &packet));
+        bytes.extend(with_length(ENVIRONMENT, &database));
+        bytes.extend(with_length(ENVIRONMENT, &[7, 5, 0x09, 0x04, 0xd0, 0x00, 0x34, 0]));
         bytes.extend(done(0));
         bytes
     }
