@@ -82,6 +82,17 @@ pub struct Check {
     pub source: &'static str,
 }
 
+/// How one database answers a check that several share.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct How {
+    /// The facts it is judged from, and when it fails.
+    pub judged: &'static str,
+    /// The least privilege it requires.
+    pub privilege: &'static str,
+    /// The vendor page, catalogue or measurement behind it.
+    pub source: &'static str,
+}
+
 /// What a check found about one subject.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Finding {
@@ -259,6 +270,18 @@ impl fmt::Display for Status {
 }
 
 impl Check {
+    /// A shared check as one database answers it.
+    #[must_use]
+    pub const fn how(self, how: How) -> Self {
+        Self { judged: how.judged, privilege: how.privilege, source: how.source, ..self }
+    }
+
+    /// A shared check with the privilege that one database requires for it.
+    #[must_use]
+    pub const fn requires(self, privilege: &'static str) -> Self {
+        Self { privilege, ..self }
+    }
+
     /// All is well with `subject`.
     #[must_use]
     pub fn ok(&self, subject: impl Into<String>, observed: impl Into<String>) -> Finding {

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::super::evidence::{Evidence, ReplicaEvidence};
+use super::BY_DRIVER;
 use crate::finding::{Check, Finding, Rung, Severity};
 use crate::remedy::Remedy;
 use crate::time::ticks::longest_period;
@@ -15,13 +16,10 @@ pub(in crate::driver) const ROLE: Check = Check {
     rung: Rung::Tracking,
     title: "the replica follows another server",
     meaning: "A replica that was promoted, or whose replay someone paused, receives no more beats. A replica that \
-              takes writes itself diverges from its source.",
-    judged: "PostgreSQL: pg_is_in_recovery() and pg_is_wal_replay_paused() of the replica. MySQL, MariaDB: SHOW \
-             REPLICA STATUS, and read_only, which must be ON; a node of a Galera cluster, a member of a replication \
-             group and a reader of Aurora need no source. MongoDB: hello. Fails unless it is a secondary of the \
-             target's set. Oracle: the role in Data Guard. SQL Server: Updateability, which must be READ_ONLY.",
-    privilege: "a login on the replica; MySQL, MariaDB: REPLICATION CLIENT or REPLICA MONITOR on it",
-    source: "vendor page on heartbeats: the change must replicate to the replica that the connector reads",
+              accepts writes itself diverges from its source.",
+    judged: BY_DRIVER,
+    privilege: BY_DRIVER,
+    source: BY_DRIVER,
 };
 /// That the beat arrives.
 pub(in crate::driver) const ARRIVES: Check = Check {
@@ -42,16 +40,10 @@ pub(in crate::driver) const DECODE: Check = Check {
     severity: Severity::Error,
     rung: Rung::Resource,
     title: "the replica can serve the connector",
-    meaning: "PostgreSQL: decoding on a standby requires version 16, wal_level = logical on both servers, and \
-              hot_standby_feedback; otherwise the primary's next vacuum invalidates the slot. MySQL, MariaDB: the \
-              replica's binary log contains the beat only if the replica logs what it replicates, as rows.",
-    judged: "PostgreSQL: server_version_num, wal_level of both servers, hot_standby_feedback; only if the slot is on \
-             the replica, or with decode = true. MySQL, MariaDB: log_bin, log_replica_updates, binlog_format, \
-             binlog_row_image and the filters of the replica's binary log; a warning unless the connector reads there, \
-             or decode = true.",
-    privilege: "a login on the replica; MySQL, MariaDB: REPLICATION CLIENT on it to see the filters",
-    source: "https://www.postgresql.org/docs/current/logicaldecoding-explanation.html; vendor's set-up guide for MySQL, \
-             replicas",
+    meaning: "A connector that reads from the replica finds the beat only in the replica's own log.",
+    judged: BY_DRIVER,
+    privilege: BY_DRIVER,
+    source: BY_DRIVER,
 };
 
 /// Every check of replicas, judged on every replica; skipped where none is configured, unknown where one was not reached.

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::super::evidence::{Evidence, ONE_LOOK};
+use super::BY_DRIVER;
 use crate::finding::{Check, Finding, Rung, Severity};
 use crate::time::ticks::longest_period;
 use crate::time::words;
@@ -13,13 +14,10 @@ pub(in crate::driver) const SCHEMA: Check = Check {
     severity: Severity::Error,
     rung: Rung::Schema,
     title: "the heartbeat's schema exists",
-    meaning: "Without the schema (in MySQL and MariaDB: the database) the heartbeat table cannot exist.",
-    judged: "From the catalogue. Fails if no schema has the configured name. PostgreSQL: pg_namespace, which hides \
-             nothing (information_schema.schemata hides schemas without privileges). MySQL, MariaDB: the server hides \
-             a schema on which this user has no privilege; the finding then says that it is missing or hidden.",
-    privilege: "PostgreSQL: read access to the catalogue, which every user has. MySQL, MariaDB: any privilege on the \
-                schema",
-    source: "vendor page on heartbeats, troubleshooting: the schema streamkap exists",
+    meaning: "Without its schema the heartbeat table cannot exist.",
+    judged: BY_DRIVER,
+    privilege: BY_DRIVER,
+    source: BY_DRIVER,
 };
 /// What the table is.
 pub(in crate::driver) const KIND: Check = Check {
@@ -29,14 +27,9 @@ pub(in crate::driver) const KIND: Check = Check {
     title: "the heartbeat table is an ordinary table",
     meaning: "A view, a foreign table or a materialized view stores no rows itself. It cannot be published, and its \
               changes are not in the log.",
-    judged: "PostgreSQL: pg_class.relkind. Fails unless it is r (ordinary) or p (partitioned). MySQL, MariaDB: \
-             information_schema.TABLES.TABLE_TYPE. Fails unless it is BASE TABLE or SYSTEM VERSIONED, and \
-             warns of the latter unless last_update is WITHOUT SYSTEM VERSIONING. MongoDB: listCollections. Fails for a view, a time series or a capped collection. Oracle: ALL_OBJECTS. Fails unless it \
-             is a TABLE. SQL Server: sys.objects.type_desc. Fails unless it is USER_TABLE.",
-    privilege: "PostgreSQL: read access to the catalogue, which every user has. MySQL, MariaDB: any privilege on the \
-                table. MongoDB: the role read on the heartbeat's database",
-    source: "https://www.postgresql.org/docs/current/sql-createpublication.html; \
-             https://dev.mysql.com/doc/refman/8.4/en/binary-log-formats.html",
+    judged: BY_DRIVER,
+    privilege: BY_DRIVER,
+    source: BY_DRIVER,
 };
 /// That the row changes.
 pub(in crate::driver) const MOVES: Check = Check {

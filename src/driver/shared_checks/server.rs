@@ -3,26 +3,22 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
+use super::BY_DRIVER;
 use crate::database_url::{DatabaseUrl, Host};
 use crate::finding::{Case, Check, Finding, Rung, Severity};
 use crate::time::words;
 
-/// That it takes writes.
+/// That it accepts writes.
 pub(in crate::driver) const WRITABLE: Check = Check {
     id: "server-writable",
     severity: Severity::Error,
     rung: Rung::Connection,
-    title: "the server is the primary and takes writes",
+    title: "the server is the primary and accepts writes",
     meaning: "heartbeatd cannot write a beat on a replica, or on a primary that a setting makes read-only. After a \
               failover the old address often leads to a replica.",
-    judged: "PostgreSQL: pg_is_in_recovery() and default_transaction_read_only. MySQL, MariaDB: read_only, \
-             super_read_only, innodb_read_only and transaction_read_only; a warning if the server takes writes and \
-             also follows another server. MongoDB: hello. Oracle: the role in Data Guard and V$DATABASE.OPEN_MODE. SQL Server: DATABASEPROPERTYEX, Updateability. The finding \
-             names the cause.",
-    privilege: "a login; MySQL, MariaDB: REPLICATION CLIENT or REPLICA MONITOR to see that it follows another server; \
-                Oracle: SELECT_CATALOG_ROLE to see the open mode",
-    source: "vendor page on heartbeats: the scheduled job runs on the primary; measured: the server gives the same \
-             error for a replica and a setting (SQLSTATE 25006, error 1290)",
+    judged: BY_DRIVER,
+    privilege: BY_DRIVER,
+    source: BY_DRIVER,
 };
 /// Its version.
 pub(in crate::driver) const VERSION: Check = Check {
@@ -30,15 +26,10 @@ pub(in crate::driver) const VERSION: Check = Check {
     severity: Severity::Error,
     rung: Rung::Advice,
     title: "connectors support the server's version",
-    meaning: "PostgreSQL: the connector's plugin pgoutput exists from 10 on, and read-only snapshots need 13. MySQL, \
-              MariaDB: connectors do not support MySQL below 5.7 and MariaDB below 10.2; the vendor supports MariaDB \
-              from 11.4.3 on.",
-    judged: "PostgreSQL: an error below 10, a warning below 13. MySQL: an error below 5.7, a warning below 8.0. MariaDB: an \
-             error below 10.2, a warning below 10.6, an advice below 11.4.3. MongoDB: an error below 4.4, a warning below \
-             5.0. Oracle: an error below 12, a warning below 19. SQL Server: an error below 2016, in Express and Web Edition, and for \
-             Babelfish.",
-    privilege: "a login",
-    source: "vendor's set-up guides for PostgreSQL, MySQL and MariaDB, versions; the publishers' end-of-life dates",
+    meaning: "Connectors do not support every version of the server, and a version without updates keeps its faults.",
+    judged: BY_DRIVER,
+    privilege: BY_DRIVER,
+    source: BY_DRIVER,
 };
 /// Its clock.
 pub(in crate::driver) const CLOCK: Check = Check {
@@ -59,15 +50,11 @@ pub(in crate::driver) const TLS: Check = Check {
     severity: Severity::Warning,
     rung: Rung::Advice,
     title: "heartbeatd verifies the server's certificate",
-    meaning: "Without verification an attacker on the network can answer as the server and read the password. With the \
-              default (prefer, preferred) the connection may not even be encrypted.",
-    judged: "sslmode or ssl-mode of each address, and whether the session is encrypted. Fails unless it is verify-full \
-             (PostgreSQL) or verify_identity (MySQL, MariaDB); verify-ca accepts any name. MongoDB: tls, and whether \
-             the client accepts any certificate. Oracle: protocol=tcps, which always compares the name. SQL Server: Encrypt and \
-             TrustServerCertificate. A socket or a loopback address needs no TLS.",
-    privilege: "none",
-    source: "https://www.postgresql.org/docs/current/libpq-ssl.html#LIBPQ-SSL-PROTECTION; \
-             https://dev.mysql.com/doc/refman/8.4/en/connection-options.html#option_general_ssl-mode",
+    meaning: "Without verification an attacker on the network can answer as the server and read the password. By \
+              default the connection may not even be encrypted.",
+    judged: BY_DRIVER,
+    privilege: BY_DRIVER,
+    source: BY_DRIVER,
 };
 /// Writers inside the database.
 pub(in crate::driver) const NATIVE: Check = Check {
@@ -78,16 +65,9 @@ pub(in crate::driver) const NATIVE: Check = Check {
             job works",
     meaning: "A job that also writes the row doubles the events. A job that fails, was disabled by a failover, or \
               updates another row looks like a heartbeat and is not one.",
-    judged: "PostgreSQL: cron.job and cron.job_run_details if pg_cron is in this database; another database hides its \
-             jobs, so the check is unknown while pg_cron's launcher runs. MySQL, MariaDB: information_schema.EVENTS \
-             and event_scheduler. Oracle: ALL_SCHEDULER_JOBS with an action that names the table; a job that runs a \
-             program or a procedure is not found. SQL Server: enabled jobs of SQL Server Agent whose steps name the table.",
-    privilege: "PostgreSQL: USAGE on the schema cron, and owner of the job or superuser. MySQL, MariaDB: EVENT on the \
-                heartbeat's schema. Oracle: SELECT_CATALOG_ROLE. Other users see no row and no error. SQL Server: SELECT on \
-                msdb.dbo.sysjobs and sysjobsteps",
-    source: "vendor page on heartbeats, pg_cron and the event scheduler; measured: both hide jobs from other users \
-             without an error; an event on a replica stays disabled when the replica becomes the source; of Galera's \
-             nodes only one runs an event",
+    judged: BY_DRIVER,
+    privilege: BY_DRIVER,
+    source: BY_DRIVER,
 };
 
 /// Judges the server's clock, given in microseconds since 1970.

@@ -5,10 +5,18 @@ use crate::driver::answer::Answer;
 use crate::driver::mongodb::facts::CollectionFacts;
 use crate::driver::mongodb::identifier::literal;
 use crate::driver::mongodb::remedies::{self, on_primary};
-use crate::driver::shared_checks::TABLE;
-use crate::driver::shared_checks::row::KIND;
-use crate::finding::{Check, Finding, Rung, Severity};
+use crate::driver::shared_checks;
+use crate::driver::shared_checks::row;
+use crate::finding::{Check, Finding, How, Rung, Severity};
 use crate::remedy::Remedy;
+
+const KIND: Check = row::KIND.how(How {
+    judged: "listCollections. Fails for a view, a time series or a capped collection.",
+    privilege: "the role read on the heartbeat's database",
+    source: "MongoDB's manual: change streams do not open on views and time series; a capped collection refuses updates \
+             that grow",
+});
+const TABLE: Check = shared_checks::TABLE.requires("the role read on the heartbeat's database");
 
 const TTL: Check = Check {
     id: "ttl-index",
@@ -18,7 +26,7 @@ const TTL: Check = Check {
     meaning: "A TTL index on last_update deletes the document if beats pause for long enough. Later beats then find no \
               document.",
     judged: "listIndexes. Fails if an index on last_update has expireAfterSeconds.",
-    privilege: "MongoDB: the role read on the heartbeat's database",
+    privilege: "the role read on the heartbeat's database",
     source: "https://www.mongodb.com/docs/manual/core/index-ttl/",
 };
 const VALIDATOR: Check = Check {
@@ -30,7 +38,7 @@ const VALIDATOR: Check = Check {
               121).",
     judged: "heartbeatd asks the server whether the document would match with a new date in last_update, and writes \
              nothing. Fails if it would not. Skipped if there is no document.",
-    privilege: "MongoDB: the role read on the heartbeat's database",
+    privilege: "the role read on the heartbeat's database",
     source: "https://www.mongodb.com/docs/manual/core/schema-validation/",
 };
 

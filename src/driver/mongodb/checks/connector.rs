@@ -5,9 +5,12 @@ use crate::driver::mongodb::facts::UserFacts;
 use crate::driver::mongodb::family;
 use crate::driver::mongodb::identifier::{READER, literal, pattern};
 use crate::driver::mongodb::remedies::on_primary;
-use crate::driver::shared_checks::connector::{ROLE, SELECT};
+use crate::driver::shared_checks::connector;
 use crate::finding::{Check, Finding, Rung, Severity};
 use crate::remedy::Remedy;
+
+const ROLE: Check = connector::ROLE.requires("a custom role with the action viewUser on the database admin");
+const SELECT: Check = connector::SELECT.requires("a custom role with the action viewUser on the database admin");
 
 const STREAM: Check = Check {
     id: "connector-change-stream",
@@ -17,7 +20,7 @@ const STREAM: Check = Check {
     meaning: "Without the action changeStream the connector reads no changes, even if the heartbeat is fresh.",
     judged: "From its privileges. Fails if no role grants the action on the collection, its database or every \
              database.",
-    privilege: "MongoDB: a custom role with the action viewUser on the database admin",
+    privilege: "a custom role with the action viewUser on the database admin",
     source: "https://www.mongodb.com/docs/manual/changeStreams/#access-control; vendor's set-up guide for MongoDB",
 };
 const READERS: Check = Check {
@@ -28,7 +31,7 @@ const READERS: Check = Check {
     meaning: "A connector that reads keeps a cursor open. If no member has one, no one receives the heartbeats.",
     judged: "$currentOp with idle cursors. Fails if no cursor of a change stream is open on this server. A connector \
              may read from another member.",
-    privilege: "MongoDB: the role clusterMonitor on the database admin",
+    privilege: "the role clusterMonitor on the database admin",
     source: "https://www.mongodb.com/docs/manual/reference/operator/aggregation/currentOp/",
 };
 

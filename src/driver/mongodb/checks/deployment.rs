@@ -23,7 +23,7 @@ const MAJORITY: Check = Check {
               delivered, and after two election time-outs there is no primary.",
     judged: "replSetGetStatus and replSetGetConfig. Fails if fewer healthy members have a vote and data than a \
              majority of the votes requires.",
-    privilege: "MongoDB: the role clusterMonitor on the database admin",
+    privilege: "the role clusterMonitor on the database admin",
     source: "measured: write concern error 64 with both secondaries frozen; \
              https://www.mongodb.com/docs/manual/reference/write-concern/",
 };
@@ -36,7 +36,7 @@ const ARBITERS: Check = Check {
               with data stops every change stream, although the set still has a primary.",
     judged: "replSetGetConfig. Fails if losing one member with data leaves fewer of them than a majority of the votes \
              requires. Skipped without an arbiter.",
-    privilege: "MongoDB: the role clusterMonitor on the database admin",
+    privilege: "the role clusterMonitor on the database admin",
     source: "https://www.mongodb.com/docs/manual/administration/change-streams-production-recommendations/",
 };
 const NOOPS: Check = Check {
@@ -47,7 +47,7 @@ const NOOPS: Check = Check {
     meaning: "A change stream of a sharded cluster waits for every shard. A shard without writes delays the stream \
               until its primary writes a no-op entry, by default every ten seconds.",
     judged: "The parameter writePeriodicNoops. Fails if it is off; an advice on a single replica set.",
-    privilege: "MongoDB: the role clusterMonitor on the database admin",
+    privilege: "the role clusterMonitor on the database admin",
     source: "https://www.mongodb.com/docs/manual/administration/change-streams-production-recommendations/",
 };
 

@@ -4,9 +4,14 @@ use super::evidence::Evidence;
 use crate::driver::answer::Answer;
 use crate::driver::mongodb::facts::{MongoFacts, RowFacts};
 use crate::driver::mongodb::identifier::id_literal;
-use crate::driver::shared_checks::row::{MOVES, moves};
-use crate::driver::shared_checks::{FRESH, ROW, SINGLE, freshness};
+use crate::driver::shared_checks::row::{self, moves};
+use crate::driver::shared_checks::{self, freshness};
 use crate::finding::{Check, Finding, Rung, Severity};
+
+const ROW: Check = shared_checks::ROW.requires("find on the heartbeat's collection");
+const SINGLE: Check = shared_checks::SINGLE.requires("find on the heartbeat's collection");
+const FRESH: Check = shared_checks::FRESH.requires("find on the heartbeat's collection");
+const MOVES: Check = row::MOVES.requires("find on the heartbeat's collection");
 
 const DATED: Check = Check {
     id: "last-update-date",
@@ -16,7 +21,7 @@ const DATED: Check = Check {
     meaning: "heartbeatd replaces any value there with a date. A string or a number comes from another writer, and \
               heartbeatd cannot compare it with a time.",
     judged: "The type of the field. Fails if it exists and is neither a date nor null.",
-    privilege: "MongoDB: find on the heartbeat's collection",
+    privilege: "find on the heartbeat's collection",
     source: "measured: an update by a pipeline replaces a string with a date",
 };
 

@@ -21,7 +21,7 @@ const RETENTION: Check = Check {
              warning if the window is long enough but not guaranteed, an error if it is shorter, an advice if the \
              oplog is not full yet and therefore reaches back less far. Also an error if a period of beats is not \
              shorter than the window.",
-    privilege: "MongoDB: the role read on the database local, and clusterMonitor on the database admin",
+    privilege: "the role read on the database local, and clusterMonitor on the database admin",
     source: "vendor page on recovery: 48 hours; https://www.mongodb.com/docs/manual/reference/command/replSetResizeOplog/",
 };
 

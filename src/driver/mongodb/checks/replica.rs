@@ -3,9 +3,15 @@
 use super::document::rows_of;
 use super::evidence::{DATA, Evidence, ReplicaEvidence, with};
 use crate::driver::mongodb::facts::MongoFacts;
-use crate::driver::shared_checks::replica::{self, ARRIVES, ROLE};
-use crate::finding::{Check, Finding};
+use crate::driver::shared_checks::replica::{self, ARRIVES};
+use crate::finding::{Check, Finding, How};
 use crate::remedy::{Remedy, RunsOn};
+
+const ROLE: Check = replica::ROLE.how(How {
+    judged: "The command hello. Fails unless the server is a secondary of the target's replica set.",
+    privilege: "a login on the replica",
+    source: "vendor page on heartbeats: the change must replicate to the replica that the connector reads",
+});
 
 pub(super) const CHECKS: &[Check] = &[ROLE, ARRIVES];
 

@@ -4,9 +4,26 @@
 use super::evidence::{Evidence, MONITOR, with};
 use crate::driver::mongodb::parameters::Parameters;
 use crate::driver::mongodb::remedies::on_primary;
-use crate::driver::shared_checks::server::{CLOCK, TLS, VERSION, WRITABLE, clock, is_local};
-use crate::finding::{Check, Finding, Rung, Severity};
+use crate::driver::shared_checks::server::{self, CLOCK, clock, is_local};
+use crate::finding::{Check, Finding, How, Rung, Severity};
 use crate::target::Endpoint;
+
+const WRITABLE: Check = server::WRITABLE.how(How {
+    judged: "The command hello. Fails unless the server is the primary.",
+    privilege: "a login",
+    source: "vendor page on heartbeats: the scheduled job runs on the primary",
+});
+const VERSION: Check = server::VERSION.how(How {
+    judged: "The command buildInfo. An error below 4.4, a warning below 5.0.",
+    privilege: "a login",
+    source: "vendor's set-up guide for MongoDB, versions; the publisher's end-of-life dates",
+});
+const TLS: Check = server::TLS.how(How {
+    judged: "tls of each address. Fails without TLS, and if the client accepts any certificate. A socket or a loopback \
+             address needs no TLS.",
+    privilege: "none",
+    source: "MongoDB's manual, TLS options of the connection string",
+});
 
 const FEATURES: Check = Check {
     id: "feature-compatibility",
@@ -16,7 +33,7 @@ const FEATURES: Check = Check {
     meaning: "After an upgrade the old version's features stay in force until an administrator confirms the new ones. \
               Beats do not need them; the next upgrade does.",
     judged: "featureCompatibilityVersion, compared with the server's version. Fails if it is lower.",
-    privilege: "MongoDB: the role clusterMonitor on the database admin",
+    privilege: "the role clusterMonitor on the database admin",
     source: "https://www.mongodb.com/docs/manual/reference/command/setFeatureCompatibilityVersion/",
 };
 

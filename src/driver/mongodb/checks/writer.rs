@@ -4,10 +4,27 @@ use super::evidence::{Evidence, with};
 use crate::driver::mongodb::facts::Rights;
 use crate::driver::mongodb::identifier::{WRITER, literal};
 use crate::driver::mongodb::remedies::on_primary;
-use crate::driver::shared_checks::writer::{INSERT, SELECT, UPDATE};
-use crate::finding::{Check, Finding};
+use crate::driver::shared_checks::writer;
+use crate::finding::{Check, Finding, How};
 use crate::remedy::Remedy;
 use crate::target::{ProvisionMode, WriteMode};
+
+const SELECT: Check = writer::SELECT.how(How {
+    judged: "connectionStatus, by the server's rules for resources. Fails if no role grants it.",
+    privilege: "none",
+    source: "MongoDB's manual, resource document; measured",
+});
+const UPDATE: Check = writer::UPDATE.how(How {
+    judged: "connectionStatus, by the server's rules for resources. Fails if no role grants it.",
+    privilege: "none",
+    source: "MongoDB's manual, resource document; measured",
+});
+const INSERT: Check = writer::INSERT.how(How {
+    judged: "connectionStatus, by the server's rules for resources. Fails if no role grants it. Only with provision = \
+             \"auto\".",
+    privilege: "none",
+    source: "MongoDB's manual, resource document; measured",
+});
 
 pub(super) const CHECKS: &[Check] = &[SELECT, UPDATE, INSERT];
 

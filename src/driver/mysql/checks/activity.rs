@@ -6,10 +6,16 @@ use std::time::Duration;
 
 use crate::driver::mysql::facts::{ActivityFacts, MysqlFacts};
 use crate::driver::mysql::identifier::Account;
-use crate::driver::shared_checks::activity::LONG;
-use crate::finding::{Check, Finding, Rung, Severity};
+use crate::driver::shared_checks::activity;
+use crate::finding::{Check, Finding, How, Rung, Severity};
 use crate::remedy::Remedy;
 use crate::time::words;
+
+const LONG: Check = activity::LONG.how(How {
+    judged: "information_schema.INNODB_TRX. Fails if a transaction is older than the threshold long_transaction.",
+    privilege: "PROCESS",
+    source: "the threshold is the one that Estuary uses; old versions of rows accumulate, and DDL waits",
+});
 
 const CONNECTED: Check = Check {
     id: "connector-connected",

@@ -7,10 +7,32 @@ use crate::driver::mysql::facts::RoleFacts;
 use crate::driver::mysql::grants::inquiry::IdleRole;
 use crate::driver::mysql::grants::{GrantScope, Grants, Holding, unread};
 use crate::driver::mysql::identifier::{Account, account};
-use crate::driver::shared_checks::connector::{DELETE, EXPIRY, INSERT, LOGIN, REPLICATION, ROLE, SELECT, UPDATE};
-use crate::finding::{Check, Finding, Rung, Severity, Status};
+use crate::driver::shared_checks::connector;
+use crate::finding::{Check, Finding, How, Rung, Severity, Status};
 use crate::remedy::Remedy;
 use crate::target::ConnectorMode;
+
+const ROLE: Check = connector::ROLE.requires("SELECT on mysql.*");
+const SELECT: Check = connector::SELECT.requires("SELECT on mysql.*");
+const INSERT: Check = connector::INSERT.requires("SELECT on mysql.*");
+const UPDATE: Check = connector::UPDATE.requires("SELECT on mysql.*");
+const DELETE: Check = connector::DELETE.requires("SELECT on mysql.*");
+const LOGIN: Check = connector::LOGIN.how(How {
+    judged: "Whether the account is locked. Fails if it is.",
+    privilege: "SELECT on mysql.*",
+    source: "vendor's set-up guides, the connector's user",
+});
+const REPLICATION: Check = connector::REPLICATION.how(How {
+    judged: "The account's grants. Fails if REPLICATION SLAVE is missing.",
+    privilege: "SELECT on mysql.*",
+    source: "vendor's set-up guides, the connector's user",
+});
+const EXPIRY: Check = connector::EXPIRY.how(How {
+    judged: "The account's password lifetime. Compared with the server's clock: an error if it has expired, a warning \
+             if it expires within the threshold role_expiry.",
+    privilege: "SELECT on mysql.*",
+    source: "vendor page on recovery: credentials unchanged",
+});
 
 const MYSQL: &str = "SELECT on mysql.*";
 

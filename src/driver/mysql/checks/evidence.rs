@@ -59,7 +59,7 @@ pub(super) fn relation_of(facts: &MysqlFacts) -> Option<&Relation> {
     facts.table.answer()?.table.as_ref()
 }
 
-/// Judges an answer; what the server would not say is unknown, with what it takes.
+/// Judges an answer. What the server did not show is unknown, with the required privilege.
 pub(super) fn with<T>(
     check: &Check,
     subject: &str,
@@ -68,20 +68,7 @@ pub(super) fn with<T>(
 ) -> Finding {
     match gathered.seen() {
         Ok(answer) => judge(answer),
-        Err(refusal) => check.unknown(subject, refusal.unless(takes(check), PASSING)),
-    }
-}
-
-/// What it takes to check something here; what several databases check says so of each of them.
-pub(super) fn takes(check: &Check) -> &'static str {
-    match check.id {
-        "schema-exists" => "any privilege on the schema",
-        "table-kind" => "any privilege on the table",
-        "row-exists" | "row-single" | "row-fresh" | "row-moves" | "replica-heartbeat" => {
-            "SELECT on the heartbeat table"
-        }
-        id if id.starts_with("connector-") || id == "writer-expiry" => "SELECT on mysql.*",
-        _ => check.privilege,
+        Err(refusal) => check.unknown(subject, refusal.unless(check.privilege, PASSING)),
     }
 }
 

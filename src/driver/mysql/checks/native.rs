@@ -8,11 +8,19 @@ use std::time::Duration;
 use super::cluster::is_node;
 use crate::driver::mysql::facts::Event;
 use crate::driver::mysql::identifier::quote;
-use crate::driver::shared_checks::server::NATIVE;
-use crate::finding::{Check, Finding, Severity};
+use crate::driver::shared_checks::server;
+use crate::finding::{Check, Finding, How, Severity};
 use crate::remedy::Remedy;
 use crate::target::WriteMode;
 use crate::time::words;
+
+const NATIVE: Check = server::NATIVE.how(How {
+    judged: "information_schema.EVENTS and event_scheduler.",
+    privilege: "EVENT on the heartbeat's schema; other users see no row and no error",
+    source: "vendor page on heartbeats, the event scheduler; measured: it hides events from other users without an \
+             error; an event on a replica stays disabled when the replica becomes the source; of Galera's nodes only \
+             one runs an event",
+});
 
 pub(super) const CHECKS: &[Check] = &[NATIVE];
 

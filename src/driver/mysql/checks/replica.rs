@@ -15,10 +15,23 @@ use crate::driver::mysql::facts::{Channel, MysqlFacts, Relation, RowFacts};
 use crate::driver::mysql::provision;
 use crate::driver::mysql::remedies::MEMBERS;
 use crate::driver::mysql::replication_filters::{Filters, text};
-use crate::driver::shared_checks::replica::{self, ARRIVES, DECODE, ROLE};
-use crate::finding::{Check, Finding, Rung, Severity};
+use crate::driver::shared_checks::replica::{self, ARRIVES};
+use crate::finding::{Check, Finding, How, Rung, Severity};
 use crate::remedy::Remedy;
 use crate::time::words;
+
+const ROLE: Check = replica::ROLE.how(How {
+    judged: "SHOW REPLICA STATUS, and read_only, which must be ON. A node of a Galera cluster, a member of a \
+             replication group and a reader of Aurora need no source.",
+    privilege: "a login on the replica, and REPLICATION CLIENT or REPLICA MONITOR on it",
+    source: "vendor page on heartbeats: the change must replicate to the replica that the connector reads",
+});
+const DECODE: Check = replica::DECODE.how(How {
+    judged: "log_bin, log_replica_updates, binlog_format, binlog_row_image and the filters of the replica's binary log. \
+             A warning unless the connector reads there, or decode = true.",
+    privilege: "a login on the replica, and REPLICATION CLIENT on it to see the filters",
+    source: "vendor's set-up guide for MySQL, replicas",
+});
 
 const MONITOR: &str = "on the replica, REPLICATION CLIENT (MariaDB: SLAVE MONITOR)";
 

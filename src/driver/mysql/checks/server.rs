@@ -8,10 +8,30 @@ use sqlx::mysql::MySqlSslMode;
 
 use crate::driver::mysql::facts::{Channel, ServerFacts};
 use crate::driver::mysql::parameters::Parameters;
-use crate::driver::shared_checks::server::{CLOCK, TLS, VERSION, WRITABLE, clock, is_local};
-use crate::finding::{Check, Finding, Severity};
+use crate::driver::shared_checks::server::{self, CLOCK, clock, is_local};
+use crate::finding::{Check, Finding, How, Severity};
 use crate::remedy::Remedy;
 use crate::target::Endpoint;
+
+const WRITABLE: Check = server::WRITABLE.how(How {
+    judged: "read_only, super_read_only, innodb_read_only and transaction_read_only; a warning if the server accepts \
+             writes and also follows another server. The finding names the cause.",
+    privilege: "a login, and REPLICATION CLIENT or REPLICA MONITOR to see that it follows another server",
+    source: "vendor page on heartbeats: the scheduled job runs on the primary; measured: the server gives the same \
+             error (1290) for a replica and a setting",
+});
+const VERSION: Check = server::VERSION.how(How {
+    judged: "version(). MySQL: an error below 5.7, a warning below 8.0. MariaDB: an error below 10.2, a warning below \
+             10.6, an advice below 11.4.3, from which on the vendor supports it.",
+    privilege: "a login",
+    source: "vendor's set-up guide for MySQL and MariaDB, versions; the publisher's end-of-life dates",
+});
+const TLS: Check = server::TLS.how(How {
+    judged: "ssl-mode of each address, and whether the session is encrypted. Fails unless it is verify_identity; \
+             verify_ca accepts any name. A socket or a loopback address needs no TLS.",
+    privilege: "none",
+    source: "https://dev.mysql.com/doc/refman/8.4/en/connection-options.html#option_general_ssl-mode",
+});
 
 pub(super) const CHECKS: &[Check] = &[WRITABLE, VERSION, CLOCK, TLS];
 

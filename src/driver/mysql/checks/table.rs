@@ -7,11 +7,23 @@ use crate::driver::mysql::error_codes;
 use crate::driver::mysql::errors::PASSING;
 use crate::driver::mysql::facts::Relation;
 use crate::driver::mysql::identifier::quote;
-use crate::driver::shared_checks::row::{KIND, SCHEMA};
+use crate::driver::shared_checks::row;
 use crate::driver::shared_checks::{COLUMNS, PRIMARY_KEY, TABLE};
-use crate::finding::{Check, Finding, Rung, Severity};
+use crate::finding::{Check, Finding, How, Rung, Severity};
 use crate::plan::columns;
 use crate::remedy::Remedy;
+
+const SCHEMA: Check = row::SCHEMA.how(How {
+    judged: "information_schema.SCHEMATA. The server hides a schema on which this user has no privilege; the finding \
+             then says that it is missing or hidden.",
+    privilege: "any privilege on the schema",
+    source: "vendor page on heartbeats, troubleshooting: the schema streamkap exists",
+});
+const KIND: Check = row::KIND.how(How {
+    judged: "information_schema.TABLES.TABLE_TYPE. Fails unless it is BASE TABLE or SYSTEM VERSIONED; warns of the latter unless last_update is WITHOUT SYSTEM VERSIONING.",
+    privilege: "any privilege on the table",
+    source: "https://dev.mysql.com/doc/refman/8.4/en/binary-log-formats.html",
+});
 
 const ENGINE: Check = Check {
     id: "table-engine",

@@ -9,7 +9,7 @@ use crate::driver::oracle::family::common_user_of;
 use crate::driver::oracle::identifier::{quote, stored};
 use crate::driver::oracle::remedies::{as_sysdba, grant_on, new_password, new_user, unlock};
 use crate::driver::shared_checks::{connector, writer};
-use crate::finding::{Check, Finding, Rung, Severity};
+use crate::finding::{Check, Finding, How, Rung, Severity};
 use crate::target::{ConnectorMode, Named, ProvisionMode, WriteMode};
 use crate::time::words;
 
@@ -23,22 +23,48 @@ const LOGMINER: Check = Check {
     judged: "DBA_SYS_PRIVS and DBA_ROLE_PRIVS, direct grants only: fails if LOGMINING, or SELECT ANY TRANSACTION, or both \
              of EXECUTE_CATALOG_ROLE and SELECT_CATALOG_ROLE are missing. A connector that uses XStream or OpenLogReplicator \
              needs others: leave the check out there.",
-    privilege: "Oracle: SELECT_CATALOG_ROLE",
+    privilege: "SELECT_CATALOG_ROLE",
     source: "Debezium's documentation of its connector for Oracle, creating users for the connector",
 };
 
+/// The catalogue views that show the accounts and grants of other users.
+const OTHERS: &str = "SELECT_CATALOG_ROLE";
+
+const BY_GRANTS: How = How {
+    judged: "ALL_TAB_PRIVS and SESSION_PRIVS; the owner needs no grant. Fails if the privilege is missing.",
+    privilege: "none",
+    source: "Oracle's documentation of ALL_TAB_PRIVS and SESSION_PRIVS",
+};
+const OWN_EXPIRY: How = How {
+    judged: "USER_USERS.EXPIRY_DATE and the days of grace. An error if the password has expired, a warning if it expires \
+             within the threshold role_expiry.",
+    privilege: "none: every user may read USER_USERS",
+    source: "Oracle's documentation of USER_USERS and of password expiry",
+};
+const LOGIN: How = How {
+    judged: "DBA_USERS.ACCOUNT_STATUS. Fails if the user may not log in.",
+    privilege: OTHERS,
+    source: "vendor's set-up guides, the connector's user",
+};
+const EXPIRY: How = How {
+    judged: "DBA_USERS.EXPIRY_DATE and the days of grace. An error if the password has expired, a warning if it expires \
+             within the threshold role_expiry.",
+    privilege: OTHERS,
+    source: "vendor page on recovery: credentials unchanged",
+};
+
 pub(super) const CHECKS: &[Check] = &[
-    writer::SELECT,
-    writer::UPDATE,
-    writer::INSERT,
-    writer::EXPIRY,
-    connector::ROLE,
-    connector::LOGIN,
-    connector::EXPIRY,
-    connector::SELECT,
-    connector::INSERT,
-    connector::UPDATE,
-    connector::DELETE,
+    writer::SELECT.how(BY_GRANTS),
+    writer::UPDATE.how(BY_GRANTS),
+    writer::INSERT.how(BY_GRANTS),
+    writer::EXPIRY.how(OWN_EXPIRY),
+    connector::ROLE.requires(OTHERS),
+    connector::LOGIN.how(LOGIN),
+    connector::EXPIRY.how(EXPIRY),
+    connector::SELECT.requires(OTHERS),
+    connector::INSERT.requires(OTHERS),
+    connector::UPDATE.requires(OTHERS),
+    connector::DELETE.requires(OTHERS),
     LOGMINER,
 ];
 

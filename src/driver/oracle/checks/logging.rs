@@ -45,7 +45,7 @@ const OF_TABLE: Check = Check {
               a row without its key.",
     judged: "ALL_LOG_GROUPS: fails without an ALL COLUMN LOGGING that is ALWAYS, unless the whole database or the pluggable \
              one logs all columns.",
-    privilege: "Oracle: any privilege on the table",
+    privilege: "any privilege on the table",
     source: "Debezium's documentation of its connector for Oracle, preparing the database",
 };
 const FORCED: Check = Check {

@@ -3,10 +3,17 @@
 use super::evidence::{Evidence, with};
 use crate::driver::oracle::identifier::literal;
 use crate::driver::oracle::remedies::as_administrator;
-use crate::driver::shared_checks::server::NATIVE;
-use crate::finding::{Check, Finding, Severity};
+use crate::driver::shared_checks::server;
+use crate::finding::{Check, Finding, How, Severity};
 use crate::remedy::Remedy;
 use crate::target::WriteMode;
+
+const NATIVE: Check = server::NATIVE.how(How {
+    judged: "ALL_SCHEDULER_JOBS with an action that names the table; a job that runs a program or a procedure is not \
+             found.",
+    privilege: "SELECT_CATALOG_ROLE; other users see no row and no error",
+    source: "Oracle's documentation of ALL_SCHEDULER_JOBS",
+});
 
 pub(super) const CHECKS: &[Check] = &[NATIVE];
 

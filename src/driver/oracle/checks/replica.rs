@@ -4,9 +4,15 @@
 use super::evidence::{Evidence, ReplicaEvidence, with};
 use crate::driver::oracle::facts::OracleFacts;
 use crate::driver::oracle::remedies::as_sysdba;
-use crate::driver::shared_checks::replica::{self, ARRIVES, ROLE};
-use crate::finding::{Check, Finding};
+use crate::driver::shared_checks::replica::{self, ARRIVES};
+use crate::finding::{Check, Finding, How};
 use crate::remedy::RunsOn;
+
+const ROLE: Check = replica::ROLE.how(How {
+    judged: "The database's role in Data Guard. Fails unless it is a standby.",
+    privilege: "a login on the replica",
+    source: "vendor page on heartbeats: the change must replicate to the replica that the connector reads",
+});
 
 pub(super) const CHECKS: &[Check] = &[ROLE, ARRIVES];
 

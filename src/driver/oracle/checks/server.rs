@@ -3,9 +3,27 @@
 use super::evidence::{Evidence, with};
 use crate::driver::oracle::facts::ROOT;
 use crate::driver::oracle::parameters::{Parameters, Place};
-use crate::driver::shared_checks::server::{CLOCK, TLS, VERSION, WRITABLE, clock, is_local};
-use crate::finding::{Check, Finding, Rung, Severity};
+use crate::driver::shared_checks::server::{self, CLOCK, clock, is_local};
+use crate::finding::{Check, Finding, How, Rung, Severity};
 use crate::target::Endpoint;
+
+const WRITABLE: Check = server::WRITABLE.how(How {
+    judged: "The role in Data Guard, and V$DATABASE.OPEN_MODE. Fails for a standby, and for a database that is open \
+             read-only.",
+    privilege: "a login, and SELECT_CATALOG_ROLE to see the open mode",
+    source: "vendor page on heartbeats: the scheduled job runs on the primary",
+});
+const VERSION: Check = server::VERSION.how(How {
+    judged: "The version at login. An error below 12, a warning below 19.",
+    privilege: "a login",
+    source: "vendor's set-up guide for Oracle, versions; the publisher's end-of-life dates",
+});
+const TLS: Check = server::TLS.how(How {
+    judged: "The protocol of each address. Fails unless it is tcps, which always compares the name. A socket or a \
+             loopback address needs no TLS.",
+    privilege: "none",
+    source: "Oracle's documentation of Easy Connect Plus",
+});
 
 const CONTAINER: Check = Check {
     id: "container",

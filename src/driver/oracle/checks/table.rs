@@ -4,11 +4,22 @@ use super::evidence::{Evidence, with};
 use crate::driver::oracle::facts::RowFacts;
 use crate::driver::oracle::identifier::{quote, stored};
 use crate::driver::oracle::remedies::{as_administrator, grant_on, mend, new_user};
-use crate::driver::shared_checks::row::{KIND, MOVES, SCHEMA, moves};
+use crate::driver::shared_checks::row::{self, MOVES, moves};
 use crate::driver::shared_checks::{COLUMNS, FRESH, PRIMARY_KEY, ROW, SINGLE, TABLE, freshness};
-use crate::finding::{Check, Finding};
+use crate::finding::{Check, Finding, How};
 use crate::plan::columns;
 use crate::remedy::Remedy;
+
+const SCHEMA: Check = row::SCHEMA.how(How {
+    judged: "ALL_USERS: a schema is a user. Fails if no user has the configured name.",
+    privilege: "a login",
+    source: "vendor page on heartbeats, troubleshooting: the schema streamkap exists",
+});
+const KIND: Check = row::KIND.how(How {
+    judged: "ALL_OBJECTS. Fails unless it is a TABLE.",
+    privilege: "any privilege on the table",
+    source: "Oracle's documentation of LogMiner, supported objects",
+});
 
 pub(super) const CHECKS: &[Check] = &[SCHEMA, TABLE, KIND, COLUMNS, PRIMARY_KEY, ROW, SINGLE, FRESH, MOVES];
 

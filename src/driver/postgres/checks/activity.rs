@@ -5,10 +5,18 @@ use std::time::Duration;
 
 use crate::driver::postgres::facts::{ActivityFacts, Transaction};
 use crate::driver::postgres::identifier::literal;
-use crate::driver::shared_checks::activity::LONG;
-use crate::finding::{Check, Finding, Rung, Severity};
+use crate::driver::shared_checks::activity;
+use crate::finding::{Check, Finding, How, Rung, Severity};
 use crate::remedy::Remedy;
 use crate::time::words;
+
+const LONG: Check = activity::LONG.how(How {
+    judged: "pg_stat_activity.xact_start and pg_prepared_xacts; unknown while the sessions of other users are hidden. \
+             Fails if a transaction is older than the threshold long_transaction.",
+    privilege: "GRANT pg_monitor TO this user, to see the sessions of other users",
+    source: "the threshold is the one that Estuary uses; a slot restarts from before the oldest transaction, and vacuum \
+             cannot remove rows",
+});
 
 const SYNCHRONOUS: Check = Check {
     id: "synchronous-standby",

@@ -1,14 +1,22 @@
 //! Writers inside the database: pg_cron jobs that update the same table.
 
-use super::evidence::{Evidence, takes};
+use super::evidence::Evidence;
 use crate::driver::answer::Answer;
 use crate::driver::postgres::errors::PASSING;
 use crate::driver::postgres::facts::{ActivityFacts, Job, LastRun};
 use crate::driver::postgres::identifier::literal;
-use crate::driver::shared_checks::server::NATIVE;
-use crate::finding::{Check, Finding, Severity};
+use crate::driver::shared_checks::server;
+use crate::finding::{Check, Finding, How, Severity};
 use crate::remedy::Remedy;
 use crate::target::WriteMode;
+
+const NATIVE: Check = server::NATIVE.how(How {
+    judged: "cron.job and cron.job_run_details if pg_cron is in this database; another database hides its jobs, so the \
+             check is unknown while pg_cron's launcher runs.",
+    privilege: "USAGE on the schema cron, and to be the owner of the job or a superuser; other users see no row and no \
+                error",
+    source: "vendor page on heartbeats, pg_cron; measured: it hides jobs from other users without an error",
+});
 
 pub(super) const CHECKS: &[Check] = &[NATIVE];
 
@@ -17,24 +25,28 @@ const SUBJECT: &str = "pg_cron";
 pub(super) fn judge(evidence: &Evidence<'_>) -> Vec<Finding> {
     let activity = match evidence.facts.activity.seen() {
         Ok(activity) => activity,
-        Err(refusal) => return vec![NATIVE.unknown(SUBJECT, refusal.unless(takes(&NATIVE), PASSING))],
+        Err(refusal) => return vec![NATIVE.unknown(SUBJECT, refusal.unless(NATIVE.privilege, PASSING))],
     };
     let Some(cron) = &activity.cron else { return vec![elsewhere(evidence, activity)] };
     let jobs = match evidence.facts.jobs.as_ref().map(Answer::seen) {
         Some(Ok(jobs)) => jobs,
         Some(Err(refusal)) => {
-            return vec![NATIVE.unknown(SUBJECT, refusal.unless(takes(&NATIVE), PASSING))];
+            return vec![NATIVE.unknown(SUBJECT, refusal.unless(NATIVE.privilege, PASSING))];
         }
         None => {
-            return vec![NATIVE.unknown(SUBJECT, format!("its jobs were not asked for; requires {}", takes(&NATIVE)))];
+            return vec![
+                NATIVE.unknown(SUBJECT, format!("its jobs were not asked for; requires {}", NATIVE.privilege)),
+            ];
         }
     };
     if !jobs.is_empty() {
         return jobs.iter().map(|job| judge_job(evidence, activity, job)).collect();
     }
     if cron.filtered {
-        let why =
-            format!("row-level security shows {} its own jobs only; requires {}", evidence.names.user, takes(&NATIVE));
+        let why = format!(
+            "row-level security shows {} its own jobs only; requires {}",
+            evidence.names.user, NATIVE.privilege
+        );
         return vec![NATIVE.unknown(SUBJECT, why)];
     }
     vec![NATIVE.ok(SUBJECT, "no job names the heartbeat table")]

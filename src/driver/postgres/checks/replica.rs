@@ -3,9 +3,23 @@
 use super::evidence::{Evidence, ReplicaEvidence, alter_system, relation_of, with};
 use crate::driver::answer::Answer;
 use crate::driver::postgres::facts::{PostgresFacts, RowFacts};
-use crate::driver::shared_checks::replica::{self, ARRIVES, DECODE, ROLE};
-use crate::finding::{Check, Finding};
+use crate::driver::shared_checks::replica::{self, ARRIVES};
+use crate::finding::{Check, Finding, How};
 use crate::remedy::Remedy;
+
+const ROLE: Check = replica::ROLE.how(How {
+    judged: "pg_is_in_recovery() and pg_is_wal_replay_paused() of the replica. Fails if the replica is a primary, or if \
+             its replay is paused.",
+    privilege: "a login on the replica",
+    source: "vendor page on heartbeats: the change must replicate to the replica that the connector reads",
+});
+const DECODE: Check = replica::DECODE.how(How {
+    judged: "server_version_num (16 or newer), wal_level = logical on both servers, and hot_standby_feedback, without \
+             which the primary's next vacuum invalidates the slot. Only if the slot is on the replica, or with decode = \
+             true.",
+    privilege: "a login on the replica",
+    source: "https://www.postgresql.org/docs/current/logicaldecoding-explanation.html",
+});
 
 pub(super) const CHECKS: &[Check] = &[ROLE, ARRIVES, DECODE];
 

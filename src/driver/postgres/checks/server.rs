@@ -6,10 +6,29 @@ use sqlx::postgres::PgSslMode;
 
 use crate::driver::postgres::parameters::Parameters;
 use crate::driver::postgres::remedies::primary_of_standby;
-use crate::driver::shared_checks::server::{CLOCK, TLS, VERSION, WRITABLE, clock, is_local};
-use crate::finding::{Check, Finding, Severity};
+use crate::driver::shared_checks::server::{self, CLOCK, clock, is_local};
+use crate::finding::{Check, Finding, How, Severity};
 use crate::remedy::Remedy;
 use crate::target::Endpoint;
+
+const WRITABLE: Check = server::WRITABLE.how(How {
+    judged: "pg_is_in_recovery() and default_transaction_read_only. The finding names the cause.",
+    privilege: "a login",
+    source: "vendor page on heartbeats: the scheduled job runs on the primary; measured: the server gives the same \
+             error (SQLSTATE 25006) for a replica and a setting",
+});
+const VERSION: Check = server::VERSION.how(How {
+    judged: "server_version_num. An error below 10, which has no pgoutput; a warning below 13, which has no read-only \
+             snapshots.",
+    privilege: "a login",
+    source: "vendor's set-up guide for PostgreSQL, versions; the publisher's end-of-life dates",
+});
+const TLS: Check = server::TLS.how(How {
+    judged: "sslmode of each address, and whether the session is encrypted. Fails unless it is verify-full; verify-ca \
+             accepts any name. A socket or a loopback address needs no TLS.",
+    privilege: "none",
+    source: "https://www.postgresql.org/docs/current/libpq-ssl.html#LIBPQ-SSL-PROTECTION",
+});
 
 pub(super) const CHECKS: &[Check] = &[WRITABLE, VERSION, CLOCK, TLS];
 

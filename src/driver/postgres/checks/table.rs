@@ -5,11 +5,23 @@ use crate::driver::postgres::columns::mend;
 use crate::driver::postgres::connect::ALL_DIGITS;
 use crate::driver::postgres::facts::Relation;
 use crate::driver::postgres::identifier::quote;
-use crate::driver::shared_checks::row::{KIND, SCHEMA};
+use crate::driver::shared_checks::row;
 use crate::driver::shared_checks::{COLUMNS, PRIMARY_KEY, TABLE};
-use crate::finding::{Check, Finding, Rung, Severity};
+use crate::finding::{Check, Finding, How, Rung, Severity};
 use crate::plan::columns;
 use crate::remedy::Remedy;
+
+const SCHEMA: Check = row::SCHEMA.how(How {
+    judged: "pg_namespace, which hides nothing (information_schema.schemata hides schemas without privileges). Fails if \
+             no schema has the configured name.",
+    privilege: "read access to the catalogue, which every user has",
+    source: "vendor page on heartbeats, troubleshooting: the schema streamkap exists",
+});
+const KIND: Check = row::KIND.how(How {
+    judged: "pg_class.relkind. Fails unless it is r (ordinary) or p (partitioned).",
+    privilege: "read access to the catalogue, which every user has",
+    source: "https://www.postgresql.org/docs/current/sql-createpublication.html",
+});
 
 const CATALOGUE: &str = "read access to the catalogue, which every user has";
 

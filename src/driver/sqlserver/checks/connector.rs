@@ -2,13 +2,19 @@
 
 use super::evidence::Evidence;
 use crate::driver::answer::Answer;
-use crate::driver::shared_checks::connector::{DELETE, INSERT, ROLE, SELECT, UPDATE};
+use crate::driver::shared_checks::connector;
 use crate::driver::sqlserver::facts::{CaptureInstance, Principals};
 use crate::driver::sqlserver::family::{capture_instance_of, role_of};
 use crate::driver::sqlserver::identifier::quote;
 use crate::driver::sqlserver::remedies;
 use crate::finding::{Check, Finding, Rung, Severity};
 use crate::target::ConnectorMode;
+
+const ROLE: Check = connector::ROLE.requires("VIEW DEFINITION on the database");
+const SELECT: Check = connector::SELECT.requires("VIEW DEFINITION on the database");
+const INSERT: Check = connector::INSERT.requires("VIEW DEFINITION on the database");
+const UPDATE: Check = connector::UPDATE.requires("VIEW DEFINITION on the database");
+const DELETE: Check = connector::DELETE.requires("VIEW DEFINITION on the database");
 
 const MEMBER: Check = Check {
     id: "connector-membership",
@@ -18,7 +24,7 @@ const MEMBER: Check = Check {
     meaning: "The vendor's set-up guide grants everything to the role streamkap_role: a user outside of it has none of it.",
     judged: "sys.database_role_members, also by way of another role: fails if the user is not in it. Skipped where the role \
              does not exist and none is configured.",
-    privilege: "SQL Server: VIEW DEFINITION on the database",
+    privilege: "VIEW DEFINITION on the database",
     source: "vendor page on heartbeats: verify that streamkap_role has the required grants",
 };
 const GATE: Check = Check {
@@ -30,7 +36,7 @@ const GATE: Check = Check {
               so.",
     judged: "cdc.change_tables.role_name: fails if the capture instance has a role that the connector's user is not in. \
              Members of db_owner need none.",
-    privilege: "SQL Server: SELECT on the schema cdc, and VIEW DEFINITION on the database",
+    privilege: "SELECT on the schema cdc, and VIEW DEFINITION on the database",
     source: "https://learn.microsoft.com/en-us/sql/relational-databases/system-stored-procedures/\
              sys-sp-cdc-enable-table-transact-sql, @role_name",
 };

@@ -3,14 +3,20 @@
 use std::time::Duration;
 
 use super::evidence::{Evidence, with};
-use crate::driver::shared_checks::server::NATIVE;
+use crate::driver::shared_checks::server;
 use crate::driver::sqlserver::facts::{AZURE_DATABASE, CdcJob};
 use crate::driver::sqlserver::identifier::literal;
 use crate::driver::sqlserver::remedies;
-use crate::finding::{Check, Finding, Rung, Severity};
+use crate::finding::{Check, Finding, How, Rung, Severity};
 use crate::target::WriteMode;
 use crate::time::ticks::longest_period;
 use crate::time::words;
+
+const NATIVE: Check = server::NATIVE.how(How {
+    judged: "Enabled jobs of SQL Server Agent whose steps name the table.",
+    privilege: "SELECT on msdb.dbo.sysjobs and sysjobsteps",
+    source: "Microsoft's pages of dbo.sysjobs and dbo.sysjobsteps",
+});
 
 const MSDB: &str = "SELECT on msdb.dbo.cdc_jobs and msdb.dbo.sysjobs (or db_owner of msdb)";
 const AGENT_READER: &str =
@@ -28,7 +34,7 @@ const CAPTURE: Check = Check {
               change tables grow for ever. After a failover of an availability group they are missing on the new primary.",
     judged: "msdb.dbo.cdc_jobs, joined with the Agent's own list: fails if one is missing, or disabled (a warning for \
              cleanup). Azure SQL Database has a scheduler of its own instead.",
-    privilege: "SQL Server: SELECT on msdb.dbo.cdc_jobs and msdb.dbo.sysjobs",
+    privilege: "SELECT on msdb.dbo.cdc_jobs and msdb.dbo.sysjobs",
     source: JOBS_PAGE,
 };
 const AGENT: Check = Check {
@@ -38,7 +44,7 @@ const AGENT: Check = Check {
     title: "SQL Server Agent runs",
     meaning: "The Agent runs the capture job. While it is stopped no beat reaches the connector, and the log grows.",
     judged: "sys.dm_server_services: fails unless the Agent's status is Running. Azure SQL Database has none.",
-    privilege: "SQL Server: VIEW SERVER STATE; from 2022 on VIEW SERVER SECURITY STATE",
+    privilege: "VIEW SERVER STATE; from 2022 on VIEW SERVER SECURITY STATE",
     source: "https://learn.microsoft.com/en-us/sql/relational-databases/system-dynamic-management-views/\
              sys-dm-server-services-transact-sql",
 };
@@ -51,7 +57,7 @@ const RETENTION: Check = Check {
               heartbeats go on, a connector that was down for longer has lost its position for certain.",
     judged: "msdb.dbo.cdc_jobs.retention of the cleanup job: an error below a day or below a period of beats, a warning below \
              two days or below ten periods, an advice below the default of three days.",
-    privilege: "SQL Server: SELECT on msdb.dbo.cdc_jobs",
+    privilege: "SELECT on msdb.dbo.cdc_jobs",
     source: JOBS_PAGE,
 };
 

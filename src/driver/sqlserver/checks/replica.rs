@@ -2,10 +2,16 @@
 
 use super::evidence::{DATA, Evidence, ReplicaEvidence, with};
 use super::row::rows_of;
-use crate::driver::shared_checks::replica::{self, ARRIVES, ROLE};
+use crate::driver::shared_checks::replica::{self, ARRIVES};
 use crate::driver::sqlserver::facts::SqlServerFacts;
-use crate::finding::{Check, Finding};
+use crate::finding::{Check, Finding, How};
 use crate::remedy::{Remedy, RunsOn};
+
+const ROLE: Check = replica::ROLE.how(How {
+    judged: "DATABASEPROPERTYEX, Updateability. Fails unless it is READ_ONLY.",
+    privilege: "a login on the replica",
+    source: "vendor page on heartbeats: the change must replicate to the replica that the connector reads",
+});
 
 pub(super) const CHECKS: &[Check] = &[ROLE, ARRIVES];
 

@@ -3,12 +3,29 @@
 use tiberius::EncryptionLevel;
 
 use super::evidence::{CATALOGUE, Evidence, with};
-use crate::driver::shared_checks::server::{CLOCK, TLS, VERSION, WRITABLE, clock, is_local};
+use crate::driver::shared_checks::server::{self, CLOCK, clock, is_local};
 use crate::driver::sqlserver::identifier::quote;
 use crate::driver::sqlserver::parameters::Parameters;
 use crate::driver::sqlserver::remedies;
-use crate::finding::{Check, Finding, Rung, Severity};
+use crate::finding::{Check, Finding, How, Rung, Severity};
 use crate::target::Endpoint;
+
+const WRITABLE: Check = server::WRITABLE.how(How {
+    judged: "DATABASEPROPERTYEX, Updateability. Fails unless it is READ_WRITE.",
+    privilege: "a login with a user in the database",
+    source: "vendor page on heartbeats: the scheduled job runs on the primary",
+});
+const VERSION: Check = server::VERSION.how(How {
+    judged: "SERVERPROPERTY. An error below 2016, in Express and Web Edition, and for Babelfish.",
+    privilege: "a login with a user in the database",
+    source: "vendor's set-up guide for SQL Server, versions; the publisher's end-of-life dates",
+});
+const TLS: Check = server::TLS.how(How {
+    judged: "Encrypt and TrustServerCertificate of each address. Fails without encryption, and if heartbeatd trusts any \
+             certificate. A socket or a loopback address needs no TLS.",
+    privilege: "none",
+    source: "Microsoft's page of connection strings, Encrypt and TrustServerCertificate",
+});
 
 const SNAPSHOT: Check = Check {
     id: "snapshot-isolation",

@@ -1,14 +1,25 @@
 //! The heartbeat table: what it is, and whether it can take a beat.
 
 use super::evidence::{CATALOGUE, Evidence, with};
-use crate::driver::shared_checks::row::{KIND, SCHEMA};
+use crate::driver::shared_checks::row;
 use crate::driver::shared_checks::{COLUMNS, PRIMARY_KEY, TABLE};
 use crate::driver::sqlserver::columns;
 use crate::driver::sqlserver::facts::TableFacts;
 use crate::driver::sqlserver::identifier::quote;
-use crate::finding::{Check, Finding, Rung, Severity};
+use crate::finding::{Check, Finding, How, Rung, Severity};
 use crate::plan::columns::words;
 use crate::remedy::Remedy;
+
+const SCHEMA: Check = row::SCHEMA.how(How {
+    judged: "sys.schemas. Fails if no schema has the configured name.",
+    privilege: "a login with a user in the database",
+    source: "vendor page on heartbeats, troubleshooting: the schema streamkap exists",
+});
+const KIND: Check = row::KIND.how(How {
+    judged: "sys.objects.type_desc. Fails unless it is USER_TABLE.",
+    privilege: "a login with a user in the database, and any privilege on the table",
+    source: "Microsoft's page of sys.sp_cdc_enable_table: it accepts tables only",
+});
 
 const TRIGGERS: Check = Check {
     id: "instead-of-trigger",

@@ -50,7 +50,7 @@ const COLUMNS: Check = Check {
               changes nothing that it sees without last_update.",
     judged: "cdc.captured_columns of the instance of the connector: fails if last_update or id is missing, or if the \
              configured instance is. Without capture_instance, the first of the table's instances.",
-    privilege: "SQL Server: SELECT on the schema cdc",
+    privilege: "SELECT on the schema cdc",
     source: "https://learn.microsoft.com/en-us/sql/relational-databases/system-tables/cdc-captured-columns-transact-sql",
 };
 const LATENCY: Check = Check {
@@ -62,7 +62,7 @@ const LATENCY: Check = Check {
               see, and the log cannot be cut. How far the connector itself has read is not visible on the server.",
     judged: "The newest time in cdc.lsn_time_mapping, made UTC by the server's own offset, against last_update: fails when it \
              is behind by more than two periods and a minute.",
-    privilege: "SQL Server: SELECT on the schema cdc",
+    privilege: "SELECT on the schema cdc",
     source: "https://learn.microsoft.com/en-us/sql/relational-databases/system-tables/cdc-lsn-time-mapping-transact-sql",
 };
 const ERRORS: Check = Check {
@@ -72,7 +72,7 @@ const ERRORS: Check = Check {
     title: "the capture job has met no error of late",
     meaning: "A capture job that stumbles starts again and again, and carries nothing in between.",
     judged: "sys.dm_cdc_errors: fails if the newest entry is less than a day old. The view is empty after a restart.",
-    privilege: "SQL Server: VIEW DATABASE STATE; from 2022 on VIEW DATABASE PERFORMANCE STATE",
+    privilege: "VIEW DATABASE STATE; from 2022 on VIEW DATABASE PERFORMANCE STATE",
     source: "https://learn.microsoft.com/en-us/sql/relational-databases/system-dynamic-management-views/\
              change-data-capture-sys-dm-cdc-errors",
 };

@@ -1,10 +1,26 @@
 //! What this session's own user may do.
 
 use super::evidence::{CATALOGUE, Evidence, with};
-use crate::driver::shared_checks::writer::{INSERT, SELECT, UPDATE};
+use crate::driver::shared_checks::writer;
 use crate::driver::sqlserver::facts::OwnRights;
-use crate::finding::{Check, Finding};
+use crate::finding::{Check, Finding, How};
 use crate::target::{ProvisionMode, WriteMode};
+
+const SELECT: Check = writer::SELECT.how(How {
+    judged: "HAS_PERMS_BY_NAME on the table. Fails if it answers 0.",
+    privilege: "none",
+    source: "Microsoft's page of HAS_PERMS_BY_NAME",
+});
+const UPDATE: Check = writer::UPDATE.how(How {
+    judged: "HAS_PERMS_BY_NAME on the table. Fails if it answers 0.",
+    privilege: "none",
+    source: "Microsoft's page of HAS_PERMS_BY_NAME",
+});
+const INSERT: Check = writer::INSERT.how(How {
+    judged: "HAS_PERMS_BY_NAME on the table. Fails if it answers 0. Only with provision = \"auto\".",
+    privilege: "none",
+    source: "Microsoft's page of HAS_PERMS_BY_NAME",
+});
 
 pub(super) const CHECKS: &[Check] = &[SELECT, UPDATE, INSERT];
 
