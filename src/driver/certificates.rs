@@ -152,15 +152,18 @@ fn fault(kind: ErrorKind, message: String, cause: Cause, source: impl Into<Box<d
 ///
 /// # Errors
 /// The error as it was, for the driver's own table, if it is about none.
-pub(super) fn failure_of(error: sqlx::Error, client: Option<&ClientFiles>) -> Result<Failure, sqlx::Error> {
+pub(super) fn failure_of<E>(error: E, client: Option<&ClientFiles>) -> Result<Failure, E>
+where
+    E: Error + Send + Sync + 'static,
+{
     match judge(&error, client) {
         Some((kind, cause, message)) => Ok(fault(kind, message, cause, error)),
         None => Err(error),
     }
 }
 
-fn judge(error: &sqlx::Error, client: Option<&ClientFiles>) -> Option<(ErrorKind, Cause, String)> {
-    if let (sqlx::Error::Io(lost), Some(files)) = (error, client)
+fn judge(error: &(dyn Error + 'static), client: Option<&ClientFiles>) -> Option<(ErrorKind, Cause, String)> {
+    if let (Some(lost), Some(files)) = (find::<std::io::Error>(error), client)
         && is_lost(lost.kind())
     {
         // From TLS 1.3 on the server looks at the certificate when the client is through with the handshake: its refusal
@@ -169,7 +172,7 @@ fn judge(error: &sqlx::Error, client: Option<&ClientFiles>) -> Option<(ErrorKind
         let message = format!("{lost} during the login, as when the server refuses the client's certificate, {file}");
         return Some((ErrorKind::Network, Cause::Refused, message));
     }
-    let (cause, message) = match (of_library(error)?, client) {
+    let (cause, message) = match (find::<rustls::Error>(error)?, client) {
         (rustls::Error::AlertReceived(alert), Some(files)) if speaks_of_certificates(*alert) => {
             let file = files.certificate.display();
             (Cause::Refused, format!("the server refuses the client's certificate, {file}: {}", words_of(*alert)))
@@ -195,14 +198,7 @@ fn judge(error: &sqlx::Error, client: Option<&ClientFiles>) -> Option<(ErrorKind
 
 /// Which certificate a failure is about, if it is about one.
 pub(super) fn cause_of(failure: &Failure) -> Option<Cause> {
-    let mut error: Option<&(dyn Error + 'static)> = failure.source();
-    while let Some(current) = error {
-        if let Some(fault) = current.downcast_ref::<Fault>() {
-            return Some(fault.cause);
-        }
-        error = current.source();
-    }
-    None
+    find::<Fault>(failure).map(|fault| fault.cause)
 }
 
 /// The next step where a certificate is the trouble. `parameters` are those of the address for the client's certificate,
@@ -221,13 +217,21 @@ pub(super) fn remedy(failure: &Failure, parameters: &str, trusted: &str) -> Opti
     })
 }
 
-/// The TLS library's own error. It speaks through `std::io::Error` from the handshake on.
-fn of_library(error: &sqlx::Error) -> Option<&rustls::Error> {
-    match error {
-        sqlx::Error::Tls(error) => error.downcast_ref(),
-        sqlx::Error::Io(error) => error.get_ref()?.downcast_ref(),
-        _ => None,
+/// The first error of this type among an error and its sources. Whatever client library wraps it, the TLS library speaks
+/// in its own type, from the handshake on inside a [`std::io::Error`], whose sources do not show it.
+fn find<'e, T: Error + 'static>(error: &'e (dyn Error + 'static)) -> Option<&'e T> {
+    let mut next = Some(error);
+    while let Some(current) = next {
+        if let Some(found) = current.downcast_ref() {
+            return Some(found);
+        }
+        let inside = current.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+        next = match inside {
+            Some(inside) => Some(inside),
+            None => current.source(),
+        };
     }
+    None
 }
 
 fn is_lost(kind: std::io::ErrorKind) -> bool {
@@ -283,6 +287,18 @@ mod tests {
         assert_eq!((failure.kind(), cause_of(&failure)), (ErrorKind::Tls, Some(Cause::Refused)));
         let failure = failure_of(alert(AlertDescription::CertificateRequired), None).unwrap();
         assert_eq!(cause_of(&failure), Some(Cause::Missing));
+    }
+
+    /// A client library whose errors nobody here knows.
+    #[derive(Debug, thiserror::Error)]
+    #[error("the library failed")]
+    struct Wrapped(#[source] std::io::Error);
+
+    #[test]
+    fn an_alert_is_found_whatever_library_wraps_it() {
+        let alert = rustls::Error::AlertReceived(AlertDescription::UnknownCA);
+        let error = Wrapped(std::io::Error::new(std::io::ErrorKind::InvalidData, alert));
+        assert_eq!(cause_of(&failure_of(error, Some(&files())).unwrap()), Some(Cause::Refused));
     }
 
     #[test]

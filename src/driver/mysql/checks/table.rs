@@ -20,7 +20,8 @@ const SCHEMA: Check = row::SCHEMA.how(How {
     source: "vendor page on heartbeats, troubleshooting: the schema streamkap exists",
 });
 const KIND: Check = row::KIND.how(How {
-    judged: "information_schema.TABLES.TABLE_TYPE. Fails unless it is BASE TABLE or SYSTEM VERSIONED; warns of the latter unless last_update is WITHOUT SYSTEM VERSIONING.",
+    judged: "information_schema.TABLES.TABLE_TYPE. Fails unless it is BASE TABLE or SYSTEM VERSIONED; warns \
+             of the latter unless last_update is WITHOUT SYSTEM VERSIONING.",
     privilege: "any privilege on the table",
     source: "https://dev.mysql.com/doc/refman/8.4/en/binary-log-formats.html",
 });
