@@ -64,22 +64,6 @@ pub(super) fn with<T>(
     }
 }
 
-/// What is required to check something here; what several databases check says so of each of them.
-pub(super) fn takes(check: &Check) -> &'static str {
-    match check.id {
-        "long-transactions" => "GRANT pg_monitor TO this user, to see the sessions of other users",
-        "native-scheduler" => {
-            "USAGE on the schema cron, and being the owner of the job or a superuser: others see no row, and no error"
-        }
-        id if id.starts_with("connector-") || matches!(id, "schema-exists" | "table-kind" | "writer-expiry") => {
-            CATALOGUE
-        }
-        "replica-role" | "replica-decode" => "a login on the replica",
-        "server-writable" => "a login",
-        _ => check.privilege,
-    }
-}
-
 /// How a setting of this server is set, with what makes it take effect. `ALTER SYSTEM` may not run in a transaction, and so
 /// it is alone in its script: what is pasted as one message is one transaction.
 pub(super) fn alter_system(server: &ServerFacts, setting: &str, value: &str, restart: bool) -> Remedy {
