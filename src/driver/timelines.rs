@@ -77,7 +77,7 @@ pub fn split_brain(hosts: &[HostLook]) -> Option<String> {
     let newest = rivals[0].timeline;
     let behind: Vec<_> = rivals.iter().filter(|primary| primary.timeline < newest).map(|one| one.address).collect();
     let verdict = match behind.as_slice() {
-        [] => "on the same timeline: which one is behind cannot be told from here".to_owned(),
+        [] => "on the same timeline: heartbeatd cannot see which one is behind".to_owned(),
         [one] => format!("{one} is behind"),
         several => format!("{} are behind", several.join(" and ")),
     };
@@ -143,7 +143,7 @@ mod tests {
             split_brain(&looks(&[server("a", "x", Some(1)), server("b", "x", Some(2)), server("c", "x", None)]));
         insta::assert_snapshot!(found.unwrap(), @"split brain: b (timeline 2) and a (timeline 1) take writes for the same database cluster; a is behind");
         let found = split_brain(&looks(&[server("a", "x", Some(3)), server("b", "x", Some(3))]));
-        insta::assert_snapshot!(found.unwrap(), @"split brain: a (timeline 3) and b (timeline 3) take writes for the same database cluster; on the same timeline: which one is behind cannot be told from here");
+        insta::assert_snapshot!(found.unwrap(), @"split brain: a (timeline 3) and b (timeline 3) take writes for the same database cluster; on the same timeline: heartbeatd cannot see which one is behind");
     }
 
     #[test]

@@ -124,7 +124,7 @@ pub fn judge(status: &TargetStatus, now: Moment) -> Health {
 
 fn overdue_reason(status: &TargetStatus, since: Moment) -> Reason {
     let message = match (status.target.write, status.newest_change) {
-        (WriteMode::Never, _) => "nobody has changed last_update for more than two ticks".to_owned(),
+        (WriteMode::Never, _) => "last_update has not changed for more than two ticks".to_owned(),
         (_, None) => "no beat has succeeded since the start".to_owned(),
         (_, Some(_)) => "no beat has succeeded for more than two ticks".to_owned(),
     };

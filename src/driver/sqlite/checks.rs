@@ -139,10 +139,8 @@ fn judge_single(table: &TableFacts, target: &Target) -> Finding {
             SINGLE.skipped(name, format!("row {wanted} is not among them, which must be repaired first"))
         }
         Some((count, _)) => SINGLE.failed(name, format!("{count} rows")).expected("one row").remedy(
-            Remedy::advice("find out who inserts rows, and whether anyone needs these, before you delete one")
-                .then_run(
-                    Remedy::sql(format!("SELECT * FROM {} WHERE id <> {wanted};", quote(name))).note("shows the rows"),
-                ),
+            Remedy::sql(format!("SELECT * FROM {} WHERE id <> {wanted};", quote(name)))
+                .note("shows the other rows: find out who inserts them, and whether anyone needs them"),
         ),
     }
 }

@@ -29,7 +29,7 @@ fn endpoint(endpoint: &Endpoint) -> Result<Vec<String>, UrlError> {
     if endpoint.url.database() == ":memory:" {
         return Err(UrlError::Refused {
             name: ":memory:".to_owned(),
-            reason: "a heartbeat in memory reaches nobody: name a file".to_owned(),
+            reason: "a heartbeat in memory reaches no connector: name a file".to_owned(),
         });
     }
     for (name, value) in endpoint.url.parameters() {

@@ -64,9 +64,10 @@ fn single(evidence: &Evidence<'_>, rows: &RowFacts) -> Finding {
         return SINGLE.skipped(name, "the configured document is not among them, which comes first");
     }
     let more = if count > 1_000 { " or more" } else { "" };
-    SINGLE.failed(name, format!("{}{more} documents", count.min(1_000))).expected("one document").remedy(
-        "find out who inserts: a heartbeat updates one document; the others may be removed when nobody needs them",
-    )
+    SINGLE
+        .failed(name, format!("{}{more} documents", count.min(1_000)))
+        .expected("one document")
+        .remedy("find out who inserts documents: a heartbeat updates one; remove the others only if no one needs them")
 }
 
 fn dated(evidence: &Evidence<'_>, rows: &RowFacts) -> Finding {

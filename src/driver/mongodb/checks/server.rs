@@ -62,7 +62,7 @@ pub(super) fn judge(evidence: &Evidence<'_>) -> Vec<Finding> {
 fn writable(evidence: &Evidence<'_>) -> Finding {
     let (server, subject) = (&evidence.facts.server, &evidence.facts.address);
     if server.primary {
-        return WRITABLE.ok(subject, "it is the primary, and takes writes");
+        return WRITABLE.ok(subject, "it is the primary, and accepts writes");
     }
     let remedy = match &server.knows_primary {
         Some(primary) => format!("take directConnection=true out of the address, or name the primary: {primary}"),

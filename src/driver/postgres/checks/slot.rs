@@ -195,7 +195,7 @@ fn leftover(evidence: &Evidence<'_>, found: &Found<'_>, all: &[Found<'_>]) -> Ve
         ))
         .remedy(found.drop_leftover(evidence)),
         (_, _) => {
-            let observed = format!("a slot {} that nobody reads: it holds back WAL there", found.server());
+            let observed = format!("a slot {} that no client reads: it retains WAL there", found.server());
             finding(observed).remedy(format!(
                 "find out {} whether another program needs this slot; the connector reads another server's",
                 found.server()
@@ -293,9 +293,11 @@ fn active(evidence: &Evidence<'_>, found: &Found<'_>) -> Finding {
         .inactive_since_micros
         .map(|since| Duration::from_micros(found.facts.server.time.saturating_sub(since).unsigned_abs()));
     let observed = match since {
-        Some(since) if since < grace => return ACTIVE.ok(subject, format!("nobody has read it for {}", words(since))),
-        Some(since) => format!("nobody has read it for {}", words(since)),
-        None => "nobody reads it".to_owned(),
+        Some(since) if since < grace => {
+            return ACTIVE.ok(subject, format!("no client has read it for {}", words(since)));
+        }
+        Some(since) => format!("no client has read it for {}", words(since)),
+        None => "no client reads it".to_owned(),
     };
     ACTIVE.failed(subject, observed).expected("a connector that reads it").remedy(format!(
         "start or resume the connector; if it is given up for good, drop the slot {} so that it holds no WAL back",
@@ -309,7 +311,7 @@ fn moves(evidence: &Evidence<'_>, found: &Found<'_>) -> Finding {
         return MOVES.skipped(subject, ONE_LOOK);
     };
     if found.end().is_some() || !slot.active {
-        return MOVES.skipped(subject, "nobody reads the slot");
+        return MOVES.skipped(subject, "no client reads the slot");
     }
     let (Some(now), Some(before)) = (slot.confirmed_flush_lsn, earlier.confirmed_flush_lsn) else {
         return MOVES.skipped(subject, "it is no logical slot");

@@ -58,7 +58,7 @@ pub(super) fn judge(evidence: &Evidence<'_>) -> Vec<Finding> {
 fn writable(evidence: &Evidence<'_>) -> Finding {
     let (server, subject) = (&evidence.facts.server, &evidence.facts.address);
     if server.updateability == "READ_WRITE" {
-        return WRITABLE.ok(subject, "the database takes writes");
+        return WRITABLE.ok(subject, "the database accepts writes");
     }
     let (observed, remedy) = if server.read_only {
         ("the database is read-only by its own setting", remedies::set_read_write(evidence.target))
