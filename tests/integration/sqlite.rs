@@ -184,7 +184,7 @@ async fn file_opened_read_only_is_told_and_can_be_watched() {
         number(&file, "SELECT CAST(unixepoch(last_update, 'subsec') * 1000 AS INTEGER) FROM streamkap_heartbeat").await;
     let beating = BeatingDaemon { daemon: heartbeatd().config(&read_only("")).start().await };
     let expected = failure("connection", "read_only_setting", None);
-    beating.reports(expected).await.names(&["take mode=ro out of the address", "write = \"never\""]);
+    beating.reports(expected).await.names(&["remove mode=ro from the address", "write = \"never\""]);
     let watching = BeatingDaemon { daemon: heartbeatd().config(&read_only("write = \"never\"")).start().await };
     eventually(secs(5), "the row to be watched", async || match watching.count("fresh").await {
         0 => Err("no look yet"),

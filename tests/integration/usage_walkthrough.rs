@@ -133,7 +133,10 @@ impl Walk {
     /// The recipe is there; that of `make run` starts the program, which then is run with the same arguments.
     async fn make(&self, target: &str) {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
-        let output = Command::new("make").args(["--dry-run", target]).current_dir(folder).output().unwrap();
+        let mut make = Command::new("make");
+        // Under another make, as in `make test`, this one would say which directory it enters.
+        make.args(["--no-print-directory", "--dry-run", target]).env_remove("MAKEFLAGS").env_remove("MAKELEVEL");
+        let output = make.current_dir(folder).output().unwrap();
         assert!(output.status.success(), "{output:?}");
         let recipe = String::from_utf8(output.stdout).unwrap();
         let Some((_, arguments)) = recipe.trim().split_once("run --locked -- ") else {
