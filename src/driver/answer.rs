@@ -3,6 +3,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::finding::{Check, Finding};
+
 /// What one question gave.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -54,6 +56,22 @@ impl<T> Answer<T> {
     /// The answer, if there is one.
     pub(super) fn answer(&self) -> Option<&T> {
         self.seen().ok()
+    }
+
+    /// Judges an answer. What the server did not show is unknown, with the required privilege; `passing` as for
+    /// [`Refusal::unless`].
+    pub(super) fn judge(
+        &self,
+        check: &Check,
+        subject: &str,
+        privilege: &str,
+        passing: &[&str],
+        judge: impl FnOnce(&T) -> Finding,
+    ) -> Finding {
+        match self.seen() {
+            Ok(answer) => judge(answer),
+            Err(refusal) => check.unknown(subject, refusal.unless(privilege, passing)),
+        }
     }
 }
 

@@ -289,7 +289,7 @@ mod tests {
         assert_eq!(cause_of(&failure), Some(Cause::Missing));
     }
 
-    /// A client library whose errors nobody here knows.
+    /// The error of a client library that this file does not know.
     #[derive(Debug, thiserror::Error)]
     #[error("the library failed")]
     struct Wrapped(#[source] std::io::Error);

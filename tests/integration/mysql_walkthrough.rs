@@ -69,7 +69,7 @@ impl Walk {
             }
             // The server began with it.
             "ini" => {}
-            other => panic!("nobody knows how to run {other:?}: {block:?}"),
+            other => panic!("the test has no rule to run {other:?}: {block:?}"),
         }
     }
 

@@ -278,7 +278,7 @@ async fn a_replica_behind_a_listener_is_shown_with_its_age_role_and_lag() {
     // Read-only routing is taken away: the address leads to the primary itself.
     primary.fault(None);
     secondary.fault(Fault::Drop);
-    eventually(secs(30), "that the replica is none", async || {
+    eventually(secs(30), "the server not to be a replica", async || {
         let (_, health) = daemon.health().await;
         let reasons = reasons(&health, "orders");
         match reasons.iter().any(|reason| reason["kind"] == "not_a_replica" && reason["replica"] == "copy") {

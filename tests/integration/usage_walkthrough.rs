@@ -100,7 +100,7 @@ impl Walk {
             }
             // What is printed.
             "" => assert!(!block.text.starts_with("heartbeatd "), "commands without a language: {block:?}"),
-            other => panic!("nobody knows how to run {other:?}: {block:?}"),
+            other => panic!("the test has no rule to run {other:?}: {block:?}"),
         }
     }
 
@@ -121,7 +121,7 @@ impl Walk {
                 }
             }
             ["systemctl", "reload", "heartbeatd"] => self.reload().await,
-            _ => panic!("nobody knows how to run {line:?}"),
+            _ => panic!("the test has no rule to run {line:?}"),
         }
     }
 

@@ -56,7 +56,7 @@ impl Walk {
                     self.commands.run(&self.here(line)).await;
                 }
             }
-            other => panic!("nobody knows how to run {other:?}: {block:?}"),
+            other => panic!("the test has no rule to run {other:?}: {block:?}"),
         }
     }
 

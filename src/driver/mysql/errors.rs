@@ -24,7 +24,7 @@ pub(super) const PASSING: &[&str] = &[
     error_codes::ER_LOCK_NOWAIT,
 ];
 
-/// Of these, what a statement says that waited for a table in vain: someone holds it, or changes its definition.
+/// Of these, the codes of a statement that gave up waiting for a table: a session holds it, or changes its definition.
 pub(super) const WAITED: &[&str] =
     &[error_codes::ER_LOCK_WAIT_TIMEOUT, error_codes::ER_STATEMENT_TIMEOUT, error_codes::ER_QUERY_TIMEOUT];
 

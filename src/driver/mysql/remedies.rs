@@ -211,7 +211,7 @@ fn auth(failure: &Failure, target: &Target, names: &Names) -> Remedy {
             Remedy::advice("create an account for this user whose host includes this machine").then_run(accounts)
         }
         Some(error_codes::ER_ACCESS_DENIED_NO_PASSWORD_ERROR) => Remedy::advice(
-            "create the account if there is none; if it logs in as the operating system's user (unix_socket, auth_socket), \
+            "create the account if it is missing; if it logs in as the operating system's user (unix_socket, auth_socket), \
              give it a password",
         )
         .then_run(accounts),

@@ -148,7 +148,7 @@ pub(super) const KINDS: &[(u32, &str, ErrorKind)] = &[
     (27_101, "the instance is not running", ErrorKind::Shutdown),
     (ACCOUNT_LOCKED, "the account is locked", ErrorKind::Auth),
     (PASSWORD_EXPIRED, "the password has expired", ErrorKind::Auth),
-    // A warning of a login that succeeds; the check of accounts tells of it.
+    // A warning at a login that succeeds; the checks of accounts report it.
     (28_002, "the password expires soon", ErrorKind::Auth),
     (SYS_AS_SYSDBA, "SYS must connect as SYSDBA", ErrorKind::Auth),
     (28_040, "no authentication protocol in common", ErrorKind::AuthMethod),

@@ -154,9 +154,11 @@ async fn behind_a_policy(
     deadline: Instant,
 ) -> Result<RowReport, Failure> {
     let (kind, message, command) = match (report.seen, report.changed) {
-        (0, _) if writing != Writing::Never => {
-            (ErrorKind::MissingRow, "hides the row with the configured id from this user, or there is none", "")
-        }
+        (0, _) if writing != Writing::Never => (
+            ErrorKind::MissingRow,
+            "hides the row with the configured id from this user, or the row does not exist",
+            "",
+        ),
         (1, 0) if writing == Writing::Always => {
             (ErrorKind::RowNotUpdatable, "lets this user see the heartbeat row, and not update it", " FOR UPDATE")
         }

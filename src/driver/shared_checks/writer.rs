@@ -3,6 +3,9 @@
 use super::BY_DRIVER;
 use crate::finding::{Check, Rung, Severity};
 
+const TRIED: &str = "none: heartbeatd tries the statement";
+const MEASURED: &str = "measured: the server checks privileges even if the statement changes no row";
+
 /// SELECT.
 pub(in crate::driver) const SELECT: Check = Check {
     id: "writer-select",
@@ -11,9 +14,9 @@ pub(in crate::driver) const SELECT: Check = Check {
     title: "this user may read the heartbeat row",
     meaning: "A beat finds its row by id. Without SELECT heartbeatd also cannot tell a missing row from one that it \
               may not write.",
-    judged: BY_DRIVER,
-    privilege: BY_DRIVER,
-    source: BY_DRIVER,
+    judged: "heartbeatd tries a SELECT of id and last_update that reads no row. Fails if the server denies it.",
+    privilege: TRIED,
+    source: MEASURED,
 };
 /// UPDATE.
 pub(in crate::driver) const UPDATE: Check = Check {
@@ -22,9 +25,9 @@ pub(in crate::driver) const UPDATE: Check = Check {
     rung: Rung::Permission,
     title: "this user may update last_update",
     meaning: "This update is the beat.",
-    judged: BY_DRIVER,
-    privilege: BY_DRIVER,
-    source: BY_DRIVER,
+    judged: "heartbeatd tries an UPDATE of last_update that changes no row. Fails if the server denies it.",
+    privilege: TRIED,
+    source: MEASURED,
 };
 /// INSERT.
 pub(in crate::driver) const INSERT: Check = Check {
@@ -33,9 +36,9 @@ pub(in crate::driver) const INSERT: Check = Check {
     rung: Rung::Advice,
     title: "this user may create a deleted heartbeat row again",
     meaning: "With provision = \"auto\" heartbeatd creates the row again after it was deleted. That requires INSERT.",
-    judged: BY_DRIVER,
-    privilege: BY_DRIVER,
-    source: BY_DRIVER,
+    judged: "heartbeatd tries an INSERT that adds no row. Fails if the server denies it.",
+    privilege: TRIED,
+    source: MEASURED,
 };
 /// The password's end.
 pub(in crate::driver) const EXPIRY: Check = Check {

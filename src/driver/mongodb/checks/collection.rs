@@ -12,11 +12,11 @@ use crate::remedy::Remedy;
 
 const KIND: Check = row::KIND.how(How {
     judged: "listCollections. Fails for a view, a time series or a capped collection.",
-    privilege: "the role read on the heartbeat's database",
+    privilege: DATA,
     source: "MongoDB's manual: change streams do not open on views and time series; a capped collection refuses updates \
              that grow",
 });
-const TABLE: Check = shared_checks::TABLE.requires("the role read on the heartbeat's database");
+const TABLE: Check = shared_checks::TABLE.requires(DATA);
 
 const TTL: Check = Check {
     id: "ttl-index",
@@ -26,7 +26,7 @@ const TTL: Check = Check {
     meaning: "A TTL index on last_update deletes the document if beats pause for long enough. Later beats then find no \
               document.",
     judged: "listIndexes. Fails if an index on last_update has expireAfterSeconds.",
-    privilege: "the role read on the heartbeat's database",
+    privilege: DATA,
     source: "https://www.mongodb.com/docs/manual/core/index-ttl/",
 };
 const VALIDATOR: Check = Check {
@@ -38,7 +38,7 @@ const VALIDATOR: Check = Check {
               121).",
     judged: "heartbeatd asks the server whether the document would match with a new date in last_update, and writes \
              nothing. Fails if it would not. Skipped if there is no document.",
-    privilege: "the role read on the heartbeat's database",
+    privilege: DATA,
     source: "https://www.mongodb.com/docs/manual/core/schema-validation/",
 };
 

@@ -9,8 +9,8 @@ use crate::driver::shared_checks::connector;
 use crate::finding::{Check, Finding, Rung, Severity};
 use crate::remedy::Remedy;
 
-const ROLE: Check = connector::ROLE.requires("a custom role with the action viewUser on the database admin");
-const SELECT: Check = connector::SELECT.requires("a custom role with the action viewUser on the database admin");
+const ROLE: Check = connector::ROLE.requires(USERS);
+const SELECT: Check = connector::SELECT.requires(USERS);
 
 const STREAM: Check = Check {
     id: "connector-change-stream",
@@ -20,7 +20,7 @@ const STREAM: Check = Check {
     meaning: "Without the action changeStream the connector reads no changes, even if the heartbeat is fresh.",
     judged: "From its privileges. Fails if no role grants the action on the collection, its database or every \
              database.",
-    privilege: "a custom role with the action viewUser on the database admin",
+    privilege: USERS,
     source: "https://www.mongodb.com/docs/manual/changeStreams/#access-control; vendor's set-up guide for MongoDB",
 };
 const READERS: Check = Check {

@@ -8,10 +8,13 @@ use crate::driver::shared_checks::row::{self, moves};
 use crate::driver::shared_checks::{self, freshness};
 use crate::finding::{Check, Finding, Rung, Severity};
 
-const ROW: Check = shared_checks::ROW.requires("find on the heartbeat's collection");
-const SINGLE: Check = shared_checks::SINGLE.requires("find on the heartbeat's collection");
-const FRESH: Check = shared_checks::FRESH.requires("find on the heartbeat's collection");
-const MOVES: Check = row::MOVES.requires("find on the heartbeat's collection");
+/// What shows the documents.
+const FIND: &str = "find on the heartbeat's collection";
+
+const ROW: Check = shared_checks::ROW.requires(FIND);
+const SINGLE: Check = shared_checks::SINGLE.requires(FIND);
+const FRESH: Check = shared_checks::FRESH.requires(FIND);
+const MOVES: Check = row::MOVES.requires(FIND);
 
 const DATED: Check = Check {
     id: "last-update-date",
@@ -21,7 +24,7 @@ const DATED: Check = Check {
     meaning: "heartbeatd replaces any value there with a date. A string or a number comes from another writer, and \
               heartbeatd cannot compare it with a time.",
     judged: "The type of the field. Fails if it exists and is neither a date nor null.",
-    privilege: "find on the heartbeat's collection",
+    privilege: FIND,
     source: "measured: an update by a pipeline replaces a string with a date",
 };
 

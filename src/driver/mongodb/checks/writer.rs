@@ -9,22 +9,14 @@ use crate::finding::{Check, Finding, How};
 use crate::remedy::Remedy;
 use crate::target::{ProvisionMode, WriteMode};
 
-const SELECT: Check = writer::SELECT.how(How {
+const BY_ROLES: How = How {
     judged: "connectionStatus, by the server's rules for resources. Fails if no role grants it.",
     privilege: "none",
     source: "MongoDB's manual, resource document; measured",
-});
-const UPDATE: Check = writer::UPDATE.how(How {
-    judged: "connectionStatus, by the server's rules for resources. Fails if no role grants it.",
-    privilege: "none",
-    source: "MongoDB's manual, resource document; measured",
-});
-const INSERT: Check = writer::INSERT.how(How {
-    judged: "connectionStatus, by the server's rules for resources. Fails if no role grants it. Only with provision = \
-             \"auto\".",
-    privilege: "none",
-    source: "MongoDB's manual, resource document; measured",
-});
+};
+const SELECT: Check = writer::SELECT.how(BY_ROLES);
+const UPDATE: Check = writer::UPDATE.how(BY_ROLES);
+const INSERT: Check = writer::INSERT.how(BY_ROLES);
 
 pub(super) const CHECKS: &[Check] = &[SELECT, UPDATE, INSERT];
 

@@ -12,25 +12,28 @@ use crate::finding::{Check, Finding, How, Rung, Severity, Status};
 use crate::remedy::Remedy;
 use crate::target::ConnectorMode;
 
-const ROLE: Check = connector::ROLE.requires("SELECT on mysql.*");
-const SELECT: Check = connector::SELECT.requires("SELECT on mysql.*");
-const INSERT: Check = connector::INSERT.requires("SELECT on mysql.*");
-const UPDATE: Check = connector::UPDATE.requires("SELECT on mysql.*");
-const DELETE: Check = connector::DELETE.requires("SELECT on mysql.*");
+/// What shows the accounts and their grants.
+const ACCOUNTS: &str = "SELECT on mysql.*";
+
+const ROLE: Check = connector::ROLE.requires(ACCOUNTS);
+const SELECT: Check = connector::SELECT.requires(ACCOUNTS);
+const INSERT: Check = connector::INSERT.requires(ACCOUNTS);
+const UPDATE: Check = connector::UPDATE.requires(ACCOUNTS);
+const DELETE: Check = connector::DELETE.requires(ACCOUNTS);
 const LOGIN: Check = connector::LOGIN.how(How {
     judged: "Whether the account is locked. Fails if it is.",
-    privilege: "SELECT on mysql.*",
+    privilege: ACCOUNTS,
     source: "vendor's set-up guides, the connector's user",
 });
 const REPLICATION: Check = connector::REPLICATION.how(How {
     judged: "The account's grants. Fails if REPLICATION SLAVE is missing.",
-    privilege: "SELECT on mysql.*",
+    privilege: ACCOUNTS,
     source: "vendor's set-up guides, the connector's user",
 });
 const EXPIRY: Check = connector::EXPIRY.how(How {
     judged: "The account's password lifetime. Compared with the server's clock: an error if it has expired, a warning \
              if it expires within the threshold role_expiry.",
-    privilege: "SELECT on mysql.*",
+    privilege: ACCOUNTS,
     source: "vendor page on recovery: credentials unchanged",
 });
 

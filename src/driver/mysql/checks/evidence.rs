@@ -43,10 +43,7 @@ impl Evidence<'_> {
         privilege: &str,
         judge: impl FnOnce(&T) -> Finding,
     ) -> Finding {
-        match gathered.seen() {
-            Ok(answer) => judge(answer),
-            Err(refusal) => check.unknown(subject, refusal.unless(&self.grant(privilege), PASSING)),
-        }
+        gathered.judge(check, subject, &self.grant(privilege), PASSING, judge)
     }
 
     /// A privilege on the whole server for this session's user.
@@ -59,17 +56,14 @@ pub(super) fn relation_of(facts: &MysqlFacts) -> Option<&Relation> {
     facts.table.answer()?.table.as_ref()
 }
 
-/// Judges an answer. What the server did not show is unknown, with the required privilege.
+/// Judges an answer by this database's codes: [`Answer::judge`].
 pub(super) fn with<T>(
     check: &Check,
     subject: &str,
     gathered: &Answer<T>,
     judge: impl FnOnce(&T) -> Finding,
 ) -> Finding {
-    match gathered.seen() {
-        Ok(answer) => judge(answer),
-        Err(refusal) => check.unknown(subject, refusal.unless(check.privilege, PASSING)),
-    }
+    gathered.judge(check, subject, check.privilege, PASSING, judge)
 }
 
 /// What reading the binary log's state takes. The old name is known to every version of both.

@@ -10,28 +10,12 @@ use crate::driver::mysql::facts::{AccountFacts, RoleFacts};
 use crate::driver::mysql::grants::inquiry::{IdleRole, activation};
 use crate::driver::mysql::grants::{GrantScope, Grants, Holding, unread};
 use crate::driver::mysql::identifier::account;
-use crate::driver::shared_checks::writer;
+use crate::driver::shared_checks::writer::{self, INSERT, SELECT, UPDATE};
 use crate::finding::{Check, Finding, How, Rung, Severity};
 use crate::remedy::Remedy;
 use crate::target::{ProvisionMode, WriteMode};
 use crate::time::words;
 
-const SELECT: Check = writer::SELECT.how(How {
-    judged: "heartbeatd tries a SELECT of id and last_update that reads no row. Fails if the server denies it.",
-    privilege: "none: heartbeatd tries the statement",
-    source: "measured: the server checks privileges even if the statement matches no row",
-});
-const UPDATE: Check = writer::UPDATE.how(How {
-    judged: "heartbeatd tries an UPDATE of last_update that changes no row. Fails if the server denies it.",
-    privilege: "none: heartbeatd tries the statement",
-    source: "measured: the server checks privileges even if the statement matches no row",
-});
-const INSERT: Check = writer::INSERT.how(How {
-    judged: "heartbeatd tries an INSERT that adds no row. Fails if the server denies it. Only with provision = \
-             \"auto\".",
-    privilege: "none: heartbeatd tries the statement",
-    source: "measured: the server checks privileges even if the statement matches no row",
-});
 const EXPIRY: Check = writer::EXPIRY.how(How {
     judged: "The account's password lifetime, which applies to passwords that the server stores. Compared with the \
              server's clock: an error if it has expired, a warning if it expires within the threshold role_expiry.",

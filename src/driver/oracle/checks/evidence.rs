@@ -53,16 +53,13 @@ impl Evidence<'_> {
     }
 }
 
-/// Judges an answer; what the server would not say is unknown, with what is required to see it.
+/// Judges an answer by this database's codes: [`Answer::judge`].
 pub(super) fn with<T>(
     check: &Check,
     subject: &str,
     answer: &Answer<T>,
-    takes: &str,
+    privilege: &str,
     judge: impl FnOnce(&T) -> Finding,
 ) -> Finding {
-    match answer.seen() {
-        Ok(answer) => judge(answer),
-        Err(refusal) => check.unknown(subject, refusal.unless(takes, PASSING)),
-    }
+    answer.judge(check, subject, privilege, PASSING, judge)
 }

@@ -12,7 +12,7 @@ use crate::remedy::Remedy;
 use crate::time::ticks::longest_period;
 use crate::time::words;
 
-const CATALOGUE: &str = "Oracle: SELECT_CATALOG_ROLE, or SELECT on the view";
+const CATALOGUE: &str = "SELECT_CATALOG_ROLE, or SELECT on the view";
 
 const ARCHIVED: Check = Check {
     id: "archive-log-mode",

@@ -1,6 +1,6 @@
 //! The connector's role.
 
-use super::evidence::{Evidence, with};
+use super::evidence::{CATALOGUE, Evidence, with};
 use super::writer::expiry;
 use crate::driver::postgres::cloud::Provider;
 use crate::driver::postgres::facts::{Relation, RoleFacts};
@@ -10,30 +10,29 @@ use crate::finding::{Check, Finding, How, Rung, Severity};
 use crate::remedy::Remedy;
 use crate::target::ConnectorMode;
 
-const ROLE: Check = connector::ROLE.requires("read access to the catalogue, which every user has");
-const SELECT: Check = connector::SELECT.requires("read access to the catalogue, which every user has");
-const INSERT: Check = connector::INSERT.requires("read access to the catalogue, which every user has");
-const UPDATE: Check = connector::UPDATE.requires("read access to the catalogue, which every user has");
-const DELETE: Check = connector::DELETE.requires("read access to the catalogue, which every user has");
+const ROLE: Check = connector::ROLE.requires(CATALOGUE);
+const SELECT: Check = connector::SELECT.requires(CATALOGUE);
+const INSERT: Check = connector::INSERT.requires(CATALOGUE);
+const UPDATE: Check = connector::UPDATE.requires(CATALOGUE);
+const DELETE: Check = connector::DELETE.requires(CATALOGUE);
 const LOGIN: Check = connector::LOGIN.how(How {
     judged: "pg_roles.rolcanlogin. Fails if the role may not log in.",
-    privilege: "read access to the catalogue, which every user has",
+    privilege: CATALOGUE,
     source: "vendor's set-up guides, the connector's user",
 });
 const REPLICATION: Check = connector::REPLICATION.how(How {
     judged: "pg_roles.rolreplication, rolsuper, or membership in rds_replication, rds_superuser, rdsadmin or \
              rdsrepladmin. Fails if it has none of them.",
-    privilege: "read access to the catalogue, which every user has",
+    privilege: CATALOGUE,
     source: "vendor's set-up guides, the connector's user; Debezium accepts the same roles",
 });
 const EXPIRY: Check = connector::EXPIRY.how(How {
     judged: "pg_roles.rolvaliduntil. Compared with the server's clock: an error if it has expired, a warning if it \
              expires within the threshold role_expiry.",
-    privilege: "read access to the catalogue, which every user has",
+    privilege: CATALOGUE,
     source: "vendor page on recovery: credentials unchanged",
 });
 
-const CATALOGUE: &str = "read access to the catalogue, which every user has";
 const GUIDE: &str = "vendor's set-up guide for PostgreSQL, the connector's user";
 const HEARTBEATS: &str = "vendor page on heartbeats, grants on the heartbeat table";
 

@@ -9,6 +9,9 @@ use crate::driver::postgres::identifier::literal;
 use crate::finding::{Check, Finding};
 use crate::remedy::Remedy;
 
+/// What shows the catalogue.
+pub(super) const CATALOGUE: &str = "read access to the catalogue, which every user has";
+
 /// A case with PostgreSQL's facts.
 pub(super) type Evidence<'a> = evidence::Evidence<'a, PostgresFacts>;
 /// One replica.
@@ -51,17 +54,14 @@ pub(super) fn relation_of(facts: &PostgresFacts) -> Option<&Relation> {
     facts.table.answer()?.table.as_ref()
 }
 
-/// Judges an answer. What the server did not show is unknown, with the required privilege.
+/// Judges an answer by this database's codes: [`Answer::judge`].
 pub(super) fn with<T>(
     check: &Check,
     subject: &str,
     gathered: &Answer<T>,
     judge: impl FnOnce(&T) -> Finding,
 ) -> Finding {
-    match gathered.seen() {
-        Ok(answer) => judge(answer),
-        Err(refusal) => check.unknown(subject, refusal.unless(check.privilege, PASSING)),
-    }
+    gathered.judge(check, subject, check.privilege, PASSING, judge)
 }
 
 /// How a setting of this server is set, with what makes it take effect. `ALTER SYSTEM` may not run in a transaction, and so

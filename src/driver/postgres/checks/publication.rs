@@ -1,6 +1,6 @@
 //! The publication: whether a beat reaches what the connector reads.
 
-use super::evidence::{Evidence, with};
+use super::evidence::{CATALOGUE, Evidence, with};
 use crate::driver::answer::Answer;
 use crate::driver::postgres::errors::PASSING;
 use crate::driver::postgres::facts::{PublicationFacts, Relation, RowFacts};
@@ -9,7 +9,6 @@ use crate::driver::postgres::identifier::quote;
 use crate::finding::{Check, Finding, Rung, Severity};
 use crate::remedy::Remedy;
 
-const CATALOGUE: &str = "read access to the catalogue, which every user has";
 const PAGE: &str = "vendor page on heartbeats, troubleshooting: the table updates and the connector sees nothing";
 
 const EXISTS: Check = Check {

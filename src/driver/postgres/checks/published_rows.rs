@@ -1,14 +1,12 @@
 //! What publications other than the connector's do to the heartbeat, and the connector's to other tables.
 
-use super::evidence::{Evidence, with};
+use super::evidence::{CATALOGUE, Evidence, with};
 use crate::driver::postgres::errors::PASSING;
 use crate::driver::postgres::facts::{HoldingPublication, PublicationFacts};
 use crate::driver::postgres::family::publication_of;
 use crate::driver::postgres::identifier::quote;
 use crate::finding::{Check, Finding, Rung, Severity};
 use crate::remedy::Remedy;
-
-const CATALOGUE: &str = "read access to the catalogue, which every user has";
 
 const NARROWED: Check = Check {
     id: "publication-identity",

@@ -1,6 +1,6 @@
 //! The heartbeat row.
 
-use super::evidence::Evidence;
+use super::evidence::{CATALOGUE, Evidence};
 use crate::driver::answer::Answer;
 use crate::driver::postgres::facts::{PostgresFacts, Relation, RowFacts};
 use crate::driver::postgres::remedies::policy;
@@ -18,7 +18,7 @@ const SECURITY: Check = Check {
     meaning: "Row-level security hides rows without an error: the UPDATE succeeds and changes nothing.",
     judged: "row_security_active() for this user, and pg_policy. Fails if row-level security applies to this user and \
              no policy allows both SELECT and UPDATE. Unknown if policies have conditions.",
-    privilege: "read access to the catalogue, which every user has",
+    privilege: CATALOGUE,
     source: "measured: an UPDATE of a hidden row reports zero rows and no error",
 };
 

@@ -1,6 +1,6 @@
 //! The heartbeat table.
 
-use super::evidence::{Evidence, with};
+use super::evidence::{CATALOGUE, Evidence, with};
 use crate::driver::postgres::columns::mend;
 use crate::driver::postgres::connect::ALL_DIGITS;
 use crate::driver::postgres::facts::Relation;
@@ -14,16 +14,14 @@ use crate::remedy::Remedy;
 const SCHEMA: Check = row::SCHEMA.how(How {
     judged: "pg_namespace, which hides nothing (information_schema.schemata hides schemas without privileges). Fails if \
              no schema has the configured name.",
-    privilege: "read access to the catalogue, which every user has",
+    privilege: CATALOGUE,
     source: "vendor page on heartbeats, troubleshooting: the schema streamkap exists",
 });
 const KIND: Check = row::KIND.how(How {
     judged: "pg_class.relkind. Fails unless it is r (ordinary) or p (partitioned).",
-    privilege: "read access to the catalogue, which every user has",
+    privilege: CATALOGUE,
     source: "https://www.postgresql.org/docs/current/sql-createpublication.html",
 });
-
-const CATALOGUE: &str = "read access to the catalogue, which every user has";
 
 const LOGGED: Check = Check {
     id: "table-logged",

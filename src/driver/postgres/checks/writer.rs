@@ -1,6 +1,6 @@
 //! The privileges of this session's user.
 
-use super::evidence::{Evidence, with};
+use super::evidence::{CATALOGUE, Evidence, with};
 use std::time::Duration;
 
 use crate::driver::answer::Answer;
@@ -10,32 +10,16 @@ use crate::driver::postgres::errors::{
 };
 use crate::driver::postgres::facts::RoleFacts;
 use crate::driver::postgres::identifier::quote;
-use crate::driver::shared_checks::writer;
+use crate::driver::shared_checks::writer::{self, INSERT, SELECT, UPDATE};
 use crate::finding::{Check, Finding, How, Rung, Severity};
 use crate::remedy::Remedy;
 use crate::target::{ProvisionMode, WriteMode};
 use crate::time::words;
 
-const SELECT: Check = writer::SELECT.how(How {
-    judged: "heartbeatd tries a SELECT of id and last_update that reads no row. Fails if the server denies it.",
-    privilege: "none: heartbeatd tries the statement",
-    source: "measured: the server checks privileges even if EXPLAIN does not run the statement, on a standby too",
-});
-const UPDATE: Check = writer::UPDATE.how(How {
-    judged: "heartbeatd tries an UPDATE of last_update that changes no row. Fails if the server denies it.",
-    privilege: "none: heartbeatd tries the statement",
-    source: "measured: the server checks privileges even if EXPLAIN does not run the statement, on a standby too",
-});
-const INSERT: Check = writer::INSERT.how(How {
-    judged: "heartbeatd tries an INSERT that adds no row. Fails if the server denies it. Only with provision = \
-             \"auto\".",
-    privilege: "none: heartbeatd tries the statement",
-    source: "measured: the server checks privileges even if EXPLAIN does not run the statement, on a standby too",
-});
 const EXPIRY: Check = writer::EXPIRY.how(How {
     judged: "pg_roles.rolvaliduntil. Compared with the server's clock: an error if it has expired, a warning if it \
              expires within the threshold role_expiry.",
-    privilege: "read access to the catalogue, which every user has",
+    privilege: CATALOGUE,
     source: "https://www.postgresql.org/docs/current/sql-createrole.html, VALID UNTIL",
 });
 
@@ -46,7 +30,7 @@ const USAGE: Check = Check {
     title: "this user may use the heartbeat's schema",
     meaning: "Without USAGE on the schema the grants on the table have no effect.",
     judged: "has_schema_privilege() by OID, for this session's user. Fails if USAGE is denied.",
-    privilege: "read access to the catalogue, which every user has",
+    privilege: CATALOGUE,
     source: "vendor page on heartbeats, troubleshooting: USAGE on the schema",
 };
 

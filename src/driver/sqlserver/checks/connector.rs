@@ -1,6 +1,6 @@
 //! The connector's user, the role that holds its grants, and the role that gates its change data.
 
-use super::evidence::Evidence;
+use super::evidence::{DEFINITION, Evidence};
 use crate::driver::answer::Answer;
 use crate::driver::shared_checks::connector;
 use crate::driver::sqlserver::facts::{CaptureInstance, Principals};
@@ -10,11 +10,11 @@ use crate::driver::sqlserver::remedies;
 use crate::finding::{Check, Finding, Rung, Severity};
 use crate::target::ConnectorMode;
 
-const ROLE: Check = connector::ROLE.requires("VIEW DEFINITION on the database");
-const SELECT: Check = connector::SELECT.requires("VIEW DEFINITION on the database");
-const INSERT: Check = connector::INSERT.requires("VIEW DEFINITION on the database");
-const UPDATE: Check = connector::UPDATE.requires("VIEW DEFINITION on the database");
-const DELETE: Check = connector::DELETE.requires("VIEW DEFINITION on the database");
+const ROLE: Check = connector::ROLE.requires(DEFINITION);
+const SELECT: Check = connector::SELECT.requires(DEFINITION);
+const INSERT: Check = connector::INSERT.requires(DEFINITION);
+const UPDATE: Check = connector::UPDATE.requires(DEFINITION);
+const DELETE: Check = connector::DELETE.requires(DEFINITION);
 
 const MEMBER: Check = Check {
     id: "connector-membership",
@@ -24,7 +24,7 @@ const MEMBER: Check = Check {
     meaning: "The vendor's set-up guide grants everything to the role streamkap_role: a user outside of it has none of it.",
     judged: "sys.database_role_members, also by way of another role: fails if the user is not in it. Skipped where the role \
              does not exist and none is configured.",
-    privilege: "VIEW DEFINITION on the database",
+    privilege: DEFINITION,
     source: "vendor page on heartbeats: verify that streamkap_role has the required grants",
 };
 const GATE: Check = Check {

@@ -6,21 +6,14 @@ use crate::driver::sqlserver::facts::OwnRights;
 use crate::finding::{Check, Finding, How};
 use crate::target::{ProvisionMode, WriteMode};
 
-const SELECT: Check = writer::SELECT.how(How {
+const BY_PERMISSION: How = How {
     judged: "HAS_PERMS_BY_NAME on the table. Fails if it answers 0.",
     privilege: "none",
     source: "Microsoft's page of HAS_PERMS_BY_NAME",
-});
-const UPDATE: Check = writer::UPDATE.how(How {
-    judged: "HAS_PERMS_BY_NAME on the table. Fails if it answers 0.",
-    privilege: "none",
-    source: "Microsoft's page of HAS_PERMS_BY_NAME",
-});
-const INSERT: Check = writer::INSERT.how(How {
-    judged: "HAS_PERMS_BY_NAME on the table. Fails if it answers 0. Only with provision = \"auto\".",
-    privilege: "none",
-    source: "Microsoft's page of HAS_PERMS_BY_NAME",
-});
+};
+const SELECT: Check = writer::SELECT.how(BY_PERMISSION);
+const UPDATE: Check = writer::UPDATE.how(BY_PERMISSION);
+const INSERT: Check = writer::INSERT.how(BY_PERMISSION);
 
 pub(super) const CHECKS: &[Check] = &[SELECT, UPDATE, INSERT];
 
