@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
+pub use self::progress::{Progress, SlotProgress};
 use self::rules::{ConnectorKey, Defaults, Judgement};
 pub use self::server::{ServerInfo, ServerRole};
 use self::timelines::Timelines;
@@ -48,6 +49,7 @@ pub mod oracle;
 mod parameters;
 #[cfg(feature = "postgres")]
 pub mod postgres;
+mod progress;
 pub mod rules;
 mod server;
 #[cfg_attr(not(any(feature = "mysql", feature = "postgres")), allow(dead_code, reason = "others need a part of it"))]
@@ -116,19 +118,6 @@ pub struct Observation {
     pub role: ServerRole,
 }
 
-/// How far the connector has read, according to its replication slot or the equivalent of this database.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Delivery {
-    /// The slot's name.
-    pub slot: String,
-    /// Whether a client reads from it now.
-    pub active: bool,
-    /// The log position that the connector has confirmed, in the database's own notation.
-    pub confirmed: Option<String>,
-    /// How many bytes of log the server retains for it.
-    pub retained_bytes: Option<u64>,
-}
-
 /// One database family.
 ///
 /// Called from many tasks at once. Holds no state of a target.
@@ -188,8 +177,8 @@ pub trait Driver: Send + Sync + 'static {
         "--"
     }
 
-    /// Whether servers of this family keep the connector's position, so that [`Session::delivery`] can show it.
-    fn knows_delivery(&self) -> bool {
+    /// Whether servers of this family show how far the log was read, so that it pays to ask [`Session::progress`].
+    fn shows_progress(&self) -> bool {
         false
     }
 
@@ -253,11 +242,12 @@ pub trait Session: Send {
     /// A classified [`Failure`], without a remedy, when the server answers no query at all.
     async fn inspect(&mut self, deadline: Instant) -> Result<Facts, Failure>;
 
-    /// Reads the connector's position; `None` where this server does not keep it.
+    /// Reads how far the connector, or the job that captures changes for it, has read the log; `None` where this server
+    /// does not show it.
     ///
     /// # Errors
     /// A classified [`Failure`], without a remedy.
-    async fn delivery(&mut self, _deadline: Instant) -> Result<Option<Delivery>, Failure> {
+    async fn progress(&mut self, _deadline: Instant) -> Result<Option<Progress>, Failure> {
         Ok(None)
     }
 

@@ -7,10 +7,10 @@ use std::time::{Duration, SystemTime};
 
 use tokio_util::sync::CancellationToken;
 
-use crate::driver::{ServerInfo, ServerRole};
+use crate::driver::{Progress, ServerInfo, ServerRole, SlotProgress};
 use crate::heartbeat::{BeatOutcome, ErrorClass, ErrorKind, Failure, Stamp};
 use crate::status::board::{
-    Board, Cell, Change, Checked, ConnectReason, DeliveryStatus, HistoryEntry, LastBeat, Trouble,
+    Board, Cell, Change, Checked, ConnectReason, HistoryEntry, LastBeat, ProgressStatus, Trouble,
 };
 use crate::target::{Endpoint, Replica, Target};
 use crate::time::clock::{Clock, Moment};
@@ -72,6 +72,12 @@ pub(super) async fn full_board() -> Arc<Board> {
     tokio::time::advance(Duration::from_secs(200)).await;
     let now = board.clock().now();
     beat(&healthy, now);
+    healthy.lock().progress = Some(ProgressStatus {
+        progress: Progress::CaptureJob { until: Some(Stamp(now.wall_micros() - 1_500_000)) },
+        confirmed_beat: None,
+        since: start,
+        seen_at: now,
+    });
     add(&board, "young", |_| {});
     tell_everything(&orders, start, now);
     board.record("postgres", Duration::from_millis(3), Some(Duration::from_micros(700)));
@@ -128,10 +134,13 @@ fn tell_everything(cell: &Cell, start: Moment, now: Moment) {
     let verdict = crate::check::verdict::climb(std::slice::from_ref(&finding), &entries);
     let problems = crate::check::verdict::problems(std::slice::from_ref(&finding), &entries);
     status.checked = Some(Checked::new(now, vec![finding], verdict, problems));
-    status.delivery = Some(DeliveryStatus {
-        slot: "streamkap_pgoutput_slot".to_owned(),
-        active: true,
-        retained_bytes: Some(16_777_216),
+    status.progress = Some(ProgressStatus {
+        progress: Progress::Slot(SlotProgress {
+            name: "streamkap_pgoutput_slot".to_owned(),
+            active: true,
+            confirmed: None,
+            retained_bytes: Some(16_777_216),
+        }),
         confirmed_beat: Some(start),
         since: start,
         seen_at: now,

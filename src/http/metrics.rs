@@ -14,6 +14,7 @@ use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, MetricEncod
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Registry;
 
+use crate::driver::Progress;
 use crate::finding::{Severity, Status};
 use crate::status::board::{Board, ConnectReason, Counters, TargetStatus};
 use crate::status::health::{self, State};
@@ -49,6 +50,8 @@ pub const CHECK_FAILED: &str = "heartbeatd_check_failed";
 pub const SLOT_RETAINED: &str = "heartbeatd_slot_retained_bytes";
 /// The age of the newest beat that the connector has confirmed, or a lower bound since the start. Label `target`.
 pub const DELIVERY_LAG: &str = "heartbeatd_delivery_lag_seconds";
+/// The age of the newest change that the database's capture job has copied (SQL Server). Label `target`.
+pub const CAPTURE_LAG: &str = "heartbeatd_capture_lag_seconds";
 /// 1 after a reload that failed, until one works.
 pub const CONFIG_RELOAD_FAILED: &str = "heartbeatd_config_reload_failed";
 /// Log lines that heartbeatd could not write, or not fast enough.
@@ -57,7 +60,7 @@ pub const LOG_LINES_DROPPED: &str = "heartbeatd_log_lines_dropped_total";
 pub const BUILD_INFO: &str = "heartbeatd_build_info";
 
 /// Every name, as a query uses it before the labels (histograms: before `_bucket`, `_sum`, `_count`).
-pub const ALL: [&str; 17] = [
+pub const ALL: [&str; 18] = [
     BEATS,
     TICKS_MISSED,
     LAST_BEAT,
@@ -72,6 +75,7 @@ pub const ALL: [&str; 17] = [
     CHECK_FAILED,
     SLOT_RETAINED,
     DELIVERY_LAG,
+    CAPTURE_LAG,
     CONFIG_RELOAD_FAILED,
     LOG_LINES_DROPPED,
     BUILD_INFO,
@@ -109,6 +113,7 @@ struct Figures {
     failed_checks: BTreeSet<(String, Severity)>,
     slot: Option<(String, Option<u64>)>,
     delivery_lag: Option<Duration>,
+    capture_lag: Option<Duration>,
 }
 
 impl Figures {
@@ -119,8 +124,12 @@ impl Figures {
         let failed = failed.filter(|finding| finding.status == Status::Failed);
         Self {
             failed_checks: failed.map(|finding| (finding.id.clone(), finding.severity)).collect(),
-            slot: status.delivery.as_ref().map(|slot| (slot.slot.clone(), slot.retained_bytes)),
+            slot: status.progress.as_ref().and_then(|seen| match &seen.progress {
+                Progress::Slot(slot) => Some((slot.name.clone(), slot.retained_bytes)),
+                Progress::CaptureJob { .. } => None,
+            }),
             delivery_lag: status.delivery_lag(now),
+            capture_lag: status.capture_lag(now),
             target: Arc::clone(&status.target),
             state: health.state,
             problems: health.problems(),
@@ -234,6 +243,12 @@ fn encode_checks(encoder: &mut DescriptorEncoder<'_>, all: &[Figures]) -> fmt::R
     let mut lag = gauge(encoder, DELIVERY_LAG, "Age of the newest beat that the connector has confirmed.")?;
     for figures in all {
         if let Some(age) = &figures.delivery_lag {
+            lag.encode_family(&[("target", figures.name())])?.encode_gauge(&age.as_secs_f64())?;
+        }
+    }
+    let mut lag = gauge(encoder, CAPTURE_LAG, "Age of the newest change that the database's capture job has copied.")?;
+    for figures in all {
+        if let Some(age) = &figures.capture_lag {
             lag.encode_family(&[("target", figures.name())])?.encode_gauge(&age.as_secs_f64())?;
         }
     }

@@ -7,12 +7,12 @@ use serde::Serialize;
 
 use super::health::TargetHealth;
 use super::summary::{Summary, summaries};
-use crate::driver::ServerInfo;
+use crate::driver::{Progress, ServerInfo};
 use crate::finding::{Finding, Verdict};
 use crate::heartbeat::{ErrorKind, Stamp};
 use crate::remedy::RemedyDocument;
 use crate::status::board::{
-    Board, Checked, ConnectReason, Counters, DeliveryStatus, HistoryEntry, LastBeat, ReplicaStatus, TargetStatus,
+    Board, Checked, ConnectReason, Counters, HistoryEntry, LastBeat, ProgressStatus, ReplicaStatus, TargetStatus,
     Trouble,
 };
 use crate::target::{Replica, RowId, Target};
@@ -51,7 +51,10 @@ pub(super) struct TargetDocument {
     notices: BTreeMap<&'static str, NoticeDocument>,
     counters: CountersDocument,
     replicas: Vec<ReplicaDocument>,
+    /// How far the connector has read.
     delivery: Option<DeliveryDocument>,
+    /// How far the capture job has read, which says nothing of the connector.
+    captured: Option<CapturedDocument>,
     checks: Option<ChecksDocument>,
     history: Vec<HistoryDocument>,
 }
@@ -148,6 +151,14 @@ struct DeliveryDocument {
 }
 
 #[derive(Debug, Serialize)]
+struct CapturedDocument {
+    /// When the newest captured change was made; absent before the first one.
+    until: Option<String>,
+    lag_seconds: Option<f64>,
+    seen_at: String,
+}
+
+#[derive(Debug, Serialize)]
 struct ChecksDocument {
     at: String,
     verdict: Verdict,
@@ -207,7 +218,8 @@ impl TargetDocument {
             notices: notices.collect(),
             counters: CountersDocument::from(&status.counters),
             replicas: replicas.collect(),
-            delivery: status.delivery.as_ref().map(|delivery| DeliveryDocument::of(delivery, status.delivery_lag(now))),
+            delivery: status.progress.as_ref().and_then(|seen| DeliveryDocument::of(seen, status.delivery_lag(now))),
+            captured: status.progress.as_ref().and_then(|seen| CapturedDocument::of(seen, status.capture_lag(now))),
             checks: status.checked.as_ref().map(ChecksDocument::from),
             history: status.history.iter().rev().map(HistoryDocument::from).collect(),
         }
@@ -307,15 +319,24 @@ impl ReplicaDocument {
 }
 
 impl DeliveryDocument {
-    fn of(delivery: &DeliveryStatus, lag: Option<Duration>) -> Self {
-        Self {
-            slot: delivery.slot.clone(),
-            active: delivery.active,
-            retained_bytes: delivery.retained_bytes,
-            confirmed_beat: time(delivery.confirmed_beat),
+    fn of(seen: &ProgressStatus, lag: Option<Duration>) -> Option<Self> {
+        let Progress::Slot(slot) = &seen.progress else { return None };
+        Some(Self {
+            slot: slot.name.clone(),
+            active: slot.active,
+            retained_bytes: slot.retained_bytes,
+            confirmed_beat: time(seen.confirmed_beat),
             lag_seconds: lag.as_ref().map(Duration::as_secs_f64),
-            seen_at: delivery.seen_at.to_rfc3339(),
-        }
+            seen_at: seen.seen_at.to_rfc3339(),
+        })
+    }
+}
+
+impl CapturedDocument {
+    fn of(seen: &ProgressStatus, lag: Option<Duration>) -> Option<Self> {
+        let Progress::CaptureJob { until } = seen.progress else { return None };
+        let until = until.map(Stamp::to_rfc3339);
+        Some(Self { until, lag_seconds: lag.as_ref().map(Duration::as_secs_f64), seen_at: seen.seen_at.to_rfc3339() })
     }
 }
 

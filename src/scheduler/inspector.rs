@@ -1,4 +1,4 @@
-//! Inspects a target in the background: the connector's slot once a period; all checks after the first successful beat
+//! Inspects a target in the background: how far the log was read once a period; all checks after the first successful beat
 //! of a new connection, and then at most every ten minutes. The `fleet` starts one task per target. It opens its own
 //! connections for a look, closes them afterwards, and never delays a beat.
 
@@ -13,11 +13,11 @@ use super::server_slots::ServerSlots;
 use crate::check::registry::{self, REPLICA_CONNECT};
 use crate::check::{runner, verdict};
 use crate::driver::opening::{Known, TargetContext};
-use crate::driver::{Delivery, Purpose};
+use crate::driver::{Progress, Purpose};
 use crate::drivers::Drivers;
 use crate::finding::{Inspection, Look, Rung};
 use crate::heartbeat::{ErrorKind, Failure};
-use crate::status::board::{Cell, Checked, DeliveryStatus};
+use crate::status::board::{Cell, Checked, ProgressStatus};
 use crate::status::problems;
 use crate::target::Endpoint;
 use crate::time::clock::{self, Clock, Moment};
@@ -32,7 +32,7 @@ const JITTER: Duration = Duration::from_secs(120);
 const FIRST: Duration = Duration::from_secs(10);
 /// The shortest time between two runs, for a connection that comes and goes.
 const SHORTEST: Duration = Duration::from_secs(60);
-/// The shortest time between two looks at the slot, however short the period is.
+/// The shortest time between two looks at the progress, however short the period is.
 const SHORTEST_LOOK: Duration = Duration::from_secs(5);
 
 /// The notice that this loop panicked, until all checks have run again.
@@ -68,9 +68,9 @@ struct Kept {
     text: Box<str>,
 }
 
-/// The endpoint that has the slot.
+/// The endpoint that shows the progress.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum SlotServer {
+enum Place {
     Source,
     Replica(usize),
 }
@@ -89,7 +89,7 @@ impl Inspector {
     pub(super) fn record_panic(&self, message: &str, now: Moment) {
         let mut status = self.cell.lock();
         status.checked = None;
-        status.delivery = None;
+        status.progress = None;
         status.notice(FAILED, Some(format!("heartbeatd cannot run the checks: {message}")), now);
     }
 
@@ -113,12 +113,12 @@ impl Inspector {
                 if next_catalogue.mono <= self.clock.now().mono {
                     next_catalogue = Box::pin(self.check(&mut previous)).await;
                 }
-                if self.context.driver.knows_delivery() {
-                    Box::pin(self.look_at_the_slot(&mut place, started)).await;
+                if self.context.driver.shows_progress() {
+                    Box::pin(self.look_at_the_progress(&mut place, started)).await;
                 }
             }
             drop(turn);
-            // Without a slot, the next run of all checks looks for one.
+            // Where nothing shows it, the next run of all checks looks again.
             let period = self.ticks.period_at(self.clock.now()).max(SHORTEST_LOOK);
             let look = self.clock.now().plus(if place.is_some() { period } else { CATALOGUE });
             let again = look.mono.min(next_catalogue.mono).max(self.clock.now().plus(SHORTEST_LOOK).mono);
@@ -168,61 +168,59 @@ impl Inspector {
         now.plus(CATALOGUE - JITTER.mul_f64(self.random.f64()))
     }
 
-    /// Reads the slot on the endpoint that had it last, otherwise on every endpoint.
-    async fn look_at_the_slot(&self, place: &mut Option<SlotServer>, started: Moment) {
-        let places =
-            std::iter::once(SlotServer::Source).chain((0..self.context.target.replicas.len()).map(SlotServer::Replica));
+    /// Asks the endpoint that showed it last, otherwise every endpoint.
+    async fn look_at_the_progress(&self, place: &mut Option<Place>, started: Moment) {
+        let places = std::iter::once(Place::Source).chain((0..self.context.target.replicas.len()).map(Place::Replica));
         for candidate in place.iter().copied().chain(places).collect::<Vec<_>>() {
-            match self.delivery_at(candidate).await {
-                Ok(Some(delivery)) => {
+            match self.progress_at(candidate).await {
+                Ok(Some(progress)) => {
                     *place = Some(candidate);
-                    self.record(delivery, started);
+                    self.record(progress, started);
                     return;
                 }
                 Ok(None) => {}
                 // The beats and the checks report problems of the connection. The last figures stay and grow old.
                 Err(failure) => {
-                    tracing::debug!(target = self.context.target.name, error = %failure, "the slot cannot be looked at");
+                    tracing::debug!(target = self.context.target.name, error = %failure, "the log's reader cannot be looked at");
                     return;
                 }
             }
         }
         *place = None;
-        self.cell.lock().delivery = None;
+        self.cell.lock().progress = None;
     }
 
-    async fn delivery_at(&self, place: SlotServer) -> Result<Option<Delivery>, Failure> {
+    async fn progress_at(&self, place: Place) -> Result<Option<Progress>, Failure> {
         let deadline = self.clock.now().plus(self.context.target.timeout).mono;
         let (endpoint, purpose): (&Endpoint, _) = match place {
-            SlotServer::Source => (&self.context.target.endpoint, Purpose::Check),
-            SlotServer::Replica(index) => (&self.context.target.replicas[index].endpoint, Purpose::Inspect),
+            Place::Source => (&self.context.target.endpoint, Purpose::Check),
+            Place::Replica(index) => (&self.context.target.replicas[index].endpoint, Purpose::Inspect),
         };
         let work = async {
             let mut session = self.context.open(endpoint, purpose, Known::default(), deadline).await?;
-            let delivery = session.delivery(deadline).await?;
+            let progress = session.progress(deadline).await?;
             session.close().await;
-            Ok(delivery)
+            Ok(progress)
         };
-        let late = || Failure::new(ErrorKind::Timeout, "the slot was not answered within the time-out");
+        let late =
+            || Failure::new(ErrorKind::Timeout, "the server did not say within the time-out how far the log was read");
         clock::timeout_at(deadline, work).await.unwrap_or_else(|_| Err(late()))
     }
 
-    fn record(&self, delivery: Delivery, started: Moment) {
-        let confirmed = delivery.confirmed.as_deref().and_then(|confirmed| {
+    fn record(&self, progress: Progress, started: Moment) {
+        let confirmed = match &progress {
+            Progress::Slot(slot) => slot.confirmed.as_deref(),
+            Progress::CaptureJob { .. } => None,
+        };
+        let confirmed = confirmed.and_then(|confirmed| {
             let passes = |position: &str| self.context.driver.passes(confirmed, position);
             self.acknowledged.borrow().newest_confirmed(passes)
         });
         let mut status = self.cell.lock();
         // A confirmed beat stays confirmed, even after the ring of beats has dropped it.
-        let before = status.delivery.as_ref().and_then(|delivery| delivery.confirmed_beat);
-        status.delivery = Some(DeliveryStatus {
-            slot: delivery.slot,
-            active: delivery.active,
-            retained_bytes: delivery.retained_bytes,
-            confirmed_beat: confirmed.or(before),
-            since: started,
-            seen_at: self.clock.now(),
-        });
+        let before = status.progress.as_ref().and_then(|seen| seen.confirmed_beat);
+        let confirmed_beat = confirmed.or(before);
+        status.progress = Some(ProgressStatus { progress, confirmed_beat, since: started, seen_at: self.clock.now() });
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::dropped_lines::DroppedLines;
 use super::histogram::Histogram;
-use crate::driver::{ServerInfo, ServerRole};
+use crate::driver::{Progress, ServerInfo, ServerRole};
 use crate::finding::{Finding, Status, Verdict};
 use crate::heartbeat::{BeatOutcome, ErrorClass, ErrorKind, Failure, Stamp};
 use crate::target::Target;
@@ -83,8 +83,8 @@ pub struct TargetStatus {
     pub replicas: BTreeMap<String, ReplicaStatus>,
     /// What the checks found last.
     pub checked: Option<Checked>,
-    /// How far the connector has read; `None` if the server does not show it.
-    pub delivery: Option<DeliveryStatus>,
+    /// How far the connector, or the job that captures changes for it, has read; `None` if no server shows it.
+    pub progress: Option<ProgressStatus>,
     /// The counters.
     pub counters: Counters,
     /// When the target's loop must wake up at the latest.
@@ -119,20 +119,17 @@ impl Checked {
     }
 }
 
-/// How far the connector has read.
+/// How far the log was read.
 #[derive(Debug, Clone)]
-pub struct DeliveryStatus {
-    /// Its slot.
-    pub slot: String,
-    /// Whether a connector reads from it now.
-    pub active: bool,
-    /// How much log it retains.
-    pub retained_bytes: Option<u64>,
-    /// When the newest confirmed beat was acknowledged; `None` if none of this process's beats is confirmed yet.
+pub struct ProgressStatus {
+    /// What the server showed.
+    pub progress: Progress,
+    /// When the newest beat that the slot has confirmed was acknowledged; `None` if it has confirmed none of this
+    /// process's beats yet.
     pub confirmed_beat: Option<Moment>,
     /// Since when this process watches. Without a confirmed beat the lag is at least this long.
     pub since: Moment,
-    /// When the slot was read.
+    /// When the server was asked.
     pub seen_at: Moment,
 }
 
@@ -363,7 +360,7 @@ impl TargetStatus {
             history: VecDeque::new(),
             replicas,
             checked: None,
-            delivery: None,
+            progress: None,
             counters: Counters::default(),
             wake_up: None,
         }
@@ -396,9 +393,20 @@ impl TargetStatus {
     /// `None` without a slot, and while another writer makes the changes: its beats have no position here.
     #[must_use]
     pub fn delivery_lag(&self, now: Moment) -> Option<Duration> {
-        let delivery = self.delivery.as_ref()?;
+        let seen = self.progress.as_ref()?;
+        let Progress::Slot(_) = seen.progress else { return None };
         let ours = self.newest_change.is_some_and(|change| change.ours);
-        ours.then(|| now.age_of(delivery.confirmed_beat.unwrap_or(delivery.since)))
+        ours.then(|| now.age_of(seen.confirmed_beat.unwrap_or(seen.since)))
+    }
+
+    /// The age of the newest change that the capture job has copied, on the server's clock. `None` where no such job
+    /// reads, or nothing was copied yet.
+    #[must_use]
+    pub fn capture_lag(&self, now: Moment) -> Option<Duration> {
+        let Progress::CaptureJob { until } = self.progress.as_ref()?.progress else { return None };
+        let age = i128::from(now.wall_micros()) - i128::from(until?.0);
+        let on_servers_clock = age as f64 / 1e6 + self.clock_skew.unwrap_or(0.0);
+        Some(Duration::try_from_secs_f64(on_servers_clock).unwrap_or_default())
     }
 }
 

@@ -244,6 +244,43 @@ async fn beats_are_on_time_and_one_packet_each_way_however_they_are_encrypted() 
     }
 }
 
+/// How far the job has read is no progress of the connector's, which no server shows.
+#[tokio::test]
+async fn the_progress_of_the_capture_job_is_shown_as_captured_and_never_as_delivery() {
+    let server = TdsServer::options().start().await;
+    let daemon = heartbeatd().config(&configuration(&server, "orders", "")).start().await;
+    let captured =
+        eventually(
+            secs(30),
+            "the progress of the capture job",
+            async || match daemon.target("orders").await["captured"].take() {
+                Value::Null => Err("none".to_owned()),
+                captured => Ok(captured),
+            },
+        )
+        .await;
+    assert!(captured["until"].is_string() && captured["seen_at"].is_string(), "{captured:#}");
+    let metrics = daemon.metrics().await;
+    let figure = |name: &str| metrics.value(name, &[("target", "orders")]);
+    assert!(figure("heartbeatd_capture_lag_seconds").is_some_and(|lag| lag < 30.0), "{captured:#}");
+    assert_eq!(
+        (figure("heartbeatd_delivery_lag_seconds"), &daemon.target("orders").await["delivery"]),
+        (None, &Value::Null)
+    );
+
+    // Nothing is captured any more, while beats go on.
+    let newest = server.state().rows[&1];
+    server.state().captured_until = newest;
+    eventually(secs(60), "the lag of a job that stopped", async || {
+        let (metrics, (status, _)) = (daemon.metrics().await, daemon.health().await);
+        match metrics.value("heartbeatd_capture_lag_seconds", &[("target", "orders")]) {
+            Some(lag) if lag > 8.0 && status == 200 => Ok(()),
+            lag => Err(format!("{lag:?}, {status}")),
+        }
+    })
+    .await;
+}
+
 /// The replica's address is the listener's: the intent to read only leads on to the secondary.
 #[tokio::test]
 async fn a_replica_behind_a_listener_is_shown_with_its_age_role_and_lag() {

@@ -6,7 +6,6 @@ mod checks;
 mod cloud;
 mod columns;
 mod connect;
-mod delivery;
 mod errors;
 mod facts;
 mod family;
@@ -16,6 +15,7 @@ mod identifier;
 mod login;
 mod parameters;
 mod pooler;
+mod progress;
 mod provision;
 mod query;
 mod remedies;
@@ -28,7 +28,7 @@ use crate::database_url::{Family, UrlError};
 use crate::driver::hosts::Candidate;
 use crate::driver::rules::{ConnectorKey, Judgement};
 use crate::driver::{
-    ConnectRequest, Delivery, Driver, FactsError, Observation, ServerInfo, Session, network, write_down,
+    ConnectRequest, Driver, FactsError, Observation, Progress, ServerInfo, Session, network, write_down,
 };
 use crate::finding::{Case, Check, Facts, Finding};
 use crate::heartbeat::{Failure, RowReport, Writing};
@@ -82,12 +82,12 @@ impl Driver for Postgres {
         remedies::remedy(failure, target)
     }
 
-    fn knows_delivery(&self) -> bool {
+    fn shows_progress(&self) -> bool {
         true
     }
 
     fn passes(&self, confirmed: &str, position: &str) -> bool {
-        delivery::passes(confirmed, position)
+        progress::passes(confirmed, position)
     }
 
     fn checks(&self) -> &'static [Check] {
@@ -113,8 +113,8 @@ impl Session for PostgresSession {
         beat::observe(&mut self.opened.connection, &self.target.heartbeat, deadline).await
     }
 
-    async fn delivery(&mut self, deadline: Instant) -> Result<Option<Delivery>, Failure> {
-        delivery::read(&mut self.opened.connection, &family::slot_of(&self.target).name, deadline).await
+    async fn progress(&mut self, deadline: Instant) -> Result<Option<Progress>, Failure> {
+        progress::read(&mut self.opened.connection, &family::slot_of(&self.target).name, deadline).await
     }
 
     async fn inspect(&mut self, deadline: Instant) -> Result<Facts, Failure> {

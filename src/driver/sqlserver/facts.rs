@@ -19,7 +19,7 @@ pub(super) use tracking::{AgentJob, CaptureInstance, Captured, CdcError, CdcJob}
 
 use self::questions::Questions;
 use super::connect::Opened;
-use super::query::Limits;
+use super::query::{Limits, SqlClient};
 use crate::driver::answer::Answer;
 use crate::heartbeat::Failure;
 use crate::target::Target;
@@ -52,6 +52,14 @@ pub(super) struct SqlServerFacts {
     pub(super) agent_jobs: Option<Answer<Vec<AgentJob>>>,
     /// Whether this server holds the primary replica; `None` where there is no availability group.
     pub(super) primary_replica: Option<Answer<Option<bool>>>,
+}
+
+/// How far the capture job has read.
+///
+/// # Errors
+/// A failure that did not come from the server.
+pub(super) async fn captured(client: &mut SqlClient, limits: Limits) -> Result<Answer<Captured>, Failure> {
+    tracking::captured(&mut Questions::of(client, limits)).await
 }
 
 /// Gathers the facts, in fifteen batches at most.

@@ -12,6 +12,7 @@ mod facts;
 mod family;
 mod identifier;
 mod parameters;
+mod progress;
 mod provision;
 mod query;
 mod remedies;
@@ -22,7 +23,7 @@ use async_trait::async_trait;
 
 use crate::database_url::{Family, UrlError};
 use crate::driver::rules::{ConnectorKey, Defaults, Judgement};
-use crate::driver::{ConnectRequest, Driver, FactsError, Observation, ServerInfo, Session, write_down};
+use crate::driver::{ConnectRequest, Driver, FactsError, Observation, Progress, ServerInfo, Session, write_down};
 use crate::finding::{Case, Check, Facts, Finding};
 use crate::heartbeat::{Failure, RowReport, Writing};
 use crate::plan::{Plan, Step};
@@ -79,6 +80,10 @@ impl Driver for SqlServer {
         remedies::remedy(failure, target)
     }
 
+    fn shows_progress(&self) -> bool {
+        true
+    }
+
     fn checks(&self) -> &'static [Check] {
         checks::all()
     }
@@ -100,6 +105,10 @@ impl Session for SqlServerSession {
 
     async fn observe(&mut self, deadline: Instant) -> Result<Observation, Failure> {
         beat::observe(&mut self.opened, &self.target.heartbeat, deadline).await
+    }
+
+    async fn progress(&mut self, deadline: Instant) -> Result<Option<Progress>, Failure> {
+        progress::read(&mut self.opened.client, deadline).await
     }
 
     async fn inspect(&mut self, deadline: Instant) -> Result<Facts, Failure> {

@@ -218,7 +218,7 @@ impl TdsServer {
         *self.shared.source.lock().unwrap() = primary.map(|primary| Arc::clone(&primary.shared));
     }
 
-    /// Packets that came and that went, after the logins.
+    /// Packets that came and that went on connections that beat, from the first beat of each on.
     pub(crate) fn packets(&self) -> (u64, u64) {
         (self.shared.packets_in.load(Ordering::SeqCst), self.shared.packets_out.load(Ordering::SeqCst))
     }
@@ -237,9 +237,13 @@ async fn serve(shared: &Shared, stream: TcpStream) -> std::io::Result<()> {
     if !login::log_in(shared, &mut wire).await? {
         return Ok(());
     }
+    let mut beats = false;
     loop {
         let (kind, payload, packets) = wire.message().await?;
-        shared.packets_in.fetch_add(packets, Ordering::SeqCst);
+        beats |= kind == wire::BATCH && state::is_beat(&answer::text_of_batch(&payload));
+        if beats {
+            shared.packets_in.fetch_add(packets, Ordering::SeqCst);
+        }
         let answer = match kind {
             wire::BATCH => {
                 let batch = answer::text_of_batch(&payload);
@@ -257,7 +261,9 @@ async fn serve(shared: &Shared, stream: TcpStream) -> std::io::Result<()> {
             _ => Answer::default(),
         };
         let packets = wire.send(wire::REPLY, &answer.bytes()).await?;
-        shared.packets_out.fetch_add(packets, Ordering::SeqCst);
+        if beats {
+            shared.packets_out.fetch_add(packets, Ordering::SeqCst);
+        }
     }
 }
 

@@ -65,7 +65,7 @@ async fn a_slot_of_the_default_name_in_another_database_is_not_this_targets() {
     let slot = findings.iter().find(|finding| finding.id == "slot-exists").unwrap();
     assert!(slot.observed.contains("belongs to the database other"), "{}", slot.observed);
     let mut session = session(&stage.target).await;
-    assert_eq!(session.delivery(in_time()).await.unwrap().map(|delivery| delivery.slot), None);
+    assert_eq!(session.progress(in_time()).await.unwrap(), None);
     // The one that was configured by mistake is an error, and not this target's delivery either.
     let configured = with_slot(&stage, "streamkap_pgoutput_slot");
     let findings = stage.findings(&configured).await;

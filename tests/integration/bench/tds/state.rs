@@ -31,6 +31,8 @@ pub(crate) struct State {
     pub(crate) filegroup: bool,
     pub(crate) cdc: bool,
     pub(crate) tracked: bool,
+    /// The newest change that is captured, where the job no longer follows the rows.
+    pub(crate) captured_until: Option<i64>,
     /// What this session's user is called in the database.
     pub(crate) user: String,
     pub(crate) principals: Vec<String>,
@@ -59,6 +61,7 @@ impl Default for State {
             filegroup: false,
             cdc: true,
             tracked: true,
+            captured_until: None,
             user: "beat".to_owned(),
             principals: ["public", "dbo", "beat", "streamkap_user", "streamkap_role"].map(str::to_owned).to_vec(),
             members: vec![("streamkap_user".to_owned(), "streamkap_role".to_owned())],
@@ -344,7 +347,8 @@ impl State {
             let columns = if self.tracked { vec![row("id"), row("text"), row("last_update")] } else { Vec::new() };
             Rows::of(&["instance", "role_name", "captured"], columns)
         } else if has("cdc.lsn_time_mapping") {
-            Rows::one(vec![("captured", Cell::Time(self.rows.values().copied().flatten().max()))])
+            let until = self.captured_until.or_else(|| self.rows.values().copied().flatten().max());
+            Rows::one(vec![("captured", Cell::Time(until))])
         } else if has("sys.dm_cdc_errors") {
             Rows::of(&["number", "message", "at_"], Vec::new())
         } else if has("msdb.dbo.cdc_jobs") {

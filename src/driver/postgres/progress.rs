@@ -1,4 +1,4 @@
-//! How far the connector has read: one row about its slot. The session's `delivery` calls it once a period.
+//! How far the connector has read: one row about its slot. The session's `progress` calls it once a period.
 
 use sqlx::Row;
 use sqlx::postgres::PgConnection;
@@ -7,7 +7,7 @@ use super::errors;
 use super::facts::Position;
 use super::identifier::literal;
 use super::query::{self, ServerLimits};
-use crate::driver::Delivery;
+use crate::driver::{Progress, SlotProgress};
 use crate::heartbeat::Failure;
 use crate::time::clock::Instant;
 
@@ -23,18 +23,18 @@ pub(super) async fn read(
     connection: &mut PgConnection,
     slot: &str,
     deadline: Instant,
-) -> Result<Option<Delivery>, Failure> {
+) -> Result<Option<Progress>, Failure> {
     let rows = query::send(connection, format!("{} {}", ServerLimits::until(deadline).sql(), sql(slot))).await?;
     let Some(row) = rows.first() else { return Ok(None) };
-    let delivery = || -> Result<_, sqlx::Error> {
-        Ok(Delivery {
-            slot: slot.to_owned(),
+    let progress = || -> Result<_, sqlx::Error> {
+        Ok(SlotProgress {
+            name: slot.to_owned(),
             active: row.try_get("active")?,
             confirmed: row.try_get("confirmed")?,
             retained_bytes: row.try_get::<Option<i64>, _>("retained")?.and_then(|bytes| u64::try_from(bytes).ok()),
         })
     };
-    delivery().map(Some).map_err(errors::classify)
+    progress().map(|progress| Some(Progress::Slot(progress))).map_err(errors::classify)
 }
 
 /// Whether one LSN has reached another; false if one of them is not an LSN.
