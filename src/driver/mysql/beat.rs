@@ -2,6 +2,10 @@
 //!
 //! These servers return no rows from an UPDATE. What it found comes back in `LAST_INSERT_ID(…)`, a number of 62 bits in
 //! the answer to any statement: see [`Found`]. `timestamp` holds whole seconds, so the beat uses whole seconds.
+//!
+//! Why not a transaction of four statements in one packet, which could select the old value: it takes 1.8 times as long
+//! (235 against 131 µs on MariaDB 10.11 over a socket, the median of 3,000, in turns), the server counts four statements,
+//! several poolers refuse such packets, and after a lost connection its lock stays until the server notices.
 
 use sqlx::mysql::MySqlRow;
 
