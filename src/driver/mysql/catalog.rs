@@ -8,7 +8,8 @@ use std::collections::BTreeMap;
 use sqlx::mysql::MySqlConnection;
 
 use super::columns::{self, Columns};
-use super::connect::{MARIADB, settings_sql};
+use super::connect::settings_sql;
+use super::flavour::Flavour;
 use super::grants::inquiry::{self, Found, Inquiry, MOST_HOSTS, activation};
 use super::grants::{GrantScope, Grants, Holding, unread};
 use super::identifier::{Account, is_named, literal, table_of};
@@ -171,7 +172,7 @@ async fn granted(
         let is_own = account == *own;
         let mut inquiry = Inquiry::of(connection, &variables);
         let found = if is_own { inquiry.own().await? } else { inquiry.account(&account.user, &account.host).await? };
-        let mut facts = judged(account, &found, place, variables.contains_key(MARIADB));
+        let mut facts = judged(account, &found, place, Flavour::of(&variables));
         if is_own {
             // The server itself knows best, and tells it of tables that do not exist yet, too.
             facts.on_table = effective(connection, heartbeat).await?;
@@ -183,7 +184,7 @@ async fn granted(
 }
 
 /// What is found of an account, as far as the table is concerned.
-fn judged(account: Account, found: &Found, place: GrantScope<'_>, mariadb: bool) -> AccountFacts {
+fn judged(account: Account, found: &Found, place: GrantScope<'_>, flavour: Flavour) -> AccountFacts {
     let of = |grants: &Grants| -> Vec<&'static str> {
         PRIVILEGES.into_iter().filter(|privilege| grants.allows(privilege, place) == Holding::Yes).collect()
     };
@@ -195,7 +196,7 @@ fn judged(account: Account, found: &Found, place: GrantScope<'_>, mariadb: bool)
     let idle = found.idle.iter().map(|idle| IdleFacts {
         role: idle.role.quoted(),
         brings: idle.grants.answer().map(of).unwrap_or_default(),
-        activation: activation(mariadb, &account.quoted(), &found.active, &idle.role),
+        activation: activation(flavour, &account.quoted(), &found.active, &idle.role),
     });
     let idle = idle.filter(|idle| !idle.brings.is_empty()).collect();
     AccountFacts { account, on_table, unknown, idle }

@@ -8,6 +8,7 @@ use sqlx::ConnectOptions;
 use sqlx::mysql::{MySqlConnectOptions, MySqlConnection, MySqlSslMode};
 
 use super::errors;
+use super::flavour::{self, Flavour};
 use super::galera::{self, Node};
 use super::group_replication;
 use super::identifier::{self, literal};
@@ -91,7 +92,7 @@ pub(super) enum Column {
 /// What this server can do, found by the variables it has and never by its version.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct Capabilities {
-    pub(super) mariadb: bool,
+    pub(super) flavour: Flavour,
     /// Whether it is set up for group replication.
     group: bool,
     /// Whether all members of its group take writes.
@@ -106,8 +107,6 @@ pub(super) struct Capabilities {
 
 /// Each forbids writes while it is on: to ordinary users, to all, to all (a reader of Aurora, or a server started so).
 pub(super) const GUARDS: &[&str] = &["read_only", "super_read_only", "innodb_read_only"];
-/// What tells MariaDB from MySQL.
-pub(super) const MARIADB: &str = "gtid_strict_mode";
 const TRANSACTION_READ_ONLY: &[&str] = &["transaction_read_only", "tx_read_only"];
 /// Opens a connection for the purpose of the request.
 ///
@@ -205,7 +204,7 @@ async fn look_around(
             Some(true) | None => {}
         }
     }
-    let flavour = if capabilities.mariadb { "MariaDB" } else { "MySQL" };
+    let flavour = capabilities.flavour.as_str();
     let server = ServerInfo {
         address: address.to_owned(),
         version: one_line(&format!("{flavour} {}", variables.get("version").map_or("", String::as_str))),
@@ -249,7 +248,7 @@ fn meaning() -> &'static str {
 /// Those variables of the server that capabilities are found by. An unknown one is no row instead of an error.
 async fn variables(connection: &mut MySqlConnection) -> Result<BTreeMap<String, String>, Failure> {
     let names = GUARDS.iter().chain(TRANSACTION_READ_ONLY).chain(galera::VARIABLES).chain(&[
-        MARIADB,
+        flavour::VARIABLE,
         group_replication::NAME,
         group_replication::SINGLE_PRIMARY,
         "version",
@@ -284,7 +283,7 @@ impl Capabilities {
         let known = |name: &&&'static str| variables.contains_key(**name);
         let value = |name: &str| variables.get(name).map_or("", String::as_str);
         Self {
-            mariadb: variables.contains_key(MARIADB),
+            flavour: Flavour::of(variables),
             group: !value(group_replication::NAME).is_empty(),
             multi_primary: !value(group_replication::NAME).is_empty()
                 && value(group_replication::SINGLE_PRIMARY) == "OFF",
@@ -377,6 +376,7 @@ mod tests {
 
     #[test]
     fn the_flavour_is_found_by_a_variable() {
-        assert!(capabilities(&["gtid_strict_mode"]).mariadb && !capabilities(&["super_read_only"]).mariadb);
+        assert_eq!(capabilities(&["gtid_strict_mode"]).flavour, Flavour::MariaDb);
+        assert_eq!(capabilities(&["super_read_only"]).flavour, Flavour::MySql);
     }
 }

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 
+use super::flavour::Flavour;
 use super::grants::{GrantScope, Grants, Patterns, RoleName};
 use super::name_case::NameCase;
 use super::replication_filters::{self, Filters};
@@ -53,7 +54,7 @@ pub fn roles(list: &str) -> Vec<String> {
 pub fn left_out(lists: &BTreeMap<String, String>, heartbeat: &HeartbeatTable) -> Option<(&'static str, String)> {
     let filters = Filters::of(lists, NameCase::default());
     let filter = filters.left_out(heartbeat)?;
-    Some((filter, filters.let_in(filter, heartbeat, false, "REPLICA", "").to_string()))
+    Some((filter, filters.let_in(filter, heartbeat, Flavour::MySql, "REPLICA", "").to_string()))
 }
 
 /// What an event's body does with the table.

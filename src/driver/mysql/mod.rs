@@ -10,6 +10,7 @@ mod error_codes;
 mod errors;
 mod facts;
 mod family;
+mod flavour;
 #[doc(hidden)]
 pub mod fuzzing;
 mod galera;

@@ -7,7 +7,7 @@
 
 use std::collections::BTreeMap;
 
-use super::connect::MARIADB;
+use super::flavour::Flavour;
 
 /// The variable that says it.
 pub(super) const VARIABLE: &str = "lower_case_table_names";
@@ -15,7 +15,7 @@ pub(super) const VARIABLE: &str = "lower_case_table_names";
 /// A server's way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct NameCase {
-    mariadb: bool,
+    flavour: Flavour,
     case: Case,
 }
 
@@ -39,7 +39,7 @@ impl NameCase {
             Some("2") => Case::Ignored,
             _ => Case::Kept,
         };
-        Self { mariadb: variables.contains_key(MARIADB), case }
+        Self { flavour: Flavour::of(variables), case }
     }
 
     /// Whether names that differ in their case alone are one.
@@ -55,23 +55,24 @@ impl NameCase {
     /// An entry of a list of schemas in a form that can be compared. MariaDB compares what is in its lists as it stands, even
     /// where its own names are in lower case.
     pub(super) fn schema_in_filter(self, entry: &str) -> String {
-        let as_it_stands = if self.mariadb { self.case != Case::Ignored } else { self.case == Case::Kept };
+        let as_it_stands = if self.flavour.is_mariadb() { self.case != Case::Ignored } else { self.case == Case::Kept };
         if as_it_stands { entry.to_owned() } else { entry.to_lowercase() }
     }
 
     /// An entry of a list of tables, or a pattern, in a form that can be compared. There MariaDB never heeds the case.
     pub(super) fn table_in_filter(self, entry: &str) -> String {
-        if self.mariadb || self.ignores_case() { entry.to_lowercase() } else { entry.to_owned() }
+        if self.flavour.is_mariadb() || self.ignores_case() { entry.to_lowercase() } else { entry.to_owned() }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::driver::mysql::flavour;
 
     fn naming(setting: &str, mariadb: bool) -> NameCase {
         let mut variables = BTreeMap::from([(VARIABLE.to_owned(), setting.to_owned())]);
-        variables.extend(mariadb.then(|| (MARIADB.to_owned(), "ON".to_owned())));
+        variables.extend(mariadb.then(|| (flavour::VARIABLE.to_owned(), "ON".to_owned())));
         NameCase::of(&variables)
     }
 

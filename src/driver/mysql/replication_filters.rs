@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use super::flavour::Flavour;
 use super::identifier::quote;
 use super::like::Pattern;
 use super::name_case::NameCase;
@@ -87,13 +88,13 @@ impl<'a> Filters<'a> {
         &self,
         filter: &str,
         heartbeat: &HeartbeatTable,
-        mariadb: bool,
+        flavour: Flavour,
         word: &str,
         channel: &str,
     ) -> Remedy {
         let list = self.list_with_table(filter, heartbeat);
         let of = if channel.is_empty() { String::new() } else { format!(" {}", text(channel)) };
-        if mariadb {
+        if flavour.is_mariadb() {
             let prefix = if channel.is_empty() { String::new() } else { format!("{}.", quote(channel)) };
             let value = text(&list.join(","));
             let sql = format!("STOP SLAVE{of}; SET GLOBAL {prefix}replicate_{filter} = {value}; START SLAVE{of};");
@@ -187,9 +188,9 @@ mod tests {
         let heartbeat = HeartbeatTable::default();
         // A backslash is text as any other.
         let escaped = BTreeMap::from([("wild_do_table".to_owned(), "my\\_app.%,o'd.a\\b".to_owned())]);
-        insta::assert_snapshot!(Filters::of(&escaped, NameCase::default()).let_in("wild_do_table", &heartbeat, false, "REPLICA", ""), @r"STOP REPLICA SQL_THREAD; CHANGE REPLICATION FILTER REPLICATE_WILD_DO_TABLE = ('my\_app.%', 'o''d.a\\b', 'streamkap.streamkap_heartbeat'); START REPLICA SQL_THREAD; -- on the source: also write the filter into the replica's option file, for a restart");
-        insta::assert_snapshot!(filters.let_in("do_db", &heartbeat, true, "SLAVE", ""), @"STOP SLAVE; SET GLOBAL replicate_do_db = 'app,streamkap'; START SLAVE; -- on the source: also write the filter into the replica's option file, for a restart");
-        insta::assert_snapshot!(filters.let_in("wild_ignore_table", &heartbeat, false, "REPLICA", "c"), @"STOP REPLICA SQL_THREAD FOR CHANNEL 'c'; CHANGE REPLICATION FILTER REPLICATE_WILD_IGNORE_TABLE = ('a.%') FOR CHANNEL 'c'; START REPLICA SQL_THREAD FOR CHANNEL 'c'; -- on the source: also write the filter into the replica's option file, for a restart");
-        insta::assert_snapshot!(filters.let_in("do_table", &heartbeat, false, "SLAVE", ""), @"STOP SLAVE SQL_THREAD; CHANGE REPLICATION FILTER REPLICATE_DO_TABLE = (`streamkap`.`streamkap_heartbeat`); START SLAVE SQL_THREAD; -- on the source: also write the filter into the replica's option file, for a restart");
+        insta::assert_snapshot!(Filters::of(&escaped, NameCase::default()).let_in("wild_do_table", &heartbeat, Flavour::MySql, "REPLICA", ""), @r"STOP REPLICA SQL_THREAD; CHANGE REPLICATION FILTER REPLICATE_WILD_DO_TABLE = ('my\_app.%', 'o''d.a\\b', 'streamkap.streamkap_heartbeat'); START REPLICA SQL_THREAD; -- on the source: also write the filter into the replica's option file, for a restart");
+        insta::assert_snapshot!(filters.let_in("do_db", &heartbeat, Flavour::MariaDb, "SLAVE", ""), @"STOP SLAVE; SET GLOBAL replicate_do_db = 'app,streamkap'; START SLAVE; -- on the source: also write the filter into the replica's option file, for a restart");
+        insta::assert_snapshot!(filters.let_in("wild_ignore_table", &heartbeat, Flavour::MySql, "REPLICA", "c"), @"STOP REPLICA SQL_THREAD FOR CHANNEL 'c'; CHANGE REPLICATION FILTER REPLICATE_WILD_IGNORE_TABLE = ('a.%') FOR CHANNEL 'c'; START REPLICA SQL_THREAD FOR CHANNEL 'c'; -- on the source: also write the filter into the replica's option file, for a restart");
+        insta::assert_snapshot!(filters.let_in("do_table", &heartbeat, Flavour::MySql, "SLAVE", ""), @"STOP SLAVE SQL_THREAD; CHANGE REPLICATION FILTER REPLICATE_DO_TABLE = (`streamkap`.`streamkap_heartbeat`); START SLAVE SQL_THREAD; -- on the source: also write the filter into the replica's option file, for a restart");
     }
 }

@@ -153,6 +153,6 @@ fn position(facts: &MysqlFacts) -> Option<&str> {
 /// Without `gtid_mode` MySQL keeps an account that never changes.
 fn transactions(facts: &MysqlFacts) -> Option<&str> {
     let server = &facts.server;
-    let kept = server.mariadb || server.variable("gtid_mode") == Some("ON");
+    let kept = server.flavour.is_mariadb() || server.variable("gtid_mode") == Some("ON");
     server.transactions.as_deref().filter(|_| kept)
 }

@@ -101,7 +101,7 @@ pub(super) fn leaves_updates_out(server: &ServerFacts) -> Option<&'static str> {
 
 /// Whether what the other nodes write is in this one's binary log whatever it is told: MariaDB's commits all go through it.
 pub(super) fn logs_the_others(server: &ServerFacts) -> bool {
-    is_node(server) && server.mariadb
+    is_node(server) && server.flavour.is_mariadb()
 }
 
 fn ready(server: &ServerFacts) -> Finding {

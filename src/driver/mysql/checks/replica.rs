@@ -82,7 +82,7 @@ pub(super) fn judge(evidence: &Evidence<'_>) -> Vec<Finding> {
 }
 
 fn monitor(facts: &MysqlFacts) -> &'static str {
-    if facts.server.mariadb { "SLAVE MONITOR" } else { CLIENT }
+    if facts.server.flavour.is_mariadb() { "SLAVE MONITOR" } else { CLIENT }
 }
 
 fn user(facts: &MysqlFacts) -> String {
@@ -101,7 +101,7 @@ fn names(facts: &MysqlFacts, channel: &Channel) -> (String, String) {
         return (String::new(), format!("SHOW {word} STATUS"));
     }
     let name = text(&channel.name);
-    if facts.server.mariadb {
+    if facts.server.flavour.is_mariadb() {
         (format!(" {name}"), format!("SHOW {word} {name} STATUS"))
     } else {
         (format!(" FOR CHANNEL {name}"), format!("SHOW {word} STATUS FOR CHANNEL {name}"))
@@ -119,7 +119,7 @@ fn around_format(facts: &MysqlFacts, fault: Fault) -> Remedy {
     let order = |order: &str| {
         let running = channels.iter().filter(|channel| channel.applying).map(|channel| names(facts, channel).0);
         let orders: Vec<String> = running
-            .map(|name| match facts.server.mariadb {
+            .map(|name| match facts.server.flavour.is_mariadb() {
                 true => format!("{order} {word}{name} SQL_THREAD;"),
                 false => format!("{order} {word} SQL_THREAD{name};"),
             })
@@ -236,7 +236,7 @@ fn filters(evidence: &Evidence<'_>, place: &ReplicaEvidence<'_>, facts: &MysqlFa
                     }
                 }
                 None => {
-                    let lifted = filters.let_in(filter, heartbeat, facts.server.mariadb, word(facts), &channel.name);
+                    let lifted = filters.let_in(filter, heartbeat, facts.server.flavour, word(facts), &channel.name);
                     with_made_first(evidence, facts, lifted)
                 }
             };
@@ -291,7 +291,7 @@ fn arrives(evidence: &Evidence<'_>, subject: &str, facts: &MysqlFacts, place: &R
         return ARRIVES.skipped(subject, "the source has no beat to compare with");
     };
     // MariaDB shows one channel without that word.
-    let all = if facts.server.mariadb { "ALL SLAVES" } else { word(facts) };
+    let all = if facts.server.flavour.is_mariadb() { "ALL SLAVES" } else { word(facts) };
     let remedy = Remedy::sql(format!("SHOW {all} STATUS;")).on_replica(place.name).note("shows what keeps it");
     if facts.table.answer().is_some() && relation_of(facts).is_none() {
         let observed = "there is no heartbeat table, or it is hidden from this user";

@@ -124,7 +124,7 @@ fn kept(facts: &MysqlFacts) -> Result<Kept, String> {
 
 fn retention(server: &ServerFacts, kept: &Kept) -> Finding {
     let (time, name) = match kept {
-        Kept::Forever(why) => return RETENTION.ok(server.flavour(), format!("nothing is purged by age: {why}")),
+        Kept::Forever(why) => return RETENTION.ok(server.flavour.as_str(), format!("nothing is purged by age: {why}")),
         Kept::For(time, name) => (*time, *name),
         Kept::AsShortAsPossible => (Duration::ZERO, HOURS),
     };

@@ -123,7 +123,7 @@ fn sources(channels: &[Channel], counts: fn(&Channel) -> bool) -> String {
 
 fn version(evidence: &Evidence<'_>) -> Finding {
     let server = &evidence.facts.server;
-    let observed = format!("{} {}", server.flavour(), server.version);
+    let observed = format!("{} {}", server.flavour.as_str(), server.version);
     let Some((severity, expected, remedy)) = too_old(server) else {
         return VERSION.ok(&evidence.facts.address, observed);
     };
@@ -132,7 +132,7 @@ fn version(evidence: &Evidence<'_>) -> Finding {
 
 fn too_old(server: &ServerFacts) -> Option<(Severity, &'static str, &'static str)> {
     const ENDED: &str = "upgrade the server: this version gets no fixes any more";
-    if server.mariadb {
+    if server.flavour.is_mariadb() {
         let expected = "MariaDB 11.4.3 or later";
         match server.numbers() {
             (0..=9, ..) | (10, 0..=1, _) => Some((Severity::Error, expected, ENDED)),

@@ -201,7 +201,7 @@ fn compression(server: &ServerFacts) -> Finding {
 fn gtid(server: &ServerFacts) -> Finding {
     let name = "gtid_mode";
     let Some(mode) = server.variable(name) else {
-        return if server.mariadb {
+        return if server.flavour.is_mariadb() {
             GTID.ok(name, "MariaDB always has GTIDs")
         } else {
             GTID.skipped(name, "this server has no such variable")

@@ -190,7 +190,7 @@ pub(super) fn idle_role(
     evidence: &Evidence<'_>,
 ) -> Finding {
     let (name, role) = (account(&of.user, &of.host), idle.role.quoted());
-    let remedy = activation(evidence.facts.server.mariadb, &name, &of.active, &idle.role);
+    let remedy = activation(evidence.facts.server.flavour, &name, &of.active, &idle.role);
     check
         .failed(&name, format!("{privilege} comes with the role {role}, which is not active"))
         .expected(format!("{role} as a default role"))
@@ -212,7 +212,7 @@ fn obeys(evidence: &Evidence<'_>) -> Finding {
     let server = &evidence.facts.server;
     // ALL PRIVILEGES holds what the server has: the finer privileges came to MySQL together with roles.
     let strong: &[(&str, &str)] = match server.variable("activate_all_roles_on_login") {
-        _ if server.mariadb => &[("SUPER", "SUPER"), ("READ ONLY ADMIN", "READ ONLY ADMIN")],
+        _ if server.flavour.is_mariadb() => &[("SUPER", "SUPER"), ("READ ONLY ADMIN", "READ ONLY ADMIN")],
         Some(_) => &[("SUPER", "SUPER"), ("CONNECTION ADMIN", "CONNECTION_ADMIN")],
         None => &[("SUPER", "SUPER")],
     };

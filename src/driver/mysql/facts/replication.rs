@@ -38,7 +38,7 @@ pub(super) async fn gather(
     connection: &mut MySqlConnection,
     server: &ServerFacts,
 ) -> Result<Answer<Vec<Channel>>, Failure> {
-    let sql = if server.mariadb {
+    let sql = if server.flavour.is_mariadb() {
         "SHOW ALL SLAVES STATUS"
     } else if server.variables.contains_key("log_replica_updates") {
         "SHOW REPLICA STATUS"

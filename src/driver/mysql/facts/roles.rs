@@ -136,14 +136,14 @@ async fn accounts(
     let common = "u.User AS user, u.Host AS host, u.plugin AS plugin, u.ssl_type AS tls, u.password_expired AS expired";
     let lifetime = "IF(lifetime >= 0, lifetime, @@global.default_password_lifetime)";
     // Only the first query asks for what later versions added.
-    let mariadb = "JSON_VALUE(g.Priv, '$.account_locked') AS locked, \
+    let of_mariadb = "JSON_VALUE(g.Priv, '$.account_locked') AS locked, \
                    JSON_VALUE(g.Priv, '$.password_last_changed') AS changed, \
                    JSON_VALUE(g.Priv, '$.password_lifetime') AS lifetime \
                    FROM mysql.user u JOIN mysql.global_priv g ON g.User = u.User AND g.Host = u.Host \
                    WHERE u.is_role <> 'Y' AND";
-    let mysql = "u.account_locked AS locked, UNIX_TIMESTAMP(u.password_last_changed) AS changed, \
+    let of_mysql = "u.account_locked AS locked, UNIX_TIMESTAMP(u.password_last_changed) AS changed, \
                  u.password_lifetime AS lifetime FROM mysql.user u WHERE";
-    let detailed = if server.mariadb { mariadb } else { mysql };
+    let detailed = if server.flavour.is_mariadb() { of_mariadb } else { of_mysql };
     let detailed = format!(
         "SELECT a.*, {lifetime} AS days FROM (SELECT {common}, {detailed} ({condition})) AS a ORDER BY user, host"
     );

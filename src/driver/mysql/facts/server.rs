@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use sqlx::mysql::MySqlConnection;
 
 use crate::driver::mysql::cloud::Provider;
-use crate::driver::mysql::connect::MARIADB;
+use crate::driver::mysql::flavour::{self, Flavour};
 use crate::driver::mysql::group_replication;
 use crate::driver::mysql::identifier::{Account, literal};
 use crate::driver::mysql::name_case::{self, NameCase};
@@ -18,7 +18,8 @@ use crate::heartbeat::Failure;
 pub(crate) struct ServerFacts {
     /// As the server words it: `10.11.6-MariaDB-1-log`, `9.1.0`.
     pub(crate) version: String,
-    pub(crate) mariadb: bool,
+    #[serde(rename = "mariadb")]
+    pub(crate) flavour: Flavour,
     /// Who manages it, if a provider does: variables are then set elsewhere.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) managed: Option<Provider>,
@@ -62,7 +63,7 @@ const VARIABLES: &[&str] = &[
     group_replication::NAME,
     group_replication::SINGLE_PRIMARY,
     "gtid_mode",
-    MARIADB,
+    flavour::VARIABLE,
     "innodb_read_only",
     "log_bin",
     "log_bin_compress",
@@ -102,7 +103,7 @@ pub(super) async fn gather(connection: &mut MySqlConnection) -> Result<ServerFac
     let variables = query::pairs(&query::send(connection, show("GLOBAL VARIABLES", VARIABLES)).await?)?;
     let mut status = query::pairs(&query::send(connection, show("SESSION STATUS", STATUS)).await?)?;
     let encrypted = status.remove("ssl_cipher").is_some_and(|cipher| !cipher.is_empty());
-    let mariadb = variables.contains_key(MARIADB);
+    let flavour = Flavour::of(&variables);
     let provider = format!("SHOW GLOBAL VARIABLES WHERE {}", Provider::variables_sql());
     // Their values are private.
     let managed = Provider::of(&query::pairs(&query::send(connection, provider).await?)?);
@@ -110,7 +111,7 @@ pub(super) async fn gather(connection: &mut MySqlConnection) -> Result<ServerFac
         true => group_replication::is_a_working_member(connection).await?,
         false => None,
     };
-    let transactions = if mariadb {
+    let transactions = if flavour.is_mariadb() {
         "@@global.gtid_binlog_pos"
     } else if variables.contains_key("gtid_mode") {
         "SHA2(@@global.gtid_executed, 256)"
@@ -128,7 +129,7 @@ pub(super) async fn gather(connection: &mut MySqlConnection) -> Result<ServerFac
     let Account { user, host } = Account::read(&query::text(&row, "account")?.unwrap_or_default());
     Ok(ServerFacts {
         version: variables.get("version").cloned().unwrap_or_default(),
-        mariadb,
+        flavour,
         managed,
         user,
         host,
@@ -159,11 +160,6 @@ impl ServerFacts {
             version.split(|c: char| !c.is_ascii_digit()).map_while(|number| number.parse::<u32>().ok()).take(3);
         let mut next = || numbers.next().unwrap_or(0);
         (next(), next(), next())
-    }
-
-    /// "MySQL" or "MariaDB".
-    pub(crate) fn flavour(&self) -> &'static str {
-        if self.mariadb { "MariaDB" } else { "MySQL" }
     }
 
     /// How it compares the names of schemas and tables.

@@ -8,8 +8,8 @@ use sqlx::mysql::MySqlConnection;
 
 use super::{Grants, Patterns, RoleName};
 use crate::driver::answer::Answer;
-use crate::driver::mysql::connect::MARIADB;
 use crate::driver::mysql::facts::question::{ask, by_name};
+use crate::driver::mysql::flavour::{self, Flavour};
 use crate::driver::mysql::identifier::{account, literal, quote};
 use crate::driver::mysql::name_case::{self, NameCase};
 use crate::driver::mysql::query;
@@ -26,8 +26,14 @@ const MANDATORY: &str = "mandatory_roles";
 /// <https://docs.oracle.com/cd/E17952_01/mysql-9.5-en/added-deprecated-removed.html>
 pub(crate) const ACTIVATE_MANDATORY: &str = "activate_mandatory_roles";
 /// The variables that it takes: see [`Inquiry::of`].
-pub(crate) const VARIABLES: &[&str] =
-    &[MARIADB, "partial_revokes", "activate_all_roles_on_login", ACTIVATE_MANDATORY, MANDATORY, name_case::VARIABLE];
+pub(crate) const VARIABLES: &[&str] = &[
+    flavour::VARIABLE,
+    "partial_revokes",
+    "activate_all_roles_on_login",
+    ACTIVATE_MANDATORY,
+    MANDATORY,
+    name_case::VARIABLE,
+];
 
 /// A role that is not active.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -40,7 +46,7 @@ pub(crate) struct IdleRole {
 /// What SHOW GRANTS is asked with.
 pub(crate) struct Inquiry<'a> {
     connection: &'a mut MySqlConnection,
-    mariadb: bool,
+    flavour: Flavour,
     patterns: Patterns,
     naming: NameCase,
     /// See [`MANDATORY`].
@@ -73,7 +79,7 @@ impl<'a> Inquiry<'a> {
         let is_on = |name: &str| variables.get(name).is_some_and(|value| !matches!(value.as_str(), "OFF" | "0"));
         Self {
             connection,
-            mariadb: variables.contains_key(MARIADB),
+            flavour: Flavour::of(variables),
             patterns: if is_on("partial_revokes") { Patterns::Literal } else { Patterns::Wild },
             naming: NameCase::of(variables),
             mandatory: mandatory(variables.get(MANDATORY).map_or("", String::as_str)),
@@ -94,7 +100,7 @@ impl<'a> Inquiry<'a> {
         let active = if grants.roles.is_empty() { Vec::new() } else { self.current_roles().await? };
         let mut idle = Vec::new();
         for role in idle_of(&grants, &active) {
-            let shown = match self.mariadb {
+            let shown = match self.flavour.is_mariadb() {
                 true => self.show_taken_on(&role, active.first()).await?,
                 false => self.show(&format!("FOR CURRENT_USER() USING {}", role.quoted())).await?,
             };
@@ -121,7 +127,7 @@ impl<'a> Inquiry<'a> {
                 Answer::Refused(refusal) => return Ok(Found::refused(Answer::Refused(refusal))),
             }
         };
-        if self.mariadb {
+        if self.flavour.is_mariadb() {
             for role in &active {
                 match self.show(&format!("FOR {}", role.quoted())).await? {
                     Answer::Seen(role) => grants.add(role),
@@ -140,7 +146,7 @@ impl<'a> Inquiry<'a> {
         }
         let mut idle = Vec::new();
         for role in idle_of(&grants, &active) {
-            let of = match self.mariadb {
+            let of = match self.flavour.is_mariadb() {
                 true => format!("FOR {}", role.quoted()),
                 false => format!("FOR {name} USING {}", role.quoted()),
             };
@@ -199,7 +205,7 @@ impl<'a> Inquiry<'a> {
         let text = rows.first().map(|row| query::text(row, 0)).transpose()?.flatten();
         Ok(match text.as_deref() {
             None | Some("NONE" | "") => Vec::new(),
-            Some(role) if self.mariadb => vec![RoleName { name: role.to_owned(), host: None }],
+            Some(role) if self.flavour.is_mariadb() => vec![RoleName { name: role.to_owned(), host: None }],
             Some(roles) => RoleName::list(roles),
         })
     }
@@ -211,7 +217,7 @@ impl<'a> Inquiry<'a> {
         user: &str,
         host: &str,
     ) -> Result<Answer<Vec<RoleName>>, Failure> {
-        if self.mariadb {
+        if self.flavour.is_mariadb() {
             return Ok(Answer::Seen(grants.default_roles.clone()));
         }
         if self.all_roles {
@@ -254,11 +260,11 @@ fn list(roles: &[RoleName]) -> String {
 }
 
 /// What makes an idle role of an account active from its next login on.
-pub(crate) fn activation(mariadb: bool, name: &str, active: &[RoleName], idle: &RoleName) -> String {
+pub(crate) fn activation(flavour: Flavour, name: &str, active: &[RoleName], idle: &RoleName) -> String {
     match active.first() {
         // MariaDB has one active role at a time.
-        Some(active) if mariadb => format!("GRANT {} TO {};", idle.quoted(), active.quoted()),
-        None if mariadb => format!("SET DEFAULT ROLE {} FOR {name};", idle.quoted()),
+        Some(active) if flavour.is_mariadb() => format!("GRANT {} TO {};", idle.quoted(), active.quoted()),
+        None if flavour.is_mariadb() => format!("SET DEFAULT ROLE {} FOR {name};", idle.quoted()),
         _ => {
             let roles: Vec<_> = active.iter().chain([idle]).cloned().collect();
             format!("SET DEFAULT ROLE {} TO {name};", list(&roles))
