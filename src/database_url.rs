@@ -100,6 +100,9 @@ pub enum UrlError {
         /// Why, and what to write instead.
         reason: String,
     },
+    /// A form of another client of this database: what to write instead.
+    #[error("{0}")]
+    Instead(&'static str),
     /// Several at once: all that is wrong with the parameters.
     #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
     Several(Vec<Self>),

@@ -31,6 +31,9 @@ pub struct Drivers {
     instead: Option<Arc<dyn Driver>>,
 }
 
+/// Schemes in the addresses of databases' own clients, which no driver here has: Java's, and those of Oracle's Easy Connect.
+const OF_CLIENTS: &[&str] = &["jdbc", "tcp", "tcps"];
+
 impl Drivers {
     /// The drivers compiled in.
     #[must_use]
@@ -69,13 +72,16 @@ impl Drivers {
     /// # Errors
     /// A [`UrlError`]. Parameters are judged later, with the whole target.
     pub fn endpoint(&self, address: &str) -> Result<Endpoint, UrlError> {
+        let of_another_client = || self.list.iter().find_map(|driver| driver.parse_connection_string(address));
         let (scheme, rest) = match split_scheme(address) {
             Ok(parts) => parts,
-            Err(error) => {
-                let without_scheme = self.list.iter().find_map(|driver| driver.parse_connection_string(address));
-                return without_scheme.unwrap_or(Err(error));
-            }
+            Err(error) => return of_another_client().unwrap_or(Err(error)),
         };
+        if OF_CLIENTS.contains(&scheme.as_str())
+            && let Some(judged) = of_another_client()
+        {
+            return judged;
+        }
         match self.list.iter().find(|driver| driver.schemes().contains(&scheme.as_str())) {
             Some(driver) => driver.parse(&scheme, rest),
             // What comes before the colon may be a host or a user, of which nothing is quoted.

@@ -1,5 +1,6 @@
 //! What a target of this family is: its addresses, its defaults, and what is judged of it without connecting.
 
+use super::connect_strings;
 use super::identifier;
 use super::parameters::Parameters;
 use crate::database_url::{AddressParts, Family, UrlError};
@@ -42,8 +43,17 @@ pub(super) fn common_user_of(target: &Target) -> Named {
 /// # Errors
 /// Whatever of [`UrlError`] fits.
 pub(super) fn parse(scheme: &str, rest: &str) -> Result<Endpoint, UrlError> {
-    let (url, password) = AddressParts::of_server(scheme, rest)?.without_instances()?.into_server(FAMILY)?;
+    let rest = connect_strings::without_slashes(rest);
+    if let Some(fault) = connect_strings::fault(&rest) {
+        return Err(fault);
+    }
+    let (url, password) = AddressParts::of_server(scheme, &rest)?.without_instances()?.into_server(FAMILY)?;
     Ok(Endpoint::new(url, password))
+}
+
+/// Says what to write instead of a connection string of one of Oracle's clients.
+pub(super) fn parse_connection_string(text: &str) -> Option<Result<Endpoint, UrlError>> {
+    connect_strings::instead(text).map(Err)
 }
 
 /// Judges a target.

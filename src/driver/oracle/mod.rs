@@ -5,6 +5,7 @@ mod call_thread;
 mod checks;
 mod client;
 mod connect;
+mod connect_strings;
 mod errors;
 mod facts;
 mod family;
@@ -53,6 +54,10 @@ impl Driver for Oracle {
 
     fn parse(&self, scheme: &str, rest: &str) -> Result<Endpoint, UrlError> {
         family::parse(scheme, rest)
+    }
+
+    fn parse_connection_string(&self, text: &str) -> Option<Result<Endpoint, UrlError>> {
+        family::parse_connection_string(text)
     }
 
     fn defaults(&self) -> Defaults {

@@ -8,9 +8,10 @@ use crate::driver::parameters::{Keys, Rule, refused};
 pub(super) const PORT: u16 = 1521;
 
 /// Which client library speaks to the server.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) enum Library {
     /// Oracle's own in Rust, part of this program.
+    #[default]
     Thin,
     /// Oracle's client libraries for C, which must be installed.
     #[cfg(feature = "oracle-oci")]
@@ -29,9 +30,10 @@ impl Library {
 }
 
 /// Where the server is looked up.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) enum Place {
     /// Each host of the address is asked for this service or SID.
+    #[default]
     Hosts,
     /// An alias of `tnsnames.ora`.
     Alias(String),
@@ -68,6 +70,8 @@ const OF_PROCESS: &str = "is not read with client=oci, whose libraries have one 
                           variable TNS_ADMIN for heartbeatd";
 const WALLET_OF_PROCESS: &str = "is not read with client=oci: name the wallet in sqlnet.ora (WALLET_LOCATION), in the folder \
                                  that the variable TNS_ADMIN names";
+const WALLET: &str = "write wallet_location=FOLDER, with ewallet.pem in the folder";
+const SERVICE: &str = "the service is written behind the hosts: oracle://user@host:1521/service";
 const ENCRYPTION: &str = "TLS is what encrypts here: protocol=tcps";
 
 const RULES: &[(&str, Rule)] = &[
@@ -81,6 +85,7 @@ const RULES: &[(&str, Rule)] = &[
     ("https_proxy_port", Rule::Refused(PROXY)),
     ("instance_name", Rule::Honoured),
     ("load_balance", Rule::Refused(HOSTS)),
+    ("my_wallet_directory", Rule::Refused(WALLET)),
     ("pool_boundary", Rule::Refused(POOL)),
     ("pool_connection_class", Rule::Refused(POOL)),
     ("pool_purity", Rule::Refused(POOL)),
@@ -89,75 +94,87 @@ const RULES: &[(&str, Rule)] = &[
     ("retry_delay", Rule::Refused(RETRIES)),
     ("sdu", Rule::Refused("no message is large enough to need it: take it out")),
     ("server", Rule::Honoured),
+    ("service_name", Rule::Refused(SERVICE)),
     ("sid", Rule::Honoured),
     ("source_route", Rule::Refused(PROXY)),
     ("ssl_server_cert_dn", Rule::Refused(NAMES)),
-    ("ssl_server_dn_match", Rule::Only(&["on", "yes", "true"], NAMES)),
+    ("ssl_server_dn_match", Rule::Only(SAME, NAMES)),
     ("tns_admin", Rule::Honoured),
     ("transport_connect_timeout", Rule::Refused(TIMES)),
     ("wallet_location", Rule::Honoured),
     ("wallet_password", Rule::Refused(SECRET)),
 ];
 
+const DN_MATCH: &str = "ssl_server_dn_match";
+/// What asks for what the client does anyway.
+const SAME: &[&str] = &["on", "yes", "true"];
+
+/// What a descriptor may say and the client in Rust does not read, in small letters.
+const IN_DESCRIPTORS: &[(&str, &str)] = &[
+    ("my_wallet_directory", "is not read by the client thin: write wallet_location=FOLDER as a parameter beside it"),
+    ("wallet_location", "is not read by the client thin: write wallet_location=FOLDER as a parameter beside it"),
+    ("ssl_server_cert_dn", "is not read by the client thin, which compares the host's name with the certificate"),
+    (DN_MATCH, "is not read by the client thin: the host's name is always compared with the certificate"),
+];
+
 const KEYS: Keys = Keys { of: "Oracle", rules: RULES };
+
+/// Faults as they are found, so that all of them are said at once.
+#[derive(Default)]
+struct Faults(Vec<UrlError>);
+
+impl Faults {
+    fn add(&mut self, name: &str, reason: &str) {
+        self.0.push(refused(name, reason));
+    }
+
+    /// The value, or its default where that is a fault.
+    fn or_default<T: Default>(&mut self, value: Result<T, UrlError>) -> T {
+        value.unwrap_or_else(|fault| {
+            self.0.push(fault);
+            T::default()
+        })
+    }
+}
 
 impl Parameters {
     /// Reads and judges the parameters, and what they mean together with the hosts.
     ///
     /// # Errors
-    /// The first parameter that cannot be honoured, by name, with the reason; never its value.
+    /// Every parameter that cannot be honoured, by name, with the reason, and never its value; all faults at once.
     pub(super) fn read(url: &DatabaseUrl) -> Result<Self, UrlError> {
-        KEYS.judge(url, None)?;
+        let mut faults = Faults::default();
         let text = |name| url.parameter(name).map(str::to_owned);
-        let word = |name| plain_word(url, name);
-        let tls = match url.parameter("protocol") {
+        let library = faults.or_default(library(url));
+        let (sid, instance) =
+            (faults.or_default(plain_word(url, "sid")), faults.or_default(plain_word(url, "instance_name")));
+        let server = faults.or_default(plain_word(url, "server"));
+        if server.as_deref().is_some_and(|server| !["dedicated", "shared", "pooled"].contains(&server)) {
+            faults.add("server", "expected dedicated, shared or pooled");
+        }
+        let place = faults.or_default(place(url));
+        judge_together(url, &place, library, &mut faults);
+        let over_tls = match url.parameter("protocol") {
             None | Some("tcp") => false,
             Some("tcps") => true,
-            Some(_) => return Err(refused("protocol", "expected tcp or tcps")),
+            Some(_) => {
+                faults.add("protocol", "expected tcp or tcps");
+                true
+            }
         };
-        let library = match url.parameter("client") {
-            None | Some("thin") => Library::Thin,
-            #[cfg(feature = "oracle-oci")]
-            Some("oci") => Library::Oci,
-            #[cfg(not(feature = "oracle-oci"))]
-            Some("oci") => {
-                return Err(refused("client", "this build has no client \"oci\": it was compiled without oracle-oci"));
-            }
-            Some(_) => return Err(refused("client", "expected thin or oci")),
+        let tls = match &place {
+            Place::Descriptor(descriptor) => value_in(descriptor, "protocol").is_some_and(|word| word == "tcps"),
+            _ => over_tls,
         };
-        let server = word("server")?;
-        if server.as_deref().is_some_and(|server| !["dedicated", "shared", "pooled"].contains(&server)) {
-            return Err(refused("server", "expected dedicated, shared or pooled"));
-        }
-        let (sid, instance) = (word("sid")?, word("instance_name")?);
-        let place = place(url, sid.is_some())?;
-        if let (Place::Hosts, Some(key)) = (&place, url.parameter("tns_admin").map(|_| "tns_admin")) {
-            return Err(refused(key, "goes with an alias of tnsnames.ora: oracle://user@alias"));
-        }
-        if place != Place::Hosts {
-            for key in ["protocol", "sid", "instance_name", "server"] {
-                if url.parameter(key).is_some() {
-                    return Err(refused(key, "is what tnsnames.ora or the descriptor says: write it there"));
-                }
-            }
-        } else if !url.database().chars().all(is_plain) {
-            return Err(refused("service", "the service behind the host holds a character that no service's name has"));
-        }
-        if place == Place::Hosts && !url.hosts().iter().all(|host| host.name.chars().all(is_plain)) {
-            return Err(refused("host", "a host's name holds a character that no such name has"));
-        }
-        if library.is_oci() {
-            // The libraries have one configuration for the whole process, and read it before the first login.
-            for (key, why) in [("tns_admin", OF_PROCESS), ("wallet_location", WALLET_OF_PROCESS)] {
-                if url.parameter(key).is_some() {
-                    return Err(refused(key, why));
-                }
-            }
-        }
         let wallet = text("wallet_location");
         if place == Place::Hosts && wallet.is_some() && !tls {
-            return Err(refused("wallet_location", "is read for TLS: write protocol=tcps beside it"));
+            faults.add("wallet_location", "is read for TLS: write protocol=tcps beside it");
         }
+        let fault = match faults.0.len() {
+            0 | 1 => faults.0.pop(),
+            _ => Some(UrlError::Several(faults.0)),
+        };
+        KEYS.judge(url, fault)?;
         let mut parameters = Self {
             library,
             place,
@@ -176,23 +193,81 @@ impl Parameters {
     }
 }
 
-fn place(url: &DatabaseUrl, has_sid: bool) -> Result<Place, UrlError> {
-    if let Some(descriptor) = url.parameter("descriptor") {
-        if !url.database().is_empty() {
-            return Err(refused("descriptor", "names the service itself: take /service out of the address"));
-        }
-        return Ok(Place::Descriptor(descriptor.to_owned()));
+fn library(url: &DatabaseUrl) -> Result<Library, UrlError> {
+    match url.parameter("client") {
+        None | Some("thin") => Ok(Library::Thin),
+        #[cfg(feature = "oracle-oci")]
+        Some("oci") => Ok(Library::Oci),
+        #[cfg(not(feature = "oracle-oci"))]
+        Some("oci") => Err(refused("client", "this build has no client \"oci\": it was compiled without oracle-oci")),
+        Some(_) => Err(refused("client", "expected thin or oci")),
     }
-    if !url.database().is_empty() || has_sid {
-        if !url.database().is_empty() && has_sid {
-            return Err(refused("sid", "goes without /service in the address"));
+}
+
+/// What parameters mean beside one another, and beside the hosts.
+fn judge_together(url: &DatabaseUrl, place: &Place, library: Library, faults: &mut Faults) {
+    match place {
+        Place::Hosts => {
+            if url.parameter("tns_admin").is_some() {
+                faults.add("tns_admin", "goes with an alias of tnsnames.ora: oracle://user@alias");
+            }
+            if !url.database().chars().all(is_plain) {
+                faults.add("service", "the service behind the host holds a character that no service's name has");
+            }
+            if !url.hosts().iter().all(|host| host.name.chars().all(is_plain)) {
+                faults.add("host", "a host's name holds a character that no such name has");
+            }
         }
-        return Ok(Place::Hosts);
+        Place::Alias(_) | Place::Descriptor(_) => {
+            for key in ["protocol", "sid", "instance_name", "server"] {
+                if url.parameter(key).is_some() {
+                    faults.add(key, "is what tnsnames.ora or the descriptor says: write it there");
+                }
+            }
+        }
+    }
+    if let Place::Descriptor(descriptor) = place
+        && !library.is_oci()
+    {
+        for (key, why) in IN_DESCRIPTORS {
+            if value_in(descriptor, key).is_some_and(|value| !(*key == DN_MATCH && SAME.contains(&value.as_str()))) {
+                faults.add("descriptor", &format!("{} in it {why}", key.to_uppercase()));
+            }
+        }
+    }
+    if library.is_oci() {
+        // The libraries have one configuration for the whole process, and read it before the first login.
+        for (key, why) in [("tns_admin", OF_PROCESS), ("wallet_location", WALLET_OF_PROCESS)] {
+            if url.parameter(key).is_some() {
+                faults.add(key, why);
+            }
+        }
+    }
+}
+
+fn place(url: &DatabaseUrl) -> Result<Place, UrlError> {
+    let (named, has_sid) = (!url.database().is_empty(), url.parameter("sid").is_some());
+    if let Some(descriptor) = url.parameter("descriptor") {
+        return match named {
+            true => Err(refused("descriptor", "names the service itself: take /service out of the address")),
+            false => Ok(Place::Descriptor(descriptor.to_owned())),
+        };
     }
     match url.hosts() {
+        _ if named && has_sid => Err(refused("sid", "goes without /service in the address")),
+        _ if named || has_sid => Ok(Place::Hosts),
         [alias] if alias.port.is_none() => Ok(Place::Alias(alias.name.clone())),
         _ => Err(refused("service", "the address names no service: write /service behind the hosts, or sid=SID")),
     }
+}
+
+/// The first value that a descriptor has for a key, in small letters; the key, too, is written so.
+fn value_in(descriptor: &str, key: &str) -> Option<String> {
+    let lower = descriptor.to_ascii_lowercase();
+    lower.split('(').find_map(|node| {
+        let (name, value) = node.split_once('=')?;
+        (name.trim() == key).then(|| value.split(')').next().unwrap_or_default().trim().to_owned())
+    })
 }
 
 /// A value that becomes a part of a descriptor.
@@ -261,6 +336,38 @@ mod tests {
         ] {
             let message = read(address).unwrap_err();
             assert!(message.contains(&format!("\"{named}\"")), "{address}: {message}");
+        }
+    }
+
+    #[test]
+    fn what_a_descriptor_says_and_the_client_does_not_read_is_refused_by_name() {
+        let of = |more: &str| {
+            let descriptor = format!(
+                "(DESCRIPTION=(ADDRESS=(PROTOCOL = TCPS)(HOST=h)(PORT=2484))(CONNECT_DATA=(SERVICE_NAME=s)){more})"
+            );
+            read(&format!("oracle://orders?descriptor={descriptor}"))
+        };
+        assert!(of("").unwrap().tls);
+        assert!(of("(SECURITY=(SSL_SERVER_DN_MATCH=Yes))").is_ok());
+        for (more, named) in [
+            ("(SECURITY=(MY_WALLET_DIRECTORY=/x))", "MY_WALLET_DIRECTORY"),
+            ("(security = (wallet_location = /x))", "WALLET_LOCATION"),
+            ("(SECURITY=(SSL_SERVER_CERT_DN=\"CN=x\"))", "SSL_SERVER_CERT_DN"),
+            ("(SECURITY=(SSL_SERVER_DN_MATCH=no))", "SSL_SERVER_DN_MATCH"),
+        ] {
+            let message = of(more).unwrap_err();
+            assert!(message.starts_with("parameter \"descriptor\": ") && message.contains(named), "{message}");
+        }
+    }
+
+    #[test]
+    fn all_faults_of_an_address_are_said_at_once() {
+        let message = read(
+            "oracle://a/s?sid=x&protocol=http&client=fat&server=none&instance_name=x)(y&sdu=1&service_name=s&nonsense=1",
+        )
+        .unwrap_err();
+        for named in ["sid", "protocol", "client", "server", "instance_name", "sdu", "service_name", "nonsense"] {
+            assert!(message.contains(&format!("parameter \"{named}\": ")), "{named}: {message}");
         }
     }
 
