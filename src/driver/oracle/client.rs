@@ -40,7 +40,10 @@ pub(super) struct Login {
     /// The folder of `tnsnames.ora`, if the address names one.
     pub(super) tns_admin: Option<String>,
     pub(super) wallet: Option<String>,
+    /// Whether the connection is known to be encrypted with TLS.
     pub(super) tls: bool,
+    /// Whether it may be: an alias does not say.
+    pub(super) may_be_tls: bool,
     pub(super) user: String,
     pub(super) password: Secret,
     /// How the session names itself.

@@ -8,6 +8,7 @@ use super::call_thread::CallThread;
 use super::client::{Bind, Block, Client, Login, Values};
 use super::identifier::{literal, stored};
 use super::parameters::{Library, PORT, Parameters, Place};
+use super::remedies::client_failed;
 use super::thin;
 use crate::database_url::{DatabaseUrl, Host};
 use crate::driver::hosts::{self, Candidate, HostStyle};
@@ -126,6 +127,7 @@ async fn open(
         tns_admin: parameters.tns_admin.clone(),
         wallet: parameters.wallet.clone(),
         tls: parameters.tls,
+        may_be_tls: parameters.tls || matches!(parameters.place, Place::Alias(_)),
         user: user.to_owned(),
         password: Secret::new(password.expose()),
         name: request.application_name.to_owned(),
@@ -141,7 +143,10 @@ async fn open(
         },
         limit,
     );
-    let (version, answer) = looked.await?;
+    let (version, answer) = looked.await.map_err(|failure| match (failure.kind(), failure.code()) {
+        (ErrorKind::Internal, None) => client_failed(request.target),
+        _ => failure,
+    })?;
     let (server, column, position) = read_look(&answer, &version, address)?;
     if let (Some(known), Some(found)) = (request.known_identity, &server.identity)
         && known != found

@@ -16,6 +16,7 @@ mod oci;
 mod parameters;
 mod provision;
 mod remedies;
+mod system_wallet;
 mod thin;
 
 use std::sync::Arc;

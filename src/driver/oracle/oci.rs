@@ -81,9 +81,7 @@ fn value_of(bind: &Bind) -> Box<dyn ToSql> {
 
 fn classify(error: Error) -> Failure {
     if error.dpi_code() == Some(NOT_LOADED) {
-        let message =
-            "Oracle's client libraries (libclntsh.so) were not found in the directories of the system's loader";
-        return Failure::new(ErrorKind::ClientLibrary, message)
+        return Failure::new(ErrorKind::ClientLibrary, not_loaded(&error.to_string()))
             .with_code(format!("DPI-{NOT_LOADED}"))
             .with_source(error);
     }
@@ -94,12 +92,35 @@ fn classify(error: Error) -> Failure {
     failure.with_source(error)
 }
 
+/// What could not be loaded, as the system's loader names it in quotes, and where ODPI-C looked: in that order.
+fn not_loaded(words: &str) -> String {
+    let cause =
+        words.split_once('"').and_then(|(_, rest)| rest.rsplit_once('"')).map_or("libclntsh.so", |(cause, _)| cause);
+    let shown = |name| match std::env::var(name) {
+        Ok(value) => format!("{name} ({value})"),
+        Err(_) => format!("{name} (not set)"),
+    };
+    format!(
+        "Oracle's client libraries (Oracle Instant Client, package Basic or Basic Light) cannot be loaded: {cause}; looked for \
+         beside the program, in {}, in the directories of the system's loader, and in lib of {}",
+        shown("LD_LIBRARY_PATH"),
+        shown("ORACLE_HOME"),
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
 
     use super::*;
     use crate::driver::oracle::parameters::Library;
+
+    #[test]
+    fn the_library_that_another_one_misses_is_named() {
+        let words = "DPI-1047: Cannot locate a 64-bit Oracle Client library: \"libaio.so.1: cannot open shared object file: No \
+                     such file or directory\". See https://example.com for help";
+        assert!(not_loaded(words).contains("cannot be loaded: libaio.so.1: cannot open"), "{}", not_loaded(words));
+    }
 
     /// No library can be had for tests. Where one is installed, the listener refuses.
     #[test]
@@ -111,6 +132,7 @@ mod tests {
             tns_admin: None,
             wallet: None,
             tls: false,
+            may_be_tls: false,
             user: "hb".to_owned(),
             password: Secret::new("x"),
             name: "heartbeatd:test".to_owned(),
@@ -119,7 +141,9 @@ mod tests {
         for _ in 0..2 {
             let failure = open(&login).err().unwrap();
             assert!(matches!(failure.kind(), ErrorKind::ClientLibrary | ErrorKind::Refused), "{failure}");
-            assert!(failure.kind() == ErrorKind::Refused || failure.message().contains("libclntsh.so"), "{failure}");
+            for part in ["libclntsh.so", "Instant Client", "LD_LIBRARY_PATH", "ORACLE_HOME"] {
+                assert!(failure.kind() == ErrorKind::Refused || failure.message().contains(part), "{failure}");
+            }
         }
     }
 }

@@ -142,7 +142,8 @@ fn connection(failure: &Failure, target: &Target) -> Option<Remedy> {
         }
         ErrorKind::Timeout => Remedy::advice(network::timeout_advice(target.timeout))
             .then_run(recovery_area().note("a full recovery area stops the archiver, and with it every change")),
-        ErrorKind::Tls => "put the authority's certificate into ewallet.pem in the folder wallet_location=, compare the host \
+        ErrorKind::Tls => "put the authority's certificate into the system's store or, where the address has wallet_location=, \
+                           into ewallet.pem in that folder; compare the host \
                            in the address with the names in the server's certificate, and its dates with today; \
                            protocol=tcp if the listener has no TLS on this port"
             .into(),
@@ -294,6 +295,19 @@ fn account(target: &Target, column: &str) -> Remedy {
     as_administrator(format!("SELECT USERNAME, {column} FROM DBA_USERS WHERE USERNAME = {name};"))
 }
 
+/// The client in Rust panicked at the login. What it lacks ends so, since it expects to be answered as it asked.
+pub(super) fn client_failed(target: &Target) -> Failure {
+    let message = "Oracle's client failed at the login (a panic): either the account has no verifier of version 12C, or the server \
+                   requires native network encryption, or it is no Oracle server, or its answer is malformed";
+    Failure::new(ErrorKind::Internal, message).with_remedy(
+        Remedy::advice(
+            "set the account's password again if it has no version 12C; if the server requires native network encryption, use \
+             a port with TLS (protocol=tcps); if neither is the cause, report the fault with the log line \"panic\"",
+        )
+        .then_run(account(target, "PASSWORD_VERSIONS").note("shows the verifiers that it has")),
+    )
+}
+
 /// What a beat needs.
 fn grant(target: &Target) -> Remedy {
     grant_on("SELECT, UPDATE", &quoted_table(&target.heartbeat), &quote(user_name(target)))
@@ -313,6 +327,16 @@ fn triggers(heartbeat: &HeartbeatTable) -> Remedy {
         literal(&stored(&heartbeat.schema)),
         literal(&stored(&heartbeat.table)),
     ))
+}
+
+/// Where a step was accepted and made nothing: triggers of the database, of a schema, and of the table.
+pub(super) fn no_effect(heartbeat: &HeartbeatTable) -> Remedy {
+    Remedy::advice("look for a trigger that undoes it, and let it pass").then_run(as_administrator(format!(
+        "SELECT OWNER, TRIGGER_NAME, TRIGGERING_EVENT FROM DBA_TRIGGERS WHERE STATUS = 'ENABLED' AND (BASE_OBJECT_TYPE IN \
+         ('DATABASE', 'SCHEMA') OR TABLE_OWNER = {} AND TABLE_NAME = {});",
+        literal(&stored(&heartbeat.schema)),
+        literal(&stored(&heartbeat.table)),
+    )))
 }
 
 fn policy(heartbeat: &HeartbeatTable) -> Remedy {
@@ -398,7 +422,7 @@ mod tests {
             ColumnFault { column: "last_update", lack: Lack::Missing },
         );
         let users = ["U", "C##U"].into_iter().flat_map(|name| [new_user(name, true), new_password(name), unlock(name)]);
-        let more = users.chain([mend("T", &[wrong]), mend("T", &[missing])]);
+        let more = users.chain([mend("T", &[wrong]), mend("T", &[missing]), no_effect(&target().heartbeat)]);
         let all = coded.chain(bare).filter_map(|failure| remedy(&failure, &target())).chain(of_database).chain(more);
         let scripts: BTreeSet<String> =
             all.filter_map(|remedy| remedy.script().map(|script| script.text().to_owned())).collect();

@@ -11,6 +11,7 @@ use oracledb::{Config, Connection, DB_TYPE_NUMBER, DB_TYPE_VARCHAR, ErrorKind as
 
 use super::client::{Bind, Block, Client, Login, Value, Values};
 use super::errors::{self, NO_ALIAS, NO_SERVICE, NO_SID};
+use super::system_wallet::SystemWallet;
 use crate::heartbeat::{ErrorKind, Failure};
 use crate::secret::Secret;
 
@@ -24,7 +25,9 @@ struct Thin {
 /// # Errors
 /// What the client or the server says, classified.
 pub(super) fn open(login: &Login) -> Result<Box<dyn Client>, Failure> {
-    let words = |error: oracledb::Error| while_connecting(&error, login.tls);
+    // Without a wallet of its own the client trusts Mozilla's authorities alone, which it brings along.
+    let system = if login.may_be_tls && login.wallet.is_none() { SystemWallet::make() } else { Ok(None) };
+    let words = |error: oracledb::Error| while_connecting(&error, login.tls, system.as_ref().err());
     let mut config = Config::default()
         .set_credentials(&login.user, Secret::expose(&login.password))
         .set_transport_connect_timeout(Some(login.within))
@@ -33,7 +36,8 @@ pub(super) fn open(login: &Login) -> Result<Box<dyn Client>, Failure> {
     if let Some(folder) = &login.tns_admin {
         config = config.set_config_dir(folder);
     }
-    if let Some(wallet) = &login.wallet {
+    let system_folder = system.as_ref().ok().and_then(Option::as_ref).map(SystemWallet::folder);
+    if let Some(wallet) = login.wallet.clone().or(system_folder) {
         config = config.set_wallet_location(wallet);
     }
     let config = config.set_connect_string(&login.place).map_err(words)?;
@@ -110,11 +114,28 @@ fn network_name(name: &str) -> String {
     name.chars().map(|c| if super::parameters::is_plain(c) { c } else { '_' }).collect()
 }
 
-/// A failure before the session is open: without a code of the server or the operating system, it is TLS that failed.
-fn while_connecting(error: &oracledb::Error, tls: bool) -> Failure {
+/// A failure before the session is open: without a code of the server or the operating system, it is TLS that failed. Where
+/// the system's authorities were to be trusted and could not be (`untrusted`), it says that, too.
+fn while_connecting(error: &oracledb::Error, tls: bool, untrusted: Option<&io::Error>) -> Failure {
     let failure = classify(error);
-    let unexplained = matches!(error.kind(), Crate::StreamOperation) && system_error(error).is_none();
-    if tls && unexplained { Failure::new(ErrorKind::Tls, failure.message()) } else { failure }
+    // A name that does not resolve has no code either.
+    let unexplained = failure.kind() == ErrorKind::Network
+        && matches!(error.kind(), Crate::StreamOperation)
+        && system_error(error).is_none();
+    if !(tls && unexplained) {
+        return failure;
+    }
+    let message = failure.message();
+    Failure::new(
+        ErrorKind::Tls,
+        match untrusted {
+            Some(error) => format!(
+                "{message}; Mozilla's authorities alone were trusted: for the system's a folder must be made in TMPDIR or \
+                 /dev/shm, which failed: {error}"
+            ),
+            None => message.to_owned(),
+        },
+    )
 }
 
 /// Classifies an error. The crate's own words quote addresses, and are used only where nothing else tells what happened.

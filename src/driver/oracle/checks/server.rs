@@ -119,7 +119,7 @@ fn tls(subject: &str, endpoint: &Endpoint) -> Finding {
         Ok(parameters) if parameters.tls => TLS.ok(subject, "protocol=tcps"),
         Ok(_) => TLS.failed(subject, "nothing is encrypted").expected("protocol=tcps").remedy(
             "put protocol=tcps and the listener's port for TLS into the address, and wallet_location=FOLDER with the \
-             authority's certificate in ewallet.pem unless a public authority signed the server's",
+             authority's certificate in ewallet.pem unless this machine trusts it already",
         ),
     }
 }
