@@ -85,10 +85,10 @@ pub(super) async fn gather(opened: &mut Opened, target: &Target, deadline: Insta
     let (connector, common) = (stored(&target.connector.user.name), stored(&common_user_of(target).name));
     let writer = stored(target.endpoint.url.user().unwrap_or_default());
     let mut ask = Questions::of(&mut opened.thread, super::connect::limit_of(deadline));
+    let context = database::context(&mut ask).await?;
     Ok(OracleFacts {
         address,
         version,
-        context: database::context(&mut ask).await?,
         database: database::database(&mut ask).await?,
         pdb_logging: database::pdb_logging(&mut ask).await?,
         destinations: database::destinations(&mut ask).await?,
@@ -103,9 +103,10 @@ pub(super) async fn gather(opened: &mut Opened, target: &Target, deadline: Insta
         own_account: accounts::own_account(&mut ask).await?,
         users: accounts::users(&mut ask, &[&stored(&heartbeat.schema), &connector, &common, &writer]).await?,
         accounts: accounts::accounts(&mut ask, &[&connector, &common]).await?,
-        grants: accounts::grants(&mut ask, heartbeat).await?,
+        grants: accounts::grants(&mut ask, heartbeat, &context.user).await?,
         system_privileges: accounts::system_privileges(&mut ask, &[&connector, &common]).await?,
         jobs: accounts::jobs(&mut ask, heartbeat).await?,
+        context,
     })
 }
 

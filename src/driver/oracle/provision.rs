@@ -5,11 +5,11 @@
 //! never run: it may need a restart, and costs every other user of the database something.
 
 use super::connect::{Opened, limit_of};
-use super::errors::{self, GRANT_TO_SELF, LOGGING_EXISTS, NAME_USED};
+use super::errors::{self, DUPLICATE_KEY, GRANT_TO_SELF, LOGGING_EXISTS, NAME_USED};
 use super::facts::{self, OracleFacts, ROOT};
 use super::family::common_user_of;
 use super::identifier::{quote, quoted_table, stored};
-use super::remedies::{archive, grant_on, mend, minimal_logging, new_user};
+use super::remedies::{archive, grant_on, mend, minimal_logging, new_user, no_effect};
 use crate::driver::answer::Answer;
 use crate::heartbeat::{ErrorKind, Failure};
 use crate::plan::columns;
@@ -48,11 +48,11 @@ pub(super) fn plan(facts: &OracleFacts, target: &Target) -> Plan {
     planner.plan
 }
 
-/// Runs one step. What is there already, because somebody was quicker, is no failure; a name that another kind of object
-/// has is one.
+/// Runs one step, and looks at what it should have made. What is there already, because somebody was quicker, is no failure; a
+/// name that another kind of object has is one, and so is a step that the server accepts and that leaves nothing behind.
 ///
 /// # Errors
-/// What the server says, classified.
+/// What the server says, classified; `conflict` if another row was inserted meanwhile; `rejected` without an effect.
 pub(super) async fn apply(opened: &mut Opened, target: &Target, step: &Step, deadline: Instant) -> Result<(), Failure> {
     let statement = runnable(&step.script).to_owned();
     let call = opened.thread.call(
@@ -62,24 +62,60 @@ pub(super) async fn apply(opened: &mut Opened, target: &Target, step: &Step, dea
         },
         limit_of(deadline),
     );
-    let failure = match call.await {
-        Ok(()) => return Ok(()),
-        Err(failure) => failure,
+    let refused = call.await.err();
+    if let Some(failure) = &refused
+        && !ALREADY_THERE.iter().any(|code| failure.code() == Some(&errors::shown(*code)))
+    {
+        return Err(match failure.kind() {
+            ErrorKind::Privilege => failure.clone().with_remedy(
+                "let an administrator do it: set provision_url, or hand them what heartbeatd provision --dry-run prints",
+            ),
+            _ => failure.clone(),
+        });
+    }
+    let facts = facts::gather(opened, target, deadline).await?;
+    match (effect(step, &facts, target), refused) {
+        (Effect::Seen | Effect::Hidden, _) => Ok(()),
+        (Effect::OtherRow, _) => Err(Failure::new(ErrorKind::Conflict, "another row was inserted at the same time")),
+        (Effect::Missing, Some(failure)) => Err(failure),
+        (Effect::Missing, None) => {
+            let message = "the server accepted the step, and what it should have made is not there";
+            Err(Failure::new(ErrorKind::Rejected, message).with_remedy(no_effect(&target.heartbeat)))
+        }
+    }
+}
+
+/// What a server says of a step that is done already.
+const ALREADY_THERE: [u32; 4] = [DUPLICATE_KEY, GRANT_TO_SELF, LOGGING_EXISTS, NAME_USED];
+
+/// What is seen of a step that was run.
+#[derive(Debug, PartialEq, Eq)]
+enum Effect {
+    Seen,
+    /// This user may not see it.
+    Hidden,
+    Missing,
+    /// The table holds a row, and not the step's.
+    OtherRow,
+}
+
+fn effect(step: &Step, facts: &OracleFacts, target: &Target) -> Effect {
+    let of = |seen: Option<bool>| match seen {
+        None => Effect::Hidden,
+        Some(true) => Effect::Seen,
+        Some(false) => Effect::Missing,
     };
-    let is = |code: u32| failure.code() == Some(&errors::shown(code));
-    if is(LOGGING_EXISTS) || is(GRANT_TO_SELF) {
-        return Ok(());
+    // What was made is not planned again.
+    let is_planned = || plan(facts, target).steps.iter().any(|planned| planned.title == step.title);
+    match step.script.split_whitespace().next().unwrap_or_default() {
+        "CREATE" => of(facts.objects.answer().map(|_| facts.own_object(&target.heartbeat) == Some("TABLE"))),
+        "BEGIN" => match facts.row.answer() {
+            Some(rows) if rows.found == 0 && rows.other.is_some() => Effect::OtherRow,
+            rows => of(rows.map(|rows| rows.found > 0)),
+        },
+        "GRANT" => of(facts.grants.answer().map(|_| !is_planned())),
+        _ => of(facts.log_groups.answer().map(|_| !is_planned())),
     }
-    if is(NAME_USED) {
-        let found = facts::gather(opened, target, deadline).await?;
-        return if found.own_object(&target.heartbeat) == Some("TABLE") { Ok(()) } else { Err(failure) };
-    }
-    Err(match failure.kind() {
-        ErrorKind::Privilege => failure.with_remedy(
-            "let an administrator do it: set provision_url, or hand them what heartbeatd provision --dry-run prints",
-        ),
-        _ => failure,
-    })
 }
 
 /// A step as the server takes it: SQL*Plus ends a statement with a semicolon, and a block with a slash.
@@ -295,6 +331,28 @@ mod tests {
         facts["context"]["container"] = json!(ROOT);
         let plan = plan(&serde_json::from_value(facts).unwrap(), &target());
         assert!(plan.steps.is_empty() && plan.failures.len() == 1, "{plan:?}");
+    }
+
+    #[test]
+    fn a_step_that_left_nothing_behind_is_told_from_one_whose_effect_is_hidden() {
+        let facts = |facts: Value| serde_json::from_value(facts).unwrap();
+        let steps = plan(&facts(nothing_there()), &target()).steps;
+        let (missing, done) = (facts(nothing_there()), facts(right()));
+        let refused = json!({ "refused": { "code": "ORA-00942", "message": "table or view does not exist" } });
+        for (step, part) in steps.iter().zip(["objects", "row", "grants", "grants", "log_groups"]) {
+            let expected = if part == "row" { Effect::Hidden } else { Effect::Missing };
+            assert_eq!(effect(step, &missing, &target()), expected, "{}", step.title);
+            assert_eq!(effect(step, &done, &target()), Effect::Seen, "{}", step.title);
+            let mut hidden = right();
+            hidden[part] = refused.clone();
+            assert_eq!(effect(step, &facts(hidden), &target()), Effect::Hidden, "{}", step.title);
+        }
+        let mut other = right();
+        other["row"] = json!({ "seen": { "count": 1, "found": 0, "last_update": null, "other": 7 } });
+        assert_eq!(effect(&steps[1], &facts(other), &target()), Effect::OtherRow);
+        let mut empty = right();
+        empty["row"] = json!({ "seen": { "count": 0, "found": 0, "last_update": null, "other": null } });
+        assert_eq!(effect(&steps[1], &facts(empty), &target()), Effect::Missing);
     }
 
     #[test]

@@ -30,6 +30,9 @@ const LOGMINER: Check = Check {
 /// The catalogue views that show the accounts and grants of other users.
 const OTHERS: &str = "SELECT_CATALOG_ROLE";
 
+/// What shows the grants on the table.
+const GRANTS: &str = "SELECT_CATALOG_ROLE, or a login as the table's owner";
+
 const BY_GRANTS: How = How {
     judged: "ALL_TAB_PRIVS and SESSION_PRIVS; the owner needs no grant. Fails if the privilege is missing.",
     privilege: "none",
@@ -61,10 +64,10 @@ pub(super) const CHECKS: &[Check] = &[
     connector::ROLE.requires(OTHERS),
     connector::LOGIN.how(LOGIN),
     connector::EXPIRY.how(EXPIRY),
-    connector::SELECT.requires(OTHERS),
-    connector::INSERT.requires(OTHERS),
-    connector::UPDATE.requires(OTHERS),
-    connector::DELETE.requires(OTHERS),
+    connector::SELECT.requires(GRANTS),
+    connector::INSERT.requires(GRANTS),
+    connector::UPDATE.requires(GRANTS),
+    connector::DELETE.requires(GRANTS),
     LOGMINER,
 ];
 

@@ -2,6 +2,7 @@
 //! all is right and changes one thing. The shapes are those of Oracle's documentation; no database was asked.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
@@ -12,6 +13,7 @@ use crate::driver::oracle::family;
 use crate::finding::{Inspection, Status};
 use crate::remedy::Script;
 use crate::target::{ConnectorMode, Endpoint, Named, Replica, WriteMode};
+use crate::time::schedule::Schedule;
 
 fn target() -> Target {
     let endpoint = Endpoint::parse("oracle://hb@db.example/pdb1?protocol=tcps").unwrap();
@@ -280,6 +282,18 @@ fn numbers_that_no_server_gives_are_judged_without_a_panic() {
         let findings = judged(&target, &inspection(changed(&absurd), Some(right())));
         assert!(findings.iter().any(|finding| finding.id == "row-fresh" && finding.status == Status::Failed));
     }
+}
+
+#[test]
+fn a_period_of_more_than_a_tenth_of_what_is_kept_is_a_warning() {
+    let mut target = target();
+    let kept = [("/oldest_archived/seen", json!(8 * 86_400)), ("/row/seen/last_update", json!(NOW))];
+    assert_eq!(wrong(&found(&target, &kept)), [""; 0]);
+    target.schedule = Schedule::Interval(Duration::from_secs(20 * 3_600));
+    assert_eq!(
+        wrong(&found(&target, &kept)),
+        ["failed warning archived-log-retention: the oldest is 8days old".to_owned()]
+    );
 }
 
 #[test]

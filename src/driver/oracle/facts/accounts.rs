@@ -61,6 +61,16 @@ fn grants_sql(table: &HeartbeatTable) -> String {
     )
 }
 
+/// The same for the table's owner, to whom this view shows every grant on it.
+fn grants_of_own_sql(table: &HeartbeatTable) -> String {
+    format!(
+        "SELECT {} FROM ALL_TAB_PRIVS WHERE TABLE_SCHEMA = {} AND TABLE_NAME = {}",
+        joined(&["GRANTEE", "PRIVILEGE"]),
+        literal(&stored(&table.schema)),
+        literal(&stored(&table.table))
+    )
+}
+
 fn system_privileges_sql(names: &[&str]) -> String {
     let names = list(names);
     format!(
@@ -104,8 +114,14 @@ pub(super) async fn accounts(ask: &mut Questions<'_>, names: &[&str]) -> Result<
     Ok(answer.make(|lines| lines.iter().map(|line| account(line)).collect()))
 }
 
-pub(super) async fn grants(ask: &mut Questions<'_>, table: &HeartbeatTable) -> Result<Answer<Vec<Grant>>, Failure> {
-    Ok(ask.ask(&grants_sql(table)).await?.make(|lines| read_grants(&lines)))
+/// All grants on the table; `user` is this session's.
+pub(super) async fn grants(
+    ask: &mut Questions<'_>,
+    table: &HeartbeatTable,
+    user: &str,
+) -> Result<Answer<Vec<Grant>>, Failure> {
+    let question = if stored(&table.schema) == user { grants_of_own_sql(table) } else { grants_sql(table) };
+    Ok(ask.ask(&question).await?.make(|lines| read_grants(&lines)))
 }
 
 pub(super) async fn system_privileges(ask: &mut Questions<'_>, names: &[&str]) -> Result<Answer<Vec<Grant>>, Failure> {
@@ -141,6 +157,7 @@ pub(super) fn statements(table: &HeartbeatTable, users: &[&str]) -> Vec<String> 
         users_sql(users),
         accounts_sql(users),
         grants_sql(table),
+        grants_of_own_sql(table),
         system_privileges_sql(users),
         jobs_sql(table),
     ]
