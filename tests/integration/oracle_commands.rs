@@ -2,7 +2,8 @@
 //! and the check, which reports what the facts say.
 
 use crate::bench::heartbeatd;
-use crate::bench::oracle::OracleDouble;
+use crate::bench::oracle::{OWNER, OracleDouble, PASSWORD, USER};
+use crate::bench::tls::Files;
 
 fn configuration(double: &OracleDouble) -> String {
     format!("[[target]]\nname = \"orders\"\nurl = \"{}\"\n", double.url(""))
@@ -35,6 +36,82 @@ async fn what_is_missing_is_printed_then_made_and_found_the_second_time() {
     assert_eq!(double.state().statements.len(), 5, "{:?}", double.state().statements);
     let beat = heartbeatd().config(&configuration(&double)).arg("beat").run().await;
     assert_eq!(beat.code, Some(0), "{}{}", beat.stdout, beat.stderr);
+}
+
+/// The lines of a block of the page's section on confirming it, as they are pasted.
+fn block_of_the_page(language: &str) -> String {
+    let page = include_str!("../../docs/databases/oracle.md");
+    let section = page.split_once("## Confirm it on your server").unwrap().1;
+    let block = section.split_once(&format!("```{language}\n")).unwrap().1.split_once("```").unwrap().0;
+    block.lines().map(|line| format!("{}\n", line.trim_start())).collect()
+}
+
+#[tokio::test]
+async fn the_ten_minute_script_of_the_documentation_works_as_it_is_written() {
+    let double = OracleDouble::start();
+    {
+        let mut state = double.state();
+        (state.table, state.logged) = (false, false);
+        state.grants.clear();
+    }
+    let folder = Files::new();
+    for name in ["orders", "system"] {
+        folder.put(&format!("{name}.password"), PASSWORD);
+    }
+    let port = double.port();
+    let config = block_of_the_page("toml")
+        .replace("db.example.com:1521", &format!("localhost:{port}"))
+        .replace("/etc/heartbeatd/", &folder.path("").display().to_string());
+    let script = block_of_the_page("sh");
+    let mut said = Vec::new();
+    for line in script.lines().filter(|line| line.starts_with("heartbeatd ")) {
+        let words = line.split('#').next().unwrap().replace("-c heartbeatd.toml", "");
+        let mut command = heartbeatd();
+        for word in words.split_whitespace().skip(1) {
+            let facts = folder.path("facts.json").display().to_string();
+            command = command.arg(if word == "facts.json" { &facts } else { word });
+        }
+        let run = command.config(&config).run().await;
+        assert_eq!(run.code, Some(0), "{line}: {}{}", run.stdout, run.stderr);
+        said.push(run.stdout);
+    }
+    assert_eq!(said.len(), 6, "{script}");
+    assert!(said[0].contains("TO \"HEARTBEAT\";"), "{}", said[0]);
+    assert!(said[2].contains("nothing is missing"), "{}", said[2]);
+    assert_eq!(double.state().commits, 2, "both beats are written: {said:?}");
+    let facts = std::fs::read_to_string(folder.path("facts.json")).unwrap();
+    assert!(facts.contains("PDB1"), "{facts}");
+    assert!(!facts.contains(PASSWORD));
+}
+
+#[tokio::test]
+async fn a_step_that_the_server_accepts_and_that_makes_nothing_is_a_failure() {
+    let double = OracleDouble::start();
+    {
+        let mut state = double.state();
+        (state.logged, state.undone) = (false, true);
+        state.grants.clear();
+    }
+    let done = heartbeatd().config(&configuration(&double)).arg("provision").run().await;
+    assert_eq!(done.code, Some(1), "{}{}", done.stdout, done.stderr);
+    let said = format!("{}{}", done.stdout, done.stderr);
+    assert_eq!(said.matches("what it should have made is not there").count(), 3, "two grants and the logging: {said}");
+    assert!(said.contains("DBA_TRIGGERS"), "{said}");
+    // What a table's owner granted is seen without the catalogue, and not granted again.
+    double.state().undone = false;
+    double.state().sees_catalogue = false;
+    let owner = double.url("").replace(USER, OWNER);
+    let provision = || {
+        let config =
+            format!("[[target]]\nname = \"orders\"\nurl = \"{}\"\nprovision_url = \"{owner}\"\n", double.url(""));
+        heartbeatd().config(&config).arg("provision")
+    };
+    let made = provision().run().await;
+    assert_eq!(made.code, Some(0), "{}{}", made.stdout, made.stderr);
+    let statements = double.state().statements.len();
+    let again = provision().run().await;
+    assert_eq!(again.code, Some(0), "{}{}", again.stdout, again.stderr);
+    assert_eq!(double.state().statements.len(), statements, "{:?}", double.state().statements);
 }
 
 #[tokio::test]

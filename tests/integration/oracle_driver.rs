@@ -1,11 +1,15 @@
 //! Oracle's driver against the double of a server, called as its callers call it: what one beat writes, reports and refuses.
 
+use std::time::{Duration, Instant};
+
 use heartbeatd::driver::{Purpose, ServerRole};
 use heartbeatd::heartbeat::{ErrorKind, Writing};
 use heartbeatd::target::Target;
+use heartbeatd::time::clock::Clock;
 
 use crate::bench::driver::{TIME, WHEN_STALE, open, report, session, target};
-use crate::bench::oracle::{OracleDouble, PASSWORD, SERVICE, Trouble, USER};
+use crate::bench::oracle::{OracleDouble, PASSWORD, SERVICE, State, Trouble, USER};
+use crate::bench::secs;
 
 fn of(double: &OracleDouble, parameters: &str) -> Target {
     let mut target = target(&double.url(parameters));
@@ -73,6 +77,97 @@ async fn what_the_server_refuses_has_its_kind_and_a_next_step() {
         let failure = report(session.as_mut(), Writing::Always, TIME).await.unwrap_err();
         assert_eq!(failure.kind(), kind, "ORA-{code:05}");
         double.state().trouble = Trouble::None;
+    }
+}
+
+#[tokio::test]
+async fn a_table_a_column_or_a_row_that_is_missing_is_told_by_name_and_nothing_is_committed() {
+    let double = OracleDouble::start();
+    let target = of(&double, "");
+    let failure = async |change: fn(&mut State)| {
+        change(&mut double.state());
+        report(session(&target).await.as_mut(), Writing::Always, TIME).await
+    };
+    let missing = failure(|state| state.table = false).await.unwrap_err();
+    assert_eq!((missing.kind(), missing.code()), (ErrorKind::MissingTable, Some("ORA-00942")));
+    let missing = failure(|state| (state.table, state.column) = (true, None)).await.unwrap_err();
+    assert_eq!((missing.kind(), missing.code()), (ErrorKind::MissingColumn, Some("ORA-00904")));
+    let other = failure(|state| state.column = Some("VARCHAR2")).await.unwrap_err();
+    assert_eq!(other.kind(), ErrorKind::ColumnType);
+    let empty = failure(|state| (state.column, state.rows) = (Some("TIMESTAMP(6)"), vec![(7, None)])).await.unwrap();
+    assert_eq!((empty.seen, empty.changed), (0, 0));
+    let twice = failure(|state| state.rows = vec![(1, None), (1, None)]).await.unwrap();
+    assert_eq!((twice.seen, twice.changed), (2, 0));
+    assert_eq!(double.state().commits, 0);
+}
+
+#[tokio::test]
+async fn the_row_is_waited_for_no_longer_than_the_beat_has_and_written_when_it_is_released() {
+    let double = OracleDouble::start();
+    let mut session = session(&of(&double, "")).await;
+    double.state().locked = true;
+    let begin = Instant::now();
+    let locked = report(session.as_mut(), Writing::Always, secs(2)).await.unwrap_err();
+    assert_eq!((locked.kind(), locked.code()), (ErrorKind::Lock, Some("ORA-30006")));
+    assert!(begin.elapsed() < secs(2), "{:?}", begin.elapsed());
+    let at_once = report(session.as_mut(), Writing::Always, Duration::from_millis(900)).await.unwrap_err();
+    assert_eq!((at_once.kind(), at_once.code()), (ErrorKind::Lock, Some("ORA-00054")));
+    let (beat, ()) = tokio::join!(report(session.as_mut(), Writing::Always, TIME), async {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        double.state().locked = false;
+    });
+    assert_eq!((beat.unwrap().changed, double.state().commits), (1, 1));
+}
+
+#[tokio::test]
+async fn a_step_that_somebody_else_took_meanwhile_is_done_and_another_object_of_the_name_is_a_failure() {
+    let double = OracleDouble::start();
+    let missing = |state: &mut State| {
+        (state.table, state.logged) = (false, false);
+        state.grants.clear();
+    };
+    missing(&mut double.state());
+    let mut session = open(&of(&double, ""), Purpose::Provision, None, TIME).await.unwrap();
+    let deadline = Clock::system().now().mono + secs(60);
+    let steps = session.plan(deadline).await.unwrap().steps;
+    assert_eq!(steps.len(), 5, "{steps:#?}");
+    (double.state().table, double.state().logged) = (true, true);
+    for step in &steps {
+        session.apply(step, deadline).await.unwrap_or_else(|failure| panic!("{}: {failure}", step.title));
+    }
+    double.state().rows = vec![(7, None)];
+    let other = session.apply(&steps[1], deadline).await.unwrap_err();
+    assert_eq!(other.kind(), ErrorKind::Conflict, "{other}");
+    double.state().answers.push(("ALL_OBJECTS", vec!["STREAMKAP_USER\tVIEW"]));
+    let view = session.apply(&steps[0], deadline).await.unwrap_err();
+    assert_eq!((view.kind(), view.code()), (ErrorKind::Rejected, Some("ORA-00955")));
+}
+
+#[tokio::test]
+async fn a_time_is_written_and_read_in_utc_whatever_the_columns_type() {
+    let double = OracleDouble::start();
+    let target = of(&double, "");
+    for (column, precision) in [
+        ("TIMESTAMP(9)", 1),
+        ("TIMESTAMP(6)", 1),
+        ("TIMESTAMP(3)", 1_000),
+        ("TIMESTAMP(0)", 1_000_000),
+        ("DATE", 1_000_000),
+        ("TIMESTAMP(6) WITH TIME ZONE", 1),
+        ("TIMESTAMP(6) WITH LOCAL TIME ZONE", 1),
+    ] {
+        {
+            let mut state = double.state();
+            (state.column, state.rows, state.sees_database) = (Some(column), vec![(1, None)], precision == 1);
+        }
+        let mut session = session(&target).await;
+        let first = report(session.as_mut(), Writing::Always, TIME).await.unwrap();
+        let (written, clock) = (first.value.unwrap().0, first.server_time.unwrap().0);
+        assert!((written - clock).abs() < precision.max(1_000), "{column}: {} µs off", written - clock);
+        let second = report(session.as_mut(), Writing::Never, TIME).await.unwrap();
+        assert_eq!(second.value, first.value, "{column}");
+        assert_eq!(first.position.is_some(), precision == 1, "{column}: the position where it may be seen");
+        session.close().await;
     }
 }
 

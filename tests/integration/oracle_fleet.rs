@@ -55,20 +55,27 @@ async fn reason_of(daemon: &Daemon, name: &str, kind: &str) -> Value {
 
 #[tokio::test]
 async fn beats_come_on_time_over_tcp_and_tcps_each_in_one_round_trip_and_on_one_connection() {
-    let (plain, secure) = (OracleDouble::start(), OracleDouble::start_with_tls());
-    let proxies = [Proxy::start_foreign(plain.port()).await, Proxy::start_foreign(secure.port()).await];
-    // As the documentation has it: the system's authorities in one file.
-    let system = std::fs::read_to_string("/etc/ssl/certs/ca-certificates.crt").expect("the package ca-certificates");
-    let wallet = wallet(&[system.as_str(), &CERTIFICATES.authority].concat());
+    let doubles = [OracleDouble::start(), OracleDouble::start_with_tls(), OracleDouble::start_with_tls()];
+    let mut proxies = Vec::new();
+    for double in &doubles {
+        proxies.push(Proxy::start_foreign(double.port()).await);
+    }
+    let wallet = wallet(&CERTIFICATES.authority);
     let folder = wallet.path("").display().to_string();
     let parameters = format!("?protocol=tcps&wallet_location={}", folder.trim_end_matches('/'));
+    // Without a wallet, the authorities of the system: here those in a file that stands for its own.
+    let system = Files::new();
+    system.put("authorities.crt", &CERTIFICATES.authority);
     let config = [
         defaults("5s"),
         target_at("plain", &OracleDouble::url_at(proxies[0].port(), "")),
         target_at("secure", &OracleDouble::url_at(proxies[1].port(), &parameters)),
+        target_at("of-the-system", &OracleDouble::url_at(proxies[2].port(), "?protocol=tcps")),
     ];
-    let mut daemon = heartbeatd().config(&config.concat()).start().await;
-    for name in ["plain", "secure"] {
+    let daemon = heartbeatd().env("SSL_CERT_FILE", &system.path("authorities.crt").display().to_string());
+    let mut daemon = daemon.config(&config.concat()).start().await;
+    const NAMES: [&str; 3] = ["plain", "secure", "of-the-system"];
+    for name in NAMES {
         daemon.more_beats(name, "ok", 1, secs(20)).await;
         daemon.checked(name).await;
     }
@@ -76,12 +83,17 @@ async fn beats_come_on_time_over_tcp_and_tcps_each_in_one_round_trip_and_on_one_
         let seen = async |beats| (Instant::now(), beats, double.state().requests, proxy.total().bursts);
         daemon.right_after_a_beat(name, seen).await
     };
-    let before = [look(&plain, &proxies[0], "plain").await, look(&secure, &proxies[1], "secure").await];
+    let looks = async || {
+        let mut seen = Vec::new();
+        for ((double, proxy), name) in doubles.iter().zip(&proxies).zip(NAMES) {
+            seen.push(look(double, proxy, name).await);
+        }
+        seen
+    };
+    let before = looks().await;
     tokio::time::sleep(span(20)).await;
-    let after = [look(&plain, &proxies[0], "plain").await, look(&secure, &proxies[1], "secure").await];
-    for ((name, double), (before, after)) in
-        [("plain", &plain), ("secure", &secure)].into_iter().zip(before.iter().zip(&after))
-    {
+    let after = looks().await;
+    for ((name, double), (before, after)) in NAMES.into_iter().zip(&doubles).zip(before.iter().zip(&after)) {
         let (beats, ticks) = (after.1 - before.1, after.0.duration_since(before.0).as_secs_f64());
         let (requests, bursts) = (after.2 - before.2, after.3 - before.3);
         let connects = daemon.count("heartbeatd_connects_total", &[("target", name)]).await;
@@ -117,7 +129,14 @@ fn troubles() -> Vec<Named> {
         ("no-table", Trouble::Error(942), "schema", "missing_table", Some("ORA-00942"), "heartbeatd provision"),
         ("no-privilege", Trouble::Error(1031), "permission", "privilege", Some("ORA-01031"), "GRANT SELECT, UPDATE ON"),
         ("read-only", Trouble::Error(16_000), "connection", "not_writable", Some("ORA-16000"), "name the primary"),
-        ("archiver", Trouble::Error(257), "resource", "disk_full", Some("ORA-00257"), "DB_RECOVERY_FILE_DEST_SIZE"),
+        (
+            "archiver",
+            Trouble::LoginError(257),
+            "resource",
+            "disk_full",
+            Some("ORA-00257"),
+            "DB_RECOVERY_FILE_DEST_SIZE",
+        ),
         ("session-killed", Trouble::Error(28), "connection", "shutdown", Some("ORA-00028"), "no action"),
         ("end-of-file", Trouble::Error(3113), "connection", "network", Some("ORA-03113"), "alert log"),
         ("lost", Trouble::Close, "connection", "network", None, "alert log"),
@@ -127,6 +146,7 @@ fn troubles() -> Vec<Named> {
         // A packet of no length, and one that is too short for its head: the client panics at both.
         ("no-length", Trouble::Bytes(vec![0; 8]), "resource", "internal", None, ""),
         ("too-short", Trouble::AnswerBytes(vec![0, 0, 0, 5, 6, 0, 0, 0, 0, 0]), "resource", "internal", None, ""),
+        ("old-verifier", Trouble::OldVerifier, "resource", "internal", None, "PASSWORD_VERSIONS"),
         ("block-broken", Trouble::Error(6550), "resource", "internal", Some("ORA-06550"), ""),
     ]
 }
@@ -148,11 +168,18 @@ async fn troubles_are_named_with_a_next_step_and_heal_by_themselves() {
         doubles[name].state().trouble = trouble.clone();
         config.push_str(&target(name, &doubles[name], ""));
     }
-    config.push_str(&target("locked", &locked, ""));
+    // Long enough for a wait of whole seconds behind a slow login.
+    config.push_str(&format!("{}timeout = \"8s\"\n", target("locked", &locked, "")));
     config.push_str(&target("wrong-wallet", &secure, &parameters));
     config.push_str(&target_at("wrong-password", &refusing.url("").replace(PASSWORD, "wrong")));
     config.push_str(&target_at("closed", &OracleDouble::url_at(closed, "")));
-    config.push_str(&target_at("no-name", "oracle://hb:x@no-such-host.invalid/pdb1"));
+    for (name, parameters) in [("no-name", ""), ("no-name-tls", "?protocol=tcps")] {
+        config.push_str(&target_at(name, &format!("oracle://hb:x@no-such-host.invalid/pdb1{parameters}")));
+    }
+    let has_oci = cfg!(feature = "oracle-oci");
+    if has_oci {
+        config.push_str(&target("no-library", &refusing, "?client=oci"));
+    }
     let begin = Instant::now();
     let mut daemon = heartbeatd().config(&config).start().await;
 
@@ -164,7 +191,11 @@ async fn troubles_are_named_with_a_next_step_and_heal_by_themselves() {
         ("wrong-password", "connection", "auth", Some("ORA-01017"), "ACCOUNT_STATUS"),
         ("closed", "connection", "refused", None, "lsnrctl status"),
         ("no-name", "connection", "name", None, "resolver"),
+        ("no-name-tls", "connection", "name", None, "resolver"),
     ]);
+    if has_oci {
+        expected.push(("no-library", "connection", "client_library", Some("DPI-1047"), "Basic"));
+    }
     for (name, class, kind, code, next) in expected {
         let reason = reason_of(&daemon, name, kind).await;
         assert_eq!((reason["class"].as_str(), reason["code"].as_str()), (Some(class), code), "{name}: {reason}");
@@ -279,13 +310,13 @@ async fn a_password_that_expires_soon_is_a_warning_and_a_session_that_was_idle_f
 #[tokio::test]
 async fn twenty_targets_that_hang_cost_no_thread_no_memory_and_not_the_end_within_the_grace() {
     let (hung, good) = (OracleDouble::start(), OracleDouble::start());
-    let mut config = defaults("1s");
+    let mut config = defaults("3s");
     for number in 0..20 {
         config.push_str(&target(&format!("hung-{number}"), &hung, ""));
     }
     config.push_str(&target("good", &good, ""));
     let mut daemon = heartbeatd().config(&config).start().await;
-    daemon.more_beats("hung-19", "ok", 1, secs(20)).await;
+    daemon.healthy_within(secs(60)).await;
     // Half of the time the login hangs, half of it a call.
     hung.state().trouble = Trouble::Hang;
     reason_of(&daemon, "hung-19", "timeout").await;
@@ -293,7 +324,13 @@ async fn twenty_targets_that_hang_cost_no_thread_no_memory_and_not_the_end_withi
     tokio::time::sleep(secs(5)).await;
     let (threads, memory) = (daemon.threads(), daemon.rss_kib());
     let before = daemon.beats("good", "ok").await;
+    let (begin, mut shown) = (Instant::now(), 0);
     steadily(span(20), "at most a thread for each target and little more memory", async || {
+        let minutes = begin.elapsed().as_secs() / 60;
+        if minutes >= shown {
+            eprintln!("minute {minutes}: {} threads, {} KiB", daemon.threads(), daemon.rss_kib());
+            shown = minutes + 1;
+        }
         match (daemon.threads(), daemon.rss_kib()) {
             (now, _) if now > threads.max(50) + 5 => Err(format!("{now} threads after {threads}")),
             (_, now) if now > memory + (8 << 10) => Err(format!("{now} KiB after {memory}")),

@@ -108,7 +108,8 @@ fn block(table: &HeartbeatTable, writing: Writing, shape: Shape, lock_wait: i64)
     let (read, now) = if shape.with_zone {
         ("SYS_EXTRACT_UTC(LAST_UPDATE)", "SYSTIMESTAMP")
     } else {
-        ("LAST_UPDATE", "SYS_EXTRACT_UTC(SYSTIMESTAMP)")
+        // It may be a DATE.
+        ("CAST(LAST_UPDATE AS TIMESTAMP(9))", "SYS_EXTRACT_UTC(SYSTIMESTAMP)")
     };
     let name = quoted_table(table);
     let select = format!("SELECT {read} FROM {name} WHERE ID = :1");
@@ -276,7 +277,11 @@ mod tests {
     fn names_are_quoted_wherever_they_stand() {
         let table = HeartbeatTable { schema: "it's".to_owned(), table: "a b".to_owned(), row: (-3).into() };
         let block = block(&table, Writing::Always, SHAPE, 3);
-        assert!(block.sql.contains("'SELECT LAST_UPDATE FROM \"it''s\".\"a b\" WHERE ID = :1'"), "{}", block.sql);
+        assert!(
+            block.sql.contains("'SELECT CAST(LAST_UPDATE AS TIMESTAMP(9)) FROM \"it''s\".\"a b\" WHERE ID = :1'"),
+            "{}",
+            block.sql
+        );
     }
 
     #[test]

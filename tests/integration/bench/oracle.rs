@@ -6,6 +6,7 @@
 //! (`oracle_second_client`). What SQL means it knows by heart: it is no judge of statements.
 
 mod blocks;
+mod column_type;
 mod login;
 mod state;
 mod wire;
@@ -16,7 +17,7 @@ use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -26,9 +27,13 @@ pub(crate) use self::state::{State, Trouble};
 use self::wire::{Packet, Packets, Reader, Writer, failure, number, text, unnumber};
 use super::tls::CERTIFICATES;
 
-/// The user that the double knows.
+/// The user of heartbeatd.
 pub(crate) const USER: &str = "HB";
-/// The user's password.
+/// The user that owns the table, with the same password.
+pub(crate) const OWNER: &str = "STREAMKAP_USER";
+/// All users, the last two as the documentation has them.
+const USERS: [&str; 4] = [USER, OWNER, "HEARTBEAT", "SYSTEM"];
+/// The users' password.
 pub(crate) const PASSWORD: &str = "not-the-default";
 /// The service that the double has.
 pub(crate) const SERVICE: &str = "pdb1";
@@ -162,7 +167,7 @@ fn serve(stream: TcpStream, state: &Arc<Mutex<State>>, tls: bool) -> io::Result<
         state: Arc::clone(state),
         handshake: None,
         cursors: BTreeMap::new(),
-        logged_in: false,
+        user: None,
     };
     session.run()
 }
@@ -174,7 +179,8 @@ struct Session {
     handshake: Option<Handshake>,
     /// Statements that may be repeated by their number.
     cursors: BTreeMap<u64, Statement>,
-    logged_in: bool,
+    /// Who is logged in.
+    user: Option<String>,
 }
 
 #[derive(Debug, Clone)]
@@ -247,7 +253,10 @@ impl Session {
         match function {
             118 => {
                 let handshake = Handshake::begin(message);
-                let answer = handshake.challenge();
+                let answer = match self.trouble() {
+                    Trouble::OldVerifier => handshake.old_challenge(),
+                    _ => handshake.challenge(),
+                };
                 self.handshake = Some(handshake);
                 Ok(Some(answer))
             }
@@ -269,17 +278,19 @@ impl Session {
         let mut state = self.state.lock().unwrap();
         state.logins += 1;
         if let Trouble::LoginError(code) = state.trouble {
-            return failure(code, 0);
+            return failure(code);
         }
-        match self.handshake.take().and_then(|handshake| handshake.finish(message)) {
+        let handshake = self.handshake.take();
+        let user = handshake.as_ref().map(|handshake| handshake.user.to_uppercase());
+        match handshake.and_then(|handshake| handshake.finish(message)) {
             Some(answer) => {
-                self.logged_in = true;
+                self.user = user;
                 match state.trouble {
                     Trouble::LoginWarning(code) => [wire::warning(code), answer].concat(),
                     _ => answer,
                 }
             }
-            None => failure(1017, 0),
+            None => failure(1017),
         }
     }
 
@@ -292,7 +303,7 @@ impl Session {
             }
             None => match self.cursors.get(&cursor) {
                 Some(statement) => (cursor, statement.clone()),
-                None => return Ok(Some(failure(1001, 0))),
+                None => return Ok(Some(failure(1001))),
             },
         };
         self.answer(cursor, statement, values)
@@ -300,7 +311,7 @@ impl Session {
 
     fn execute_again(&mut self, message: &mut Reader<'_>) -> io::Result<Option<Vec<u8>>> {
         let cursor = message.ub();
-        let Some(statement) = self.cursors.get(&cursor).cloned() else { return Ok(Some(failure(1001, 0))) };
+        let Some(statement) = self.cursors.get(&cursor).cloned() else { return Ok(Some(failure(1001))) };
         message.ub();
         message.ub();
         message.ub();
@@ -312,18 +323,27 @@ impl Session {
         self.answer(cursor, statement, values)
     }
 
-    fn answer(&mut self, cursor: u64, mut statement: Statement, values: Vec<Vec<u8>>) -> io::Result<Option<Vec<u8>>> {
-        if !self.logged_in {
-            return Ok(Some(failure(1012, 0)));
+    /// Runs a statement; one that waits for the row's lock begins again until it has it, or its wait is over.
+    fn run_in_time(&self, user: &str, sql: &str, given: &BTreeMap<String, Vec<u8>>) -> state::Outcome {
+        let begin = Instant::now();
+        loop {
+            let outcome = self.state.lock().unwrap().run(user, sql, given);
+            match outcome {
+                state::Outcome::Locked(wait, _) if begin.elapsed() < wait => thread::sleep(Duration::from_millis(20)),
+                outcome => return outcome,
+            }
         }
+    }
+
+    fn answer(&mut self, cursor: u64, mut statement: Statement, values: Vec<Vec<u8>>) -> io::Result<Option<Vec<u8>>> {
+        let Some(user) = self.user.clone() else { return Ok(Some(failure(1012))) };
         let names = blocks::bind_names(&statement.sql);
         let given: BTreeMap<String, Vec<u8>> = names.iter().cloned().zip(values).collect();
-        let result = {
-            let mut state = self.state.lock().unwrap();
-            state.run(&statement.sql, &given)
-        };
+        let result = self.run_in_time(&user, &statement.sql, &given);
         match result {
-            state::Outcome::Error(code) => Ok(Some(failure(code, 0))),
+            state::Outcome::Error(code) => Ok(Some(failure(code))),
+            state::Outcome::Raised(code) | state::Outcome::Locked(_, code) => Ok(Some(wire::raised(code))),
+            state::Outcome::DoesNotCompile(cause) => Ok(Some(wire::does_not_compile(cause))),
             state::Outcome::Hang => {
                 self.packets.swallow()?;
                 Ok(None)

@@ -8,14 +8,15 @@ use cbc::cipher::{BlockModeDecrypt, BlockModeEncrypt, KeyIvInit};
 use sha2::{Digest, Sha512};
 
 use super::wire::{Reader, Writer};
-use super::{PASSWORD, SERVICE, USER};
+use super::{PASSWORD, SERVICE, USERS};
 
 const ITERATIONS: u32 = 4_096;
 const FEW: u32 = 3;
 
 /// A login between its two phases.
 pub(super) struct Handshake {
-    user: String,
+    /// Who logs in.
+    pub(super) user: String,
     salt: [u8; 16],
     session_salt: [u8; 16],
     half: [u8; 32],
@@ -37,6 +38,15 @@ impl Handshake {
             half: random(32).try_into().unwrap(),
             verifier: hash[..32].try_into().unwrap(),
         }
+    }
+
+    /// What a server says of an account whose verifier is of version 11G.
+    pub(super) fn old_challenge(&self) -> Vec<u8> {
+        pairs(&[
+            ("AUTH_SESSKEY", hex(&encrypt(&self.verifier, &self.half)), 1),
+            ("AUTH_VFR_DATA", hex(&self.salt[..10]), 0x1b25),
+            ("AUTH_GLOBALLY_UNIQUE_DBID\0", "0".repeat(32), 0),
+        ])
     }
 
     /// What the client must know the password to answer.
@@ -61,7 +71,8 @@ impl Handshake {
         let password = password.get(16..)?;
         let padding = usize::from(*password.last()?);
         let password = password.get(..password.len().checked_sub(padding)?)?;
-        let right = self.user.eq_ignore_ascii_case(USER) && user == self.user && password == PASSWORD.as_bytes();
+        let is_known = USERS.iter().any(|known| self.user.eq_ignore_ascii_case(known));
+        let right = is_known && user == self.user && password == PASSWORD.as_bytes();
         if !right {
             return None;
         }

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use super::{Value, blocks, given_number, given_text};
+use super::{OWNER, USERS, Value, blocks, column_type, given_number, given_text};
 
 /// What is wrong with the server.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -22,9 +22,11 @@ pub(crate) enum Trouble {
     LoginWarning(u32),
     /// A right password is refused with this code.
     LoginError(u32),
-    /// Every statement fails with this code.
+    /// The account has a verifier of version 11G alone.
+    OldVerifier,
+    /// Every beat fails with this code, raised by a statement in its block.
     Error(u32),
-    /// The next statement fails with this code, and those behind it do not.
+    /// The next statement fails with this code, as one does whose session is at its end; those behind it do not.
     ErrorOnce(u32),
     /// Statements are taken, and nothing is answered.
     Hang,
@@ -54,6 +56,8 @@ pub(crate) struct State {
     pub(crate) rows: Vec<(i64, Option<i64>)>,
     /// Whether another session holds the row.
     pub(crate) locked: bool,
+    /// Whether statements that make or change something are accepted and do nothing, as a trigger can have it.
+    pub(crate) undone: bool,
     /// Whether V$DATABASE may be seen.
     pub(crate) sees_database: bool,
     /// Whether V$ and DBA_ views may be seen.
@@ -83,6 +87,12 @@ const CONNECTORS: [&str; 4] = ["SELECT", "INSERT", "UPDATE", "DELETE"];
 /// What becomes of a statement.
 pub(super) enum Outcome {
     Error(u32),
+    /// By a statement in a block.
+    Raised(u32),
+    /// By a statement that waits for the row's lock, when that wait is over.
+    Locked(Duration, u32),
+    /// A static statement of a block fails with this code, and the block with another.
+    DoesNotCompile(u32),
     Hang,
     Close,
     Bytes(Vec<u8>),
@@ -99,6 +109,7 @@ impl Default for State {
             table: true,
             rows: vec![(1, None)],
             locked: false,
+            undone: false,
             sees_database: true,
             sees_catalogue: true,
             answers: Vec::new(),
@@ -122,10 +133,10 @@ pub(crate) fn now() -> i64 {
 }
 
 impl State {
-    /// Runs a statement.
-    pub(super) fn run(&mut self, sql: &str, given: &BTreeMap<String, Vec<u8>>) -> Outcome {
+    /// Runs a statement of this user.
+    pub(super) fn run(&mut self, user: &str, sql: &str, given: &BTreeMap<String, Vec<u8>>) -> Outcome {
         match self.trouble.clone() {
-            Trouble::Error(code) => return Outcome::Error(code),
+            Trouble::Error(code) if sql.contains(":lock_wait") => return Outcome::Raised(code),
             Trouble::ErrorOnce(code) => {
                 self.trouble = Trouble::None;
                 return Outcome::Error(code);
@@ -138,13 +149,14 @@ impl State {
         if let Some(primary) = &self.applies {
             self.rows.clone_from(&primary.lock().unwrap().rows);
         }
-        if self.does_not_compile(sql) {
-            return Outcome::Error(6550);
+        if let Some(cause) = self.does_not_compile(sql) {
+            return Outcome::DoesNotCompile(cause);
         }
-        let result = if sql.contains(":lock_wait") {
-            self.beat(sql, given)
-        } else if sql.contains(":question") {
-            Ok(self.question(given))
+        if sql.contains(":lock_wait") {
+            return self.beat(sql, given).map_or_else(|outcome| outcome, Outcome::Done);
+        }
+        let result = if sql.contains(":question") {
+            Ok(self.question(user, given))
         } else if sql.contains(":column_type") {
             Ok(self.look())
         } else {
@@ -153,13 +165,18 @@ impl State {
         result.map_or_else(Outcome::Error, Outcome::Done)
     }
 
-    /// A static statement on a table that is not there fails the whole block.
-    fn does_not_compile(&self, sql: &str) -> bool {
+    /// A static statement fails its whole block where the table or the column is missing; the code of the cause.
+    fn does_not_compile(&self, sql: &str) -> Option<u32> {
         let compiled = blocks::without_texts(sql).to_uppercase();
         let words = compiled.split(|c: char| !c.is_ascii_alphanumeric());
         let is_block = ["DECLARE", "BEGIN"].contains(&words.clone().next().unwrap_or_default());
         let is_static = words.into_iter().any(|word| ["SELECT", "UPDATE", "INSERT", "DELETE", "MERGE"].contains(&word));
-        is_block && is_static && !self.table
+        match (self.table, self.column) {
+            _ if !is_block || !is_static => None,
+            (false, _) => Some(942),
+            (true, None) => Some(904),
+            (true, Some(_)) => None,
+        }
     }
 
     fn look(&self) -> BTreeMap<String, Value> {
@@ -178,6 +195,9 @@ impl State {
     /// Runs a step of provisioning.
     fn change(&mut self, sql: &str) -> Result<(), u32> {
         self.statements.push(sql.to_owned());
+        if self.undone {
+            return Ok(());
+        }
         if sql.starts_with("CREATE TABLE") {
             if self.table {
                 return Err(955);
@@ -201,7 +221,7 @@ impl State {
     }
 
     /// The lines that answer a question; `None` where it may not be asked.
-    fn lines(&self, question: &str) -> Option<Vec<String>> {
+    fn lines(&self, user: &str, question: &str) -> Option<Vec<String>> {
         if let Some((_, lines)) = self.answers.iter().find(|(part, _)| question.contains(part)) {
             return Some(lines.iter().map(|line| (*line).to_owned()).collect());
         }
@@ -210,7 +230,7 @@ impl State {
             return None;
         }
         let lines: Vec<String> = match question {
-            _ if question.contains("'CON_NAME'") => vec![format!("PDB1\tCDB1\tHB\t{}\t{}", self.role, now())],
+            _ if question.contains("'CON_NAME'") => vec![format!("PDB1\tCDB1\t{user}\t{}\t{}", self.role, now())],
             _ if question.contains("FROM V$DATABASE") => {
                 let open = if self.role == "PRIMARY" { "READ WRITE" } else { "READ ONLY WITH APPLY" };
                 vec![format!("ARCHIVELOG\tYES\tYES\tNO\t{open}\t7776000")]
@@ -230,14 +250,16 @@ impl State {
             _ if question.contains("COUNT(CASE") => return None,
             _ if question.contains("ALL_LOG_GROUPS") && self.logged => vec!["ALL COLUMN LOGGING\tALWAYS".to_owned()],
             _ if question.contains("SESSION_PRIVS") => vec!["SELECT".to_owned(), "UPDATE".to_owned()],
-            _ if question.contains("USER_USERS") => vec!["HB\tOPEN\t".to_owned()],
+            _ if question.contains("USER_USERS") => vec![format!("{user}\tOPEN\t")],
             _ if question.contains("ALL_USERS") => {
-                ["STREAMKAP_USER", "C##STREAMKAP_USER", "HB"].map(str::to_owned).to_vec()
+                USERS.iter().chain(&["C##STREAMKAP_USER"]).map(|name| (*name).to_owned()).collect()
             }
             _ if question.contains("DBA_USERS") => {
                 ["STREAMKAP_USER\tOPEN\t", "C##STREAMKAP_USER\tOPEN\t9999999"].map(str::to_owned).to_vec()
             }
-            _ if question.contains("DBA_TAB_PRIVS") => {
+            // To others it shows what concerns themselves.
+            _ if question.contains("ALL_TAB_PRIVS") && user != OWNER => Vec::new(),
+            _ if question.contains("_TAB_PRIVS") => {
                 self.grants.iter().map(|grant| grant.replacen(' ', "\t", 1)).collect()
             }
             _ if question.contains("DBA_SYS_PRIVS") => {
@@ -258,9 +280,9 @@ impl State {
         format!("{}\t{found}\t{}\t{}", self.rows.len(), shown(own.and_then(|(_, value)| *value)), shown(other))
     }
 
-    fn question(&self, given: &BTreeMap<String, Vec<u8>>) -> BTreeMap<String, Value> {
+    fn question(&self, user: &str, given: &BTreeMap<String, Vec<u8>>) -> BTreeMap<String, Value> {
         let question = given_text(given, "question");
-        let (answer, code) = match self.lines(&question) {
+        let (answer, code) = match self.lines(user, &question) {
             Some(lines) => (lines.join("\n"), 0),
             None => (String::new(), 942),
         };
@@ -269,23 +291,19 @@ impl State {
         values([("answer", text(answer)), ("code", Value::Number(i64::from(code))), ("message", text(message))])
     }
 
-    /// What the beat's block does, as far as the block says that it does it.
-    fn beat(&mut self, sql: &str, given: &BTreeMap<String, Vec<u8>>) -> Result<BTreeMap<String, Value>, u32> {
+    /// What the beat's block does, as far as the block says that it does it. Its statements run one after the other: a table
+    /// that is missing is found at the first look, and a database that is open read-only not before the row is locked.
+    fn beat(&mut self, sql: &str, given: &BTreeMap<String, Vec<u8>>) -> Result<BTreeMap<String, Value>, Outcome> {
         let number = |name| given_number(given, name).unwrap_or_default();
         if !self.table {
-            return Err(942);
+            return Err(Outcome::Raised(942));
         }
-        if self.column.is_none() {
-            return Err(904);
-        }
-        if self.role != "PRIMARY" && number("writing") > 0 {
-            return Err(16_000);
-        }
+        let Some(column) = self.column else { return Err(Outcome::Raised(904)) };
         let found: Vec<usize> = (0..self.rows.len()).filter(|row| self.rows[*row].0 == number("row_id")).collect();
         let seen = i64::try_from(found.len().min(2)).unwrap();
         let (clock, mut changed, mut value) = (now(), 0, None);
         let previous = match found.as_slice() {
-            [row] => self.rows[*row].1,
+            [row] => self.rows[*row].1.map(|stored| column_type::read(column, sql, stored)),
             _ => None,
         };
         let stale = self.is_stale(previous, clock, given);
@@ -297,18 +315,26 @@ impl State {
                 sql.contains("FOR UPDATE WAIT") && sql.contains("FOR UPDATE NOWAIT"),
                 "a write takes the row's lock"
             );
-            self.lock_waits.push(number("lock_wait"));
-            if self.locked {
-                return Err(if number("lock_wait") > 0 { 30_006 } else { 54 });
+            if self.role != "PRIMARY" {
+                return Err(Outcome::Raised(16_000));
             }
-            (changed, value) = (1, Some(now()));
+            let wait = number("lock_wait");
+            if self.locked {
+                return Err(match u64::try_from(wait) {
+                    Ok(seconds @ 1..) => Outcome::Locked(Duration::from_secs(seconds), 30_006),
+                    _ => Outcome::Raised(54),
+                });
+            }
+            self.lock_waits.push(wait);
+            let stored = column_type::write(column, sql, clock);
+            (changed, value) = (1, Some(column_type::read(column, sql, stored)));
             if sql.contains("COMMIT WRITE IMMEDIATE WAIT;") {
-                self.rows[*row].1 = value;
+                self.rows[*row].1 = Some(stored);
                 self.commits += 1;
             }
         }
         let stamp = |stamp: Option<i64>| stamp.map_or(Value::Null, Value::Number);
-        let position = changed > 0 && sql.contains("CURRENT_SCN");
+        let position = changed > 0 && self.sees_database && sql.contains("CURRENT_SCN");
         Ok(values([
             ("seen", Value::Number(seen)),
             ("changed", Value::Number(changed)),

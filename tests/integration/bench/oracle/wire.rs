@@ -127,7 +127,7 @@ impl<S: Read + Write> Packets<S> {
     /// A break is answered by the server's own marker and the error of a call that was cancelled.
     pub(super) fn answer_break(&mut self) -> io::Result<()> {
         self.write(MARKER, &[1, 0, 2])?;
-        self.send(&failure(1013, 0))
+        self.send(&failure(1013))
     }
 
     /// Takes whatever comes and answers nothing, until the client goes.
@@ -247,7 +247,7 @@ impl Writer {
 
     /// The end of an answer without an error.
     pub(super) fn end(&mut self, cursor: u64) {
-        self.0.extend(status(0, cursor));
+        self.0.extend(status(0, cursor, &[]));
     }
 }
 
@@ -264,11 +264,22 @@ pub(super) fn warning(code: u32) -> Vec<u8> {
 }
 
 /// An error as the end of an answer.
-pub(super) fn failure(code: u32, cursor: u64) -> Vec<u8> {
-    status(code, cursor)
+pub(super) fn failure(code: u32) -> Vec<u8> {
+    status(code, 0, &[])
 }
 
-fn status(code: u32, cursor: u64) -> Vec<u8> {
+/// An error of a statement in a block: what it passed through follows it.
+pub(super) fn raised(code: u32) -> Vec<u8> {
+    status(code, 0, &["ORA-06512: at line 74\n", "ORA-06512: at line 26\n", "ORA-06512: at line 52\n"])
+}
+
+/// A block that does not compile: the code of the cause is in the text alone.
+pub(super) fn does_not_compile(cause: u32) -> Vec<u8> {
+    let cause = format!("PL/SQL: ORA-{cause:05}: the double's words for it\n");
+    status(6550, 0, &[cause.as_str(), "ORA-06550: line 3, column 3:\n", "PL/SQL: SQL Statement ignored\n"])
+}
+
+fn status(code: u32, cursor: u64, more: &[&str]) -> Vec<u8> {
     let mut answer = Writer::default();
     answer.u8(4);
     for value in [1, 1, 0, u64::from(code.min(65_535)), 0, 0, cursor, 0] {
@@ -282,7 +293,8 @@ fn status(code: u32, cursor: u64) -> Vec<u8> {
     answer.ub(u64::from(code));
     answer.ub(0);
     if code != 0 {
-        answer.value(format!("ORA-{code:05}: the double's words for it\nORA-06512: at line 7\n").as_bytes());
+        let first = format!("ORA-{code:05}: the double's words for it\n");
+        answer.value(format!("{first}{}", more.concat()).as_bytes());
     }
     answer.bytes()
 }
