@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::driver::opening::{Known, TargetContext};
 use crate::driver::timelines::Timelines;
-use crate::driver::{Purpose, Session};
+use crate::driver::{Purpose, Session, SessionAccount};
 use crate::heartbeat::{ErrorClass, ErrorKind, Failure};
 use crate::plan::Step;
 use crate::target::Target;
@@ -52,10 +52,11 @@ pub async fn provision_target(
     timelines: Option<&Timelines>,
     deadline: Instant,
 ) -> Result<Applied, Failure> {
-    let mut session = open_for_provisioning(context, Purpose::Provision, timelines, deadline).await?;
+    let (mut session, notice) = open_for_provisioning(context, Purpose::Provision, timelines, deadline).await?;
     let worded = |failure| with_administrators_remedy(context, failure);
     let mut applied = provision(session.as_mut(), deadline).await.map_err(worded)?;
     session.close().await;
+    applied.notices.splice(0..0, notice);
     for (_, failure) in &mut applied.failed {
         *failure = with_administrators_remedy(context, failure.clone());
     }
@@ -77,7 +78,8 @@ fn with_administrators_remedy(context: &TargetContext, failure: Failure) -> Fail
     }
 }
 
-/// Opens the session that provisioning (`Purpose::Provision`) or its dry run (`Purpose::Plan`) works on.
+/// Opens the session that provisioning (`Purpose::Provision`) or its dry run (`Purpose::Plan`) works on. Beside it a notice,
+/// if heartbeatd could not ask whom the grants are for.
 ///
 /// # Errors
 /// As [`TargetContext::open`], with a remedy where that is about `provision_url`.
@@ -86,10 +88,37 @@ pub async fn open_for_provisioning(
     purpose: Purpose,
     timelines: Option<&Timelines>,
     deadline: Instant,
-) -> Result<Box<dyn Session>, Failure> {
-    let endpoint = context.target.provision_endpoint.as_ref().unwrap_or(&context.target.endpoint);
-    let opened = context.open(endpoint, purpose, Known { identity: None, timelines }, deadline).await;
-    opened.map_err(|failure| with_administrators_remedy(context, failure))
+) -> Result<(Box<dyn Session>, Option<String>), Failure> {
+    let target = &context.target;
+    let endpoint = target.provision_endpoint.as_ref().unwrap_or(&target.endpoint);
+    let (beats_as, notice) = match endpoint != &target.endpoint && context.driver.maps_accounts() {
+        true => match account_of_beats(context, deadline).await {
+            Ok(account) => (account, None),
+            Err(failure) => (
+                None,
+                Some(format!(
+                    "cannot check which account a session of url works as, so that grants go to the user in url: {failure}"
+                )),
+            ),
+        },
+        false => (None, None),
+    };
+    let known = Known { identity: None, timelines, beats_as: beats_as.as_ref() };
+    match context.open(endpoint, purpose, known, deadline).await {
+        Ok(session) => Ok((session, notice)),
+        Err(failure) => Err(with_administrators_remedy(context, failure)),
+    }
+}
+
+/// Who a session of the target's own address works as: only such a session knows. It gets a part of the time, as the
+/// provisioning itself can do without.
+async fn account_of_beats(context: &TargetContext, deadline: Instant) -> Result<Option<SessionAccount>, Failure> {
+    let now = Clock::system().now().mono;
+    let deadline = now + deadline.saturating_duration_since(now) / 3;
+    let mut session = context.open(&context.target.endpoint, Purpose::Inspect, Known::default(), deadline).await?;
+    let account = session.account(deadline).await;
+    session.close().await;
+    account
 }
 
 /// Plans and applies what is missing for the session's target. A failed step never stops the later ones that can be made; one

@@ -61,9 +61,10 @@ async fn within<T>(deadline: Instant, work: impl Future<Output = Result<T, Failu
 }
 
 async fn plan(context: &TargetContext, deadline: Instant) -> Result<Plan, Failure> {
-    let mut session = open_for_provisioning(context, Purpose::Plan, None, deadline).await?;
-    let plan = session.plan(deadline).await?;
+    let (mut session, notice) = open_for_provisioning(context, Purpose::Plan, None, deadline).await?;
+    let mut plan = session.plan(deadline).await?;
     session.close().await;
+    plan.notices.splice(0..0, notice);
     Ok(plan)
 }
 

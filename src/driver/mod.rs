@@ -8,7 +8,7 @@ use async_trait::async_trait;
 
 pub use self::progress::{Progress, SlotProgress};
 use self::rules::{ConnectorKey, Defaults, Judgement};
-pub use self::server::{ServerInfo, ServerRole};
+pub use self::server::{ServerInfo, ServerRole, SessionAccount};
 use self::timelines::Timelines;
 use crate::database_url::{Family, UrlError};
 use crate::descriptors;
@@ -96,6 +96,9 @@ pub struct ConnectRequest<'a> {
     /// The newest timelines seen so far. A writable server on an older timeline of its cluster is the failure
     /// `old_timeline`, unless the session only inspects it.
     pub timelines: Option<&'a Timelines>,
+    /// For a session that provisions over another address than the target's own: who a session of that address works as,
+    /// if that is known. Grants name this account.
+    pub beats_as: Option<&'a SessionAccount>,
     /// When the caller gives up. Drivers set the server-side limits below it.
     pub deadline: Instant,
 }
@@ -171,6 +174,12 @@ pub trait Driver: Send + Sync + 'static {
     /// The exact next step for a failure of this target, where the driver knows one. A script for the failed server
     /// names the source; callers move it to the replica that failed.
     fn remedy(&self, failure: &Failure, target: &Target) -> Option<Remedy>;
+
+    /// Whether the server may know a session by another name than the address has, so that [`Session::account`] is asked
+    /// before a plan is made over another address.
+    fn maps_accounts(&self) -> bool {
+        false
+    }
 
     /// The characters that begin a comment in printed scripts.
     fn comment(&self) -> &'static str {
@@ -248,6 +257,14 @@ pub trait Session: Send {
     /// # Errors
     /// A classified [`Failure`], without a remedy.
     async fn progress(&mut self, _deadline: Instant) -> Result<Option<Progress>, Failure> {
+        Ok(None)
+    }
+
+    /// Who this session works as; `None` where that is what the address says.
+    ///
+    /// # Errors
+    /// A classified [`Failure`], without a remedy.
+    async fn account(&mut self, _deadline: Instant) -> Result<Option<SessionAccount>, Failure> {
         Ok(None)
     }
 

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use super::timelines::Timelines;
-use super::{ConnectRequest, Driver, Purpose, ServerInfo, Session, with_remedy};
+use super::{ConnectRequest, Driver, Purpose, ServerInfo, Session, SessionAccount, with_remedy};
 use crate::heartbeat::{ErrorKind, Failure};
 use crate::target::{Endpoint, Replica, Target};
 use crate::time::clock::{self, Instant};
@@ -28,6 +28,8 @@ pub struct Known<'a> {
     pub identity: Option<&'a str>,
     /// The newest timelines seen.
     pub timelines: Option<&'a Timelines>,
+    /// Who a session of the target's own address works as.
+    pub beats_as: Option<&'a SessionAccount>,
 }
 
 impl TargetContext {
@@ -56,6 +58,7 @@ impl TargetContext {
             application_name: &self.application_name,
             known_identity: known.identity,
             timelines: known.timelines,
+            beats_as: known.beats_as,
             deadline,
         };
         clock::timeout_at(deadline, self.driver.connect(&request))

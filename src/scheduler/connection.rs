@@ -201,7 +201,8 @@ impl Connection {
         self.step = CurrentStep::Connecting;
         let target = &self.context.target;
         let purpose = if target.write == WriteMode::Never { Purpose::Inspect } else { Purpose::Beat };
-        let known = Known { identity: self.known_identity.as_deref(), timelines: Some(&self.timelines) };
+        let timelines = Some(&self.timelines);
+        let known = Known { identity: self.known_identity.as_deref(), timelines, ..Known::default() };
         let session = self.context.open(&target.endpoint, purpose, known, deadline).await?;
         self.connects.push(self.reason);
         let server = session.server().clone();

@@ -123,7 +123,7 @@ impl Watcher {
     }
 
     async fn look(&self, host: &mut Host, beaten: &ServerInfo) -> (String, Result<ServerInfo, Failure>) {
-        let known = Known { identity: beaten.identity.as_deref(), timelines: None };
+        let known = Known { identity: beaten.identity.as_deref(), ..Known::default() };
         let deadline = self.clock.now().plus(self.context.target.timeout).mono;
         let found = self.context.look(&host.endpoint, known, deadline).await;
         let refused = found.as_ref().err().map(Failure::kind);

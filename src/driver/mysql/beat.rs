@@ -91,9 +91,12 @@ pub(super) async fn beat(
 }
 
 /// The account that the server takes this session for.
-pub(super) async fn account(opened: &mut Opened) -> Option<Account> {
-    let row = query::send_for_row(&mut opened.connection, "SELECT CURRENT_USER()".to_owned()).await.ok()?;
-    Some(Account::read(&query::text(&row, 0).ok()??))
+///
+/// # Errors
+/// What the server says, classified.
+pub(super) async fn account(opened: &mut Opened) -> Result<Account, Failure> {
+    let row = query::send_for_row(&mut opened.connection, "SELECT CURRENT_USER()".to_owned()).await?;
+    Ok(Account::read(&query::text(&row, 0)?.unwrap_or_default()))
 }
 
 /// A failure for which the columns are no reason.

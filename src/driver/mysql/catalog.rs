@@ -21,11 +21,26 @@ use crate::plan::existing_table::Rows;
 use crate::target::{HeartbeatTable, Target};
 use crate::time::clock::Instant;
 
+/// What is known of the account that beats.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum BeatsAs {
+    /// It is this session's: its address is `url`.
+    Own,
+    /// A session of `url` works as this one.
+    Session(Account),
+    /// Only the user in `url`, who may have several accounts.
+    Login,
+}
+
 /// What exists.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct Facts {
     /// The account of this session.
     pub(super) own: Account,
+    /// The account that a session of `url` works as, where that is known.
+    pub(super) writer: Option<Account>,
+    /// The other accounts that the user in `url` has, if a session of `url` was asked which one it works as.
+    pub(super) other_hosts: Vec<Account>,
     /// Whether what this session does goes to the binary log, and so to the replicas.
     pub(super) logged: bool,
     pub(super) schema: bool,
@@ -77,6 +92,7 @@ const PRIVILEGES: [&str; 4] = ["SELECT", "INSERT", "UPDATE", "DELETE"];
 pub(super) async fn gather(
     connection: &mut MySqlConnection,
     target: &Target,
+    beats_as: &BeatsAs,
     deadline: Instant,
 ) -> Result<Facts, Failure> {
     query::execute(connection, settings_sql(ServerLimits::step(deadline))).await?;
@@ -85,11 +101,25 @@ pub(super) async fn gather(
     let own = Account::read(&query::text(&objects, "account")?.unwrap_or_default());
     let (logged, schema) = (has("logged")?, has("known_schemas")?);
     let table = if has("known_tables")? { Some(table(connection, &target.heartbeat).await?) } else { None };
-    let (sees_accounts, names) = accounts(connection, target, &own).await?;
-    let names = names.into_iter().filter(|account| beats(account, target, &own) || connects(account, target));
+    let writer = match beats_as {
+        BeatsAs::Own => Some(own.clone()),
+        BeatsAs::Session(account) => Some(account.clone()),
+        BeatsAs::Login => None,
+    };
+    let (sees_accounts, names) = accounts(connection, target, &own, writer.as_ref()).await?;
+    let user = user_of(&target.endpoint.url);
+    let other_hosts = match beats_as {
+        BeatsAs::Session(known) => {
+            let is_other = |account: &&Account| account.user == user && *account != known && !connects(account, target);
+            names.iter().filter(is_other).take(MOST_HOSTS).cloned().collect()
+        }
+        BeatsAs::Own | BeatsAs::Login => Vec::new(),
+    };
+    let is_in_question = |account: &Account| beats(account, target, writer.as_ref()) || connects(account, target);
+    let names = names.into_iter().filter(is_in_question);
     let (names, left_out) = within_reach(names, &own);
     let accounts = granted(connection, &target.heartbeat, &own, names).await?;
-    Ok(Facts { own, logged, schema, table, sees_accounts, accounts, left_out })
+    Ok(Facts { own, writer, other_hosts, logged, schema, table, sees_accounts, accounts, left_out })
 }
 
 async fn table(connection: &mut MySqlConnection, heartbeat: &HeartbeatTable) -> Result<TableFacts, Failure> {
@@ -112,8 +142,9 @@ async fn accounts(
     connection: &mut MySqlConnection,
     target: &Target,
     own: &Account,
+    writer: Option<&Account>,
 ) -> Result<(bool, Vec<Account>), Failure> {
-    match query::send(connection, accounts_sql(target)).await {
+    match query::send(connection, accounts_sql(target, writer)).await {
         Ok(rows) => {
             let accounts = rows.iter().map(|row| {
                 let [user, host] = [query::text(row, 0)?, query::text(row, 1)?].map(Option::unwrap_or_default);
@@ -121,17 +152,21 @@ async fn accounts(
             });
             Ok((true, accounts.collect::<Result<_, Failure>>()?))
         }
-        Err(failure) if failure.kind() == ErrorKind::Privilege => Ok((false, vec![own.clone()])),
+        Err(failure) if failure.kind() == ErrorKind::Privilege => {
+            let others = writer.filter(|writer| *writer != own).cloned();
+            Ok((false, std::iter::once(own.clone()).chain(others).collect()))
+        }
         Err(failure) => Err(failure),
     }
 }
 
-/// Whether an account is the daemon's. Without an administrator's way in this session is the daemon's, and so is its account,
-/// of several one.
-pub(super) fn beats(account: &Account, target: &Target, own: &Account) -> bool {
-    let user = user_of(&target.endpoint.url);
-    let is_own = target.provision_endpoint.is_none() && own.user == user;
-    account.user == user && (!is_own || account == own)
+/// Whether an account is the daemon's: the one that a session of `url` works as, or, where that is not known, each that has
+/// the user's name.
+pub(super) fn beats(account: &Account, target: &Target, writer: Option<&Account>) -> bool {
+    match writer {
+        Some(writer) => account == writer,
+        None => account.user == user_of(&target.endpoint.url),
+    }
 }
 
 /// Whether an account is the connector's.
@@ -228,10 +263,11 @@ fn objects_sql(heartbeat: &HeartbeatTable) -> String {
 
 /// The accounts of the daemon's user and of the connector's, which may be written with its host. A role of MariaDB's is
 /// one without a host.
-fn accounts_sql(target: &Target) -> String {
+fn accounts_sql(target: &Target, writer: Option<&Account>) -> String {
     let connector = &target.connector.user.name;
     let names = [user_of(&target.endpoint.url), connector.clone(), Account::read(connector).user];
-    let names: Vec<String> = names.iter().map(|name| literal(name)).collect();
+    let writer = writer.map(|account| account.user.clone());
+    let names: Vec<String> = names.iter().chain(&writer).map(|name| literal(name)).collect();
     format!("SELECT User, Host FROM mysql.user WHERE User IN ({}) AND Host <> '' ORDER BY User, Host", names.join(", "))
 }
 

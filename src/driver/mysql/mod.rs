@@ -34,13 +34,17 @@ use async_trait::async_trait;
 use crate::database_url::{Family, UrlError};
 use crate::driver::hosts::Candidate;
 use crate::driver::rules::Judgement;
-use crate::driver::{ConnectRequest, Driver, FactsError, Observation, ServerInfo, Session, network, write_down};
+use crate::driver::{
+    ConnectRequest, Driver, FactsError, Observation, ServerInfo, Session, SessionAccount, network, write_down,
+};
 use crate::finding::{Case, Check, Facts, Finding};
 use crate::heartbeat::{ErrorKind, Failure, RowReport, Writing};
 use crate::plan::{Plan, Step};
 use crate::remedy::Remedy;
 use crate::target::{Endpoint, Target};
 use crate::time::clock::Instant;
+use catalog::BeatsAs;
+use identifier::Account;
 
 /// The driver.
 #[derive(Debug, Clone, Copy)]
@@ -49,6 +53,8 @@ pub struct Mysql;
 /// One open connection.
 struct MysqlSession {
     target: Arc<Target>,
+    /// Who beats, where that is known.
+    beats_as: BeatsAs,
     opened: connect::Opened,
 }
 
@@ -72,7 +78,16 @@ impl Driver for Mysql {
 
     async fn connect(&self, request: &ConnectRequest<'_>) -> Result<Box<dyn Session>, Failure> {
         let opened = connect::connect(request).await?;
-        Ok(Box::new(MysqlSession { target: Arc::clone(request.target), opened }))
+        let beats_as = match request.beats_as {
+            Some(account) => BeatsAs::Session(Account::read(&account.user)),
+            None if request.endpoint == &request.target.endpoint => BeatsAs::Own,
+            None => BeatsAs::Login,
+        };
+        Ok(Box::new(MysqlSession { target: Arc::clone(request.target), beats_as, opened }))
+    }
+
+    fn maps_accounts(&self) -> bool {
+        true
     }
 
     fn remedy(&self, failure: &Failure, target: &Target) -> Option<Remedy> {
@@ -100,8 +115,8 @@ impl Session for MysqlSession {
             done => return done,
         };
         match beat::account(&mut self.opened).await {
-            Some(own) => Err(failure.with_remedy(remedies::for_the_sessions_account(&self.target, &own))),
-            None => Err(failure),
+            Ok(own) => Err(failure.with_remedy(remedies::for_the_sessions_account(&self.target, &own))),
+            Err(_) => Err(failure),
         }
     }
 
@@ -115,8 +130,13 @@ impl Session for MysqlSession {
         write_down(&facts)
     }
 
+    async fn account(&mut self, _deadline: Instant) -> Result<Option<SessionAccount>, Failure> {
+        let own = beat::account(&mut self.opened).await?;
+        Ok(Some(SessionAccount { user: format!("{}@{}", own.user, own.host), database: None }))
+    }
+
     async fn plan(&mut self, deadline: Instant) -> Result<Plan, Failure> {
-        let facts = catalog::gather(&mut self.opened.connection, &self.target, deadline).await?;
+        let facts = catalog::gather(&mut self.opened.connection, &self.target, &self.beats_as, deadline).await?;
         Ok(provision::plan(&facts, &self.target))
     }
 

@@ -11,6 +11,7 @@ use super::grants::inquiry::MOST_HOSTS;
 use super::identifier::{Account, problem, quote, table_of};
 use super::parameters::user_of;
 use super::query::{self, ServerLimits};
+use super::remedies::for_the_sessions_account;
 use crate::heartbeat::{ErrorKind, Failure};
 use crate::plan::columns;
 use crate::plan::existing_table::{ExistingTable, RowNeed};
@@ -58,6 +59,7 @@ pub(super) fn plan(facts: &Facts, target: &Target) -> Plan {
     planner.objects();
     planner.daemon();
     planner.connector();
+    planner.tell_other_hosts();
     planner.tell_left_out();
     planner.plan
 }
@@ -147,8 +149,12 @@ impl Planner<'_> {
     fn daemon(&mut self) {
         let (target, facts) = (self.target, self.facts);
         let (user, connector) = (user_of(&target.endpoint.url), &target.connector.user.name);
-        let is = |account: &Account| beats(account, target, &facts.own);
-        if facts.accounts.iter().any(|found| is(&found.account)) {
+        let is = |account: &Account| beats(account, target, facts.writer.as_ref());
+        if let Some(writer) = facts.writer.as_ref().filter(|writer| writer.user.is_empty()) {
+            // Anyone may use it from there: what it is granted, everyone has.
+            let message = format!("a session of url works as the account without a name, {}", writer.quoted());
+            self.plan.fail(ErrorKind::Privilege, message, Some(for_the_sessions_account(target, writer)));
+        } else if facts.accounts.iter().any(|found| is(&found.account)) {
             self.grant(DAEMON, true, |account| is(account) && !connects(account, target));
         } else if user != *connector {
             self.no_account(&Account { user: user.clone(), host: String::new() }, true);
@@ -201,6 +207,18 @@ impl Planner<'_> {
                     idle.activation
                 ));
             }
+        }
+    }
+
+    /// Which account a login matches depends on the machine that it comes from.
+    fn tell_other_hosts(&mut self) {
+        let others: Vec<String> = self.facts.other_hosts.iter().map(Account::quoted).collect();
+        if let (Some(writer), false) = (&self.facts.writer, others.is_empty()) {
+            let (writer, others) = (writer.quoted(), others.join(", "));
+            self.plan.notices.push(format!(
+                "a session of url works as {writer} from this machine, and only that account is granted what it lacks; if \
+                 heartbeatd is to run where its login matches {others}, run heartbeatd provision there"
+            ));
         }
     }
 

@@ -12,7 +12,7 @@ use super::errors::{
 use super::identifier::{literal, quote};
 use super::query::{self, ServerLimits};
 use super::remedies;
-use crate::driver::{Observation, ServerRole};
+use crate::driver::{Observation, ServerRole, SessionAccount};
 use crate::heartbeat::{ErrorKind, Failure, RowReport, Stamp, Writing, ZoneGuess};
 use crate::target::HeartbeatTable;
 use crate::time::clock::Instant;
@@ -193,14 +193,24 @@ async fn with_the_grant(
     if failure.remedy().is_some() {
         return failure;
     }
-    let limits = ServerLimits::until(deadline).sql();
-    let sql = format!("{limits} SELECT current_user::text AS session, pg_catalog.current_database()::text AS base");
-    let asked = query::send_for_row(connection, sql).await;
-    let names = asked.as_ref().map(|row| (row.try_get::<String, _>("session"), row.try_get::<String, _>("base")));
-    match names {
-        Ok((Ok(user), Ok(database))) => failure.with_remedy(remedies::grants(&user, &database, table)),
+    match account(connection, deadline).await {
+        Ok(SessionAccount { user, database: Some(database) }) => {
+            failure.with_remedy(remedies::grants(&user, &database, table))
+        }
         _ => failure,
     }
+}
+
+/// The user and the database of this session.
+///
+/// # Errors
+/// What the server says, classified.
+pub(super) async fn account(connection: &mut PgConnection, deadline: Instant) -> Result<SessionAccount, Failure> {
+    let limits = ServerLimits::until(deadline).sql();
+    let sql = format!("{limits} SELECT current_user::text AS session, pg_catalog.current_database()::text AS base");
+    let row = query::send_for_row(connection, sql).await?;
+    let read = || Ok(SessionAccount { user: row.try_get("session")?, database: row.try_get("base")? });
+    read().map_err(errors::classify)
 }
 
 /// A statement says the same of a table that is missing and of its schema: the catalogue is asked which.

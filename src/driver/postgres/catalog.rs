@@ -13,19 +13,35 @@ use super::family::publication_of;
 use super::identifier::{literal, quote};
 use super::parameters::user_of;
 use super::query::{self, ServerLimits};
+use crate::driver::SessionAccount;
 use crate::heartbeat::{ErrorKind, Failure};
 use crate::plan::columns::{Column, Holds};
 use crate::plan::existing_table::Rows;
 use crate::target::{HeartbeatTable, Target};
 use crate::time::clock::Instant;
 
+/// What is known of the user that beats.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum BeatsAs<'a> {
+    /// It is this session's: its address is `url`.
+    Own,
+    /// A session of `url` works as this one.
+    Session(&'a SessionAccount),
+    /// Only the login in `url`.
+    Login,
+}
+
 /// What exists.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct Facts {
     /// The user of this session.
     pub(super) user: String,
-    /// The user that a session of `url` works as: its login, or the `role` that is set for it.
+    /// Its database.
+    pub(super) database: String,
+    /// The user that a session of `url` works as.
     pub(super) beats_as: String,
+    /// The database that a session of `url` works in, where one was asked.
+    pub(super) beats_in: Option<String>,
     pub(super) schema: bool,
     pub(super) table: Option<TableFacts>,
     /// Those of the roles in question that exist.
@@ -60,25 +76,28 @@ pub(super) struct PublicationFacts {
     pub(super) holds_table: bool,
 }
 
-/// Looks at what exists; `over_url` in a session of `url`.
+/// Looks at what exists.
 ///
 /// # Errors
 /// What the server says, classified.
 pub(super) async fn gather(
     connection: &mut PgConnection,
     target: &Target,
-    over_url: bool,
+    beats_as: BeatsAs<'_>,
     deadline: Instant,
 ) -> Result<Facts, Failure> {
     let limits = ServerLimits::step(deadline).sql();
-    let object = query::send_for_row(connection, format!("{limits} {}", objects_sql(target, over_url))).await?;
+    let object = query::send_for_row(connection, format!("{limits} {}", objects_sql(target, beats_as))).await?;
     let read = |error| errors::classify(error);
     let oid = |column: &str| -> Result<Option<i64>, Failure> { object.try_get(column).map_err(read) };
     let (schema, table, sequence) = (oid("schema")?, oid("rel")?, oid("sequence_oid")?);
-    let beats_as: String = object.try_get("beats_as").map_err(read)?;
-    let roles = roles_sql(target, &beats_as, schema, table, sequence);
+    let writer: String = object.try_get("beats_as").map_err(read)?;
+    let roles = roles_sql(target, &writer, schema, table, sequence);
     let roles = query::send(connection, format!("{limits} {roles}")).await?;
     let mut facts = facts_of(&object, &roles).map_err(read)?;
+    if let BeatsAs::Session(account) = beats_as {
+        facts.beats_in.clone_from(&account.database);
+    }
     let readable = object.try_get::<Option<bool>, _>("readable").map_err(read)?.unwrap_or(false);
     if let Some(table) = &mut facts.table {
         table.columns = columns::gather(connection, &target.heartbeat, ServerLimits::step(deadline)).await?;
@@ -143,7 +162,9 @@ fn facts_of(object: &PgRow, roles: &[PgRow]) -> Result<Facts, sqlx::Error> {
     });
     Ok(Facts {
         user: object.try_get("user_name")?,
+        database: object.try_get("database_name")?,
         beats_as: object.try_get("beats_as")?,
+        beats_in: None,
         schema: object.try_get::<Option<i64>, _>("schema")?.is_some(),
         table,
         roles: roles.collect::<Result<_, sqlx::Error>>()?,
@@ -152,10 +173,10 @@ fn facts_of(object: &PgRow, roles: &[PgRow]) -> Result<Facts, sqlx::Error> {
 }
 
 /// One row on schema, table, sequence and publication.
-fn objects_sql(target: &Target, over_url: bool) -> String {
+fn objects_sql(target: &Target, beats_as: BeatsAs<'_>) -> String {
     let (schema, table, row) = (&target.heartbeat.schema, &target.heartbeat.table, target.heartbeat.row_number());
     format!(
-        "SELECT current_user::text AS user_name, {beats_as} AS beats_as, n.oid::bigint AS schema, c.oid::bigint AS rel, \
+        "SELECT current_user::text AS user_name, current_database()::text AS database_name, {beats_as} AS beats_as, n.oid::bigint AS schema, c.oid::bigint AS rel, \
          has_schema_privilege(n.oid, 'USAGE') AND (SELECT has_column_privilege(c.oid, a.attnum, 'SELECT') \
          FROM pg_catalog.pg_attribute a WHERE a.attrelid = c.oid AND a.attname = 'id' AND NOT a.attisdropped) AS readable, \
          row_security_active(c.oid) AS filtered, \
@@ -179,7 +200,7 @@ fn objects_sql(target: &Target, over_url: bool) -> String {
         schema = literal(schema),
         table = literal(table),
         publication = literal(&publication_of(target).name),
-        beats_as = beats_as_sql(target, over_url),
+        beats_as = beats_as_sql(target, beats_as),
     )
 }
 
@@ -205,13 +226,14 @@ fn roles_sql(
     )
 }
 
-/// The user that a session of `url` works as. A session of `url` itself knows it; any other reads the `role` that is set
-/// for the login, the setting for this database first.
-fn beats_as_sql(target: &Target, over_url: bool) -> String {
-    if over_url {
-        return "current_user::text".to_owned();
-    }
-    let login = literal(&user_of(&target.endpoint.url));
+/// The user that a session of `url` works as. Where only the login is known: the `role` that is set for it, the setting for
+/// this database first.
+fn beats_as_sql(target: &Target, beats_as: BeatsAs<'_>) -> String {
+    let login = match beats_as {
+        BeatsAs::Own => return "current_user::text".to_owned(),
+        BeatsAs::Session(account) => return format!("{}::text", literal(&account.user)),
+        BeatsAs::Login => literal(&user_of(&target.endpoint.url)),
+    };
     format!(
         "coalesce((SELECT substr(setting, 6) FROM pg_catalog.pg_db_role_setting d \
          JOIN pg_catalog.pg_roles l ON l.oid = d.setrole CROSS JOIN LATERAL unnest(d.setconfig) AS setting \

@@ -28,7 +28,7 @@ use crate::database_url::{Family, UrlError};
 use crate::driver::hosts::Candidate;
 use crate::driver::rules::{ConnectorKey, Judgement};
 use crate::driver::{
-    ConnectRequest, Driver, FactsError, Observation, Progress, ServerInfo, Session, network, write_down,
+    ConnectRequest, Driver, FactsError, Observation, Progress, ServerInfo, Session, SessionAccount, network, write_down,
 };
 use crate::finding::{Case, Check, Facts, Finding};
 use crate::heartbeat::{Failure, RowReport, Writing};
@@ -36,6 +36,7 @@ use crate::plan::{Plan, Step};
 use crate::remedy::Remedy;
 use crate::target::{Endpoint, Target};
 use crate::time::clock::Instant;
+use catalog::BeatsAs;
 
 /// The driver.
 #[derive(Debug, Clone, Copy)]
@@ -44,6 +45,8 @@ pub struct Postgres;
 /// One open connection.
 struct PostgresSession {
     target: Arc<Target>,
+    /// Who beats, where this is no session of `url`.
+    beats_as: Option<SessionAccount>,
     opened: connect::Opened,
 }
 
@@ -71,7 +74,8 @@ impl Driver for Postgres {
 
     async fn connect(&self, request: &ConnectRequest<'_>) -> Result<Box<dyn Session>, Failure> {
         let opened = connect::connect(request).await?;
-        Ok(Box::new(PostgresSession { target: Arc::clone(request.target), opened }))
+        let beats_as = request.beats_as.cloned();
+        Ok(Box::new(PostgresSession { target: Arc::clone(request.target), beats_as, opened }))
     }
 
     fn hosts_with_timelines(&self, endpoint: &Endpoint) -> Vec<(String, Endpoint)> {
@@ -80,6 +84,10 @@ impl Driver for Postgres {
 
     fn remedy(&self, failure: &Failure, target: &Target) -> Option<Remedy> {
         remedies::remedy(failure, target)
+    }
+
+    fn maps_accounts(&self) -> bool {
+        true
     }
 
     fn shows_progress(&self) -> bool {
@@ -123,9 +131,17 @@ impl Session for PostgresSession {
         write_down(&facts)
     }
 
+    async fn account(&mut self, deadline: Instant) -> Result<Option<SessionAccount>, Failure> {
+        beat::account(&mut self.opened.connection, deadline).await.map(Some)
+    }
+
     async fn plan(&mut self, deadline: Instant) -> Result<Plan, Failure> {
-        let opened = &mut self.opened;
-        let facts = catalog::gather(&mut opened.connection, &self.target, opened.over_url, deadline).await?;
+        let beats_as = match (&self.beats_as, self.opened.over_url) {
+            (Some(account), _) => BeatsAs::Session(account),
+            (None, true) => BeatsAs::Own,
+            (None, false) => BeatsAs::Login,
+        };
+        let facts = catalog::gather(&mut self.opened.connection, &self.target, beats_as, deadline).await?;
         Ok(provision::plan(&facts, &self.target))
     }
 

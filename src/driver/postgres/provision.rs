@@ -54,6 +54,15 @@ pub(super) fn plan(facts: &Facts, target: &Target) -> Plan {
         row: heartbeat.row_number().to_string(),
         plan: Plan::default(),
     };
+    if let Some(database) = &facts.beats_in
+        && *database != facts.database
+    {
+        let (theirs, ours) = (quote(database), quote(&facts.database));
+        let message = format!("a session of url works in the database {theirs}, and provision_url leads to {ours}");
+        let remedy = Remedy::advice(format!("end provision_url with the name of the database, /{database}"));
+        planner.plan.fail(ErrorKind::Settings, message, Some(remedy));
+        return planner.plan;
+    }
     planner.objects();
     let daemon = Named::configured(&facts.beats_as);
     let connector = &target.connector.user;
@@ -261,7 +270,9 @@ mod tests {
     fn complete() -> Facts {
         Facts {
             user: "admin".to_owned(),
+            database: "orders".to_owned(),
             beats_as: "hb".to_owned(),
+            beats_in: Some("orders".to_owned()),
             schema: true,
             table: Some(TableFacts {
                 columns: columns("timestamp without time zone"),

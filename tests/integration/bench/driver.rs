@@ -7,6 +7,7 @@ use heartbeatd::driver::opening::{Known, TargetContext, application_name};
 use heartbeatd::driver::{Driver, Purpose, Session, with_remedy};
 use heartbeatd::drivers::Drivers;
 use heartbeatd::heartbeat::{Beat, ErrorKind, Failure, RowReport, Writing, judge};
+use heartbeatd::provisioning::{Applied, provision_target};
 use heartbeatd::remedy::Remedy;
 use heartbeatd::target::{Endpoint, Target};
 use heartbeatd::time::clock::{self, Clock};
@@ -59,7 +60,7 @@ pub(crate) async fn open_with_left(
     timeout: Duration,
 ) -> Result<Box<dyn Session>, Failure> {
     let context = context(&Target { timeout, ..target.clone() });
-    let known = Known { identity: known_identity, timelines: None };
+    let known = Known { identity: known_identity, ..Known::default() };
     context.open(&target.endpoint, purpose, known, Clock::system().now().mono + left).await
 }
 
@@ -67,6 +68,12 @@ pub(crate) async fn open_with_left(
 pub(crate) async fn open_over(url: &str, target: &Target, purpose: Purpose) -> Box<dyn Session> {
     let (context, endpoint) = (context(target), Endpoint::parse(url).unwrap());
     context.open(&endpoint, purpose, Known::default(), in_time()).await.unwrap()
+}
+
+/// Provisions a target over an administrator's address, as the command does.
+pub(crate) async fn provision_over(url: &str, target: &Target) -> Applied {
+    let administered = Target { provision_endpoint: Some(Endpoint::parse(url).unwrap()), ..target.clone() };
+    provision_target(&context(&administered), None, in_time()).await.unwrap()
 }
 
 /// A session that beats.

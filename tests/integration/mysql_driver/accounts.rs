@@ -1,10 +1,11 @@
 //! What keeps an account out that has the right password, and what its server allows it: each with its kind and number.
 
 use heartbeatd::heartbeat::{BeatOutcome, ErrorKind, Writing};
+use heartbeatd::remedy::Remedy;
 use sqlx::Connection;
 
 use super::{TABLE, lay, provisioned};
-use crate::bench::driver::{at, beat, failed, target};
+use crate::bench::driver::{at, beat, failed, provision_over, target};
 use crate::bench::mysql_scene::on_each;
 use crate::bench::{Flavour, MysqlServer};
 
@@ -139,6 +140,11 @@ async fn a_missing_privilege_is_granted_to_the_account_that_the_server_takes_the
         let created =
             refused.script.strip_prefix("CREATE USER ").and_then(|rest| rest.split(' ').next()).unwrap().to_owned();
         assert!(created.starts_with("`hb`@`") && created != "`hb`@`%`", "no one else gets anything: {refused:?}");
+        // Provisioning asks a session of url as well, and says the same.
+        let applied = provision_over(&server.admin_url(), &target).await;
+        let [(None, failure)] = applied.failed.as_slice() else { panic!("{applied:?}") };
+        assert_eq!(failure.remedy().and_then(Remedy::script).unwrap().text(), refused.script, "{failure}");
+        assert_eq!(applied.done, [""; 0]);
         paste(&refused.script).await;
         // What was granted on a table to the user from any host may hold for this one, too: if not, it is granted next.
         if beat(&target, Writing::Always).await.is_err() {
@@ -147,6 +153,18 @@ async fn a_missing_privilege_is_granted_to_the_account_that_the_server_takes_the
             paste(&refused.script).await;
         }
         beat(&target, Writing::Always).await.unwrap();
+        // Now the login has two accounts, and a session one of them.
+        server.execute(&format!("REVOKE UPDATE ON {TABLE} FROM hb@'%'")).await;
+        let applied = provision_over(&server.admin_url(), &target).await;
+        assert!(applied.done.iter().all(|title| title.ends_with(&format!("to {created}"))), "{applied:?}");
+        assert!(applied.failed.is_empty(), "{applied:?}");
+        let told = applied.notices.iter().any(|notice| notice.contains(&created) && notice.contains("`hb`@`%`"));
+        assert!(told, "{applied:?}");
+        beat(&target, Writing::Always).await.unwrap();
+        // Where none can be asked, that is said.
+        let refused = at(&server.url("hb", "wrong"), &target);
+        let applied = provision_over(&server.admin_url(), &refused).await;
+        assert!(applied.notices[0].starts_with("cannot check which account"), "{applied:?}");
     })
     .await;
 }
@@ -167,6 +185,12 @@ async fn a_proxy_user_is_granted_what_it_lacks_by_the_name_that_the_server_maps_
     assert!(refused.remedy.contains("the account that the server maps this login to"), "{refused:?}");
     assert!(refused.script.ends_with("TO `app`@`%`;"), "{refused:?}");
     server.execute(&refused.script).await;
+    beat(&target, Writing::Always).await.unwrap();
+    // Provisioning asks a session of url, too.
+    server.execute(&format!("REVOKE SELECT, INSERT, UPDATE ON {TABLE} FROM app")).await;
+    let applied = provision_over(&server.admin_url(), &target).await;
+    assert!(applied.failed.is_empty(), "{applied:?}");
+    assert!(applied.done.len() == 1 && applied.done[0].ends_with("to `app`@`%`"), "{applied:?}");
     beat(&target, Writing::Always).await.unwrap();
 }
 

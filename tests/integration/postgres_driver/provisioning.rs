@@ -9,7 +9,7 @@ use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::TestRunner;
 
 use super::{TABLE, provision_as_admin, provisioned};
-use crate::bench::driver::{TIME, at, beat, failure, in_time, open, open_over, target};
+use crate::bench::driver::{TIME, at, beat, failure, in_time, open, open_over, provision_over, target};
 use crate::bench::{PgBouncer, PostgresServer};
 
 #[tokio::test]
@@ -76,6 +76,36 @@ async fn grants_go_to_the_role_that_the_beats_session_takes_and_not_to_its_login
     let plan = session.plan(in_time()).await.unwrap();
     let titles: Vec<&str> = plan.steps.iter().map(|step| step.title.as_str()).collect();
     assert!(!titles.is_empty() && titles.iter().all(|title| title.ends_with("to \"pooled\"")), "{titles:?}");
+    // The administrator's session asks one of url, and so does the plan that is printed.
+    let applied = provision_over(&server.admin_url(), &through).await;
+    assert_eq!(applied.done, titles);
+    assert!(applied.failed.is_empty(), "{applied:?}");
+    assert_eq!(beat(&through, Writing::Always).await.unwrap().outcome, BeatOutcome::Written);
+    assert_eq!(provision_over(&server.admin_url(), &through).await.done, [""; 0]);
+    // Where it cannot be asked, that is said, and the login is the best guess.
+    let refused = at(&pooler.url("hb", "wrong"), &target);
+    let applied = provision_over(&server.admin_url(), &refused).await;
+    assert!(applied.notices[0].starts_with("cannot check which account"), "{:?}", applied.notices);
+    assert!(applied.done.is_empty() && applied.failed.is_empty(), "{applied:?}");
+}
+
+#[tokio::test]
+async fn nothing_is_made_in_another_database_than_the_one_that_a_pooler_leads_the_beat_to() {
+    let (server, target) = provisioned().await;
+    server.execute("CREATE DATABASE real").await;
+    let mapped = format!("[databases]\npostgres = host=127.0.0.1 port={} dbname=real", server.port());
+    let pooler = PgBouncer::start_with(&server, &[("hb", "hb-password")], &mapped).await;
+    let through = at(&pooler.url("hb", "hb-password"), &target);
+    let applied = provision_over(&server.admin_url(), &through).await;
+    let [(None, failure)] = applied.failed.as_slice() else { panic!("{applied:?}") };
+    assert_eq!(failure.kind(), ErrorKind::Settings, "{failure}");
+    assert!(failure.message().contains("\"real\"") && failure.message().contains("\"postgres\""), "{failure}");
+    // As the next step says.
+    let there = server.admin_url().replace("/postgres", "/real");
+    assert!(failure.remedy().unwrap().to_string().ends_with("/real"), "{failure:?}");
+    let applied = provision_over(&there, &through).await;
+    assert!(applied.failed.is_empty() && !applied.done.is_empty(), "{applied:?}");
+    assert_eq!(beat(&through, Writing::Always).await.unwrap().outcome, BeatOutcome::Written);
 }
 
 #[tokio::test]

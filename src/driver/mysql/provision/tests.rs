@@ -30,6 +30,8 @@ fn columns(last_update: &str) -> Columns {
 fn complete() -> Facts {
     Facts {
         own: Account::read("admin@%"),
+        writer: None,
+        other_hosts: Vec::new(),
         logged: true,
         schema: true,
         table: Some(TableFacts { columns: columns("timestamp"), rows: Rows::Ids(vec![1]) }),
@@ -117,14 +119,25 @@ fn what_is_not_shown_is_not_granted_at_a_venture_but_for_a_new_table() {
 }
 
 #[test]
-fn the_daemons_own_session_speaks_for_its_own_account_only() {
+fn the_account_that_a_session_of_url_works_as_is_granted_to_and_no_other_of_its_user() {
     let mut facts = complete();
-    facts.own = Account::read("hb@10.%");
     facts.accounts = vec![found("hb@%"), satisfied("hb@10.%"), satisfied("streamkap_user@%")];
-    assert_eq!(plan(&facts, &target()).steps.len(), 0);
-    let mut administered = target();
-    administered.provision_endpoint = Some(Endpoint::parse("mysql://hb@localhost/").unwrap());
-    assert_eq!(plan(&facts, &administered).steps.len(), 1);
+    assert_eq!(plan(&facts, &target()).steps.len(), 1);
+    facts.writer = Some(Account::read("hb@10.%"));
+    facts.other_hosts = vec![Account::read("hb@%")];
+    let known = plan(&facts, &target());
+    assert_eq!(known.steps.len(), 0);
+    insta::assert_snapshot!(known.notices.join("\n"), @"");
+}
+
+#[test]
+fn the_account_without_a_name_is_granted_nothing() {
+    let mut facts = complete();
+    facts.writer = Some(Account::read("@localhost"));
+    facts.accounts.push(found("@localhost"));
+    let plan = plan(&facts, &target());
+    assert_eq!((plan.steps.len(), kinds(&plan)), (0, vec![ErrorKind::Privilege]));
+    insta::assert_snapshot!(plan.failures[0].remedy().unwrap().to_string(), @"");
 }
 
 #[test]
