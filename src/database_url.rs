@@ -108,7 +108,7 @@ pub enum UrlError {
     Several(Vec<Self>),
     /// A `[` without `]`, more than one `@` before the host, or one behind it; a host that is no name.
     #[error(
-        "the host part cannot be read: an IPv6 address stands in brackets, and @ : / ? in a password are written %40 \
+        "the host part cannot be read: an IPv6 address stands in brackets, and @ : / ? in a password or a parameter are written %40 \
          %3A %2F %3F"
     )]
     Authority,

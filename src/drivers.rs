@@ -95,10 +95,13 @@ impl Drivers {
     /// The scheme that an unknown one stands for: Java's addresses begin with `jdbc:`, SQLAlchemy's name a library behind a
     /// plus sign.
     fn nearest(&self, scheme: &str, rest: &str) -> Option<&'static str> {
-        let scheme = if scheme == "jdbc" { rest.split(':').next().unwrap_or_default() } else { scheme };
+        let schemes = || self.list.iter().flat_map(|driver| driver.schemes());
+        if scheme == "jdbc" {
+            // Wrappers come before the database: jdbc:aws-wrapper:postgresql://…
+            return rest.split(':').find_map(|part| schemes().find(|known| **known == part).copied());
+        }
         let base = scheme.split('+').next().unwrap_or_default().to_ascii_lowercase();
-        let schemes = self.list.iter().flat_map(|driver| driver.schemes());
-        let near = schemes.map(|known| (strsim::damerau_levenshtein(&base, known), *known));
+        let near = schemes().map(|known| (strsim::damerau_levenshtein(&base, known), *known));
         near.filter(|(distance, _)| *distance <= 2).min().map(|(_, known)| known)
     }
 

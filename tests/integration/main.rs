@@ -30,6 +30,7 @@ mod mongodb_driver;
 mod mongodb_fleet;
 mod mongodb_outage;
 mod mongodb_provisioning;
+mod mongodb_remedies;
 mod mongodb_walkthrough;
 mod mysql_beats;
 mod mysql_certificates;

@@ -6,7 +6,7 @@ use crate::driver::{certificates, network};
 use crate::heartbeat::{ErrorClass, ErrorKind, Failure};
 use crate::plan;
 use crate::remedy::{Remedy, RunsOn};
-use crate::target::Target;
+use crate::target::{HeartbeatTable, Target};
 
 /// Which members there are, and in which state.
 const MEMBERS: &str = "rs.status().members.map(m => [m.name, m.stateStr, m.lastHeartbeatMessage])";
@@ -19,6 +19,23 @@ pub(super) fn on_primary(script: impl Into<String>) -> Remedy {
 /// What only shows something there, which a user with the role clusterMonitor may ask, too.
 fn look_on_primary(script: &str) -> Remedy {
     Remedy::mongosh(script).on(RunsOn::Server("the primary".to_owned()))
+}
+
+/// Makes the role of the beat where it is missing, lets it do this, and gives it to a user of a database: pasted again, it
+/// changes nothing.
+pub(super) fn let_user_beat(heartbeat: &HeartbeatTable, user: &str, defined_in: &str, actions: &[&str]) -> Remedy {
+    let (schema, role) = (literal(&heartbeat.schema), literal(WRITER));
+    let database = format!("db.getSiblingDB({schema})");
+    let actions: Vec<String> = actions.iter().map(|action| literal(action)).collect();
+    on_primary(format!(
+        "{database}.getRole({role}) || {database}.createRole({{role: {role}, privileges: [], roles: []}}); \
+         {database}.grantPrivilegesToRole({role}, [{{resource: {{db: {schema}, collection: {}}}, actions: [{}]}}]); \
+         db.getSiblingDB({}).grantRolesToUser({}, [{{role: {role}, db: {schema}}}])",
+        literal(&heartbeat.table),
+        actions.join(", "),
+        literal(defined_in),
+        literal(user),
+    ))
 }
 
 /// The next step, where one is known.
@@ -116,13 +133,8 @@ fn database(failure: &Failure, target: &Target) -> Option<Remedy> {
             _ => "read the server's message: it refuses the update for a reason of its own".into(),
         },
         ErrorKind::Privilege => match target.endpoint.url.user() {
-            Some(user) => Remedy::advice(format!("create the role {WRITER}: {provision}")).then_run(on_primary(format!(
-                "db.getSiblingDB({}).grantRolesToUser({}, [{{role: {}, db: {}}}])",
-                literal(&auth_database(target)),
-                literal(user),
-                literal(WRITER),
-                literal(&heartbeat.schema),
-            ))),
+            Some(user) => Remedy::advice(format!("create and grant the role {WRITER}: {provision}"))
+                .or_run(let_user_beat(heartbeat, user, &auth_database(target), &["find", "update"])),
             None => {
                 "the server asks for a login: write mongodb://user@host/ and set password for this target".into()
             }

@@ -85,6 +85,7 @@ const RULES: &[(&str, Rule)] = &[
     ("https_proxy_port", Rule::Refused(PROXY)),
     ("instance_name", Rule::Honoured),
     ("load_balance", Rule::Refused(HOSTS)),
+    ("mode", Rule::Refused("heartbeatd logs in as an ordinary user: take it out")),
     ("my_wallet_directory", Rule::Refused(WALLET)),
     ("pool_boundary", Rule::Refused(POOL)),
     ("pool_connection_class", Rule::Refused(POOL)),

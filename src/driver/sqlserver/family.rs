@@ -5,6 +5,7 @@ use super::ado;
 use super::identifier;
 use super::parameters::{Parameters, normal};
 use crate::database_url::{AddressParts, Family, UrlError};
+use crate::driver::parameters::refused;
 use crate::driver::rules::{ConnectorKey, Defaults, Judgement};
 use crate::target::{ConnectorMode, Endpoint, Named, Target};
 
@@ -55,6 +56,15 @@ pub(super) fn enables_cdc(target: &Target) -> bool {
 /// # Errors
 /// Whatever of [`UrlError`] fits.
 pub(super) fn parse(scheme: &str, rest: &str) -> Result<Endpoint, UrlError> {
+    // As Java's driver and Prisma write it.
+    let (before, _) = rest.split_once('?').unwrap_or((rest, ""));
+    let hosts = before.rsplit_once('@').map_or(before, |(_, hosts)| hosts);
+    if hosts.contains(';') {
+        return Err(refused(
+            ";",
+            "parameters come behind a ?, and the database behind a /: mssql://user@host:1433/database?CaFile=FILE",
+        ));
+    }
     endpoint(AddressParts::of_server(scheme, rest)?)
 }
 

@@ -39,7 +39,7 @@ pub(crate) mod tls;
 pub(crate) mod wait;
 
 pub(crate) use daemon::{Daemon, heartbeatd};
-pub(crate) use mongosh::mongosh;
+pub(crate) use mongosh::{Mongosh, mongosh};
 pub(crate) use mysql::{Flavour, Galera, MysqlServer, mysql_client};
 pub(crate) use notify::NotifySocket;
 pub(crate) use pgbouncer::PgBouncer;

@@ -205,6 +205,13 @@ impl MongoServer {
         }
     }
 
+    /// Restarts a server by itself with the name of a set in its configuration, which is yet to be initiated.
+    pub(crate) async fn restart_for_set(&mut self) {
+        self.stop().await;
+        self.options.set = Some(replica_set::SET);
+        self.resume().await;
+    }
+
     /// Starts it again after [`stop`](Self::stop) or [`kill`](Self::kill), on the same port.
     pub(crate) async fn resume(&mut self) {
         assert!(self.process.is_none(), "the server is running");

@@ -97,9 +97,14 @@ fn features(evidence: &Evidence<'_>) -> Finding {
         if used >= own {
             return FEATURES.ok(subject, features);
         }
+        // From then on the server asks whether one is sure.
+        let confirm = if own >= (7, 0) { ", confirm: true" } else { "" };
         FEATURES.failed(subject, features).expected(format!("{}.{}", own.0, own.1)).remedy(
-            on_primary(format!("db.adminCommand({{setFeatureCompatibilityVersion: \"{}.{}\"}})", own.0, own.1))
-                .note("only when you no longer need to go back; from 7.0 on, add confirm: true"),
+            on_primary(format!(
+                "db.adminCommand({{setFeatureCompatibilityVersion: \"{}.{}\"{confirm}}})",
+                own.0, own.1
+            ))
+            .note("only when you no longer need to go back"),
         )
     })
 }

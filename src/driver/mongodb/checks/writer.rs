@@ -2,8 +2,8 @@
 
 use super::evidence::{Evidence, with};
 use crate::driver::mongodb::facts::Rights;
-use crate::driver::mongodb::identifier::{WRITER, literal};
-use crate::driver::mongodb::remedies::on_primary;
+use crate::driver::mongodb::identifier::WRITER;
+use crate::driver::mongodb::remedies::let_user_beat;
 use crate::driver::shared_checks::writer;
 use crate::finding::{Check, Finding, How};
 use crate::remedy::Remedy;
@@ -45,13 +45,9 @@ fn granted(evidence: &Evidence<'_>, check: &Check, action: &str, has: impl FnOnc
         check
             .failed(name, format!("{action} is not granted to {}", own.name))
             .expected(format!("{action} for {}", own.name))
-            .remedy(Remedy::advice(format!("create the role {WRITER}: {}", evidence.provision_in_words())).or_run(on_primary(format!(
-                "db.getSiblingDB({}).grantPrivilegesToRole({}, [{{resource: {{db: {}, collection: {}}}, actions: [{}]}}])",
-                literal(&evidence.target.heartbeat.schema),
-                literal(WRITER),
-                literal(&evidence.target.heartbeat.schema),
-                literal(&evidence.target.heartbeat.table),
-                literal(action),
-            ))))
+            .remedy(
+                Remedy::advice(format!("create and grant the role {WRITER}: {}", evidence.provision_in_words()))
+                    .or_run(let_user_beat(&evidence.target.heartbeat, &own.name, &own.database, &[action])),
+            )
     })
 }

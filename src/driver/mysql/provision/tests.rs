@@ -127,7 +127,7 @@ fn the_account_that_a_session_of_url_works_as_is_granted_to_and_no_other_of_its_
     facts.other_hosts = vec![Account::read("hb@%")];
     let known = plan(&facts, &target());
     assert_eq!(known.steps.len(), 0);
-    insta::assert_snapshot!(known.notices.join("\n"), @"");
+    insta::assert_snapshot!(known.notices.join("\n"), @"a session of url works as `hb`@`10.%` from this machine, and only that account is granted what it lacks; if heartbeatd is to run where its login matches `hb`@`%`, run heartbeatd provision there");
 }
 
 #[test]
@@ -137,7 +137,7 @@ fn the_account_without_a_name_is_granted_nothing() {
     facts.accounts.push(found("@localhost"));
     let plan = plan(&facts, &target());
     assert_eq!((plan.steps.len(), kinds(&plan)), (0, vec![ErrorKind::Privilege]));
-    insta::assert_snapshot!(plan.failures[0].remedy().unwrap().to_string(), @"");
+    insta::assert_snapshot!(plan.failures[0].remedy().unwrap().to_string(), @"give `hb`@`localhost` an account of its own: the login matched the account without a name, which anyone may use from there; then run: CREATE USER `hb`@`localhost` IDENTIFIED BY <password>; -- on the source: then grant it what is missing");
 }
 
 #[test]
