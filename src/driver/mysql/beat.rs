@@ -1,10 +1,10 @@
-//! The beat: one statement, committed by itself, on the server's clock. Called by the session's `beat` and `observe`.
+//! The beat: one autocommitted statement on the server's clock. Called by the session's `beat` and `observe`.
 //!
-//! These servers return no rows from an UPDATE. What it found comes back in `LAST_INSERT_ID(…)`, a number of 62 bits in
-//! the answer to any statement: see [`Found`]. `timestamp` holds whole seconds, so the beat uses whole seconds.
+//! These servers return no rows from an UPDATE. What the UPDATE found comes back in `LAST_INSERT_ID(…)`, a number of 62
+//! bits in the answer to any statement: see [`Found`]. `timestamp` holds whole seconds, so the beat uses whole seconds.
 //!
-//! Why not a transaction of four statements in one packet, which could select the old value: it takes 1.8 times as long
-//! (235 against 131 µs on MariaDB 10.11 over a socket, the median of 3,000, in turns), the server counts four statements,
+//! A transaction of four statements in one packet could select the old value, but it takes 1.8 times as long (235
+//! against 131 µs on MariaDB 10.11 over a socket, the median of 3,000, alternating). The server counts four statements,
 //! several poolers refuse such packets, and after a lost connection its lock stays until the server notices.
 
 use sqlx::mysql::MySqlRow;
@@ -22,38 +22,39 @@ use crate::remedy::Remedy;
 use crate::target::HeartbeatTable;
 use crate::time::clock::Instant;
 
-/// What the statement found in the row before it wrote, packed into one number: from the highest bit, the server's clock
-/// in seconds since 1970 (32 bits), how far the old value lies from it (28 bits, biased), whether there is an old value,
-/// whether the row calls for a write.
+/// What the statement found in the row before it wrote, packed into one number. From the highest bit: the server's
+/// clock in seconds since 1970 (32 bits), the distance of the old value from the clock (28 bits, biased), whether there
+/// is an old value, whether the row calls for a write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Found {
     /// The server's clock, in seconds since 1970.
     now: i64,
-    /// The old value, likewise; four years and more away it is known as that only.
+    /// The old value, in seconds since 1970. A distance of four years or more from the clock is cut to four years.
     previous: Option<i64>,
     stale: bool,
 }
 
 const NOW: &str = "UNIX_TIMESTAMP()";
-/// Of a `timestamp` this is the value as it is stored, whatever the session's zone.
+/// For a `timestamp` this is the stored value, regardless of the session's time zone.
 pub(super) const OLD: &str = "FLOOR(UNIX_TIMESTAMP(last_update))";
 
-/// Half of the span within which an old value is reported exactly.
+/// Half of the span, in seconds, within which an old value is reported exactly.
 const REACH: i64 = 1 << 27;
-/// The place of the clock in [`Found`].
+/// The place value of the clock in [`Found`].
 const CLOCK: i64 = 1 << 30;
-/// The place of the old value, and of the two marks below it.
+/// The place value of the old value; two flags are below it.
 const VALUE: i64 = 4;
 const HAS_VALUE: i64 = 2;
 
-/// A value this far ahead of the clock is still this second's business: two writers within one second leave it a second
-/// ahead. Beyond, some clock was wrong, and going on from there would run ahead for ever.
+/// A value that is at most this many seconds ahead of the clock counts as current: two writers within one second leave
+/// it a second ahead. A value further ahead comes from a wrong clock, and a beat that continued from it would run ahead
+/// for ever.
 pub(super) const AHEAD: i64 = 5;
 
 /// The last second that a `timestamp` holds: 2038-01-19 03:14:07 UTC.
 const LAST_TIMESTAMP: i64 = i32::MAX as i64;
 
-/// Numbers that say what they say of whatever a trigger or a view brings in as well as of the heartbeat's own table.
+/// Errors that can concern the heartbeat table as well as an object that a trigger or a view uses.
 const BEHIND: &[&str] = &[
     error_codes::ER_ACCESS_DENIED_ERROR,
     error_codes::ER_BAD_DB_ERROR,
@@ -64,10 +65,10 @@ const BEHIND: &[&str] = &[
     error_codes::ER_PROCACCESS_DENIED_ERROR,
 ];
 
-/// Beats, or looks.
+/// Writes the heartbeat row, or only reads it.
 ///
 /// # Errors
-/// What the server says, classified; `column_type` where `last_update` cannot hold a time.
+/// The server's error, classified; `column_type` where `last_update` cannot hold a time.
 pub(super) async fn beat(
     opened: &mut Opened,
     table: &HeartbeatTable,
@@ -90,21 +91,23 @@ pub(super) async fn beat(
     }
 }
 
-/// The account that the server takes this session for.
+/// The account that the server uses for this session.
 ///
 /// # Errors
-/// What the server says, classified.
+/// The server's error, classified.
 pub(super) async fn account(opened: &mut Opened) -> Result<Account, Failure> {
     let row = query::send_for_row(&mut opened.connection, "SELECT CURRENT_USER()".to_owned()).await?;
     Ok(Account::read(&query::text(&row, 0)?.unwrap_or_default()))
 }
 
-/// A failure for which the columns are no reason.
+/// Explains a failure that the columns do not explain.
 async fn explain(opened: &mut Opened, table: &HeartbeatTable, failure: Failure) -> Failure {
     match failure.code() {
-        Some(code) if BEHIND.contains(&code) => triggers_and_views::told(&mut opened.connection, table, failure).await,
+        Some(code) if BEHIND.contains(&code) => {
+            triggers_and_views::explain(&mut opened.connection, table, failure).await
+        }
         _ if failure.kind() == ErrorKind::Rejected => {
-            triggers_and_views::named(&mut opened.connection, table, failure).await
+            triggers_and_views::with_remedies(&mut opened.connection, table, failure).await
         }
         Some(code) if errors::READ_ONLY.contains(&code) => with_the_reason(opened, failure).await,
         Some(error_codes::ER_WARN_DATA_OUT_OF_RANGE | error_codes::ER_TRUNCATED_WRONG_VALUE) => {
@@ -117,10 +120,10 @@ async fn explain(opened: &mut Opened, table: &HeartbeatTable, failure: Failure) 
     }
 }
 
-/// Looks at the row and at the server's role.
+/// Reads the row and the server's role.
 ///
 /// # Errors
-/// What the server says, classified.
+/// The server's error, classified.
 pub(super) async fn observe(opened: &mut Opened, table: &HeartbeatTable) -> Result<Observation, Failure> {
     let (report, role) = look(opened, table).await?;
     Ok(Observation { value: report.previous, rows: report.seen, server_time: report.server_time, role })
@@ -160,15 +163,16 @@ async fn write(
     let fell_back = before.is_some_and(|last| last.is_ahead_of(&report));
     opened.last_look = Some(LastLook { value: report.value, fell_back });
     if fell_back && !before.is_some_and(|last| last.fell_back) {
-        // A column that takes only a part of what is written falls back, too. Of what else does, it is a time still: then
-        // it is not asked again while the row goes on falling back, as under a second writer whose clock is behind.
+        // A column that keeps only a part of the value falls back, too. If the type still is a time, the cause is
+        // another, such as a second writer with a slow clock. Then the type is not read again while the row keeps
+        // falling back.
         opened.column = None;
         must_hold_a_time(opened, table).await?;
     }
     Ok(report)
 }
 
-/// A value beyond the range of `timestamp`: whether it was taken depends on column and server, and must be looked at.
+/// A value beyond the range of `timestamp`. Column and server decide whether it was stored, so the row is read.
 async fn beyond_31_bits(opened: &mut Opened, table: &HeartbeatTable, report: RowReport) -> Result<RowReport, Failure> {
     let (after, _) = look(opened, table).await?;
     if after.value == report.value {
@@ -177,7 +181,7 @@ async fn beyond_31_bits(opened: &mut Opened, table: &HeartbeatTable, report: Row
     Err(end_of_timestamp(table))
 }
 
-/// A refused value: whether the server's clock is why.
+/// Finds out whether the server's clock is the reason for a refused value.
 async fn if_not_the_end_of_timestamp(opened: &mut Opened, table: &HeartbeatTable, failure: Failure) -> Failure {
     let sql = format!("SELECT {NOW} + {AHEAD} > {LAST_TIMESTAMP} AS late");
     let row = query::send_for_row(&mut opened.connection, sql).await;
@@ -205,8 +209,8 @@ fn end_of_timestamp(table: &HeartbeatTable) -> Failure {
     )
 }
 
-/// A table with a trigger: its statements take the number away, and it may have put the old value back, which the server
-/// counts like any other row. What the row holds must be looked at.
+/// A table with a trigger. The trigger's statements overwrite the number. The trigger may also have restored the old
+/// value, and the server counts that as a matched row. So the row is read.
 async fn behind_a_trigger(
     opened: &mut Opened,
     table: &HeartbeatTable,
@@ -215,7 +219,7 @@ async fn behind_a_trigger(
 ) -> Result<RowReport, Failure> {
     let before = match opened.last_look {
         Some(last) => last.value,
-        // Nothing is known of the row as it was: another write tells, whose value must be another one again.
+        // The value before this write is unknown. A second write must change the value that the row has now.
         None => {
             let (before, _) = look(opened, table).await?;
             opened.limits.keep_within(&mut opened.connection, deadline).await?;
@@ -229,7 +233,7 @@ async fn behind_a_trigger(
     Ok(RowReport { seen: matched, changed, stale: true, previous: before, ..after })
 }
 
-/// The statement matched no row: the row is missing, or one of the guards did not hold.
+/// The statement matched no row: the row is missing, or a guard did not hold.
 async fn why_nothing(opened: &mut Opened, table: &HeartbeatTable) -> Result<RowReport, Failure> {
     let (report, role) = look(opened, table).await?;
     if !role.takes_writes() {
@@ -260,7 +264,7 @@ async fn why_nothing(opened: &mut Opened, table: &HeartbeatTable) -> Result<RowR
     Err(Failure::new(ErrorKind::Conflict, "the server was read-only, or the row away, for a moment"))
 }
 
-/// The type is read at connect; that of a table that came later is looked up now.
+/// The type is read at connect. For a table that was created later it is read now.
 async fn must_hold_a_time(opened: &mut Opened, table: &HeartbeatTable) -> Result<(), Failure> {
     if opened.column.is_none() {
         let rows = query::send(&mut opened.connection, column_type_sql(table)).await?;
@@ -272,12 +276,12 @@ async fn must_hold_a_time(opened: &mut Opened, table: &HeartbeatTable) -> Result
             ErrorKind::ColumnType,
             format!("the column last_update is of type {found}, which holds no time"),
         )),
-        // Without a column the server's own error says best what is missing.
+        // Without the column, the server's own error says best what is missing.
         _ => Ok(()),
     }
 }
 
-/// "Read-only" by its number means a replica as well as a setting of transactions: the server is asked which.
+/// The number for "read-only" means a replica or a setting of transactions. The server is asked which.
 async fn with_the_reason(opened: &mut Opened, failure: Failure) -> Failure {
     let sql = format!("SELECT {}", opened.capabilities.role_sql());
     match query::send_for_row(&mut opened.connection, sql).await.and_then(|row| opened.capabilities.role_of(&row)) {
@@ -286,7 +290,7 @@ async fn with_the_reason(opened: &mut Opened, failure: Failure) -> Failure {
     }
 }
 
-/// A commit that a node could not finish because it lost its cluster meanwhile has the number of a broken disk.
+/// If a node loses its cluster during a commit, the error has the number of a broken disk.
 async fn out_of_the_cluster(opened: &mut Opened, failure: Failure) -> Failure {
     match opened.capabilities.node.must_be_in_its_cluster(&mut opened.connection).await {
         Err(state) if state.kind() == ErrorKind::Starting => failure.with_kind(ErrorKind::Starting),
@@ -295,14 +299,14 @@ async fn out_of_the_cluster(opened: &mut Opened, failure: Failure) -> Failure {
 }
 
 impl LastLook {
-    /// Whether a later look tells of an older value than this one, or of none: something set it back.
+    /// Whether a later report has an older value than this one, or none: something set it back.
     fn is_ahead_of(self, report: &RowReport) -> bool {
         self.value.is_some_and(|value| [report.previous, report.value].iter().any(|later| *later < Some(value)))
     }
 }
 
 impl Found {
-    /// Reads the number of an answer; `None` where the statement looked at no row.
+    /// Reads the number of an answer; `None` if the statement found no row.
     fn unpack(number: u64) -> Option<Self> {
         let number = i64::try_from(number).ok().filter(|number| *number >= CLOCK)?;
         let (now, rest) = (number / CLOCK, number % CLOCK);
@@ -310,7 +314,7 @@ impl Found {
         Some(Self { now, previous, stale: rest & 1 != 0 })
     }
 
-    /// The expression that packs it.
+    /// The SQL expression that packs it.
     fn packed_sql(stale: &str) -> String {
         let (low, high) = (-REACH, REACH - 1);
         format!(
@@ -319,7 +323,7 @@ impl Found {
         )
     }
 
-    /// The value that the statement writes, by the same rule as in [`statement`].
+    /// The value that the statement writes, by the same rule as [`statement`].
     fn next(self) -> i64 {
         match self.previous {
             Some(previous) if (self.now..=self.now + AHEAD).contains(&previous) => previous + 1,
@@ -335,7 +339,7 @@ impl Found {
             stale: self.stale,
             previous,
             value: if matched > 0 { Some(seconds(self.next())) } else { previous },
-            // The clock comes in whole seconds, cut off, so the middle of the second is the best guess.
+            // The clock is cut to whole seconds, so the middle of the second is the best guess.
             server_time: Some(Stamp(self.now * 1_000_000 + 500_000)),
             position: None,
         }
@@ -350,11 +354,13 @@ fn count(row: &MySqlRow, column: &str) -> Result<u64, Failure> {
     query::number(row, column).map(|count| count.unwrap_or_default().unsigned_abs())
 }
 
-/// One UPDATE. The guards stand in it because a privileged account writes through `read_only`, and because a session
-/// without a binary log, or without commits, accepts every write. The row is judged under its lock, as it then is.
+/// One UPDATE. It contains the guards because a privileged account can write despite `read_only`, and because a session
+/// without a binary log, or without commits, accepts every write. The row is judged under its lock, in its current
+/// state.
 ///
-/// An UPDATE that changes no value writes nothing to the binary log: the new value is later than the old one by a second
-/// at least, whoever wrote that. A server that knows no time so late makes it NULL, in whose place the row keeps its own.
+/// An UPDATE that changes no value writes nothing to the binary log. So the new value is at least one second later than
+/// the old one, regardless of the writer. A server that does not know such a late time turns it into NULL, and the row
+/// then keeps its old value.
 fn statement(table: &HeartbeatTable, writing: Writing, capabilities: &Capabilities, application_name: &str) -> String {
     let (name, row) = (table_of(table), table.row_number());
     let packed = Found::packed_sql(&stale_condition(writing));
@@ -378,7 +384,7 @@ fn look_sql(table: &HeartbeatTable, capabilities: &Capabilities) -> String {
 }
 
 /// When the row calls for a write: see `Writing::WhenStale`. A value about a whole zone offset away comes from a writer
-/// in another time zone and is judged by change only.
+/// in another time zone. Only its changes count.
 fn stale_condition(writing: Writing) -> String {
     let Writing::WhenStale { last_seen, period } = writing else {
         return "TRUE".to_owned();
@@ -389,7 +395,7 @@ fn stale_condition(writing: Writing) -> String {
     let (step, tolerance, furthest) = (step / 1_000_000, tolerance / 1_000_000, furthest / 1_000_000);
     let (nearest, beyond) = (step - tolerance, furthest + tolerance);
     let age = format!("({NOW} - {OLD})");
-    // UNIX_TIMESTAMP turns an invalid date, like that of the year zero, into NULL or 0.
+    // UNIX_TIMESTAMP turns an invalid date, such as one in the year zero, into NULL or 0.
     format!(
         "{OLD} IS NULL OR {unchanged}{age} NOT BETWEEN -{AHEAD} AND {oldest} AND NOT (\
          ABS({age}) BETWEEN {nearest} AND {beyond} AND \
@@ -402,7 +408,7 @@ mod tests {
     use super::*;
     use std::time::Duration;
 
-    /// The statement with its two long expressions as words.
+    /// The statement with words in place of its two long expressions.
     fn shown(writing: Writing) -> String {
         let sql = statement(&HeartbeatTable::default(), writing, &Capabilities::default(), "heartbeatd:here");
         sql.replace(OLD, "{old}").replace(NOW, "{now}")
@@ -436,7 +442,7 @@ mod tests {
         }
     }
 
-    /// As the SQL packs it.
+    /// Packs as the SQL does.
     fn pack(found: Found) -> u64 {
         let value = found
             .previous

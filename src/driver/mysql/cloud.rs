@@ -1,6 +1,6 @@
-//! Servers that a provider manages: recognises the provider by the server's variables, and knows where to set what an
-//! option file sets elsewhere. `facts` and the remedies of `checks` use it. All of it comes from the providers'
-//! documentation; none was run.
+//! Recognises servers that a provider manages by their variables, and knows where the provider sets what an option file
+//! sets elsewhere. `facts` and the remedies of `checks` use it. All of it comes from the providers' documentation; none
+//! of it was run.
 
 use std::collections::BTreeMap;
 
@@ -8,40 +8,41 @@ use serde::{Deserialize, Serialize};
 
 use crate::remedy::Remedy;
 
-/// Who manages a server.
+/// The provider that manages a server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Provider {
     /// Amazon RDS: <https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/USER_WorkingWithParamGroups.html>
     Rds,
-    /// Amazon Aurora, whose settings for all of a cluster's instances are kept apart:
+    /// Amazon Aurora, which keeps the settings for all instances of a cluster apart:
     /// <https://docs.aws.amazon.com/AmazonRDS/latest/AuroraUserGuide/USER_LogAccess.MySQL.BinaryFormat.html>
     Aurora,
-    /// Google Provider SQL: <https://cloud.google.com/sql/docs/mysql/flags>
+    /// Google Cloud SQL: <https://cloud.google.com/sql/docs/mysql/flags>
     CloudSql,
     /// Azure Database for MySQL: <https://learn.microsoft.com/azure/mysql/flexible-server/concepts-server-parameters>
     Azure,
 }
 
-/// Variables that only one provider's servers have begin so. Not `rds_`: Alibaba's AliSQL has such, too, `rds_sql_max_iops`.
+/// Prefixes of variables that only one provider's servers have. Not `rds_`, because Alibaba's AliSQL has such
+/// variables, too: `rds_sql_max_iops`.
 const PREFIXES: &[(&str, Provider)] = &[
     ("aurora_", Provider::Aurora),
     ("cloudsql_", Provider::CloudSql),
     ("azure_", Provider::Azure),
     ("aad_auth_", Provider::Azure),
 ];
-/// Where RDS, and with it Aurora, has its programs.
+/// The folder of the server's programs on RDS and Aurora.
 const RDS_FOLDER: &str = "/rdsdbbin";
 
 impl Provider {
-    /// A condition for SHOW VARIABLES that finds what [`Self::of`] takes.
+    /// A condition for SHOW VARIABLES that finds what [`Self::of`] reads.
     pub(super) fn variables_sql() -> String {
         let begin = |(prefix, _): &(&str, Provider)| format!("LEFT(Variable_name, {}) = '{prefix}'", prefix.len());
         let prefixes: Vec<String> = PREFIXES.iter().map(begin).collect();
         format!("Variable_name = 'basedir' OR {}", prefixes.join(" OR "))
     }
 
-    /// By the variables that the server has.
+    /// Recognises the provider by the server's variables.
     pub(super) fn of(variables: &BTreeMap<String, String>) -> Option<Self> {
         let has = |prefix: &str| variables.keys().any(|name| name.starts_with(prefix));
         let named = PREFIXES.iter().find(|(prefix, _)| has(prefix)).map(|(_, managed)| *managed);
@@ -49,12 +50,12 @@ impl Provider {
         named.or_else(|| is_amazons().then_some(Self::Rds))
     }
 
-    /// Whether it is one of Amazon's, which have their retention of the binary log in a table of their own.
+    /// Whether Amazon manages it. These servers keep the retention of the binary log in a table.
     pub(super) fn is_amazons(self) -> bool {
         matches!(self, Self::Rds | Self::Aurora)
     }
 
-    /// How a value is set.
+    /// How to set a value.
     pub(super) fn set(self, values: &str) -> String {
         match self {
             Self::Rds => format!("set {values} in the parameter group"),
@@ -64,7 +65,7 @@ impl Provider {
         }
     }
 
-    /// As [`Self::set`], for what holds from a start of the server on.
+    /// As [`Self::set`], for a value that takes effect when the server starts.
     pub(super) fn set_at_start(self, values: &str) -> String {
         match self {
             Self::Rds | Self::Aurora => format!("{}, and reboot the instance", self.set(values)),
@@ -73,7 +74,7 @@ impl Provider {
         }
     }
 
-    /// How a filter of replication is set on a replica; the value is a list.
+    /// How to set a replication filter on a replica; the value is a list.
     pub(super) fn set_filter(self, filter: &str, value: &str) -> String {
         let name = match self {
             Self::Rds | Self::Aurora => format!("replicate_{filter}").replace('_', "-"),
@@ -82,7 +83,7 @@ impl Provider {
         self.set(&format!("{name} = {value}"))
     }
 
-    /// How a session is ended.
+    /// How to end a session.
     pub(super) fn kill(self, id: &str) -> String {
         match self {
             Self::Rds | Self::Aurora => format!("CALL mysql.rds_kill({id});"),
@@ -91,7 +92,7 @@ impl Provider {
         }
     }
 
-    /// How the binary log is switched on.
+    /// How to switch on the binary log.
     pub(super) fn log_binary(self) -> &'static str {
         match self {
             Self::Rds => "switch automated backups on: without them the instance has no binary log",
@@ -103,7 +104,7 @@ impl Provider {
         }
     }
 
-    /// How replication is started on a replica, where START REPLICA is not for the customer's administrator.
+    /// How to start replication on a replica, where the customer's administrator may not run START REPLICA.
     pub(super) fn start_replication(self) -> Remedy {
         match self {
             Self::Rds | Self::Aurora => Remedy::sql("CALL mysql.rds_start_replication;"),

@@ -10,7 +10,7 @@ use crate::plan::columns::{self, Column, ColumnFault, Holds};
 use crate::remedy::Remedy;
 use crate::target::HeartbeatTable;
 
-/// A column by its `DATA_TYPE` and `EXTRA`.
+/// A column, from its `DATA_TYPE` and `EXTRA`.
 pub(super) fn column(name: &str, kind: &str, generated: bool) -> Column {
     let holds = match kind.to_ascii_lowercase().as_str() {
         "int" | "bigint" | "smallint" | "mediumint" | "tinyint" | "decimal" => Holds::Number,
@@ -20,16 +20,16 @@ pub(super) fn column(name: &str, kind: &str, generated: bool) -> Column {
     Column { name: name.to_ascii_lowercase(), kind: kind.to_owned(), holds, generated }
 }
 
-/// Whether `EXTRA` is that of a computed column; not `DEFAULT_GENERATED`, which is a default that is an expression.
+/// Whether `EXTRA` marks a computed column. `DEFAULT_GENERATED` does not: it marks a default that is an expression.
 pub(super) fn is_generated(extra: &str) -> bool {
     let extra = extra.to_ascii_uppercase();
     extra.split(' ').any(|word| ["VIRTUAL", "STORED", "PERSISTENT"].contains(&word))
 }
 
-/// The columns that this user is shown.
+/// The columns that this user can see.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct Columns {
-    /// None without the table.
+    /// Empty without the table.
     pub(super) all: Vec<Column>,
     /// Whether the table has a primary key.
     pub(super) keyed: bool,
@@ -38,7 +38,7 @@ pub(super) struct Columns {
 /// Reads the columns.
 ///
 /// # Errors
-/// What the server says, classified.
+/// The server's error, classified.
 pub(super) async fn gather(connection: &mut MySqlConnection, heartbeat: &HeartbeatTable) -> Result<Columns, Failure> {
     let mut columns = Columns::default();
     for row in query::send(connection, sql(heartbeat)).await? {
@@ -49,8 +49,8 @@ pub(super) async fn gather(connection: &mut MySqlConnection, heartbeat: &Heartbe
     Ok(columns)
 }
 
-/// A refused beat, with the faults of the columns as its cause where the catalogue shows some. A column that the server did
-/// not call missing may be hidden.
+/// Adds the faults of the columns to a refused beat, if the catalogue shows any. A column that the server did not
+/// report as missing may only be hidden.
 pub(super) async fn explain(connection: &mut MySqlConnection, heartbeat: &HeartbeatTable, failure: Failure) -> Failure {
     if !matches!(failure.kind(), ErrorKind::MissingColumn | ErrorKind::ColumnType | ErrorKind::Rejected) {
         return failure;
@@ -64,8 +64,8 @@ pub(super) async fn explain(connection: &mut MySqlConnection, heartbeat: &Heartb
     columns::explain(failure, &faults, remedy)
 }
 
-/// Adds what is missing. A table with a wrong column is kept whole under another name, and a right one put in its place:
-/// what a column is changed to here depends on `sql_mode`, and may be another value without an error.
+/// Adds missing columns. A table with a wrong column is renamed with all its rows, and a new table takes its place:
+/// converting a column depends on `sql_mode` here, and can change values without an error.
 pub(super) fn mend(heartbeat: &HeartbeatTable, keyed: bool, faults: &[ColumnFault]) -> Remedy {
     let table = table_of(heartbeat);
     if faults.iter().any(ColumnFault::is_in_the_way) {
@@ -75,7 +75,7 @@ pub(super) fn mend(heartbeat: &HeartbeatTable, keyed: bool, faults: &[ColumnFaul
         );
     }
     let added = faults.iter().map(|fault| match fault.column {
-        // The rows that are there get numbers, too.
+        // Existing rows get numbers, too.
         "id" if keyed => "ADD COLUMN id INT AUTO_INCREMENT UNIQUE",
         "id" => "ADD COLUMN id INT AUTO_INCREMENT PRIMARY KEY",
         "last_update" => "ADD COLUMN last_update TIMESTAMP NULL DEFAULT CURRENT_TIMESTAMP ON UPDATE CURRENT_TIMESTAMP",
@@ -84,7 +84,7 @@ pub(super) fn mend(heartbeat: &HeartbeatTable, keyed: bool, faults: &[ColumnFaul
     Remedy::sql(format!("ALTER TABLE {table} {};", added.collect::<Vec<_>>().join(", ")))
 }
 
-/// Keeps what is in the table's place under another name.
+/// Renames the object that is in the table's place.
 pub(super) fn set_aside(heartbeat: &HeartbeatTable) -> String {
     let aside = format!("{}.{}", quote(&heartbeat.schema), quote("not_the_heartbeat"));
     format!("RENAME TABLE {} TO {aside};", table_of(heartbeat))

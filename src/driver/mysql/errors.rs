@@ -12,8 +12,8 @@ use crate::driver::certificates::{self, ClientFiles};
 use crate::driver::network::{kind_of_io, words_of_io};
 use crate::heartbeat::{ErrorKind, Failure};
 
-/// What the server refuses only now: it is no working part of its cluster, somebody holds a lock, or there is too much to
-/// do. Another look may be answered.
+/// Refusals that may pass: the server is not a working part of its cluster, another session holds a lock, or the server
+/// is too busy. A later inspection may succeed.
 pub(super) const PASSING: &[&str] = &[
     error_codes::ER_UNKNOWN_COM_ERROR,
     error_codes::ER_LOCK_WAIT_TIMEOUT,
@@ -28,9 +28,9 @@ pub(super) const PASSING: &[&str] = &[
 pub(super) const WAITED: &[&str] =
     &[error_codes::ER_LOCK_WAIT_TIMEOUT, error_codes::ER_STATEMENT_TIMEOUT, error_codes::ER_QUERY_TIMEOUT];
 
-/// Kinds by number, in order.
+/// Kinds by number, in ascending order.
 pub(super) const KINDS: &[(&str, ErrorKind)] = &[
-    // Below 1000 the errors of the server's own file layer.
+    // Numbers below 1000 come from the server's own file layer.
     ("1", ErrorKind::Storage),
     ("2", ErrorKind::Storage),
     ("3", ErrorKind::Storage),
@@ -86,7 +86,7 @@ pub(super) const KINDS: &[(&str, ErrorKind)] = &[
     ("1159", ErrorKind::Network), // ER_NET_READ_INTERRUPTED
     ("1160", ErrorKind::Network), // ER_NET_ERROR_ON_WRITE
     ("1161", ErrorKind::Network), // ER_NET_WRITE_INTERRUPTED
-    // A SELECT … INTO of a trigger's.
+    // A trigger's SELECT … INTO.
     (error_codes::ER_TOO_MANY_ROWS, ErrorKind::Rejected),
     ("1175", ErrorKind::Rejected), // ER_UPDATE_WITHOUT_KEY_IN_SAFE_MODE
     (error_codes::ER_ERROR_DURING_COMMIT, ErrorKind::Storage),
@@ -99,7 +99,7 @@ pub(super) const KINDS: &[(&str, ErrorKind)] = &[
     (error_codes::ER_LOCK_WAIT_TIMEOUT, ErrorKind::Lock),
     ("1206", ErrorKind::Limit), // ER_LOCK_TABLE_FULL
     (error_codes::ER_LOCK_DEADLOCK, ErrorKind::Conflict),
-    // FLUSH TABLES WITH READ LOCK in this session; with another session's the statement only waits.
+    // FLUSH TABLES WITH READ LOCK in this session. In another session it only makes the statement wait.
     ("1223", ErrorKind::Lock), // ER_CANT_UPDATE_WITH_READLOCK
     (error_codes::ER_USER_LIMIT_REACHED, ErrorKind::Limit),
     ("1227", ErrorKind::Privilege), // ER_SPECIFIC_ACCESS_DENIED_ERROR
@@ -148,7 +148,7 @@ pub(super) const KINDS: &[(&str, ErrorKind)] = &[
     (error_codes::ER_MUST_CHANGE_PASSWORD, ErrorKind::Auth),
     (error_codes::ER_READ_ONLY_MODE, ErrorKind::NotWritable),
     (error_codes::ER_MUST_CHANGE_PASSWORD_LOGIN, ErrorKind::Auth),
-    // A server started with innodb_read_only, and one that recovers by force.
+    // A server started with innodb_read_only, or in forced recovery.
     (error_codes::ER_INNODB_READ_ONLY, ErrorKind::NotWritable),
     ("1878", ErrorKind::Storage), // ER_TEMP_FILE_WRITE_FAILURE
     ("1881", ErrorKind::Storage), // ER_INNODB_FORCED_RECOVERY
@@ -157,7 +157,7 @@ pub(super) const KINDS: &[(&str, ErrorKind)] = &[
     ("1927", ErrorKind::Shutdown), // ER_CONNECTION_KILLED
     ("1932", ErrorKind::Storage),  // ER_NO_SUCH_TABLE_IN_ENGINE
     (error_codes::ER_STATEMENT_TIMEOUT, ErrorKind::StatementTimeout),
-    // Those of the client library, which a proxy passes on as its own.
+    // Errors of the client library, which a proxy passes on as its own.
     ("2002", ErrorKind::Refused),    // CR_CONNECTION_ERROR
     ("2003", ErrorKind::Refused),    // CR_CONN_HOST_ERROR
     ("2005", ErrorKind::Name),       // CR_UNKNOWN_HOST
@@ -184,8 +184,8 @@ pub(super) const KINDS: &[(&str, ErrorKind)] = &[
     ("3169", ErrorKind::Shutdown), // ER_SESSION_WAS_KILLED
     (error_codes::ER_LOCK_NOWAIT, ErrorKind::Lock),
     ("3675", ErrorKind::DiskFull),
-    // Group replication: a new primary that is not ready yet, or a member that is not, while group_replication_consistency
-    // lets nobody in before.
+    // Group replication: the new primary, or the member, is not ready yet, and group_replication_consistency admits no
+    // session before.
     ("3781", ErrorKind::Starting),
     ("3782", ErrorKind::Conflict),
     ("3783", ErrorKind::Starting),
@@ -195,20 +195,20 @@ pub(super) const KINDS: &[(&str, ErrorKind)] = &[
     ("3799", ErrorKind::Starting), // ER_GRP_TRX_CONSISTENCY_BEGIN_NOT_ALLOWED
     ("3819", ErrorKind::Rejected), // ER_CHECK_CONSTRAINT_VIOLATED
     (error_codes::ER_USER_ACCESS_DENIED_FOR_USER_ACCOUNT_BLOCKED_BY_PASSWORD_LOCK, ErrorKind::Auth),
-    // MariaDB's: a CHECK. MySQL has the number for the size of a tablespace, which no heartbeat sets.
+    // MariaDB: a CHECK constraint. MySQL uses the number for the size of a tablespace, which no heartbeat sets.
     ("4025", ErrorKind::Rejected), // ER_CONSTRAINT_FAILED
     // Idle for wait_timeout.
     ("4031", ErrorKind::Shutdown), // ER_CLIENT_INTERACTION_TIMEOUT
     (error_codes::MARIADB_ER_ACCOUNT_HAS_BEEN_LOCKED, ErrorKind::Auth),
     (error_codes::ER_SERVER_OFFLINE_MODE_REASON, ErrorKind::Starting),
     (error_codes::ER_SERVER_OFFLINE_MODE_USER, ErrorKind::Starting),
-    // ProxySQL: no server of the host group took a connection in time.
+    // ProxySQL: no server of the host group accepted a connection in time.
     ("9001", ErrorKind::Timeout),
-    // RDS Proxy: no connection to the database could be had in time.
+    // RDS Proxy: no connection to the database was available in time.
     ("9501", ErrorKind::Timeout),
 ];
 
-/// Numbers with which the server refuses any write, before it checks privileges or rows.
+/// The numbers with which the server refuses any write, before it checks privileges or rows.
 pub(super) const READ_ONLY: &[&str] = &[
     error_codes::ER_OPTION_PREVENTS_STATEMENT,
     error_codes::ER_CANT_EXECUTE_IN_READ_ONLY_TRANSACTION,
@@ -216,13 +216,13 @@ pub(super) const READ_ONLY: &[&str] = &[
     error_codes::ER_INNODB_READ_ONLY,
 ];
 
-/// How the client words a way of logging in that it does not know; the rest is the plugin's name. There is no number:
-/// the login ends on this side.
+/// The client's words for an authentication plugin that it does not know; the plugin's name follows. There is no error
+/// number, because the login ends on the client's side.
 const UNKNOWN_PLUGIN: &str = "unknown authentication plugin: ";
 
-/// How it words that it does not send passwords in clear, which PAM, LDAP and cloud accounts ask for.
+/// The client's words when it does not send passwords in clear, which PAM, LDAP and cloud accounts require.
 const NO_CLEAR_PASSWORD: &str = "mysql_cleartext_plugin disabled";
-/// How it words that it does not send passwords by RSA.
+/// The client's words when it does not send passwords by RSA.
 const NO_RSA: &str = "RSA auth backend disabled";
 
 /// The number of an error, if the server sent it.
@@ -231,7 +231,7 @@ pub(super) fn number_of(error: &sqlx::Error) -> Option<u16> {
     database.try_downcast_ref::<MySqlDatabaseError>().map(MySqlDatabaseError::number)
 }
 
-/// Classifies an error. The message is the server's own.
+/// Classifies an error. The message stays the server's own.
 pub(super) fn classify(error: sqlx::Error) -> Failure {
     let number = number_of(&error);
     let (kind, message) = match &error {
@@ -240,7 +240,7 @@ pub(super) fn classify(error: sqlx::Error) -> Failure {
         sqlx::Error::Tls(tls) => (ErrorKind::Tls, tls.to_string()),
         sqlx::Error::Protocol(text) => match text.strip_prefix(UNKNOWN_PLUGIN) {
             Some(rest) => {
-                // The name is followed by a place in the client's source.
+                // A place in the client's source follows the name.
                 let plugin = rest.split(' ').next().unwrap_or(rest);
                 let message = format!("the account logs in by the plugin {plugin}, which this program does not speak");
                 (ErrorKind::AuthMethod, message)
@@ -267,8 +267,9 @@ pub(super) fn classify(error: sqlx::Error) -> Failure {
     }
 }
 
-/// As [`classify`], for an error of the login: what the client finds wrong with its own configuration is then a password
-/// that would have to be sent without TLS. `client` are the files of the client's certificate, if it has one.
+/// As [`classify`], for an error of the login. A configuration error then means a password that the client would have
+/// to send without TLS, or a client certificate that it cannot use. `client` holds the files of that certificate, if
+/// there is one.
 pub(super) fn classify_login(error: sqlx::Error, client: Option<&ClientFiles>) -> Failure {
     let error = match certificates::failure_of(error, client) {
         Ok(failure) => return failure,
@@ -286,7 +287,7 @@ pub(super) fn classify_login(error: sqlx::Error, client: Option<&ClientFiles>) -
     Failure::new(ErrorKind::Tls, message).with_source(error)
 }
 
-/// The kind of a number.
+/// The kind of an error number.
 pub(super) fn kind_of(number: u16) -> ErrorKind {
     let code = number.to_string();
     KINDS.iter().find(|(known, _)| *known == code).map_or(ErrorKind::Unknown, |(_, kind)| *kind)

@@ -36,45 +36,46 @@ use crate::heartbeat::Failure;
 use crate::target::Target;
 use crate::time::clock::Instant;
 
-/// Everything a MySQL check is judged from.
+/// All facts that the MySQL checks judge.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct MysqlFacts {
     /// `host:port`.
     pub(super) address: String,
     pub(super) server: ServerFacts,
     pub(super) table: Answer<TableFacts>,
-    /// `None` where there is no table with a column `id` to read from.
+    /// `None` if there is no table with a column `id` to read from.
     pub(super) row: Option<Answer<RowFacts>>,
-    /// `last_update` of the configured row once more, after all that tells how far the binary log has got, as `row` is read
-    /// before it: of two looks, what changed from here in the first to there in the second is a beat that both enclose.
+    /// `last_update` of the configured row, read again after the position of the binary log; `row` is read before it.
+    /// If the value changes between this read and the `row` of a later inspection, a beat lies between the two
+    /// positions.
     pub(super) last_update_again: Option<i64>,
     pub(super) roles: RolesFacts,
     pub(super) binlog: Answer<BinlogFacts>,
-    /// What the managed flavours say of the binary log's files.
+    /// How long a managed server keeps the files of the binary log.
     pub(super) retention: Answer<Retention>,
-    /// The servers that this one follows, one by channel.
+    /// The servers that this one replicates from, one for each channel.
     pub(super) replication: Answer<Vec<Channel>>,
     pub(super) activity: Answer<ActivityFacts>,
     /// The events that name the table.
     pub(super) events: Answer<Vec<Event>>,
-    /// How many tables there are, as far as this user may see them.
+    /// The number of tables that this user can see.
     pub(super) tables: Answer<i64>,
     /// What this session's user may do.
     pub(super) probes: Probes,
 }
 
-/// Gathers the facts: some twenty questions, the probes, and a few for each account of the connector. These servers have
-/// no snapshot of their catalogue, and few of its tables can be joined.
+/// Gathers the facts: about twenty queries, the probes, and a few queries for each account of the connector. These
+/// servers have no snapshot of their catalogue, and few of its tables can be joined.
 ///
 /// # Errors
-/// What the server says, classified, when it cannot be asked at all.
+/// The server's error, classified, if it answers no query at all.
 pub(super) async fn gather(
     connection: &mut MySqlConnection,
     address: &str,
     target: &Target,
     deadline: Instant,
 ) -> Result<MysqlFacts, Failure> {
-    // One lock must not cost all other answers.
+    // A lock on one table must not cost the other answers.
     query::execute(connection, settings_sql(ServerLimits::share(deadline, 4))).await?;
     let probes = probes::gather(connection, &target.heartbeat).await?;
     let table = table::gather(connection, &target.heartbeat).await?;

@@ -1,4 +1,4 @@
-//! What this family defines for its targets: addresses, and the judgement without a connection.
+//! What this family defines for its targets: addresses, and the validation without a connection.
 
 use std::time::Duration;
 
@@ -11,17 +11,17 @@ use crate::target::{Endpoint, Target};
 pub(super) const FAMILY: Family = Family::new("mysql");
 /// The schemes of its addresses.
 pub(super) const SCHEMES: &[&str] = &["mysql", "mariadb"];
-/// The shortest interval at which `when-stale` can tell two writers' beats apart, as the column holds whole seconds: three
-/// quarters of it, cut to whole seconds, still lie between two beats.
+/// The shortest interval at which `when-stale` can separate the beats of two writers. The column holds whole seconds,
+/// and three quarters of the interval, cut to whole seconds, must still lie between two beats.
 const SHORTEST_WHEN_STALE: Duration = Duration::from_secs(5);
 
-/// Takes an address apart.
+/// Parses an address.
 ///
 /// # Errors
-/// Whatever of [`UrlError`] fits.
+/// The [`UrlError`] that applies.
 pub(super) fn parse(scheme: &str, rest: &str) -> Result<Endpoint, UrlError> {
     let mut parts = AddressParts::of_server(scheme, rest)?.with_host_parameters()?.without_instances()?;
-    // As in MySQL's clients: a socket is on this machine, and goes with no host but localhost.
+    // As in MySQL's clients: a socket is on this machine, so localhost is the only host that it goes with.
     if parts.hosts.iter().all(|host| host.name == "localhost" && host.port.is_none())
         && let Some(socket) = parts.take("socket")
     {
@@ -31,7 +31,7 @@ pub(super) fn parse(scheme: &str, rest: &str) -> Result<Endpoint, UrlError> {
     Ok(Endpoint::new(url, password))
 }
 
-/// Judges a target.
+/// Validates a target.
 pub(super) fn validate(target: &Target) -> Judgement {
     let mut judgement = Judgement::default();
     judgement.endpoints(target, |endpoint| Ok(Parameters::read(&endpoint.url)?.warnings));

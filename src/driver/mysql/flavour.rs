@@ -1,14 +1,14 @@
-//! MySQL or MariaDB: which of the two answers, wherever what is asked, granted or advised differs. Seen by a variable that
-//! one of them has, never by the version, which a fork or a proxy may word as it likes.
+//! MySQL or MariaDB, for queries, grants and remedies that differ between the two. A variable that only one of them has
+//! decides, never the version, which a fork or a proxy may word as it likes.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-/// The variable that MariaDB has and MySQL has not.
+/// The variable that only MariaDB has.
 pub(super) const VARIABLE: &str = "gtid_strict_mode";
 
-/// Whose server it is. In saved facts it is whether it is MariaDB's.
+/// The flavour of a server. Saved facts hold it as whether the server is MariaDB.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(from = "bool", into = "bool")]
 pub(crate) enum Flavour {
@@ -18,7 +18,7 @@ pub(crate) enum Flavour {
 }
 
 impl Flavour {
-    /// By the variables of a server.
+    /// Recognises the flavour by the server's variables.
     pub(super) fn of(variables: &BTreeMap<String, String>) -> Self {
         Self::from(variables.contains_key(VARIABLE))
     }

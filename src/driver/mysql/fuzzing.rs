@@ -12,21 +12,21 @@ use super::{errors, facts, identifier};
 use crate::heartbeat::Failure;
 use crate::target::HeartbeatTable;
 
-/// An answer to `SHOW GRANTS`, as it was understood.
+/// An answer to `SHOW GRANTS`, as it was parsed.
 #[derive(Debug, PartialEq, Eq)]
 pub struct ReadGrants {
-    /// How many lines were not.
+    /// How many lines were not parsed.
     pub unread: usize,
-    /// As it is saved.
+    /// The grants as they are saved.
     pub saved: serde_json::Value,
-    /// What it says of privileges, one answer for each question.
+    /// Whether privileges are granted, one answer for each question.
     pub answers: Vec<String>,
 }
 
-/// Reads the lines of `SHOW GRANTS`, saves them, reads them back, and asks them.
+/// Parses the lines of `SHOW GRANTS`, saves the grants, reads them back, and queries them.
 ///
 /// # Errors
-/// What was saved could not be read back.
+/// The saved grants cannot be read back.
 pub fn grants(lines: &[&str], heartbeat: &HeartbeatTable) -> Result<ReadGrants, serde_json::Error> {
     let grants = Grants::read(lines, Patterns::Wild);
     let saved = serde_json::to_value(&grants)?;
@@ -43,13 +43,13 @@ pub fn grants(lines: &[&str], heartbeat: &HeartbeatTable) -> Result<ReadGrants, 
     Ok(ReadGrants { unread: grants.unread, saved, answers: answers.into() })
 }
 
-/// Roles as SQL takes them, read from a list.
+/// Parses a list of roles and writes each as SQL does.
 #[must_use]
 pub fn roles(list: &str) -> Vec<String> {
     RoleName::list(list).iter().map(RoleName::quoted).collect()
 }
 
-/// The filter that leaves the table out, and what lets it in; `lists` are those of a replica.
+/// The filter that excludes the table, and the change that includes it; `lists` are those of a replica.
 #[must_use]
 pub fn left_out(lists: &BTreeMap<String, String>, heartbeat: &HeartbeatTable) -> Option<(&'static str, String)> {
     let filters = Filters::of(lists, NameCase::default());

@@ -13,13 +13,14 @@ use super::query;
 use crate::heartbeat::{ErrorKind, Failure};
 use crate::remedy::Remedy;
 
-/// What a node of a Galera cluster is known by. Percona XtraDB Cluster has `wsrep_on` for sessions only, and no server
-/// shows such a variable among the global ones: there a node is on that has a library to replicate by
+/// The variables that identify a Galera node. In Percona XtraDB Cluster `wsrep_on` is a variable of sessions only,
+/// which no server shows among the global ones. There, a server with a replication library is a node
 /// (<https://docs.percona.com/percona-xtradb-cluster/8.0/wsrep-system-index.html#wsrep_on>).
 pub(super) const VARIABLES: &[&str] = &["wsrep_on", "wsrep_provider", "wsrep_reject_queries"];
-/// What a node shows as its `wsrep_cluster_status` that lost sight of the others and is in the minority.
+/// The `wsrep_cluster_status` of a node that lost sight of the others and is in the minority.
 pub(super) const NON_PRIMARY: &str = "non-Primary";
-/// What mends a node whose `wsrep_on` was switched off: it may hold what the others lack, and lack what they hold.
+/// The remedy for a node whose `wsrep_on` was switched off. The node may hold writes that the others lack, and lack
+/// writes that they hold.
 pub(super) fn switch_on() -> Remedy {
     Remedy::advice(
         "save what was written on the node alone, stop it, remove grastate.dat from its datadir and start it, so that it gets \
@@ -32,14 +33,14 @@ pub(super) fn switch_on() -> Remedy {
     )
 }
 
-/// What a server's variables tell of its part in a cluster.
+/// A server's part in a Galera cluster, read from its variables.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Node {
-    /// Whether it has a library to replicate to a Galera cluster by, in use or not.
+    /// Whether it has a library for Galera replication, in use or not.
     library: bool,
-    /// Whether it was in use at the login: then it is a node of such a cluster.
+    /// Whether the library was in use at the login: then the server is a node of a cluster.
     on: bool,
-    /// Whether it is switched on and off for the whole node, and not for single sessions alone.
+    /// Whether `wsrep_on` can be switched for the whole node, and not only for single sessions.
     switch: bool,
     /// Whether the node is set to refuse statements that it could answer.
     rejects_queries: bool,
@@ -53,13 +54,13 @@ pub(super) fn runs_galera<'a>(variable: impl Fn(&str) -> Option<&'a str>) -> boo
     }
 }
 
-/// Whether a `wsrep_provider` is one.
+/// Whether a `wsrep_provider` names a library.
 fn has_library(provider: &str) -> bool {
     !matches!(provider, "" | "none")
 }
 
 impl Node {
-    /// From the variables of [`VARIABLES`] that the server has.
+    /// Reads those of [`VARIABLES`] that the server has.
     pub(super) fn of(variables: &BTreeMap<String, String>) -> Self {
         let value = |name: &str| variables.get(name).map_or("", String::as_str);
         Self {
@@ -70,21 +71,21 @@ impl Node {
         }
     }
 
-    /// Whether it has a library to replicate to a cluster by, in use or not.
+    /// Whether it has a library for Galera replication, in use or not.
     pub(super) fn has_library(self) -> bool {
         self.library
     }
 
-    /// Whether that was in use at the login.
+    /// Whether the library was in use at the login.
     pub(super) fn is_on(self) -> bool {
         self.on
     }
 
-    /// Asks a server with the library whether it is a working part of its cluster, or of none at all; whether a node is in
-    /// sync, too.
+    /// Checks that a server with the library is a working part of its cluster, or in no cluster. Returns whether a node
+    /// is in sync; `None` outside a cluster.
     ///
     /// # Errors
-    /// `starting` or `not_writable` if it is not, or what the server says.
+    /// `starting` or `not_writable` if the check fails; the server's error otherwise.
     pub(super) async fn must_be_in_its_cluster(
         self,
         connection: &mut MySqlConnection,
@@ -110,20 +111,21 @@ impl Node {
         }
     }
 
-    /// True if what this session writes reaches the other nodes of the cluster, where there is one. A session keeps what
-    /// `wsrep_on` was when it began; with OFF its writes succeed, and stay on this node. On a node that was switched off
-    /// nothing is written, whatever its older sessions could still send to the others.
+    /// SQL that is true if this session's writes reach the other nodes of the cluster; `None` without the library. A
+    /// session keeps the `wsrep_on` that was in force when it began. With OFF its writes succeed, but stay on this
+    /// node. heartbeatd writes nothing on a node that was switched off, although older sessions could still send their
+    /// writes to the others.
     pub(super) fn replicated_sql(self) -> Option<&'static str> {
         match (self.library, self.switch, self.on) {
             (false, ..) => None,
             (true, false, _) => Some("@@session.wsrep_on"),
             (true, true, true) => Some("@@session.wsrep_on AND @@global.wsrep_on"),
-            // Of no cluster, at the login: it may have joined one since.
+            // In no cluster at the login; the server may have joined one since.
             (true, true, false) => Some("(@@session.wsrep_on OR NOT @@global.wsrep_on)"),
         }
     }
 
-    /// What is said of a node, or a session, whose writes stay where they are.
+    /// The failure of a node, or of a session, whose writes stay on the node.
     pub(super) fn kept_to_itself(self, whose: &str) -> Failure {
         let message =
             format!("{whose} wsrep_on is off: nothing that is written would reach the other nodes of the cluster");

@@ -1,10 +1,9 @@
-//! Group replication: whether a server that is configured for a group and takes writes is a working member of it.
-//! `connect` calls it at each login; `facts` calls it too.
+//! Group replication: whether a writable server that is configured for a group is a working member of it. `connect`
+//! calls it at each login; `facts` calls it too.
 //!
 //! Such a server may be outside its group. If it restarts without joining (`group_replication_start_on_boot = OFF`), it
 //! is writable. If it is cut off from the majority, it stays writable and each commit hangs. A beat would then be a
-//! transaction that the group does not have, which prevents the server from ever joining again, or a lock that never
-//! ends.
+//! transaction that the group does not have, which keeps the server from ever joining again, or a lock that never ends.
 
 use sqlx::mysql::MySqlConnection;
 
@@ -15,17 +14,18 @@ use crate::heartbeat::{ErrorKind, Failure};
 /// The variable that names a server's group.
 pub(super) const NAME: &str = "group_replication_group_name";
 
-/// The variable that is OFF where every member of the group takes writes.
+/// The variable that is OFF if every member of the group accepts writes.
 pub(super) const SINGLE_PRIMARY: &str = "group_replication_single_primary_mode";
 
-/// Everybody may ask it, and it answers on a member that is ONLINE and in the majority alone. The table of members is not
-/// shown to an ordinary account:
+/// Every account may call this function. It succeeds only on a member that is ONLINE and in the majority. The table of
+/// members is hidden from ordinary accounts:
 /// <https://dev.mysql.com/doc/refman/9.7/en/group-replication-get-communication-protocol.html>.
 const QUESTION: &str = "SELECT group_replication_get_communication_protocol()";
 
-/// That there is no such function, as before MySQL 8.0.16. It is then looked for among those of the session's database:
-/// there is no database, or the account may run nothing in it (1046 and 1370, measured on MySQL 5.7 and 9.7), or it has
-/// none of that name (1305 and 1128, from the manual). That of the plugin everybody may run.
+/// The errors of a server without this function, as before MySQL 8.0.16. The server then looks for a stored function in
+/// the session's database. There is no database, or the account may execute nothing in it (1046 and 1370, measured on
+/// MySQL 5.7 and 9.7), or it has no function of that name (1305 and 1128, from the manual). Every account may execute
+/// the plugin's function.
 const UNKNOWN: &[&str] = &[
     error_codes::ER_NO_DB_ERROR,
     error_codes::ER_FUNCTION_NOT_DEFINED,
@@ -33,10 +33,10 @@ const UNKNOWN: &[&str] = &[
     error_codes::ER_PROCACCESS_DENIED_ERROR,
 ];
 
-/// Asks the server whether it is one; `None` where nothing is known.
+/// Asks the server whether it is a working member; `None` if that is unknown.
 ///
 /// # Errors
-/// What the server or the network says instead of an answer.
+/// The server's or the network's error, if the server does not answer.
 pub(super) async fn is_a_working_member(connection: &mut MySqlConnection) -> Result<Option<bool>, Failure> {
     answer(query::send(connection, QUESTION.to_owned()).await.map(drop))
 }
@@ -50,7 +50,7 @@ fn answer(said: Result<(), Failure>) -> Result<Option<bool>, Failure> {
     }
 }
 
-/// The message about a server that is not a working member.
+/// The failure of a server that is not a working member.
 pub(super) fn no_working_member() -> Failure {
     let message =
         "is set up for a replication group and is no working member of it: not ONLINE, or cut off from the majority";
@@ -73,7 +73,7 @@ mod tests {
         for code in ["1046", "1128", "1305", "1370"] {
             assert_eq!(to(Some(code)).unwrap(), None, "{code}");
         }
-        // A time-out, a KILL, a missing privilege, a lost connection.
+        // A timeout, a KILL, a missing privilege, a lost connection.
         for code in [Some("3024"), Some("1317"), Some("1227"), Some("1045"), Some("3169"), None] {
             assert!(to(code).is_err(), "{code:?}");
         }

@@ -2,17 +2,17 @@
 
 use crate::target::HeartbeatTable;
 
-/// The server keeps no more of a name: <https://dev.mysql.com/doc/refman/8.4/en/identifier-length.html>.
+/// The longest name that the server keeps: <https://dev.mysql.com/doc/refman/8.4/en/identifier-length.html>.
 const MAX_CHARACTERS: usize = 64;
 
-/// Who logs in, and from where. Without a host, as a name in a configuration may be: a user from any.
+/// The user of a login, and the host that it comes from. A name in a configuration may have no host: it means any.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct Account {
     pub(super) user: String,
     pub(super) host: String,
 }
 
-/// Says what makes a name unusable, if anything does.
+/// The reason why a name is unusable, if there is one.
 ///
 /// <https://dev.mysql.com/doc/refman/8.4/en/identifiers.html>
 pub(super) fn problem(name: &str) -> Option<&'static str> {
@@ -31,15 +31,14 @@ pub(super) fn problem(name: &str) -> Option<&'static str> {
     (name.chars().count() > MAX_CHARACTERS).then_some("is longer than the 64 characters of a name")
 }
 
-/// A name as an identifier: in backticks, a backtick inside doubled.
+/// A name as an identifier: in backticks, with each backtick inside doubled.
 ///
-/// A NUL cannot stand in a statement; [`problem`] refuses it, and it is left out here.
+/// A statement cannot contain a NUL. [`problem`] refuses it, and it is left out here.
 pub(super) fn quote(name: &str) -> String {
     format!("`{}`", name.replace('\0', "").replace('`', "``"))
 }
 
-/// Text as a literal. With a backslash in it as its bytes, so that the text means the same whatever `sql_mode` says of
-/// backslashes.
+/// Text as a literal. Text with a backslash is written as its bytes, so that it means the same under every `sql_mode`.
 pub(super) fn literal(text: &str) -> String {
     let text = text.replace('\0', "");
     if text.contains('\\') {
@@ -54,7 +53,7 @@ pub(super) fn table_of(heartbeat: &HeartbeatTable) -> String {
     format!("{}.{}", quote(&heartbeat.schema), quote(&heartbeat.table))
 }
 
-/// Whether a name in a configuration means an account: by its user, or as `user@host`. There may be an @ in a user; a
+/// Whether a name in a configuration means this account: by its user, or as `user@host`. A user may contain an @, and a
 /// host has no case.
 pub(super) fn is_named(name: &str, user: &str, host: &str) -> bool {
     let read = Account::read(name);
@@ -62,29 +61,29 @@ pub(super) fn is_named(name: &str, user: &str, host: &str) -> bool {
 }
 
 impl Account {
-    /// From `user@host`, or a user alone. A host holds no `@`.
+    /// Reads `user@host`, or a user alone. A host contains no `@`.
     pub(super) fn read(text: &str) -> Self {
         let (user, host) = text.rsplit_once('@').unwrap_or((text, ""));
         Self { user: user.to_owned(), host: host.to_owned() }
     }
 
-    /// What CREATE USER makes of it: without a host, a user from any.
+    /// The account that CREATE USER makes of it: a missing host means any host.
     pub(super) fn created(self) -> Self {
         if self.host.is_empty() { Self { host: "%".to_owned(), ..self } } else { self }
     }
 
-    /// As SQL takes it.
+    /// The account as SQL writes it.
     pub(super) fn quoted(&self) -> String {
         if self.host.is_empty() { quote(&self.user) } else { account(&self.user, &self.host) }
     }
 }
 
-/// An account as GRANT takes it. In backticks, where a backslash means nothing.
+/// An account as GRANT writes it: in backticks, where a backslash has no meaning.
 pub(super) fn account(user: &str, host: &str) -> String {
     format!("{}@{}", quote(user), quote(host))
 }
 
-/// Text that can stand in a comment and not end it.
+/// Text that cannot end the comment that contains it.
 pub(super) fn comment(text: &str) -> String {
     let plain = |c: char| if c.is_ascii_graphic() && c != '*' && c != '/' || c == ' ' { c } else { '_' };
     text.chars().take(MAX_CHARACTERS).map(plain).collect()

@@ -1,7 +1,7 @@
 //! SQL's LIKE, as servers use it for names of databases in grants and in replication filters. `grants` and
 //! `replication_filters` call it.
 
-/// A pattern: `%` is any text, `_` any character, a backslash takes the next one as it is.
+/// A pattern: `%` matches any text, `_` any character, and a backslash makes the next character literal.
 pub(super) struct Pattern(Vec<Piece>);
 
 /// A piece of a pattern.
@@ -27,15 +27,16 @@ impl Pattern {
         Self(pieces)
     }
 
-    /// How exact it is: the later the first wildcard, the more.
+    /// How exact the pattern is: the later its first wildcard, the more exact.
     pub(super) fn exactness(&self) -> usize {
         self.0.iter().position(|piece| !matches!(piece, Piece::Is(_))).unwrap_or(usize::MAX)
     }
 
-    /// Whether a text fits, in at most as many steps as pieces times characters: a server's patterns may be anybody's.
+    /// Whether a text matches. The steps are at most pieces times characters, because any user may write a server's
+    /// patterns.
     pub(super) fn fits(&self, text: &str) -> bool {
         let text: Vec<char> = text.chars().collect();
-        // Which beginnings of the text the pieces so far fit, by length.
+        // The lengths of the beginnings of the text that the pieces so far match.
         let mut lengths = vec![false; text.len() + 1];
         lengths[0] = true;
         for piece in &self.0 {

@@ -13,12 +13,12 @@ use crate::heartbeat::{ErrorKind, Failure};
 /// See the module.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct MysqlLogin {
-    /// Whether TLS is used where the server offers it.
+    /// Whether the client uses TLS if the server offers it.
     pub(super) prefers_tls: bool,
 }
 
 const CLEAR_TEXT: &[u8] = b"mysql_clear_password\0";
-/// CLIENT_SSL, of the lower half of the capabilities.
+/// CLIENT_SSL, in the lower half of the capabilities.
 const SSL: u8 = 0x08;
 
 #[async_trait]
@@ -37,7 +37,8 @@ impl Login for MysqlLogin {
     }
 }
 
-/// Whether the server offers TLS: a bit behind the version, which ends with a zero, and 13 bytes more.
+/// Whether the server offers TLS. The bit is in the second byte of the capabilities, which follow the version, its
+/// final zero and 13 more bytes.
 fn offers_tls(greeting: &[u8]) -> bool {
     let Some(version) = greeting.iter().skip(1).position(|byte| *byte == 0) else { return false };
     greeting.get(version + 2 + 13 + 1).is_some_and(|upper| upper & SSL != 0)

@@ -2,37 +2,37 @@
 //! The readers of grants and of the filters of binary log and replication use it, because the server answers in its own
 //! spelling.
 //!
-//! The catalogue does not need it: servers find a schema or a table there by name as in a statement. Measured on
+//! The catalogue does not need it: a server finds a schema or a table there by name as in a statement. Measured on
 //! MariaDB 10.11, MySQL 5.7 and MySQL 9.7, with the settings 0 and 1.
 
 use std::collections::BTreeMap;
 
 use super::flavour::Flavour;
 
-/// The variable that says it.
+/// The variable that holds this setting.
 pub(super) const VARIABLE: &str = "lower_case_table_names";
 
-/// A server's way.
+/// The setting of one server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct NameCase {
     flavour: Flavour,
     case: Case,
 }
 
-/// What becomes of capitals.
+/// How the server treats capitals.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 enum Case {
-    /// They tell names apart.
+    /// Names that differ in case are different.
     #[default]
     Kept,
-    /// Names are kept and compared in lower case.
+    /// Names are stored and compared in lower case.
     Lowered,
-    /// Names are kept as they were given, and compared in lower case: macOS.
+    /// Names are stored as given, and compared in lower case: macOS.
     Ignored,
 }
 
 impl NameCase {
-    /// By the variables of a server.
+    /// Reads the setting from the server's variables.
     pub(super) fn of(variables: &BTreeMap<String, String>) -> Self {
         let case = match variables.get(VARIABLE).map(String::as_str) {
             Some("1") => Case::Lowered,
@@ -42,24 +42,24 @@ impl NameCase {
         Self { flavour: Flavour::of(variables), case }
     }
 
-    /// Whether names that differ in their case alone are one.
+    /// Whether names that differ only in case are the same.
     pub(super) fn ignores_case(self) -> bool {
         self.case != Case::Kept
     }
 
-    /// A name of a schema or a table as the server keeps it.
+    /// A name of a schema or a table as the server stores it.
     pub(super) fn kept(self, name: &str) -> String {
         if self.case == Case::Lowered { name.to_lowercase() } else { name.to_owned() }
     }
 
-    /// An entry of a list of schemas in a form that can be compared. MariaDB compares what is in its lists as it stands, even
-    /// where its own names are in lower case.
+    /// An entry of a list of schemas, in a comparable form. MariaDB compares these entries as they are written, even if
+    /// it stores its own names in lower case.
     pub(super) fn schema_in_filter(self, entry: &str) -> String {
         let as_it_stands = if self.flavour.is_mariadb() { self.case != Case::Ignored } else { self.case == Case::Kept };
         if as_it_stands { entry.to_owned() } else { entry.to_lowercase() }
     }
 
-    /// An entry of a list of tables, or a pattern, in a form that can be compared. There MariaDB never heeds the case.
+    /// An entry of a list of tables, or a pattern, in a comparable form. Here MariaDB always ignores the case.
     pub(super) fn table_in_filter(self, entry: &str) -> String {
         if self.flavour.is_mariadb() || self.ignores_case() { entry.to_lowercase() } else { entry.to_owned() }
     }

@@ -1,5 +1,5 @@
-//! The parameters of a MySQL or MariaDB address: heartbeatd uses those of the servers' own clients, and refuses those
-//! of other connectors by name with the reason. `connect` reads them, and the driver's `validate` when a configuration
+//! The parameters of a MySQL or MariaDB address. heartbeatd uses those of the servers' own clients, and refuses those
+//! of other connectors by name, with the reason. `connect` reads them, and the driver's `validate` when a configuration
 //! is loaded.
 
 use std::path::PathBuf;
@@ -10,15 +10,15 @@ use crate::database_url::{DatabaseUrl, Host, UrlError};
 use crate::driver::certificates::ClientFiles;
 use crate::driver::parameters::{self, Keys, Rule, refused};
 
-/// What the parameters of an address ask for.
+/// The settings in the parameters of an address.
 #[derive(Debug, Clone)]
 pub(super) struct Parameters {
     pub(super) ssl_mode: MySqlSslMode,
-    /// Certificates to trust besides the system's.
+    /// Certificates that are trusted in addition to the system's.
     pub(super) root_cert: Option<PathBuf>,
     /// The client's certificate and key.
     pub(super) client_cert: Option<ClientFiles>,
-    /// Whether the password may be sent in clear to a server that asks for it, with TLS and without.
+    /// Whether the password may be sent in clear, with or without TLS, to a server that requests it.
     pub(super) clear_text_allowed: bool,
     /// A warning about this address.
     pub(super) warnings: Vec<String>,
@@ -37,10 +37,10 @@ const RSA: &str = "this client sends no password by RSA: write ssl-mode=verify_i
 const POOL: &str = "not needed: one connection is kept, and nothing is prepared on it";
 const HOSTS: &str = "all hosts are asked at once, and the writable one is used";
 
-/// As in the servers' own clients.
+/// The key of the servers' own clients.
 const CLEAR_TEXT: &str = "enable-cleartext-plugin";
 
-/// The keys of the servers' own clients, and those by which other connectors call the same.
+/// The keys of the servers' own clients, and the other connectors' names for them.
 const RULES: &[(&str, Rule)] = &[
     ("allowPublicKeyRetrieval", Rule::Only(&["false"], RSA)),
     ("charset", Rule::Only(&["utf8mb4", "utf8"], CHARSET)),
@@ -92,10 +92,10 @@ const RULES: &[(&str, Rule)] = &[
 const KEYS: Keys = Keys { of: "MySQL", rules: RULES };
 
 impl Parameters {
-    /// Reads and judges the parameters, and what they mean together with the hosts.
+    /// Reads and judges the parameters, and their meaning together with the hosts.
     ///
     /// # Errors
-    /// The first parameter that cannot be honoured, by name, with the reason; never its value.
+    /// The first parameter that heartbeatd cannot apply, by name, with the reason; never its value.
     pub(super) fn read(url: &DatabaseUrl) -> Result<Self, UrlError> {
         let without_user = refused("user", "the address has no user: write mysql://user@host/database");
         KEYS.judge(url, url.user().is_none().then_some(without_user))?;
@@ -113,7 +113,7 @@ impl Parameters {
     }
 }
 
-/// The user of an address. [`Parameters::read`] has made sure that there is one.
+/// The user of an address. [`Parameters::read`] has checked that there is one.
 pub(super) fn user_of(url: &DatabaseUrl) -> String {
     url.user().unwrap_or_default().to_owned()
 }

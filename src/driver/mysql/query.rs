@@ -12,43 +12,43 @@ use crate::driver::answer_limit::{self, Answer};
 use crate::heartbeat::{ErrorKind, Failure};
 use crate::time::clock::{Clock, Instant};
 
-/// How long one statement may keep the server busy. A setting of the session, since no statement can carry it on every
-/// server; a pooler that loses it leaves the server's own limits in force.
+/// How long one statement may keep the server busy. It is a setting of the session, because no statement can carry it
+/// on every server. If a pooler loses the setting, the server's own limits apply.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct ServerLimits {
-    /// Seconds for the table's definition.
+    /// Seconds to wait for the table's definition.
     table: u64,
-    /// Seconds for the row.
+    /// Seconds to wait for the row.
     row: u64,
     statement: Duration,
 }
 
 /// How late InnoDB may end a wait for a row.
 const SWEEP: Duration = Duration::from_secs(1);
-/// The longest that one step of provisioning may take.
+/// The longest time for one step of provisioning.
 const STEP_TIME: Duration = Duration::from_secs(10);
 
 impl ServerLimits {
-    /// ServerLimits for one question of several: a part of the time that is left, so that one which hangs leaves some to the
-    /// others.
+    /// The limits of one query among several: a part of the time that is left, so that a query that hangs leaves time
+    /// for the others.
     pub(super) fn share(deadline: Instant, part: u32) -> Self {
         Self::within(deadline.saturating_duration_since(Clock::system().now().mono) / part)
     }
 
-    /// ServerLimits for the steps of provisioning: as [`ServerLimits::within`], and never long, because DDL that waits for a lock makes
-    /// everybody else wait behind it.
+    /// The limits of one step of provisioning: as [`ServerLimits::within`], but never long, because every other session
+    /// waits behind DDL that waits for a lock.
     pub(super) fn step(deadline: Instant) -> Self {
         Self::within(deadline.saturating_duration_since(Clock::system().now().mono).min(STEP_TIME))
     }
 
-    /// ServerLimits that end a statement on the server before a caller who waits this long gives up, and its waits for locks,
-    /// one after the other, before that: a statement left behind would wait on and write much later.
+    /// Limits for a caller that waits this long. The server ends the statement before the caller gives up, and ends the
+    /// waits for locks, one after the other, before that. A statement left behind would wait on and write much later.
     pub(super) fn within(time: Duration) -> Self {
         let margin = margin(time);
-        // Waits for locks are counted in whole seconds, of which the least is one, and InnoDB looks who has waited too long
-        // only once a second. Zero would be no limit for statements.
+        // Waits for locks are counted in whole seconds, at least one. InnoDB looks only once a second for waits that
+        // took too long. Zero would mean no limit for statements.
         let waits = time.saturating_sub(margin * 2 + SWEEP).as_secs();
-        // Changes of the table's definition are waited for first, and are rarer.
+        // The wait for changes of the table's definition comes first, and is rarer.
         let table = (waits / 3).max(1);
         let row = waits.saturating_sub(table).max(1);
         Self { table, row, statement: time.saturating_sub(margin).max(Duration::from_millis(1)) }
@@ -56,8 +56,8 @@ impl ServerLimits {
 
     /// The settings as a list for `SET`.
     ///
-    /// MariaDB ends any statement at its limit, MySQL only reads. The comments are SQL to the one or the other alone
-    /// (MariaDB skips those of versions 5.7 to 9.9): <https://mariadb.com/kb/en/comment-syntax/>.
+    /// MariaDB ends any statement at its limit, MySQL only reads. Each comment is SQL for one of the two only (MariaDB
+    /// skips those of versions 5.7 to 9.9): <https://mariadb.com/kb/en/comment-syntax/>.
     pub(super) fn settings(self) -> String {
         let Self { table, row, statement } = self;
         let (seconds, millis, all) = (statement.as_secs(), statement.subsec_millis(), statement.as_millis());
@@ -68,29 +68,29 @@ impl ServerLimits {
     }
 }
 
-/// The limits of one session: they are settings, and so last for longer than the beat they were made for.
+/// The limits of one session. They are settings, so they outlast the beat that they were made for.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct SessionLimits {
-    /// What a beat may take that has all of its time.
+    /// The time of a beat that has all of its time left.
     timeout: Duration,
-    /// The time that the settings in force were made for.
+    /// The time for which the current settings were made.
     made_for: Duration,
 }
 
 impl SessionLimits {
-    /// ServerLimits for what is left until `deadline`, of a target with this time-out.
+    /// The limits for the time that is left until `deadline`; `timeout` is the target's.
     pub(super) fn until(deadline: Instant, timeout: Duration) -> Self {
         let left = deadline.saturating_duration_since(Clock::system().now().mono);
         Self { timeout, made_for: Self::time_for(left, timeout) }
     }
 
-    /// The settings, for the login.
+    /// The limits that the login sets.
     pub(super) fn limits(self) -> ServerLimits {
         ServerLimits::within(self.made_for)
     }
 
-    /// Brings the settings in line with what is left until `deadline`: a round trip before the first beat after a slow
-    /// login, and another one before the next; a beat that has all of its time finds them right.
+    /// Adjusts the settings to the time that is left until `deadline`. It costs a round trip before the first beat
+    /// after a slow login, and another one before the next. A beat that has all of its time finds the settings right.
     ///
     /// # Errors
     /// As [`send`].
@@ -107,7 +107,7 @@ impl SessionLimits {
         Ok(())
     }
 
-    /// All of the time-out, where hardly anything of it has passed.
+    /// The whole timeout, if hardly any of it has passed.
     fn time_for(left: Duration, timeout: Duration) -> Duration {
         if timeout.saturating_sub(left) <= Self::tolerance(timeout) { timeout } else { left }
     }
@@ -124,10 +124,10 @@ fn margin(time: Duration) -> Duration {
 
 /// Sends one query and reads its rows, in one round trip.
 ///
-/// `sql` is put together from this driver's own text, quoted names and literals, and numbers.
+/// `sql` consists of this driver's own text, quoted names and literals, and numbers.
 ///
 /// # Errors
-/// What the server says, or the network, classified; `protocol` for an answer beyond all bounds.
+/// The server's or the network's error, classified; `protocol` for an answer beyond the limits.
 pub(super) async fn send(connection: &mut MySqlConnection, sql: String) -> Result<Vec<MySqlRow>, Failure> {
     send_for(connection, sql, answer_limit::ROWS).await.map(|answer| answer.rows)
 }
@@ -144,7 +144,8 @@ pub(super) async fn send_for_row(connection: &mut MySqlConnection, sql: String) 
     }
 }
 
-/// Sends one statement that changes something; gives the rows it matched, and the value of `LAST_INSERT_ID(…)` in it.
+/// Sends one statement that changes something. Returns the number of rows that it matched, and the value of its
+/// `LAST_INSERT_ID(…)`.
 ///
 /// # Errors
 /// As [`send`].
@@ -157,16 +158,16 @@ async fn send_for(connection: &mut MySqlConnection, sql: String, rows: usize) ->
     answer_limit::read(answer, rows, bytes_of).await.map_err(errors::classify)
 }
 
-/// The bytes of a row's values.
+/// The size of a row's values in bytes.
 fn bytes_of(row: &MySqlRow) -> usize {
     let values = (0..row.len()).filter_map(|index| row.try_get_raw(index).ok());
     values.map(|value| <&[u8] as Decode<'_, MySql>>::decode(value).map_or(0, <[u8]>::len)).sum()
 }
 
-/// A column as text, whatever its type: what is sent in the text protocol is text. `None` is SQL's NULL.
+/// A column as text, regardless of its type: the text protocol sends only text. `None` is SQL's NULL.
 ///
 /// # Errors
-/// `protocol` for a column that is not there.
+/// `protocol` if there is no such column.
 pub(super) fn text(row: &MySqlRow, column: impl ColumnIndex<MySqlRow>) -> Result<Option<String>, Failure> {
     let value = row.try_get_raw(column).map_err(errors::classify)?;
     if sqlx::ValueRef::is_null(&value) {
@@ -180,14 +181,14 @@ pub(super) fn text(row: &MySqlRow, column: impl ColumnIndex<MySqlRow>) -> Result
 /// A column that holds a whole number.
 ///
 /// # Errors
-/// `protocol` for a column that is not there, or is no number.
+/// `protocol` if there is no such column, or it holds no number.
 pub(super) fn number(row: &MySqlRow, column: impl ColumnIndex<MySqlRow>) -> Result<Option<i64>, Failure> {
     let Some(text) = text(row, column)? else { return Ok(None) };
     let number = text.parse().map_err(|error| not_the_answer().with_source(error))?;
     Ok(Some(number))
 }
 
-/// Pairs of name and value, the names in small letters: what SHOW VARIABLES and SHOW STATUS give.
+/// Pairs of name and value, the names in lower case, as SHOW VARIABLES and SHOW STATUS return them.
 ///
 /// # Errors
 /// As [`text`].

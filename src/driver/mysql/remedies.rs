@@ -1,5 +1,5 @@
-//! The next step for a failure: advice, and SQL that is ready to run, with this target's names. The driver's `remedy` calls
-//! it. People read it on a page, in a log or in a report.
+//! The next step for a failure: advice, and SQL that is ready to run, with this target's names. The driver's `remedy`
+//! calls it. People read it on a page, in a log or in a report.
 
 use super::error_codes;
 use super::galera;
@@ -13,24 +13,24 @@ use crate::plan;
 use crate::remedy::Remedy;
 use crate::target::Target;
 
-/// What shows the members of a replication group, to an administrator on any of them.
+/// Shows the members of a replication group to an administrator, on any member.
 pub(super) const MEMBERS: &str = "SELECT * FROM performance_schema.replication_group_members;";
-/// What shows the state of a Galera node.
+/// Shows the state of a Galera node.
 pub(super) const WSREP: &str = "SHOW GLOBAL STATUS LIKE 'wsrep%';";
-/// What shows whether, and by what, a server is read-only.
+/// Shows whether a server is read-only, and which variable makes it so.
 const READ_ONLY: &str =
     "SHOW GLOBAL VARIABLES WHERE Variable_name IN ('read_only', 'super_read_only', 'innodb_read_only');";
 /// How a replica names its source.
 const ITS_SOURCE: &str = "on a replica, SHOW REPLICA STATUS (before MySQL 8.0.22 and MariaDB 10.5 SHOW SLAVE STATUS) names \
                           the source";
-/// Who holds what a beat waits for: the transactions, the sessions, and the prepared transactions, which have no session.
+/// Shows who holds what a beat waits for: transactions, sessions, and prepared transactions, which have no session.
 const LOCKS: &str = "SELECT t.trx_mysql_thread_id, t.trx_started, t.trx_query, p.user, p.host FROM \
                      information_schema.INNODB_TRX t LEFT JOIN information_schema.PROCESSLIST p ON p.id = \
                      t.trx_mysql_thread_id ORDER BY t.trx_started; SHOW FULL PROCESSLIST; XA RECOVER;";
 
-/// The names that a remedy speaks of, quoted.
+/// The names in a remedy, quoted.
 struct Names {
-    /// The account as far as the address says it: with `%` for its host, which the server knows better.
+    /// The account as far as the address names it: with `%` for its host, which only the server knows.
     account: String,
     user_text: String,
     schema: String,
@@ -39,7 +39,7 @@ struct Names {
     row: i64,
 }
 
-/// The next step, where one is known.
+/// The next step, if one is known.
 pub(super) fn remedy(failure: &Failure, target: &Target) -> Option<Remedy> {
     let names = Names::of(target);
     match failure.kind().class() {
@@ -101,7 +101,7 @@ fn connection(failure: &Failure, target: &Target, names: &Names) -> Option<Remed
     })
 }
 
-/// Of an account that logs in by other means, too: both servers then use the plugin that is their default.
+/// Also for an account that logs in by other means: both servers then use their default plugin.
 fn with_a_password(account: &str) -> Remedy {
     Remedy::sql(format!("ALTER USER {account} IDENTIFIED BY <password>;"))
 }
@@ -141,7 +141,7 @@ fn starting(failure: &Failure) -> Remedy {
     match failure.code() {
         Some(error_codes::ER_UNKNOWN_COM_ERROR | error_codes::ER_ERROR_DURING_COMMIT) => {
             let wait = "wait for the node to join its cluster, or name its other nodes in url (mysql://user@a,b/)";
-            // On a node that is only on its way in it would make a second cluster.
+            // On a node that is only joining, this would make a second cluster.
             let advice = if failure.message().contains(galera::NON_PRIMARY) {
                 format!(
                     "{wait}. If the other nodes are gone for good, only an administrator who knows all nodes makes a new \
@@ -154,7 +154,7 @@ fn starting(failure: &Failure) -> Remedy {
             Remedy::advice(advice).then_run(Remedy::sql(format!("{WSREP} SHOW GLOBAL VARIABLES LIKE 'wsrep_reject_queries';"))
                 .note("the server's log says more; if wsrep_reject_queries is not NONE, an administrator set it"))
         }
-        // With the reason that a program gave, and group replication gives one.
+        // Only programs give a reason, and group replication does.
         Some(error_codes::ER_SERVER_OFFLINE_MODE_REASON) => Remedy::advice(
             "find in the server's log why it is offline: it may have been expelled from its replication group; let it join \
              that again (START GROUP_REPLICATION), and then switch offline_mode off",
@@ -176,7 +176,7 @@ fn starting(failure: &Failure) -> Remedy {
 
 fn tls(failure: &Failure, socket: bool) -> &'static str {
     match failure.code() {
-        // The account asks for what the connection is not.
+        // The account requires what the connection does not have.
         Some(error_codes::ER_SECURE_TRANSPORT_REQUIRED) => {
             "set ssl-mode=verify_identity&ssl-ca=FILE: the server accepts encrypted connections only \
              (require_secure_transport)"
@@ -197,7 +197,7 @@ fn tls(failure: &Failure, socket: bool) -> &'static str {
 
 fn auth(failure: &Failure, target: &Target, names: &Names) -> Remedy {
     let Names { account, user_text, .. } = names;
-    // A login without a name of its own is that of the account without a name.
+    // A user without an account may match the account with an empty name.
     let accounts =
         Remedy::sql(format!("SELECT User, Host, plugin, ssl_type FROM mysql.user WHERE User IN ({user_text}, '');"));
     let unlock = || Remedy::sql(format!("ALTER USER {account} ACCOUNT UNLOCK;"));
@@ -228,14 +228,14 @@ fn auth(failure: &Failure, target: &Target, names: &Names) -> Remedy {
     }
 }
 
-/// The general answer to a login: the server says no more.
+/// The general remedy for a refused login: the server gives no reason.
 fn refused(target: &Target) -> Remedy {
     let url = &target.endpoint.url;
     let password = match &target.endpoint.password {
         Some(source) => format!("compare the password in {source} with the server's"),
         None => "set password for this target if the server asks for one".to_owned(),
     };
-    // There the server takes what it is sent for the password itself, and the client offers it by RSA.
+    // Over a socket the server expects the password itself, but the client offers to encrypt it by RSA.
     let over_a_socket = if url.hosts().iter().any(Host::is_socket) {
         ", and over a socket so is one with caching_sha2_password: let the server offer TLS, and leave ssl-mode out"
     } else {
@@ -251,7 +251,7 @@ fn refused(target: &Target) -> Remedy {
     ))
 }
 
-/// The next step where a certificate is the trouble.
+/// The next step for a problem with a certificate.
 fn of_certificates(failure: &Failure) -> Option<String> {
     certificates::remedy(failure, "ssl-cert=FILE&ssl-key=FILE", "its variables ssl_ca and ssl_capath")
 }
@@ -260,7 +260,7 @@ fn database(failure: &Failure, target: &Target, names: &Names) -> Option<Remedy>
     let Names { account, schema, table, table_text, row, .. } = names;
     Some(match failure.kind() {
         ErrorKind::MissingSchema | ErrorKind::MissingTable => plan::command(target),
-        // Which column it is, the beat has asked the catalogue, and was not answered.
+        // The beat asked the catalogue which column it is, and got no answer.
         ErrorKind::MissingColumn | ErrorKind::ColumnType => Remedy::advice(
             "compare the table's columns with id int, text text, last_update timestamp: the check table-columns says which \
              one is wrong, and how to mend it without losing a value",
@@ -283,7 +283,7 @@ fn database(failure: &Failure, target: &Target, names: &Names) -> Option<Remedy>
         ErrorKind::Rejected => Remedy::advice(triggers_and_views::WHAT_OBJECTS).then_run(Remedy::sql(format!(
             "SHOW TRIGGERS FROM {schema} WHERE `Table` = {table_text}; SHOW CREATE TABLE {table};"
         ))),
-        // Without a privilege on a table the server does not say that it does not exist.
+        // Without a privilege on a table, the server does not say whether the table exists.
         ErrorKind::Privilege => match (failure.code(), target.endpoint.url.database()) {
             (Some(error_codes::ER_DBACCESS_DENIED_ERROR), database) if !database.is_empty() => {
                 format!("leave the database {} out of the address: a beat does not require one", quote(database)).into()
@@ -317,7 +317,7 @@ fn database(failure: &Failure, target: &Target, names: &Names) -> Option<Remedy>
     })
 }
 
-/// What an account lacks.
+/// The remedy for an account that lacks a privilege.
 fn create_and_grant(target: &Target, account: &str, host: &str) -> Remedy {
     let grant =
         Remedy::sql(format!("GRANT SELECT, INSERT, UPDATE ON TABLE {} TO {account};", table_of(&target.heartbeat)));
@@ -327,8 +327,8 @@ fn create_and_grant(target: &Target, account: &str, host: &str) -> Remedy {
         )))
 }
 
-/// The next step for a session that lacks a privilege, which the server knows as `own`: not always by the name that it logged
-/// in with, as with a proxy user, or an account without a name.
+/// The next step for a session that lacks a privilege; `own` is its account on the server. The account may differ from
+/// the login, as with a proxy user or an account without a name.
 pub(super) fn for_the_sessions_account(target: &Target, own: &Account) -> Remedy {
     let user = user_of(&target.endpoint.url);
     if own.user.is_empty() {
@@ -397,7 +397,7 @@ mod tests {
         }
     }
 
-    /// Every line of the table of codes, and every kind without one, as a person reads it.
+    /// The remedy for each code of the table, and for each kind without a code, as people read it.
     #[test]
     fn every_failure_of_the_table_reads_like_this() {
         let mut seen: Vec<ErrorKind> = Vec::new();
@@ -423,7 +423,7 @@ mod tests {
         insta::assert_snapshot!(lines.join("\n"));
     }
 
-    /// Which of the databases' clusters a remedy sends people to.
+    /// Which databases' clusters a remedy mentions.
     fn clusters_in(text: &str) -> (bool, bool) {
         (text.contains("wsrep"), text.contains("replication_group_members"))
     }

@@ -12,14 +12,14 @@ use super::name_case::NameCase;
 use crate::remedy::Remedy;
 use crate::target::HeartbeatTable;
 
-/// The lists by their names, without `replicate_`.
+/// The lists, by their names without `replicate_`.
 pub(super) struct Filters<'a> {
     lists: BTreeMap<&'a str, Vec<&'a str>>,
     naming: NameCase,
 }
 
 impl<'a> Filters<'a> {
-    /// From the server's own lists, and its way to compare names.
+    /// Reads the server's own lists; `naming` is how the server compares names.
     pub(super) fn of(lists: &'a BTreeMap<String, String>, naming: NameCase) -> Self {
         let split = |list: &'a String| list.split(',').map(str::trim).filter(|entry| !entry.is_empty()).collect();
         Self { lists: lists.iter().map(|(name, list)| (name.as_str(), split(list))).collect(), naming }
@@ -29,7 +29,7 @@ impl<'a> Filters<'a> {
         self.lists.get(name).map_or(&[], Vec::as_slice)
     }
 
-    /// The list that leaves this table out, if one does.
+    /// The list that excludes this table, if there is one.
     pub(super) fn left_out(&self, heartbeat: &HeartbeatTable) -> Option<&'static str> {
         let meets = |filter: &str| self.list(filter).iter().any(|entry| self.meets(filter, entry, heartbeat));
         if !self.list("do_db").is_empty() {
@@ -54,7 +54,7 @@ impl<'a> Filters<'a> {
         ["do_table", "wild_do_table"].into_iter().find(|name| !self.list(name).is_empty())
     }
 
-    /// Whether the server takes an entry of a list for this table, or its schema.
+    /// Whether the server matches an entry of a list to this table, or to its schema.
     fn meets(&self, filter: &str, entry: &str, heartbeat: &HeartbeatTable) -> bool {
         let naming = self.naming;
         let [schema, table] = [&heartbeat.schema, &heartbeat.table].map(|name| naming.kept(name));
@@ -65,7 +65,7 @@ impl<'a> Filters<'a> {
         if filter.starts_with("wild") { Pattern::new(&entry).fits(&full) } else { full == entry }
     }
 
-    /// The list such that it lets the table in: with one entry more, or without those that meet it.
+    /// The list changed to include the table: with one more entry, or without the entries that match.
     fn list_with_table(&self, filter: &str, heartbeat: &HeartbeatTable) -> Vec<String> {
         let [schema, table] = [&heartbeat.schema, &heartbeat.table].map(|name| self.naming.kept(name));
         let entry = if filter.ends_with("_db") { schema } else { format!("{schema}.{table}") };
@@ -77,13 +77,13 @@ impl<'a> Filters<'a> {
         }
     }
 
-    /// As [`Self::list_with_table`], as the setting is written; an empty list is named so.
+    /// As [`Self::list_with_table`], as the setting is written; an empty list is "nothing".
     pub(super) fn with_table(&self, filter: &str, heartbeat: &HeartbeatTable) -> String {
         let list = self.list_with_table(filter, heartbeat);
         if list.is_empty() { "nothing".to_owned() } else { list.join(",") }
     }
 
-    /// What lets the table in again: the list with one entry more, or without those that meet it.
+    /// The remedy that includes the table again, with the list of [`Self::list_with_table`].
     pub(super) fn let_in(
         &self,
         filter: &str,
@@ -111,11 +111,12 @@ impl<'a> Filters<'a> {
     }
 }
 
-/// What a filter that is set at run time lacks.
+/// A filter that is set at run time is lost at a restart.
 const ALSO_WRITTEN: &str = "also write the filter into the replica's option file, for a restart";
 
-/// Text as a plain literal: these statements take no other. The backslash before `%` and `_`, where patterns have it, stands
-/// for itself whatever `sql_mode` says; one elsewhere is doubled, as every `sql_mode` without `NO_BACKSLASH_ESCAPES` reads it.
+/// Text as a plain literal, the only form that these statements accept. A backslash before `%` and `_`, as in patterns,
+/// stays literal under every `sql_mode`. Any other backslash is doubled, as every `sql_mode` without
+/// `NO_BACKSLASH_ESCAPES` reads it.
 pub(super) fn text(text: &str) -> String {
     let mut literal = String::from("'");
     let mut rest = text.chars().filter(|c| *c != '\0').peekable();
@@ -130,7 +131,7 @@ pub(super) fn text(text: &str) -> String {
     literal
 }
 
-/// An entry as `CHANGE REPLICATION FILTER` takes it.
+/// An entry as `CHANGE REPLICATION FILTER` writes it.
 fn in_filter(filter: &str, entry: &str) -> String {
     if filter.starts_with("wild") {
         return text(entry);
@@ -170,7 +171,7 @@ mod tests {
         }
     }
 
-    /// Tried one after the other, the ways to fit this one outlast any deadline.
+    /// Trying all ways to match this one, one after the other, outlasts any deadline.
     #[test]
     fn a_pattern_of_many_wildcards_is_judged_at_once() {
         let pattern = format!("{}x", "%".repeat(200));
@@ -186,7 +187,7 @@ mod tests {
         ]);
         let filters = Filters::of(&lists, NameCase::default());
         let heartbeat = HeartbeatTable::default();
-        // A backslash is text as any other.
+        // A backslash is a character like any other.
         let escaped = BTreeMap::from([("wild_do_table".to_owned(), "my\\_app.%,o'd.a\\b".to_owned())]);
         insta::assert_snapshot!(Filters::of(&escaped, NameCase::default()).let_in("wild_do_table", &heartbeat, Flavour::MySql, "REPLICA", ""), @r"STOP REPLICA SQL_THREAD; CHANGE REPLICATION FILTER REPLICATE_WILD_DO_TABLE = ('my\_app.%', 'o''d.a\\b', 'streamkap.streamkap_heartbeat'); START REPLICA SQL_THREAD; -- on the source: also write the filter into the replica's option file, for a restart");
         insta::assert_snapshot!(filters.let_in("do_db", &heartbeat, Flavour::MariaDb, "SLAVE", ""), @"STOP SLAVE; SET GLOBAL replicate_do_db = 'app,streamkap'; START SLAVE; -- on the source: also write the filter into the replica's option file, for a restart");

@@ -10,16 +10,16 @@ use crate::heartbeat::{ErrorKind, Failure};
 use crate::remedy::Remedy;
 use crate::target::HeartbeatTable;
 
-/// A trigger on the table, or the view that it is.
-struct Culprit {
+/// A trigger on the table, or the view in its place.
+struct TriggerOrView {
     kind: String,
     name: String,
-    /// Whom it acts as, as `user@host`.
+    /// The account that it acts as: `user@host`.
     definer: String,
 }
 
-/// Refusals that no table makes by itself, only what a trigger or a view brings in: a row too many, a routine or an account
-/// that is missing, an update of the table that is being updated, a SIGNAL.
+/// Refusals that only a trigger or a view causes, never a table alone: too many rows, a missing routine or account, an
+/// update of the table that is being updated, a SIGNAL.
 const THEIRS: &[&str] = &[
     error_codes::ER_TOO_MANY_ROWS,
     error_codes::ER_SUBQUERY_NO_1_ROW,
@@ -30,17 +30,19 @@ const THEIRS: &[&str] = &[
     error_codes::ER_SIGNAL_EXCEPTION,
 ];
 
-/// A failure whose number may be about the heartbeat's table, or about what a trigger or a view brings in. If the table is
-/// there with its columns, and this user may do with it what a beat does, it is the latter.
-pub(super) async fn told(connection: &mut MySqlConnection, table: &HeartbeatTable, failure: Failure) -> Failure {
+/// Explains a failure whose number may concern the heartbeat table, or an object that a trigger or a view uses. It
+/// concerns the latter if the table and its columns exist and this user has the privileges for a beat.
+pub(super) async fn explain(connection: &mut MySqlConnection, table: &HeartbeatTable, failure: Failure) -> Failure {
     if failure.code() == Some(error_codes::ER_ACCESS_DENIED_ERROR) {
-        // So some servers say of a view whose definer is gone, and proxies of a login of their own.
+        // Some servers send this error for a view whose definer is gone, and proxies for a login of their own.
         return match found(connection, table).await {
-            all if all.iter().any(Culprit::is_view) => with_steps(table, &all, failure.with_kind(ErrorKind::Rejected)),
+            all if all.iter().any(TriggerOrView::is_view) => {
+                with_steps(table, &all, failure.with_kind(ErrorKind::Rejected))
+            }
             _ => failure,
         };
     }
-    if is_at_our_service(connection, table).await {
+    if can_beat(connection, table).await {
         let failure = failure.with_kind(ErrorKind::Rejected);
         return match found(connection, table).await {
             all if all.is_empty() => failure,
@@ -55,8 +57,8 @@ pub(super) async fn told(connection: &mut MySqlConnection, table: &HeartbeatTabl
     }
 }
 
-/// Whether a beat's own needs are met. Explained, no trigger is run.
-async fn is_at_our_service(connection: &mut MySqlConnection, table: &HeartbeatTable) -> bool {
+/// Whether this user could read and update the table. EXPLAIN runs no trigger.
+async fn can_beat(connection: &mut MySqlConnection, table: &HeartbeatTable) -> bool {
     let name = table_of(table);
     for sql in [
         format!("SELECT id, last_update FROM {name} WHERE 1 = 0"),
@@ -69,38 +71,43 @@ async fn is_at_our_service(connection: &mut MySqlConnection, table: &HeartbeatTa
     true
 }
 
-/// Names the triggers that an update sets off, and the view in the table's place, as far as this user is shown them: as the
-/// cause where no table refuses so by itself, else beside it. Without any, the failure as it is.
-pub(super) async fn named(connection: &mut MySqlConnection, table: &HeartbeatTable, failure: Failure) -> Failure {
+/// Adds the triggers that an update fires, and the view in the table's place, as far as this user can see them. They
+/// are the cause if the refusal never comes from a table alone; otherwise they are possible causes. Without any, the
+/// failure stays as it is.
+pub(super) async fn with_remedies(
+    connection: &mut MySqlConnection,
+    table: &HeartbeatTable,
+    failure: Failure,
+) -> Failure {
     judged(table, &found(connection, table).await, failure)
 }
 
-fn judged(table: &HeartbeatTable, all: &[Culprit], failure: Failure) -> Failure {
+fn judged(table: &HeartbeatTable, all: &[TriggerOrView], failure: Failure) -> Failure {
     match failure.code() {
         _ if all.is_empty() => failure,
         Some(code) if THEIRS.contains(&code) => with_steps(table, all, failure),
         _ => {
             let create = Remedy::sql(format!("SHOW CREATE TABLE {};", table_of(table)));
-            let beside = all.iter().map(|culprit| culprit.beside(table));
+            let beside = all.iter().map(|object| object.beside(table));
             with_all(failure, [Remedy::advice(WHAT_OBJECTS).then_run(create)].into_iter().chain(beside))
         }
     }
 }
 
-/// What to do where the table itself may be what objects; for the driver's general remedy, too.
+/// The advice if the table itself may refuse the update. The driver's general remedy uses it, too.
 pub(super) const WHAT_OBJECTS: &str = "change or drop what objects to the update: a trigger, a constraint, or the table \
      itself, which must be a table of InnoDB with a primary key";
 
-async fn found(connection: &mut MySqlConnection, table: &HeartbeatTable) -> Vec<Culprit> {
+async fn found(connection: &mut MySqlConnection, table: &HeartbeatTable) -> Vec<TriggerOrView> {
     let Ok(rows) = query::send(connection, sql(table)).await else { return Vec::new() };
     let text = |row, column| query::text(row, column).ok().flatten().unwrap_or_default();
-    let culprit = |row| Culprit { kind: text(row, 0), name: text(row, 1), definer: text(row, 2) };
-    rows.iter().map(culprit).collect()
+    let object = |row| TriggerOrView { kind: text(row, 0), name: text(row, 1), definer: text(row, 2) };
+    rows.iter().map(object).collect()
 }
 
 fn with_all(failure: Failure, remedies: impl IntoIterator<Item = Remedy>) -> Failure {
     let mut remedies: Vec<Remedy> = remedies.into_iter().collect();
-    // The only one keeps its order of advice and script.
+    // A single remedy keeps its order of advice and script.
     let all = if remedies.len() == 1 { remedies.pop() } else { Remedy::all(remedies) };
     match all {
         Some(remedy) => failure.with_remedy(remedy),
@@ -108,11 +115,11 @@ fn with_all(failure: Failure, remedies: impl IntoIterator<Item = Remedy>) -> Fai
     }
 }
 
-fn with_steps(table: &HeartbeatTable, all: &[Culprit], failure: Failure) -> Failure {
-    with_all(failure, all.iter().map(|culprit| culprit.step(table)))
+fn with_steps(table: &HeartbeatTable, all: &[TriggerOrView], failure: Failure) -> Failure {
+    with_all(failure, all.iter().map(|object| object.step(table)))
 }
 
-impl Culprit {
+impl TriggerOrView {
     fn is_view(&self) -> bool {
         self.kind == "view"
     }
@@ -121,7 +128,7 @@ impl Culprit {
         format!("{}.{}", quote(&table.schema), quote(&self.name))
     }
 
-    /// How it is spoken of where the table itself may be what objects.
+    /// The remedy if the table itself may be the cause.
     fn beside(&self, table: &HeartbeatTable) -> Remedy {
         let name = self.quoted(table);
         if self.is_view() {
@@ -131,10 +138,10 @@ impl Culprit {
             .note(format!("the update also sets off the trigger {name}, which may be what objects"))
     }
 
-    /// What to do about it.
+    /// The remedy if this is the cause.
     fn step(&self, table: &HeartbeatTable) -> Remedy {
         let name = self.quoted(table);
-        // MariaDB names the trigger to all who may use the table, and this only to who has TRIGGER.
+        // MariaDB shows the trigger's name to every user of the table, but its definer only to users with TRIGGER.
         let definer = Some(self.definer.as_str()).filter(|definer| !definer.is_empty());
         let definer = definer.map(|definer| Account::read(definer).quoted());
         let by = definer.as_deref().unwrap_or("its definer");
@@ -156,7 +163,7 @@ impl Culprit {
     }
 }
 
-/// Triggers are shown to who has TRIGGER on the table, views to who may use them.
+/// The server shows triggers to users with TRIGGER on the table, and views to users who may use them.
 fn sql(table: &HeartbeatTable) -> String {
     let (schema, table) = (literal(&table.schema), literal(&table.table));
     format!(
@@ -167,8 +174,8 @@ fn sql(table: &HeartbeatTable) -> String {
     )
 }
 
-/// MariaDB says the same of a table that is missing and of its schema, and MySQL calls a schema a database: the catalogue
-/// is asked which. It hides what this user has no privilege on.
+/// MariaDB sends the same error for a missing table and for its missing schema, and MySQL calls a schema a database.
+/// The catalogue shows which is missing. It hides objects on which this user has no privilege.
 async fn with_what_is_missing(connection: &mut MySqlConnection, table: &HeartbeatTable, failure: Failure) -> Failure {
     let name = literal(&table.schema);
     let sql = format!("SELECT COUNT(*) AS found FROM information_schema.SCHEMATA WHERE SCHEMA_NAME = {name}");
@@ -186,20 +193,20 @@ mod tests {
         HeartbeatTable { schema: "streamkap".to_owned(), table: "streamkap_heartbeat".to_owned(), row: 1.into() }
     }
 
-    fn culprit(kind: &str, definer: &str) -> Culprit {
-        Culprit { kind: kind.to_owned(), name: "it".to_owned(), definer: definer.to_owned() }
+    fn object(kind: &str, definer: &str) -> TriggerOrView {
+        TriggerOrView { kind: kind.to_owned(), name: "it".to_owned(), definer: definer.to_owned() }
     }
 
-    /// The next step for a refusal by this number, where there is this culprit.
-    fn remedy(code: &str, culprit: Culprit) -> String {
+    /// The remedy for a refusal with this number, with this trigger or view.
+    fn remedy(code: &str, object: TriggerOrView) -> String {
         let failure = Failure::new(ErrorKind::Rejected, "no").with_code(code);
-        judged(&table(), &[culprit], failure).remedy().unwrap().to_string()
+        judged(&table(), &[object], failure).remedy().unwrap().to_string()
     }
 
     #[test]
     fn a_trigger_is_blamed_for_what_only_a_trigger_does() {
         for code in ["1172", "1242", "1305", "1442", "1449", "1644"] {
-            let remedy = remedy(code, culprit("trigger", "maker@%"));
+            let remedy = remedy(code, object("trigger", "maker@%"));
             assert!(
                 remedy.contains("the trigger `streamkap`.`it` acts") && !remedy.contains("DROP"),
                 "{code}: {remedy}"
@@ -214,7 +221,7 @@ mod tests {
     #[test]
     fn a_trigger_is_only_mentioned_where_the_table_itself_may_object() {
         for code in ["1048", "1062", "1452", "3098", "3819", "4025"] {
-            let remedy = remedy(code, culprit("trigger", "maker@%"));
+            let remedy = remedy(code, object("trigger", "maker@%"));
             assert!(remedy.contains("SHOW CREATE TABLE `streamkap`.`streamkap_heartbeat`;"), "{code}: {remedy}");
             assert!(remedy.contains("SHOW CREATE TRIGGER `streamkap`.`it`;"), "{code}: {remedy}");
             assert!(!remedy.contains("DROP"), "{code}: {remedy}");
@@ -224,16 +231,16 @@ mod tests {
     #[test]
     fn a_view_that_takes_no_update_lacks_no_account() {
         for code in ["1288", "1348", "1471"] {
-            let remedy = remedy(code, culprit("view", "maker@%"));
+            let remedy = remedy(code, object("view", "maker@%"));
             assert!(remedy.contains("put the table itself in the place of the view"), "{code}: {remedy}");
             assert!(!remedy.contains("CREATE USER"), "{code}: {remedy}");
         }
-        assert!(remedy("1449", culprit("view", "maker@%")).contains("CREATE USER `maker`@`%` ACCOUNT LOCK;"));
+        assert!(remedy("1449", object("view", "maker@%")).contains("CREATE USER `maker`@`%` ACCOUNT LOCK;"));
     }
 
     #[test]
     fn no_statement_is_offered_with_a_name_that_is_not_shown() {
-        let remedy = remedy("1449", culprit("view", ""));
+        let remedy = remedy("1449", object("view", ""));
         assert!(
             !remedy.contains("CREATE USER") && remedy.contains("put the table itself in the place of the view"),
             "{remedy}"

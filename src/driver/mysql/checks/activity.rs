@@ -1,4 +1,4 @@
-//! What other sessions do to the server, the connector's among them, and how many tables it has.
+//! What other sessions do to the server, the connector's included, and how many tables the server has.
 
 use super::evidence::Evidence;
 use crate::driver::mysql::errors::PASSING;
@@ -45,7 +45,7 @@ const TABLES: Check = Check {
 pub(super) const CHECKS: &[Check] = &[CONNECTED, LONG, TABLES];
 
 const MANY: i64 = 1000;
-/// Each of these on all databases shows every table. With the first nothing can be read.
+/// Any one of these on all databases shows every table. The first one, which is recommended, allows no reads.
 const SHOW_ALL: &[&str] =
     &["SHOW VIEW", "SELECT", "INSERT", "UPDATE", "DELETE", "CREATE", "DROP", "INDEX", "ALTER", "TRIGGER", "REFERENCES"];
 const PROCESS: &str = "PROCESS";
@@ -64,7 +64,7 @@ pub(super) fn reads(evidence: &Evidence<'_>, facts: &MysqlFacts) -> Option<bool>
     let activity = facts.activity.answer()?;
     let name = &evidence.target.connector.user.name;
     let user = Account::read(name).user;
-    // A session's host is where it comes from, and not its account's.
+    // A session's host is the address that it connects from, not its account's host.
     Some(activity.readers.iter().any(|reader| reader == name || *reader == user))
 }
 
@@ -86,7 +86,7 @@ fn connected(evidence: &Evidence<'_>) -> Finding {
         let grant = evidence.grant(PROCESS);
         return CONNECTED.unknown(subject, format!("whether it reads a replica's is hidden; requires {grant}"));
     }
-    // Only where every reader is seen.
+    // Only if every reader is visible.
     if !named.configured {
         return CONNECTED.skipped(
             subject,

@@ -1,4 +1,4 @@
-//! Whether the beat is in the binary log.
+//! Whether the beat reaches the binary log.
 
 use super::evidence::{CLIENT, Evidence};
 use super::variables::{NO_LOG, has_log, set_at_start};
@@ -52,7 +52,7 @@ pub(super) fn judge(evidence: &Evidence<'_>) -> Vec<Finding> {
     vec![filters(evidence), session(evidence), moves(evidence)]
 }
 
-/// The filter that leaves this schema out, with its value.
+/// The filter that excludes this schema, with its value.
 pub(super) fn left_out(server: &ServerFacts, binlog: &BinlogFacts, schema: &str) -> Option<(&'static str, String)> {
     let holds = |list: &str| !entries(server, list, schema).is_empty();
     if !binlog.do_db.is_empty() && !holds(&binlog.do_db) {
@@ -61,14 +61,14 @@ pub(super) fn left_out(server: &ServerFacts, binlog: &BinlogFacts, schema: &str)
     holds(&binlog.ignore_db).then(|| ("binlog_ignore_db", binlog.ignore_db.clone()))
 }
 
-/// Those of a list that the server takes for this schema.
+/// The entries of a list that the server matches to this schema.
 fn entries<'a>(server: &ServerFacts, list: &'a str, schema: &str) -> Vec<&'a str> {
     let naming = server.naming();
     let wanted = naming.schema_in_filter(&naming.kept(schema));
     list.split(',').map(str::trim).filter(|entry| naming.schema_in_filter(entry) == wanted).collect()
 }
 
-/// What to do about it: these filters are set at the start of a server only.
+/// The remedy. These filters can only be set when the server starts.
 pub(super) fn let_in(server: &ServerFacts, filter: &str, value: &str, schema: &str) -> Remedy {
     if let Some(managed) = server.managed {
         let change = if filter == "binlog_do_db" { "with" } else { "without" };
@@ -114,7 +114,8 @@ fn session(evidence: &Evidence<'_>) -> Finding {
 
 fn moves(evidence: &Evidence<'_>) -> Finding {
     let subject = &evidence.facts.address;
-    // What the first look read last and the second reads first: whatever the row did within a look is left out.
+    // The last read of the first inspection and the first read of the second, so that changes during an inspection do
+    // not count.
     let (Some(earlier), Some(before), Some(after)) = (
         &evidence.earlier,
         evidence.earlier.as_ref().and_then(|earlier| earlier.last_update_again.or_else(|| last_update(earlier))),
@@ -150,7 +151,7 @@ fn position(facts: &MysqlFacts) -> Option<&str> {
     facts.binlog.answer()?.position.as_deref()
 }
 
-/// Without `gtid_mode` MySQL keeps an account that never changes.
+/// Without `gtid_mode`, MySQL's set of transactions never changes.
 fn transactions(facts: &MysqlFacts) -> Option<&str> {
     let server = &facts.server;
     let kept = server.flavour.is_mariadb() || server.variable("gtid_mode") == Some("ON");

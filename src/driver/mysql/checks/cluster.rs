@@ -70,7 +70,7 @@ pub(super) fn is_node(server: &ServerFacts) -> bool {
     runs_galera(|name| server.variable(name))
 }
 
-/// What this server is, if it is part of something whose members send each other all changes.
+/// What this server is in its cluster, if the cluster's members send each other all changes.
 pub(super) fn membership(server: &ServerFacts) -> Option<&'static str> {
     if is_node(server) {
         Some("a node of a Galera cluster")
@@ -81,25 +81,26 @@ pub(super) fn membership(server: &ServerFacts) -> Option<&'static str> {
     }
 }
 
-/// Whether it is set up for a replication group, in it or not.
+/// Whether it is configured for group replication, as a member or not.
 pub(super) fn has_a_group(server: &ServerFacts) -> bool {
     server.variable(group_replication::NAME).is_some_and(|name| !name.is_empty())
 }
 
-/// One that follows its group's primary lets nobody write, and one that may write does so where all members may.
+/// A member that follows its group's primary is read-only. A writable one shares writes only if all members may write.
 fn is_in_a_group(server: &ServerFacts) -> bool {
     let shares_writes =
         server.is_on(group_replication::SINGLE_PRIMARY) == Some(false) && server.group_member != Some(false);
     has_a_group(server) && (shares_writes || GUARDS.iter().any(|guard| server.is_on(guard) == Some(true)))
 }
 
-/// The switch, by the name this server has for it, if what is replicated to it stays out of its binary log.
+/// The name of the variable that keeps replicated changes out of this server's binary log, if it does.
 pub(super) fn leaves_updates_out(server: &ServerFacts) -> Option<&'static str> {
     let names = ["log_replica_updates", "log_slave_updates"];
     names.into_iter().find(|name| server.is_on(name) == Some(false)).filter(|_| has_log(server))
 }
 
-/// Whether what the other nodes write is in this one's binary log whatever it is told: MariaDB's commits all go through it.
+/// Whether the other nodes' writes are in this node's binary log regardless of its settings: in MariaDB every commit
+/// goes through it.
 pub(super) fn logs_the_others(server: &ServerFacts) -> bool {
     is_node(server) && server.flavour.is_mariadb()
 }

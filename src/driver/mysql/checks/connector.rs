@@ -12,7 +12,7 @@ use crate::finding::{Check, Finding, How, Rung, Severity, Status};
 use crate::remedy::Remedy;
 use crate::target::ConnectorMode;
 
-/// What shows the accounts and their grants.
+/// The privilege to see accounts and their grants.
 const ACCOUNTS: &str = "SELECT on mysql.*";
 
 const ROLE: Check = connector::ROLE.requires(ACCOUNTS);
@@ -79,21 +79,21 @@ const DATABASES: Check = Check {
 pub(super) const CHECKS: &[Check] =
     &[ROLE, LOGIN, ROLES, REPLICATION, RELOAD, DATABASES, EXPIRY, SELECT, INSERT, UPDATE, DELETE];
 
-/// One thing an account must be granted.
+/// One privilege that an account needs.
 #[derive(Debug, Clone)]
 struct Need<'a> {
-    /// The first is what is asked for; the others are as good.
+    /// The first is the one to grant; the others are as good.
     any_of: Vec<(&'static str, GrantScope<'a>)>,
-    /// The columns of the table, where having them all is as good, too.
+    /// The columns of the table, if a grant on all of them is as good.
     columns: &'a [String],
 }
 
 /// What an account lacks.
 enum Lack<'a> {
     Nothing,
-    /// These needs, by number; what is granted of columns.
+    /// The missing needs, by number, and the columns that are granted.
     These(Vec<usize>, Vec<String>),
-    /// As [`Lack::These`], and this role, which is not active, would bring one of them.
+    /// As [`Lack::These`], with an inactive role that would bring one of them.
     Idle(usize, &'a IdleRole),
     Unknown(String),
 }
@@ -126,8 +126,8 @@ pub(super) fn judge(evidence: &Evidence<'_>) -> Vec<Finding> {
     findings
 }
 
-/// Judges each of the connector's accounts, or says why it cannot be. Of several nobody knows which one it is: what one
-/// of them may, is enough.
+/// Judges each of the connector's accounts, or says why it cannot be judged. The connector's account is unknown if
+/// there are several, so it is enough that one of them has the privileges.
 fn each(evidence: &Evidence<'_>, check: &Check, judge: impl Fn(&RoleFacts) -> Finding) -> Vec<Finding> {
     let name = &evidence.names.connector;
     let accounts = match evidence.facts.roles.connector.seen() {
@@ -171,7 +171,7 @@ fn role(evidence: &Evidence<'_>) -> Vec<Finding> {
         return vec![ROLE.skipped(name, why)];
     }
     let name = Account::read(&named.name).created().quoted();
-    // Without a lock an account without a password is anybody's.
+    // Without a lock, anyone could use an account that has no password.
     let remedy = Remedy::sql(format!("CREATE USER {name} ACCOUNT LOCK;"))
         .note("then give it a password (ALTER USER … IDENTIFIED BY …), and unlock it (ACCOUNT UNLOCK)");
     vec![ROLE.failed(&name, "there is no such account").remedy(remedy)]
@@ -194,7 +194,7 @@ fn login(found: &RoleFacts, evidence: &Evidence<'_>) -> Finding {
     }
 }
 
-/// What an account lacks of its needs.
+/// The needs that an account does not meet.
 fn lack<'a>(account: &'a RoleFacts, needs: &[Need<'_>], evidence: &Evidence<'_>) -> Lack<'a> {
     let grants = match account.grants.seen() {
         Ok(grants) => grants,
@@ -222,7 +222,7 @@ fn lack<'a>(account: &'a RoleFacts, needs: &[Need<'_>], evidence: &Evidence<'_>)
     missing.iter().find_map(idle).unwrap_or(Lack::These(missing, columns))
 }
 
-/// What needs are made from.
+/// Makes the needs.
 struct Needs<'a> {
     schema: &'a str,
     table: &'a str,
@@ -238,13 +238,13 @@ impl<'a> Needs<'a> {
         Need { any_of: vec![(privilege, GrantScope::Table(self.schema, self.table))], columns: self.columns }
     }
 
-    /// Of the table's columns the beat's own is enough.
+    /// The column that a beat updates is enough.
     fn update(&self) -> Need<'a> {
         Need { any_of: vec![("UPDATE", GrantScope::Column(self.schema, self.table, "last_update"))], columns: &[] }
     }
 
-    /// LOCK TABLES is for servers whose provider keeps RELOAD to itself; there it is granted database by database. Which
-    /// of them are captured is not known here.
+    /// LOCK TABLES is for servers whose provider withholds RELOAD; it is then granted per database. Which databases are
+    /// captured is not known here.
     fn lock() -> Need<'static> {
         let server = ["RELOAD", "FLUSH TABLES", "LOCK TABLES"].map(|privilege| (privilege, GrantScope::Server));
         let any_of = server.into_iter().chain([("LOCK TABLES", GrantScope::AnyDatabase)]).collect();
@@ -286,7 +286,7 @@ fn roles(found: &RoleFacts, needs: &[Need<'_>], evidence: &Evidence<'_>) -> Find
     }
 }
 
-/// Judges whether an account has all of its needs, which are granted on `on`.
+/// Judges whether an account has all of its needs; they are granted on `on`.
 fn granted(check: &Check, found: &RoleFacts, needs: &[Need<'_>], on: &str, evidence: &Evidence<'_>) -> Finding {
     let name = account(&found.user, &found.host);
     let listed = |numbers: &[usize]| numbers.iter().map(|n| needs[*n].name()).collect::<Vec<_>>().join(", ");
@@ -311,7 +311,7 @@ fn granted(check: &Check, found: &RoleFacts, needs: &[Need<'_>], on: &str, evide
 fn on_heartbeat(check: &Check, found: &RoleFacts, needs: &[Need<'_>], evidence: &Evidence<'_>) -> Finding {
     let finding = granted(check, found, needs, &evidence.names.table, evidence);
     if finding.status == Status::Failed && evidence.relation().is_none() {
-        // Nothing can be granted on it.
+        // A grant on a missing table is not possible.
         return check.skipped(finding.subject, "there is no such table, or it is hidden");
     }
     finding
@@ -346,7 +346,7 @@ mod tests {
             "GRANT RELOAD ON *.* TO `cdc`@`%`",
             "GRANT FLUSH_TABLES ON *.* TO `cdc`@`%`",
             "GRANT LOCK TABLES ON *.* TO `cdc`@`%`",
-            // A snapshot locks what is captured, and that is seldom the heartbeat's own schema.
+            // A snapshot locks the captured tables, which are seldom in the heartbeat's own schema.
             "GRANT LOCK TABLES ON `shop`.* TO `cdc`@`%`",
             "GRANT ALL PRIVILEGES ON *.* TO `cdc`@`%`",
         ] {

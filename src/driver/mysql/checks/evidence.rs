@@ -17,7 +17,7 @@ impl Evidence<'_> {
         relation_of(&self.facts)
     }
 
-    /// Judges what is known of the table, or says why it is not.
+    /// Judges the table, or says why it is unknown.
     pub(super) fn with_table(&self, check: &Check, judge: impl FnOnce(&Relation) -> Finding) -> Finding {
         let name = &self.names.table;
         with(check, name, &self.facts.table, |facts: &TableFacts| match &facts.table {
@@ -26,7 +26,7 @@ impl Evidence<'_> {
         })
     }
 
-    /// Judges what is known of the rows, or says why it is not.
+    /// Judges the rows, or says why they are unknown.
     pub(super) fn with_rows(&self, check: &Check, judge: impl FnOnce(&RowFacts, &Relation) -> Finding) -> Finding {
         self.with_table(check, |relation| match &self.facts.row {
             Some(rows) => with(check, &self.names.table, rows, |rows| judge(rows, relation)),
@@ -34,7 +34,7 @@ impl Evidence<'_> {
         })
     }
 
-    /// As [`with`], for an answer that one privilege on the whole server gives.
+    /// As [`with`], for facts that one global privilege shows.
     pub(super) fn with_privilege<T>(
         &self,
         check: &Check,
@@ -46,7 +46,7 @@ impl Evidence<'_> {
         gathered.judge(check, subject, &self.grant(privilege), PASSING, judge)
     }
 
-    /// A privilege on the whole server for this session's user.
+    /// The grant of a global privilege to this session's user.
     pub(super) fn grant(&self, privilege: &str) -> String {
         format!("GRANT {privilege} ON *.* TO {};", self.names.user)
     }
@@ -56,7 +56,7 @@ pub(super) fn relation_of(facts: &MysqlFacts) -> Option<&Relation> {
     facts.table.answer()?.table.as_ref()
 }
 
-/// Judges an answer by this database's codes: [`Answer::judge`].
+/// Judges an answer by this database's error codes: [`Answer::judge`].
 pub(super) fn with<T>(
     check: &Check,
     subject: &str,
@@ -66,5 +66,5 @@ pub(super) fn with<T>(
     gathered.judge(check, subject, check.privilege, PASSING, judge)
 }
 
-/// What reading the binary log's state takes. The old name is known to every version of both.
+/// The privilege to read the state of the binary log. Every version of both servers knows this old name.
 pub(super) const CLIENT: &str = "REPLICATION CLIENT";

@@ -41,7 +41,7 @@ pub(super) fn judge(evidence: &Evidence<'_>) -> Vec<Finding> {
     events.iter().map(|event| judge_event(evidence, event)).collect()
 }
 
-/// The schema's name as a grant takes it: `_` and `%` are wild there, unless `partial_revokes` is on.
+/// The schema's name in a GRANT: `_` and `%` are wildcards there, unless `partial_revokes` is on.
 fn granted_name(evidence: &Evidence<'_>) -> String {
     let schema = &evidence.target.heartbeat.schema;
     if evidence.facts.server.is_on("partial_revokes") == Some(true) {
@@ -51,7 +51,7 @@ fn granted_name(evidence: &Evidence<'_>) -> String {
     schema.chars().flat_map(escaped).collect()
 }
 
-/// An event that does not beat, and what mends it.
+/// Why an event does not update the row, and the remedy.
 struct Fault {
     observed: String,
     mend: Remedy,
@@ -81,11 +81,11 @@ fn judge_event(evidence: &Evidence<'_>, event: &Event) -> Finding {
     }
     let watching = evidence.target.write == WriteMode::Never;
     if let Some(Fault { observed, mend }) = fault(evidence, event, &name) {
-        // A disabled event that no one relies on does not matter.
+        // A disabled event does not matter if no one relies on it.
         if !watching && event.status == "DISABLED" {
             return NATIVE.ok(subject, observed);
         }
-        // Where heartbeatd beats, it covers for the event.
+        // If heartbeatd writes as well, it covers for the event.
         let severity = if watching { Severity::Warning } else { Severity::Info };
         let remedy = if watching { mend } else { Remedy::sql(disable) };
         return NATIVE.failed_as(severity, subject, observed).expected("an event that runs, or none").remedy(remedy);
@@ -102,8 +102,8 @@ fn judge_event(evidence: &Evidence<'_>, event: &Event) -> Finding {
     }
 }
 
-/// Of Galera's nodes one runs an event, that on which it was enabled last; all others show it as disabled. To disable it on
-/// any of them ends it everywhere.
+/// In a Galera cluster one node runs an event: the node on which it was last enabled. All others show it as disabled.
+/// Disabling it on any node stops it everywhere.
 fn on_another_node(evidence: &Evidence<'_>, event: &Event, subject: &str, disable: &str) -> Finding {
     let status = &event.status;
     let observed = format!("{status}: it runs on the node on which it was enabled last, if that is still there");
@@ -117,7 +117,7 @@ fn on_another_node(evidence: &Evidence<'_>, event: &Event, subject: &str, disabl
     }
 }
 
-/// What keeps an event from beating.
+/// Why an event does not update the row.
 fn fault(evidence: &Evidence<'_>, event: &Event, name: &str) -> Option<Fault> {
     let server = &evidence.facts.server;
     let enable = format!("ALTER EVENT {name} ENABLE;");

@@ -89,12 +89,12 @@ fn user(facts: &MysqlFacts) -> String {
     crate::driver::mysql::identifier::account(&facts.server.user, &facts.server.host)
 }
 
-/// The words that start and stop replication on this server.
+/// The word for a replica in this server's statements.
 fn word(facts: &MysqlFacts) -> &'static str {
     if facts.server.variables.contains_key("log_replica_updates") { "REPLICA" } else { "SLAVE" }
 }
 
-/// How statements name a channel, and how the one that shows its state does.
+/// The names of a channel: in statements, and in the statement that shows its state.
 fn names(facts: &MysqlFacts, channel: &Channel) -> (String, String) {
     let word = word(facts);
     if channel.name.is_empty() {
@@ -108,8 +108,8 @@ fn names(facts: &MysqlFacts, channel: &Channel) -> (String, String) {
     }
 }
 
-/// What to run where a setting is wrong. A change of `binlog_format` needs threads that do not run: MySQL refuses it else, and
-/// MariaDB's go on in the old format.
+/// The remedy for a wrong setting. `binlog_format` may only change while the threads are stopped: otherwise MySQL
+/// refuses, and MariaDB's threads keep the old format.
 fn around_format(facts: &MysqlFacts, fault: Fault) -> Remedy {
     if fault.variable != BINLOG_FORMAT || fault.remedy.is_advice() {
         return fault.remedy;
@@ -130,7 +130,7 @@ fn around_format(facts: &MysqlFacts, fault: Fault) -> Remedy {
     Remedy::all(all).unwrap_or(fault.remedy)
 }
 
-/// The next step where the replica is a server that takes writes, though its group has members that do not.
+/// The next step if the replica accepts writes although its group has read-only members.
 fn name_a_secondary(replica: &str) -> Remedy {
     Remedy::advice(
         "name a secondary of its group as the replica, and let a server that is out of its group join it again",
@@ -229,7 +229,7 @@ fn filters(evidence: &Evidence<'_>, place: &ReplicaEvidence<'_>, facts: &MysqlFa
             let remedy = match facts.server.managed {
                 Some(managed) => {
                     let set = Remedy::advice(managed.set_filter(filter, &filters.with_table(filter, heartbeat)));
-                    // No account there may write past its binary log.
+                    // A provider's accounts cannot write without logging to the binary log.
                     match is_there(evidence, facts) {
                         true => set,
                         false => set.note("then rebuild the replica, which lacks the table or its row"),
@@ -249,8 +249,8 @@ fn filters(evidence: &Evidence<'_>, place: &ReplicaEvidence<'_>, facts: &MysqlFa
     FILTERS.ok(subject, "the table is not left out")
 }
 
-/// Creates what must exist before a beat is let in, as a change of a table or of a row that is missing stops the replica. Past
-/// its binary log, where it could not be told from the source's changes.
+/// Creates the missing table or row before the filter is lifted, because a change of a missing object stops the
+/// replica. The binary log is off meanwhile, because the change would look like one of the source's.
 fn with_made_first(evidence: &Evidence<'_>, facts: &MysqlFacts, lifted: Remedy) -> Remedy {
     if is_there(evidence, facts) {
         return lifted;
@@ -264,7 +264,7 @@ fn with_made_first(evidence: &Evidence<'_>, facts: &MysqlFacts, lifted: Remedy) 
     let [schema, table, row] = provision::by_hand(heartbeat);
     let made = if has_table { row } else { [schema, table, row].join(" ") };
     let made = format!("SET SESSION sql_log_bin = 0; {made} SET SESSION sql_log_bin = 1;");
-    // It binds administrators, too.
+    // super_read_only binds administrators, too.
     let made = match facts.server.is_on("super_read_only") {
         Some(true) => format!("SET GLOBAL super_read_only = OFF; {made} SET GLOBAL super_read_only = ON;"),
         _ => made,
@@ -272,7 +272,7 @@ fn with_made_first(evidence: &Evidence<'_>, facts: &MysqlFacts, lifted: Remedy) 
     Remedy::all([Remedy::sql(made), lifted.clone()]).unwrap_or(lifted)
 }
 
-/// Whether table and row are there, as far as is known.
+/// Whether the table and the row exist, as far as is known.
 fn is_there(evidence: &Evidence<'_>, facts: &MysqlFacts) -> bool {
     let row = evidence.target.heartbeat.row_number();
     has_table(facts) && rows_of(facts).is_none_or(|rows| rows.ids.contains(&row))
@@ -290,7 +290,7 @@ fn arrives(evidence: &Evidence<'_>, subject: &str, facts: &MysqlFacts, place: &R
     let Some(written) = rows_of(&evidence.facts).and_then(|rows| rows.last_update) else {
         return ARRIVES.skipped(subject, "the source has no beat to compare with");
     };
-    // MariaDB shows one channel without that word.
+    // Without ALL, MariaDB shows only one channel.
     let all = if facts.server.flavour.is_mariadb() { "ALL SLAVES" } else { word(facts) };
     let remedy = Remedy::sql(format!("SHOW {all} STATUS;")).on_replica(place.name).note("shows what keeps it");
     if facts.table.answer().is_some() && relation_of(facts).is_none() {
@@ -311,7 +311,7 @@ fn decode(evidence: &Evidence<'_>, subject: &str, facts: &MysqlFacts, place: &Re
     let wanted = evidence.target.replicas.iter().any(|replica| replica.name == place.name && replica.decode);
     let severity = if wanted || reads(evidence, facts) == Some(true) { Severity::Error } else { Severity::Warning };
     let mut faults = faults(server);
-    // What another node of its cluster sends a node follows no source.
+    // A node gets the other nodes' changes without a source.
     let follows = facts.replication.answer().is_none_or(|channels| !channels.is_empty());
     if let Some(name) = cluster::leaves_updates_out(server).filter(|_| follows || !cluster::logs_the_others(server)) {
         let remedy = set_at_start(server, name, &format!("{name} = ON"));

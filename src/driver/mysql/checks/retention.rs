@@ -1,4 +1,4 @@
-//! How long the server keeps binary log files: a connector that stops for longer has lost its position.
+//! How long the server keeps binary log files. A connector that is stopped for longer loses its position.
 
 use super::evidence::Evidence;
 use super::variables::{NO_LOG, has_log, set_global};
@@ -67,13 +67,13 @@ const WEEK: Duration = Duration::from_secs(7 * DAY);
 /// How long files are kept.
 enum Kept {
     Forever(&'static str),
-    /// For this long, by the setting of this name.
+    /// For this time, by the setting of this name.
     For(Duration, &'static str),
     /// RDS without the setting.
     AsShortAsPossible,
 }
 
-/// The setting of the managed flavours.
+/// The setting of the managed flavours, in `mysql.rds_configuration`.
 const HOURS: &str = "binlog retention hours";
 
 pub(super) fn judge(evidence: &Evidence<'_>) -> Vec<Finding> {
@@ -100,7 +100,7 @@ fn kept(facts: &MysqlFacts) -> Result<Kept, String> {
             let user = crate::driver::mysql::identifier::account(&server.user, &server.host);
             return Err(refusal.unless(&format!("GRANT SELECT ON mysql.rds_configuration TO {user};"), PASSING));
         }
-        // No other server has that table.
+        // Servers that Amazon does not manage have no such table.
         Answer::Refused(_) => {}
     }
     if server.is_on("binlog_expire_logs_auto_purge") == Some(false) {

@@ -40,7 +40,7 @@ fn single(evidence: &Evidence<'_>, rows: &RowFacts) -> Finding {
     let (name, wanted) = (&evidence.names.table, evidence.target.heartbeat.row_number());
     match rows.count {
         count @ 0..=1 => SINGLE.ok(name, format!("{count}")),
-        // To keep a row that is not there would be to empty the table.
+        // Keeping a row that does not exist would empty the table.
         _ if rows.ids.first() != Some(&wanted) => {
             SINGLE.skipped(name, format!("row {wanted} is not among them, which comes first"))
         }
@@ -62,7 +62,7 @@ fn fresh(evidence: &Evidence<'_>, rows: &RowFacts, relation: &Relation) -> Findi
     if rows.ids.first() != Some(&evidence.target.heartbeat.row_number()) {
         return FRESH.skipped(name, "there is no such row");
     }
-    // As far ahead as a beat itself may write, it is this moment's.
+    // A beat may write a time this far in the future, which then counts as now.
     let now = |age: &i64| (-AHEAD * 1_000_000..0).contains(age);
     let age = rows.last_update.map(|last_update| evidence.facts.server.time.saturating_sub(last_update));
     let age = age.map(|age| if now(&age) { 0 } else { age });

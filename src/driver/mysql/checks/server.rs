@@ -1,5 +1,5 @@
-//! The server that gets the beats: whether it takes writes, its version, and whether another server could answer in its
-//! place.
+//! The server that gets the beats: whether it accepts writes, its version, and whether another server could answer in
+//! its place.
 
 use super::cluster;
 use super::evidence::Evidence;
@@ -56,7 +56,7 @@ fn writable(evidence: &Evidence<'_>) -> Finding {
     for guard in ["super_read_only", "read_only"] {
         if server.is_on(guard) == Some(true) {
             causes.push(format!("{guard} is {}", server.variable(guard).unwrap_or_default()));
-            // It takes the other one with it.
+            // This switches super_read_only off, too.
             lift = vec![("read_only", "OFF")];
         }
     }
@@ -71,7 +71,7 @@ fn writable(evidence: &Evidence<'_>) -> Finding {
     let channels = evidence.facts.replication.answer().map(Vec::as_slice);
     let expected = "a primary that nothing makes read-only";
     if causes.is_empty() {
-        // What was once a replica, and stopped, is a primary.
+        // A former replica whose replication is stopped is a primary.
         let sources = sources(channels.unwrap_or_default(), Channel::runs);
         if sources.is_empty() {
             return WRITABLE.ok(subject, "it accepts writes, and is not seen to follow another server");
@@ -94,9 +94,9 @@ fn writable(evidence: &Evidence<'_>) -> Finding {
     WRITABLE.failed(subject, observed).expected(expected).remedy(way_to_write(server, channels, &lift))
 }
 
-/// The next step where a server takes no writes. To lift what makes it read-only is offered for the one that is seen to
-/// follow nobody, and on a condition: a replica that takes writes parts from its source for good, and a failover tool
-/// keeps a former source read-only.
+/// The next step for a server that refuses writes. Making it writable is offered only if it is seen to follow no other
+/// server, and only on a condition. A writable replica diverges from its source permanently, and a failover tool keeps
+/// a former source read-only.
 fn way_to_write(server: &ServerFacts, channels: Option<&[Channel]>, lift: &[(&str, &str)]) -> Remedy {
     if server.is_on("innodb_read_only") == Some(true) {
         return "name the cluster's writer endpoint in url".into();
@@ -115,7 +115,7 @@ fn way_to_write(server: &ServerFacts, channels: Option<&[Channel]>, lift: &[(&st
     }
 }
 
-/// The servers that this one follows, by some of its channels.
+/// The servers that this one follows, by the channels that count.
 fn sources(channels: &[Channel], counts: fn(&Channel) -> bool) -> String {
     let counted = channels.iter().filter(|channel| counts(channel));
     counted.map(|channel| channel.source.as_str()).collect::<Vec<_>>().join(" and ")

@@ -1,4 +1,4 @@
-//! What the server writes into its binary log, and how.
+//! What the server writes into its binary log, and in which format.
 
 use super::cluster::is_node;
 use super::evidence::Evidence;
@@ -94,7 +94,7 @@ const GTID: Check = Check {
 
 pub(super) const CHECKS: &[Check] = &[ENABLED, SERVER_ID, FORMAT, IMAGE, OPTIONS, COMPRESSION, GTID];
 
-/// A setting that is wrong.
+/// A wrong setting.
 pub(super) struct Fault {
     pub(super) variable: String,
     pub(super) observed: String,
@@ -112,7 +112,7 @@ pub(super) fn judge(evidence: &Evidence<'_>) -> Vec<Finding> {
     findings
 }
 
-/// What keeps changes of this server from being logged as connectors need them, each with its remedy.
+/// The settings that keep this server from logging changes as connectors need them, each with its remedy.
 pub(super) fn faults(server: &ServerFacts) -> Vec<Fault> {
     let judged = if has_log(server) {
         vec![format(server), image(server), options(server), compression(server)]
@@ -157,7 +157,7 @@ fn format(server: &ServerFacts) -> Finding {
     let name = BINLOG_FORMAT;
     match server.variable(name) {
         None | Some("ROW") => FORMAT.ok(name, "ROW"),
-        // A change at run time is known to break a running cluster.
+        // Changing the format at run time is known to break a running cluster.
         Some(format) if is_node(server) => {
             FORMAT.failed(name, format).expected("ROW").remedy(set_at_start(server, name, "binlog_format = ROW"))
         }
@@ -211,7 +211,7 @@ fn gtid(server: &ServerFacts) -> Finding {
     if mode == "ON" && consistency == "ON" {
         return GTID.ok(name, "ON, and enforced");
     }
-    // The server takes one step at a time, and on only after the other.
+    // The server accepts one step at a time, and ON only after enforce_gtid_consistency.
     let mut steps = Vec::new();
     if consistency != "ON" {
         steps.push(("enforce_gtid_consistency", "ON"));
@@ -224,8 +224,8 @@ fn gtid(server: &ServerFacts) -> Finding {
         .remedy(next_step(server, &steps))
 }
 
-/// The way to GTIDs, one step at a time: servers whose modes are more than one step apart cannot replicate from each other,
-/// and with ON what has no GTID yet stops a replica.
+/// The way to GTIDs, one step at a time. Servers whose modes are more than one step apart cannot replicate from each
+/// other, and with ON a transaction without a GTID stops a replica.
 fn next_step(server: &ServerFacts, steps: &[(&str, &str)]) -> Remedy {
     let [(name, value), later @ ..] = steps else { return set_globals(server, steps) };
     if server.managed.is_some() {

@@ -56,11 +56,11 @@ pub(super) fn judge(evidence: &Evidence<'_>) -> Vec<Finding> {
     ]
 }
 
-/// Whether what the catalogue does not show is missing, by what the probe was told: a user without privileges is told of
-/// no difference.
+/// Whether an object that the catalogue does not show is missing. The probe's error decides. A user without privileges
+/// gets the same error in both cases.
 enum Absent {
     Missing,
-    /// Why it is unknown.
+    /// Why that is unknown.
     Unknown(String),
 }
 
@@ -116,7 +116,7 @@ fn exists(evidence: &Evidence<'_>) -> Finding {
     })
 }
 
-/// What to do about a table that is not where it is looked for.
+/// The remedy for a table that is not at its configured place.
 fn elsewhere(found: &[String], evidence: &Evidence<'_>) -> Remedy {
     let provision = evidence.provision();
     match found {
@@ -141,8 +141,8 @@ fn kind(relation: &Relation, evidence: &Evidence<'_>) -> Finding {
     )
 }
 
-/// A table that keeps its history (MariaDB): a beat leaves an old row there, unless the history leaves out the one column that
-/// a beat changes. To leave it out loses nothing that is kept.
+/// A system-versioned table (MariaDB). Each beat adds an old row to its history, unless the history leaves out the one
+/// column that a beat changes. Leaving it out loses none of the history.
 fn history(relation: &Relation, name: &str) -> Finding {
     if relation.column("last_update").is_none_or(|column| column.unversioned) {
         return KIND.ok(name, "a table that keeps its history, but for last_update");

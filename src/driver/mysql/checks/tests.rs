@@ -1,5 +1,5 @@
-//! What a server on the test bench cannot be brought to: other versions, other flavours, refusals. Each test takes the
-//! facts of a source where all is right and changes one thing.
+//! States that the test bench cannot give a server: other versions, other flavours, refusals. Each test takes the facts
+//! of a healthy source and changes one thing.
 
 mod binlog;
 mod replica;
@@ -35,7 +35,7 @@ fn judged(target: &Target, now: &Inspection) -> Vec<Finding> {
     judge(&Case { target, now, earlier: None }).unwrap()
 }
 
-/// What is wrong with these facts.
+/// The findings for these facts that are not OK.
 fn wrong_with(facts: Value) -> Vec<String> {
     wrong(&judged(&target(), &inspection(facts, None)))
 }
@@ -47,7 +47,7 @@ fn changed(mut facts: Value, pointer: &str, value: Value) -> Value {
     facts
 }
 
-/// What is wrong after one thing was changed in the facts of a MySQL where all is right.
+/// The findings after one change in the facts of a healthy MySQL.
 fn after(pointer: &str, value: Value) -> Vec<String> {
     wrong_with(changed(right(), pointer, value))
 }
@@ -57,7 +57,7 @@ fn variable(facts: Value, name: &str, value: &str) -> Vec<String> {
     wrong_with(changed(facts, &format!("/server/variables/{name}"), json!(value)))
 }
 
-/// The remedy of the one finding that failed.
+/// The remedy of the only finding that failed.
 fn remedy(facts: Value) -> String {
     let findings = judged(&target(), &inspection(facts, None));
     let failed: Vec<_> = findings.iter().filter(|finding| finding.status == Status::Failed).collect();
@@ -82,7 +82,7 @@ fn every_check_has_a_finding_whatever_is_refused_and_every_unknown_says_what_it_
         let ids: BTreeSet<&str> = findings.iter().map(|finding| finding.id.as_str()).collect();
         assert_eq!(ids, all().iter().map(|check| check.id).collect(), "{part}");
         let unknown: Vec<_> = findings.iter().filter(|finding| finding.status == Status::Unknown).collect();
-        // That the source follows nobody is nothing that must be seen.
+        // Whether the source follows another server need not be known.
         assert_eq!(unknown.is_empty(), part == "replication", "{part}");
         for finding in unknown {
             assert!(finding.observed.contains("(1227); requires "), "{part}: {}", finding.observed);
@@ -105,7 +105,7 @@ fn facts_of_another_shape_are_an_error_and_no_verdict() {
     assert!(judge(&Case { target: &target, now: &now, earlier: None }).is_err());
 }
 
-/// What comes before a server is made writable.
+/// How the remedy begins that makes a server writable.
 const FIRST: &str = "make sure that this is the source and that no failover tool keeps it read-only; then run:";
 
 #[test]
@@ -148,9 +148,9 @@ fn a_replica_in_place_of_the_primary_is_told_and_one_that_takes_writes_only_warn
     let said = wrong_with(facts.clone());
     assert_eq!(said.len(), 1, "{said:?}");
     assert!(said[0].starts_with("failed warning server-writable: it accepts writes, and follows"), "{said:?}");
-    // Of sources that follow each other, neither is to stop.
+    // If two sources follow each other, neither must stop.
     assert!(!said[0].contains("do not get there") && !remedy(facts.clone()).contains("STOP"), "{said:?}");
-    // What was once a replica, and follows nobody any more, is a primary.
+    // A former replica that no longer follows a server is a primary.
     facts["replication"]["seen"][0]["applying"] = json!(false);
     facts["replication"]["seen"][0]["receiving"] = json!("No");
     assert_eq!(wrong_with(facts), [""; 0]);
@@ -171,7 +171,7 @@ fn only_a_server_that_is_seen_to_follow_nobody_is_made_writable() {
         wrong_with(hidden),
         ["failed error server-writable: read_only is ON; whether it is a replica is not shown to this user"]
     );
-    // A replica whose threads are stopped, by hand or by an error, is one all the same.
+    // A replica stays a replica when its threads are stopped, by hand or by an error.
     let mut stopped = changed(guarded(right()), "/replication", right_replica()["replication"].clone());
     stopped["replication"]["seen"][0]["applying"] = json!(false);
     stopped["replication"]["seen"][0]["receiving"] = json!("No");
@@ -180,7 +180,7 @@ fn only_a_server_that_is_seen_to_follow_nobody_is_made_writable() {
         ["failed error server-writable: it is a replica of db.example:3306: read_only is ON"]
     );
     assert!(remedy(stopped).starts_with(unless));
-    // The members of a group follow nobody that is shown, and are read-only because another one is the primary.
+    // Members of a group show no source, and are read-only because another member is the primary.
     let member = changed(guarded(right()), "/server/variables/group_replication_group_name", json!("8a94f357"));
     assert!(remedy(member).starts_with(unless));
     let mut node = guarded(right_mariadb());

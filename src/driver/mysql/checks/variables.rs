@@ -1,9 +1,10 @@
-//! The server's variables: whether it has a binary log, and how a remedy sets a value so that it survives a restart.
+//! The server's variables: whether the server has a binary log, and how a remedy sets a value so that it survives a
+//! restart.
 
 use crate::driver::mysql::facts::ServerFacts;
 use crate::remedy::Remedy;
 
-/// Why what is said of a binary log is not judged.
+/// Why a check of the binary log is skipped.
 pub(super) const NO_LOG: &str = "there is no binary log";
 
 /// Whether the server has a binary log.
@@ -11,12 +12,12 @@ pub(super) fn has_log(server: &ServerFacts) -> bool {
     server.is_on("log_bin") == Some(true)
 }
 
-/// A variable's new value as it is pasted, such that it outlives a restart.
+/// A remedy that sets a variable such that the value survives a restart.
 pub(super) fn set_global(server: &ServerFacts, name: &str, value: &str) -> Remedy {
     set_globals(server, &[(name, value)])
 }
 
-/// As [`set_global`], for one after the other.
+/// As [`set_global`], for several variables in order.
 pub(super) fn set_globals(server: &ServerFacts, variables: &[(&str, &str)]) -> Remedy {
     if let Some(managed) = server.managed {
         return managed.set(&final_values(variables)).into();
@@ -29,12 +30,12 @@ pub(super) fn set_globals(server: &ServerFacts, variables: &[(&str, &str)]) -> R
     }
 }
 
-/// One variable's new value as SQL.
+/// The SQL that sets one variable.
 pub(super) fn set_now(server: &ServerFacts, name: &str, value: &str) -> String {
     format!("SET {} {name} = {value};", if persists(server) { "PERSIST" } else { "GLOBAL" })
 }
 
-/// What to write down so that values outlive a restart, where the server does not keep them by itself.
+/// What to write into the option file so that values survive a restart, if the server does not persist them.
 pub(super) fn for_a_restart(server: &ServerFacts, variables: &[(&str, &str)]) -> Option<String> {
     (!persists(server))
         .then(|| format!("also write {} under [mysqld] in the option file, for a restart", final_values(variables)))
@@ -44,7 +45,7 @@ fn persists(server: &ServerFacts) -> bool {
     server.variables.contains_key("persisted_globals_load")
 }
 
-/// Each variable once, with the last of its values, as an option is written.
+/// Each variable once, with its last value, written as an option.
 fn final_values(variables: &[(&str, &str)]) -> String {
     let mut last: Vec<(&str, &str)> = Vec::new();
     for &(name, value) in variables {
@@ -57,7 +58,7 @@ fn final_values(variables: &[(&str, &str)]) -> String {
     lines.join(" and ")
 }
 
-/// The option that sets a variable at the start. Of nearly all it has the same name; a server that finds another one in
+/// The option that sets a variable at startup. Nearly all have the variable's name. A server with an unknown name in
 /// its option file does not start.
 fn option(variable: &str) -> &str {
     match variable {
@@ -66,7 +67,7 @@ fn option(variable: &str) -> &str {
     }
 }
 
-/// As [`set_global`], for a variable that only a start of the server sets.
+/// As [`set_global`], for a variable that can only be set at startup.
 pub(super) fn set_at_start(server: &ServerFacts, name: &str, line: &str) -> Remedy {
     match server.managed {
         Some(managed) => managed.set_at_start(name).into(),

@@ -50,14 +50,14 @@ const OBEYS: Check = Check {
 
 pub(super) const CHECKS: &[Check] = &[SELECT, UPDATE, INSERT, ROLES, OBEYS, EXPIRY];
 
-/// Says that a privilege is missing, or that the object is.
+/// The errors for a missing privilege. The object may be missing instead.
 pub(super) const DENIED: &[&str] = &[
     error_codes::ER_DBACCESS_DENIED_ERROR,
     error_codes::ER_TABLEACCESS_DENIED_ERROR,
     error_codes::ER_COLUMNACCESS_DENIED_ERROR,
 ];
 
-/// The ways to log in with a password that the server keeps. Lifetimes hold for these alone.
+/// The plugins that log in with a password that the server keeps. Only these have password lifetimes.
 const PASSWORDS: &[&str] = &[
     "caching_sha2_password",
     "sha256_password",
@@ -65,18 +65,18 @@ const PASSWORDS: &[&str] = &[
     "mysql_old_password",
     "ed25519",
     "parsec",
-    // As old servers write mysql_native_password.
+    // Old servers show mysql_native_password as an empty string.
     "",
 ];
 
-/// What a probe tells.
+/// The result of a probe.
 enum Probed<'a> {
     Granted(String),
-    /// With what the server said, or its grants.
+    /// With the server's message, or the account's grants.
     Denied(String),
-    /// Denied, and this role, which is not active, would bring it.
+    /// Denied, but this inactive role would bring the privilege.
     Idle(&'a IdleRole),
-    /// It depends on something that comes first.
+    /// Another check comes first.
     Later(&'static str),
     Unknown(String),
 }
@@ -181,7 +181,7 @@ fn roles(evidence: &Evidence<'_>, probed: &[(&str, &Probed<'_>)]) -> Finding {
     }
 }
 
-/// A role is not active that would bring a privilege.
+/// The finding that an inactive role would bring a privilege.
 pub(super) fn idle_role(
     check: &Check,
     privilege: &str,
@@ -197,7 +197,7 @@ pub(super) fn idle_role(
         .remedy(Remedy::sql(remedy).note("holds from the next login on"))
 }
 
-/// The first of an account's idle roles whose grants would do.
+/// The first of an account's inactive roles whose grants suffice.
 pub(super) fn bringing(account: &RoleFacts, would_do: impl Fn(&Grants) -> bool) -> Option<&IdleRole> {
     account.idle.iter().find(|idle| idle.grants.answer().is_some_and(&would_do))
 }
@@ -210,7 +210,8 @@ fn obeys(evidence: &Evidence<'_>) -> Finding {
     let user = &evidence.names.user;
     let own = &evidence.facts.roles.own;
     let server = &evidence.facts.server;
-    // ALL PRIVILEGES holds what the server has: the finer privileges came to MySQL together with roles.
+    // ALL PRIVILEGES includes every privilege that the server knows; MySQL introduced the finer ones together with
+    // roles.
     let strong: &[(&str, &str)] = match server.variable("activate_all_roles_on_login") {
         _ if server.flavour.is_mariadb() => &[("SUPER", "SUPER"), ("READ ONLY ADMIN", "READ ONLY ADMIN")],
         Some(_) => &[("SUPER", "SUPER"), ("CONNECTION ADMIN", "CONNECTION_ADMIN")],
@@ -234,12 +235,12 @@ fn obeys(evidence: &Evidence<'_>) -> Finding {
     })
 }
 
-/// What it takes to look at accounts and their grants.
+/// The grant that shows accounts and their grants.
 pub(super) fn look_grant(evidence: &Evidence<'_>) -> String {
     format!("GRANT SELECT ON `mysql`.* TO {};", evidence.names.user)
 }
 
-/// When an account's password runs out.
+/// Judges when an account's password expires.
 pub(super) fn expiry(check: &Check, of: &RoleFacts, evidence: &Evidence<'_>) -> Finding {
     let name = account(&of.user, &of.host);
     match of.account.seen() {

@@ -1,4 +1,4 @@
-//! Who is connected and what they hold: counts and ages, never their statements. And the number of tables.
+//! Counts the sessions and reads how old their transactions are, never their statements. Also counts the tables.
 
 use serde::{Deserialize, Serialize};
 use sqlx::mysql::{MySqlConnection, MySqlRow};
@@ -9,10 +9,10 @@ use crate::driver::mysql::query;
 use crate::heartbeat::Failure;
 use crate::time::clock::{Clock, Instant};
 
-/// The sessions of a server, as an account that may see all of them sees them.
+/// The sessions of a server, read by an account that may see all of them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct ActivityFacts {
-    /// The users of those that read the binary log.
+    /// The users whose sessions read the binary log.
     pub(crate) readers: Vec<String>,
     /// The oldest open transactions.
     pub(crate) transactions: Vec<Transaction>,
@@ -21,19 +21,19 @@ pub(crate) struct ActivityFacts {
 /// One open transaction.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Transaction {
-    /// The number of its session; zero for one that was prepared (XA) and left by its session.
+    /// The session's number; zero for a prepared XA transaction whose session has ended.
     pub(crate) session: i64,
     pub(crate) user: Option<String>,
-    /// Microseconds.
+    /// In microseconds.
     pub(crate) age: i64,
 }
 
-/// Asks for the sessions. The first question is refused to whom the second would answer with his own sessions alone.
+/// Reads the sessions. The first query fails for a user to whom the second would show only that user's own sessions.
 ///
 /// # Errors
-/// What ends the connection.
+/// A failure that ends the connection.
 pub(super) async fn gather(connection: &mut MySqlConnection) -> Result<Answer<ActivityFacts>, Failure> {
-    // The time is that of the machine's zone, whatever the session's.
+    // This time is in the machine's time zone, not in the session's.
     let sql = "SELECT t.trx_mysql_thread_id AS session, p.USER AS user, \
                TIMESTAMPDIFF(MICROSECOND, CONVERT_TZ(t.trx_started, 'SYSTEM', '+00:00'), UTC_TIMESTAMP()) AS age \
                FROM information_schema.INNODB_TRX t \
@@ -60,14 +60,14 @@ impl Transaction {
     }
 }
 
-/// Counts the tables that are not the server's own, as far as this user may see them. On a server that has very many this
-/// takes long: it is ended within a part of the time that is left.
+/// Counts the tables that this user can see, without the server's own. With very many tables the query is slow, so it
+/// gets only a part of the time that is left.
 ///
 /// # Errors
-/// What ends the connection.
+/// A failure that ends the connection.
 pub(super) async fn tables(connection: &mut MySqlConnection, deadline: Instant) -> Result<Answer<i64>, Failure> {
     let share = deadline.saturating_duration_since(Clock::system().now().mono) / 3;
-    // Each of the two limits is a comment to the other flavour.
+    // Each flavour reads the other one's limit as a comment.
     let sql = format!(
         "/*M!100101 SET STATEMENT max_statement_time = {}.{:03} FOR */ SELECT /*+ MAX_EXECUTION_TIME({}) */ \
          COUNT(*) AS seen FROM information_schema.TABLES WHERE TABLE_TYPE IN ('BASE TABLE', 'SYSTEM VERSIONED') \

@@ -1,4 +1,4 @@
-//! The binary log: its position, and what the server keeps out of it.
+//! The binary log: its position, and the databases that the server does not log.
 
 use serde::{Deserialize, Serialize};
 use sqlx::mysql::MySqlConnection;
@@ -14,30 +14,30 @@ use crate::heartbeat::Failure;
 pub(crate) struct BinlogFacts {
     /// `file:position`; `None` where there is no binary log.
     pub(crate) position: Option<String>,
-    /// Only these databases get into it, as the server lists them; empty for all.
+    /// The only databases that are logged, as the server lists them; empty for all.
     pub(crate) do_db: String,
-    /// These do not.
+    /// The databases that are not logged.
     pub(crate) ignore_db: String,
 }
 
-/// What `mysql.rds_configuration` says.
+/// The retention in `mysql.rds_configuration`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Retention {
-    /// `None` for "as soon as possible".
+    /// In hours; `None` for "as soon as possible".
     pub(crate) hours: Option<i64>,
 }
 
-/// Asks for the position of the binary log.
+/// Reads the position of the binary log.
 ///
 /// # Errors
-/// What ends the connection.
+/// A failure that ends the connection.
 pub(super) async fn gather(
     connection: &mut MySqlConnection,
     server: &ServerFacts,
 ) -> Result<Answer<BinlogFacts>, Failure> {
     let old = "SHOW MASTER STATUS";
     let answer = if server.variables.contains_key("log_replica_updates") {
-        // Between two versions both names of the variable are known, and only the old statement.
+        // Some versions know both names of the variable, but only the old statement.
         match ask(connection, "SHOW BINARY LOG STATUS".to_owned()).await? {
             Answer::Refused(refusal) if refusal.code == error_codes::ER_PARSE_ERROR => {
                 ask(connection, old.to_owned()).await?
@@ -55,10 +55,10 @@ pub(super) async fn gather(
     })
 }
 
-/// Asks for the setting of the managed flavours that nothing else shows.
+/// Reads the retention of the managed flavours, which no variable shows.
 ///
 /// # Errors
-/// What ends the connection.
+/// A failure that ends the connection.
 pub(super) async fn retention(connection: &mut MySqlConnection) -> Result<Answer<Retention>, Failure> {
     let sql = "SELECT value AS hours FROM mysql.rds_configuration WHERE name = 'binlog retention hours'";
     ask(connection, sql.to_owned()).await?.map(|rows| {

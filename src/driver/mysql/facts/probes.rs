@@ -1,5 +1,5 @@
-//! Finds out what this session's user may do with statements that match no row; the server checks their privileges
-//! anyway. A read-only server refuses before it checks privileges.
+//! Finds out what this session's user may do. The statements match no row, but the server checks their privileges. A
+//! read-only server refuses before it checks privileges.
 
 use serde::{Deserialize, Serialize};
 use sqlx::mysql::MySqlConnection;
@@ -12,7 +12,7 @@ use crate::driver::mysql::identifier::table_of;
 use crate::heartbeat::Failure;
 use crate::target::HeartbeatTable;
 
-/// What came of each.
+/// The outcome of each probe.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Probes {
     pub(crate) select: Answer<()>,
@@ -20,14 +20,14 @@ pub(crate) struct Probes {
     pub(crate) insert: Answer<()>,
 }
 
-/// Asks for each by itself.
+/// Runs each probe by itself.
 ///
 /// # Errors
-/// What ends the connection.
+/// A failure that ends the connection.
 pub(super) async fn gather(connection: &mut MySqlConnection, heartbeat: &HeartbeatTable) -> Result<Probes, Failure> {
     let table = table_of(heartbeat);
     let row = heartbeat.row_number();
-    // NULL, and not the old value: that would need SELECT as well.
+    // NULL instead of the old value, because the old value would also need SELECT.
     let update = format!("UPDATE {table} SET last_update = NULL WHERE 1 = 0");
     let insert = format!("INSERT INTO {table} (id) SELECT {row} FROM DUAL WHERE 1 = 0");
     let select = probe(connection, format!("SELECT id, last_update FROM {table} WHERE 1 = 0")).await?;
@@ -43,7 +43,7 @@ pub(super) async fn gather(connection: &mut MySqlConnection, heartbeat: &Heartbe
 }
 
 impl Probes {
-    /// The refusal of a reader, if someone holds the table: whatever else is read from it would wait as long.
+    /// The refusal of the read, if another session has locked the table: every further read would wait as long.
     pub(super) fn locked(&self) -> Option<&Refusal> {
         locked(&self.select)
     }
@@ -58,7 +58,7 @@ async fn probe(connection: &mut MySqlConnection, sql: String) -> Result<Answer<(
     if let Answer::Refused(refusal) = &mut answer
         && WAITED.contains(&refusal.code.as_str())
     {
-        // The limit of a statement ends more than waits.
+        // The time limit of a statement ends more than waits for a lock.
         let busy = if refusal.code == ER_LOCK_WAIT_TIMEOUT { "" } else { ", or the server is too busy" };
         refusal.message = format!("the table is locked{busy}: {}", refusal.message);
     }

@@ -1,4 +1,4 @@
-//! One query whose refusal is an answer. The files of this folder and `grants` use it.
+//! One query, for which a refusal is an answer. The files of this folder and `grants` use it.
 
 use std::collections::BTreeMap;
 
@@ -9,10 +9,10 @@ use crate::driver::answer::{Answer, Refusal};
 use crate::driver::mysql::query;
 use crate::heartbeat::{ErrorKind, Failure};
 
-/// Asks for rows.
+/// Sends a query and returns its rows.
 ///
 /// # Errors
-/// What ends the connection. Whatever else the server says is an answer: refused.
+/// A failure that ends the connection. Any other error of the server is an answer: refused.
 pub(in crate::driver::mysql) async fn ask(
     connection: &mut MySqlConnection,
     sql: String,
@@ -23,7 +23,7 @@ pub(in crate::driver::mysql) async fn ask(
     }
 }
 
-/// A row by the names of its columns in small letters, for answers whose columns differ between versions.
+/// A row's values by column name in lower case, because the columns differ between versions.
 ///
 /// # Errors
 /// As [`query::text`].
@@ -37,10 +37,10 @@ pub(in crate::driver::mysql) fn by_name(row: &MySqlRow) -> Result<BTreeMap<Strin
     Ok(columns)
 }
 
-/// A refusal, if the failure is one that leaves the connection as it is.
+/// A refusal, if the connection survives the failure.
 ///
 /// # Errors
-/// The failure, if it is not.
+/// The failure, if the connection does not survive it.
 pub(super) fn refused(failure: Failure) -> Result<Refusal, Failure> {
     let lost = matches!(failure.kind(), ErrorKind::Shutdown | ErrorKind::Network);
     match failure.code() {

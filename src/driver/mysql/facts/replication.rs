@@ -1,4 +1,4 @@
-//! The servers that this one follows, and what its filters exclude.
+//! The servers that this one replicates from, and what its filters exclude.
 
 use std::collections::BTreeMap;
 
@@ -10,30 +10,30 @@ use super::server::ServerFacts;
 use crate::driver::answer::Answer;
 use crate::heartbeat::Failure;
 
-/// One source that is followed. The texts of its errors stay on the server: they quote statements.
+/// One source. Error texts are not read, because they quote statements.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Channel {
-    /// Empty for the one without a name.
+    /// Empty for the channel without a name.
     pub(crate) name: String,
     /// `host:port` of the source.
     pub(crate) source: String,
     /// Whether it is connected to the source: `Yes`, `No`, `Connecting`, `Preparing`.
     pub(crate) receiving: String,
-    /// Whether it applies what it received.
+    /// Whether it applies the changes that it received.
     pub(crate) applying: bool,
-    /// The number of the error that stopped it; zero for none.
+    /// The number of the error that stopped it from receiving; zero for none.
     pub(crate) receive_error: i64,
     pub(crate) apply_error: i64,
-    /// Seconds; `None` where the server does not know.
+    /// In seconds; `None` if the server does not know.
     pub(crate) behind: Option<i64>,
-    /// The filters that are not empty, by their names in small letters without `replicate_`.
+    /// The filters that are not empty, by their names in lower case without `replicate_`.
     pub(crate) filters: BTreeMap<String, String>,
 }
 
-/// Asks for every channel.
+/// Reads every channel.
 ///
 /// # Errors
-/// What ends the connection.
+/// A failure that ends the connection.
 pub(super) async fn gather(
     connection: &mut MySqlConnection,
     server: &ServerFacts,
@@ -47,19 +47,19 @@ pub(super) async fn gather(
     };
     ask(connection, sql.to_owned()).await?.map(|rows| {
         let channels: Result<Vec<_>, Failure> = rows.iter().map(|row| Ok(Channel::of(&by_name(row)?))).collect();
-        // What a group of servers tells each other is no source.
+        // The channels inside a replication group have no source.
         Ok(channels?.into_iter().filter(|channel| !channel.name.starts_with("group_replication_")).collect())
     })
 }
 
 impl Channel {
-    /// Whether it is not stopped, or not wholly.
+    /// Whether at least one of its threads runs.
     pub(crate) fn runs(&self) -> bool {
         self.applying || self.receiving != "No"
     }
 
     fn of(columns: &BTreeMap<String, String>) -> Self {
-        // Each of these names has an older one.
+        // Each of these columns has an older name.
         let column = |names: [&str; 2]| names.iter().find_map(|name| columns.get(*name)).cloned();
         let number = |names: [&str; 2]| column(names).and_then(|text| text.parse::<i64>().ok());
         let text = |names: [&str; 2]| column(names).unwrap_or_default();

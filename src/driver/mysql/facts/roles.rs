@@ -1,5 +1,5 @@
-//! The accounts: this session's, and the connector's, one for each host from which it may connect. It parses the
-//! answers of SHOW GRANTS, does not keep them, and reads nothing of a password or its hash.
+//! This session's account, and the connector's accounts, one for each host from which it may connect. Answers of SHOW
+//! GRANTS are parsed and not kept. Passwords and their hashes are never read.
 
 use std::collections::BTreeMap;
 
@@ -19,11 +19,11 @@ use crate::target::Target;
 /// The accounts.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct RolesFacts {
-    /// This session's.
+    /// This session's account.
     pub(crate) own: RoleFacts,
-    /// The connector's; none where there is no account of that name.
+    /// The connector's accounts; empty if no account has that name.
     pub(crate) connector: Answer<Vec<RoleFacts>>,
-    /// How many more the connector has than were looked at: see [`MOST_HOSTS`].
+    /// How many of the connector's accounts were not read: see [`MOST_HOSTS`].
     #[serde(default, skip_serializing_if = "is_none")]
     pub(crate) connector_left_out: usize,
 }
@@ -34,33 +34,33 @@ pub(crate) struct RoleFacts {
     pub(crate) user: String,
     pub(crate) host: String,
     pub(crate) account: Answer<AccountFacts>,
-    /// With those of the roles that are active: in this session, or after a login.
+    /// Includes the roles that are active, in this session or after a login.
     pub(crate) grants: Answer<Grants>,
     /// The roles that are active.
     pub(crate) active: Vec<RoleName>,
-    /// Roles that the account has and that are not.
+    /// Roles that the account has but that are not active.
     pub(crate) idle: Vec<IdleRole>,
 }
 
 /// How an account logs in.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct AccountFacts {
-    /// `None` where the server does not know such a thing, or hides it.
+    /// `None` if the server cannot lock accounts, or hides the lock.
     pub(crate) locked: Option<bool>,
-    /// Whether its password was declared expired.
+    /// Whether its password is marked as expired.
     pub(crate) expired: bool,
     /// When its password runs out, in microseconds since 1970; `None` for never.
     pub(crate) valid_until: Option<i64>,
-    /// The way it logs in: `caching_sha2_password`.
+    /// The authentication plugin: `caching_sha2_password`.
     pub(crate) plugin: String,
-    /// What it must bring of TLS: nothing, `ANY`, `X509`, `SPECIFIED`.
+    /// The TLS that it requires: nothing, `ANY`, `X509`, `SPECIFIED`.
     pub(crate) tls: String,
 }
 
-/// Looks the accounts up.
+/// Looks up the accounts.
 ///
 /// # Errors
-/// What ends the connection.
+/// A failure that ends the connection.
 pub(super) async fn gather(
     connection: &mut MySqlConnection,
     target: &Target,
@@ -79,7 +79,7 @@ pub(super) async fn gather(
     let own = RoleFacts { user: own.0.to_owned(), host: own.1.to_owned(), account, grants, active, idle };
     let mut left_out = 0;
     let connector = match accounts {
-        // What an account may do it may ask itself.
+        // An account may always read its own grants.
         Answer::Refused(_) if is_named(name, &own.user, &own.host) => Answer::Seen(vec![own.clone()]),
         Answer::Refused(refusal) => Answer::Refused(refusal),
         Answer::Seen(accounts) => {
@@ -98,7 +98,7 @@ pub(super) async fn gather(
     Ok(RolesFacts { own, connector, connector_left_out: left_out })
 }
 
-/// For serde, which hands the number over by reference.
+/// serde passes the number by reference.
 #[expect(clippy::trivially_copy_pass_by_ref)]
 fn is_none(count: &usize) -> bool {
     *count == 0
@@ -110,14 +110,15 @@ fn is(user: &str, host: Option<&str>) -> String {
     format!("(u.User = {}{host})", literal(user))
 }
 
-/// The condition for the account of a name: `user` or `user@host`, and there may be an @ in a user.
+/// The condition for an account by its name: `user` or `user@host`. A user may contain an @.
 fn named(name: &str) -> String {
     let Account { user, host } = Account::read(name);
     let with_host = if host.is_empty() { String::new() } else { format!(" OR {}", is(&user, Some(&host))) };
     format!("{}{with_host}", is(name, None))
 }
 
-/// As if there were no right to look: an account that is not in the list of accounts.
+/// The refusal that the server gives without the right to look; here for an account that is not in the list of
+/// accounts.
 fn hidden() -> Refusal {
     Refusal {
         code: error_codes::ER_NONEXISTING_GRANT.to_owned(),
@@ -127,7 +128,7 @@ fn hidden() -> Refusal {
 
 type Accounts = Vec<((String, String), AccountFacts)>;
 
-/// Reads the accounts that a condition holds for.
+/// Reads the accounts that match a condition.
 async fn accounts(
     connection: &mut MySqlConnection,
     server: &ServerFacts,
@@ -135,7 +136,7 @@ async fn accounts(
 ) -> Result<Answer<Accounts>, Failure> {
     let common = "u.User AS user, u.Host AS host, u.plugin AS plugin, u.ssl_type AS tls, u.password_expired AS expired";
     let lifetime = "IF(lifetime >= 0, lifetime, @@global.default_password_lifetime)";
-    // Only the first query asks for what later versions added.
+    // Only the first query reads what later versions added.
     let of_mariadb = "JSON_VALUE(g.Priv, '$.account_locked') AS locked, \
                    JSON_VALUE(g.Priv, '$.password_last_changed') AS changed, \
                    JSON_VALUE(g.Priv, '$.password_lifetime') AS lifetime \
@@ -155,7 +156,7 @@ async fn accounts(
     rows.map(|rows| rows.iter().map(read_account).collect())
 }
 
-/// What an older server says, which lacks a column, the table, a variable or a function.
+/// The errors of an older server that lacks a column, the table, a variable or a function.
 const NOT_THERE: &[&str] = &[
     error_codes::ER_BAD_FIELD_ERROR,
     error_codes::ER_NO_SUCH_TABLE,
@@ -172,7 +173,7 @@ fn read_account(row: &MySqlRow) -> Result<((String, String), AccountFacts), Fail
         _ => None,
     };
     let facts = AccountFacts {
-        // MariaDB leaves out what does not hold.
+        // MariaDB omits what is not set.
         locked: row.contains_key("days").then(|| matches!(text("locked").as_str(), "Y" | "1" | "true")),
         expired: text("expired") == "Y",
         valid_until,

@@ -15,18 +15,18 @@ use crate::target::HeartbeatTable;
 /// The rows of the table.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct RowFacts {
-    /// How many there are, counted up to a thousand.
+    /// The number of rows, counted up to a thousand.
     pub(crate) count: i64,
-    /// The first ids, the configured one before all others.
+    /// The first ids, the configured one first.
     pub(crate) ids: Vec<i64>,
-    /// `last_update` of the configured one, in microseconds since 1970, as the beat reads it.
+    /// `last_update` of the configured row, in microseconds since 1970, as the beat reads it.
     pub(crate) last_update: Option<i64>,
 }
 
-/// Reads the rows; `None` where there is no `id` that holds a number to look for.
+/// Reads the rows; `None` if the table has no numeric `id`.
 ///
 /// # Errors
-/// What ends the connection.
+/// A failure that ends the connection.
 pub(super) async fn gather(
     connection: &mut MySqlConnection,
     heartbeat: &HeartbeatTable,
@@ -63,10 +63,10 @@ pub(super) async fn gather(
     Ok(Some(rows))
 }
 
-/// `last_update` of the configured row alone, in microseconds since 1970.
+/// Reads `last_update` of the configured row, in microseconds since 1970.
 ///
 /// # Errors
-/// What ends the connection.
+/// A failure that ends the connection.
 pub(super) async fn last_update(
     connection: &mut MySqlConnection,
     heartbeat: &HeartbeatTable,

@@ -1,4 +1,4 @@
-//! The events that name the heartbeat table. Their bodies stay on the server.
+//! The events that name the heartbeat table. The facts do not contain their bodies.
 
 use std::collections::BTreeMap;
 
@@ -17,37 +17,37 @@ use crate::target::HeartbeatTable;
 pub(crate) struct Event {
     pub(crate) schema: String,
     pub(crate) name: String,
-    /// As whom it runs.
+    /// The account that it runs as.
     pub(crate) definer: String,
     /// `ENABLED`, `DISABLED`, `SLAVESIDE_DISABLED` or `REPLICA_SIDE_DISABLED`.
     pub(crate) status: String,
     /// `1 MINUTE`; `None` for one that runs once.
     pub(crate) every: Option<String>,
-    /// The same in seconds, where it is no months or years.
+    /// The same in seconds; `None` for months and years.
     pub(crate) every_seconds: Option<i64>,
     /// When it ran last, in microseconds since 1970.
     pub(crate) last_run: Option<i64>,
-    /// Whether it updates the table, and does not only name it.
+    /// Whether it updates the table; otherwise it only names it.
     pub(crate) updates: bool,
-    /// The row that it updates, where it says `id = N`.
+    /// The row that it updates, if it says `id = N`.
     pub(crate) row: Option<i64>,
 }
 
-/// Asks for the events.
+/// Reads the events.
 ///
 /// # Errors
-/// What ends the connection.
+/// A failure that ends the connection.
 pub(super) async fn gather(
     connection: &mut MySqlConnection,
     heartbeat: &HeartbeatTable,
 ) -> Result<Answer<Vec<Event>>, Failure> {
-    // To whom this is refused, the catalogue shows no event, without a word. A condition that is never true would not be
-    // asked about.
+    // Without this privilege the catalogue shows no event and reports no error. A condition that is never true would
+    // skip the privilege check.
     let probe = format!("SHOW EVENTS FROM {} LIKE ''", quote(&heartbeat.schema));
     if let Answer::Refused(refusal) = ask(connection, probe).await? {
         return Ok(Answer::Refused(refusal));
     }
-    // Times are those of the event's own zone; one with a name is known only where the server's tables of zones are filled.
+    // Times are in the event's own time zone. The server knows a zone by name only if its time zone tables are filled.
     let sql = format!(
         "SELECT EVENT_SCHEMA AS place, EVENT_NAME AS name, DEFINER AS definer, STATUS AS status, \
          INTERVAL_VALUE AS interval_value, INTERVAL_FIELD AS interval_field, \
@@ -59,11 +59,11 @@ pub(super) async fn gather(
 }
 
 impl Event {
-    /// From an event as the catalogue tells it.
-    fn of(told: &BTreeMap<String, String>, heartbeat: &HeartbeatTable) -> Self {
-        let text = |name: &str| told.get(name).cloned().unwrap_or_default();
-        let every = told.get("interval_value").zip(told.get("interval_field"));
-        let last_run = told.get("last_run").and_then(|seconds| seconds.parse::<i64>().ok());
+    /// Reads an event from its row of the catalogue.
+    fn of(columns: &BTreeMap<String, String>, heartbeat: &HeartbeatTable) -> Self {
+        let text = |name: &str| columns.get(name).cloned().unwrap_or_default();
+        let every = columns.get("interval_value").zip(columns.get("interval_field"));
+        let last_run = columns.get("last_run").and_then(|seconds| seconds.parse::<i64>().ok());
         let (updates, row) = match use_of(&text("body"), &text("place"), heartbeat) {
             Use::Updates(row) => (true, row),
             Use::Names => (false, None),
@@ -82,7 +82,7 @@ impl Event {
     }
 }
 
-/// An interval of one unit in seconds.
+/// Converts an interval of one unit to seconds.
 fn seconds(value: &str, field: &str) -> Option<i64> {
     let unit = match field {
         "SECOND" => 1,

@@ -16,14 +16,14 @@ use crate::heartbeat::Failure;
 /// The server as this session sees it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct ServerFacts {
-    /// As the server words it: `10.11.6-MariaDB-1-log`, `9.1.0`.
+    /// As the server writes it: `10.11.6-MariaDB-1-log`, `9.1.0`.
     pub(crate) version: String,
     #[serde(rename = "mariadb")]
     pub(crate) flavour: Flavour,
-    /// Who manages it, if a provider does: variables are then set elsewhere.
+    /// The provider that manages it, if one does: its variables are then set elsewhere.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) managed: Option<Provider>,
-    /// The account that this session's user was taken for: its two parts.
+    /// The account that the server uses for this session: user and host.
     pub(crate) user: String,
     pub(crate) host: String,
     /// The database of this session.
@@ -32,18 +32,18 @@ pub(crate) struct ServerFacts {
     pub(crate) time: i64,
     /// Whether this session is encrypted (behind a proxy: the proxy's).
     pub(crate) encrypted: bool,
-    /// Whether what this session writes gets into the binary log.
+    /// Whether the writes of this session go to the binary log.
     pub(crate) session_binlog: bool,
-    /// Whether this session's transactions are read-only by a setting.
+    /// Whether a setting makes this session's transactions read-only.
     pub(crate) session_read_only: bool,
-    /// Whether a server that is set up for a replication group is a working member of it; `None` if unknown.
+    /// Whether a server that is configured for group replication is a working member of its group; `None` if unknown.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) group_member: Option<bool>,
-    /// The transactions in the binary log, shortened to a digest; `None` where the server keeps no account of them.
+    /// A digest of the transactions in the binary log; `None` if the server does not record them.
     pub(crate) transactions: Option<String>,
-    /// Those variables that checks ask for, by name. One that is missing is unknown to this server.
+    /// The variables that the checks use, by name. A missing one is unknown to this server.
     pub(crate) variables: BTreeMap<String, String>,
-    /// Those values of its state that checks ask for, by name.
+    /// The status values that the checks use, by name.
     pub(crate) status: BTreeMap<String, String>,
 }
 
@@ -95,17 +95,17 @@ const STATUS: &[&str] = &[
     "wsrep_ready",
 ];
 
-/// Reads the variables, the state, and what this session is.
+/// Reads the variables, the status values, and the state of this session.
 ///
 /// # Errors
-/// What the server says, classified.
+/// The server's error, classified.
 pub(super) async fn gather(connection: &mut MySqlConnection) -> Result<ServerFacts, Failure> {
     let variables = query::pairs(&query::send(connection, show("GLOBAL VARIABLES", VARIABLES)).await?)?;
     let mut status = query::pairs(&query::send(connection, show("SESSION STATUS", STATUS)).await?)?;
     let encrypted = status.remove("ssl_cipher").is_some_and(|cipher| !cipher.is_empty());
     let flavour = Flavour::of(&variables);
     let provider = format!("SHOW GLOBAL VARIABLES WHERE {}", Provider::variables_sql());
-    // Their values are private.
+    // Only the names matter: the values are private.
     let managed = Provider::of(&query::pairs(&query::send(connection, provider).await?)?);
     let group_member = match variables.get(group_replication::NAME).is_some_and(|name| !name.is_empty()) {
         true => group_replication::is_a_working_member(connection).await?,
@@ -145,7 +145,7 @@ pub(super) async fn gather(connection: &mut MySqlConnection) -> Result<ServerFac
     })
 }
 
-/// What the server does not know is no row, and no error.
+/// A name that the server does not know gives no row and no error.
 fn show(what: &str, names: &[&str]) -> String {
     let names: Vec<String> = names.iter().map(|name| literal(name)).collect();
     format!("SHOW {what} WHERE Variable_name IN ({})", names.join(", "))
@@ -154,7 +154,7 @@ fn show(what: &str, names: &[&str]) -> String {
 impl ServerFacts {
     /// Major, minor and patch: 10, 11, 6.
     pub(crate) fn numbers(&self) -> (u32, u32, u32) {
-        // What old replicas could not read as a version of MariaDB stands behind this one.
+        // MariaDB writes this prefix for old replicas, which could not read its version.
         let version = self.version.strip_prefix("5.5.5-").unwrap_or(&self.version);
         let mut numbers =
             version.split(|c: char| !c.is_ascii_digit()).map_while(|number| number.parse::<u32>().ok()).take(3);
@@ -172,7 +172,7 @@ impl ServerFacts {
         self.variables.get(name).map(String::as_str)
     }
 
-    /// Whether a variable is on, whichever word this server has for it.
+    /// Whether a variable is on. Servers use different words for it.
     pub(crate) fn is_on(&self, name: &str) -> Option<bool> {
         self.variable(name).map(|value| !matches!(value, "OFF" | "0" | "NO"))
     }

@@ -1,14 +1,14 @@
-//! Reads from the words of an event's body what it does with the heartbeat table. `scheduler` calls it. It does not
-//! keep the text.
+//! Reads the body of an event to find out what it does with the heartbeat table. `scheduler` calls it. It does not keep
+//! the text.
 
 use crate::target::HeartbeatTable;
 
 /// What the statements do with the table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Use {
-    /// They update it: this row, where they all name the same one.
+    /// They update it: this row, if they all name the same one.
     Updates(Option<i64>),
-    /// They only name it, or read it.
+    /// They only name or read it.
     Names,
 }
 
@@ -24,13 +24,13 @@ enum Token {
 
 /// The table as an event may name it.
 struct Table<'a> {
-    /// The schema of a name without one.
+    /// The schema of an unqualified name.
     event_schema: &'a str,
     heartbeat: &'a HeartbeatTable,
 }
 
 const VERBS: &[&str] = &["update", "insert", "replace"];
-/// What may stand between a verb and the table.
+/// The words that may come between a verb and the table.
 const MODIFIERS: &[&str] = &["low_priority", "high_priority", "delayed", "ignore", "into"];
 
 /// Reads an event's body.
@@ -45,7 +45,7 @@ pub(crate) fn use_of(body: &str, event_schema: &str, heartbeat: &HeartbeatTable)
 }
 
 impl Table<'_> {
-    /// The row that a statement updates, if it says which; `None` for a statement that does not update the table.
+    /// `Some` if a statement updates the table, with the row if it names one.
     fn updated_by(&self, statement: &[Token]) -> Option<Option<i64>> {
         let is_verb = |at: usize| {
             VERBS.iter().any(|verb| statement[at].is(verb))
@@ -64,7 +64,7 @@ impl Table<'_> {
         if !(0..tables.len()).any(|at| self.is_at(tables, at)) {
             return None;
         }
-        // Of several tables, an id may be any one's.
+        // With several tables, an `id` may belong to any of them.
         let several = tables.iter().any(|token| token.is("join") || token.is_symbol(','));
         Some(row_of(rest).filter(|_| !several))
     }
@@ -85,7 +85,8 @@ impl Table<'_> {
     }
 }
 
-/// The row that a condition names: `id = 1`, also `` h.`id`='1' ``. None where it names several, or says more than that.
+/// The row that a condition names: `id = 1`, also `` h.`id`='1' ``. `None` if it names several rows or says anything
+/// else.
 fn row_of(tokens: &[Token]) -> Option<i64> {
     let condition = &tokens[tokens.iter().position(|token| token.is("where"))?..];
     if ["or", "xor", "not", "select"].iter().any(|word| condition.iter().any(|token| token.is(word))) {
@@ -125,7 +126,7 @@ fn tokens(body: &str) -> Vec<Token> {
         let length = match first {
             '#' => line(rest),
             '-' if rest.starts_with("--") && !rest[2..].starts_with(|c: char| !c.is_whitespace()) => line(rest),
-            // What is a comment to others only is part of the statement.
+            // A conditional comment (`/*!`, `/*M!`) is part of the statement.
             '/' if rest.starts_with("/*") && !rest.starts_with("/*!") && !rest.starts_with("/*M!") => {
                 rest.find("*/").map_or(rest.len(), |end| end + 2)
             }
@@ -153,7 +154,7 @@ fn line(rest: &str) -> usize {
     rest.find('\n').unwrap_or(rest.len())
 }
 
-/// What stands in quotes, and how long that is with them.
+/// The text inside quotes, and its length including the quotes.
 fn quoted(rest: &str, quote: char) -> (String, usize) {
     let mut text = String::new();
     let mut characters = rest.char_indices().skip(1).peekable();

@@ -15,15 +15,15 @@ use crate::heartbeat::Failure;
 use crate::plan::columns;
 use crate::target::HeartbeatTable;
 
-/// The schema, the table, and tables of its name in other places.
+/// The schema, the table, and tables of the same name elsewhere.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct TableFacts {
-    /// Whether there is a schema of that name, as far as this user may see it.
+    /// Whether this user can see a schema of that name.
     pub(crate) schema: bool,
-    /// `None` where there is no table of that name in it, or it is hidden.
+    /// `None` if the schema has no such table, or the table is hidden.
     pub(crate) table: Option<Relation>,
-    /// Quoted names of tables called the same in other schemas, or nearly the same in this one; looked for only where the
-    /// table is not found.
+    /// Quoted names of tables with the same name in other schemas, or with a similar name in this one. Filled only if
+    /// the table is not found.
     pub(crate) elsewhere: Vec<String>,
 }
 
@@ -35,9 +35,9 @@ pub(crate) struct Relation {
     /// The storage engine; `None` for a view.
     pub(crate) engine: Option<String>,
     pub(crate) columns: Vec<ColumnFacts>,
-    /// The columns of the primary key, in its order; the one that the server generated, too (`my_row_id`).
+    /// The columns of the primary key, in its order, including one that the server generated (`my_row_id`).
     pub(crate) primary_key: Vec<String>,
-    /// Whether there is a unique index over `id` alone.
+    /// Whether `id` alone has a unique index.
     #[serde(default)]
     pub(crate) unique_id: bool,
 }
@@ -46,58 +46,58 @@ pub(crate) struct Relation {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct ColumnFacts {
     pub(crate) name: String,
-    /// `DATA_TYPE`: without length or sign.
+    /// `DATA_TYPE`, without length or sign.
     #[serde(rename = "type")]
     pub(crate) kind: String,
-    /// Whether the server computes its value, so that no one can set it.
+    /// Whether the server computes its value, so that it cannot be set.
     pub(crate) generated: bool,
-    /// Whether a table that keeps its history keeps none of this column (MariaDB).
+    /// Whether the history of a system-versioned table leaves this column out (MariaDB).
     #[serde(default)]
     pub(crate) unversioned: bool,
 }
 
 impl Relation {
-    /// Whether it is a table whose rows are its own.
+    /// Whether it is a table and not, for example, a view.
     pub(crate) fn is_table(&self) -> bool {
         matches!(self.kind.as_str(), "BASE TABLE" | "SYSTEM VERSIONED")
     }
 
-    /// Whether it is the table that `heartbeatd provision` makes, as far as this shows.
+    /// Whether it looks like the table that `heartbeatd provision` makes.
     pub(crate) fn is_as_provisioned(&self) -> bool {
         let columns = self.columns.iter().map(|column| (column.name.as_str(), column.kind.as_str()));
         columns.eq([("id", "int"), ("text", "text"), ("last_update", "timestamp")]) && self.primary_key == ["id"]
     }
 
-    /// Whether `last_update` is there and holds a time.
+    /// Whether `last_update` exists and holds a time.
     pub(crate) fn is_dated(&self) -> bool {
         self.last_update() == Some(Column::Time)
     }
 
-    /// The columns as they are judged for a beat.
+    /// The columns in the form that is judged for a beat.
     pub(crate) fn judged_columns(&self) -> Vec<columns::Column> {
         self.columns.iter().map(|column| column_of(&column.name, &column.kind, column.generated)).collect()
     }
 
-    /// Whether `id` holds a whole number, so that a row can be looked for.
+    /// Whether `id` holds an integer, so that a row can be found by it.
     pub(crate) fn is_numbered(&self) -> bool {
         self.judged_columns().iter().any(|column| column.name == "id" && column.holds == columns::Holds::Number)
     }
 
-    /// A column of this name.
+    /// The column of this name, in any case.
     pub(crate) fn column(&self, name: &str) -> Option<&ColumnFacts> {
         self.columns.iter().find(|column| column.name.eq_ignore_ascii_case(name))
     }
 
-    /// Whether `last_update` holds a time.
+    /// What `last_update` holds.
     pub(crate) fn last_update(&self) -> Option<Column> {
         self.column("last_update").map(|column| Column::from_type(column.kind.clone()))
     }
 }
 
-/// Looks the table up.
+/// Looks up the table.
 ///
 /// # Errors
-/// What ends the connection.
+/// A failure that ends the connection.
 pub(super) async fn gather(
     connection: &mut MySqlConnection,
     heartbeat: &HeartbeatTable,

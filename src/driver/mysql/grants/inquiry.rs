@@ -1,5 +1,4 @@
-//! Asks the server for SHOW GRANTS of this session and of other accounts, including their roles. `facts` and `catalog`
-//! use it.
+//! Sends SHOW GRANTS for this session and for other accounts, including their roles. `facts` and `catalog` use it.
 
 use std::collections::BTreeMap;
 
@@ -15,17 +14,17 @@ use crate::driver::mysql::name_case::{self, NameCase};
 use crate::driver::mysql::query;
 use crate::heartbeat::Failure;
 
-/// More hosts of a user are not looked at: each takes from 3 to 11 questions.
+/// The most hosts of a user that are read: each takes 3 to 11 queries.
 pub(crate) const MOST_HOSTS: usize = 8;
-/// More roles of an account that are not active are not looked at.
+/// The most inactive roles of an account that are read.
 const MOST: usize = 8;
-/// The roles that MySQL grants to everybody, without a line of SHOW GRANTS.
+/// The roles that MySQL grants to every account, without a line in SHOW GRANTS.
 const MANDATORY: &str = "mandatory_roles";
-/// Whether those are active from the login on, whatever is said of default roles: MySQL from 9.5, where it is ON by default.
-/// Servers without it have them wait like any other.
+/// Whether those roles are active from the login on, regardless of default roles: MySQL from 9.5, where it is ON by
+/// default. On servers without this variable they are inactive like any other role.
 /// <https://docs.oracle.com/cd/E17952_01/mysql-9.5-en/added-deprecated-removed.html>
 pub(crate) const ACTIVATE_MANDATORY: &str = "activate_mandatory_roles";
-/// The variables that it takes: see [`Inquiry::of`].
+/// The variables that [`Inquiry::of`] needs.
 pub(crate) const VARIABLES: &[&str] = &[
     flavour::VARIABLE,
     "partial_revokes",
@@ -35,15 +34,15 @@ pub(crate) const VARIABLES: &[&str] = &[
     name_case::VARIABLE,
 ];
 
-/// A role that is not active.
+/// An inactive role.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct IdleRole {
     pub(crate) role: RoleName,
-    /// What it would bring.
+    /// The privileges that it would bring.
     pub(crate) grants: Answer<Grants>,
 }
 
-/// What SHOW GRANTS is asked with.
+/// The connection and the server's settings for SHOW GRANTS.
 pub(crate) struct Inquiry<'a> {
     connection: &'a mut MySqlConnection,
     flavour: Flavour,
@@ -57,13 +56,13 @@ pub(crate) struct Inquiry<'a> {
     all_roles: bool,
 }
 
-/// What was found of an account's grants.
+/// The grants of an account.
 pub(crate) struct Found {
-    /// With those of the roles that are active: in this session, or after a login.
+    /// Includes the roles that are active, in this session or after a login.
     pub(crate) grants: Answer<Grants>,
     /// The roles that are active.
     pub(crate) active: Vec<RoleName>,
-    /// Roles that the account has and that are not.
+    /// Roles that the account has but that are not active.
     pub(crate) idle: Vec<IdleRole>,
 }
 
@@ -74,7 +73,7 @@ impl Found {
 }
 
 impl<'a> Inquiry<'a> {
-    /// Asks through this connection, of a server with these variables.
+    /// For queries through this connection, to a server with these variables.
     pub(crate) fn of(connection: &'a mut MySqlConnection, variables: &BTreeMap<String, String>) -> Self {
         let is_on = |name: &str| variables.get(name).is_some_and(|value| !matches!(value.as_str(), "OFF" | "0"));
         Self {
@@ -88,10 +87,10 @@ impl<'a> Inquiry<'a> {
         }
     }
 
-    /// What this session may do, and what its idle roles would bring.
+    /// What this session may do, and what its inactive roles would bring.
     ///
     /// # Errors
-    /// What ends the connection.
+    /// A failure that ends the connection.
     pub(crate) async fn own(&mut self) -> Result<Found, Failure> {
         let grants = match self.show("").await? {
             Answer::Seen(grants) => self.with_mandatory(grants),
@@ -109,10 +108,10 @@ impl<'a> Inquiry<'a> {
         Ok(Found { grants: Answer::Seen(grants), active, idle })
     }
 
-    /// What an account may do after its login, and what its idle roles would bring.
+    /// What an account may do after its login, and what its inactive roles would bring.
     ///
     /// # Errors
-    /// What ends the connection.
+    /// A failure that ends the connection.
     pub(crate) async fn account(&mut self, user: &str, host: &str) -> Result<Found, Failure> {
         let name = account(user, host);
         let mut grants = match self.show(&format!("FOR {name}")).await? {
@@ -134,7 +133,7 @@ impl<'a> Inquiry<'a> {
                     refused => return Ok(Found::refused(refused)),
                 }
             }
-            // Older ones have no privileges of everybody.
+            // Older versions have no PUBLIC.
             if let Answer::Seen(everybody) = self.show("FOR PUBLIC").await? {
                 grants.add(everybody);
             }
@@ -163,7 +162,7 @@ impl<'a> Inquiry<'a> {
         grants
     }
 
-    /// An account's default roles, and what is active besides them.
+    /// An account's default roles, with the mandatory roles if they are active.
     fn with_active_mandatory(&self, mut roles: Vec<RoleName>) -> Vec<RoleName> {
         if self.mandatory_are_active {
             let more = self.mandatory.iter().filter(|role| !roles.contains(role)).cloned();
@@ -185,8 +184,8 @@ impl<'a> Inquiry<'a> {
         })
     }
 
-    /// MariaDB shows a role's grants to those alone who have taken it on. In one message, and back again: a pooler may
-    /// give the next one to another session.
+    /// MariaDB shows a role's grants only to a session that has set the role. One message sets the role and sets it
+    /// back, because a pooler may give the next message to another session.
     async fn show_taken_on(&mut self, role: &RoleName, active: Option<&RoleName>) -> Result<Answer<Grants>, Failure> {
         let back = format!("SET ROLE {}", active.map_or("NONE".to_owned(), RoleName::quoted));
         let sql = format!("SET ROLE {}; SHOW GRANTS FOR CURRENT_ROLE; {back}", role.quoted());
@@ -197,7 +196,7 @@ impl<'a> Inquiry<'a> {
         Ok(shown)
     }
 
-    /// The roles that are active in this session; none where the server knows no roles.
+    /// The roles that are active in this session; empty if the server has no roles.
     async fn current_roles(&mut self) -> Result<Vec<RoleName>, Failure> {
         let Answer::Seen(rows) = ask(self.connection, "SELECT CURRENT_ROLE()".to_owned()).await? else {
             return Ok(Vec::new());
@@ -210,7 +209,7 @@ impl<'a> Inquiry<'a> {
         })
     }
 
-    /// Those of an account's roles that are active after its login.
+    /// The roles of an account that are active after its login.
     async fn default_roles(
         &mut self,
         grants: &Grants,
@@ -246,7 +245,7 @@ fn idle_of(grants: &Grants, active: &[RoleName]) -> Vec<RoleName> {
 }
 
 impl RoleName {
-    /// As SQL takes it.
+    /// The role as SQL writes it.
     pub(crate) fn quoted(&self) -> String {
         match &self.host {
             Some(host) => account(&self.name, host),
@@ -259,10 +258,10 @@ fn list(roles: &[RoleName]) -> String {
     roles.iter().map(RoleName::quoted).collect::<Vec<_>>().join(", ")
 }
 
-/// What makes an idle role of an account active from its next login on.
+/// The statement that makes an inactive role of an account active from its next login on.
 pub(crate) fn activation(flavour: Flavour, name: &str, active: &[RoleName], idle: &RoleName) -> String {
     match active.first() {
-        // MariaDB has one active role at a time.
+        // In MariaDB, only one role is active at a time.
         Some(active) if flavour.is_mariadb() => format!("GRANT {} TO {};", idle.quoted(), active.quoted()),
         None if flavour.is_mariadb() => format!("SET DEFAULT ROLE {} FOR {name};", idle.quoted()),
         _ => {
@@ -272,7 +271,7 @@ pub(crate) fn activation(flavour: Flavour, name: &str, active: &[RoleName], idle
     }
 }
 
-/// The roles of a list, whose hosts may be left out.
+/// Reads a list of roles, whose hosts may be missing.
 fn mandatory(list: &str) -> Vec<RoleName> {
     let whole = |role: RoleName| RoleName { host: role.host.or_else(|| Some("%".to_owned())), ..role };
     RoleName::list(list).into_iter().map(whole).collect()

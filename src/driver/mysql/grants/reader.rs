@@ -1,11 +1,11 @@
-//! The grammar of `SHOW GRANTS`: one line in, its parts out. Only `grants` calls it.
+//! The grammar of `SHOW GRANTS`: parses one line into its parts. Only `grants` calls it.
 //!
 //! Servers quote differently: names in backticks, in double quotes (`ANSI_QUOTES`) or bare (`sql_quote_show_create =
 //! 0`), accounts in apostrophes. MySQL 5.7 writes columns bare and does not double quotes in accounts.
 
 use serde::{Deserialize, Serialize};
 
-/// What one line says.
+/// The contents of one line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Line {
     Granted { privileges: Vec<Privilege>, on: On, to: RoleName },
@@ -14,7 +14,7 @@ pub(super) enum Line {
     DefaultRoles(Vec<RoleName>),
 }
 
-/// A role by its name; MariaDB's have no host.
+/// A role. MariaDB's roles have no host.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub(in crate::driver::mysql) struct RoleName {
     pub(in crate::driver::mysql) name: String,
@@ -22,42 +22,42 @@ pub(in crate::driver::mysql) struct RoleName {
     pub(in crate::driver::mysql) host: Option<String>,
 }
 
-/// What privileges are granted on.
+/// The object that privileges are granted on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum On {
     /// `*.*`
     Server,
-    /// A database, or all whose names fit the pattern.
+    /// A database, or all databases whose names match the pattern.
     Database(String),
     /// A table or a view.
     Table(String, String),
-    /// A routine, an account to stand for: nothing that a heartbeat uses.
+    /// A routine, or an account to act as: a heartbeat uses neither.
     Other,
 }
 
 /// One privilege.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Privilege {
-    /// In capitals, with spaces for the underscores that some servers write.
+    /// In capitals, with spaces in place of the underscores that some servers write.
     pub(super) name: String,
-    /// The columns it is confined to; none for all.
+    /// The columns that it is limited to; empty for all.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) columns: Vec<String>,
 }
 
-/// A line up to where it is read.
+/// The rest of a line that is not read yet.
 #[derive(Debug, Clone, Copy)]
 struct Reader<'a>(&'a str);
 
-/// A name, and whether it stood in quotes.
+/// A name, and whether it was quoted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Name {
     text: String,
     quoted: bool,
 }
 
-/// One member of the list between the verb and ON, TO or FROM: a privilege, or a role.
+/// One item of the list between the verb and ON, TO or FROM: a privilege, or a role.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Item {
     names: Vec<Name>,
@@ -65,17 +65,17 @@ struct Item {
     columns: Vec<String>,
 }
 
-/// The text after an account's name, with the hash of its password.
+/// The text after an account's name, before the hash of its password.
 const SECRET: &str = " IDENTIFIED ";
 
 impl RoleName {
-    /// Reads a list of roles, as `CURRENT_ROLE()` gives it; none of one that cannot be read.
+    /// Reads a list of roles, as `CURRENT_ROLE()` returns it; empty if the list cannot be read.
     pub(in crate::driver::mysql) fn list(text: &str) -> Vec<Self> {
         role_list(text).unwrap_or_default()
     }
 }
 
-/// Reads one line; `None` for one that this grammar does not know.
+/// Reads one line; `None` if this grammar does not know it.
 pub(super) fn line(line: &str) -> Option<Line> {
     let mut reader = Reader(without_secret(line));
     match reader.word()?.to_ascii_uppercase().as_str() {
@@ -103,7 +103,7 @@ fn role_list(text: &str) -> Option<Vec<RoleName>> {
     roles(Reader(text).items()?)
 }
 
-/// A line up to where a secret may begin: anywhere the word occurs, even within a name.
+/// A line up to the first place where a secret may begin: at any occurrence of the word, even within a name.
 fn without_secret(line: &str) -> &str {
     let end = line.to_ascii_uppercase().find(SECRET);
     &line[..end.unwrap_or(line.len())]
@@ -121,7 +121,7 @@ impl Reader<'_> {
         Some(Line::Granted { privileges: privileges(items)?, on, to: self.grantee()? })
     }
 
-    /// The list up to, and without, ON, TO, FROM or FOR.
+    /// The list up to ON, TO, FROM or FOR.
     fn items(&mut self) -> Option<Vec<Item>> {
         let mut items = vec![self.item()?];
         while self.symbol(',').is_some() {
@@ -157,7 +157,7 @@ impl Reader<'_> {
         }
     }
 
-    /// A column: in quotes, or as it is up to the next comma or bracket.
+    /// A column: quoted, or bare up to the next comma or bracket.
     fn column(&mut self) -> Option<String> {
         let mut quoted = Self(self.0);
         if let Some(name) = quoted.quoted()
@@ -192,11 +192,11 @@ impl Reader<'_> {
         Some(if routine { On::Other } else { On::Table(name, object) })
     }
 
-    /// The word for the kind of object, if there is one; true for all but a table.
+    /// The word for the kind of object, if there is one; true for every kind but a table.
     fn kind(&mut self) -> bool {
         let mut ahead = Self(self.0);
         let mut kind = None;
-        // Of PACKAGE BODY the second word is the last before a name.
+        // In PACKAGE BODY, the second word is the last before the name.
         while let Some(word) = ahead.word() {
             if matches!(ahead.next(), Some('.' | '@')) {
                 break;
@@ -207,7 +207,7 @@ impl Reader<'_> {
         kind.unwrap_or(false)
     }
 
-    /// To whom; nothing behind is looked at.
+    /// The grantee; the rest of the line is not read.
     fn grantee(&mut self) -> Option<RoleName> {
         let name = self.name()?.text;
         let host = if self.0.starts_with('@') && self.symbol('@').is_some() { self.host() } else { None };
@@ -225,7 +225,7 @@ impl Reader<'_> {
         }
     }
 
-    /// A name in quotes, with the quotes inside doubled.
+    /// A quoted name, in which quotes are doubled.
     fn quoted(&mut self) -> Option<String> {
         let rest = self.0.trim_start();
         let quote = rest.chars().next().filter(|c| matches!(c, '`' | '\'' | '"'))?;
@@ -245,7 +245,7 @@ impl Reader<'_> {
         None
     }
 
-    /// A bare word: a keyword, or a name that needs no quotes.
+    /// A bare word: a keyword, or a name without quotes.
     fn word(&mut self) -> Option<String> {
         let rest = self.0.trim_start();
         let end = rest.find(|c: char| !c.is_alphanumeric() && c != '_' && c != '$').unwrap_or(rest.len());

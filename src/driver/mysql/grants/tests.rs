@@ -9,7 +9,7 @@ fn read(text: &str) -> Grants {
     Grants::read(text.lines().map(str::trim).filter(|line| !line.is_empty()), Patterns::Wild)
 }
 
-/// As [`read`], of an answer that is understood in full.
+/// As [`read`], for an answer in which every line is understood.
 fn understood(text: &str) -> Grants {
     let grants = read(text);
     assert_eq!(grants.unread, 0, "{text}");
@@ -28,7 +28,7 @@ fn beat_column(column: &str) -> GrantScope<'_> {
 
 // --- what servers print
 
-/// A table that has nothing granted on itself.
+/// A table without grants of its own.
 fn all_of(name: &str) -> GrantScope<'_> {
     Table(name, "any_table")
 }
@@ -187,7 +187,7 @@ fn a_databases_name_is_a_pattern_of_which_the_most_exact_counts() {
     assert!(yes(&grants, "UPDATE", HEARTBEAT) && yes(&grants, "SELECT", all_of("stream")));
     assert!(yes(&grants, "SELECT", Table("a_b", "t")) && yes(&grants, "INSERT", Table("axb", "t")));
     assert_eq!(grants.allows("SELECT", Table("axb", "t")), Holding::No);
-    // Measured on 5.7, 9 and MariaDB: the grant by name hides the one by pattern.
+    // Measured on 5.7, 9 and MariaDB: the grant by name hides the grant by pattern.
     assert_eq!(grants.allows("INSERT", Table("a_b", "t")), Holding::No);
     let two = understood("GRANT SELECT ON `str%`.* TO `w`@`%`\nGRANT INSERT ON `stream%`.* TO `w`@`%`");
     assert!(yes(&two, "INSERT", HEARTBEAT));
@@ -239,7 +239,7 @@ fn roles_are_named_with_and_without_a_host() {
 
 #[test]
 fn an_active_role_brings_its_privileges_and_not_its_own_roles() {
-    // MariaDB's answer to an account whose default role has a role itself.
+    // MariaDB's answer for an account whose default role has a role itself.
     let grants = understood(&format!(
         "GRANT `outer` TO `roled_default`@`%`
          GRANT USAGE ON *.* TO `roled_default`@`%` IDENTIFIED BY PASSWORD '{HASH}'
@@ -253,7 +253,7 @@ fn an_active_role_brings_its_privileges_and_not_its_own_roles() {
     assert_eq!(grants.roles, [role("outer", None)]);
     assert_eq!(grants.default_roles, [role("outer", None)]);
     assert!(yes(&grants, "REPLICATION SLAVE", Server) && yes(&grants, "UPDATE", HEARTBEAT));
-    // The database's line for everybody does not hide a role's.
+    // The database's line for PUBLIC does not hide a role's line.
     assert!(yes(&grants, "EVENT", all_of("streamkap")));
 }
 
@@ -298,7 +298,7 @@ fn shown(grants: &Grants) -> String {
     format!("{grants:?} {}", serde_json::to_string(grants).unwrap())
 }
 
-/// Text in which what the grammar knows is frequent.
+/// Text made of pieces of the grammar.
 fn pieces() -> impl Strategy<Value = String> {
     const KNOWN: &[&str] = &[
         "GRANT ",

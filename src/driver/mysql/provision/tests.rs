@@ -1,4 +1,4 @@
-//! What is planned for what is there.
+//! What is planned for what exists.
 
 use std::collections::BTreeMap;
 
@@ -26,7 +26,7 @@ fn columns(last_update: &str) -> Columns {
     Columns { all: all.map(|(name, kind)| column(name, kind, false)).to_vec(), keyed: true }
 }
 
-/// Everything is there.
+/// Everything exists.
 fn complete() -> Facts {
     Facts {
         own: Account::read("admin@%"),
@@ -112,7 +112,7 @@ fn what_is_not_shown_is_not_granted_at_a_venture_but_for_a_new_table() {
     facts.table = None;
     let new = plan(&facts, &target());
     assert_eq!((new.steps.len(), new.failures.len(), new.notices.len()), (4, 0, 0), "{new:?}");
-    // What it has for certain is enough.
+    // What it certainly has is enough.
     facts = complete();
     facts.accounts[0].unknown = Some("one line could not be read".to_owned());
     assert!(plan(&facts, &target()).failures.is_empty());
@@ -244,8 +244,8 @@ fn a_table_of_another_shape_gets_no_row_and_says_what_it_lacks() {
     });
     let plan = plan(&facts, &target());
     assert_eq!((kinds(&plan), plan.steps.len()), (vec![ErrorKind::ColumnType], 0));
-    let told = plan.failures[0].to_string();
-    assert!(told.contains("last_update is of type text, which holds no time; without text"), "{told}");
+    let message = plan.failures[0].to_string();
+    assert!(message.contains("last_update is of type text, which holds no time; without text"), "{message}");
 }
 
 #[test]

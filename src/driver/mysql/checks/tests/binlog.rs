@@ -1,4 +1,4 @@
-//! The binary log: what is in it, and for how long.
+//! The binary log: what it holds, and for how long.
 
 use std::time::Duration;
 
@@ -48,7 +48,7 @@ fn a_remedy_is_what_this_flavour_takes() {
         "SET PERSIST server_id = <NUMBER>; -- on the source",
         "a number that another server may have is none to paste"
     );
-    // A format that is changed at run time breaks a running cluster.
+    // Changing the format at run time breaks a running cluster.
     let mut galera = right_mariadb();
     galera["server"]["variables"]["wsrep_on"] = json!("ON");
     galera["server"]["variables"]["wsrep_gtid_mode"] = json!("ON");
@@ -97,7 +97,7 @@ fn a_session_that_is_not_logged_is_found() {
     );
 }
 
-/// What the check of the binary log's growth says of two looks.
+/// The findings about the growth of the binary log between two inspections.
 fn grew(facts: Value, change: impl Fn(&mut Value)) -> Vec<String> {
     let target = target();
     let earlier = inspection(facts.clone(), None);
@@ -122,7 +122,7 @@ fn a_row_that_moves_while_the_binary_log_does_not_is_found() {
     hidden["binlog"] = json!({"refused": {"code": "1227", "message": "access denied"}});
     let said = grew(hidden.clone(), |_| {});
     assert!(said.contains(&says.to_owned()), "{said:?}");
-    // Without GTIDs MySQL's account of transactions never changes, and says nothing.
+    // Without GTIDs, MySQL's set of transactions never changes and proves nothing.
     hidden["server"]["variables"]["gtid_mode"] = json!("OFF");
     let said = grew(hidden, |_| {});
     assert!(said.iter().any(|line| line.starts_with("unknown error binlog-moves")), "{said:?}");
@@ -130,11 +130,11 @@ fn a_row_that_moves_while_the_binary_log_does_not_is_found() {
 
 #[test]
 fn a_beat_within_a_look_is_no_beat_that_the_binary_log_lacks() {
-    // In the first look it came between the row and what is asked of the log, which holds it in both looks.
+    // The beat came during the first inspection, after the row and before the log: both inspections show it in the log.
     let mut facts = right();
     facts["last_update_again"] = json!(NOW + 110 * SECOND);
     assert_eq!(grew(facts, |_| {}), [""; 0]);
-    // One that came after the first look is not in its row, however often that was read.
+    // A beat after the first inspection is not in its row, even if the row was read twice.
     let mut facts = right();
     facts["last_update_again"] = facts["row"]["seen"]["last_update"].clone();
     assert_eq!(grew(facts, |_| {}).len(), 1);
@@ -184,7 +184,7 @@ fn on_rds_its_own_setting_counts() {
         assert_eq!(said.len(), 2, "{said:?}");
         assert!(said[0].contains("requires GRANT SELECT ON mysql.rds_configuration TO `hb`@`%`;"), "{said:?}");
     }
-    // Elsewhere that table is missing, and a user without privileges is told so in the same words.
+    // Other servers have no such table, and answer a user without privileges with the same error.
     assert_eq!(wrong_with(changed(right(), "/retention", denied)), [""; 0]);
 }
 

@@ -1,8 +1,8 @@
-//! The servers that the connector reads from.
+//! The replicas that the connector reads from.
 
 use super::*;
 
-/// What is wrong with a replica after one thing was changed in its facts.
+/// The findings about a replica after one change in its facts.
 fn replica(target: &Target, pointer: &str, value: Value) -> Vec<String> {
     wrong(&judged(target, &inspection(right(), Some(changed(right_replica(), pointer, value)))))
 }
@@ -57,7 +57,7 @@ fn a_replica_serves_the_connector_if_its_own_binary_log_holds_rows() {
             assert_eq!(said, [format!("failed {severity} replica-decode: {says}")]);
         }
     }
-    // A connector that reads there is reason enough.
+    // A connector that reads there makes it an error.
     let mut facts = right_replica();
     facts["activity"]["seen"]["readers"] = json!(["cdc"]);
     facts["binlog"]["seen"]["ignore_db"] = json!("streamkap");
@@ -94,7 +94,7 @@ fn a_connector_that_reads_the_replica_is_connected() {
     assert!(hidden.len() == 1 && hidden[0].starts_with("unknown warning connector-connected"), "{hidden:?}");
 }
 
-/// The remedy of the one check that fails on this replica.
+/// The remedy of the only check that fails on this replica.
 fn mends(target: &Target, copy: Value) -> String {
     let findings = judged(target, &inspection(right(), Some(copy)));
     let failed: Vec<_> = findings.iter().filter(|finding| finding.status == Status::Failed).collect();
@@ -120,11 +120,11 @@ fn a_replica_that_takes_writes_is_warned_of_and_a_member_of_a_cluster_is_not() {
     assert_eq!(wrong(&judged(&target, &inspection(right(), Some(copy)))), [""; 0]);
 }
 
-/// As `/health` has it, which calls such a server `not_a_replica`.
+/// As in `/health`, which calls such a server `not_a_replica`.
 #[test]
 fn who_takes_writes_in_a_group_with_one_primary_or_out_of_its_group_is_no_replica() {
     let target = with_replica(false, true);
-    let told = |single_primary: &str, read_only: &str, member: Option<bool>| {
+    let findings = |single_primary: &str, read_only: &str, member: Option<bool>| {
         let mut copy = right_replica();
         copy["replication"]["seen"] = json!([]);
         copy["server"]["group_member"] = json!(member);
@@ -139,16 +139,16 @@ fn who_takes_writes_in_a_group_with_one_primary_or_out_of_its_group_is_no_replic
         wrong(&judged(&target, &inspection(right(), Some(copy))))
     };
     let role = "failed warning replica-role: it";
-    assert_eq!(told("ON", "ON", None), [""; 0], "a secondary");
-    assert_eq!(told("OFF", "OFF", Some(true)), [""; 0], "all members take writes");
-    assert_eq!(told("OFF", "OFF", None), [""; 0], "a server that cannot tell");
-    assert_eq!(told("ON", "OFF", Some(true)), [format!("{role} is the primary of its replication group")]);
+    assert_eq!(findings("ON", "ON", None), [""; 0], "a secondary");
+    assert_eq!(findings("OFF", "OFF", Some(true)), [""; 0], "all members take writes");
+    assert_eq!(findings("OFF", "OFF", None), [""; 0], "a server that cannot tell");
+    assert_eq!(findings("ON", "OFF", Some(true)), [format!("{role} is the primary of its replication group")]);
     assert_eq!(
-        told("OFF", "OFF", Some(false)),
+        findings("OFF", "OFF", Some(false)),
         [format!("{role} accepts writes, and is no working member of its replication group")]
     );
     assert_eq!(
-        told("ON", "OFF", None),
+        findings("ON", "OFF", None),
         [format!("{role} accepts writes: it is the primary of its replication group, or out of it")]
     );
 }
@@ -205,7 +205,7 @@ fn a_filter_is_lifted_where_the_row_is_and_what_is_missing_is_made_first() {
     copy["replication"]["seen"][0]["filters"] = json!({"do_db": "app"});
     let lift = "STOP REPLICA SQL_THREAD; CHANGE REPLICATION FILTER";
     assert!(mends(&target, copy.clone()).starts_with(lift));
-    // Without the row, or without the table, the beat does not arrive either.
+    // Without the row or the table the beat does not arrive either.
     let remedy = |copy: &Value| {
         let findings = judged(&target, &inspection(right(), Some(copy.clone())));
         findings.into_iter().find(|finding| finding.id == "replica-filters").unwrap().remedy.unwrap()
@@ -216,7 +216,7 @@ fn a_filter_is_lifted_where_the_row_is_and_what_is_missing_is_made_first() {
     copy["table"]["seen"]["table"] = Value::Null;
     copy["server"]["variables"]["super_read_only"] = json!("OFF");
     insta::assert_snapshot!(remedy(&copy), @"SET SESSION sql_log_bin = 0; CREATE DATABASE IF NOT EXISTS `streamkap`; CREATE TABLE IF NOT EXISTS `streamkap`.`streamkap_heartbeat` ( id INT AUTO_INCREMENT PRIMARY KEY, text TEXT, last_update TIMESTAMP NULL DEFAULT CURRENT_TIMESTAMP ON UPDATE CURRENT_TIMESTAMP ) ENGINE = InnoDB; INSERT INTO `streamkap`.`streamkap_heartbeat` (id, text, last_update) SELECT 1, 'test_heartbeat', NULL FROM DUAL WHERE NOT EXISTS (SELECT 1 FROM `streamkap`.`streamkap_heartbeat`); SET SESSION sql_log_bin = 1; STOP REPLICA SQL_THREAD; CHANGE REPLICATION FILTER REPLICATE_DO_DB = (`app`, `streamkap`); START REPLICA SQL_THREAD; -- on replica copy: also write the filter into the replica's option file, for a restart");
-    // A table of another shape is none of ours to make.
+    // heartbeatd does not create a table of another shape.
     let mut source = right();
     source["table"]["seen"]["table"]["columns"][2]["type"] = json!("datetime");
     let findings = judged(&target, &inspection(source, Some(copy)));

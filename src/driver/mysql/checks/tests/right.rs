@@ -1,10 +1,10 @@
-//! The facts of servers on which everything is as it must be.
+//! The facts of healthy servers.
 
 use serde_json::{Value, json};
 
 use crate::driver::evidence::trial::{NOW, SECOND};
 
-/// MySQL 9 with everything as it must be.
+/// A healthy MySQL 9.
 pub(super) fn right() -> Value {
     let account = |user: &str, server: &[&str], table: &[&str]| {
         let privileges = |names: &[&str]| -> Value { names.iter().map(|name| json!({"name": name})).collect() };
@@ -65,7 +65,7 @@ pub(super) fn right() -> Value {
     })
 }
 
-/// The same server's replica.
+/// A replica of the same server.
 pub(super) fn right_replica() -> Value {
     let mut facts = right();
     for guard in ["read_only", "super_read_only"] {
@@ -79,7 +79,7 @@ pub(super) fn right_replica() -> Value {
     facts
 }
 
-/// MariaDB, on which variables have other names and defaults.
+/// A healthy MariaDB: its variables have other names and defaults.
 pub(super) fn right_mariadb() -> Value {
     let mut facts = right();
     let server = &mut facts["server"];
@@ -97,7 +97,7 @@ pub(super) fn right_mariadb() -> Value {
     facts
 }
 
-/// A MySQL that Amazon manages.
+/// A healthy MySQL on Amazon RDS.
 pub(super) fn right_rds() -> Value {
     let mut facts = right();
     facts["server"]["managed"] = json!("rds");

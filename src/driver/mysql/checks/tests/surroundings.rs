@@ -11,7 +11,7 @@ fn event() -> Value {
     })
 }
 
-/// What is said of an event in each mode of writing.
+/// The findings about an event in each write mode.
 fn said(write: WriteMode, key: &str, value: Value) -> Vec<String> {
     let mut target = target();
     target.write = write;
@@ -23,7 +23,7 @@ fn said(write: WriteMode, key: &str, value: Value) -> Vec<String> {
     wrong(&judged(&target, &inspection(facts, None)))
 }
 
-/// Of Galera's nodes one runs it.
+/// In a Galera cluster one node runs it.
 #[test]
 fn an_event_that_another_node_of_the_cluster_runs_is_not_called_switched_off() {
     let said = |write: WriteMode| {
@@ -96,7 +96,7 @@ fn an_event_that_does_not_beat_is_worse_where_nobody_else_does() {
         said(WriteMode::Never, "status", json!("DISABLED")),
         ["failed warning native-scheduler: it is switched off"]
     );
-    // Nobody waits for it.
+    // No one relies on it.
     assert_eq!(said(WriteMode::Always, "status", json!("DISABLED")), [""; 0]);
 }
 
@@ -126,7 +126,7 @@ fn nobody_who_may_see_no_events_is_told_that_there_are_none() {
     );
 }
 
-/// In a grant on a whole schema `_` and `%` are wild.
+/// In a grant on a whole schema `_` and `%` are wildcards.
 #[test]
 fn the_grant_for_events_is_on_the_schema_alone() {
     for (partial_revokes, named) in [("OFF", "`app\\_hb`.*"), ("ON", "`app_hb`.*")] {
@@ -239,14 +239,14 @@ fn a_node_that_was_told_to_refuse_or_to_keep_its_writes_is_told_so() {
     facts["server"]["variables"]["wsrep_on"] = json!("OFF");
     let lines = wrong_with(facts.clone());
     assert!(lines.len() == 1 && lines[0].starts_with("failed error galera-ready: OFF, and the node is"), "{lines:?}");
-    let told = remedy(facts.clone());
-    let both = told.contains("full state transfer") && told.contains("; or run: SET GLOBAL wsrep_on = ON; --");
-    assert!(told.starts_with("save what was written") && both, "what was written there is nowhere else: {told}");
+    let advice = remedy(facts.clone());
+    let both = advice.contains("full state transfer") && advice.contains("; or run: SET GLOBAL wsrep_on = ON; --");
+    assert!(advice.starts_with("save what was written") && both, "what was written there is nowhere else: {advice}");
     facts["server"]["status"]["wsrep_connected"] = json!("OFF");
     assert_eq!(wrong_with(facts), [""; 0], "a server that was started without its cluster");
 }
 
-/// As Percona XtraDB Cluster: `wsrep_on` is a variable of sessions alone.
+/// As on Percona XtraDB Cluster, where `wsrep_on` is a session variable only.
 #[test]
 fn a_node_whose_switch_is_not_shown_is_judged_as_one_that_is_on() {
     let mut facts = right();
