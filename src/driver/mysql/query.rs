@@ -127,7 +127,7 @@ fn margin(time: Duration) -> Duration {
 /// `sql` consists of this driver's own text, quoted names and literals, and numbers.
 ///
 /// # Errors
-/// The server's or the network's error, classified; `protocol` for an answer beyond the limits.
+/// The server's or the network's error, classified; `protocol` for an oversized answer.
 pub(super) async fn send(connection: &mut MySqlConnection, sql: String) -> Result<Vec<MySqlRow>, Failure> {
     send_for(connection, sql, answer_limit::ROWS).await.map(|answer| answer.rows)
 }

@@ -17,25 +17,25 @@ use crate::heartbeat::{ErrorKind, Failure, RowReport, Stamp, Writing, ZoneGuess}
 use crate::target::HeartbeatTable;
 use crate::time::clock::Instant;
 
-/// How far the statement goes beyond the row.
+/// What the statement depends on, besides the row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Shape {
     /// Whether `last_update` is a `timestamptz`.
     with_zone: bool,
     /// How many decimal digits of a second it keeps.
     digits: u8,
-    /// Whether the WAL's position is asked for.
+    /// Whether to query the WAL position.
     position: bool,
 }
 
-/// Microseconds since 1970 by the server's clock. Not CURRENT_TIMESTAMP: that is taken before a wait for a lock, and two
-/// writers would turn the value back.
+/// Microseconds since 1970 by the server's clock. Not CURRENT_TIMESTAMP: it is taken before a wait for a lock, so two
+/// writers would set the value back.
 const NOW: &str = "(extract(epoch FROM pg_catalog.clock_timestamp()) * 1000000)::bigint";
 
-/// Beats, or looks.
+/// Writes the heartbeat row, or only reads it.
 ///
 /// # Errors
-/// What the server says, classified; `column_type` where `last_update` cannot hold a time.
+/// The server's error, classified; `column_type` where `last_update` cannot hold a time.
 pub(super) async fn beat(
     opened: &mut Opened,
     table: &HeartbeatTable,
@@ -51,7 +51,7 @@ pub(super) async fn beat(
         Err(failure) => failure,
     };
     match failure.code() {
-        // What a server says that has no position to give: none, none now, none of that name.
+        // The errors of a server that has no position to report: never, not now, or no such function.
         Some(FEATURE_NOT_SUPPORTED | OBJECT_NOT_IN_PREREQUISITE_STATE | UNDEFINED_FUNCTION)
             if shape.position && writing != Writing::Never =>
         {
@@ -74,10 +74,10 @@ pub(super) async fn beat(
     }
 }
 
-/// Looks at the row and at the server's role.
+/// Reads the row and the server's role.
 ///
 /// # Errors
-/// What the server says, classified.
+/// The server's error, classified.
 pub(super) async fn observe(
     connection: &mut PgConnection,
     table: &HeartbeatTable,
@@ -108,13 +108,13 @@ async fn run(
     deadline: Instant,
 ) -> Result<RowReport, Failure> {
     let limits = ServerLimits::until(deadline).sql();
-    // A commit that waits for a standby that is gone would hang beyond every limit, and the beat with it.
+    // Otherwise the commit could wait without limit for a standby that is gone.
     let sql = format!("{limits} SET LOCAL synchronous_commit = local; {}", statement(table, writing, shape));
     let row = query::send_for_row(connection, sql).await?;
     report(&row, writing).map_err(errors::classify)
 }
 
-/// How `last_update` is written. The type is read at connect; a table that came later is looked up now.
+/// How `last_update` is written. The type is read at connect. For a table that was created later it is read now.
 async fn shape(opened: &mut Opened, table: &HeartbeatTable, deadline: Instant) -> Result<Shape, Failure> {
     if opened.column.is_none() {
         let sql = format!("{} {}", ServerLimits::until(deadline).sql(), column_type_sql(&table.schema, &table.table));
@@ -122,7 +122,7 @@ async fn shape(opened: &mut Opened, table: &HeartbeatTable, deadline: Instant) -
         let found: Option<String> = rows.first().map(|row| row.try_get(0)).transpose().map_err(errors::classify)?;
         opened.column = found.as_deref().map(LastUpdate::from_type);
     }
-    // Without a column the server's own error says best what is missing.
+    // Without the column, the server's own error says best what is missing.
     let digits = opened.column.as_ref().map_or(ALL_DIGITS, |found| found.digits);
     let shape = Shape { with_zone: false, digits, position: opened.position };
     match opened.column.as_ref().map(|found| &found.column) {
@@ -135,7 +135,7 @@ async fn shape(opened: &mut Opened, table: &HeartbeatTable, deadline: Instant) -
     }
 }
 
-/// "Read-only" by its code means a standby as well as a setting: the server is asked which.
+/// The code for "read-only" means a standby or a setting. The server is asked which.
 async fn with_the_reason(connection: &mut PgConnection, failure: Failure, deadline: Instant) -> Failure {
     let sql = format!("{} SELECT {ROLE}", ServerLimits::until(deadline).sql());
     match query::send_for_row(connection, sql).await.as_ref().map(read_role) {
@@ -144,8 +144,8 @@ async fn with_the_reason(connection: &mut PgConnection, failure: Failure, deadli
     }
 }
 
-/// Row-level security hides a row without an error, and keeps it from being updated without one: the catalogue is asked
-/// where a row was not seen, or seen and not changed.
+/// Row-level security hides a row, or keeps it from being updated, without an error. So the catalogue is queried if the
+/// row was not seen, or was seen but not changed.
 async fn behind_a_policy(
     connection: &mut PgConnection,
     table: &HeartbeatTable,
@@ -183,7 +183,7 @@ async fn behind_a_policy(
     Err(Failure::new(kind, format!("row-level security {message}")).with_remedy(remedy))
 }
 
-/// The session's user and database need not be those of the address: a role may have `role` set, and a pooler maps both.
+/// The session's user and database may differ from the address: a role may have `role` set, and a pooler maps both.
 async fn with_the_grant(
     connection: &mut PgConnection,
     table: &HeartbeatTable,
@@ -204,7 +204,7 @@ async fn with_the_grant(
 /// The user and the database of this session.
 ///
 /// # Errors
-/// What the server says, classified.
+/// The server's error, classified.
 pub(super) async fn account(connection: &mut PgConnection, deadline: Instant) -> Result<SessionAccount, Failure> {
     let limits = ServerLimits::until(deadline).sql();
     let sql = format!("{limits} SELECT current_user::text AS session, pg_catalog.current_database()::text AS base");
@@ -213,7 +213,7 @@ pub(super) async fn account(connection: &mut PgConnection, deadline: Instant) ->
     read().map_err(errors::classify)
 }
 
-/// A statement says the same of a table that is missing and of its schema: the catalogue is asked which.
+/// The error is the same for a missing table and for its missing schema. The catalogue shows which is missing.
 async fn with_what_is_missing(
     connection: &mut PgConnection,
     table: &HeartbeatTable,
@@ -260,8 +260,9 @@ fn stamp(row: &PgRow, column: &str) -> Result<Option<Stamp>, sqlx::Error> {
     row.try_get::<Option<i64>, _>(column).map(|micros| micros.map(Stamp))
 }
 
-/// One statement that tells a missing row (seen 0) from one that cannot be written (seen 1, changed 0). Both parts look
-/// at the same snapshot; a row that another writer changed in between is judged anew by the UPDATE, on its new value.
+/// One statement that separates a missing row (seen 0) from a row that cannot be written (seen 1, changed 0). Both
+/// parts read the same snapshot. If another writer changed the row in between, the UPDATE judges it again by its new
+/// value.
 fn statement(table: &HeartbeatTable, writing: Writing, shape: Shape) -> String {
     let old = micros("h.last_update");
     if writing == Writing::Never {
@@ -282,9 +283,9 @@ fn statement(table: &HeartbeatTable, writing: Writing, shape: Shape) -> String {
     )
 }
 
-/// The time now, as the column holds it. A column that keeps fewer digits than the clock has may hold the same value
-/// already, after a beat of the same second: then the next value that it can hold, as an UPDATE to the same value looks
-/// like one that a trigger took back.
+/// The current time, as the column holds it. A column with fewer digits than the clock may already hold this value,
+/// after a beat in the same second. Then the next possible value is written, because an UPDATE to the same value looks
+/// like one that a trigger reverted.
 fn new_value(shape: Shape) -> String {
     let (now, kind) = match shape.with_zone {
         true => ("pg_catalog.clock_timestamp()", "timestamptz"),
@@ -309,8 +310,8 @@ fn name_of(table: &HeartbeatTable) -> String {
     format!("{}.{}", quote(&table.schema), quote(&table.table))
 }
 
-/// Microseconds since 1970 of a column; of both types of time, one without a zone read as UTC. What lies beyond the
-/// numbers, infinity included, is the far end of them.
+/// A column's value in microseconds since 1970. It may be of either time type; a value without a zone is read as UTC. A
+/// value outside the range of numbers, such as infinity, becomes the nearest limit.
 pub(super) fn micros(column: &str) -> String {
     format!(
         "CASE WHEN {column} >= '290000-01-01' THEN 9000000000000000000 \
@@ -320,7 +321,7 @@ pub(super) fn micros(column: &str) -> String {
 }
 
 /// When the row calls for a write: see `Writing::WhenStale`. A value about a whole zone offset away comes from a writer
-/// in another time zone and is judged by change only.
+/// in another time zone. Only its changes count.
 fn stale_condition(writing: Writing, old: &str) -> String {
     let Writing::WhenStale { last_seen, period } = writing else {
         return "true".to_owned();
@@ -329,7 +330,7 @@ fn stale_condition(writing: Writing, old: &str) -> String {
     let oldest = (period / 4 * 3).as_micros();
     let ZoneGuess { step, tolerance, furthest } = ZoneGuess::for_period(period);
     let (nearest, beyond) = (step - tolerance, furthest + tolerance);
-    // OFFSET 0 keeps the inner parts from being copied outwards: one look at the clock for the whole condition.
+    // OFFSET 0 keeps the planner from inlining the inner parts, so the whole condition reads the clock once.
     format!(
         "(SELECT v.value IS NULL OR {unchanged}a.age NOT BETWEEN 0 AND {oldest} AND NOT (\
          abs(a.age) BETWEEN {nearest} AND {beyond} AND \
@@ -345,7 +346,7 @@ mod tests {
 
     const SHAPE: Shape = Shape { with_zone: false, digits: ALL_DIGITS, position: true };
 
-    /// The statement with its two long expressions as words.
+    /// The statement with words in place of its two long expressions.
     fn shown(writing: Writing, shape: Shape) -> String {
         let sql = statement(&HeartbeatTable::default(), writing, shape);
         sql.replace(&micros("h.last_update"), "{old}").replace(NOW, "{now}")

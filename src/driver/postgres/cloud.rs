@@ -1,18 +1,18 @@
-//! Servers that a provider manages: recognises the provider by what only its servers have, and knows where to set what
+//! Recognises servers that a provider manages, by what only its servers have, and knows where the provider sets what
 //! `ALTER SYSTEM` sets elsewhere. `facts` and the remedies of `checks` use it. All of it comes from the providers'
-//! documentation; none was run.
+//! documentation; none of it was run.
 
 use serde::{Deserialize, Serialize};
 
 use crate::remedy::Remedy;
 
-/// Who manages a server.
+/// The provider that manages a server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Provider {
     /// Amazon RDS: <https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/Appendix.PostgreSQL.CommonDBATasks.Parameters.html>
     Rds,
-    /// Amazon Aurora, whose settings for all of a cluster's instances are kept apart:
+    /// Amazon Aurora, which keeps the settings for all instances of a cluster apart:
     /// <https://docs.aws.amazon.com/AmazonRDS/latest/AuroraUserGuide/AuroraPostgreSQL.Reference.ParameterGroups.html>
     Aurora,
     /// Google Cloud SQL: <https://cloud.google.com/sql/docs/postgres/flags>
@@ -22,15 +22,15 @@ pub(crate) enum Provider {
     Azure,
 }
 
-/// The provider's word, or NULL: each gives its customers a role of its own in place of a superuser. Amazon's driver for
-/// Java tells Aurora from RDS by the same extension.
+/// The provider's name, or NULL. Each provider gives its customers a role of its own instead of a superuser. Amazon's
+/// JDBC driver separates Aurora from RDS by the same extension.
 pub(super) const SQL: &str = "SELECT CASE rolname WHEN 'rds_superuser' THEN \
     CASE WHEN current_setting('rds.extensions', true) LIKE '%aurora_stat_utils%' THEN 'aurora' ELSE 'rds' END \
     WHEN 'cloudsqlsuperuser' THEN 'cloud_sql' ELSE 'azure' END FROM pg_roles \
     WHERE rolname IN ('rds_superuser', 'cloudsqlsuperuser', 'azure_pg_admin') ORDER BY rolname LIMIT 1";
 
 impl Provider {
-    /// How a setting is set; `restart` for one that holds from a start of the server on.
+    /// How to set a setting; `restart` if it takes effect when the server starts.
     pub(super) fn set(self, setting: &str, value: &str, restart: bool) -> Remedy {
         let (setting, value) = match (self, setting) {
             (Self::Rds | Self::Aurora, "wal_level") => ("rds.logical_replication", "1".to_owned()),
@@ -46,13 +46,14 @@ impl Provider {
         Remedy::advice(format!("set {setting} = {value} {place}{}", if restart { then } else { "" }))
     }
 
-    /// Whether it is one of Amazon's, where replication is a role and no attribute.
+    /// Whether Amazon manages it: there, replication is a role and not an attribute.
     pub(super) fn is_amazons(self) -> bool {
         matches!(self, Self::Rds | Self::Aurora)
     }
 }
 
-/// A value as these places want it: a number in the setting's own unit, which is MB for sizes of WAL, ms or s for times.
+/// A value in the form that providers expect: a number in the setting's own unit, which is MB for sizes of WAL, ms or s
+/// for times.
 fn in_base_unit(value: &str) -> String {
     let times = |unit: &str, factor: u64| Some(value.strip_suffix(unit)?.parse::<u64>().ok()?.saturating_mul(factor));
     let number = times("GB", 1024).or_else(|| times("min", 60_000)).or_else(|| times("s", 1));

@@ -21,7 +21,7 @@ use crate::plain_text::one_line;
 use crate::target::Endpoint;
 use crate::time::clock::Instant;
 
-/// What is said of a server's hosts.
+/// How messages speak of a server's hosts.
 const HOST_STYLE: HostStyle = HostStyle {
     port: 5432,
     socket_is_file: false,
@@ -33,23 +33,23 @@ const HOST_STYLE: HostStyle = HostStyle {
 #[derive(Debug)]
 pub(super) struct Opened {
     pub(super) connection: PgConnection,
-    /// What carries the connection, if its login might have gone without TLS.
+    /// The guard that carries the connection, if the login could have gone without TLS.
     guard: Option<LoginGuard>,
     pub(super) server: ServerInfo,
     /// `None` without such a column.
     pub(super) column: Option<LastUpdate>,
-    /// Whether this user may ask for the WAL's position.
+    /// Whether this user may query the WAL position.
     pub(super) position: bool,
-    /// Whether it is a session of `url`, and not of `provision_url`.
+    /// Whether it is a session of `url`; otherwise it is one of `provision_url`.
     pub(super) over_url: bool,
 }
 
-/// How every host is logged in to.
+/// How to log in to every host.
 struct Login {
     options: PgConnectOptions,
-    /// The client's certificate, if servers are shown one.
+    /// The client's certificate, if it has one.
     client: Option<ClientFiles>,
-    /// Whether the password must not be sent in clear, and might be.
+    /// Whether the login needs a guard: the password must not be sent in clear, but could be.
     guarded: bool,
 }
 
@@ -57,11 +57,11 @@ struct Login {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct LastUpdate {
     pub(super) column: Column,
-    /// How many decimal digits of a second it keeps: 6 unless it was made with fewer.
+    /// How many decimal digits of a second it keeps: 6, unless it was created with fewer.
     pub(super) digits: u8,
 }
 
-/// How many decimal digits of a second a column keeps that was made without a precision.
+/// The decimal digits of a second in a column without a precision.
 pub(super) const ALL_DIGITS: u8 = 6;
 
 /// The type of `last_update`.
@@ -71,14 +71,14 @@ pub(super) enum Column {
     WithoutZone,
     /// `timestamptz`.
     WithZone,
-    /// No time at all, as the server writes the type.
+    /// Not a time: the type as the server writes it.
     Other(String),
 }
 
 /// Opens a connection for the purpose of the request.
 ///
 /// # Errors
-/// A classified failure; of several hosts one that names them all.
+/// A classified failure. For several hosts it names them all.
 pub(super) async fn connect(request: &ConnectRequest<'_>) -> Result<Opened, Failure> {
     for (what, name) in [("schema", &request.target.heartbeat.schema), ("table", &request.target.heartbeat.table)] {
         if let Some(problem) = identifier::problem(name) {
@@ -94,7 +94,7 @@ impl Candidate for Opened {
         self.server.role
     }
 
-    /// The timeline goes up with every promotion.
+    /// Each promotion increases the timeline.
     fn rank(&self) -> Option<u32> {
         self.server.timeline
     }
@@ -107,7 +107,7 @@ impl Candidate for Opened {
     }
 }
 
-/// Reads the role and the column's type from the answer to [`probe_sql`]'s columns.
+/// Derives the server's role from two columns of [`probe_sql`].
 pub(super) fn role_of(in_recovery: bool, read_only: bool) -> ServerRole {
     match (in_recovery, read_only) {
         (true, _) => ServerRole::Standby,
@@ -116,7 +116,7 @@ pub(super) fn role_of(in_recovery: bool, read_only: bool) -> ServerRole {
     }
 }
 
-/// Each host of an address that names several, with its address and by itself.
+/// Each host of an address that names several: its name, and an address for it alone.
 pub(super) fn each_host(endpoint: &Endpoint) -> Vec<(String, Endpoint)> {
     let by_itself = |host: &Host| {
         let endpoint = Endpoint { url: endpoint.url.with_host(host), ..endpoint.clone() };
@@ -128,7 +128,7 @@ pub(super) fn each_host(endpoint: &Endpoint) -> Vec<(String, Endpoint)> {
     }
 }
 
-/// Connects to one host and looks around, in two messages, and three on a primary.
+/// Connects to one host and reads its state: two messages, three on a primary.
 async fn open(request: &ConnectRequest<'_>, login: &Login, host: &Host) -> Result<Opened, Failure> {
     let (address, port) = (HOST_STYLE.address(host), HOST_STYLE.port(host));
     let (mut connection, guard) = match log_in(login, host, port).await {
@@ -150,7 +150,7 @@ async fn open(request: &ConnectRequest<'_>, login: &Login, host: &Host) -> Resul
         let hexadecimal = ask_hidden(&mut connection, limits, TIMELINE).await?;
         server.timeline = hexadecimal.and_then(|digits| u32::from_str_radix(&digits, 16).ok());
     }
-    // To look, it will do.
+    // An inspection may read a server on an old timeline.
     if request.purpose != Purpose::Inspect
         && let (Some(own), Some(newest)) = (server.timeline, request.timelines.and_then(|it| it.newer_than(&server)))
     {
@@ -164,7 +164,7 @@ async fn open(request: &ConnectRequest<'_>, login: &Login, host: &Host) -> Resul
     Ok(Opened { connection, guard, server, column, position, over_url })
 }
 
-/// Logs in to one host: over a socket without TLS, and otherwise watched where TLS is not certain.
+/// Logs in to one host. A socket gets no TLS; a connection whose TLS is not certain gets a guard.
 async fn log_in(login: &Login, host: &Host, port: u16) -> Result<(PgConnection, Option<LoginGuard>), Failure> {
     let Login { options, client, guarded } = login;
     if host.is_socket() {
@@ -174,7 +174,7 @@ async fn log_in(login: &Login, host: &Host, port: u16) -> Result<(PgConnection, 
     let mut options = options.clone().host(&host.name).port(port);
     let mut guard = None;
     if *guarded {
-        // As sqlx calls the socket in a folder.
+        // sqlx expects this file name for a socket in a folder.
         let file = format!(".s.PGSQL.{port}");
         let opened = LoginGuard::connect(&host.name, port, &file, PostgresLogin).await;
         let opened = guard.insert(opened.map_err(|error| errors::classify(error.into()))?);
@@ -188,14 +188,15 @@ async fn log_in(login: &Login, host: &Host, port: u16) -> Result<(PgConnection, 
     }
 }
 
-/// What tells clusters apart.
+/// Identifies the cluster.
 const IDENTITY: &str = "SELECT system_identifier::text FROM pg_catalog.pg_control_system()";
-/// Goes up with every promotion. The name of a WAL segment starts with it: that of the position written now, as the control
-/// file of a server that was just promoted has the old one until its first checkpoint.
+/// The timeline, which each promotion increases. The name of a WAL segment starts with it. The segment is that of the
+/// current write position, because the control file of a newly promoted server has the old timeline until its first
+/// checkpoint.
 const TIMELINE: &str = "SELECT substr(pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_insert_lsn()), 1, 8)";
 
-/// Asks for something that managed flavours hide: an answer of "no" leaves it unknown. It must be a message of its own,
-/// since its error would take the rest of the message along.
+/// Reads something that managed flavours hide; a refusal leaves it unknown. It needs a message of its own, because its
+/// error would discard the rest of the message.
 async fn ask_hidden(
     connection: &mut PgConnection,
     limits: ServerLimits,
@@ -203,7 +204,7 @@ async fn ask_hidden(
 ) -> Result<Option<String>, Failure> {
     match query::send_for_row(connection, format!("{} {question}", limits.sql())).await {
         Ok(row) => row.try_get(0).map_err(errors::classify),
-        // Without a code it did not come from the server: the connection is lost.
+        // An error without a code does not come from the server: the connection is lost.
         Err(failure) if failure.code().is_none() => Err(failure),
         Err(failure) if matches!(failure.kind(), ErrorKind::Shutdown | ErrorKind::Starting) => Err(failure),
         Err(_) => Ok(None),
@@ -234,8 +235,8 @@ async fn look_around(
     read().map_err(errors::classify)
 }
 
-/// The first look after a login. The catalogue is asked by names in text and joined by OIDs: looking up a table by its
-/// qualified name would need a privilege on its schema.
+/// The first query after a login. It compares names as text and joins by OIDs, because looking up a table by its
+/// qualified name requires a privilege on its schema.
 fn probe_sql(schema: &str, table: &str) -> String {
     format!(
         "SELECT pg_catalog.pg_is_in_recovery() AS in_recovery, \
@@ -250,7 +251,7 @@ fn probe_sql(schema: &str, table: &str) -> String {
     )
 }
 
-/// The type of `last_update` with its precision (of a domain: the type below it); no row without such a column.
+/// The type of `last_update` with its precision (for a domain, the base type); no row without such a column.
 pub(super) fn column_type_sql(schema: &str, table: &str) -> String {
     format!(
         "SELECT CASE t.typtype WHEN 'd' THEN pg_catalog.format_type(t.typbasetype, t.typtypmod) \
@@ -265,7 +266,7 @@ pub(super) fn column_type_sql(schema: &str, table: &str) -> String {
 }
 
 impl LastUpdate {
-    /// From the name that `format_type` gives: `timestamp(0) without time zone`.
+    /// Parses the name that `format_type` returns: `timestamp(0) without time zone`.
     pub(super) fn from_type(name: &str) -> Self {
         let parts = name.split_once('(').and_then(|(before, rest)| Some((before, rest.split_once(')')?)));
         let Some((before, (digits, after))) = parts else {
@@ -276,7 +277,7 @@ impl LastUpdate {
 }
 
 impl Column {
-    /// From the name that `format_type` gives.
+    /// Parses the name that `format_type` returns.
     pub(super) fn from_type(name: String) -> Self {
         match name.as_str() {
             "timestamp without time zone" => Self::WithoutZone,
@@ -286,10 +287,10 @@ impl Column {
     }
 }
 
-/// Everything is set field by field. `PGOPTIONS`, `PGSSLCERT` and `PGSSLKEY` are the fields that sqlx fills from the
-/// environment and that cannot be cleared here; `main` sees to it that no `PG*` variable is set.
+/// Sets every field itself. sqlx fills `PGOPTIONS`, `PGSSLCERT` and `PGSSLKEY` from the environment, and these cannot
+/// be cleared here. So `main` makes sure that no `PG*` variable is set.
 ///
-/// Beside the options for every host the client's certificate, if servers are shown one.
+/// Returns the options for every host, and the client's certificate if it has one.
 async fn options(request: &ConnectRequest<'_>) -> Result<Login, Failure> {
     let url = &request.endpoint.url;
     let parameters = Parameters::read(url)
@@ -297,14 +298,14 @@ async fn options(request: &ConnectRequest<'_>) -> Result<Login, Failure> {
     let name = parameters.application_name.as_deref().unwrap_or(request.application_name);
     let mut options = PgConnectOptions::new_without_pgpass()
         .username(&parameters::user_of(url))
-        // Empty is what sqlx answers without a password, too.
+        // sqlx also sends an empty password if there is none.
         .password(request.password.map_or("", crate::secret::Secret::expose))
         .database(&parameters::database_of(url))
         .application_name(identifier::application_name(name))
         .ssl_mode(parameters.ssl_mode)
         .ssl_root_cert_from_pem(Vec::new())
         .statement_cache_capacity(0)
-        // PgBouncer refuses a connection that asks for it.
+        // PgBouncer refuses a connection that sets it.
         .extra_float_digits(None)
         .disable_statement_logging();
     if let Some(path) = &parameters.root_cert {

@@ -9,13 +9,13 @@ use super::pooler;
 use crate::driver::network::{kind_of_io, words_of_io};
 use crate::heartbeat::{ErrorKind, Failure};
 
-/// `protocol_violation`: what a pooler says to everything that it refuses by itself.
+/// `protocol_violation`: a pooler sends it for everything that it refuses itself.
 pub(super) const PROTOCOL_VIOLATION: &str = "08P01";
 /// `feature_not_supported`
 pub(super) const FEATURE_NOT_SUPPORTED: &str = "0A000";
 /// `unique_violation`
 pub(super) const UNIQUE_VIOLATION: &str = "23505";
-/// `check_violation`: a constraint, or a row for which there is no partition.
+/// `check_violation`: a constraint, or a row without a partition.
 pub(super) const CHECK_VIOLATION: &str = "23514";
 /// `read_only_sql_transaction`
 pub(super) const READ_ONLY_SQL_TRANSACTION: &str = "25006";
@@ -33,11 +33,11 @@ pub(super) const DUPLICATE_OBJECT: &str = "42710";
 pub(super) const DATATYPE_MISMATCH: &str = "42804";
 /// `wrong_object_type`
 pub(super) const WRONG_OBJECT_TYPE: &str = "42809";
-/// `undefined_function`: also an operator that these types do not have.
+/// `undefined_function`: also an unknown operator for these types.
 pub(super) const UNDEFINED_FUNCTION: &str = "42883";
 /// `generated_always`
 pub(super) const GENERATED_ALWAYS: &str = "428C9";
-/// `undefined_table`: also one of a schema that does not exist.
+/// `undefined_table`: also a table in a schema that does not exist.
 pub(super) const UNDEFINED_TABLE: &str = "42P01";
 /// `duplicate_schema`
 pub(super) const DUPLICATE_SCHEMA: &str = "42P06";
@@ -58,7 +58,7 @@ pub(super) const CANNOT_CONNECT_NOW: &str = "57P03";
 /// `internal_error`
 pub(super) const INTERNAL_ERROR: &str = "XX000";
 
-/// What the server refuses only now: a lock that somebody holds, or too much to do. Another look may be answered.
+/// Refusals that may pass: another session holds a lock, or the server is too busy. A later inspection may succeed.
 pub(super) const PASSING: &[&str] = &[LOCK_NOT_AVAILABLE, QUERY_CANCELED];
 
 /// Kinds by SQLSTATE; the longest prefix wins.
@@ -81,7 +81,7 @@ const KINDS: &[(&str, ErrorKind)] = &[
     (READ_ONLY_SQL_TRANSACTION, ErrorKind::NotWritable),
     ("25P03", ErrorKind::Shutdown),
     ("25P04", ErrorKind::StatementTimeout),
-    // A prepared statement that is not there: heartbeatd has none, a pooler mixed up its connections.
+    // A missing prepared statement: heartbeatd uses none, so a pooler mixed up its connections.
     ("26", ErrorKind::Conflict),
     ("27", ErrorKind::Rejected),
     ("28", ErrorKind::Auth),
@@ -98,7 +98,7 @@ const KINDS: &[(&str, ErrorKind)] = &[
     (UNDEFINED_COLUMN, ErrorKind::MissingColumn),
     (DATATYPE_MISMATCH, ErrorKind::ColumnType),
     ("42846", ErrorKind::ColumnType),
-    // No operator or function for these types: the column `id` is no number.
+    // No operator or function for these types: the column `id` is not numeric.
     (UNDEFINED_FUNCTION, ErrorKind::ColumnType),
     (UNDEFINED_TABLE, ErrorKind::MissingTable),
     ("44000", ErrorKind::Rejected),
@@ -118,13 +118,13 @@ const KINDS: &[(&str, ErrorKind)] = &[
     ("58", ErrorKind::Storage),
     ("72", ErrorKind::Conflict),
     ("F0", ErrorKind::Settings),
-    // Raised by a function: a trigger's own objection.
+    // A function raised it: a trigger refuses the update.
     ("P0", ErrorKind::Rejected),
     ("XX001", ErrorKind::Storage),
     ("XX002", ErrorKind::Storage),
 ];
 
-/// The codes whose DETAIL says more than the message and holds names of objects, never a row's values.
+/// The codes whose DETAIL says more than the message. It names objects, and never contains a row's values.
 const WITH_DETAIL: &[&str] =
     &[INVALID_COLUMN_REFERENCE, INSUFFICIENT_PRIVILEGE, OBJECT_NOT_IN_PREREQUISITE_STATE, CANNOT_CONNECT_NOW];
 
@@ -133,15 +133,15 @@ pub(super) fn code_of(error: &sqlx::Error) -> Option<String> {
     error.as_database_error().and_then(sqlx::error::DatabaseError::code).map(std::borrow::Cow::into_owned)
 }
 
-/// Whether a failure is that of a row for which the table has no partition. The server has one code for it and for a
-/// constraint, and names a constraint.
+/// Whether a failure means that the table has no partition for the row. A violated constraint has the same code, but
+/// the server names the constraint.
 pub(super) fn is_without_partition(failure: &Failure) -> bool {
     let error = std::error::Error::source(failure).and_then(|source| source.downcast_ref::<sqlx::Error>());
     let database = error.and_then(sqlx::Error::as_database_error);
     failure.code() == Some(CHECK_VIOLATION) && database.is_some_and(|error| error.constraint().is_none())
 }
 
-/// The server's message, without the line of its source code; the detail only where it cannot quote a row.
+/// The server's message without the line of its source code. DETAIL is added only if it cannot quote a row.
 fn words_of(error: &dyn sqlx::error::DatabaseError) -> String {
     let error_of_server = error.try_downcast_ref::<PgDatabaseError>();
     let detail = error_of_server.filter(|error| WITH_DETAIL.contains(&error.code())).and_then(PgDatabaseError::detail);
@@ -151,7 +151,7 @@ fn words_of(error: &dyn sqlx::error::DatabaseError) -> String {
     }
 }
 
-/// Classifies an error. The message is the server's own: see [`words_of`].
+/// Classifies an error. The message stays the server's own: see [`words_of`].
 pub(super) fn classify(error: sqlx::Error) -> Failure {
     let (kind, message) = match &error {
         sqlx::Error::Database(database) => {
@@ -183,12 +183,12 @@ fn by_a_pooler(failure: Failure) -> Failure {
     }
 }
 
-/// How the client words that it could not read an error: a server writes what it says before the login is over in the
-/// character set of its own language.
+/// The client's words when it could not read an error. Before the login is over, a server writes in the character set
+/// of its own language.
 const UNREADABLE: &str = "Postgres returned a non-UTF-8 string";
 
-/// As [`classify`], for an error of the login. One that the client could not read has lost its code: most are a refused
-/// password, after which a server may lock the account, and so it is a refusal of the login.
+/// As [`classify`], for an error of the login. An error that the client could not read has lost its code. Most are a
+/// refused password, after which a server may lock the account, so the error counts as a refused login.
 pub(super) fn classify_login(error: sqlx::Error) -> Failure {
     match &error {
         sqlx::Error::Protocol(text) if text.contains(UNREADABLE) => {
@@ -209,7 +209,7 @@ pub(super) fn kind_of(code: &str) -> ErrorKind {
     known.map_or(ErrorKind::Unknown, |(_, kind)| *kind)
 }
 
-/// The SQLSTATEs of a kind that a test knows.
+/// The SQLSTATEs of a kind, from a test's list.
 #[cfg(test)]
 pub(super) fn codes_of(kind: ErrorKind) -> Vec<&'static str> {
     tests::EXPECTED.iter().filter(|(_, expected)| *expected == kind).map(|(code, _)| *code).collect()
@@ -219,7 +219,7 @@ pub(super) fn codes_of(kind: ErrorKind) -> Vec<&'static str> {
 mod tests {
     use super::*;
 
-    /// The codes of the project's error list and those met on the way, with a made-up one of each open class.
+    /// The codes of the project's error list, further codes that were seen, and an invented code for each open class.
     pub(super) const EXPECTED: &[(&str, ErrorKind)] = &[
         ("08000", ErrorKind::Network),
         ("08001", ErrorKind::Network),

@@ -1,4 +1,4 @@
-//! What this family defines for its targets: addresses, the needs of connectors, and the judgement without a
+//! What this family defines for its targets: addresses, the needs of connectors, and the validation without a
 //! connection.
 
 use super::parameters::Parameters;
@@ -15,10 +15,10 @@ const PUBLICATION: ConnectorKey =
     ConnectorKey::name("publication", "PostgreSQL: its publication.").or("streamkap_pub").variable("PUBLICATION");
 const SLOT: ConnectorKey =
     ConnectorKey::name("slot", "PostgreSQL: its replication slot.").or("streamkap_pgoutput_slot").variable("SLOT");
-/// What connectors need here.
+/// The keys for what connectors need here.
 pub(super) const CONNECTOR_KEYS: &[ConnectorKey] = &[PUBLICATION, SLOT];
 
-/// The longest name that the server keeps: a longer one is cut there in silence.
+/// The longest name in bytes: the server cuts a longer one without an error.
 const LONGEST_NAME: usize = 63;
 
 /// The publication that the connector reads.
@@ -31,17 +31,17 @@ pub(super) fn slot_of(target: &Target) -> Named {
     SLOT.named(target)
 }
 
-/// Takes an address apart.
+/// Parses an address.
 ///
 /// # Errors
-/// Whatever of [`UrlError`] fits.
+/// The [`UrlError`] that applies.
 pub(super) fn parse(scheme: &str, rest: &str) -> Result<Endpoint, UrlError> {
     let parts = AddressParts::of_server(scheme, rest)?.with_host_parameters()?.without_instances()?;
     let (url, password) = parts.into_server(FAMILY)?;
     Ok(Endpoint::new(url, password))
 }
 
-/// Judges a target.
+/// Validates a target.
 pub(super) fn validate(target: &Target) -> Judgement {
     let mut judgement = Judgement::default();
     judgement.endpoints(target, |endpoint| Ok(Parameters::read(&endpoint.url)?.warnings));

@@ -1,9 +1,9 @@
 //! Quotes names and text for PostgreSQL's SQL. Nothing else does.
 
-/// The server keeps no more of a name, and cuts what is longer without an error.
+/// The longest name that the server keeps. It cuts a longer one without an error.
 const MAX_BYTES: usize = 63;
 
-/// Says what makes a name unusable, if anything does.
+/// The reason why a name is unusable, if there is one.
 pub(super) fn problem(name: &str) -> Option<&'static str> {
     if name.is_empty() {
         return Some("is empty");
@@ -14,21 +14,21 @@ pub(super) fn problem(name: &str) -> Option<&'static str> {
     (name.len() > MAX_BYTES).then_some("is longer than the 63 bytes that PostgreSQL keeps of a name")
 }
 
-/// A name as an identifier: in double quotes, a double quote inside doubled.
+/// A name as an identifier: in double quotes, with each double quote inside doubled.
 ///
-/// A NUL cannot stand in a statement; [`problem`] refuses it, and it is left out here.
+/// A statement cannot contain a NUL. [`problem`] refuses it, and it is left out here.
 pub(super) fn quote(name: &str) -> String {
     format!("\"{}\"", name.replace('\0', "").replace('"', "\"\""))
 }
 
-/// Text as a literal. A backslash is doubled in the `E''` form, so that the text means the same whatever
-/// `standard_conforming_strings` says.
+/// Text as a literal. Text with a backslash is written in the `E''` form with the backslash doubled, so that it means
+/// the same under either `standard_conforming_strings`.
 pub(super) fn literal(text: &str) -> String {
     let quoted = text.replace('\0', "").replace('\'', "''");
     if quoted.contains('\\') { format!("E'{}'", quoted.replace('\\', "\\\\")) } else { format!("'{quoted}'") }
 }
 
-/// A name cut to what the server keeps of it, on a character's boundary.
+/// A name cut to the length that the server keeps, between two characters.
 pub(super) fn cut(name: &str, bytes: usize) -> &str {
     let mut end = bytes.min(name.len());
     while !name.is_char_boundary(end) {
@@ -37,7 +37,7 @@ pub(super) fn cut(name: &str, bytes: usize) -> &str {
     &name[..end]
 }
 
-/// The name that PostgreSQL gives to the sequence of a new table's `id`.
+/// The name that PostgreSQL gives the sequence for a new table's `id`.
 pub(super) fn sequence_of_id(table: &str) -> String {
     const LABEL: &str = "_id_seq";
     format!("{}{LABEL}", cut(table, MAX_BYTES - LABEL.len()))

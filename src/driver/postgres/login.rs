@@ -14,7 +14,7 @@ use crate::heartbeat::{ErrorKind, Failure};
 pub(super) struct PostgresLogin;
 
 const SSL_REQUEST: [u8; 4] = 80_877_103_u32.to_be_bytes();
-// Kinds of authentication.
+// Types of authentication requests.
 const OK: u32 = 0;
 const CLEAR_TEXT: u32 = 3;
 const SASL_FINAL: u32 = 12;
@@ -37,7 +37,7 @@ impl Login for PostgresLogin {
             }
             server_says(client, &message).await?;
             match (message[0], asked) {
-                // Only then is the login over for the client library: it answers a request that comes after OK, too.
+                // Only now is the login over for the client library: it also answers a request that comes after OK.
                 (b'E' | b'Z', _) => return Ok(()),
                 (b'R', Some(kind)) if !matches!(kind, OK | SASL_FINAL) => {
                     let mut answer = Vec::new();
@@ -55,11 +55,11 @@ impl Login for PostgresLogin {
 enum Start {
     /// Without TLS.
     InClear,
-    /// With TLS, or if the server is not PostgreSQL.
+    /// With TLS, or the server is not PostgreSQL.
     Elsewise,
 }
 
-/// Carries the start-up, with the question for TLS before it, if the client has one.
+/// Passes on the start-up, with the request for TLS before it if the client sends one.
 async fn start(client: &mut UnixStream, server: &mut TcpStream) -> Result<Start, Stop> {
     loop {
         let mut message = Vec::new();
@@ -82,13 +82,13 @@ async fn server_says(client: &mut UnixStream, message: &[u8]) -> Result<(), Stop
     Ok(client.write_all(message).await?)
 }
 
-/// A message with its type before its length.
+/// Reads a message that has its type before its length.
 async fn read_message(from: &mut (impl tokio::io::AsyncReadExt + Unpin), message: &mut Vec<u8>) -> Result<(), Stop> {
     read_more(from, message, 5).await?;
     read_rest(from, message, 1).await
 }
 
-/// The rest of a message whose length, which counts itself, is at this place.
+/// Reads the rest of a message. Its length is at `place` and counts itself.
 async fn read_rest(
     from: &mut (impl tokio::io::AsyncReadExt + Unpin),
     message: &mut Vec<u8>,

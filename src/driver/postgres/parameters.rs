@@ -1,4 +1,4 @@
-//! The parameters of a PostgreSQL address: heartbeatd uses or maps each of libpq's keys, or refuses it by name with the
+//! The parameters of a PostgreSQL address. heartbeatd uses or maps each of libpq's keys, or refuses it by name with the
 //! reason. `connect` reads them, and the driver's `validate` when a configuration is loaded.
 
 use std::path::PathBuf;
@@ -9,16 +9,16 @@ use crate::database_url::{DatabaseUrl, UrlError};
 use crate::driver::certificates::ClientFiles;
 use crate::driver::parameters::{self, Keys, Rule, refused};
 
-/// What the parameters of an address ask for.
+/// The settings in the parameters of an address.
 #[derive(Debug, Clone)]
 pub(super) struct Parameters {
     pub(super) ssl_mode: PgSslMode,
-    /// Certificates to trust besides the system's.
+    /// Certificates that are trusted in addition to the system's.
     pub(super) root_cert: Option<PathBuf>,
     /// The client's certificate and key.
     pub(super) client_cert: Option<ClientFiles>,
     pub(super) application_name: Option<String>,
-    /// Whether the password may be sent in clear to a server that asks for it, without TLS.
+    /// Whether the password may be sent in clear, without TLS, to a server that requests it.
     pub(super) clear_text_allowed: bool,
     /// A warning about this address.
     pub(super) warnings: Vec<String>,
@@ -34,7 +34,7 @@ const REVOCATION: &str = "revocation lists are not offered by this client";
 const SERVICE: &str = "only the address counts here: write its settings out";
 const OAUTH: &str = "OAuth is not offered by this client";
 
-/// Our own key: libpq's `require_auth=password` would also refuse any better way of logging in.
+/// heartbeatd's own key: libpq's `require_auth=password` would also refuse every better method.
 const CLEAR_TEXT: &str = "allow_cleartext_password";
 
 /// libpq's keys up to PostgreSQL 18, and [`CLEAR_TEXT`].
@@ -106,10 +106,10 @@ const RULES: &[(&str, Rule)] = &[
 const KEYS: Keys = Keys { of: "PostgreSQL", rules: RULES };
 
 impl Parameters {
-    /// Reads and judges the parameters, and what they mean together with the hosts.
+    /// Reads and judges the parameters, and their meaning together with the hosts.
     ///
     /// # Errors
-    /// The first parameter that cannot be honoured, by name, with the reason; never its value.
+    /// The first parameter that heartbeatd cannot apply, by name, with the reason; never its value.
     pub(super) fn read(url: &DatabaseUrl) -> Result<Self, UrlError> {
         KEYS.judge(url, None)?;
         if url.user().is_none() && default_user().is_none() {
@@ -136,26 +136,26 @@ impl Parameters {
     }
 }
 
-/// The user of an address without one: the operating system's, as in libpq.
+/// The user for an address without one: the operating system's user, as in libpq.
 pub(super) fn default_user() -> Option<String> {
     let options = PgConnectOptions::new_without_pgpass();
-    // sqlx's word where the operating system has none.
+    // sqlx's name if the operating system has none.
     Some(options.get_username().to_owned()).filter(|user| user != "unknown")
 }
 
-/// The user of an address. [`Parameters::read`] has made sure that there is one.
+/// The user of an address. [`Parameters::read`] has checked that there is one.
 pub(super) fn user_of(url: &DatabaseUrl) -> String {
     url.user().map(str::to_owned).or_else(default_user).unwrap_or_default()
 }
 
-/// The database of an address: named like the user where it names none, as in libpq.
+/// The database of an address. Without one it has the user's name, as in libpq.
 pub(super) fn database_of(url: &DatabaseUrl) -> String {
     if url.database().is_empty() { user_of(url) } else { url.database().to_owned() }
 }
 
 fn read_tls(url: &DatabaseUrl, warnings: &mut Vec<String>) -> Result<(PgSslMode, Option<PathBuf>), UrlError> {
     let roots = url.parameter("sslrootcert");
-    // As in libpq: "system" is no file, and asks for verification.
+    // As in libpq: "system" is not a file, and requires verification.
     let system = roots == Some("system");
     let mode = match url.parameter("sslmode") {
         None if system => PgSslMode::VerifyFull,

@@ -1,16 +1,16 @@
-//! What PgBouncer refuses by itself: all of it has one SQLSTATE, and its texts, which it does not translate, tell the cases
-//! apart. Called by `errors`.
+//! The errors that PgBouncer sends itself. All have one SQLSTATE, so their texts, which are not translated, separate
+//! the cases. Called by `errors`.
 //!
-//! <https://www.pgbouncer.org/config.html>; the texts are those of `src/client.c`, `src/objects.c` and `src/janitor.c` of
+//! <https://www.pgbouncer.org/config.html>; the texts are from `src/client.c`, `src/objects.c` and `src/janitor.c` of
 //! PgBouncer 1.18 to 1.25.
 
 use crate::heartbeat::ErrorKind;
 use crate::remedy::{Remedy, RunsOn};
 
-/// A part of what it says, the kind of it, and the next step.
+/// A part of PgBouncer's text, the error's kind, and the next step.
 type Text = (&'static str, ErrorKind, fn() -> Remedy);
 
-/// The first line that fits counts.
+/// The first entry that matches applies.
 const TEXTS: &[Text] = &[
     ("SASL authentication failed", ErrorKind::Auth, account),
     ("authentication failed", ErrorKind::Auth, account),
@@ -55,13 +55,13 @@ fn behind() -> Remedy {
         .into()
 }
 
-/// What to do, and what shows more in PgBouncer's own database, `pgbouncer`.
+/// The advice, and the command in PgBouncer's own database, `pgbouncer`, that shows more.
 fn in_console(advice: &str, command: &str) -> Remedy {
     let look = Remedy::sql(command).on(RunsOn::Server("PgBouncer's console".to_owned()));
     Remedy::advice(advice).then_run(look)
 }
 
-/// The kind and the next step of what PgBouncer says; `None` for what is not known.
+/// The kind and the next step for PgBouncer's text; `None` if it is unknown.
 pub(super) fn refusal(message: &str) -> Option<(ErrorKind, Remedy)> {
     TEXTS.iter().find(|(text, ..)| message.contains(text)).map(|(_, kind, remedy)| (*kind, remedy()))
 }

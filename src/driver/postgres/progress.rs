@@ -1,4 +1,4 @@
-//! How far the connector has read: one row about its slot. The session's `progress` calls it once a period.
+//! The connector's progress: one row about its slot. The session's `progress` calls it once a period.
 
 use sqlx::Row;
 use sqlx::postgres::PgConnection;
@@ -11,14 +11,14 @@ use crate::driver::{Progress, SlotProgress};
 use crate::heartbeat::Failure;
 use crate::time::clock::Instant;
 
-/// Reads the slot; `None` where this server has none of that name. A slot of another database passes on none of this one's
-/// changes: how far it has read says nothing of this target.
+/// Reads the slot; `None` if this server has no slot of that name. A slot of another database sends no changes of this
+/// one, so its position says nothing about this target.
 ///
-/// `pg_replication_slots` shows every slot to everybody:
+/// `pg_replication_slots` shows every slot to every user:
 /// <https://www.postgresql.org/docs/current/view-pg-replication-slots.html>.
 ///
 /// # Errors
-/// What the server says, classified.
+/// The server's error, classified.
 pub(super) async fn read(
     connection: &mut PgConnection,
     slot: &str,

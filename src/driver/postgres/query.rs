@@ -19,29 +19,29 @@ pub(super) struct ServerLimits {
     statement: Duration,
 }
 
-/// The longest that one step of provisioning may take.
+/// The longest time for one step of provisioning.
 const STEP_TIME: Duration = Duration::from_secs(10);
 
 impl ServerLimits {
-    /// ServerLimits that end a statement on the server before its caller gives up at `deadline`, and a wait for a lock before
-    /// that: a statement left behind would wait on and write much later.
+    /// Limits for a caller that gives up at `deadline`. The server ends the statement before that, and a wait for a
+    /// lock even earlier. A statement left behind would wait on and write much later.
     pub(super) fn until(deadline: Instant) -> Self {
         Self::within(deadline.saturating_duration_since(Clock::system().now().mono))
     }
 
-    /// ServerLimits for one step of provisioning: as [`ServerLimits::until`], and never long, because DDL that waits for a lock makes
-    /// everybody else wait behind it.
+    /// The limits of one step of provisioning: as [`ServerLimits::until`], but never long, because every other session
+    /// waits behind DDL that waits for a lock.
     pub(super) fn step(deadline: Instant) -> Self {
         Self::within(deadline.saturating_duration_since(Clock::system().now().mono).min(STEP_TIME))
     }
 
-    /// ServerLimits for one question of several: a part of the time that is left, so that one which hangs leaves some to the
-    /// others.
+    /// The limits of one query among several: a part of the time that is left, so that a query that hangs leaves time
+    /// for the others.
     pub(super) fn share(deadline: Instant, part: u32) -> Self {
         Self::within(deadline.saturating_duration_since(Clock::system().now().mono) / part)
     }
 
-    /// ServerLimits for a caller that waits this long.
+    /// Limits for a caller that waits this long.
     pub(super) fn within(time: Duration) -> Self {
         let margin = (time / 10).min(Duration::from_millis(500));
         // Zero would mean no limit at all.
@@ -49,19 +49,20 @@ impl ServerLimits {
         Self { lock: at_least(time.saturating_sub(margin * 2)), statement: at_least(time.saturating_sub(margin)) }
     }
 
-    /// The limits as SQL, good for the transaction of the message they open.
+    /// The limits as SQL. They apply to the transaction of the message that begins with them.
     pub(super) fn sql(self) -> String {
         let (lock, statement) = (self.lock.as_millis(), self.statement.as_millis());
         format!("SET LOCAL lock_timeout = {lock}; SET LOCAL statement_timeout = {statement};")
     }
 }
 
-/// Sends one message, in one round trip, and reads its answer to the end: an error at the commit comes after the rows.
+/// Sends one message in one round trip and reads its answer to the end, because an error at the commit comes after the
+/// rows.
 ///
-/// `sql` is put together from this driver's own text, quoted names and literals, and numbers.
+/// `sql` consists of this driver's own text, quoted names and literals, and numbers.
 ///
 /// # Errors
-/// What the server says, or the network, classified; `protocol` for an answer beyond all bounds.
+/// The server's or the network's error, classified; `protocol` for an oversized answer.
 pub(super) async fn send(connection: &mut PgConnection, sql: String) -> Result<Vec<PgRow>, Failure> {
     send_for(connection, sql, answer_limit::ROWS).await
 }
@@ -84,7 +85,7 @@ async fn send_for(connection: &mut PgConnection, sql: String, rows: usize) -> Re
     answer.map(|answer| answer.rows).map_err(errors::classify)
 }
 
-/// The bytes of a row's values.
+/// The size of a row's values in bytes.
 fn bytes_of(row: &PgRow) -> usize {
     let values = (0..row.len()).filter_map(|index| row.try_get_raw(index).ok());
     values.map(|value| value.as_bytes().map_or(0, <[u8]>::len)).sum()

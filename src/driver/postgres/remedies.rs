@@ -1,5 +1,5 @@
-//! The next step for a failure: what to do, or SQL that is ready to run, with this target's names. The driver's `remedy`
-//! calls it. People read it on a page, in a log or in a report.
+//! The next step for a failure: what to do, or SQL that is ready to run, with this target's names. The driver's
+//! `remedy` calls it. People read it on a page, in a log or in a report.
 
 use super::errors::{
     CHECK_VIOLATION, INVALID_COLUMN_REFERENCE, INVALID_PASSWORD, OBJECT_NOT_IN_PREREQUISITE_STATE,
@@ -13,17 +13,17 @@ use crate::plan;
 use crate::remedy::{Remedy, RunsOn};
 use crate::target::{HeartbeatTable, Target};
 
-/// The names that a remedy speaks of, quoted.
+/// The names in a remedy, quoted.
 struct Names {
     database: String,
     role: String,
     table: String,
-    /// The table's qualified name as a text literal, to be cast to `regclass`.
+    /// The table's qualified name as a text literal, for a cast to `regclass`.
     regclass: String,
     row: i64,
 }
 
-/// The next step, where one is known.
+/// The next step, if one is known.
 pub(super) fn remedy(failure: &Failure, target: &Target) -> Option<Remedy> {
     let names = Names::of(target);
     match failure.kind().class() {
@@ -50,7 +50,7 @@ fn connection(failure: &Failure, target: &Target, names: &Names) -> Option<Remed
              server's certificate, and its dates with today; sslmode=disable if the server has no TLS"
                 .into()
         }),
-        // The other codes of this kind are not about a password.
+        // The other codes of this kind do not concern a password.
         ErrorKind::Auth if failure.code() == Some(INVALID_PASSWORD) => password(target, role),
         ErrorKind::Auth => Remedy::advice(format!(
             "let the server accept this login, with a line in pg_hba.conf and a reload: host {database} {role} <this \
@@ -88,7 +88,7 @@ fn connection(failure: &Failure, target: &Target, names: &Names) -> Option<Remed
              primary again, as after a restored backup, restart heartbeatd"
                 .into()
         }
-        // The setting also applies to the person who pastes this.
+        // The setting also applies to the session of the person who pastes this.
         ErrorKind::ReadOnlySetting => Remedy::advice(
             "find out who set default_transaction_read_only (SELECT source, sourcefile FROM pg_settings); if this server \
              is the source and no failover tool keeps it read-only, lift the setting for this role",
@@ -131,14 +131,14 @@ fn password(target: &Target, role: &str) -> Remedy {
     ))
 }
 
-/// Where a standby's primary is.
+/// The SQL that shows a standby's primary.
 pub(super) fn primary_of_standby() -> Remedy {
     Remedy::sql("SELECT sender_host, sender_port FROM pg_stat_wal_receiver;")
         .on(RunsOn::Server("the standby".to_owned()))
         .note("shows its primary")
 }
 
-/// What a beat needs, for this user in this database.
+/// The privileges for a beat, for this user in this database.
 pub(super) fn grants(user: &str, database: &str, heartbeat: &HeartbeatTable) -> Remedy {
     let (database, role, schema, table) =
         (quote(database), quote(user), quote(&heartbeat.schema), quote(&heartbeat.table));
@@ -148,13 +148,13 @@ pub(super) fn grants(user: &str, database: &str, heartbeat: &HeartbeatTable) -> 
     ))
 }
 
-/// The policy that lets a user see and update every row; `command` narrows it to one.
+/// The policy that lets a user see and update every row; `command` limits it to one command.
 pub(super) fn policy(heartbeat: &HeartbeatTable, user: &str, command: &str) -> Remedy {
     let (schema, table, role) = (quote(&heartbeat.schema), quote(&heartbeat.table), quote(user));
     Remedy::sql(format!("CREATE POLICY heartbeatd ON {schema}.{table}{command} TO {role} USING (true);"))
 }
 
-/// The next step where a certificate is the trouble, with what to do first in front.
+/// The next step for a problem with a certificate; `first` comes before it.
 fn of_certificates(failure: &Failure, first: &str) -> Option<Remedy> {
     let trusted = "ssl_ca_file in postgresql.conf";
     let advice = certificates::remedy(failure, "sslcert=FILE&sslkey=FILE", trusted)?;
@@ -169,7 +169,7 @@ fn database(failure: &Failure, target: &Target, names: &Names) -> Option<Remedy>
     let Names { role, table, regclass, row, .. } = names;
     Some(match failure.kind() {
         ErrorKind::MissingSchema | ErrorKind::MissingTable => plan::command(target),
-        // Which column it is, the beat has asked the catalogue, and was not answered.
+        // The beat asked the catalogue which column it is, and got no answer.
         ErrorKind::MissingColumn | ErrorKind::ColumnType => Remedy::advice(format!(
             "compare the columns of {table} with id integer, text text, last_update timestamp"
         ))
@@ -265,13 +265,13 @@ fn rejected(failure: &Failure, target: &Target, names: &Names) -> Remedy {
     }
 }
 
-/// A name for the partition of everything else, as long as the server keeps.
+/// A name for the default partition, no longer than the server keeps.
 fn default_partition(table: &str) -> String {
     let kept = table.char_indices().map(|(at, c)| at + c.len_utf8()).take_while(|end| *end <= 55).last().unwrap_or(0);
     format!("{}_default", &table[..kept])
 }
 
-/// The one check that names the cause and the way out.
+/// The one check that names the cause and the remedy.
 fn look(target: &Target, check: &str) -> Remedy {
     Remedy::shell(format!("heartbeatd check --target {} --only {check}", plan::shell_word(&target.name)))
 }
@@ -338,12 +338,12 @@ mod tests {
         let of = |code: &str| remedy(&Failure::new(ErrorKind::Auth, "x").with_code(code), &target).unwrap().to_string();
         let text = of(INVALID_PASSWORD);
         assert!(text.contains("[redacted]") && !text.contains("hunter2"), "{text}");
-        // A password that is pasted into SQL would be in the server's log.
+        // SQL with a password would put it into the server's log.
         assert!(text.ends_with(r#"in psql: \password "hb""#), "{text}");
         assert!(of("28000").contains("pg_hba.conf"), "{}", of("28000"));
     }
 
-    /// Every kind with its SQLSTATEs, and what a person reads of it.
+    /// The remedy for each kind with its SQLSTATEs, as people read it.
     #[test]
     fn what_a_person_reads_of_each_kind_and_code() {
         let mut target = target();

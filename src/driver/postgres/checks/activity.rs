@@ -76,7 +76,8 @@ fn synchronous(evidence: &Evidence<'_>, activity: &ActivityFacts) -> Finding {
         )
 }
 
-/// How many standbys a commit waits for: `a, b` one, `2 (a, b)`, `ANY 2 (a, b)` and `FIRST 2 (a, b)` two.
+/// The number of standbys that a commit waits for: one for `a, b`; two for `2 (a, b)`, `ANY 2 (a, b)` and `FIRST 2 (a,
+/// b)`.
 pub(crate) fn standbys_wanted(names: &str) -> i64 {
     let names = names.trim();
     if names.is_empty() {
@@ -86,7 +87,7 @@ pub(crate) fn standbys_wanted(names: &str) -> i64 {
     before.split_whitespace().last().and_then(|number| number.parse().ok()).unwrap_or(1)
 }
 
-/// Someone's work depends on it.
+/// The owner decides how the transaction ends, because someone's work depends on it.
 fn long(evidence: &Evidence<'_>, activity: &ActivityFacts) -> Finding {
     let subject = &evidence.facts.address;
     let threshold = evidence.target.checks.thresholds.long_transaction;
@@ -127,7 +128,7 @@ fn long(evidence: &Evidence<'_>, activity: &ActivityFacts) -> Finding {
         .remedy(remedy)
 }
 
-/// An undercount is no pass.
+/// The count may be too low, so it is no pass.
 fn none_seen(evidence: &Evidence<'_>, activity: &ActivityFacts, observed: &str) -> Finding {
     if activity.sessions_hidden == 0 {
         return LONG.ok(&evidence.facts.address, observed);

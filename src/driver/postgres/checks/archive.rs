@@ -1,4 +1,4 @@
-//! What beats cost in the WAL archive.
+//! The cost of beats in the WAL archive.
 
 use super::evidence::{Evidence, alter_system};
 use std::time::Duration;

@@ -9,7 +9,7 @@ use crate::driver::postgres::identifier::literal;
 use crate::finding::{Check, Finding};
 use crate::remedy::Remedy;
 
-/// What shows the catalogue.
+/// The privilege to read the catalogue.
 pub(super) const CATALOGUE: &str = "read access to the catalogue, which every user has";
 
 /// A case with PostgreSQL's facts.
@@ -23,7 +23,7 @@ impl Evidence<'_> {
         relation_of(&self.facts)
     }
 
-    /// Judges what is known of the table, or says why it is not.
+    /// Judges the table, or says why it is unknown.
     pub(super) fn with_table(&self, check: &Check, judge: impl FnOnce(&Relation) -> Finding) -> Finding {
         let name = &self.names.table;
         with(check, name, &self.facts.table, |facts: &TableFacts| match &facts.table {
@@ -32,7 +32,7 @@ impl Evidence<'_> {
         })
     }
 
-    /// Judges what is known of the rows, or says why it is not.
+    /// Judges the rows, or says why they are unknown.
     pub(super) fn with_rows(&self, check: &Check, judge: impl FnOnce(&RowFacts, &Relation) -> Finding) -> Finding {
         self.with_table(check, |relation| match &self.facts.row {
             Some(rows) => with(check, &self.names.table, rows, |rows| judge(rows, relation)),
@@ -40,7 +40,7 @@ impl Evidence<'_> {
         })
     }
 
-    /// Judges the connector's role, or says why it cannot be.
+    /// Judges the connector's role, or says why it is unknown.
     pub(super) fn with_connector(&self, check: &Check, judge: impl FnOnce(&RoleFacts) -> Finding) -> Finding {
         let name = &self.names.connector;
         with(check, name, &self.facts.roles, |roles| match &roles.connector {
@@ -54,7 +54,7 @@ pub(super) fn relation_of(facts: &PostgresFacts) -> Option<&Relation> {
     facts.table.answer()?.table.as_ref()
 }
 
-/// Judges an answer by this database's codes: [`Answer::judge`].
+/// Judges an answer by this database's error codes: [`Answer::judge`].
 pub(super) fn with<T>(
     check: &Check,
     subject: &str,
@@ -64,8 +64,8 @@ pub(super) fn with<T>(
     gathered.judge(check, subject, check.privilege, PASSING, judge)
 }
 
-/// How a setting of this server is set, with what makes it take effect. `ALTER SYSTEM` may not run in a transaction, and so
-/// it is alone in its script: what is pasted as one message is one transaction.
+/// The remedy that sets a setting, with the step that makes it take effect. `ALTER SYSTEM` cannot run in a transaction,
+/// so it is alone in its script: SQL that is pasted as one message runs as one transaction.
 pub(super) fn alter_system(server: &ServerFacts, setting: &str, value: &str, restart: bool) -> Remedy {
     if let Some(provider) = server.provider {
         return provider.set(setting, value, restart);

@@ -1,4 +1,4 @@
-//! The hosts of an address that names several: whether one of them takes writes, and no other.
+//! The hosts of an address that names several: whether exactly one of them accepts writes.
 
 use super::evidence::Evidence;
 use crate::driver::timelines::{SPLIT_BRAIN_REMEDY, split_brain};
@@ -6,7 +6,7 @@ use crate::finding::{Check, Finding, Found, Rung, Severity};
 
 const SUBJECT: &str = "hosts of the address";
 
-/// That no two primaries of one cluster take writes.
+/// No two primaries of one cluster may accept writes.
 const SPLIT_BRAIN: Check = Check {
     id: "split-brain",
     severity: Severity::Error,

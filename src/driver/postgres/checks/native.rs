@@ -85,7 +85,7 @@ fn judge_job(evidence: &Evidence<'_>, activity: &ActivityFacts, job: &Job) -> Fi
     let subject =
         format!("pg_cron job {}{}", job.id, job.name.as_ref().map_or(String::new(), |name| format!(" ({name})")));
     let wanted = evidence.target.heartbeat.row_number();
-    // It deletes the job, whose command may stand nowhere else.
+    // Unscheduling deletes the job, and its command may not be written down elsewhere.
     let keep = format!("keep what SELECT command FROM cron.job WHERE jobid = {} shows", job.id);
     let unschedule = Remedy::sql(format!("SELECT cron.unschedule({});", job.id));
     let watching = evidence.target.write == WriteMode::Never;
@@ -99,7 +99,7 @@ fn judge_job(evidence: &Evidence<'_>, activity: &ActivityFacts, job: &Job) -> Fi
             .remedy(Remedy::advice(keep).then_run(unschedule));
     }
     if let Some(fault) = fault(evidence, activity, job) {
-        // Where heartbeatd beats, it covers for the job.
+        // If heartbeatd writes as well, it covers for the job.
         let severity = if watching { Severity::Warning } else { Severity::Info };
         let remedy = if watching {
             Remedy::advice(format!("mend the job, or set write = \"when-stale\" and {keep}")).then_run(unschedule)
@@ -124,7 +124,7 @@ fn judge_job(evidence: &Evidence<'_>, activity: &ActivityFacts, job: &Job) -> Fi
     }
 }
 
-/// What keeps a job from beating.
+/// Why a job does not update the row.
 fn fault(evidence: &Evidence<'_>, activity: &ActivityFacts, job: &Job) -> Option<String> {
     if !job.active {
         return Some("it is switched off".to_owned());

@@ -1,4 +1,4 @@
-//! The publication: whether a beat reaches what the connector reads.
+//! The publication: whether a beat reaches the connector.
 
 use super::evidence::{CATALOGUE, Evidence, with};
 use crate::driver::answer::Answer;
@@ -79,7 +79,7 @@ const IDENTITY: Check = Check {
 
 pub(super) const CHECKS: &[Check] = &[EXISTS, MEMBERSHIP, UPDATES, FILTER, COLUMNS, IDENTITY];
 
-/// The publication's name, plain in sentences and quoted in SQL.
+/// The publication's name, plain for sentences and quoted for SQL.
 fn name(evidence: &Evidence<'_>) -> String {
     quote(&publication_of(evidence.target).name)
 }
@@ -159,7 +159,7 @@ fn updates(evidence: &Evidence<'_>, facts: &PublicationFacts) -> Finding {
         .remedy(Remedy::sql(format!("ALTER PUBLICATION {name} SET (publish = '{}');", words("update"))))
 }
 
-/// Taking the table out and in again is the one way that drops both its filter and its column list on every version.
+/// Removing the table and adding it again is the only way to drop both its filter and its column list on every version.
 fn publish_whole(evidence: &Evidence<'_>) -> Remedy {
     let (name, table) = (name(evidence), &evidence.names.table);
     Remedy::sql(format!(

@@ -1,4 +1,4 @@
-//! What publications other than the connector's do to the heartbeat, and the connector's to other tables.
+//! How other publications affect the heartbeat, and how the connector's publication affects other tables.
 
 use super::evidence::{CATALOGUE, Evidence, with};
 use crate::driver::postgres::errors::PASSING;
@@ -46,7 +46,7 @@ pub(super) fn judge(evidence: &Evidence<'_>) -> Vec<Finding> {
     findings
 }
 
-/// What one publication does to an UPDATE, and the way out.
+/// Whether a publication makes the server refuse the UPDATE, and the remedy.
 fn refusal(evidence: &Evidence<'_>, facts: &PublicationFacts, held: &HoldingPublication) -> Option<Finding> {
     let (table, name) = (&evidence.names.table, quote(&held.name));
     let own = held.name == publication_of(evidence.target).name;
@@ -63,7 +63,7 @@ fn refusal(evidence: &Evidence<'_>, facts: &PublicationFacts, held: &HoldingPubl
                     .remedy(again(table, held, None))
             });
         }
-        // What the connector's own publication lacks is the finding of publication-columns.
+        // A connector's own publication without `id` is the finding of publication-columns.
         (Some(_), Some(columns)) if own && !columns.iter().any(|column| column == "id") => return None,
         (Some(identity), Some(columns)) if !without(identity, columns).is_empty() => {
             let missing = without(identity, columns);
@@ -82,14 +82,14 @@ fn refusal(evidence: &Evidence<'_>, facts: &PublicationFacts, held: &HoldingPubl
     }
     let observed = format!("its row filter names {}, outside the replica identity", outside.join(" and "));
     let remedy = match held.columns {
-        // With the whole row as the identity the server takes no list of columns.
+        // If the replica identity is the whole row, the server allows no column list.
         Some(_) => again(table, &HoldingPublication { filter: None, ..held.clone() }, held.columns.as_deref()),
         None => Remedy::sql(format!("ALTER TABLE {table} REPLICA IDENTITY FULL;")),
     };
     failed(observed).map(|finding| finding.expected("a filter on columns of the replica identity").remedy(remedy))
 }
 
-/// Takes the table out of a publication and adds it again: `SET TABLE` would drop every other table.
+/// Removes the table from a publication and adds it again. `SET TABLE` would drop every other table.
 fn again(table: &str, held: &HoldingPublication, columns: Option<&[String]>) -> Remedy {
     let name = quote(&held.name);
     let list = columns.map_or(String::new(), |columns| {

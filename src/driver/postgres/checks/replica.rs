@@ -110,7 +110,7 @@ fn decode(evidence: &Evidence<'_>, subject: &str, facts: &PostgresFacts, name: &
     let finding = DECODE
         .failed(subject, faults.join("; "))
         .expected("PostgreSQL 16, wal_level = logical, hot_standby_feedback = on");
-    // A remedy runs on one server, and each setting is a message of its own: the next look has what is left.
+    // A remedy runs on one server, and each setting needs its own message. The next check shows what remains.
     let more = remedies.len() > 1;
     match remedies.into_iter().next().map(|remedy| remedy.on_replica(name)) {
         Some(remedy) if on_source.is_some() => {

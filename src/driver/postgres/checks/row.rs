@@ -63,7 +63,7 @@ fn single(evidence: &Evidence<'_>, rows: &RowFacts, relation: &Relation) -> Find
     match rows.count {
         0..=1 if relation.row_security_active => SINGLE.unknown(name, hidden(evidence)),
         count @ 0..=1 => SINGLE.ok(name, format!("{count}")),
-        // To keep a row that is not there would be to empty the table.
+        // Keeping a row that does not exist would empty the table.
         _ if rows.ids.first() != Some(&wanted) => {
             SINGLE.skipped(name, format!("row {wanted} is not among them, which comes first"))
         }

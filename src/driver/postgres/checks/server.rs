@@ -1,5 +1,5 @@
-//! The server that gets the beats: whether it takes writes, its version, and whether another server could answer in its
-//! place.
+//! The server that gets the beats: whether it accepts writes, its version, and whether another server could answer in
+//! its place.
 
 use super::evidence::{Evidence, alter_system};
 use sqlx::postgres::PgSslMode;
@@ -75,7 +75,7 @@ fn lift_read_only(evidence: &Evidence<'_>, source: &str) -> Remedy {
     let user = &evidence.names.user;
     let database = crate::driver::postgres::identifier::quote(&evidence.facts.server.database);
     let reset = "default_transaction_read_only";
-    // Administrators are held by it as well, and can lift it for themselves.
+    // The setting applies to administrators, too, but they can lift it for themselves.
     let advice =
         Remedy::advice("if this server is the source and no failover tool keeps it read-only, lift the setting");
     // It also applies to the session that this is pasted into.

@@ -79,7 +79,7 @@ const SENDER_TIMEOUT: Check = Check {
 
 pub(super) const CHECKS: &[Check] = &[WAL_LEVEL, SLOTS, SENDERS, KEEP_SIZE, IDLE, SENDER_TIMEOUT];
 
-/// A day: what a weekend's absence of the connector's keeper makes of it is another matter.
+/// One day. A connector that is down over a weekend is another matter.
 const LEAST_IDLE: Duration = Duration::from_secs(86_400);
 const LEAST_PATIENCE: Duration = Duration::from_secs(600);
 const GIB: i64 = 1 << 30;

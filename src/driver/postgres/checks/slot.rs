@@ -133,13 +133,13 @@ pub(super) fn is_read_on(evidence: &Evidence<'_>, replica: &str) -> bool {
     find(evidence).iter().any(|found| found.part == Part::Read && found.replica == Some(replica))
 }
 
-/// The slot that the connector reads, in words, if it is sound.
+/// Describes the slot that the connector reads, if that slot is sound.
 fn read_elsewhere(all: &[Found<'_>]) -> Option<String> {
     let sound = all.iter().find(|other| other.part == Part::Read && other.end().is_none())?;
     Some(format!("the connector's slot {} is sound", sound.server()))
 }
 
-/// What follows for the connector if the slot on a replica has no position to give.
+/// The consequence for the connector if a replica's slot has lost its position.
 fn after_a_failover(found: &Found<'_>, all: &[Found<'_>]) -> String {
     let replica = found.replica.unwrap_or_default();
     let lost = format!("after a failover to {replica} the connector would need a new snapshot");
@@ -174,7 +174,7 @@ fn copy(evidence: &Evidence<'_>, found: &Found<'_>, all: &[Found<'_>]) -> Vec<Fi
     ]
 }
 
-/// A slot of the connector's name that it does not read. Nothing here asks for the connector's own slot to be touched.
+/// A slot of the connector's name that the connector does not read. No remedy here touches the connector's own slot.
 fn leftover(evidence: &Evidence<'_>, found: &Found<'_>, all: &[Found<'_>]) -> Vec<Finding> {
     let subject = &found.subject;
     let keeps_a_copy_out = found.facts.server.in_recovery
@@ -325,7 +325,7 @@ fn moves(evidence: &Evidence<'_>, found: &Found<'_>) -> Finding {
         return MOVES.skipped(subject, "no beat was seen between the two looks");
     }
     let between = Duration::from_micros(between.unsigned_abs());
-    // A connector may keep what it has read to itself for a minute before it confirms.
+    // A connector may wait a minute before it confirms what it has read.
     if between < longest_period(&evidence.target.schedule, evidence.case.now.taken_at) * 2 {
         return MOVES.skipped(subject, format!("{} lie between the two looks, less than two periods", words(between)));
     }

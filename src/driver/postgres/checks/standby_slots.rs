@@ -80,7 +80,7 @@ fn fault(name: &str, physical: &[PhysicalSlot]) -> Option<&'static str> {
     }
 }
 
-/// The names in a list of identifiers: folded to small letters unless quoted.
+/// The names in a list of identifiers, in lower case unless quoted.
 fn names(list: &str) -> Vec<String> {
     let (mut names, mut name, mut quoted) = (Vec::new(), String::new(), false);
     for c in list.chars().chain([',']) {

@@ -96,7 +96,7 @@ fn exists(evidence: &Evidence<'_>) -> Finding {
     })
 }
 
-/// What to do about a table that is not where it is looked for.
+/// The remedy for a table that is not at its configured place.
 fn elsewhere(found: &[String], evidence: &Evidence<'_>) -> Remedy {
     match found {
         [] => evidence.provision(),
@@ -159,7 +159,7 @@ fn primary_key(relation: &Relation, name: &str) -> Finding {
         others if relation.unique_id => {
             PRIMARY_KEY.ok(name, format!("{}; and id alone is unique, too", others.join(", ")))
         }
-        // There it takes the partition key into each unique index.
+        // On a partitioned table, every unique index must contain the partition key.
         others if relation.kind == "p" => PRIMARY_KEY.failed(name, others.join(", ")).expected("id").remedy(
             "see to it that no two rows have the same id: an index of a partitioned table holds its partition key",
         ),

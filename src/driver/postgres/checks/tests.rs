@@ -1,5 +1,5 @@
-//! What a server on the test bench cannot be brought to: other versions, other flavours, refusals. Each test takes the
-//! facts of a source where all is right and changes one thing.
+//! States that the test bench cannot give a server: other versions, other flavours, refusals. Each test takes the facts
+//! of a healthy source and changes one thing.
 
 mod right;
 
@@ -34,7 +34,7 @@ fn judged(target: &Target, now: &Inspection) -> Vec<Finding> {
     judge(&Case { target, now, earlier: None }).unwrap()
 }
 
-/// What is wrong after one thing was changed in the facts of a source where all is right.
+/// The findings after one change in the facts of a healthy source.
 fn after(pointer: &str, value: Value) -> Vec<String> {
     let mut facts = right();
     let parent = pointer.rsplit_once('/').unwrap();
@@ -199,7 +199,7 @@ fn a_replica_decodes_if_version_settings_and_feedback_fit() {
         replica["server"]["settings"]["wal_level"]["setting"] = json!("replica");
     };
     assert_eq!(said(level, true), ["failed error replica-decode: wal_level is replica on the replica"]);
-    // A slot that is there is reason enough, and is judged where it is.
+    // An existing slot makes it an error, and is judged on its own server.
     let slot = |source: &mut Value, replica: &mut Value| {
         replica["slots"]["seen"]["named"] = source["slots"]["seen"]["named"].take();
         replica["slots"]["seen"]["named"]["conflicting"] = json!(true);

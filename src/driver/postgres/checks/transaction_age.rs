@@ -1,4 +1,4 @@
-//! How near the server is to the end of its transaction IDs, and which slot keeps it from cleaning up.
+//! How close the server is to the end of its transaction IDs, and which slot keeps vacuum from preventing that.
 
 use super::evidence::{Evidence, with};
 use crate::driver::postgres::facts::SlotsFacts;

@@ -86,7 +86,7 @@ fn probed(check: &Check, privilege: &str, probe: &Answer<()>, evidence: &Evidenc
         UNDEFINED_COLUMN | WRONG_OBJECT_TYPE | GENERATED_ALWAYS | DATATYPE_MISMATCH => {
             check.skipped(table, "the table has another fault, which comes first")
         }
-        // The privileges are checked before what a publication asks of an update.
+        // The server checks privileges before it checks what a publication requires of an update.
         OBJECT_NOT_IN_PREREQUISITE_STATE | INVALID_COLUMN_REFERENCE => {
             check.ok(table, format!("granted to {user}; it is refused all the same: {refusal}"))
         }
@@ -94,7 +94,7 @@ fn probed(check: &Check, privilege: &str, probe: &Answer<()>, evidence: &Evidenc
     }
 }
 
-/// When a role's password runs out.
+/// Judges when a role's password expires.
 pub(super) fn expiry(check: &Check, role: &RoleFacts, evidence: &Evidence<'_>) -> Finding {
     let name = quote(&role.name);
     let Some(until) = role.valid_until else { return check.ok(&name, "it never does") };

@@ -1,23 +1,23 @@
-//! Who is connected and what they hold: counts and ages, never their statements.
+//! Counts the sessions and reads how old their transactions are, never their statements.
 
 use serde::{Deserialize, Serialize};
 
 /// The sessions of a server.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct ActivityFacts {
-    /// WAL senders at work.
+    /// The number of WAL senders.
     pub(crate) senders: i64,
-    /// Those of them whose state this user may not see.
+    /// The number of WAL senders whose state this user may not see.
     pub(crate) senders_hidden: i64,
-    /// Standbys that commits wait for, and that stream.
+    /// The number of synchronous standbys that stream.
     pub(crate) synchronous: i64,
-    /// Sessions whose commit waits for a standby right now.
+    /// The number of sessions whose commit waits for a standby at this moment.
     pub(crate) waiting_for_standby: i64,
-    /// Sessions of which this user may not see since when their transaction is open.
+    /// The number of sessions whose transaction's start this user may not see.
     pub(crate) sessions_hidden: i64,
-    /// The oldest open transactions, the prepared ones among them.
+    /// The oldest open transactions, including prepared ones.
     pub(crate) transactions: Vec<Transaction>,
-    /// Whether pg_cron's launcher runs on this server; `None` where this user may not see it.
+    /// Whether pg_cron's launcher runs on this server; `None` if this user may not see it.
     pub(crate) cron_launcher: Option<bool>,
     /// pg_cron in this database.
     pub(crate) cron: Option<CronFacts>,
@@ -26,13 +26,13 @@ pub(crate) struct ActivityFacts {
 /// One open transaction.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Transaction {
-    /// Of its session; `None` for a prepared transaction.
+    /// The process of its session; `None` for a prepared transaction.
     pub(crate) pid: Option<i64>,
     /// The name of a prepared transaction.
     pub(crate) prepared: Option<String>,
     pub(crate) user: Option<String>,
     pub(crate) application: Option<String>,
-    /// Microseconds.
+    /// In microseconds.
     pub(crate) age: i64,
 }
 
@@ -40,13 +40,13 @@ pub(crate) struct Transaction {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct CronFacts {
     pub(crate) version: String,
-    /// Whether row-level security hides the jobs of other users from this one.
+    /// Whether row-level security hides other users' jobs from this user.
     pub(crate) filtered: bool,
 }
 
 /// One JSON object, [`ActivityFacts`].
 ///
-/// A session that this user may not look into shows neither state nor type, and this text in place of its statement.
+/// For a session that this user may not see into, state and type are empty, and this text replaces the statement.
 pub(super) const SQL: &str = "SELECT jsonb_build_object(\
     'senders', (SELECT count(*) FROM pg_stat_replication), \
     'senders_hidden', (SELECT count(*) FROM pg_stat_replication WHERE state IS NULL), \

@@ -12,7 +12,7 @@ use crate::heartbeat::Failure;
 use crate::target::HeartbeatTable;
 use crate::time::clock::Instant;
 
-/// What came of each.
+/// The outcome of each probe.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Probes {
     pub(crate) select: Answer<()>,
@@ -20,10 +20,10 @@ pub(crate) struct Probes {
     pub(crate) insert: Answer<()>,
 }
 
-/// Asks for each by itself: an error would end the transaction of the others.
+/// Runs each probe by itself, because an error would end the transaction of the others.
 ///
 /// # Errors
-/// What ends the connection.
+/// A failure that ends the connection.
 pub(super) async fn gather(
     connection: &mut PgConnection,
     heartbeat: &HeartbeatTable,
@@ -31,7 +31,7 @@ pub(super) async fn gather(
 ) -> Result<Probes, Failure> {
     let table = format!("{}.{}", quote(&heartbeat.schema), quote(&heartbeat.table));
     let row = heartbeat.row_number();
-    // NULL, and not the old value: that would need SELECT as well.
+    // NULL instead of the old value, because the old value would also need SELECT.
     let update = format!("EXPLAIN UPDATE {table} SET last_update = NULL WHERE false");
     let insert = format!("EXPLAIN INSERT INTO {table} (id) OVERRIDING SYSTEM VALUE SELECT {row} WHERE false");
     Ok(Probes {

@@ -6,20 +6,19 @@ use crate::driver::postgres::family::publication_of;
 use crate::driver::postgres::identifier::literal;
 use crate::target::Target;
 
-/// The publication, and others that hold the table.
+/// The publication, and others that contain the table.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct PublicationFacts {
     /// `None` if no publication has that name.
     pub(crate) named: Option<Publication>,
-    /// Names of other publications that hold the table.
+    /// Names of other publications that contain the table.
     pub(crate) others: Vec<String>,
-    /// Whether any publication at all publishes updates of the table.
+    /// Whether any publication publishes updates of the table.
     pub(crate) updates_published: bool,
-    /// Every publication that names the table with a row filter or a list of columns; from
-    /// PostgreSQL 15.
+    /// Every publication that lists the table with a row filter or a column list; from PostgreSQL 15.
     #[serde(default)]
     pub(crate) narrowed: Vec<HoldingPublication>,
-    /// The columns of the replica identity; `None` where the whole row is.
+    /// The columns of the replica identity; `None` if it is the whole row.
     #[serde(default)]
     pub(crate) identity: Option<Vec<String>>,
     /// Quoted names of the partitions without a replica identity.
@@ -27,7 +26,7 @@ pub(crate) struct PublicationFacts {
     pub(crate) partitions_without_identity: Vec<String>,
 }
 
-/// A publication that holds the table with a row filter or a list of columns.
+/// A publication that contains the table with a row filter or a column list.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct HoldingPublication {
     pub(crate) name: String,
@@ -37,11 +36,11 @@ pub(crate) struct HoldingPublication {
     pub(crate) filter: Option<String>,
     /// The columns that the filter names.
     pub(crate) filter_columns: Vec<String>,
-    /// The list of columns; `None` for all of them.
+    /// The column list; `None` for all columns.
     pub(crate) columns: Option<Vec<String>>,
 }
 
-/// A row of `pg_publication`, whose columns are more in later versions.
+/// A row of `pg_publication`. Later versions have more columns.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Publication {
     pub(crate) puballtables: bool,
@@ -51,10 +50,10 @@ pub(crate) struct Publication {
     /// From PostgreSQL 11.
     #[serde(default)]
     pub(crate) pubtruncate: Option<bool>,
-    /// How many other tables it holds.
+    /// The number of other tables in it.
     #[serde(default)]
     pub(crate) other_tables: Option<i64>,
-    /// What it publishes of the table; `None` where it does not hold it.
+    /// What it publishes of the table; `None` if it does not contain the table.
     pub(crate) table: Option<PublishedTable>,
 }
 
@@ -80,8 +79,8 @@ impl PublicationFacts {
 pub(super) fn sql(target: &Target) -> String {
     let (schema, table) = (literal(&target.heartbeat.schema), literal(&target.heartbeat.table));
     let name = literal(&publication_of(target).name);
-    // The view holds the members of FOR ALL TABLES and of TABLES IN SCHEMA, too. Of a partitioned table it names the root, or
-    // (without publish_via_partition_root) the partitions.
+    // The view also has the members of FOR ALL TABLES and of TABLES IN SCHEMA. For a partitioned table it shows the
+    // root or, without publish_via_partition_root, the partitions.
     format!(
         "WITH RECURSIVE tree(oid, root) AS (SELECT c.oid, true FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
          WHERE n.nspname = {schema} AND c.relname = {table} \

@@ -1,4 +1,4 @@
-//! The roles: this session's, and the connector's. It asks for privileges by OID, which every user may do.
+//! This session's role and the connector's. Privileges are queried by OID, which every user may do.
 
 use serde::{Deserialize, Serialize};
 
@@ -8,22 +8,22 @@ use crate::target::Target;
 /// The two roles.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct RolesFacts {
-    /// This session's.
+    /// This session's role.
     pub(crate) own: Option<RoleFacts>,
-    /// The connector's; `None` where there is no role of that name.
+    /// The connector's role; `None` if there is no role of that name.
     pub(crate) connector: Option<RoleFacts>,
 }
 
-/// One role. What it may do with an object is `None` where the object does not exist.
+/// One role. A privilege is `None` if its object does not exist.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct RoleFacts {
     pub(crate) name: String,
     pub(crate) superuser: bool,
     pub(crate) login: bool,
     pub(crate) replication: bool,
-    /// When its password runs out, in microseconds since 1970; `None` for never.
+    /// When its password expires, in microseconds since 1970; `None` for never.
     pub(crate) valid_until: Option<i64>,
-    /// Those of the managed flavours' roles for replication that it is a member of.
+    /// The managed flavours' replication roles that it is a member of.
     pub(crate) replication_roles: Vec<String>,
     /// CONNECT on this database.
     pub(crate) connect: bool,
@@ -31,7 +31,7 @@ pub(crate) struct RoleFacts {
     pub(crate) usage: Option<bool>,
     pub(crate) select: Option<bool>,
     pub(crate) insert: Option<bool>,
-    /// On the table, or on `last_update`.
+    /// UPDATE on the table, or on `last_update`.
     pub(crate) update: Option<bool>,
     pub(crate) delete: Option<bool>,
     /// USAGE on the sequence of `id`.
@@ -47,7 +47,7 @@ pub(super) fn sql(target: &Target) -> String {
 
 fn role_sql(name: &str, target: &Target) -> String {
     let (schema, table) = (literal(&target.heartbeat.schema), literal(&target.heartbeat.table));
-    // A name that does not exist would be an error in place of an answer, an OID that is NULL answers NULL.
+    // An unknown name would be an error instead of an answer; a NULL OID answers NULL.
     format!(
         "SELECT jsonb_build_object(\
          'name', r.rolname, 'superuser', r.rolsuper, 'login', r.rolcanlogin, 'replication', r.rolreplication, \

@@ -10,20 +10,20 @@ use crate::target::HeartbeatTable;
 /// The rows of the table.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct RowFacts {
-    /// How many there are, counted up to a thousand.
+    /// The number of rows, counted up to a thousand.
     pub(crate) count: i64,
-    /// The first ids, the configured one before all others.
+    /// The first ids, the configured one first.
     pub(crate) ids: Vec<i64>,
-    /// `last_update` of the configured one, in microseconds since 1970; one without a zone is read as UTC.
+    /// `last_update` of the configured row, in microseconds since 1970; a value without a zone is read as UTC.
     pub(crate) last_update: Option<i64>,
-    /// Whether the publication's row filter lets the configured one through; `None` without a filter.
+    /// Whether the configured row passes the publication's row filter; `None` without a filter.
     pub(crate) passes_filter: Option<bool>,
 }
 
-/// One JSON object, [`RowFacts`]; `None` where there is no `id` that holds a number to look for.
+/// One JSON object, [`RowFacts`]; `None` if the table has no numeric `id`.
 ///
-/// `filter` is the publication's row filter as the server itself writes it out: an expression of built-in, immutable
-/// functions on this table, which it is evaluated on.
+/// `filter` is the publication's row filter as the server writes it: an expression of built-in, immutable functions,
+/// which is evaluated on this table.
 pub(super) fn sql(heartbeat: &HeartbeatTable, relation: &Relation, filter: Option<&str>) -> Option<String> {
     let (schema, table, row) = (&heartbeat.schema, &heartbeat.table, heartbeat.row_number());
     if !relation.is_numbered() {

@@ -1,4 +1,4 @@
-//! The jobs of pg_cron that name the heartbeat table. Their commands stay on the server.
+//! The pg_cron jobs that name the heartbeat table. The facts do not contain their commands.
 
 use serde::{Deserialize, Serialize};
 
@@ -14,7 +14,7 @@ pub(crate) struct Job {
     pub(crate) active: bool,
     /// The database it runs in.
     pub(crate) database: String,
-    /// The row it names, where it says `id = N`.
+    /// The row that it names, if it says `id = N`.
     pub(crate) row: Option<i64>,
 }
 
@@ -23,7 +23,7 @@ pub(crate) struct Job {
 pub(crate) struct LastRun {
     pub(crate) job: i64,
     pub(crate) status: Option<String>,
-    /// What the server answered, clipped.
+    /// The server's answer, clipped.
     pub(crate) message: Option<String>,
     /// Microseconds since 1970.
     pub(crate) started_at: Option<i64>,
@@ -34,7 +34,7 @@ const ROW_OF_COMMAND: &str = r#"(?i)\mid"?\s*=\s*'?([0-9]+)"#;
 
 /// A JSON array of [`Job`]s.
 pub(super) fn jobs_sql(heartbeat: &HeartbeatTable) -> String {
-    // Through JSON: jobs have names only from pg_cron 1.3 on.
+    // Read as JSON, because jobs have names only from pg_cron 1.3 on.
     format!(
         "SELECT (SELECT coalesce(jsonb_agg(jsonb_build_object('id', j.jobid, 'name', to_jsonb(j) ->> 'jobname', \
          'schedule', j.schedule, 'active', j.active, 'database', j.database, \
@@ -45,10 +45,10 @@ pub(super) fn jobs_sql(heartbeat: &HeartbeatTable) -> String {
     )
 }
 
-/// A JSON array of [`LastRun`]s; `None` where there is no job.
+/// A JSON array of [`LastRun`]s; `None` if there are no jobs.
 pub(super) fn runs_sql(jobs: &[Job]) -> Option<String> {
     let ids: Vec<String> = jobs.iter().map(|job| job.id.to_string()).collect();
-    // From the newest run backwards, by the primary key, because nothing clears this table.
+    // Reads from the newest run backwards, by the primary key, because no process clears this table.
     let list = ids.join(", ");
     (!ids.is_empty()).then(|| {
         format!(

@@ -10,11 +10,11 @@ use crate::driver::postgres::cloud::{self, Provider};
 /// The server as this session sees it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct ServerFacts {
-    /// As the server words it.
+    /// As the server writes it.
     pub(crate) version: String,
     /// 150020 for 15.20.
     pub(crate) version_number: u32,
-    /// Whether it follows another server.
+    /// Whether it is a standby.
     pub(crate) in_recovery: bool,
     /// The user of this session.
     pub(crate) user: String,
@@ -22,13 +22,13 @@ pub(crate) struct ServerFacts {
     pub(crate) database: String,
     /// The server's clock, in microseconds since 1970.
     pub(crate) time: i64,
-    /// When it was started.
+    /// When it was started, in microseconds since 1970.
     pub(crate) started_at: i64,
     /// Whether this session is encrypted (behind a pooler: the pooler's).
     pub(crate) encrypted: Option<bool>,
-    /// Those settings that checks ask for, by name. One that is missing is unknown to this version, or hidden.
+    /// The settings that the checks use, by name. A missing one is unknown to this version, or hidden.
     pub(crate) settings: BTreeMap<String, Setting>,
-    /// Who manages the server.
+    /// The provider that manages the server.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) provider: Option<Provider>,
 }
@@ -39,9 +39,9 @@ pub(crate) struct Setting {
     pub(crate) setting: String,
     #[serde(default)]
     pub(crate) unit: Option<String>,
-    /// Where the value comes from: `default`, `configuration file`, `user`, `database` …
+    /// The source of the value: `default`, `configuration file`, `user`, `database` …
     pub(crate) source: String,
-    /// Whether another value waits for a restart.
+    /// Whether another value will apply after a restart.
     #[serde(default)]
     pub(crate) pending_restart: bool,
 }
@@ -78,12 +78,12 @@ impl ServerFacts {
         self.settings.get(name).map(|setting| setting.setting.as_str())
     }
 
-    /// A setting that is a number.
+    /// The value of a numeric setting.
     pub(crate) fn number(&self, name: &str) -> Option<i64> {
         self.setting(name)?.parse().ok()
     }
 
-    /// A setting that is a size, in bytes; negative means "no limit".
+    /// The value of a size setting in bytes; negative means "no limit".
     pub(crate) fn bytes(&self, name: &str) -> Option<i64> {
         let setting = self.settings.get(name)?;
         let number: i64 = setting.setting.parse().ok()?;
@@ -99,7 +99,7 @@ impl ServerFacts {
         Some(number.saturating_mul(unit))
     }
 
-    /// A setting that is a time; zero means "off".
+    /// The value of a time setting; zero means "off".
     pub(crate) fn duration(&self, name: &str) -> Option<Duration> {
         let setting = self.settings.get(name)?;
         let number: u64 = setting.setting.parse().ok()?;

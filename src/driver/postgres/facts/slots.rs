@@ -8,19 +8,19 @@ use crate::driver::postgres::identifier::literal;
 /// The connector's slot, and the others.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct SlotsFacts {
-    /// `None` where this server has none of that name.
+    /// `None` if this server has no slot of that name.
     pub(crate) named: Option<SlotFacts>,
-    /// All slots of this server, physical ones too.
+    /// The number of slots on this server, including physical ones.
     pub(crate) in_use: i64,
-    /// Names of other logical slots of this database, twenty at most.
+    /// Names of other logical slots of this database, at most twenty.
     pub(crate) others: Vec<String>,
-    /// Every physical slot, for the standbys that logical slots wait for.
+    /// Every physical slot: logical slots can wait for the standbys that read them.
     #[serde(default)]
     pub(crate) physical: Vec<PhysicalSlot>,
-    /// The slots that keep the oldest rows from being cleaned up, three at most.
+    /// The slots that keep the oldest rows from vacuum, at most three.
     #[serde(default)]
     pub(crate) oldest: Vec<HoldingSlot>,
-    /// The databases whose oldest transaction is the oldest, three at most.
+    /// The databases with the oldest transactions, at most three.
     #[serde(default)]
     pub(crate) databases: Vec<DatabaseAge>,
 }
@@ -35,16 +35,16 @@ pub(crate) struct PhysicalSlot {
     pub(crate) wal_status: Option<String>,
 }
 
-/// A slot that keeps rows from being cleaned up.
+/// A slot that keeps rows from vacuum.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct HoldingSlot {
     pub(crate) name: String,
     pub(crate) active: bool,
-    /// How many transactions ago its oldest one was, of `xmin` and `catalog_xmin`.
+    /// The age of its oldest transaction, in transactions; the older of `xmin` and `catalog_xmin`.
     pub(crate) age: i64,
 }
 
-/// How old a database's oldest transaction is.
+/// The age of a database's oldest transaction.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct DatabaseAge {
     pub(crate) name: String,
@@ -52,7 +52,7 @@ pub(crate) struct DatabaseAge {
     pub(crate) age: i64,
 }
 
-/// A row of `pg_replication_slots`. What a version does not have is absent.
+/// A row of `pg_replication_slots`. A column that this version does not have is absent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct SlotFacts {
     #[serde(default)]
@@ -68,7 +68,7 @@ pub(crate) struct SlotFacts {
     /// `reserved`, `extended`, `unreserved` or `lost`; from PostgreSQL 13.
     #[serde(default)]
     pub(crate) wal_status: Option<String>,
-    /// Bytes of WAL until it is lost.
+    /// Bytes of WAL until the slot is lost.
     #[serde(default)]
     pub(crate) safe_wal_size: Option<i64>,
     /// From PostgreSQL 16.
@@ -77,10 +77,10 @@ pub(crate) struct SlotFacts {
     /// From PostgreSQL 17.
     #[serde(default)]
     pub(crate) invalidation_reason: Option<String>,
-    /// Whether a standby keeps it in step with the primary's by itself; from PostgreSQL 17.
+    /// Whether a standby keeps it in sync with the primary's slot by itself; from PostgreSQL 17.
     #[serde(default)]
     pub(crate) synced: Option<bool>,
-    /// Whether standbys are to keep a copy of it; from PostgreSQL 17.
+    /// Whether standbys should keep a copy of it; from PostgreSQL 17.
     #[serde(default)]
     pub(crate) failover: Option<bool>,
     /// Whether it decodes prepared transactions; from PostgreSQL 14.
@@ -92,7 +92,7 @@ pub(crate) struct SlotFacts {
 }
 
 impl SlotFacts {
-    /// Whether it is a copy for a failover, which no one reads before that.
+    /// Whether it is a copy for a failover. No client reads it before that.
     pub(crate) fn is_copy(&self) -> bool {
         self.synced == Some(true)
     }

@@ -1,4 +1,4 @@
-//! One read-only transaction that sees everything as of one moment, and that a refusal does not abort.
+//! One read-only transaction that shows the state of one moment, and that survives refused queries.
 
 use serde::de::DeserializeOwned;
 use sqlx::Row;
@@ -17,17 +17,17 @@ pub(super) struct Snapshot<'a> {
 }
 
 impl<'a> Snapshot<'a> {
-    /// Opens the transaction with its first question, whose answer cannot be done without.
+    /// Opens the transaction with its first query, which must succeed.
     ///
     /// # Errors
-    /// What the server says, classified.
+    /// The server's error, classified.
     pub(super) async fn open<T: DeserializeOwned>(
         connection: &'a mut PgConnection,
         first: &str,
         deadline: Instant,
     ) -> Result<(Self, T), Failure> {
         let limits = ServerLimits::until(deadline).sql();
-        // The catalogue is asked by bare names. What the user's own search path holds must not come before it.
+        // Queries name the catalogue's tables without a schema. The user's own search path must not hide them.
         let sql = format!(
             "BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY; SET LOCAL search_path = pg_catalog, pg_temp; \
              {limits} {first}; SAVEPOINT look"
@@ -39,13 +39,13 @@ impl<'a> Snapshot<'a> {
         Ok((Self { connection, deadline }, answer))
     }
 
-    /// Asks for one value of JSON.
+    /// Reads one JSON value.
     ///
     /// # Errors
-    /// What ends the connection. Whatever else the server says is an answer: refused.
+    /// A failure that ends the connection. Any other error of the server is an answer: refused.
     pub(super) async fn ask<T: DeserializeOwned>(&mut self, sql: String) -> Result<Answer<T>, Failure> {
         let limits = ServerLimits::share(self.deadline, 2).sql();
-        // Going back to the savepoint takes away the mark that a refusal left on the transaction.
+        // The rollback to the savepoint clears the error state that a refusal left on the transaction.
         match read(self.connection, format!("ROLLBACK TO SAVEPOINT look; {limits} {sql}")).await {
             Ok(answer) => Ok(match serde_json::from_str(&answer) {
                 Ok(answer) => Answer::Seen(answer),
@@ -61,16 +61,16 @@ impl<'a> Snapshot<'a> {
     /// Ends the transaction.
     ///
     /// # Errors
-    /// What the server says, classified.
+    /// The server's error, classified.
     pub(super) async fn close(self) -> Result<(), Failure> {
         query::send(self.connection, "ROLLBACK".to_owned()).await.map(|_| ())
     }
 }
 
-/// A refusal, if the failure is one that leaves the connection as it is.
+/// A refusal, if the connection survives the failure.
 ///
 /// # Errors
-/// The failure, if it is not.
+/// The failure, if the connection does not survive it.
 pub(super) fn refused(failure: Failure) -> Result<Refusal, Failure> {
     let lost = matches!(
         failure.kind(),

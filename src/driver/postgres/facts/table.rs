@@ -1,6 +1,6 @@
 //! The heartbeat table in the catalogue, which every user may read.
 //!
-//! It compares names as text and uses OIDs, because looking a table up by its qualified name requires a privilege on
+//! Queries compare names as text and use OIDs, because looking up a table by its qualified name requires a privilege on
 //! its schema.
 
 use serde::{Deserialize, Serialize};
@@ -11,14 +11,14 @@ use crate::driver::postgres::identifier::literal;
 use crate::plan::columns;
 use crate::target::HeartbeatTable;
 
-/// The schema, the table, and tables of its name in other places.
+/// The schema, the table, and tables of the same name elsewhere.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct TableFacts {
-    /// `None` where there is no schema of that name.
+    /// `None` if there is no schema of that name.
     pub(crate) schema: Option<SchemaFacts>,
-    /// `None` where there is no table of that name in it.
+    /// `None` if the schema has no table of that name.
     pub(crate) table: Option<Relation>,
-    /// Quoted names of tables called the same in other schemas, or nearly the same in this one.
+    /// Quoted names of tables with the same name in other schemas, or with a similar name in this one.
     pub(crate) elsewhere: Vec<String>,
 }
 
@@ -38,23 +38,23 @@ pub(crate) struct Relation {
     pub(crate) persistence: String,
     /// `relreplident`: default, nothing, full, index.
     pub(crate) replica_identity: String,
-    /// Whether an index serves as the identity and is valid.
+    /// Whether the identity is an index, and that index is valid.
     pub(crate) identity_index: bool,
     pub(crate) owner: String,
     /// Whether row-level security is on.
     pub(crate) row_security: bool,
-    /// Whether it holds for this session's user.
+    /// Whether row-level security applies to this session's user.
     pub(crate) row_security_active: bool,
     pub(crate) policies: Vec<Policy>,
     pub(crate) columns: Vec<ColumnFacts>,
     /// The columns of the primary key, in its order.
     pub(crate) primary_key: Vec<String>,
-    /// Whether a valid unique index, of all rows, is on `id` alone.
+    /// Whether `id` alone has a valid unique index over all rows.
     #[serde(default)]
     pub(crate) unique_id: bool,
-    /// Quoted names of the indexes that hold `last_update`.
+    /// Quoted names of the indexes on `last_update`.
     pub(crate) last_update_indexes: Vec<String>,
-    /// The quoted name of the sequence that `id` takes its values from.
+    /// The quoted name of the sequence that gives `id` its values.
     #[serde(default)]
     pub(crate) sequence: Option<String>,
 }
@@ -63,12 +63,12 @@ pub(crate) struct Relation {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct ColumnFacts {
     pub(crate) name: String,
-    /// As `format_type` writes it; of a domain, the type below it.
+    /// As `format_type` writes it; for a domain, its base type.
     #[serde(rename = "type")]
     pub(crate) kind: String,
-    /// Whether the server computes its value, so that no one can set it.
+    /// Whether the server computes its value, so that it cannot be set.
     pub(crate) generated: bool,
-    /// How many decimal digits of a second a time keeps, if it was made with a precision.
+    /// How many decimal digits of a second a time column keeps, if it was created with a precision.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) digits: Option<u8>,
 }
@@ -79,39 +79,39 @@ pub(crate) struct Policy {
     /// `polcmd`: `r` SELECT, `w` UPDATE, `*` all …
     pub(crate) command: String,
     pub(crate) permissive: bool,
-    /// Whether it is for this session's user.
+    /// Whether it applies to this session's user.
     pub(crate) applies: bool,
-    /// Whether it lets every row through.
+    /// Whether every row passes it.
     pub(crate) every_row: bool,
 }
 
 impl Relation {
-    /// Whether it is a table whose rows are its own: only such a one has a primary key and can be published.
+    /// Whether it is a table, partitioned or not: nothing else has a primary key and can be published.
     pub(crate) fn is_table(&self) -> bool {
         matches!(self.kind.as_str(), "r" | "p")
     }
 
-    /// Whether `last_update` is there and holds a time.
+    /// Whether `last_update` exists and holds a time.
     pub(crate) fn is_dated(&self) -> bool {
         matches!(self.last_update(), Some(Column::WithZone | Column::WithoutZone))
     }
 
-    /// The columns as they are judged for a beat.
+    /// The columns in the form that is judged for a beat.
     pub(crate) fn judged_columns(&self) -> Vec<columns::Column> {
         self.columns.iter().map(|column| column_of(&column.name, &column.kind, column.generated)).collect()
     }
 
-    /// Whether `id` holds a whole number, so that a row can be looked for.
+    /// Whether `id` holds an integer, so that a row can be found by it.
     pub(crate) fn is_numbered(&self) -> bool {
         self.judged_columns().iter().any(|column| column.name == "id" && column.holds == columns::Holds::Number)
     }
 
-    /// A column of this name.
+    /// The column of this name.
     pub(crate) fn column(&self, name: &str) -> Option<&ColumnFacts> {
         self.columns.iter().find(|column| column.name == name)
     }
 
-    /// What kind of time `last_update` is.
+    /// What `last_update` holds.
     pub(crate) fn last_update(&self) -> Option<Column> {
         self.column("last_update").map(|column| Column::from_type(column.kind.clone()))
     }

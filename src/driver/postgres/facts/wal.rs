@@ -4,14 +4,14 @@ use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// A server's place in the WAL.
+/// A server's position in the WAL.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct WalFacts {
     /// Written so far; on a standby, replayed so far.
     pub(crate) position: Option<Position>,
-    /// On a standby, when the newest transaction that was replayed had been committed; microseconds since 1970.
+    /// On a standby, the commit time of the newest replayed transaction, in microseconds since 1970.
     pub(crate) replayed_until: Option<i64>,
-    /// Whether a standby's replay was paused by hand.
+    /// Whether someone paused the standby's replay.
     pub(crate) replay_paused: Option<bool>,
 }
 
@@ -26,14 +26,14 @@ pub(super) const SQL: &str = "SELECT jsonb_build_object(\
     'replay_paused', CASE WHEN pg_is_in_recovery() THEN pg_is_wal_replay_paused() END)::text";
 
 impl Position {
-    /// From its two hexadecimal halves.
+    /// Parses its two hexadecimal halves.
     pub(crate) fn parse(text: &str) -> Option<Self> {
         let (high, low) = text.split_once('/')?;
         let half = |digits: &str| u32::from_str_radix(digits, 16).ok().map(u64::from);
         Some(Self(half(high)? << 32 | half(low)?))
     }
 
-    /// Bytes from `earlier` to here.
+    /// The number of bytes from `earlier` to here.
     pub(crate) fn since(self, earlier: Self) -> u64 {
         self.0.saturating_sub(earlier.0)
     }

@@ -7,26 +7,26 @@ use crate::driver::postgres::family::slot_of;
 use crate::driver::postgres::identifier::{literal, quote};
 use crate::remedy::Remedy;
 
-/// What a slot is to the connector.
+/// The role of a slot for the connector.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Part {
-    /// The one that it reads.
+    /// The slot that it reads.
     Read,
-    /// What a standby copies from the primary's for a failover. It cannot be dropped by hand.
+    /// A standby's copy of the primary's slot, for a failover. It cannot be dropped by hand.
     Copy,
-    /// One that only has the name: the connector reads another server's.
+    /// A slot that only has the name: the connector reads the slot on another server.
     Leftover,
 }
 
-/// A slot where it was found.
+/// A slot, with the server that has it.
 pub(super) struct Found<'a> {
-    /// Its name, and the replica's if it is there.
+    /// The slot's name, with the replica's if it is on one.
     pub(super) subject: String,
-    /// The replica that it is on; `None` for the source.
+    /// The replica that has it; `None` for the source.
     pub(super) replica: Option<&'a str>,
     pub(super) facts: &'a PostgresFacts,
     pub(super) slot: &'a SlotFacts,
-    /// The same slot in the look before.
+    /// The same slot in the previous inspection.
     pub(super) earlier: Option<&'a SlotFacts>,
     pub(super) part: Part,
 }
@@ -50,8 +50,8 @@ pub(super) fn find<'a>(evidence: &'a Evidence<'_>) -> Vec<Found<'a>> {
     found
 }
 
-/// Of several slots that are no copies the connector reads one: that which somebody reads, else that of a replica where it
-/// is configured to decode, else the source's.
+/// Of several slots that are not copies, the connector reads one: a slot that a client reads; otherwise a slot on a
+/// replica that is configured to decode; otherwise the source's.
 fn mark_leftovers(evidence: &Evidence<'_>, found: &mut [Found<'_>]) {
     let decodes = |replica: Option<&str>| {
         evidence.target.replicas.iter().any(|known| Some(known.name.as_str()) == replica && known.decode)
@@ -81,12 +81,12 @@ fn named(facts: &PostgresFacts) -> Option<&SlotFacts> {
 }
 
 impl Found<'_> {
-    /// The server it is on, for people: a remedy is run there and nowhere else.
+    /// The server that has it, for people. Its remedies run only there.
     pub(super) fn server(&self) -> String {
         server(self.replica, self.facts)
     }
 
-    /// What has put an end to it, if anything has.
+    /// Why it is unusable, if it is.
     pub(super) fn end(&self) -> Option<String> {
         match (&self.slot.invalidation_reason, self.slot.wal_status.as_deref(), self.slot.conflicting) {
             (Some(reason), ..) => Some(format!("invalidated: {reason}")),
@@ -96,10 +96,10 @@ impl Found<'_> {
         }
     }
 
-    /// Drops this slot, which has nothing left to give, and makes it again as it was.
+    /// Drops this slot, which is unusable, and creates it again with the same options.
     pub(super) fn drop_and_create(&self, evidence: &Evidence<'_>) -> Remedy {
         let name = literal(&slot_of(evidence.target).name);
-        // A standby refuses a slot with failover.
+        // A standby refuses to create a slot with failover.
         let failover = self.slot.failover == Some(true) && !self.facts.server.in_recovery;
         let options = [(failover, ", failover => true"), (self.slot.two_phase == Some(true), ", twophase => true")];
         let options: String = options.iter().filter(|(set, _)| *set).map(|(_, option)| *option).collect();
@@ -120,13 +120,13 @@ impl Found<'_> {
         self.there(Remedy::sql(format!("SELECT pg_drop_replication_slot({name});")))
     }
 
-    /// What is run on the server of this slot and nowhere else.
+    /// Adds this slot's server to a remedy, which must run only there.
     pub(super) fn there(&self, remedy: Remedy) -> Remedy {
         there(remedy, self.replica, self.facts)
     }
 }
 
-/// Makes the slot, which no server has, on the source.
+/// Creates the slot on the source. No server has it yet.
 pub(super) fn create(evidence: &Evidence<'_>) -> Remedy {
     let name = literal(&slot_of(evidence.target).name);
     let sql = format!("SELECT pg_create_logical_replication_slot({name}, 'pgoutput');");
@@ -136,7 +136,7 @@ pub(super) fn create(evidence: &Evidence<'_>) -> Remedy {
     ))
 }
 
-/// Names the server by its address, too: an address may list several.
+/// Also names the server by its address, because an address may list several servers.
 fn there(remedy: Remedy, replica: Option<&str>, facts: &PostgresFacts) -> Remedy {
     let remedy = match replica {
         Some(name) => remedy.on_replica(name),

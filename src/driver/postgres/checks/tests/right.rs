@@ -1,10 +1,10 @@
-//! The facts of servers on which everything is as it must be.
+//! The facts of healthy servers.
 
 use serde_json::{Value, json};
 
 use crate::driver::evidence::trial::{NOW, SECOND};
 
-/// PostgreSQL 18 with everything as it must be.
+/// A healthy PostgreSQL 18.
 pub(super) fn right() -> Value {
     let setting = |value: &str, unit: Option<&str>| json!({"setting": value, "unit": unit, "source": "default"});
     let role = |name: &str| {
@@ -72,7 +72,7 @@ pub(super) fn right() -> Value {
     })
 }
 
-/// The same server's standby.
+/// A standby of the same server.
 pub(super) fn right_standby() -> Value {
     let mut facts = right();
     facts["server"]["in_recovery"] = json!(true);
