@@ -29,7 +29,7 @@ use crate::time::clock::Instant;
 struct Found {
     /// The server's clock, in seconds since 1970.
     now: i64,
-    /// The old value, in seconds since 1970. A distance of four years or more from the clock is cut to four years.
+    /// The old value, in seconds since 1970. Its distance from the clock is cut to [`REACH`], about four years.
     previous: Option<i64>,
     stale: bool,
 }
@@ -415,7 +415,7 @@ mod tests {
     }
 
     #[test]
-    fn the_beat_is_one_statement_that_writes_a_later_value_and_tells_what_it_found() {
+    fn the_beat_is_one_statement_that_writes_a_later_value_and_returns_what_it_found() {
         insta::assert_snapshot!(shown(Writing::Always), @r#"UPDATE /* heartbeatd:here */ `streamkap`.`streamkap_heartbeat` SET last_update = COALESCE(FROM_UNIXTIME(IF({old} BETWEEN {now} AND {now} + 5, {old} + 1, {now})), last_update) WHERE id = 1 AND TRUE AND @@sql_log_bin AND @@autocommit AND LAST_INSERT_ID({now} * 1073741824 + COALESCE((LEAST(GREATEST({old} - {now}, -134217728), 134217727) + 134217728) * 4 + 2, 0) + IF(TRUE, 1, 0)) % 2"#);
     }
 

@@ -1,4 +1,4 @@
-//! Reads from the catalogue which of the heartbeat's objects exist: facts for `provision`, which judges them.
+//! Reads from the catalogue which of the heartbeat's objects exist. `provision` judges these facts.
 //!
 //! The catalogue shows only objects on which this session's account has some privilege, and other accounts' privileges
 //! only to accounts that may read the system tables.
@@ -21,14 +21,14 @@ use crate::plan::existing_table::Rows;
 use crate::target::{HeartbeatTable, Target};
 use crate::time::clock::Instant;
 
-/// What is known of the account that beats.
+/// The account that beats, as far as it is known.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum BeatsAs {
-    /// It is this session's: its address is `url`.
+    /// This session's account: its address is `url`.
     Own,
-    /// A session of `url` works as this one.
+    /// A session of `url` has this account.
     Session(Account),
-    /// Only the user in `url`, who may have several accounts.
+    /// Only the user in `url` is known, and that user may have several accounts.
     Login,
 }
 
@@ -37,19 +37,19 @@ pub(super) enum BeatsAs {
 pub(super) struct Facts {
     /// The account of this session.
     pub(super) own: Account,
-    /// The account that a session of `url` works as, where that is known.
+    /// The account of a session of `url`, if it is known.
     pub(super) writer: Option<Account>,
-    /// The other accounts that the user in `url` has, if a session of `url` was asked which one it works as.
+    /// The other accounts of the user in `url`, if a session of `url` showed which one it has.
     pub(super) other_hosts: Vec<Account>,
-    /// Whether what this session does goes to the binary log, and so to the replicas.
+    /// Whether this session's changes go to the binary log, and so to the replicas.
     pub(super) logged: bool,
     pub(super) schema: bool,
     pub(super) table: Option<TableFacts>,
     /// Whether this session sees every account of the server.
     pub(super) sees_accounts: bool,
-    /// Those of the accounts in question that it sees.
+    /// The accounts of the daemon and of the connector that it sees.
     pub(super) accounts: Vec<AccountFacts>,
-    /// How many of them were not looked at, by user: see [`MOST_HOSTS`].
+    /// How many of these accounts were not read, by user: see [`MOST_HOSTS`].
     pub(super) left_out: BTreeMap<String, usize>,
 }
 
@@ -62,33 +62,33 @@ pub(super) struct TableFacts {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct AccountFacts {
     pub(super) account: Account,
-    /// Of SELECT, INSERT, UPDATE and DELETE those that it has on the table, whatever they come from: a grant on the table,
-    /// on schemas, on everything, or a role that is active after its login.
+    /// The privileges that it has on the table, out of SELECT, INSERT, UPDATE and DELETE. They may come from a grant on
+    /// the table, on schemas or on the server, or from a role that is active after its login.
     pub(super) on_table: Vec<&'static str>,
-    /// Why it may have more than these, where that is not known.
+    /// Why it may have more privileges, if that is unknown.
     pub(super) unknown: Option<String>,
-    /// Roles of its that would bring some of them, and are not active after its login.
+    /// Its roles that would bring some of them, but are not active after its login.
     pub(super) idle: Vec<IdleFacts>,
 }
 
-/// A role that an account was granted and does not have at work.
+/// A role that is granted to an account but is not active.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct IdleFacts {
-    /// As SQL takes it.
+    /// The role as SQL writes it.
     pub(super) role: String,
-    /// What it would bring on the table.
+    /// The privileges that it would bring on the table.
     pub(super) brings: Vec<&'static str>,
-    /// What makes it active.
+    /// The statement that makes it active.
     pub(super) activation: String,
 }
 
-/// What accounts may need on the table.
+/// The privileges on the table that accounts may need.
 const PRIVILEGES: [&str; 4] = ["SELECT", "INSERT", "UPDATE", "DELETE"];
 
-/// Looks at what exists.
+/// Reads what exists.
 ///
 /// # Errors
-/// What the server says, classified.
+/// The server's error, classified.
 pub(super) async fn gather(
     connection: &mut MySqlConnection,
     target: &Target,
@@ -137,7 +137,7 @@ async fn table(connection: &mut MySqlConnection, heartbeat: &HeartbeatTable) -> 
     Ok(facts)
 }
 
-/// The accounts in question, and whether this session would see every one.
+/// The accounts of the daemon and of the connector, and whether this session sees every account.
 async fn accounts(
     connection: &mut MySqlConnection,
     target: &Target,
@@ -160,7 +160,7 @@ async fn accounts(
     }
 }
 
-/// Whether an account is the daemon's: the one that a session of `url` works as, or, where that is not known, each that has
+/// Whether an account is the daemon's. It is the account of a session of `url`; if that is unknown, every account with
 /// the user's name.
 pub(super) fn beats(account: &Account, target: &Target, writer: Option<&Account>) -> bool {
     match writer {
@@ -174,7 +174,7 @@ pub(super) fn connects(account: &Account, target: &Target) -> bool {
     is_named(&target.connector.user.name, &account.user, &account.host)
 }
 
-/// The accounts that are looked at, this session's among them, and how many are left out, by user.
+/// The accounts to read, this session's included, and the number of accounts left out, by user.
 fn within_reach(accounts: impl Iterator<Item = Account>, own: &Account) -> (Vec<Account>, BTreeMap<String, usize>) {
     let (mut kept, mut left_out) = (Vec::<Account>::new(), BTreeMap::new());
     for account in accounts {
@@ -188,7 +188,7 @@ fn within_reach(accounts: impl Iterator<Item = Account>, own: &Account) -> (Vec<
     (kept, left_out)
 }
 
-/// What each account may do with the table.
+/// Reads the privileges of each account on the table.
 async fn granted(
     connection: &mut MySqlConnection,
     heartbeat: &HeartbeatTable,
@@ -209,7 +209,7 @@ async fn granted(
         let found = if is_own { inquiry.own().await? } else { inquiry.account(&account.user, &account.host).await? };
         let mut facts = judged(account, &found, place, Flavour::of(&variables));
         if is_own {
-            // The server itself knows best, and tells it of tables that do not exist yet, too.
+            // The server's own answer is the most reliable, and also covers a table that does not exist yet.
             facts.on_table = effective(connection, heartbeat).await?;
             facts.unknown = None;
         }
@@ -218,7 +218,7 @@ async fn granted(
     Ok(all)
 }
 
-/// What is found of an account, as far as the table is concerned.
+/// The part of an account's grants that concerns the table.
 fn judged(account: Account, found: &Found, place: GrantScope<'_>, flavour: Flavour) -> AccountFacts {
     let of = |grants: &Grants| -> Vec<&'static str> {
         PRIVILEGES.into_iter().filter(|privilege| grants.allows(privilege, place) == Holding::Yes).collect()
@@ -237,8 +237,8 @@ fn judged(account: Account, found: &Found, place: GrantScope<'_>, flavour: Flavo
     AccountFacts { account, on_table, unknown, idle }
 }
 
-/// What this session may do with the table, whatever it comes from: the server is asked how it would do it, and so asks
-/// for the privileges. It does that first: of a table that does not exist it says so only to who may use it.
+/// The privileges of this session on the table, from any source. EXPLAIN makes the server check them first: only a user
+/// with the privilege learns that a table does not exist.
 async fn effective(connection: &mut MySqlConnection, heartbeat: &HeartbeatTable) -> Result<Vec<&'static str>, Failure> {
     let mut privileges = Vec::new();
     for (privilege, sql) in probes_sql(heartbeat) {
@@ -261,8 +261,8 @@ fn objects_sql(heartbeat: &HeartbeatTable) -> String {
     )
 }
 
-/// The accounts of the daemon's user and of the connector's, which may be written with its host. A role of MariaDB's is
-/// one without a host.
+/// The accounts of the daemon's user and of the connector; the connector's name may contain the host. A role of MariaDB
+/// is an account without a host.
 fn accounts_sql(target: &Target, writer: Option<&Account>) -> String {
     let connector = &target.connector.user.name;
     let names = [user_of(&target.endpoint.url), connector.clone(), Account::read(connector).user];
@@ -271,7 +271,7 @@ fn accounts_sql(target: &Target, writer: Option<&Account>) -> String {
     format!("SELECT User, Host FROM mysql.user WHERE User IN ({}) AND Host <> '' ORDER BY User, Host", names.join(", "))
 }
 
-/// Each privilege with a statement that needs it. Explained, never run.
+/// Each privilege with a statement that needs it. The statement is explained, never run.
 fn probes_sql(heartbeat: &HeartbeatTable) -> [(&'static str, String); 4] {
     let table = table_of(heartbeat);
     [

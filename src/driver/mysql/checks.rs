@@ -52,7 +52,7 @@ pub(super) fn all() -> &'static [Check] {
 /// Judges a case.
 ///
 /// # Errors
-/// When the facts are not MySQL's.
+/// The facts are not MySQL's.
 pub(super) fn judge(case: &Case<'_>) -> Result<Vec<Finding>, serde_json::Error> {
     judge_chapters(case, CHECK_GROUPS, |target: &Target, facts: &MysqlFacts| {
         let connector = facts.roles.connector.answer().and_then(|accounts| accounts.first());

@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn a_provider_is_known_by_variables_that_nobody_else_has() {
+    fn a_provider_is_recognised_by_variables_that_no_other_has() {
         assert_eq!(of(&[("basedir", "/rdsdbbin/mysql-8.0.40.R1/")]), Some(Provider::Rds));
         assert_eq!(of(&[("basedir", "/rdsdbbin/oscar-8.0/"), ("aurora_version", "3.08.0")]), Some(Provider::Aurora));
         assert_eq!(of(&[("basedir", "/usr/"), ("aurora_lab_mode", "OFF")]), Some(Provider::Aurora));

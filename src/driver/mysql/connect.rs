@@ -26,7 +26,7 @@ use crate::plain_text::one_line;
 use crate::target::HeartbeatTable;
 use crate::time::clock::Instant;
 
-/// What is said of a server's hosts.
+/// How messages speak of a server's hosts.
 const HOST_STYLE: HostStyle = HostStyle {
     port: 3306,
     socket_is_file: true,
@@ -38,40 +38,41 @@ const HOST_STYLE: HostStyle = HostStyle {
 #[derive(Debug)]
 pub(super) struct Opened {
     pub(super) connection: MySqlConnection,
-    /// What carries the connection, if its login might have gone without TLS.
+    /// The guard that carries the connection, if the login could have gone without TLS.
     guard: Option<LoginGuard>,
     pub(super) server: ServerInfo,
     /// The type of `last_update`; `None` without such a column.
     pub(super) column: Option<Column>,
     pub(super) capabilities: Capabilities,
-    /// How statements name this program to administrators.
+    /// The name of this program in its statements, for administrators.
     pub(super) application_name: String,
-    /// Of a node of a Galera cluster, whether it is in sync with it.
+    /// For a node of a Galera cluster, whether it is in sync.
     in_sync: Option<bool>,
-    /// What this session's last beat left in the row; needed where a trigger hides what the next one did.
+    /// What this session's last beat left in the row. Needed if a trigger hides what the next beat did.
     pub(super) last_look: Option<LastLook>,
-    /// How long the server may be at work on a statement of this session.
+    /// How long the server may work on a statement of this session.
     pub(super) limits: SessionLimits,
 }
 
-/// How every host is logged in to.
+/// How to log in to every host.
 struct Login {
     options: MySqlConnectOptions,
-    /// The client's certificate, if servers are shown one.
+    /// The client's certificate, if it has one.
     client: Option<ClientFiles>,
-    /// Whether TLS is used where the server offers it, if the password must not be sent in clear, and might be.
+    /// Set if the login needs a guard: the password must not be sent in clear, but could be. Holds whether the client
+    /// uses TLS if the server offers it.
     guarded: Option<MysqlLogin>,
 }
 
-/// What the beat before left in the row.
+/// What the previous beat left in the row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct LastLook {
     pub(super) value: Option<Stamp>,
-    /// Whether it had found the row behind the one before.
+    /// Whether that beat found an older value than the beat before it had left.
     pub(super) fell_back: bool,
 }
 
-/// What a look around after the login finds; as in [`Opened`].
+/// What the queries after a login find; the fields are as in [`Opened`].
 struct Surroundings {
     server: ServerInfo,
     column: Option<Column>,
@@ -80,38 +81,39 @@ struct Surroundings {
     limits: SessionLimits,
 }
 
-/// The type of `last_update`. Both are written in UTC, in whole seconds.
+/// The type of `last_update`. A beat writes either type of time in UTC, in whole seconds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Column {
     /// `timestamp` or `datetime`.
     Time,
-    /// No time at all, as the server writes the type.
+    /// Not a time: the type as the server writes it.
     Other(String),
 }
 
-/// What this server can do, found by the variables it has and never by its version.
+/// What this server can do. Its variables decide, never its version.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct Capabilities {
     pub(super) flavour: Flavour,
-    /// Whether it is set up for group replication.
+    /// Whether it is configured for group replication.
     group: bool,
-    /// Whether all members of its group take writes.
+    /// Whether all members of its group accept writes.
     multi_primary: bool,
-    /// Those of the variables that forbid writes which this server has.
+    /// Those of [`GUARDS`] that this server has.
     guards: Vec<&'static str>,
-    /// The session's variable for read-only transactions, which has had two names.
+    /// The session's variable for read-only transactions; it has had two names.
     transaction_read_only: Option<&'static str>,
-    /// Its part in a Galera cluster.
+    /// The server's part in a Galera cluster.
     pub(super) node: Node,
 }
 
-/// Each forbids writes while it is on: to ordinary users, to all, to all (a reader of Aurora, or a server started so).
+/// Each forbids writes while it is ON. The first applies to ordinary users, the others to all; the last is ON on a
+/// reader of Aurora, or if the server was started so.
 pub(super) const GUARDS: &[&str] = &["read_only", "super_read_only", "innodb_read_only"];
 const TRANSACTION_READ_ONLY: &[&str] = &["transaction_read_only", "tx_read_only"];
 /// Opens a connection for the purpose of the request.
 ///
 /// # Errors
-/// A classified failure; of several hosts one that names them all.
+/// A classified failure. For several hosts it names them all.
 pub(super) async fn connect(request: &ConnectRequest<'_>) -> Result<Opened, Failure> {
     for (what, name) in [("schema", &request.target.heartbeat.schema), ("table", &request.target.heartbeat.table)] {
         if let Some(problem) = identifier::problem(name) {
@@ -127,8 +129,8 @@ impl Candidate for Opened {
         self.server.role
     }
 
-    /// Nothing of these servers says which of two primaries is the newer one. Of a cluster's nodes, one that gives another
-    /// its data may keep every commit waiting until it is done.
+    /// Nothing on these servers shows which of two primaries is newer. In a Galera cluster, a node that sends its data
+    /// to another may delay every commit until it is done.
     fn rank(&self) -> Option<u32> {
         self.in_sync.map(u32::from)
     }
@@ -141,7 +143,7 @@ impl Candidate for Opened {
     }
 }
 
-/// Connects to one host and looks around, in three messages after the login, and four on a node of a Galera cluster or a
+/// Connects to one host and reads its state: three messages after the login, four on a node of a Galera cluster or a
 /// member of a replication group.
 async fn open(request: &ConnectRequest<'_>, login: &Login, host: &Host) -> Result<Opened, Failure> {
     let (address, port) = (HOST_STYLE.address(host), HOST_STYLE.port(host));
@@ -157,8 +159,8 @@ async fn open(request: &ConnectRequest<'_>, login: &Login, host: &Host) -> Resul
     Ok(Opened { connection, guard, server, column, capabilities, application_name, in_sync, last_look, limits })
 }
 
-/// Logs in to one host, watched where TLS is not certain. A certificate may be shown over a socket, too: the client library
-/// asks for TLS whatever carries the connection.
+/// Logs in to one host, with a guard if TLS is not certain. A client certificate may be needed over a socket, too,
+/// because the client library requests TLS there as well.
 async fn log_in(login: &Login, host: &Host, port: u16) -> Result<(MySqlConnection, Option<LoginGuard>), Failure> {
     let Login { options, client, guarded } = login;
     let classify = |error| errors::classify_login(error, client.as_ref());
@@ -188,7 +190,7 @@ async fn look_around(
     query::execute(connection, settings_sql(limits.limits())).await?;
     let variables = variables(connection).await?;
     let mut capabilities = Capabilities::of(&variables);
-    // To look, a node that answers nothing else will do: it tells its state.
+    // An inspection may read a node that refuses everything else: it shows its state.
     let in_sync = match capabilities.node.has_library() && request.purpose != Purpose::Inspect {
         true => capabilities.node.must_be_in_its_cluster(connection).await?,
         false => None,
@@ -199,7 +201,7 @@ async fn look_around(
     if capabilities.group && capabilities.role_of(&row)?.takes_writes() {
         match group_replication::is_a_working_member(connection).await? {
             Some(false) if request.purpose != Purpose::Inspect => return Err(group_replication::no_working_member()),
-            // To look, it is what is left of it: a server that takes writes of its own.
+            // For an inspection, a server outside its group is just a server that accepts writes.
             Some(false) => capabilities.multi_primary = false,
             Some(true) | None => {}
         }
@@ -208,7 +210,7 @@ async fn look_around(
     let server = ServerInfo {
         address: address.to_owned(),
         version: one_line(&format!("{flavour} {}", variables.get("version").map_or("", String::as_str))),
-        // Every server of a replication has its own; none survives a failover.
+        // Every server of a replication has its own identity, and none survives a failover.
         identity: None,
         instance: None,
         timeline: None,
@@ -218,25 +220,25 @@ async fn look_around(
     Ok(Surroundings { server, column, capabilities, in_sync, limits })
 }
 
-/// What a session of this driver's is set to, whatever the server sets for everybody. Whatever a pooler loses of it does no
-/// harm: without UTC the hour of a clock change is read with an error, and the statement itself looks for `autocommit`.
+/// The settings of this driver's sessions, regardless of the server's defaults. A pooler may lose any of them without
+/// harm: without UTC, only the hour of a clock change is read wrongly, and the statement itself checks `autocommit`.
 pub(super) fn settings_sql(limits: ServerLimits) -> String {
     format!("SET autocommit = 1, time_zone = '+00:00', {}, {}", meaning(), limits.settings())
 }
 
-/// What the meaning of this driver's statements depends on.
+/// The settings that change what this driver's statements mean.
 ///
-/// - `sql_mode`: under ORACLE `%` is no operator, under PAD_CHAR_TO_FULL_LENGTH no account has the name that was asked for.
-///   Strict, so that a value which does not fit is an error. Without NO_AUTO_CREATE_USER, which MySQL has until 5.7, a GRANT
-///   creates the account it names.
-/// - `character_set_…`, `collation_connection`: a server may ignore what the client asked for at its login. The collation is
-///   the one that every server has.
-/// - `sql_select_limit`, `sql_big_selects`: an answer cut off would be taken for a whole one, and DEFAULT is the server's own.
+/// - `sql_mode`: under ORACLE `%` is no operator, and under PAD_CHAR_TO_FULL_LENGTH no account has the name in the
+///   query. Strict, so that a value that does not fit is an error. With NO_AUTO_CREATE_USER, which MySQL has until 5.7,
+///   a GRANT does not create the account that it names.
+/// - `character_set_…`, `collation_connection`: a server may ignore the client's choice at login. Every server has this
+///   collation.
+/// - `sql_select_limit`, `sql_big_selects`: a cut answer would look complete, and DEFAULT is the server's own value.
 /// - `sql_safe_updates`: the column `id` may have no index.
-/// - `sql_auto_is_null`: `id IS NULL` would find the row inserted last.
+/// - `sql_auto_is_null`: `id IS NULL` would find the last inserted row.
 /// - `completion_type`: a COMMIT could open another transaction, or end the session.
-/// - `show_gipk_in_create_table_and_information_schema` (MySQL from 8.0.30): the catalogue could hide a primary key that the
-///   server generated, and another one that is added then would be refused.
+/// - `show_gipk_in_create_table_and_information_schema` (MySQL from 8.0.30): the catalogue could hide a primary key
+///   that the server generated, and adding another one would then fail.
 fn meaning() -> &'static str {
     "sql_mode = CONCAT('STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION', \
      IF(VERSION() LIKE '5.%', ',NO_AUTO_CREATE_USER', '') /*M!100107 , ',NO_AUTO_CREATE_USER' */), \
@@ -245,7 +247,7 @@ fn meaning() -> &'static str {
      completion_type = 0 /*!80030 , show_gipk_in_create_table_and_information_schema = ON */"
 }
 
-/// Those variables of the server that capabilities are found by. An unknown one is no row instead of an error.
+/// The server's variables that show its capabilities. An unknown variable gives no row instead of an error.
 async fn variables(connection: &mut MySqlConnection) -> Result<BTreeMap<String, String>, Failure> {
     let names = GUARDS.iter().chain(TRANSACTION_READ_ONLY).chain(galera::VARIABLES).chain(&[
         flavour::VARIABLE,
@@ -269,7 +271,7 @@ pub(super) fn column_type_sql(table: &HeartbeatTable) -> String {
 }
 
 impl Column {
-    /// From the name in `DATA_TYPE`.
+    /// Reads the name in `DATA_TYPE`.
     pub(super) fn from_type(name: String) -> Self {
         match name.to_ascii_lowercase().as_str() {
             "timestamp" | "datetime" => Self::Time,
@@ -293,20 +295,21 @@ impl Capabilities {
         }
     }
 
-    /// True on a server that takes writes. As text, because some servers call the values ON and OFF and others 1 and 0.
+    /// SQL that is true on a writable server. The values are compared as text, because some servers write ON and OFF,
+    /// others 1 and 0.
     pub(super) fn writable_sql(&self) -> String {
         let off = |name: &&str| format!("CONCAT(@@global.{name}) IN ('0', 'OFF')");
         let guards: Vec<_> = self.guards.iter().map(off).collect();
         if guards.is_empty() { "TRUE".to_owned() } else { guards.join(" AND ") }
     }
 
-    /// Two columns, for [`Self::role_of`].
+    /// Two columns for [`Self::role_of`].
     pub(super) fn role_sql(&self) -> String {
         let read_only = self.transaction_read_only.map_or("0".to_owned(), |name| format!("@@session.{name}"));
         format!("{} AS writable, {read_only} AS transaction_read_only", self.writable_sql())
     }
 
-    /// The role as the columns of [`Self::role_sql`] tell it.
+    /// The server's role, from the columns of [`Self::role_sql`].
     pub(super) fn role_of(&self, row: &sqlx::mysql::MySqlRow) -> Result<ServerRole, Failure> {
         let writable = query::number(row, "writable")? == Some(1);
         let read_only = query::number(row, "transaction_read_only")? == Some(1);
@@ -319,7 +322,7 @@ impl Capabilities {
     }
 }
 
-/// The options for every host, and the client's certificate, if servers are shown one.
+/// The options for every host, and the client's certificate if it has one.
 async fn options(request: &ConnectRequest<'_>) -> Result<Login, Failure> {
     let url = &request.endpoint.url;
     let parameters = Parameters::read(url)
@@ -329,13 +332,13 @@ async fn options(request: &ConnectRequest<'_>) -> Result<Login, Failure> {
         .ssl_mode(parameters.ssl_mode)
         .enable_cleartext_plugin(parameters.clear_text_allowed)
         .statement_cache_capacity(0)
-        // What sqlx would set of its own accord is a statement that poolers take for a session's state.
+        // By default sqlx would send statements that poolers take for session state.
         .pipes_as_concat(false)
         .no_engine_substitution(false)
         .timezone(None)
         .set_names(false)
         .disable_statement_logging();
-    // An account without a password takes no empty one.
+    // An account without a password refuses an empty one.
     if let Some(password) = request.password {
         options = options.password(password.expose());
     }

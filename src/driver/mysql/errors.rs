@@ -178,7 +178,7 @@ pub(super) const KINDS: &[(&str, ErrorKind)] = &[
     (error_codes::ER_NON_DEFAULT_VALUE_FOR_GENERATED_COLUMN, ErrorKind::Rejected),
     (error_codes::ER_ACCOUNT_HAS_BEEN_LOCKED, ErrorKind::Auth),
     (error_codes::ER_SECURE_TRANSPORT_REQUIRED, ErrorKind::Tls),
-    // A server, or a member of a group, that is not up yet.
+    // A server, or a member of a group, that is not ready yet.
     ("3168", ErrorKind::Starting), // ER_SERVER_ISNT_AVAILABLE
     // MySQL: KILL.
     ("3169", ErrorKind::Shutdown), // ER_SESSION_WAS_KILLED

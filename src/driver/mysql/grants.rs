@@ -1,6 +1,6 @@
-//! Parses `SHOW GRANTS`: `facts` and `catalog` read the server's lines with it, `checks` asks it.
+//! Parses `SHOW GRANTS`. `facts` and `catalog` read the server's lines with it; `checks` queries the result.
 //!
-//! It reads nothing after an account's name, because some servers write the password's hash there.
+//! It reads nothing after an account's name, because some servers write the hash of the password there.
 
 pub(super) mod inquiry;
 mod reader;
@@ -16,22 +16,22 @@ use super::name_case::NameCase;
 pub(super) use reader::RoleName;
 use reader::{On, Privilege};
 
-/// The privileges of one account (or role), of the roles that are active with it, and of everybody.
+/// The privileges of one account or role, of its active roles, and of PUBLIC.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub(super) struct Grants {
     granted: Vec<Grant>,
-    /// What is taken away again from the privileges on the whole server, database by database.
+    /// Privileges on the whole server that are revoked for single databases.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     revoked: Vec<Grant>,
     /// The roles that the account itself has, active or not.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) roles: Vec<RoleName>,
-    /// Those that are active from the login on, where the server tells it here.
+    /// The roles that are active from the login on, if the server lists them in this answer.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) default_roles: Vec<RoleName>,
     /// What `_` and `%` mean in the name of a database.
     patterns: Patterns,
-    /// Whether the server takes names of databases and tables for the same that differ in their case alone.
+    /// Whether the server ignores the case in names of databases and tables.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     ignores_case: bool,
     /// How many lines could not be read.
@@ -43,52 +43,52 @@ pub(super) struct Grants {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Patterns {
-    /// Any character, and any characters; a backslash before them takes that away.
+    /// `_` is any character, `%` any text; a backslash before them makes them literal.
     #[default]
     Wild,
-    /// Themselves: MySQL with `partial_revokes`.
+    /// They are literal: MySQL with `partial_revokes`.
     Literal,
 }
 
 /// One line.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Grant {
-    /// Which of the accounts and roles in the answer it is for, by number: their privileges are looked up apart.
+    /// The number of the account or role in this answer that the line is for: each has its own privileges.
     grantee: usize,
     on: On,
     privileges: Vec<Privilege>,
 }
 
-/// What a privilege is wanted on.
+/// The object that a privilege is needed on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum GrantScope<'a> {
-    /// All of it.
+    /// The whole server.
     Server,
-    /// All of any database.
+    /// The whole of any one database.
     AnyDatabase,
-    /// All of a table: database, table.
+    /// A whole table: database, table.
     Table(&'a str, &'a str),
     /// One column: database, table, column.
     Column(&'a str, &'a str, &'a str),
 }
 
-/// Whether a privilege is there.
+/// The result of a search for a privilege.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Holding {
-    /// It is.
+    /// It is granted.
     Yes,
-    /// Of the table it is there for these columns only.
+    /// It is granted for these columns of the table only.
     Columns(Vec<String>),
-    /// It is not.
+    /// It is not granted.
     No,
-    /// It was not found, and this many lines could not be read.
+    /// It was not found, but this many lines could not be read.
     Unknown(usize),
 }
 
-/// Every privilege that can be granted there, but for GRANT OPTION.
+/// Names for all privileges except GRANT OPTION.
 const ALL: &[&str] = &["ALL PRIVILEGES", "ALL"];
 
-/// Names of one privilege: the one that is written here, and the others that servers have for it.
+/// The names of one privilege: the name in this code, and the other names that servers use.
 const ALIASES: &[(&str, &[&str])] = &[
     ("REPLICATION CLIENT", &["BINLOG MONITOR"]),
     ("REPLICATION SLAVE", &["REPLICATION REPLICA"]),
@@ -109,7 +109,7 @@ impl Grants {
         grants
     }
 
-    /// The same on a server with this way of names.
+    /// The same grants on a server that compares names like this.
     fn named(self, naming: NameCase) -> Self {
         Self { ignores_case: naming.ignores_case(), ..self }
     }
@@ -128,7 +128,7 @@ impl Grants {
             reader::Line::Revoked { privileges, on, from } => {
                 self.revoked.push(Grant { grantee: number(from), on, privileges });
             }
-            // The roles of an active role are written out, too; the account's own lines come first.
+            // SHOW GRANTS also lists the roles of an active role; the account's own lines come first.
             reader::Line::Roles { roles, to } => {
                 if number(to) == 0 {
                     self.roles.extend(roles);
@@ -138,7 +138,7 @@ impl Grants {
         }
     }
 
-    /// Adds what another answer says of somebody whose privileges come on top: of a role that is active, of everybody.
+    /// Adds the grants of an active role, or of PUBLIC.
     pub(super) fn add(&mut self, other: Self) {
         let lines = |grants: &Self| grants.granted.iter().chain(&grants.revoked).map(|line| line.grantee + 1).max();
         let first = lines(self).unwrap_or(0);
@@ -148,10 +148,10 @@ impl Grants {
         self.unread += other.unread;
     }
 
-    /// Whether a privilege is there, on a place: `"UPDATE"`, `"REPLICATION SLAVE"`.
+    /// Whether a privilege is granted on a place: `"UPDATE"`, `"REPLICATION SLAVE"`.
     pub(super) fn allows(&self, privilege: &str, place: GrantScope<'_>) -> Holding {
         let found = if self.ignores_case {
-            // What such a server grants on it keeps in lower case.
+            // Such a server stores names in grants in lower case.
             let lower = |name: &str| name.to_lowercase();
             match place {
                 GrantScope::Table(database, table) => {
@@ -173,14 +173,14 @@ impl Grants {
         }
     }
 
-    /// Whether a privilege on all of the server is there, as one that hardly anybody needs.
+    /// Whether a privilege that few accounts need is granted on the whole server; unknown counts as no.
     pub(super) fn holds(&self, privilege: &str) -> bool {
         self.allows(privilege, GrantScope::Server) == Holding::Yes
     }
 
     fn look(&self, privilege: &str, place: GrantScope<'_>) -> Holding {
         let mut columns = Vec::new();
-        // Those there are: a saved file may number them as it likes.
+        // Only existing numbers: a saved file may contain any.
         let grantees: BTreeSet<usize> = self.granted.iter().map(|grant| grant.grantee).collect();
         for grantee in grantees {
             let own = || self.granted.iter().filter(|grant| grant.grantee == grantee);
@@ -199,7 +199,7 @@ impl Grants {
             for found in here.flat_map(|grant| &grant.privileges).filter(|found| found.is(privilege)) {
                 match place {
                     _ if found.columns.is_empty() => return Holding::Yes,
-                    // Names of columns are the same in any case.
+                    // Names of columns have no case.
                     GrantScope::Column(_, _, wanted) if found.columns.iter().any(|c| same_column(c, wanted)) => {
                         return Holding::Yes;
                     }
@@ -223,7 +223,7 @@ impl Grants {
             && !revoked.any(|revoked| revoked.has(privilege))
     }
 
-    /// Of all lines that fit the name, the server looks at one only: the most exact.
+    /// If the patterns of several lines match the name, the server uses only the most exact line.
     fn on_database<'a>(&self, own: impl Iterator<Item = &'a Grant>, privilege: &str, database: &str) -> bool {
         let fitting = own.filter_map(|grant| match &grant.on {
             On::Database(pattern) => self.patterns.fit(pattern, database).map(|exactness| (exactness, grant)),
@@ -260,7 +260,7 @@ impl<'a> GrantScope<'a> {
 }
 
 impl Patterns {
-    /// Whether a name fits a pattern, and how exact that is: the later the first wildcard, the more.
+    /// Whether a name matches a pattern, and how exact the pattern is: the later its first wildcard, the more exact.
     fn fit(self, pattern: &str, name: &str) -> Option<usize> {
         if self == Self::Literal {
             return (pattern == name).then_some(usize::MAX);
@@ -270,12 +270,12 @@ impl Patterns {
     }
 }
 
-/// Why a missing privilege is not known to be missing.
+/// Why a missing privilege may exist.
 pub(super) fn unread(lines: usize) -> String {
     format!("{lines} of the lines of SHOW GRANTS could not be read; requires a look at them")
 }
 
-/// Whether two names are one column's.
+/// Whether two names mean the same column.
 fn same_column(one: &str, other: &str) -> bool {
     one.to_lowercase() == other.to_lowercase()
 }

@@ -1,5 +1,5 @@
-//! Plans what the database lacks, from the facts of `catalog`, with the steps of `migrations/mysql/`, for both MySQL
-//! and MariaDB. The session's `plan` and `apply` call it.
+//! Plans what the database lacks, from the facts of `catalog`, with the steps of `migrations/mysql/`, for MySQL and
+//! MariaDB. The session's `plan` and `apply` call it.
 
 use sqlx::mysql::MySqlConnection;
 
@@ -25,12 +25,12 @@ const TABLE: &str = include_str!("../../../migrations/mysql/002_table.sql");
 const ROW: &str = include_str!("../../../migrations/mysql/003_row.sql");
 const GRANT_TABLE: &str = include_str!("../../../migrations/mysql/004_grant_table.sql");
 
-/// What the account that beats needs on the table: INSERT to bring a deleted row back.
+/// The privileges on the table for the account that beats; INSERT restores a deleted row.
 const DAEMON: &[&str] = &["SELECT", "INSERT", "UPDATE"];
-/// What the connector's accounts need on it.
+/// The privileges on the table for the connector's accounts.
 const CONNECTOR: &[&str] = &["SELECT", "INSERT", "UPDATE", "DELETE"];
 
-/// The names of a target as the steps need them, and the plan as it grows.
+/// A target's names as the steps need them, and the plan in progress.
 struct Planner<'a> {
     facts: &'a Facts,
     target: &'a Target,
@@ -40,7 +40,7 @@ struct Planner<'a> {
     plan: Plan,
 }
 
-/// Says what is missing.
+/// Plans what is missing.
 pub(super) fn plan(facts: &Facts, target: &Target) -> Plan {
     let heartbeat = &target.heartbeat;
     let mut planner = Planner {
@@ -59,13 +59,13 @@ pub(super) fn plan(facts: &Facts, target: &Target) -> Plan {
     planner.objects();
     planner.daemon();
     planner.connector();
-    planner.tell_other_hosts();
-    planner.tell_left_out();
+    planner.note_other_hosts();
+    planner.note_left_out();
     planner.plan
 }
 
-/// What makes the schema, the table and the row where they are missing, a statement each: for a replica that is given them
-/// by hand. The row has no time, because no beat of it has arrived.
+/// Statements that create the schema, the table and the row if they are missing, to run by hand on a replica. The row
+/// has no time, because no beat of it has arrived.
 pub(super) fn by_hand(heartbeat: &HeartbeatTable) -> [String; 3] {
     let (schema, row) = (quote(&heartbeat.schema), heartbeat.row_number().to_string());
     let table = table_of(heartbeat);
@@ -77,7 +77,7 @@ pub(super) fn by_hand(heartbeat: &HeartbeatTable) -> [String; 3] {
 /// Runs one step. An object that someone else created in the meantime is not a failure.
 ///
 /// # Errors
-/// What the server says, classified.
+/// The server's error, classified.
 pub(super) async fn apply(connection: &mut MySqlConnection, step: &Step, deadline: Instant) -> Result<(), Failure> {
     query::execute(connection, settings_sql(ServerLimits::step(deadline))).await?;
     let failure = match query::send(connection, step.script.clone()).await {
@@ -92,7 +92,7 @@ pub(super) async fn apply(connection: &mut MySqlConnection, step: &Step, deadlin
         }
         Err(failure) => failure,
     };
-    // The privileges for a beat, which the driver's remedy names, would not help here.
+    // The driver's remedy names the privileges for a beat, which would not help here.
     Err(match failure.kind() {
         ErrorKind::Privilege => failure.with_remedy(
             "let an administrator do it: set provision_url, or hand them what heartbeatd provision --dry-run prints",
@@ -124,9 +124,9 @@ impl Planner<'_> {
         let user = facts.own.quoted();
         let grant = Remedy::sql(format!("GRANT SELECT ON TABLE {table} TO {user};"));
         let remedy = Remedy::advice("set provision_url to an administrator's address").or_run(grant);
-        let standing =
+        let existing =
             ExistingTable { name: &table, faults: &faults, mend: &mend, rows: &found.rows, seen_by: (&user, &remedy) };
-        match standing.judge(self.target.heartbeat.row_number(), &mut self.plan) {
+        match existing.judge(self.target.heartbeat.row_number(), &mut self.plan) {
             RowNeed::Insert => {
                 let last_update = found.columns.all.iter().find(|column| column.name == "last_update");
                 self.insert(last_update.map_or("", |column| &column.kind));
@@ -136,8 +136,8 @@ impl Planner<'_> {
     }
 
     fn insert(&mut self, column_type: &str) {
-        // The row is new at this moment on every clock, whatever the zone of the session that runs this: a timestamp is
-        // kept in UTC, a datetime as it is written.
+        // The row must be as new as this moment on every clock, in any session time zone. A timestamp is stored in UTC,
+        // a datetime as it is written.
         let now = match column_type.to_ascii_lowercase().as_str() {
             "datetime" => "UTC_TIMESTAMP()",
             _ => "CURRENT_TIMESTAMP()",
@@ -145,13 +145,14 @@ impl Planner<'_> {
         self.step(format!("insert row {} into {}", self.row, self.table), ROW, &[("now", now)]);
     }
 
-    /// What the accounts that beat lack, but for those that the connector has as well: it needs more.
+    /// Grants what the accounts that beat lack. An account that is also the connector's is left to the connector, which
+    /// needs more.
     fn daemon(&mut self) {
         let (target, facts) = (self.target, self.facts);
         let (user, connector) = (user_of(&target.endpoint.url), &target.connector.user.name);
         let is = |account: &Account| beats(account, target, facts.writer.as_ref());
         if let Some(writer) = facts.writer.as_ref().filter(|writer| writer.user.is_empty()) {
-            // Anyone may use it from there: what it is granted, everyone has.
+            // Anyone can use it from that host, so a grant to it is a grant to everyone.
             let message = format!("a session of url works as the account without a name, {}", writer.quoted());
             self.plan.fail(ErrorKind::Privilege, message, Some(for_the_sessions_account(target, writer)));
         } else if facts.accounts.iter().any(|found| is(&found.account)) {
@@ -173,7 +174,7 @@ impl Planner<'_> {
         }
     }
 
-    /// Grants what is missing to those of the accounts that it is for.
+    /// Whether a privilege that few accounts need is granted on the whole server; unknown counts as no.
     fn grant(&mut self, wanted: &[&str], configured: bool, is: impl Fn(&Account) -> bool) {
         let facts = self.facts;
         for found in facts.accounts.iter().filter(|found| is(&found.account)) {
@@ -183,9 +184,9 @@ impl Planner<'_> {
                 continue;
             }
             let (privileges, quoted) = (missing.join(", "), found.account.quoted());
-            self.tell_idle_roles(found, &missing);
+            self.note_idle_roles(found, &missing);
             match &found.unknown {
-                // On a table that does not exist yet no account has a privilege.
+                // No account has privileges on a table that does not exist yet.
                 Some(why) if facts.table.is_some() => self.hidden(&quoted, &privileges, why, configured),
                 _ => {
                     let title = format!("grant {privileges} on table {} to {quoted}", self.table);
@@ -195,8 +196,8 @@ impl Planner<'_> {
         }
     }
 
-    /// A role that was granted gives nothing until it is active.
-    fn tell_idle_roles(&mut self, found: &AccountFacts, missing: &[&str]) {
+    /// A granted role gives no privileges until it is active.
+    fn note_idle_roles(&mut self, found: &AccountFacts, missing: &[&str]) {
         for idle in &found.idle {
             let brings: Vec<&str> = idle.brings.iter().copied().filter(|word| missing.contains(word)).collect();
             if !brings.is_empty() {
@@ -211,7 +212,7 @@ impl Planner<'_> {
     }
 
     /// Which account a login matches depends on the machine that it comes from.
-    fn tell_other_hosts(&mut self) {
+    fn note_other_hosts(&mut self) {
         let others: Vec<String> = self.facts.other_hosts.iter().map(Account::quoted).collect();
         if let (Some(writer), false) = (&self.facts.writer, others.is_empty()) {
             let (writer, others) = (writer.quoted(), others.join(", "));
@@ -222,7 +223,7 @@ impl Planner<'_> {
         }
     }
 
-    fn tell_left_out(&mut self) {
+    fn note_left_out(&mut self) {
         for (user, count) in &self.facts.left_out {
             let user = quote(user);
             self.plan.notices.push(format!(
@@ -232,7 +233,7 @@ impl Planner<'_> {
         }
     }
 
-    /// What is not shown is not missing, and nothing is granted at a venture.
+    /// A hidden privilege may exist, so it is never granted on a guess.
     fn hidden(&mut self, account: &str, privileges: &str, why: &str, configured: bool) {
         let (table, own) = (&self.table, self.facts.own.quoted());
         let message = format!("whether {account} has {privileges} on {table} is not shown to {own}: {why}");

@@ -456,7 +456,7 @@ mod tests {
     }
 
     #[test]
-    fn no_password_is_set_by_what_is_pasted_as_it_stands() {
+    fn no_remedy_sets_a_password_if_it_is_pasted_unchanged() {
         for kind in [ErrorKind::Auth, ErrorKind::AuthMethod] {
             for code in ["1045", "1130", "1698", "1820", "1862"] {
                 let mut with_password = target();
@@ -485,7 +485,7 @@ mod tests {
     }
 
     #[test]
-    fn a_socket_is_not_told_to_verify_a_name() {
+    fn no_remedy_verifies_a_name_over_a_socket() {
         let mut target = target();
         let without = remedy(&Failure::new(ErrorKind::Tls, "x"), &target).unwrap().to_string();
         target.endpoint = Endpoint::parse("mysql://hb@localhost/?socket=/run/mysqld/mysqld.sock").unwrap();

@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn a_list_is_written_anew_with_the_table_let_in() {
+    fn a_list_is_rewritten_to_include_the_table() {
         let lists = BTreeMap::from([
             ("do_db".to_owned(), "app".to_owned()),
             ("wild_ignore_table".to_owned(), "a.%,%.streamkap%".to_owned()),

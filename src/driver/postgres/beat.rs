@@ -353,7 +353,7 @@ mod tests {
     }
 
     #[test]
-    fn the_beat_is_one_statement_that_tells_what_it_saw_and_what_it_changed() {
+    fn the_beat_is_one_statement_that_returns_what_it_saw_and_what_it_changed() {
         insta::assert_snapshot!(shown(Writing::Always, SHAPE), @r#"
         WITH seen AS (
           SELECT {old} AS value, true AS stale

@@ -1,7 +1,6 @@
-//! Reads from the catalogue which of the heartbeat's objects exist: facts for `provision`, which judges them.
+//! Reads from the catalogue which of the heartbeat's objects exist. `provision` judges these facts.
 //!
-//! It asks for objects by OID, because by name a missing privilege on the schema would be an error instead of an
-//! answer.
+//! Queries use OIDs. By name, a missing privilege on the schema would be an error instead of an answer.
 
 use sqlx::Row;
 use sqlx::postgres::{PgConnection, PgRow};
@@ -20,14 +19,14 @@ use crate::plan::existing_table::Rows;
 use crate::target::{HeartbeatTable, Target};
 use crate::time::clock::Instant;
 
-/// What is known of the user that beats.
+/// The user that beats, as far as it is known.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum BeatsAs<'a> {
-    /// It is this session's: its address is `url`.
+    /// This session's user: its address is `url`.
     Own,
-    /// A session of `url` works as this one.
+    /// A session of `url` has this user.
     Session(&'a SessionAccount),
-    /// Only the login in `url`.
+    /// Only the login in `url` is known.
     Login,
 }
 
@@ -36,15 +35,15 @@ pub(super) enum BeatsAs<'a> {
 pub(super) struct Facts {
     /// The user of this session.
     pub(super) user: String,
-    /// Its database.
+    /// The database of this session.
     pub(super) database: String,
-    /// The user that a session of `url` works as.
+    /// The user of a session of `url`.
     pub(super) beats_as: String,
-    /// The database that a session of `url` works in, where one was asked.
+    /// The database of a session of `url`, if such a session was asked.
     pub(super) beats_in: Option<String>,
     pub(super) schema: bool,
     pub(super) table: Option<TableFacts>,
-    /// Those of the roles in question that exist.
+    /// The roles of the daemon and of the connector that exist.
     pub(super) roles: Vec<RoleFacts>,
     pub(super) publication: Option<PublicationFacts>,
 }
@@ -53,33 +52,33 @@ pub(super) struct Facts {
 pub(super) struct TableFacts {
     pub(super) columns: Vec<Column>,
     pub(super) rows: Rows,
-    /// The quoted name of the sequence that `id` takes its values from.
+    /// The quoted name of the sequence that gives `id` its values.
     pub(super) sequence: Option<String>,
-    /// Whether that sequence will give out the configured id again.
+    /// Whether that sequence will return the configured id again.
     pub(super) sequence_behind: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct RoleFacts {
     pub(super) name: String,
-    /// Whether it has every privilege on what this session's user is about to create.
+    /// Whether it has every privilege on the objects that this session's user will create.
     pub(super) owns_what_we_make: bool,
     pub(super) uses_schema: bool,
-    /// Of SELECT, INSERT, UPDATE and DELETE on the table.
+    /// The privileges that it has on the table, out of SELECT, INSERT, UPDATE and DELETE.
     pub(super) on_table: Vec<String>,
     pub(super) uses_sequence: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct PublicationFacts {
-    /// Whether the table goes out with it: listed, or as one of all tables, or of all of its schema.
+    /// Whether it publishes the table: by name, with all tables, or with its schema.
     pub(super) holds_table: bool,
 }
 
-/// Looks at what exists.
+/// Reads what exists.
 ///
 /// # Errors
-/// What the server says, classified.
+/// The server's error, classified.
 pub(super) async fn gather(
     connection: &mut PgConnection,
     target: &Target,
@@ -109,15 +108,15 @@ pub(super) async fn gather(
         let rows = query::send(connection, format!("{limits} {}", rows_sql(&target.heartbeat))).await?;
         let ids = rows.iter().map(|row| row.try_get(0)).collect::<Result<Vec<i64>, _>>().map_err(read)?;
         let filtered = object.try_get::<Option<bool>, _>("filtered").map_err(read)?.unwrap_or(false);
-        // Under row-level security no row seen does not mean no row.
+        // With row-level security, an unseen row may exist.
         table.rows = if ids.is_empty() && filtered { Rows::Hidden } else { Rows::Ids(ids) };
     }
     if let (Some(publication), None, Some(schema)) = (&mut facts.publication, &facts.table, schema) {
-        // A table yet to be made may be published with its schema already.
+        // A publication of the schema also publishes a table that does not exist yet.
         let sql = format!("{limits} {}", published_schema_sql(schema, &publication_of(target).name));
         publication.holds_table |= match query::send(connection, sql).await {
             Ok(rows) => !rows.is_empty(),
-            // Before PostgreSQL 15 there was no such catalogue.
+            // PostgreSQL before 15 has no such catalogue.
             Err(failure) if failure.kind() == ErrorKind::MissingTable => false,
             Err(failure) => return Err(failure),
         };
@@ -126,7 +125,7 @@ pub(super) async fn gather(
 }
 
 impl TableFacts {
-    /// What kind of time `last_update` is.
+    /// The type of time in `last_update`.
     pub(super) fn last_update(&self) -> Option<TimeColumn> {
         let column = self.columns.iter().find(|column| column.name == "last_update");
         column.map(|column| TimeColumn::from_type(column.kind.clone()))
@@ -204,7 +203,7 @@ fn objects_sql(target: &Target, beats_as: BeatsAs<'_>) -> String {
     )
 }
 
-/// One row for each role in question that exists.
+/// One row for each of the roles that exists.
 fn roles_sql(
     target: &Target,
     beats_as: &str,
@@ -226,8 +225,8 @@ fn roles_sql(
     )
 }
 
-/// The user that a session of `url` works as. Where only the login is known: the `role` that is set for it, the setting for
-/// this database first.
+/// The user of a session of `url`. If only the login is known: the `role` that is set for it, with the setting for this
+/// database first.
 fn beats_as_sql(target: &Target, beats_as: BeatsAs<'_>) -> String {
     let login = match beats_as {
         BeatsAs::Own => return "current_user::text".to_owned(),

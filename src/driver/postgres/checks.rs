@@ -59,7 +59,7 @@ pub(super) fn all() -> &'static [Check] {
 /// Judges a case.
 ///
 /// # Errors
-/// When the facts are not PostgreSQL's.
+/// The facts are not PostgreSQL's.
 pub(super) fn judge(case: &Case<'_>) -> Result<Vec<Finding>, serde_json::Error> {
     judge_chapters(case, CHECK_GROUPS, |target: &Target, facts: &PostgresFacts| SqlNames {
         table: format!("{}.{}", quote(&target.heartbeat.schema), quote(&target.heartbeat.table)),

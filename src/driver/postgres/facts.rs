@@ -36,21 +36,21 @@ use crate::heartbeat::Failure;
 use crate::target::Target;
 use crate::time::clock::Instant;
 
-/// Everything a PostgreSQL check is judged from.
+/// All facts that the PostgreSQL checks judge.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct PostgresFacts {
     /// `host:port`.
     pub(super) address: String,
     pub(super) server: ServerFacts,
     pub(super) table: Answer<TableFacts>,
-    /// `None` where there is no table with a column `id` to read from.
+    /// `None` if there is no table with a column `id` to read from.
     pub(super) row: Option<Answer<RowFacts>>,
     pub(super) roles: Answer<RolesFacts>,
     pub(super) publication: Answer<PublicationFacts>,
     pub(super) slots: Answer<SlotsFacts>,
     pub(super) wal: Answer<WalFacts>,
     pub(super) activity: Answer<ActivityFacts>,
-    /// The jobs of pg_cron that name the table; `None` where pg_cron is not installed in this database.
+    /// The pg_cron jobs that name the table; `None` if pg_cron is not installed in this database.
     pub(super) jobs: Option<Answer<Vec<Job>>>,
     /// Their last runs.
     pub(super) runs: Option<Answer<Vec<LastRun>>>,
@@ -58,17 +58,17 @@ pub(super) struct PostgresFacts {
     pub(super) probes: Probes,
 }
 
-/// Gathers the facts: eleven messages at most, and three probes.
+/// Gathers the facts, with at most eleven messages and three probes.
 ///
 /// # Errors
-/// What the server says, classified, when it cannot be asked at all.
+/// The server's error, classified, if it answers no query at all.
 pub(super) async fn gather(
     connection: &mut PgConnection,
     address: &str,
     target: &Target,
     deadline: Instant,
 ) -> Result<PostgresFacts, Failure> {
-    // First, and each by itself: a refusal would end the transaction of the snapshot.
+    // The probes come first, each by itself: a refusal would end the snapshot's transaction.
     let probes = probes::gather(connection, &target.heartbeat, deadline).await?;
     let (mut snapshot, server) = Snapshot::open(connection, &server::sql(), deadline).await?;
     let table: Answer<TableFacts> = snapshot.ask(table::sql(&target.heartbeat)).await?;

@@ -71,7 +71,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_pgbouncer_says_is_told_apart() {
+    fn pgbouncers_texts_are_classified() {
         for (message, kind) in [
             ("SASL authentication failed", ErrorKind::Auth),
             ("password authentication failed", ErrorKind::Auth),

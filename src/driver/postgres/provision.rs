@@ -28,12 +28,12 @@ const GRANT_TABLE: &str = include_str!("../../../migrations/postgres/006_grant_t
 const GRANT_SEQUENCE: &str = include_str!("../../../migrations/postgres/007_grant_sequence.sql");
 const PUBLICATION: &str = include_str!("../../../migrations/postgres/008_publication.sql");
 
-/// What the role that beats needs on the table: INSERT to bring a deleted row back.
+/// The privileges on the table for the role that beats; INSERT restores a deleted row.
 const DAEMON: &[&str] = &["SELECT", "INSERT", "UPDATE"];
-/// What the connector's role needs on it.
+/// The privileges on the table for the connector's role.
 const CONNECTOR: &[&str] = &["SELECT", "INSERT", "UPDATE", "DELETE"];
 
-/// The names of a target as the steps need them, and the plan as it grows.
+/// A target's names as the steps need them, and the plan in progress.
 struct Planner<'a> {
     facts: &'a Facts,
     target: &'a Target,
@@ -43,7 +43,7 @@ struct Planner<'a> {
     plan: Plan,
 }
 
-/// Says what is missing.
+/// Plans what is missing.
 pub(super) fn plan(facts: &Facts, target: &Target) -> Plan {
     let heartbeat = &target.heartbeat;
     let mut planner = Planner {
@@ -79,7 +79,7 @@ pub(super) fn plan(facts: &Facts, target: &Target) -> Plan {
 /// Runs one step. An object that someone else created in the meantime is not a failure.
 ///
 /// # Errors
-/// What the server says, classified; `privilege` for a grant that took no effect.
+/// The server's error, classified; `privilege` for a grant that had no effect.
 pub(super) async fn apply(connection: &mut PgConnection, step: &Step, deadline: Instant) -> Result<(), Failure> {
     let sql = format!("{} {}", ServerLimits::step(deadline).sql(), step.script);
     let failure = match query::send(connection, sql).await {
@@ -91,13 +91,14 @@ pub(super) async fn apply(connection: &mut PgConnection, step: &Step, deadline: 
         Err(failure) if matches!(failure.code(), Some(DUPLICATE_OBJECT | DUPLICATE_SCHEMA | DUPLICATE_TABLE)) => {
             return Ok(());
         }
-        // The same, seen a moment earlier: a row of the catalogue that another session has just made, or is changing.
+        // The same conflict, a moment earlier: another session has just created this row of the catalogue, or is
+        // changing it.
         Err(failure) if matches!(failure.code(), Some(UNIQUE_VIOLATION | INTERNAL_ERROR)) => {
             failure.with_kind(ErrorKind::Conflict)
         }
         Err(failure) => failure,
     };
-    // The privileges for a beat, which the driver's remedy names, would not help here.
+    // The driver's remedy names the privileges for a beat, which would not help here.
     Err(match failure.kind() {
         ErrorKind::Rejected if !step.script.starts_with("INSERT") => failure.with_remedy(
             Remedy::advice("ask the owner of the event trigger that refuses it to let it pass, or to create this").then_run(
@@ -115,7 +116,7 @@ pub(super) async fn apply(connection: &mut PgConnection, step: &Step, deadline: 
 
 impl Planner<'_> {
     fn step(&mut self, title: String, template: &str, more: &[(&str, &str)]) {
-        // `has_schema_privilege` takes the bare name, what becomes a `regclass` the quoted one.
+        // `has_schema_privilege` takes the bare name; a cast to `regclass` takes the quoted name.
         let (schema_text, table_text) = (literal(&self.target.heartbeat.schema), literal(&self.table));
         let mut values = vec![
             ("schema", self.schema.as_str()),
@@ -143,9 +144,9 @@ impl Planner<'_> {
         let user = quote(&facts.user);
         let grant = Remedy::sql(format!("GRANT SELECT ON TABLE {table} TO {user};"));
         let remedy = Remedy::advice("set provision_url to the address of the table's owner").or_run(grant);
-        let standing =
+        let existing =
             ExistingTable { name: &table, faults: &faults, mend: &mend, rows: &found.rows, seen_by: (&user, &remedy) };
-        match standing.judge(self.target.heartbeat.row_number(), &mut self.plan) {
+        match existing.judge(self.target.heartbeat.row_number(), &mut self.plan) {
             RowNeed::Insert => self.insert(&found.last_update().unwrap_or(Column::WithoutZone)),
             RowNeed::Nothing if found.sequence_behind => self.advance(),
             RowNeed::Nothing | RowNeed::Obstructed => {}
@@ -153,7 +154,7 @@ impl Planner<'_> {
     }
 
     fn insert(&mut self, column: &Column) {
-        // The row is new at this moment on every clock, whatever the zone of the session that runs this.
+        // The row must be as new as this moment on every clock, in any session time zone.
         let now = match column {
             Column::WithZone => "clock_timestamp()",
             _ => "clock_timestamp() AT TIME ZONE 'UTC'",
@@ -170,7 +171,7 @@ impl Planner<'_> {
         self.step(format!("advance the sequence of {}.id past {}", self.table, self.row), SEQUENCE, &[]);
     }
 
-    /// What a role lacks.
+    /// Grants what a role lacks.
     fn role(&mut self, role: &Named, wanted: &[&str], sequence: bool) {
         let Some(found) = self.facts.roles.iter().find(|found| found.name == role.name) else {
             return self.no_role(role);
@@ -266,7 +267,7 @@ mod tests {
         all.map(|(name, kind)| super::super::columns::column(name, kind, false)).to_vec()
     }
 
-    /// Everything is there.
+    /// Everything exists.
     fn complete() -> Facts {
         Facts {
             user: "admin".to_owned(),
@@ -328,7 +329,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_creates_the_objects_needs_no_grant() {
+    fn the_creator_of_the_objects_needs_no_grant() {
         let own = RoleFacts { owns_what_we_make: true, ..role("hb") };
         let facts = Facts { beats_as: "hb".to_owned(), roles: vec![own], ..Facts::default() };
         let plan = plan(&facts, &target());
@@ -402,8 +403,8 @@ mod tests {
         });
         let plan = plan(&facts, &target());
         assert_eq!((kinds(&plan), plan.steps.len()), (vec![ErrorKind::ColumnType], 0));
-        let told = plan.failures[0].to_string();
-        assert!(told.contains("last_update is of type text, which holds no time; without text"), "{told}");
+        let message = plan.failures[0].to_string();
+        assert!(message.contains("last_update is of type text, which holds no time; without text"), "{message}");
     }
 
     #[test]

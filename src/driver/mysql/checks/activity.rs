@@ -59,7 +59,7 @@ pub(super) fn judge(evidence: &Evidence<'_>) -> Vec<Finding> {
     ]
 }
 
-/// Whether a session of the connector's user reads this server's binary log; `None` where that is hidden.
+/// Whether a session of the connector's user reads this server's binary log; `None` if that is hidden.
 pub(super) fn reads(evidence: &Evidence<'_>, facts: &MysqlFacts) -> Option<bool> {
     let activity = facts.activity.answer()?;
     let name = &evidence.target.connector.user.name;

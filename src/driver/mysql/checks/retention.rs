@@ -87,7 +87,7 @@ pub(super) fn judge(evidence: &Evidence<'_>) -> Vec<Finding> {
     }
 }
 
-/// How long files are kept, or why that is hidden.
+/// How long files are kept, or why that is unknown.
 fn kept(facts: &MysqlFacts) -> Result<Kept, String> {
     let server = &facts.server;
     match &facts.retention {

@@ -109,7 +109,7 @@ fn facts_of_another_shape_are_an_error_and_no_verdict() {
 const FIRST: &str = "make sure that this is the source and that no failover tool keeps it read-only; then run:";
 
 #[test]
-fn what_makes_a_server_read_only_is_told_by_its_name() {
+fn a_finding_names_the_variable_that_makes_a_server_read_only() {
     assert_eq!(variable(right(), "read_only", "ON"), ["failed error server-writable: read_only is ON"]);
     assert_eq!(
         variable(right_mariadb(), "read_only", "NO_LOCK"),
@@ -137,7 +137,7 @@ fn what_makes_a_server_read_only_is_told_by_its_name() {
 }
 
 #[test]
-fn a_replica_in_place_of_the_primary_is_told_and_one_that_takes_writes_only_warned_of() {
+fn a_replica_in_place_of_the_primary_fails_and_a_writable_one_only_warns() {
     let mut facts = right_replica();
     facts["activity"] = right()["activity"].clone();
     let said = wrong_with(facts.clone());
@@ -157,7 +157,7 @@ fn a_replica_in_place_of_the_primary_is_told_and_one_that_takes_writes_only_warn
 }
 
 #[test]
-fn only_a_server_that_is_seen_to_follow_nobody_is_made_writable() {
+fn only_a_server_that_is_seen_to_follow_no_other_is_made_writable() {
     let guarded = |mut facts: Value| {
         facts["server"]["variables"]["read_only"] = json!("ON");
         facts
@@ -206,7 +206,7 @@ fn an_option_file_is_given_options_that_a_server_starts_with() {
 }
 
 #[test]
-fn old_versions_are_told_and_worse_the_older() {
+fn old_versions_are_found_and_older_ones_are_worse() {
     let said = |facts: Value, version: &str| wrong_with(changed(facts, "/server/version", json!(version)));
     for (version, severity) in [
         ("5.5.62-log", Some(Severity::Error)),
@@ -231,7 +231,7 @@ fn old_versions_are_told_and_worse_the_older() {
 }
 
 #[test]
-fn an_unverified_server_is_told_by_how_it_is_reached() {
+fn an_unverified_server_is_found_by_its_address() {
     let says = |address: &str, encrypted: bool| {
         let mut target = target();
         target.endpoint = Endpoint::parse(address).unwrap();
@@ -273,7 +273,7 @@ fn a_key_is_the_same_however_the_catalogue_writes_its_name() {
 }
 
 #[test]
-fn an_administrator_is_not_told_to_disarm_himself() {
+fn an_administrators_remedy_does_not_revoke_his_own_privileges() {
     let mut facts = right();
     facts["server"]["user"] = json!("root");
     facts["roles"]["own"]["user"] = json!("root");

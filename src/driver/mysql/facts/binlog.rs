@@ -12,7 +12,7 @@ use crate::heartbeat::Failure;
 /// The binary log.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct BinlogFacts {
-    /// `file:position`; `None` where there is no binary log.
+    /// `file:position`; `None` if there is no binary log.
     pub(crate) position: Option<String>,
     /// The only databases that are logged, as the server lists them; empty for all.
     pub(crate) do_db: String,

@@ -49,7 +49,7 @@ pub(crate) struct AccountFacts {
     pub(crate) locked: Option<bool>,
     /// Whether its password is marked as expired.
     pub(crate) expired: bool,
-    /// When its password runs out, in microseconds since 1970; `None` for never.
+    /// When its password expires, in microseconds since 1970; `None` for never.
     pub(crate) valid_until: Option<i64>,
     /// The authentication plugin: `caching_sha2_password`.
     pub(crate) plugin: String,

@@ -18,10 +18,10 @@ use crate::heartbeat::Failure;
 pub(crate) const MOST_HOSTS: usize = 8;
 /// The most inactive roles of an account that are read.
 const MOST: usize = 8;
-/// The roles that MySQL grants to every account, without a line in SHOW GRANTS.
+/// The variable with the roles that MySQL grants to every account, without a line in SHOW GRANTS.
 const MANDATORY: &str = "mandatory_roles";
-/// Whether those roles are active from the login on, regardless of default roles: MySQL from 9.5, where it is ON by
-/// default. On servers without this variable they are inactive like any other role.
+/// The variable that makes those roles active from the login on, regardless of default roles: MySQL from 9.5, ON by
+/// default. On servers without it they are inactive like any other role.
 /// <https://docs.oracle.com/cd/E17952_01/mysql-9.5-en/added-deprecated-removed.html>
 pub(crate) const ACTIVATE_MANDATORY: &str = "activate_mandatory_roles";
 /// The variables that [`Inquiry::of`] needs.

@@ -34,7 +34,7 @@ fn all_of(name: &str) -> GrantScope<'_> {
 }
 
 #[test]
-fn saved_grants_are_looked_at_whatever_number_an_account_has_in_them() {
+fn saved_grants_may_give_an_account_any_number() {
     let saved = r#"{"granted": [{"grantee": 18446744073709551615, "on": "server", "privileges": [{"name": "RELOAD"}]}],
         "patterns": "wild"}"#;
     let grants: Grants = serde_json::from_str(saved).unwrap();

@@ -85,7 +85,7 @@ fn only_missing_privileges_are_granted() {
 }
 
 #[test]
-fn a_role_that_is_not_active_is_told_where_it_would_help_and_does_not_count() {
+fn an_inactive_role_that_would_help_is_named_and_does_not_count() {
     let mut facts = complete();
     let idle = |brings: &[&'static str]| IdleFacts {
         role: "`r`".to_owned(),
@@ -100,7 +100,7 @@ fn a_role_that_is_not_active_is_told_where_it_would_help_and_does_not_count() {
 }
 
 #[test]
-fn what_is_not_shown_is_not_granted_at_a_venture_but_for_a_new_table() {
+fn nothing_is_granted_on_a_guess_except_on_a_new_table() {
     let mut facts = complete();
     facts.accounts = vec![found("hb@%"), found("streamkap_user@%")];
     for account in &mut facts.accounts {
@@ -152,7 +152,7 @@ fn a_connector_may_be_named_with_its_host() {
 }
 
 #[test]
-fn an_account_that_is_named_with_its_host_is_told_and_created_with_it() {
+fn an_account_that_is_named_with_its_host_is_recognised_and_created_with_it() {
     let facts = Facts { accounts: vec![satisfied("hb@%"), found("cdc@localhost")], ..complete() };
     let mut target = target();
     target.connector.user = Named::configured("cdc@LOCALHOST");
@@ -181,7 +181,7 @@ fn one_account_of_both_gets_the_privileges_once() {
 }
 
 #[test]
-fn the_user_in_the_address_is_a_user_whatever_its_name() {
+fn the_user_in_the_address_is_a_user_under_any_name() {
     let mut target = target();
     target.endpoint = Endpoint::parse("mysql://hb%40home@db.example/").unwrap();
     let facts = Facts { accounts: vec![found("hb@home"), satisfied("streamkap_user@%")], ..complete() };
@@ -265,7 +265,7 @@ fn no_step_can_destroy_anything() {
 }
 
 #[test]
-fn accounts_that_were_not_looked_at_are_told() {
+fn accounts_that_were_not_read_are_counted() {
     let left_out = BTreeMap::from([("hb".to_owned(), 12)]);
     let plan = plan(&Facts { left_out, ..complete() }, &target());
     insta::assert_snapshot!(plan.notices.join("\n"), @"12 more accounts are called `hb`: of a user's hosts 8 are looked at, and nothing is granted to the others");

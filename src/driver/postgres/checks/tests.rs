@@ -97,21 +97,21 @@ fn what_has_failed_says_what_to_do() {
 }
 
 #[test]
-fn old_versions_are_told() {
+fn old_versions_are_found() {
     assert_eq!(after("/server/version_number", json!(120_018)).len(), 1);
     let old = after("/server/version_number", json!(90_600));
     assert!(old.iter().any(|line| line.starts_with("failed error server-version")), "{old:?}");
 }
 
 #[test]
-fn clocks_that_differ_are_told() {
+fn clocks_that_differ_are_found() {
     assert_eq!(after("/server/time", json!(NOW + 14 * SECOND)), [""; 0]);
     let wrong = after("/server/time", json!(NOW + 60 * SECOND));
     assert_eq!(wrong, ["failed warning server-clock: the server's clock is 1m ahead of the clock here"]);
 }
 
 #[test]
-fn an_unverified_server_is_told_by_how_it_is_reached() {
+fn an_unverified_server_is_found_by_its_address() {
     let says = |address: &str, encrypted: bool| {
         let mut target = target();
         target.endpoint = Endpoint::parse(address).unwrap();
@@ -327,7 +327,7 @@ fn a_policy_with_a_condition_cannot_be_judged_from_outside() {
 }
 
 #[test]
-fn a_failing_job_is_worse_where_nobody_else_beats() {
+fn a_failing_job_is_worse_without_another_writer() {
     for (write, severity) in [(WriteMode::Always, Severity::Info), (WriteMode::Never, Severity::Warning)] {
         let mut target = target();
         target.write = write;

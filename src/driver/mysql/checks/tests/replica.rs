@@ -8,7 +8,7 @@ fn replica(target: &Target, pointer: &str, value: Value) -> Vec<String> {
 }
 
 #[test]
-fn a_replica_that_follows_nobody_or_stands_still_is_found() {
+fn a_replica_without_a_source_or_without_progress_is_found() {
     for (required, severity) in [(false, Severity::Warning), (true, Severity::Error)] {
         let target = with_replica(false, required);
         assert_eq!(

@@ -45,7 +45,7 @@ fn an_event_that_another_node_of_the_cluster_runs_is_not_called_switched_off() {
 }
 
 #[test]
-fn an_event_that_beats_as_well_is_told_where_nobody_takes_turns() {
+fn an_event_that_beats_as_well_is_found_unless_the_writers_take_turns() {
     let doubled = "failed warning native-scheduler: it beats as well (every 1 MINUTE)";
     assert_eq!(said(WriteMode::Always, "row", json!(1)), [doubled]);
     assert_eq!(said(WriteMode::Always, "row", Value::Null), [doubled]);
@@ -80,7 +80,7 @@ fn an_event_that_only_names_the_table_is_no_writer() {
 }
 
 #[test]
-fn an_event_that_does_not_beat_is_worse_where_nobody_else_does() {
+fn an_event_that_does_not_beat_is_worse_without_another_writer() {
     for status in ["SLAVESIDE_DISABLED", "REPLICA_SIDE_DISABLED"] {
         for (write, severity) in [(WriteMode::Always, Severity::Info), (WriteMode::Never, Severity::Warning)] {
             let lines = said(write, "status", json!(status));
@@ -118,7 +118,7 @@ fn an_event_never_runs_while_the_scheduler_is_off() {
 }
 
 #[test]
-fn nobody_who_may_see_no_events_is_told_that_there_are_none() {
+fn hidden_events_are_not_reported_as_missing() {
     let lines = after("/events", json!({"refused": {"code": "1044", "message": "access denied"}}));
     assert_eq!(
         lines,
@@ -141,7 +141,7 @@ fn the_grant_for_events_is_on_the_schema_alone() {
 }
 
 #[test]
-fn an_old_transaction_is_told_with_its_session() {
+fn an_old_transaction_is_found_with_its_session() {
     let open = |session: i64, age: i64| {
         let transaction = json!([{"session": session, "user": "app", "age": age * SECOND}]);
         changed(right(), "/activity/seen/transactions", transaction)
@@ -172,7 +172,7 @@ fn a_connector_that_was_there_a_look_ago_is_connecting_again() {
 }
 
 #[test]
-fn what_reads_the_binary_log_unseen_is_not_told_as_missing_whatever_its_name() {
+fn an_unseen_reader_of_the_binary_log_is_never_reported_as_missing() {
     let refused = json!({"refused": {"code": "1227", "message": "access denied"}});
     let facts = changed(right(), "/activity", refused);
     for user in [Named::default_name("streamkap_user"), Named::configured("cdc")] {
@@ -223,7 +223,7 @@ fn a_node_of_a_cluster_must_be_in_it() {
 }
 
 #[test]
-fn a_node_that_was_told_to_refuse_or_to_keep_its_writes_is_told_so() {
+fn a_node_that_is_set_to_refuse_or_to_keep_its_writes_is_found() {
     let mut facts = right_mariadb();
     facts["server"]["variables"]["wsrep_on"] = json!("ON");
     facts["server"]["variables"]["wsrep_gtid_mode"] = json!("ON");
