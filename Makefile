@@ -1,10 +1,10 @@
-# The few commands of everyday work; `.ci/run` uses the same ones.
+# The commands of everyday work; `.ci/run` uses the same ones.
 
 CARGO ?= cargo
 # The integration tests wait for servers most of the time.
 RUST_TEST_THREADS ?= 5
 FUZZ_SECONDS ?= 1200
-# Who builds a package is its maintainer.
+# The maintainer in a package is the person who builds it.
 MAINTAINER ?= heartbeatd contributors <heartbeatd@example.org>
 
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
@@ -14,21 +14,21 @@ IMAGE := localhost/heartbeatd
 
 .PHONY: run test soak fuzz check fmt docs binary deb image static release try-deb try-static
 
-# The daemon on an embedded SQLite database: nothing else is needed.
+# The daemon on an embedded SQLite database; it needs nothing else.
 run:
 	$(CARGO) run --locked -- -c config/demo.toml
 
-# Needs Rust and a C compiler. As root it installs the missing servers, otherwise it names their packages. FEATURES are
-# cargo's, beside the default ones.
+# Needs Rust and a C compiler. As root it installs missing servers, otherwise it names their packages. FEATURES are
+# cargo features in addition to the default ones.
 test:
 	tests/bench/install
 	RUST_TEST_THREADS=$(RUST_TEST_THREADS) $(CARGO) test --locked $(if $(FEATURES),--features $(FEATURES))
 
-# Ten minutes of everything going wrong at once beside three hundred targets; `make test` does half a minute of it.
+# Ten minutes of many faults at once, beside three hundred targets; `make test` runs half a minute of it.
 soak:
 	SOAK_SECONDS=600 $(CARGO) test --locked --test integration soak:: -- --nocapture
 
-# Coverage-guided, on a nightly compiler; `make test` replays what it found. FUZZ_SECONDS is for all targets together.
+# Guided by coverage, on a nightly compiler; `make test` replays what it found. All targets share FUZZ_SECONDS.
 fuzz:
 	fuzz/run $(FUZZ_SECONDS)
 
@@ -40,11 +40,11 @@ check:
 fmt:
 	$(CARGO) fmt --all
 
-# Writes docs/checks/ anew from the program. The same test, without the variable, fails when a page is stale.
+# Regenerates docs/checks/ from the program. Without the variable the same test fails when a page is stale.
 docs:
 	UPDATE_DOCS=1 $(CARGO) test --locked --test integration documentation::every_check_has_its_page
 
-# What is built to be installed. README.md, "Install", says what each needs and how long it takes.
+# What users install. README.md, "Install", says what each target needs and how long it takes.
 
 # The program, linked to glibc, in target/release.
 binary:
@@ -56,13 +56,13 @@ deb: binary
 	mkdir -p $(ARTIFACTS)
 	$(CARGO) deb --locked --no-build --maintainer "$(MAINTAINER)" --output $(ARTIFACTS)/
 
-# Installs, runs, upgrades and purges the package in a root of its own, as root with debootstrap; lintian reads it.
+# Installs, runs, upgrades and purges the package in a separate root, then runs lintian. Needs root and debootstrap.
 try-deb: deb
 	package=$$(ls -t $(ARTIFACTS)/heartbeatd_$(VERSION)-1_*.deb | head -n 1) && \
 		lintian --fail-on error "$$package" && deploy/debian/try "$$package"
 
-# The container image, by buildah, as root. BUILDER is its base; without one it is made from Debian's packages and this
-# machine's Rust. IMAGE_OPTIONS go to buildah. Behind a proxy with certificates of its own:
+# The container image, built by buildah as root. BUILDER is its base image; without it, one is made from Debian's
+# packages and this machine's Rust. IMAGE_OPTIONS go to buildah. Behind a proxy with its own certificates:
 # IMAGE_OPTIONS='--volume /etc/ssl/certs/ca-certificates.crt:/run/ca.crt:ro --build-arg CARGO_HTTP_CAINFO=/run/ca.crt'
 image:
 	BUILDAH_ISOLATION=chroot buildah build --format docker --layers $(IMAGE_OPTIONS) \
@@ -70,7 +70,7 @@ image:
 		--build-arg REVISION="$$(git rev-parse HEAD)" --tag $(IMAGE) .
 	deploy/container/try $(IMAGE)
 
-# One file without any library, for machines with another or an older C library: in target/release-artifacts. Needs
+# One file without libraries, for machines with another or an older C library; in target/release-artifacts. Needs
 # `rustup target add x86_64-unknown-linux-musl` and musl-gcc (Debian: musl-tools).
 static:
 	CC_$(MACHINE)_unknown_linux_musl=musl-gcc $(CARGO) build --release --locked --bin heartbeatd \
@@ -82,7 +82,8 @@ static:
 try-static: static
 	deploy/static/try $(ARTIFACTS)/heartbeatd-$(VERSION)-$(MACHINE)-linux-musl
 
-# Binary, package and image with their checksums, in target/release-artifacts; with the static program, if `make static` ran.
+# Binary, package and image with their checksums, in target/release-artifacts; also the static program, if `make static`
+# ran.
 release: deb image
 	install -m 755 target/release/heartbeatd $(ARTIFACTS)/heartbeatd-$(VERSION)-$(MACHINE)-linux-gnu
 	rm -f $(ARTIFACTS)/heartbeatd-$(VERSION)-image.tar

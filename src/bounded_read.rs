@@ -1,8 +1,8 @@
 //! Reads all files: with limits on bytes and time, and only the kinds of files that the caller allows. Used for
 //! configuration, passwords, certificates and saved facts.
 //!
-//! A file system that does not answer blocks the thread that asks, and nothing can end that wait. So a separate thread
-//! reads each source, one read at a time; a caller that comes during a read waits for it until the caller's deadline. A
+//! A file system that does not answer blocks the calling thread, and nothing can end that wait. So a separate thread
+//! reads each source, one read at a time. A caller that comes during a read waits for it until its own deadline. A
 //! source that hangs occupies one thread, however often heartbeatd tries it, and no shared pool of threads.
 
 use std::collections::HashMap;
@@ -60,7 +60,7 @@ pub enum ReadError {
     /// More bytes than allowed.
     #[error("it is larger than {}", in_words(*.0))]
     TooLarge(u64),
-    /// The read has not returned in time. It goes on in its thread.
+    /// The read has not returned in time. It continues in its thread.
     #[error("reading it did not end within {} s: does its file system answer?", .0.as_secs_f32())]
     TooSlow(Duration),
     /// The other end of a pipe is missing, or sends nothing.
@@ -74,11 +74,11 @@ pub enum ReadError {
 /// Why work in a separate thread gave no result.
 #[derive(Debug)]
 pub enum Unfinished {
-    /// There is no thread for it.
+    /// No thread could be started.
     NoThread(io::Error),
     /// Earlier work on the same source has not returned.
     Outstanding,
-    /// It has not returned in time, and goes on.
+    /// It has not returned in time, and continues.
     TooSlow,
 }
 
@@ -102,10 +102,10 @@ fn in_words(bytes: u64) -> String {
 
 /// Reads a whole file, by `deadline` at the latest.
 ///
-/// Cancel-safe: what was begun ends in its thread.
+/// Cancel-safe: a read that has begun ends in its thread.
 ///
 /// # Errors
-/// As [`ReadError`]. None of them holds what was read.
+/// As [`ReadError`]. None of them holds file content.
 pub async fn read_file(path: &Path, bounds: Bounds, deadline: Instant) -> Result<Vec<u8>, ReadError> {
     let left = deadline.saturating_duration_since(Clock::system().now().mono);
     let bounds = Bounds { within: bounds.within.min(left), ..bounds };
@@ -120,13 +120,13 @@ pub async fn read_file(path: &Path, bounds: Bounds, deadline: Instant) -> Result
 /// As [`read_file`].
 pub fn read_file_blocking(path: &Path, bounds: Bounds) -> Result<Vec<u8>, ReadError> {
     let owned = path.to_owned();
-    // A pipe is given up by its reader, with better words.
+    // The reader of a pipe gives up earlier, with a better message.
     let within = bounds.within + Duration::from_millis(500);
     let content = in_own_thread_blocking(path, within, move || read_here(&owned, bounds));
     content.unwrap_or_else(|unfinished| Err(ReadError::unfinished(unfinished, bounds.within)))
 }
 
-/// Reads standard input to its end. Its time is its writer's: who runs this in a pipeline can end it.
+/// Reads standard input to its end. It has no time limit, because a person who runs this in a pipeline can end it.
 ///
 /// # Errors
 /// As [`ReadError`].
@@ -138,7 +138,7 @@ pub fn read_standard_input(bytes: u64) -> Result<Vec<u8>, ReadError> {
 
 /// Runs work that a file system may block in a separate thread, one at a time for each source.
 ///
-/// Cancel-safe: what was begun ends in its thread, and its result is dropped there.
+/// Cancel-safe: work that has begun ends in its thread, which drops the result.
 ///
 /// # Errors
 /// As [`Unfinished`].
@@ -201,17 +201,17 @@ fn start<T: Send + 'static>(
     started.map(drop).map_err(Unfinished::NoThread)
 }
 
-/// What the reads of a source take turns by.
+/// The lock that lets the reads of a source take turns.
 fn turn_of(source: &Path) -> Arc<tokio::sync::Mutex<()>> {
     type Turn = tokio::sync::Mutex<()>;
     static TURNS: Mutex<Option<HashMap<PathBuf, Weak<Turn>>>> = Mutex::new(None);
-    // A panic while it was held cannot have left it half changed.
+    // A panic while the lock was held cannot have left the map half changed.
     let mut turns = TURNS.lock().unwrap_or_else(PoisonError::into_inner);
     let turns = turns.get_or_insert_default();
     if let Some(turn) = turns.get(source).and_then(Weak::upgrade) {
         return turn;
     }
-    // Forgets sources without a read: over years reloads bring ever new ones (I10).
+    // Forgets sources without a read, because reloads bring new sources over the years (I10).
     turns.retain(|_, turn| turn.strong_count() > 0);
     let turn = Arc::new(Turn::default());
     turns.insert(source.to_owned(), Arc::downgrade(&turn));
@@ -228,7 +228,7 @@ fn read_here(path: &Path, bounds: Bounds) -> Result<Vec<u8>, ReadError> {
         return Err(ReadError::NotAFile(name_of(kind)));
     }
     if piped {
-        // Before the first read: it would take a pipe whose writer is still to come for an empty one.
+        // Wait before the first read: a read would report a pipe without a writer as empty.
         wait_for_bytes(&file, deadline, bounds)?;
     }
     let mut content = Vec::new();
@@ -253,12 +253,12 @@ fn read_here(path: &Path, bounds: Bounds) -> Result<Vec<u8>, ReadError> {
 /// Opens a file without waiting for the other end of a pipe.
 fn open(path: &Path, deadline: Instant, bounds: Bounds) -> Result<File, ReadError> {
     let flags = OFlags::NONBLOCK | OFlags::NOCTTY;
-    // Without the kind's own bits the flags are few: they fit.
+    // Without the bits of the file type, the few remaining flags fit.
     let flags = i32::try_from(flags.bits()).unwrap_or_default();
     loop {
         match File::options().read(true).custom_flags(flags).open(path) {
             Ok(file) => return Ok(file),
-            // Another program holds a lease on it (Samba does), and has been asked to give it up.
+            // Another program holds a lease on the file (Samba does), and the kernel has asked it to give the lease up.
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 if Clock::system().now().mono > deadline {
                     return Err(ReadError::TooSlow(bounds.within));
@@ -266,7 +266,7 @@ fn open(path: &Path, deadline: Instant, bounds: Bounds) -> Result<File, ReadErro
                 thread::sleep(TURN_PAUSE);
             }
             Err(error) => {
-                // A socket cannot be opened, and the system's words for it (no such device or address) mislead.
+                // A socket cannot be opened, and the system's message (no such device or address) misleads.
                 let kind = std::fs::metadata(path).map(|found| found.file_type());
                 return Err(match kind {
                     Ok(kind) if kind.is_socket() => ReadError::NotAFile(name_of(kind)),
@@ -320,7 +320,7 @@ mod tests {
             .count()
     }
 
-    /// A thread takes its name when it runs, and its result is there before it has ended.
+    /// A thread takes its name only when it runs, and its result arrives before the thread ends.
     async fn readers_become(expected: usize) {
         let deadline = Clock::system().now().mono + Duration::from_secs(30);
         while readers() != expected {
@@ -350,7 +350,7 @@ mod tests {
         assert!(matches!(in_own_thread_blocking(hung, short, hang()), Err(Unfinished::Outstanding)));
         readers_become(1).await;
         in_own_thread(Path::new("/good"), Duration::from_secs(60), || ()).await.unwrap();
-        // When it has returned at last, the source is read again.
+        // Once the read has returned, the source is read again.
         go_on.send(()).unwrap();
         in_own_thread(hung, Duration::from_secs(60), || ()).await.unwrap();
         readers_become(0).await;

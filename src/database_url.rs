@@ -1,7 +1,7 @@
-//! Database addresses: what all databases have in common, and the helpers with which each driver parses its own. `driver`
-//! uses them; to every other room an address is plain data.
+//! Database addresses: what all databases share, and the helpers with which each driver parses its own. `driver` uses
+//! them; for every other room an address is plain data.
 //!
-//! Not the `url` crate: it refuses several hosts in one address, and a password would be part of what it shows.
+//! Not the `url` crate: it refuses several hosts in one address, and it would show the password.
 
 use std::fmt;
 
@@ -17,7 +17,7 @@ pub struct Family(&'static str);
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct DatabaseUrl {
     family: Family,
-    /// As written, in small letters.
+    /// As written, in lower case.
     scheme: String,
     user: Option<String>,
     hosts: Vec<Host>,
@@ -28,15 +28,15 @@ pub struct DatabaseUrl {
 /// One host of an address.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Host {
-    /// Name, address, or (starting with `/`) a socket: its directory with PostgreSQL, its file with MySQL.
+    /// A name, an address, or (starting with `/`) a socket: its directory for PostgreSQL, its file for MySQL.
     pub name: String,
     /// The port, if the address gives one.
     pub port: Option<u16>,
-    /// The instance, where the database has such: `host\INSTANCE`.
+    /// The instance, for databases that have instances: `host\INSTANCE`.
     pub instance: Option<String>,
 }
 
-/// An address taken apart and not judged yet: a driver's `parse` makes a [`DatabaseUrl`] of it.
+/// A parsed address that was not judged yet: a driver's `parse` turns it into a [`DatabaseUrl`].
 #[derive(Debug)]
 pub struct AddressParts {
     scheme: String,
@@ -61,26 +61,26 @@ pub enum UrlError {
          strings and DSNs of other programs as such an address"
     )]
     NoScheme,
-    /// The scheme is of no driver in this build.
+    /// No driver in this build has this scheme.
     #[error("unknown database scheme \"{scheme}\": known are {known}{}", meant(.nearest))]
     UnknownScheme {
         /// The scheme.
         scheme: String,
         /// A known scheme that may be meant.
         nearest: Option<&'static str>,
-        /// Those of the drivers in this build, as a list in words.
+        /// The schemes of this build, as a list in words.
         known: String,
     },
-    /// There is no driver of that name in this build.
+    /// This build has no driver of that name.
     #[error("this build has no {0} driver: it was compiled without the feature of that name")]
     NotBuilt(&'static str),
-    /// No host where one is needed.
+    /// A required host is missing.
     #[error("the address has no host: expected {0}://user@host/database")]
     NoHost(String),
     /// No file name.
     #[error("the address has no file: expected sqlite:path/to/file.db")]
     NoFile,
-    /// An instance behind a host's name, for a database that has none.
+    /// An instance after a host, for a database without instances.
     #[error("the host \"{0}\" is followed by \\ and an instance, which these addresses do not have")]
     Instance(String),
     /// A port that is not a number from 1 to 65535.
@@ -89,10 +89,10 @@ pub enum UrlError {
     /// `%` without two hexadecimal digits, or bytes that are not UTF-8, or a NUL.
     #[error("the {0} is not valid percent-encoded text")]
     Encoding(&'static str),
-    /// A parameter without a value, or twice.
+    /// A parameter that has no value, or that appears twice.
     #[error("the parameter \"{0}\" has no value, or stands twice")]
     Parameter(String),
-    /// A parameter the driver does not take.
+    /// A parameter that the driver does not accept.
     #[error("parameter \"{name}\": {reason}")]
     Refused {
         /// Its name.
@@ -103,10 +103,10 @@ pub enum UrlError {
     /// A form of another client of this database: what to write instead.
     #[error("{0}")]
     Instead(&'static str),
-    /// Several at once: all that is wrong with the parameters.
+    /// Several faults of the parameters at once.
     #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
     Several(Vec<Self>),
-    /// A `[` without `]`, more than one `@` before the host, or one behind it; a host that is no name.
+    /// A `[` without `]`, more than one `@` before the host, an `@` after it, or an invalid host name.
     #[error(
         "the host part cannot be read: an IPv6 address stands in brackets, and @ : / ? in a password or a parameter are written %40 \
          %3A %2F %3F"
@@ -119,13 +119,13 @@ fn meant(nearest: &Option<&'static str>) -> String {
 }
 
 impl Family {
-    /// The family of a driver of this name.
+    /// The family whose driver has this name.
     #[must_use]
     pub const fn new(name: &'static str) -> Self {
         Self(name)
     }
 
-    /// The family's name: the `driver` label, the cargo feature, and what pages call it.
+    /// The family's name: the `driver` label, the cargo feature, and the word in the documentation.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         self.0
@@ -145,7 +145,7 @@ impl DatabaseUrl {
         self.family
     }
 
-    /// The scheme as written, in small letters: it may say more than the family.
+    /// The scheme as written, in lower case: it may say more than the family.
     #[must_use]
     pub fn scheme(&self) -> &str {
         &self.scheme
@@ -157,7 +157,7 @@ impl DatabaseUrl {
         self.user.as_deref()
     }
 
-    /// The same address for another user, where this one names none.
+    /// The same address with this user, if the address names none.
     #[must_use]
     pub fn with_default_user(mut self, user: Option<&str>) -> Self {
         if self.user.is_none() {
@@ -166,19 +166,19 @@ impl DatabaseUrl {
         self
     }
 
-    /// The hosts, in order. Empty where the database is a file.
+    /// The hosts, in order. Empty if the database is a file.
     #[must_use]
     pub fn hosts(&self) -> &[Host] {
         &self.hosts
     }
 
-    /// The same address with this host alone.
+    /// The same address with only this host.
     #[must_use]
     pub fn with_host(&self, host: &Host) -> Self {
         Self { hosts: vec![host.clone()], ..self.clone() }
     }
 
-    /// The database, or the file; may be empty.
+    /// The database or the file; may be empty.
     #[must_use]
     pub fn database(&self) -> &str {
         &self.database
@@ -196,7 +196,7 @@ impl DatabaseUrl {
         self.parameters.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 
-    /// What a target without a name is called: `host/database`, or the file's name.
+    /// The default name of a target: `host/database`, or the file's name.
     #[must_use]
     pub fn default_name(&self) -> String {
         if self.hosts.is_empty() {
@@ -221,10 +221,10 @@ pub fn split_scheme(text: &str) -> Result<(String, &str), UrlError> {
 }
 
 impl AddressParts {
-    /// Parses what follows the scheme of a file: `path?name=value`.
+    /// Parses what follows the scheme of a file's address: `path?name=value`.
     ///
     /// # Errors
-    /// Whatever of [`UrlError`] fits.
+    /// Any [`UrlError`].
     pub fn of_file(scheme: &str, rest: &str) -> Result<Self, UrlError> {
         let (path, query) = rest.split_once('?').unwrap_or((rest, ""));
         let path = path.strip_prefix("//").unwrap_or(path);
@@ -237,14 +237,14 @@ impl AddressParts {
         Ok(Self { scheme, user: None, password: None, hosts: Vec::new(), database, parameters })
     }
 
-    /// Parses what follows the scheme of a server: `//user:password@host:port,host/database?name=value`. There
-    /// may be no host yet.
+    /// Parses what follows the scheme of a server's address: `//user:password@host:port,host/database?name=value`. The
+    /// host may still be missing.
     ///
     /// # Errors
-    /// Whatever of [`UrlError`] fits.
+    /// Any [`UrlError`].
     pub fn of_server(scheme: &str, rest: &str) -> Result<Self, UrlError> {
         let rest = rest.strip_prefix("//").ok_or_else(|| UrlError::NoHost(scheme.to_owned()))?;
-        // A password with a bare / or ? in it would be taken for a database or a parameter, and shown as one.
+        // A password with an unescaped / or ? would be read as a database or a parameter, and shown.
         if let (Some(end), Some(at)) = (rest.find(['/', '?']), rest.rfind('@'))
             && at > end
         {
@@ -271,7 +271,7 @@ impl AddressParts {
         Ok(Self { scheme: scheme.to_owned(), user, password, hosts, database, parameters })
     }
 
-    /// As in libpq: `?host=/run/postgresql` stands for a host that the authority has no room for, with `port` beside it.
+    /// As in libpq: `?host=/run/postgresql` gives a host that does not fit before the path, and `port` its port.
     ///
     /// # Errors
     /// [`UrlError::Port`].
@@ -299,7 +299,7 @@ impl AddressParts {
         }
     }
 
-    /// Takes a parameter out; its value.
+    /// Removes a parameter and returns its value.
     pub fn take(&mut self, name: &str) -> Option<String> {
         let position = self.parameters.iter().position(|(known, _)| known == name)?;
         Some(self.parameters.remove(position).1)
@@ -329,8 +329,8 @@ impl AddressParts {
 }
 
 impl Host {
-    /// A host by its name, with an instance or without, or a socket by its path, decoded. What is no socket holds nothing
-    /// that has a meaning in an address.
+    /// A host by its name, with or without an instance, or a socket by its path, decoded. A host name must not contain
+    /// characters that have a meaning in an address.
     ///
     /// # Errors
     /// [`UrlError::Authority`].
@@ -414,12 +414,12 @@ fn decode(text: &str, what: &'static str) -> Result<String, UrlError> {
     }
 }
 
-/// What RFC 3986 never asks to encode.
+/// The characters that RFC 3986 never requires to be encoded.
 const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
-/// What stays readable in a path or a parameter.
+/// The characters that stay readable in a path or a parameter.
 const SHOWN: &AsciiSet = &UNRESERVED.remove(b'/').remove(b':');
 
-/// The address without password and without parameters' values that could be secret: none of ours are.
+/// The address without its password. It shows the parameters' values, because none of ours is secret.
 impl fmt::Display for DatabaseUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:", self.scheme)?;
@@ -445,7 +445,7 @@ impl fmt::Display for DatabaseUrl {
             f.write_str("/")?;
         }
         if self.hosts.is_empty() && self.database.starts_with("//") {
-            // What comes before a file's name is not part of it.
+            // What precedes a file's name is not part of it.
             f.write_str("//")?;
         }
         write!(f, "{}", utf8_percent_encode(&self.database, SHOWN))?;
@@ -461,7 +461,7 @@ impl fmt::Display for DatabaseUrl {
 mod tests {
     use super::*;
 
-    /// The grammar of a server, with all that any driver takes, and that of a file.
+    /// The grammar of a server with everything that any driver accepts, and that of a file.
     fn parse(text: &str) -> Result<(DatabaseUrl, Option<Secret>), UrlError> {
         let (scheme, rest) = split_scheme(text)?;
         if scheme == "file" {

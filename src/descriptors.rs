@@ -9,15 +9,15 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use rustix::io::{Errno, FdFlags};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// The next step when this process, or its machine, has none left.
+/// The next step when this process, or its machine, has no descriptor left.
 pub const REMEDY: &str = "raise heartbeatd's limit of open files: LimitNOFILE= in the systemd unit, --ulimit nofile= of a \
                           container, ulimit -n in a shell (the system's own limit: sysctl fs.file-max); then restart it";
 
-/// Descriptors needed in addition to those of the targets: for the status page's connections, and what a running
-/// program has open anyway.
+/// Descriptors needed besides those of the targets: for the status page's connections, and what a running program has
+/// open anyway.
 const BASE: usize = 100;
-/// For each target: its connection, which uses three descriptors if it may go without TLS, and one for an inspection;
-/// or the additional files of SQLite.
+/// Per target: its connection, which uses three descriptors if it may go without TLS, and one for an inspection; or the
+/// additional files of SQLite.
 const PER_TARGET: usize = 4;
 
 /// The most that the reserve keeps.
@@ -27,15 +27,16 @@ const RESERVED: usize = 16;
 #[derive(Debug)]
 pub struct Reserve {
     wanted: usize,
-    /// What a closed descriptor is made to stand for: a socket without an address needs neither file system nor peer.
+    /// What replaces a closed descriptor's file: a socket without an address needs neither a file system nor a peer.
     nothing: Option<UnixDatagram>,
     spares: Mutex<Vec<OwnedFd>>,
 }
 
-/// Raises the soft limit to the hard one. The soft one exists for programs that use `select`, which this one does not.
+/// Raises the soft limit to the hard one. The soft limit exists for programs that use `select`, which heartbeatd does
+/// not.
 pub fn raise_limit() {
     let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
-    // If the system refuses, the limit stays as it was, and a warning says so if it is too low.
+    // If the system refuses, the limit stays unchanged, and a warning follows if it is too low.
     let _ = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
 }
 
@@ -77,14 +78,15 @@ pub fn is_shortage(error: &(dyn std::error::Error + 'static)) -> bool {
     false
 }
 
-/// The error of opening something now, if none is left: for a library that does not say why it could not open a file.
+/// The error of opening something now, if no descriptor is left: for a library that does not say why it could not open
+/// a file.
 #[must_use]
 pub fn shortage_now() -> Option<io::Error> {
     UnixDatagram::unbound().err().filter(|error| words_of_shortage(error).is_some())
 }
 
 impl Reserve {
-    /// Takes an eighth of the limit, 16 at most.
+    /// Reserves an eighth of the limit, 16 at most.
     #[must_use]
     pub fn take() -> Self {
         let share = limit().and_then(|limit| usize::try_from(limit / 8).ok());
@@ -111,7 +113,7 @@ impl Reserve {
         }
     }
 
-    /// Closes what a descriptor refers to. The descriptor itself stays in the reserve if one is missing there, because
+    /// Closes the file behind a descriptor. The descriptor itself goes to the reserve if one is missing there, because
     /// another thread could take it between a close and an open.
     pub fn close(&self, mut descriptor: OwnedFd) {
         let mut spares = self.spares();
@@ -121,7 +123,7 @@ impl Reserve {
         if let Some(nothing) = &self.nothing
             && rustix::io::dup2(nothing, &mut descriptor).is_ok()
         {
-            // Not for the commands that this program starts; a failure costs such a command one descriptor.
+            // Commands that heartbeatd starts must not inherit it; a failure costs such a command one descriptor.
             let _ = rustix::io::fcntl_setfd(&descriptor, FdFlags::CLOEXEC);
             spares.push(descriptor);
         }

@@ -1,5 +1,5 @@
 //! The list of drivers in this build: one line for each folder of `driver/`. Code that starts from an address or a
-//! target asks it.
+//! target uses it.
 
 use std::sync::Arc;
 
@@ -23,7 +23,7 @@ const BUILT_IN: &[fn() -> Arc<dyn Driver>] = &[
     || Arc::new(crate::driver::sqlserver::SqlServer),
 ];
 
-/// The drivers by family: those of this build, more, or a simulation's. Cheap to clone.
+/// The drivers by family: those of this build, additional ones, or a simulation's. Cheap to clone.
 #[derive(Clone)]
 pub struct Drivers {
     list: Arc<[Arc<dyn Driver>]>,
@@ -84,7 +84,7 @@ impl Drivers {
         }
         match self.list.iter().find(|driver| driver.schemes().contains(&scheme.as_str())) {
             Some(driver) => driver.parse(&scheme, rest),
-            // What comes before the colon may be a host or a user, of which nothing is quoted.
+            // The text before the colon may be a host or a user, so nothing of it is quoted.
             None if scheme != "jdbc" && !rest.starts_with("//") => Err(UrlError::NoScheme),
             None => {
                 Err(UrlError::UnknownScheme { nearest: self.nearest(&scheme, rest), scheme, known: self.schemes() })
@@ -92,7 +92,7 @@ impl Drivers {
         }
     }
 
-    /// The scheme that an unknown one stands for: Java's addresses begin with `jdbc:`, SQLAlchemy's name a library behind a
+    /// The scheme that an unknown one means: Java's addresses begin with `jdbc:`, SQLAlchemy's name a library after a
     /// plus sign.
     fn nearest(&self, scheme: &str, rest: &str) -> Option<&'static str> {
         let schemes = || self.list.iter().flat_map(|driver| driver.schemes());

@@ -1,12 +1,13 @@
-//! Removes environment variables that client libraries read: sqlx would take `PGPASSWORD`, `PGSSLMODE` and others of libpq
-//! as silent defaults of every connection, and Oracle's client would print every packet. `main` calls it before anything else.
+//! Removes environment variables that client libraries read: sqlx would take `PGPASSWORD`, `PGSSLMODE` and other
+//! variables of libpq as silent defaults of every connection, and Oracle's client would print every packet. `main`
+//! calls it first.
 
 use std::ffi::OsString;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
-/// The variables sqlx reads (its `PgConnectOptions::new_without_pgpass`, and `PGPASSFILE`), and `RSO_DEBUG_PACKETS`, which
-/// makes Oracle's client print every packet.
+/// The variables that sqlx reads (its `PgConnectOptions::new_without_pgpass`, and `PGPASSFILE`), and
+/// `RSO_DEBUG_PACKETS`, which makes Oracle's client print every packet.
 pub const LEAKING: [&str; 14] = [
     "PGAPPNAME",
     "PGDATABASE",

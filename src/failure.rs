@@ -1,5 +1,5 @@
-//! The one error type that reaches people: kind, code, message and the exact next step. `heartbeat` re-exports it for
-//! every room; of this crate it imports `plain_text` and `remedy`.
+//! The one error type that people see: kind, code, message and the exact next step. `heartbeat` re-exports it for every
+//! room; of this crate it imports `plain_text` and `remedy`.
 
 mod kind;
 
@@ -20,7 +20,7 @@ pub struct Failure {
     kind: ErrorKind,
     code: Option<String>,
     message: String,
-    // Boxed, as every result of a driver has room for a failure.
+    // Boxed, because every result of a driver reserves room for a failure.
     remedy: Option<Box<Remedy>>,
     unknown_outcome: bool,
     source: Option<Arc<dyn Error + Send + Sync>>,

@@ -102,7 +102,7 @@ pub struct Finding {
     pub severity: Severity,
     /// Its result.
     pub status: Status,
-    /// The object's name, and the endpoint where that is not the source.
+    /// The object's name, and the server's name if it is not the source.
     pub subject: String,
     /// What was seen; for `skipped` and `unknown`, the reason.
     pub observed: String,
@@ -114,7 +114,7 @@ pub struct Finding {
     pub remedy: Option<Remedy>,
 }
 
-/// The facts that a driver gathered from one server: typed inside the driver, JSON at the seam, so that a saved file
+/// The facts that a driver gathered from one server: typed inside the driver, JSON outside it, so that a saved file
 /// holds exactly what is judged. Never holds a secret.
 pub type Facts = serde_json::Value;
 
@@ -148,7 +148,7 @@ pub enum Look {
 pub struct HostLook {
     /// `host:port`.
     pub address: String,
-    /// The server there, or why nothing is known.
+    /// The server there, or why it is unknown.
     pub found: Found,
 }
 
@@ -196,8 +196,7 @@ pub struct FailureRecord {
     pub remedy: Option<Remedy>,
 }
 
-/// A failure as a saved file holds it: the remedy as text, which every version reads, and as data where it has a
-/// script.
+/// A failure in a saved file: the remedy as text, which every version reads, and as data if it has a script.
 #[derive(Serialize, Deserialize)]
 struct KeptFailure {
     class: String,
@@ -209,8 +208,8 @@ struct KeptFailure {
     next_step: Option<Remedy>,
 }
 
-/// Everything a driver judges from: the target's expectations, the newest inspection, and an earlier one where there is
-/// one (movement shows only between two).
+/// Everything a driver judges from: the target's expectations, the newest inspection, and an earlier one if there is
+/// one, because only two inspections show movement.
 #[derive(Debug, Clone, Copy)]
 pub struct Case<'a> {
     /// The expectations.

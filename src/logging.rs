@@ -1,4 +1,4 @@
-//! Where log lines go and how they look; set up once by `main`.
+//! Where log lines go and how they look; `main` sets it up once.
 //!
 //! A queue takes the lines, and a separate thread writes them to standard error. If the sink fails, blocks or is slow,
 //! lines are lost and counted, but the code that logs never waits or fails.
@@ -27,7 +27,7 @@ const QUEUE: usize = 8_192;
 /// How long the end of the program waits for the lines that are still queued.
 pub const FLUSH_LIMIT: Duration = Duration::from_millis(500);
 
-/// The log, as long as it is kept; to be ended with [`Log::end`].
+/// The running log. End it with [`Log::end`].
 #[derive(Debug)]
 pub struct Log {
     worker: WorkerGuard,
@@ -37,7 +37,7 @@ pub struct Log {
 /// Sends log lines to standard error: coloured on a terminal, plain elsewhere, or as JSON.
 ///
 /// # Errors
-/// A filter that cannot be read, in words.
+/// A sentence about a filter that cannot be read.
 pub fn start(args: &LogArgs) -> Result<Log, String> {
     let filter = filter::parse(&args.log).map_err(|error| format!("--log {}: {error}", args.log))?;
     let colour = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
@@ -45,8 +45,8 @@ pub fn start(args: &LogArgs) -> Result<Log, String> {
     let (lines, worker) = queue(Lines::new(rustix::stdio::stderr(), dropped.clone()), QUEUE);
     let dropped = dropped.with_overflow(lines.error_counter());
     let layers = tracing_subscriber::registry().with(filter).with(Libraries);
-    // An event that cannot be written is counted: subscribers otherwise say so on standard error, and panic where they
-    // cannot say it either.
+    // Counts an event that cannot be written: by default, subscribers report it on standard error, and panic if that
+    // fails too.
     let format = tracing_subscriber::fmt::layer().with_writer(lines).with_target(false).log_internal_errors(false);
     let started = match args.log_format {
         LogFormat::Text => layers.with(format.with_ansi(colour)).try_init(),
@@ -72,14 +72,14 @@ impl Log {
     pub fn end(self) {
         let (done, ended) = mpsc::channel::<()>();
         let Self { worker, .. } = self;
-        // On a thread of its own: the worker is waited for longer than our limit where the sink blocks, and its end may
-        // print, which may block, too.
+        // In a separate thread: if the sink blocks, the library waits for its worker longer than our limit, and it may
+        // then print, which may block too.
         let flush = std::thread::Builder::new().name("log-end".to_owned()).spawn(move || {
             drop(worker);
             drop(done);
         });
         if flush.is_ok() {
-            // Whether it was the end or the limit makes no difference here.
+            // The end and the limit have the same effect here.
             let _ = ended.recv_timeout(FLUSH_LIMIT);
         }
     }
@@ -91,7 +91,7 @@ mod tests {
 
     use super::*;
 
-    /// A sink that takes nothing until its sender is dropped.
+    /// A sink that accepts nothing until its sender is dropped.
     struct Blocked(mpsc::Receiver<()>);
 
     impl Write for Blocked {
@@ -110,13 +110,13 @@ mod tests {
         let (blocked, sink) = mpsc::channel();
         let (mut lines, worker) = queue(Blocked(sink), 10);
         let log = Log { worker, dropped: DroppedLines::default().with_overflow(lines.error_counter()) };
-        // One more than the queue holds is with the sink, if the worker was quick.
+        // If the worker was quick, the sink holds one more line than the queue does.
         for _ in 0..100 {
             lines.write_all(b"line\n").unwrap();
         }
         let dropped = log.dropped_lines().count();
         assert!((89..=90).contains(&dropped), "{dropped}");
-        // Returns although the sink is blocked still.
+        // Returns although the sink still blocks.
         log.end();
         drop(blocked);
     }

@@ -7,9 +7,9 @@ use futures_util::FutureExt;
 
 use crate::heartbeat::{ErrorKind, Failure};
 
-/// Does the work; a panic within it becomes a failure of kind `internal`.
+/// Runs the work; a panic within it becomes a failure of kind `internal`.
 ///
-/// What the work borrowed may be in any state after a panic: do not use it again.
+/// After a panic, do not use what the work borrowed: it may be in any state.
 ///
 /// # Errors
 /// The work's own, or `internal`.

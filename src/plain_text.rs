@@ -1,10 +1,10 @@
-//! Cleans text of servers and libraries, so that it fits into one line of a log, a page, a terminal or a report. Called
+//! Cleans text of servers and libraries, so that it fits on one line of a log, a page, a terminal or a report. Called
 //! where such text becomes a `Failure`, a `Finding`, a `ServerInfo` or a log line.
 
 /// Longer text is cut after this many characters.
 pub const MAX_CHARS: usize = 500;
 
-/// One line of at most [`MAX_CHARS`] characters, of which each can be seen.
+/// One line of at most [`MAX_CHARS`] visible characters.
 #[must_use]
 pub fn one_line(text: &str) -> String {
     let mut characters = text.chars().map(visible);
@@ -28,8 +28,8 @@ pub fn with_line_breaks(text: String) -> String {
     if text.chars().all(|c| kept(c) == c) { text } else { text.chars().map(kept).collect() }
 }
 
-/// The character, a space for one that controls a terminal or ends a line, and U+FFFD for one that is invisible or changes
-/// the order in which its neighbours are shown: with these a server could forge what a person reads.
+/// The character itself, a space for one that controls a terminal or ends a line, and U+FFFD for one that is invisible
+/// or changes the order of its neighbours: with such characters a server could forge what a person reads.
 fn visible(c: char) -> char {
     match c {
         '\u{2028}' | '\u{2029}' => ' ',

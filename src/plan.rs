@@ -19,7 +19,7 @@ pub struct Plan {
     pub failures: Vec<Failure>,
 }
 
-/// One statement, or a few that belong together: the printed script, and what is run where that differs.
+/// One statement, or a few that belong together: the printed script, and what runs if that differs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Step {
     /// Its effect in a few words: `create table "streamkap"."streamkap_heartbeat"`.
@@ -37,7 +37,7 @@ pub enum Run {
     Script,
     /// A command of a database that takes documents instead of statements.
     Command {
-        /// The database that it is sent to.
+        /// The database that receives it.
         database: String,
         /// The document, as JSON; the order of its fields matters.
         document: String,
@@ -63,14 +63,14 @@ impl Plan {
     }
 }
 
-/// The remedy where something is missing: the command that creates it for a target.
+/// The remedy for a missing object: the command that creates it for a target.
 #[must_use]
 pub fn command(target: &Target) -> Remedy {
     let command = format!("heartbeatd provision --target {}", shell_word(&target.name));
     Remedy::shell(command).note("with the same configuration or address")
 }
 
-/// The same command for use inside a sentence, without a comment behind it.
+/// The same command for use inside a sentence, without a comment after it.
 #[must_use]
 pub fn command_in_words(target: &Target) -> String {
     format!("heartbeatd provision --target {} (with the same configuration or address)", shell_word(&target.name))

@@ -11,19 +11,19 @@ use crate::plan::Step;
 use crate::target::Target;
 use crate::time::clock::{self, Clock, Instant};
 
-/// What came of applying a plan.
+/// The result of applying a plan.
 #[derive(Debug, Default)]
 pub struct Applied {
     /// Titles of the steps that ran.
     pub done: Vec<String>,
-    /// Steps that failed, each with its title, and what the plan itself could not mend (title empty).
+    /// Steps that failed, and failures of the plan itself, which no step can repair (without a step).
     pub failed: Vec<(Option<Step>, Failure)>,
     /// The plan's notices.
     pub notices: Vec<String>,
 }
 
 impl Applied {
-    /// Whether a failure only follows from a step that failed before: what that was to make is missing.
+    /// Whether a failure only follows from an earlier failed step: the object that the step was to create is missing.
     fn explains(&self, failure: &Failure) -> bool {
         let missing = matches!(failure.kind(), ErrorKind::MissingSchema | ErrorKind::MissingTable);
         missing && self.failed.iter().any(|(step, _)| step.is_some())
@@ -37,13 +37,13 @@ impl Applied {
     }
 }
 
-/// How often provisioning is planned again while others create the same objects.
+/// How often to plan again while others create the same objects.
 const TRIES: u32 = 10;
-/// The longest pause before the first of these tries, in milliseconds; it grows by as much with each.
+/// The longest pause before the first of these tries, in milliseconds; it grows by the same amount with each try.
 const PAUSE_MS: u64 = 50;
 
-/// Connects as the administrator of a target (`provision_url`, or its own address) and creates what is missing; never on a
-/// former primary, as far as `timelines` tells.
+/// Connects as the administrator of a target (`provision_url`, or its own address) and creates what is missing; never
+/// on a former primary that `timelines` knows.
 ///
 /// # Errors
 /// When connecting or planning fails; failed steps are part of the result.
@@ -63,7 +63,7 @@ pub async fn provision_target(
     Ok(applied)
 }
 
-/// The next step for a failure of the administrator's session: it speaks of the user and of the password of `provision_url`.
+/// The next step for a failure of the administrator's session: it names the user and the password of `provision_url`.
 fn with_administrators_remedy(context: &TargetContext, failure: Failure) -> Failure {
     let target = &context.target;
     let Some(endpoint) = &target.provision_endpoint else { return failure };
@@ -121,9 +121,9 @@ async fn account_of_beats(context: &TargetContext, deadline: Instant) -> Result<
     account
 }
 
-/// Plans and applies what is missing for the session's target. A failed step never stops the later ones that can be made; one
-/// that needs what the failed step was to make is a notice, as its failure would say nothing new. Where a step
-/// fails because somebody else creates the same at the same time (`conflict`), what is missing then is planned again.
+/// Plans and creates what is missing for the session's target. A failed step does not stop later steps. A later step
+/// that needs the missing object becomes a notice, because its failure would say nothing new. If a step fails because
+/// another program creates the same object at the same time (`conflict`), this plans again for what is still missing.
 ///
 /// Not cancel-safe: drop the session with the future.
 ///
@@ -146,7 +146,7 @@ pub async fn provision(session: &mut dyn Session, deadline: Instant) -> Result<A
         }
         let raced =
             applied.failed.iter().any(|(step, failure)| step.is_some() && failure.kind() == ErrorKind::Conflict);
-        // Those that raced each other must not meet again.
+        // A random pause, so that programs that raced each other do not meet again.
         let again =
             Clock::system().now().mono + Duration::from_millis(fastrand::u64(1..=PAUSE_MS * u64::from(attempt)));
         if !raced || attempt == TRIES || again >= deadline {

@@ -1,5 +1,5 @@
-//! The exact next step: something to do, something to run, or both. Carried by failures and findings, which are read on a
-//! page, in a log, in a report or by a program; only there it becomes text. Of this crate it imports `plain_text`.
+//! The exact next step: something to do, something to run, or both. Failures and findings carry it; it becomes text
+//! only on a page, in a log or in a report. Of this crate it imports `plain_text`.
 
 use std::fmt;
 
@@ -9,9 +9,9 @@ use crate::plain_text;
 
 /// What to do about a failure or a finding.
 ///
-/// As text it reads `advice`, `SCRIPT -- on the source: note`, or `advice; or run: SCRIPT -- on the source: note`. What
-/// follows a script is a comment of its language, so that it can be pasted to the end of the line. SQL*Plus takes no comment
-/// behind a statement: there it is `SCRIPT /* on the source: note */;`.
+/// As text it reads `advice`, `SCRIPT -- on the source: note`, or `advice; or run: SCRIPT -- on the source: note`. The
+/// text after a script is a comment of its language, so that people can paste the whole line. SQL*Plus accepts no
+/// comment after a statement: there it is `SCRIPT /* on the source: note */;`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Remedy {
@@ -23,20 +23,20 @@ pub enum Remedy {
     Both {
         /// What to do.
         advice: String,
-        /// Whether the script replaces it or comes after it.
+        /// Whether the script replaces the advice or follows it.
         order: Order,
         /// What to run.
         script: Script,
     },
 }
 
-/// How a script stands to the advice before it.
+/// How a script relates to the advice before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Order {
     /// Either will do.
     Or,
-    /// First the advice is followed.
+    /// Follow the advice first.
     Then,
 }
 
@@ -46,7 +46,7 @@ pub struct Script {
     text: String,
     language: Language,
     on: RunsOn,
-    /// What to know before it is run, or what to do with what it shows.
+    /// What to know before running it, or what to do with its output.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     note: Option<String>,
 }
@@ -57,7 +57,7 @@ pub struct Script {
 pub enum Language {
     /// The database's SQL.
     Sql,
-    /// Oracle's SQL, for SQL*Plus: it takes nothing behind the end of a statement, so that a comment stands before it.
+    /// Oracle's SQL, for SQL*Plus, which accepts nothing after the end of a statement; a comment comes before it.
     Sqlplus,
     /// mongosh, MongoDB's shell.
     Mongosh,
@@ -79,7 +79,7 @@ pub enum RunsOn {
     Here,
 }
 
-/// A remedy as JSON documents have it: the text, and beside it what can be run, where there is something.
+/// A remedy in JSON documents: the text, and the script if there is one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct RemedyDocument {
     remedy: Option<String>,
@@ -106,7 +106,7 @@ impl Remedy {
         Self::script_in(Language::Sql, RunsOn::Source, script.into())
     }
 
-    /// Oracle's SQL, for the same servers; each statement on a line of its own.
+    /// Oracle's SQL, for the same servers; each statement on a separate line.
     #[must_use]
     pub fn sqlplus(script: impl Into<String>) -> Self {
         Self::script_in(Language::Sqlplus, RunsOn::Source, script.into())
@@ -137,7 +137,7 @@ impl Remedy {
         self
     }
 
-    /// Has what runs on the source run on this replica instead: for a failure of the replica.
+    /// Moves a script for the source to this replica: for a failure of the replica.
     #[must_use]
     pub fn moved_to_replica(self, name: &str) -> Self {
         match self.script() {
@@ -146,7 +146,7 @@ impl Remedy {
         }
     }
 
-    /// For this replica, which advice names, too.
+    /// Makes it a remedy for this replica; advice then names the replica too.
     #[must_use]
     pub fn on_replica(self, name: &str) -> Self {
         match self.moved_to_replica(name) {
@@ -155,7 +155,7 @@ impl Remedy {
         }
     }
 
-    /// Adds what to know before the script is run, or what to do with what it shows; to advice it adds a clause.
+    /// Adds what to know before running the script, or what to do with its output; to advice it adds a clause.
     #[must_use]
     pub fn note(mut self, note: impl Into<String>) -> Self {
         let added = plain_text::on_one_line(note.into());
@@ -183,7 +183,7 @@ impl Remedy {
         self.joined(Order::Then, other)
     }
 
-    /// Nothing of either is lost: where the one is no advice or the other no script, its text becomes a note.
+    /// Keeps both texts: if the first is no advice or the second no script, its text becomes a note.
     fn joined(self, order: Order, other: Self) -> Self {
         match (self, other) {
             (Self::Advice(advice), Self::Run(script)) => Self::Both { advice, order, script },
@@ -191,7 +191,7 @@ impl Remedy {
         }
     }
 
-    /// Puts what the remedy is about in front: `provision_url: check …`.
+    /// Puts the subject in front: `provision_url: check …`.
     #[must_use]
     pub fn about(mut self, what: &str) -> Self {
         match &mut self {
@@ -206,8 +206,8 @@ impl Remedy {
         self
     }
 
-    /// Several remedies for one server as one, all of which are needed: their scripts one behind the other, and everything
-    /// else beside them.
+    /// Combines several remedies for one server, all of which are needed: their scripts one after the other, and
+    /// everything else beside them.
     #[must_use]
     pub fn all(remedies: impl IntoIterator<Item = Self>) -> Option<Self> {
         let (mut script, mut beside): (Option<Script>, Vec<String>) = (None, Vec::new());
@@ -226,7 +226,7 @@ impl Remedy {
         Some(beside.fold(first, Self::note))
     }
 
-    /// What to run, where there is something.
+    /// The script, if there is one.
     #[must_use]
     pub fn script(&self) -> Option<&Script> {
         match self {
@@ -235,7 +235,7 @@ impl Remedy {
         }
     }
 
-    /// Whether it is no more than its text.
+    /// Whether it consists only of text.
     #[must_use]
     pub fn is_advice(&self) -> bool {
         self.script().is_none()
@@ -258,19 +258,19 @@ impl Remedy {
 }
 
 impl Script {
-    /// The script, ready to be pasted.
+    /// The script, ready to paste.
     #[must_use]
     pub fn text(&self) -> &str {
         &self.text
     }
 
-    /// Whether the database itself reads it.
+    /// Whether the database itself reads the script.
     #[must_use]
     pub fn is_sql(&self) -> bool {
         self.language == Language::Sql
     }
 
-    /// What to know before it is run, or what to do with what it shows.
+    /// What to know before running it, or what to do with its output.
     #[must_use]
     pub fn note(&self) -> Option<&str> {
         self.note.as_deref()
@@ -285,7 +285,7 @@ impl Language {
             Self::Mongosh => format!("{script} // {comment}"),
             Self::Shell => format!("{script} # {comment}"),
             Self::Sqlplus => {
-                // In SQL*Plus an ampersand asks for a value, in comments, too.
+                // SQL*Plus prompts for a value at an ampersand, in comments too.
                 let comment = comment.replace("*/", "* /").replace('&', "+");
                 let statement = script.strip_suffix(';').unwrap_or(script);
                 format!("{statement} /* {comment} */{}", &script[statement.len()..])
@@ -307,7 +307,7 @@ impl RunsOn {
 }
 
 impl RemedyDocument {
-    /// The document of a remedy; `remedy` is null where there is none.
+    /// The document of a remedy; `remedy` is null without one.
     #[must_use]
     pub fn of(remedy: Option<&Remedy>) -> Self {
         let run = remedy.and_then(Remedy::script);

@@ -16,7 +16,7 @@ use crate::time::clock::Instant;
 
 pub use command::COMMAND_DEADLINE;
 
-/// A larger file is not a password but a wrong path.
+/// A larger file is not a password; the path is wrong.
 const MAX_BYTES: usize = 64 * 1024;
 
 /// heartbeatd reads a password file at each connection; a pipe would give its content only once.
@@ -38,7 +38,7 @@ pub enum SecretSource {
     File(PathBuf),
     /// An environment variable of this process.
     Env(String),
-    /// A credential that systemd handed to this service (`LoadCredential=`), by its name.
+    /// A credential that systemd passed to this service (`LoadCredential=`), by its name.
     Credential(String),
     /// The standard output of a program (first word) with its arguments; no shell is involved.
     Command(Vec<String>),
@@ -97,10 +97,10 @@ impl SecretSource {
     /// Reads the secret now, by `deadline` and within five seconds.
     ///
     /// # Errors
-    /// Kind `secret_source` when the source cannot be read in time, is no regular file, is empty, longer than 64 KiB or
-    /// not UTF-8, or (a command) fails. What a command printed is never part of the error.
+    /// Kind `secret_source` when the source cannot be read in time, is not a regular file, is empty, longer than 64 KiB
+    /// or not UTF-8, or (a command) fails. The error never contains a command's output.
     ///
-    /// Cancel-safe: a command still running is ended, with all that it started, when the future is dropped.
+    /// Cancel-safe: dropping the future ends a running command, with all that it started.
     pub async fn read(&self, deadline: Instant) -> Result<Secret, Failure> {
         match self {
             Self::Literal(secret) => Ok(secret.clone()),

@@ -19,13 +19,13 @@ use crate::time::clock::{self, Moment, monotonic_micros};
 
 /// How often to look for something to report.
 const LOOK: Duration = Duration::from_secs(1);
-/// The first round counts as over after so long, whatever it waits for: a time-out may be an hour, and systemd ends a
-/// service that is not ready within 90 s (`DefaultTimeoutStartSec=`).
+/// The first round counts as over after this time, even if a target still waits: a time-out may be an hour, and systemd
+/// ends a service that is not ready within 90 s (`DefaultTimeoutStartSec=`).
 const FIRST_ROUND: Duration = Duration::from_secs(60);
-/// A status line is shown in one line of `systemctl status`.
+/// `systemctl status` shows the status on one line.
 const LONGEST_STATUS: usize = 200;
 
-/// The way to the service manager.
+/// The connection to the service manager.
 #[derive(Debug)]
 pub struct ServiceManager {
     channel: Option<(UnixDatagram, SocketAddr)>,
@@ -44,7 +44,7 @@ struct Progress {
 }
 
 impl ServiceManager {
-    /// As the environment says: `NOTIFY_SOCKET`, `WATCHDOG_USEC` and `WATCHDOG_PID`.
+    /// Reads the environment: `NOTIFY_SOCKET`, `WATCHDOG_USEC` and `WATCHDOG_PID`.
     #[must_use]
     pub fn from_environment() -> Self {
         let Some(socket) = std::env::var_os("NOTIFY_SOCKET") else { return Self::new(None, None) };
@@ -61,11 +61,11 @@ impl ServiceManager {
         }
     }
 
-    /// One that listens at `socket` (a path, or `@` and an abstract name), and expects a sign of life within each
-    /// `watchdog`.
+    /// A service manager that listens at `socket` (a path, or `@` and an abstract name), and expects a sign of life
+    /// within each `watchdog`.
     ///
     /// # Errors
-    /// When this is no address of a socket, or there is no file descriptor for one.
+    /// If this is not the address of a socket, or no file descriptor is left for one.
     pub fn at(socket: &OsStr, watchdog: Option<Duration>) -> io::Result<Self> {
         let channel = UnixDatagram::unbound()?;
         channel.set_nonblocking(true)?;
@@ -76,8 +76,8 @@ impl ServiceManager {
         Self { channel, watchdog, progress: Mutex::default(), changed: Notify::new() }
     }
 
-    /// Tells what the board shows until [`stopping`](Self::stopping): the end of the first round, the status whenever it
-    /// changes, and the sign of life while `/live` is 200.
+    /// Reports what the board shows until [`stopping`](Self::stopping): the end of the first round, the status whenever
+    /// it changes, and a sign of life while `/live` is 200.
     ///
     /// Cancel-safe.
     pub async fn keep_informed(&self, board: &Board) {
@@ -90,7 +90,7 @@ impl ServiceManager {
             let now = clock.now();
             self.tell(board, now, &mut told);
             let pause = self.watchdog.map_or(LOOK, |watchdog| LOOK.min(watchdog / 4));
-            // Either way it is looked again.
+            // Both results lead to another look.
             let _ = clock::timeout_at(now.mono + pause, self.changed.notified()).await;
         }
     }
@@ -99,11 +99,11 @@ impl ServiceManager {
     pub fn reloading(&self) {
         self.progress().reloading = true;
         self.progress().told_ready = false;
-        // In one datagram: systemd takes the time for that of this reload only so.
+        // In one datagram: only then does systemd take the time for that of this reload.
         self.send(&format!("RELOADING=1\nMONOTONIC_USEC={}", monotonic_micros()));
     }
 
-    /// The reload is over, whatever came of it.
+    /// The reload is over, with any result.
     pub fn reloaded(&self) {
         self.progress().reloading = false;
         self.changed.notify_one();
@@ -142,7 +142,7 @@ impl ServiceManager {
         }
     }
 
-    /// A third of what is allowed, so that a late one is no death.
+    /// A third of the allowed time, so that a late sign of life does not count as a death.
     fn is_sign_of_life_due(&self, last: Option<Moment>, now: Moment) -> bool {
         self.watchdog.is_some_and(|watchdog| last.is_none_or(|last| now.age_of(last) >= watchdog / 3))
     }
@@ -155,7 +155,7 @@ impl ServiceManager {
         progress.first_round_over && !progress.reloading && !progress.told_ready
     }
 
-    /// Whether the service manager took it.
+    /// Whether the service manager accepted it.
     fn send(&self, message: &str) -> bool {
         let Some((socket, address)) = &self.channel else { return true };
         socket.send_to_addr(message.as_bytes(), address).is_ok()
@@ -166,7 +166,7 @@ impl ServiceManager {
     }
 }
 
-/// What the service manager knows.
+/// What was reported to the service manager.
 #[derive(Debug, Default)]
 struct Told {
     status: String,
@@ -181,7 +181,7 @@ fn address(socket: &OsStr) -> io::Result<SocketAddr> {
     SocketAddr::from_pathname(socket)
 }
 
-/// How the targets are, in one line.
+/// The state of the targets, in one line.
 fn status(board: &Board, now: Moment) -> String {
     let (mut beating, mut others) = (0, Vec::new());
     for cell in board.cells() {

@@ -1,15 +1,15 @@
-//! A share of the targets for one of several daemons, by name alone. Used by `cli` and `commands`.
+//! Chooses a daemon's share of the targets, by name alone. Used by `cli` and `commands`.
 
 use std::fmt;
 use std::str::FromStr;
 
 use crate::stable_hash::stable_hash;
 
-/// Far more than daemons anybody runs, and little work for each target.
+/// Far more than the number of daemons in practice, and little work for each target.
 const MOST: u32 = 4096;
 
-/// One of so many shards. Every target has one owner among them; a further shard takes targets from the others, and
-/// moves none between those (rendezvous hashing).
+/// One of several shards. Each target belongs to exactly one of them. An additional shard takes targets from the
+/// others, and moves none between those (rendezvous hashing).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Shard {
     /// From 0.
@@ -67,7 +67,7 @@ mod tests {
         (0..count).map(move |index| Shard { index, count })
     }
 
-    /// Which of so many shards owns the target.
+    /// The shard, of this many, that owns the target.
     fn owner(name: &str, count: u32) -> u32 {
         let owners: Vec<_> = shards(count).filter(|shard| shard.owns(name)).collect();
         assert_eq!(owners.len(), 1, "{name:?} of {count}: {owners:?}");

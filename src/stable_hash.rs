@@ -1,5 +1,5 @@
-//! A hash that is the same on every machine and in every release: phases of schedules, shards and fingerprints depend on
-//! it. Called by `time::ticks`, `config` and `check::report`.
+//! A hash that is the same on every machine and in every release: phases of schedules, shards and fingerprints depend
+//! on it. `time::ticks`, `config` and `check::report` call it.
 
 /// FNV-1a with its bits mixed, written out because the standard library's hasher may change between releases.
 #[must_use]
@@ -18,7 +18,7 @@ mod tests {
 
     #[test]
     fn it_never_changes() {
-        // A change here would move every phase, every shard and every fingerprint at the next upgrade.
+        // A change would move every phase, every shard and every fingerprint at the next upgrade.
         let hashes = ["", "orders", "größer"].map(|text| stable_hash(text.as_bytes()));
         assert_eq!(hashes, [17_058_014_651_485_797_458, 14_890_784_073_112_755_997, 6_619_823_951_771_563_798]);
     }

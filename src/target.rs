@@ -13,7 +13,7 @@ use crate::time::schedule::Schedule;
 
 /// The default of `timeout`.
 pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
-/// The default of `interval`: what the vendor's pages ask for.
+/// The default of `interval`, as the vendors' pages recommend.
 pub const DEFAULT_INTERVAL: Duration = Duration::from_secs(60);
 
 /// One database with a heartbeat.
@@ -89,14 +89,14 @@ pub struct HeartbeatTable {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum RowId {
-    /// A whole number, as SQL databases have it.
+    /// A whole number, for SQL databases.
     Number(i64),
-    /// Text, if the database has such ids.
+    /// Text, for databases whose ids may be text.
     Text(String),
 }
 
 /// A name that is either the vendor's default or configured. A missing default is a notice, a missing configured name
-/// is an error.
+/// an error.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Named {
     /// The name.
@@ -116,7 +116,7 @@ pub struct Connector {
     pub needs: BTreeMap<String, Need>,
 }
 
-/// A configured value of one of the connector's further keys.
+/// The configured value of a further key of the connector.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Need {
@@ -128,7 +128,7 @@ pub enum Need {
     Switch(bool),
 }
 
-/// How the connector is connected.
+/// The connector's access to the source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ConnectorMode {
     /// It cannot write; heartbeatd does.
@@ -215,8 +215,8 @@ impl Connector {
 }
 
 impl HeartbeatTable {
-    /// The row where the column `id` holds whole numbers; 0, which no configuration can name, for text: drivers of such
-    /// databases refuse that.
+    /// The row for a column `id` of whole numbers. For text it is 0, which no configuration can name; drivers of such
+    /// databases refuse text.
     #[must_use]
     pub fn row_number(&self) -> i64 {
         self.row.number().unwrap_or_default()
@@ -255,7 +255,7 @@ impl Named {
 }
 
 impl Target {
-    /// A target with every default, as a URL on the command line makes it.
+    /// A target with every default, like one from a URL on the command line.
     #[must_use]
     pub fn new(name: impl Into<String>, endpoint: Endpoint) -> Self {
         Self {

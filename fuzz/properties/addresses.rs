@@ -1,4 +1,4 @@
-//! Addresses of databases, and what each driver makes of their parameters.
+//! Database addresses, and how each driver reads their parameters.
 
 use heartbeatd::driver::rules::Judgement;
 use heartbeatd::drivers::Drivers;
@@ -6,7 +6,7 @@ use heartbeatd::target::{Endpoint, Target};
 
 use super::PASSWORD;
 
-/// An address is refused without repeating its password, or shown such that it reads the same again.
+/// A refused address does not repeat its password; an accepted one is shown so that it reads the same again.
 pub fn address(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
     let secret = has_password(text);
@@ -31,7 +31,7 @@ pub fn address(data: &[u8]) {
     assert!(!secret || !format!("{endpoint:?}").contains(PASSWORD));
 }
 
-/// Whether the password of the corpora stands in this address as a password, and nowhere else.
+/// Whether this address contains the password of the corpora as a password, and nowhere else.
 pub(super) fn has_password(text: &str) -> bool {
     if text.matches(PASSWORD).count() != 1 {
         return false;

@@ -1,4 +1,4 @@
-//! Saved facts judged again: files as they come, and the corpus of cases with edits that keep it readable.
+//! Saved facts judged again: arbitrary files, and the corpus of cases with edits that keep it readable.
 
 use std::path::Path;
 use std::sync::OnceLock;
@@ -17,8 +17,8 @@ pub fn facts(data: &[u8]) {
     judge(text);
 }
 
-/// A case of the corpus, chosen by the first byte, with values replaced by the rest of the input. So edited, it still has
-/// the form of facts, and the input reaches the judges and not the reader of the file alone.
+/// The first byte chooses a case of the corpus; the rest of the input replaces values in it. The result still has the
+/// form of facts, so the input reaches the judges and not only the reader of the file.
 pub fn facts_edited(data: &[u8]) {
     let Some((first, mut edits)) = data.split_first() else { return };
     let cases = cases();
@@ -70,13 +70,13 @@ fn judge(file: &str) {
 }
 
 fn must_say_why(finding: &Finding) {
-    // What was seen may be a server's own word, and that may be empty.
+    // The observed text may be the server's own word, and that word may be empty.
     let silent = finding.observed.trim().is_empty() && finding.expected.is_none() && finding.status != Status::Ok;
     assert!(!silent, "{} is {} and says nothing", finding.id, finding.status);
 }
 
-/// A report in every form: what people see does not control their terminal, what programs read is JSON, and a line that
-/// GitHub takes for a command is one of ours.
+/// A report in every format: text for people does not control their terminal, text for programs is JSON, and each line
+/// that GitHub takes for a command is ours.
 fn render(report: &Report, entries: &[Entry]) {
     let of = |format| formats::render(report, format, entries, false);
     without_styles(&of(Format::Text)).lines().for_each(must_be_plain);
@@ -90,14 +90,14 @@ fn render(report: &Report, entries: &[Entry]) {
     assert!(annotations.lines().all(|line| ours.iter().any(|start| line.starts_with(start))), "{annotations}");
 }
 
-/// Nothing in it controls a terminal or changes the order of what is read.
+/// The text neither controls a terminal nor changes the reading order.
 fn must_be_plain(text: &str) {
     let reorders = |c: char| matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     let foreign = text.chars().find(|c| c.is_control() || reorders(*c));
     assert!(foreign.is_none(), "{foreign:?} in {text:?}");
 }
 
-/// Text without the colours that the report itself puts in.
+/// The text without the colours that the report adds.
 fn without_styles(text: &str) -> String {
     let mut parts = text.split("\u{1b}[");
     let mut plain = parts.next().unwrap_or_default().to_owned();
@@ -125,7 +125,7 @@ fn cases() -> &'static [Value] {
     })
 }
 
-/// How many values there are, with those inside.
+/// How many values there are, nested ones included.
 fn count(value: &Value) -> usize {
     1 + match value {
         Value::Array(items) => items.iter().map(count).sum(),
@@ -134,7 +134,7 @@ fn count(value: &Value) -> usize {
     }
 }
 
-/// Edits the value of this number, in the order of the file. Mostly to another value of its type.
+/// Edits the value with this number, counted in the order of the file. Mostly to another value of its type.
 fn edit(value: &mut Value, number: &mut usize, how: u8, material: &[u8]) -> bool {
     if *number == 0 {
         let text = || String::from_utf8_lossy(material).into_owned();

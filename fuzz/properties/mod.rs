@@ -1,5 +1,5 @@
-//! What must hold of any input: one function for each fuzz target, which panics when it does not. Called by the targets of
-//! `fuzz/`, and by the integration tests, which replay `fuzz/corpus/`.
+//! What must hold for any input: one function per fuzz target, which panics when it does not hold. The targets of
+//! `fuzz/` call them, and so do the integration tests, which replay `fuzz/corpus/`.
 
 mod addresses;
 mod facts;
@@ -16,7 +16,7 @@ pub use settings::{configuration, variables};
 /// A property: any bytes must leave it without a panic.
 pub type Property = fn(&[u8]);
 
-/// Every target by its name, which is also the name of its corpus.
+/// Every target by its name; its corpus has the same name.
 pub const TARGETS: &[(&str, Property)] = &[
     ("address", address),
     ("configuration", configuration),
@@ -28,5 +28,5 @@ pub const TARGETS: &[(&str, Property)] = &[
     ("variables", variables),
 ];
 
-/// The password in the corpora. Where it stands as a password, nothing may show it.
+/// The password in the corpora. Where an input uses it as a password, no output may show it.
 const PASSWORD: &str = "hunter2";

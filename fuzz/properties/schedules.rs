@@ -1,10 +1,10 @@
-//! Cron expressions in time zones: the zone on the first line, the expression on the second.
+//! Cron expressions in time zones: the first line holds the zone, the second the expression.
 
 use std::time::{Duration, SystemTime};
 
 use heartbeatd::time::schedule::{CronSchedule, Schedule};
 
-/// Moments to ask about, in seconds since 1970: an ordinary one, the hours in which Berlin and New York put their clocks
+/// Moments to test, in seconds since 1970: an ordinary one, the hours in which Berlin and New York put their clocks
 /// forward and back, the last day of February.
 const MOMENTS: &[u64] = &[
     1_767_225_600,
@@ -17,7 +17,7 @@ const MOMENTS: &[u64] = &[
     1_835_395_199,
 ];
 
-/// What comes next comes later, what came last came earlier, and nothing lies between the two.
+/// The next time is later, the last time is earlier, and none lies between the two.
 pub fn cron(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
     let (timezone, expression) = text.split_once('\n').unwrap_or(("UTC", text));

@@ -1,5 +1,5 @@
-//! What servers say: answers to `SHOW GRANTS`, error texts, positions, lists of filters, bodies of events, and the names
-//! that become part of SQL.
+//! Text from servers: answers to `SHOW GRANTS`, error texts, positions, lists of filters, bodies of events, and the
+//! names that become part of SQL.
 
 use std::collections::BTreeMap;
 
@@ -7,10 +7,11 @@ use heartbeatd::driver::{mysql, postgres};
 use heartbeatd::heartbeat::{ErrorKind, Failure};
 use heartbeatd::target::HeartbeatTable;
 
-/// Longer texts than this only make the quadratic ones slow.
+/// Longer texts only make quadratic functions slow.
 const LONGEST: usize = 4096;
 
-/// Every line of an answer is understood or counted, no hash of a password is kept, and what was saved says the same.
+/// Every line of an answer is understood or counted, no password hash is kept, and a saved answer gives the same
+/// result.
 pub fn grants(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
     let lines: Vec<&str> = text.lines().collect();
@@ -20,7 +21,7 @@ pub fn grants(data: &[u8]) {
     if read.unread > 0 {
         assert!(read.answers.iter().all(|answer| answer != "No"), "{:?} of {text:?}", read.answers);
     }
-    // What stands behind the word is not read, whatever it is.
+    // heartbeatd does not read what follows the word.
     let cut = |line: &&str| {
         let end = line.to_ascii_uppercase().find(" IDENTIFIED ");
         line[..end.unwrap_or(line.len())].to_owned()
@@ -30,14 +31,14 @@ pub fn grants(data: &[u8]) {
     assert_eq!(mysql::fuzzing::grants(&without, &heartbeat).ok(), Some(read));
     for line in &lines {
         let roles = mysql::fuzzing::roles(line);
-        // A NUL cannot be part of a name, and is left out of SQL.
+        // A name cannot contain a NUL, so SQL leaves it out.
         if !line.contains('\0') {
             assert_eq!(mysql::fuzzing::roles(&roles.join(", ")), roles, "{line:?}");
         }
     }
 }
 
-/// Any text of a server, at every place that reads one.
+/// Any server text, at every place that reads one.
 pub fn server_text(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
     let text = &text[..text.floor_char_boundary(LONGEST)];
@@ -48,7 +49,7 @@ pub fn server_text(data: &[u8]) {
     let heartbeat = HeartbeatTable::default();
     let event = mysql::fuzzing::event(text, &heartbeat);
     let names_table = text.to_lowercase().contains(&heartbeat.table);
-    // An escape within quotes may hide a letter of the name.
+    // An escape inside the quotes may hide a letter of the name.
     assert!(event == "Names" || names_table || text.contains('\\'), "{event} by {text:?}");
 }
 
@@ -81,7 +82,7 @@ fn must_be_one_line(failure: &Failure) {
     assert!(message.chars().count() <= 501, "{} characters", message.chars().count());
 }
 
-/// Quoted names and texts read back as what they were, and nothing ends them early.
+/// Quoted names and texts read back unchanged, and nothing in them ends the quotes early.
 fn sql(text: &str) {
     let kept = text.replace('\0', "");
     assert_eq!(unquoted(&postgres::fuzzing::identifier(text), '"').as_ref(), Some(&kept));
@@ -105,7 +106,7 @@ fn sql(text: &str) {
     assert!(text.starts_with(name) && name.len() <= 63);
 }
 
-/// What stands in quotes, where nothing ends them before the end.
+/// The text inside the quotes, if nothing ends them early.
 fn unquoted(text: &str, quote: char) -> Option<String> {
     let inner = text.strip_prefix(quote)?.strip_suffix(quote)?;
     let doubled = format!("{quote}{quote}");
@@ -119,7 +120,8 @@ fn from_hexadecimal(digits: &str) -> Option<String> {
     String::from_utf8(bytes?).ok()
 }
 
-/// The lists of a replica, one a line, `name=entries`: once let in by the remedy's own list, the table is not left out by it.
+/// A replica's filter lists, one a line, `name=entries`: after the remedy adds the table to the list, the list no
+/// longer excludes it.
 fn filters(text: &str) {
     let lists: BTreeMap<String, String> = text
         .lines()

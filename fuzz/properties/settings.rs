@@ -1,4 +1,4 @@
-//! Configuration: a file, and variables of the environment.
+//! Configuration: a file, and environment variables.
 
 use std::path::Path;
 
@@ -9,15 +9,15 @@ use toml::{Table, Value};
 use super::PASSWORD;
 use super::addresses::has_password;
 
-/// A file is refused without repeating its passwords, or shown such that it loads the same again.
+/// A refused file does not repeat its passwords; an accepted one is shown so that it loads the same again.
 pub fn configuration(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
     let table = text.trim_start_matches('\u{feff}').parse::<Table>();
-    // A pattern could read any file of the machine, and what it finds is no property of the input.
+    // A pattern could read any file of the machine, and those files are not part of the input.
     if table.as_ref().is_ok_and(|table| table.contains_key("include")) {
         return;
     }
-    // Of a text that is no TOML nothing may be shown.
+    // If a text is not TOML, heartbeatd may show none of it.
     let secret = table.map_or(true, |table| text.matches(PASSWORD).count() == secrets(&table));
     let file = temporary_file();
     let result = load_file(file.path(), data);
@@ -25,11 +25,11 @@ pub fn configuration(data: &[u8]) {
     let Ok(settings) = result else { return };
     let first = config::show(&settings, &Drivers::built_in());
     let again = load_file(file.path(), first.as_bytes()).unwrap_or_else(|error| panic!("{error}\n{first}"));
-    // What is a default the first time is written down the second.
+    // A default of the first run is written out in the second.
     assert_eq!(config::show(&again, &Drivers::built_in()), first.replace("  # default", ""));
 }
 
-/// Variables are refused or taken without showing a password. One a line, `NAME=value`, names without the prefix.
+/// Variables are refused or accepted without showing a password. One a line, `NAME=value`, names without the prefix.
 pub fn variables(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
     let pairs: Vec<(String, String)> = text
@@ -53,7 +53,7 @@ pub fn variables(data: &[u8]) {
     }
 }
 
-/// In memory, where there is such a place: thousands are written in a second.
+/// In memory where possible: the test writes thousands of files a second.
 fn temporary_file() -> tempfile::NamedTempFile {
     let memory = Path::new("/dev/shm");
     let folder = if memory.is_dir() { memory.to_owned() } else { std::env::temp_dir() };
@@ -67,7 +67,7 @@ fn load_file(path: &Path, content: &[u8]) -> Result<Settings, LoadError> {
     config::load(&sources, &Drivers::built_in())
 }
 
-/// Everything that anything could print of it.
+/// Everything that a program could print of the result.
 fn shown(result: &Result<Settings, LoadError>) -> String {
     match result {
         Ok(settings) => format!("{settings:?} {}", config::show(settings, &Drivers::built_in())),
@@ -75,7 +75,7 @@ fn shown(result: &Result<Settings, LoadError>) -> String {
     }
 }
 
-/// How often the password stands in the file as a password.
+/// How often the file contains the password as a password.
 fn secrets(table: &Table) -> usize {
     let of = |(key, value): (&String, &Value)| match (key.as_str(), value) {
         ("password" | "provision_password", Value::String(text)) => text.matches(PASSWORD).count(),

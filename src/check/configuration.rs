@@ -24,7 +24,7 @@ pub const INTERVAL: Check = Check {
     privilege: "none: heartbeatd connects to no server",
     source: "vendor page on heartbeats, section on intervals",
 };
-/// The warnings of the addresses. Only used offline, because a server's answer says more.
+/// The warnings about the addresses. Only used offline, because a server's answer says more.
 pub const ADDRESS: Check = Check {
     id: "address",
     severity: Severity::Warning,
@@ -40,8 +40,8 @@ pub const ADDRESS: Check = Check {
 /// Both, in the order of the report.
 pub const CHECKS: &[Check] = &[INTERVAL, ADDRESS];
 
-/// Judges the configuration of a target. `taken_at` is now, in microseconds since 1970 (the period of a cron schedule
-/// depends on it).
+/// Judges the configuration of a target. `taken_at` is the current time in microseconds since 1970; the period of a
+/// cron schedule depends on it.
 #[must_use]
 pub fn judge(target: &Target, taken_at: i64) -> Vec<Finding> {
     vec![judge_interval(target, taken_at)]

@@ -8,7 +8,7 @@ use crate::database_url::Family;
 use crate::drivers::Drivers;
 use crate::finding::{Check, Rung, Severity};
 
-/// Whether heartbeatd can connect to the source; judged above the drivers.
+/// Whether heartbeatd can connect to the source. Judged outside the drivers.
 pub const CONNECT: Check = Check {
     id: "connect",
     severity: Severity::Error,
@@ -37,15 +37,15 @@ pub const REPLICA_CONNECT: Check = Check {
 /// A check, and the databases that have it.
 #[derive(Debug, Clone)]
 pub struct Entry {
-    /// The check, in the words of the first of its databases.
+    /// The check, in the words of its first database.
     pub check: Check,
-    /// The families, in their own order.
+    /// The families, in the order of the drivers.
     pub families: Vec<Family>,
-    /// The check in the words of each family.
+    /// The check in each family's words.
     of_family: Vec<(Family, Check)>,
 }
 
-/// All checks: those of every database first, then by family, each in the order of its report.
+/// All checks: first those that every database has, then by family, each in the order of its report.
 #[must_use]
 pub fn entries(drivers: &Drivers) -> Vec<Entry> {
     let mut entries: Vec<Entry> = Vec::new();
@@ -109,7 +109,7 @@ pub fn page(entry: &Entry) -> String {
     page
 }
 
-/// A text of a check: once where all its databases share it, otherwise a line for each text with the databases that have it.
+/// A text of a check: once if all its databases share it, otherwise one line per text with its databases.
 fn by_family(entry: &Entry, text_of: impl Fn(&Check) -> &'static str) -> String {
     let mut texts: Vec<(&'static str, Vec<&str>)> = Vec::new();
     for (family, check) in &entry.of_family {

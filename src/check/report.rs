@@ -1,4 +1,5 @@
-//! The report on all targets, and what of it counts for the exit code. `commands::check` makes it, `formats` writes it.
+//! The report on all targets, and which findings count for the exit code. `commands::check` makes it, `formats` writes
+//! it.
 
 use super::registry::Entry;
 use super::verdict;
@@ -9,8 +10,8 @@ use crate::finding::{Finding, Severity, Status, Verdict};
 pub struct Report {
     /// One per target, in the order of the configuration.
     pub targets: Vec<TargetReport>,
-    /// Targets that were not finished when the check was interrupted, by name. A target whose first of two looks was
-    /// finished still has a report.
+    /// The names of targets that an interrupt left unfinished. A target whose first of two looks ended still has a
+    /// report.
     pub unfinished: Vec<String>,
     /// When the check began, in RFC 3339.
     pub taken_at: String,
@@ -27,7 +28,7 @@ pub struct TargetReport {
     pub driver: &'static str,
     /// Its address, without a password.
     pub address: String,
-    /// Its line of the configuration, if that file is below the working directory.
+    /// Its line in the configuration, if that file is below the working directory.
     pub location: Option<Location>,
     /// Every finding.
     pub findings: Vec<Finding>,
@@ -35,7 +36,7 @@ pub struct TargetReport {
     pub verdict: Verdict,
 }
 
-/// A line of a file, as the hosts of repositories look it up.
+/// A line of a file, in the form that repository hosts use for lookups.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Location {
     /// The path from the working directory, with slashes.
@@ -100,7 +101,7 @@ impl FailOn {
 }
 
 impl TargetReport {
-    /// Keeps the findings that `keep` accepts, and derives the verdict from them.
+    /// Keeps the findings that `keep` accepts, and recomputes the verdict from them.
     #[must_use]
     pub fn new(
         name: &str,
@@ -115,7 +116,7 @@ impl TargetReport {
         Self { name: name.to_owned(), driver, address, location: None, findings, verdict }
     }
 
-    /// Says where the target was configured.
+    /// Sets where the target was configured.
     #[must_use]
     pub fn located(mut self, location: Option<Location>) -> Self {
         self.location = location;
@@ -128,7 +129,7 @@ impl TargetReport {
         self.findings.iter().filter(|finding| finding.status == status).count()
     }
 
-    /// How many failed checks are as bad as this.
+    /// How many failed checks have this severity.
     #[must_use]
     pub fn failed(&self, severity: Severity) -> usize {
         let failed = |finding: &&Finding| finding.status == Status::Failed && finding.severity == severity;
@@ -201,7 +202,7 @@ impl Format {
     }
 }
 
-/// Where a check's page is, from the top of the project.
+/// The path of a check's page, from the top of the project.
 #[must_use]
 pub fn documentation(id: &str) -> String {
     format!("docs/checks/{id}.md")
@@ -218,7 +219,7 @@ pub(in crate::check) fn reading_order(finding: &Finding) -> (u8, std::cmp::Rever
     (by_status, std::cmp::Reverse(finding.severity))
 }
 
-/// Whether the finding needs attention. A quiet report keeps only these.
+/// Whether the finding needs attention. A quiet report keeps only those that do.
 pub(in crate::check) fn needs_attention(finding: &Finding) -> bool {
     match finding.status {
         Status::Failed => finding.severity > Severity::Info,
@@ -232,7 +233,7 @@ pub(in crate::check) fn counted(number: usize, noun: &str) -> String {
     if number == 1 { format!("{number} {noun}") } else { format!("{} {noun}s", grouped_digits(number)) }
 }
 
-/// A number with separated thousands.
+/// A number with its thousands separated.
 pub(in crate::check) fn grouped_digits(number: usize) -> String {
     let digits = number.to_string();
     let mut out = String::with_capacity(digits.len() + digits.len() / 3);

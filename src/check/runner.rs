@@ -1,5 +1,5 @@
-//! Runs the checks of a target: looks at every server at once and judges. Every check always gets a finding, a failure
-//! never hides another one, and an unreachable server is a finding, not the end.
+//! Runs the checks of a target: inspects all servers at once, then judges. Every check gets a finding, no failure hides
+//! another one, and an unreachable server is a finding, not the end of the check.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ use crate::plain_text;
 use crate::target::{Endpoint, Target};
 use crate::time::clock::{self, Clock, Instant};
 
-/// Looks at the source and at every replica, all at once, each within `timeout`.
+/// Inspects the source and every replica, all at once, each within `timeout`.
 ///
 /// Cancel-safe: connections are dropped with the future.
 pub async fn inspect(context: &TargetContext, clock: &Clock, timeout: Duration) -> Inspection {
@@ -54,7 +54,7 @@ async fn look(
         Ok(facts)
     };
     let late = || Failure::new(ErrorKind::Timeout, "the server did not answer the checks within the time-out");
-    // If a server's answer makes the client library panic, the other servers' facts remain.
+    // If one server's answer makes the client library panic, the facts of the other servers remain.
     let looked = clock::timeout_at(deadline, panics::caught(work)).await;
     looked.unwrap_or_else(|_| Err(late()))
 }
@@ -66,7 +66,8 @@ fn recorded(looked: Result<Facts, Failure>, with_remedy: impl Fn(Failure) -> Fai
     }
 }
 
-/// The writable server of several hosts. If none is writable, any server that allows the login; its facts say why.
+/// Opens the writable server of several hosts. If none is writable, opens any server that allows the login; its facts
+/// say why.
 async fn open(
     context: &TargetContext,
     endpoint: &Endpoint,
@@ -113,7 +114,8 @@ pub fn judge(target: &Target, driver: &dyn Driver, now: &Inspection, earlier: Op
     findings.into_iter().map(|finding| leave_out(finding, target)).collect()
 }
 
-/// As [`judge`], for a command: where the judgement of one target panics, that is its finding, and the other targets go on.
+/// As [`judge`], for a command: if judging one target panics, the panic becomes that target's finding, and the other
+/// targets go on.
 #[must_use]
 pub fn judge_or_say_why(
     target: &Target,

@@ -17,7 +17,7 @@ use crate::time::schedule::{CronSchedule, Schedule};
 
 /// The format of the file. Later versions read earlier formats.
 ///
-/// Format 2 keeps a connector's needs by key. In format 1 every target had PostgreSQL's two.
+/// Format 2 keeps a connector's needs by key. In format 1 every target had the two needs of PostgreSQL.
 pub const FORMAT: u32 = 2;
 
 /// The whole file.

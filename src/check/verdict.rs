@@ -1,12 +1,12 @@
-//! The recovery decision tree: which of a target's findings to deal with first, and what to do about it.
+//! The recovery decision tree: which finding of a target to deal with first, and how.
 
 use std::collections::BTreeSet;
 
 use super::registry::{CONNECT, Entry};
 use crate::finding::{Finding, Rung, Severity, Status, Verdict};
 
-/// Chooses the first rung with a failed check of severity error. Without one, the first rung from `Beating` on with a
-/// warning. Advice never decides.
+/// Chooses the first rung with a failed check of severity error. Without one, chooses the first rung from `Beating` on
+/// with a warning. Advice never decides.
 #[must_use]
 pub fn climb(findings: &[Finding], entries: &[Entry]) -> Verdict {
     let rung_of = |finding: &Finding| {
@@ -31,8 +31,8 @@ pub fn climb(findings: &[Finding], entries: &[Entry]) -> Verdict {
     }
 }
 
-/// The checks whose failure is a problem of a target that is beating: an error, or a warning that can decide a verdict.
-/// Advice is not a problem, however bad it may become some day.
+/// The failed checks that are a problem although the target is beating: an error, or a warning that can decide a
+/// verdict. Advice is never a problem.
 #[must_use]
 pub fn problems(findings: &[Finding], entries: &[Entry]) -> BTreeSet<String> {
     let decides = |finding: &&Finding| {

@@ -1,5 +1,5 @@
-//! `heartbeatd check`: checks what the connector needs of every target. Never writes, never runs DDL. Exit code 0 if no
-//! finding is at or above the level of `--fail-on`, 1 if one is, 2 for usage, 130 if interrupted.
+//! `heartbeatd check`: checks what the connector needs of every target. Never writes, never runs DDL. Exit code: 0 if
+//! no finding is at or above the level of `--fail-on`, 1 if one is, 2 for usage, 130 if interrupted.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -32,11 +32,12 @@ use crate::time::clock::{self, Clock, Moment};
 
 /// As in a shell: 128 + SIGINT.
 const INTERRUPTED: u8 = 130;
-/// How many targets to check at once: enough that a hundred take as long as the slowest, without exceeding the usual
-/// limit of open files.
+/// How many targets to check at once. A hundred targets take as long as the slowest one, and the usual limit of open
+/// files holds.
 const TOGETHER: usize = 256;
 
-/// Saved facts: far more than thousands of targets have, and for a pipe as long as a look at them may take elsewhere.
+/// Limits for saved facts: far above the size for thousands of targets, and for a pipe the time that a check elsewhere
+/// may take.
 const FACTS: Bounds =
     Bounds { bytes: 256 * 1024 * 1024, within: Duration::from_secs(10 * 60), accept: Accept::FilesAndPipes };
 
@@ -103,7 +104,7 @@ async fn examine_and_report(args: &CheckArgs) -> Result<ExitCode, String> {
 fn select(settings: &Settings, name: Option<&str>) -> Result<Vec<Target>, String> {
     let wanted = |target: &&Target| name.map_or(target.enabled, |name| target.name == name);
     let targets: Vec<Target> = settings.targets.iter().filter(wanted).cloned().collect();
-    // A shard may have no target, and nothing is wrong with it then.
+    // A shard may have no target; that is no error.
     if targets.is_empty() && !(name.is_none() && settings.targets.is_empty()) {
         return Err(match name {
             Some(name) => format!("there is no target \"{name}\""),
@@ -113,7 +114,7 @@ fn select(settings: &Settings, name: Option<&str>) -> Result<Vec<Target>, String
     Ok(targets)
 }
 
-/// Looks at all targets. Also returns the names of those that an interrupt left out.
+/// Checks all targets. Also returns the names of the targets that an interrupt left out.
 async fn examine(
     targets: Vec<Target>,
     drivers: &Drivers,
@@ -124,7 +125,7 @@ async fn examine(
     let names: Vec<String> = targets.iter().map(|target| target.name.clone()).collect();
     let application_name = application_name(instance);
     let mut waiting = targets.into_iter().enumerate();
-    // With two looks: the result of the first, in case the second does not come.
+    // With two looks: the result of the first, in case the second does not finish.
     let first_looks: RefCell<BTreeMap<usize, Examined>> = RefCell::default();
     let progress = RefCell::new(Progress::new(names.len()));
     let mut running = FuturesUnordered::new();
@@ -139,7 +140,7 @@ async fn examine(
         async move { (index, examine_one(target, drivers, application_name, args, clock, keep).await) }
     };
     running.extend(waiting.by_ref().take(TOGETHER).map(begin));
-    // One for the whole run: a new one in each turn would miss what comes between two turns.
+    // One for the whole run: creating it in each turn would miss a signal between two turns.
     let mut interrupted = std::pin::pin!(tokio::signal::ctrl_c());
     loop {
         tokio::select! {
@@ -174,7 +175,7 @@ async fn examine_one(
     let target = Arc::new(target);
     let timeout = args.timeout.unwrap_or(target.timeout);
     let Ok(driver) = drivers.get(target.endpoint.url.family()) else {
-        // The configuration was loaded with the same drivers: it refuses such an address.
+        // The configuration was loaded with the same drivers, so such an address was refused there.
         return Examined { target, now: None, earlier: None };
     };
     let context = TargetContext { target: Arc::clone(&target), driver, application_name };
@@ -242,7 +243,7 @@ fn read_facts(file: &Path, drivers: &Drivers) -> Result<Vec<Examined>, String> {
         bounded_read::read_file_blocking(file, FACTS)
     };
     let content = content.map_err(|error| match error {
-        // What this is about stands there already.
+        // These messages already name the file.
         ReadError::NotAFile(_) | ReadError::TooLarge(_) => format!("{shown}: {error}"),
         error => format!("cannot read {shown}: {error}"),
     })?;
@@ -259,7 +260,7 @@ fn read_facts(file: &Path, drivers: &Drivers) -> Result<Vec<Examined>, String> {
 struct Progress {
     all: usize,
     done: usize,
-    /// With `--wait`: how many were looked at for the first time.
+    /// With `--wait`: how many targets had their first look.
     once: usize,
     shown: bool,
 }
@@ -296,7 +297,7 @@ impl Progress {
 
     fn write(&mut self, text: &str) {
         let mut stderr = std::io::stderr();
-        // A terminal that is gone wants no progress.
+        // If the terminal is gone, no progress is shown.
         self.shown = stderr.write_all(text.as_bytes()).and_then(|()| stderr.flush()).is_ok();
     }
 }

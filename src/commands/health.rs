@@ -1,5 +1,5 @@
-//! `heartbeatd health [URL]`: asks a running daemon, prints one line, and answers by exit code: 0 for 200, 1 for anything
-//! else. For health checks of containers, which have no other program, and for scripts.
+//! `heartbeatd health [URL]`: asks a running daemon, prints one line, and answers by exit code: 0 for status 200, 1 for
+//! anything else. For scripts, and for health checks of containers that contain no other program.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -12,7 +12,7 @@ use super::settings::refuse;
 use super::status_client::{Answer, StatusAddress, configured};
 use super::terminal;
 
-/// A health check's output is shown in one column, if at all.
+/// A health check's output appears in one column, if at all.
 const LONGEST: usize = 400;
 
 /// Asks, prints, answers.

@@ -1,5 +1,5 @@
-//! `heartbeatd init URL`: looks at a database and writes a configuration for it, with what stands in the way of a heartbeat
-//! and the remedies in comments. It changes nothing in the database.
+//! `heartbeatd init URL`: inspects a database and writes a configuration for it. Comments in the file list what
+//! prevents a heartbeat, and the remedies. It changes nothing in the database.
 
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -21,7 +21,7 @@ use crate::secret::SecretSource;
 use crate::target::Target;
 use crate::time::clock::{Clock, Moment};
 
-/// What the file says beside the target: the defaults that people change first.
+/// What the file contains besides the target: the defaults that people change first.
 const COMMENTED: &str = "\
 interval = \"1m\"            # time between two heartbeats
 #provision_url = \"…\"       # an administrator's way in, for `heartbeatd provision` only
@@ -34,7 +34,8 @@ interval = \"1m\"            # time between two heartbeats
 #url = \"…\"
 ";
 
-/// Looks, writes, and says what was seen. Exit code 0 if the database was reached, 1 if not: the file is written either way.
+/// Inspects the database, writes the file, prints the result. Exit code 0 if the database was reached, 1 if not; the
+/// file is written either way.
 pub async fn init(url: &str, output: Option<&Path>) -> ExitCode {
     let sources = SourceArgs { config: None, urls: vec![url.to_owned()], shard: None };
     let settings = match load(&sources, Purpose::Command) {
@@ -89,7 +90,7 @@ fn reached(seen: &Inspection) -> Result<(), &str> {
     }
 }
 
-/// The file. The password of the address is not in it.
+/// The file's text. It leaves out the password of the address.
 fn written(target: &Target, report: &str, now: Moment) -> String {
     let url = config::quote(&target.endpoint.url.to_string());
     let mut text = format!(
@@ -117,13 +118,13 @@ fn written(target: &Target, report: &str, now: Moment) -> String {
     text + COMMENTED
 }
 
-/// Writes into a new file, or to standard output.
+/// Writes a new file, or to standard output.
 fn write(text: &str, output: Option<&Path>) -> Result<(), String> {
     let Some(file) = output else {
         terminal::plain(text);
         return Ok(());
     };
-    // What is there may be a configuration that somebody wrote.
+    // An existing file may be a configuration that a person wrote.
     let mut options = std::fs::File::options();
     let written = options.write(true).create_new(true).open(file).and_then(|mut file| file.write_all(text.as_bytes()));
     written.map_err(|error| format!("cannot write {}: {error}", file.display()))

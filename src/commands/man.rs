@@ -10,10 +10,10 @@ use super::exit::FAILED;
 use super::terminal;
 use crate::cli::Cli;
 
-/// Prints the page of the program, or writes that of each command into a directory.
+/// Prints the program's page, or writes the page of each command into a directory.
 #[must_use]
 pub fn pages(directory: Option<&Path>) -> ExitCode {
-    // The page of "help" would say what the others do.
+    // The page of "help" would only repeat the others.
     let cli = Cli::command().disable_help_subcommand(true);
     let (done, place) = match directory {
         None => (print(cli), "the page".to_owned()),

@@ -1,4 +1,4 @@
-//! `heartbeatd provision`: creates what is missing and nothing else, or (`--dry-run`) prints the SQL.
+//! `heartbeatd provision`: creates only what is missing, or (`--dry-run`) prints the SQL.
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -68,8 +68,7 @@ async fn plan(context: &TargetContext, deadline: Instant) -> Result<Plan, Failur
     Ok(plan)
 }
 
-/// Prints a plan as a script that can be run as it is; everything else is in comments. Returns whether nothing prevents
-/// it.
+/// Prints a plan as a script that is ready to run; everything else is in comments. Returns whether nothing prevents it.
 fn print(target: &Target, plan: &Plan, comment: &str) -> bool {
     let mut script = format!("{comment} {}: {}\n", target.name, target.endpoint.url);
     if plan.steps.is_empty() {

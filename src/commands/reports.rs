@@ -1,4 +1,4 @@
-//! Where the reports of `heartbeatd check` go: standard output, files, the step summary of GitHub Actions. Used by
+//! Writes the reports of `heartbeatd check` to standard output, files and the step summary of GitHub Actions. Used by
 //! `check`.
 
 use std::io::Write as _;
@@ -11,10 +11,10 @@ use crate::check::report::{Format, Location, Report};
 use crate::cli::{CheckArgs, ReportArg};
 use crate::config::Origin;
 
-/// Where GitHub Actions shows Markdown under the step.
+/// Names the file whose Markdown GitHub Actions shows under the step.
 const STEP_SUMMARY: &str = "GITHUB_STEP_SUMMARY";
 
-/// Refuses arguments with which two reports would overwrite each other.
+/// Refuses arguments that would make two reports overwrite each other.
 pub(super) fn one_standard_output(args: &CheckArgs) -> Result<(), String> {
     let without_file: Vec<_> = args.format.iter().filter(|report| report.file.is_none()).collect();
     match (&without_file[..], &args.output) {
@@ -38,8 +38,8 @@ pub(super) fn one_standard_output(args: &CheckArgs) -> Result<(), String> {
     }
 }
 
-/// A line of the configuration as a repository's host looks it up: nothing outside the working directory is in the
-/// repository.
+/// A line of the configuration, in the form that repository hosts use for lookups. A file outside the working directory
+/// is not in the repository.
 pub(super) fn location(origin: &Origin) -> Option<Location> {
     let Origin::File { file, line, .. } = origin else { return None };
     let written = std::path::absolute(file.as_ref()).ok();
@@ -75,7 +75,7 @@ fn append_step_summary(report: &Report, entries: &[Entry], quiet: bool) -> Resul
     let Some(file) = std::env::var_os(STEP_SUMMARY).filter(|file| !file.is_empty()).map(PathBuf::from) else {
         return Ok(());
     };
-    // Other programs of the step write into it, too.
+    // Other programs of the step also write into it.
     let opened = std::fs::OpenOptions::new().append(true).create(true).open(&file);
     let written = opened
         .and_then(|mut opened| opened.write_all(formats::render(report, Format::Markdown, entries, quiet).as_bytes()));

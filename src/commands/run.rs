@@ -64,7 +64,7 @@ async fn serve(
     let files = Watch::start(watch).map_err(|error| format!("cannot watch the files: {error}"))?;
     files.look_at(&settings.files);
     let signals = Signals::listen(files).map_err(|error| format!("cannot listen to signals: {error}"))?;
-    // Before any beat: a daemon without a status page must not seem to run.
+    // Before the first beat: a daemon without a status page must not appear to run.
     let listener = http::bind(settings.http.listen).await.map_err(|error| error.to_string())?;
     let address = listener.local_addr().map_err(|error| format!("cannot tell the status address: {error}"))?;
     let board = Arc::new(Board::new(Clock::system()));
@@ -78,7 +78,7 @@ async fn serve(
         tracing::warn!("no target belongs to shard {shard}");
     }
     fleet.apply(targets).map_err(|error| error.to_string())?;
-    // Not before the board holds the targets: without any, /health would say that all are healthy.
+    // Not before the board holds the targets: without targets, /health would report that all are healthy.
     let stop_http = CancellationToken::new();
     let server = tokio::spawn(http::serve(listener, Arc::clone(&board), stop_http.clone()));
     let manager = Arc::new(ServiceManager::from_environment());
@@ -91,10 +91,10 @@ async fn serve(
     board.process().stopping = true;
     manager.stopping();
     tracing::info!(grace_s = grace.as_secs_f64(), "stopping");
-    // The status server and the log have their own time to end, and all must fit.
+    // The status server and the log also need time to end, and all must fit into the grace period.
     fleet.stop(grace.saturating_sub(http::DRAIN_LIMIT + logging::FLUSH_LIMIT)).await;
     stop_http.cancel();
-    // The server ends by its own limit; an abrupt end of it is no failure of ours.
+    // The server has its own time limit; if it ends abruptly, that is not an error of the daemon.
     let _ = server.await;
     tracing::info!("stopped");
     Ok(())
@@ -146,7 +146,7 @@ async fn attend(
     }
 }
 
-/// Until a reload is asked for: by the signal, or by a changed file. Cancel-safe.
+/// Waits until a reload is requested: by the signal, or by a changed file. Cancel-safe.
 async fn reload_asked(hangup: &mut Signal, files: &mut Watch) {
     tokio::select! {
         _ = hangup.recv() => {}
@@ -154,7 +154,7 @@ async fn reload_asked(hangup: &mut Signal, files: &mut Watch) {
     }
 }
 
-/// A configuration that a separate thread reads, so that signals are handled meanwhile, whatever it waits for.
+/// A separate thread reads the configuration, so that the daemon handles signals even while a file does not answer.
 struct Reload {
     loaded: oneshot::Receiver<Result<Settings, String>>,
     deadline: Instant,
@@ -166,14 +166,14 @@ impl Reload {
         let (send, loaded) = oneshot::channel();
         let sources = sources.clone();
         let read = move || drop(send.send(load(&sources, Purpose::Daemon).map_err(|error| error.to_string())));
-        // Without a thread, or after a panic in it, the sender is gone: the read ends without settings.
+        // If there is no thread, or it panicked, the sender is gone: the read ends without settings.
         let _ = std::thread::Builder::new().name("reload".to_owned()).spawn(read);
         Self { loaded, deadline: board.clock().now().plus(RELOAD_LIMIT).mono, given_up: false }
     }
 }
 
-/// The result of the current reload; `None` once, when it is abandoned. After that this waits for its end and drops the
-/// result, because the log already said that the earlier configuration stays in force.
+/// The result of the current reload; `None` once, when the reload is abandoned. After that, this waits until the thread
+/// ends and drops its result, because the log already said that the earlier configuration stays in force.
 ///
 /// Cancel-safe.
 async fn ended(reloading: &mut Option<Reload>) -> Option<Result<Settings, String>> {
@@ -200,7 +200,7 @@ fn take_over(mut fresh: Settings, settings: &mut Settings, fleet: &mut Fleet) ->
     if fresh.http.listen != settings.http.listen || fresh.instance != settings.instance {
         tracing::warn!("a changed http.listen or instance takes effect at the next start");
     }
-    // The current value stays recorded, so that the next reload reports it again.
+    // Keeps the current value, so that the next reload reports the difference again.
     fresh.http.listen = settings.http.listen;
     fresh.instance.clone_from(&settings.instance);
     let targets = std::mem::take(&mut fresh.targets);

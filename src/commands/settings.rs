@@ -1,5 +1,5 @@
-//! The settings that a command works with: loaded from what the command line and the environment name, or refused. Used by
-//! every command.
+//! Loads the settings of a command from what the command line and the environment name, or refuses them. Every command
+//! uses it.
 
 use std::process::ExitCode;
 
@@ -9,8 +9,8 @@ use crate::cli::SourceArgs;
 use crate::config::{self, LoadError, Purpose, Settings, Sources};
 use crate::drivers::Drivers;
 
-/// Loads the configuration from what the command line and the environment name, all of it; of the targets, only the
-/// shard's are kept.
+/// Loads the whole configuration from what the command line and the environment name, and keeps the targets of this
+/// shard.
 pub(super) fn load(sources: &SourceArgs, purpose: Purpose) -> Result<Settings, LoadError> {
     let shard = sources.shard;
     let sources = Sources {

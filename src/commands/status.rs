@@ -1,4 +1,4 @@
-//! `heartbeatd status [--watch]`: a table of the targets of a running daemon, from its HTTP, worst first.
+//! `heartbeatd status [--watch]`: a table of a running daemon's targets, read over HTTP, worst first.
 
 mod table;
 
@@ -16,12 +16,12 @@ use super::terminal::{self, Screen, Tone, toned};
 use crate::time::clock::{self, Clock};
 use table::Targets;
 
-/// How often the live table is drawn.
+/// How often the live table is redrawn.
 const EVERY: Duration = Duration::from_secs(2);
-/// Where the width is not known: a pipe.
+/// The width for a pipe, which has none of its own.
 const PIPE_WIDTH: usize = 160;
 
-/// Prints the table once, or draws it until it is interrupted.
+/// Prints the table once, or redraws it until it is interrupted.
 pub async fn status(address: Option<&str>, config: Option<PathBuf>, watch: bool) -> ExitCode {
     let address = match StatusAddress::parse(address, "/targets", || configured(config)) {
         Ok(address) => address,
@@ -49,7 +49,7 @@ async fn watch_targets(address: &StatusAddress) -> ExitCode {
         terminal::error("--watch requires a terminal, and standard output is not one: remove --watch");
         return ExitCode::from(USAGE);
     };
-    // One for the whole run: a new one in each turn would miss what comes between two turns.
+    // One for the whole run: creating it in each turn would miss a signal between two turns.
     let mut interrupted = std::pin::pin!(tokio::signal::ctrl_c());
     let mut last: Option<Targets> = None;
     loop {
@@ -69,7 +69,7 @@ async fn watch_targets(address: &StatusAddress) -> ExitCode {
                     Err(message) => (toned(Tone::Bad, &message), now.wall.into()),
                 };
                 let mut lines = vec![heading, String::new()];
-                // The last line is for the hint.
+                // The last line holds the hint.
                 let room = height.saturating_sub(lines.len() + 1);
                 lines.extend(last.iter().flat_map(|targets| targets.lines(at, width, Some(room))));
                 lines.resize(height.saturating_sub(1), String::new());
@@ -89,7 +89,7 @@ async fn watch_targets(address: &StatusAddress) -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// The targets, and the daemon's time.
+/// The targets, and the daemon's clock.
 async fn ask(address: &StatusAddress) -> Result<(Targets, DateTime<Utc>), String> {
     let Answer { document, date, .. } = address.ask().await?;
     let targets = serde_json::from_value(document)

@@ -1,4 +1,5 @@
-//! Asks a running daemon for a document of its status listener; used by the commands that look at a daemon from outside.
+//! Requests a document from the status listener of a running daemon. The commands that inspect a daemon from outside
+//! use it.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
@@ -18,7 +19,7 @@ use crate::time::clock::{self, Clock};
 
 /// How long the whole exchange may take. A daemon answers from memory; a container's health check has 30 s.
 const DEADLINE: Duration = Duration::from_secs(5);
-/// Far more than `/targets` of thousands of targets.
+/// Far more than `/targets` needs for thousands of targets.
 const LONGEST: usize = 64 * 1024 * 1024;
 
 /// Where to ask.
@@ -33,16 +34,16 @@ pub(super) struct StatusAddress {
 pub(super) struct Answer {
     pub(super) status: StatusCode,
     pub(super) document: Value,
-    /// The daemon's clock, by its `Date` header.
+    /// The daemon's clock, from its `Date` header.
     pub(super) date: Option<String>,
 }
 
-/// Where the daemon of this configuration listens: what the file and the environment say, else the default.
+/// Where the daemon of this configuration listens, by the file, the environment or the default.
 pub(super) fn configured(file: Option<PathBuf>) -> Result<SocketAddr, LoadError> {
     let environment = config::process_environment()?;
     let sources = Sources { file, urls: Vec::new(), environment, purpose: Purpose::Command };
     let listen = config::status_address(&sources, &Drivers::built_in())?;
-    // A listener on every address answers on this one, too.
+    // A listener on every address also answers on loopback.
     let ip = match listen.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
         IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
@@ -52,8 +53,8 @@ pub(super) fn configured(file: Option<PathBuf>) -> Result<SocketAddr, LoadError>
 }
 
 impl StatusAddress {
-    /// Reads `http://HOST:PORT/path`, `HOST:PORT`, or a path alone, which is asked of the `configured` address. Without a
-    /// path it is `path`.
+    /// Reads `http://HOST:PORT/path`, `HOST:PORT`, or a path alone, which refers to the `configured` address. `path` is
+    /// the default path.
     ///
     /// # Errors
     /// A sentence that says what is expected.
@@ -78,10 +79,11 @@ impl StatusAddress {
         Ok(Self { authority, path: path.to_owned() })
     }
 
-    /// Asks, within five seconds.
+    /// Sends the request; the answer must come within five seconds.
     ///
     /// # Errors
-    /// A sentence that names the address: no program listens there, no answer came, or heartbeatd did not send the answer.
+    /// A sentence that names the address: no program listens there, no answer came, or another program than heartbeatd
+    /// answered.
     ///
     /// Cancel-safe.
     pub(super) async fn ask(&self) -> Result<Answer, String> {
@@ -108,7 +110,7 @@ impl StatusAddress {
                 .map_err(|_| format!("{self} answered {status} and not as heartbeatd does: check the address"))?;
             Ok(Answer { status, document, date })
         };
-        // The connection moves the bytes; when it ends first, the answer above says what was missing.
+        // The connection moves the bytes; if it ends first, the answer says what was missing.
         let (answer, _) = futures_util::join!(answer, connection);
         answer
     }

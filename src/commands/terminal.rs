@@ -13,10 +13,10 @@ use anstyle::{AnsiColor, Style};
 use super::exit::USAGE;
 use crate::heartbeat::Failure;
 
-/// The first error of standard output; nothing is written to it after that.
+/// The first error of standard output. Later output is dropped.
 static LOST: OnceLock<io::Error> = OnceLock::new();
 
-// Control sequences of ECMA-48 and xterm, which every terminal of today knows.
+// Control sequences of ECMA-48 and xterm, which all current terminals support.
 const ALTERNATE_SCREEN: &str = "\u{1b}[?1049h";
 const FORMER_SCREEN: &str = "\u{1b}[?1049l";
 const HIDE_CURSOR: &str = "\u{1b}[?25l";
@@ -51,12 +51,12 @@ impl Tone {
     }
 }
 
-/// The whole terminal, to be drawn upon; what it showed before comes back when this is dropped.
+/// Draws on the whole terminal. When this is dropped, the earlier content comes back.
 #[derive(Debug)]
 pub struct Screen(());
 
 impl Screen {
-    /// Takes it; `None` where standard output is no terminal.
+    /// Takes over the terminal; `None` if standard output is not a terminal.
     #[must_use]
     pub fn take() -> Option<Self> {
         if !io::stdout().is_terminal() {
@@ -69,7 +69,7 @@ impl Screen {
     /// Draws lines from the top; false once the terminal is gone.
     pub fn draw(&mut self, lines: &[String]) -> bool {
         let lines: Vec<String> = lines.iter().map(|line| format!("{line}{CLEAR_TO_END_OF_LINE}")).collect();
-        // No line break behind the last line: it would move everything up.
+        // No line break after the last line, because it would scroll the screen.
         let frame = format!("{HOME}{}{CLEAR_BELOW}", lines.join("\r\n"));
         let mut stdout = anstream::stdout();
         write!(stdout, "{frame}").and_then(|()| stdout.flush()).is_ok()
@@ -79,21 +79,21 @@ impl Screen {
 impl Drop for Screen {
     fn drop(&mut self) {
         let mut stdout = io::stdout();
-        // A terminal that is gone needs nothing.
+        // If the terminal is gone, there is nothing to restore.
         let _ = write!(stdout, "{SHOW_CURSOR}{FORMER_SCREEN}").and_then(|()| stdout.flush());
     }
 }
 
-/// The columns and lines of the terminal that standard output is, if it is one.
+/// The columns and lines of the terminal; `None` if standard output is not a terminal.
 #[must_use]
 pub fn size() -> Option<(usize, usize)> {
     let size = rustix::termios::tcgetwinsize(io::stdout()).ok()?;
-    // A terminal that has not been given a size says 0.
+    // A terminal whose size was never set reports 0.
     (size.ws_col > 0 && size.ws_row > 0).then(|| (usize::from(size.ws_col), usize::from(size.ws_row)))
 }
 
-/// The exit code after everything was printed: that of the command, unless its output could not be written. A reader
-/// that closed the pipe early (`| head`) changes nothing.
+/// The exit code after all output: the command's own, unless its output could not be written. A reader that closed the
+/// pipe early (`| head`) changes nothing.
 #[must_use]
 pub fn finish(code: ExitCode) -> ExitCode {
     if LOST.get().is_none()
@@ -110,7 +110,7 @@ pub fn finish(code: ExitCode) -> ExitCode {
     }
 }
 
-/// Prints what the parser of the command line answers, help or a complaint; the exit code.
+/// Prints the answer of the command line's parser, help or an error; returns the exit code.
 #[must_use]
 pub fn parser_answer(answer: &clap::Error) -> ExitCode {
     if let Err(error) = answer.print()
@@ -126,17 +126,17 @@ fn print(line: fmt::Arguments<'_>) {
         return;
     }
     if let Err(error) = writeln!(anstream::stdout(), "{line}") {
-        // Another thread's error is as good.
+        // If another thread stored its error first, that one serves as well.
         let _ = LOST.set(error);
     }
 }
 
 fn print_error(line: fmt::Arguments<'_>) {
-    // There is nowhere left to report this failure.
+    // If standard error fails too, no place is left to report it.
     let _ = writeln!(anstream::stderr(), "{line}");
 }
 
-/// Prints text as it is: for what is meant to be piped.
+/// Prints text unchanged, for output that is meant for a pipe.
 pub fn plain(text: &str) {
     print(format_args!("{}", text.trim_end()));
 }
@@ -154,12 +154,12 @@ pub fn line(name: &str, width: usize, tone: Tone, word: &str, rest: &str) {
     print(format_args!("{name:<width$}  {style}{word:<7}{style:#}  {rest}"));
 }
 
-/// Prints a line that belongs to the one above.
+/// Prints a line that belongs to the previous one.
 pub fn detail(text: &str) {
     print(format_args!("    {FAINT}{text}{FAINT:#}"));
 }
 
-/// Prints a failure: what, of which class and kind, and the next step.
+/// Prints a failure: message, class, kind and next step.
 pub fn failure(name: &str, width: usize, failure: &Failure) {
     let what = format!("{failure}  [{}, {}]", failure.class(), failure.kind());
     line(name, width, Tone::Bad, "failed", &what);

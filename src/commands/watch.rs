@@ -1,5 +1,4 @@
-//! Watches the files of the configuration for `run`. In a thread of its own, which a file system may keep waiting as long
-//! as it likes.
+//! Watches the configuration's files for `run`, in a separate thread, because a file system may block without limit.
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::MetadataExt;
@@ -17,15 +16,15 @@ struct Watching {
     changed: mpsc::Receiver<()>,
 }
 
-/// What tells one state of a file from another: the kubelet swaps a symbolic link on the way to it, an editor puts another
-/// file in its place, `cp` writes into it. `None` of a file that cannot be looked at.
+/// What distinguishes two states of a file: the kubelet swaps a symbolic link on the way to it, an editor replaces it,
+/// `cp` writes into it. `None` if the file cannot be examined.
 type State = Option<(PathBuf, u64, u64, u64, i64, i64)>;
 
 impl Watch {
-    /// Looks at files at this interval, or never.
+    /// Starts to look at files at this interval, or never.
     ///
     /// # Errors
-    /// When there is no thread for it.
+    /// If no thread can be started.
     pub(super) fn start(every: Option<Duration>) -> std::io::Result<Self> {
         let Some(every) = every else { return Ok(Self(None)) };
         let ((files, watched), (send, changed)) = (channel(), mpsc::channel(1));
@@ -33,15 +32,15 @@ impl Watch {
         Ok(Self(Some(Watching { files, changed })))
     }
 
-    /// Looks at these files and folders from now on.
+    /// Sets the files and folders to watch from now on.
     pub(super) fn look_at(&self, files: &[PathBuf]) {
         if let Some(watching) = &self.0 {
-            // The thread ends with this value, not before.
+            // The thread lives as long as this value.
             let _ = watching.files.send(files.to_vec());
         }
     }
 
-    /// Until one of them has changed. Cancel-safe.
+    /// Waits until one of them changes. Cancel-safe.
     pub(super) async fn changed(&mut self) {
         let change = match &mut self.0 {
             Some(watching) => watching.changed.recv().await,
@@ -57,7 +56,8 @@ fn look_on(every: Duration, watched: &Receiver<Vec<PathBuf>>, changed: &mpsc::Se
     let mut known: BTreeMap<PathBuf, State> = BTreeMap::new();
     loop {
         match watched.recv_timeout(every) {
-            // What was watched before keeps its state of then: it may have changed since it was read.
+            // Files that were already watched keep their earlier state, because they may have changed since they were
+            // read.
             Ok(files) => {
                 let with_state = |file: PathBuf| {
                     let state = known.remove(&file).unwrap_or_else(|| state(&file));
@@ -73,7 +73,7 @@ fn look_on(every: Duration, watched: &Receiver<Vec<PathBuf>>, changed: &mpsc::Se
                     *before = now;
                 }
                 if any {
-                    // If an earlier change is still to be attended to, that reload will see this one, too.
+                    // If an earlier change still waits for its reload, that reload will see this change too.
                     let _ = changed.try_send(());
                 }
             }

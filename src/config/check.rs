@@ -1,4 +1,4 @@
-//! Compares a tree of settings with the table of keys and reports all mistakes at once. It cuts out what is wrong, so that
+//! Compares a tree of settings with the table of keys and reports all mistakes at once. Removes what is wrong, so that
 //! the rest can still be read and judged.
 
 use std::net::SocketAddr;
@@ -12,9 +12,9 @@ use crate::time::schedule::{CronSchedule, ScheduleError};
 /// Room for the longest host and the longest database name.
 const LONGEST_NAME: usize = 320;
 
-/// Checks a table and returns the part that is right.
+/// Checks a table and returns its valid part.
 ///
-/// `connector` are the keys of `[target.connector]`.
+/// `connector` holds the keys of `[target.connector]`.
 pub(super) fn check(table: Node, keys: &[Key], connector: &ConnectorKeys, path: &str, problems: &mut Problems) -> Node {
     let Node { origin, data: Data::Table(entries) } = table else { return table };
     for key in keys.iter().filter(|key| key.required && find(&entries, key.name).is_none()) {
@@ -39,7 +39,7 @@ fn find<'a>(entries: &'a [(String, Node)], name: &str) -> Option<&'a Node> {
     entries.iter().find(|(key, _)| key == name).map(|(_, node)| node)
 }
 
-/// The path of a key below another.
+/// The path of a key below another one.
 pub(super) fn join(path: &str, name: &str) -> String {
     let bare = !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-'));
     let name = if bare && name.len() <= 60 { name.to_owned() } else { quoted(name) };
@@ -74,7 +74,7 @@ fn check_items(keys: &[Key], list: Node, connector: &ConnectorKeys, path: &str, 
             return check(item, keys, connector, &path, problems);
         }
         problems.push(&item.origin, path, format!("expected a table, found {}", item.kind()));
-        // Keeps the numbers of the later items right.
+        // Keeps the numbers of later items unchanged.
         Node::table(item.origin)
     });
     let right = right.collect();
@@ -90,7 +90,7 @@ fn check_patterns(list: Node, path: &str, problems: &mut Problems) -> Node {
     list
 }
 
-/// A path without numbers, as a header has it.
+/// A path without numbers, as in a header.
 fn bare(path: &str) -> String {
     path.split('[').map(|part| part.split_once(']').map_or(part, |(_, rest)| rest)).collect()
 }
@@ -150,7 +150,7 @@ fn text<'a>(node: &'a Node, expected: &str) -> Result<&'a str, String> {
     }
 }
 
-/// Refuses a name that does not fit into one line of output.
+/// Refuses a name that does not fit on one line of output.
 pub(super) fn one_line(text: &str) -> Result<(), String> {
     if text.chars().any(char::is_control) {
         return Err("contains a control character".to_owned());
@@ -161,7 +161,7 @@ pub(super) fn one_line(text: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// The drivers quote names, so almost any name would work. These characters are mistakes; heartbeatd refuses them before a
+/// The drivers quote names, so almost any name would work. heartbeatd refuses these characters as mistakes before a
 /// server sees them.
 fn identifier(name: &str) -> Result<(), String> {
     match name.chars().find(|c| c.is_control() || matches!(c, '"' | ';')) {

@@ -1,5 +1,5 @@
-//! A tree of settings in which every value knows the line, variable or address it comes from. Files, the environment
-//! and the command line become such trees, so `check` judges them in the same way.
+//! A tree of settings in which every value knows its line, variable or address. Files, the environment and the command
+//! line become such trees, so `check` judges them alike.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -11,11 +11,11 @@ use toml::de::{DeTable, DeValue};
 use super::error::{Origin, Problems};
 use crate::bounded_read::{Accept, Bounds, ReadError, read_file_blocking};
 
-/// A larger file is not a configuration but a wrong path.
+/// A larger file is not a configuration; the path is wrong.
 const MAX_BYTES: u64 = 16 * 1024 * 1024;
-/// A program at the other end of a pipe may ask a key service first.
+/// A program at the other end of a pipe may first contact a key service.
 const READ_LIMIT: Duration = Duration::from_secs(15);
-/// Deeper than anything the schema knows.
+/// Deeper than any table of the schema.
 const MAX_DEPTH: usize = 32;
 /// A value and where it comes from. Not `Debug`: it may hold a password.
 #[derive(Clone)]
@@ -32,7 +32,7 @@ pub(super) enum Data {
     List(Vec<Node>),
     /// In the order of the keys.
     Table(Vec<(String, Node)>),
-    /// A value that no setting can have, and its name.
+    /// The name of a type that no setting can have.
     Other(&'static str),
 }
 
@@ -41,7 +41,7 @@ impl Node {
         Self { origin, data: Data::Table(Vec::new()) }
     }
 
-    /// The entries of a table; of anything else, none.
+    /// The entries of a table; empty for any other value.
     pub(super) fn entries(&self) -> &[(String, Node)] {
         match &self.data {
             Data::Table(entries) => entries,
@@ -49,7 +49,7 @@ impl Node {
         }
     }
 
-    /// The items of a list; of anything else, none.
+    /// The items of a list; empty for any other value.
     pub(super) fn items(&self) -> &[Node] {
         match &self.data {
             Data::List(items) => items,
@@ -61,14 +61,14 @@ impl Node {
         self.entries().iter().find(|(key, _)| key == name).map(|(_, node)| node)
     }
 
-    /// Takes an entry out of a table.
+    /// Removes an entry from a table and returns it.
     pub(super) fn take(&mut self, name: &str) -> Option<Node> {
         let Data::Table(entries) = &mut self.data else { return None };
         let position = entries.iter().position(|(key, _)| key == name)?;
         Some(entries.remove(position).1)
     }
 
-    /// What it is, for a message: never the value.
+    /// The type's name for a message; never the value.
     pub(super) fn kind(&self) -> &'static str {
         match &self.data {
             Data::Text(_) => "a string",
@@ -81,7 +81,7 @@ impl Node {
     }
 }
 
-/// The settings in the form of the `config` crate, which merges the layers; serde reads the result.
+/// The settings as a value of the `config` crate, which merges the layers; serde reads the result.
 impl From<&Node> for config::Value {
     fn from(node: &Node) -> Self {
         let kind = match &node.data {
@@ -98,7 +98,7 @@ impl From<&Node> for config::Value {
     }
 }
 
-/// Reads a file. If the file cannot be read or is not TOML, that is a problem, and there is no tree.
+/// Reads a file. If it cannot be read or is not TOML, that is a problem, and there is no tree.
 pub(super) fn read(path: &Path, accept: Accept, problems: &mut Problems) -> Option<Node> {
     let file: Arc<str> = path.display().to_string().into();
     let whole = Origin::File { file: Arc::clone(&file), line: 0, column: 0 };
@@ -136,7 +136,7 @@ pub(super) fn parse(bytes: &[u8], file: &Arc<str>, problems: &mut Problems) -> O
     None
 }
 
-/// Where the lines of a file begin.
+/// The offsets at which the lines of a file begin.
 struct Lines<'a> {
     file: &'a Arc<str>,
     bytes: &'a [u8],
@@ -169,7 +169,7 @@ impl<'a> Lines<'a> {
             return Node { origin, data: Data::Other("a table nested too deeply") };
         }
         let entries = table.iter().map(|(key, value)| {
-            // The key's place, not the value's: a value may begin on another line than people look at.
+            // The key's place, not the value's: a value may begin on a later line than its key.
             (key.get_ref().to_string(), self.value(value, self.at(key.span().start), depth))
         });
         Node { origin, data: Data::Table(entries.collect()) }

@@ -5,18 +5,18 @@ use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, de};
 
-/// A duration in a structure that is deserialised.
+/// A duration as serde reads it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Span(pub(super) Duration);
 
-/// What a duration may be.
+/// The bounds of a duration.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct DurationLimits {
     pub(super) shortest: Duration,
     pub(super) longest: Duration,
 }
 
-/// Reads text; `None` if it is no duration at all.
+/// Reads text; `None` if it is not a duration.
 pub(super) fn from_text(text: &str) -> Option<Duration> {
     humantime::parse_duration(text).ok()
 }
@@ -26,13 +26,13 @@ pub(super) fn from_seconds(seconds: i64) -> Option<Duration> {
     u64::try_from(seconds).ok().map(Duration::from_secs)
 }
 
-/// As a configuration would say it, without blanks: `1m30s`.
+/// As a configuration writes it, without spaces: `1m30s`.
 pub(super) fn to_text(duration: Duration) -> String {
     humantime::format_duration(duration).to_string().replace(' ', "")
 }
 
 impl DurationLimits {
-    /// The complaint about a duration outside.
+    /// The complaint about a duration outside these bounds.
     pub(super) fn judge(self, duration: Duration) -> Result<(), String> {
         let (shortest, longest) = (to_text(self.shortest), to_text(self.longest));
         if duration < self.shortest {

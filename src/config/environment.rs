@@ -8,15 +8,16 @@ use super::error::{LoadError, Origin, Problems, nearest};
 use super::schema::{Key, Kind, ROOT, TARGET};
 use crate::drivers::Drivers;
 
-/// The prefix of all our variables.
+/// The prefix of all heartbeatd variables.
 pub(super) const PREFIX: &str = "HEARTBEATD_";
 /// The variable that names the single target.
 pub(super) const URL: &str = "HEARTBEATD_URL";
 
-/// Read by the command line itself.
+/// The command line reads these itself.
 const COMMAND_LINE: &[&str] = &["CONFIG", "LOG", "LOG_FORMAT", "SHARD", "WATCH_CONFIG"];
 
-/// The single target's variables: what follows the prefix, and the key it sets. Drivers add those of their connectors' keys.
+/// The variables of the single target: the name after the prefix, and the key that it sets. Drivers add their
+/// connectors' keys.
 const SHORTHANDS: &[(&str, &[&str])] = &[
     ("URL", &["url"]),
     ("NAME", &["name"]),
@@ -69,7 +70,7 @@ pub fn process_environment() -> Result<Vec<(String, String)>, LoadError> {
         .collect()
 }
 
-/// Sorts the variables; `borrowed` are those that the files read passwords from, whatever they are called.
+/// Sorts the variables; `borrowed` are those from which the files read passwords, under any name.
 pub(super) fn read(
     variables: &[(String, String)],
     borrowed: &BTreeSet<String>,
@@ -126,13 +127,13 @@ fn scalar(rest: &str) -> Option<Vec<&'static str>> {
     scalars().into_iter().find(|(name, _)| name == rest).map(|(_, path)| path)
 }
 
-/// The variables that Kubernetes sets in every pod if a Service has a name that starts with ours.
+/// The variables that Kubernetes sets in every pod if the name of a Service starts with our prefix.
 fn is_injected(rest: &str) -> bool {
     let rest = format!("_{rest}_");
     rest.contains("_SERVICE_") || rest.contains("_PORT_")
 }
 
-/// The single target's variables with these drivers, with their paths.
+/// The variables of the single target with these drivers, and their paths.
 pub(super) fn shorthands(drivers: &Drivers) -> Vec<(&'static str, Vec<&'static str>)> {
     let shared = SHORTHANDS.iter().map(|(word, path)| (*word, path.to_vec()));
     let own = drivers.families().flat_map(|(_, driver)| driver.connector_keys());
@@ -149,7 +150,7 @@ fn unknown(rest: &str, shorthands: &[(&str, Vec<&str>)]) -> String {
     }
 }
 
-/// Puts a value at its path. The kind of the key decides what its text means.
+/// Puts a value at its path. The kind of the key decides how to read the text.
 fn plant(tree: &mut Node, keys: &'static [Key], path: &[&str], origin: &Origin, text: &str) {
     let (Data::Table(entries), Some((name, rest))) = (&mut tree.data, path.split_first()) else { return };
     let kind = keys.iter().find(|key| key.name == *name).map_or(Kind::Text, |key| key.kind);
@@ -176,7 +177,7 @@ fn plant(tree: &mut Node, keys: &'static [Key], path: &[&str], origin: &Origin, 
     }
 }
 
-/// Text stays text, but for keys that want something else: a password `0123` is no number.
+/// Converts text only for keys of another kind: a password `0123` is not a number.
 fn typed(kind: Kind, text: &str) -> Data {
     let number = || text.parse().ok().map(Data::Integer);
     let data = match kind {

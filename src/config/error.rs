@@ -1,4 +1,4 @@
-//! The mistakes in a configuration, with their places. Every part of `config` collects them, `main` shows them.
+//! The mistakes in a configuration, with their places. Every part of `config` collects them; `main` shows them.
 
 use std::fmt;
 use std::sync::Arc;
@@ -12,11 +12,11 @@ pub enum Origin {
     BuiltIn,
     /// A configuration file.
     File {
-        /// Its path, as given or as found by an include.
+        /// The path, as given or as an include found it.
         file: Arc<str>,
         /// The line, from 1; 0 is the file as a whole.
         line: usize,
-        /// The column, from 1, where it says more than the line; else 0.
+        /// The column, from 1, where it is more precise than the line; else 0.
         column: usize,
     },
     /// An environment variable.
@@ -63,7 +63,7 @@ impl fmt::Display for Origin {
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: ", self.origin)?;
-        // The name of a variable, or the address, already says which key it sets.
+        // The name of a variable, or the address, already identifies the key.
         if matches!(self.origin, Origin::File { .. }) && !self.path.is_empty() {
             write!(f, "{}: ", self.path)?;
         }
@@ -89,18 +89,18 @@ impl fmt::Display for LoadError {
 
 impl std::error::Error for LoadError {}
 
-/// The problems found so far: nothing stops at the first.
+/// The problems found so far; the search does not stop at the first.
 #[derive(Debug, Default)]
 pub(super) struct Problems(Vec<Problem>);
 
 impl Problems {
     pub(super) fn push(&mut self, origin: &Origin, path: impl Into<String>, message: impl Into<String>) {
-        // One line each, whatever a file or an address contains.
+        // One line each, even if a file or an address contains line breaks.
         let message = message.into().replace(char::is_control, " ");
         self.0.push(Problem { origin: origin.clone(), path: path.into(), message });
     }
 
-    /// The settings, unless something was wrong.
+    /// The settings, if there is no problem.
     pub(super) fn or<T>(self, settings: T) -> Result<T, LoadError> {
         if self.0.is_empty() { Ok(settings) } else { Err(self.into()) }
     }
@@ -156,7 +156,7 @@ pub(super) fn one_of<'a>(words: impl Iterator<Item = &'a str>) -> String {
     }
 }
 
-/// Text of a file as part of a message: quoted, on one line, and not too long.
+/// Text of a file for a message: quoted, on one line, and not too long.
 pub(super) fn quoted(text: &str) -> String {
     const LONGEST: usize = 60;
     if text.chars().count() <= LONGEST {

@@ -16,11 +16,11 @@ use crate::time::clock::Clock;
 const MATCHING: glob::MatchOptions =
     glob::MatchOptions { case_sensitive: true, require_literal_separator: true, require_literal_leading_dot: true };
 
-/// More files are not a configuration but a wrong pattern.
+/// A pattern that finds more files is wrong.
 const MAX_FILES: usize = 10_000;
-/// How long the files of one pattern may be searched for.
+/// The time limit of the search for one pattern's files.
 const SEARCH_LIMIT: Duration = Duration::from_secs(10);
-/// How long the search and the files before the last one may take.
+/// The time limit of the search and of all files before the last one.
 const INCLUDES_LIMIT: Duration = Duration::from_secs(15);
 /// After this many mistakes heartbeatd reads no further files.
 const MAX_PROBLEMS: usize = 200;
@@ -31,11 +31,11 @@ pub(super) struct Files {
     pub(super) globals: Node,
     /// The targets of all files.
     pub(super) targets: Vec<TargetTable>,
-    /// What a change of the settings can come from: the files, and the folders that were searched.
+    /// Where a change of the settings can come from: the files, and the folders that were searched.
     pub(super) read: Vec<PathBuf>,
 }
 
-/// A table that was checked, and its path in the file.
+/// A checked table, and its path in the file.
 pub(super) struct TargetTable {
     pub(super) path: String,
     pub(super) node: Node,
@@ -100,7 +100,7 @@ pub(super) fn read(
             files.read.push(included);
         }
     }
-    // Any other problem may be the reason that there is no target.
+    // Another problem may be the reason why there is no target.
     if files.targets.is_empty() && readable && problems.is_empty() {
         problems.push(&whole, "", "no target: neither this file nor an included file contains a [[target]]");
     }
@@ -138,7 +138,7 @@ struct Matches {
 
 /// The files that patterns find beside the including file: each once, sorted within a pattern.
 fn expand(include: &Node, including: &Path, problems: &mut Problems, warnings: &mut Vec<String>) -> Vec<PathBuf> {
-    // `*.toml` in the including file's own directory finds that file too.
+    // `*.toml` also finds the including file itself.
     let mut seen: BTreeSet<_> = including.canonicalize().into_iter().collect();
     let directory = including.parent().unwrap_or(Path::new(""));
     let mut found = Vec::new();
@@ -167,7 +167,7 @@ fn expand(include: &Node, including: &Path, problems: &mut Problems, warnings: &
     found
 }
 
-/// The folder in which a pattern's files lie, as far as the pattern names it.
+/// The folder of a pattern's files, as far as the pattern names it.
 fn searched_folder(pattern: &Node, including: &Path) -> Option<PathBuf> {
     let Data::Text(pattern) = &pattern.data else { return None };
     let named = pattern.find(['*', '?', '[']).and_then(|wild| pattern.get(..wild)).unwrap_or(pattern);
@@ -176,8 +176,8 @@ fn searched_folder(pattern: &Node, including: &Path) -> Option<PathBuf> {
     Some(directory.unwrap_or(Path::new(".")).join(named))
 }
 
-/// What a pattern finds, or why that is unknown. The search runs in a separate thread, because nothing can end a search
-/// that waits for a file system or goes through very many files.
+/// What a pattern finds, or why that is unknown. A separate thread searches, because nothing can end a search that
+/// waits for a file system or visits very many files.
 fn search(pattern: &Path) -> Result<Matches, String> {
     let text = pattern.to_string_lossy().into_owned();
     let searched = in_own_thread_blocking(pattern, SEARCH_LIMIT, move || search_here(&text));

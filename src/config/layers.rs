@@ -1,5 +1,5 @@
-//! The scalars that do not belong to a target: built-in defaults, the file and the environment, merged in this order
-//! with the `config` crate. Each layer was judged before, so mistakes were reported with their place.
+//! The scalars that do not belong to a target: the `config` crate merges built-in defaults, the file and the
+//! environment, in this order. Each layer was judged before, so every mistake was reported with its place.
 
 use std::net::SocketAddr;
 
@@ -21,7 +21,7 @@ pub(super) struct Globals {
     pub(super) shutdown: Shutdown,
 }
 
-/// `[defaults]`: either interval or cron is there.
+/// `[defaults]`, with either interval or cron.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Defaults {
@@ -80,7 +80,7 @@ pub(super) fn lay(file: Node, environment: Node) -> Result<Globals, ConfigError>
     builder.build()?.try_deserialize()
 }
 
-/// Interval and cron are two ways to set the schedule: the one of the upper layer replaces the one of the lower layer.
+/// Interval and cron both set the schedule: the one in the upper layer replaces the one in the lower layer.
 fn displace_schedule(lower: &mut Node, upper: &Node) {
     let says = |name: &str| upper.get("defaults").is_some_and(|defaults| defaults.get(name).is_some());
     let (interval, cron) = (says("interval"), says("cron"));

@@ -37,15 +37,15 @@ use error::Problems;
 use files::{Files, TargetTable};
 use schema::ConnectorKeys;
 
-/// A file with every key, its default, and what it is for.
+/// An example file with every key, its default, and its purpose.
 pub const EXAMPLE: &str = include_str!("../../config/heartbeatd.toml");
 
 /// Who asks for the settings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Purpose {
-    /// The running daemon: for addresses on its command line, `provision` is `auto` unless something else is said.
+    /// The running daemon: for addresses on its command line, `provision` defaults to `auto`.
     Daemon,
-    /// Any other command: `provision` is `never` unless something else is said.
+    /// Any other command: `provision` defaults to `never`.
     Command,
 }
 
@@ -62,10 +62,10 @@ pub struct Sources {
     pub purpose: Purpose,
 }
 
-/// Loads the settings; connects to nothing.
+/// Loads the settings; connects to no database.
 ///
 /// # Errors
-/// As [`LoadError`]: everything that is wrong, at once.
+/// As [`LoadError`]: all mistakes at once.
 pub fn load(sources: &Sources, drivers: &Drivers) -> Result<Settings, LoadError> {
     let mut problems = Problems::default();
     let mut warnings = Vec::new();
@@ -133,7 +133,7 @@ pub fn schema(drivers: &Drivers) -> serde_json::Value {
     schema::json(drivers)
 }
 
-/// Targets come from one place only.
+/// Targets must come from one source only.
 fn one_source(sources: &Sources) -> Result<(), LoadError> {
     let by_variable = sources.environment.iter().any(|(name, _)| name == URL);
     let usage = |message: &str| Err(LoadError::Usage(message.to_owned()));
@@ -147,7 +147,7 @@ fn one_source(sources: &Sources) -> Result<(), LoadError> {
     }
 }
 
-/// The tables of all targets, whatever their source.
+/// The tables of all targets, from any source.
 fn places(
     sources: &Sources,
     from_files: Vec<TargetTable>,
@@ -162,7 +162,7 @@ fn places(
             tables.extend(Some(environment.target).filter(|table| table.get("url").is_some()));
         }
         [table] => {
-            // The address is the command line's, all else the variables'.
+            // The command line gives the address, the variables everything else.
             if let (Data::Table(entries), Data::Table(further)) = (&mut table.data, environment.target.data) {
                 entries.extend(further);
             }

@@ -1,4 +1,5 @@
-//! One `[[target]]` as serde reads it from a tree that `check` accepted: every key is optional, nothing is judged.
+//! One `[[target]]` as serde reads it from a tree that `check` accepted: every key is optional, and this file judges
+//! none.
 
 use std::path::PathBuf;
 

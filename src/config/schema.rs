@@ -1,5 +1,5 @@
-//! The table of keys. `check` compares a configuration with it, `environment` gets its variables from it, and [`json`]
-//! prints it as a JSON Schema. A key that is not here does not exist.
+//! The table of keys. `check` compares a configuration with it, `environment` derives its variables from it, and
+//! [`json`] prints it as a JSON Schema. No other key exists.
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ pub(super) struct Key {
     pub(super) required: bool,
 }
 
-/// What the value of a key is.
+/// The kind of a key's value.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Kind {
     /// Text on one line, not empty.
@@ -56,7 +56,7 @@ pub(super) enum Kind {
     Table(&'static [Key]),
     /// A list of tables.
     Tables(&'static [Key]),
-    /// `[target.connector]`: [`CONNECTOR`], and what the drivers add.
+    /// `[target.connector]`: [`CONNECTOR`], and the drivers' additions.
     Connector,
 }
 
@@ -89,7 +89,7 @@ impl Kind {
     }
 }
 
-/// The two spellings of a schedule: a table may hold only one.
+/// The two ways to set a schedule: a table may hold only one.
 pub(super) const INTERVAL: &str = "interval";
 /// The other one.
 pub(super) const CRON: &str = "cron";

@@ -13,8 +13,8 @@ use crate::target::Target;
 pub struct Settings {
     /// The targets; names are unique. Empty only if a shard has none.
     pub targets: Vec<Target>,
-    /// Where each target comes from, by name. This is not part of the target, so a target that moves to another line is
-    /// not changed.
+    /// Where each target comes from, by name. Not part of the target: moving a target to another line does not change
+    /// it.
     pub origins: BTreeMap<String, Origin>,
     /// The status listener.
     pub http: Http,
@@ -22,7 +22,7 @@ pub struct Settings {
     pub shutdown: Shutdown,
     /// The name of this daemon in databases.
     pub instance: String,
-    /// The files that were read and the folders that were searched, for watching them.
+    /// The files that were read and the folders that were searched; `run` watches them.
     pub files: Vec<PathBuf>,
     /// Warnings.
     pub warnings: Vec<String>,

@@ -1,5 +1,5 @@
 //! The effective configuration as a complete file, for `heartbeatd config show`. Not written with `toml`, because its
-//! writer sorts keys and would spread the source of a password over several lines.
+//! writer sorts keys and would spread a password's source over several lines.
 
 use std::fmt::Write;
 
@@ -106,7 +106,7 @@ pub fn shown(source: &SecretSource) -> String {
     }
 }
 
-/// A default may be missing; a configured name must exist.
+/// Distinguishes a default name, whose object may be missing, from a configured one, whose object must exist.
 fn named(named: &Named) -> String {
     format!("{}{}", quote(&named.name), if named.configured { "" } else { "  # default" })
 }
@@ -115,7 +115,7 @@ fn list(names: &[String]) -> String {
     format!("[{}]", names.iter().map(|name| quote(name)).collect::<Vec<_>>().join(", "))
 }
 
-/// Only the program, because an argument may be a token.
+/// Only the program's name, because an argument may be a token.
 fn command(words: &[String]) -> String {
     let shown = words.iter().enumerate().map(|(index, word)| quote(if index == 0 { word } else { "[redacted]" }));
     shown.collect::<Vec<_>>().join(", ")
@@ -129,7 +129,7 @@ fn pair(out: &mut String, key: &str, value: &str) {
     _ = writeln!(out, "{key} = {value}");
 }
 
-/// A TOML string: JSON's escapes are TOML's, but TOML wants DEL escaped too.
+/// A TOML string: JSON's escapes are valid in TOML, but TOML also requires an escape for DEL.
 #[must_use]
 pub fn quote(text: &str) -> String {
     serde_json::Value::from(text).to_string().replace('\u{7f}', "\\u007f")

@@ -23,7 +23,7 @@ use crate::target::{
 };
 use crate::time::schedule::{CronSchedule, Schedule, ScheduleError};
 
-/// The used names, and their places.
+/// The names in use, and their places.
 type Names = BTreeMap<String, Origin>;
 
 /// Makes the targets of one configuration.
@@ -37,7 +37,7 @@ pub(super) struct Builder<'a> {
 }
 
 impl Builder<'_> {
-    /// Makes every target that can be made, with its place. The mistakes of the others become problems.
+    /// Makes every target that is valid, with its place. The mistakes of the others become problems.
     pub(super) fn build(mut self, places: &[TargetTable]) -> (Vec<Target>, BTreeMap<String, Origin>) {
         let mut names = Names::new();
         let made = places.iter().filter_map(|place| Some((self.target(place, &mut names)?, &place.node.origin)));
@@ -77,7 +77,7 @@ impl Builder<'_> {
         };
         self.skipped_checks(place);
         let provision = raw.provision.as_ref().or(self.defaults.provision.as_ref());
-        // The parts that failed were reported. Their replacements let the driver judge the rest.
+        // The failed parts were reported. Placeholders for them let the driver judge the rest.
         let whole = name.is_some() && schedule.is_some();
         let (numbers, replicas) = replicas.into_iter().unzip::<_, _, Vec<usize>, _>();
         let target = Target {
@@ -122,8 +122,8 @@ impl Builder<'_> {
         }
     }
 
-    /// What the connector needs. A key without effect for the target's family is a mistake; otherwise it would be
-    /// ignored silently.
+    /// What the connector needs. A key without effect for the target's family is a mistake; otherwise heartbeatd would
+    /// ignore it silently.
     fn connector(
         &mut self,
         place: &TargetTable,
@@ -154,7 +154,7 @@ impl Builder<'_> {
         connector
     }
 
-    /// A target's own interval or cron replaces that of the defaults, whichever of the two it is.
+    /// A target's own interval or cron replaces that of the defaults, even if one is an interval and the other a cron.
     fn schedule(&mut self, place: &TargetTable, raw: &RawTarget) -> Option<Schedule> {
         let (interval, cron) = match (raw.interval, &raw.cron) {
             // `check` reported it.
@@ -213,7 +213,7 @@ impl Builder<'_> {
         Some(endpoint)
     }
 
-    /// The given name, or one made from the address; unique among `names`.
+    /// The configured name, or one made from the address; unique among `names`.
     fn name(
         &mut self,
         place: &TargetTable,
@@ -279,7 +279,7 @@ impl Builder<'_> {
         self.problem(place, key, format!("leads to {family}, the target's url to {other}"));
     }
 
-    /// An unknown id is a mistake; otherwise it would skip nothing silently.
+    /// An unknown id is a mistake; otherwise it would silently skip nothing.
     fn skipped_checks(&mut self, place: &TargetTable) {
         let skips = place.node.get("checks").and_then(|checks| checks.get("skip")).map(Node::items).unwrap_or_default();
         for (index, skip) in skips.iter().enumerate() {
@@ -299,13 +299,13 @@ impl Builder<'_> {
     }
 }
 
-/// The index in a key of a replica, and what follows it: `replica[1].url`.
+/// The index in a replica's key, and what follows it: `replica[1].url`.
 fn replica_of(key: &str) -> Option<(usize, &str)> {
     let (index, rest) = key.strip_prefix("replica[")?.split_once(']')?;
     Some((index.parse().ok()?, rest))
 }
 
-/// The node that a driver's key leads to: `heartbeat.schema`, `replica[0].url`.
+/// The node of a driver's key: `heartbeat.schema`, `replica[0].url`.
 fn node_at<'a>(node: &'a Node, key: &str) -> Option<&'a Node> {
     key.split('.').try_fold(node, |node, part| match part.split_once('[') {
         None => node.get(part),

@@ -1,17 +1,17 @@
-//! What one question to a server gave: the answer, or the server's refusal. Used by the drivers' facts and checks; its
-//! form is part of the files that facts are saved in.
+//! The result of one question to a server: the answer, or the server's refusal. The drivers' facts and checks use it;
+//! its form is part of the files of saved facts.
 
 use serde::{Deserialize, Serialize};
 
 use crate::finding::{Check, Finding};
 
-/// What one question gave.
+/// The result of one question.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Answer<T> {
     /// The answer.
     Seen(T),
-    /// The server would not say.
+    /// The server's refusal.
     Refused(Refusal),
 }
 
@@ -24,7 +24,7 @@ pub(super) struct Refusal {
 }
 
 impl<T> Answer<T> {
-    /// The answer, or what the server said instead.
+    /// The answer, or the server's refusal.
     pub(super) fn seen(&self) -> Result<&T, &Refusal> {
         match self {
             Self::Seen(answer) => Ok(answer),
@@ -32,10 +32,10 @@ impl<T> Answer<T> {
         }
     }
 
-    /// Makes something else of the answer.
+    /// Converts the answer.
     ///
     /// # Errors
-    /// What `make` gives.
+    /// Those of `make`.
     #[cfg(feature = "mysql")]
     pub(super) fn map<U, E>(self, make: impl FnOnce(T) -> Result<U, E>) -> Result<Answer<U>, E> {
         Ok(match self {
@@ -44,7 +44,7 @@ impl<T> Answer<T> {
         })
     }
 
-    /// Makes something else of the answer, which always can.
+    /// Converts the answer with a function that cannot fail.
     #[cfg(any(feature = "mongodb", feature = "oracle"))]
     pub(super) fn make<U>(self, make: impl FnOnce(T) -> U) -> Answer<U> {
         match self {
@@ -58,7 +58,7 @@ impl<T> Answer<T> {
         self.seen().ok()
     }
 
-    /// Judges an answer. What the server did not show is unknown, with the required privilege; `passing` as for
+    /// Judges an answer. If the server refused it, the check is unknown, with the required privilege; `passing` as for
     /// [`Refusal::unless`].
     pub(super) fn judge(
         &self,
@@ -76,8 +76,8 @@ impl<T> Answer<T> {
 }
 
 impl Refusal {
-    /// The refusal, and what it takes to get an answer. `passing` are the driver's codes for a lock that somebody holds,
-    /// a server under load, or one that is not ready: no grant would help.
+    /// The refusal, and what is required to get an answer. `passing` holds the driver's codes for a lock of another
+    /// session, a server under load, or one that is not ready: no grant would help there.
     pub(super) fn unless(&self, privilege: &str, passing: &[&str]) -> String {
         if passing.contains(&self.code.as_str()) {
             format!("{self}; requires another look, when the server can answer it")

@@ -1,19 +1,20 @@
-//! How much of an answer is read: a server that sends rows without end costs the daemon a bounded piece of memory. Every
-//! driver's queries are read here.
+//! Limits how much of an answer is read: a server that sends rows without end costs the daemon a bounded amount of
+//! memory. Every driver reads its queries here.
 //!
-//! What a client library buffers before it hands a row on is not seen here: see `docs/operations.md`, "Memory".
+//! This does not limit what a client library buffers before it returns a row: see `docs/operations.md`, "Memory".
 
 use futures_util::stream::{BoxStream, StreamExt};
 use sqlx::{Database, Either, Row};
 
-/// The most rows that any look needs. The largest answers list a catalogue (tables, grants, binary logs), and a server has
-/// tens of thousands of those at most; a row costs memory beside its values.
+/// The most rows that any inspection needs. The largest answers list a catalogue (tables, grants, binary logs), and a
+/// server has tens of thousands of those at most; each row costs memory besides its values.
 pub(super) const ROWS: usize = 100_000;
-/// The most bytes of values. The largest answer in one row is a list of a server's tables as JSON: some 100 bytes each.
+/// The most bytes of values. The largest answer in one row is a server's list of tables as JSON: some 100 bytes per
+/// table.
 const BYTES: usize = 16 << 20;
-/// The most statements that one message answers for; ours have about ten.
+/// The most statements that one message may contain; ours contain about ten.
 const STATEMENTS: usize = 1_000;
-/// What a value costs beside its bytes.
+/// What a value costs besides its bytes.
 const PER_VALUE: usize = 16;
 
 /// An answer, read to its end.
@@ -23,7 +24,7 @@ pub(super) struct Answer<DB: Database> {
     pub(super) result: DB::QueryResult,
 }
 
-/// One thing of an answer: a statement's result, or a row.
+/// One item of an answer: a statement's result, or a row.
 type Item<DB> = Result<Either<<DB as Database>::QueryResult, <DB as Database>::Row>, sqlx::Error>;
 
 /// Reads an answer to its end, or to the first row beyond `rows`. `bytes_of` gives the bytes of a row's values.
@@ -31,7 +32,7 @@ type Item<DB> = Result<Either<<DB as Database>::QueryResult, <DB as Database>::R
 /// The connection must not be used after an error.
 ///
 /// # Errors
-/// What the library says; [`sqlx::Error::Protocol`] for more than was asked for.
+/// Those of the library; [`sqlx::Error::Protocol`] for an answer beyond the limits.
 pub(super) async fn read<DB: Database>(
     mut answer: BoxStream<'_, Item<DB>>,
     rows: usize,

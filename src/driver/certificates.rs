@@ -1,6 +1,5 @@
-//! Certificates: reads the files that an address names at each connection, so that the next connection uses a replaced
-//! file, and finds out from the client library's error which certificate is wrong. The drivers' `connect` and
-//! `remedies` use it.
+//! Certificates: reads the files of an address at each connect, so that the next connection uses a replaced file, and
+//! finds out from the client library's error which certificate is wrong. The drivers' `connect` and `remedies` use it.
 
 use std::error::Error;
 use std::path::{Path, PathBuf};
@@ -27,14 +26,14 @@ pub(super) struct ClientFiles {
     pub(super) key: PathBuf,
 }
 
-/// Which certificate a failed login is about.
+/// Which certificate caused a failed login.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Cause {
-    /// A file is missing, unreadable, or does not hold what it should.
+    /// A file is missing, unreadable, or has the wrong content.
     File,
-    /// The server does not take the client's certificate.
+    /// The server refuses the client's certificate.
     Refused,
-    /// The server asks for a certificate of the client, and the address names none.
+    /// The server requires a client certificate, and the address names none.
     Missing,
 }
 
@@ -48,7 +47,7 @@ impl Cause {
     }
 }
 
-/// The source of such a failure, with the error that it was seen by.
+/// The source of such a failure, with the error that revealed it.
 #[derive(Debug, thiserror::Error)]
 #[error("{}", cause.words())]
 struct Fault {
@@ -60,10 +59,10 @@ struct Fault {
 /// `crypto/aws_lc_rs/sign.rs`, `any_supported_type`).
 const NO_KEY: &str = "failed to parse private key";
 
-/// The authorities in the file that `parameter` names, to trust.
+/// The trusted authorities from the file that `parameter` names.
 ///
 /// # Errors
-/// `tls`, with parameter and file, if it cannot be read, or holds none, or something else.
+/// `tls`, with parameter and file, if the file cannot be read, holds no certificate, or holds something else.
 pub(super) async fn read_authorities(parameter: &str, path: &Path) -> Result<Vec<u8>, Failure> {
     let (pem, certificates) = read_certificates(parameter, path).await?;
     let mut store = RootCertStore::empty();
@@ -73,7 +72,8 @@ pub(super) async fn read_authorities(parameter: &str, path: &Path) -> Result<Vec
     Ok(pem)
 }
 
-/// The client's own certificate in the file that `parameter` names, with those that stand between it and its authority.
+/// The client's own certificate from the file that `parameter` names, with the intermediate certificates of its
+/// authority.
 ///
 /// # Errors
 /// As [`read_authorities`].
@@ -112,7 +112,7 @@ fn words_of_pem(error: &pem::Error) -> &'static str {
     }
 }
 
-/// The private key in the file that `parameter` names.
+/// The private key from the file that `parameter` names.
 ///
 /// # Errors
 /// As [`read_authorities`]; the error contains nothing of the file.
@@ -148,10 +148,11 @@ fn fault(kind: ErrorKind, message: String, cause: Cause, source: impl Into<Box<d
     Failure::new(kind, message).with_source(Fault { cause, source: source.into() })
 }
 
-/// What a failed login says of certificates. `client` are the files of the one that was shown to the server.
+/// Finds the certificate that caused a failed login. `client` are the files of the certificate that the server was
+/// shown.
 ///
 /// # Errors
-/// The error as it was, for the driver's own table, if it is about none.
+/// The error unchanged, for the driver's own table, if no certificate caused it.
 pub(super) fn failure_of<E>(error: E, client: Option<&ClientFiles>) -> Result<Failure, E>
 where
     E: Error + Send + Sync + 'static,
@@ -166,8 +167,8 @@ fn judge(error: &(dyn Error + 'static), client: Option<&ClientFiles>) -> Option<
     if let (Some(lost), Some(files)) = (find::<std::io::Error>(error), client)
         && is_lost(lost.kind())
     {
-        // From TLS 1.3 on the server looks at the certificate when the client is through with the handshake: its refusal
-        // and the client's next words cross, and the refusal may be lost with the connection.
+        // From TLS 1.3 on, the server judges the certificate after the client has finished the handshake. Its refusal
+        // and the client's next message cross, and the refusal may be lost with the connection.
         let (lost, file) = (words_of_io(lost), files.certificate.display());
         let message = format!("{lost} during the login, as when the server refuses the client's certificate, {file}");
         return Some((ErrorKind::Network, Cause::Refused, message));
@@ -180,7 +181,7 @@ fn judge(error: &(dyn Error + 'static), client: Option<&ClientFiles>) -> Option<
         (rustls::Error::AlertReceived(AlertDescription::CertificateRequired), None) => {
             (Cause::Missing, "the server asks for a client's certificate, and the address names none".to_owned())
         }
-        // Of the client's own certificate and key this is said before anything is sent.
+        // rustls compares the client's certificate and key before it sends anything.
         (error @ rustls::Error::InconsistentKeys(_), Some(ClientFiles { certificate, key })) => {
             let (certificate, key) = (certificate.display(), key.display());
             (
@@ -196,13 +197,13 @@ fn judge(error: &(dyn Error + 'static), client: Option<&ClientFiles>) -> Option<
     Some((ErrorKind::Tls, cause, message))
 }
 
-/// Which certificate a failure is about, if it is about one.
+/// Which certificate caused a failure, if one did.
 pub(super) fn cause_of(failure: &Failure) -> Option<Cause> {
     find::<Fault>(failure).map(|fault| fault.cause)
 }
 
-/// The next step where a certificate is the trouble. `parameters` are those of the address for the client's certificate,
-/// `trusted` shows on the server whom it trusts.
+/// The next step where a certificate caused the failure. `parameters` are the address's parameters for the client's
+/// certificate; `trusted` shows the authorities that the server trusts.
 pub(super) fn remedy(failure: &Failure, parameters: &str, trusted: &str) -> Option<String> {
     Some(match cause_of(failure)? {
         Cause::File => "correct what the message names: certificates and keys are PEM, a key has no pass phrase and \
@@ -217,8 +218,8 @@ pub(super) fn remedy(failure: &Failure, parameters: &str, trusted: &str) -> Opti
     })
 }
 
-/// The first error of this type among an error and its sources. Whatever client library wraps it, the TLS library speaks
-/// in its own type, from the handshake on inside a [`std::io::Error`], whose sources do not show it.
+/// The first error of this type among an error and its sources. Client libraries wrap the TLS library's error in
+/// different ways; from the handshake on it is inside a [`std::io::Error`], whose sources do not show it.
 fn find<'e, T: Error + 'static>(error: &'e (dyn Error + 'static)) -> Option<&'e T> {
     let mut next = Some(error);
     while let Some(current) = next {
@@ -239,7 +240,7 @@ fn is_lost(kind: std::io::ErrorKind) -> bool {
     matches!(kind, Io::BrokenPipe | Io::ConnectionReset | Io::ConnectionAborted | Io::UnexpectedEof)
 }
 
-/// What a server says that has looked at a client's certificate: <https://www.rfc-editor.org/rfc/rfc8446#section-6.2>.
+/// The alerts of a server that judged a client's certificate: <https://www.rfc-editor.org/rfc/rfc8446#section-6.2>.
 fn speaks_of_certificates(alert: AlertDescription) -> bool {
     use AlertDescription as Alert;
     matches!(
@@ -261,7 +262,7 @@ fn words_of(alert: AlertDescription) -> String {
         Alert::CertificateExpired => "it has run out".to_owned(),
         Alert::CertificateRevoked => "it is revoked".to_owned(),
         Alert::UnknownCA => "it does not know the authority that signed it".to_owned(),
-        // OpenSSL's word for a signature that is not the known authority's.
+        // OpenSSL's alert for a signature that is not by the known authority.
         Alert::DecryptError => "another authority signed it than the one it knows by that name".to_owned(),
         other => format!("alert {other:?}"),
     }
@@ -316,7 +317,7 @@ mod tests {
         assert_eq!(cause_of(&Failure::new(ErrorKind::Tls, "x")), None);
     }
 
-    /// What the TLS library says before anything is sent.
+    /// What the TLS library reports before it sends anything.
     fn of_tls(error: rustls::Error) -> sqlx::Error {
         sqlx::Error::Tls(error.into())
     }
@@ -358,7 +359,7 @@ mod tests {
         assert_eq!((failure.message(), cause_of(&failure)), (wanted, Some(Cause::File)));
     }
 
-    /// A key whose line breaks were lost: the parser takes all of it for the name of a section, and quotes that.
+    /// A key that lost its line breaks: the parser reads all of it as the name of a section, and quotes that.
     #[tokio::test]
     async fn nothing_of_a_file_that_cannot_be_read_is_told() {
         const SECRET: &str = "c2VjcmV0LXNlY3JldA";

@@ -1,5 +1,5 @@
 //! Prepares a case for a driver's checks: the facts in the driver's shape, the facts of the previous look, the
-//! replicas, and the quoted names for remedies. The checks of every driver that has servers use it.
+//! replicas, and the quoted names for remedies. The checks of every driver for servers use it.
 
 use serde::de::DeserializeOwned;
 
@@ -44,10 +44,10 @@ pub(super) fn checks_of<F>(groups: &[CheckGroup<F>]) -> Vec<Check> {
     groups.iter().flat_map(|(checks, _)| checks.iter().copied()).collect()
 }
 
-/// Judges a case. Empty if the source gave no facts.
+/// Judges a case. Empty if there are no facts of the source.
 ///
 /// # Errors
-/// When the facts do not have this driver's shape.
+/// If the facts do not have this driver's shape.
 pub(super) fn judge_chapters<F: DeserializeOwned>(
     case: &Case<'_>,
     groups: &[CheckGroup<F>],

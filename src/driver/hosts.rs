@@ -1,5 +1,5 @@
 //! Chooses a host of an address: asks all hosts at once and returns one connection, or one failure that names all
-//! hosts. Every driver that uses a network calls it; each says how to open one host.
+//! hosts. Every driver that uses a network calls it and supplies the function that opens one host.
 
 use std::time::Duration;
 
@@ -22,9 +22,9 @@ pub(super) struct HostStyle {
     pub(super) port: u16,
     /// Whether a socket is a file, or a folder in which the port names the file.
     pub(super) socket_is_file: bool,
-    /// What a message says, after the address, about a host that follows another one and takes no writes.
+    /// What a message says, after the address, about a host that follows another one and accepts no writes.
     pub(super) standby: &'static str,
-    /// What it says about a host that takes no writes because of a setting.
+    /// What it says about a host that accepts no writes because of a setting.
     pub(super) read_only: &'static str,
 }
 
@@ -32,7 +32,7 @@ pub(super) struct HostStyle {
 pub(super) trait Candidate: Send + 'static {
     /// The host's role.
     fn role(&self) -> ServerRole;
-    /// Of several writable hosts the highest rank wins; of equals the first in the address.
+    /// The highest rank among writable hosts wins; among equals, the first in the address.
     fn rank(&self) -> Option<u32>;
     /// Closes the connection, by `limit` at the latest.
     fn close(self, limit: Instant) -> BoxFuture<'static, ()>;
@@ -68,8 +68,8 @@ pub(super) async fn find<'a, C: Candidate>(
     Err(none_fits(&[(style.address(host), HostAnswer::Role(role))], style))
 }
 
-/// Asks all hosts at once. Of several writable ones the highest rank wins, because the old primary may still answer
-/// after a failover.
+/// Asks all hosts at once. The writable host with the highest rank wins, because the old primary may still answer after
+/// a failover.
 async fn find_any<'a, C: Candidate>(
     request: &'a ConnectRequest<'_>,
     style: &HostStyle,
@@ -77,7 +77,7 @@ async fn find_any<'a, C: Candidate>(
     open: impl Fn(&'a Host) -> BoxFuture<'a, Result<C, Failure>> + Send,
 ) -> Result<C, Failure> {
     let left = request.deadline.saturating_duration_since(Clock::system().now().mono);
-    // Reports the hosts that answered before the caller drops this future.
+    // Ends early enough to report the hosts that answered before the caller drops this future.
     let mut until = request.deadline - (left / 10).min(Duration::from_millis(200));
     let mut pending: FuturesUnordered<_> = hosts
         .iter()
@@ -93,7 +93,7 @@ async fn find_any<'a, C: Candidate>(
         match result {
             Ok(opened) if fits(request.purpose, opened.role()) => {
                 let left = until.saturating_duration_since(Clock::system().now().mono);
-                // To look, the first answer is enough.
+                // To inspect, the first answer is enough.
                 let grace = if request.purpose == Purpose::Inspect { Duration::ZERO } else { GRACE.min(left / 4) };
                 until = until.min(Clock::system().now().mono + grace);
                 fitting.push((index, opened));
@@ -170,8 +170,9 @@ fn none_fits(answers: &[(String, HostAnswer)], style: &HostStyle) -> Failure {
     }
 }
 
-/// The next step if standbys answer and other hosts do not: the primary is one of those. Promoting a standby while the
-/// primary may come back would split the cluster, so only the tool that knows the whole cluster may decide that.
+/// The next step if standbys answer and other hosts do not: the primary is one of the silent hosts. Promoting a standby
+/// while the primary may come back would split the cluster, so only the tool that knows the whole cluster may decide
+/// that.
 fn without_a_primary(answers: &[(String, HostAnswer)]) -> Option<String> {
     let of = |wanted: fn(&HostAnswer) -> bool| {
         let found = answers.iter().filter(|(_, answer)| wanted(answer)).map(|(address, _)| address.as_str());
@@ -219,7 +220,7 @@ impl HostAnswer {
         match self {
             Self::None => 1,
             Self::Role(ServerRole::Standby) => 20,
-            // A primary, which should take beats.
+            // A primary, which should accept beats.
             Self::Role(_) => 21,
             Self::Failed(failure) => match failure.kind() {
                 ErrorKind::Name => 0,
@@ -246,7 +247,7 @@ impl HostStyle {
         host.port.unwrap_or(self.port)
     }
 
-    /// `host:port`, an IPv6 address in brackets; of a socket the file or folder.
+    /// `host:port`, with an IPv6 address in brackets; for a socket, the file or folder.
     pub(super) fn address(&self, host: &Host) -> String {
         let port = self.port(host);
         if host.is_socket() && self.socket_is_file {

@@ -1,6 +1,6 @@
-//! Watches a login that may continue without TLS, between the client library and the server, and refuses a server that
-//! asks for the password in clear before it gets the password. The drivers' `connect` uses it; each driver knows the
-//! login of its protocol.
+//! Sits between the client library and the server during a login that may continue without TLS. If the server asks for
+//! the password in clear, it ends the login before the password is sent. The drivers' `connect` uses it; each driver
+//! knows the login of its protocol.
 //!
 //! The client libraries answer such a request and have no setting against it. A separate probing connection does not
 //! work: MySQL counts it as a failed one and blocks a host after `max_connect_errors` of them.
@@ -58,14 +58,14 @@ const LONGEST_MESSAGE: usize = 64 << 10;
 const CHUNK: usize = 4 << 10;
 
 impl LoginGuard {
-    /// Connects to a server, and listens for the client library at `folder()` + `/` + `file`, which is not a file but a
-    /// name in Linux's abstract namespace.
+    /// Connects to a server, and listens for the client library at `folder()` + `/` + `file`, a name in Linux's
+    /// abstract namespace and not a file.
     ///
     /// # Errors
     /// Those of the network.
     pub(super) async fn connect(host: &str, port: u16, file: &str, login: impl Login) -> io::Result<Self> {
         let server = TcpStream::connect((host, port)).await?;
-        // Only whole messages are forwarded.
+        // The guard forwards only whole messages.
         server.set_nodelay(true)?;
         let name = format!("heartbeatd-{}-{:016x}", std::process::id(), fastrand::u64(..));
         let address = unix::SocketAddr::from_abstract_name(format!("{name}/{file}"))?;
@@ -82,7 +82,7 @@ impl LoginGuard {
         &self.folder
     }
 
-    /// What the server asked for and did not get.
+    /// What the server asked for and was refused.
     pub(super) fn refusal(&self) -> Option<Failure> {
         self.refused.get().cloned()
     }
@@ -101,7 +101,7 @@ async fn carry(listener: UnixListener, mut server: TcpStream, login: impl Login,
     let mut client = match accepted {
         Ok(client) => client,
         Err(error) => {
-            // The client only sees a closed connection; only here is it known that no descriptor was left.
+            // The client sees only a closed connection; only this code knows that no descriptor was left.
             if let Some(words) = words_of_shortage(&error) {
                 let _ = refused.set(Failure::new(ErrorKind::Limit, words).with_source(error));
             }
@@ -127,7 +127,7 @@ async fn accept(listener: &UnixListener) -> io::Result<UnixStream> {
     }
 }
 
-/// Runs until either side has ended and its last bytes are forwarded.
+/// Runs until either side ends and its last bytes are forwarded.
 async fn pass_on(mut client: UnixStream, mut server: TcpStream) {
     let (mut from_client, mut to_client) = client.split();
     let (mut from_server, mut to_server) = server.split();
@@ -139,7 +139,7 @@ async fn pass_on(mut client: UnixStream, mut server: TcpStream) {
 }
 
 /// Forwards one direction until its end. Unlike `tokio::io::copy` it holds no buffer while it waits: most connections
-/// are idle for nearly a whole minute, and two buffers of 8 KiB were as large as everything else a connection needs.
+/// are idle for nearly a whole minute, and two buffers of 8 KiB took as much memory as the rest of a connection.
 async fn hand_on(from: &mut (impl AsyncRead + Unpin), to: &mut (impl AsyncWrite + Unpin)) -> io::Result<()> {
     loop {
         let chunk = poll_fn(|context| {
@@ -159,7 +159,7 @@ async fn hand_on(from: &mut (impl AsyncRead + Unpin), to: &mut (impl AsyncWrite 
 /// Appends this many bytes to a message.
 ///
 /// # Errors
-/// If the message is longer than a login needs, and at the connection's end.
+/// If the message is longer than a login needs, or if the connection ends.
 pub(super) async fn read_more(
     from: &mut (impl AsyncReadExt + Unpin),
     message: &mut Vec<u8>,

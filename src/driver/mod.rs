@@ -65,11 +65,11 @@ mod worker;
 /// What a connection is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Purpose {
-    /// To write beats. Of several hosts, the writable one; a read-only server is the failure `not_writable`.
+    /// To write beats. Chooses the writable host; a read-only server is the failure `not_writable`.
     Beat,
     /// To inspect the server that heartbeatd writes to: chosen as for `Beat`, but nothing is written.
     Check,
-    /// To inspect a server: the first host that answers, whatever its role.
+    /// To inspect a server: the first host that answers, in any role.
     Inspect,
     /// To create objects: chosen as for `Beat`; an embedded database may be created.
     Provision,
@@ -80,8 +80,8 @@ pub enum Purpose {
 /// What a driver needs to connect.
 #[derive(Debug, Clone, Copy)]
 pub struct ConnectRequest<'a> {
-    /// The target of the session: its table, what its connector needs, and its time-out, from which the driver sets the
-    /// limits that last for the whole session.
+    /// The target of the session: its table, what its connector needs, and its time-out. The driver derives from the
+    /// time-out the limits that last for the whole session.
     pub target: &'a Arc<Target>,
     /// The address: the target's own, a replica's, or the administrator's.
     pub endpoint: &'a Endpoint,
@@ -165,8 +165,8 @@ pub trait Driver: Send + Sync + 'static {
     /// A classified [`Failure`], without a remedy.
     async fn connect(&self, request: &ConnectRequest<'_>) -> Result<Box<dyn Session>, Failure>;
 
-    /// The hosts of an address that names several, each as an address of its own. Empty where servers cannot show
-    /// which of two primaries is newer, because looking at each host would show nothing.
+    /// The hosts of an address that names several, each as a separate address. Empty where servers cannot show which of
+    /// two primaries is newer, because looking at each host would show nothing.
     fn hosts_with_timelines(&self, _endpoint: &Endpoint) -> Vec<(String, Endpoint)> {
         Vec::new()
     }
@@ -222,8 +222,8 @@ pub trait Session: Send {
         false
     }
 
-    /// Whether a call can begin. A session that survived a call which did not end in time may still be in that call;
-    /// the caller then closes it and opens another one.
+    /// Whether a call can begin. A session that survived an unfinished call may still be in that call; the caller then
+    /// closes it and opens another one.
     fn is_ready(&self) -> bool {
         true
     }
@@ -286,7 +286,7 @@ pub trait Session: Send {
     async fn close(self: Box<Self>);
 }
 
-/// Adds the exact next step to a failure: its own where it has one, else the driver's for this target.
+/// Adds the exact next step to a failure: the failure's own one, else the driver's for this target.
 #[must_use]
 pub fn with_remedy(driver: &dyn Driver, failure: Failure, target: &Target) -> Failure {
     if failure.remedy().is_some() {
@@ -301,7 +301,7 @@ pub fn with_remedy(driver: &dyn Driver, failure: Failure, target: &Target) -> Fa
     }
 }
 
-/// A driver's typed facts as JSON, the form that crosses the seam.
+/// A driver's typed facts as JSON, the form that leaves the driver.
 fn write_down(facts: &impl serde::Serialize) -> Result<Facts, Failure> {
     serde_json::to_value(facts)
         .map_err(|error| Failure::new(ErrorKind::Internal, "the facts cannot be written down").with_source(error))

@@ -24,13 +24,13 @@ pub(super) async fn close(connection: impl Connection, limit: Instant) {
     let _ = clock::timeout_at(limit, connection.close()).await;
 }
 
-/// When a close that starts now must end, so that it does not use up the time until `deadline`.
+/// When a close that starts now must end, so that time remains until `deadline`.
 pub(super) fn close_limit(deadline: Instant) -> Instant {
     let now = Clock::system().now().mono;
     now + CLOSE_LIMIT.min(deadline.saturating_duration_since(now) / 4)
 }
 
-/// When a close that starts now must end if nothing waits for it.
+/// When a close that starts now must end if no caller waits for it.
 pub(super) fn last_close_limit() -> Instant {
     Clock::system().now().mono + CLOSE_LIMIT
 }

@@ -66,7 +66,7 @@ impl TargetContext {
             .map_err(|_| Failure::new(ErrorKind::Timeout, "connecting and logging in took longer than the time-out"))?
     }
 
-    /// Opens a session only for what the login shows.
+    /// Opens a session to read only what the login shows.
     ///
     /// Cancel-safe, as [`Self::open`].
     ///
@@ -85,7 +85,7 @@ impl TargetContext {
         with_remedy(self.driver.as_ref(), failure, &self.target)
     }
 
-    /// Adds the exact next step, on that server, to a failure of one of the target's replicas.
+    /// Adds the exact next step, on that replica's server, to a failure of one of the target's replicas.
     #[must_use]
     pub fn with_remedy_at(&self, replica: &Replica, failure: Failure) -> Failure {
         let target = Target { endpoint: replica.endpoint.clone(), ..(*self.target).clone() };

@@ -8,7 +8,7 @@ use crate::database_url::{DatabaseUrl, UrlError};
 pub(super) enum Rule {
     /// Read by the driver's `Parameters::read`.
     Honoured,
-    /// These values ask for what heartbeatd does anyway; it refuses others.
+    /// These values ask for what heartbeatd does anyway; other values are refused.
     Only(&'static [&'static str], &'static str),
     /// Refused with any value.
     Refused(&'static str),
@@ -27,7 +27,7 @@ const TLS: &str =
     "remove it; for TLS write sslmode=verify-full (PostgreSQL) or ssl-mode=verify_identity (MySQL, MariaDB)";
 const TEXT: &str = "remove it: UTF-8 is what heartbeatd speaks";
 
-/// What other programs' clients have in their addresses, which people paste here.
+/// Parameters of other programs' addresses, which people paste here.
 const OF_OTHERS: &[(&str, &str)] = &[
     ("binary_parameters", NOT_PREPARED),
     ("characterEncoding", TEXT),
@@ -57,7 +57,7 @@ const OF_OTHERS: &[(&str, &str)] = &[
 const SHOWN: usize = 63;
 
 impl Keys {
-    /// Judges every parameter of an address; `more` is what else is wrong with it.
+    /// Judges every parameter of an address; `more` is another fault of the address.
     ///
     /// # Errors
     /// Every refused parameter, by name, with the reason, never with its value; all faults at once.
@@ -129,13 +129,13 @@ pub(super) fn refused(name: &str, reason: &str) -> UrlError {
     UrlError::Refused { name: name.to_owned(), reason: reason.to_owned() }
 }
 
-/// What every table of keys must keep to.
+/// The rules for every table of keys.
 #[cfg(test)]
 pub(super) mod trial {
     use super::{Keys, Rule};
 
-    /// Every key is honoured or refused by its name, and never its value shown; `free` takes any value; what asks for
-    /// what is done anyway is taken. `read` reads an address with these parameters.
+    /// Every key is honoured or refused by its name, and its value is never shown. `free` keys accept any value. A
+    /// value that asks for what heartbeatd does anyway is accepted. `read` reads an address with these parameters.
     pub(in crate::driver) fn keep_to_the_rules(keys: &Keys, free: &[&str], read: impl Fn(&str) -> Result<(), String>) {
         for (key, rule) in keys.rules {
             let result = read(&format!("{key}=surely-not"));

@@ -1,16 +1,17 @@
-//! How far somebody has read the log that the beats flow through. The drivers report it, the scheduler compares it with
+//! How far a reader has read the log that the beats flow through. The drivers report it, the scheduler compares it with
 //! the beats, the board shows it.
 
 use crate::heartbeat::Stamp;
 
-/// How far somebody has read the database's log.
+/// How far a reader has read the database's log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Progress {
-    /// The connector itself, which confirms to a replication slot what it has read.
+    /// The connector itself, which confirms what it has read to a replication slot.
     Slot(SlotProgress),
-    /// A job of the database, which copies changes to where connectors read them. How far those are, no server shows.
+    /// A job of the database, which copies changes to tables that connectors read. No server shows how far the
+    /// connectors are.
     CaptureJob {
-        /// When the newest change that it copied was committed, on the server's clock; `None` before the first one.
+        /// The commit time of the newest change that it copied, on the server's clock; `None` before the first one.
         until: Option<Stamp>,
     },
 }

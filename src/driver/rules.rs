@@ -81,13 +81,13 @@ impl ConnectorKey {
         Self { name, kind: NeedKind::Name, default: None, help, variable: None }
     }
 
-    /// A key for the names of any number of objects.
+    /// A key for the names of several objects.
     #[must_use]
     pub const fn names(name: &'static str, help: &'static str) -> Self {
         Self { name, kind: NeedKind::Names, default: None, help, variable: None }
     }
 
-    /// A key that is on or off; off where it is not configured.
+    /// A switch; off if it is not configured.
     #[must_use]
     pub const fn switch(name: &'static str, help: &'static str) -> Self {
         Self { name, kind: NeedKind::Switch, default: None, help, variable: None }
@@ -105,7 +105,7 @@ impl ConnectorKey {
         Self { variable: Some(variable), ..self }
     }
 
-    /// A target's name for it: the configured one, else the default; empty where there is neither.
+    /// The name that a target uses: the configured one, else the default; empty without either.
     #[must_use]
     pub fn named(&self, target: &Target) -> Named {
         match target.connector.needs.get(self.name) {
@@ -114,7 +114,7 @@ impl ConnectorKey {
         }
     }
 
-    /// A target's list of names for it.
+    /// The list of names that a target uses.
     #[must_use]
     pub fn listed<'a>(&self, target: &'a Target) -> &'a [String] {
         match target.connector.needs.get(self.name) {
@@ -123,7 +123,7 @@ impl ConnectorKey {
         }
     }
 
-    /// Whether it is on for a target.
+    /// Whether a target turns it on.
     #[must_use]
     pub fn is_on(&self, target: &Target) -> bool {
         target.connector.needs.get(self.name) == Some(&Need::Switch(true))
@@ -143,7 +143,7 @@ impl Judgement {
         let replicas = replicas.map(|(index, replica)| (format!("replica[{index}].url"), &replica.endpoint));
         let family = target.endpoint.url.family();
         for (key, endpoint) in std::iter::once(("url".to_owned(), &target.endpoint)).chain(provision).chain(replicas) {
-            // Another family's address is a fault of its own, and not for this driver to judge.
+            // Another family's address is a separate fault, and this driver does not judge it.
             if endpoint.url.family() != family {
                 continue;
             }
@@ -163,7 +163,7 @@ impl Judgement {
         }
     }
 
-    /// For a database that tells two writers apart only by values so far apart.
+    /// For a database that can distinguish two writers only if their values are this far apart.
     pub fn apart_by(&mut self, target: &Target, shortest: Duration) {
         if target.write != WriteMode::WhenStale || target.schedule.shortest_gap() >= shortest {
             return;

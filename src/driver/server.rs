@@ -1,17 +1,17 @@
-//! What a session knows of its server. The drivers set it, the board shows it.
+//! What a session knows about its server. The drivers set it, the board shows it.
 
-/// What a session knows of its server since it connected.
+/// What a session knows about its server since it connected.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServerInfo {
     /// `host:port`, or the file.
     pub address: String,
-    /// As the server words it.
+    /// In the server's words.
     pub version: String,
-    /// What tells this database cluster from another one; `None` where it is hidden.
+    /// Identifies the database cluster; `None` if it is hidden.
     pub identity: Option<String>,
-    /// What tells this running server from another one of the same cluster; `None` where nothing does.
+    /// Identifies this running server within its cluster; `None` if nothing does.
     pub instance: Option<String>,
-    /// Of a primary, the number of its cluster's promotions; `None` if the server hides or does not count them.
+    /// On a primary, the number of promotions of its cluster; `None` if the server hides or does not count them.
     pub timeline: Option<u32>,
     /// Its role.
     pub role: ServerRole,
@@ -27,16 +27,16 @@ pub struct SessionAccount {
     pub database: Option<String>,
 }
 
-/// Whether a server takes writes.
+/// Whether a server accepts writes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ServerRole {
-    /// It does.
+    /// Accepts writes.
     Primary,
-    /// It does, and is one of a cluster's servers that all do: each sends the others what it takes.
+    /// Accepts writes, like every server of its cluster; each sends its changes to the others.
     Member,
-    /// It follows another server.
+    /// Follows another server.
     Standby,
-    /// It could, and a setting forbids it.
+    /// Could accept writes, but a setting forbids it.
     ReadOnly,
 }
 

@@ -1,5 +1,6 @@
-//! The checks that several databases have, under one id and in words that fit each: the drivers judge them from their own
-//! facts. In this file those that every database has, on the heartbeat's table and row; beside it, those of servers.
+//! The checks that several databases share, with one id and words for each database; the drivers judge them from their
+//! own facts. This file holds those of every database, on the heartbeat's table and row; the files beside it hold those
+//! of servers.
 
 #[cfg(feature = "_server")]
 pub(super) mod activity;
@@ -17,8 +18,8 @@ pub(super) mod writer;
 
 use crate::finding::{Check, Rung, Severity};
 
-/// Stands for a text that each driver gives for itself, by [`Check::how`] or [`Check::requires`]. The registry's test refuses
-/// a listed check that still holds it.
+/// The placeholder for a text that each driver supplies, by [`Check::how`] or [`Check::requires`]. The registry's test
+/// refuses a listed check that still holds it.
 #[cfg(feature = "_server")]
 const BY_DRIVER: &str = "";
 

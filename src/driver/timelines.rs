@@ -13,7 +13,7 @@ use crate::heartbeat::Failure;
 #[derive(Debug, Clone, Default)]
 pub struct Timelines(Arc<Mutex<BTreeMap<String, u32>>>);
 
-/// The next step if two servers of one cluster take writes.
+/// The next step if two servers of one cluster accept writes.
 pub const SPLIT_BRAIN_REMEDY: &str = "stop the one that is behind from taking writes (fence it, or stop it), or take it out \
     of the address, with the tool that manages the failover (Patroni, repmgr, the provider's console); before it joins \
     again, compare the data of both: what only one of them took exists nowhere else";
@@ -52,8 +52,7 @@ pub fn host_look(address: &str, found: &Result<ServerInfo, Failure>) -> HostLook
     HostLook { address: address.to_owned(), found }
 }
 
-/// Returns the hosts that take writes for one cluster, if several servers do. Two names of one running server count
-/// once.
+/// The hosts that accept writes for one cluster, if several servers do. Two names of one running server count once.
 #[must_use]
 pub fn split_brain(hosts: &[HostLook]) -> Option<String> {
     let mut primaries: Vec<Primary<'_>> = Vec::new();
@@ -84,7 +83,7 @@ pub fn split_brain(hosts: &[HostLook]) -> Option<String> {
     Some(format!("split brain: {} take writes for the same database cluster; {verdict}", names.join(" and ")))
 }
 
-/// A host that takes writes for a known cluster.
+/// A host that accepts writes for a known cluster.
 #[derive(Debug, Clone, Copy)]
 struct Primary<'a> {
     address: &'a str,

@@ -39,7 +39,7 @@ impl Worker {
         }
         let (answer, answered) = oneshot::channel();
         self.call = Some(tokio::spawn(async move {
-            // A caller that is gone needs no answer.
+            // A caller that gave up needs no answer.
             let _ = answer.send(call.await);
         }));
         let answer = clock::timeout_at(limit, answered).await.map_err(|_| Unanswered::Late)?;
@@ -52,7 +52,7 @@ impl Worker {
         self.call.as_ref().is_none_or(JoinHandle::is_finished)
     }
 
-    /// Ends the running call by dropping its future. Call it only together with giving up the client.
+    /// Ends the running call by dropping its future. Call it only when the client is closed too.
     pub(super) fn end(&mut self) {
         if let Some(call) = self.call.take() {
             call.abort();
@@ -148,7 +148,7 @@ mod tests {
             assert_eq!(worker.call(hang(Arc::clone(&toy)), limit).await, Err(Unanswered::Late));
             std::mem::forget(worker);
         });
-        // The end of the runtime drops what still runs.
+        // The runtime drops the running call when it ends.
         drop(runtime);
         assert_eq!(toy.inside.load(Ordering::SeqCst), 0);
     }

@@ -26,14 +26,14 @@ pub enum Pace {
     Failover,
     /// A minute at least: servers lock accounts after a few refused passwords.
     Login,
-    /// From 2 s to 30 s, whatever the period: a person repairs it and watches.
+    /// From 2 s to 30 s, also for longer periods: a person is repairing it and watches.
     Mending,
 }
 
 /// What happens to a kept connection after this failure, within the same tick.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum KeptSession {
-    /// The beat failed and not the connection: nothing is tried before the next retry.
+    /// The beat failed but the connection is fine: nothing is tried before the next retry.
     Fails,
     /// The connection is dead or leads to the wrong server: the beat is tried on a new one.
     Replaced,
@@ -46,7 +46,7 @@ pub enum KeptSession {
 pub enum Outcome {
     /// It has not.
     NotWritten,
-    /// It may have: no answer came, and the value found next may be ours.
+    /// It may have: no answer came, and the value found next may be heartbeatd's own.
     Unknown,
 }
 
@@ -62,7 +62,7 @@ struct Policy {
 }
 
 /// Each line gives a kind's word in logs, metrics and JSON, its class and its pace. The braces list what differs from
-/// the default: the beat failed and not the connection, provisioning does not help, nothing was written.
+/// the default: the beat failed but the connection is fine, provisioning does not help, nothing was written.
 macro_rules! kinds {
     ($($(#[doc = $doc:literal])+ $kind:ident = $word:literal, $class:ident, $pace:ident
         $({ $($field:ident : $value:expr),+ })?;)+) => {
@@ -104,7 +104,7 @@ kinds! {
     Timeout = "timeout", Connection, Usual { outcome: Outcome::Unknown };
     /// The certificate, the protocol version or the encryption was refused.
     Tls = "tls", Connection, Usual;
-    /// The user or the password was refused, or no rule lets this client in.
+    /// The server refused the user or the password, or no rule allows this client.
     Auth = "auth", Connection, Login;
     /// The server requires a login method that heartbeatd does not support.
     AuthMethod = "auth_method", Connection, Login;
@@ -124,7 +124,7 @@ kinds! {
     Shutdown = "shutdown", Connection, Failover { kept_session: Replaced, outcome: Outcome::Unknown };
     /// The server is a standby, or none of the hosts is writable.
     NotWritable = "not_writable", Connection, Failover { kept_session: Replaced };
-    /// A primary, and a newer one of the same database cluster is known: it was replaced in a failover.
+    /// The server is a primary, but a newer one of the same database cluster is known: a failover replaced it.
     OldTimeline = "old_timeline", Connection, Failover;
     /// A primary whose transactions are read-only by a setting.
     ReadOnlySetting = "read_only_setting", Connection, Usual;

@@ -1,4 +1,4 @@
-//! A board that stands still in time, and a plain HTTP client: for the tests of this room.
+//! A board with a paused clock, and a plain HTTP client, for the tests of this room.
 
 use std::io::{Read, Write};
 use std::net::SocketAddr;
@@ -15,7 +15,7 @@ use crate::status::board::{
 use crate::target::{Endpoint, Replica, Target};
 use crate::time::clock::{Clock, Moment};
 
-/// The password of every address here; it must show nowhere.
+/// The password of every address here; no output may show it.
 pub(super) const PASSWORD: &str = "hunter2";
 /// Two periods and the time-out.
 pub(super) const OVERDUE: Duration = Duration::from_secs(130);
@@ -59,7 +59,7 @@ pub(super) fn fail(cell: &Cell, failure: Failure, at: Moment) {
     status.trouble = Some(Trouble::after(status.trouble.as_ref(), failure, at));
 }
 
-/// A board with a target in each state, the worst one with everything that can be told.
+/// A board with a target in each state; the worst one has every field set.
 pub(super) async fn full_board() -> Arc<Board> {
     let board = empty_board();
     let start = board.clock().now();
@@ -174,7 +174,7 @@ pub(super) async fn serve(board: &Arc<Board>) -> Served {
     served
 }
 
-/// An answer, taken apart no further than the tests need.
+/// An answer, parsed as far as the tests need.
 #[derive(Debug)]
 pub(super) struct Answer {
     pub(super) status: u16,
@@ -196,7 +196,7 @@ impl Served {
         self.ask("GET", path).await
     }
 
-    /// Asks from a thread that blocks: tokio's paused clock stands still meanwhile instead of jumping to a time-out.
+    /// Sends a request from a blocking thread, because tokio's paused clock would otherwise jump to a time-out.
     pub(super) async fn ask(&self, method: &str, path: &str) -> Answer {
         let address = self.address;
         let request = format!("{method} {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n");

@@ -37,7 +37,7 @@ pub(super) struct TargetHealth {
     name: String,
     driver: &'static str,
     state: &'static str,
-    /// What is wrong although the target is healthy; the reasons say what.
+    /// How many problems the target has although it is healthy; the reasons name them.
     problems: usize,
     since: Option<String>,
     newest_change: Option<String>,
@@ -69,7 +69,7 @@ impl Liveness {
 
 impl Readiness {
     pub(super) fn of(board: &Board) -> Self {
-        // The lock of the process is let go before the targets' are taken.
+        // Releases the lock of the process before it takes the targets' locks.
         let stopping = board.process().stopping;
         let status = match (stopping, health::is_ready(board)) {
             (true, _) => "stopping",
@@ -89,7 +89,7 @@ impl Readiness {
 }
 
 impl HealthDocument {
-    /// The document, and whether every enabled target is fine.
+    /// The document, and whether every enabled target is healthy.
     pub(super) fn of(board: &Board, now: Moment) -> (Self, bool) {
         let summaries = summaries(board, now);
         let overall = overall(&summaries);

@@ -26,14 +26,14 @@ use super::routes;
 use crate::descriptors::{self, Reserve};
 use crate::status::board::Board;
 
-/// What clients may cost.
+/// The limits of a client.
 #[derive(Debug, Clone, Copy)]
 struct ListenerLimits {
     /// Connections served at once. One more replaces the most idle connection of the peer that has the most.
     connections: usize,
     /// From the connection, or the end of an answer, until the next request's head is complete.
     head: Duration,
-    /// From a request's head until its answer is made and taken.
+    /// From a request's head until the client has read its answer.
     exchange: Duration,
     /// From the shutdown until open connections are cut.
     drain: Duration,
@@ -49,13 +49,14 @@ const LIMITS: ListenerLimits = ListenerLimits {
 /// How long open connections may take to end at shutdown.
 pub const DRAIN_LIMIT: Duration = Duration::from_secs(1);
 
-/// The longest head of a request; a longer one is answered 431.
+/// The longest head of a request; a longer one gets the answer 431.
 const HEAD_BYTES: usize = 16 * 1024;
 
-/// After a failed accept: without it the loop would spin. While no descriptor is left, connections wait so long.
+/// The pause after a failed accept, without which the loop would spin. While no descriptor is left, connections wait
+/// this long.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// Why the address cannot be listened on.
+/// Why heartbeatd cannot listen on the address.
 #[derive(Debug, thiserror::Error)]
 pub enum BindError {
     /// Another program listens there.
@@ -63,15 +64,15 @@ pub enum BindError {
     InUse {
         /// The configured address.
         listen: SocketAddr,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
-    /// Anything else: a privileged port, an address of another machine.
+    /// Any other reason: a privileged port, an address of another machine.
     #[error("cannot listen on {listen}: change listen under [http]")]
     Refused {
         /// The configured address.
         listen: SocketAddr,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
 }
@@ -87,7 +88,7 @@ pub async fn bind(listen: SocketAddr) -> Result<TcpListener, BindError> {
     })
 }
 
-/// Serves the board until `shutdown`, and returns within a second after it, whatever clients do.
+/// Serves the board until `shutdown`, and returns within a second after it, even if clients keep sending.
 ///
 /// Cancel-safe: dropping it closes every connection.
 pub async fn serve(listener: TcpListener, board: Arc<Board>, shutdown: CancellationToken) {
@@ -128,15 +129,15 @@ async fn next(listener: &TcpListener, places: &Arc<Places>, reserve: &Reserve) -
                     tracing::warn!(error, remedy = descriptors::REMEDY, "cannot accept HTTP connections freely");
                     reported = true;
                 }
-                // The system asks for a descriptor before it looks for a connection: there may be none.
+                // The system takes a descriptor before it looks for a connection, so there may be no connection.
                 if is_waited_at(listener) {
-                    // Another thread may take what the reserve gives up.
+                    // Another thread may take the descriptor that the reserve releases.
                     while reserve.release() {
                         if let Ok((stream, peer)) = listener.accept().await {
                             return (stream, places.take(peer.ip()).await);
                         }
                     }
-                    // What an ended connection had open goes to the reserve.
+                    // The descriptor of an ended connection goes to the reserve.
                     places.evict(true);
                 }
                 tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -157,7 +158,7 @@ fn concerns_one_connection(error: &io::Error) -> bool {
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
 }
 
-/// Serves one connection until it ends, in whatever way; gives back its descriptor where that can be had.
+/// Serves one connection until it ends in any way; returns its descriptor if possible.
 async fn converse(
     limits: ListenerLimits,
     stream: TcpStream,
@@ -209,8 +210,8 @@ mod tests {
     use super::super::fixtures::{Answer, add, empty_board};
     use super::*;
 
-    /// Longer than anything here takes, and shorter than the limits a test does not shorten: one limit must not pass
-    /// for another.
+    /// Longer than anything in these tests takes, and shorter than the limits that a test leaves unchanged, so that a
+    /// test cannot confuse two limits.
     const GUARD: Duration = Duration::from_secs(10);
     const REQUEST: &[u8] = b"GET /targets HTTP/1.1\r\nHost: test\r\n\r\n";
     const LAST_REQUEST: &[u8] = b"GET /live HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n";
@@ -234,14 +235,14 @@ mod tests {
         stream
     }
 
-    /// So many targets that a list of them does not fit into the buffers of a connection for long.
+    /// So many targets that their list exceeds a connection's buffers.
     fn large_board() -> Arc<Board> {
         let board = empty_board();
         (0..500).for_each(|number| drop(add(&board, &format!("target {number}"), |_| {})));
         board
     }
 
-    /// Everything until the server closes. It may reset where it leaves bytes unread.
+    /// Reads until the server closes. The server may reset the connection if it leaves bytes unread.
     async fn read_to_end(mut stream: TcpStream) -> Vec<u8> {
         let mut bytes = Vec::new();
         match timeout(GUARD, stream.read_to_end(&mut bytes)).await.expect("the server closes") {
@@ -250,7 +251,7 @@ mod tests {
         }
     }
 
-    /// Reads the beginning of an answer: the connection is then known to be served.
+    /// Reads the beginning of an answer, which shows that the connection is served.
     async fn read_some(stream: &mut TcpStream) -> Vec<u8> {
         let mut bytes = vec![0; 4096];
         let length = timeout(GUARD, stream.read(&mut bytes)).await.expect("an answer").unwrap();
@@ -280,7 +281,7 @@ mod tests {
         let running = run(ListenerLimits { head: Duration::from_millis(300), ..LIMITS }, empty_board()).await;
         let mut stream = connect(&running, b"GET / HTTP/1.1\r\nHost: test\r\n").await;
         let dripped = timeout(GUARD, async {
-            // A write to a connection that the other side has closed fails at the latest at the second attempt.
+            // A write to a connection that the other side closed fails at the second attempt at the latest.
             while stream.write_all(b"X-Slow: 1\r\n").await.is_ok() {
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
@@ -342,7 +343,7 @@ mod tests {
         let long = format!("GET / HTTP/1.1\r\nHost: test\r\nX-Long: {}\r\n\r\n", "x".repeat(HEAD_BYTES));
         let mut stream = connect(&running, long.as_bytes()).await;
         assert!(read_some(&mut stream).await.starts_with(b"HTTP/1.1 431"));
-        // Not a limit of the bytes on a connection.
+        // The limit must not count all bytes of a connection.
         let mut stream = connect(&running, &REQUEST.repeat(2 * HEAD_BYTES / REQUEST.len())).await;
         assert!(read_some(&mut stream).await.starts_with(b"HTTP/1.1 200"));
     }

@@ -1,7 +1,7 @@
 //! `/metrics`. A scrape reads the board, so nothing is stale and a removed target leaves no series behind. Only this
 //! module knows the names of metrics.
 //!
-//! The board's figures are copied first, one short lock per target, and written out after: `OpenMetrics` wants a
+//! It first copies the board's figures, with one short lock per target, and then writes them: `OpenMetrics` wants a
 //! family's series together, and a thousand targets should not be locked a dozen times each.
 
 use std::collections::BTreeSet;
@@ -28,13 +28,13 @@ pub const BEATS: &str = "heartbeatd_beats_total";
 pub const TICKS_MISSED: &str = "heartbeatd_ticks_missed_total";
 /// When the newest change of `last_update` was made or seen. Label `target`.
 pub const LAST_BEAT: &str = "heartbeatd_last_beat_timestamp_seconds";
-/// How long beats took. Label `driver`.
+/// The duration of beats. Label `driver`.
 pub const BEAT_DURATION: &str = "heartbeatd_beat_duration_seconds";
-/// How late beats started. Label `driver`.
+/// The delay between a tick and the start of its beat. Label `driver`.
 pub const BEAT_LATENESS: &str = "heartbeatd_beat_lateness_seconds";
 /// 1 if the target is healthy, else 0; no series while it is disabled. Label `target`.
 pub const TARGET_HEALTHY: &str = "heartbeatd_target_healthy";
-/// How many problems a target has that do not turn it red: 0 if all is well. Label `target`.
+/// The number of a target's problems that do not turn it red: 0 if it has none. Label `target`.
 pub const TARGET_PROBLEMS: &str = "heartbeatd_target_problems";
 /// Failed tries. Labels `target`, `class`, `kind`.
 pub const ERRORS: &str = "heartbeatd_errors_total";
@@ -42,17 +42,17 @@ pub const ERRORS: &str = "heartbeatd_errors_total";
 pub const CONNECTS: &str = "heartbeatd_connects_total";
 /// The server's clock minus ours. Label `target`.
 pub const CLOCK_SKEW: &str = "heartbeatd_clock_skew_seconds";
-/// From the acknowledgement of a beat until it was seen on a replica. Labels `target`, `replica`.
+/// From the acknowledgement of a beat until heartbeatd saw it on a replica. Labels `target`, `replica`.
 pub const REPLICA_LAG: &str = "heartbeatd_replica_lag_seconds";
-/// 1 for each check that failed at the last look. Labels `target`, `check`, `severity`.
+/// 1 for each check that failed in the last run. Labels `target`, `check`, `severity`.
 pub const CHECK_FAILED: &str = "heartbeatd_check_failed";
-/// How much log the connector's slot holds back. Labels `target`, `slot`.
+/// How much log the connector's slot retains. Labels `target`, `slot`.
 pub const SLOT_RETAINED: &str = "heartbeatd_slot_retained_bytes";
 /// The age of the newest beat that the connector has confirmed, or a lower bound since the start. Label `target`.
 pub const DELIVERY_LAG: &str = "heartbeatd_delivery_lag_seconds";
 /// The age of the newest change that the database's capture job has copied (SQL Server). Label `target`.
 pub const CAPTURE_LAG: &str = "heartbeatd_capture_lag_seconds";
-/// 1 after a reload that failed, until one works.
+/// 1 after a failed reload, until a reload succeeds.
 pub const CONFIG_RELOAD_FAILED: &str = "heartbeatd_config_reload_failed";
 /// Log lines that heartbeatd could not write, or not fast enough.
 pub const LOG_LINES_DROPPED: &str = "heartbeatd_log_lines_dropped_total";
@@ -84,7 +84,7 @@ pub const ALL: [&str; 18] = [
 /// The format of [`encode`]'s text.
 pub(super) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-/// A registry that holds nothing but the board's collector.
+/// A registry that holds only the board's collector.
 pub(super) fn registry(board: Arc<Board>) -> Registry {
     let mut registry = Registry::default();
     registry.register_collector(Box::new(BoardCollector(board)));
@@ -101,7 +101,7 @@ pub(super) fn encode(registry: &Registry) -> Result<String, fmt::Error> {
 #[derive(Debug)]
 struct BoardCollector(Arc<Board>);
 
-/// What is copied of one target.
+/// The copied figures of one target.
 struct Figures {
     target: Arc<Target>,
     state: State,

@@ -18,7 +18,7 @@ use crate::time::clock::{self, Clock, Moment};
 /// An answer that takes longer than this may lose its place.
 const ANSWERED_BY: Duration = Duration::from_secs(1);
 
-/// When all are being answered: how long until one of them is looked at again.
+/// The pause before the next look, while all connections are being answered.
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// All places.
@@ -39,7 +39,7 @@ struct Taken {
 #[derive(Debug, Clone)]
 struct Taker {
     peer: IpAddr,
-    /// When it connected, or asked last.
+    /// When it connected, or sent its last request.
     heard: Moment,
     asked: bool,
     evicted: CancellationToken,
@@ -87,8 +87,8 @@ impl Places {
         Some(Place { number, evicted, places: Arc::clone(self) })
     }
 
-    /// Ends the connection that others are kept out by with the least reason, if there is one. `waited`: answers under way
-    /// had time to end.
+    /// Ends the connection with the weakest claim to its place, if there is one. `waited`: running answers had time to
+    /// end.
     pub(super) fn evict(&self, waited: bool) {
         let taken = self.taken();
         let takers: Vec<&Taker> = taken.by_number.values().filter(|taker| !taker.evicted.is_cancelled()).collect();
@@ -111,7 +111,7 @@ impl Place {
         }
     }
 
-    /// Returns when the place is needed for another.
+    /// Returns when another connection needs the place.
     pub(super) async fn evicted(&self) {
         self.evicted.cancelled().await;
     }
@@ -124,8 +124,9 @@ impl Drop for Place {
     }
 }
 
-/// Of the peer that has most: the oldest connection that has asked for nothing yet, else the one that asked longest ago
-/// and must have its answer. When answers had time to end and none did, a peer that has more than half loses one of those.
+/// Chooses from the peer with the most connections: the oldest one that has sent no request, otherwise the one whose
+/// last request is longest ago and must be answered. If running answers had time to end and none did, a peer with more
+/// than half of the places loses one of those.
 fn to_evict<'a>(takers: &[&'a Taker], waited: bool, now: Moment) -> Option<&'a Taker> {
     let count = |taker: &Taker| takers.iter().filter(|other| other.peer == taker.peer).count();
     let may_go = |taker: &Taker| {
@@ -136,7 +137,7 @@ fn to_evict<'a>(takers: &[&'a Taker], waited: bool, now: Moment) -> Option<&'a T
     takers.iter().copied().filter(|taker| may_go(taker)).max_by_key(order)
 }
 
-/// Who a connection counts for: one address, or of IPv6 the network that a single machine may have to itself.
+/// The unit by which connections are counted: one address, or for IPv6 the network that a single machine may own.
 fn network_of(peer: IpAddr) -> IpAddr {
     match peer.to_canonical() {
         IpAddr::V6(address) => Ipv6Addr::from(u128::from(address) >> 64 << 64).into(),
@@ -153,7 +154,7 @@ mod tests {
         Taker { peer: network_of(peer.parse().unwrap()), heard, asked, evicted: CancellationToken::new() }
     }
 
-    /// The place in the list of the one that is evicted.
+    /// The place in the list of the evicted connection.
     fn evicted(waited: bool, takers: &[(&str, u64, bool)]) -> Option<usize> {
         let now = Clock::system().now().plus(Duration::from_secs(100));
         let takers: Vec<_> = takers.iter().map(|(peer, silent, asked)| taker(peer, now, *silent, *asked)).collect();

@@ -1,4 +1,4 @@
-//! Which path gives which document.
+//! Maps each path to its document.
 
 use std::sync::Arc;
 
@@ -29,7 +29,7 @@ struct ErrorDocument {
     error: String,
 }
 
-/// Every path; the module's page lists the same, which a test holds true.
+/// Every path; the module's documentation lists the same ones, which a test checks.
 fn table() -> [(&'static str, MethodRouter<Shared>); 7] {
     [
         ("/", get(show_page)),
@@ -37,7 +37,7 @@ fn table() -> [(&'static str, MethodRouter<Shared>); 7] {
         ("/ready", get(ready)),
         ("/health", get(health)),
         ("/targets", get(list_targets)),
-        // A wildcard, because names hold slashes: `host/database`.
+        // A wildcard, because names contain slashes: `host/database`.
         ("/targets/{*name}", get(show_target)),
         ("/metrics", get(scrape)),
     ]
@@ -57,7 +57,7 @@ pub(super) fn router(board: Arc<Board>) -> Router {
 async fn protect(mut response: Response) -> Response {
     let headers = response.headers_mut();
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    // Every answer is about this very moment.
+    // Every answer describes the current moment.
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
 }
@@ -123,7 +123,7 @@ fn json(status: StatusCode, document: &impl Serialize) -> Response {
     }
 }
 
-/// Nothing here can fail but by a fault in this program; then it is said, not hidden.
+/// An error here is a bug in heartbeatd; the answer reports it instead of hiding it.
 fn internal(error: &dyn std::error::Error) -> Response {
     tracing::error!(%error, "an HTTP answer could not be written");
     StatusCode::INTERNAL_SERVER_ERROR.into_response()

@@ -13,7 +13,7 @@ use crate::time::clock::Moment;
 pub(super) struct Summary {
     pub(super) target: Arc<Target>,
     pub(super) health: Health,
-    /// Since when it has this state, if the board knows.
+    /// When this state began, if the board knows.
     pub(super) since: Option<Moment>,
     pub(super) newest_change: Option<Change>,
     pub(super) last_beat: Option<LastBeat>,
@@ -60,7 +60,7 @@ fn since(status: &TargetStatus, health: &Health) -> Option<Moment> {
     }
 }
 
-/// The word for several targets together: `healthy` only if each enabled one is.
+/// The state of several targets together: `healthy` only if each enabled target is.
 pub(super) fn overall(summaries: &[Summary]) -> State {
     if summaries.iter().any(|summary| summary.state() == State::Unhealthy) {
         return State::Unhealthy;

@@ -1,4 +1,4 @@
-//! The documents of `/targets` and `/targets/{name}`: what is configured, what happened, what comes next.
+//! The documents of `/targets` and `/targets/{name}`: the configuration, what happened, and what comes next.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -53,7 +53,7 @@ pub(super) struct TargetDocument {
     replicas: Vec<ReplicaDocument>,
     /// How far the connector has read.
     delivery: Option<DeliveryDocument>,
-    /// How far the capture job has read, which says nothing of the connector.
+    /// How far the capture job has read. It does not show how far the connector is.
     captured: Option<CapturedDocument>,
     checks: Option<ChecksDocument>,
     history: Vec<HistoryDocument>,
@@ -230,7 +230,7 @@ impl Configuration {
     fn of(target: &Target) -> Self {
         Self {
             enabled: target.enabled,
-            // The address shows no password: it holds none.
+            // An address holds no password, so it shows none.
             url: target.endpoint.url.to_string(),
             schedule: target.schedule.to_string(),
             timeout_seconds: target.timeout.as_secs_f64(),

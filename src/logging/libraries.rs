@@ -9,7 +9,7 @@ use tracing_subscriber::layer::{Context, Layer};
 
 use crate::plain_text::{MAX_CHARS, one_line};
 
-/// The target of the lines that this makes of others.
+/// The target of the lines that come from libraries.
 pub(super) const TARGET: &str = "heartbeatd::libraries";
 
 /// Replaces the events of libraries with events of our own.
@@ -44,7 +44,7 @@ struct Said(String);
 
 impl Write for Said {
     fn write_str(&mut self, text: &str) -> fmt::Result {
-        // No character has more than four bytes; one character more, so that the cut is seen.
+        // A character has at most four bytes; one more character makes the cut visible.
         let room = (4 * (MAX_CHARS + 1)).saturating_sub(self.0.len());
         let cut = text.floor_char_boundary(room);
         self.0.push_str(&text[..cut]);
@@ -55,7 +55,7 @@ impl Write for Said {
 impl Visit for Said {
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
         let separator = if self.0.is_empty() { "" } else { " " };
-        // An error says that there is no more room.
+        // An error means that no room is left.
         let _ = match field.name() {
             "message" => write!(self, "{separator}{value:?}"),
             name => write!(self, "{separator}{name}={value:?}"),

@@ -12,7 +12,7 @@ use crate::time::clock::{Clock, Instant};
 /// try.
 const REMINDER: Duration = Duration::from_secs(60);
 
-/// Replaces the hook that prints, which panics itself where standard error is gone.
+/// Replaces the hook that prints, because that one panics itself if standard error is gone.
 pub(super) fn log() {
     let told = Mutex::new(BTreeMap::new());
     std::panic::set_hook(Box::new(move |panic| tell(panic, &told)));
@@ -21,7 +21,8 @@ pub(super) fn log() {
 fn tell(panic: &PanicHookInfo<'_>, told: &Mutex<BTreeMap<String, Instant>>) {
     let place = panic.location().map(ToString::to_string).unwrap_or_default();
     let now = Clock::system().now().mono;
-    // Never wait here: a panic may happen anywhere. There are as many places as lines that can panic, and no more.
+    // Never wait here: a panic may happen anywhere. The map has at most as many places as there are lines that can
+    // panic.
     if let Ok(mut told) = told.try_lock() {
         if told.get(&place).is_some_and(|before| now.saturating_duration_since(*before) < REMINDER) {
             return;

@@ -8,11 +8,11 @@ use rustix::io::Errno;
 
 use crate::status::dropped_lines::DroppedLines;
 
-/// Writes lines to a descriptor without the lock of Rust's standard error. This may block for ever.
+/// Writes lines to a descriptor without the lock of Rust's standard error. A write may block without limit.
 pub(super) struct Lines<D> {
     descriptor: D,
     dropped: DroppedLines,
-    /// The last line was written in part only.
+    /// Only a part of the last line was written.
     torn: bool,
 }
 
@@ -30,7 +30,7 @@ impl<D: AsFd> Lines<D> {
                     self.torn = !bytes.is_empty();
                 }
                 Err(Errno::INTR) => {}
-                // Another process that shares the descriptor has set this; this thread may wait.
+                // Another process that shares the descriptor made it non-blocking; this thread may wait.
                 Err(Errno::AGAIN) => {
                     poll(&mut [PollFd::new(&self.descriptor, PollFlags::OUT)], None)?;
                 }

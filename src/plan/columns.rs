@@ -38,9 +38,9 @@ pub struct Column {
 pub enum Lack {
     /// The column is missing.
     Missing,
-    /// Its type, which holds no integers.
+    /// Its type, which cannot hold integers.
     NoNumber(String),
-    /// Its type, which holds no times.
+    /// Its type, which cannot hold times.
     NoTime(String),
     /// The server computes it.
     Generated,
@@ -109,7 +109,7 @@ impl ColumnFault {
         }
     }
 
-    /// Whether a column of that name exists, whose values are kept.
+    /// Whether a column of that name exists; its values are kept.
     #[must_use]
     pub fn is_in_the_way(&self) -> bool {
         self.lack != Lack::Missing

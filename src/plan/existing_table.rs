@@ -1,5 +1,5 @@
-//! Judges a heartbeat table that exists already: what a beat would lack, and whether to insert the row. Each driver's
-//! `plan` calls it.
+//! Judges an existing heartbeat table: what a beat would lack, and whether to insert the row. Each driver's `plan`
+//! calls it.
 
 use super::Plan;
 use super::columns::{ColumnFault, words};
@@ -21,7 +21,7 @@ pub enum Rows {
 pub struct ExistingTable<'a> {
     /// The table, quoted.
     pub name: &'a str,
-    /// The faults of its columns, `text` counted where [`Rows::are_none`].
+    /// The faults of its columns, including `text` if [`Rows::are_none`].
     pub faults: &'a [ColumnFault],
     /// The repair of these faults.
     pub mend: &'a Remedy,
@@ -38,7 +38,7 @@ pub enum RowNeed {
     Insert,
     /// Nothing: it exists.
     Nothing,
-    /// Nothing: the plan says what prevents it.
+    /// No row is needed: the plan says what prevents it.
     Obstructed,
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::heartbeat::{ErrorClass, ErrorKind, Pace};
 
-/// The shortest wait, whatever the jitter is.
+/// The shortest wait with any jitter.
 const SHORTEST: Duration = Duration::from_millis(100);
 
 /// The waits of one target.
@@ -18,7 +18,7 @@ pub struct Backoff {
 }
 
 impl Backoff {
-    /// No failure yet. With the same seed a simulation has the same waits.
+    /// The state before any failure. With the same seed a simulation has the same waits.
     #[must_use]
     pub fn new(seed: u64) -> Self {
         Self { failures: 0, class: None, random: fastrand::Rng::with_seed(seed) }

@@ -72,7 +72,7 @@ pub struct Parts {
     pub ticks: Ticks,
     /// Its waits after failures.
     pub backoff: Backoff,
-    /// Tells the replica watchers about acknowledged beats.
+    /// Sends acknowledged beats to the replica watchers.
     pub acknowledged: watch::Sender<Acknowledged>,
     /// Counts connections with a successful beat, for the inspector.
     pub good_connections: watch::Sender<u64>,

@@ -56,7 +56,7 @@ pub struct BeatAnswer {
 }
 
 impl Connection {
-    /// Nothing is connected yet.
+    /// A connection that is not open yet.
     ///
     /// `timelines` collects what heartbeatd knows about the servers of this target; it outlives the connection.
     #[must_use]
@@ -253,7 +253,7 @@ impl Connection {
         Ok(())
     }
 
-    /// What is missing, and why heartbeatd could not create it: that is the cause to repair.
+    /// Adds why heartbeatd could not create what is missing: that is the cause to repair.
     fn with_obstacle(&self, failure: Failure) -> Failure {
         let Some(obstacle) = self.obstacle.as_ref().filter(|_| failure.kind().provisioning_helps()) else {
             return failure;

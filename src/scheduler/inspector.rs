@@ -25,7 +25,7 @@ use crate::time::ticks::Ticks;
 
 /// The longest time between two runs of all checks. Each target subtracts a part of the jitter.
 const CATALOGUE: Duration = Duration::from_secs(600);
-/// Subtracted at random, so that many targets of one server do not run together.
+/// A random part of this is subtracted, so that many targets of one server do not run together.
 const JITTER: Duration = Duration::from_secs(120);
 /// The first run starts at random within this time after the first successful beat, because a thousand targets start at
 /// once.
@@ -118,7 +118,7 @@ impl Inspector {
                 }
             }
             drop(turn);
-            // Where nothing shows it, the next run of all checks looks again.
+            // If no endpoint shows it, the next run of all checks looks again.
             let period = self.ticks.period_at(self.clock.now()).max(SHORTEST_LOOK);
             let look = self.clock.now().plus(if place.is_some() { period } else { CATALOGUE });
             let again = look.mono.min(next_catalogue.mono).max(self.clock.now().plus(SHORTEST_LOOK).mono);

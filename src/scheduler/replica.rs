@@ -30,7 +30,7 @@ const LOOKS: [Duration; 6] = [
 ];
 /// Between looks further apart than this the connection is closed.
 const KEPT_OPEN: Duration = Duration::from_secs(15);
-/// The longest time of a look, whatever the target's time-out is.
+/// The longest time of a look, also for targets with a longer time-out.
 const LONGEST_LOOK: Duration = Duration::from_secs(10);
 
 /// The acknowledged beats of a target, oldest first.

@@ -15,7 +15,7 @@ use tokio::process::{Child, ChildStdout, Command};
 use crate::bounded_read::{Unfinished, in_own_thread};
 use crate::time::clock::{self, Clock, Instant};
 
-/// How long a secret command may run before it is ended.
+/// How long a password command may run before heartbeatd ends it.
 pub const COMMAND_DEADLINE: Duration = Duration::from_secs(5);
 
 /// Why there is no output. It contains nothing that the command printed.
@@ -39,7 +39,8 @@ struct ProcessGroup(Option<Pid>);
 impl Drop for ProcessGroup {
     fn drop(&mut self) {
         if let Some(group) = self.0 {
-            // Usually nothing is left of it. The system does not reuse its number while one of its processes lives.
+            // Usually no process is left in the group. The system does not reuse its number while one of its processes
+            // lives.
             let _ = kill_process_group(group, Signal::KILL);
         }
     }
@@ -55,13 +56,13 @@ impl CommandError {
     }
 }
 
-/// Runs a program with its arguments until it has ended, by `deadline` and within [`COMMAND_DEADLINE`]; gives what it had
-/// printed by then, `most` bytes at most.
+/// Runs a program with its arguments until it ends, by `deadline` and within [`COMMAND_DEADLINE`]; returns what it had
+/// printed by then, at most `most` bytes.
 ///
-/// Cancel-safe: what runs is ended when the future is dropped.
+/// Cancel-safe: dropping the future ends the program.
 ///
 /// # Errors
-/// When it cannot be started, fails, prints more, or does not end in time.
+/// If it cannot be started, fails, prints more, or does not end in time.
 pub(super) async fn run(
     program: &str,
     arguments: &[String],
@@ -139,7 +140,7 @@ async fn start(program: &str, arguments: &[String], within: Duration) -> Result<
     }
 }
 
-/// Reads what the pipe holds, and does not wait for more.
+/// Reads what the pipe holds, without waiting for more.
 fn read_what_is_there(pipe: OwnedFd, most: usize, printed: &mut Vec<u8>) -> io::Result<()> {
     let mut pipe = std::fs::File::from(pipe);
     let mut chunk = [0; 4096];
@@ -167,7 +168,7 @@ mod tests {
         Clock::system().now().mono + Duration::from_secs(seconds)
     }
 
-    /// Waits until no process is left of the one whose number is in the file.
+    /// Waits until the process with the number in the file, and all its children, are gone.
     async fn is_gone(pid_file: &Path) {
         let pid = std::fs::read_to_string(pid_file).unwrap();
         let stat = format!("/proc/{}/stat", pid.trim());

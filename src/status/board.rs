@@ -40,10 +40,10 @@ pub struct DriverFigures {
     pub lateness: Histogram,
 }
 
-/// What concerns the program as a whole.
+/// The state of the program as a whole.
 #[derive(Debug, Clone, Default)]
 pub struct Process {
-    /// The last reload that failed, and why; cleared by the next that works.
+    /// The last failed reload, and why it failed; a successful reload clears it.
     pub reload_error: Option<(Moment, String)>,
     /// The program is shutting down.
     pub stopping: bool,
@@ -62,8 +62,8 @@ pub struct TargetStatus {
     pub tried: bool,
     /// The newest change of `last_update` that this process wrote or saw.
     pub newest_change: Option<Change>,
-    /// Counted from the newest change, or from the start before the first: the age at which the second scheduled tick
-    /// plus `timeout` has passed.
+    /// The age of the newest change (before the first one: of the start) at which the second scheduled tick plus
+    /// `timeout` has passed.
     pub overdue_after: Duration,
     /// The last beat that did not fail.
     pub last_beat: Option<LastBeat>,
@@ -96,7 +96,7 @@ pub struct TargetStatus {
 pub struct Checked {
     /// When.
     pub at: Moment,
-    /// The failed and the unknown checks. A vector would hold on to the room of those that passed: 27 KiB per target.
+    /// The failed and the unknown checks. A vector would keep the memory of those that passed: 27 KiB per target.
     pub findings: Box<[Finding]>,
     /// How many checks passed.
     pub ok: usize,
@@ -142,7 +142,7 @@ pub struct Change {
     pub ours: bool,
 }
 
-/// The notice that several servers take writes for one database cluster.
+/// The notice that several servers accept writes for one database cluster.
 pub const SPLIT_BRAIN: &str = "split_brain";
 
 /// A beat that did not fail.
@@ -202,14 +202,14 @@ pub struct HistoryEntry {
 pub struct ReplicaStatus {
     /// Whether a problem here turns the target red.
     pub required: bool,
-    /// `last_update` as seen there.
+    /// `last_update` on this replica.
     pub value: Option<Stamp>,
     /// When it was seen.
     pub seen_at: Option<Moment>,
     /// The time from the acknowledgement of a beat on the primary until heartbeatd saw it here, on our clock. Absent
     /// while another process writes.
     pub lag: Option<Duration>,
-    /// Since when a beat has been missing here: when the oldest of them was acknowledged as it was first missed.
+    /// Since when a beat is missing here: the acknowledgement of the oldest missing beat, set when it was first missed.
     pub behind_since: Option<Moment>,
     /// The server's role. If it is a primary, the replica's address is wrong.
     pub role: Option<ServerRole>,
@@ -228,7 +228,7 @@ pub struct Counters {
     pub failed: u64,
     /// Beats that found the row fresh (or only watched).
     pub fresh: u64,
-    /// Ticks that were due and not served.
+    /// Ticks that were due but not served.
     pub ticks_missed: u64,
     /// Failed tries by class and kind.
     pub errors: BTreeMap<(ErrorClass, ErrorKind), u64>,
@@ -291,7 +291,7 @@ impl Board {
         cell
     }
 
-    /// Takes a target off the board; its metrics go with it.
+    /// Removes a target from the board, and its metrics with it.
     pub fn remove(&self, name: &str) {
         self.targets.write().unwrap_or_else(PoisonError::into_inner).remove(name);
     }
@@ -324,7 +324,7 @@ impl Board {
         self.drivers.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// What concerns the program as a whole.
+    /// The state of the program as a whole.
     pub fn process(&self) -> MutexGuard<'_, Process> {
         self.process.lock().unwrap_or_else(PoisonError::into_inner)
     }

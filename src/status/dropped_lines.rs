@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use tracing_appender::non_blocking::ErrorCounter;
 
-/// Counts the log lines that were dropped since the start. Clones count together.
+/// Counts the log lines that were dropped since the start. Clones share the count.
 #[derive(Debug, Clone, Default)]
 pub struct DroppedLines {
     unwritten: Arc<AtomicU64>,

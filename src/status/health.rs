@@ -41,9 +41,9 @@ pub struct Health {
 /// One reason.
 #[derive(Debug, Clone)]
 pub struct Reason {
-    /// The class of the failure; `None` where no server reported one (a beat that is only overdue).
+    /// The class of the failure; `None` if no server reported one (a beat that is only overdue).
     pub class: Option<ErrorClass>,
-    /// The kind, or a word for what is not a failure (`overdue`, `replica_not_receiving` …).
+    /// The kind, or a word for a reason other than a failure (`overdue`, `replica_not_receiving` …).
     pub kind: &'static str,
     /// The database's own code.
     pub code: Option<String>,
@@ -99,7 +99,7 @@ pub fn judge(status: &TargetStatus, now: Moment) -> Health {
     let mut required_missing = false;
     for (name, replica) in &status.replicas {
         if let Some(reason) = judge_replica(status, name, replica, now) {
-            // A replica that cannot be looked at gets the time that the source gets: one failed look turns nothing red.
+            // A replica that cannot be inspected gets as much time as the source: one failed look turns nothing red.
             let patience = replica.trouble.is_some() && now.age_of(reason.since) <= status.overdue_after;
             required_missing |= replica.required && !patience;
             reasons.push(reason);

@@ -1,6 +1,6 @@
 //! A fixed-bucket histogram, kept per driver on the board and written out by `http::metrics`.
 
-/// Upper bounds in seconds; an implicit last bucket takes the rest.
+/// Upper bounds in seconds; an implicit last bucket holds all larger values.
 pub const BOUNDS: [f64; 14] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
 
 /// Counts by bucket, and their sum.

@@ -1,5 +1,5 @@
-//! What the log says of a target: a line when its state changes, and at most one a minute while it stays bad. Called by
-//! the target's loop after each try.
+//! Decides what the log says of a target: a line when its state changes, and at most one a minute while a problem
+//! lasts. The target's loop calls it after each try.
 
 use std::time::Duration;
 
@@ -9,10 +9,10 @@ use crate::heartbeat::ErrorKind;
 use crate::target::Target;
 use crate::time::clock::Moment;
 
-/// The shortest distance between two lines on the same trouble.
+/// The shortest time between two lines about the same problem.
 const REMINDER: Duration = Duration::from_secs(60);
 
-/// What was told of one target.
+/// What the log said of one target.
 #[derive(Debug)]
 pub struct LogThrottle {
     name: String,
@@ -29,13 +29,13 @@ struct Told {
 }
 
 impl LogThrottle {
-    /// Nothing told so far.
+    /// The log has said nothing of this target.
     #[must_use]
     pub fn new(target: &Target) -> Self {
         Self { name: target.name.clone(), driver: target.driver(), told: None }
     }
 
-    /// Tells what changed since the last line, or reminds of what stays bad.
+    /// Logs what changed since the last line, or reminds of a lasting problem.
     pub fn tell(&mut self, status: &TargetStatus, now: Moment) {
         let health = health::judge(status, now);
         let state = health.state;
@@ -53,7 +53,7 @@ impl LogThrottle {
         if told.trouble.is_none() && trouble.is_none() {
             return told.state != state;
         }
-        // A trouble that changes its face is told at once; one that flickers between two faces is not told each time.
+        // A different problem is logged at once; a target that alternates between two problems is not logged each time.
         let changed = (told.trouble, told.state) != (trouble, state);
         let minute_passed = now.age_of(told.at) >= REMINDER;
         minute_passed || changed && (trouble.is_none() || told.trouble.is_none() || told.state != state)
@@ -79,7 +79,7 @@ impl LogThrottle {
                     "no heartbeat"
                 );
             }
-            // Red although beats are written: a replica or a check turns it so.
+            // Red although beats are written: a replica or a check is the reason.
             None if health.state == State::Unhealthy => {
                 let reason = health.reasons.first();
                 tracing::warn!(

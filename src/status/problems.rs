@@ -1,10 +1,10 @@
-//! What the log says of the checks: a line when the problems that they find change. Called by the inspector.
+//! Decides what the log says of the checks: a line when their problems change. The inspector calls it.
 
 use super::board::Checked;
 use crate::target::Target;
 
-/// Writes a line if the checks find other problems than they did before. A heartbeat that is written is no sign that the
-/// connector gets it, and nothing but the checks knows.
+/// Writes a line if the checks find other problems than before. A written heartbeat does not show that the connector
+/// receives it; only the checks do.
 pub fn log_change(target: &Target, before: Option<&Checked>, after: &Checked) {
     let same = match before {
         Some(before) => before.problems == after.problems,

@@ -25,14 +25,14 @@ pub struct Clock(Source);
 #[derive(Debug, Clone)]
 enum Source {
     System,
-    /// Wall time that follows tokio's (paused) clock, plus an offset a simulation may turn.
+    /// Wall time that follows tokio's (paused) clock, plus an offset that a simulation may change.
     Simulated {
         origin: Moment,
         offset_micros: Arc<AtomicI64>,
     },
 }
 
-/// Turns the wall clock of a simulation.
+/// Sets the wall clock of a simulation.
 #[derive(Debug, Clone)]
 pub struct WallClock(Arc<AtomicI64>);
 
@@ -72,7 +72,7 @@ impl Clock {
 }
 
 impl WallClock {
-    /// Sets the wall clock forward (or, negative, back) by so many seconds.
+    /// Sets the wall clock forward by this many seconds (or back, if negative).
     pub fn step(&self, seconds: i64) {
         self.0.fetch_add(seconds * 1_000_000, Ordering::Relaxed);
     }
@@ -108,7 +108,8 @@ impl Moment {
     }
 }
 
-/// The system's monotonic clock in microseconds, as `CLOCK_MONOTONIC` counts: what a service manager compares with its own.
+/// The system's monotonic clock in microseconds, as `CLOCK_MONOTONIC` counts, for service managers, which compare it
+/// with their own.
 #[must_use]
 pub fn monotonic_micros() -> i64 {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
@@ -123,7 +124,7 @@ pub async fn sleep_until(instant: Instant) {
 /// Runs a future until it is done or the instant has come. Cancel-safe if the future is.
 ///
 /// # Errors
-/// [`Elapsed`](tokio::time::error::Elapsed) when the instant came first; the future is dropped then.
+/// [`Elapsed`](tokio::time::error::Elapsed) if the instant came first; the future is then dropped.
 pub async fn timeout_at<F: Future>(instant: Instant, future: F) -> Result<F::Output, tokio::time::error::Elapsed> {
     tokio::time::timeout_at(instant, future).await
 }

@@ -9,18 +9,18 @@ use chrono_tz::Tz;
 use croner::Cron;
 use croner::parser::{CronParser, Seconds};
 
-/// The shortest interval a configuration may ask for.
+/// The shortest interval that a configuration may set.
 pub const SHORTEST_INTERVAL: Duration = Duration::from_secs(1);
-/// The longest. A rarer heartbeat keeps nothing alive.
+/// The longest interval. A rarer heartbeat keeps no connector alive.
 pub const LONGEST_INTERVAL: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Where an expression is tried from, in seconds since 1970: the beginning of 2026.
+/// The start of the trial run of an expression, in seconds since 1970: the beginning of 2026.
 const SAMPLED_FROM: i64 = 1_767_225_600;
 
 /// A target's schedule.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Schedule {
-    /// At a fixed distance, on a phase of the target's own.
+    /// At a fixed distance, on a phase that the target's name gives.
     Interval(Duration),
     /// At the moments of a cron expression.
     Cron(Box<CronSchedule>),
@@ -49,7 +49,7 @@ pub enum ScheduleError {
 }
 
 impl Schedule {
-    /// The shortest distance between two moments; of a cron expression, as its first 64 show it.
+    /// The shortest distance between two moments; for a cron expression, among its first 64 moments.
     #[must_use]
     pub fn shortest_gap(&self) -> Duration {
         match self {
@@ -72,7 +72,7 @@ impl CronSchedule {
     /// As [`ScheduleError`].
     pub fn parse(expression: &str, timezone: &str) -> Result<Self, ScheduleError> {
         let timezone: Tz = timezone.parse().map_err(|_| ScheduleError::Timezone(timezone.to_owned()))?;
-        // The parser takes it for a list that no moment is in, and the search for one has no end.
+        // The parser reads it as a list without any moment, and its search for one never ends.
         if expression.split_whitespace().any(|field| field.split(',').any(str::is_empty)) {
             return Err(ScheduleError::Expression("a list has nothing beside one of its commas".to_owned()));
         }

@@ -1,7 +1,7 @@
 //! A point in time as a database stores it; `heartbeat` re-exports it.
 
-/// A point in time as a database keeps it in `last_update`: microseconds since 1970-01-01 00:00 UTC, a value without a
-/// zone read as UTC.
+/// A point in time as a database stores it in `last_update`: microseconds since 1970-01-01 00:00 UTC. A value without a
+/// zone counts as UTC.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Stamp(pub i64);
 
@@ -12,7 +12,7 @@ impl Stamp {
         self.0.saturating_sub(earlier.0)
     }
 
-    /// The stamp as `2026-11-20T11:22:33.123456Z`, or its number where a calendar cannot show it.
+    /// The stamp as `2026-11-20T11:22:33.123456Z`, or its number if a calendar cannot show it.
     #[must_use]
     pub fn to_rfc3339(self) -> String {
         chrono::DateTime::from_timestamp_micros(self.0)

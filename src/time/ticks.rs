@@ -1,5 +1,5 @@
-//! A schedule run on a clock: when the next beat is due, how long a period is here, when a target is overdue. Used by
-//! the `beater`, one value per target.
+//! A schedule run on a clock: when the next beat is due, the length of the current period, when a target is overdue.
+//! The `beater` uses it, one value per target.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use super::clock::Moment;
 use crate::stable_hash::stable_hash;
 use crate::time::schedule::Schedule;
 
-/// The widest spread of first beats and of cron ticks: many targets must not beat at one moment.
+/// The widest spread of first beats and of cron ticks, so that many targets do not beat at one moment.
 const WIDEST_SPREAD: Duration = Duration::from_secs(10);
 
 /// More ticks than this are not counted one by one (a wall clock set forward by years).
@@ -17,12 +17,12 @@ const MOST_MISSED: u64 = 10_000;
 #[derive(Debug, Clone)]
 pub struct Ticks {
     schedule: Schedule,
-    /// A number from the target's name, the same in every process: its place among the others.
+    /// A number from the target's name, the same in every process: it sets the target's place among the others.
     place: u64,
-    /// Intervals: one tick of the stable phase. Later ones follow by the monotonic clock, so that a wall clock that is
-    /// set does not move them.
+    /// Intervals: one tick of the stable phase. Later ticks follow by the monotonic clock, so that setting the wall
+    /// clock does not move them.
     anchor: Moment,
-    /// Cron: how much later than the expression says.
+    /// Cron: how much later than the expression the ticks come.
     spread: Duration,
 }
 
@@ -42,7 +42,7 @@ impl Ticks {
         ticks
     }
 
-    /// When the first beat is due: within min(period, 10 s), by name; at once where there is only one target.
+    /// When the first beat is due: within min(period, 10 s), by name; at once if there is only one target.
     #[must_use]
     pub fn first(&self, alone: bool, now: Moment) -> Moment {
         if alone {
@@ -64,7 +64,7 @@ impl Ticks {
             }
             Schedule::Cron(cron) => {
                 let before = reference.wall.checked_sub(self.spread).unwrap_or(reference.wall);
-                // `None` lies beyond the calendar: a day from now is asked again.
+                // `None` is a moment beyond the calendar: try again in a day.
                 let tick = cron.next_after(before).map_or(now.wall + Duration::from_secs(86_400), |t| t + self.spread);
                 let wait = tick.duration_since(now.wall).unwrap_or_default();
                 Moment { mono: now.mono + wait, wall: tick }
@@ -72,8 +72,8 @@ impl Ticks {
         }
     }
 
-    /// The tick after a beat that began at `beat`: the next one after `now`, but for one closer than half a period to
-    /// the beat, which is dropped (I2).
+    /// The tick after a beat that began at `beat`: the next one after `now`. A tick closer than half a period to the
+    /// beat is dropped (I2).
     #[must_use]
     pub fn next_after_beat(&self, beat: Moment, now: Moment) -> Moment {
         let next = self.next_after(now, now);
@@ -118,7 +118,7 @@ impl Ticks {
         }
     }
 
-    /// The age of a change made at `change` from which the target is overdue: until the second scheduled tick after it,
+    /// The age at which a change made at `change` makes the target overdue: until the second scheduled tick after it,
     /// plus the time-out (I8).
     #[must_use]
     pub fn overdue_after(&self, change: Moment, timeout: Duration) -> Duration {
@@ -134,8 +134,8 @@ impl Ticks {
     }
 }
 
-/// The longest distance between two ticks around a moment, in microseconds since 1970: what a checker that knows no
-/// phase must allow for.
+/// The longest distance between two ticks around a moment, in microseconds since 1970. A check that does not know the
+/// phase must allow for it.
 #[must_use]
 pub fn longest_period(schedule: &Schedule, wall_micros: i64) -> Duration {
     match schedule {

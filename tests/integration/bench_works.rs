@@ -1,4 +1,4 @@
-//! The bench itself: what the scenarios take for granted.
+//! Tests the bench itself: the properties that the scenarios rely on.
 
 use std::time::Duration;
 
@@ -57,7 +57,7 @@ async fn a_frozen_server_keeps_its_connections_and_answers_when_thawed() {
         server.thaw();
         assert_eq!(query.await.unwrap(), [[Some("1".to_owned())]]);
     }
-    // Dropped frozen: it must end nevertheless.
+    // Dropped while frozen: it must still end.
     server.freeze();
 }
 
@@ -147,7 +147,7 @@ async fn the_proxy_spoils_the_network_in_every_way_it_promises() {
         proxy.set(toxic).await;
         let mut write = std::pin::pin!(rows(&mut session, "INSERT INTO t VALUES (1) RETURNING 2"));
         assert!(timeout(Duration::from_millis(300), &mut write).await.is_err(), "{toxic:?}");
-        // The first is held before it arrives; the second arrives beside the first, which was let go.
+        // The first is held before it arrives; the second arrives together with the first, which was released.
         let arrived = if toxic == Toxic::BlackHole { 0 } else { 2 };
         assert_eq!(server.number("SELECT count(*) FROM t").await, arrived);
         proxy.set(Toxic::Clean).await;

@@ -1,4 +1,4 @@
-//! The bench's MongoDB servers: what the scenarios take for granted.
+//! Tests the bench's MongoDB servers: the properties that the scenarios rely on.
 
 use std::time::Duration;
 
@@ -46,7 +46,7 @@ async fn a_set_follows_its_primary_and_elects_another(options: MongoOptions) {
     eprintln!("three members were ready after {:?}", begin.elapsed());
     set.run("hb", doc! { "insert": "t", "documents": [{ "_id": 1, "v": 0 }], "writeConcern": { "w": 3 } }).await;
 
-    // A change stream and the oplog see an update, and none where nothing changes.
+    // A change stream and the oplog show an update, and nothing if nothing changes.
     let admin = set.admin().await;
     let collection = admin.client().database("hb").collection::<Document>("t");
     let mut changes = collection.watch().await.unwrap();
@@ -59,7 +59,7 @@ async fn a_set_follows_its_primary_and_elects_another(options: MongoOptions) {
     }
     assert_eq!(set.updates("hb.t").await.len(), 2);
 
-    // Asked to step down, killed, frozen: each time another one takes over.
+    // The primary is asked to step down, killed, frozen: each time another member takes over.
     let second = set.step_down(5).await;
     set.run("hb", update(3)).await;
     set.member_mut(second).kill().await;
@@ -81,7 +81,7 @@ async fn a_set_follows_its_primary_and_elects_another(options: MongoOptions) {
     eprintln!("another primary after {:?}", begin.elapsed());
     set.member(third).thaw();
     set.is_whole().await;
-    // Dropped frozen: it must end nevertheless.
+    // Dropped while frozen: it must still end.
     set.member(third).freeze();
 }
 
@@ -103,7 +103,7 @@ async fn a_fail_point_makes_a_command_fail_once() {
     let failed = admin.try_run("admin", doc! { "ping": 1 }).await.unwrap_err();
     assert!(matches!(*failed.kind, ErrorKind::Command(ref error) if error.code == 9), "{failed}");
     admin.run("admin", doc! { "ping": 1 }).await;
-    // A question of a frozen server ends by itself.
+    // A query to a frozen server ends by itself.
     server.freeze();
     let begin = Instant::now();
     assert!(timeout(Duration::from_millis(500), admin.client().list_database_names()).await.is_err());

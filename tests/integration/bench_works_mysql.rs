@@ -1,4 +1,4 @@
-//! The bench's MariaDB and MySQL servers: what the scenarios take for granted.
+//! Tests the bench's MariaDB and MySQL servers: the properties that the scenarios rely on.
 
 use std::time::Duration;
 
@@ -47,11 +47,11 @@ async fn a_server_is_all_that_the_scenarios_need(flavour: Flavour) {
     execute(&mut session, "UPDATE hb.t\nSET v = 1").await;
     assert_eq!(server.statements_of("beat"), ["UPDATE hb.t\nSET v = 1"]);
     let statements = server.statements();
-    // MySQL writes all that came in one message, then the rest again.
+    // MySQL logs all statements of one message, then the rest again.
     assert!(statements.iter().any(|statement| statement.starts_with("CREATE DATABASE hb")), "{statements:#?}");
     assert!(server.connect_as("beat", "wrong").await.is_err());
 
-    // Its binary log: a row that is set to what it is changes nothing.
+    // In its binary log, an update to the same value changes nothing.
     assert_eq!(server.update_rows_events("hb", "t").await, 1);
     execute(&mut session, "UPDATE hb.t SET v = 1").await;
     assert_eq!(server.update_rows_events("hb", "t").await, 1);
@@ -59,7 +59,7 @@ async fn a_server_is_all_that_the_scenarios_need(flavour: Flavour) {
     assert_eq!(server.update_rows_events("hb", "t").await, 2);
     assert_eq!(server.update_rows_events("hb", "other").await, 0);
 
-    // A power cut: nothing that was committed is lost, and the log goes on in another file.
+    // A power cut: no commit is lost, and the log continues in another file.
     server.kill().await;
     assert!(rows(&mut session, "SELECT 1").await.is_err());
     server.resume().await;
@@ -84,7 +84,7 @@ async fn a_replica_follows_and_takes_over(flavour: Flavour) {
     assert_eq!(replica.number("SELECT v FROM hb.t").await, 0);
     assert_eq!(replica.number("SELECT @@global.read_only").await, 1);
 
-    // A restarted replica goes on by itself, and is still one.
+    // A restarted replica continues by itself, and is still a replica.
     replica.restart().await;
     primary.execute("UPDATE hb.t SET v = 1").await;
     replica.catch_up_with(&primary).await;
@@ -129,6 +129,6 @@ async fn a_frozen_mariadb_keeps_its_connections_and_the_system_time_zone_can_be_
     }
     server.set_global("lock_wait_timeout", "7").await;
     assert_eq!(server.value("SELECT @@lock_wait_timeout").await.as_deref(), Some("7"));
-    // Dropped frozen: it must end nevertheless.
+    // Dropped while frozen: it must still end.
     server.freeze();
 }

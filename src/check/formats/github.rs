@@ -1,5 +1,5 @@
-//! The report as annotations of GitHub Actions: a line for each thing that is wrong, at the line of the configuration.
-//! The step's summary is the report as Markdown, which `commands::check` appends to the file that GitHub names.
+//! The report as annotations of GitHub Actions: a line for each problem, at the line of the configuration. The step's
+//! summary is the report as Markdown, which `commands::check` appends to the file that GitHub names.
 
 use std::fmt::Write as _;
 
@@ -7,7 +7,7 @@ use super::groups::{self, Group};
 use crate::check::report::Report;
 use crate::finding::{Severity, Status};
 
-/// All annotations, the worst first, since GitHub shows ten errors and ten warnings of a step; then the summary.
+/// All annotations, the worst first, because GitHub shows ten errors and ten warnings of a step; then the summary.
 pub(super) fn render(report: &Report) -> String {
     let mut out = String::new();
     for group in groups::group(report, |finding| matches!(finding.status, Status::Failed | Status::Unknown)) {
@@ -49,12 +49,12 @@ fn annotate(out: &mut String, group: &Group<'_>, report: &Report) {
     let _ = writeln!(out, "::{level} {}title={}::{}", place.unwrap_or_default(), property(&title), data(&text));
 }
 
-/// Text as the message of a workflow command.
+/// Escapes text for the message of a workflow command.
 fn data(text: &str) -> String {
     text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A")
 }
 
-/// Text as a property of a workflow command.
+/// Escapes text for a property of a workflow command.
 fn property(text: &str) -> String {
     data(text).replace(':', "%3A").replace(',', "%2C")
 }

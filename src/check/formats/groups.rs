@@ -1,4 +1,4 @@
-//! Collects findings that are the same for several targets: a thousand targets with one problem are one paragraph. The
+//! Collects findings that are the same for several targets: a thousand targets with one problem make one paragraph. The
 //! formats for people use it.
 
 use std::collections::{BTreeSet, HashMap};
@@ -7,34 +7,34 @@ use crate::check::report::{Report, TargetReport, grouped_digits, reading_order};
 use crate::finding::{Finding, Severity, Status};
 use crate::plain_text;
 
-/// More targets than this are not reported one by one.
+/// With more targets than this, the report groups them.
 pub(super) const FEW: usize = 20;
-/// How many names are shown for all.
+/// How many names a group shows.
 const NAMED: usize = 3;
 
-/// What several targets have in common.
+/// One finding that several targets share.
 pub(super) struct Group<'a> {
-    /// The finding of the first of them.
+    /// The finding of the first target.
     pub(super) first: &'a Finding,
-    /// The checks, if one reason prevents several.
+    /// The ids of the checks, if one reason prevents several.
     pub(super) ids: Vec<&'a str>,
     /// The targets, in the order of the configuration.
     pub(super) targets: Vec<&'a TargetReport>,
-    /// Whether the others have other names or numbers.
+    /// Whether the other targets' texts have other names or numbers.
     pub(super) differ: bool,
 }
 
-/// What the findings of a group have in common: check and severity if it failed, status, likeness.
+/// What the findings of a group share: check and severity if it failed, status, likeness.
 type Key<'a> = (Option<(&'a str, Severity)>, Status, String);
 
-/// Groups the findings that `wanted` chooses: what is worst first, then what concerns most targets.
+/// Groups the findings that `wanted` chooses: the worst first, then those that affect most targets.
 pub(super) fn group<'a>(report: &'a Report, wanted: impl Fn(&Finding) -> bool) -> Vec<Group<'a>> {
     let mut groups: Vec<Group<'a>> = Vec::new();
     let mut known: HashMap<Key<'_>, usize> = HashMap::new();
     for target in &report.targets {
         let own = words_of(target);
         for finding in target.findings.iter().filter(|finding| wanted(finding)) {
-            // An unreachable server leaves sixty checks unknown, for one reason.
+            // An unreachable server leaves sixty checks unknown for one reason.
             let check = (finding.status == Status::Failed).then_some((finding.id.as_str(), finding.severity));
             let key = (check, finding.status, likeness(finding, &own));
             let index = *known.entry(key).or_insert_with(|| {
@@ -46,7 +46,7 @@ pub(super) fn group<'a>(report: &'a Report, wanted: impl Fn(&Finding) -> bool) -
             if !group.ids.contains(&finding.id.as_str()) {
                 group.ids.push(&finding.id);
             }
-            // Several findings of one target stand beside each other.
+            // The findings of one target follow each other.
             if !group.targets.last().is_some_and(|last| std::ptr::eq(*last, target)) {
                 group.targets.push(target);
             }
@@ -72,7 +72,7 @@ fn texts(finding: &Finding) -> [String; 3] {
     [finding.observed.clone(), expected, next]
 }
 
-/// What two findings that say the same have in common: their texts without numbers and the target's own names.
+/// The text that two equivalent findings share: without numbers and without the target's own names.
 fn likeness(finding: &Finding, own: &BTreeSet<&str>) -> String {
     let mut out = String::new();
     for text in texts(finding) {
@@ -94,7 +94,7 @@ fn likeness(finding: &Finding, own: &BTreeSet<&str>) -> String {
     out
 }
 
-/// The words of the target's name and address: its texts are full of them.
+/// The words of the target's name and address, which its texts contain.
 fn words_of(target: &TargetReport) -> BTreeSet<&str> {
     let words = |text| str::split(text, |c: char| !of_a_word(c)).filter(|word| !word.is_empty());
     words(&target.name).chain(words(&target.address)).collect()

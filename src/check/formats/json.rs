@@ -1,5 +1,5 @@
-//! The report for programs. Its schema is published as `docs/check-report.schema.json`; `format` counts up with a change
-//! that breaks readers.
+//! The report for programs. `docs/check-report.schema.json` is its schema; `format` increases with each change that
+//! breaks readers.
 
 use serde::Serialize;
 use serde_json::{Value, json};

@@ -1,5 +1,5 @@
 //! The report as JUnit XML, for the test reports of CI servers: a suite for each target, a case for each check. Only
-//! what counts for the exit code is red.
+//! findings that count for the exit code are red.
 
 use chrono::DateTime;
 use quick_junit::{NonSuccessKind, Property, Report as Document, TestCase, TestCaseStatus, TestSuite};
@@ -47,8 +47,8 @@ fn suite_of(target: &TargetReport, report: &Report) -> TestSuite {
     suite
 }
 
-/// One check, with its findings about all subjects. The name is the id alone: readers compare runs by it, and GitLab
-/// reads only the first of two cases of the same name.
+/// One check, with its findings about all subjects. The id alone is the name: readers compare runs by the name, and
+/// GitLab reads only the first of two cases of the same name.
 fn case_of(id: &str, target: &TargetReport, report: &Report) -> TestCase {
     let findings = || target.findings.iter().filter(|finding| finding.id == id);
     let counting: Vec<&Finding> = findings().filter(|finding| report.fail_on.counts(finding)).collect();
@@ -56,7 +56,7 @@ fn case_of(id: &str, target: &TargetReport, report: &Report) -> TestCase {
     let answered = findings().any(|finding| matches!(finding.status, Status::Ok | Status::Failed));
     let status = match counting.first() {
         Some(first) => {
-            // "error" is JUnit's word for a case that could not be run.
+            // "error" is JUnit's word for a case that could not run.
             let unknown = counting.iter().all(|finding| finding.status == Status::Unknown);
             let kind = if unknown { NonSuccessKind::Error } else { NonSuccessKind::Failure };
             let mut status = TestCaseStatus::non_success(kind);
@@ -85,7 +85,7 @@ fn case_of(id: &str, target: &TargetReport, report: &Report) -> TestCase {
 
 fn skipped(reason: &str) -> TestCaseStatus {
     let mut status = TestCaseStatus::skipped();
-    // Some readers show the attribute, GitLab the content.
+    // Some readers show the attribute; GitLab shows the content.
     status.set_message(reason).set_description(reason);
     status
 }

@@ -1,5 +1,5 @@
-//! The report as Markdown, for step summaries and merge requests: a table of the targets, then what is wrong, the same of
-//! several targets once.
+//! The report as Markdown, for step summaries and merge requests: a table of the targets, then what is wrong, each
+//! problem of several targets once.
 
 use std::fmt::Write as _;
 
@@ -8,9 +8,9 @@ use crate::check::report::{Outcome, Report, TargetReport, counted, grouped_digit
 use crate::finding::{Finding, Severity, Status};
 use crate::plain_text;
 
-/// GitHub refuses a summary of more than 1 MiB. Half of that is more than people read.
+/// GitHub refuses a summary of more than 1 MiB. People read less than half of that.
 const MOST_BYTES: usize = 512 * 1024;
-/// How many rows the table has; the findings of the other targets follow below it.
+/// The most rows of the table; the findings of the other targets follow below it.
 const MOST_ROWS: usize = 100;
 
 /// The whole report.
@@ -50,7 +50,7 @@ pub(super) fn render(report: &Report, quiet: bool) -> String {
 fn table(out: &mut String, report: &Report, quiet: bool) {
     let mut targets: Vec<&TargetReport> = report.targets.iter().collect();
     let failed = |target: &TargetReport, severity| target.failed(severity);
-    // Stable: targets alike stay in the order of the configuration.
+    // A stable sort keeps equal targets in the order of the configuration.
     targets.sort_by_key(|target| {
         std::cmp::Reverse((
             failed(target, Severity::Error),
@@ -113,7 +113,7 @@ fn describe(out: &mut String, group: &Group<'_>) {
     }
 }
 
-/// Text that means nothing to Markdown, to a table, or to the host's mentions.
+/// Text without meaning to Markdown, to a table, or as a mention on the host.
 fn escaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len() + 8);
     for c in plain_text::on_one_line(text.to_owned()).chars() {
@@ -121,9 +121,9 @@ fn escaped(text: &str) -> String {
             '<' => out.push_str("&lt;"),
             '>' => out.push_str("&gt;"),
             '&' => out.push_str("&amp;"),
-            // A comment between them, so that no one of that name gets a notification.
+            // The comment keeps the host from notifying a user of that name.
             '@' => out.push_str("@<!-- -->"),
-            // No mark begins or ends with these where words surround them, and they are frequent.
+            // No Markdown mark begins or ends with these between words, and they are frequent.
             '.' | ',' | '-' | ';' | '\'' | '"' | '(' | ')' | '/' | '=' | '%' | '?' | '+' | '$' => out.push(c),
             c if c.is_ascii_punctuation() => out.extend(['\\', c]),
             c => out.push(c),
@@ -132,7 +132,7 @@ fn escaped(text: &str) -> String {
     out
 }
 
-/// Text to copy, in a fence that it cannot close.
+/// Text to copy, in a fence that the text cannot close.
 fn fenced(text: &str) -> String {
     let longest = text.split(|c| c != '`').map(str::len).max().unwrap_or(0);
     let fence = "`".repeat((longest + 1).max(3));

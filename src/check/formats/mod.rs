@@ -11,7 +11,7 @@ mod text;
 use super::registry::Entry;
 use super::report::{Format, Report};
 
-/// The whole report in this format. With `quiet` those for people leave out what needs no attention.
+/// The whole report in this format. With `quiet`, the formats for people leave out what needs no attention.
 #[must_use]
 pub fn render(report: &Report, format: Format, entries: &[Entry], quiet: bool) -> String {
     match format {

@@ -13,9 +13,9 @@ use crate::stable_hash::stable_hash;
 
 /// A revision of the schema that does not change.
 const SCHEMA: &str = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json";
-/// Where a target is that no file below the working directory configures: GitHub refuses results without a location.
+/// The location of a target that no file below the working directory configures: GitHub refuses results without one.
 const WITHOUT_A_FILE: &str = "heartbeatd.toml";
-/// GitHub refuses a file with more.
+/// GitHub refuses a file with more results.
 const MOST_RESULTS: usize = 25_000;
 /// Characters that need no encoding in the path of a URI.
 const PATH: &AsciiSet = &NON_ALPHANUMERIC.remove(b'/').remove(b'-').remove(b'.').remove(b'_').remove(b'~');
@@ -60,7 +60,7 @@ pub(super) fn render(report: &Report, entries: &[Entry]) -> String {
     serde_json::to_string_pretty(&log).unwrap_or_default()
 }
 
-/// The checks of the results, and the index of each in their list.
+/// The checks of the results, and the index of each check.
 struct Rules<'a> {
     described: Vec<Value>,
     index: HashMap<&'a str, usize>,
@@ -81,7 +81,7 @@ impl<'a> Rules<'a> {
 }
 
 fn rule(id: &str, entry: Option<&Entry>) -> Value {
-    // Facts from a file may hold a check of another version.
+    // Saved facts may hold a check of another version.
     let Some(entry) = entry else { return json!({ "id": id }) };
     let page = registry::page(entry);
     json!({
@@ -102,7 +102,7 @@ fn result<'a>(
 ) -> Value {
     let nth = seen.entry((&target.name, &finding.id, &finding.subject)).or_default();
     *nth += 1;
-    // Not of what was observed: an age or a count changes from run to run, the fault is the same.
+    // Without the observed text: an age or a count changes from run to run, but the fault stays the same.
     let fingerprint = stable_hash([target.name.as_str(), &finding.id, &finding.subject].join("\0").as_bytes());
     let level = if finding.status == Status::Unknown { "warning" } else { level(finding.severity) };
     json!({
@@ -114,7 +114,7 @@ fn result<'a>(
             "physicalLocation": physical(target.location.as_ref()),
             "logicalLocations": [{ "name": target.name, "kind": "resource" }],
         }],
-        // The name that GitHub compares; without it, it would hash the line of the file.
+        // The name that GitHub compares; without it, GitHub would hash the line of the file.
         "partialFingerprints": { "primaryLocationLineHash": format!("{fingerprint:016x}:{nth}") },
         "properties": { "target": target.name, "driver": target.driver, "address": target.address, "subject": finding.subject },
     })
@@ -139,7 +139,7 @@ fn message(target: &TargetReport, finding: &Finding) -> String {
     text
 }
 
-/// What kept checks from an answer, once for each target and reason, and what else the results do not say.
+/// What kept checks from running, once for each target and reason, and what else the results leave out.
 fn notifications(report: &Report, left_out: usize) -> Vec<Value> {
     let mut notifications = Vec::new();
     let mut push =
@@ -174,7 +174,7 @@ fn level(severity: Severity) -> &'static str {
     }
 }
 
-/// Text as a message of SARIF holds it: braces would be placeholders (section 3.11.5), and `[…](…)` a link.
+/// Escapes text for a message of SARIF: braces would be placeholders (section 3.11.5), and `[…](…)` a link.
 fn escaped(text: &str) -> String {
     text.replace('{', "{{").replace('}', "}}").replace("](", "] (")
 }

@@ -19,7 +19,7 @@ fn check(id: &str) -> crate::finding::Check {
 fn target(name: &str, line: usize, findings: Vec<Finding>) -> TargetReport {
     let address = format!("postgres://hb@{}.example/orders", name.split(' ').next().unwrap_or_default());
     let mut report = TargetReport::new(name, "postgres", address, findings, &entries(), |_| true);
-    // The words are the decision tree's, and tested there.
+    // The tests of the decision tree cover its words.
     report.verdict.text = format!("stopped at {:?}", report.verdict.rung);
     report.located(Some(Location { file: "config/heartbeatd.toml".to_owned(), line }))
 }
@@ -45,7 +45,7 @@ fn missing_table(name: &str) -> Finding {
     check("table-exists").failed("streamkap.streamkap_heartbeat", "there is no table of that name").remedy(remedy)
 }
 
-/// Names that mean something to XML, to JSON, to Markdown, to GitHub's commands, and to a terminal.
+/// Names that have a meaning in XML, JSON, Markdown, GitHub's commands, or on a terminal.
 fn hostile() -> Report {
     let name = "]]>&lt;b \"x\"|`![i](http://evil) ::error::no @team";
     let hostile = check("table-exists")
@@ -72,7 +72,7 @@ fn unreachable() -> Report {
     report
 }
 
-/// Five hundred targets: all without the table, ten stale besides, each with its own name and numbers.
+/// Five hundred targets: all lack the table, ten are also stale, each with its own name and numbers.
 fn fleet() -> Report {
     let targets = (0..500).map(|number| {
         let name = format!("orders-{number:03}");
@@ -93,7 +93,7 @@ fn render(report: &Report, format: Format) -> String {
     // The only value that changes with a release.
     let mut plain = plain.replace(&format!("\"{}\"", env!("CARGO_PKG_VERSION")), "\"[VERSION]\"");
     if format == Format::Sarif {
-        // The checks' own pages are tested where they are made.
+        // The pages of the checks have their own tests.
         for entry in entries() {
             let page = serde_json::to_string(&registry::page(&entry)).unwrap();
             plain = plain.replace(&page, "\"[PAGE]\"");
@@ -140,7 +140,7 @@ fn five_hundred_targets_with_the_same_finding_are_one_paragraph_for_people() {
         let lines = render(&fleet(), format).lines().count();
         assert!(lines < 30, "{}: {lines} lines", format.as_str());
     }
-    // For programs each stands by itself.
+    // The formats for programs list each target separately.
     for (format, each) in
         [(Format::Json, "\"address\""), (Format::Junit, "<testsuite "), (Format::Sarif, "table-exists\",")]
     {
@@ -148,7 +148,7 @@ fn five_hundred_targets_with_the_same_finding_are_one_paragraph_for_people() {
     }
 }
 
-/// The table of the targets in Markdown, but for its ends.
+/// The table of the targets in Markdown, reduced to its ends.
 fn shortened(text: &str) -> String {
     let (mut rows, mut out) = (0, String::new());
     for line in text.lines() {

@@ -1,4 +1,4 @@
-//! The report for people: by target, what failed first, aligned, coloured where the terminal shows colours.
+//! The report for people, by target: failures first, aligned, coloured where the terminal shows colours.
 
 use std::fmt::Write as _;
 
@@ -15,12 +15,12 @@ const DOUBTFUL: Style = AnsiColor::Yellow.on_default();
 const STRONG: Style = Style::new().bold();
 const FAINT: Style = Style::new().dimmed();
 
-/// Where the second column begins.
+/// The start of the second column.
 const INDENT: &str = "                   ";
-/// How wide a list of ids may get.
+/// The width at which a list of ids wraps.
 const WIDTH: usize = 100;
 
-/// The whole report; its colours are stripped by the writer where they do not belong.
+/// The whole report; the writer strips the colours where they do not belong.
 pub(super) fn render(report: &Report, quiet: bool) -> String {
     let mut out = String::new();
     if report.targets.len() > FEW {
@@ -45,7 +45,7 @@ fn render_unfinished(out: &mut String, when: &str, names: &[&str]) {
 }
 
 fn render_target(out: &mut String, target: &TargetReport, quiet: bool) {
-    // Of facts in a file these are another's words.
+    // Saved facts hold text that others wrote.
     let (name, address) = (plain_text::one_line(&target.name), plain_text::one_line(&target.address));
     line(out, format_args!("{STRONG}{name}{STRONG:#}  {FAINT}{address}{FAINT:#}"));
     let mut findings: Vec<&Finding> =
@@ -57,7 +57,7 @@ fn render_target(out: &mut String, target: &TargetReport, quiet: bool) {
     for (first, ids) in by_reason(&findings, Status::Unknown) {
         match ids[..] {
             [_] => render_problem(out, first, "because"),
-            // A server that is not reached leaves sixty of them: one reason is enough.
+            // An unreachable server leaves sixty of them: one reason is enough.
             _ => {
                 render_ids(out, DOUBTFUL, "unknown", &ids, None);
                 render_details(out, first, "because");
@@ -85,7 +85,7 @@ fn render_verdict(out: &mut String, verdict: &Verdict, text: &str) {
     line(out, format_args!("  next     {}\n", indented(&verdict.next, "           ")));
 }
 
-/// Many targets: what several of them share appears once.
+/// Many targets: a problem that several share appears once.
 fn render_fleet(out: &mut String, report: &Report, quiet: bool) {
     line(out, format_args!("{STRONG}{}{STRONG:#}", counted(report.targets.len(), "target")));
     let shown = |finding: &Finding| match finding.status {
@@ -110,7 +110,7 @@ fn render_fleet(out: &mut String, report: &Report, quiet: bool) {
             None => verdicts.push((&target.verdict, vec![target])),
         }
     }
-    // What concerns most targets first, the healthy ones last.
+    // The verdict of most targets first, healthy targets last.
     verdicts.sort_by_key(|(verdict, targets)| (verdict.rung.is_none(), std::cmp::Reverse(targets.len())));
     for (verdict, targets) in verdicts {
         let text = format!(
@@ -161,7 +161,7 @@ fn render_details(out: &mut String, finding: &Finding, word: &str) {
     }
 }
 
-/// The findings of a status, those with the same to say together: the first of them, and the ids of all.
+/// The findings of a status, grouped by their text: the first finding of each group, and the ids of all.
 fn by_reason<'a>(findings: &[&'a Finding], status: Status) -> Vec<(&'a Finding, Vec<&'a str>)> {
     let mut groups: Vec<(&Finding, Vec<&str>)> = Vec::new();
     for &finding in findings.iter().filter(|finding| finding.status == status) {
@@ -193,7 +193,7 @@ fn render_ids(out: &mut String, style: Style, word: &str, ids: &[&str], why: Opt
     line(out, format_args!("  {style}{word:<7}{style:#}  {}{FAINT}{why}{FAINT:#}", lines.join(",\n           ")));
 }
 
-/// Text of several lines under its first.
+/// Text of several lines, indented below its first line.
 fn indented(text: &str, by: &str) -> String {
     text.trim_end().replace('\n', &format!("\n{by}"))
 }

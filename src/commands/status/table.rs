@@ -1,4 +1,4 @@
-//! The table of `heartbeatd status`: a row for each target, worst first, cut to the width of the terminal. Pure.
+//! The table of `heartbeatd status`: one row per target, worst first, cut to the width of the terminal. Pure.
 
 use std::time::Duration;
 
@@ -8,14 +8,14 @@ use serde::Deserialize;
 use crate::commands::terminal::{Tone, toned};
 use crate::plain_text::one_line;
 
-/// Below this width a driver would cost the reasons too much.
+/// Below this width the column of drivers would leave too little room for the reasons.
 const WIDE: usize = 110;
-/// A target's name takes so much at most: it is cut in the middle, as the ends tell names apart.
+/// The longest name of a target. A longer name is cut in the middle, because its ends identify it.
 const NAME: usize = 40;
-/// Enough for the first words of a reason; on a terminal narrower than this all is cut.
+/// The narrowest table: enough for the first words of a reason. A narrower terminal cuts it off.
 const NARROWEST: usize = 60;
 
-/// `/targets`, as far as it is shown.
+/// The part of `/targets` that the table shows.
 #[derive(Debug, Deserialize)]
 pub(super) struct Targets {
     targets: Vec<Target>,
@@ -37,7 +37,7 @@ struct Reason {
     message: String,
 }
 
-/// What a state means to the reader: its place in the table, and its colour.
+/// A state's place in the table, and its colour.
 fn rank(target: &Target) -> (u8, Tone) {
     match (target.state.as_str(), target.reasons.is_empty()) {
         ("unhealthy", _) => (0, Tone::Bad),
@@ -61,7 +61,7 @@ impl Targets {
         line
     }
 
-    /// The header and a line for each target, or for as many as `height` lines hold, with the number of the others.
+    /// The header and one line per target, or as many as `height` lines hold, with the number of the remaining targets.
     pub(super) fn lines(&self, now: DateTime<Utc>, width: usize, height: Option<usize>) -> Vec<String> {
         let mut targets: Vec<&Target> = self.targets.iter().collect();
         targets.sort_by(|a, b| (rank(a).0, &a.name).cmp(&(rank(b).0, &b.name)));
@@ -81,7 +81,7 @@ impl Targets {
 /// How wide the columns are.
 struct Columns {
     name: usize,
-    /// So many characters at the end of each name are left out.
+    /// How many characters at the end of each name are left out.
     ending: usize,
     driver: usize,
     reason: usize,
@@ -92,10 +92,10 @@ impl Columns {
         let longest = |text: fn(&Target) -> &str| targets.iter().map(|target| text(target).chars().count()).max();
         let (longest_name, room) = (longest(|target| &target.name).unwrap_or(0), NAME.min(width / 3));
         let ending = if longest_name > room { shared_ending(targets) } else { 0 };
-        // A mark takes the place of the ending.
+        // A mark replaces the ending.
         let name = (longest_name - ending + ending.min(1)).clamp(6, room);
         let driver = if width >= WIDE { longest(|target| &target.driver).unwrap_or(0).max(6) + 2 } else { 0 };
-        // State, changed and next with the spaces between; the rest is the reason's.
+        // State, changed and next with their spaces; the reason gets the remaining width.
         let reason = width.saturating_sub(9 + 2 + name + 2 + driver + 7 + 2 + 6 + 2);
         Self { name, ending, driver, reason }
     }
@@ -119,7 +119,8 @@ impl Columns {
     }
 }
 
-/// How many characters all names end with, from a dot or a slash on: the domain of a fleet does not tell its targets apart.
+/// How many characters all names share at their end, starting at a dot or a slash: the domain of a fleet does not
+/// distinguish its targets.
 fn shared_ending(targets: &[&Target]) -> usize {
     let [first, rest @ ..] = targets else { return 0 };
     if rest.is_empty() {
@@ -133,7 +134,7 @@ fn shared_ending(targets: &[&Target]) -> usize {
     shared.find(['.', '/']).map_or(0, |at| shared[at..].chars().count())
 }
 
-/// The name with a mark in the place of an ending that others have too; what is left begins with what tells it apart.
+/// The name, with a mark in place of the shared ending; the rest begins with what distinguishes it.
 fn without_ending(name: &str, ending: usize, most: usize) -> String {
     if ending == 0 {
         return cut_in_the_middle(name, most);
@@ -142,7 +143,7 @@ fn without_ending(name: &str, ending: usize, most: usize) -> String {
     cut(&name.chars().take(left).chain(['…']).collect::<String>(), most)
 }
 
-/// A time in one unit, as `12s` or `3h`; nothing before now.
+/// A time in one unit, as `12s` or `3h`; never negative.
 fn short(time: TimeDelta) -> String {
     let seconds = time.to_std().unwrap_or(Duration::ZERO).as_secs();
     match seconds {
@@ -153,7 +154,7 @@ fn short(time: TimeDelta) -> String {
     }
 }
 
-/// At most so many characters of a line of text, the last one a mark if it was longer.
+/// At most this many characters of a line; the last one is a mark if the line was longer.
 fn cut(text: &str, most: usize) -> String {
     let text = one_line(text);
     if text.chars().count() <= most {

@@ -1,10 +1,10 @@
-//! Any bytes at all, and valid files that were damaged.
+//! Arbitrary bytes, and valid files with damage.
 
 use proptest::prelude::*;
 
 use super::*;
 
-/// Passwords at every place that takes one.
+/// Passwords in every place that accepts one.
 fn valid() -> Vec<u8> {
     let text = switched_on()
         .replace("file = \"/run/secrets/orders-admin\"", "command = [\"vault\", \"--token=hunter2\"]")
@@ -19,7 +19,7 @@ fn load_bytes(bytes: &[u8]) -> Result<Settings, LoadError> {
     load_file_with(&main, &[])
 }
 
-/// Everything anybody could print of it.
+/// Everything that a program could print of the result.
 fn told(result: &Result<Settings, LoadError>) -> String {
     match result {
         Ok(settings) => format!("{settings:?} {}", show(settings, &drivers())),
@@ -49,7 +49,7 @@ proptest! {
         let end = (start + length).min(bytes.len());
         bytes.splice(start..end, put);
         let result = load_bytes(&bytes);
-        // Without its colon, what was a password is a user.
+        // Without its colon, what was a password is a user name.
         let users = result.iter().flat_map(|settings| &settings.targets).flat_map(|target| &target.replicas);
         let is_user = users.filter_map(|replica| replica.endpoint.url.user()).any(|user| user.contains("hunter2"));
         prop_assume!(!is_user);

@@ -1,4 +1,4 @@
-//! The example, the schema, and what is shown.
+//! The example, the schema, and the shown configuration.
 
 use std::collections::BTreeSet;
 

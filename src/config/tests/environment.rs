@@ -1,4 +1,4 @@
-//! What variables say.
+//! Settings from environment variables.
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! The file, what it includes, and how they are refused.
+//! The file and its includes, and how they are refused.
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! The rules of a configuration, each through [`load`] as `main` calls it.
+//! The rules of a configuration, each through [`load`], as `main` calls it.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -26,7 +26,7 @@ mod environment;
 mod files;
 mod targets;
 
-/// PostgreSQL, but for its addresses' parameters: knows none but `sslmode`, and warns of `require`.
+/// PostgreSQL, except for its addresses' parameters: knows only `sslmode`, and warns of `require`.
 struct Strict;
 
 #[async_trait]
@@ -124,8 +124,8 @@ fn load_text(text: &str) -> Result<Settings, LoadError> {
     load_file_with(&main, &[])
 }
 
-/// The example with everything switched on that goes together: an administrator, names, a password, a replica, a check that
-/// is skipped.
+/// The example with every key switched on that works with the others: an administrator, names, a password, a replica, a
+/// skipped check.
 fn switched_on() -> String {
     let together = [
         "[[target.",
@@ -160,7 +160,7 @@ fn complaint(files: &[(&str, &[u8])]) -> String {
     text.replace(&format!("{}/", directory.path().display()), "")
 }
 
-/// What is wrong with the lines of a target that has an address.
+/// The problem with the lines of a target that has an address.
 fn target_complaint(lines: &str) -> String {
     let text = format!("[[target]]\nurl = \"postgres://hb@h/orders\"\n{lines}\n");
     complaint(&[("f.toml", text.as_bytes())])

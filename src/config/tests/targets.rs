@@ -1,4 +1,4 @@
-//! What a target is made of.
+//! How a target is built from its keys.
 
 use super::*;
 

@@ -12,13 +12,13 @@ use crate::heartbeat::{ErrorKind, Failure, RowReport, Stamp, Writing, ZoneGuess}
 use crate::target::HeartbeatTable;
 use crate::time::clock::Instant;
 
-/// A value that lies further ahead of the server's clock is not followed by a greater one, in milliseconds.
+/// A value more than this far ahead of the server's clock is not exceeded by a greater one, in milliseconds.
 const AHEAD: i64 = 5_000;
 
-/// Beats, or looks.
+/// Writes a beat, or only reads.
 ///
 /// # Errors
-/// What the server says, classified; `unconfirmed` for a beat that the majority has not acknowledged in time.
+/// The server's error, classified; `unconfirmed` for a beat that the majority has not acknowledged in time.
 pub(super) async fn beat(
     opened: &mut Opened,
     table: &HeartbeatTable,
@@ -36,7 +36,8 @@ pub(super) async fn beat(
     Ok(report)
 }
 
-/// Whether the collection is there: an update finds no document without one, too. Whoever may read the collection may ask.
+/// Whether the collection exists: an update finds no document without a collection either. Every user who may read the
+/// collection may ask.
 async fn collection_exists(opened: &mut Opened, table: &HeartbeatTable, deadline: Instant) -> Result<bool, Failure> {
     let limits = Limits::until(deadline);
     let command = doc! {
@@ -71,10 +72,10 @@ async fn written(
     by_current_date(opened, table, writing, deadline).await
 }
 
-/// Looks at the document and at the server's role.
+/// Reads the document and the server's role.
 ///
 /// # Errors
-/// What the server says, classified.
+/// The server's error, classified.
 pub(super) async fn observe(
     opened: &mut Opened,
     table: &HeartbeatTable,
@@ -87,10 +88,10 @@ pub(super) async fn observe(
     Ok(Observation { value, rows, server_time: value_of(&hello, "localTime"), role })
 }
 
-/// After a beat the client may be with another server than before: the one that answered is what is known now.
+/// Updates what is known of the server: after a beat the client may use another server than before.
 ///
 /// # Errors
-/// What the server says when it is asked for its version, classified.
+/// The server's error when asked for its version, classified.
 pub(super) async fn refresh(opened: &mut Opened, deadline: Instant) -> Result<(), Failure> {
     let Some((address, role)) = opened.client.writable() else { return Ok(()) };
     if address != opened.server.address {
@@ -124,8 +125,8 @@ async fn by_pipeline(
     })
 }
 
-/// One update that gives the document as it was before, with the rule's verdict, the value that is written and the
-/// server's clock beside it: `$$NOW` is one value for the whole command, so that all three belong to this update.
+/// One update that returns the document as it was before, and beside it the rule's verdict, the written value and the
+/// server's clock. `$$NOW` is one value for the whole command, so all three belong to this update.
 fn command(table: &HeartbeatTable, writing: Writing, limits: Limits) -> Document {
     let next = next_value();
     let mut fields = doc! { "_id": 0, "last_update": 1, "now": "$$NOW", "value": next.clone() };
@@ -147,8 +148,8 @@ fn command(table: &HeartbeatTable, writing: Writing, limits: Limits) -> Document
     }
 }
 
-/// The server's clock; a millisecond after the old value where the clock is not later than it, as an update that changes
-/// nothing is no event. A value far ahead is not followed: it would stay ahead for ever.
+/// The server's clock, or the old value plus a millisecond if the clock is not later, because an update without a
+/// change is no event. A value far ahead is not exceeded: each later value would stay ahead too.
 fn next_value() -> Bson {
     Bson::from(doc! { "$cond": [
         { "$and": [
@@ -161,9 +162,9 @@ fn next_value() -> Bson {
     ] })
 }
 
-/// When the document calls for a write: see `Writing::WhenStale`. `$$NOW` is the moment at which the command began: what
-/// another daemon wrote since lies a little ahead of it, and is fresh. A value about a whole zone offset away comes from a
-/// writer that takes its local time for UTC, and is judged by change only. `None` where it always does.
+/// The condition of `Writing::WhenStale`; `None` if every beat writes. `$$NOW` is the moment at which the command
+/// began: a value that another daemon wrote since then lies slightly ahead of it, and is fresh. A value about a whole
+/// zone offset away comes from a writer that takes its local time for UTC; only its change counts, not its age.
 fn stale_condition(writing: Writing) -> Option<Document> {
     let Writing::WhenStale { last_seen, period } = writing else { return None };
     let ZoneGuess { step, tolerance, furthest } = ZoneGuess::for_period(period);
@@ -186,7 +187,7 @@ fn stale_condition(writing: Writing) -> Option<Document> {
             ] }] },
         ] },
     } });
-    // One after the other: of a value that is no date there is no age.
+    // The conditions depend on each other: a value that is no date has no age.
     let reasons: Vec<Bson> = reasons.into_iter().map(Bson::from).collect();
     Some(doc! { "$switch": {
         "branches": reasons.iter().map(|reason| Bson::from(doc! { "case": reason, "then": true })).collect::<Vec<_>>(),
@@ -194,8 +195,8 @@ fn stale_condition(writing: Writing) -> Option<Document> {
     } })
 }
 
-/// The way of servers that know no update by a pipeline. It gives the new value, which is the server's clock, and not the
-/// one before. Whether somebody else wrote is told by the value of the last look alone.
+/// For servers without updates by a pipeline. It returns the new value, which is the server's clock, and not the
+/// previous one. Only the value of the last look shows whether another writer wrote.
 async fn by_current_date(
     opened: &mut Opened,
     table: &HeartbeatTable,
@@ -206,7 +207,8 @@ async fn by_current_date(
     if let Writing::WhenStale { last_seen, .. } = writing {
         let (rows, value) = look(opened, table, deadline).await?;
         let Some(old) = value.filter(|value| Some(*value) != last_seen) else {
-            // The look is repeated by the update itself: another writer's value in between is left alone.
+            // The update repeats the condition of the look, so it leaves a value alone that another writer wrote in
+            // between.
             query
                 .insert("last_update", value.map_or(Bson::Null, |value| DateTime::from_millis(value.0 / 1_000).into()));
             return update_to_current_date(opened, table, query, (rows, value), deadline).await;
@@ -235,7 +237,7 @@ async fn update_to_current_date(
     };
     let answer = opened.client.run(&table.schema, command, limits.client).await?;
     let Some(found) = found(&answer)? else {
-        // Without a look before, nothing was found; with one, another writer came first.
+        // Without an earlier look, no document was found; with one, another writer came first.
         return Ok(RowReport { seen: rows, previous, value: previous, ..RowReport::default() });
     };
     acknowledged(&answer, true)?;
@@ -243,8 +245,8 @@ async fn update_to_current_date(
     Ok(RowReport { seen: 1, changed: 1, stale: true, previous, value, server_time: value, position: None })
 }
 
-/// How many documents have the `_id`, and the value. Of what the majority has: a value that may yet be rolled back is no
-/// heartbeat.
+/// How many documents have the `_id`, and the value. Reads what the majority has, because a value that may be rolled
+/// back is no heartbeat.
 async fn look(opened: &mut Opened, table: &HeartbeatTable, deadline: Instant) -> Result<(u64, Option<Stamp>), Failure> {
     let limits = Limits::until(deadline);
     let command = doc! {
@@ -262,7 +264,7 @@ async fn look(opened: &mut Opened, table: &HeartbeatTable, deadline: Instant) ->
     Ok((batch.len() as u64, value))
 }
 
-/// What a question with a cursor gives at once: all of it where it is little.
+/// The first batch of a cursor: all of the answer if it is small.
 pub(super) fn first_batch(answer: &Document) -> Result<&[Bson], Failure> {
     let batch = answer.get_document("cursor").and_then(|cursor| cursor.get_array("firstBatch"));
     batch.map(Vec::as_slice).map_err(|_| malformed())
@@ -277,7 +279,7 @@ fn found(answer: &Document) -> Result<Option<&Document>, Failure> {
     }
 }
 
-/// A write concern that fails comes inside an answer that says "ok".
+/// A failed write concern comes inside an answer with "ok".
 fn acknowledged(answer: &Document, written: bool) -> Result<(), Failure> {
     let Ok(error) = answer.get_document("writeConcernError") else { return Ok(()) };
     let code = error.get_i32("code").unwrap_or_default();

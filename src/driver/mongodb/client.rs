@@ -1,5 +1,5 @@
-//! One client of the crate for one session: runs commands with their own limit, and ends without leaving anything
-//! behind. `connect` opens it; all files of this folder use it.
+//! One client of the crate for one session: runs commands with their own limit, and leaves nothing behind at its end.
+//! `connect` opens it; all files of this folder use it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,13 +19,13 @@ use crate::driver::worker::{Unanswered, Worker};
 use crate::heartbeat::{ErrorKind, Failure};
 use crate::time::clock::{self, Clock, Instant};
 
-/// A client, whose calls run one at a time.
+/// A client whose calls run one at a time.
 ///
-/// The crate warns that a future of its that is dropped may leave a client in disorder: a call that is late goes on until
-/// it ends or the client is given up.
+/// The crate warns that a dropped future of its own may leave the client in an inconsistent state, so a late call
+/// continues until it ends or the client is closed.
 #[derive(Debug)]
 pub(super) struct MongoClient {
-    /// `None` once it leaves.
+    /// `None` once it is closed.
     client: Option<Client>,
     worker: Worker,
     topology: Arc<Topology>,
@@ -40,12 +40,12 @@ pub(super) struct Limits {
     pub(super) majority: Duration,
     /// When the server ends the command.
     pub(super) server: Duration,
-    /// When the answer is waited for no longer.
+    /// When the client stops waiting for the answer.
     pub(super) client: Instant,
 }
 
 impl Limits {
-    /// Those of a command that begins now and whose caller gives up at `deadline`.
+    /// The limits of a command that begins now, for a caller that gives up at `deadline`.
     pub(super) fn until(deadline: Instant) -> Self {
         let now = Clock::system().now().mono;
         let left = deadline.saturating_duration_since(now);
@@ -57,10 +57,10 @@ impl Limits {
 }
 
 impl MongoClient {
-    /// A client with these options; it connects when it is first used, and its monitors at once.
+    /// A client with these options. Its monitors connect at once; the client connects at the first command.
     ///
     /// # Errors
-    /// `settings` or `tls`, for options that do not go together.
+    /// `settings` or `tls`, for options that contradict each other.
     pub(super) fn new(mut options: ClientOptions, hosts: &[Host]) -> Result<Self, Failure> {
         let topology = Arc::new(Topology::default());
         options.sdam_event_handler = Some(topology.listener());
@@ -69,10 +69,11 @@ impl MongoClient {
         Ok(Self { client: Some(client), worker: Worker::default(), topology, hosts: hosts.to_vec(), replica_set })
     }
 
-    /// Runs a command on a database of the server that takes writes; the answer, whatever it says of a write concern.
+    /// Runs a command on a database of the server that accepts writes. Returns the answer even if its write concern
+    /// failed.
     ///
     /// # Errors
-    /// What the server says, classified; `no_primary` where no server takes writes; `timeout`.
+    /// The server's error, classified; `no_primary` if no server accepts writes; `timeout`.
     pub(super) async fn run(&mut self, database: &str, command: Document, limit: Instant) -> Result<Document, Failure> {
         self.run_on(database, command, None, limit).await
     }
@@ -115,7 +116,7 @@ impl MongoClient {
         }
     }
 
-    /// What the client says of servers that do not fit comes from what its monitors saw.
+    /// For the error that no server fits, the explanation comes from what the client's monitors saw.
     async fn explain(&self, error: &mongodb::error::Error) -> Failure {
         let failure = match &*error.kind {
             Crate::ServerSelection { .. } => self.topology.why_none_fits(self.replica_set.as_deref()),
@@ -127,17 +128,17 @@ impl MongoClient {
         }
     }
 
-    /// The server that takes writes, as the client knows it now, without asking.
+    /// The server that accepts writes, as far as the client knows; sends no query.
     pub(super) fn writable(&self) -> Option<(String, ServerRole)> {
         self.topology.writable()
     }
 
-    /// Whether a command can begin: none before it is still under way.
+    /// Whether a command can begin: no earlier one is still running.
     pub(super) fn is_idle(&self) -> bool {
         self.worker.is_idle()
     }
 
-    /// Leaves, within half a second.
+    /// Closes the client, within half a second.
     pub(super) async fn close(mut self) {
         self.worker.end();
         if let Some(client) = self.client.take() {
@@ -146,7 +147,8 @@ impl MongoClient {
     }
 }
 
-/// A client that is merely dropped keeps its sockets for up to half a minute, and asks a frozen server to end its session.
+/// A client that is only dropped keeps its sockets for up to half a minute, and asks a frozen server to end its
+/// session.
 impl Drop for MongoClient {
     fn drop(&mut self) {
         self.worker.end();

@@ -25,13 +25,13 @@ use crate::plain_text::one_line;
 use crate::secret::Secret;
 use crate::time::clock::{self, Instant};
 
-/// What is said of a server's hosts.
+/// The words of messages about a server's hosts.
 const HOST_STYLE: HostStyle =
     HostStyle { port: PORT, socket_is_file: true, standby: "is a secondary", read_only: "takes no writes" };
 
-/// A monitor that connects to a server waits no longer, and no longer than half of the target's time-out.
+/// The longest time in which a monitor connects to a server; at most half of the target's time-out.
 const CONNECT: Duration = Duration::from_secs(2);
-/// A command waits no longer for a server that fits, and no longer than three quarters of the target's time-out.
+/// The longest time for which a command waits for a suitable server; at most three quarters of the target's time-out.
 const SELECTION: Duration = Duration::from_secs(3);
 
 /// An open client and what was learned of its server.
@@ -39,14 +39,14 @@ const SELECTION: Duration = Duration::from_secs(3);
 pub(super) struct Opened {
     pub(super) client: MongoClient,
     pub(super) server: ServerInfo,
-    /// Whether the server takes an update by a pipeline; it is asked with the first beat.
+    /// Whether the server supports an update by a pipeline; the first beat finds out.
     pub(super) pipeline: bool,
 }
 
 /// Opens a client for the purpose of the request.
 ///
-/// To beat, to check and to create, the client knows all servers of the address and follows their primary. To look, it
-/// knows the one host that answers first, whatever its role.
+/// To beat, to check and to create, the client knows all servers of the address and follows their primary. To inspect,
+/// it knows only the host that answers first, in any role.
 ///
 /// # Errors
 /// A classified failure.
@@ -62,7 +62,7 @@ pub(super) async fn connect(request: &ConnectRequest<'_>) -> Result<Opened, Fail
         let options = &options;
         return hosts::find(request, &HOST_STYLE, |host| Box::pin(open_one(request, options, host))).await;
     }
-    // The name of a record in DNS is no host: whether it resolves says nothing of the servers.
+    // The name of a DNS record is not a host: whether it resolves does not show whether the servers do.
     let hosts = if parameters.from_dns { &[] } else { url.hosts() };
     let opened = open(request, options, hosts, parameters.direct).await?;
     if opened.server.role.takes_writes() || request.purpose == Purpose::Inspect {
@@ -89,18 +89,18 @@ impl Candidate for Opened {
     }
 }
 
-/// Opens one host by itself.
+/// Opens one host alone.
 async fn open_one(request: &ConnectRequest<'_>, options: &ClientOptions, host: &Host) -> Result<Opened, Failure> {
     let mut options = options.clone();
     options.hosts = vec![address(host)];
     options.direct_connection = Some(true);
     let opened = open(request, options, std::slice::from_ref(host), true).await;
     let name = HOST_STYLE.address(host);
-    // What is said of a server that does not answer begins with its name already.
+    // The message about a silent server already begins with its name.
     opened.map_err(|failure| if failure.message().starts_with(&name) { failure } else { prefixed(&name, failure) })
 }
 
-/// Makes a client and looks around, in three commands.
+/// Makes a client and reads the server's state, in three commands.
 async fn open(
     request: &ConnectRequest<'_>,
     options: ClientOptions,
@@ -109,7 +109,7 @@ async fn open(
 ) -> Result<Opened, Failure> {
     let mut client = MongoClient::new(options, hosts)?;
     let limit = Limits::until(request.deadline).client;
-    // Alone with one server, its own role decides; otherwise the primary is what is looked for.
+    // With only one server, its own role decides; otherwise the client looks for the primary.
     let anywhere = direct || request.purpose == Purpose::Inspect;
     let hello = doc! { "hello": 1 };
     let hello =
@@ -148,20 +148,20 @@ pub(super) fn read_hello(hello: &Document) -> (ServerRole, Option<String>) {
 /// The server's version. Every user may ask for it.
 ///
 /// # Errors
-/// What the server says, classified.
+/// The server's error, classified.
 pub(super) async fn version(client: &mut MongoClient, limit: Instant) -> Result<String, Failure> {
     let build = client.ask("admin", doc! { "buildInfo": 1 }, limit).await?;
     Ok(one_line(&format!("MongoDB {}", build.get_str("version").unwrap_or("of an unknown version"))))
 }
 
-/// What tells replica sets apart; hidden from a user without `replSetGetConfig`.
+/// The replica set's identity; hidden from a user without `replSetGetConfig`.
 async fn identity(client: &mut MongoClient, limit: Instant) -> Result<Option<String>, Failure> {
     match client.ask("admin", doc! { "replSetGetConfig": 1 }, limit).await {
         Ok(answer) => {
             let settings = answer.get_document("config").and_then(|config| config.get_document("settings"));
             Ok(settings.and_then(|settings| settings.get_object_id("replicaSetId")).ok().map(ObjectId::to_hex))
         }
-        // Without a code it did not come from the server: the connection is lost.
+        // An error without a code did not come from the server: the connection is lost.
         Err(failure) if failure.code().is_none() => Err(failure),
         Err(_) => Ok(None),
     }
@@ -174,8 +174,8 @@ fn address(host: &Host) -> ServerAddress {
     ServerAddress::Tcp { host: host.name.clone(), port: host.port }
 }
 
-/// Everything is set field by field: nothing of the address reaches the crate's own parser. With `mongodb+srv` the hosts
-/// and what their TXT record says come from DNS.
+/// Sets every option by field, so that the crate's own parser reads nothing of the address. With `mongodb+srv`, DNS
+/// supplies the hosts and the options of their TXT record.
 async fn options(request: &ConnectRequest<'_>, parameters: &Parameters) -> Result<ClientOptions, Failure> {
     let url = &request.endpoint.url;
     let mut asked = ConnectionString::default();
@@ -186,7 +186,8 @@ async fn options(request: &ConnectRequest<'_>, parameters: &Parameters) -> Resul
     asked.credential = credential(request, parameters);
     asked.tls = Some(tls(parameters).await?);
     asked.replica_set.clone_from(&parameters.replica_set);
-    // As in every MongoDB client: where the user is defined, unless authSource or DNS says so.
+    // As in every MongoDB client: the database in which the user is defined, unless authSource or DNS names another
+    // one.
     asked.default_database = Some(url.database()).filter(|database| !database.is_empty()).map(str::to_owned);
     let parsing = ClientOptions::parse(asked);
     let parsed = clock::timeout_at(Limits::until(request.deadline).client, parsing.into_future()).await;
@@ -199,11 +200,11 @@ async fn options(request: &ConnectRequest<'_>, parameters: &Parameters) -> Resul
     options.min_pool_size = Some(0);
     options.max_pool_size = Some(1);
     options.max_connecting = Some(1);
-    // Nothing is sent twice but by a beat's own decision.
+    // Only a beat's own decision may send a command twice.
     options.retry_reads = Some(false);
     options.retry_writes = Some(false);
     options.max_adaptive_retries = Some(0);
-    // The stream of its state is what tells of a primary that hangs, through the other members.
+    // Only the stream of the members' states shows a primary that hangs, as the other members see it.
     options.server_monitoring_mode = Some(ServerMonitoringMode::Stream);
     Ok(options)
 }
@@ -222,7 +223,7 @@ fn credential(request: &ConnectRequest<'_>, parameters: &Parameters) -> Option<C
     Some(credential)
 }
 
-/// The files are read first, so that what is wrong with one of them is said by its name.
+/// Reads the files first, so that an error names the file.
 async fn tls(parameters: &Parameters) -> Result<Tls, Failure> {
     if !parameters.uses_tls() {
         return Ok(Tls::Disabled);
@@ -241,7 +242,8 @@ async fn tls(parameters: &Parameters) -> Result<Tls, Failure> {
     Ok(Tls::Enabled(options))
 }
 
-/// The file of the authorities that this machine trusts. Without one the client trusts Mozilla's, which it brings along.
+/// The file of the authorities that this machine trusts. Without one the client trusts Mozilla's list, which it
+/// contains.
 fn system_authorities() -> Option<PathBuf> {
     openssl_probe::probe().cert_file
 }

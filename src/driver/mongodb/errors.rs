@@ -11,16 +11,16 @@ use mongodb::error::{Error, ErrorKind as Crate, WriteFailure};
 use crate::driver::network::{kind_of_io, words_of_io};
 use crate::heartbeat::{ErrorKind, Failure};
 
-/// The collection or its database is not there.
+/// The collection or its database does not exist.
 pub(super) const NAMESPACE_NOT_FOUND: i32 = 26;
-/// It is there already.
+/// It already exists.
 pub(super) const NAMESPACE_EXISTS: i32 = 48;
 /// A user or a password was refused.
 const AUTHENTICATION_FAILED: i32 = 18;
 /// Another document has that `_id`.
 pub(super) const DUPLICATE_KEY: i32 = 11_000;
 
-/// What a server answers that knows no update by a pipeline, no `$$NOW`, or no expression in `fields`.
+/// The answers of a server without updates by a pipeline, without `$$NOW`, or without expressions in `fields`.
 pub(super) const NO_PIPELINE: &[i32] = &[
     2,      // BadValue
     9,      // FailedToParse
@@ -34,7 +34,7 @@ pub(super) const NO_PIPELINE: &[i32] = &[
     40_324, // an unknown stage
 ];
 
-/// What the server refuses only now; another look may be answered.
+/// Temporary refusals: a later look may succeed.
 pub(super) const PASSING: &[&str] = &["50", "24", "91", "189", "10107", "11600", "11602", "13435", "13436", "262"];
 
 /// Kinds by code.
@@ -105,8 +105,8 @@ pub(super) fn kind_of(code: i32) -> ErrorKind {
     KINDS.iter().find(|(known, _)| *known == code).map_or(ErrorKind::Unknown, |(_, kind)| *kind)
 }
 
-/// Classifies an error of the client. Its own text may hold a whole answer or command and is left out: the message is the
-/// server's, or words from here. As a source only the operating system's error is kept, for the same reason.
+/// Classifies an error of the client. The error's own text may contain a whole answer or command, so the message is the
+/// server's or heartbeatd's own. For the same reason only the operating system's error is kept as a source.
 pub(super) fn classify(error: &Error) -> Failure {
     let code = code_of(error);
     let (kind, message) = match &*error.kind {
@@ -142,7 +142,7 @@ pub(super) fn classify(error: &Error) -> Failure {
     }
 }
 
-/// The code that a server gave, also where the client keeps it in a source.
+/// The server's code, even if the client keeps it in a source.
 pub(super) fn code_of(error: &Error) -> Option<i32> {
     let own = match &*error.kind {
         Crate::Command(command) => Some(command.code),
@@ -162,7 +162,7 @@ fn source_of(error: &Error) -> Option<&Error> {
 fn of_login(error: &Error, code: Option<i32>) -> (ErrorKind, String) {
     match code {
         Some(AUTHENTICATION_FAILED) => (ErrorKind::Auth, "the server refuses the user or the password".to_owned()),
-        // By its code: "BadValue" is what a server says that does not offer the mechanism.
+        // By its code: a server that does not offer the mechanism answers "BadValue".
         Some(2 | 334) => (ErrorKind::AuthMethod, "the server does not offer this way of logging in".to_owned()),
         Some(code) if kind_of(code) != ErrorKind::Unknown => {
             let words = match source_of(error).map(|source| &*source.kind) {
@@ -179,7 +179,7 @@ fn of_login(error: &Error, code: Option<i32>) -> (ErrorKind, String) {
 mod tests {
     use super::*;
 
-    /// The codes of the project's error list and those met on the way, each with its kind.
+    /// The codes of the project's error list and those seen in practice, each with its kind.
     const EXPECTED: &[(i32, ErrorKind)] = &[
         (2, ErrorKind::Rejected),
         (6, ErrorKind::Network),

@@ -2,7 +2,7 @@
 //! `plan` call it; `checks` and `provision` judge the facts.
 //!
 //! The facts contain no secret: no address, no password, no content of documents except the heartbeat's time. Each
-//! answer has a limit, whatever the server contains.
+//! answer has a size limit.
 
 mod collection;
 mod deployment;
@@ -27,44 +27,44 @@ use crate::heartbeat::Failure;
 use crate::target::Target;
 use crate::time::clock::Instant;
 
-/// Everything a MongoDB check is judged from.
+/// All facts from which MongoDB's checks are judged.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct MongoFacts {
     /// `host:port`.
     pub(super) address: String,
     pub(super) server: ServerFacts,
-    /// `None` where there is no such collection.
+    /// `None` if there is no such collection.
     pub(super) collection: Answer<Option<CollectionFacts>>,
     /// The indexes by which the server deletes documents.
     pub(super) ttl: Answer<Vec<TtlIndex>>,
     pub(super) row: Answer<RowFacts>,
     /// This session's user.
     pub(super) own: Answer<UserFacts>,
-    /// The user of the target's address, who writes the heartbeat; `None` where there is no such user.
+    /// The user of the target's address, who writes the heartbeat; `None` if there is no such user.
     pub(super) writer: Answer<Option<UserFacts>>,
     /// The connector's user.
     pub(super) connector: Answer<Option<UserFacts>>,
-    /// What the roles that provisioning makes allow; `None` for one that is not there.
+    /// What the roles of provisioning allow; `None` for a missing role.
     pub(super) writer_role: Answer<Option<Rights>>,
     pub(super) reader_role: Answer<Option<Rights>>,
-    /// The members of the replica set, as this one sees them.
+    /// The members of the replica set, as this member sees them.
     pub(super) members: Answer<Vec<Member>>,
     /// What the replica set's configuration says.
     pub(super) set: Answer<SetFacts>,
     pub(super) oplog: Answer<OplogFacts>,
-    /// The hours that the oplog is kept at least; 0 for none.
+    /// The hours for which the oplog is kept at least; 0 for no guarantee.
     pub(super) guaranteed_hours: Answer<f64>,
-    /// Whether an idle primary writes into its oplog now and then.
+    /// Whether an idle primary regularly writes into its oplog.
     pub(super) periodic_noops: Answer<bool>,
     pub(super) feature_version: Answer<String>,
-    /// Change streams that are open.
+    /// The number of open change streams.
     pub(super) readers: Answer<u64>,
 }
 
 /// Gathers the facts, in two dozen commands at most.
 ///
 /// # Errors
-/// What the server says, classified, when it cannot be asked at all.
+/// The server's error, classified, if it answers no command at all.
 pub(super) async fn gather(opened: &mut Opened, target: &Target, deadline: Instant) -> Result<MongoFacts, Failure> {
     let encrypted = Parameters::read(&target.endpoint.url).is_ok_and(|parameters| parameters.uses_tls());
     let version = opened.server.version.clone();

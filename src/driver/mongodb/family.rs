@@ -8,10 +8,10 @@ use crate::target::{Endpoint, Target};
 
 /// The family's name.
 pub(super) const FAMILY: Family = Family::new("mongodb");
-/// The schemes of its addresses; with the second one the hosts are looked up in DNS.
+/// The schemes of its addresses; with the second one, DNS supplies the hosts.
 pub(super) const SCHEMES: &[&str] = &["mongodb", FROM_DNS];
 
-/// What `[target.connector]` takes beside user and mode.
+/// The keys of `[target.connector]` besides user and mode.
 pub(super) const CONNECTOR_KEYS: &[ConnectorKey] = &[NAMESPACES];
 /// What the connector reads.
 pub(super) const NAMESPACES: ConnectorKey = ConnectorKey::names(
@@ -20,10 +20,10 @@ pub(super) const NAMESPACES: ConnectorKey = ConnectorKey::names(
      read all.",
 );
 
-/// Takes an address apart.
+/// Parses an address.
 ///
 /// # Errors
-/// Whatever of [`UrlError`] fits.
+/// Any [`UrlError`].
 pub(super) fn parse(scheme: &str, rest: &str) -> Result<Endpoint, UrlError> {
     let (url, password) = AddressParts::of_server(scheme, rest)?.without_instances()?.into_server(FAMILY)?;
     Ok(Endpoint::new(url, password))

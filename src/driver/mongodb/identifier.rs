@@ -7,15 +7,15 @@ use crate::target::{HeartbeatTable, RowId, Target};
 
 /// The role that may write the heartbeat, in the heartbeat's database.
 pub(super) const WRITER: &str = "heartbeatd_writer";
-/// The role that may read it and its change stream.
+/// The role that may read the heartbeat and its change stream.
 pub(super) const READER: &str = "heartbeatd_reader";
 
-/// The server takes no longer name of a database.
+/// The longest name of a database that the server accepts.
 const DATABASE_BYTES: usize = 63;
-/// Nor a longer name of database and collection together (from 4.4 on).
+/// The longest name of database and collection together (from 4.4 on).
 const NAMESPACE_BYTES: usize = 255;
 
-/// Says which name of a heartbeat the server refuses, by its key, and why; if it does.
+/// The first name of a heartbeat that the server refuses: its key, and why.
 pub(super) fn problem(table: &HeartbeatTable) -> Option<(&'static str, String)> {
     of_database(&table.schema)
         .map(|problem| ("schema", format!("the name of the database {problem}")))
@@ -51,8 +51,8 @@ fn of_collection(table: &HeartbeatTable) -> Option<String> {
     unfit.map(|c| format!("holds {c:?}, which no collection's name may"))
 }
 
-/// A namespace that a connector takes, as one expression: `/…/` is a regular one for the whole of `database.collection`;
-/// everything else is a database, or a collection with its database before it.
+/// A connector's namespace as one expression: `/…/` is a regular expression for the whole `database.collection`;
+/// anything else is a database, or a collection preceded by its database.
 ///
 /// # Errors
 /// Why the regular expression cannot be used.
@@ -65,13 +65,13 @@ pub(super) fn pattern(namespace: &str) -> Result<Regex, String> {
     Regex::new(&expression).map_err(|error| format!("the regular expression {namespace} cannot be used: {error}"))
 }
 
-/// Database and collection in one, as the server writes it.
+/// Database and collection together, as the server writes them.
 pub(super) fn namespace(table: &HeartbeatTable) -> String {
     format!("{}.{}", table.schema, table.table)
 }
 
 /// The `_id` of the heartbeat's document. The server compares numbers of all types by their value; a whole number that
-/// fits is written as mongosh would write it.
+/// fits gets the type that mongosh would give it.
 pub(super) fn id(table: &HeartbeatTable) -> Bson {
     match &table.row {
         RowId::Number(number) => i32::try_from(*number).map_or(Bson::Int64(*number), Bson::Int32),
@@ -79,7 +79,7 @@ pub(super) fn id(table: &HeartbeatTable) -> Bson {
     }
 }
 
-/// The `_id` as a script for mongosh writes it.
+/// The `_id`, written for a mongosh script.
 pub(super) fn id_literal(table: &HeartbeatTable) -> String {
     match &table.row {
         RowId::Number(number) => number.to_string(),
@@ -87,14 +87,14 @@ pub(super) fn id_literal(table: &HeartbeatTable) -> String {
     }
 }
 
-/// The database that the user of an address is defined in.
+/// The database in which the user of an address is defined.
 pub(super) fn auth_database(target: &Target) -> String {
     let url = &target.endpoint.url;
     let named = url.parameter("authSource").or(Some(url.database()).filter(|database| !database.is_empty()));
     named.unwrap_or("admin").to_owned()
 }
 
-/// Text as a script for mongosh writes it.
+/// Text, written for a mongosh script.
 pub(super) fn literal(text: &str) -> String {
     serde_json::Value::from(text).to_string()
 }

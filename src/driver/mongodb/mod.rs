@@ -87,7 +87,7 @@ impl Session for MongoSession {
         &self.opened.server
     }
 
-    /// The client follows elections by itself, and knows better than a new one where the primary is.
+    /// The client follows elections by itself, and finds the primary faster than a new client.
     fn survives(&self, failure: ErrorKind) -> bool {
         !matches!(
             failure,
@@ -95,14 +95,14 @@ impl Session for MongoSession {
         )
     }
 
-    /// A command that has not been answered yet hangs on a server that may be gone: the client is given up with it.
+    /// A command without an answer hangs on a server that may be gone, so the client is closed with it.
     fn is_ready(&self) -> bool {
         self.opened.client.is_idle()
     }
 
     async fn beat(&mut self, writing: Writing, deadline: Instant) -> Result<RowReport, Failure> {
         let report = beat::beat(&mut self.opened, &self.target.heartbeat, writing, deadline).await?;
-        // The beat is made; what is shown of the server is known better the next time.
+        // The beat is written; if this fails, the next beat updates what is known of the server.
         let _ = beat::refresh(&mut self.opened, deadline).await;
         Ok(report)
     }

@@ -9,7 +9,7 @@ use crate::database_url::{DatabaseUrl, UrlError};
 use crate::driver::parameters::{Keys, Rule, refused};
 use crate::driver::shared_checks::server::is_local;
 
-/// The scheme of addresses whose hosts are looked up in DNS.
+/// The scheme of addresses whose hosts come from DNS.
 pub(super) const FROM_DNS: &str = "mongodb+srv";
 /// The port of an address without one.
 pub(super) const PORT: u16 = 27_017;
@@ -17,18 +17,18 @@ pub(super) const PORT: u16 = 27_017;
 /// What the parameters of an address ask for.
 #[derive(Debug, Clone)]
 pub(super) struct Parameters {
-    /// Whether the hosts are looked up in DNS (`mongodb+srv`).
+    /// Whether the hosts come from DNS (`mongodb+srv`).
     pub(super) from_dns: bool,
     /// The replica set that the servers must belong to.
     pub(super) replica_set: Option<String>,
-    /// Whether the one host is worked with whatever its role, and no other member of its set.
+    /// Whether to use only this host, in any role, and no other member of its set.
     pub(super) direct: bool,
-    /// The database that the user is defined in.
+    /// The database in which the user is defined.
     pub(super) auth_source: Option<String>,
     pub(super) mechanism: Option<AuthMechanism>,
-    /// Whether TLS is used; `None` where the address does not say.
+    /// Whether to use TLS; `None` if the address does not say.
     pub(super) tls: Option<bool>,
-    /// Whether any certificate of a server will do.
+    /// Whether to accept any certificate of a server.
     pub(super) any_certificate: bool,
     /// The authorities to trust instead of the system's.
     pub(super) ca_file: Option<PathBuf>,
@@ -120,7 +120,7 @@ impl Parameters {
     /// Reads and judges the parameters, and what they mean together with the hosts.
     ///
     /// # Errors
-    /// The first parameter that cannot be honoured, by name, with the reason; never its value.
+    /// The first parameter that heartbeatd cannot honour, by name, with the reason; never its value.
     pub(super) fn read(url: &DatabaseUrl) -> Result<Self, UrlError> {
         KEYS.judge(url, None)?;
         let from_dns = url.scheme() == FROM_DNS;
@@ -158,7 +158,7 @@ impl Parameters {
 
     /// Whether connections are encrypted.
     pub(super) fn uses_tls(&self) -> bool {
-        // As in every MongoDB client: a file for TLS, or hosts from DNS, ask for it.
+        // As in every MongoDB client: a file for TLS, or hosts from DNS, turn TLS on.
         self.tls.unwrap_or(self.from_dns || self.ca_file.is_some() || self.client_file.is_some())
     }
 }
@@ -185,7 +185,7 @@ fn mechanism(url: &DatabaseUrl) -> Result<Option<AuthMechanism>, UrlError> {
     }))
 }
 
-/// Whether the address says to use TLS, by the name of today or the old one.
+/// Whether the address turns TLS on, by the current name or the old one.
 fn read_tls(url: &DatabaseUrl) -> Result<Option<bool>, UrlError> {
     let (tls, ssl) = (flag(url, "tls")?, flag(url, "ssl")?);
     if let (Some(tls), Some(ssl)) = (tls, ssl)

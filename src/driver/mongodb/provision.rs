@@ -28,23 +28,23 @@ const READER_ACTIONS: &[&str] = &["find", "changeStream"];
 /// A role exists already.
 const ROLE_EXISTS: i32 = 51_002;
 
-/// A role to make, for a user to have.
+/// A role that a user must have.
 struct Wanted<'a> {
     role: &'static str,
     actions: &'a [&'a str],
-    /// Whether these rights are enough.
+    /// Whether these privileges are enough.
     enough: fn(&Rights) -> bool,
     found_role: &'a Answer<Option<Rights>>,
 }
 
-/// The names of a target as the steps need them, and the plan as it grows.
+/// The names of a target for the steps, and the plan under construction.
 struct Planner<'a> {
     facts: &'a MongoFacts,
     target: &'a Target,
     plan: Plan,
 }
 
-/// Says what is missing.
+/// Plans what is missing.
 pub(super) fn plan(facts: &MongoFacts, target: &Target) -> Plan {
     let mut planner = Planner { facts, target, plan: Plan::default() };
     if planner.collection() {
@@ -73,10 +73,10 @@ pub(super) fn plan(facts: &MongoFacts, target: &Target) -> Plan {
     planner.plan
 }
 
-/// Runs one step. An object that someone else created in the meantime is not a failure.
+/// Runs one step. If another program has created the object in the meantime, that is not a failure.
 ///
 /// # Errors
-/// What the server says, classified.
+/// The server's error, classified.
 pub(super) async fn apply(opened: &mut Opened, step: &Step, deadline: Instant) -> Result<(), Failure> {
     let limits = Limits::until(deadline);
     let internal = |what: &str| Failure::new(ErrorKind::Internal, format!("the step cannot be run: {what}"));
@@ -96,7 +96,7 @@ fn is_there_already(code: &str) -> bool {
     [NAMESPACE_EXISTS, DUPLICATE_KEY, ROLE_EXISTS].iter().any(|known| known.to_string() == code)
 }
 
-/// The privileges for a beat, which the driver's remedy names, would not help here.
+/// Replaces the driver's remedy, because privileges for a beat would not help here.
 fn with_the_administrator(failure: Failure) -> Failure {
     match failure.kind() {
         ErrorKind::Privilege => failure.with_remedy(
@@ -106,7 +106,7 @@ fn with_the_administrator(failure: Failure) -> Failure {
     }
 }
 
-/// What an answer that says "ok" refuses all the same: a document, or the majority's acknowledgement.
+/// What an answer with "ok" still refuses: a document, or the majority's acknowledgement.
 fn refused_within(answer: &Document) -> Option<Failure> {
     let of_write = answer.get_array("writeErrors").ok().and_then(|errors| errors.first()).and_then(Bson::as_document);
     let (error, concern) = match of_write {
@@ -133,7 +133,7 @@ impl Planner<'_> {
         self.plan.steps.push(Step { title, script, run: Run::Command { database: database.to_owned(), document } });
     }
 
-    /// The collection; whether there is, or will be, one that can hold the document.
+    /// Plans the collection. Returns whether a collection that can hold the document exists, or will exist.
     fn collection(&mut self) -> bool {
         let name = namespace(&self.target.heartbeat);
         if let Some((_, problem)) = identifier::problem(&self.target.heartbeat) {
@@ -193,7 +193,7 @@ impl Planner<'_> {
         }
     }
 
-    /// What a user lacks: the role, its privileges, or the grant of it.
+    /// Plans what a user lacks: the role, its privileges, or its grant.
     fn user(
         &mut self,
         name: &str,

@@ -8,7 +8,7 @@ use crate::plan;
 use crate::remedy::{Remedy, RunsOn};
 use crate::target::{HeartbeatTable, Target};
 
-/// Which members there are, and in which state.
+/// Shows the members and their states.
 const MEMBERS: &str = "rs.status().members.map(m => [m.name, m.stateStr, m.lastHeartbeatMessage])";
 
 /// A script for an administrator's mongosh on the primary.
@@ -16,7 +16,7 @@ pub(super) fn on_primary(script: impl Into<String>) -> Remedy {
     Remedy::mongosh(script).on(RunsOn::Server("the primary".to_owned())).note("as an administrator")
 }
 
-/// What only shows something there, which a user with the role clusterMonitor may ask, too.
+/// A script that only shows something on the primary; a user with the role clusterMonitor may run it too.
 fn look_on_primary(script: &str) -> Remedy {
     Remedy::mongosh(script).on(RunsOn::Server("the primary".to_owned()))
 }
@@ -38,7 +38,7 @@ pub(super) fn let_user_beat(heartbeat: &HeartbeatTable, user: &str, defined_in: 
     ))
 }
 
-/// The next step, where one is known.
+/// The next step, if one is known.
 pub(super) fn remedy(failure: &Failure, target: &Target) -> Option<Remedy> {
     match failure.kind().class() {
         ErrorClass::Connection => connection(failure, target),
@@ -153,7 +153,7 @@ fn database(failure: &Failure, target: &Target) -> Option<Remedy> {
     })
 }
 
-/// What shows the collection's validator.
+/// Shows the collection's validator.
 pub(super) fn validator(target: &Target) -> String {
     let (database, name) = (literal(&target.heartbeat.schema), literal(&target.heartbeat.table));
     format!("db.getSiblingDB({database}).getCollectionInfos({{name: {name}}})[0].options.validator")

@@ -1,5 +1,5 @@
-//! Collects from the client's events what it knows about the servers, and says why none of them takes a beat; the
-//! client itself says only that no server fits. The client's monitors feed it; `client` asks it.
+//! Collects from the client's events what the client knows about the servers, and explains why none of them accepts a
+//! beat; the client itself says only that no server fits. The client's monitors feed it; `client` asks it.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -26,7 +26,7 @@ struct Member {
     role: Option<ServerType>,
     /// The name of its replica set.
     set: Option<String>,
-    /// Whether it answered the last time, and why it did not.
+    /// Whether it answered last time, or why it did not.
     answers: bool,
     failure: Option<Failure>,
     /// Whether the client still counts it among the servers of the address.
@@ -34,13 +34,13 @@ struct Member {
 }
 
 impl Topology {
-    /// What a client is to tell its events to.
+    /// The handler that the client sends its events to.
     pub(super) fn listener(self: &Arc<Self>) -> EventHandler<SdamEvent> {
         let topology = Arc::clone(self);
         EventHandler::callback(move |event| topology.take_in(event))
     }
 
-    /// The server that takes writes now, or the only one that is worked with.
+    /// The server that accepts writes now, or the only server of the client.
     pub(super) fn writable(&self) -> Option<(String, ServerRole)> {
         let members = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let writable = members.iter().find(|(_, member)| member.role.is_some_and(takes_writes));
@@ -73,7 +73,8 @@ impl Topology {
                     member.counted = true;
                     member.role = Some(server.server_type()).filter(|role| *role != ServerType::Unknown);
                 }
-                // Those of another replica set, or of none, are worth naming; those that were merely replaced are not.
+                // Keeps members of another replica set, or of none, because the message should name them; drops members
+                // that were only replaced.
                 members.retain(|_, member| member.counted || member.answers);
             }
             _ => {}
@@ -85,7 +86,7 @@ impl Topology {
 pub(super) fn shown(address: &ServerAddress) -> String {
     match address {
         ServerAddress::Tcp { host, port } => {
-            // Of the members of a set, the names are what a server says.
+            // For members of a set, the names come from a server.
             let (host, port) = (one_line(host), port.unwrap_or(PORT));
             if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
         }
@@ -97,8 +98,8 @@ fn takes_writes(role: ServerType) -> bool {
     matches!(role, ServerType::RsPrimary | ServerType::Mongos | ServerType::Standalone | ServerType::LoadBalancer)
 }
 
-/// The one failure for all servers: an election or a lost majority where one of them answers as a member of its set, and
-/// otherwise that of the server that came nearest to an answer.
+/// One failure for all servers: an election or a lost majority if one of them answers as a member of its set, otherwise
+/// the failure of the server that came closest to an answer.
 fn judge(members: &BTreeMap<String, Member>, wanted_set: Option<&str>) -> Failure {
     if let Some(wanted) = wanted_set
         && !members.values().any(|member| member.set.as_deref() == Some(wanted))
@@ -151,7 +152,7 @@ impl Member {
     }
 }
 
-/// How far on the way to an answer a server came.
+/// How close a server came to an answer.
 fn reach(kind: ErrorKind) -> u8 {
     match kind {
         ErrorKind::Name => 0,

@@ -10,7 +10,7 @@ const WRITES: &str = "A connector on a read-write connection updates the heartbe
 const BY_MODE: &str = "From its grants. Fails if the privilege is missing. Only with connector.mode = \"read-write\": \
                        with a read-only connection the connector never writes, and heartbeatd does.";
 
-/// That it exists.
+/// Whether it exists.
 pub(in crate::driver) const ROLE: Check = Check {
     id: "connector-role",
     severity: Severity::Error,
@@ -22,7 +22,7 @@ pub(in crate::driver) const ROLE: Check = Check {
     privilege: BY_DRIVER,
     source: GUIDE,
 };
-/// That it may log in.
+/// Whether it may log in.
 pub(in crate::driver) const LOGIN: Check = Check {
     id: "connector-login",
     severity: Severity::Error,
@@ -33,7 +33,7 @@ pub(in crate::driver) const LOGIN: Check = Check {
     privilege: BY_DRIVER,
     source: BY_DRIVER,
 };
-/// That it may replicate.
+/// Whether it may replicate.
 pub(in crate::driver) const REPLICATION: Check = Check {
     id: "connector-replication",
     severity: Severity::Error,
@@ -45,7 +45,7 @@ pub(in crate::driver) const REPLICATION: Check = Check {
     privilege: BY_DRIVER,
     source: BY_DRIVER,
 };
-/// The password's end.
+/// When its password expires.
 pub(in crate::driver) const EXPIRY: Check = Check {
     id: "connector-expiry",
     severity: Severity::Error,

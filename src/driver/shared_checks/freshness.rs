@@ -1,4 +1,4 @@
-//! How old the heartbeat row may be: the one judgement of `last_update`, shared by all drivers' checks.
+//! Judges the age of the heartbeat row; all drivers' checks share it.
 
 use std::time::Duration;
 

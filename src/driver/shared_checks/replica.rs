@@ -9,7 +9,7 @@ use crate::remedy::Remedy;
 use crate::time::ticks::longest_period;
 use crate::time::words;
 
-/// That it is a replica.
+/// Whether it is a replica.
 pub(in crate::driver) const ROLE: Check = Check {
     id: "replica-role",
     severity: Severity::Warning,
@@ -21,7 +21,7 @@ pub(in crate::driver) const ROLE: Check = Check {
     privilege: BY_DRIVER,
     source: BY_DRIVER,
 };
-/// That the beat arrives.
+/// Whether the beat arrives.
 pub(in crate::driver) const ARRIVES: Check = Check {
     id: "replica-heartbeat",
     severity: Severity::Error,
@@ -34,7 +34,7 @@ pub(in crate::driver) const ARRIVES: Check = Check {
     source: "vendor page on heartbeats: the change must replicate to the replica that the connector reads",
 };
 
-/// That the connector can read the log there.
+/// Whether the connector can read the log there.
 pub(in crate::driver) const DECODE: Check = Check {
     id: "replica-decode",
     severity: Severity::Error,
@@ -46,7 +46,7 @@ pub(in crate::driver) const DECODE: Check = Check {
     source: BY_DRIVER,
 };
 
-/// Every check of replicas, judged on every replica; skipped where none is configured, unknown where one was not reached.
+/// Judges every check of replicas on every replica: skipped if none is configured, unknown if one was not reached.
 pub(in crate::driver) fn each<F>(
     evidence: &Evidence<'_, F>,
     checks: &'static [Check],
@@ -75,7 +75,7 @@ pub(in crate::driver) fn severity<F>(evidence: &Evidence<'_, F>, name: &str) -> 
     if required { Severity::Error } else { Severity::Warning }
 }
 
-/// Judges how far `last_update` there is behind that of the source; both in microseconds since 1970.
+/// Judges how far the replica's `last_update` is behind the source's; both in microseconds since 1970.
 pub(in crate::driver) fn arrives<F>(
     evidence: &Evidence<'_, F>,
     place: &ReplicaEvidence<'_, F>,

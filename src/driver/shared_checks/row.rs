@@ -19,7 +19,7 @@ pub(in crate::driver) const SCHEMA: Check = Check {
     privilege: BY_DRIVER,
     source: BY_DRIVER,
 };
-/// What the table is.
+/// The kind of the table.
 pub(in crate::driver) const KIND: Check = Check {
     id: "table-kind",
     severity: Severity::Error,
@@ -31,7 +31,7 @@ pub(in crate::driver) const KIND: Check = Check {
     privilege: BY_DRIVER,
     source: BY_DRIVER,
 };
-/// That the row changes.
+/// Whether the row changes.
 pub(in crate::driver) const MOVES: Check = Check {
     id: "row-moves",
     severity: Severity::Warning,
@@ -45,7 +45,7 @@ pub(in crate::driver) const MOVES: Check = Check {
     source: "vendor page on heartbeats, troubleshooting: the row exists and last_update does not move",
 };
 
-/// Judges whether `last_update` changed. `earlier` is that of the look before, where there was one and it saw the row.
+/// Judges whether `last_update` changed. `earlier` is the value of the previous look, if that look saw the row.
 pub(in crate::driver) fn moves<F>(
     evidence: &Evidence<'_, F>,
     now: Option<i64>,

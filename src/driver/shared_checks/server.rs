@@ -8,7 +8,7 @@ use crate::database_url::{DatabaseUrl, Host};
 use crate::finding::{Case, Check, Finding, Rung, Severity};
 use crate::time::words;
 
-/// That it accepts writes.
+/// Whether it accepts writes.
 pub(in crate::driver) const WRITABLE: Check = Check {
     id: "server-writable",
     severity: Severity::Error,
@@ -44,7 +44,7 @@ pub(in crate::driver) const CLOCK: Check = Check {
     privilege: "a login",
     source: "measured: the value of a beat is the server's clock",
 };
-/// That no other server can answer in its place.
+/// Whether another server could answer in its place.
 pub(in crate::driver) const TLS: Check = Check {
     id: "tls-verified",
     severity: Severity::Warning,
@@ -74,7 +74,7 @@ pub(in crate::driver) const NATIVE: Check = Check {
 pub(in crate::driver) fn clock(subject: &str, server_time: i64, case: &Case<'_>) -> Finding {
     let ahead = server_time.saturating_sub(case.now.taken_at);
     let apart = Duration::from_micros(ahead.unsigned_abs());
-    // The look itself took a part of the time-out.
+    // The inspection itself takes part of the time-out.
     let limit = case.target.timeout + Duration::from_secs(5);
     let direction = if ahead < 0 { "behind" } else { "ahead of" };
     let observed = format!("the server's clock is {} {direction} the clock here", words(apart));
@@ -86,7 +86,7 @@ pub(in crate::driver) fn clock(subject: &str, server_time: i64, case: &Case<'_>)
     )
 }
 
-/// Whether nothing of an address leaves this machine.
+/// Whether an address stays on this machine.
 pub(in crate::driver) fn is_local(url: &DatabaseUrl) -> bool {
     url.hosts().iter().all(is_this_machine)
 }

@@ -40,7 +40,7 @@ pub(in crate::driver) const INSERT: Check = Check {
     privilege: TRIED,
     source: MEASURED,
 };
-/// The password's end.
+/// When its password expires.
 pub(in crate::driver) const EXPIRY: Check = Check {
     id: "writer-expiry",
     severity: Severity::Error,

@@ -16,10 +16,10 @@ use crate::time::clock::Instant;
 /// SQLite's clock, in the text that the column holds: UTC, milliseconds.
 const NOW_TEXT: &str = "strftime('%Y-%m-%d %H:%M:%f', 'now')";
 
-/// Beats, or looks.
+/// Writes a beat, or only reads.
 ///
 /// # Errors
-/// What SQLite says, classified.
+/// SQLite's error, classified.
 pub(super) async fn beat(
     connection: &mut SqliteConnection,
     table: &HeartbeatTable,
@@ -31,17 +31,17 @@ pub(super) async fn beat(
         Ok(rows) => rows,
         Err(error) => return Err(errors::classify_with_catalog(error, connection, table).await),
     };
-    // The first row is what the PRAGMA answers.
+    // The first row is the answer of the PRAGMA.
     let [_, found, written @ ..] = rows.as_slice() else {
         return Err(Failure::new(crate::heartbeat::ErrorKind::Protocol, "SQLite answered the beat with no row"));
     };
     report(found, written).map_err(|error| errors::classify(error, None))
 }
 
-/// Looks at the row.
+/// Reads the row.
 ///
 /// # Errors
-/// What SQLite says, classified.
+/// SQLite's error, classified.
 pub(super) async fn observe(
     connection: &mut SqliteConnection,
     table: &HeartbeatTable,
@@ -80,7 +80,7 @@ fn statement(table: &HeartbeatTable, writing: Writing) -> String {
     if writing == Writing::Never {
         return look;
     }
-    // IMMEDIATE: the lock is taken before the look, so that no other writer comes between the look and the write.
+    // IMMEDIATE takes the lock before the read, so that no other writer comes between the read and the write.
     format!(
         "BEGIN IMMEDIATE;\n{look}\n\
          UPDATE {name} SET last_update = {NOW_TEXT} WHERE id = {row} AND ({stale}) RETURNING {old} AS value;\n\
@@ -88,8 +88,8 @@ fn statement(table: &HeartbeatTable, writing: Writing) -> String {
     )
 }
 
-/// When the row calls for a write: see `Writing::WhenStale`. A value about a whole zone offset away comes from a writer
-/// in another time zone and is judged by change only.
+/// The condition of `Writing::WhenStale`. A value about a whole zone offset away comes from a writer in another time
+/// zone; only its change counts, not its age.
 fn stale_condition(writing: Writing, old: &str, now: &str) -> String {
     let Writing::WhenStale { last_seen, period } = writing else {
         return "1".to_owned();

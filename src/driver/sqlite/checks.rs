@@ -88,7 +88,7 @@ fn with_table(
 
 fn judge_columns(table: &TableFacts, target: &Target) -> Finding {
     let name = &target.heartbeat.table;
-    // Facts that an earlier version saved have names only.
+    // Facts saved by an earlier version contain only names.
     let faults = if table.judged.is_empty() { Vec::new() } else { columns::judge(&table.judged, false) };
     if faults.is_empty() {
         return COLUMNS.ok(name, table.columns.join(", "));
@@ -134,7 +134,7 @@ fn judge_single(table: &TableFacts, target: &Target) -> Finding {
     match table.rows.as_ref().map(|rows| (rows.count, rows.id)) {
         None => SINGLE.skipped(name, "the table has no column id"),
         Some((count @ 0..=1, _)) => SINGLE.ok(name, format!("{count}")),
-        // To keep a row that is not there would be to empty the table.
+        // Keeping only a row that does not exist would empty the table.
         Some((_, id)) if id != Some(wanted) => {
             SINGLE.skipped(name, format!("row {wanted} is not among them, which must be repaired first"))
         }

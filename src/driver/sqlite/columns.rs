@@ -10,11 +10,11 @@ use crate::plan::columns::{Column, ColumnFault, Holds, name_aside};
 use crate::remedy::Remedy;
 use crate::target::HeartbeatTable;
 
-/// Whether `id` is a whole number, whatever the type it is kept in.
+/// Whether `id` is a whole number, stored in any type.
 pub(super) const WHOLE: &str = "CAST(CAST(id AS INTEGER) AS TEXT) = CAST(id AS TEXT)";
 
-/// Microseconds since 1970 of a column; NULL for what is no date written out. SQLite's date functions also read words
-/// as the present (`now`, `subsec`), and numbers: a row that holds one would be fresh for ever.
+/// Microseconds since 1970 of a column; NULL for anything but a written-out date. SQLite's date functions also read
+/// words as the present (`now`, `subsec`), and numbers: a row with such a value would always look fresh.
 pub(super) fn micros_of(column: &str) -> String {
     let date = "[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]*";
     format!("CASE WHEN typeof({column}) = 'text' AND {column} GLOB '{date}' THEN {} END", micros(column))
@@ -25,11 +25,11 @@ pub(super) fn micros(time: &str) -> String {
     format!("CAST(round(unixepoch({time}, 'subsec') * 1000) AS INTEGER) * 1000")
 }
 
-/// Reads the columns, in small letters; none without the table. A column takes a value of any type, unless the table is
-/// STRICT: what counts is whether the row can be found by its number.
+/// Reads the columns, in lower case; empty without the table. A column accepts a value of any type, unless the table is
+/// STRICT, so only this counts: whether the row can be found by its number.
 ///
 /// # Errors
-/// What SQLite says.
+/// SQLite's error.
 pub(super) async fn gather(
     connection: &mut SqliteConnection,
     heartbeat: &HeartbeatTable,
@@ -61,7 +61,7 @@ pub(super) async fn gather(
     Ok(columns)
 }
 
-/// Whether the configured row is found by its number, or every other row has one.
+/// Whether the configured row is found by its number, or all other rows have numbers.
 async fn is_numbered(connection: &mut SqliteConnection, heartbeat: &HeartbeatTable) -> Result<bool, sqlx::Error> {
     let (table, row) = (quote(&heartbeat.table), heartbeat.row_number());
     let sql = format!(
@@ -71,8 +71,7 @@ async fn is_numbered(connection: &mut SqliteConnection, heartbeat: &HeartbeatTab
     sqlx::raw_sql(AssertSqlSafe(sql)).fetch_one(connection).await?.try_get("numbered")
 }
 
-/// Puts a right column in the place of each wrong or missing one; the wrong one is kept under another name with all it
-/// holds.
+/// Replaces each wrong or missing column with a right one; the wrong column is kept under another name with its values.
 pub(super) fn mend(heartbeat: &HeartbeatTable, found: &[Column], faults: &[ColumnFault]) -> Remedy {
     let table = quote(&heartbeat.table);
     let mut sql = Vec::new();

@@ -24,7 +24,7 @@ pub(super) struct OpenedFile {
     device_and_inode: (u64, u64),
 }
 
-/// How an address asks for the file to be opened.
+/// How an address wants the file opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Mode {
     ReadOnly,
@@ -35,7 +35,7 @@ enum Mode {
 /// Opens the file. It is created only for provisioning, or where the address says `mode=rwc`.
 ///
 /// # Errors
-/// `missing_file` for no such file, `privilege` for one that may not be read or written, and what SQLite says.
+/// `missing_file` for no such file, `privilege` for one that may not be read or written, and SQLite's error.
 pub(super) async fn connect(
     request: &ConnectRequest<'_>,
 ) -> Result<(SqliteConnection, ServerInfo, OpenedFile), Failure> {
@@ -103,10 +103,10 @@ impl OpenedFile {
         Ok(Self { path: path.to_owned(), device_and_inode })
     }
 
-    /// A deleted or replaced file would accept beats for ever, and no one would read them.
+    /// A deleted or replaced file would accept beats without end, but no one would read them.
     ///
     /// # Errors
-    /// `network`, so that the kept connection is replaced at once; or what the path says now.
+    /// `network`, so that the kept connection is replaced at once; or the error of the path.
     pub(super) async fn must_be_in_place(&self, deadline: Instant) -> Result<(), Failure> {
         let now = found(&self.path, deadline).await.map_err(|error| missing(&self.path, error))?;
         if (now.dev(), now.ino()) == self.device_and_inode {
@@ -116,7 +116,7 @@ impl OpenedFile {
     }
 }
 
-/// Looks for the file. Before SQLite does: where the file system does not answer, nothing could end SQLite's own look,
+/// Looks for the file before SQLite does: on a file system that does not answer, nothing could end SQLite's own look,
 /// and each try would leave a thread behind.
 async fn found(path: &Path, deadline: Instant) -> io::Result<Metadata> {
     let left = deadline.saturating_duration_since(Clock::system().now().mono);
@@ -138,8 +138,8 @@ fn mode(url: &DatabaseUrl) -> Mode {
     }
 }
 
-/// SQLite's own wait for a lock ends below the caller's deadline. Set with each statement: what was left of the
-/// time-out at connect says nothing of the beats to come.
+/// SQLite's own wait for a lock ends before the caller's deadline. Each statement sets it, because the time left at
+/// connect says nothing about later beats.
 pub(super) fn lock_wait(deadline: Instant) -> String {
     let left = deadline.saturating_duration_since(Clock::system().now().mono);
     format!("PRAGMA busy_timeout = {};", left.mul_f64(0.8).as_millis())

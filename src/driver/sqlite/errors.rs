@@ -59,7 +59,7 @@ pub(super) fn classify(error: sqlx::Error, kind: Option<ErrorKind>) -> Failure {
     let by_code = match (&error, code) {
         (_, Some(code)) => kind_of(code),
         (sqlx::Error::Io(_), None) => ErrorKind::Storage,
-        // More rows than are read: `message`.
+        // More rows than `message` reads.
         (sqlx::Error::Protocol(_), None) => ErrorKind::Limit,
         _ => ErrorKind::Internal,
     };
@@ -75,8 +75,8 @@ pub(super) fn classify(error: sqlx::Error, kind: Option<ErrorKind>) -> Failure {
     }
 }
 
-/// Classifies an error of a statement on the heartbeat table: of code 1, and where SQLite rejects a value, the
-/// catalogue says what is missing or wrong.
+/// Classifies an error of a statement on the heartbeat table. For code 1, and if SQLite rejects a value, the catalogue
+/// shows what is missing or wrong.
 pub(super) async fn classify_with_catalog(
     error: sqlx::Error,
     connection: &mut SqliteConnection,

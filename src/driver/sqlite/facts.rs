@@ -15,7 +15,7 @@ use crate::plan::columns::Column;
 use crate::target::HeartbeatTable;
 use crate::time::clock::Instant;
 
-/// Everything a SQLite check is judged from.
+/// All facts from which SQLite's checks are judged.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct SqliteFacts {
     /// The library's version.
@@ -36,9 +36,9 @@ pub(super) struct SqliteFacts {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Writable {
-    /// The write lock was taken and let go.
+    /// The write lock was taken and released.
     Yes,
-    /// The address asks for it to be read only.
+    /// The address asks to open it read-only.
     OpenedReadOnly,
     /// SQLite's own words.
     No(String),
@@ -49,12 +49,12 @@ pub(super) enum Writable {
 pub(super) struct TableFacts {
     /// Its columns.
     pub(super) columns: Vec<String>,
-    /// The same, with what they can hold.
+    /// The same columns, with what they can hold.
     #[serde(default)]
     pub(super) judged: Vec<Column>,
     /// The columns of its primary key.
     pub(super) primary_key: Vec<String>,
-    /// Its rows; `None` where there is no column `id`.
+    /// Its rows; `None` without a column `id`.
     pub(super) rows: Option<RowFacts>,
 }
 
@@ -63,16 +63,16 @@ pub(super) struct TableFacts {
 pub(super) struct RowFacts {
     /// How many there are.
     pub(super) count: i64,
-    /// One of their ids: the configured one, if it is there.
+    /// One of their ids: the configured one, if it exists.
     pub(super) id: Option<i64>,
-    /// `last_update` of the configured one, in microseconds.
+    /// `last_update` of the configured row, in microseconds.
     pub(super) last_update: Option<i64>,
 }
 
 /// Gathers the facts.
 ///
 /// # Errors
-/// What SQLite says, classified.
+/// SQLite's error, classified.
 pub(super) async fn gather(
     connection: &mut SqliteConnection,
     server: &ServerInfo,
@@ -84,7 +84,7 @@ pub(super) async fn gather(
     facts.map_err(|error| errors::classify(error, None))
 }
 
-/// Takes the write lock and lets it go: nothing is changed.
+/// Takes the write lock and releases it; changes nothing.
 async fn probe(connection: &mut SqliteConnection, role: ServerRole, deadline: Instant) -> Writable {
     if role != ServerRole::Primary {
         return Writable::OpenedReadOnly;
@@ -156,7 +156,7 @@ async fn read_rows(
 }
 
 impl TableFacts {
-    /// Whether it has a column of this name; SQLite does not tell upper case from lower.
+    /// Whether it has a column of this name; SQLite ignores case.
     pub(super) fn has(&self, wanted: &str) -> bool {
         self.columns.iter().any(|column| column.eq_ignore_ascii_case(wanted))
     }

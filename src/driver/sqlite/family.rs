@@ -9,10 +9,10 @@ pub(super) const FAMILY: Family = Family::new("sqlite");
 /// The schemes of its addresses.
 pub(super) const SCHEMES: &[&str] = &["sqlite"];
 
-/// Takes an address apart.
+/// Parses an address.
 ///
 /// # Errors
-/// Whatever of [`UrlError`] fits.
+/// Any [`UrlError`].
 pub(super) fn parse(scheme: &str, rest: &str) -> Result<Endpoint, UrlError> {
     Ok(Endpoint::new(AddressParts::of_file(scheme, rest)?.into_file(FAMILY), None))
 }

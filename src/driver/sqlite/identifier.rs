@@ -1,8 +1,8 @@
-//! Quotes names and text for SQLite's SQL. Nothing else does.
+//! Quotes names and text for SQLite's SQL. No other code does.
 
 /// A name as an identifier: in double quotes, a double quote inside doubled.
 ///
-/// A NUL cannot stand in a statement; configuration refuses it, and it is left out here.
+/// A statement cannot contain a NUL; configuration refuses it, and this function leaves it out.
 pub(super) fn quote(name: &str) -> String {
     format!("\"{}\"", name.replace('\0', "").replace('"', "\"\""))
 }

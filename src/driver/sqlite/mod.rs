@@ -36,7 +36,7 @@ struct SqliteSession {
     target: Arc<Target>,
     connection: SqliteConnection,
     server: ServerInfo,
-    /// The file that was opened, so that one put in its place is noticed.
+    /// The opened file, so that a replacement is noticed.
     file: connect::OpenedFile,
 }
 

@@ -24,14 +24,14 @@ const ROW: &str = include_str!("../../../migrations/sqlite/002_row.sql");
 pub(super) struct Facts {
     /// The table's columns; none without a table.
     columns: Vec<Column>,
-    /// The ids of the first two rows; empty where there is no `id` that is a number.
+    /// The ids of the first two rows; empty without a numeric `id`.
     rows: Rows,
 }
 
-/// Looks at what exists.
+/// Reads what exists.
 ///
 /// # Errors
-/// What SQLite says, classified.
+/// SQLite's error, classified.
 pub(super) async fn gather(connection: &mut SqliteConnection, table: &HeartbeatTable) -> Result<Facts, Failure> {
     let columns = columns::gather(connection, table).await.map_err(|error| errors::classify(error, None))?;
     let ids = match columns.iter().any(|column| column.name == "id" && column.holds == Holds::Number) {
@@ -45,7 +45,7 @@ pub(super) async fn gather(connection: &mut SqliteConnection, table: &HeartbeatT
     Ok(Facts { columns, rows: Rows::Ids(ids) })
 }
 
-/// Says what is missing.
+/// Plans what is missing.
 pub(super) fn plan(facts: &Facts, target: &Target) -> Plan {
     let (table, row) = (&target.heartbeat.table, target.heartbeat.row_number());
     let (name, id) = (quote(table), row.to_string());
@@ -55,7 +55,7 @@ pub(super) fn plan(facts: &Facts, target: &Target) -> Plan {
         plan.steps.push(Step::script(format!("create table {name}"), render(TABLE, &values)));
         RowNeed::Insert
     } else {
-        // Who may open the file sees every row.
+        // A user who may open the file sees every row.
         let faults = judged::judge(&facts.columns, facts.rows.are_none());
         let mend = columns::mend(&target.heartbeat, &facts.columns, &faults);
         let nothing = Remedy::advice("");
@@ -69,15 +69,15 @@ pub(super) fn plan(facts: &Facts, target: &Target) -> Plan {
     plan
 }
 
-/// Runs one step, under the file's write lock from its beginning: two programs that looked first and wrote later would
-/// stop each other.
+/// Runs one step, under the file's write lock from the beginning: two programs that read first and write later would
+/// block each other.
 ///
 /// # Errors
-/// What SQLite says, classified.
+/// SQLite's error, classified.
 pub(super) async fn apply(connection: &mut SqliteConnection, step: &Step, deadline: Instant) -> Result<(), Failure> {
     let sql = format!("{} BEGIN IMMEDIATE; {} COMMIT;", lock_wait(deadline), step.script);
     let Err(error) = sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut *connection).await else { return Ok(()) };
-    // Where there is no transaction, there is nothing to undo, and SQLite says so.
+    // Without a transaction there is nothing to undo, and SQLite reports that.
     let _ = sqlx::raw_sql("ROLLBACK").execute(connection).await;
     Err(errors::classify(error, None))
 }

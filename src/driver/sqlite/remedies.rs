@@ -7,7 +7,7 @@ use crate::plan;
 use crate::remedy::Remedy;
 use crate::target::Target;
 
-/// The next step, where one is known.
+/// The next step, if one is known.
 pub(super) fn remedy(failure: &Failure, target: &Target) -> Option<Remedy> {
     let file = target.endpoint.url.database();
     let table = &target.heartbeat.table;

@@ -1,5 +1,5 @@
-//! One daemon with one target that beats every second, followed through its troubles: what is reported, when `/health`
-//! turns red, when it is green again.
+//! One daemon with one target that beats every second. The tests follow it through faults: what it reports, when
+//! `/health` turns red, and when it is green again.
 
 use std::time::Duration;
 
@@ -12,29 +12,29 @@ use super::wait::{eventually, secs, steadily};
 
 /// The target.
 pub(crate) const TARGET: &str = "orders";
-/// The role that beats.
+/// The role that writes beats.
 pub(crate) const ROLE: &str = "beat";
-/// Its password: to be found nowhere but on the wire.
+/// Its password, which may appear only on the wire.
 pub(crate) const PASSWORD: &str = "hunter2-secret";
 /// The heartbeat table, quoted as in remedies.
 pub(crate) const TABLE: &str = r#""streamkap"."streamkap_heartbeat""#;
 
-/// The beat as the server logs it, one line of it.
+/// One line of the beat, as the server logs it.
 const BEAT: &str = r#"UPDATE "streamkap"."streamkap_heartbeat" AS h SET"#;
 
-/// The second tick after the newest change lies 1 to 2 s after it, and the time-out of 2 s comes on top.
+/// The second tick after the newest change is 1 to 2 s after it; the time-out of 2 s comes on top.
 const RED_FROM: f64 = 3.0;
 const RED_UNTIL: f64 = 4.0;
-/// How late a busy machine may be seen to be.
+/// The delay that the tests allow a busy machine.
 const SLACK: f64 = 2.5;
 
-/// A daemon and when its test began to wait for something.
+/// A daemon, and when its test began to wait.
 #[derive(Debug)]
 pub(crate) struct BeatingDaemon {
     pub(crate) daemon: Daemon,
 }
 
-/// A trouble as the documents name it.
+/// A failure, as the documents name it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct ExpectedFailure {
     pub(crate) class: &'static str,
@@ -42,21 +42,21 @@ pub(crate) struct ExpectedFailure {
     pub(crate) code: Option<&'static str>,
 }
 
-/// What was said of a trouble.
+/// A failure as it was reported.
 #[derive(Debug)]
 pub(crate) struct ReportedFailure {
     pub(crate) message: String,
     pub(crate) remedy: String,
-    /// What of it can be pasted.
+    /// The script in its remedy.
     pub(crate) script: Option<String>,
 }
 
-/// A trouble of this class and kind, with the database's own code.
+/// A failure of this class and kind, with the database's own code.
 pub(crate) const fn failure(class: &'static str, kind: &'static str, code: Option<&'static str>) -> ExpectedFailure {
     ExpectedFailure { class, kind, code }
 }
 
-/// Makes role, schema, table, row and grants, as an administrator would by hand.
+/// Creates role, schema, table, row and grants, as an administrator would by hand.
 pub(crate) async fn furnish(server: &PostgresServer) {
     server.execute(&format!("CREATE ROLE {ROLE} LOGIN PASSWORD '{PASSWORD}'")).await;
     server.execute(&furniture("streamkap")).await;
@@ -79,12 +79,12 @@ pub(crate) fn address(ports: &[u16]) -> String {
     format!("postgres://{ROLE}@{}/postgres", hosts.join(","))
 }
 
-/// A target's table of a configuration: a beat a second, a time-out of 2 s; `more` are further lines.
+/// A target's table of a configuration: a beat a second, a time-out of 2 s; `more` are additional lines.
 pub(crate) fn target(name: &str, url: &str, more: &str) -> String {
     format!("[[target]]\nname = \"{name}\"\nurl = \"{url}\"\ninterval = \"1s\"\ntimeout = \"2s\"\n{more}\n")
 }
 
-/// A further line of configuration: the password as it is.
+/// An additional line of configuration: the password as a literal.
 pub(crate) fn plain_password() -> String {
     format!("password = \"{PASSWORD}\"\n")
 }
@@ -95,7 +95,7 @@ pub(crate) fn configuration(ports: &[u16], more: &str) -> String {
 }
 
 impl BeatingDaemon {
-    /// A furnished server's daemon, once it is healthy.
+    /// The daemon of a furnished server, once it is healthy.
     pub(crate) async fn of(server: &PostgresServer) -> Self {
         furnish(server).await;
         Self::configured(&configuration(&[server.port()], "")).await
@@ -113,8 +113,8 @@ impl BeatingDaemon {
         beating
     }
 
-    /// Waits until the trouble stands on `/health` and `/health` answers 503; asserts that this came in the time the
-    /// semantics give, counted from the newest change, and that both documents say the same.
+    /// Waits until `/health` shows the failure and answers 503. Asserts that this took the time that the semantics
+    /// give, counted from the newest change, and that both documents agree.
     pub(crate) async fn fails_with(&self, expected: ExpectedFailure) -> ReportedFailure {
         let begin = Instant::now();
         let mut reported = None;
@@ -147,7 +147,7 @@ impl BeatingDaemon {
         failure
     }
 
-    /// Waits until the trouble stands on `/health` and on the target's own document; with a remedy.
+    /// Waits until `/health` and the target's own document show the failure, with a remedy.
     pub(crate) async fn reports(&self, expected: ExpectedFailure) -> ReportedFailure {
         eventually(secs(20), format!("{expected:?} in both documents"), async || {
             let (_, health) = self.daemon.health().await;
@@ -157,7 +157,7 @@ impl BeatingDaemon {
             let text = |value: &Value| value.as_str().map(str::to_owned);
             let (message, remedy) = (text(&reason["message"]), text(&reason["remedy"]));
             if text(&error["remedy"]) != remedy {
-                // A further beat failed between the two requests. For good they never differ.
+                // Another beat failed between the two requests. They never differ permanently.
                 return Err(format!("two next steps: {reason} {error}"));
             }
             assert!(reason["since"].is_string(), "{reason}");
@@ -170,7 +170,7 @@ impl BeatingDaemon {
         .await
     }
 
-    /// Waits until `/health` answers 200 and nothing is wrong with the target any more.
+    /// Waits until `/health` answers 200 and the target has no problem left.
     pub(crate) async fn recovers_within(&self, deadline: Duration) {
         let begin = Instant::now();
         self.is_healthy_within(deadline).await;
@@ -180,7 +180,8 @@ impl BeatingDaemon {
     async fn is_healthy_within(&self, deadline: Duration) {
         eventually(deadline, "/health 200 without a reason", async || {
             let (status, health) = self.daemon.health().await;
-            // What the checks found a moment before the trouble was felt stands until they run again, a minute later.
+            // The findings of the checks from just before the failure remain until the checks run again, a minute
+            // later.
             let is_beats = |reason: &Value| reason["kind"] != "check_failed";
             let mut reasons =
                 health["targets"].as_array().unwrap().iter().flat_map(|target| target["reasons"].as_array().unwrap());
@@ -193,8 +194,8 @@ impl BeatingDaemon {
         .await;
     }
 
-    /// Reloads twenty times, each time with another interval and nothing else changed; `waiting` counts the sessions of
-    /// the daemon that wait for a lock, which must never be more than one.
+    /// Reloads twenty times, each time with another interval and no other change; `waiting` counts the sessions of the
+    /// daemon that wait for a lock, never more than one.
     pub(crate) async fn is_reloaded_twenty_times(&self, text: &str, waiting: impl AsyncFn() -> i64) {
         for reload in 0..20 {
             let interval = format!("interval = \"{}s\"", 60 + reload);
@@ -218,10 +219,10 @@ impl BeatingDaemon {
         .await;
     }
 
-    /// Waits until the daemon's checks have run, which log in by themselves, and will not again for minutes.
+    /// Waits until the daemon's checks have run; they use their own login, and do not run again for minutes.
     pub(crate) async fn is_checked(&self) {
         self.daemon.checked(TARGET).await;
-        // Behind them it may look at the slot at once.
+        // After the checks it may look at the slot at once.
         self.beats(2, secs(10)).await;
     }
 
@@ -230,7 +231,7 @@ impl BeatingDaemon {
         self.daemon.target(TARGET).await["counters"][counter].as_u64().unwrap()
     }
 
-    /// How many connections were made for this reason, as the metrics have it.
+    /// How many connections were opened for this reason, according to the metrics.
     pub(crate) async fn connects(&self, reason: &str) -> u64 {
         let labels = [("target", TARGET), ("reason", reason)];
         let value = self.daemon.metrics().await.value("heartbeatd_connects_total", &labels).unwrap();
@@ -246,7 +247,7 @@ impl ExpectedFailure {
 }
 
 impl ReportedFailure {
-    /// Asserts that the remedy names these.
+    /// Asserts that the remedy contains these words.
     pub(crate) fn names(&self, words: &[&str]) -> &Self {
         for word in words {
             assert!(self.remedy.contains(word), "{word:?} is not in {:?}", self.remedy);
@@ -254,12 +255,12 @@ impl ReportedFailure {
         self
     }
 
-    /// What the remedy has to be pasted.
+    /// The remedy's script, ready to paste.
     pub(crate) fn script(&self) -> &str {
         self.script.as_deref().unwrap_or_else(|| panic!("nothing to paste in {:?}", self.remedy))
     }
 
-    /// The part of the remedy from `start` on, up to but without `end` (to its own end without one): to be pasted.
+    /// The part of the remedy from `start` up to but without `end` (without one: to the remedy's end), ready to paste.
     pub(crate) fn part(&self, start: &str, end: Option<&str>) -> &str {
         let from = self.remedy.find(start).unwrap_or_else(|| panic!("{start:?} is not in {:?}", self.remedy));
         let rest = &self.remedy[from..];
@@ -281,7 +282,7 @@ pub(crate) async fn sessions(server: &PostgresServer) -> i64 {
 
 /// Asserts that no queue of stuck sessions is left.
 pub(crate) async fn has_no_queue(server: &PostgresServer) {
-    // One that was replaced may take a moment to go.
+    // A replaced session may take a moment to end.
     eventually(secs(5), "at most one session of the daemon", async || match sessions(server).await {
         0 | 1 => Ok(()),
         more => Err(format!("{more} sessions")),
@@ -289,12 +290,12 @@ pub(crate) async fn has_no_queue(server: &PostgresServer) {
     .await;
 }
 
-/// How many beats the server was asked for, by its log (see `log_statements`).
+/// How many beats the server received, according to its log (see `log_statements`).
 pub(crate) fn beats_asked_of(server: &PostgresServer) -> usize {
     server.log().matches(BEAT).count()
 }
 
-/// Writes down what was measured, beside the test's name.
+/// Records a measurement, beside the test's name.
 pub(crate) fn note(measured: &str) {
     eprintln!("{}: {measured}", std::thread::current().name().unwrap_or("?"));
 }

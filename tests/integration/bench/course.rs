@@ -1,4 +1,4 @@
-//! What a [`BeatingDaemon`] goes through alike whatever its database: the steps that the scenarios of several drivers share.
+//! The steps of a [`BeatingDaemon`] that the scenarios of several drivers share, for any database.
 
 use rustix::process::Signal;
 use tokio::time::Instant;
@@ -8,7 +8,7 @@ use super::proxy::Proxy;
 use super::wait::{eventually, secs};
 
 impl BeatingDaemon {
-    /// A clean restart of its server was seen as what it is, and cost one connection.
+    /// The daemon reported a clean restart of its server as a restart, and opened one new connection.
     pub(crate) async fn has_come_through_a_restart(&self) {
         let errors = self.daemon.target("orders").await["counters"]["errors"].take();
         for error in errors.as_array().unwrap() {
@@ -19,34 +19,35 @@ impl BeatingDaemon {
         assert_eq!(self.connects("lost").await + self.connects("retry").await, 1, "one new connection");
     }
 
-    /// The server, frozen or cut off and back again, got no burst of beats; `asked` counts those it was asked for.
+    /// A server that was frozen or cut off received no burst of beats afterwards; `asked` counts the beats that it
+    /// received.
     pub(crate) async fn sent_no_burst(&self, asked: impl Fn() -> usize) {
         self.recovers_within(secs(6)).await;
         self.beats(2, secs(5)).await;
         let (asked, answered) = (asked(), self.count("ok").await);
-        // The one that was under way when it began may run when it is over; the very last may be under way now.
+        // A beat that was in flight at the start may run at the end, and the last one may be in flight now.
         assert!(u64::try_from(asked).unwrap() <= answered + 2, "{asked} beats were asked for, {answered} answered");
     }
 
-    /// A connection that timed out was given up for a new one.
+    /// The daemon replaced a connection that timed out.
     pub(crate) async fn gave_its_connection_up(&self, proxy: &Proxy) {
         assert_eq!((self.connects("start").await, self.connects("lost").await), (1, 0));
         assert!(self.connects("retry").await >= 1);
         assert_eq!(proxy.open_connections(), 1);
     }
 
-    /// The kept connection has died while idle: the next tick replaces it, and nothing has failed.
+    /// The kept connection has died while idle: the next tick replaces it, and no beat fails.
     pub(crate) async fn replaces_its_connection_within_the_tick(&self) {
         self.beats(3, secs(6)).await;
         assert_eq!(self.connects("lost").await, 1, "log:\n{}", self.daemon.log());
         assert_eq!(self.count("failed").await, 0, "log:\n{}", self.daemon.log());
-        // A busy machine may take more than a second for a login: no tick is missed for any other reason.
+        // On a busy machine a login may take more than a second; nothing else makes a tick miss.
         assert!(self.count("ticks_missed").await <= 1);
         assert_eq!(self.daemon.health().await.0, 200);
     }
 
-    /// The server of two targets, `orders` and `inline`, is gone for 10 s and more: two lines for each, and the password
-    /// in no document and no line of the log.
+    /// The server of two targets, `orders` and `inline`, is gone for 10 s or more. The log gets two lines for each
+    /// target, and no document and no log line shows the password.
     pub(crate) async fn tells_of_a_dead_server_in_two_lines_and_of_the_password_nowhere(&mut self) {
         let failed = self.count("failed").await;
         eventually(secs(30), "10 s of failures", async || match self.count("failed").await {
@@ -69,7 +70,7 @@ impl BeatingDaemon {
         assert!(!log.contains(PASSWORD), "{log}");
     }
 
-    /// What `provision = "auto"` cannot do is told, and not again with every try that follows within a minute.
+    /// The daemon logs once what `provision = "auto"` cannot do, and does not repeat it with every try within a minute.
     pub(crate) async fn tells_of_provisioning_once(&self) {
         let told = || self.daemon.log().matches("provisioning failed").count();
         let (before, failed) = (told(), self.count("failed").await);
@@ -82,8 +83,8 @@ impl BeatingDaemon {
         assert_eq!(told(), before, "told once a minute; log:\n{}", self.daemon.log());
     }
 
-    /// The replica of two targets, a tolerant one and one that requires it, was stopped: a reason for both, red for the
-    /// second.
+    /// The replica of two targets has stopped. Both targets report a reason; only the one that requires the replica is
+    /// red.
     pub(crate) async fn misses_the_stopped_replica(&self) {
         let begin = Instant::now();
         eventually(secs(15), "both targets to give the reason", async || {
@@ -100,7 +101,7 @@ impl BeatingDaemon {
         })
         .await;
         note(&format!("the stopped replica was reported after {:?}", begin.elapsed()));
-        // The required one gets the time that the source itself gets.
+        // The required replica gets as much time as the source.
         eventually(secs(10), "the required replica to turn /health red", async || match self.states().await {
             (503, tolerant, strict) if (tolerant.as_str(), strict.as_str()) == ("healthy", "unhealthy") => Ok(()),
             states => Err(format!("{states:?}")),
@@ -110,13 +111,14 @@ impl BeatingDaemon {
         assert_eq!(self.count("failed").await, 0, "the beats themselves go on");
     }
 
-    /// The replica is back: all is well again.
+    /// The replica is back: no problem is left.
     pub(crate) async fn has_its_replica_again(&self) {
         self.recovers_within(secs(10)).await;
         assert_eq!(self.states().await, (200, "healthy".to_owned(), "healthy".to_owned()));
     }
 
-    /// The required replica does not replay any more: called behind, red, and measured. Returns the remedy.
+    /// The required replica no longer replays: it is reported as behind, with its lag, and the target is red. Returns
+    /// the remedy.
     pub(crate) async fn finds_its_replica_behind(&self) -> String {
         let reason = eventually(secs(15), "the replica to be called behind, and /health red", async || {
             let (status, health) = self.daemon.health().await;
@@ -139,7 +141,7 @@ impl BeatingDaemon {
         reason["remedy"].as_str().unwrap_or_else(|| panic!("no remedy: {reason}")).to_owned()
     }
 
-    /// The replica's address leads to a primary: told, and still green. Returns the remedy.
+    /// The replica's address leads to a primary: the target reports it and stays green. Returns the remedy.
     pub(crate) async fn finds_that_its_replica_is_none(&self) -> String {
         let reason = eventually(secs(10), "the mistake to be told, and /health green", async || {
             let (status, health) = self.daemon.health().await;
@@ -151,7 +153,8 @@ impl BeatingDaemon {
         reason["remedy"].as_str().unwrap_or_else(|| panic!("no remedy: {reason}")).to_owned()
     }
 
-    /// Its replica is a node that takes writes as the target's own does: it is looked at, and that is no trouble.
+    /// The replica is a node that accepts writes, like the target's own server: it is inspected, and that is no
+    /// problem.
     pub(crate) async fn has_a_member_for_a_replica(&self) {
         let replica = eventually(secs(10), "the lag of the other node", async || {
             let replica = self.daemon.target("orders").await["replicas"][0].take();
@@ -164,7 +167,7 @@ impl BeatingDaemon {
         assert!(status == 200 && reasons.iter().all(|reason| reason["replica"].is_null()), "{health}");
     }
 
-    /// Where the daemon beats now.
+    /// The address of the server that gets the beats.
     pub(crate) async fn address(&self) -> String {
         self.daemon.target("orders").await["server"]["address"].as_str().unwrap_or_default().to_owned()
     }

@@ -1,4 +1,4 @@
-//! The compiled program: run to its end, or as a daemon with its HTTP door.
+//! The compiled program: runs to its end, or as a daemon with its HTTP listener.
 
 mod terminal;
 
@@ -19,10 +19,10 @@ use super::ports;
 use super::process::Process;
 use super::wait::{eventually, secs};
 
-/// An answer may take so long, whatever the databases do.
+/// An answer may take this long in any state of the databases.
 const ANSWER_DEADLINE: Duration = secs(5);
 
-/// How the program is to be started: no arguments, and an environment without its own and PostgreSQL's variables.
+/// How to start the program: no arguments, and an environment without the program's and PostgreSQL's variables.
 #[derive(Debug)]
 pub(crate) struct Heartbeatd {
     command: Command,
@@ -34,7 +34,7 @@ pub(crate) struct Heartbeatd {
 /// The program, running as a daemon; dropping it kills it.
 #[derive(Debug)]
 pub(crate) struct Daemon {
-    // Before `place`: the program ends before its folder goes.
+    // Before `place`: the program ends before its folder is removed.
     process: Process,
     place: Place,
     port: u16,
@@ -62,7 +62,7 @@ pub(crate) struct Answer {
     pub(crate) body: String,
 }
 
-/// The program, to be given arguments, configuration, environment. Its working directory is a new, empty folder.
+/// The program, ready for arguments, configuration, environment. Its working directory is a new, empty folder.
 pub(crate) fn heartbeatd() -> Heartbeatd {
     let place = Place::new("heartbeatd");
     let mut command = Command::new(env!("CARGO_BIN_EXE_heartbeatd"));
@@ -81,7 +81,7 @@ impl Heartbeatd {
         self
     }
 
-    /// Writes the configuration file and adds `-c FILE`. Its HTTP listener is set by [`start`](Self::start).
+    /// Writes the configuration file and adds `-c FILE`. [`start`](Self::start) sets its HTTP listener.
     pub(crate) fn config(self, text: &str) -> Self {
         let file = self.place.write("heartbeatd.toml", text);
         self.arg("-c").arg(file.to_str().unwrap())
@@ -93,13 +93,13 @@ impl Heartbeatd {
         self
     }
 
-    /// Gives [`run`](Self::run) a pipe as standard input, with this text in it.
+    /// Gives [`run`](Self::run) a pipe with this text as standard input.
     pub(crate) fn input(mut self, text: &str) -> Self {
         self.input = Some(text.to_owned());
         self
     }
 
-    /// Starts it with these limits of open files, as a shell's `ulimit` or a unit's `LimitNOFILE=` would.
+    /// Sets these limits of open files, as a shell's `ulimit` or a unit's `LimitNOFILE=` would.
     pub(crate) fn open_files(mut self, soft: u32, hard: u32) -> Self {
         let mut limited = Command::new("/bin/sh");
         limited.arg("-c").arg(format!("ulimit -Sn {soft} && ulimit -Hn {hard} && exec \"$0\" \"$@\""));
@@ -120,17 +120,17 @@ impl Heartbeatd {
         self.place.path()
     }
 
-    /// Writes a further file into the working directory (a password, an included file), and returns its path.
+    /// Writes another file into the working directory (a password, an included file), and returns its path.
     pub(crate) fn file(&self, name: &str, content: &str) -> PathBuf {
         self.place.write(name, content)
     }
 
-    /// Runs the program to its end, which must come within 30 s.
+    /// Runs the program to its end, within 30 s.
     pub(crate) async fn run(self) -> Ended {
         self.run_printing_to(Stdio::piped()).await
     }
 
-    /// As [`Self::run`], with its standard output written there.
+    /// As [`Self::run`], with standard output written to `output`.
     pub(crate) async fn run_printing_to(self, output: impl Into<Stdio>) -> Ended {
         let command = format!("{:?}", self.command);
         let mut program = tokio::process::Command::from(self.command);
@@ -155,19 +155,19 @@ impl Heartbeatd {
         }
     }
 
-    /// Runs the program to its end, which must come within 30 s, with what it logs written there; its exit code.
+    /// Runs the program to its end, within 30 s, with its log written to `log`; returns its exit code.
     pub(crate) async fn run_logging_to(mut self, log: impl Into<Stdio>) -> Option<i32> {
         self.command.stdout(Stdio::null()).stderr(log);
         let mut child = tokio::process::Command::from(self.command).kill_on_drop(true).spawn().unwrap();
         timeout(secs(30), child.wait()).await.expect("an end within 30 s").unwrap().code()
     }
 
-    /// Starts the daemon with a port of its own, set by `HEARTBEATD_HTTP__LISTEN`; returns when `/live` answers.
+    /// Starts the daemon on a separate port, set by `HEARTBEATD_HTTP__LISTEN`; returns when `/live` answers.
     pub(crate) async fn start(self) -> Daemon {
         self.start_with(Process::start).await
     }
 
-    /// As [`Self::start`], with its log written there.
+    /// As [`Self::start`], with its log written to `log`.
     pub(crate) async fn start_logging_to(mut self, log: impl Into<Stdio>) -> Daemon {
         self.command.stdout(Stdio::null()).stderr(log);
         self.start_with(Process::start_as_it_prints).await
@@ -193,16 +193,17 @@ impl Daemon {
         self.port
     }
 
-    /// Asks for a path; the answer must come within 5 s.
+    /// Requests a path; the answer must come within 5 s.
     pub(crate) async fn get(&self, path: &str) -> Answer {
         self.try_get(path).await.unwrap_or_else(|error| panic!("GET {path}: {error}; log:\n{}", self.log()))
     }
 
-    /// Asks for a path.
+    /// Requests a path.
     pub(crate) async fn try_get(&self, path: &str) -> std::io::Result<Answer> {
         let exchange = async {
             let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).await?;
-            // 1.0: one answer, unchunked, then the end. By hand, as the daemon brings no HTTP client to borrow.
+            // HTTP 1.0: one answer, unchunked, then the end. Written by hand, because the daemon contains no HTTP
+            // client.
             stream.write_all(format!("GET {path} HTTP/1.0\r\nHost: localhost\r\n\r\n").as_bytes()).await?;
             let mut text = String::new();
             stream.read_to_string(&mut text).await?;
@@ -221,7 +222,7 @@ impl Daemon {
         (answer.status, answer.json())
     }
 
-    /// `/targets/{name}`; fails the test if there is none of that name.
+    /// `/targets/{name}`; fails the test if no target has that name.
     pub(crate) async fn target(&self, name: &str) -> Value {
         let answer = self.get(&format!("/targets/{name}")).await;
         assert_eq!(answer.status, 200, "/targets/{name}: {}", answer.body);
@@ -235,7 +236,7 @@ impl Daemon {
         Metrics::parse(&answer.body)
     }
 
-    /// The sum of a counter over the series with these labels: 0 if there is none.
+    /// The sum of a counter over the series with these labels; 0 without such a series.
     pub(crate) async fn count(&self, counter: &str, labels: &[(&str, &str)]) -> u64 {
         self.metrics().await.sum(counter, labels) as u64
     }
@@ -245,7 +246,7 @@ impl Daemon {
         self.count("heartbeatd_beats_total", &[("target", target), ("result", result)]).await
     }
 
-    /// Waits until a target has so many more beats with this result; returns how many it has then.
+    /// Waits until a target has this many more beats with this result; returns the new total.
     #[track_caller]
     pub(crate) fn more_beats(
         &self,
@@ -306,7 +307,7 @@ impl Daemon {
         .await;
     }
 
-    /// Looks right after a beat, so that none is in flight meanwhile; `look` is told how many beats there were.
+    /// Looks right after a beat, so that none is in flight meanwhile; `look` gets the number of beats.
     pub(crate) async fn right_after_a_beat<T>(&self, target: &str, mut look: impl AsyncFnMut(u64) -> T) -> T {
         eventually(secs(10), "a second without a beat to look in", async || {
             let beats = self.more_beats(target, "ok", 1, secs(5)).await;
@@ -319,16 +320,16 @@ impl Daemon {
         .await
     }
 
-    /// The lag of a target's only replica, once it is known, in seconds; the metric must be there, too.
+    /// The lag of a target's only replica in seconds, once it is known; the metric must exist too.
     pub(crate) async fn replica_lag(&self, target: &str, name: &str) -> f64 {
         self.lag_of("standby", target, name).await
     }
 
-    /// As [`Self::replica_lag`], of a server of this role.
+    /// As [`Self::replica_lag`], for a server of this role.
     pub(crate) async fn lag_of(&self, role: &str, target: &str, name: &str) -> f64 {
         eventually(secs(20), "the replica's lag", async || {
             let replica = self.target(target).await["replicas"][0].take();
-            // Before its first look a replica has no role yet, and on a busy machine its first look may fail.
+            // Before its first look a replica has no role, and on a busy machine its first look may fail.
             if (&replica["name"], &replica["role"], &replica["error"]) != (&name.into(), &role.into(), &Value::Null) {
                 return Err(replica.to_string());
             }
@@ -344,12 +345,12 @@ impl Daemon {
         String::from_utf8_lossy(&std::fs::read(self.place.join("heartbeatd.log")).unwrap()).into_owned()
     }
 
-    /// Replaces its configuration file; to be followed by `signal(Signal::HUP)`.
+    /// Replaces its configuration file; call `signal(Signal::HUP)` afterwards.
     pub(crate) fn rewrite_config(&self, text: &str) {
         self.place.write("heartbeatd.toml", text);
     }
 
-    /// Writes a further file into its working directory, replacing it at once as a secret's mount does.
+    /// Replaces a file in its working directory at once, as a secret's mount does.
     pub(crate) fn replace_file(&self, name: &str, content: &str) -> PathBuf {
         let new = self.place.write(&format!("{name}.new"), content);
         let path = self.place.join(name);
@@ -372,12 +373,12 @@ impl Daemon {
         self.process.exited()
     }
 
-    /// Stops it where it stands, as a suspended machine would.
+    /// Stops all its threads, as a suspended machine would.
     pub(crate) fn freeze(&self) {
         self.process.freeze();
     }
 
-    /// Lets it go on.
+    /// Resumes it.
     pub(crate) fn thaw(&self) {
         self.process.thaw();
     }
@@ -387,7 +388,7 @@ impl Daemon {
         self.status_of("VmRSS:")
     }
 
-    /// The most that its resident memory has been.
+    /// The peak of its resident memory.
     pub(crate) fn peak_kib(&self) -> u64 {
         self.status_of("VmHWM:")
     }
@@ -413,7 +414,7 @@ impl Daemon {
     pub(crate) fn cpu(&self) -> Duration {
         let pid = self.process.pid().as_raw_nonzero();
         let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
-        // "PID (name) STATE …": of user and system, in hundredths of a second.
+        // "PID (name) STATE …": user and system time, in hundredths of a second.
         let fields: Vec<&str> = stat.rsplit_once(')').unwrap().1.split_ascii_whitespace().collect();
         let ticks = |field: usize| fields[field].parse::<u64>().unwrap();
         Duration::from_millis(10 * (ticks(11) + ticks(12)))

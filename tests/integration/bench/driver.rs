@@ -1,4 +1,4 @@
-//! Beats without the daemon: a driver of this build, called as its callers call it. The family is that of the address.
+//! Beats without the daemon: calls a driver of this build as its callers do. The address decides the family.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use heartbeatd::time::clock::{self, Clock};
 
 use super::wait::secs;
 
-/// Longer than anything takes.
+/// Longer than any call takes.
 pub(crate) const TIME: Duration = secs(10);
 /// The usual period.
 pub(crate) const MINUTE: Duration = secs(60);
@@ -51,7 +51,7 @@ pub(crate) async fn open(
     open_with_left(target, purpose, known_identity, time, time).await
 }
 
-/// As [`open`], when of the target's time-out only `left` is left.
+/// As [`open`], when only `left` remains of the target's time-out.
 pub(crate) async fn open_with_left(
     target: &Target,
     purpose: Purpose,
@@ -64,7 +64,7 @@ pub(crate) async fn open_with_left(
     context.open(&target.endpoint, purpose, known, Clock::system().now().mono + left).await
 }
 
-/// Opens a session for a target over another address: an administrator's.
+/// Opens a session for a target at another address, for example an administrator's.
 pub(crate) async fn open_over(url: &str, target: &Target, purpose: Purpose) -> Box<dyn Session> {
     let (context, endpoint) = (context(target), Endpoint::parse(url).unwrap());
     context.open(&endpoint, purpose, Known::default(), in_time()).await.unwrap()
@@ -76,7 +76,7 @@ pub(crate) async fn provision_over(url: &str, target: &Target) -> Applied {
     provision_target(&context(&administered), None, in_time()).await.unwrap()
 }
 
-/// A session that beats.
+/// A session for beats.
 pub(crate) async fn session(target: &Target) -> Box<dyn Session> {
     open(target, Purpose::Beat, None, TIME).await.unwrap()
 }
@@ -88,19 +88,19 @@ pub(crate) async fn report(session: &mut dyn Session, writing: Writing, time: Du
     beat.unwrap_or_else(|_| Err(Failure::new(ErrorKind::Timeout, "the caller gave up")))
 }
 
-/// A beat on a connection of its own, judged.
+/// One beat on a separate connection, judged.
 pub(crate) async fn beat(target: &Target, writing: Writing) -> Result<Beat, Failure> {
     let mut session = open(target, Purpose::Beat, None, TIME).await?;
     let report = report(session.as_mut(), writing, TIME).await?;
     judge(&report, writing, true)
 }
 
-/// What a beat fails with; there must be a next step for it.
+/// The kind of a beat's failure; the failure must have a remedy.
 pub(crate) async fn failure(target: &Target) -> ErrorKind {
     failure_of(target).await.kind()
 }
 
-/// As [`failure`], all of it, as it is told.
+/// As [`failure`], with the whole failure as people see it.
 pub(crate) async fn failure_of(target: &Target) -> Failure {
     let failure = beat(target, Writing::Always).await.expect_err("the beat succeeds");
     let told = told(target, failure);
@@ -108,12 +108,12 @@ pub(crate) async fn failure_of(target: &Target) -> Failure {
     told
 }
 
-/// A failure with the next step that the driver words, where it has none yet.
+/// Adds the driver's remedy to a failure without one.
 pub(crate) fn told(target: &Target, failure: Failure) -> Failure {
     with_remedy(driver_of(target).as_ref(), failure, target)
 }
 
-/// A deadline that no step reaches.
+/// A deadline that no step exceeds.
 pub(crate) fn in_time() -> clock::Instant {
     Clock::system().now().mono + secs(10)
 }
@@ -125,11 +125,11 @@ pub(crate) struct Failed {
     pub(crate) code: Option<String>,
     pub(crate) message: String,
     pub(crate) remedy: String,
-    /// What its remedy pastes; empty for advice.
+    /// What its remedy says to paste; empty for advice.
     pub(crate) script: String,
 }
 
-/// What a beat on a connection of its own fails with; there must be a next step for it.
+/// The failure of a beat on a separate connection; it must have a remedy.
 pub(crate) async fn failed(target: &Target) -> Failed {
     let failure = failure_of(target).await;
     Failed {

@@ -1,4 +1,4 @@
-//! Looks at servers, and what is found: for the tests of every database's checks.
+//! Inspects servers and judges the result, for the tests of every database's checks.
 
 use heartbeatd::check::runner;
 use heartbeatd::drivers::Drivers;
@@ -17,7 +17,7 @@ pub(crate) async fn look(target: &Target) -> Inspection {
     inspection
 }
 
-/// Judges; every check must have a finding.
+/// Judges an inspection; every check must have a finding.
 pub(crate) fn judge(target: &Target, now: &Inspection, earlier: Option<&Inspection>) -> Vec<Finding> {
     let drivers = Drivers::built_in();
     let driver = drivers.get(target.endpoint.url.family()).unwrap();
@@ -31,13 +31,13 @@ pub(crate) fn judge(target: &Target, now: &Inspection, earlier: Option<&Inspecti
     findings
 }
 
-/// What is failed or unknown.
+/// The failed and unknown findings.
 pub(crate) fn wrong(findings: &[Finding]) -> Vec<Finding> {
     let wrong = findings.iter().filter(|finding| matches!(finding.status, Status::Failed | Status::Unknown));
     wrong.cloned().collect()
 }
 
-/// The statements that are pasted of a remedy, in their order.
+/// The statements that a person pastes from a remedy, in order.
 pub(crate) fn statements(remedy: &Remedy) -> Vec<String> {
     let text = remedy.to_string();
     let script = remedy.script().map_or_else(|| text.split(" -- ").next().unwrap_or_default(), Script::text);

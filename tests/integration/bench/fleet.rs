@@ -1,4 +1,5 @@
-//! What a daemon with many targets costs while they beat: memory, open files, processor time. Used by the tests of fleets.
+//! Measures what a daemon with many beating targets costs: memory, open files, processor time. The tests of fleets use
+//! it.
 
 use std::time::Duration;
 
@@ -7,7 +8,7 @@ use tokio::time::Instant;
 use super::daemon::Daemon;
 use super::wait::{secs, steadily};
 
-/// What a fleet costs.
+/// The cost of a fleet.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Cost {
     /// Resident memory at the end.
@@ -15,7 +16,7 @@ pub(crate) struct Cost {
     pub(crate) open_files: usize,
 }
 
-/// Measures a daemon whose targets beat, and prints the figures. `/health` must be 200 all the time, no beat may fail, and
+/// Measures a daemon with beating targets, and prints the figures. `/health` must always be 200, no beat may fail, and
 /// neither memory nor open files may grow.
 pub(crate) async fn cost_in_flat_memory(daemon: &Daemon, targets: usize, span: Duration) -> Cost {
     is_healthy_for(daemon, secs(10)).await;

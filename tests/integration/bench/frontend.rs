@@ -1,5 +1,5 @@
-//! What a PostgreSQL client says, counted from the bytes that the proxy carries; of other databases' clients how often
-//! they speak.
+//! Counts the messages of a PostgreSQL client from the bytes that the proxy carries; for other databases, counts how
+//! often their clients send.
 
 use std::collections::BTreeMap;
 
@@ -13,9 +13,9 @@ pub(crate) struct Traffic {
     /// The client's messages by type: `Q` (simple query), `P` (parse), `p` (password) … and, before those, `startup`,
     /// `ssl`, `gssenc`, `cancel`.
     pub(crate) messages: BTreeMap<String, u64>,
-    /// How often the client spoke after the server had: its round trips (and the good-bye, if it says one).
+    /// How often the client sent after the server had: its round trips (and the closing message, if it sends one).
     pub(crate) bursts: u64,
-    /// The connection went over to TLS: from there on only bursts are counted.
+    /// The connection has switched to TLS: from then on only bursts are counted.
     pub(crate) encrypted: bool,
     /// It has ended on both sides.
     pub(crate) closed: bool,
@@ -33,12 +33,12 @@ enum Stage {
     AwaitsEncryption,
     Messages,
     Encrypted,
-    /// Not PostgreSQL's protocol, where the client speaks first: only bursts are counted.
+    /// A protocol other than PostgreSQL's in which the client sends first: only bursts are counted.
     Foreign,
 }
 
 impl Traffic {
-    /// Of a protocol that is not PostgreSQL's.
+    /// The traffic of a protocol other than PostgreSQL's.
     pub(super) fn foreign() -> Self {
         Self { stage: Stage::Foreign, ..Self::default() }
     }
@@ -85,7 +85,7 @@ impl Traffic {
         }
     }
 
-    /// Takes one whole message off what is unread.
+    /// Removes one whole message from the unread bytes.
     fn read_message(&mut self) -> bool {
         let type_bytes = usize::from(self.stage == Stage::Messages);
         let Some(word) = self.unread.get(type_bytes..type_bytes + 4) else { return false };

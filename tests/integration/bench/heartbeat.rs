@@ -1,15 +1,15 @@
-//! The heartbeat's table as the vendor has it, and the user who may update it: what most scenarios begin with.
+//! The heartbeat's table as the vendor defines it, and the user who may update it: the start of most scenarios.
 
 use super::postgres::PostgresServer;
 
-/// Who beats: may read and update the heartbeat's table, and nothing else.
+/// The user for beats, who may only read and update the heartbeat's table.
 pub(crate) const USER: &str = "beat";
 /// See [`USER`].
 pub(crate) const PASSWORD: &str = "beat-password";
 /// The heartbeat's table.
 pub(crate) const TABLE: &str = "streamkap.streamkap_heartbeat";
 
-/// Creates the user, and the table with its one row, which nobody has updated yet.
+/// Creates the user, and the table with its one row, which was never updated.
 pub(crate) async fn lay(server: &PostgresServer) {
     create_user(server).await;
     server
@@ -23,7 +23,7 @@ pub(crate) async fn lay(server: &PostgresServer) {
         .await;
 }
 
-/// Creates the user, without any right.
+/// Creates the user without privileges.
 pub(crate) async fn create_user(server: &PostgresServer) {
     server.execute(&format!("CREATE ROLE {USER} LOGIN PASSWORD '{PASSWORD}'")).await;
 }

@@ -1,5 +1,5 @@
-//! Servers that mean harm: they let a client in and send without end or too little, or ask it for its password in clear. What
-//! the client says is kept.
+//! Malicious servers: they accept a login and then send without end or too little, or ask for the password in clear.
+//! They keep what the client sends.
 
 use std::io;
 use std::net::Ipv4Addr;
@@ -18,7 +18,7 @@ pub(crate) struct HostileServer {
     _server: AbortOnDropHandle<()>,
 }
 
-/// What it does, and in whose protocol.
+/// What it does, and in which protocol.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Malice {
     /// PostgreSQL: answers a query with rows without end.
@@ -27,17 +27,17 @@ pub(crate) enum Malice {
     PostgresNotices,
     /// PostgreSQL, without TLS: asks for the password in clear.
     PostgresClearText,
-    /// PostgreSQL, without TLS: asks for the password in clear once it has said that the client is let in.
+    /// PostgreSQL, without TLS: asks for the password in clear after it has reported a successful login.
     PostgresClearTextLater,
-    /// PostgreSQL: refuses the client as a server with `lc_messages = 'fr_FR.ISO-8859-1'` refuses a wrong password.
+    /// PostgreSQL: refuses the login as a server with `lc_messages = 'fr_FR.ISO-8859-1'` refuses a wrong password.
     PostgresFrench,
-    /// PostgreSQL: lets the client in, and the key of the session has no bytes. sqlx 0.9 reads past its end and panics.
+    /// PostgreSQL: accepts the login, but the session's key has no bytes. sqlx 0.9 reads past its end and panics.
     PostgresTooShort,
     /// MySQL: answers a query with rows without end.
     MysqlRows,
     /// MySQL, without TLS: its greeting asks for the password in clear.
     MysqlClearText,
-    /// MySQL, without TLS: asks for the password in clear once it has seen it scrambled.
+    /// MySQL, without TLS: asks for the password in clear after it has received the scrambled one.
     MysqlClearTextLater,
     /// MySQL: its greeting ends after the version. sqlx 0.9 reads past its end and panics.
     MysqlTooShort,
@@ -56,7 +56,7 @@ impl HostileServer {
                 let ears = Arc::clone(&ears);
                 connections.spawn(async move {
                     let mut client = Client { stream, heard: ears };
-                    // Ends with the client's patience.
+                    // Ends when the client gives up.
                     let _ = client.harm(malice).await;
                 });
             }
@@ -69,12 +69,12 @@ impl HostileServer {
         self.port
     }
 
-    /// Everything that clients said.
+    /// Everything that clients sent.
     pub(crate) fn heard(&self) -> Vec<u8> {
         self.heard.lock().unwrap().clone()
     }
 
-    /// Whether clients said this text.
+    /// Whether clients sent this text.
     pub(crate) fn has_heard(&self, text: &str) -> bool {
         self.heard().windows(text.len()).any(|window| window == text.as_bytes())
     }
@@ -85,7 +85,7 @@ struct Client {
     heard: Arc<Mutex<Vec<u8>>>,
 }
 
-/// So much is sent at a time.
+/// How many bytes are sent at a time.
 const CHUNK: usize = 1 << 18;
 /// PLUGIN_AUTH, MULTI_RESULTS, MULTI_STATEMENTS, SECURE_CONNECTION, TRANSACTIONS, PROTOCOL_41, CONNECT_WITH_DB, and
 /// DEPRECATE_EOF; no SSL.
@@ -157,7 +157,7 @@ impl Client {
             return self.hear_out().await;
         }
         self.stream.write_all(&postgres_message(b'Z', b"I")).await?;
-        // The first query; of what it is does not matter.
+        // The first query; its content does not matter.
         self.hear(5).await?;
         // One column of type text.
         let mut column = b"\0\x01big\0".to_vec();
@@ -198,7 +198,7 @@ impl Client {
             }
             _ => self.stream.write_all(&mysql_packet(2, &[0, 0, 0, 2, 0, 0, 0])).await?,
         }
-        // The session's settings, which have no rows.
+        // The session's settings, which return no rows.
         self.hear_packet().await?;
         self.stream.write_all(&mysql_packet(1, &[0, 0, 0, 2, 0, 0, 0])).await?;
         self.hear_packet().await?;

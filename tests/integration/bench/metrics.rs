@@ -1,4 +1,4 @@
-//! The program's `/metrics`, read.
+//! Reads the program's `/metrics`.
 
 use std::collections::BTreeMap;
 
@@ -14,13 +14,13 @@ struct Series {
 }
 
 impl Metrics {
-    /// Reads the exposition format; fails the test on a line that is none.
+    /// Reads the exposition format; fails the test on an invalid line.
     pub(crate) fn parse(text: &str) -> Self {
         let samples = text.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
         Self(samples.map(|line| sample(line).unwrap_or_else(|| panic!("not a sample: {line:?}"))).collect())
     }
 
-    /// The value of the one series that has this name and (among others) these labels; `None` if there is none.
+    /// The value of the one series with this name and (among others) these labels; `None` without such a series.
     pub(crate) fn value(&self, name: &str, labels: &[(&str, &str)]) -> Option<f64> {
         let mut found = self.matching(name, labels);
         let value = found.next()?.value;
@@ -28,7 +28,7 @@ impl Metrics {
         Some(value)
     }
 
-    /// The sum over every series that has this name and these labels: 0 if there is none.
+    /// The sum over every series with this name and these labels; 0 without such a series.
     pub(crate) fn sum(&self, name: &str, labels: &[(&str, &str)]) -> f64 {
         self.matching(name, labels).map(|series| series.value).sum()
     }
@@ -46,7 +46,7 @@ impl Metrics {
     }
 }
 
-/// `name{label="value",…} 1.5`, with an optional time stamp or exemplar behind.
+/// `name{label="value",…} 1.5`, optionally followed by a time stamp or an exemplar.
 fn sample(line: &str) -> Option<Series> {
     let end = line.find(['{', ' '])?;
     let (name, mut rest) = line.split_at(end);

@@ -1,8 +1,8 @@
-//! The test bench: throw-away servers, a proxy that spoils the network, the program itself. Used by every scenario.
+//! The test bench: throw-away servers, a proxy that disturbs the network, the program itself. Every scenario uses it.
 //!
-//! Everything started here lives in one folder per test process, ends when its handle is dropped (also when the test
-//! panics), and is killed by a watcher if the test process itself is (see [`place`]). As root the servers run as the
-//! user that Debian's PostgreSQL package brings, as they refuse to be root.
+//! Everything started here keeps its files in one folder per test process, and ends when its handle is dropped (even if
+//! the test panics). If the test process itself is killed, a watcher kills what it started (see [`place`]). As root,
+//! the servers run as the user of Debian's PostgreSQL package, because they refuse to run as root.
 #![allow(dead_code, unused_imports, reason = "a set of tools: not every one is in somebody's hand")]
 
 pub(crate) mod beating_daemon;

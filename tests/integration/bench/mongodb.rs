@@ -1,4 +1,4 @@
-//! Throw-away MongoDB servers: one by itself, and replica sets.
+//! Throw-away MongoDB servers: standalone, and in replica sets.
 
 mod client;
 mod replica_set;
@@ -21,13 +21,13 @@ use super::programs;
 use super::tls::CERTIFICATES;
 use super::wait::{eventually, secs};
 
-/// The all-powerful user of the database `admin`, and its password.
+/// The administrator in the database `admin`, with all privileges, and its password.
 pub(crate) const ADMIN: &str = "admin";
 /// See [`ADMIN`].
 pub(crate) const ADMIN_PASSWORD: &str = "admin-password";
 
 const START_DEADLINE: Duration = secs(30);
-/// By which the members of a set trust each other.
+/// The key with which the members of a set authenticate each other.
 const KEY: &str = "heartbeatdTestsKeyOfTheReplicaSets";
 
 /// Which MongoDB.
@@ -35,14 +35,14 @@ const KEY: &str = "heartbeatdTestsKeyOfTheReplicaSets";
 pub(crate) enum MongoVersion {
     #[default]
     Six,
-    /// The oldest that is still met.
+    /// The oldest version still in use.
     FourFour,
 }
 
 /// One server; dropping it stops it and removes its folder.
 #[derive(Debug)]
 pub(crate) struct MongoServer {
-    // Before `place`: the server ends before its folder goes.
+    // Before `place`: the server ends before its folder is removed.
     process: Option<Process>,
     place: Place,
     port: u16,
@@ -51,7 +51,7 @@ pub(crate) struct MongoServer {
     anybody: OnceCell<Admin>,
 }
 
-/// How a server is to be; see [`MongoServer::options`] and [`ReplicaSet::options`].
+/// The options of a server; see [`MongoServer::options`] and [`ReplicaSet::options`].
 #[derive(Debug, Default, Clone)]
 pub(crate) struct MongoOptions {
     version: MongoVersion,
@@ -66,7 +66,7 @@ impl MongoOptions {
         self
     }
 
-    /// A further option of the server's command line, e.g. `--oplogMinRetentionHours=50`; it beats the bench's own.
+    /// Adds an option of the server's command line, e.g. `--oplogMinRetentionHours=50`; it overrides the bench's own.
     pub(crate) fn argument(mut self, argument: &str) -> Self {
         self.arguments.push(argument.to_owned());
         self
@@ -82,14 +82,14 @@ impl MongoOptions {
         self
     }
 
-    /// Starts a server by itself, with its administrator.
+    /// Starts a standalone server, with its administrator.
     pub(crate) async fn start(self) -> MongoServer {
         let server = self.start_bare().await;
         server.create_admin().await;
         server
     }
 
-    /// Starts a server that has no users yet.
+    /// Starts a server without users.
     async fn start_bare(self) -> MongoServer {
         let mut server = MongoServer::prepare(self);
         server.resume().await;
@@ -98,7 +98,7 @@ impl MongoOptions {
 }
 
 impl MongoServer {
-    /// Options for a server by itself: users have to log in, TLS is taken and not asked for.
+    /// Options for a standalone server: users must log in; TLS is offered but not required.
     pub(crate) fn options() -> MongoOptions {
         MongoOptions::default()
     }
@@ -116,17 +116,17 @@ impl MongoServer {
 
     // --- addresses and files
 
-    /// Its port on 127.0.0.1 (`localhost` is in the certificate, too).
+    /// Its port on 127.0.0.1 (the certificate also covers `localhost`).
     pub(crate) fn port(&self) -> u16 {
         self.port
     }
 
-    /// `127.0.0.1:PORT`: its name in its set, too.
+    /// `127.0.0.1:PORT`, which is also its name in its set.
     pub(crate) fn host(&self) -> String {
         format!("127.0.0.1:{}", self.port)
     }
 
-    /// This server's address for a user of `admin`, and no other server's.
+    /// The address of this server alone for a user of `admin`.
     pub(crate) fn url(&self, user: &str, password: &str) -> String {
         format!("mongodb://{user}:{password}@{}/?directConnection=true", self.host())
     }
@@ -141,17 +141,17 @@ impl MongoServer {
         self.place.join("ca.pem")
     }
 
-    /// The certificate of an authority that did not.
+    /// The certificate of an authority that did not sign the server's.
     pub(crate) fn wrong_ca_file(&self) -> PathBuf {
         self.place.join("wrong-ca.pem")
     }
 
-    /// What it has logged so far: a JSON document a line.
+    /// Its log so far: one JSON document per line.
     pub(crate) fn log(&self) -> String {
         String::from_utf8_lossy(&std::fs::read(self.place.join("server.log")).unwrap()).into_owned()
     }
 
-    // --- questions and orders
+    // --- queries and commands
 
     /// An administrator's client of this server alone.
     pub(crate) async fn admin(&self) -> &Admin {
@@ -164,32 +164,32 @@ impl MongoServer {
         self.anybody.get_or_init(async || Admin::of(&address).await).await
     }
 
-    /// Runs a command on a database as the administrator; its answer.
+    /// Runs a command on a database as the administrator; returns its answer.
     pub(crate) async fn run(&self, database: &str, command: Document) -> Document {
         self.admin().await.run(database, command).await
     }
 
-    /// What the server says of itself to anybody, if it does so at once.
+    /// The server's answer to `hello`, without a login, if it answers at once.
     pub(crate) async fn hello(&self) -> Result<Document, String> {
         let question = async { self.anybody().await.try_run("admin", doc! { "hello": 1 }).await };
         let answer = timeout(secs(1), question).await.map_err(|_| "no answer".to_owned())?;
         answer.map_err(|error| error.to_string())
     }
 
-    /// Whether it takes writes.
+    /// Whether it accepts writes.
     pub(crate) async fn is_primary(&self) -> bool {
         self.process.is_some()
             && self.hello().await.is_ok_and(|hello| hello.get_bool("isWritablePrimary").unwrap_or(false))
     }
 
-    /// Makes the administrator: allowed to whoever comes from the same machine while there are no users.
+    /// Creates the administrator, which MongoDB allows from the same machine while there are no users.
     async fn create_admin(&self) {
         let user =
             doc! { "createUser": ADMIN, "pwd": ADMIN_PASSWORD, "roles": ["root"], "mechanisms": ["SCRAM-SHA-256"] };
         self.anybody().await.run("admin", user).await;
     }
 
-    // --- good and bad days
+    // --- stops and faults
 
     /// A clean end.
     pub(crate) async fn stop(&mut self) {
@@ -216,7 +216,7 @@ impl MongoServer {
     pub(crate) async fn resume(&mut self) {
         assert!(self.process.is_none(), "the server is running");
         let name = format!("mongod on port {}", self.port);
-        // Dropped, it need not tidy up what is removed anyway.
+        // If dropped, it may leave its files, which are removed anyway.
         let mut process =
             Process::start(&name, self.command(), self.place.path(), &self.place.join("server.log"), Signal::KILL);
         eventually(START_DEADLINE, format!("{name} to start"), async || {
@@ -244,7 +244,7 @@ impl MongoServer {
             format!("--tlsCAFile={}", path("ca.pem")),
         ]);
         if options.version != MongoVersion::FourFour {
-            // Otherwise a primary asked to end waits for an election for up to a quarter of a minute.
+            // Otherwise a primary that is asked to end waits up to fifteen seconds for an election.
             command.arg("--setParameter=shutdownTimeoutMillisForSignaledShutdown=100");
         }
         match options.set {
@@ -255,12 +255,12 @@ impl MongoServer {
         command
     }
 
-    /// Stops it where it stands: connections open, no answer.
+    /// Stops all its threads: connections stay open, no answer comes.
     pub(crate) fn freeze(&self) {
         self.running().freeze();
     }
 
-    /// Lets a frozen server go on.
+    /// Resumes a frozen server.
     pub(crate) fn thaw(&self) {
         self.running().thaw();
     }

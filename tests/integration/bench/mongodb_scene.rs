@@ -1,12 +1,12 @@
-//! The heartbeat's collection as the vendor has it, and the user who may update it: what most scenarios on MongoDB begin
-//! with.
+//! The heartbeat's collection as the vendor defines it, and the user who may update it: the start of most scenarios on
+//! MongoDB.
 
 use mongodb::bson::{Bson, DateTime, Document, doc};
 
 use super::beating_daemon::{PASSWORD, plain_password, target};
 use super::mongodb::{MongoServer, ReplicaSet};
 
-/// Who beats: may find and update in the heartbeat's collection, and nothing else.
+/// The user for beats, who may only find and update in the heartbeat's collection.
 pub(crate) const USER: &str = "beat";
 /// The heartbeat's database.
 pub(crate) const DATABASE: &str = "streamkap";
@@ -15,7 +15,7 @@ pub(crate) const COLLECTION: &str = "streamkap_heartbeat";
 /// Both.
 pub(crate) const NAMESPACE: &str = "streamkap.streamkap_heartbeat";
 
-/// Makes user, role, collection and document on a primary, as an administrator would by hand.
+/// Creates user, role, collection and document on a primary, as an administrator would by hand.
 pub(crate) async fn furnish(server: &MongoServer) {
     lay_document(server).await;
     let resource = doc! { "db": DATABASE, "collection": COLLECTION };
@@ -30,7 +30,7 @@ pub(crate) async fn furnish_set(set: &ReplicaSet) {
     set.is_whole().await;
 }
 
-/// The collection and its document, which nobody has updated yet.
+/// The collection and its document, which was never updated.
 pub(crate) async fn lay_document(server: &MongoServer) {
     server.run(DATABASE, doc! { "create": COLLECTION }).await;
     insert_document(server).await;
@@ -42,12 +42,12 @@ pub(crate) async fn insert_document(server: &MongoServer) {
     server.run(DATABASE, doc! { "insert": COLLECTION, "documents": [document] }).await;
 }
 
-/// Makes a user of `admin` with the usual password and these roles.
+/// Creates a user of `admin` with the usual password and these roles.
 pub(crate) async fn create_user(server: &MongoServer, name: &str, roles: Vec<Document>) {
     server.run("admin", doc! { "createUser": name, "pwd": PASSWORD, "roles": roles }).await;
 }
 
-/// The address of a whole set for the user who beats, without a password.
+/// The address of a whole set for the user of the beats, without a password.
 pub(crate) fn address(set: &ReplicaSet) -> String {
     set.url(USER, PASSWORD, "").replace(&format!(":{PASSWORD}@"), "@")
 }
@@ -57,7 +57,7 @@ pub(crate) fn configuration(set: &ReplicaSet, more: &str) -> String {
     target("orders", &address(set), &format!("{}{more}", plain_password()))
 }
 
-/// `last_update` as the primary has it; `None` without a date.
+/// `last_update` on the primary; `None` if it is not a date.
 pub(crate) async fn last_update(set: &ReplicaSet) -> Option<DateTime> {
     let primary = set.member(set.primary().await);
     let found = primary.admin().await.find(DATABASE, COLLECTION, doc! { "_id": 1 }, doc! {}).await;

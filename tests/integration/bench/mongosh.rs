@@ -1,4 +1,4 @@
-//! MongoDB's own shell, for what a person would paste into it.
+//! MongoDB's own shell, for scripts that a person would paste.
 
 use std::process::Stdio;
 
@@ -11,10 +11,10 @@ use super::place::server_command;
 use super::programs;
 use super::wait::secs;
 
-/// It starts slowly on a busy machine.
+/// mongosh starts slowly on a busy machine.
 const DEADLINE: std::time::Duration = secs(60);
 
-/// Runs a script at this address; what it printed. A command that the server refuses fails the test.
+/// Runs a script at this address and returns its output. A command that the server refuses fails the test.
 pub(crate) async fn mongosh(url: &str, script: &str) -> String {
     let folder = TempDir::new().unwrap();
     let file = folder.path().join("script.js");

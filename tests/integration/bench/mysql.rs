@@ -27,7 +27,8 @@ use super::tls::CERTIFICATES;
 use super::wait::{eventually, secs};
 use session::{connect, rows};
 
-/// The all-powerful user, from everywhere and over the socket, and its password. Also what replicas log in as.
+/// The user with all privileges, from every host and over the socket, and its password. Replicas log in as this user
+/// too.
 pub(crate) const ADMIN: &str = "admin";
 /// See [`ADMIN`].
 pub(crate) const ADMIN_PASSWORD: &str = "admin-password";
@@ -49,14 +50,14 @@ innodb_flush_log_at_trx_commit = 2
 /// One server; dropping it stops it and removes its folder.
 #[derive(Debug)]
 pub(crate) struct MysqlServer {
-    // Before `place`: the server ends before its folder goes.
+    // Before `place`: the server ends before its folder is removed.
     process: Option<Process>,
     place: Place,
     port: u16,
     options: MysqlOptions,
 }
 
-/// How a server is to be; see [`MysqlServer::options`].
+/// The options of a server; see [`MysqlServer::options`].
 #[derive(Debug, Default, Clone)]
 pub(crate) struct MysqlOptions {
     flavour: Flavour,
@@ -67,7 +68,7 @@ pub(crate) struct MysqlOptions {
 }
 
 impl MysqlOptions {
-    /// MariaDB, as Debian has it: the default.
+    /// Debian's MariaDB: the default.
     pub(crate) fn mariadb(self) -> Self {
         self.flavour(Flavour::Mariadb)
     }
@@ -82,39 +83,39 @@ impl MysqlOptions {
         self.flavour(Flavour::Mysql57)
     }
 
-    /// Which server it is to be.
+    /// Chooses the server.
     pub(crate) fn flavour(mut self, flavour: Flavour) -> Self {
         self.flavour = flavour;
         self
     }
 
-    /// A line of the option file's `[mysqld]`; stands over the bench's own settings, e.g. `skip_ssl`.
+    /// Adds a line to the option file's `[mysqld]`, e.g. `skip_ssl`; it overrides the bench's own settings.
     pub(crate) fn conf(mut self, line: &str) -> Self {
         self.lines.push_str(line);
         self.lines.push('\n');
         self
     }
 
-    /// Every statement in a file (see [`MysqlServer::statements`]).
+    /// Logs every statement to a file (see [`MysqlServer::statements`]).
     pub(crate) fn general_log(mut self) -> Self {
         self.general_log = true;
         self
     }
 
-    /// The host's time zone as the server sees it, by name: what `time_zone = SYSTEM`, the default, then means. The
-    /// server's own tables of zone names are empty: `conf("default_time_zone = '+02:00'")` takes offsets only.
+    /// Sets the host's time zone as the server sees it, by name: the meaning of `time_zone = SYSTEM`, the default. The
+    /// server's own tables of zone names are empty: `conf("default_time_zone = '+02:00'")` accepts only offsets.
     pub(crate) fn system_time_zone(mut self, name: &str) -> Self {
         self.time_zone = Some(name.to_owned());
         self
     }
 
-    /// Names of schemas and tables are kept in lower case and compared without their case: `lower_case_table_names = 1`.
+    /// Keeps names of schemas and tables in lower case and compares them without case: `lower_case_table_names = 1`.
     pub(crate) fn lower_case_names(mut self) -> Self {
         self.lower_case_names = true;
         self.conf("lower_case_table_names = 1")
     }
 
-    /// Prepares and starts the server; returns when it takes connections.
+    /// Prepares and starts the server; returns when it accepts connections.
     pub(crate) async fn start(self) -> MysqlServer {
         let mut server = MysqlServer::prepare(self).await;
         server.resume().await;
@@ -128,7 +129,7 @@ impl MysqlServer {
         Self::options().start().await
     }
 
-    /// Options for a server that is to be otherwise.
+    /// Options for a server with other settings.
     pub(crate) fn options() -> MysqlOptions {
         MysqlOptions::default()
     }
@@ -138,7 +139,7 @@ impl MysqlServer {
         Self::prepare_from(&template, options).await
     }
 
-    /// With a copy of this data folder.
+    /// Prepares a server with a copy of this data folder.
     async fn prepare_from(template: &Path, options: MysqlOptions) -> Self {
         let place = Place::new(options.flavour.name());
         let data = place.join("data");
@@ -195,7 +196,7 @@ impl MysqlServer {
         self.options.flavour
     }
 
-    /// Its port on 127.0.0.1 (`localhost` is in the certificate, too).
+    /// Its port on 127.0.0.1 (the certificate also covers `localhost`).
     pub(crate) fn port(&self) -> u16 {
         self.port
     }
@@ -220,12 +221,12 @@ impl MysqlServer {
         self.place.join("ca.pem")
     }
 
-    /// The certificate of an authority that did not.
+    /// The certificate of an authority that did not sign the server's.
     pub(crate) fn wrong_ca_file(&self) -> PathBuf {
         self.place.join("wrong-ca.pem")
     }
 
-    /// Its data folder, where the binary logs are, too.
+    /// Its data folder, which also holds the binary logs.
     pub(crate) fn data(&self) -> PathBuf {
         self.place.join("data")
     }
@@ -235,19 +236,19 @@ impl MysqlServer {
         self.place.join("server.log")
     }
 
-    /// What it has logged of errors so far.
+    /// Its error log so far.
     pub(crate) fn log(&self) -> String {
         String::from_utf8_lossy(&std::fs::read(self.log_file()).unwrap()).into_owned()
     }
 
-    // --- questions and orders
+    // --- queries and commands
 
     /// An administrator's session, e.g. to hold a lock in.
     pub(crate) async fn connect(&self) -> MySqlConnection {
         self.connect_as(ADMIN, ADMIN_PASSWORD).await.unwrap_or_else(|error| panic!("cannot connect: {error}"))
     }
 
-    /// A session of any user without a database; through TLS only where the password asks for it (MySQL 9).
+    /// A session of any user without a database; with TLS only if the login requires it (MySQL 9).
     pub(crate) async fn connect_as(&self, user: &str, password: &str) -> Result<MySqlConnection, sqlx::Error> {
         connect(self.options.flavour, self.port, user, password).await
     }
@@ -261,7 +262,7 @@ impl MysqlServer {
     pub(crate) async fn rows(&self, sql: &str) -> Vec<Vec<Option<String>>> {
         let mut session = self.connect().await;
         let answer = rows(&mut session, sql).await.unwrap_or_else(|error| panic!("{sql}: {error}"));
-        // With a farewell: a session that just ends is logged as aborted.
+        // Closed properly, because a session that just ends is logged as aborted.
         session.close().await.unwrap();
         answer
     }
@@ -277,15 +278,15 @@ impl MysqlServer {
         value.parse().unwrap_or_else(|_| panic!("{sql}: {value} is not a whole number"))
     }
 
-    /// Sets a global variable until the server ends; `value` as SQL, quotes included. Sessions that are open may keep
-    /// their own.
+    /// Sets a global variable until the server ends; `value` as SQL, quotes included. Open sessions may keep their own
+    /// value.
     pub(crate) async fn set_global(&self, name: &str, value: &str) {
         self.execute(&format!("SET GLOBAL {name} = {value}")).await;
     }
 
-    // --- good and bad days
+    // --- stops and faults
 
-    /// A clean end. Whether a replica has everything by then is not waited for: see
+    /// A clean shutdown. It does not wait until replicas have received everything: see
     /// [`catch_up_with`](Self::catch_up_with).
     pub(crate) async fn stop(&mut self) {
         if self.process.is_some() {
@@ -317,7 +318,7 @@ impl MysqlServer {
             command.env("TZ", zone);
         }
         let name = format!("{flavour:?} on port {}", self.port);
-        // Dropped, it need not tidy up what is removed anyway.
+        // If dropped, it may leave its files, which are removed anyway.
         let mut process = Process::start(&name, command, self.place.path(), &self.log_file(), Signal::KILL);
         eventually(START_DEADLINE, format!("{name} to start"), async || {
             process.expect_running();
@@ -333,12 +334,12 @@ impl MysqlServer {
         self.resume().await;
     }
 
-    /// Stops it where it stands: connections open, no answer.
+    /// Stops all its threads: connections stay open, no answer comes.
     pub(crate) fn freeze(&self) {
         self.running().freeze();
     }
 
-    /// Lets a frozen server go on.
+    /// Resumes a frozen server.
     pub(crate) fn thaw(&self) {
         self.running().thaw();
     }
@@ -348,7 +349,7 @@ impl MysqlServer {
     }
 }
 
-/// The option that names the one file to read options from; must be a program's first.
+/// The option that names the only file to read options from; it must be a program's first.
 fn defaults_file(path: &Path) -> String {
     format!("--defaults-file={}", path.display())
 }

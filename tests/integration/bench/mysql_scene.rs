@@ -1,5 +1,5 @@
-//! What the scenarios on MariaDB and MySQL begin with: the heartbeat's table, the account that beats, a daemon's
-//! configuration; and what a server tells of that account's sessions.
+//! The start of the scenarios on MariaDB and MySQL: the heartbeat's table, the account for beats, a daemon's
+//! configuration. Also what a server shows of that account's sessions.
 
 use futures_util::FutureExt;
 use futures_util::future::join_all;
@@ -14,15 +14,15 @@ use super::wait::{eventually, secs};
 /// The heartbeat's table.
 pub(crate) const TABLE: &str = "streamkap.streamkap_heartbeat";
 
-/// How the beat begins in a log of statements.
+/// The start of the beat in a log of statements.
 pub(crate) const BEAT: &str = "UPDATE /* heartbeatd:";
 
-/// Plays a scenario on the two servers of today, both at the same time.
+/// Runs a scenario on the two current servers, both at the same time.
 pub(crate) async fn on_both(scenario: impl AsyncFn(Flavour)) {
     on_each(&[Flavour::Mariadb, Flavour::Mysql], scenario).await;
 }
 
-/// Plays a scenario on each of these servers, all at the same time. One that fails says on which.
+/// Runs a scenario on each of these servers, all at the same time. A failure names its server.
 pub(crate) async fn on_each(flavours: &[Flavour], scenario: impl AsyncFn(Flavour)) {
     let scenario = &scenario;
     join_all(flavours.iter().map(|flavour| async move {
@@ -34,13 +34,13 @@ pub(crate) async fn on_each(flavours: &[Flavour], scenario: impl AsyncFn(Flavour
     .await;
 }
 
-/// Makes account, schema, table, row and grants, as an administrator would by hand.
+/// Creates account, schema, table, row and grants, as an administrator would by hand.
 pub(crate) async fn furnish(server: &MysqlServer) {
     server.execute(&format!("CREATE USER {ROLE} IDENTIFIED BY '{PASSWORD}'")).await;
     server.execute(&furniture("streamkap")).await;
 }
 
-/// The SQL for schema, table (as the vendor has it), row and grants.
+/// The SQL for schema, table (as the vendor defines it), row and grants.
 pub(crate) fn furniture(schema: &str) -> String {
     format!(
         "CREATE DATABASE {schema};
@@ -62,7 +62,7 @@ pub(crate) fn configuration(flavour: Flavour, ports: &[u16], more: &str) -> Stri
     target(TARGET, &address(flavour, ports), &format!("{}{more}", plain_password()))
 }
 
-/// A furnished server's daemon, once it is healthy.
+/// The daemon of a furnished server, once it is healthy.
 pub(crate) async fn patient_of(server: &MysqlServer) -> BeatingDaemon {
     furnish(server).await;
     BeatingDaemon::configured(&configuration(server.flavour(), &[server.port()], "")).await
@@ -91,17 +91,17 @@ pub(crate) async fn end_sessions(server: &MysqlServer) {
     session.close().await.unwrap();
 }
 
-/// As [`end_sessions`], in an administrator's session that is there already.
+/// As [`end_sessions`], in an existing session of an administrator.
 pub(crate) async fn end_sessions_through(session: &mut MySqlConnection) {
     for id in sessions_seen_by(session).await {
-        // It may be gone by itself.
+        // It may have ended by itself.
         let _ = rows(session, &format!("KILL {id}")).await;
     }
 }
 
 /// Asserts that no queue of stuck sessions is left.
 pub(crate) async fn has_no_queue(server: &MysqlServer) {
-    // One that was replaced may take a moment to go.
+    // A replaced session may take a moment to end.
     eventually(secs(5), "at most one session of the daemon", async || match sessions(server).await {
         few if few.len() <= 1 => Ok(()),
         more => Err(format!("{more:?}")),
@@ -109,17 +109,17 @@ pub(crate) async fn has_no_queue(server: &MysqlServer) {
     .await;
 }
 
-/// How many beats the server was asked for, by its general log.
+/// How many beats the server received, according to its general log.
 pub(crate) fn beats_asked_of(server: &MysqlServer) -> usize {
     server.statements_of(ROLE).iter().filter(|statement| statement.starts_with(BEAT)).count()
 }
 
-/// How many beats stand in the server's binary log.
+/// How many beats the server's binary log contains.
 pub(crate) async fn beats_logged_by(server: &MysqlServer) -> u64 {
     u64::try_from(server.update_rows_events("streamkap", "streamkap_heartbeat").await).unwrap()
 }
 
-/// What the server has written to its binary log, or replicated, so far: its set of GTIDs.
+/// What the server has written to its binary log, or replicated: its set of GTIDs.
 pub(crate) async fn position(server: &MysqlServer) -> String {
     let question = match server.flavour() {
         Flavour::Mariadb => "SELECT @@gtid_binlog_pos",

@@ -1,4 +1,4 @@
-//! The service manager's end of a notify socket, as systemd would hold it.
+//! The service manager's end of a notify socket, as systemd holds it.
 
 use std::path::PathBuf;
 
@@ -7,7 +7,7 @@ use tokio::time::{Duration, timeout};
 
 use super::place::Place;
 
-/// A bound socket, and what came.
+/// A bound socket, and the received datagrams.
 #[derive(Debug)]
 pub(crate) struct NotifySocket {
     socket: UnixDatagram,
@@ -23,12 +23,12 @@ impl NotifySocket {
         Self { socket, place, seen: Vec::new() }
     }
 
-    /// What `NOTIFY_SOCKET` is to say.
+    /// The value for `NOTIFY_SOCKET`.
     pub(crate) fn path(&self) -> PathBuf {
         self.place.join("socket")
     }
 
-    /// The next datagram, as it came.
+    /// The next datagram, unchanged.
     async fn next(&mut self) -> String {
         let mut buffer = [0; 4096];
         let count = self.socket.recv(&mut buffer).await.unwrap();
@@ -37,7 +37,7 @@ impl NotifySocket {
         message
     }
 
-    /// Waits for a datagram that has this line, or one that begins so.
+    /// Waits for a datagram with this line, or with a line that begins like it.
     pub(crate) async fn expect(&mut self, line: &str, within: Duration) -> String {
         let found = timeout(within, async {
             loop {
@@ -51,7 +51,7 @@ impl NotifySocket {
         found.unwrap_or_else(|_| panic!("{line} did not come within {within:?}; what came: {:?}", self.seen))
     }
 
-    /// Everything that comes within this time, and is there already.
+    /// All datagrams within this time, including those that already arrived.
     pub(crate) async fn during(&mut self, span: Duration) -> Vec<String> {
         let before = self.seen.len();
         let _ = timeout(span, async {

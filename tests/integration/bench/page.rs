@@ -1,4 +1,4 @@
-//! The pages for DBAs as tests read them: what is to be run, in which order, and what a check may name then.
+//! Reads the pages for DBAs as tests need them: what to run, in which order, and what a check may report then.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -8,9 +8,9 @@ use serde_json::Value;
 use super::daemon::{Daemon, Ended, Heartbeatd, heartbeatd};
 use super::wait::secs;
 
-/// The section whose blocks are run.
+/// The section whose blocks the test runs.
 pub(crate) const WALK: &str = "## From nothing to a green check";
-/// What the footnote of a page says if it has blocks outside the walk.
+/// The sentence in a page's footnote if the page has blocks outside the walk.
 const NOT_RUN: &str = "No test runs the other blocks of this page";
 
 /// A fenced block of the page.
@@ -80,7 +80,7 @@ pub(crate) fn blocks(page: &str) -> Vec<Block> {
     blocks
 }
 
-/// The headings in quotes of the comment in which a page's source says which blocks no test runs; readers do not see it.
+/// The quoted headings in the comment of a page's source that lists which blocks no test runs; readers do not see it.
 pub(crate) fn headings_not_run(page: &str) -> BTreeSet<&str> {
     let Some((_, rest)) = page.split_once("<!-- No test runs the blocks of ") else { return BTreeSet::new() };
     let (comment, rest) = rest.split_once("-->").expect("an end of the comment");
@@ -88,14 +88,14 @@ pub(crate) fn headings_not_run(page: &str) -> BTreeSet<&str> {
     comment.split('"').skip(1).step_by(2).collect()
 }
 
-/// Runs the commands of a walk, and holds its checks to what the page says.
+/// Runs the commands of a walk, and compares its checks with the page.
 #[derive(Debug)]
 pub(crate) struct Commands {
     /// The daemon that the walk started.
     pub(crate) daemon: Option<Daemon>,
-    /// A check that must have found something right: else nothing was looked at.
+    /// A check that must pass, because otherwise nothing was inspected.
     proof: &'static str,
-    /// What a check may name, as the page says, with its status.
+    /// What a check may report according to the page, with its status.
     named: BTreeSet<(String, String)>,
     last_check: Option<(Ended, BTreeSet<(String, String)>)>,
 }
@@ -105,7 +105,7 @@ impl Commands {
         Self { daemon: None, proof, named: named(page), last_check: None }
     }
 
-    /// Runs one line, with this machine's names in the place of the page's.
+    /// Runs one line, with this machine's names in place of the page's.
     pub(crate) async fn run(&mut self, line: &str) {
         let mut words = line.split_whitespace();
         assert_eq!(words.next(), Some("heartbeatd"), "the walk runs heartbeatd alone: {line}");
@@ -128,7 +128,7 @@ impl Commands {
         self.last_check = Some((ended, left));
     }
 
-    /// What a check finds failed or unknown; nothing may be failed as an error.
+    /// The failed and unknown findings of a check; none may have failed with severity error.
     async fn left(&self, arguments: &[&str]) -> BTreeSet<(String, String)> {
         let ended = program(arguments).run().await;
         let report: Value = serde_json::from_str(&ended.stdout).unwrap_or_else(|error| panic!("{error}: {ended:?}"));
@@ -145,7 +145,7 @@ impl Commands {
         told.collect()
     }
 
-    /// The last check found nothing, and the page tells its verdict.
+    /// The last check found nothing, and the page quotes its verdict.
     pub(crate) fn ended_green(&self, page: &str) {
         let (ended, left) = self.last_check.as_ref().expect("the walk ends with a check");
         assert!(left.is_empty(), "{left:?}");
@@ -159,7 +159,7 @@ fn program(arguments: &[&str]) -> Heartbeatd {
     arguments.iter().fold(heartbeatd(), |program, argument| program.arg(argument))
 }
 
-/// The checks in the page's table of what may be left, with their status.
+/// The checks in the page's table of remaining findings, with their status.
 fn named(page: &str) -> BTreeSet<(String, String)> {
     let rows = walk_section(page).lines().filter(|line| line.starts_with("| [`"));
     let named: BTreeSet<_> = rows
@@ -172,7 +172,7 @@ fn named(page: &str) -> BTreeSet<(String, String)> {
     named
 }
 
-/// A page with blocks outside the walk says in its footnote, and only there, that no test runs them.
+/// If a page has blocks outside the walk, its footnote, and only the footnote, says that no test runs them.
 pub(crate) fn the_footnote_says_which_blocks_are_not_run(page: &str) {
     let (body, footnote) = page.split_once("\n[^tested]: ").expect("a footnote");
     assert!(body.contains("[^tested]"), "the text does not refer to its footnote");

@@ -14,20 +14,20 @@ use super::{ports, programs};
 /// One PgBouncer; dropping it ends it.
 #[derive(Debug)]
 pub(crate) struct PgBouncer {
-    // Before `place`: the program ends before its folder goes.
+    // Before `place`: the program ends before its folder is removed.
     process: Process,
     place: Place,
     port: u16,
 }
 
 impl PgBouncer {
-    /// A pooler before `server` which knows the superuser and these users with their passwords. At most two server
-    /// connections for each user, so that clients share them.
+    /// A pooler in front of `server` that knows the superuser and these users with their passwords. At most two server
+    /// connections per user, so that clients share them.
     pub(crate) async fn start(server: &PostgresServer, users: &[(&str, &str)]) -> Self {
         Self::start_with(server, users, "").await
     }
 
-    /// As [`start`](Self::start), with lines of its configuration that come after the bench's own.
+    /// As [`start`](Self::start), with additional lines of configuration after the bench's own.
     pub(crate) async fn start_with(server: &PostgresServer, users: &[(&str, &str)], lines: &str) -> Self {
         let place = Place::new("pgbouncer");
         let port = ports::free();
@@ -81,12 +81,12 @@ impl PgBouncer {
         String::from_utf8_lossy(&std::fs::read(self.place.join("pgbouncer.log")).unwrap()).into_owned()
     }
 
-    /// Stops it where it stands.
+    /// Stops all its threads.
     pub(crate) fn freeze(&self) {
         self.process.freeze();
     }
 
-    /// Lets it go on.
+    /// Resumes it.
     pub(crate) fn thaw(&self) {
         self.process.thaw();
     }

@@ -1,5 +1,5 @@
-//! Where the servers of the tests live and as whom: one folder per test process, one subfolder per server; and the
-//! watcher that clears up after a test process that was killed.
+//! Where the tests' servers keep their files, and as which user they run: one folder per test process, one subfolder
+//! per server. Also the watcher that cleans up after a killed test process.
 
 use std::ffi::OsStr;
 use std::io::ErrorKind;
@@ -12,10 +12,10 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::timing::measure_this_test;
 
-/// The user that Debian's PostgreSQL package brings.
+/// The user of Debian's PostgreSQL package.
 const SERVER_USER: &str = "postgres";
 
-/// Waits until its input ends, that is, until the test process has ended in whatever way; then kills every process
+/// Waits until its input ends, that is, until the test process has ended for any reason; then kills every process
 /// listed in `$1/running`, with its children, and removes the folder `$1`.
 const WATCHER: &str = r#"
 cd / && read -r _
@@ -29,7 +29,7 @@ rm -rf "$1"
 
 static BASE: LazyLock<Base> = LazyLock::new(Base::lay);
 
-/// User and group ids to run servers as; `None` when the tests themselves are an ordinary user's.
+/// User and group ids for the servers; `None` if the tests run as an ordinary user.
 static SERVER_IDS: LazyLock<Option<(u32, u32)>> =
     LazyLock::new(|| rustix::process::geteuid().is_root().then(|| (id("-u"), id("-g"))));
 
@@ -38,11 +38,11 @@ struct Base {
     _watcher: ChildStdin,
 }
 
-/// A folder of its own within the test process's one, removed on drop.
+/// A separate folder inside the test process's folder, removed on drop.
 #[derive(Debug)]
 pub(crate) struct Place(PathBuf);
 
-/// A process that the watcher is to kill if the test process ends before it.
+/// A process for the watcher to kill if the test process ends first.
 #[derive(Debug)]
 pub(crate) struct Watched(PathBuf);
 
@@ -50,7 +50,7 @@ impl Base {
     fn lay() -> Self {
         let path = tempfile::Builder::new().prefix("hb-").tempdir().unwrap().keep();
         let path = path.canonicalize().unwrap();
-        // A socket's path holds 107 bytes; the longest of ours ends in "/postgres-9999/.s.PGSQL.32000".
+        // A socket's path holds 107 bytes; the longest path here ends in "/postgres-9999/.s.PGSQL.32000".
         assert!(path.as_os_str().len() < 70, "TMPDIR is too long for the servers' sockets: {}", path.display());
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
         std::fs::create_dir(path.join("running")).unwrap();
@@ -90,7 +90,7 @@ impl Place {
         self.0.join(name)
     }
 
-    /// Makes an empty folder within it.
+    /// Creates an empty folder in it.
     pub(crate) fn folder(&self, name: &str) -> PathBuf {
         let path = self.join(name);
         std::fs::create_dir(&path).unwrap();
@@ -113,7 +113,7 @@ impl Drop for Place {
         match std::fs::remove_dir_all(&self.0) {
             Ok(()) => {}
             Err(error) if error.kind() == ErrorKind::NotFound => {}
-            // The watcher removes what is left.
+            // The watcher removes the rest.
             Err(error) => eprintln!("bench: cannot remove {}: {error}", self.0.display()),
         }
     }
@@ -134,7 +134,7 @@ impl Drop for Watched {
     }
 }
 
-/// A command that runs as the servers' user, without what the environment may hold for PostgreSQL's programs.
+/// A command that runs as the servers' user, without the environment variables of PostgreSQL's programs.
 pub(crate) fn server_command(program: impl AsRef<OsStr>) -> Command {
     let mut command = match *SERVER_IDS {
         None => Command::new(program),
@@ -150,7 +150,7 @@ pub(crate) fn server_command(program: impl AsRef<OsStr>) -> Command {
     command
 }
 
-/// Takes the variables that libpq and sqlx read out of a command's environment.
+/// Removes the variables of libpq and sqlx from a command's environment.
 pub(crate) fn without_postgres_variables(command: &mut Command) {
     for (name, _) in std::env::vars_os().filter(|(name, _)| name.as_encoded_bytes().starts_with(b"PG")) {
         command.env_remove(name);

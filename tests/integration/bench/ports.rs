@@ -3,15 +3,15 @@
 use std::net::{Ipv4Addr, TcpListener};
 use std::sync::atomic::{AtomicU16, Ordering};
 
-/// Below the range from which Linux takes the ports of outgoing connections (32768 and above): a server there would
-/// now and then find its port taken by one.
+/// Below Linux's range for ports of outgoing connections (32768 and above), where such a connection would sometimes
+/// take a server's port.
 const FIRST: u16 = 20_000;
 const COUNT: u16 = 12_000;
 
-/// A port of 127.0.0.1 that is free now and that no other test of this process is ever given.
+/// A free port of 127.0.0.1 that no other test of this process gets.
 pub(crate) fn free() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
-    // Test processes side by side (two work trees, say) begin at different places.
+    // Concurrent test processes (two work trees, say) begin at different ports.
     let offset = std::process::id().wrapping_mul(101) % u32::from(COUNT);
     for _ in 0..COUNT {
         let step = u32::from(NEXT.fetch_add(1, Ordering::Relaxed));

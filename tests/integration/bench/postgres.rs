@@ -45,14 +45,14 @@ dynamic_shared_memory_type = mmap
 /// One PostgreSQL server; dropping it stops it and removes its folder.
 #[derive(Debug)]
 pub(crate) struct PostgresServer {
-    // Before `place`: the server ends before its folder goes.
+    // Before `place`: the server ends before its folder is removed.
     process: Option<Process>,
     place: Place,
     port: u16,
     major: Major,
 }
 
-/// How a server is to be; see [`PostgresServer::options`].
+/// The options of a server; see [`PostgresServer::options`].
 #[derive(Debug, Default, Clone)]
 pub(crate) struct PostgresOptions {
     lines: String,
@@ -61,30 +61,30 @@ pub(crate) struct PostgresOptions {
 }
 
 impl PostgresOptions {
-    /// A line of postgresql.conf; stands over the bench's own settings, e.g. `ssl = off`.
+    /// Adds a line to postgresql.conf, e.g. `ssl = off`; it overrides the bench's own settings.
     pub(crate) fn conf(mut self, line: &str) -> Self {
         self.lines.push_str(line);
         self.lines.push('\n');
         self
     }
 
-    /// Every statement in the server's log (see [`PostgresServer::log`]).
+    /// Logs every statement (see [`PostgresServer::log`]).
     pub(crate) fn log_statements(self) -> Self {
         self.conf("log_statement = all")
     }
 
-    /// With pg_cron, whose jobs run in the database `postgres`.
+    /// Adds pg_cron, whose jobs run in the database `postgres`.
     pub(crate) fn pg_cron(self) -> Self {
         programs::require_pg_cron();
         self.conf("shared_preload_libraries = 'pg_cron'")
             .conf("cron.database_name = 'postgres'")
-            // Its other way is a TCP connection without a password.
+            // Otherwise it uses a TCP connection without a password.
             .conf("cron.use_background_workers = on")
             .conf("max_worker_processes = 20")
     }
 
-    /// A system identifier of its own. Otherwise all servers of one test process share one, as they are copies of one
-    /// prepared folder.
+    /// Uses a separate system identifier. By default all servers of one test process share one, because they are copies
+    /// of one prepared folder.
     pub(crate) fn own_identity(mut self) -> Self {
         self.own_identity = true;
         self
@@ -96,7 +96,7 @@ impl PostgresOptions {
         self
     }
 
-    /// Prepares and starts the server; returns when it takes connections.
+    /// Prepares and starts the server; returns when it accepts connections.
     pub(crate) async fn start(self) -> PostgresServer {
         let place = Place::new("postgres");
         let data = place.join("data");
@@ -136,12 +136,12 @@ impl PostgresServer {
         Self::options().start().await
     }
 
-    /// Options for a primary that is to be otherwise.
+    /// Options for a primary with other settings.
     pub(crate) fn options() -> PostgresOptions {
         PostgresOptions::default()
     }
 
-    /// A hot standby that streams from this server, through a slot of its own.
+    /// A hot standby that streams from this server, through a separate slot.
     pub(crate) async fn standby(&self) -> Self {
         let standby = Self::new(Place::new("postgres"), self.major);
         let mut copy = server_command(programs::postgres(self.major, "pg_basebackup"));
@@ -164,7 +164,7 @@ impl PostgresServer {
 
     // --- addresses and files
 
-    /// Its port on 127.0.0.1 (`localhost` is in the certificate, too).
+    /// Its port on 127.0.0.1 (the certificate also covers `localhost`).
     pub(crate) fn port(&self) -> u16 {
         self.port
     }
@@ -179,7 +179,7 @@ impl PostgresServer {
         self.url(ADMIN, ADMIN_PASSWORD)
     }
 
-    /// The folder of its Unix socket, where every local user is trusted.
+    /// The folder of its Unix socket, which trusts every local user.
     pub(crate) fn socket_folder(&self) -> &Path {
         self.place.path()
     }
@@ -189,7 +189,7 @@ impl PostgresServer {
         self.place.join("ca.pem")
     }
 
-    /// The certificate of an authority that did not.
+    /// The certificate of an authority that did not sign the server's.
     pub(crate) fn wrong_ca_file(&self) -> PathBuf {
         self.place.join("wrong-ca.pem")
     }
@@ -209,7 +209,7 @@ impl PostgresServer {
         String::from_utf8_lossy(&std::fs::read(self.log_file()).unwrap()).into_owned()
     }
 
-    // --- questions and orders
+    // --- queries and commands
 
     /// A superuser's session, e.g. to hold a lock in.
     pub(crate) async fn connect(&self) -> PgConnection {
@@ -254,7 +254,7 @@ impl PostgresServer {
         self.reload().await;
     }
 
-    /// Reads the server's files again, and waits until new sessions see it.
+    /// Makes the server read its files again, and waits until new sessions see the result.
     pub(crate) async fn reload(&self) {
         let mut session = self.connect().await;
         let loaded = "SELECT pg_conf_load_time()";
@@ -267,7 +267,7 @@ impl PostgresServer {
         .await;
     }
 
-    /// Waits until this standby has replayed all that `primary` has written up to now.
+    /// Waits until this standby has replayed everything that `primary` has written so far.
     pub(crate) async fn catch_up_with(&self, primary: &Self) {
         let goal = primary.value("SELECT pg_current_wal_lsn()").await.unwrap();
         eventually(secs(20), format!("the standby to replay up to {goal}"), async || {
@@ -278,16 +278,16 @@ impl PostgresServer {
         .await;
     }
 
-    // --- good and bad days
+    // --- stops and faults
 
-    /// A clean, quick end (`fast`): sessions are ended with 57P01. A standby that streams is first sent everything.
+    /// A clean, quick end (`fast`): sessions end with 57P01. A streaming standby receives everything first.
     pub(crate) async fn stop(&mut self) {
         if let Some(mut process) = self.process.take() {
             process.end(Signal::INT, START_DEADLINE).await;
         }
     }
 
-    /// A power cut: every process of it is killed at once.
+    /// A power cut: all its processes are killed at once.
     pub(crate) async fn kill(&mut self) {
         if let Some(mut process) = self.process.take() {
             process.kill().await;
@@ -316,12 +316,12 @@ impl PostgresServer {
         self.resume().await;
     }
 
-    /// Stops every process of it where it stands: connections open, no answer.
+    /// Stops all its processes: connections stay open, no answer comes.
     pub(crate) fn freeze(&self) {
         self.running().freeze();
     }
 
-    /// Lets a frozen server go on.
+    /// Resumes a frozen server.
     pub(crate) fn thaw(&self) {
         self.running().thaw();
     }
@@ -332,7 +332,7 @@ impl PostgresServer {
         assert_eq!(self.value("SELECT pg_is_in_recovery()").await.as_deref(), Some("f"));
     }
 
-    /// Restarts this primary as a standby without anybody to stream from: read-only until [`promote`](Self::promote).
+    /// Restarts this primary as a standby without a server to stream from: read-only until [`promote`](Self::promote).
     pub(crate) async fn demote(&mut self) {
         self.stop().await;
         self.write_standby_settings("");
@@ -350,7 +350,7 @@ impl PostgresServer {
 
     fn write_standby_settings(&self, conninfo: &str) {
         self.place.write("data/standby.signal", "");
-        // The last line wins; the slot of a former life belongs to another primary.
+        // The last line wins; the slot of its earlier configuration belongs to another primary.
         let lines = format!("primary_conninfo = '{conninfo}'\nprimary_slot_name = ''\n");
         append(&self.data().join("postgresql.auto.conf"), &lines);
     }

@@ -22,15 +22,15 @@ pub(crate) struct Process {
 }
 
 impl Process {
-    /// Starts `command` with `home` as its working directory and everything it prints appended to `log`. `farewell` is
-    /// the signal that ends it quickly and cleanly.
+    /// Starts `command` with `home` as its working directory; its output is appended to `log`. `farewell` is the signal
+    /// that ends it quickly and cleanly.
     pub(crate) fn start(name: &str, mut command: Command, home: &Path, log: &Path, farewell: Signal) -> Self {
         let output = File::options().create(true).append(true).open(log).unwrap();
         command.stdout(output.try_clone().unwrap()).stderr(output);
         Self::start_as_it_prints(name, command, home, log, farewell)
     }
 
-    /// As [`Self::start`], with standard output and error as `command` has them.
+    /// As [`Self::start`], with standard output and error as `command` sets them.
     pub(crate) fn start_as_it_prints(
         name: &str,
         mut command: Command,
@@ -90,17 +90,18 @@ impl Process {
     }
 
     fn kill_tree(&self) {
-        // First stopped, so that the first process can neither react to the death of its children nor start more.
+        // First stops the tree, so that the first process can neither react to the death of its children nor start new
+        // ones.
         self.stop_tree();
         for pid in tree(self.pid()) {
             signal_process(pid, Signal::KILL);
         }
     }
 
-    /// Stops the whole tree where it stands: connections stay open, nobody answers.
+    /// Stops the whole tree: connections stay open, no answer comes.
     pub(crate) fn freeze(&self) {
         let frozen = self.stop_tree();
-        // The signal is only sent by then: on a busy machine a thread may answer one more query before it obeys.
+        // The signal was only sent: on a busy machine a thread may answer one more query before it stops.
         let deadline = Instant::now() + secs(10);
         while !frozen.iter().all(|pid| has_stopped(*pid)) {
             assert!(Instant::now() < deadline, "{} cannot be frozen", self.name);
@@ -108,7 +109,7 @@ impl Process {
         }
     }
 
-    /// Tells every process of the tree to stop; which those are.
+    /// Stops every process of the tree; returns their ids.
     fn stop_tree(&self) -> Vec<Pid> {
         let mut stopped = Vec::new();
         loop {
@@ -123,7 +124,7 @@ impl Process {
         }
     }
 
-    /// Lets the whole tree go on.
+    /// Resumes the whole tree.
     pub(crate) fn thaw(&self) {
         for pid in tree(self.pid()) {
             signal_process(pid, Signal::CONT);
@@ -175,8 +176,8 @@ pub(super) async fn run(mut command: Command) {
     );
 }
 
-/// A process and all that descend from it, parents first. Not by process group: each of PostgreSQL's children leads one
-/// of its own.
+/// A process and all its descendants, parents first. Not by process group: each of PostgreSQL's children leads its own
+/// group.
 fn tree(root: Pid) -> Vec<Pid> {
     let parents: Vec<(Pid, Pid)> =
         std::fs::read_dir("/proc").expect("/proc").flatten().filter_map(|entry| parent(&entry.path())).collect();
@@ -189,7 +190,7 @@ fn tree(root: Pid) -> Vec<Pid> {
     found
 }
 
-/// The process that `/proc/PID` is about, and its parent; `None` when it has ended meanwhile.
+/// The process of a `/proc/PID` folder, and its parent; `None` if it has ended meanwhile.
 fn parent(folder: &Path) -> Option<(Pid, Pid)> {
     let stat = std::fs::read_to_string(folder.join("stat")).ok()?;
     // "PID (any name) STATE PARENT …"
@@ -202,7 +203,7 @@ fn is_alive(pid: Pid) -> bool {
     state(&PathBuf::from(format!("/proc/{}", pid.as_raw_nonzero()))).is_some_and(|state| state != 'Z')
 }
 
-/// Whether no thread of it runs any more.
+/// Whether all its threads have stopped.
 fn has_stopped(pid: Pid) -> bool {
     let threads = std::fs::read_dir(format!("/proc/{}/task", pid.as_raw_nonzero()));
     threads.is_ok_and(|threads| {
@@ -210,7 +211,7 @@ fn has_stopped(pid: Pid) -> bool {
     }) || !is_alive(pid)
 }
 
-/// The state of the process or thread that a folder of `/proc` is about; `None` when it has ended meanwhile.
+/// The state of the process or thread of a folder of `/proc`; `None` if it has ended meanwhile.
 fn state(folder: &Path) -> Option<char> {
     let stat = std::fs::read_to_string(folder.join("stat")).ok()?;
     stat.rsplit_once(')')?.1.trim_start().chars().next()

@@ -1,14 +1,14 @@
-//! Where the servers' programs are; a missing one fails the test with the name of Debian's package.
+//! Finds the servers' programs; a missing one fails the test with the name of Debian's package.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::mongodb::MongoVersion;
 
-/// Where Debian keeps what it does not put on the PATH.
+/// Where Debian keeps the programs that are not on the PATH.
 const POSTGRES: &str = "/usr/lib/postgresql/15/bin";
 
-/// Which PostgreSQL: Debian's own, and a newer one beside it.
+/// Which PostgreSQL: Debian's own, or a newer one.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Major {
     #[default]
@@ -28,7 +28,7 @@ pub(crate) fn postgres(major: Major, name: &str) -> PathBuf {
     }
 }
 
-/// A program of MariaDB, the command-line client for instance.
+/// A program of MariaDB, for example the command-line client.
 pub(crate) fn mariadb(name: &str) -> PathBuf {
     let package = if name == "mariadb" { "mariadb-client" } else { "mariadb-server-core" };
     find(name, "/usr/sbin").unwrap_or_else(|| panic!("{}", missing(name, package)))
@@ -41,7 +41,7 @@ pub(crate) fn galera() -> PathBuf {
     libraries.find(|library| library.exists()).unwrap_or_else(|| panic!("{}", missing("Galera's library", "galera-4")))
 }
 
-/// The folder of an unpacked MySQL, which holds what others have in `/usr`; `name` is that of the script in
+/// The folder of an unpacked MySQL, which holds what other packages put in `/usr`; `name` is the script in
 /// `tests/bench` that unpacks it.
 pub(crate) fn mysql(name: &str) -> PathBuf {
     let home = unpacked(name);
@@ -56,7 +56,7 @@ pub(crate) fn mongosh() -> PathBuf {
     home.join("node_modules/.bin/mongosh")
 }
 
-/// The folder with the readers of reports, and with Kubernetes' schemas, for PYTHONPATH.
+/// The folder with the report readers and Kubernetes' schemas, for PYTHONPATH.
 pub(crate) fn python_tools() -> PathBuf {
     let home = unpacked("python-tools-2");
     assert!(
@@ -115,7 +115,7 @@ pub(crate) fn mongod(version: MongoVersion) -> PathBuf {
     home.join("bin/mongod")
 }
 
-/// Where the scripts in `tests/bench` unpack what Debian's own release does not have.
+/// Where the scripts in `tests/bench` unpack programs that Debian's own release lacks.
 fn unpacked(name: &str) -> PathBuf {
     let variable = |name| std::env::var_os(name).map(PathBuf::from).filter(|folder| !folder.as_os_str().is_empty());
     let cache = if rustix::process::geteuid().is_root() {

@@ -1,4 +1,4 @@
-//! A TCP proxy that counts what a client says (see `frontend`) and spoils the network on demand.
+//! A TCP proxy that counts what a client sends (see `frontend`) and disturbs the network on demand.
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -18,8 +18,8 @@ use super::frontend::Traffic;
 use super::ports;
 use super::wait::{eventually, secs};
 
-/// A proxy before one port of 127.0.0.1; dropping it ends its connections. It runs on the test's own runtime, so
-/// that a test which blocks its thread stops the proxy, too.
+/// A proxy in front of one port of 127.0.0.1; dropping it ends its connections. It runs on the test's own runtime, so a
+/// test that blocks its thread also stops the proxy.
 #[derive(Debug)]
 pub(crate) struct Proxy {
     port: u16,
@@ -31,22 +31,22 @@ pub(crate) struct Proxy {
     _carrier: AbortOnDropHandle<()>,
 }
 
-/// What is wrong with the network, for connections old and new, until it is set otherwise.
+/// A fault of the network, for old and new connections, until it is changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Toxic {
     /// Nothing.
     Clean,
-    /// Everything arrives so much later, each way.
+    /// Everything arrives this much later, in each direction.
     Latency(Duration),
-    /// Connections are taken and stay open, and nothing arrives any more; it arrives once this is over.
+    /// Connections are accepted and stay open, but nothing arrives until this is over.
     BlackHole,
-    /// What the client says arrives, what the server answers does not until this is over.
+    /// What the client sends arrives; the server's answers are held until this is over.
     AnswersHeld,
-    /// New connections are refused; those there are go on.
+    /// New connections are refused; existing ones continue.
     Refuse,
 }
 
-/// What happens once to all connections that are open.
+/// A single event for all open connections.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Cut {
     Reset,
@@ -67,12 +67,12 @@ enum Direction {
 type Ledger = Arc<Mutex<Vec<Arc<Mutex<Traffic>>>>>;
 
 impl Proxy {
-    /// A clean proxy before that port of 127.0.0.1.
+    /// A proxy without faults in front of that port of 127.0.0.1.
     pub(crate) async fn start(server_port: u16) -> Self {
         Self::start_counting(server_port, Traffic::default()).await
     }
 
-    /// The same for a database whose protocol is not PostgreSQL's, though its client speaks first: only bursts are counted.
+    /// The same for another protocol than PostgreSQL's in which the client sends first: only bursts are counted.
     pub(crate) async fn start_foreign(server_port: u16) -> Self {
         Self::start_counting(server_port, Traffic::foreign()).await
     }
@@ -109,12 +109,12 @@ impl Proxy {
         format!("postgres://{user}:{password}@127.0.0.1:{}/postgres", self.port)
     }
 
-    /// Leads new connections to another port of 127.0.0.1: the same address, another server.
+    /// Directs new connections to another port of 127.0.0.1: the same address, another server.
     pub(crate) fn lead_to(&self, server_port: u16) {
         self.server_port.store(server_port, Ordering::Relaxed);
     }
 
-    /// Spoils the network, or cleans it; in force when this returns.
+    /// Sets or removes a fault of the network; in force when this returns.
     pub(crate) async fn set(&self, toxic: Toxic) {
         self.toxic.send_replace(toxic);
         let mut listens = self.listens.clone();
@@ -134,7 +134,7 @@ impl Proxy {
         .await;
     }
 
-    /// Closes every open connection towards the client (FIN), and goes on handing on what the client says.
+    /// Closes every open connection towards the client (FIN), but still forwards what the client sends.
     pub(crate) fn half_close(&self) {
         let _ = self.cuts.send(Cut::HalfClose);
     }
@@ -161,7 +161,7 @@ struct Carrier {
     toxics: watch::Receiver<Toxic>,
     cuts: broadcast::Sender<Cut>,
     traffic: Ledger,
-    /// What a connection's traffic begins as.
+    /// The initial traffic of a connection.
     blank: Traffic,
 }
 
@@ -196,14 +196,14 @@ impl Carrier {
         let (toxics, cuts) = (self.toxics.clone(), self.cuts.subscribe());
         async move {
             let server = SocketAddr::from((Ipv4Addr::LOCALHOST, server));
-            // An error here is a connection that ended while it was being ended.
+            // An error here means that a connection ended while it was being closed.
             let _ = carry(client, server, toxics, cuts, &traffic).await;
             traffic.lock().unwrap().closed = true;
         }
     }
 }
 
-/// Carries one connection to its end.
+/// Forwards one connection until its end.
 async fn carry(
     mut client: TcpStream,
     server: SocketAddr,
@@ -239,7 +239,7 @@ async fn carry(
     };
     match end {
         End::Over(Ok(())) => return Ok(()),
-        // One side was reset: so is the other.
+        // One side was reset, so the other is reset too.
         End::Over(Err(_)) | End::Cut(Cut::Reset) => {}
         End::Cut(Cut::HalfClose) => {
             client.shutdown().await?;
@@ -254,7 +254,7 @@ async fn carry(
     server.set_zero_linger()
 }
 
-/// Hands on what comes from one side until it ends.
+/// Forwards what comes from one side until it ends.
 async fn pump(
     mut from: ReadHalf<'_>,
     mut to: WriteHalf<'_>,
@@ -278,7 +278,7 @@ async fn pump(
     }
 }
 
-/// Holds bytes (or an end) as long as the network is spoilt for them.
+/// Holds bytes (or an end) while the network's fault applies to them.
 async fn delay(toxics: &mut watch::Receiver<Toxic>, direction: Direction) {
     loop {
         let toxic = *toxics.borrow_and_update();

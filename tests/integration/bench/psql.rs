@@ -1,4 +1,4 @@
-//! psql, to run what a DBA would paste into it.
+//! psql, for scripts that a DBA would paste.
 
 use std::io::Write as _;
 use std::process::Stdio;

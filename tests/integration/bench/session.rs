@@ -1,4 +1,4 @@
-//! The tests' own sessions with a PostgreSQL server or a pooler, beside the program's.
+//! The tests' own sessions with a PostgreSQL server or a pooler, separate from the program's.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use tokio::time::timeout;
 
 use super::wait::secs;
 
-/// A query of the tests themselves may take so long; a frozen server then fails the test instead of hanging it.
+/// How long a query of the tests may take, so that a frozen server fails the test instead of hanging it.
 pub(super) const QUERY_DEADLINE: Duration = secs(10);
 
 /// Runs statements in a session.
@@ -20,12 +20,12 @@ pub(crate) async fn execute(session: &mut PgConnection, sql: &str) {
 pub(crate) async fn rows(session: &mut PgConnection, sql: &str) -> Result<Vec<Vec<Option<String>>>, sqlx::Error> {
     let query = sqlx::raw_sql(AssertSqlSafe(sql)).fetch_all(session);
     let rows = timeout(QUERY_DEADLINE, query).await.unwrap_or_else(|_| panic!("{sql}: no answer"))?;
-    // The simple protocol answers in text, whatever the type.
+    // In the simple protocol every type arrives as text.
     let text = |row: &PgRow| (0..row.len()).map(|column| row.try_get_unchecked(column)).collect();
     rows.iter().map(text).collect()
 }
 
-/// A session in the database `postgres` of whoever listens on that port of 127.0.0.1, without TLS and startup options.
+/// A session in the database `postgres` with the server on that port of 127.0.0.1, without TLS and startup options.
 pub(crate) async fn connect(port: u16, user: &str, password: &str) -> Result<PgConnection, sqlx::Error> {
     connect_to("postgres", port, user, password).await
 }

@@ -1,5 +1,5 @@
-//! Two daemons that share one heartbeat row under `write = "when-stale"`: together one beat per period, and one carries on
-//! when the other dies. Used by the databases' scenarios of two writers.
+//! Two daemons that share one heartbeat row under `write = "when-stale"`: together they write one beat per period, and
+//! one carries on when the other dies. The databases' scenarios of two writers use it.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use tokio::time::{Instant, sleep};
 use super::daemon::Daemon;
 use super::wait::{eventually, secs};
 
-/// A look every 50 ms on a busy machine sees a change this much late at most.
+/// On a busy machine, a look every 50 ms sees a change at most this much later.
 pub(crate) const SLACK: Duration = Duration::from_millis(700);
 
 /// What they share.
@@ -23,8 +23,8 @@ pub(crate) struct SharedRow<L> {
 }
 
 impl<L: AsyncFn() -> Option<String>> SharedRow<L> {
-    /// Watches two daemons write one beat per period together, then kills the one that wrote last: the other one carries
-    /// on within two periods of the last beat. Each comes with its target's name.
+    /// Watches two daemons write one beat per period together, then kills the one that wrote last: the other one
+    /// carries on within two periods of the last beat. Each daemon comes with its target's name.
     pub(crate) async fn is_beaten_once_a_period_by(&self, one: (Daemon, &str), other: (Daemon, &str)) {
         let names = format!("{} and {}", one.1, other.1);
         one.0.healthy_within(secs(10)).await;
@@ -48,7 +48,7 @@ impl<L: AsyncFn() -> Option<String>> SharedRow<L> {
             assert_eq!(daemon.beats(name, "failed").await, 0, "{}", daemon.log());
         }
 
-        // The one that wrote last, so that the other one has to take over.
+        // Kills the daemon that wrote last, so that the other one has to take over.
         self.next_change(self.period * 2).await;
         let last_beat = Instant::now();
         let one_wrote = settled(self.period, &written).await.0 > after.0;
@@ -74,7 +74,7 @@ impl<L: AsyncFn() -> Option<String>> SharedRow<L> {
     }
 }
 
-/// The beats counted, once a beat that the row shows already is among them.
+/// The number of beats, once it includes the beat that the row shows.
 async fn settled(period: Duration, written: &impl AsyncFn() -> (u64, u64)) -> (u64, u64) {
     eventually(period, "the counters to settle", async || {
         let before = written().await;

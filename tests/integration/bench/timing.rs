@@ -1,5 +1,5 @@
-//! How long each test took: stable libtest does not tell, and `.ci/run` prints the slowest. Called where a test first uses
-//! the bench.
+//! Measures how long each test took, because stable libtest does not show it; `.ci/run` prints the slowest tests.
+//! Called where a test first uses the bench.
 
 use std::fs::File;
 use std::io::Write;
@@ -17,14 +17,14 @@ thread_local! {
     static RUNNING: RunningTest = RunningTest { began: Instant::now(), name: thread::current().name().map(str::to_owned) };
 }
 
-/// One test, from the bench's first use until the end of its thread: libtest runs each test in a thread that bears its
+/// One test, from the bench's first use until the end of its thread: libtest runs each test in a thread with the test's
 /// name.
 struct RunningTest {
     began: Instant,
     name: Option<String>,
 }
 
-/// Begins to measure the test of this thread, if that has not begun.
+/// Starts to measure the test of this thread, unless it is measured already.
 pub(crate) fn measure_this_test() {
     RUNNING.with(|_| {});
 }
@@ -32,9 +32,9 @@ pub(crate) fn measure_this_test() {
 impl Drop for RunningTest {
     fn drop(&mut self) {
         let (Some(mut file), Some(name)) = (TIMES.as_ref(), self.name.as_deref()) else { return };
-        // A thread without a module in its name is no test's.
+        // A thread without a module in its name does not run a test.
         if name.contains("::") {
-            // One write a line, so that lines of tests which end together stay whole.
+            // One write per line, so that the lines of tests that end together stay whole.
             let line = format!("{:7.1} {name}\n", self.began.elapsed().as_secs_f64());
             file.write_all(line.as_bytes()).expect("room for the times of the tests");
         }

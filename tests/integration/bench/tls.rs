@@ -1,4 +1,4 @@
-//! The tests' own certificate authority, made anew for each test process.
+//! The tests' own certificate authority, created for each test process.
 
 use std::path::PathBuf;
 use std::sync::LazyLock;
@@ -16,7 +16,7 @@ pub(crate) const AUTHORITY: &str = "heartbeatd test authority";
 pub(crate) struct Certificates {
     /// The authority to trust.
     pub(crate) authority: String,
-    /// Another authority of the same name, which signed nothing here.
+    /// Another authority of the same name, which signed none of these certificates.
     pub(crate) wrong_authority: String,
     /// The server's certificate, for `localhost`, `127.0.0.1` and `::1`.
     pub(crate) server: String,
@@ -32,7 +32,7 @@ pub(crate) struct ClientPair {
     pub(crate) key: String,
 }
 
-/// A folder of files for an address to name.
+/// A folder with files that an address can name.
 pub(crate) struct Files(TempDir);
 
 /// The certificates that all servers of this test process use.
@@ -47,19 +47,19 @@ pub(crate) static CERTIFICATES: LazyLock<Certificates> = LazyLock::new(|| {
 });
 
 impl ClientPair {
-    /// One that servers take, for the name `/CN=name`.
+    /// A certificate that servers accept, for the name `/CN=name`.
     pub(crate) fn of(name: &str) -> Self {
         Self::signed(&params(name), &CERTIFICATES.issuer)
     }
 
-    /// One that was good until the year 2020.
+    /// A certificate that expired in the year 2020.
     pub(crate) fn expired(name: &str) -> Self {
         let mut params = params(name);
         params.not_after = date_time_ymd(2020, 1, 1);
         Self::signed(&params, &CERTIFICATES.issuer)
     }
 
-    /// One of the authority that servers do not know.
+    /// A certificate of the authority that servers do not know.
     pub(crate) fn of_the_wrong_authority(name: &str) -> Self {
         Self::signed(&params(name), &CERTIFICATES.wrong_issuer)
     }
@@ -77,12 +77,12 @@ impl Files {
         Self(tempfile::tempdir().unwrap())
     }
 
-    /// The path of a file, whether it is there or not.
+    /// The path of a file that may or may not exist.
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.0.path().join(name)
     }
 
-    /// Writes a file, at once as far as a reader sees; its path.
+    /// Writes a file in one step, as far as a reader sees; returns its path.
     pub(crate) fn put(&self, name: &str, content: &str) -> PathBuf {
         let (path, new) = (self.path(name), self.path("new"));
         std::fs::write(&new, content).unwrap();

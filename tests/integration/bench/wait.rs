@@ -1,4 +1,4 @@
-//! Waiting for something to become true: polling with a deadline, so that no test sleeps on a guess.
+//! Waits for a condition: polls until a deadline, so that no test sleeps for a guessed time.
 
 use std::fmt::Display;
 use std::panic::Location;
@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep, timeout_at};
 
-/// How often is looked.
+/// The time between two looks.
 const POLL: Duration = Duration::from_millis(50);
 
-/// Looks until `look` says `Ok`, and hands that on. After `deadline` the test fails with what was awaited, where, and
-/// what the last look saw instead: so let the error say what is there.
+/// Polls until `look` returns `Ok`, and returns its value. After `deadline` the test fails with the awaited condition,
+/// the caller's place, and the last `Err`: so let the error say what is there.
 ///
 /// ```ignore
 /// eventually(secs(10), "the target to be healthy", async || {
@@ -43,7 +43,7 @@ pub(crate) fn eventually<T, E: Display>(
     }
 }
 
-/// Asserts that `look` goes on saying `Ok` for the whole of `span`.
+/// Asserts that `look` keeps returning `Ok` for the whole of `span`.
 #[track_caller]
 pub(crate) fn steadily<E: Display>(
     span: Duration,
@@ -62,7 +62,7 @@ pub(crate) fn steadily<E: Display>(
     }
 }
 
-/// So many seconds.
+/// This many seconds.
 pub(crate) const fn secs(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }

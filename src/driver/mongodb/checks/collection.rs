@@ -44,7 +44,7 @@ const VALIDATOR: Check = Check {
 
 pub(super) const CHECKS: &[Check] = &[TABLE, KIND, TTL, VALIDATOR];
 
-/// As long as an index can be told to keep documents: 68 years.
+/// The longest time for which an index can keep documents: 68 years.
 const FOR_EVER: u32 = 2_147_483_647;
 
 pub(super) fn judge(evidence: &Evidence<'_>) -> Vec<Finding> {
@@ -61,7 +61,7 @@ fn exists(evidence: &Evidence<'_>) -> Finding {
     match (&evidence.facts.collection, evidence.facts.row.answer()) {
         (Answer::Seen(Some(_)), _) => TABLE.ok(name, "it exists"),
         (Answer::Seen(None), _) => TABLE.failed(name, "there is no such collection").remedy(evidence.provision()),
-        // Whoever may not list collections sees the documents all the same.
+        // A user who may not list collections can still see the documents.
         (Answer::Refused(_), Some(row)) if row.count > 0 => TABLE.ok(name, "it holds documents"),
         (refused @ Answer::Refused(_), _) => with(&TABLE, name, refused, DATA, |_| TABLE.ok(name, "it exists")),
     }

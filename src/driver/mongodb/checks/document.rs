@@ -8,7 +8,7 @@ use crate::driver::shared_checks::row::{self, moves};
 use crate::driver::shared_checks::{self, freshness};
 use crate::finding::{Check, Finding, Rung, Severity};
 
-/// What shows the documents.
+/// The privilege to see the documents.
 const FIND: &str = "find on the heartbeat's collection";
 
 const ROW: Check = shared_checks::ROW.requires(FIND);
@@ -98,7 +98,7 @@ fn earlier(evidence: &Evidence<'_>) -> Option<Option<i64>> {
     evidence.earlier.as_ref().and_then(rows_of).map(|rows| rows.last_update)
 }
 
-/// The documents, if they were seen.
+/// The documents, if this user may see them.
 pub(super) fn rows_of(facts: &MongoFacts) -> Option<&RowFacts> {
     Answer::answer(&facts.row)
 }

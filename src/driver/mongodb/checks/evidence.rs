@@ -11,15 +11,15 @@ pub(super) type Evidence<'a> = evidence::Evidence<'a, MongoFacts>;
 /// One replica.
 pub(super) type ReplicaEvidence<'a> = evidence::ReplicaEvidence<'a, MongoFacts>;
 
-/// What it requires to see the state of the server.
+/// The privilege to see the state of the server.
 pub(super) const MONITOR: &str = "the role clusterMonitor on the database admin";
-/// What it requires to see the heartbeat's collection.
+/// The privilege to see the heartbeat's collection.
 pub(super) const DATA: &str = "the role read on the heartbeat's database";
-/// What it requires to see other users.
+/// The privilege to see other users.
 pub(super) const USERS: &str = "a custom role with the action viewUser on the database admin";
 
 impl Evidence<'_> {
-    /// Judges the collection, or says why it cannot be.
+    /// Judges the collection, or says why that is not possible.
     pub(super) fn with_collection(&self, check: &Check, judge: impl FnOnce(&CollectionFacts) -> Finding) -> Finding {
         let name = &self.names.table;
         with(check, name, &self.facts.collection, DATA, |collection| match collection {
@@ -28,7 +28,7 @@ impl Evidence<'_> {
         })
     }
 
-    /// Judges the documents, or says why they cannot be.
+    /// Judges the documents, or says why that is not possible.
     pub(super) fn with_rows(&self, check: &Check, judge: impl FnOnce(&RowFacts) -> Finding) -> Finding {
         let name = &self.names.table;
         if matches!(&self.facts.collection, Answer::Seen(None)) {

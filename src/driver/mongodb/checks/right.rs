@@ -1,4 +1,4 @@
-//! The facts of servers on which everything is right.
+//! The facts of servers without any fault.
 
 use serde_json::{Value, json};
 

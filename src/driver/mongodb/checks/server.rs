@@ -1,5 +1,5 @@
-//! The server that gets the beats: whether it takes writes, its version, and whether another server could answer in its
-//! place.
+//! The server that gets the beats: whether it accepts writes, its version, and whether another server could answer in
+//! its place.
 
 use super::evidence::{Evidence, MONITOR, with};
 use crate::driver::mongodb::parameters::Parameters;
@@ -39,9 +39,9 @@ const FEATURES: Check = Check {
 
 pub(super) const CHECKS: &[Check] = &[WRITABLE, VERSION, FEATURES, CLOCK, TLS];
 
-/// Connectors work from this version on.
+/// Connectors support this version and later ones.
 const SUPPORTED: (u32, u32) = (5, 0);
-/// The oldest that has been run with heartbeatd.
+/// The oldest version that heartbeatd was run with.
 const RUN: (u32, u32) = (4, 4);
 
 pub(super) fn judge(evidence: &Evidence<'_>) -> Vec<Finding> {

@@ -1,5 +1,5 @@
-//! What a server on the test bench cannot be brought to: other versions, other flavours, refusals. Each test takes the
-//! facts of a source where all is right and changes one thing.
+//! Cases that the test bench cannot produce: other versions, other flavours, refusals. Each test starts from a source
+//! without faults and changes one fact.
 
 use std::collections::BTreeSet;
 
@@ -35,7 +35,7 @@ fn judged(target: &Target, now: &Inspection) -> Vec<Finding> {
     judge(&Case { target, now, earlier: None }).unwrap()
 }
 
-/// What is wrong after one thing was changed in the facts of a source where all is right.
+/// The problems after one change in the facts of a source without faults.
 fn after(pointer: &str, value: Value) -> Vec<String> {
     let mut facts = right();
     let parent = pointer.rsplit_once('/').unwrap();
@@ -73,7 +73,7 @@ fn every_check_has_a_finding_whatever_is_refused_and_every_unknown_says_what_it_
     ] {
         let mut facts = right();
         facts[part] = refused();
-        // So that the oplog is looked at at all.
+        // Otherwise the oplog is not judged.
         if part == "oplog" {
             facts["guaranteed_hours"] = json!({"seen": 0.0});
         }

@@ -10,9 +10,9 @@ use crate::driver::mongodb::identifier::id;
 use crate::heartbeat::Failure;
 use crate::target::HeartbeatTable;
 
-/// More documents than this are not counted.
+/// The most documents that are counted.
 const COUNTED: i32 = 1_000;
-/// Nor more indexes looked at.
+/// The most indexes that are read.
 const INDEXES: usize = 64;
 
 /// The collection.
@@ -21,7 +21,7 @@ pub(in crate::driver::mongodb) struct CollectionFacts {
     /// `collection`, `view` or `timeseries`.
     pub(in crate::driver::mongodb) kind: String,
     pub(in crate::driver::mongodb) capped: bool,
-    /// What a view looks at.
+    /// The collection behind a view.
     pub(in crate::driver::mongodb) view_on: Option<String>,
     /// Whether the validator refuses the document with a new time in it; `None` without a validator, or without a document.
     pub(in crate::driver::mongodb) beat_refused: Option<bool>,
@@ -40,11 +40,11 @@ pub(in crate::driver::mongodb) struct TtlIndex {
 pub(in crate::driver::mongodb) struct RowFacts {
     /// At most a thousand and one.
     pub(in crate::driver::mongodb) count: u64,
-    /// Whether there is one with the configured `_id`.
+    /// Whether a document has the configured `_id`.
     pub(in crate::driver::mongodb) found: bool,
-    /// The `_id` of one that is there, as mongosh writes it.
+    /// The `_id` of an existing document, as mongosh writes it.
     pub(in crate::driver::mongodb) other: Option<String>,
-    /// Of which type `last_update` is; `None` without such a field.
+    /// The type of `last_update`; `None` without such a field.
     pub(in crate::driver::mongodb) last_update_type: Option<String>,
     /// As microseconds since 1970.
     pub(in crate::driver::mongodb) last_update: Option<i64>,
@@ -67,7 +67,7 @@ pub(super) async fn collection(
     let Some(found) = found.first() else { return Ok(Answer::Seen(None)) };
     let options = found.get_document("options").cloned().unwrap_or_default();
     let beat_refused = match options.get_document("validator") {
-        // With "warn" the server logs what does not fit, and takes it.
+        // With "warn" the server logs a document that does not fit, and accepts it.
         Ok(validator) if !options.get_str("validationAction").is_ok_and(|action| action == "warn") => {
             would_refuse(ask, table, validator.clone()).await?
         }
@@ -81,7 +81,7 @@ pub(super) async fn collection(
     })))
 }
 
-/// Asks the server what its validator would say of the document after a beat; nothing is written.
+/// Asks the server whether its validator would refuse the document after a beat; writes nothing.
 async fn would_refuse(
     ask: &mut Questions<'_>,
     table: &HeartbeatTable,
@@ -103,7 +103,7 @@ async fn would_refuse(
     Ok(some("all").then(|| !some("fit")))
 }
 
-/// The indexes that delete.
+/// The indexes that delete documents.
 ///
 /// # Errors
 /// As [`Questions::ask`].
@@ -154,7 +154,7 @@ pub(super) async fn row(ask: &mut Questions<'_>, table: &HeartbeatTable) -> Resu
     }))
 }
 
-/// An `_id`, cut to what fits a line.
+/// An `_id`, cut to fit on one line.
 fn shown(id: &Bson) -> String {
     id.to_string().chars().take(60).collect()
 }

@@ -7,7 +7,7 @@ use super::questions::{Questions, count, documents, number};
 use crate::driver::answer::Answer;
 use crate::heartbeat::{ErrorKind, Failure};
 
-/// A replica set has fifty members at most.
+/// The most members that a replica set can have.
 const MEMBERS: usize = 50;
 
 /// The server.
@@ -16,7 +16,7 @@ pub(in crate::driver::mongodb) struct ServerFacts {
     /// `MongoDB 6.0.5`.
     pub(in crate::driver::mongodb) version: String,
     pub(in crate::driver::mongodb) set_name: Option<String>,
-    /// Whether it routes to shards.
+    /// Whether it is a router of a sharded cluster.
     pub(in crate::driver::mongodb) sharded: bool,
     pub(in crate::driver::mongodb) primary: bool,
     pub(in crate::driver::mongodb) secondary: bool,
@@ -28,7 +28,7 @@ pub(in crate::driver::mongodb) struct ServerFacts {
     pub(in crate::driver::mongodb) encrypted: bool,
 }
 
-/// A member of the set, as the server that was asked sees it.
+/// A member of the set, as the queried server sees it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(in crate::driver::mongodb) struct Member {
     pub(in crate::driver::mongodb) name: String,
@@ -43,7 +43,7 @@ pub(in crate::driver::mongodb) struct Member {
 pub(in crate::driver::mongodb) struct SetFacts {
     /// Votes in all.
     pub(in crate::driver::mongodb) votes: u64,
-    /// Members with a vote that hold data: those that can acknowledge a write for the majority.
+    /// Voting members that hold data: only they can acknowledge a write for the majority.
     pub(in crate::driver::mongodb) voting_data: Vec<String>,
     pub(in crate::driver::mongodb) arbiters: Vec<String>,
 }
@@ -51,7 +51,7 @@ pub(in crate::driver::mongodb) struct SetFacts {
 /// The server itself.
 ///
 /// # Errors
-/// What the server says, classified: anybody may ask this.
+/// The server's error, classified: every user may ask this.
 pub(super) async fn server(ask: &mut Questions<'_>, version: String, encrypted: bool) -> Result<ServerFacts, Failure> {
     let hello = match ask.ask("admin", doc! { "hello": 1 }).await? {
         Answer::Seen(hello) => hello,
@@ -88,7 +88,7 @@ pub(super) async fn members(ask: &mut Questions<'_>) -> Result<Answer<Vec<Member
     Ok(status.make(|status| documents(Some(&status), "members").into_iter().take(MEMBERS).map(member).collect()))
 }
 
-/// What the configuration says.
+/// The facts of the set's configuration.
 ///
 /// # Errors
 /// As [`Questions::ask`].
@@ -111,7 +111,7 @@ pub(super) async fn set(ask: &mut Questions<'_>) -> Result<Answer<SetFacts>, Fai
     }))
 }
 
-/// The version whose features the server lets itself use.
+/// The feature compatibility version: the server uses only features up to it.
 ///
 /// # Errors
 /// As [`Questions::ask`].

@@ -1,4 +1,4 @@
-//! The oplog, from which the server reads change streams: how far it reaches back, and what keeps it moving.
+//! The oplog, from which the server serves change streams: how far it reaches back, and what keeps it moving.
 
 use mongodb::bson::{Document, doc};
 use serde::{Deserialize, Serialize};
@@ -14,7 +14,7 @@ pub(in crate::driver::mongodb) struct OplogFacts {
     pub(in crate::driver::mongodb) window: u64,
     /// Bytes in it.
     pub(in crate::driver::mongodb) size: u64,
-    /// Bytes that it may hold; `None` where the server does not say.
+    /// Its limit in bytes; `None` if the server does not show it.
     pub(in crate::driver::mongodb) max_size: Option<u64>,
 }
 
@@ -47,12 +47,12 @@ fn seconds(entry: &Document) -> Option<u32> {
     entry.get_timestamp("ts").ok().map(|time| time.time)
 }
 
-/// For how long entries are kept at least, in hours; 0 for as long as they fit.
+/// For how many hours entries are kept at least; 0 if only the size limits them.
 ///
 /// # Errors
 /// As [`Questions::ask`].
 pub(super) async fn guaranteed_hours(ask: &mut Questions<'_>) -> Result<Answer<f64>, Failure> {
-    // Everything that is measured would be much.
+    // All metrics would be a large answer.
     let command = doc! {
         "serverStatus": 1, "metrics": 0, "wiredTiger": 0, "tcmalloc": 0, "locks": 0, "network": 0, "repl": 0,
     };
@@ -62,7 +62,7 @@ pub(super) async fn guaranteed_hours(ask: &mut Questions<'_>) -> Result<Answer<f
     }))
 }
 
-/// Whether an idle primary writes an entry now and then, which lets the streams of a sharded cluster go on.
+/// Whether an idle primary regularly writes an entry, so that the change streams of a sharded cluster advance.
 ///
 /// # Errors
 /// As [`Questions::ask`].

@@ -13,12 +13,12 @@ pub(super) struct Questions<'a> {
 }
 
 impl<'a> Questions<'a> {
-    /// Questions to the server of a client.
+    /// Prepares questions to the server of a client.
     pub(super) fn of(client: &'a mut MongoClient, limits: Limits) -> Self {
         Self { client, limits }
     }
 
-    /// One command; what the server refuses is part of the facts.
+    /// Runs one command; a refusal by the server is part of the facts.
     ///
     /// # Errors
     /// A failure that did not come from the server.
@@ -36,7 +36,7 @@ impl<'a> Questions<'a> {
         }
     }
 
-    /// The documents that a query finds, of which `limit` are wanted.
+    /// The documents that a query finds, at most `limit`.
     ///
     /// # Errors
     /// As [`ask`](Self::ask).
@@ -63,7 +63,7 @@ pub(super) fn documents(of: Option<&Document>, name: &str) -> Vec<Document> {
     array.into_iter().flatten().filter_map(Bson::as_document).cloned().collect()
 }
 
-/// A number, of whichever type.
+/// A number of any numeric type.
 pub(super) fn number(document: &Document, name: &str) -> Option<f64> {
     match document.get(name)? {
         Bson::Int32(number) => Some(f64::from(*number)),
@@ -74,7 +74,7 @@ pub(super) fn number(document: &Document, name: &str) -> Option<f64> {
     }
 }
 
-/// A whole number that counts something, of whichever type.
+/// A count, a whole number of any numeric type.
 pub(super) fn count(document: &Document, name: &str) -> Option<u64> {
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "from a count, and none is negative")]
     number(document, name).filter(|number| *number >= 0.0).map(|number| number as u64)

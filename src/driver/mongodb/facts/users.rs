@@ -1,4 +1,4 @@
-//! Users and roles, what they may do to the heartbeat's collection, and whose change streams are open.
+//! Users and roles, their privileges on the heartbeat's collection, and the owners of open change streams.
 
 use mongodb::bson::{Document, doc};
 use serde::{Deserialize, Serialize};
@@ -8,7 +8,7 @@ use crate::driver::answer::Answer;
 use crate::heartbeat::Failure;
 use crate::target::HeartbeatTable;
 
-/// What may be done to the heartbeat's collection.
+/// The privileges on the heartbeat's collection.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(in crate::driver::mongodb) struct Rights {
     pub(in crate::driver::mongodb) find: bool,
@@ -26,7 +26,7 @@ pub(in crate::driver::mongodb) struct UserFacts {
     pub(in crate::driver::mongodb) rights: Rights,
 }
 
-/// This session's user; without a name where the server asks for no login.
+/// This session's user; without a name if the server requires no login.
 ///
 /// # Errors
 /// As [`Questions::ask`].
@@ -47,7 +47,7 @@ pub(super) async fn own(ask: &mut Questions<'_>, table: &HeartbeatTable) -> Resu
     }))
 }
 
-/// A user by name; `None` where there is no such user.
+/// A user by name; `None` if there is no such user.
 ///
 /// # Errors
 /// As [`Questions::ask`].
@@ -70,7 +70,7 @@ pub(super) async fn user(
     }))
 }
 
-/// What a role of the heartbeat's database allows; `None` where there is no such role.
+/// The privileges of a role in the heartbeat's database; `None` if there is no such role.
 ///
 /// # Errors
 /// As [`Questions::ask`].
@@ -110,9 +110,9 @@ impl Rights {
     const ALL: Self = Self { find: true, update: true, insert: true, change_stream: true };
 }
 
-/// What privileges amount to for the heartbeat's collection, by the server's own rules of resources:
-/// <https://www.mongodb.com/docs/manual/reference/resource-document/>. An empty name stands for every one that is not the
-/// server's own.
+/// The privileges that apply to the heartbeat's collection, by the server's own rules of resources:
+/// <https://www.mongodb.com/docs/manual/reference/resource-document/>. An empty name covers every name that the server
+/// does not reserve for itself.
 fn rights(privileges: &[Document], table: &HeartbeatTable) -> Rights {
     let mut rights = Rights::default();
     for privilege in privileges {

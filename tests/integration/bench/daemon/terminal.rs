@@ -1,4 +1,4 @@
-//! The program on a terminal, as a person sees it: for what it shows only there, and for Ctrl-C.
+//! The program on a terminal, as a person sees it: for output that only a terminal gets, and for Ctrl-C.
 
 use std::fs::File;
 use std::io::Read;
@@ -13,24 +13,24 @@ use super::{Ended, Heartbeatd};
 use crate::bench::wait::secs;
 
 impl Heartbeatd {
-    /// Runs the program with a terminal as its standard error until `shown` stands there, sends it SIGINT, and waits
+    /// Runs the program with a terminal as its standard error until `shown` appears there, sends it SIGINT, and waits
     /// for its end. Each must come within 30 s.
     pub(crate) async fn run_and_interrupt(self, shown: &'static str) -> Ended {
         let (screen, stderr) = terminal();
         self.interrupt_on(screen, Stdio::piped(), stderr.into(), shown).await
     }
 
-    /// As [`Self::run_and_interrupt`], with the terminal as its standard output, which holds what it showed.
+    /// As [`Self::run_and_interrupt`], with the terminal as its standard output; the result contains what it showed.
     pub(crate) async fn run_on_a_terminal_and_interrupt(self, shown: &'static str) -> Ended {
         let (screen, stdout) = terminal();
         let ended = self.interrupt_on(screen, stdout.into(), Stdio::null(), shown).await;
         Ended { stdout: ended.stderr, stderr: String::new(), ..ended }
     }
 
-    /// Waits until `shown` is on the screen, and hands on what was there as its standard error.
+    /// Waits until `shown` is on the screen, and returns the screen's content as standard error.
     async fn interrupt_on(self, screen: OwnedFd, stdout: Stdio, stderr: Stdio, shown: &'static str) -> Ended {
         let command = format!("{:?}", self.command);
-        // The command holds the terminal's other end, and is gone after this statement: the screen must end with the program.
+        // The command holds the terminal's other end until this statement ends; the screen must end with the program.
         let process = tokio::process::Command::from(self.command)
             .stdout(stdout)
             .stderr(stderr)
@@ -61,10 +61,10 @@ fn terminal() -> (OwnedFd, File) {
     (screen, File::options().read(true).write(true).open(name).unwrap())
 }
 
-/// Reads the screen to its end, and tells once `shown` has appeared.
+/// Reads the screen to its end, and sends a message once `shown` has appeared.
 fn watch(mut screen: File, shown: &str, seen: tokio::sync::oneshot::Sender<()>) -> String {
     let (mut text, mut seen, mut buffer) = (Vec::new(), Some(seen), [0; 1024]);
-    // When nobody holds its other end any more, Linux says "input/output error", and not that it is over.
+    // When no process holds the other end, Linux reports "input/output error" instead of the end.
     while let Ok(count @ 1..) = screen.read(&mut buffer) {
         text.extend_from_slice(&buffer[..count]);
         if String::from_utf8_lossy(&text).contains(shown)

@@ -1,4 +1,4 @@
-//! The tests' own clients, beside the program's.
+//! The tests' own clients, separate from the program's.
 
 use std::time::Duration;
 
@@ -9,10 +9,10 @@ use tokio::time::timeout;
 
 use super::super::wait::secs;
 
-/// A question of the tests themselves may take so long; a frozen server then fails the test instead of hanging it.
+/// How long a query of the tests may take, so that a frozen server fails the test instead of hanging it.
 const ANSWER_DEADLINE: Duration = secs(10);
 
-/// A client that asks and orders; the administrator's, as a rule.
+/// A client that runs queries and commands, usually the administrator's.
 #[derive(Debug, Clone)]
 pub(crate) struct Admin(Client);
 
@@ -27,12 +27,12 @@ impl Admin {
         Self(Client::with_options(options).unwrap())
     }
 
-    /// The driver's own client, for what is not said by a command.
+    /// The driver's own client, for requests that are not commands.
     pub(crate) fn client(&self) -> &Client {
         &self.0
     }
 
-    /// Runs a command on a database; its answer.
+    /// Runs a command on a database; returns its answer.
     pub(crate) async fn run(&self, database: &str, command: Document) -> Document {
         let shown = command.to_string();
         self.try_run(database, command).await.unwrap_or_else(|error| panic!("{shown}: {error}"))
@@ -46,7 +46,7 @@ impl Admin {
         answer.unwrap_or_else(|_| panic!("{shown}: no answer"))
     }
 
-    /// The first batch of a query: all of it where it is small.
+    /// The first batch of a query: all of the answer if it is small.
     pub(crate) async fn find(
         &self,
         database: &str,

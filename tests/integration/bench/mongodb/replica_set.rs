@@ -1,4 +1,4 @@
-//! Replica sets: servers that follow the one they elect.
+//! Replica sets: servers that follow an elected primary.
 
 use mongodb::bson::{Bson, Document, doc};
 
@@ -9,10 +9,10 @@ use super::{ADMIN, ADMIN_PASSWORD, MongoOptions, MongoServer};
 /// The name of every set.
 pub(crate) const SET: &str = "rs0";
 
-/// So soon the others elect a new primary when theirs does not answer, in milliseconds.
+/// After this time without an answer from the primary, the others elect a new one, in milliseconds.
 const ELECTION_TIMEOUT: i32 = 2_000;
 
-/// Servers that follow the one they elect; dropping it stops them all.
+/// Servers that follow an elected primary; dropping it stops them all.
 #[derive(Debug)]
 pub(crate) struct ReplicaSet {
     members: Vec<MongoServer>,
@@ -24,7 +24,7 @@ impl ReplicaSet {
         Self::with(3, MongoOptions::default()).await
     }
 
-    /// So many members that hold data, each with these options.
+    /// This many members that hold data, each with these options.
     pub(crate) async fn with(members: usize, options: MongoOptions) -> Self {
         Self::of(members, options, |_| doc! {}).await
     }
@@ -57,7 +57,7 @@ impl ReplicaSet {
         &self.members[number]
     }
 
-    /// As [`member`](Self::member), to be stopped or started.
+    /// As [`member`](Self::member), to stop or start it.
     pub(crate) fn member_mut(&mut self, number: usize) -> &mut MongoServer {
         &mut self.members[number]
     }
@@ -83,12 +83,12 @@ impl ReplicaSet {
         Admin::of(&self.url(ADMIN, ADMIN_PASSWORD, "")).await
     }
 
-    /// Runs a command on a database of the primary as the administrator; its answer.
+    /// Runs a command on a database of the primary as the administrator; returns its answer.
     pub(crate) async fn run(&self, database: &str, command: Document) -> Document {
         self.members[self.primary().await].run(database, command).await
     }
 
-    /// The number of the member that takes writes now.
+    /// The number of the member that accepts writes now.
     pub(crate) async fn primary(&self) -> usize {
         eventually(secs(30), "a primary", async || {
             for (number, member) in self.members.iter().enumerate() {
@@ -101,13 +101,13 @@ impl ReplicaSet {
         .await
     }
 
-    /// The numbers of the members that follow now.
+    /// The numbers of the current secondaries.
     pub(crate) async fn secondaries(&self) -> Vec<usize> {
         let primary = self.primary().await;
         (0..self.members.len()).filter(|number| *number != primary).collect()
     }
 
-    /// Waits until every member is the primary, an arbiter, or a secondary that has all that the primary has.
+    /// Waits until every member is the primary, an arbiter, or a secondary that has caught up with the primary.
     pub(crate) async fn is_whole(&self) {
         eventually(secs(60), "every member to be at the same point", async || {
             let primary = &self.members[self.primary().await];
@@ -130,7 +130,7 @@ impl ReplicaSet {
         .await;
     }
 
-    /// Has the primary step down for so many seconds; returns the number of the one that follows it.
+    /// Makes the primary step down for this many seconds; returns the number of its successor.
     pub(crate) async fn step_down(&self, seconds: i32) -> usize {
         let before = self.primary().await;
         let order = doc! { "replSetStepDown": seconds, "secondaryCatchUpPeriodSecs": seconds, "force": true };

@@ -1,4 +1,4 @@
-//! What stands in the binary log, read through the server as `SHOW BINLOG EVENTS` tells it.
+//! The content of the binary log, as the server shows it in `SHOW BINLOG EVENTS`.
 
 use std::collections::BTreeMap;
 
@@ -14,7 +14,8 @@ impl MysqlServer {
         for file in rows(&mut session, "SHOW BINARY LOGS").await.unwrap() {
             let file = file[0].as_deref().unwrap();
             let events = rows(&mut session, &format!("SHOW BINLOG EVENTS IN '{file}'")).await.unwrap();
-            // Of each event: log, position, type, server id, end, "table_id: 93 (schema.table)" or "table_id: 93 flags…".
+            // The columns of an event: log, position, type, server id, end, "table_id: 93 (schema.table)" or "table_id:
+            // 93 flags…".
             let mut tables = BTreeMap::new();
             for event in &events {
                 let (kind, info) = (event[2].as_deref().unwrap(), event[5].as_deref().unwrap_or_default());

@@ -1,4 +1,4 @@
-//! The command-line client, to run what a DBA would paste into it.
+//! The command-line client, for scripts that a DBA would paste.
 
 use std::io::Write as _;
 use std::process::Stdio;
@@ -9,7 +9,7 @@ use super::super::wait::secs;
 use super::{ADMIN, ADMIN_PASSWORD, MysqlServer};
 
 /// Runs a script as the administrator with MariaDB's client (on any server), over the socket; its first error fails the
-/// test. What it prints, with results as tables.
+/// test. Returns its output, with results as tables.
 pub(crate) async fn mysql_client(server: &MysqlServer, script: String) -> String {
     let mut command = server_command(programs::mariadb("mariadb"));
     command.args(["--no-defaults", "--table", "--default-character-set=utf8mb4"]);

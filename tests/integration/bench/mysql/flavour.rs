@@ -1,4 +1,4 @@
-//! What differs between the servers: their programs, their settings, how a data folder is made. Used by `mysql`.
+//! The differences between the servers: programs, settings, and how to create a data folder. Used by `mysql`.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -18,11 +18,11 @@ pub(crate) enum Flavour {
     Mariadb,
     /// The MySQL 9 of Debian's unstable release.
     Mysql,
-    /// MySQL 5.7, the oldest that is still met.
+    /// MySQL 5.7, the oldest version still in use.
     Mysql57,
 }
 
-/// What costs disk and memory; the same when the data folder is made.
+/// Settings that save disk and memory; the same when the data folder is created.
 const DISK: &str = "
 innodb_flush_method = nosync
 innodb_doublewrite = OFF
@@ -59,7 +59,7 @@ impl Flavour {
         }
     }
 
-    /// Settings of the server, and of the making of its data folder.
+    /// Settings of the server, also for creating its data folder.
     pub(super) fn disk_settings(self) -> String {
         let own = match self {
             Self::Mariadb => "innodb_log_file_size = 8M".to_owned(),
@@ -69,7 +69,7 @@ impl Flavour {
         format!("{DISK}{own}")
     }
 
-    /// Further settings of the server.
+    /// Additional settings of the server.
     pub(super) fn settings(self) -> &'static str {
         match self {
             // Its default format is MIXED.
@@ -79,8 +79,8 @@ impl Flavour {
         }
     }
 
-    /// A data folder to copy, made once in each test process; nothing of it is in a binary log. MySQL 9 wants to know
-    /// then whether its names are to be in lower case.
+    /// A data folder to copy, created once per test process; no binary log contains it. MySQL 9 must know at creation
+    /// whether names are in lower case.
     pub(super) async fn template(self, lower_case_names: bool) -> PathBuf {
         static MARIADB: OnceCell<Place> = OnceCell::const_new();
         static MYSQL: OnceCell<Place> = OnceCell::const_new();
@@ -99,7 +99,7 @@ impl Flavour {
                 initialisation.arg("--lower-case-table-names=1");
             }
             run(initialisation).await;
-            // Without it, each copy gives itself an identity of its own.
+            // Without this file, each copy creates an identity for itself.
             let identity = place.join("data/auto.cnf");
             if identity.exists() {
                 std::fs::remove_file(identity).unwrap();
@@ -132,9 +132,9 @@ impl Flavour {
         command
     }
 
-    /// The file that lays the administrator; one statement a line, as the servers want it.
+    /// The file that creates the administrator; one statement per line, as the servers require.
     fn users(self) -> String {
-        // Without this, a server that is being made knows no users yet.
+        // Without this, a server that is being initialised knows no users.
         let mut sql = "FLUSH PRIVILEGES;\n".to_owned();
         for host in ["localhost", "127.0.0.1", "%"] {
             sql.push_str(&format!("CREATE USER {ADMIN}@'{host}' IDENTIFIED BY '{ADMIN_PASSWORD}';\n"));
@@ -144,7 +144,7 @@ impl Flavour {
     }
 }
 
-/// Where an unpacked MySQL finds what it would look for below `/usr`.
+/// Where an unpacked MySQL finds the files that it would look for below `/usr`.
 fn installation(name: &str) -> String {
     let home = programs::mysql(name);
     let home = home.display();

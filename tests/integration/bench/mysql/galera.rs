@@ -1,8 +1,8 @@
-//! A throw-away Galera cluster: nodes of MariaDB on this machine that all take writes.
+//! A throw-away Galera cluster: nodes of MariaDB on this machine that all accept writes.
 //!
-//! It comes up as a cluster does after a power cut: every node starts with the same data and the same memory of the cluster
-//! they were in, and none has to be sent anything. A node that is killed and comes back is sent the data by rsync, which
-//! Debian's package of the server brings.
+//! It starts like a cluster after a power cut: every node has the same data and the same record of the cluster, so none
+//! needs a transfer. A node that was killed and restarts receives the data by rsync, on which Debian's package of the
+//! server depends.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use super::super::wait::{eventually, secs};
 use super::super::{ports, programs};
 use super::{MysqlOptions, MysqlServer};
 
-/// For what takes the nodes' own time-outs: one that is silent is given up after five seconds.
+/// For changes that wait for the nodes' own time-outs: a silent node is dropped after five seconds.
 const SETTLES: Duration = secs(30);
 
 /// The nodes of one cluster.
@@ -23,7 +23,7 @@ pub(crate) struct Galera {
     pub(crate) nodes: Vec<MysqlServer>,
 }
 
-/// A port for each thing that a node of a cluster listens on besides its clients'.
+/// The ports on which a node of a cluster listens, besides the clients' port.
 #[derive(Debug, Clone, Copy)]
 struct Ports {
     group: u16,
@@ -37,7 +37,7 @@ impl Galera {
         Self::with(MysqlServer::options(), 3).await
     }
 
-    /// So many nodes of these options; returns when each is a working part of the cluster.
+    /// This many nodes with these options; returns when each is a working part of the cluster.
     pub(crate) async fn with(options: MysqlOptions, size: usize) -> Self {
         assert!(size > 1, "a node that remembers no other does not start by itself");
         let (template, cluster) = template().await;
@@ -59,7 +59,7 @@ impl Galera {
         self.nodes.iter().map(MysqlServer::port).collect()
     }
 
-    /// Waits until every node that runs is a working part of one cluster.
+    /// Waits until every running node is a working part of one cluster.
     pub(crate) async fn settles(&self) {
         let running: Vec<&MysqlServer> = self.nodes.iter().filter(|node| node.process.is_some()).collect();
         let size = running.len().to_string();
@@ -71,7 +71,7 @@ impl Galera {
 }
 
 impl MysqlServer {
-    /// Waits until a node says this of itself.
+    /// Waits until a node reports this value.
     pub(crate) async fn wsrep_is(&self, name: &str, value: &str) {
         eventually(SETTLES, format!("{name} to be {value} on port {}", self.port), async || {
             match self.rows(&format!("SHOW GLOBAL STATUS LIKE '{name}'")).await {
@@ -82,13 +82,13 @@ impl MysqlServer {
         .await;
     }
 
-    /// Cuts a node off from the others, or lets it back: clients still reach it.
+    /// Cuts a node off from the others, or reconnects it; clients still reach it.
     pub(crate) async fn isolate(&self, isolated: bool) {
         let isolated = u8::from(isolated);
         self.execute(&format!("SET GLOBAL wsrep_provider_options = 'gmcast.isolate={isolated}'")).await;
     }
 
-    /// Declares what is left of a cluster, as this node sees it, to be the cluster.
+    /// Declares the rest of a cluster, as this node sees it, to be the cluster.
     pub(crate) async fn bootstrap(&self) {
         self.execute("SET GLOBAL wsrep_provider_options = 'pc.bootstrap=YES'").await;
     }
@@ -103,7 +103,7 @@ impl Ports {
         let Self { group, changes, data } = self;
         let nodes: Vec<String> = all.iter().map(|node| format!("127.0.0.1:{}", node.group)).collect();
         let lines = [
-            // What makes the nodes number transactions alike.
+            // With the same id, the nodes number their transactions alike.
             format!("server_id = {}", all[0].group),
             "wsrep_gtid_mode = ON".to_owned(),
             "innodb_autoinc_lock_mode = 2".to_owned(),
@@ -119,14 +119,15 @@ impl Ports {
                  gcache.size=16M\""
             ),
         ];
-        // Those of the options stand over them. The bench's certificates would make the transfer of data ask for a tunnel.
+        // The options' lines come after these and override them. With the bench's certificates, the transfer of data
+        // would require a tunnel.
         let lines = format!("{}\n{}\n[sst]\nssl-mode = DISABLED\n", lines.join("\n"), options.lines);
         MysqlOptions { lines, ..options.clone() }
     }
 }
 
-/// The data folder of a node that was its cluster's only one and was stopped; and what such a node remembers of the cluster.
-/// Made once in each test process.
+/// The data folder of a node that was the only one of its cluster and was stopped, and its record of the cluster.
+/// Created once per test process.
 async fn template() -> (PathBuf, &'static str) {
     static TEMPLATE: OnceCell<(MysqlServer, String)> = OnceCell::const_new();
     let make = async || {
@@ -143,7 +144,7 @@ async fn template() -> (PathBuf, &'static str) {
     (node.data(), state)
 }
 
-/// What the node at this place remembers of a cluster of so many.
+/// What the node at this place remembers of a cluster of this size.
 fn memory(place: usize, size: usize) -> String {
     let name = |place: usize| format!("{:08}-0000-11ef-8000-000000000000", place + 1);
     let members: String = (0..size).map(|place| format!("member: {} 0\n", name(place))).collect();

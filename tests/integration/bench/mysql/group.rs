@@ -1,19 +1,19 @@
-//! Groups: MySQL 9 servers that replicate to each other by group replication, one of them the primary.
+//! Groups: MySQL 9 servers that replicate to each other by group replication; one of them is the primary.
 
 use super::super::programs;
 use super::super::wait::{eventually, secs};
 use super::session::{execute, execute_within, records};
 use super::{ADMIN, ADMIN_PASSWORD, Flavour, MysqlServer};
 
-/// The name of every group: they never meet, as each knows its own members' ports alone.
+/// The name of every group: groups never meet, because each knows only the ports of its own members.
 const NAME: &str = "5ec1c7ac-0000-4000-8000-00000000beef";
 
-/// What its members say of each other: port, state and role.
+/// The members of a group: port, state and role.
 pub(crate) type Members = Vec<(String, String, String)>;
 
 impl MysqlServer {
-    /// A group of so many members, the first of which is its primary; returns when all are ONLINE. A member that starts
-    /// again does not join by itself: see [`join`](Self::join).
+    /// A group of this many members; the first one is its primary. Returns when all are ONLINE. A restarted member does
+    /// not join by itself: see [`join`](Self::join).
     pub(crate) async fn group(members: usize) -> Vec<Self> {
         let plugins = programs::mysql("mysql-9").join("lib/mysql/plugin");
         let options = Self::options()
@@ -24,11 +24,11 @@ impl MysqlServer {
             .conf("plugin_load_add = group_replication.so")
             .conf(&format!("loose_group_replication_group_name = {NAME}"))
             .conf("loose_group_replication_start_on_boot = OFF")
-            // Through the servers' own ports.
+            // Over the servers' own ports.
             .conf("loose_group_replication_communication_stack = MYSQL")
             .conf("loose_group_replication_ssl_mode = REQUIRED")
             .conf("loose_group_replication_recovery_use_ssl = ON")
-            // Five seconds of silence are enough: no further ones.
+            // Expels a member after five seconds of silence, with no additional time.
             .conf("loose_group_replication_member_expel_timeout = 0");
         let mut group = Vec::new();
         for _ in 0..members {
@@ -47,7 +47,7 @@ impl MysqlServer {
         group
     }
 
-    /// Makes this server the first member of the group that these are to be.
+    /// Makes this server the first member of the group of these servers.
     pub(crate) async fn found_group(&self, members: &[&Self]) {
         self.knows(members).await;
         self.execute("SET GLOBAL group_replication_bootstrap_group = ON").await;
@@ -61,7 +61,7 @@ impl MysqlServer {
         self.starts().await;
     }
 
-    /// Leaves its group, which goes on without it.
+    /// Leaves its group, which continues without it.
     pub(crate) async fn leave(&self) {
         self.execute("STOP GROUP_REPLICATION").await;
     }
@@ -71,12 +71,12 @@ impl MysqlServer {
         self.execute("SELECT group_replication_set_as_primary(@@server_uuid)").await;
     }
 
-    /// Lets every member of its group take writes.
+    /// Lets every member of its group accept writes.
     pub(crate) async fn share_writes(&self) {
         self.execute("SELECT group_replication_switch_to_multi_primary_mode()").await;
     }
 
-    /// Its view of the group; an error while it changes its state.
+    /// Its view of the group; an error while its state changes.
     pub(crate) async fn members(&self) -> Result<Members, sqlx::Error> {
         let question =
             "SELECT MEMBER_PORT, MEMBER_STATE, MEMBER_ROLE FROM performance_schema.replication_group_members";

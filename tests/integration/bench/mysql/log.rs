@@ -1,4 +1,4 @@
-//! The general log: what clients asked the server for.
+//! The general log: what clients sent to the server.
 
 use std::collections::BTreeMap;
 
@@ -9,9 +9,9 @@ use super::MysqlServer;
 pub(crate) struct Command {
     /// The session's number.
     pub(crate) session: u64,
-    /// What was asked for: `Connect`, `Query`, `Prepare`, `Execute`, `Quit` …
+    /// The command: `Connect`, `Query`, `Prepare`, `Execute`, `Quit` …
     pub(crate) kind: String,
-    /// The statement; of a `Connect` the account.
+    /// The statement; for a `Connect`, the account.
     pub(crate) text: String,
 }
 
@@ -34,7 +34,8 @@ impl MysqlServer {
         let mut theirs = BTreeMap::new();
         let mut commands = self.commands();
         commands.retain(|command| {
-            // Numbers begin anew when the server does; "user@host on database", also for a refused login.
+            // A restarted server reuses the numbers of sessions. The text is "user@host on database", also for a
+            // refused login.
             if command.kind == "Connect" {
                 theirs.insert(command.session, command.text.split('@').next() == Some(user));
             }
@@ -56,7 +57,8 @@ fn parse(log: &str) -> Vec<Command> {
         if let Some(command) = entry(line) {
             commands.push(command);
         } else if let Some(last) = commands.last_mut() {
-            // A statement of several lines; the heading of a restarted server hangs on the last one before.
+            // A statement of several lines. The heading that a restarted server writes is attached to the last
+            // statement before it.
             last.text.push('\n');
             last.text.push_str(line);
         }
@@ -64,7 +66,7 @@ fn parse(log: &str) -> Vec<Command> {
     commands
 }
 
-/// "TIME, tab, number, blank, kind, tab, text"; MariaDB leaves out a time that it has written before.
+/// "TIME, tab, number, blank, kind, tab, text"; MariaDB leaves out a repeated time.
 fn entry(line: &str) -> Option<Command> {
     let (time, rest) = line.split_once('\t')?;
     let is_time = time.is_empty() || time.starts_with(|first: char| first.is_ascii_digit());

@@ -1,4 +1,4 @@
-//! Replicas, by GTID: how one is made, followed, awaited and promoted.
+//! Replicas, by GTID: how to create, follow, await and promote them.
 
 use std::collections::BTreeMap;
 
@@ -29,7 +29,7 @@ impl MysqlServer {
         self.follow_as(primary, ADMIN, ADMIN_PASSWORD).await;
     }
 
-    /// As [`follow`](Self::follow), logging in as this user: what a connector does as far as the source can see.
+    /// As [`follow`](Self::follow), logged in as this user: for the source, the same as a connector's login.
     pub(crate) async fn follow_as(&self, primary: &Self, user: &str, password: &str) {
         let mut session = self.connect().await;
         let flavour = self.flavour();
@@ -39,7 +39,7 @@ impl MysqlServer {
         };
         let prefix = if flavour == Flavour::Mysql { "SOURCE" } else { "MASTER" };
         let by_gtid = match flavour {
-            // The second: what it has written itself counts as replicated.
+            // MASTER_DEMOTE_TO_SLAVE: what the server has written itself counts as replicated.
             Flavour::Mariadb => "MASTER_USE_GTID = slave_pos, MASTER_DEMOTE_TO_SLAVE = 1",
             Flavour::Mysql => "SOURCE_AUTO_POSITION = 1, SOURCE_SSL = 1, GET_SOURCE_PUBLIC_KEY = 1",
             Flavour::Mysql57 => "MASTER_AUTO_POSITION = 1",
@@ -66,7 +66,7 @@ impl MysqlServer {
         .await;
     }
 
-    /// `SHOW REPLICA STATUS`, by its columns' names; empty on a server that follows nobody.
+    /// `SHOW REPLICA STATUS`, by its columns' names; empty on a server that follows no other.
     pub(crate) async fn replication_status(&self) -> BTreeMap<String, Option<String>> {
         let question = match self.flavour() {
             Flavour::Mysql => "SHOW REPLICA STATUS",
@@ -76,7 +76,7 @@ impl MysqlServer {
         status.into_iter().next().unwrap_or_default()
     }
 
-    /// Waits until this replica has applied all that `primary` has committed up to now.
+    /// Waits until this replica has applied everything that `primary` has committed so far.
     pub(crate) async fn catch_up_with(&self, primary: &Self) {
         let position = match self.flavour() {
             Flavour::Mariadb => "SELECT @@gtid_binlog_pos",
@@ -104,7 +104,7 @@ impl MysqlServer {
         self.set_global("read_only", "OFF").await;
     }
 
-    /// Ends the sessions of replicas: a MySQL that is to stop waits some eight seconds for each to go by itself.
+    /// Ends the sessions of replicas: a stopping MySQL waits some eight seconds for each of them.
     pub(super) async fn dismiss_replicas(&self) {
         let Ok(mut session) = self.connect_as(ADMIN, ADMIN_PASSWORD).await else {
             return;
@@ -112,14 +112,14 @@ impl MysqlServer {
         for process in records(&mut session, "SHOW PROCESSLIST").await.unwrap_or_default() {
             if process["Command"].as_deref().is_some_and(|command| command.starts_with("Binlog Dump")) {
                 let id = process["Id"].as_deref().unwrap();
-                // It may be gone by itself.
+                // It may have ended by itself.
                 let _ = rows(&mut session, &format!("KILL {id}")).await;
             }
         }
         let _ = session.close().await;
     }
 
-    /// What it is to be after a restart, too.
+    /// Its role, also after a restart.
     pub(crate) fn write_role(&self, replica: bool) {
         let read_only = if replica { "ON" } else { "OFF" };
         self.place.write("role.cnf", format!("[mysqld]\nread_only = {read_only}\n"));

@@ -1,4 +1,4 @@
-//! The tests' own sessions with a MariaDB or MySQL server, beside the program's.
+//! The tests' own sessions with a MariaDB or MySQL server, separate from the program's.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -33,7 +33,7 @@ pub(crate) async fn records(
     Ok(rows.iter().map(record).collect())
 }
 
-/// As [`execute`], for a statement that takes its time.
+/// As [`execute`], for a slow statement.
 pub(crate) async fn execute_within(session: &mut MySqlConnection, sql: &str, deadline: Duration) {
     let query = sqlx::raw_sql(AssertSqlSafe(sql)).execute(session);
     let answer = timeout(deadline, query).await.unwrap_or_else(|_| panic!("{sql}: no answer"));
@@ -45,14 +45,14 @@ async fn fetch(session: &mut MySqlConnection, sql: &str) -> Result<Vec<MySqlRow>
     timeout(QUERY_DEADLINE, query).await.unwrap_or_else(|_| panic!("{sql}: no answer"))
 }
 
-/// The text protocol answers in text, whatever the type.
+/// In the text protocol every type arrives as text.
 fn text(row: &MySqlRow, column: usize) -> Option<String> {
     let bytes: Option<Vec<u8>> = row.try_get_unchecked(column).unwrap();
     bytes.map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
 }
 
-/// A session with whoever listens on that port of 127.0.0.1, without a database; through TLS only with MySQL 9, whose
-/// password is not sent otherwise. Nothing is set in it.
+/// A session with the server on that port of 127.0.0.1, without a database. It uses TLS only for MySQL 9, whose
+/// password is not sent otherwise. It sets no session variables.
 pub(crate) async fn connect(
     flavour: Flavour,
     port: u16,
@@ -67,7 +67,7 @@ pub(crate) async fn connect(
     timeout(QUERY_DEADLINE, login.connect()).await.unwrap_or_else(|_| Err(sqlx::Error::PoolTimedOut))
 }
 
-/// Options for a session that sets nothing by itself, with sqlx's own choice of TLS.
+/// Options for a session without settings of its own, with sqlx's own choice of TLS.
 pub(crate) fn plain(port: u16, user: &str, password: &str) -> MySqlConnectOptions {
     MySqlConnectOptions::new()
         .host("127.0.0.1")
