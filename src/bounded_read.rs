@@ -332,7 +332,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_hangs_costs_one_thread_however_often_it_is_tried_and_no_other_source() {
+    async fn a_hanging_source_costs_one_thread_for_all_its_tries_and_delays_no_other() {
         let (go_on, wait) = mpsc::channel::<()>();
         let wait = Arc::new(Mutex::new(wait));
         let hang = || {
@@ -390,7 +390,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pipe_that_nobody_writes_to_is_given_up_where_pipes_are_taken() {
+    fn a_pipe_without_a_writer_is_given_up_where_pipes_are_allowed() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("fifo");
         assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());

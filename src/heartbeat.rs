@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stale_row_that_somebody_changed_between_the_looks_was_lost_to_that_writer() {
+    fn a_stale_row_changed_between_the_looks_was_lost_to_another_writer() {
         let seen_another = Writing::WhenStale { last_seen: Some(Stamp(0)), period: Duration::from_secs(60) };
         assert_eq!(judge(&report(1, 0, true), seen_another, true).unwrap().outcome, BeatOutcome::Fresh);
     }

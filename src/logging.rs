@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn a_blocked_sink_takes_no_time_of_who_logs_and_what_overflows_is_counted() {
+    fn a_blocked_sink_never_delays_a_log_call_and_lost_lines_are_counted() {
         let (blocked, sink) = mpsc::channel();
         let (mut lines, worker) = queue(Blocked(sink), 10);
         let log = Log { worker, dropped: DroppedLines::default().with_overflow(lines.error_counter()) };

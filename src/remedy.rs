@@ -401,7 +401,7 @@ mod tests {
     }
 
     #[test]
-    fn advice_comes_before_what_can_be_run_instead() {
+    fn advice_comes_before_the_alternative_script() {
         let both = Remedy::advice("wait").or_run(Remedy::sql("SELECT 1;").note("as an administrator"));
         assert_eq!(both.to_string(), "wait; or run: SELECT 1; -- on the source: as an administrator");
         assert_eq!(both.script().map(Script::text), Some("SELECT 1;"));
@@ -411,7 +411,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_made_for_the_source_moves_to_the_server_that_it_is_for() {
+    fn a_remedy_for_the_source_moves_to_its_server() {
         assert_eq!(Remedy::sql("SELECT 1;").moved_to_replica("copy").to_string(), "SELECT 1; -- on replica copy");
         assert_eq!(Remedy::shell("true").moved_to_replica("copy").script().unwrap().on, RunsOn::Here);
         assert_eq!(Remedy::advice("wait").moved_to_replica("copy").to_string(), "wait");
@@ -431,7 +431,7 @@ mod tests {
     }
 
     #[test]
-    fn what_it_is_about_stands_in_front_and_leaves_a_script_as_it_is() {
+    fn the_subject_comes_first_and_the_script_stays_unchanged() {
         assert_eq!(Remedy::advice("wait").about("provision_url").to_string(), "provision_url: wait");
         let sql = Remedy::sql("A;").note("then wait").about("provision_url");
         assert_eq!(sql.to_string(), "A; -- on the source: for provision_url; then wait");

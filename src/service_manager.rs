@@ -40,7 +40,7 @@ struct Progress {
     first_round_over: bool,
     reloading: bool,
     stopping: bool,
-    told_ready: bool,
+    ready_reported: bool,
 }
 
 impl ServiceManager {
@@ -85,10 +85,10 @@ impl ServiceManager {
             return;
         }
         let clock = board.clock();
-        let mut told = Told::default();
+        let mut reported = Reported::default();
         while !self.progress().stopping {
             let now = clock.now();
-            self.tell(board, now, &mut told);
+            self.report(board, now, &mut reported);
             let pause = self.watchdog.map_or(LOOK, |watchdog| LOOK.min(watchdog / 4));
             // Both results lead to another look.
             let _ = clock::timeout_at(now.mono + pause, self.changed.notified()).await;
@@ -98,7 +98,7 @@ impl ServiceManager {
     /// A reload begins.
     pub fn reloading(&self) {
         self.progress().reloading = true;
-        self.progress().told_ready = false;
+        self.progress().ready_reported = false;
         // In one datagram: only then does systemd take the time for that of this reload.
         self.send(&format!("RELOADING=1\nMONOTONIC_USEC={}", monotonic_micros()));
     }
@@ -116,29 +116,29 @@ impl ServiceManager {
         self.changed.notify_one();
     }
 
-    fn tell(&self, board: &Board, now: Moment, told: &mut Told) {
+    fn report(&self, board: &Board, now: Moment, reported: &mut Reported) {
         let mut lines = Vec::new();
         let ready = self.is_newly_ready(board, now);
         if ready {
             lines.push("READY=1".to_owned());
         }
         let status = status(board, now);
-        if status != told.status {
+        if status != reported.status {
             lines.push(format!("STATUS={status}"));
         }
-        let alive = self.is_sign_of_life_due(told.alive, now) && health::stuck_loop(board, now).is_none();
+        let alive = self.is_sign_of_life_due(reported.alive, now) && health::stuck_loop(board, now).is_none();
         if alive {
             lines.push("WATCHDOG=1".to_owned());
         }
         if lines.is_empty() || !self.send(&lines.join("\n")) {
             return;
         }
-        told.status = status;
+        reported.status = status;
         if alive {
-            told.alive = Some(now);
+            reported.alive = Some(now);
         }
         if ready {
-            self.progress().told_ready = true;
+            self.progress().ready_reported = true;
         }
     }
 
@@ -152,7 +152,7 @@ impl ServiceManager {
         let over = health::is_ready(board) || now.age_of(board.started()) >= FIRST_ROUND;
         let mut progress = self.progress();
         progress.first_round_over |= over;
-        progress.first_round_over && !progress.reloading && !progress.told_ready
+        progress.first_round_over && !progress.reloading && !progress.ready_reported
     }
 
     /// Whether the service manager accepted it.
@@ -168,7 +168,7 @@ impl ServiceManager {
 
 /// What was reported to the service manager.
 #[derive(Debug, Default)]
-struct Told {
+struct Reported {
     status: String,
     alive: Option<Moment>,
 }

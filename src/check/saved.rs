@@ -263,13 +263,13 @@ mod tests {
     }
 
     #[test]
-    fn what_a_file_holds_controls_no_terminal() {
+    fn text_of_a_file_never_controls_the_terminal() {
         let error = SavedFacts::parse("{\"format\": 1, \"targets\": \"\u{1b}]0;owned\u{7}\"}").unwrap_err();
         assert!(error.contains("facts") && !error.contains(char::is_control), "{error:?}");
     }
 
     #[test]
-    fn what_is_no_facts_file_is_refused_in_words() {
+    fn a_file_without_facts_is_refused_with_a_sentence() {
         for text in ["", "[]", "{}", "{\"format\": 3}", "{\"format\": 2}", "{\"format\": 1}"] {
             let error = SavedFacts::parse(text).unwrap_err();
             assert!(error.contains("facts"), "{error}");

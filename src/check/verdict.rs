@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_rung_with_an_error_decides_wherever_it_stands_in_the_report() {
+    fn the_first_rung_with_an_error_decides_in_any_order_of_the_report() {
         let verdict = verdict(&[
             finding("row-fresh", Status::Failed, Severity::Warning),
             finding("row-exists", Status::Failed, Severity::Error),
@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn errors_and_warnings_that_decide_are_problems_and_advice_is_none() {
+    fn errors_and_deciding_warnings_are_problems_and_advice_is_not() {
         let findings = [
             finding("row-fresh", Status::Failed, Severity::Warning),
             finding("slot-exists", Status::Failed, Severity::Error),

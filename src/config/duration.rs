@@ -84,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn a_duration_outside_its_limits_is_told_them() {
+    fn a_duration_outside_its_limits_is_refused_with_the_limits() {
         let limits = DurationLimits { shortest: Duration::from_secs(1), longest: Duration::from_secs(86_400) };
         assert_eq!(limits.judge(Duration::ZERO).unwrap_err(), "too short: expected 1s to 1day");
         assert_eq!(limits.judge(Duration::from_secs(86_401)).unwrap_err(), "too long: expected 1s to 1day");

@@ -230,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn what_kubernetes_injects_is_none_of_ours() {
+    fn variables_that_kubernetes_injects_are_ignored() {
         for rest in
             ["PORT", "PORT_2328_TCP_ADDR", "SERVICE_HOST", "SERVICE_PORT_HTTP", "METRICS_SERVICE_HOST", "X_PORT"]
         {

@@ -170,7 +170,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_a_slip_of_the_hand_is_a_near_word() {
+    fn only_a_typing_mistake_is_a_near_word() {
         let words = ["interval", "timeout", "url", "cron"];
         for (wrong, near) in [
             ("intervall", Some("interval")),

@@ -323,13 +323,13 @@ mod tests {
     }
 
     #[test]
-    fn key_that_does_not_fit_its_certificate_is_told_with_both_files() {
+    fn key_that_does_not_fit_its_certificate_is_reported_with_both_files() {
         let failure = failure_of(of_tls(rustls::InconsistentKeys::KeyMismatch.into()), Some(&files())).unwrap();
         assert!(failure.message().starts_with("the client's certificate, /c.pem, and key, /k.pem, do not go together"));
     }
 
     #[test]
-    fn key_of_no_known_kind_is_told_alone() {
+    fn key_of_an_unknown_kind_is_reported_alone() {
         // As rustls words it: crypto/aws_lc_rs/sign.rs, any_supported_type.
         let error = rustls::Error::General("failed to parse private key as RSA, ECDSA, or EdDSA".to_owned());
         let failure = failure_of(of_tls(error), Some(&files())).unwrap();
@@ -338,7 +338,7 @@ mod tests {
     }
 
     #[test]
-    fn another_trouble_of_the_library_is_not_laid_on_the_files() {
+    fn another_error_of_the_library_is_not_blamed_on_the_files() {
         for words in ["no usable cipher suites configured", "unexpected server state"] {
             assert!(failure_of(of_tls(rustls::Error::General(words.to_owned())), Some(&files())).is_err(), "{words}");
         }
@@ -353,7 +353,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_no_file_is_named_with_the_parameter() {
+    async fn a_path_that_is_no_file_is_named_with_its_parameter() {
         let failure = read_authorities("sslrootcert", Path::new("/dev/zero")).await.unwrap_err();
         let wanted = "cannot read the file of sslrootcert, /dev/zero: it is a device, not a regular file";
         assert_eq!((failure.message(), cause_of(&failure)), (wanted, Some(Cause::File)));
@@ -361,7 +361,7 @@ mod tests {
 
     /// A key that lost its line breaks: the parser reads all of it as the name of a section, and quotes that.
     #[tokio::test]
-    async fn nothing_of_a_file_that_cannot_be_read_is_told() {
+    async fn no_error_quotes_an_unreadable_file() {
         const SECRET: &str = "c2VjcmV0LXNlY3JldA";
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("client.key");
@@ -375,8 +375,11 @@ mod tests {
             let (key, certificate) = (read_key("key", &path).await, read_own_certificate("cert", &path).await);
             let bytes = format!("{:?}", SECRET.as_bytes());
             for failure in [key.unwrap_err(), certificate.unwrap_err()] {
-                let told = format!("{failure:?} {failure}");
-                assert!(!told.contains(SECRET) && !told.contains(bytes.trim_matches(['[', ']'])), "{content}: {told}");
+                let shown = format!("{failure:?} {failure}");
+                assert!(
+                    !shown.contains(SECRET) && !shown.contains(bytes.trim_matches(['[', ']'])),
+                    "{content}: {shown}"
+                );
             }
         }
     }

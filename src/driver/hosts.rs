@@ -278,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn of_several_hosts_the_failure_names_all_and_has_the_kind_of_the_one_that_came_nearest() {
+    fn the_failure_of_several_hosts_names_all_and_has_the_kind_of_the_nearest() {
         let failure = none_fits(
             &[
                 role("a:5432", ServerRole::Standby),
@@ -295,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn while_the_primary_is_away_its_return_is_asked_for_and_a_promotion_never() {
+    fn without_the_primary_its_return_is_advised_and_never_a_promotion() {
         let remedy = |others: Vec<(String, HostAnswer)>| {
             let mut answers = vec![role("a:5432", ServerRole::Standby)];
             answers.extend(others);
@@ -303,12 +303,12 @@ mod tests {
         };
         let refused = || failed("b:5432", ErrorKind::Refused, "connection refused");
         let locked = || failed("c:5432", ErrorKind::Auth, "password authentication failed");
-        let told = |words: &str| {
+        let advice = |words: &str| {
             Some(format!("{words}; promote only through your failover tool; heartbeatd follows by itself"))
         };
-        assert_eq!(remedy(vec![refused()]), told("bring b:5432 back: the primary is there"));
-        assert_eq!(remedy(vec![locked()]), told("let heartbeatd log in to c:5432: the primary may be there"));
-        assert_eq!(remedy(vec![refused(), locked()]), told("bring b:5432 back, or let heartbeatd log in to c:5432"));
+        assert_eq!(remedy(vec![refused()]), advice("bring b:5432 back: the primary is there"));
+        assert_eq!(remedy(vec![locked()]), advice("let heartbeatd log in to c:5432: the primary may be there"));
+        assert_eq!(remedy(vec![refused(), locked()]), advice("bring b:5432 back, or let heartbeatd log in to c:5432"));
         assert_eq!(
             remedy(vec![role("b:5432", ServerRole::Standby)]),
             None,
@@ -324,7 +324,7 @@ mod tests {
     }
 
     #[test]
-    fn without_any_role_the_failure_that_got_farthest_counts() {
+    fn without_any_role_the_nearest_failure_counts() {
         let failure = none_fits(
             &[
                 failed("a:5432", ErrorKind::Auth, "password authentication failed"),

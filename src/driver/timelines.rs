@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn two_servers_that_take_writes_for_one_cluster_are_told_with_the_one_that_is_behind() {
+    fn two_primaries_of_one_cluster_are_reported_with_the_one_that_is_behind() {
         let found =
             split_brain(&looks(&[server("a", "x", Some(1)), server("b", "x", Some(2)), server("c", "x", None)]));
         insta::assert_snapshot!(found.unwrap(), @"split brain: b (timeline 2) and a (timeline 1) take writes for the same database cluster; a is behind");

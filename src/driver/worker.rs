@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_call_that_hangs_is_left_alone_and_no_second_one_begins_beside_it() {
+    async fn a_hanging_call_keeps_running_and_no_second_call_starts() {
         let (toy, mut worker) = (Arc::new(Toy::default()), Worker::default());
         assert_eq!(worker.call(hang(Arc::clone(&toy)), soon()).await, Err(Unanswered::Late));
         for _ in 0..1_000 {

@@ -79,13 +79,13 @@ pub(super) async fn full_board() -> Arc<Board> {
         seen_at: now,
     });
     add(&board, "young", |_| {});
-    tell_everything(&orders, start, now);
+    fill(&orders, start, now);
     board.record("postgres", Duration::from_millis(3), Some(Duration::from_micros(700)));
     board.record("postgres", Duration::from_secs(12), None);
     board
 }
 
-fn tell_everything(cell: &Cell, start: Moment, now: Moment) {
+fn fill(cell: &Cell, start: Moment, now: Moment) {
     fail(cell, failure(), start.plus(Duration::from_secs(60)));
     fail(cell, failure(), now);
     let mut status = cell.lock();

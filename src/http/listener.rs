@@ -309,7 +309,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_exceeds_the_cap_takes_the_place_of_the_connection_that_is_idle_for_longest() {
+    async fn beyond_the_cap_a_connection_replaces_the_most_idle_one() {
         let running = run(ListenerLimits { connections: 2, ..LIMITS }, empty_board()).await;
         let mut served = Vec::new();
         for _ in 0..2 {

@@ -399,7 +399,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_failed_reload_is_told_until_one_works() {
+    async fn a_failed_reload_is_shown_until_one_succeeds() {
         let board = empty_board();
         let line = |value: u8| format!("{CONFIG_RELOAD_FAILED} {value}");
         assert!(scrape(&board).lines().any(|found| found == line(0)));

@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn whatever_a_server_or_a_name_says_is_text() {
+    async fn text_from_servers_and_names_stays_text() {
         const HOSTILE: &str = "<script>alert(1)</script>\"'&<img src=x onerror=alert(1)>";
         let board = empty_board();
         let now = board.clock().now();

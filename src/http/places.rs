@@ -168,13 +168,13 @@ mod tests {
     }
 
     #[test]
-    fn who_has_asked_for_nothing_goes_before_who_has_its_answer() {
+    fn a_connection_without_a_request_is_evicted_before_an_answered_one() {
         assert_eq!(evicted(false, &[("10.0.0.1", 9, true), ("10.0.0.1", 1, false), ("10.0.0.1", 2, false)]), Some(2));
         assert_eq!(evicted(false, &[("10.0.0.1", 2, true), ("10.0.0.1", 9, true)]), Some(1));
     }
 
     #[test]
-    fn who_is_being_answered_is_left_in_peace() {
+    fn a_running_answer_is_not_interrupted() {
         assert_eq!(evicted(false, &[("10.0.0.1", 0, true), ("10.0.0.1", 0, true)]), None);
         assert_eq!(evicted(true, &[("10.0.0.1", 0, true), ("10.0.0.2", 0, true)]), None);
     }

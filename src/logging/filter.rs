@@ -19,7 +19,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_level_is_about_our_own_lines_and_a_directive_about_whom_it_names() {
+    fn a_level_sets_our_own_lines_and_a_directive_the_library_it_names() {
         let directives = |text| {
             let mut directives: Vec<String> = parse(text).unwrap().to_string().split(',').map(str::to_owned).collect();
             directives.retain(|directive| !directive.starts_with(super::super::libraries::TARGET));

@@ -14,20 +14,20 @@ const REMINDER: Duration = Duration::from_secs(60);
 
 /// Replaces the hook that prints, because that one panics itself if standard error is gone.
 pub(super) fn log() {
-    let told = Mutex::new(BTreeMap::new());
-    std::panic::set_hook(Box::new(move |panic| tell(panic, &told)));
+    let logged = Mutex::new(BTreeMap::new());
+    std::panic::set_hook(Box::new(move |panic| write_line(panic, &logged)));
 }
 
-fn tell(panic: &PanicHookInfo<'_>, told: &Mutex<BTreeMap<String, Instant>>) {
+fn write_line(panic: &PanicHookInfo<'_>, logged: &Mutex<BTreeMap<String, Instant>>) {
     let place = panic.location().map(ToString::to_string).unwrap_or_default();
     let now = Clock::system().now().mono;
     // Never wait here: a panic may happen anywhere. The map has at most as many places as there are lines that can
     // panic.
-    if let Ok(mut told) = told.try_lock() {
-        if told.get(&place).is_some_and(|before| now.saturating_duration_since(*before) < REMINDER) {
+    if let Ok(mut logged) = logged.try_lock() {
+        if logged.get(&place).is_some_and(|before| now.saturating_duration_since(*before) < REMINDER) {
             return;
         }
-        told.insert(place.clone(), now);
+        logged.insert(place.clone(), now);
     }
     let text = panic.payload().downcast_ref::<&str>().copied();
     let text = text.or_else(|| panic.payload().downcast_ref::<String>().map(String::as_str)).unwrap_or_default();

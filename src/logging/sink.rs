@@ -64,7 +64,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_that_is_not_taken_is_counted_and_no_error() {
+    fn a_line_that_the_sink_refuses_is_counted_and_is_no_error() {
         let dropped = DroppedLines::default();
         let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
         let mut lines = Lines::new(full, dropped.clone());
@@ -74,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn after_a_line_that_was_cut_the_next_begins_on_a_line_of_its_own() {
+    fn after_a_cut_line_the_next_one_starts_on_a_new_line() {
         let (mut reader, writer) = io::pipe().unwrap();
         let mut lines = Lines::new(writer, DroppedLines::default());
         lines.write_all(b"ha").unwrap();

@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn the_cause_takes_the_place_of_the_kind_that_the_number_meant() {
+    fn the_cause_replaces_the_kind_of_the_number() {
         let refused = || Failure::new(ErrorKind::Rejected, "no").with_code("428C9");
         assert_eq!(explain(refused(), &[], "").kind(), ErrorKind::Rejected);
         let faults = [ColumnFault { column: "last_update", lack: Lack::Generated }];

@@ -102,8 +102,8 @@ mod tests {
         let mut plan = Plan::default();
         let need = table.judge(1, &mut plan);
         assert!(plan.steps.is_empty() && plan.notices.is_empty());
-        let told = plan.failures.iter().map(|failure| format!("{failure} {}\n", failure.remedy().unwrap()));
-        (need, told.collect())
+        let reported = plan.failures.iter().map(|failure| format!("{failure} {}\n", failure.remedy().unwrap()));
+        (need, reported.collect())
     }
 
     fn ids(ids: &[i64]) -> Rows {
@@ -119,24 +119,24 @@ mod tests {
 
     #[test]
     fn a_table_that_holds_another_row_is_never_given_a_second() {
-        let (need, told) = judge(&[], &ids(&[7]));
+        let (need, reported) = judge(&[], &ids(&[7]));
         assert_eq!(need, RowNeed::Obstructed);
-        assert!(told.contains("holds row 7 and not row 1"), "{told}");
+        assert!(reported.contains("holds row 7 and not row 1"), "{reported}");
     }
 
     #[test]
     fn rows_that_are_hidden_are_not_taken_for_missing() {
-        let (need, told) = judge(&[], &Rows::Hidden);
+        let (need, reported) = judge(&[], &Rows::Hidden);
         assert_eq!(need, RowNeed::Obstructed);
-        assert!(told.contains("\"heartbeat\" cannot see the rows of t"), "{told}");
+        assert!(reported.contains("\"heartbeat\" cannot see the rows of t"), "{reported}");
     }
 
     #[test]
-    fn a_fault_of_the_columns_stands_in_the_way_and_is_told_once_with_what_mends_it() {
+    fn a_fault_of_the_columns_is_reported_once_with_its_repair() {
         for rows in [ids(&[]), Rows::Hidden] {
-            let (need, told) = judge(&[MISSING], &rows);
+            let (need, reported) = judge(&[MISSING], &rows);
             assert_eq!(need, RowNeed::Obstructed);
-            assert_eq!(told, "the table t cannot take a beat: without text add it\n");
+            assert_eq!(reported, "the table t cannot take a beat: without text add it\n");
         }
     }
 }

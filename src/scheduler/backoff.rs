@@ -84,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn another_class_of_trouble_begins_with_a_short_wait() {
+    fn another_class_of_failure_starts_with_a_short_wait() {
         let mut backoff = Backoff::new(7);
         for _ in 0..20 {
             let _ = backoff.next(ErrorKind::Refused, MINUTE);

@@ -210,7 +210,7 @@ impl Beater {
         if matches!(next, Next::Tick(_)) && std::mem::take(&mut self.connected) {
             self.good_connections.send_modify(|count| *count += 1);
         }
-        self.log_throttle.tell(&self.cell.lock(), now);
+        self.log_throttle.log_change(&self.cell.lock(), now);
         next
     }
 

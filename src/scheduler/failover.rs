@@ -88,12 +88,12 @@ impl Watcher {
             let turn = self.server_slots.at(&self.context.target.endpoint.url).await;
             let began = self.clock.now();
             // A failing beat asks all hosts itself, and a second login with a refused password could lock the account.
-            let beaten = {
+            let current = {
                 let status = self.cell.lock();
                 status.server.clone().filter(|_| status.trouble.is_none())
             };
-            if let Some(beaten) = beaten {
-                Box::pin(self.look_beside(&beaten, &mut hosts)).await;
+            if let Some(current) = current {
+                Box::pin(self.look_beside(&current, &mut hosts)).await;
             }
             drop(turn);
             next = began.plus(self.pause());
@@ -105,25 +105,25 @@ impl Watcher {
     }
 
     /// Looks at every host except the one that gets the beats.
-    async fn look_beside(&self, beaten: &ServerInfo, hosts: &mut [Host]) {
+    async fn look_beside(&self, current: &ServerInfo, hosts: &mut [Host]) {
         let now = self.clock.now();
         let rested = |host: &Host| host.not_before.is_none_or(|at| at.mono <= now.mono);
-        let (own, others): (Vec<_>, Vec<_>) = hosts.iter_mut().partition(|host| host.address == beaten.address);
+        let (own, others): (Vec<_>, Vec<_>) = hosts.iter_mut().partition(|host| host.address == current.address);
         let others = others.into_iter().filter(|host| rested(host));
-        let mut looks = join_all(others.map(|host| self.look(host, beaten))).await;
+        let mut looks = join_all(others.map(|host| self.look(host, current))).await;
         let takes_writes = |found: &Result<ServerInfo, Failure>| found.as_ref().is_ok_and(|it| it.role.takes_writes());
         // The server of the last beat may be gone since then, as in any failover. heartbeatd asks it again before it
         // reports two primaries.
         if looks.iter().any(|(_, found)| takes_writes(found)) {
-            looks.extend(join_all(own.into_iter().map(|host| self.look(host, beaten))).await);
+            looks.extend(join_all(own.into_iter().map(|host| self.look(host, current))).await);
         }
         looks.iter().filter_map(|(_, found)| found.as_ref().ok()).for_each(|server| self.timelines.record(server));
         let hosts: Vec<_> = looks.iter().map(|(address, found)| host_look(address, found)).collect();
-        self.tell(split_brain(&hosts));
+        self.report(split_brain(&hosts));
     }
 
-    async fn look(&self, host: &mut Host, beaten: &ServerInfo) -> (String, Result<ServerInfo, Failure>) {
-        let known = Known { identity: beaten.identity.as_deref(), ..Known::default() };
+    async fn look(&self, host: &mut Host, current: &ServerInfo) -> (String, Result<ServerInfo, Failure>) {
+        let known = Known { identity: current.identity.as_deref(), ..Known::default() };
         let deadline = self.clock.now().plus(self.context.target.timeout).mono;
         let found = self.context.look(&host.endpoint, known, deadline).await;
         let refused = found.as_ref().err().map(Failure::kind);
@@ -134,16 +134,16 @@ impl Watcher {
         (host.address.clone(), found)
     }
 
-    fn tell(&self, found: Option<String>) {
+    fn report(&self, found: Option<String>) {
         let mut status = self.cell.lock();
-        let told = status.notices.contains_key(SPLIT_BRAIN);
+        let reported = status.notices.contains_key(SPLIT_BRAIN);
         status.notice(SPLIT_BRAIN, found.clone(), self.clock.now());
         status.notice(FAILED, None, self.clock.now());
         drop(status);
         let target = self.context.target.name.as_str();
         match found {
-            Some(error) if !told => tracing::warn!(target, error, remedy = SPLIT_BRAIN_REMEDY, "split brain"),
-            None if told => tracing::info!(target, "one host takes writes again"),
+            Some(error) if !reported => tracing::warn!(target, error, remedy = SPLIT_BRAIN_REMEDY, "split brain"),
+            None if reported => tracing::info!(target, "one host takes writes again"),
             _ => {}
         }
     }

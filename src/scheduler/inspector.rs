@@ -150,13 +150,13 @@ impl Inspector {
             runner::judge(&self.context.target, self.context.driver.as_ref(), &inspection, earlier.as_ref());
         let entries = registry::entries(&self.drivers);
         // The beats and the replicas' watchers report at each tick whether the right server is reachable.
-        let told_by_beats = |id: &str| {
+        let reported_by_beats = |id: &str| {
             let entry = entries.iter().find(|entry| entry.check.id == id);
             id == REPLICA_CONNECT.id || entry.is_some_and(|entry| entry.check.rung == Rung::Connection)
         };
         // The verdict needs all findings: a report without a connection looks like one that asked no server.
         let verdict = verdict::climb(&findings, &entries);
-        findings.retain(|finding| !told_by_beats(&finding.id));
+        findings.retain(|finding| !reported_by_beats(&finding.id));
         let problems = verdict::problems(&findings, &entries);
         let checked = Checked::new(now, findings, verdict, problems);
         let mut status = self.cell.lock();

@@ -255,7 +255,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_change_by_somebody_else_is_seen_at_the_second_look_and_dated_by_the_server() {
+    async fn another_writers_change_is_seen_at_the_second_look_and_dated_by_the_server() {
         let mut row = Row::new();
         assert_eq!(row.look(WriteMode::WhenStale, 0, -10, -10).change, None);
         let change = row.look(WriteMode::WhenStale, 60, 50, 50).change.unwrap();
@@ -265,7 +265,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_row_that_cannot_be_updated_fails_again_and_any_other_failure_starts_anew() {
+    async fn a_row_that_cannot_be_updated_fails_again_and_any_other_failure_starts_over() {
         for (kind, remembered) in [(ErrorKind::RowNotUpdatable, true), (ErrorKind::Network, false)] {
             let mut row = Row::new();
             let report = RowReport { seen: 1, stale: true, ..RowReport::default() };
@@ -330,7 +330,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_server_clock_that_jumps_or_differs_is_told() {
+    async fn a_server_clock_that_jumps_or_differs_is_reported() {
         let mut row = Row::new();
         row.look(WriteMode::Always, 0, -10, 0);
         assert_eq!(row.notice("clock_jumped", 0), None);

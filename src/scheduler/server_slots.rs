@@ -64,7 +64,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_server_is_looked_at_by_few_at_a_time_whatever_the_database_or_user() {
+    async fn few_inspectors_look_at_one_server_at_a_time_for_any_database_or_user() {
         let turns = ServerSlots::default();
         let held = join_all((0..AT_A_TIME).map(|n| {
             let turns = turns.clone();
@@ -79,7 +79,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_server_nobody_looks_at_any_more_is_forgotten() {
+    async fn a_server_without_inspectors_is_forgotten() {
         let turns = ServerSlots::default();
         for n in 0..100 {
             drop(turns.at(&url(&format!("postgres://user@db{n}/orders"))).await);

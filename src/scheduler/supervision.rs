@@ -40,18 +40,18 @@ impl Supervision<'_> {
         panicked: impl Fn(Failure, Moment),
     ) {
         let mut at = first;
-        let mut told: Option<Moment> = None;
+        let mut logged: Option<Moment> = None;
         loop {
             let began = self.clock.now();
             let ended = AssertUnwindSafe(async { start(at).await }).catch_unwind().await;
             let Err(_) = ended else { return };
             let now = self.clock.now();
             let failure = panics::as_failure();
-            if told.is_none_or(|told| now.age_of(told) >= REMINDER) {
+            if logged.is_none_or(|logged| now.age_of(logged) >= REMINDER) {
                 let (target, part) = (self.target, self.part);
                 let (error, remedy) = (failure.message(), failure.remedy().map(tracing::field::display));
                 tracing::error!(target, part, error, remedy, "a loop panicked and is started again");
-                told = Some(now);
+                logged = Some(now);
             }
             panicked(failure, now);
             if now.age_of(began) > SETTLED {

@@ -114,8 +114,8 @@ impl Checked {
     pub fn new(at: Moment, findings: Vec<Finding>, verdict: Verdict, problems: BTreeSet<String>) -> Self {
         let count = |status| findings.iter().filter(|finding| finding.status == status).count();
         let (ok, skipped) = (count(Status::Ok), count(Status::Skipped));
-        let told = |finding: &Finding| matches!(finding.status, Status::Failed | Status::Unknown);
-        Self { at, ok, skipped, verdict, problems, findings: findings.into_iter().filter(told).collect() }
+        let needs_attention = |finding: &Finding| matches!(finding.status, Status::Failed | Status::Unknown);
+        Self { at, ok, skipped, verdict, problems, findings: findings.into_iter().filter(needs_attention).collect() }
     }
 }
 

@@ -17,11 +17,11 @@ const REMINDER: Duration = Duration::from_secs(60);
 pub struct LogThrottle {
     name: String,
     driver: &'static str,
-    told: Option<Told>,
+    last_line: Option<LastLine>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
-struct Told {
+struct LastLine {
     at: Moment,
     trouble: Option<ErrorKind>,
     state: State,
@@ -32,11 +32,11 @@ impl LogThrottle {
     /// The log has said nothing of this target.
     #[must_use]
     pub fn new(target: &Target) -> Self {
-        Self { name: target.name.clone(), driver: target.driver(), told: None }
+        Self { name: target.name.clone(), driver: target.driver(), last_line: None }
     }
 
     /// Logs what changed since the last line, or reminds of a lasting problem.
-    pub fn tell(&mut self, status: &TargetStatus, now: Moment) {
+    pub fn log_change(&mut self, status: &TargetStatus, now: Moment) {
         let health = health::judge(status, now);
         let state = health.state;
         let trouble = status.trouble.as_ref().map(|trouble| trouble.failure.kind());
@@ -45,18 +45,18 @@ impl LogThrottle {
         }
         self.write(status, &health, now);
         let since = status.trouble.as_ref().map(|trouble| trouble.since);
-        self.told = Some(Told { at: now, trouble, state, since });
+        self.last_line = Some(LastLine { at: now, trouble, state, since });
     }
 
     fn is_due(&self, state: State, trouble: Option<ErrorKind>, now: Moment) -> bool {
-        let Some(told) = self.told else { return true };
-        if told.trouble.is_none() && trouble.is_none() {
-            return told.state != state;
+        let Some(last_line) = self.last_line else { return true };
+        if last_line.trouble.is_none() && trouble.is_none() {
+            return last_line.state != state;
         }
         // A different problem is logged at once; a target that alternates between two problems is not logged each time.
-        let changed = (told.trouble, told.state) != (trouble, state);
-        let minute_passed = now.age_of(told.at) >= REMINDER;
-        minute_passed || changed && (trouble.is_none() || told.trouble.is_none() || told.state != state)
+        let changed = (last_line.trouble, last_line.state) != (trouble, state);
+        let minute_passed = now.age_of(last_line.at) >= REMINDER;
+        minute_passed || changed && (trouble.is_none() || last_line.trouble.is_none() || last_line.state != state)
     }
 
     fn write(&self, status: &TargetStatus, health: &Health, now: Moment) {
@@ -94,7 +94,7 @@ impl LogThrottle {
                     "unhealthy"
                 );
             }
-            None => match self.told.and_then(|told| told.since) {
+            None => match self.last_line.and_then(|last_line| last_line.since) {
                 Some(since) => {
                     let failed_for_s = now.age_of(since).as_secs();
                     tracing::info!(target, driver, state, address, failed_for_s, "heartbeat is back");

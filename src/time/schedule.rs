@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn a_list_with_nothing_in_it_is_refused_instead_of_searched_for_ever() {
+    fn an_empty_list_is_refused_instead_of_searched_forever() {
         for expression in [", * * * *", "1,39 , * * * *", "0 0 ,,, 2 *", "1,,2 * * * *"] {
             let refused = CronSchedule::parse(expression, "UTC").unwrap_err();
             assert!(refused.to_string().contains("comma"), "{expression}: {refused}");

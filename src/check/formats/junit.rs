@@ -73,12 +73,12 @@ fn case_of(id: &str, target: &TargetReport, report: &Report) -> TestCase {
         case.extra.insert("file".into(), location.file.as_str().into());
         case.extra.insert("line".into(), location.line.to_string().into());
     }
-    let told: Vec<String> = lesser()
+    let notes: Vec<String> = lesser()
         .filter(|finding| answered && !matches!(finding.status, Status::Ok | Status::Skipped))
         .map(|finding| format!("{}: {}", word(finding), details(finding)))
         .collect();
-    if !told.is_empty() {
-        case.set_system_out(told.join("\n"));
+    if !notes.is_empty() {
+        case.set_system_out(notes.join("\n"));
     }
     case
 }

@@ -226,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn the_domain_of_a_fleet_gives_way_to_what_tells_its_targets_apart() {
+    fn the_domain_that_all_names_share_is_cut() {
         let fleet = ["billing-0684.us-east-1", "customer-data-0311.ap-south-1", "customer-data-0611.ap-south-1"];
         let targets: Vec<_> = fleet
             .iter()

@@ -20,7 +20,7 @@ fn load_bytes(bytes: &[u8]) -> Result<Settings, LoadError> {
 }
 
 /// Everything that a program could print of the result.
-fn told(result: &Result<Settings, LoadError>) -> String {
+fn printed(result: &Result<Settings, LoadError>) -> String {
     match result {
         Ok(settings) => format!("{settings:?} {}", show(settings, &drivers())),
         Err(error) => format!("{error:?} {error}"),
@@ -28,7 +28,7 @@ fn told(result: &Result<Settings, LoadError>) -> String {
 }
 
 #[test]
-fn the_file_to_mutate_is_right_as_it_stands() {
+fn the_file_to_mutate_is_valid_before_the_mutation() {
     assert_eq!(load_bytes(&valid()).map(|settings| settings.targets.len()), Ok(1));
 }
 
@@ -53,13 +53,13 @@ proptest! {
         let users = result.iter().flat_map(|settings| &settings.targets).flat_map(|target| &target.replicas);
         let is_user = users.filter_map(|replica| replica.endpoint.url.user()).any(|user| user.contains("hunter2"));
         prop_assume!(!is_user);
-        prop_assert!(!told(&result).contains("hunter2"), "{}", told(&result));
+        prop_assert!(!printed(&result).contains("hunter2"), "{}", printed(&result));
     }
 
     #[test]
     fn cut_off_from_a_valid_file_never_make_it_leak_a_password(at in any::<prop::sample::Index>()) {
         let bytes = valid();
         let result = load_bytes(&bytes[..at.index(bytes.len())]);
-        prop_assert!(!told(&result).contains("hunter2"), "{}", told(&result));
+        prop_assert!(!printed(&result).contains("hunter2"), "{}", printed(&result));
     }
 }

@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn a_sidecar_is_told_everything_by_variables() {
+fn variables_alone_configure_a_sidecar() {
     let settings = with_environment(&[
         ("HEARTBEATD_URL", "postgres://hb@h/d"),
         ("HEARTBEATD_NAME", "orders"),
@@ -109,7 +109,7 @@ fn variables_override_the_file_and_the_schedule_as_one_setting() {
 }
 
 #[test]
-fn variables_that_are_wrong_are_told_by_name_and_never_by_a_secret_value() {
+fn wrong_variables_are_reported_by_name_and_never_with_a_secret_value() {
     let error = with_environment(&[
         ("HEARTBEATD_URL", "postgres://u:hunter2@/d"),
         ("HEARTBEATD_PASSWORD", "hunter2"),

@@ -167,7 +167,7 @@ fn target_complaint(lines: &str) -> String {
 }
 
 #[test]
-fn everything_that_is_wrong_is_told_at_once_with_file_line_and_key() {
+fn all_mistakes_are_reported_at_once_with_file_line_and_key() {
     let main = br#"include = ["more/*.toml", 7]
 intervall = "1m"
 
@@ -260,7 +260,7 @@ fn no_source_is_no_target_and_two_sources_are_a_contradiction() {
 }
 
 #[test]
-fn an_address_that_cannot_be_read_is_told_by_its_number() {
+fn an_unreadable_address_is_reported_by_its_number() {
     let urls = vec!["sqlite:a.db".into(), "postgres://u:hunter2@/d".into(), "sqlite:b/a.db".into()];
     let error = load(&Sources { urls, ..sources() }, &drivers()).unwrap_err().to_string();
     assert_eq!(

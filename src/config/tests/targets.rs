@@ -17,7 +17,7 @@ fn an_address_alone_is_a_target_with_every_default() {
 }
 
 #[test]
-fn provision_is_auto_only_for_addresses_of_the_daemon_unless_something_is_said() {
+fn provision_defaults_to_auto_only_for_addresses_of_the_daemon() {
     let provision = |urls: &[&str], purpose, environment: &[(&str, &str)]| {
         let urls = urls.iter().map(|url| (*url).to_owned()).collect();
         let sources = Sources { urls, purpose, environment: variables(environment), file: None };
@@ -58,7 +58,7 @@ fn a_connector_that_writes_makes_when_stale_the_default_and_no_more() {
 
 #[test]
 #[cfg(feature = "mysql")]
-fn two_writers_of_whole_seconds_need_five_of_them() {
+fn two_writers_with_whole_seconds_need_five_seconds() {
     let with = |lines: &str| {
         let text = format!("[[target]]\nurl = \"mysql://hb@h/\"\nwrite = \"when-stale\"\n{lines}\n");
         let (_directory, main) = directory(&[("f.toml", text.as_bytes())]);
@@ -93,7 +93,7 @@ fn durations_are_text_with_a_unit_or_whole_seconds_within_reason() {
 }
 
 #[test]
-fn a_check_that_is_left_out_is_one_that_there_is() {
+fn a_skipped_check_must_exist() {
     assert_eq!(
         target_complaint("[[target.checks.skip]]\nid = \"slot-aktive\"\nreason = \"x\""),
         "f.toml:4: target[0].checks.skip[0].id: there is no check \"slot-aktive\", did you mean slot-active?"
@@ -103,7 +103,7 @@ fn a_check_that_is_left_out_is_one_that_there_is() {
 }
 
 #[test]
-fn interval_and_cron_exclude_each_other_where_they_stand_together() {
+fn interval_and_cron_exclude_each_other_in_one_table() {
     assert_eq!(
         target_complaint("interval = \"1m\"\ncron = \"* * * * *\""),
         "f.toml:4: target[0].cron: conflicts with interval: keep one of them"
@@ -168,7 +168,7 @@ fn replicas_borrow_user_and_password_but_never_for_another_user() {
 }
 
 #[test]
-fn names_of_objects_are_refused_when_they_cannot_be_meant() {
+fn implausible_names_of_objects_are_refused() {
     for (lines, expected) in [
         ("schema = '\"; drop table'", "not a name: it contains the character \""),
         ("table = \"a;b\"", "not a name: it contains the character ;"),

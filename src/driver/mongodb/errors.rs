@@ -253,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn every_line_of_the_table_is_met_by_an_expected_code_and_stands_once() {
+    fn every_line_of_the_table_has_one_expected_code() {
         for (code, kind) in KINDS {
             assert!(EXPECTED.contains(&(*code, *kind)), "{code} is not tested");
             assert_eq!(KINDS.iter().filter(|(other, _)| other == code).count(), 1, "{code}");
@@ -261,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn the_clients_own_words_are_not_told() {
+    fn the_clients_own_text_is_left_out() {
         let error = Error::from(std::io::Error::from(std::io::ErrorKind::ConnectionRefused));
         let failure = classify(&error);
         assert_eq!((failure.kind(), failure.message()), (ErrorKind::Refused, "connection refused"));

@@ -57,7 +57,7 @@ mod tests {
     }
 
     #[test]
-    fn names_and_patterns_that_cannot_be_are_refused_where_they_are_written() {
+    fn invalid_names_and_patterns_are_refused_at_their_place() {
         let mut target = Target::new("orders", Endpoint::parse("mongodb://hb@a/").unwrap());
         assert!(validate(&target).complaints.is_empty());
         target.heartbeat.schema = "a.b".to_owned();

@@ -229,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_vendor_gives_to_copy_is_taken() {
+    fn the_vendors_connection_strings_are_accepted() {
         let atlas = "mongodb+srv://hb:x@cluster0.ab1cd.mongodb.net/?retryWrites=true&w=majority&appName=Cluster0";
         let parameters = read(atlas).unwrap();
         assert!(parameters.from_dns && parameters.uses_tls() && parameters.warnings.is_empty(), "{parameters:?}");
@@ -256,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn a_connection_that_anybody_can_read_or_take_over_is_warned_of() {
+    fn a_connection_that_others_could_read_or_take_over_gets_a_warning() {
         for (address, word) in [
             ("mongodb://db.example/", "not encrypted"),
             ("mongodb://db.example/?tls=true&tlsAllowInvalidCertificates=true", "tlsAllowInvalidCertificates"),

@@ -282,7 +282,7 @@ mod tests {
     }
 
     #[test]
-    fn everything_that_is_missing_is_made_in_its_order() {
+    fn missing_objects_are_created_in_order() {
         let plan = plan(&nothing_there(), &target());
         let scripts: Vec<&str> = plan.steps.iter().map(|step| step.script.as_str()).collect();
         insta::assert_snapshot!(scripts.join("\n"), @r#"
@@ -306,7 +306,7 @@ mod tests {
     }
 
     #[test]
-    fn names_are_text_wherever_they_stand() {
+    fn names_are_text_in_every_place() {
         let mut target = target();
         target.heartbeat = HeartbeatTable { table: "a\"})\nx{role}".to_owned(), ..HeartbeatTable::default() };
         let plan = plan(&nothing_there(), &target);
@@ -317,7 +317,7 @@ mod tests {
     }
 
     #[test]
-    fn a_user_who_may_do_it_already_keeps_what_he_has() {
+    fn a_user_with_the_privileges_keeps_them() {
         let mut facts = nothing_there();
         facts.writer = Answer::Seen(Some(UserFacts {
             name: "hb".to_owned(),

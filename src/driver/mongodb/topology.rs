@@ -194,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn an_election_and_a_lost_majority_are_told_apart() {
+    fn an_election_and_a_lost_majority_are_distinguished() {
         let (kind, message) = why(&[("a:1", secondary()), ("b:1", secondary()), ("c:1", refused())], Some("rs0"));
         assert_eq!(kind, ErrorKind::NoPrimary);
         assert!(message.contains("election") && message.contains("c:1: connection refused"), "{message}");
@@ -204,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn the_wrong_name_of_a_replica_set_is_said() {
+    fn the_wrong_name_of_a_replica_set_is_reported() {
         let mut other = secondary();
         other.counted = false;
         let (kind, message) = why(&[("a:1", other)], Some("rs1"));
@@ -216,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn where_no_server_answers_the_one_that_came_nearest_gives_the_kind() {
+    fn without_an_answer_the_nearest_server_gives_the_kind() {
         let untrusted = member(None, None, Some((ErrorKind::Tls, "invalid peer certificate: UnknownIssuer")));
         let (kind, message) = why(&[("a:1", refused()), ("b:1", untrusted)], None);
         assert_eq!(kind, ErrorKind::Tls);

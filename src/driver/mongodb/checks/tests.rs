@@ -159,7 +159,7 @@ fn every_failed_check_says_what_to_do() {
 }
 
 #[test]
-fn a_list_of_namespaces_without_the_heartbeat_is_told() {
+fn a_list_of_namespaces_without_the_heartbeat_is_reported() {
     let judged = |namespaces: &[&str]| wrong(&judged(&listing(target(), namespaces), &inspection(right(), None)));
     for fitting in [&[][..], &["streamkap"], &["/.*[.]streamkap_heartbeat/"]] {
         assert_eq!(judged(fitting), [""; 0], "{fitting:?}");
@@ -190,7 +190,7 @@ fn the_oplog_is_judged_by_what_is_guaranteed_and_by_what_it_holds_now() {
 }
 
 #[test]
-fn a_server_by_itself_has_no_change_streams() {
+fn a_standalone_server_has_no_change_streams() {
     let mut facts = right();
     facts["server"]["set_name"] = Value::Null;
     for part in ["members", "set", "oplog"] {
@@ -201,7 +201,7 @@ fn a_server_by_itself_has_no_change_streams() {
 }
 
 #[test]
-fn what_a_router_cannot_tell_is_unknown_and_not_wrong() {
+fn what_a_router_does_not_show_is_unknown_and_not_wrong() {
     let mut facts = right();
     facts["server"]["set_name"] = Value::Null;
     facts["server"]["sharded"] = json!(true);
@@ -216,7 +216,7 @@ fn what_a_router_cannot_tell_is_unknown_and_not_wrong() {
 }
 
 #[test]
-fn a_replica_that_is_another_sets_or_the_primary_is_told() {
+fn a_replica_of_another_set_or_the_primary_itself_is_reported() {
     for (change, word) in [
         (("set_name", json!("rs1")), "another replica set: rs1"),
         (("secondary", json!(false)), "neither primary nor secondary"),
