@@ -100,7 +100,7 @@ pub enum UrlError {
         /// Why, and what to write instead.
         reason: String,
     },
-    /// A form of another client of this database: what to write instead.
+    /// A form that another client of this database uses, and what to write instead.
     #[error("{0}")]
     Instead(&'static str),
     /// Several faults of the parameters at once.

@@ -31,7 +31,7 @@ pub struct Drivers {
     instead: Option<Arc<dyn Driver>>,
 }
 
-/// Schemes in the addresses of databases' own clients, which no driver here has: Java's, and those of Oracle's Easy Connect.
+/// Schemes of the databases' own clients that no driver here has: Java's, and those of Oracle's Easy Connect.
 const OF_CLIENTS: &[&str] = &["jdbc", "tcp", "tcps"];
 
 impl Drivers {

@@ -78,11 +78,11 @@ fn with_administrators_remedy(context: &TargetContext, failure: Failure) -> Fail
     }
 }
 
-/// Opens the session that provisioning (`Purpose::Provision`) or its dry run (`Purpose::Plan`) works on. Beside it a notice,
-/// if heartbeatd could not ask whom the grants are for.
+/// Opens the session for provisioning (`Purpose::Provision`) or its dry run (`Purpose::Plan`). Also returns a notice if
+/// heartbeatd could not find out which account gets the grants.
 ///
 /// # Errors
-/// As [`TargetContext::open`], with a remedy where that is about `provision_url`.
+/// As [`TargetContext::open`], with a remedy if the failure concerns `provision_url`.
 pub async fn open_for_provisioning(
     context: &TargetContext,
     purpose: Purpose,
@@ -110,8 +110,8 @@ pub async fn open_for_provisioning(
     }
 }
 
-/// Who a session of the target's own address works as: only such a session knows. It gets a part of the time, as the
-/// provisioning itself can do without.
+/// The account of a session at the target's own address, which only such a session knows. The query gets a part of the
+/// time, because provisioning also works without it.
 async fn account_of_beats(context: &TargetContext, deadline: Instant) -> Result<Option<SessionAccount>, Failure> {
     let now = Clock::system().now().mono;
     let deadline = now + deadline.saturating_duration_since(now) / 3;

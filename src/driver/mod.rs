@@ -96,8 +96,8 @@ pub struct ConnectRequest<'a> {
     /// The newest timelines seen so far. A writable server on an older timeline of its cluster is the failure
     /// `old_timeline`, unless the session only inspects it.
     pub timelines: Option<&'a Timelines>,
-    /// For a session that provisions over another address than the target's own: who a session of that address works as,
-    /// if that is known. Grants name this account.
+    /// For a session that provisions over another address than the target's own: the account of a session at the
+    /// target's address, if it is known. Grants name this account.
     pub beats_as: Option<&'a SessionAccount>,
     /// When the caller gives up. Drivers set the server-side limits below it.
     pub deadline: Instant,
@@ -175,8 +175,8 @@ pub trait Driver: Send + Sync + 'static {
     /// names the source; callers move it to the replica that failed.
     fn remedy(&self, failure: &Failure, target: &Target) -> Option<Remedy>;
 
-    /// Whether the server may know a session by another name than the address has, so that [`Session::account`] is asked
-    /// before a plan is made over another address.
+    /// Whether a session's account may differ from the user in the address, so that a plan over another address must
+    /// ask for [`Session::account`] first.
     fn maps_accounts(&self) -> bool {
         false
     }
@@ -260,7 +260,7 @@ pub trait Session: Send {
         Ok(None)
     }
 
-    /// Who this session works as; `None` where that is what the address says.
+    /// The account of this session; `None` if it is the user in the address.
     ///
     /// # Errors
     /// A classified [`Failure`], without a remedy.

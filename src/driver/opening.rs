@@ -28,7 +28,7 @@ pub struct Known<'a> {
     pub identity: Option<&'a str>,
     /// The newest timelines seen.
     pub timelines: Option<&'a Timelines>,
-    /// Who a session of the target's own address works as.
+    /// The account of a session at the target's own address.
     pub beats_as: Option<&'a SessionAccount>,
 }
 

@@ -17,13 +17,13 @@ pub struct ServerInfo {
     pub role: ServerRole,
 }
 
-/// Who a session works as, and where, as the server itself says. A pooler, a proxy user, an account without a name or a
-/// setting of the login may make both differ from the address.
+/// The account and the database of a session, as the server reports them. A pooler, a proxy user, an account without a
+/// name or a setting of the login may make both differ from the address.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SessionAccount {
-    /// The user, as the server writes it: of MySQL with the host.
+    /// The user, as the server writes it; for MySQL with the host.
     pub user: String,
-    /// The database; `None` where a session needs none.
+    /// The database; `None` if a session needs none.
     pub database: Option<String>,
 }
 

@@ -21,8 +21,8 @@ fn look_on_primary(script: &str) -> Remedy {
     Remedy::mongosh(script).on(RunsOn::Server("the primary".to_owned()))
 }
 
-/// Makes the role of the beat where it is missing, lets it do this, and gives it to a user of a database: pasted again, it
-/// changes nothing.
+/// Creates the role for beats if it is missing, gives it these privileges, and grants it to a user of a database.
+/// Pasting it again changes nothing.
 pub(super) fn let_user_beat(heartbeat: &HeartbeatTable, user: &str, defined_in: &str, actions: &[&str]) -> Remedy {
     let (schema, role) = (literal(&heartbeat.schema), literal(WRITER));
     let database = format!("db.getSiblingDB({schema})");

@@ -70,7 +70,7 @@ pub(crate) async fn open_over(url: &str, target: &Target, purpose: Purpose) -> B
     context.open(&endpoint, purpose, Known::default(), in_time()).await.unwrap()
 }
 
-/// Provisions a target over an administrator's address, as the command does.
+/// Provisions a target at an administrator's address, as the command does.
 pub(crate) async fn provision_over(url: &str, target: &Target) -> Applied {
     let administered = Target { provision_endpoint: Some(Endpoint::parse(url).unwrap()), ..target.clone() };
     provision_target(&context(&administered), None, in_time()).await.unwrap()

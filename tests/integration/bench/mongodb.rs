@@ -205,7 +205,8 @@ impl MongoServer {
         }
     }
 
-    /// Restarts a server by itself with the name of a set in its configuration, which is yet to be initiated.
+    /// Restarts a standalone server with the name of a replica set in its configuration; the set still has to be
+    /// initiated.
     pub(crate) async fn restart_for_set(&mut self) {
         self.stop().await;
         self.options.set = Some(replica_set::SET);

@@ -29,10 +29,10 @@ pub(crate) async fn mongosh(url: &str, script: &str) -> String {
     printed
 }
 
-/// A shell that stays open, because it starts slowly: what a person does who pastes one thing after the other.
+/// A shell that stays open, because it starts slowly: for a person who pastes several lines one after the other.
 #[derive(Debug)]
 pub(crate) struct Mongosh {
-    // Killed when it is dropped, before its folder goes.
+    // Killed when it is dropped, before its folder is removed.
     _child: Child,
     input: ChildStdin,
     printed: Lines<BufReader<ChildStdout>>,
@@ -41,7 +41,7 @@ pub(crate) struct Mongosh {
 }
 
 impl Mongosh {
-    /// Opens one at this address.
+    /// Opens a shell at this address.
     pub(crate) fn at(url: &str) -> Self {
         let home = TempDir::new().unwrap();
         std::fs::set_permissions(home.path(), std::os::unix::fs::PermissionsExt::from_mode(0o777)).unwrap();
@@ -53,7 +53,7 @@ impl Mongosh {
         Self { _child: child, input, printed: BufReader::new(output).lines(), pasted: 0, _home: home }
     }
 
-    /// Pastes one line; what it printed. An error fails the test.
+    /// Pastes one line and returns its output. An error fails the test.
     pub(crate) async fn paste(&mut self, line: &str) -> String {
         assert!(!line.contains('\n'), "more than one line: {line}");
         self.pasted += 1;

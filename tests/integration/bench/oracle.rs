@@ -1,9 +1,9 @@
-//! A double of an Oracle database: a server that speaks TNS and TTC as Oracle 18 does, truly checks the password, and keeps
-//! the state of one heartbeat table.
+//! A double of an Oracle database: a server that speaks TNS and TTC as Oracle 18 does, really checks the password, and
+//! keeps the state of one heartbeat table.
 //!
-//! There is no Oracle database to be had for tests. What stands against this double being merely what heartbeatd expects:
-//! Oracle's own client in Rust is what speaks to it in every test, and Oracle's client for Python logs in and beats, too
-//! (`oracle_second_client`). What SQL means it knows by heart: it is no judge of statements.
+//! No Oracle database is available for tests. To show that this double is more than what heartbeatd expects, every test
+//! connects with Oracle's own client in Rust, and Oracle's client for Python logs in and writes beats too
+//! (`oracle_second_client`). The double answers known statements by heart: it does not judge SQL.
 
 mod blocks;
 mod column_type;
@@ -47,7 +47,7 @@ pub(crate) struct OracleDouble {
     open: Arc<Mutex<Vec<TcpStream>>>,
 }
 
-/// A connection of whatever kind.
+/// A connection of any kind.
 trait Stream: Read + Write + Send {}
 impl<T: Read + Write + Send> Stream for T {}
 
@@ -67,7 +67,7 @@ impl OracleDouble {
         Self::serve_at(port, false)
     }
 
-    /// Starts a standby of another: it is open read-only, and applies what the other writes at once.
+    /// Starts a standby of another double: open read-only, it applies the other's writes at once.
     pub(crate) fn standby_of(primary: &Self) -> Self {
         let standby = Self::start();
         {
@@ -97,7 +97,7 @@ impl OracleDouble {
                 open.lock().unwrap().push(stream.try_clone().unwrap());
                 thread::spawn(move || {
                     let connection = stream.try_clone().unwrap();
-                    // A client that leaves is no matter here.
+                    // A client may leave at any time.
                     let _ = serve(stream, &state, tls);
                     let _ = connection.shutdown(Shutdown::Both);
                 });
@@ -110,27 +110,27 @@ impl OracleDouble {
         self.port
     }
 
-    /// The address of heartbeatd's user, with these parameters behind it.
+    /// The address of heartbeatd's user, with these parameters appended.
     pub(crate) fn url(&self, parameters: &str) -> String {
         Self::url_at(self.port, parameters)
     }
 
-    /// The same through a port of 127.0.0.1 that leads to it.
+    /// The same address with another port of 127.0.0.1 that leads to the double.
     pub(crate) fn url_at(port: u16, parameters: &str) -> String {
         format!("oracle://{USER}:{PASSWORD}@localhost:{port}/{SERVICE}{parameters}")
     }
 
-    /// What the database holds, and what is wrong with it.
+    /// The database's content, and its faults.
     pub(crate) fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap()
     }
 
-    /// The same, for a standby that applies it.
+    /// The same state, for a standby that applies it.
     pub(crate) fn shared_state(&self) -> Arc<Mutex<State>> {
         Arc::clone(&self.state)
     }
 
-    /// Ends every connection that is open, as a server that is killed does.
+    /// Ends every open connection, as a killed server does.
     pub(crate) fn end_connections(&self) {
         for stream in self.open.lock().unwrap().drain(..) {
             let _ = stream.shutdown(Shutdown::Both);
@@ -177,7 +177,7 @@ struct Session {
     packets: Packets<Box<dyn Stream>>,
     state: Arc<Mutex<State>>,
     handshake: Option<Handshake>,
-    /// Statements that may be repeated by their number.
+    /// Statements that the client may repeat by their number.
     cursors: BTreeMap<u64, Statement>,
     /// Who is logged in.
     user: Option<String>,
@@ -186,7 +186,7 @@ struct Session {
 #[derive(Debug, Clone)]
 struct Statement {
     sql: String,
-    /// Whether each value comes out.
+    /// Whether each value is an output.
     out: Vec<bool>,
 }
 
@@ -226,7 +226,7 @@ impl Session {
         self.state.lock().unwrap().trouble.clone()
     }
 
-    /// Sends an answer; drop by drop where that is the trouble.
+    /// Sends an answer; byte by byte with that fault.
     fn send(&mut self, answer: &[u8]) -> io::Result<()> {
         if self.trouble() != Trouble::Drip {
             return self.packets.send(answer);
@@ -323,7 +323,8 @@ impl Session {
         self.answer(cursor, statement, values)
     }
 
-    /// Runs a statement; one that waits for the row's lock begins again until it has it, or its wait is over.
+    /// Runs a statement. A statement that waits for the row's lock starts again until it has the lock or its wait is
+    /// over.
     fn run_in_time(&self, user: &str, sql: &str, given: &BTreeMap<String, Vec<u8>>) -> state::Outcome {
         let begin = Instant::now();
         loop {
@@ -386,12 +387,12 @@ impl Value {
     }
 }
 
-/// The number among the values given, if it is not NULL.
+/// The number of this name among the given values, if it is not NULL.
 fn given_number(given: &BTreeMap<String, Vec<u8>>, name: &str) -> Option<i64> {
     given.get(name).filter(|bytes| !bytes.is_empty()).map(|bytes| unnumber(bytes))
 }
 
-/// The text among the values given.
+/// The text of this name among the given values.
 fn given_text(given: &BTreeMap<String, Vec<u8>>, name: &str) -> String {
     given.get(name).map(|bytes| String::from_utf8_lossy(bytes).into_owned()).unwrap_or_default()
 }

@@ -97,7 +97,7 @@ fn features(evidence: &Evidence<'_>) -> Finding {
         if used >= own {
             return FEATURES.ok(subject, features);
         }
-        // From then on the server asks whether one is sure.
+        // From that version on, the server asks for a confirmation.
         let confirm = if own >= (7, 0) { ", confirm: true" } else { "" };
         FEATURES.failed(subject, features).expected(format!("{}.{}", own.0, own.1)).remedy(
             on_primary(format!(

@@ -1,5 +1,5 @@
-// Parses what is on standard input, one statement or block a line as JSON, by ANTLR's grammar of PL/SQL; prints each one's
-// faults.
+// Parses statements or blocks from standard input, one per line as JSON, with ANTLR's grammar of PL/SQL; prints the
+// faults of each.
 const { antlr4tsSQL, SQLDialect } = require('antlr4ts-sql');
 
 class Faults {
@@ -11,7 +11,7 @@ const lines = require('fs').readFileSync(0, 'utf8').split('\n').filter((line) =>
 for (const line of lines) {
   const faults = new Faults();
   const parser = new antlr4tsSQL(SQLDialect.PLSQL);
-  // The grammar knows keywords in capital letters alone.
+  // The grammar accepts keywords only in capital letters.
   const tokens = parser.getTokens(JSON.parse(line).toUpperCase(), [faults]);
   parser.getParseTree(parser.getParser(tokens, [faults]));
   console.log(JSON.stringify(faults.all));

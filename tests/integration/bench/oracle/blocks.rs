@@ -2,7 +2,7 @@
 
 use super::wire::Reader;
 
-/// Reads an execution: the cursor's number, the statement where it is new, and the values given.
+/// Reads an execution: the cursor's number, the statement if it is new, and the given values.
 pub(super) fn read_execute(message: &mut Reader<'_>) -> (u64, Option<String>, Vec<Vec<u8>>) {
     message.ub();
     let cursor = message.ub();
@@ -16,7 +16,7 @@ pub(super) fn read_execute(message: &mut Reader<'_>) -> (u64, Option<String>, Ve
     }
     message.u8();
     let binds = usize::try_from(message.ub()).unwrap();
-    // No transaction, no keywords, nothing to define.
+    // No transaction, no keywords, no defined columns.
     message.take(5);
     message.u8();
     message.ub();
@@ -60,12 +60,12 @@ pub(super) fn read_row(message: &mut Reader<'_>, count: usize) -> Vec<Vec<u8>> {
     (0..count).map(|_| message.bytes()).collect()
 }
 
-/// Reads what travels with another message; the names that the session gives itself.
+/// Reads the piggybacks of another message; returns the names that the session gives itself.
 pub(super) fn piggyback(message: &mut Reader<'_>) -> Vec<String> {
     let function = message.u8();
     message.u8();
     match function {
-        // Cursors that the client needs no longer.
+        // Cursors that the client no longer needs.
         105 => {
             message.u8();
             for _ in 0..message.ub() {
@@ -78,7 +78,7 @@ pub(super) fn piggyback(message: &mut Reader<'_>) -> Vec<String> {
     }
 }
 
-/// Client identifier, module, action, client's words, operation: which are sent, and those.
+/// Client identifier, module, action, client info, operation: flags for those that are sent, then the values.
 fn end_to_end(message: &mut Reader<'_>) -> Vec<String> {
     message.take(2);
     message.ub();
@@ -124,7 +124,7 @@ pub(super) fn bind_names(sql: &str) -> Vec<String> {
     names
 }
 
-/// The statement without its texts: what is compiled with the block.
+/// The statement without its texts, as it is compiled with the block.
 pub(super) fn without_texts(sql: &str) -> String {
     sql.split('\'').step_by(2).collect::<Vec<_>>().join("''")
 }

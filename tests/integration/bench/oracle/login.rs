@@ -1,4 +1,4 @@
-//! The login of Oracle 12 and later (O5LOGON with PBKDF2): the password itself never travels, and is truly checked.
+//! The login of Oracle 12 and later (O5LOGON with PBKDF2): the password itself is never sent, but really checked.
 
 use std::collections::BTreeMap;
 
@@ -24,7 +24,7 @@ pub(super) struct Handshake {
 }
 
 impl Handshake {
-    /// The first phase: who it is.
+    /// The first phase: the user.
     pub(super) fn begin(message: &mut Reader<'_>) -> Self {
         let (user, _) = read_pairs(message);
         let random = |length: usize| (0..length).map(|_| fastrand::u8(..)).collect::<Vec<u8>>();
@@ -40,7 +40,7 @@ impl Handshake {
         }
     }
 
-    /// What a server says of an account whose verifier is of version 11G.
+    /// The server's message about an account whose verifier is of version 11G.
     pub(super) fn old_challenge(&self) -> Vec<u8> {
         pairs(&[
             ("AUTH_SESSKEY", hex(&encrypt(&self.verifier, &self.half)), 1),
@@ -49,7 +49,7 @@ impl Handshake {
         ])
     }
 
-    /// What the client must know the password to answer.
+    /// The challenge that only a client with the password can answer.
     pub(super) fn challenge(&self) -> Vec<u8> {
         pairs(&[
             ("AUTH_SESSKEY", hex(&encrypt(&self.verifier, &self.half)), 1),
@@ -92,7 +92,7 @@ impl Handshake {
     }
 }
 
-/// The user, and what else the client says of itself.
+/// The user, and the client's other properties.
 fn read_pairs(message: &mut Reader<'_>) -> (String, BTreeMap<String, String>) {
     message.u8();
     message.ub();

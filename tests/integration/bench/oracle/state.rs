@@ -1,4 +1,4 @@
-//! What the double's database holds, what is wrong with it, and what heartbeatd's own blocks do to it.
+//! The content of the double's database, its faults, and what heartbeatd's own blocks do to it.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::{OWNER, USERS, Value, blocks, column_type, given_number, given_text};
 
-/// What is wrong with the server.
+/// The server's fault.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) enum Trouble {
     /// Nothing.
@@ -14,21 +14,21 @@ pub(crate) enum Trouble {
     None,
     /// The listener refuses every connection with this code.
     Refuse(u32),
-    /// Connections are taken, and nothing is answered.
+    /// Connections are accepted, but nothing is answered.
     SilentLogin,
-    /// These bytes come instead of an acceptance.
+    /// The server sends these bytes instead of an acceptance.
     Bytes(Vec<u8>),
     /// A login succeeds, with this warning.
     LoginWarning(u32),
     /// A right password is refused with this code.
     LoginError(u32),
-    /// The account has a verifier of version 11G alone.
+    /// The account has only a verifier of version 11G.
     OldVerifier,
     /// Every beat fails with this code, raised by a statement in its block.
     Error(u32),
-    /// The next statement fails with this code, as one does whose session is at its end; those behind it do not.
+    /// The next statement fails with this code, as if its session had ended; later ones do not.
     ErrorOnce(u32),
-    /// Statements are taken, and nothing is answered.
+    /// Statements are accepted, but nothing is answered.
     Hang,
     /// The connection ends at a statement.
     Close,
@@ -36,7 +36,7 @@ pub(crate) enum Trouble {
     AnswerBytes(Vec<u8>),
     /// Answers come one byte at a time.
     Drip,
-    /// Only the good-bye is never answered.
+    /// Only the logoff is never answered.
     HangAtGoodbye,
 }
 
@@ -56,19 +56,19 @@ pub(crate) struct State {
     pub(crate) rows: Vec<(i64, Option<i64>)>,
     /// Whether another session holds the row.
     pub(crate) locked: bool,
-    /// Whether statements that make or change something are accepted and do nothing, as a trigger can have it.
+    /// Whether statements that create or change something succeed without effect, as with a trigger.
     pub(crate) undone: bool,
-    /// Whether V$DATABASE may be seen.
+    /// Whether the user may see V$DATABASE.
     pub(crate) sees_database: bool,
-    /// Whether V$ and DBA_ views may be seen.
+    /// Whether the user may see V$ and DBA_ views.
     pub(crate) sees_catalogue: bool,
-    /// Answers to the questions of a check or a plan, before the usual ones; by a part of their text.
+    /// Answers to the queries of a check or a plan that replace the usual ones, by a part of the query's text.
     pub(crate) answers: Vec<(&'static str, Vec<&'static str>)>,
     /// Whether all columns of the table are logged.
     pub(crate) logged: bool,
-    /// What was granted, as `user privilege`.
+    /// The grants, as `user privilege`.
     pub(crate) grants: Vec<String>,
-    /// Statements that changed something, beside beats.
+    /// Statements that changed something, except beats.
     pub(crate) statements: Vec<String>,
     /// Names that sessions gave themselves.
     pub(crate) modules: Vec<String>,
@@ -77,21 +77,21 @@ pub(crate) struct State {
     pub(crate) logins: u64,
     pub(crate) requests: u64,
     pub(crate) commits: u64,
-    /// The longest that a beat waited for the row, in seconds.
+    /// The longest wait of a beat for the row, in seconds.
     pub(crate) lock_waits: Vec<i64>,
 }
 
-/// What the connector's user has on the table.
+/// The connector's privileges on the table.
 const CONNECTORS: [&str; 4] = ["SELECT", "INSERT", "UPDATE", "DELETE"];
 
-/// What becomes of a statement.
+/// The result of a statement.
 pub(super) enum Outcome {
     Error(u32),
     /// By a statement in a block.
     Raised(u32),
-    /// By a statement that waits for the row's lock, when that wait is over.
+    /// By a statement that waits for the row's lock, when its wait is over.
     Locked(Duration, u32),
-    /// A static statement of a block fails with this code, and the block with another.
+    /// A static statement of a block fails with this code, and the block itself with another code.
     DoesNotCompile(u32),
     Hang,
     Close,
@@ -127,13 +127,13 @@ impl Default for State {
     }
 }
 
-/// The clock that the double gives out, in microseconds since 1970.
+/// The double's clock, in microseconds since 1970.
 pub(crate) fn now() -> i64 {
     i64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_micros()).unwrap()
 }
 
 impl State {
-    /// Runs a statement of this user.
+    /// Runs a statement as this user.
     pub(super) fn run(&mut self, user: &str, sql: &str, given: &BTreeMap<String, Vec<u8>>) -> Outcome {
         match self.trouble.clone() {
             Trouble::Error(code) if sql.contains(":lock_wait") => return Outcome::Raised(code),
@@ -165,7 +165,7 @@ impl State {
         result.map_or_else(Outcome::Error, Outcome::Done)
     }
 
-    /// A static statement fails its whole block where the table or the column is missing; the code of the cause.
+    /// A static statement on a missing table or column fails the whole block; returns the code of the cause.
     fn does_not_compile(&self, sql: &str) -> Option<u32> {
         let compiled = blocks::without_texts(sql).to_uppercase();
         let words = compiled.split(|c: char| !c.is_ascii_alphanumeric());
@@ -220,7 +220,7 @@ impl State {
         Ok(())
     }
 
-    /// The lines that answer a question; `None` where it may not be asked.
+    /// The lines that answer a query; `None` if the user may not ask it.
     fn lines(&self, user: &str, question: &str) -> Option<Vec<String>> {
         if let Some((_, lines)) = self.answers.iter().find(|(part, _)| question.contains(part)) {
             return Some(lines.iter().map(|line| (*line).to_owned()).collect());
@@ -257,7 +257,7 @@ impl State {
             _ if question.contains("DBA_USERS") => {
                 ["STREAMKAP_USER\tOPEN\t", "C##STREAMKAP_USER\tOPEN\t9999999"].map(str::to_owned).to_vec()
             }
-            // To others it shows what concerns themselves.
+            // Other users see only their own entries.
             _ if question.contains("ALL_TAB_PRIVS") && user != OWNER => Vec::new(),
             _ if question.contains("_TAB_PRIVS") => {
                 self.grants.iter().map(|grant| grant.replacen(' ', "\t", 1)).collect()
@@ -291,8 +291,8 @@ impl State {
         values([("answer", text(answer)), ("code", Value::Number(i64::from(code))), ("message", text(message))])
     }
 
-    /// What the beat's block does, as far as the block says that it does it. Its statements run one after the other: a table
-    /// that is missing is found at the first look, and a database that is open read-only not before the row is locked.
+    /// What the beat's block does, as far as the block itself says. Its statements run one after the other: a missing
+    /// table is noticed at the first read, a read-only database only when the row is locked.
     fn beat(&mut self, sql: &str, given: &BTreeMap<String, Vec<u8>>) -> Result<BTreeMap<String, Value>, Outcome> {
         let number = |name| given_number(given, name).unwrap_or_default();
         if !self.table {

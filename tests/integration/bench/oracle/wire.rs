@@ -1,4 +1,4 @@
-//! TNS packets and TTC's primitive values, as Oracle 18 sends and takes them.
+//! TNS packets and TTC's primitive values, as Oracle 18 sends and accepts them.
 
 use std::io::{self, Read, Write};
 use std::thread;
@@ -9,7 +9,7 @@ use std::time::Duration;
 pub(super) enum Packet {
     Data(Vec<u8>),
     Marker(Vec<u8>),
-    /// The client says that nothing follows.
+    /// The client's last packet.
     End,
 }
 
@@ -26,7 +26,7 @@ const ACCEPTED: [u8; 33] =
 /// Packets over a connection.
 pub(super) struct Packets<S> {
     stream: S,
-    /// From the acceptance on a packet's length has four bytes.
+    /// After the acceptance a packet's length has four bytes.
     long: bool,
 }
 
@@ -69,7 +69,7 @@ impl<S: Read + Write> Packets<S> {
         self.stream.flush()
     }
 
-    /// Takes the client's first packet; the descriptor in it, or behind it where it is long.
+    /// Receives the client's first packet; returns the connect descriptor in it, or after it if the descriptor is long.
     pub(super) fn connect(&mut self) -> io::Result<String> {
         let (kind, body) = self.read()?;
         assert_eq!(kind, CONNECT, "the first packet");
@@ -115,7 +115,7 @@ impl<S: Read + Write> Packets<S> {
         self.write(DATA, &body)
     }
 
-    /// A byte at a time.
+    /// One byte at a time.
     pub(super) fn drip(&mut self, message: &[u8], pause: Duration) -> io::Result<()> {
         for byte in self.packet(DATA, &[&[0, 0], message].concat()) {
             self.raw(&[byte])?;
@@ -124,13 +124,13 @@ impl<S: Read + Write> Packets<S> {
         Ok(())
     }
 
-    /// A break is answered by the server's own marker and the error of a call that was cancelled.
+    /// Answers a break with the server's own marker and the error of a cancelled call.
     pub(super) fn answer_break(&mut self) -> io::Result<()> {
         self.write(MARKER, &[1, 0, 2])?;
         self.send(&failure(1013))
     }
 
-    /// Takes whatever comes and answers nothing, until the client goes.
+    /// Reads everything without an answer, until the client leaves.
     pub(super) fn swallow(&mut self) -> io::Result<()> {
         io::copy(&mut self.stream, &mut io::sink()).map(|_| ())
     }
@@ -154,13 +154,13 @@ impl<'a> Reader<'a> {
         self.take(1)[0]
     }
 
-    /// A whole number: how many bytes it has, and those.
+    /// A whole number: its length in bytes, then the bytes.
     pub(super) fn ub(&mut self) -> u64 {
         let count = usize::from(self.u8() & 0x7f);
         self.take(count).iter().fold(0, |value, byte| value << 8 | u64::from(*byte))
     }
 
-    /// Bytes with their length before them, in pieces where there are many.
+    /// Bytes preceded by their length; in pieces if there are many.
     pub(super) fn bytes(&mut self) -> Vec<u8> {
         match self.u8() {
             0 | 255 => Vec::new(),
@@ -217,7 +217,7 @@ impl Writer {
         self.u8(0);
     }
 
-    /// A text with its length twice, as in the pairs of a login.
+    /// A text preceded by its length twice, as in the pairs of a login.
     pub(super) fn text(&mut self, text: &str) {
         self.ub(text.len() as u64);
         if !text.is_empty() {
@@ -225,7 +225,7 @@ impl Writer {
         }
     }
 
-    /// Which values go in, and which come out.
+    /// Which values are inputs, and which are outputs.
     pub(super) fn directions(&mut self, out: &[bool]) {
         self.u8(11);
         self.u8(5);
@@ -268,12 +268,12 @@ pub(super) fn failure(code: u32) -> Vec<u8> {
     status(code, 0, &[])
 }
 
-/// An error of a statement in a block: what it passed through follows it.
+/// An error of a statement in a block, followed by the call stack.
 pub(super) fn raised(code: u32) -> Vec<u8> {
     status(code, 0, &["ORA-06512: at line 74\n", "ORA-06512: at line 26\n", "ORA-06512: at line 52\n"])
 }
 
-/// A block that does not compile: the code of the cause is in the text alone.
+/// A block that does not compile: only the text contains the code of the cause.
 pub(super) fn does_not_compile(cause: u32) -> Vec<u8> {
     let cause = format!("PL/SQL: ORA-{cause:05}: the double's words for it\n");
     status(6550, 0, &[cause.as_str(), "ORA-06550: line 3, column 3:\n", "PL/SQL: SQL Statement ignored\n"])
@@ -299,12 +299,12 @@ fn status(code: u32, cursor: u64, more: &[&str]) -> Vec<u8> {
     answer.bytes()
 }
 
-/// The answer to what needs none.
+/// The answer to a message that needs none.
 pub(super) fn done() -> Vec<u8> {
     vec![9, 1, 1, 1, 1]
 }
 
-/// Which protocol, character sets and abilities the server has: those of Oracle 18.
+/// The server's protocol, character sets and capabilities: those of Oracle 18.
 pub(super) fn protocol() -> Vec<u8> {
     const FIELD_VERSION: u8 = 11;
     let mut answer = Writer::default();
@@ -331,7 +331,7 @@ pub(super) fn text(text: &str) -> Vec<u8> {
     text.as_bytes().to_vec()
 }
 
-/// A whole number in Oracle's own form: an exponent, and digits to the base of 100.
+/// A whole number in Oracle's own format: an exponent, and digits in base 100.
 pub(super) fn number(value: i64) -> Vec<u8> {
     if value == 0 {
         return vec![0x80];
@@ -353,7 +353,7 @@ pub(super) fn number(value: i64) -> Vec<u8> {
     bytes
 }
 
-/// The whole number that Oracle's form stands for.
+/// The whole number of a value in Oracle's format.
 pub(super) fn unnumber(bytes: &[u8]) -> i64 {
     if bytes == [0x80] {
         return 0;
@@ -375,7 +375,7 @@ fn numbers_come_back_as_they_went() {
     {
         assert_eq!(unnumber(&number(value)), value);
     }
-    // As Oracle's documentation has them.
+    // From Oracle's documentation.
     assert_eq!(number(123), [0xc2, 2, 24]);
     assert_eq!(number(-123), [61, 100, 78, 102]);
 }
