@@ -26,7 +26,7 @@ pub enum Pace {
     Failover,
     /// A minute at least: servers lock accounts after a few refused passwords.
     Login,
-    /// From 2 s to 30 s, also for longer periods: a person is repairing it and watches.
+    /// From 2 s to 30 s, for any period: a person is repairing it and watches.
     Mending,
 }
 

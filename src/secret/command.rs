@@ -168,7 +168,7 @@ mod tests {
         Clock::system().now().mono + Duration::from_secs(seconds)
     }
 
-    /// Waits until the process with the number in the file, and all its children, are gone.
+    /// Waits until the process with the number in the file is gone.
     async fn is_gone(pid_file: &Path) {
         let pid = std::fs::read_to_string(pid_file).unwrap();
         let stat = format!("/proc/{}/stat", pid.trim());
