@@ -79,6 +79,8 @@ mod sqlite;
 mod sqlserver_daemon;
 mod sqlserver_driver;
 mod sqlserver_judges;
+mod sqlserver_lookalikes;
+mod sqlserver_walkthrough;
 mod systemd_units;
 mod usage_walkthrough;
 mod walkthrough;

@@ -26,6 +26,10 @@ const PASTED: &[&str] = &[
     "host=orders.postgres.database.azure.com port=5432 dbname=orders user=admin password=PW sslmode=require",
     "Server=orders.postgres.database.azure.com;Database=orders;Port=5432;User Id=admin;Password=PW;Ssl Mode=Require;",
     "Server=tcp:orders.database.windows.net,1433;Initial Catalog=orders;User ID=admin;Password=PW;Encrypt=True;",
+    "Server=tcp:orders.database.windows.net,1433;Initial Catalog=orders;Persist Security Info=False;User ID=admin;Password={your_password};MultipleActiveResultSets=False;Encrypt=True;TrustServerCertificate=False;Connection Timeout=30;",
+    "Server=tcp:orders.database.windows.net,1433;Initial Catalog=orders;Encrypt=True;TrustServerCertificate=False;Connection Timeout=30;Authentication=\"Active Directory Default\";",
+    "jdbc:sqlserver://orders.database.windows.net:1433;database=orders;user=admin@orders;password=PW;encrypt=true;trustServerCertificate=false;hostNameInCertificate=*.database.windows.net;loginTimeout=30;",
+    "Driver={ODBC Driver 18 for SQL Server};Server=tcp:orders.database.windows.net,1433;Database=orders;Uid=admin;Pwd=PW;Encrypt=yes;TrustServerCertificate=no;Connection Timeout=30;",
     "mysql://admin:PW@orders.mysql.database.azure.com:3306/orders?ssl-mode=REQUIRED",
     // Supabase
     "postgresql://postgres:PW@db.abcdefgh.supabase.co:5432/postgres",
@@ -53,6 +57,15 @@ const PASTED: &[&str] = &[
     "jdbc:mysql://db.example:3306/orders?useSSL=true&requireSSL=true&serverTimezone=UTC",
     "mysql://admin:PW@db.example:3306/orders?useUnicode=true&characterEncoding=UTF-8&serverTimezone=UTC&allowPublicKeyRetrieval=true",
     "jdbc:mariadb://db.example:3306/orders?user=admin&password=PW",
+    // SQL Server: Management Studio, Visual Studio, .NET's documentation, Go, SQLAlchemy
+    "Data Source=db.example\\PROD;Initial Catalog=orders;Integrated Security=True;Encrypt=True;Trust Server Certificate=True",
+    "Data Source=db.example;User ID=admin;Password=PW;Pooling=False;Connect Timeout=30;Encrypt=True;Trust Server Certificate=False;Authentication=SqlPassword;Application Name=\"SQL Server Management Studio\";Command Timeout=0;Connect Retry Count=1;Connect Retry Interval=10;Database=orders",
+    "Server=(localdb)\\mssqllocaldb;Database=orders;Trusted_Connection=True;MultipleActiveResultSets=true",
+    "Server=.\\SQLEXPRESS;Database=orders;User Id=admin;Password=PW;IPAddressPreference=IPv4First;HostNameInCertificate=db.example;ServerCertificate=/etc/ssl/db.cer",
+    "Server=db.example;Database=orders;User Id=admin;Password=PW;Workstation ID=here;Column Encryption Setting=Enabled;Failover Partner=other",
+    "DSN=orders;UID=admin;PWD=PW",
+    "sqlserver://admin:PW@db.example:1433?database=orders&encrypt=true",
+    "mssql+pyodbc://admin:PW@db.example/orders?driver=ODBC+Driver+18+for+SQL+Server",
     // SQLAlchemy, Django, Rails
     "postgresql+psycopg2://admin:PW@db.example/orders",
     "postgresql+asyncpg://admin:PW@db.example/orders?ssl=require",

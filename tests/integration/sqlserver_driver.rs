@@ -315,11 +315,12 @@ async fn a_server_that_hangs_or_leaves_costs_the_time_out_and_no_more() {
 #[tokio::test]
 async fn a_replica_is_asked_for_by_its_intent_and_a_beat_never_is() {
     let (server, _) = plain().await;
-    let target = target(&server.url("?Encrypt=disable&ApplicationIntent=ReadOnly"));
+    let target = target(&server.url("?Encrypt=disable&ApplicationIntent=ReadOnly&Workstation%20ID=here"));
     beat(&target, Writing::Always).await.unwrap();
     open(&target, Purpose::Inspect, None, TIME).await.unwrap();
     let intents: Vec<bool> = server.logins().iter().map(|login| login.read_only).collect();
     assert_eq!(intents, [false, true]);
+    assert!(server.logins().iter().all(|login| login.workstation == "here"));
 }
 
 #[tokio::test]

@@ -4,19 +4,55 @@
 //! Grammar: <https://learn.microsoft.com/en-us/dotnet/api/system.data.common.dbconnectionstringbuilder>. A key that is not
 //! known is never repeated: it may be the part of a password behind a `;`.
 
-use super::parameters::{canonical, refused_key, squash};
+use std::net::Ipv6Addr;
+
+use super::keys::{canonical, squash};
+use super::parameters::refused_key;
 use crate::database_url::{AddressParts, Host, UrlError};
+use crate::driver::parameters::refused;
 use crate::secret::Secret;
 
 /// Keys for the same thing, without spaces and in small letters.
-const SERVER: &[&str] = &["server", "datasource", "address", "addr", "networkaddress"];
-const DATABASE: &[&str] = &["database", "initialcatalog"];
+const SERVER: &[&str] = &["server", "datasource", "address", "addr", "networkaddress", "servername"];
+const DATABASE: &[&str] = &["database", "initialcatalog", "databasename"];
 const USER: &[&str] = &["userid", "uid", "user", "username"];
 const PASSWORD: &[&str] = &["password", "pwd"];
+const PORT: &[&str] = &["port", "portnumber"];
+const INSTANCE: &str = "instancename";
+const DRIVER: &str = "driver";
+/// Only ODBC's strings have these.
+const OF_ODBC: &[&str] = &[DRIVER, "dsn", "filedsn"];
+
+/// What Azure's portal writes where the password belongs.
+const PLACEHOLDERS: &[&str] = &["your_password", "your_password_here", "{your_password}", "{your_password_here}"];
+
+/// Whose string it is: they quote in different ways.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Style {
+    /// .NET's: a value may be in quotes, single or double, with a quote inside doubled. Other clients' strings without a
+    /// driver look the same, and may quote with braces.
+    DotNet,
+    /// ODBC's and Java's: a value may be in braces, with a closing one inside doubled.
+    Braces,
+}
 
 /// Whether the text is meant as a connection string: it names a server by one of the keys for it.
 pub(super) fn is_meant(text: &str) -> bool {
     text.split(';').any(|pair| pair.split_once('=').is_some_and(|(key, _)| SERVER.contains(&squash(key).as_str())))
+}
+
+/// What follows `jdbc:sqlserver:`.
+pub(super) fn behind_jdbc(text: &str) -> Option<&str> {
+    const PREFIX: &str = "jdbc:sqlserver:";
+    let text = text.trim();
+    text.get(..PREFIX.len()).filter(|prefix| prefix.eq_ignore_ascii_case(PREFIX)).map(|prefix| &text[prefix.len()..])
+}
+
+/// Whether what follows a scheme has Java's form: `//host\INSTANCE:port;key=value`.
+pub(super) fn of_java(rest: &str) -> bool {
+    let Some((authority, properties)) = rest.split_once(';') else { return false };
+    let is_key = |key: &str| !key.is_empty() && key.chars().all(|c| c.is_ascii_alphabetic());
+    !authority.contains(['@', '?']) && properties.split_once('=').is_some_and(|(key, _)| is_key(key.trim()))
 }
 
 /// Takes a connection string apart.
@@ -24,33 +60,83 @@ pub(super) fn is_meant(text: &str) -> bool {
 /// # Errors
 /// Whatever of [`UrlError`] fits, never with what it could not read.
 pub(super) fn parse(scheme: &str, text: &str) -> Result<AddressParts, UrlError> {
+    let is_odbc = |pair: &str| pair.split_once('=').is_some_and(|(key, _)| OF_ODBC.contains(&squash(key).as_str()));
+    let style = if text.split(';').any(is_odbc) { Style::Braces } else { Style::DotNet };
     let mut parts = AddressParts::of_server(scheme, "//")?;
-    for (index, (key, value)) in pairs(text)?.into_iter().enumerate() {
+    for (index, (key, value)) in pairs(text, style)?.into_iter().enumerate() {
+        take(&mut parts, index + 1, &squash(&key), value)?;
+    }
+    Ok(parts)
+}
+
+/// Takes Java's form apart, from behind the scheme.
+///
+/// # Errors
+/// As [`parse`].
+pub(super) fn parse_java(scheme: &str, rest: &str) -> Result<AddressParts, UrlError> {
+    let (authority, properties) = rest.split_once(';').unwrap_or((rest, ""));
+    let mut parts = AddressParts::of_server(scheme, authority)?;
+    let (mut port, mut instance) = (None, None);
+    for (index, (key, value)) in pairs(properties, Style::Braces)?.into_iter().enumerate() {
         let squashed = squash(&key);
-        let is = |keys: &[&str]| keys.contains(&squashed.as_str());
-        if is(SERVER) {
-            parts.hosts = vec![host(&value)?];
-        } else if is(DATABASE) {
-            parts.database = value;
-        } else if is(USER) {
-            parts.user = Some(value).filter(|user| !user.is_empty());
-        } else if is(PASSWORD) {
-            parts.password = Some(value).filter(|password| !password.is_empty()).map(Secret::new);
+        if PORT.contains(&squashed.as_str()) {
+            port = Some(value);
+        } else if squashed == INSTANCE {
+            instance = Some(value);
         } else {
-            let name = canonical(&squashed).ok_or_else(|| {
-                refused_key(index + 1, "not a key of SQL Server's connection strings; a value with ; in it is quoted")
-            })?;
-            if value.is_empty() || parts.parameters.iter().any(|(known, _)| known == name) {
-                return Err(UrlError::Parameter(name.to_owned()));
-            }
-            parts.parameters.push((name.to_owned(), value));
+            take(&mut parts, index + 1, &squashed, value)?;
+        }
+    }
+    for host in &mut parts.hosts {
+        if let Some(port) = &port {
+            host.port = Some(number_of(port, &host.name)?);
+        }
+        if let Some(instance) = &instance {
+            host.instance = Host::named(&format!("{}\\{instance}", host.name))?.instance;
         }
     }
     Ok(parts)
 }
 
-/// The pairs. A value may be in quotes, single or double, with a quote inside doubled, or (ODBC) in braces.
-fn pairs(text: &str) -> Result<Vec<(String, String)>, UrlError> {
+/// One pair, its key squashed.
+fn take(parts: &mut AddressParts, number: usize, key: &str, value: String) -> Result<(), UrlError> {
+    let is = |keys: &[&str]| keys.contains(&key);
+    if is(SERVER) {
+        if !parts.hosts.is_empty() {
+            return Err(UrlError::Parameter("Server".to_owned()));
+        }
+        parts.hosts = vec![host(&value)?];
+    } else if is(DATABASE) {
+        parts.database = value;
+    } else if is(USER) {
+        parts.user = Some(value).filter(|user| !user.is_empty());
+    } else if is(PASSWORD) {
+        if PLACEHOLDERS.contains(&value.as_str()) {
+            return Err(refused(
+                "Password",
+                "is still the portal's placeholder: take it out, and use the setting password",
+            ));
+        }
+        parts.password = Some(value).filter(|password| !password.is_empty()).map(Secret::new);
+    } else if key == DRIVER {
+        let driver = value.to_ascii_lowercase();
+        if !["sql server", "tds"].iter().any(|name| driver.contains(name)) {
+            return Err(refused("Driver", "not a driver of SQL Server: take it out if this is one"));
+        }
+    } else {
+        let name = canonical(key).ok_or_else(|| {
+            refused_key(number, "not a key of SQL Server's connection strings; a value with ; in it is quoted")
+        })?;
+        if value.is_empty() || parts.parameters.iter().any(|(known, _)| known == name) {
+            return Err(UrlError::Parameter(name.to_owned()));
+        }
+        parts.parameters.push((name.to_owned(), value));
+    }
+    Ok(())
+}
+
+/// The pairs.
+fn pairs(text: &str, style: Style) -> Result<Vec<(String, String)>, UrlError> {
     let (mut pairs, mut rest) = (Vec::new(), text.trim());
     while !rest.is_empty() {
         if let Some(after) = rest.strip_prefix(';') {
@@ -63,9 +149,11 @@ fn pairs(text: &str) -> Result<Vec<(String, String)>, UrlError> {
             return Err(refused_key(number, "has no = behind it"));
         }
         let after = after.trim_start();
+        // In .NET a password may begin with a brace; its key there is seldom PWD.
+        let braces = style == Style::Braces || squash(key) != "password";
         let (value, after) = match after.chars().next() {
-            Some(quote @ ('"' | '\'')) => quoted(&after[1..], quote),
-            Some('{') => quoted(&after[1..], '}'),
+            Some(quote @ ('"' | '\'')) if style == Style::DotNet => quoted(&after[1..], quote),
+            Some('{') if braces => quoted(&after[1..], '}'),
             _ => {
                 let end = after.find(';').unwrap_or(after.len());
                 Some((after[..end].trim_end().to_owned(), &after[end..]))
@@ -100,37 +188,42 @@ fn quoted(text: &str, quote: char) -> Option<(String, &str)> {
 
 /// `tcp:host\INSTANCE,port`.
 fn host(text: &str) -> Result<Host, UrlError> {
+    let is_address = |text: &str| text.split(',').next().is_some_and(|name| name.trim().parse::<Ipv6Addr>().is_ok());
     let (protocol, name) = match text.split_once(':') {
-        Some((protocol, name)) if protocol.chars().all(|c| c.is_ascii_alphabetic()) => (protocol, name),
+        Some((protocol, name)) if protocol.chars().all(|c| c.is_ascii_alphabetic()) && !is_address(text) => {
+            (protocol, name)
+        }
         _ => ("tcp", text),
     };
     if !protocol.eq_ignore_ascii_case("tcp") {
-        return Err(UrlError::Refused {
-            name: "Server".to_owned(),
-            reason: "only TCP is spoken: write tcp:host,port".to_owned(),
-        });
+        return Err(refused("Server", "only TCP is spoken: write tcp:host,port"));
     }
     let (name, port) = match name.rsplit_once(',') {
         Some((name, port)) => (name.trim(), Some(port.trim())),
         None => (name.trim(), None),
     };
+    let (name, instance) = name.split_once('\\').map_or((name, None), |(name, instance)| (name, Some(instance)));
+    if name.to_ascii_lowercase().starts_with("(localdb)") {
+        return Err(refused("Server", "a local database of Windows is not offered: name a server"));
+    }
     let name = match name.strip_prefix('[').and_then(|name| name.strip_suffix(']')) {
         Some(name) => name,
-        None if matches!(name, "." | "(local)") => "localhost",
+        None if matches!(name.to_ascii_lowercase().as_str(), "." | "(local)") => "localhost",
         None => name,
     };
-    if name.starts_with(['(', '/', '\\']) {
+    if name.starts_with(['(', '/']) {
         return Err(UrlError::Authority);
     }
-    let host = Host::named(name)?;
-    let port = match port {
-        Some(port) => {
-            let number = port.parse().ok().filter(|port| *port != 0);
-            Some(number.ok_or_else(|| UrlError::Port(host.name.clone()))?)
-        }
-        None => None,
+    let host = match instance {
+        Some(instance) => Host::named(&format!("{name}\\{instance}"))?,
+        None => Host::named(name)?,
     };
+    let port = port.map(|port| number_of(port, &host.name)).transpose()?;
     Ok(Host { port, ..host })
+}
+
+fn number_of(port: &str, host: &str) -> Result<u16, UrlError> {
+    port.parse().ok().filter(|port| *port != 0).ok_or_else(|| UrlError::Port(host.to_owned()))
 }
 
 #[cfg(test)]
@@ -165,11 +258,90 @@ mod tests {
             ("tcp:db , 14330", r#"Host { name: "db", port: Some(14330), instance: None }"#),
             ("(local)", r#"Host { name: "localhost", port: None, instance: None }"#),
             ("tcp:[::1],1433", r#"Host { name: "::1", port: Some(1433), instance: None }"#),
+            ("::1,1433", r#"Host { name: "::1", port: Some(1433), instance: None }"#),
+            (".\\SQLEXPRESS", r#"Host { name: "localhost", port: None, instance: Some("SQLEXPRESS") }"#),
+            ("(LOCAL)\\A,1435", r#"Host { name: "localhost", port: Some(1435), instance: Some("A") }"#),
         ] {
             assert!(shown(&format!("Data Source={text};UID=hb;PWD={{a}}}}b}}")).starts_with(expected), "{text}");
         }
         assert_eq!(shown("Server=np:\\\\db\\pipe"), "parameter \"Server\": only TCP is spoken: write tcp:host,port");
+        assert_eq!(
+            shown("Server=(localdb)\\MSSQLLocalDB"),
+            "parameter \"Server\": a local database of Windows is not offered: name a server"
+        );
+        assert!(shown("Server=a;Data Source=b").contains("twice"));
         assert_eq!(shown("Server=db,70000"), "the port of host \"db\" is not a number from 1 to 65535");
+    }
+
+    #[test]
+    fn odbcs_strings_are_taken_and_quote_in_braces() {
+        insta::assert_snapshot!(shown(
+            "Driver={ODBC Driver 18 for SQL Server};Server=tcp:orders.database.windows.net,1433;Database=orders;Uid=hb;\
+             Pwd={se;c}}ret};Encrypt=yes;TrustServerCertificate=no;Connection Timeout=30;"
+        ), @r#"Host { name: "orders.database.windows.net", port: Some(1433), instance: None } Some("hb") Some("se;c}ret") orders [("Encrypt", "yes"), ("TrustServerCertificate", "no"), ("ConnectTimeout", "30")]"#);
+        // A quote is a part of the value there, and in .NET's strings a brace is.
+        assert!(shown("Driver=FreeTDS;Server=db;PWD='a'").contains("Some(\"'a'\")"));
+        assert!(shown("Server=db;Password={a}").contains("Some(\"{a}\")"));
+        assert!(shown("Driver={PostgreSQL Unicode};Server=db").contains("\"Driver\": not a driver of SQL Server"));
+    }
+
+    #[test]
+    fn javas_form_is_taken_with_or_without_its_first_word() {
+        let java = |text: &str| {
+            let rest = behind_jdbc(text).unwrap_or_else(|| text.split_once(':').unwrap().1);
+            assert!(of_java(rest), "{text}");
+            let parts = parse_java("mssql", rest).unwrap();
+            format!("{:?} {:?} {} {:?}", parts.hosts, parts.user, parts.database, parts.parameters)
+        };
+        insta::assert_snapshot!(java(
+            "jdbc:sqlserver://orders.database.windows.net:1433;database=orders;user=hb@orders;password={se;cret};encrypt=true;\
+             trustServerCertificate=false;hostNameInCertificate=*.database.windows.net;loginTimeout=30;"
+        ), @r#"[Host { name: "orders.database.windows.net", port: Some(1433), instance: None }] Some("hb@orders") orders [("Encrypt", "true"), ("TrustServerCertificate", "false"), ("HostNameInCertificate", "*.database.windows.net"), ("ConnectTimeout", "30")]"#);
+        insta::assert_snapshot!(java("sqlserver://db\\PROD;databaseName=orders;portNumber=1435"), @r#"[Host { name: "db", port: Some(1435), instance: Some("PROD") }] None orders []"#);
+        insta::assert_snapshot!(java("jdbc:SQLServer://;serverName=db;instanceName=PROD;databaseName=orders"), @r#"[Host { name: "db", port: None, instance: Some("PROD") }] None orders []"#);
+        for address in ["//hb:a;b@db/orders", "//db/orders?ApplicationName=a;b", "//db/orders"] {
+            assert!(!of_java(address), "{address}");
+        }
+    }
+
+    #[test]
+    fn the_portals_placeholder_is_no_password() {
+        for text in ["Server=db;Password={your_password};", "Driver=FreeTDS;Server=db;Pwd={your_password_here};"] {
+            assert!(shown(text).contains("still the portal's placeholder"), "{text}");
+        }
+    }
+
+    /// Of Microsoft.Data.SqlClient: its keys and their synonyms.
+    #[test]
+    fn every_key_of_microsofts_documentation_is_known() {
+        const SQL_CLIENT: &str = "addr,address,app,application intent,applicationintent,application name,attachdbfilename,\
+             attestation protocol,authentication,clientcertificate,clientkey,clientkeypassword,column encryption setting,\
+             columnencryption,command timeout,connect retry count,connectretrycount,connect retry interval,\
+             connectretryinterval,connect timeout,connecttimeout,connection lifetime,connection reset,connection timeout,\
+             context connection,current language,data source,database,driver,enclave attestation url,encrypt,enlist,\
+             extended properties,failover partner,failoverpartner,failover partner spn,failoverpartnerspn,\
+             host name in certificate,hostnameincertificate,initial catalog,initial file name,integrated security,\
+             ip address preference,ipaddresspreference,language,load balance timeout,max pool size,min pool size,\
+             multi subnet failover,multisubnetfailover,multiple active result sets,multipleactiveresultsets,net,network,\
+             network address,network library,packet size,packetsize,password,persist security info,persistsecurityinfo,\
+             pool blocking period,poolblockingperiod,pooling,pwd,replication,server,server certificate,servercertificate,\
+             server spn,serverspn,timeout,transaction binding,transparent network ip resolution,trust server certificate,\
+             trusted_connection,trustservercertificate,type system version,uid,user,user id,user instance,workstation id,\
+             workstationid,wsid,asynchronous processing,async";
+        const ODBC: &str = "AnsiNPW,APP,AttachDBFileName,AutoTranslate,ConcatNullYieldsNull,Description,DSN,Failover_Partner,\
+             FailoverPartnerSPN,FileDSN,GetDataExtensions,KeepAlive,KeepAliveInterval,KeystoreAuthentication,\
+             KeystorePrincipalId,KeystoreSecret,LongAsMax,MARS_Connection,QueryLog_On,QueryLogFile,QueryLogTime,QuotedId,\
+             Regional,RetryExec,SaveFile,StatsLog_On,StatsLogFile,UseFMTONLY";
+        const JAVA: &str = "accessToken,authenticationScheme,cancelQueryTimeout,databaseName,disableStatementPooling,domain,\
+             jaasConfigurationName,lastUpdateCount,lockTimeout,loginTimeout,queryTimeout,realm,responseBuffering,selectMethod,\
+             sendStringParametersAsUnicode,sendTimeAsDatetime,serverName,serverNameAsACE,socketTimeout,\
+             statementPoolingCacheSize,trustStore,trustStorePassword,trustStoreType,useBulkCopyForBatchInsert,userName,\
+             xopenStates";
+        for key in [SQL_CLIENT, ODBC, JAVA].iter().flat_map(|list| list.split(',')) {
+            let squashed = squash(key);
+            let own = [SERVER, DATABASE, USER, PASSWORD].iter().any(|keys| keys.contains(&squashed.as_str()));
+            assert!(own || squashed == DRIVER || canonical(&squashed).is_some(), "{key}");
+        }
     }
 
     /// A password with a `;` that is not quoted ends there, and its rest would be read as a key.

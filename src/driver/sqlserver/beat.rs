@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use tiberius::Row;
 
-use super::connect::{Column, Opened, ROLE, column_sql, read_role};
-use super::errors::{BABELFISH, INVALID_OBJECT};
+use super::connect::{Column, Opened, ROLE, find_column, role_of};
+use super::errors::INVALID_OBJECT;
 use super::identifier::{literal, quote};
 use super::query::{self, Limits, SqlClient};
 use crate::driver::Observation;
@@ -46,14 +46,16 @@ pub(super) async fn observe(
     deadline: Instant,
 ) -> Result<Observation, Failure> {
     let column = column_of(opened, table, deadline).await?;
-    let sql = look(table, &column);
+    let sql = look(table, &column, opened.says_role);
     let row = query::send_for_row(&mut opened.client, &sql, Limits::until(deadline), "seen").await;
+    let (says_role, role) = (opened.says_role, opened.server.role);
     let read = |row: Row| {
+        let of_now = || Ok(role_of(query::text(&row, "updateability")?.as_deref(), query::flag(&row, "read_only")?));
         Ok(Observation {
             value: query::time(&row, "previous")?,
             rows: count(&row, "seen")?,
             server_time: query::time(&row, "server_time")?,
-            role: read_role(&row)?,
+            role: if says_role { of_now()? } else { role },
         })
     };
     match row.and_then(read) {
@@ -66,9 +68,7 @@ pub(super) async fn observe(
 /// server's own error says best what is missing.
 async fn column_of(opened: &mut Opened, table: &HeartbeatTable, deadline: Instant) -> Result<Column, Failure> {
     if opened.column.is_none() {
-        let sql = format!("SELECT {};", column_sql(table));
-        let row = query::send_for_row(&mut opened.client, &sql, Limits::until(deadline), "column_type").await?;
-        opened.column = Column::read(&row)?;
+        opened.column = find_column(&mut opened.client, table, Limits::until(deadline)).await?;
     }
     match &opened.column {
         Some(Column::Other(found)) => Err(Failure::new(
@@ -80,24 +80,38 @@ async fn column_of(opened: &mut Opened, table: &HeartbeatTable, deadline: Instan
     }
 }
 
-/// A number says the same of a table that is missing, of its schema, and of one that is hidden; a lookalike has one number
+/// Error 208 says the same of a table that is missing, of its schema, and of one that is hidden; a lookalike has one number
 /// for nearly everything: the catalogue is asked which.
 async fn explain(client: &mut SqlClient, table: &HeartbeatTable, failure: Failure, deadline: Instant) -> Failure {
-    if !failure.code().is_some_and(|code| [INVALID_OBJECT, BABELFISH].iter().any(|known| known.to_string() == code)) {
+    let is_unknown = failure.kind() == ErrorKind::Unknown;
+    let Some(code) = failure.code() else { return failure };
+    if !is_unknown && code != INVALID_OBJECT.to_string() {
         return failure;
     }
-    let name = format!("{}.{}", quote(&table.schema), quote(&table.table));
-    let sql = format!(
-        "IF @@TRANCOUNT > 0 ROLLBACK; SELECT SCHEMA_ID({}) AS schema_id, OBJECT_ID({}) AS table_id;",
-        literal(&table.schema),
-        literal(&name)
-    );
-    let row = query::send_for_row(client, &sql, Limits::until(deadline), "schema_id").await;
-    let found = row.and_then(|row| Ok((query::number(&row, "schema_id")?, query::number(&row, "table_id")?)));
-    match found {
-        Ok((None, _)) => failure.with_kind(ErrorKind::MissingSchema),
-        Ok((Some(_), None)) => failure.with_kind(ErrorKind::MissingTable),
-        _ => failure,
+    let limits = Limits::until(deadline);
+    let name = literal(&name_of(table));
+    let mut expressions = vec![
+        ("schema_id", format!("SCHEMA_ID({})", literal(&table.schema))),
+        ("table_id", format!("OBJECT_ID({name})")),
+    ];
+    if is_unknown {
+        expressions.push(("column_length", format!("COL_LENGTH({name}, N'last_update')")));
+        expressions.push(("can_update", format!("HAS_PERMS_BY_NAME({name}, N'OBJECT', N'UPDATE')")));
+    }
+    // A lookalike may keep the failed transaction open, and answer nothing in it.
+    let _ = query::send(client, "IF @@TRANCOUNT > 0 ROLLBACK TRANSACTION;", limits).await;
+    let Ok(found) = query::values(client, &expressions, limits).await else { return failure };
+    let is_null = |name| found.refusal(name).is_none() && matches!(found.number(name), Ok(None));
+    if is_null("schema_id") {
+        failure.with_kind(ErrorKind::MissingSchema)
+    } else if is_null("table_id") {
+        failure.with_kind(ErrorKind::MissingTable)
+    } else if is_unknown && is_null("column_length") {
+        failure.with_kind(ErrorKind::MissingColumn)
+    } else if is_unknown && matches!(found.number("can_update"), Ok(Some(0))) {
+        failure.with_kind(ErrorKind::Privilege)
+    } else {
+        failure
     }
 }
 
@@ -123,7 +137,7 @@ fn count(row: &Row, column: &str) -> Result<u64, Failure> {
 /// a stale row once only, as the UPDATE repeats the look.
 fn batch(table: &HeartbeatTable, writing: Writing, column: &Column) -> String {
     if writing == Writing::Never {
-        return look(table, column);
+        return look(table, column, false);
     }
     let (name, row, kind) = (name_of(table), table.row_number(), column.sql());
     let stale = stale_condition(writing);
@@ -153,14 +167,17 @@ fn batch(table: &HeartbeatTable, writing: Writing, column: &Column) -> String {
     )
 }
 
-fn look(table: &HeartbeatTable, column: &Column) -> String {
+/// Looks at the row, and at the server's role where the server answers that.
+fn look(table: &HeartbeatTable, column: &Column, with_role: bool) -> String {
+    let role: String = ROLE.iter().map(|(name, expression)| format!(", {expression} AS {name}")).collect();
+    let role = if with_role { role.as_str() } else { "" };
     let (name, row, kind, old) = (name_of(table), table.row_number(), column.sql(), column.utc("@found"));
     format!(
         "DECLARE @found {kind}, @previous datetime2, @seen int;\n\
          SELECT @found = MAX(last_update), @seen = COUNT(*) FROM {name} WHERE id = {row};\n\
          SET @previous = {old};\n\
          SELECT @seen AS seen, 0 AS changed, 0 AS stale, @previous AS previous, @previous AS value, \
-         SYSUTCDATETIME() AS server_time, {ROLE};"
+         SYSUTCDATETIME() AS server_time{role};"
     )
 }
 
@@ -180,7 +197,7 @@ fn stale_condition(writing: Writing) -> String {
     let unchanged = last_seen.map_or(String::new(), |stamp| {
         // What is known of the value is cut to microseconds.
         let (from, to) = (timestamp(stamp), timestamp(Stamp(stamp.0.saturating_add(1))));
-        format!("OR @previous >= '{from}' AND @previous < '{to}' ")
+        format!("OR @previous >= CAST('{from}' AS datetime2) AND @previous < CAST('{to}' AS datetime2) ")
     });
     let oldest = millis(period / 4 * 3);
     let ZoneGuess { step, tolerance, furthest } = ZoneGuess::for_period(period);
@@ -225,7 +242,8 @@ mod tests {
 
     #[test]
     fn looking_only_is_a_select() {
-        insta::assert_snapshot!(batch(&table(), Writing::Never, &Column::DateTimeOffset(3)));
+        insta::assert_snapshot!(look(&table(), &Column::DateTimeOffset(3), true));
+        assert!(!batch(&table(), Writing::Never, &Column::DateTimeOffset(3)).contains("DATABASEPROPERTYEX"));
     }
 
     #[test]

@@ -6,15 +6,16 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use rustix::net::sockopt;
 use tiberius::error::Error;
-use tiberius::{AuthMethod, Config, Row, SqlBrowser};
+use tiberius::{AuthMethod, Config, SqlBrowser};
 use tokio::net::TcpStream;
 use tokio_util::compat::TokioAsyncWriteCompatExt;
 
 use super::addresses;
 use super::errors;
 use super::identifier::{self, literal};
+use super::lookalike::{PRODUCT, lookalike};
 use super::parameters::{PORT, Parameters};
-use super::query::{self, Limits, SqlClient};
+use super::query::{self, Expressions, Limits, SqlClient, Values};
 use crate::database_url::Host;
 use crate::driver::certificates::read_authorities;
 use crate::driver::hosts::{self, Candidate, HostStyle};
@@ -46,6 +47,15 @@ pub(super) struct Opened {
     pub(super) server: ServerInfo,
     /// The type of `last_update`; `None` without such a column.
     pub(super) column: Option<Column>,
+    /// Whether the server answers [`ROLE`].
+    pub(super) says_role: bool,
+}
+
+/// What is learned at a login.
+struct Found {
+    server: ServerInfo,
+    column: Option<Column>,
+    says_role: bool,
 }
 
 /// The type of `last_update`.
@@ -102,21 +112,23 @@ pub(super) async fn leave(client: SqlClient) {
     close(client, last_close_limit()).await;
 }
 
-/// The role that the columns of [`ROLE`] tell.
-pub(super) fn read_role(row: &Row) -> Result<ServerRole, Failure> {
-    Ok(role_of(query::text(row, "updateability")?.as_deref(), query::flag(row, "read_only")?))
+/// Whether the database takes writes, and whether it is read-only by a setting.
+pub(super) const ROLE: [(&str, &str); 2] = [
+    ("updateability", "CONVERT(nvarchar(20), DATABASEPROPERTYEX(DB_NAME(), N'Updateability'))"),
+    ("read_only", "(SELECT CONVERT(int, d.is_read_only) FROM sys.databases AS d WHERE d.name = DB_NAME())"),
+];
+
+/// [`ROLE`] as expressions.
+pub(super) fn role_expressions() -> Expressions {
+    ROLE.map(|(name, expression)| (name, expression.to_owned())).to_vec()
 }
 
-/// Whether the database takes writes, and whether it is read-only by a setting.
-pub(super) const ROLE: &str = "CONVERT(nvarchar(20), DATABASEPROPERTYEX(DB_NAME(), N'Updateability')) AS updateability, \
-                               (SELECT CONVERT(int, d.is_read_only) FROM sys.databases AS d WHERE d.name = DB_NAME()) AS read_only";
-
-/// The role that the server's own words tell.
-fn role_of(updateability: Option<&str>, read_only: bool) -> ServerRole {
+/// The role that the answers to [`ROLE`] tell. A server that does not say refuses a write itself where it takes none.
+pub(super) fn role_of(updateability: Option<&str>, read_only: bool) -> ServerRole {
     match updateability {
-        Some("READ_WRITE") => ServerRole::Primary,
         _ if read_only => ServerRole::ReadOnly,
-        _ => ServerRole::Standby,
+        None | Some("READ_WRITE") => ServerRole::Primary,
+        Some(_) => ServerRole::Standby,
     }
 }
 
@@ -142,7 +154,7 @@ async fn enter(
     stream: TcpStream,
 ) -> Result<Opened, Failure> {
     let mut client = log_in(config, &host.name, stream).await?;
-    let (mut server, column) = look_around(&mut client, request).await?;
+    let Found { mut server, column, says_role } = look_around(&mut client, request).await?;
     address.clone_into(&mut server.address);
     if let (Some(known), Some(found)) = (request.known_identity, &server.identity)
         && known != found
@@ -151,7 +163,7 @@ async fn enter(
         close(client, close_limit(request.deadline)).await;
         return Err(Failure::new(ErrorKind::Identity, message));
     }
-    Ok(Opened { client, server, column })
+    Ok(Opened { client, server, column, says_role })
 }
 
 /// Logs in to a host, and follows where it leads on to another one.
@@ -178,38 +190,48 @@ async fn log_in(config: &Config, host: &str, mut stream: TcpStream) -> Result<Sq
     Err(Failure::new(ErrorKind::Protocol, "the server leads on to another one again and again"))
 }
 
-async fn look_around(
-    client: &mut SqlClient,
-    request: &ConnectRequest<'_>,
-) -> Result<(ServerInfo, Option<Column>), Failure> {
-    let sql = format!(
-        "SELECT CONVERT(nvarchar(128), SERVERPROPERTY(N'ProductVersion')) AS version, \
-         CONVERT(nvarchar(128), SERVERPROPERTY(N'Edition')) AS edition, \
-         CONVERT(int, SERVERPROPERTY(N'Babelfish')) AS babelfish, \
-         (SELECT CONVERT(nvarchar(36), d.service_broker_guid) FROM sys.databases AS d WHERE d.name = DB_NAME()) AS identity_, \
-         (SELECT CONVERT(nvarchar(30), d.create_date, 126) FROM sys.databases AS d WHERE d.name = N'tempdb') AS started, \
-         {ROLE}, {};",
-        column_sql(&request.target.heartbeat)
-    );
-    let row = query::send_for_row(client, &sql, Limits::until(request.deadline), "babelfish").await?;
-    let product = if query::flag(&row, "babelfish")? { "Babelfish" } else { "SQL Server" };
-    let of = |column| query::text(&row, column).map(Option::unwrap_or_default);
+async fn look_around(client: &mut SqlClient, request: &ConnectRequest<'_>) -> Result<Found, Failure> {
+    let mut expressions: Expressions = vec![
+        ("version", "CONVERT(nvarchar(128), SERVERPROPERTY(N'ProductVersion'))".to_owned()),
+        ("edition", "CONVERT(nvarchar(128), SERVERPROPERTY(N'Edition'))".to_owned()),
+        ("babelfish", "CONVERT(int, SERVERPROPERTY(N'Babelfish'))".to_owned()),
+        ("product", PRODUCT.to_owned()),
+        (
+            "identity_",
+            "(SELECT CONVERT(nvarchar(36), d.service_broker_guid) FROM sys.databases AS d WHERE d.name = DB_NAME())"
+                .to_owned(),
+        ),
+        (
+            "started",
+            "(SELECT CONVERT(nvarchar(30), d.create_date, 126) FROM sys.databases AS d WHERE d.name = N'tempdb')"
+                .to_owned(),
+        ),
+    ];
+    expressions.extend(role_expressions());
+    expressions.extend(column_expressions(&request.target.heartbeat));
+    let limits = Limits::until(request.deadline);
+    let found = query::values(client, &expressions, limits).await?;
+    let of = |name| found.text(name).map(Option::unwrap_or_default);
+    let lookalike = lookalike(found.flag("babelfish")?, &of("product")?);
+    let name = lookalike.unwrap_or_else(|| "SQL Server".to_owned());
     let server = ServerInfo {
         address: String::new(),
-        version: one_line(&format!("{product} {} {}", of("version")?, of("edition")?)),
+        version: one_line(format!("{name} {} {}", of("version")?, of("edition")?).trim_end()),
         // A database whose Service Broker was never set up has none of its own.
-        identity: query::text(&row, "identity_")?
-            .filter(|guid| !guid.starts_with("00000000-"))
-            .map(|guid| one_line(&guid)),
-        instance: query::text(&row, "started")?.map(|started| one_line(&started)),
+        identity: found.text("identity_")?.filter(|guid| !guid.starts_with("00000000-")).map(|guid| one_line(&guid)),
+        instance: found.text("started")?.map(|started| one_line(&started)),
         timeline: None,
-        role: read_role(&row)?,
+        role: role_of(found.text("updateability")?.as_deref(), found.flag("read_only")?),
     };
-    Ok((server, Column::read(&row)?))
+    let column = match found.refusal("column_type") {
+        None => Column::read(&found)?,
+        Some(_) => find_column(client, &request.target.heartbeat, limits).await?,
+    };
+    Ok(Found { server, column, says_role: ROLE.iter().all(|(name, _)| found.refusal(name).is_none()) })
 }
 
-/// The type of `last_update`, in a table or a view, in two columns; NULL without such a column.
-pub(super) fn column_sql(table: &HeartbeatTable) -> String {
+/// The type of `last_update`, in a table or a view, in two expressions; NULL without such a column.
+fn column_expressions(table: &HeartbeatTable) -> Expressions {
     let of = |what: &str| {
         format!(
             "(SELECT TOP (1) {what} FROM sys.columns AS c JOIN sys.objects AS o ON o.object_id = c.object_id \
@@ -219,23 +241,56 @@ pub(super) fn column_sql(table: &HeartbeatTable) -> String {
             literal(&table.table)
         )
     };
-    format!(
-        "{} AS column_type, {} AS column_scale",
-        of("CONVERT(nvarchar(128), TYPE_NAME(c.system_type_id))"),
-        of("CONVERT(int, c.scale)")
-    )
+    vec![
+        ("column_type", of("CONVERT(nvarchar(128), TYPE_NAME(c.system_type_id))")),
+        ("column_scale", of("CONVERT(int, c.scale)")),
+    ]
+}
+
+/// The type of `last_update`; `None` without such a column. A server without SQL Server's catalogue is asked by the views of
+/// the SQL standard, and one without these is taken to have the vendor's table.
+///
+/// # Errors
+/// A failure that did not come from the server.
+pub(super) async fn find_column(
+    client: &mut SqlClient,
+    table: &HeartbeatTable,
+    limits: Limits,
+) -> Result<Option<Column>, Failure> {
+    let refused = match query::values(client, &column_expressions(table), limits).await {
+        Ok(found) if found.refusal("column_type").is_none() => return Column::read(&found),
+        Ok(_) => None,
+        Err(failure) => Some(failure),
+    };
+    if let Some(failure) = refused.filter(|failure| query::refusal(failure).is_none()) {
+        return Err(failure);
+    }
+    let of = |what: &str| {
+        format!(
+            "(SELECT MAX({what}) FROM INFORMATION_SCHEMA.COLUMNS AS c WHERE c.TABLE_SCHEMA = {} AND c.TABLE_NAME = {} \
+             AND c.COLUMN_NAME = N'last_update')",
+            literal(&table.schema),
+            literal(&table.table)
+        )
+    };
+    let expressions =
+        vec![("column_type", of("c.DATA_TYPE")), ("column_scale", of("CONVERT(int, c.DATETIME_PRECISION)"))];
+    match query::values(client, &expressions, limits).await {
+        Ok(found) if found.refusal("column_type").is_none() => Column::read(&found),
+        Err(failure) if query::refusal(&failure).is_none() => Err(failure),
+        _ => Ok(Some(Column::DateTime2(7))),
+    }
 }
 
 impl Column {
-    /// From the columns of [`column_sql`].
-    pub(super) fn read(row: &Row) -> Result<Option<Self>, Failure> {
-        let scale = u8::try_from(query::number(row, "column_scale")?.unwrap_or(7)).unwrap_or(7);
-        Ok(query::text(row, "column_type")?.map(|name| Self::from_type(&name, scale)))
+    fn read(found: &Values) -> Result<Option<Self>, Failure> {
+        let scale = u8::try_from(found.number("column_scale")?.unwrap_or(7)).unwrap_or(7);
+        Ok(found.text("column_type")?.map(|name| Self::from_type(name.trim(), scale)))
     }
 
     /// From the server's name of a type.
     pub(super) fn from_type(name: &str, scale: u8) -> Self {
-        match name {
+        match name.to_ascii_lowercase().as_str() {
             "datetime2" => Self::DateTime2(scale),
             "datetime" => Self::DateTime,
             "datetimeoffset" => Self::DateTimeOffset(scale),
@@ -284,6 +339,9 @@ async fn config(request: &ConnectRequest<'_>, parameters: &Parameters) -> Result
     let mut config = Config::new();
     let name = parameters.application_name.as_deref().unwrap_or(request.application_name);
     config.application_name(identifier::application_name(name));
+    if let Some(workstation) = &parameters.workstation {
+        config.client_name(identifier::application_name(workstation));
+    }
     config.database(url.database());
     let secret = request.password.map_or("", Secret::expose);
     config.authentication(match parameters.token {
@@ -332,6 +390,8 @@ mod tests {
         assert_eq!(role_of(Some("READ_WRITE"), false), ServerRole::Primary);
         assert_eq!(role_of(Some("READ_ONLY"), true), ServerRole::ReadOnly);
         assert_eq!(role_of(Some("READ_ONLY"), false), ServerRole::Standby);
-        assert_eq!(role_of(None, false), ServerRole::Standby);
+        // A server that does not say refuses a write itself.
+        assert_eq!(role_of(None, false), ServerRole::Primary);
+        assert_eq!(role_of(None, true), ServerRole::ReadOnly);
     }
 }

@@ -53,8 +53,8 @@ const NO_RESOURCES: [u32; 3] = [49_918, 49_919, 49_920];
 pub(super) const CAPTURE_METADATA: [u32; 3] = [22_830, 22_831, 22_832];
 /// "Cannot execute as the database principal": the database has no owner that the server knows.
 pub(super) const NO_OWNER: u32 = 15_517;
-/// Babelfish's number for nearly every error of its own.
-pub(super) const BABELFISH: u32 = 33_557_097;
+/// Babelfish's number for nearly every error of its own: `beat` asks its catalogue what is wrong.
+const BABELFISH: u32 = 33_557_097;
 
 /// What the server refuses only now; another look may be answered.
 pub(super) const PASSING: &[&str] = &["1205", "1222", "40501", "49918", "49919", "49920"];
@@ -200,6 +200,7 @@ pub(super) const KINDS: &[(u32, ErrorKind)] = &[
     (NO_RESOURCES[0], ErrorKind::Throttled),
     (NO_RESOURCES[1], ErrorKind::Throttled),
     (NO_RESOURCES[2], ErrorKind::Throttled),
+    (BABELFISH, ErrorKind::Unknown),
 ];
 
 /// The kind of an error number.

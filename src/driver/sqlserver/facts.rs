@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 pub(super) use principals::Principals;
 pub(super) use server::{AZURE_DATABASE, DatabaseFacts, ServerFacts};
-pub(super) use table::{ColumnFacts, OwnRights, RowFacts, TableFacts};
+pub(super) use table::{COLUMNS, ColumnFacts, KEY, OwnRights, RowFacts, TRACKED, TRIGGERS, TableFacts};
 pub(super) use tracking::{AgentJob, CaptureInstance, Captured, CdcError, CdcJob};
 
 use self::questions::Questions;
@@ -62,7 +62,7 @@ pub(super) async fn captured(client: &mut SqlClient, limits: Limits) -> Result<A
     tracking::captured(&mut Questions::of(client, limits)).await
 }
 
-/// Gathers the facts, in fifteen batches at most.
+/// Gathers the facts, in sixteen batches; a lookalike that refuses one is asked in smaller ones.
 ///
 /// # Errors
 /// What the server says, classified, when it cannot be asked at all.
@@ -72,7 +72,7 @@ pub(super) async fn gather(opened: &mut Opened, target: &Target, deadline: Insta
     let server = server::server(&mut ask).await?;
     let database = server::database(&mut ask).await?;
     let has_cdc = database.answer().is_some_and(|database| database.cdc);
-    let has_agent = server.engine_edition != AZURE_DATABASE && !server.babelfish;
+    let has_agent = server.engine_edition != AZURE_DATABASE && server.lookalike().is_none();
     let table = table::table(&mut ask, target).await?;
     Ok(SqlServerFacts {
         address,

@@ -3,7 +3,8 @@
 
 use super::ado;
 use super::identifier;
-use super::parameters::{Parameters, normal};
+use super::keys::normal;
+use super::parameters::Parameters;
 use crate::database_url::{AddressParts, Family, UrlError};
 use crate::driver::parameters::refused;
 use crate::driver::rules::{ConnectorKey, Defaults, Judgement};
@@ -57,6 +58,9 @@ pub(super) fn enables_cdc(target: &Target) -> bool {
 /// Whatever of [`UrlError`] fits.
 pub(super) fn parse(scheme: &str, rest: &str) -> Result<Endpoint, UrlError> {
     // As Java's driver and Prisma write it.
+    if ado::of_java(rest) {
+        return ado::parse_java(scheme, rest).and_then(endpoint);
+    }
     let (before, _) = rest.split_once('?').unwrap_or((rest, ""));
     let hosts = before.rsplit_once('@').map_or(before, |(_, hosts)| hosts);
     if hosts.contains(';') {
@@ -70,6 +74,9 @@ pub(super) fn parse(scheme: &str, rest: &str) -> Result<Endpoint, UrlError> {
 
 /// Takes a connection string apart, if the text is meant as one.
 pub(super) fn parse_connection_string(text: &str) -> Option<Result<Endpoint, UrlError>> {
+    if let Some(rest) = ado::behind_jdbc(text) {
+        return Some(ado::parse_java(SCHEMES[0], rest).and_then(endpoint));
+    }
     ado::is_meant(text).then(|| ado::parse(SCHEMES[0], text).and_then(endpoint))
 }
 

@@ -11,6 +11,8 @@ mod errors;
 mod facts;
 mod family;
 mod identifier;
+mod keys;
+mod lookalike;
 mod parameters;
 mod progress;
 mod provision;

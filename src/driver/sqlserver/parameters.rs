@@ -6,8 +6,9 @@ use std::path::PathBuf;
 
 use tiberius::EncryptionLevel;
 
-use crate::database_url::{DatabaseUrl, UrlError};
-use crate::driver::parameters::{Keys, Rule, refused};
+use super::keys::{KEYS, WITHOUT_EFFECT, squash};
+use crate::database_url::{DatabaseUrl, Host, UrlError};
+use crate::driver::parameters::refused;
 use crate::driver::shared_checks::server::is_local;
 
 /// The port of an address without one.
@@ -28,111 +29,10 @@ pub(super) struct Parameters {
     /// Whether a listener may lead to a readable secondary.
     pub(super) read_only: bool,
     pub(super) application_name: Option<String>,
+    /// What the server shows as this machine's name, where it is not the machine's own.
+    pub(super) workstation: Option<String>,
     /// What somebody should know about this address.
     pub(super) warnings: Vec<String>,
-}
-
-const IN_ADDRESS: &str = "belongs into the address itself: mssql://user@host:port/database";
-const SECRET: &str = "a secret does not belong into parameters: use the setting password";
-const POOL: &str = "heartbeatd keeps one connection for each target: take it out";
-const TIMES: &str = "the target's setting timeout bounds connecting and each beat: take it out";
-const AGAIN: &str = "heartbeatd connects again by itself: take it out";
-const WINDOWS: &str = "Windows and Kerberos logins are not offered: use a SQL login, or Authentication=AccessToken";
-const ONLY_FALSE: &str = "only false is offered";
-const BOOLEAN: &str = "only true and false are values of it";
-const LOCAL: &str = "a local database of Windows is not offered: name a server";
-const ENCRYPT: &str = "expected strict, mandatory, optional or disable";
-const FALSE: &[&str] = &["false"];
-const BOTH: &[&str] = &["true", "false"];
-
-/// The keys of Microsoft.Data.SqlClient 6, and `CaFile`:
-/// <https://learn.microsoft.com/en-us/dotnet/api/microsoft.data.sqlclient.sqlconnection.connectionstring>.
-const RULES: &[(&str, Rule)] = &[
-    ("ApplicationIntent", Rule::Honoured),
-    ("ApplicationName", Rule::Honoured),
-    ("AttachDBFilename", Rule::Refused(LOCAL)),
-    ("Authentication", Rule::Honoured),
-    ("CaFile", Rule::Honoured),
-    ("ColumnEncryptionSetting", Rule::Only(&["disabled"], "the heartbeat's columns are not encrypted")),
-    ("CommandTimeout", Rule::Refused(TIMES)),
-    ("ConnectRetryCount", Rule::Refused(AGAIN)),
-    ("ConnectRetryInterval", Rule::Refused(AGAIN)),
-    ("ConnectTimeout", Rule::Honoured),
-    ("ConnectionLifetime", Rule::Refused(POOL)),
-    ("ContextConnection", Rule::Only(FALSE, ONLY_FALSE)),
-    ("CurrentLanguage", Rule::Refused("nothing that heartbeatd sends depends on it: take it out")),
-    ("Database", Rule::Refused(IN_ADDRESS)),
-    ("Driver", Rule::Refused("this client is no ODBC driver: take it out")),
-    ("Encrypt", Rule::Honoured),
-    ("Enlist", Rule::Only(BOTH, BOOLEAN)),
-    ("FailoverPartner", Rule::Refused("name both servers: mssql://user@first,second/database")),
-    ("HostNameInCertificate", Rule::Honoured),
-    ("IntegratedSecurity", Rule::Only(FALSE, WINDOWS)),
-    ("LoadBalanceTimeout", Rule::Refused(POOL)),
-    ("MaxPoolSize", Rule::Refused(POOL)),
-    ("MinPoolSize", Rule::Refused(POOL)),
-    ("MultiSubnetFailover", Rule::Only(BOTH, "all addresses of a name are tried at once, whatever it says")),
-    ("MultipleActiveResultSets", Rule::Only(FALSE, ONLY_FALSE)),
-    ("NetworkLibrary", Rule::Only(&["dbmssocn"], "only TCP is spoken")),
-    ("PacketSize", Rule::Refused("a beat is one packet: take it out")),
-    ("Password", Rule::Refused(SECRET)),
-    ("PersistSecurityInfo", Rule::Only(BOTH, BOOLEAN)),
-    ("PoolBlockingPeriod", Rule::Refused(POOL)),
-    ("Pooling", Rule::Only(BOTH, BOOLEAN)),
-    ("Replication", Rule::Only(FALSE, ONLY_FALSE)),
-    ("Server", Rule::Refused(IN_ADDRESS)),
-    (
-        "ServerCertificate",
-        Rule::Refused("use CaFile with the authority's certificate, or the server's own if it signed itself"),
-    ),
-    ("ServerSPN", Rule::Refused(WINDOWS)),
-    ("TransactionBinding", Rule::Refused("a beat is a transaction by itself: take it out")),
-    ("TransparentNetworkIPResolution", Rule::Only(BOTH, BOOLEAN)),
-    ("TrustServerCertificate", Rule::Honoured),
-    ("TypeSystemVersion", Rule::Refused("nothing that heartbeatd reads depends on it: take it out")),
-    ("User", Rule::Refused(IN_ADDRESS)),
-    ("UserInstance", Rule::Only(FALSE, LOCAL)),
-    ("WorkstationID", Rule::Refused("sessions are named by ApplicationName: take it out")),
-];
-
-/// Other names of these keys, squashed.
-const ALIASES: &[(&str, &str)] = &[
-    ("app", "ApplicationName"),
-    ("connectiontimeout", "ConnectTimeout"),
-    ("mars", "MultipleActiveResultSets"),
-    ("net", "NetworkLibrary"),
-    ("network", "NetworkLibrary"),
-    ("persistsecurity", "PersistSecurityInfo"),
-    ("servercertificatename", "HostNameInCertificate"),
-    ("timeout", "ConnectTimeout"),
-    ("trustedconnection", "IntegratedSecurity"),
-    ("wsid", "WorkstationID"),
-];
-
-const KEYS: Keys = Keys { of: "SQL Server", rules: RULES };
-
-/// A key as it is compared: small letters, without spaces.
-pub(super) fn squash(key: &str) -> String {
-    key.chars().filter(|c| !matches!(c, ' ' | '_' | '-')).flat_map(char::to_lowercase).collect()
-}
-
-/// The key that a squashed name means.
-pub(super) fn canonical(squashed: &str) -> Option<&'static str> {
-    let alias = ALIASES.iter().find(|(alias, _)| *alias == squashed).map(|(_, key)| *key);
-    alias.or_else(|| RULES.iter().map(|(key, _)| *key).find(|key| key.eq_ignore_ascii_case(squashed)))
-}
-
-/// A parameter under the key that it means, with one word for yes and one for no; what is not known stays as it is.
-pub(super) fn normal(name: String, value: String) -> (String, String) {
-    let Some(key) = canonical(&squash(&name)) else { return (name, value) };
-    let has_words = RULES.iter().any(|(known, rule)| *known == key && matches!(rule, Rule::Only(..)));
-    let value = match value.to_ascii_lowercase().as_str() {
-        _ if !has_words && !["TrustServerCertificate", "Encrypt"].contains(&key) => value,
-        "yes" | "1" => "true".to_owned(),
-        "no" | "0" => "false".to_owned(),
-        word => word.to_owned(),
-    };
-    (key.to_owned(), value)
 }
 
 /// A key of a connection string that is not taken, by its number.
@@ -152,13 +52,14 @@ impl Parameters {
             encryption: encryption(url)?,
             any_certificate: switch(url, "TrustServerCertificate")?,
             ca_file: url.parameter("CaFile").map(PathBuf::from),
-            certificate_name: text("HostNameInCertificate"),
+            certificate_name: certificate_name(url)?,
             token: token(url)?,
             read_only: intent(url)?,
             application_name: text("ApplicationName"),
+            workstation: text("WorkstationID"),
             warnings: Vec::new(),
         };
-        if url.hosts().iter().any(crate::database_url::Host::is_socket) {
+        if url.hosts().iter().any(Host::is_socket) {
             return Err(refused("host", "SQL Server has no sockets in the file system: name a host"));
         }
         if url.user().is_none() && !parameters.token {
@@ -168,11 +69,8 @@ impl Parameters {
             return Err(refused("database", "the address names no database: write mssql://user@host/database"));
         }
         parameters.judge_trust(url)?;
-        if url.parameter("ConnectTimeout").is_some() {
-            parameters
-                .warnings
-                .push("ConnectTimeout: has no effect, as the target's setting timeout bounds connecting".to_owned());
-        }
+        let idle = WITHOUT_EFFECT.iter().filter(|(key, _)| url.parameter(key).is_some());
+        parameters.warnings.extend(idle.map(|(key, reason)| format!("{key}: has no effect, {reason}")));
         Ok(parameters)
     }
 
@@ -219,9 +117,23 @@ fn encryption(url: &DatabaseUrl) -> Result<EncryptionLevel, UrlError> {
     }
 }
 
+/// The name that the certificate must be for. Azure's portal writes a wildcard, which says what the host's name says.
+fn certificate_name(url: &DatabaseUrl) -> Result<Option<String>, UrlError> {
+    let Some(name) = url.parameter("HostNameInCertificate") else { return Ok(None) };
+    let Some(domain) = name.strip_prefix('*') else { return Ok(Some(name.to_owned())) };
+    let is_in_domain = |host: &Host| {
+        let (host, domain) = (host.name.to_ascii_lowercase(), domain.to_ascii_lowercase());
+        host.strip_suffix(&domain).is_some_and(|label| !label.is_empty() && !label.contains('.'))
+    };
+    match domain.starts_with('.') && url.hosts().iter().all(is_in_domain) {
+        true => Ok(None),
+        false => Err(refused("HostNameInCertificate", "expected one name, or a wildcard that the host fits")),
+    }
+}
+
 fn token(url: &DatabaseUrl) -> Result<bool, UrlError> {
     match url.parameter("Authentication").map(squash).as_deref() {
-        None | Some("sqlpassword") => Ok(false),
+        None | Some("sqlpassword" | "notspecified") => Ok(false),
         Some("accesstoken" | "activedirectoryaccesstoken") => Ok(true),
         Some(_) => Err(refused(
             "Authentication",
@@ -243,9 +155,11 @@ fn switch(url: &DatabaseUrl, name: &str) -> Result<bool, UrlError> {
     match url.parameter(name) {
         Some("true") => Ok(true),
         None | Some("false") => Ok(false),
-        Some(_) => Err(refused(name, BOOLEAN)),
+        Some(_) => Err(refused(name, super::keys::BOOLEAN)),
     }
 }
+
+const ENCRYPT: &str = "expected strict, mandatory, optional or disable";
 
 #[cfg(test)]
 mod tests {
@@ -264,7 +178,8 @@ mod tests {
 
     #[test]
     fn every_key_is_honoured_or_refused_by_name() {
-        let free = ["ApplicationName", "CaFile", "ConnectTimeout", "HostNameInCertificate"];
+        let mut free = vec!["ApplicationName", "CaFile", "HostNameInCertificate", "WorkstationID"];
+        free.extend(WITHOUT_EFFECT.iter().map(|(key, _)| *key));
         trial::keep_to_the_rules(&KEYS, &free, |query| with(query).map(drop));
     }
 
@@ -305,6 +220,19 @@ mod tests {
         assert!(read("mssql://hb@db.example/").unwrap_err().contains("names no database"));
         assert!(with("Authentication=ActiveDirectoryPassword").unwrap_err().contains("AccessToken"));
         assert!(with("Integrated Security=SSPI").unwrap_err().contains("Kerberos"));
+    }
+
+    #[test]
+    fn a_wildcard_of_azures_portal_says_what_the_host_says() {
+        let named = |host: &str, name: &str| {
+            let parameters = read(&format!("mssql://hb@{host}/orders?HostNameInCertificate={name}"));
+            parameters.map(|parameters| parameters.certificate_name)
+        };
+        assert_eq!(named("Orders.database.windows.net", "*.database.windows.net"), Ok(None));
+        assert_eq!(named("db", "db.example"), Ok(Some("db.example".to_owned())));
+        for host in ["db.example", "a.b.database.windows.net", "database.windows.net"] {
+            assert!(named(host, "*.database.windows.net").unwrap_err().contains("HostNameInCertificate"), "{host}");
+        }
     }
 
     #[test]

@@ -3,7 +3,7 @@
 
 use super::columns::{faults, mend};
 use super::errors::{CAPTURE_INSTANCE_EXISTS, OBJECT_EXISTS};
-use super::facts::{AZURE_DATABASE, Principals, RowFacts, SqlServerFacts, TableFacts};
+use super::facts::{AZURE_DATABASE, COLUMNS, Principals, RowFacts, SqlServerFacts, TableFacts};
 use super::family::{FILEGROUP, enables_cdc, role_of};
 use super::identifier::{literal, problem, quote};
 use super::query::{self, Limits, SqlClient};
@@ -131,7 +131,9 @@ impl Planner<'_> {
     fn existing(&mut self, found: &TableFacts) {
         let table = self.table.clone();
         let rows = self.rows();
-        let faults = faults(found, rows.are_none());
+        // A server that does not show its columns is taken to have the vendor's.
+        let hidden = found.refused.contains_key(COLUMNS);
+        let faults = if hidden { Vec::new() } else { faults(found, rows.are_none()) };
         let mend = mend(self.target, &table, found, &faults);
         let user = quote(&self.facts.server.user);
         let remedy = Remedy::advice("set provision_url to the address of a member of db_owner")
@@ -139,15 +141,14 @@ impl Planner<'_> {
         let existing =
             ExistingTable { name: &table, faults: &faults, mend: &mend, rows: &rows, seen_by: (&user, &remedy) };
         if existing.judge(self.target.heartbeat.row_number(), &mut self.plan) == RowNeed::Insert {
-            let identity = found.column("id").is_some_and(|column| column.identity);
+            let identity = hidden || found.column("id").is_some_and(|column| column.identity);
             self.insert(if identity { ROW_IDENTITY } else { ROW });
         }
     }
 
     fn rows(&self) -> Rows {
-        let Answer::Seen(RowFacts { count, found, other, .. }) = &self.facts.row else { return Rows::Hidden };
+        let Answer::Seen(RowFacts { found, other, .. }) = &self.facts.row else { return Rows::Hidden };
         let own = (*found > 0).then(|| self.target.heartbeat.row_number());
-        debug_assert!(*count > 0 || own.is_none());
         Rows::Ids(own.into_iter().chain(*other).collect())
     }
 
@@ -164,6 +165,9 @@ impl Planner<'_> {
                 return self.plan.notices.push(message);
             }
         };
+        if let Some(refusal) = &principals.unlisted {
+            self.plan.notices.push(format!("{refusal}: what may be granted already is granted again"));
+        }
         let (role, user) = (role_of(self.target), self.target.connector.user.clone());
         let has_user = principals.has(&user.name);
         if !has_user && user.configured {
@@ -218,8 +222,11 @@ impl Planner<'_> {
             self.plan.fail(ErrorKind::Privilege, message, Some(remedy));
         }
         let is_denied = |privilege: &str| rights.denied.iter().any(|(denied, _)| *denied == privilege);
+        let is_held = |wanted: &str| {
+            rights.held.contains(wanted) || principals.unlisted.is_some() && self.session_holds(grantee, wanted)
+        };
         let missing: Vec<&str> =
-            wanted.iter().copied().filter(|wanted| !rights.held.contains(wanted) && !is_denied(wanted)).collect();
+            wanted.iter().copied().filter(|wanted| !is_held(wanted) && !is_denied(wanted)).collect();
         if !missing.is_empty() {
             let privileges = missing.join(", ");
             let title = format!("grant {privileges} on {} to {quoted}", self.table);
@@ -227,11 +234,34 @@ impl Planner<'_> {
         }
     }
 
+    /// Whether this session's own user is meant, and has the privilege by the server's own word.
+    fn session_holds(&self, grantee: &str, privilege: &str) -> bool {
+        let Answer::Seen(own) = &self.facts.own else { return false };
+        let held = match privilege {
+            "SELECT" => own.select,
+            "INSERT" => own.insert,
+            "UPDATE" => own.update,
+            _ => None,
+        };
+        grantee.eq_ignore_ascii_case(&self.facts.server.user) && held == Some(true)
+    }
+
     /// Change data capture on the table; on the database only when that was asked for.
     fn tracking(&mut self) {
-        let (server, Answer::Seen(database)) = (&self.facts.server, &self.facts.database) else { return };
-        if server.babelfish {
-            return self.plan.notices.push("Babelfish has no change data capture".to_owned());
+        let server = &self.facts.server;
+        let database = match &self.facts.database {
+            Answer::Seen(database) => database,
+            Answer::Refused(refusal) => {
+                let message = format!("whether change data capture is on is not known: {refusal}");
+                return self.plan.notices.push(message);
+            }
+        };
+        if let Some(name) = server.lookalike().filter(|_| !database.cdc) {
+            return self.plan.notices.push(format!("{name} has no change data capture"));
+        }
+        if !database.cdc && server.cdc_procedures == Some(false) {
+            let message = "change data capture is off, and the server has no procedure that switches it on";
+            return self.plan.notices.push(message.to_owned());
         }
         let name = quote(&server.database);
         if !database.cdc && !enables_cdc(self.target) {

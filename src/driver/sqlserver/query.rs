@@ -6,11 +6,13 @@
 use std::time::Duration;
 
 use futures_util::TryStreamExt;
+use tiberius::time::DateTime2;
 use tiberius::{Client, ColumnData, QueryItem, Row};
 use tokio::net::TcpStream;
 use tokio_util::compat::Compat;
 
 use super::errors;
+use crate::driver::answer::Refusal;
 use crate::heartbeat::{ErrorKind, Failure, Stamp};
 use crate::time::clock::{self, Clock, Instant};
 
@@ -64,6 +66,22 @@ impl Limits {
     }
 }
 
+/// The rows of an answer.
+#[derive(Debug)]
+pub(super) struct Answered {
+    /// Those of all its sets.
+    rows: Vec<Row>,
+    /// Where the last set begins.
+    last: usize,
+}
+
+impl Answered {
+    /// The rows of the last set: one before it is a trigger's.
+    pub(super) fn last_set(&self) -> &[Row] {
+        self.rows.get(self.last..).unwrap_or_default()
+    }
+}
+
 /// Sends one batch, in one round trip, and reads its answer to the end: an error comes after the rows, and is final even
 /// then.
 ///
@@ -71,13 +89,16 @@ impl Limits {
 ///
 /// # Errors
 /// What the server says, or the network, classified; `timeout`; `protocol` for an answer beyond all bounds.
-pub(super) async fn send(client: &mut SqlClient, sql: &str, limits: Limits) -> Result<Vec<Row>, Failure> {
+pub(super) async fn send(client: &mut SqlClient, sql: &str, limits: Limits) -> Result<Answered, Failure> {
     let batch = format!("{}\n{sql}", limits.sql());
     let answer = async {
         let mut answer = client.simple_query(batch).await.map_err(errors::classify)?;
-        let (mut rows, mut bytes) = (Vec::new(), 0);
+        let (mut rows, mut last, mut bytes) = (Vec::new(), 0, 0);
         while let Some(item) = answer.try_next().await.map_err(errors::classify)? {
-            let QueryItem::Row(row) = item else { continue };
+            let QueryItem::Row(row) = item else {
+                last = rows.len();
+                continue;
+            };
             bytes += row.cells().map(|(_, value)| size_of_value(value) + PER_VALUE).sum::<usize>();
             rows.push(row);
             if rows.len() > ROWS || bytes > BYTES {
@@ -87,7 +108,7 @@ pub(super) async fn send(client: &mut SqlClient, sql: &str, limits: Limits) -> R
                 ));
             }
         }
-        Ok(rows)
+        Ok(Answered { rows, last })
     };
     clock::timeout_at(limits.client, answer)
         .await
@@ -104,12 +125,101 @@ pub(super) async fn send_for_row(
     limits: Limits,
     column: &str,
 ) -> Result<Row, Failure> {
-    let mut rows = send(client, sql, limits).await?;
-    rows.retain(|row| row.columns().iter().any(|found| found.name() == column));
+    let mut rows = send(client, sql, limits).await?.rows;
+    rows.retain(|row| cell(row, column).is_some());
     match (rows.pop(), rows.len()) {
         (Some(row), 0) => Ok(row),
         _ => Err(malformed()),
     }
+}
+
+/// Expressions, each with the name of its answer.
+pub(super) type Expressions = Vec<(&'static str, String)>;
+
+/// The answers to expressions. One that the server refused is NULL here.
+#[derive(Debug)]
+pub(super) struct Values {
+    rows: Vec<Row>,
+    refused: Vec<(&'static str, Refusal)>,
+}
+
+/// Asks for expressions in one batch. A server that refuses it, because it lacks a function or a column of the catalogue, is
+/// asked for each by itself: only that one stays unanswered.
+///
+/// # Errors
+/// As [`send_for_row`]; the server's own where it answers none of them.
+pub(super) async fn values(
+    client: &mut SqlClient,
+    expressions: &Expressions,
+    limits: Limits,
+) -> Result<Values, Failure> {
+    match select(client, expressions, limits).await {
+        Ok(row) => return Ok(Values { rows: vec![row], refused: Vec::new() }),
+        Err(failure) if refusal(&failure).is_none() => return Err(failure),
+        Err(_) => {}
+    }
+    let (mut values, mut last) = (Values { rows: Vec::new(), refused: Vec::new() }, None);
+    for expression in expressions.chunks(1) {
+        match select(client, expression, limits).await {
+            Ok(row) => values.rows.push(row),
+            Err(failure) => {
+                let Some(refusal) = refusal(&failure) else { return Err(failure) };
+                values.refused.extend(expression.iter().map(|(name, _)| (*name, refusal.clone())));
+                last = Some(failure);
+            }
+        }
+    }
+    match last {
+        Some(failure) if values.rows.is_empty() => Err(failure),
+        _ => Ok(values),
+    }
+}
+
+async fn select(client: &mut SqlClient, expressions: &[(&str, String)], limits: Limits) -> Result<Row, Failure> {
+    let list: Vec<String> = expressions.iter().map(|(name, expression)| format!("{expression} AS {name}")).collect();
+    let first = expressions.first().map_or("", |(name, _)| *name);
+    send_for_row(client, &format!("SELECT {};", list.join(", ")), limits, first).await
+}
+
+/// What the server said, of a failure that it answered with.
+pub(super) fn refusal(failure: &Failure) -> Option<Refusal> {
+    failure.code().map(|code| Refusal { code: code.to_owned(), message: failure.message().to_owned() })
+}
+
+impl Values {
+    /// As [`text`].
+    pub(super) fn text(&self, name: &str) -> Result<Option<String>, Failure> {
+        self.row(name).map_or(Ok(None), |row| text(row, name))
+    }
+
+    /// As [`number`].
+    pub(super) fn number(&self, name: &str) -> Result<Option<i64>, Failure> {
+        self.row(name).map_or(Ok(None), |row| number(row, name))
+    }
+
+    /// As [`flag`].
+    pub(super) fn flag(&self, name: &str) -> Result<bool, Failure> {
+        self.row(name).map_or(Ok(false), |row| flag(row, name))
+    }
+
+    /// As [`time`].
+    pub(super) fn time(&self, name: &str) -> Result<Option<Stamp>, Failure> {
+        self.row(name).map_or(Ok(None), |row| time(row, name))
+    }
+
+    /// Why an expression has no answer, if the server refused it.
+    pub(super) fn refusal(&self, name: &str) -> Option<&Refusal> {
+        self.refused.iter().find(|(known, _)| *known == name).map(|(_, refusal)| refusal)
+    }
+
+    fn row(&self, name: &str) -> Option<&Row> {
+        self.rows.iter().find(|row| cell(row, name).is_some())
+    }
+}
+
+/// The value of a column, whose name a lookalike may give in capital letters.
+fn cell<'a>(row: &'a Row, column: &str) -> Option<&'a ColumnData<'static>> {
+    row.cells().find(|(found, _)| found.name().eq_ignore_ascii_case(column)).map(|(_, value)| value)
 }
 
 fn size_of_value(value: &ColumnData<'_>) -> usize {
@@ -120,29 +230,61 @@ fn size_of_value(value: &ColumnData<'_>) -> usize {
     }
 }
 
+/// Whether a value is NULL, of whatever type: an expression that is always NULL has the type that the server likes.
+fn is_null(value: &ColumnData<'_>) -> bool {
+    match value {
+        ColumnData::U8(value) => value.is_none(),
+        ColumnData::I16(value) => value.is_none(),
+        ColumnData::I32(value) => value.is_none(),
+        ColumnData::I64(value) => value.is_none(),
+        ColumnData::F32(value) => value.is_none(),
+        ColumnData::F64(value) => value.is_none(),
+        ColumnData::Bit(value) => value.is_none(),
+        ColumnData::String(value) => value.is_none(),
+        ColumnData::Guid(value) => value.is_none(),
+        ColumnData::Binary(value) => value.is_none(),
+        ColumnData::Numeric(value) => value.is_none(),
+        ColumnData::DateTime(value) => value.is_none(),
+        ColumnData::SmallDateTime(value) => value.is_none(),
+        ColumnData::DateTime2(value) => value.is_none(),
+        ColumnData::DateTimeOffset(value) => value.is_none(),
+        _ => false,
+    }
+}
+
+/// What a column holds; `None` is NULL.
+fn present<'a>(row: &'a Row, column: &str) -> Result<Option<&'a ColumnData<'static>>, Failure> {
+    cell(row, column).map(|value| Some(value).filter(|value| !is_null(value))).ok_or_else(malformed)
+}
+
 /// Text of a column; `None` is NULL.
 ///
 /// # Errors
 /// `protocol` where there is no such column, or no text in it.
 pub(super) fn text(row: &Row, column: &str) -> Result<Option<String>, Failure> {
-    match row.get_column_data(column) {
-        Ok(ColumnData::String(text)) => Ok(text.as_ref().map(|text| text.clone().into_owned())),
-        _ => Err(malformed()),
+    match present(row, column)? {
+        None => Ok(None),
+        Some(ColumnData::String(Some(text))) => Ok(Some(text.clone().into_owned())),
+        Some(_) => Err(malformed()),
     }
 }
 
-/// A whole number of a column, of whichever width; `None` is NULL.
+/// A whole number of a column, of whichever type; `None` is NULL.
 ///
 /// # Errors
 /// As [`text`].
 pub(super) fn number(row: &Row, column: &str) -> Result<Option<i64>, Failure> {
-    match row.get_column_data(column) {
-        Ok(ColumnData::U8(number)) => Ok(number.map(i64::from)),
-        Ok(ColumnData::I16(number)) => Ok(number.map(i64::from)),
-        Ok(ColumnData::I32(number)) => Ok(number.map(i64::from)),
-        Ok(ColumnData::I64(number)) => Ok(*number),
-        Ok(ColumnData::Bit(bit)) => Ok(bit.map(i64::from)),
-        _ => Err(malformed()),
+    match present(row, column)? {
+        None => Ok(None),
+        Some(ColumnData::U8(number)) => Ok(number.map(i64::from)),
+        Some(ColumnData::I16(number)) => Ok(number.map(i64::from)),
+        Some(ColumnData::I32(number)) => Ok(number.map(i64::from)),
+        Some(ColumnData::I64(number)) => Ok(*number),
+        Some(ColumnData::Bit(bit)) => Ok(bit.map(i64::from)),
+        Some(ColumnData::Numeric(Some(number))) if number.dec_part() == 0 => {
+            i64::try_from(number.int_part()).map(Some).map_err(|_| malformed())
+        }
+        Some(_) => Err(malformed()),
     }
 }
 
@@ -154,23 +296,35 @@ pub(super) fn flag(row: &Row, column: &str) -> Result<bool, Failure> {
     Ok(number(row, column)?.is_some_and(|number| number != 0))
 }
 
-/// Microseconds since 1970 of a `datetime2`, cut to whole ones; `None` is NULL.
+/// Microseconds since 1970 of a `datetime2`, or of what a lookalike sends instead, cut to whole ones; `None` is NULL.
 ///
 /// # Errors
 /// As [`text`].
 pub(super) fn time(row: &Row, column: &str) -> Result<Option<Stamp>, Failure> {
+    /// Days from 1900, where `datetime` begins, to 1970.
+    const DATETIME_EPOCH: i64 = 25_567;
+    match present(row, column)? {
+        None => Ok(None),
+        Some(ColumnData::DateTime2(time)) => Ok(time.map(stamp)),
+        // As it travels its clock is in UTC, whatever its offset.
+        Some(ColumnData::DateTimeOffset(time)) => Ok(time.map(|time| stamp(time.datetime2()))),
+        Some(ColumnData::DateTime(time)) => Ok(time.map(|time| {
+            let clock = i64::from(time.seconds_fragments()) * 10_000 / 3;
+            Stamp((i64::from(time.days()) - DATETIME_EPOCH) * DAY + clock)
+        })),
+        Some(_) => Err(malformed()),
+    }
+}
+
+const DAY: i64 = 86_400_000_000;
+
+fn stamp(time: DateTime2) -> Stamp {
     /// Days from the year 1, where this type begins, to 1970.
     const EPOCH: i64 = 719_162;
-    match row.get_column_data(column) {
-        Ok(ColumnData::DateTime2(time)) => Ok(time.map(|time| {
-            let (clock, scale) = (time.time().increments(), u32::from(time.time().scale()));
-            let micros =
-                if scale <= 6 { clock.saturating_mul(10_u64.pow(6 - scale)) } else { clock / 10_u64.pow(scale - 6) };
-            let days = i64::from(time.date().days()) - EPOCH;
-            Stamp(days * 86_400_000_000 + i64::try_from(micros).unwrap_or(i64::MAX / 2))
-        })),
-        _ => Err(malformed()),
-    }
+    let (clock, scale) = (time.time().increments(), u32::from(time.time().scale()));
+    let micros = if scale <= 6 { clock.saturating_mul(10_u64.pow(6 - scale)) } else { clock / 10_u64.pow(scale - 6) };
+    let days = i64::from(time.date().days()) - EPOCH;
+    Stamp(days * DAY + i64::try_from(micros).unwrap_or(i64::MAX / 2))
 }
 
 fn malformed() -> Failure {

@@ -156,6 +156,13 @@ pub(crate) fn tsql() -> PathBuf {
     find("tsql", "/usr/bin").unwrap_or_else(|| panic!("{}", missing("tsql", "freetds-bin")))
 }
 
+/// A library that gives the process that loads it names of its own (`NSS_WRAPPER_HOSTS`).
+pub(crate) fn nss_wrapper() -> PathBuf {
+    let homes = ["/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu", "/usr/lib64", "/usr/lib"];
+    let mut libraries = homes.iter().map(|home| Path::new(home).join("libnss_wrapper.so"));
+    libraries.find(|library| library.exists()).unwrap_or_else(|| panic!("{}", missing("nss_wrapper", "libnss-wrapper")))
+}
+
 /// The folder of what judges the double of SQL Server in Python.
 pub(crate) fn sqlserver_judges() -> PathBuf {
     let home = unpacked("sqlserver-judges-2");

@@ -67,9 +67,37 @@ pub(crate) enum Fault {
     Drop,
 }
 
+/// What a server's greeting says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Greeting {
+    /// Version and encryption.
+    Usual,
+    /// The version alone.
+    Version,
+    /// All that a client could ask.
+    All,
+}
+
+/// How a double says what it says: within what the protocol allows.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Manner {
+    pub(crate) greeting: Greeting,
+    /// Whether it says more than it was asked for, and sends rows in their other form.
+    pub(crate) chatty: bool,
+    /// The largest packet that it sends.
+    pub(crate) largest: usize,
+}
+
+impl Default for Manner {
+    fn default() -> Self {
+        Self { greeting: Greeting::Usual, chatty: false, largest: wire::LARGEST }
+    }
+}
+
 /// How a double is to be started.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Options {
+    manner: Manner,
     encryption: Encryption,
     home: Ipv4Addr,
     port: u16,
@@ -88,6 +116,7 @@ pub(crate) struct TdsServer {
 #[derive(Debug)]
 pub(super) struct Shared {
     encryption: Encryption,
+    manner: Manner,
     state: Mutex<State>,
     fault: Mutex<Option<Fault>>,
     batches: Mutex<Vec<String>>,
@@ -106,6 +135,11 @@ impl Options {
         Self { encryption, ..self }
     }
 
+    /// In this manner.
+    pub(crate) fn manner(self, manner: Manner) -> Self {
+        Self { manner, ..self }
+    }
+
     /// On this port.
     pub(crate) fn port(self, port: u16) -> Self {
         Self { port, ..self }
@@ -120,6 +154,7 @@ impl Options {
     pub(crate) async fn start(self) -> TdsServer {
         let shared = Arc::new(Shared {
             encryption: self.encryption,
+            manner: self.manner,
             state: Mutex::new(State::default()),
             fault: Mutex::new(None),
             batches: Mutex::new(Vec::new()),
@@ -138,7 +173,7 @@ impl Options {
 impl TdsServer {
     /// One that offers no encryption.
     pub(crate) fn options() -> Options {
-        Options { encryption: Encryption::None, home: Ipv4Addr::LOCALHOST, port: 0 }
+        Options { manner: Manner::default(), encryption: Encryption::None, home: Ipv4Addr::LOCALHOST, port: 0 }
     }
 
     /// Listens, also again after [`stop`](Self::stop), with what the table held.
@@ -233,7 +268,7 @@ impl Shared {
 /// One connection, to its end.
 async fn serve(shared: &Shared, stream: TcpStream) -> std::io::Result<()> {
     stream.set_nodelay(true)?;
-    let mut wire = Wire::new(stream);
+    let mut wire = Wire::new(stream, shared.manner.largest);
     if !login::log_in(shared, &mut wire).await? {
         return Ok(());
     }
@@ -260,7 +295,7 @@ async fn serve(shared: &Shared, stream: TcpStream) -> std::io::Result<()> {
             wire::ATTENTION => Answer::attention(),
             _ => Answer::default(),
         };
-        let packets = wire.send(wire::REPLY, &answer.bytes()).await?;
+        let packets = wire.send(wire::REPLY, &answer.bytes(shared.manner.chatty)).await?;
         if beats {
             shared.packets_out.fetch_add(packets, Ordering::SeqCst);
         }

@@ -5,7 +5,7 @@ use crate::driver::evidence;
 use crate::driver::sqlserver::errors::PASSING;
 use crate::driver::sqlserver::facts::{Principals, RowFacts, SqlServerFacts, TableFacts};
 use crate::driver::sqlserver::remedies;
-use crate::finding::{Check, Finding};
+use crate::finding::{Check, Finding, Status};
 use crate::remedy::Remedy;
 
 /// A case with SQL Server's facts.
@@ -36,6 +36,14 @@ impl Evidence<'_> {
         })
     }
 
+    /// Judges a part of the table, or says why the server would not show it.
+    pub(super) fn with_part(&self, check: &Check, part: &str, judge: impl FnOnce(&TableFacts) -> Finding) -> Finding {
+        self.with_table(check, |table| match table.refused.get(part) {
+            Some(refusal) => check.unknown(&self.names.table, refusal.unless(CATALOGUE, PASSING)),
+            None => judge(table),
+        })
+    }
+
     /// Judges the rows, or says why they cannot be.
     pub(super) fn with_rows(&self, check: &Check, judge: impl FnOnce(&RowFacts) -> Finding) -> Finding {
         self.with_table(check, |_| with(check, &self.names.table, &self.facts.row, DATA, judge))
@@ -50,12 +58,16 @@ impl Evidence<'_> {
     ) -> Finding {
         with(check, subject, &self.facts.principals, DEFINITION, |principals| {
             let found = judge(principals);
-            match found.status {
-                crate::finding::Status::Failed if !principals.sees_all => check.unknown(
+            if found.status != Status::Failed {
+                return found;
+            }
+            match &principals.unlisted {
+                Some(refusal) => check.unknown(subject, refusal.unless(DEFINITION, PASSING)),
+                None if !principals.sees_all => check.unknown(
                     subject,
                     format!("{}, as far as {} sees; requires {DEFINITION}", found.observed, self.names.user),
                 ),
-                _ => found,
+                None => found,
             }
         })
     }

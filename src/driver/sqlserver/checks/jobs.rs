@@ -75,7 +75,7 @@ pub(super) fn judge(evidence: &Evidence<'_>) -> Vec<Finding> {
 fn with_jobs(evidence: &Evidence<'_>, check: &Check, judge: impl FnOnce(&[CdcJob]) -> Finding) -> Finding {
     let subject = &evidence.facts.server.database;
     let server = &evidence.facts.server;
-    if server.updateability != "READ_WRITE" && !server.read_only {
+    if server.is_secondary() {
         return check.skipped(subject, "a secondary replica: the jobs are on the primary, which comes first");
     }
     match &evidence.facts.cdc_jobs {

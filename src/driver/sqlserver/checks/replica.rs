@@ -31,6 +31,9 @@ fn role(subject: &str, facts: &SqlServerFacts) -> Finding {
                  name the secondary itself",
             );
     }
+    if facts.server.updateability.is_empty() {
+        return ROLE.unknown(subject, "the server does not say; requires DATABASEPROPERTYEX, Updateability");
+    }
     ROLE.ok(subject, "a secondary")
 }
 

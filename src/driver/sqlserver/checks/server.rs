@@ -16,7 +16,8 @@ const WRITABLE: Check = server::WRITABLE.how(How {
     source: "vendor page on heartbeats: the scheduled job runs on the primary",
 });
 const VERSION: Check = server::VERSION.how(How {
-    judged: "SERVERPROPERTY. An error below 2016, in Express and Web Edition, and for Babelfish.",
+    judged: "SERVERPROPERTY and @@VERSION. An error below 2016, in Express and Web Edition, and for a server that is no SQL \
+             Server (Babelfish).",
     privilege: "a login with a user in the database",
     source: "vendor's set-up guide for SQL Server, versions; the publisher's end-of-life dates",
 });
@@ -57,8 +58,12 @@ pub(super) fn judge(evidence: &Evidence<'_>) -> Vec<Finding> {
 
 fn writable(evidence: &Evidence<'_>) -> Finding {
     let (server, subject) = (&evidence.facts.server, &evidence.facts.address);
-    if server.updateability == "READ_WRITE" {
-        return WRITABLE.ok(subject, "the database accepts writes");
+    match server.updateability.as_str() {
+        "READ_WRITE" => return WRITABLE.ok(subject, "the database accepts writes"),
+        "" if !server.read_only => {
+            return WRITABLE.unknown(subject, "the server does not say; requires DATABASEPROPERTYEX, Updateability");
+        }
+        _ => {}
     }
     let (observed, remedy) = if server.read_only {
         ("the database is read-only by its own setting", remedies::set_read_write(evidence.target))
@@ -78,6 +83,16 @@ fn version(evidence: &Evidence<'_>) -> Finding {
             .failed(subject, "Babelfish: PostgreSQL that speaks T-SQL, without change data capture")
             .expected("SQL Server 2016 or later")
             .remedy("use PostgreSQL's own port, and heartbeatd's PostgreSQL driver: postgres://user@host/database");
+    }
+    if let Some(name) = server.lookalike() {
+        return VERSION
+            .failed(subject, format!("{name}: not a SQL Server"))
+            .expected("SQL Server 2016 or later")
+            .remedy("use the database behind it by that database's own protocol: connectors read SQL Server's change tables");
+    }
+    if server.version.is_empty() && !server.is_azure() {
+        return VERSION
+            .unknown(subject, "the server does not say its version; requires SERVERPROPERTY, ProductVersion");
     }
     let found = format!("{} {}", server.version, server.edition);
     match server.version.split('.').next().and_then(|number| number.parse::<u32>().ok()) {
@@ -121,8 +136,13 @@ fn tls(subject: &str, endpoint: &Endpoint) -> Finding {
 fn snapshot(evidence: &Evidence<'_>) -> Finding {
     let subject = &evidence.facts.server.database;
     with(&SNAPSHOT, subject, &evidence.facts.database, CATALOGUE, |database| {
-        if database.snapshot_isolation != "OFF" {
-            return SNAPSHOT.ok(subject, &database.snapshot_isolation);
+        match database.snapshot_isolation.as_str() {
+            "OFF" => {}
+            "" => {
+                return SNAPSHOT
+                    .unknown(subject, "the server does not say; requires sys.databases.snapshot_isolation_state_desc");
+            }
+            state => return SNAPSHOT.ok(subject, state),
         }
         SNAPSHOT.failed(subject, "OFF").expected("ON").remedy(
             remedies::as_administrator(format!("ALTER DATABASE {} SET ALLOW_SNAPSHOT_ISOLATION ON;", quote(subject)))

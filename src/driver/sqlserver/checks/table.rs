@@ -4,7 +4,7 @@ use super::evidence::{CATALOGUE, Evidence, with};
 use crate::driver::shared_checks::row;
 use crate::driver::shared_checks::{COLUMNS, PRIMARY_KEY, TABLE};
 use crate::driver::sqlserver::columns;
-use crate::driver::sqlserver::facts::TableFacts;
+use crate::driver::sqlserver::facts::{self, TableFacts};
 use crate::driver::sqlserver::identifier::quote;
 use crate::finding::{Check, Finding, How, Rung, Severity};
 use crate::plan::columns::words;
@@ -39,9 +39,11 @@ pub(super) fn judge(evidence: &Evidence<'_>) -> Vec<Finding> {
         schema(evidence),
         exists(evidence),
         kind(evidence),
-        evidence.with_table(&COLUMNS, |table| columns(evidence, table)),
-        evidence.with_table(&PRIMARY_KEY, |table| primary_key(evidence, table)),
-        evidence.with_table(&TRIGGERS, |table| triggers(evidence, table)),
+        evidence.with_part(&COLUMNS, facts::COLUMNS, |table| columns(evidence, table)),
+        evidence.with_part(&PRIMARY_KEY, facts::COLUMNS, |_| {
+            evidence.with_part(&PRIMARY_KEY, facts::KEY, |table| primary_key(evidence, table))
+        }),
+        evidence.with_part(&TRIGGERS, facts::TRIGGERS, |table| triggers(evidence, table)),
     ]
 }
 

@@ -6,7 +6,7 @@ use super::connector::instance_of;
 use super::evidence::{CATALOGUE, Evidence, with};
 use super::row::rows_of;
 use crate::driver::sqlserver::errors::{CAPTURE_METADATA, NO_OWNER};
-use crate::driver::sqlserver::facts::{AZURE_DATABASE, CaptureInstance, CdcError, DatabaseFacts};
+use crate::driver::sqlserver::facts::{self, AZURE_DATABASE, CaptureInstance, CdcError, DatabaseFacts};
 use crate::driver::sqlserver::family::capture_instance_of;
 use crate::driver::sqlserver::identifier::{literal, quote};
 use crate::driver::sqlserver::remedies;
@@ -26,7 +26,8 @@ const DATABASE: Check = Check {
     rung: Rung::Tracking,
     title: "change data capture is on in the database",
     meaning: "Without it no table is tracked, and the connector has nothing to read. A restore or a rename may switch it off.",
-    judged: "sys.databases.is_cdc_enabled: fails if it is 0. Babelfish has no change data capture at all.",
+    judged: "sys.databases.is_cdc_enabled: fails if it is 0. A server that is no SQL Server (SERVERPROPERTY, \
+             @@VERSION), or has no sys.sp_cdc_enable_table, is said to be one.",
     privilege: "a login with a user in the database",
     source: PAGE,
 };
@@ -100,16 +101,25 @@ pub(super) fn judge(evidence: &Evidence<'_>) -> Vec<Finding> {
 }
 
 fn database(evidence: &Evidence<'_>) -> Finding {
-    let subject = &evidence.facts.server.database;
-    if evidence.facts.server.babelfish {
-        return DATABASE.failed(subject, "Babelfish has no change data capture").expected("SQL Server").remedy(
-            "let the connector read PostgreSQL: use PostgreSQL's own port, and heartbeatd's PostgreSQL driver",
-        );
+    let (subject, server) = (&evidence.facts.server.database, &evidence.facts.server);
+    let is_on = evidence.facts.database.answer().is_some_and(|database| database.cdc);
+    if let Some(name) = server.lookalike().filter(|_| !is_on) {
+        let remedy = match server.babelfish {
+            true => "let the connector read PostgreSQL: use PostgreSQL's own port, and heartbeatd's PostgreSQL driver",
+            false => "let the connector read the database behind it, by that database's own protocol",
+        };
+        let observed = format!("{name} has no change data capture");
+        return DATABASE.failed(subject, observed).expected("SQL Server").remedy(remedy);
+    }
+    if !is_on && server.cdc_procedures == Some(false) && evidence.facts.database.answer().is_some() {
+        return DATABASE
+            .failed(subject, "it is off, and the server has no procedure that switches it on (sys.sp_cdc_enable_db)")
+            .expected("SQL Server")
+            .remedy("find out what server this is: a lookalike of SQL Server has no change data capture");
     }
     with(&DATABASE, subject, &evidence.facts.database, CATALOGUE, |database| match database.cdc {
         true => DATABASE.ok(subject, "it is on"),
         false => {
-            let server = &evidence.facts.server;
             DATABASE.failed(subject, "it is off").expected("is_cdc_enabled = 1").remedy(match server.engine_edition {
                 _ if server.rds => {
                     remedies::as_administrator(format!("EXEC msdb.dbo.rds_cdc_enable_db {};", literal(subject)))
@@ -133,7 +143,7 @@ fn with_cdc(evidence: &Evidence<'_>, check: &Check, judge: impl FnOnce(&Database
 fn tracked(evidence: &Evidence<'_>) -> Finding {
     let name = &evidence.names.table;
     with_cdc(evidence, &TRACKED, |_| {
-        evidence.with_table(&TRACKED, |table| match table.tracked {
+        evidence.with_part(&TRACKED, facts::TRACKED, |table| match table.tracked {
             true => TRACKED.ok(name, "it is tracked"),
             false => TRACKED
                 .failed(name, "it is not tracked")
@@ -279,6 +289,7 @@ fn log(evidence: &Evidence<'_>) -> Finding {
             .remedy(
                 look_at_capture(evidence).note("look again in a minute: it may last for a moment on a busy server"),
             ),
+        "" => LOG.unknown(subject, "the server does not say; requires sys.databases.log_reuse_wait_desc"),
         other => LOG.ok(subject, other),
     })
 }

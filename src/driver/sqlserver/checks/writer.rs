@@ -41,6 +41,9 @@ fn granted(
     let (name, user) = (&evidence.names.table, &evidence.names.user);
     with(check, name, &evidence.facts.own, CATALOGUE, |own| match has(own) {
         Some(true) => check.ok(name, format!("granted to {user}")),
+        None if evidence.facts.table.answer().is_some_and(|table| table.kind.is_some()) => {
+            check.unknown(name, "the server does not say; requires HAS_PERMS_BY_NAME")
+        }
         None => check.skipped(name, "there is no such table, or it is hidden"),
         Some(false) => check
             .failed(name, format!("{privilege} is not granted to {user}, or is denied"))

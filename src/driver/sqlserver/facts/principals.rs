@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::questions::{Questions, text};
 use super::table::name_literal;
-use crate::driver::answer::Answer;
+use crate::driver::answer::{Answer, Refusal};
 use crate::driver::sqlserver::identifier::literal;
 use crate::driver::sqlserver::query;
 use crate::heartbeat::Failure;
@@ -22,6 +22,9 @@ pub(in crate::driver::sqlserver) struct Principals {
     pub(in crate::driver::sqlserver) members: Vec<(String, String)>,
     /// Those that concern the heartbeat table, its schema, or the whole database.
     pub(in crate::driver::sqlserver) grants: Vec<Grant>,
+    /// Why members or grants are not known, where the server does not list them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(in crate::driver::sqlserver) unlisted: Option<Refusal>,
 }
 
 /// A row of `sys.database_permissions`.
@@ -56,10 +59,7 @@ const PUBLIC: &str = "public";
 pub(super) async fn principals(ask: &mut Questions<'_>, target: &Target) -> Result<Answer<Principals>, Failure> {
     let (schema, name) = (literal(&target.heartbeat.schema), name_literal(target));
     let sql = "SELECT HAS_PERMS_BY_NAME(NULL, N'DATABASE', N'VIEW DEFINITION') AS sees_all;";
-    let sees_all = match ask.ask_one(sql, |row| query::flag(row, "sees_all")).await? {
-        Answer::Seen(sees_all) => sees_all,
-        Answer::Refused(refusal) => return Ok(Answer::Refused(refusal)),
-    };
+    let sees_all = ask.ask_one(sql, |row| query::flag(row, "sees_all")).await?.answer().copied().unwrap_or_default();
     let sql =
         "SELECT TOP (10000) CONVERT(nvarchar(128), p.name) AS name FROM sys.database_principals AS p ORDER BY p.name;";
     let names = match ask.ask(sql, |row| text(row, "name")).await? {
@@ -68,10 +68,7 @@ pub(super) async fn principals(ask: &mut Questions<'_>, target: &Target) -> Resu
     };
     let sql = "SELECT TOP (10000) CONVERT(nvarchar(128), USER_NAME(m.member_principal_id)) AS member, \
                CONVERT(nvarchar(128), USER_NAME(m.role_principal_id)) AS role_name FROM sys.database_role_members AS m;";
-    let members = match ask.ask(sql, |row| Ok((text(row, "member")?, text(row, "role_name")?))).await? {
-        Answer::Seen(members) => members,
-        Answer::Refused(refusal) => return Ok(Answer::Refused(refusal)),
-    };
+    let members = ask.ask(sql, |row| Ok((text(row, "member")?, text(row, "role_name")?))).await?;
     let sql = format!(
         "SELECT TOP (10000) CONVERT(nvarchar(128), USER_NAME(g.grantee_principal_id)) AS grantee, \
          CONVERT(nvarchar(128), g.permission_name) AS permission, CASE WHEN g.state = 'D' THEN 1 ELSE 0 END AS denied, \
@@ -88,10 +85,24 @@ pub(super) async fn principals(ask: &mut Questions<'_>, target: &Target) -> Resu
             })
         })
         .await?;
-    Ok(match grants {
-        Answer::Seen(grants) => Answer::Seen(Principals { sees_all, names, members, grants }),
-        Answer::Refused(refusal) => Answer::Refused(refusal),
-    })
+    let unlisted = match (&members, &grants) {
+        (Answer::Refused(refusal), _) | (_, Answer::Refused(refusal)) => Some(refusal.clone()),
+        // Everybody who is connected holds CONNECT: a lookalike has the view, and nothing in it.
+        (_, Answer::Seen(grants)) if grants.is_empty() => Some(Refusal {
+            code: "sys.database_permissions".to_owned(),
+            message: "the server lists no permission at all".to_owned(),
+        }),
+        _ => None,
+    };
+    let (members, grants) = (listed(members), listed(grants));
+    Ok(Answer::Seen(Principals { sees_all, names, members, grants, unlisted }))
+}
+
+fn listed<T>(answer: Answer<Vec<T>>) -> Vec<T> {
+    match answer {
+        Answer::Seen(found) => found,
+        Answer::Refused(_) => Vec::new(),
+    }
 }
 
 impl Principals {

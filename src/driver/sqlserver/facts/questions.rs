@@ -2,8 +2,8 @@
 
 use tiberius::Row;
 
-use crate::driver::answer::{Answer, Refusal};
-use crate::driver::sqlserver::query::{self, Limits, SqlClient};
+use crate::driver::answer::Answer;
+use crate::driver::sqlserver::query::{self, Expressions, Limits, SqlClient, Values};
 use crate::heartbeat::{ErrorKind, Failure};
 
 /// Asks one server.
@@ -28,13 +28,19 @@ impl<'a> Questions<'a> {
         make: impl Fn(&Row) -> Result<T, Failure>,
     ) -> Result<Answer<Vec<T>>, Failure> {
         match query::send(self.client, sql, self.limits).await {
-            Ok(rows) => Ok(Answer::Seen(rows.iter().map(make).collect::<Result<_, _>>()?)),
-            Err(failure) => match failure.code() {
-                Some(code) => {
-                    Ok(Answer::Refused(Refusal { code: code.to_owned(), message: failure.message().to_owned() }))
-                }
-                None => Err(failure),
-            },
+            Ok(answer) => Ok(Answer::Seen(answer.last_set().iter().map(make).collect::<Result<_, _>>()?)),
+            Err(failure) => refused(failure),
+        }
+    }
+
+    /// The answers to expressions, of which a lookalike may lack some.
+    ///
+    /// # Errors
+    /// A failure that did not come from the server.
+    pub(super) async fn ask_values(&mut self, expressions: &Expressions) -> Result<Answer<Values>, Failure> {
+        match query::values(self.client, expressions, self.limits).await {
+            Ok(values) => Ok(Answer::Seen(values)),
+            Err(failure) => refused(failure),
         }
     }
 
@@ -55,6 +61,10 @@ impl<'a> Questions<'a> {
             },
         }
     }
+}
+
+fn refused<T>(failure: Failure) -> Result<Answer<T>, Failure> {
+    query::refusal(&failure).map(Answer::Refused).ok_or(failure)
 }
 
 /// Text of a column; NULL is empty.

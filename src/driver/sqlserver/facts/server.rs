@@ -2,12 +2,13 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::questions::{Questions, text};
+use super::questions::Questions;
 use crate::driver::answer::Answer;
-use crate::driver::sqlserver::connect::ROLE;
+use crate::driver::sqlserver::connect::role_expressions;
 use crate::driver::sqlserver::family::FILEGROUP;
 use crate::driver::sqlserver::identifier::literal;
-use crate::driver::sqlserver::query;
+use crate::driver::sqlserver::lookalike::{PRODUCT, lookalike};
+use crate::driver::sqlserver::query::{Expressions, number};
 use crate::heartbeat::{ErrorKind, Failure};
 
 /// What `SERVERPROPERTY('EngineEdition')` is in Azure SQL Database.
@@ -24,8 +25,14 @@ pub(in crate::driver::sqlserver) struct ServerFacts {
     pub(in crate::driver::sqlserver) edition: String,
     /// 2 Standard, 3 Enterprise, 4 Express, 5 Azure SQL Database, 8 Managed Instance.
     pub(in crate::driver::sqlserver) engine_edition: i64,
+    /// What it says of itself (`@@VERSION`); empty where that is not known.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub(in crate::driver::sqlserver) product: String,
     /// Whether it is PostgreSQL under T-SQL.
     pub(in crate::driver::sqlserver) babelfish: bool,
+    /// Whether it has the procedures of change data capture; `None` where that is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(in crate::driver::sqlserver) cdc_procedures: Option<bool>,
     /// Whether Amazon runs it.
     pub(in crate::driver::sqlserver) rds: bool,
     pub(in crate::driver::sqlserver) availability_groups: bool,
@@ -34,7 +41,7 @@ pub(in crate::driver::sqlserver) struct ServerFacts {
     /// This session's user in the database.
     pub(in crate::driver::sqlserver) user: String,
     pub(in crate::driver::sqlserver) database: String,
-    /// `READ_WRITE`, or `READ_ONLY`.
+    /// `READ_WRITE`, or `READ_ONLY`; empty where the server does not say.
     pub(in crate::driver::sqlserver) updateability: String,
     /// Whether the database is read-only by a setting of its own.
     pub(in crate::driver::sqlserver) read_only: bool,
@@ -49,69 +56,85 @@ pub(in crate::driver::sqlserver) struct DatabaseFacts {
     pub(in crate::driver::sqlserver) cdc: bool,
     /// `SIMPLE`, `BULK_LOGGED` or `FULL`.
     pub(in crate::driver::sqlserver) recovery_model: String,
-    /// What keeps the log from being cut: `NOTHING`, `REPLICATION`, `LOG_BACKUP`, …
+    /// What keeps the log from being cut: `NOTHING`, `REPLICATION`, `LOG_BACKUP`, …; empty where the server does not say.
     pub(in crate::driver::sqlserver) log_reuse_wait: String,
-    /// `ON` or `OFF`.
+    /// `ON` or `OFF`; empty where the server does not say.
     pub(in crate::driver::sqlserver) snapshot_isolation: String,
 }
 
 /// The server itself.
 ///
 /// # Errors
-/// What the server says, classified: every user may ask this.
+/// What the server says, classified, when it answers nothing at all: every user may ask this.
 pub(super) async fn server(ask: &mut Questions<'_>) -> Result<ServerFacts, Failure> {
-    let sql = format!(
-        "SELECT CONVERT(nvarchar(128), SERVERPROPERTY(N'ProductVersion')) AS version, \
-         CONVERT(nvarchar(128), SERVERPROPERTY(N'Edition')) AS edition, \
-         CONVERT(int, SERVERPROPERTY(N'EngineEdition')) AS engine_edition, \
-         CONVERT(int, SERVERPROPERTY(N'Babelfish')) AS babelfish, \
-         CONVERT(int, SERVERPROPERTY(N'IsHadrEnabled')) AS availability_groups, \
-         CASE WHEN DB_ID(N'rdsadmin') IS NULL THEN 0 ELSE 1 END AS rds, \
-         CASE WHEN FILEGROUP_ID({}) IS NULL THEN 0 ELSE 1 END AS filegroup_, \
-         CONVERT(nvarchar(128), USER_NAME()) AS own_name, CONVERT(nvarchar(128), DB_NAME()) AS database_name, \
-         SYSUTCDATETIME() AS server_time, {ROLE};",
-        literal(FILEGROUP)
-    );
-    let read = |row: &tiberius::Row| {
-        Ok(ServerFacts {
-            version: text(row, "version")?,
-            edition: text(row, "edition")?,
-            engine_edition: query::number(row, "engine_edition")?.unwrap_or_default(),
-            babelfish: query::flag(row, "babelfish")?,
-            rds: query::flag(row, "rds")?,
-            availability_groups: query::flag(row, "availability_groups")?,
-            filegroup: query::flag(row, "filegroup_")?,
-            user: text(row, "own_name")?,
-            database: text(row, "database_name")?,
-            updateability: text(row, "updateability")?,
-            read_only: query::flag(row, "read_only")?,
-            time: query::time(row, "server_time")?.map_or(0, |stamp| stamp.0),
-        })
+    let property = |kind: &str, name: &str| format!("CONVERT({kind}, SERVERPROPERTY(N'{name}'))");
+    let is_there = |expression: String| format!("CASE WHEN {expression} IS NULL THEN 0 ELSE 1 END");
+    let mut expressions: Expressions = vec![
+        ("version", property("nvarchar(128)", "ProductVersion")),
+        ("edition", property("nvarchar(128)", "Edition")),
+        ("engine_edition", property("int", "EngineEdition")),
+        ("babelfish", property("int", "Babelfish")),
+        ("product", PRODUCT.to_owned()),
+        ("cdc_procedures", is_there("OBJECT_ID(N'sys.sp_cdc_enable_table')".to_owned())),
+        ("availability_groups", property("int", "IsHadrEnabled")),
+        ("rds", is_there("DB_ID(N'rdsadmin')".to_owned())),
+        ("filegroup_", is_there(format!("FILEGROUP_ID({})", literal(FILEGROUP)))),
+        ("own_name", "CONVERT(nvarchar(128), USER_NAME())".to_owned()),
+        ("database_name", "CONVERT(nvarchar(128), DB_NAME())".to_owned()),
+        ("server_time", "SYSUTCDATETIME()".to_owned()),
+    ];
+    expressions.extend(role_expressions());
+    let found = match ask.ask_values(&expressions).await? {
+        Answer::Seen(found) => found,
+        Answer::Refused(refusal) => {
+            return Err(Failure::new(ErrorKind::Protocol, refusal.message).with_code(refusal.code));
+        }
     };
-    match ask.ask_one(&sql, read).await? {
-        Answer::Seen(server) => Ok(server),
-        Answer::Refused(refusal) => Err(Failure::new(ErrorKind::Protocol, refusal.message).with_code(refusal.code)),
-    }
+    let text = |name| found.text(name).map(Option::unwrap_or_default);
+    Ok(ServerFacts {
+        version: text("version")?,
+        edition: text("edition")?,
+        engine_edition: found.number("engine_edition")?.unwrap_or_default(),
+        product: text("product")?.lines().next().unwrap_or_default().to_owned(),
+        babelfish: found.flag("babelfish")?,
+        cdc_procedures: found.number("cdc_procedures")?.map(|number| number != 0),
+        rds: found.flag("rds")?,
+        availability_groups: found.flag("availability_groups")?,
+        filegroup: found.flag("filegroup_")?,
+        user: text("own_name")?,
+        database: text("database_name")?,
+        updateability: text("updateability")?,
+        read_only: found.flag("read_only")?,
+        time: found.time("server_time")?.map_or(0, |stamp| stamp.0),
+    })
 }
 
 /// The database.
 ///
 /// # Errors
-/// As [`Questions::ask_one`].
+/// As [`Questions::ask_values`].
 pub(super) async fn database(ask: &mut Questions<'_>) -> Result<Answer<DatabaseFacts>, Failure> {
-    let sql = "SELECT CONVERT(int, d.is_cdc_enabled) AS cdc, CONVERT(nvarchar(60), d.recovery_model_desc) AS recovery_model, \
-               CONVERT(nvarchar(60), d.log_reuse_wait_desc) AS log_reuse_wait, \
-               CONVERT(nvarchar(60), d.snapshot_isolation_state_desc) AS snapshot_isolation \
-               FROM sys.databases AS d WHERE d.name = DB_NAME();";
-    ask.ask_one(sql, |row| {
-        Ok(DatabaseFacts {
-            cdc: query::flag(row, "cdc")?,
-            recovery_model: text(row, "recovery_model")?,
-            log_reuse_wait: text(row, "log_reuse_wait")?,
-            snapshot_isolation: text(row, "snapshot_isolation")?,
-        })
-    })
-    .await
+    let of = |expression: &str| format!("(SELECT {expression} FROM sys.databases AS d WHERE d.name = DB_NAME())");
+    let expressions = vec![
+        ("cdc", of("CONVERT(int, d.is_cdc_enabled)")),
+        ("recovery_model", of("CONVERT(nvarchar(60), d.recovery_model_desc)")),
+        ("log_reuse_wait", of("CONVERT(nvarchar(60), d.log_reuse_wait_desc)")),
+        ("snapshot_isolation", of("CONVERT(nvarchar(60), d.snapshot_isolation_state_desc)")),
+    ];
+    let found = match ask.ask_values(&expressions).await? {
+        Answer::Seen(found) => found,
+        Answer::Refused(refusal) => return Ok(Answer::Refused(refusal)),
+    };
+    if let Some(refusal) = found.refusal("cdc") {
+        return Ok(Answer::Refused(refusal.clone()));
+    }
+    let text = |name| found.text(name).map(Option::unwrap_or_default);
+    Ok(Answer::Seen(DatabaseFacts {
+        cdc: found.flag("cdc")?,
+        recovery_model: text("recovery_model")?,
+        log_reuse_wait: text("log_reuse_wait")?,
+        snapshot_isolation: text("snapshot_isolation")?,
+    }))
 }
 
 /// Whether this server holds the database's primary replica; `None` where the database is in no availability group.
@@ -120,10 +143,20 @@ pub(super) async fn database(ask: &mut Questions<'_>) -> Result<Answer<DatabaseF
 /// As [`Questions::ask_one`].
 pub(super) async fn primary_replica(ask: &mut Questions<'_>) -> Result<Answer<Option<bool>>, Failure> {
     let sql = "SELECT CONVERT(int, sys.fn_hadr_is_primary_replica(DB_NAME())) AS primary_replica;";
-    ask.ask_one(sql, |row| Ok(query::number(row, "primary_replica")?.map(|number| number != 0))).await
+    ask.ask_one(sql, |row| Ok(number(row, "primary_replica")?.map(|number| number != 0))).await
 }
 
 impl ServerFacts {
+    /// The name of a server that is no SQL Server.
+    pub(in crate::driver::sqlserver) fn lookalike(&self) -> Option<String> {
+        lookalike(self.babelfish, &self.product)
+    }
+
+    /// Whether it is the secondary of an availability group.
+    pub(in crate::driver::sqlserver) fn is_secondary(&self) -> bool {
+        !["", "READ_WRITE"].contains(&self.updateability.as_str()) && !self.read_only
+    }
+
     /// Whether Microsoft runs it: the version number then says nothing.
     pub(in crate::driver::sqlserver) fn is_azure(&self) -> bool {
         [AZURE_DATABASE, MANAGED_INSTANCE].contains(&self.engine_edition)

@@ -1,9 +1,11 @@
 //! The heartbeat table, its row, and what this session's user may do with them.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use super::questions::{Questions, text};
-use crate::driver::answer::Answer;
+use crate::driver::answer::{Answer, Refusal};
 use crate::driver::sqlserver::connect::Column;
 use crate::driver::sqlserver::identifier::{literal, quote};
 use crate::driver::sqlserver::query;
@@ -22,7 +24,16 @@ pub(in crate::driver::sqlserver) struct TableFacts {
     /// Triggers that run instead of an update.
     pub(in crate::driver::sqlserver) instead_of: Vec<String>,
     pub(in crate::driver::sqlserver) columns: Vec<ColumnFacts>,
+    /// What of these the server would not say, by the name of the part.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(in crate::driver::sqlserver) refused: BTreeMap<String, Refusal>,
 }
+
+/// Parts of a table that a server may refuse by themselves.
+pub(in crate::driver::sqlserver) const COLUMNS: &str = "columns";
+pub(in crate::driver::sqlserver) const KEY: &str = "key";
+pub(in crate::driver::sqlserver) const TRIGGERS: &str = "triggers";
+pub(in crate::driver::sqlserver) const TRACKED: &str = "tracked";
 
 /// A column.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -72,40 +83,49 @@ pub(super) fn name_literal(target: &Target) -> String {
 /// As [`Questions::ask`].
 pub(super) async fn table(ask: &mut Questions<'_>, target: &Target) -> Result<Answer<TableFacts>, Failure> {
     let (schema, name) = (literal(&target.heartbeat.schema), name_literal(target));
-    let sql = format!(
-        "SELECT SCHEMA_ID({schema}) AS schema_id, \
-         (SELECT CONVERT(nvarchar(60), o.type_desc) FROM sys.objects AS o WHERE o.object_id = OBJECT_ID({name})) AS kind, \
-         (SELECT CONVERT(int, t.is_tracked_by_cdc) FROM sys.tables AS t WHERE t.object_id = OBJECT_ID({name})) AS tracked;"
-    );
-    let found = ask
-        .ask_one(&sql, |row| {
-            Ok(TableFacts {
-                schema: query::number(row, "schema_id")?.is_some(),
-                kind: query::text(row, "kind")?,
-                tracked: query::flag(row, "tracked")?,
-                ..TableFacts::default()
-            })
-        })
-        .await?;
-    let mut table = match found {
-        Answer::Seen(table) if table.kind.is_some() => table,
-        other => return Ok(other),
+    let expressions = vec![
+        ("schema_id", format!("SCHEMA_ID({schema})")),
+        (
+            "kind",
+            format!(
+                "(SELECT CONVERT(nvarchar(60), o.type_desc) FROM sys.objects AS o WHERE o.object_id = OBJECT_ID({name}))"
+            ),
+        ),
+        (
+            "tracked",
+            format!(
+                "(SELECT CONVERT(int, t.is_tracked_by_cdc) FROM sys.tables AS t WHERE t.object_id = OBJECT_ID({name}))"
+            ),
+        ),
+        // For a server without sys.objects.
+        ("user_table", format!("OBJECT_ID({name}, N'U')")),
+    ];
+    let found = match ask.ask_values(&expressions).await? {
+        Answer::Seen(found) => found,
+        Answer::Refused(refusal) => return Ok(Answer::Refused(refusal)),
     };
-    let sql = format!(
-        "SELECT TOP (20) CONVERT(nvarchar(128), r.name) AS name FROM sys.triggers AS r \
-         WHERE r.parent_id = OBJECT_ID({name}) AND r.is_disabled = 0 AND r.is_instead_of_trigger = 1 ORDER BY r.name;"
-    );
-    if let Answer::Seen(triggers) = ask.ask(&sql, |row| text(row, "name")).await? {
-        table.instead_of = triggers;
+    let is_table = found.number("user_table")?.is_some();
+    let mut table = TableFacts {
+        kind: found.text("kind")?.or_else(|| is_table.then(|| "USER_TABLE".to_owned())),
+        tracked: found.flag("tracked")?,
+        ..TableFacts::default()
+    };
+    table.schema = table.kind.is_some() || found.number("schema_id")?.is_some();
+    table.keep(TRACKED, found.refusal("tracked"));
+    if table.kind.is_some() {
+        columns(ask, &name, &mut table).await?;
+        key(ask, &name, &mut table).await?;
+        triggers(ask, &name, &mut table).await?;
     }
+    Ok(Answer::Seen(table))
+}
+
+async fn columns(ask: &mut Questions<'_>, name: &str, table: &mut TableFacts) -> Result<(), Failure> {
     let sql = format!(
         "SELECT CONVERT(nvarchar(128), c.name) AS name, CONVERT(nvarchar(128), TYPE_NAME(c.system_type_id)) AS kind, \
          CONVERT(int, c.scale) AS scale, CONVERT(int, c.is_nullable) AS nullable, \
          CONVERT(int, c.is_identity) AS identity_, CONVERT(int, c.is_computed) AS computed, \
-         CASE WHEN c.default_object_id = 0 THEN 0 ELSE 1 END AS has_default, \
-         CASE WHEN EXISTS (SELECT 1 FROM sys.indexes AS i JOIN sys.index_columns AS ic ON ic.object_id = i.object_id \
-         AND ic.index_id = i.index_id WHERE i.is_primary_key = 1 AND i.object_id = c.object_id \
-         AND ic.column_id = c.column_id) THEN 1 ELSE 0 END AS key_ \
+         CASE WHEN c.default_object_id = 0 THEN 0 ELSE 1 END AS has_default \
          FROM sys.columns AS c WHERE c.object_id = OBJECT_ID({name}) ORDER BY c.column_id;"
     );
     let columns = ask
@@ -118,14 +138,36 @@ pub(super) async fn table(ask: &mut Questions<'_>, target: &Target) -> Result<An
                 identity: query::flag(row, "identity_")?,
                 computed: query::flag(row, "computed")?,
                 has_default: query::flag(row, "has_default")?,
-                key: query::flag(row, "key_")?,
+                key: false,
             })
         })
         .await?;
-    Ok(match columns {
-        Answer::Seen(columns) => Answer::Seen(TableFacts { columns, ..table }),
-        Answer::Refused(refusal) => Answer::Refused(refusal),
-    })
+    table.columns = table.answer(COLUMNS, columns);
+    Ok(())
+}
+
+async fn key(ask: &mut Questions<'_>, name: &str, table: &mut TableFacts) -> Result<(), Failure> {
+    let sql = format!(
+        "SELECT CONVERT(nvarchar(128), COL_NAME(i.object_id, ic.column_id)) AS key_ FROM sys.indexes AS i \
+         JOIN sys.index_columns AS ic ON ic.object_id = i.object_id AND ic.index_id = i.index_id \
+         WHERE i.is_primary_key = 1 AND i.object_id = OBJECT_ID({name});"
+    );
+    let answer = ask.ask(&sql, |row| text(row, "key_")).await?;
+    let key = table.answer(KEY, answer);
+    for column in &mut table.columns {
+        column.key = key.contains(&column.name);
+    }
+    Ok(())
+}
+
+async fn triggers(ask: &mut Questions<'_>, name: &str, table: &mut TableFacts) -> Result<(), Failure> {
+    let sql = format!(
+        "SELECT TOP (20) CONVERT(nvarchar(128), r.name) AS name FROM sys.triggers AS r \
+         WHERE r.parent_id = OBJECT_ID({name}) AND r.is_disabled = 0 AND r.is_instead_of_trigger = 1 ORDER BY r.name;"
+    );
+    let answer = ask.ask(&sql, |row| text(row, "name")).await?;
+    table.instead_of = table.answer(TRIGGERS, answer);
+    Ok(())
 }
 
 /// The rows. Without a table, or without its columns, there are none that could be asked for.
@@ -166,20 +208,35 @@ pub(super) async fn row(
 pub(super) async fn own(ask: &mut Questions<'_>, target: &Target) -> Result<Answer<OwnRights>, Failure> {
     let name = name_literal(target);
     let may = |privilege: &str| format!("HAS_PERMS_BY_NAME({name}, N'OBJECT', N'{privilege}')");
-    let sql = format!(
-        "SELECT {} AS can_select, {} AS can_insert, \
-         HAS_PERMS_BY_NAME({name}, N'OBJECT', N'UPDATE', N'last_update', N'COLUMN') AS can_update;",
-        may("SELECT"),
-        may("INSERT"),
-    );
-    ask.ask_one(&sql, |row| {
-        let has = |column| Ok(query::number(row, column)?.map(|number| number != 0));
-        Ok(OwnRights { select: has("can_select")?, insert: has("can_insert")?, update: has("can_update")? })
-    })
-    .await
+    let expressions = vec![
+        ("can_select", may("SELECT")),
+        ("can_insert", may("INSERT")),
+        ("can_update", format!("HAS_PERMS_BY_NAME({name}, N'OBJECT', N'UPDATE', N'last_update', N'COLUMN')")),
+    ];
+    let found = match ask.ask_values(&expressions).await? {
+        Answer::Seen(found) => found,
+        Answer::Refused(refusal) => return Ok(Answer::Refused(refusal)),
+    };
+    let has = |name| Ok(found.number(name)?.map(|number| number != 0));
+    Ok(Answer::Seen(OwnRights { select: has("can_select")?, insert: has("can_insert")?, update: has("can_update")? }))
 }
 
 impl TableFacts {
+    /// What a part answered; a refusal is kept under its name.
+    fn answer<T>(&mut self, part: &str, answer: Answer<Vec<T>>) -> Vec<T> {
+        match answer {
+            Answer::Seen(found) => found,
+            Answer::Refused(refusal) => {
+                self.keep(part, Some(&refusal));
+                Vec::new()
+            }
+        }
+    }
+
+    fn keep(&mut self, part: &str, refusal: Option<&Refusal>) {
+        self.refused.extend(refusal.map(|refusal| (part.to_owned(), refusal.clone())));
+    }
+
     /// A column by its name, as the server compares names in most databases.
     pub(in crate::driver::sqlserver) fn column(&self, name: &str) -> Option<&ColumnFacts> {
         self.columns.iter().find(|column| column.name.eq_ignore_ascii_case(name))

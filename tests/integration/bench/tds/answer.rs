@@ -108,29 +108,58 @@ impl Answer {
         bytes
     }
 
-    pub(super) fn bytes(&self) -> Vec<u8> {
+    /// Its tokens; a chatty server puts others between them, and rows in their other form.
+    pub(super) fn bytes(&self, chatty: bool) -> Vec<u8> {
         let mut bytes = Vec::new();
+        if chatty && !self.attention {
+            bytes.extend(chatter());
+            // A transaction has begun.
+            bytes.extend(with_length(ENVIRONMENT, &[[8, 8].as_slice(), &[7; 8], &[0]].concat()));
+            // A trigger's own answer.
+            let own = Rows::one(vec![("text", Cell::text("of a trigger")), ("nothing", Cell::Number(None))]);
+            bytes.extend(own.bytes(true));
+            bytes.extend(done_of(0xff, 1));
+        }
         for set in &self.sets {
-            bytes.extend(set.bytes());
+            bytes.extend(set.bytes(chatty));
             // More follows.
-            bytes.extend(done(1));
+            bytes.extend(done_of(if chatty { 0xff } else { 0xfd }, 1));
+        }
+        if chatty {
+            // The transaction has ended, and a procedure has returned.
+            bytes.extend(with_length(ENVIRONMENT, &[[9, 0, 8].as_slice(), &[7; 8]].concat()));
+            bytes.extend([0x79, 0, 0, 0, 0]);
+            bytes.extend(done_of(0xfe, 1));
         }
         if let Some((number, words)) = &self.error {
-            let mut error = number.to_le_bytes().to_vec();
-            error.extend([1, 16]);
-            error.extend(long(words));
-            error.extend(short("double"));
-            error.extend(short(""));
-            error.extend(1_u32.to_le_bytes());
-            bytes.extend(with_length(0xaa, &error));
+            bytes.extend(message(0xaa, *number, 16, words));
         }
         bytes.extend(done(if self.attention { 0x20 } else { u16::from(self.error.is_some()) * 2 }));
         bytes
     }
 }
 
+/// What a server may say at any time: messages that are no errors, and changes of the session's surroundings.
+pub(super) fn chatter() -> Vec<u8> {
+    let language = [vec![2], short("us_english"), short("")].concat();
+    let mut bytes = message(0xab, 5701, 10, "Changed database context to 'orders'.");
+    bytes.extend(with_length(ENVIRONMENT, &language));
+    bytes.extend(message(0xab, 0, 0, "printed by a trigger"));
+    bytes
+}
+
+fn message(token: u8, number: u32, class: u8, words: &str) -> Vec<u8> {
+    let mut message = number.to_le_bytes().to_vec();
+    message.extend([1, class]);
+    message.extend(long(words));
+    message.extend(short("double"));
+    message.extend(short(""));
+    message.extend(1_u32.to_le_bytes());
+    with_length(token, &message)
+}
+
 impl Rows {
-    fn bytes(&self) -> Vec<u8> {
+    fn bytes(&self, chatty: bool) -> Vec<u8> {
         let mut bytes = vec![0x81];
         bytes.extend(u16::try_from(self.columns.len()).unwrap().to_le_bytes());
         for (index, name) in self.columns.iter().enumerate() {
@@ -147,15 +176,34 @@ impl Rows {
             }
             bytes.extend(short(name));
         }
+        if chatty {
+            // The order of the rows: by the first column.
+            bytes.extend(with_length(0xa9, &1_u16.to_le_bytes()));
+        }
         for row in &self.rows {
-            bytes.push(0xd1);
-            row.iter().for_each(|cell| bytes.extend(cell.bytes()));
+            if !chatty {
+                bytes.push(0xd1);
+                row.iter().for_each(|cell| bytes.extend(cell.bytes()));
+                continue;
+            }
+            // A bit for each NULL, and then the other values alone.
+            let mut nulls = vec![0; row.len().div_ceil(8)];
+            for (index, _) in row.iter().enumerate().filter(|(_, cell)| cell.is_null()) {
+                nulls[index / 8] |= 1 << (index % 8);
+            }
+            bytes.push(0xd2);
+            bytes.extend(nulls);
+            row.iter().filter(|cell| !cell.is_null()).for_each(|cell| bytes.extend(cell.bytes()));
         }
         bytes
     }
 }
 
 impl Cell {
+    fn is_null(&self) -> bool {
+        matches!(self, Self::Number(None) | Self::Text(None) | Self::Time(None))
+    }
+
     fn bytes(&self) -> Vec<u8> {
         match self {
             Self::Number(None) | Self::Time(None) => vec![0],
@@ -186,7 +234,12 @@ pub(super) fn utf16(bytes: &[u8]) -> String {
 }
 
 fn done(status: u16) -> Vec<u8> {
-    let mut bytes = vec![0xfd];
+    done_of(0xfd, status)
+}
+
+/// The end of a statement (`0xfd`), of one within a procedure (`0xff`), or of a procedure (`0xfe`).
+fn done_of(token: u8, status: u16) -> Vec<u8> {
+    let mut bytes = vec![token];
     bytes.extend(status.to_le_bytes());
     bytes.extend([0; 10]);
     bytes

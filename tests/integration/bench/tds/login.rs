@@ -3,9 +3,9 @@
 use std::io;
 use std::sync::atomic::Ordering;
 
-use super::answer::{Answer, utf16};
+use super::answer::{self, Answer, utf16};
 use super::wire::{LOGIN, PRELOGIN, REPLY, Wire};
-use super::{DATABASE, Encryption, Fault, Shared, USER};
+use super::{DATABASE, Encryption, Fault, Greeting, Shared, USER};
 use crate::bench::beating_daemon::PASSWORD;
 
 /// What a client said of itself.
@@ -13,6 +13,8 @@ use crate::bench::beating_daemon::PASSWORD;
 pub(crate) struct Login {
     pub(crate) user: String,
     pub(crate) application: String,
+    /// What it calls its machine.
+    pub(crate) workstation: String,
     pub(crate) database: String,
     /// Whether it means to read only.
     pub(crate) read_only: bool,
@@ -43,7 +45,7 @@ pub(super) async fn log_in(shared: &Shared, wire: &mut Wire) -> io::Result<bool>
         Encryption::Login | Encryption::Wrapped => (REQUIRED, true),
         Encryption::Strict => (REQUIRED, false),
     };
-    wire.send(REPLY, &greet(answer)).await?;
+    wire.send(REPLY, &greet(shared.manner.greeting, answer)).await?;
     if encrypt {
         wire.encrypt(true).await?;
     }
@@ -68,21 +70,39 @@ pub(super) async fn log_in(shared: &Shared, wire: &mut Wire) -> io::Result<bool>
         _ => (None, None),
     };
     if let Some((number, words)) = refusal {
-        wire.send(REPLY, &Answer::error(number, words).bytes()).await?;
+        wire.send(REPLY, &Answer::error(number, words).bytes(false)).await?;
         return Ok(false);
     }
     shared.logins.lock().unwrap().push(login.clone());
     // The version that the client asked for: tiberius asks for 7.4 in TDS 8, too.
     let version = message.get(4..8).ok_or(io::ErrorKind::InvalidData)?;
-    let answer = Answer::let_in(version, redirect, login.by_token);
+    let mut answer = if shared.manner.chatty { answer::chatter() } else { Vec::new() };
+    answer.extend(Answer::let_in(version, redirect, login.by_token));
     wire.send(REPLY, &answer).await?;
     Ok(redirect.is_none())
 }
 
-/// A greeting: version and encryption.
-fn greet(encryption: u8) -> Vec<u8> {
-    let mut bytes = vec![0, 0, 11, 0, 6, 1, 0, 17, 0, 1, 0xff];
-    bytes.extend([16, 0, 0x10, 0x1d, 0, 0, encryption]);
+/// A greeting. One that says nothing of encryption is that of a server that offers none.
+fn greet(greeting: Greeting, encryption: u8) -> Vec<u8> {
+    let version = vec![16, 0, 0x10, 0x1d, 0, 0];
+    let options: Vec<(u8, Vec<u8>)> = match greeting {
+        Greeting::Usual => vec![(0, version), (1, vec![encryption])],
+        Greeting::Version => vec![(0, version)],
+        // An instance, a thread, no MARS, and no token asked for.
+        Greeting::All => {
+            vec![(0, version), (1, vec![encryption]), (2, vec![0]), (3, vec![]), (4, vec![0]), (6, vec![0])]
+        }
+    };
+    let (mut bytes, mut values) = (Vec::new(), Vec::new());
+    for (option, value) in &options {
+        let offset = u16::try_from(options.len() * 5 + 1 + values.len()).unwrap();
+        bytes.push(*option);
+        bytes.extend(offset.to_be_bytes());
+        bytes.extend(u16::try_from(value.len()).unwrap().to_be_bytes());
+        values.extend_from_slice(value);
+    }
+    bytes.push(0xff);
+    bytes.extend(values);
     bytes
 }
 
@@ -102,6 +122,7 @@ fn read(message: &[u8]) -> Option<(Login, String)> {
     let login = Login {
         user: text(40)?,
         application: text(48)?,
+        workstation: text(36)?,
         database: text(68)?,
         read_only: message.get(26)? & 0x20 != 0,
         by_token: token.is_some(),

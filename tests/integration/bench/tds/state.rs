@@ -33,6 +33,8 @@ pub(crate) struct State {
     pub(crate) tracked: bool,
     /// The newest change that is captured, where the job no longer follows the rows.
     pub(crate) captured_until: Option<i64>,
+    /// What the capture job has carried into the change table: the kind of a change, and `last_update`.
+    pub(crate) changes: Vec<(i64, Option<i64>)>,
     /// What this session's user is called in the database.
     pub(crate) user: String,
     pub(crate) principals: Vec<String>,
@@ -42,6 +44,18 @@ pub(crate) struct State {
     pub(crate) grants: Vec<(String, String, bool)>,
     /// Whether the user sees what belongs to others, msdb included.
     pub(crate) administrator: bool,
+    /// What `@@VERSION` begins with.
+    pub(crate) product: &'static str,
+    /// What it does not know: it refuses every batch that has one of these in it.
+    pub(crate) lacks: Vec<&'static str>,
+    /// Expressions that it answers with NULL, by their names.
+    pub(crate) nulls: Vec<&'static str>,
+    /// Whether it has the procedures of change data capture.
+    pub(crate) cdc_procedures: bool,
+    /// Whether it lists permissions.
+    pub(crate) lists_permissions: bool,
+    /// The number of a table that is missing.
+    pub(crate) missing: u32,
 }
 
 impl Default for State {
@@ -62,6 +76,7 @@ impl Default for State {
             cdc: true,
             tracked: true,
             captured_until: None,
+            changes: Vec::new(),
             user: "beat".to_owned(),
             principals: ["public", "dbo", "beat", "streamkap_user", "streamkap_role"].map(str::to_owned).to_vec(),
             members: vec![("streamkap_user".to_owned(), "streamkap_role".to_owned())],
@@ -72,6 +87,12 @@ impl Default for State {
                 })
                 .collect(),
             administrator: true,
+            product: "Microsoft SQL Server 2022 (RTM-CU14) - 16.0.4125.3 (X64)",
+            lacks: Vec::new(),
+            nulls: Vec::new(),
+            cdc_procedures: true,
+            lists_permissions: true,
+            missing: 208,
         }
     }
 }
@@ -129,26 +150,27 @@ impl State {
     /// Answers a batch.
     pub(super) fn run(&mut self, batch: &str) -> Answer {
         let has = |column: &str| batch.contains(column);
-        let reads_table = batch.contains(&format!("FROM {TABLE}")) || is_beat(batch);
+        if let Some(lacking) = self.lacks.iter().find(|lacking| has(lacking)) {
+            // Babelfish's number for nearly everything.
+            return Answer::error(33_557_097, &format!("{lacking} does not exist"));
+        }
+        let reads_table = has(&format!("FROM {TABLE}")) || is_beat(batch);
         if reads_table && !self.table {
-            return Answer::error(208, &format!("Invalid object name '{TABLE}'."));
+            return Answer::error(self.missing, &format!("Invalid object name '{TABLE}'."));
         }
         if is_beat(batch) {
             return self.beat(batch);
         }
-        let rows = if has(" AS table_id") {
-            let id = |there: bool| Cell::Number(there.then_some(5));
-            Rows::one(vec![("schema_id", id(self.schema)), ("table_id", id(self.table))])
-        } else if has(" AS started") {
-            self.probe()
-        } else if has(" AS column_scale") {
-            Rows::one(self.column())
-        } else if has("0 AS changed, 0 AS stale") {
+        let rows = if has("0 AS changed, 0 AS stale") {
             self.look(batch)
         } else if has("SELECT id, last_update FROM") {
             let rows = self.rows.iter().map(|(id, time)| vec![Cell::number(*id), Cell::Time(*time)]);
             Rows::of(&["id", "last_update"], rows.collect())
-        } else if let Some(rows) = self.catalogue(batch) {
+        } else if has("FROM cdc.streamkap_streamkap_heartbeat_CT ") {
+            let newest = self.changes.iter().rev().take(6);
+            let rows = newest.map(|(operation, value)| vec![Cell::number(*operation), Cell::Time(*value)]);
+            Rows::of(&["__$operation", "last_update"], rows.collect())
+        } else if let Some(rows) = self.catalogue(batch).or_else(|| self.expressions(batch)) {
             rows
         } else {
             return self.change(batch);
@@ -161,23 +183,60 @@ impl State {
         [("updateability", Cell::text(word)), ("read_only", Cell::number(i64::from(self.read_only)))]
     }
 
-    fn column(&self) -> Vec<(&'static str, Cell)> {
-        let (kind, scale) = self.kind;
-        let kind = Cell::Text(self.table.then(|| kind.to_owned()));
-        vec![("column_type", kind), ("column_scale", Cell::Number(self.table.then_some(scale)))]
+    /// The expressions that a batch asks for, by their names.
+    fn expressions(&self, batch: &str) -> Option<Rows> {
+        let asked = |name: &str| [",", ";"].iter().any(|end| batch.contains(&format!(" AS {name}{end}")));
+        let mut cells: Vec<_> = self.known().into_iter().filter(|(name, _)| asked(name)).collect();
+        for (name, cell) in &mut cells {
+            if self.nulls.contains(name) {
+                // A bare NULL has the type int.
+                *cell = Cell::Number(None);
+            }
+        }
+        (!cells.is_empty()).then(|| Rows::one(cells))
     }
 
-    fn probe(&self) -> Rows {
-        let mut cells = vec![
+    fn known(&self) -> Vec<(&'static str, Cell)> {
+        let flag = |on: bool| Cell::number(i64::from(on));
+        let id = |there: bool| Cell::Number(there.then_some(5));
+        let (kind, scale) = self.kind;
+        let may = |privilege: &str| {
+            let holds = self.grants.iter().any(|(to, what, denied)| to == &self.user && what == privilege && !denied);
+            Cell::Number(self.table.then_some(i64::from(holds || self.user == "dbo")))
+        };
+        let mut known = vec![
             ("version", Cell::text("16.0.4125.3")),
             ("edition", Cell::text("Enterprise Edition (64-bit)")),
+            ("engine_edition", Cell::number(self.engine_edition)),
             ("babelfish", Cell::Number(None)),
+            ("product", Cell::text(format!("{}\n\tCopyright", self.product))),
+            ("cdc_procedures", flag(self.cdc_procedures)),
             ("identity_", Cell::text(&self.identity)),
             ("started", Cell::text("2026-11-01T00:00:00.000")),
+            ("availability_groups", flag(self.secondary)),
+            ("rds", flag(self.rds)),
+            ("filegroup_", flag(self.filegroup)),
+            ("own_name", Cell::text(&self.user)),
+            ("database_name", Cell::text(super::DATABASE)),
+            ("server_time", Cell::Time(Some(self.now()))),
+            ("cdc", flag(self.cdc)),
+            ("recovery_model", Cell::text("FULL")),
+            ("log_reuse_wait", Cell::text("NOTHING")),
+            ("snapshot_isolation", Cell::text("ON")),
+            ("schema_id", id(self.schema)),
+            ("table_id", id(self.table)),
+            ("user_table", id(self.table)),
+            ("column_length", id(self.table)),
+            ("kind", Cell::Text(self.table.then(|| "USER_TABLE".to_owned()))),
+            ("tracked", Cell::Number(self.table.then_some(i64::from(self.tracked)))),
+            ("column_type", Cell::Text(self.table.then(|| kind.to_owned()))),
+            ("column_scale", Cell::Number(self.table.then_some(scale))),
+            ("can_select", may("SELECT")),
+            ("can_insert", may("INSERT")),
+            ("can_update", may("UPDATE")),
         ];
-        cells.extend(self.role());
-        cells.extend(self.column());
-        Rows::one(cells)
+        known.extend(self.role());
+        known
     }
 
     /// What the type of the column makes of a time.
@@ -215,6 +274,10 @@ impl State {
         let changed = stale && seen == 1;
         if changed && !self.undone {
             self.rows.insert(id, Some(written));
+            if self.cdc && self.tracked {
+                // The row before the update, and after it.
+                self.changes.extend([(3, previous), (4, Some(written))]);
+            }
         }
         let value = self.rows.get(&id).copied().flatten();
         Rows::one(vec![
@@ -231,7 +294,7 @@ impl State {
     /// The condition of `when-stale`, with the numbers that the batch gives.
     fn is_stale(&self, batch: &str, previous: Option<i64>, age: Option<i64>) -> bool {
         let (Some(previous), Some(age)) = (previous, age) else { return true };
-        if let Some(literal) = between(batch, "@previous >= '", "'") {
+        if let Some(literal) = between(batch, "@previous >= CAST('", "'") {
             let time = chrono::NaiveDateTime::parse_from_str(literal, "%Y-%m-%dT%H:%M:%S%.f").unwrap();
             if micros(previous) == time.and_utc().timestamp_micros() {
                 return true;
@@ -265,39 +328,13 @@ impl State {
     fn catalogue(&self, batch: &str) -> Option<Rows> {
         let flag = |on: bool| Cell::number(i64::from(on));
         let has = |column: &str| batch.contains(column);
-        Some(if has(" AS engine_edition") {
-            let mut cells = vec![
-                ("version", Cell::text("16.0.4125.3")),
-                ("edition", Cell::text("Enterprise Edition (64-bit)")),
-                ("engine_edition", Cell::number(self.engine_edition)),
-                ("babelfish", Cell::Number(None)),
-                ("availability_groups", flag(self.secondary)),
-                ("rds", flag(self.rds)),
-                ("filegroup_", flag(self.filegroup)),
-                ("own_name", Cell::text(&self.user)),
-                ("database_name", Cell::text(super::DATABASE)),
-                ("server_time", Cell::Time(Some(self.now()))),
-            ];
-            cells.extend(self.role());
-            Rows::one(cells)
-        } else if has(" AS recovery_model") {
-            Rows::one(vec![
-                ("cdc", flag(self.cdc)),
-                ("recovery_model", Cell::text("FULL")),
-                ("log_reuse_wait", Cell::text("NOTHING")),
-                ("snapshot_isolation", Cell::text("ON")),
-            ])
-        } else if has(" AS tracked;") {
-            let there = |there: bool| Cell::Number(there.then_some(5));
-            Rows::one(vec![
-                ("schema_id", there(self.schema)),
-                ("kind", Cell::Text(self.table.then(|| "USER_TABLE".to_owned()))),
-                ("tracked", Cell::Number(self.table.then_some(i64::from(self.tracked)))),
-            ])
-        } else if has(" AS key_") {
+        Some(if has(" AS key_") {
+            let key = if self.table { vec![vec![Cell::text("id")]] } else { Vec::new() };
+            Rows::of(&["key_"], key)
+        } else if has(" AS has_default ") {
             let (kind, scale) = self.kind;
             let columns = [("id", "int", 0, true), ("text", "nvarchar", 0, false), ("last_update", kind, scale, false)];
-            let names = ["name", "kind", "scale", "nullable", "identity_", "computed", "has_default", "key_"];
+            let names = ["name", "kind", "scale", "nullable", "identity_", "computed", "has_default"];
             let row = |(name, kind, scale, id): (&str, &str, i64, bool)| {
                 let last = name == "last_update";
                 vec![
@@ -308,7 +345,6 @@ impl State {
                     flag(id),
                     flag(false),
                     flag(last),
-                    flag(id),
                 ]
             };
             Rows::of(&names, columns.into_iter().map(row).collect())
@@ -320,13 +356,6 @@ impl State {
                 ("other", Cell::Number(self.rows.keys().copied().find(|other| *other != id))),
                 ("last_update", Cell::Time(self.rows.get(&id).copied().flatten())),
             ])
-        } else if has(" AS can_select") {
-            let may = |privilege: &str| {
-                let holds =
-                    self.grants.iter().any(|(to, what, denied)| to == &self.user && what == privilege && !denied);
-                Cell::Number(self.table.then_some(i64::from(holds || self.user == "dbo")))
-            };
-            Rows::one(vec![("can_select", may("SELECT")), ("can_insert", may("INSERT")), ("can_update", may("UPDATE"))])
         } else if has(" AS sees_all") {
             Rows::one(vec![("sees_all", flag(self.administrator))])
         } else if has("FROM sys.database_principals") {
@@ -339,7 +368,10 @@ impl State {
                 vec![Cell::text(to), Cell::text(what), flag(*denied), flag(false)]
             };
             let names = ["grantee", "permission", "denied", "on_column"];
-            Rows::of(&names, self.grants.iter().map(row).collect())
+            // Everybody who is connected holds it.
+            let connect = ("dbo".to_owned(), "CONNECT".to_owned(), false);
+            let grants = self.grants.iter().chain([&connect]).filter(|_| self.lists_permissions);
+            Rows::of(&names, grants.map(row).collect())
         } else if has(" AS instance,") {
             let row = |column: &str| {
                 vec![Cell::text("streamkap_streamkap_heartbeat"), Cell::text("streamkap_role"), Cell::text(column)]

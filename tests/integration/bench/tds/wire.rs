@@ -20,7 +20,8 @@ pub(super) const LOGIN: u8 = 0x10;
 pub(super) const PRELOGIN: u8 = 0x12;
 
 const HEADER: usize = 8;
-const LARGEST: usize = 4096;
+/// The largest packet that a client takes before it has agreed to a larger one.
+pub(super) const LARGEST: usize = 4096;
 
 /// The socket.
 pub(super) struct Wire {
@@ -28,6 +29,8 @@ pub(super) struct Wire {
     tls: Option<Box<ServerConnection>>,
     /// What has come and was not read yet, decrypted.
     plain: Vec<u8>,
+    /// The largest packet that it sends.
+    largest: usize,
 }
 
 /// TDS 7.4 speaks TLS 1.2, TDS 8 both.
@@ -46,8 +49,8 @@ fn config(versions: &[&'static rustls::SupportedProtocolVersion], protocols: &[V
 }
 
 impl Wire {
-    pub(super) fn new(tcp: TcpStream) -> Self {
-        Self { tcp, tls: None, plain: Vec::new() }
+    pub(super) fn new(tcp: TcpStream, largest: usize) -> Self {
+        Self { tcp, tls: None, plain: Vec::new(), largest }
     }
 
     /// The TLS handshake, from the first byte, or within packets of a greeting's kind.
@@ -100,7 +103,7 @@ impl Wire {
     pub(super) async fn send(&mut self, kind: u8, message: &[u8]) -> io::Result<u64> {
         let parts: Vec<&[u8]> = match message.is_empty() {
             true => vec![message],
-            false => message.chunks(LARGEST - HEADER).collect(),
+            false => message.chunks(self.largest - HEADER).collect(),
         };
         let mut bytes = Vec::with_capacity(message.len() + HEADER * parts.len());
         for (index, part) in parts.iter().enumerate() {

@@ -1,0 +1,48 @@
+//! Servers that answer like SQL Server and are none. Used by `connect`, which names the server, by the checks and by
+//! `provision`.
+
+use crate::plain_text::one_line;
+
+/// The expression of what the server says of itself; to be read by [`lookalike`].
+pub(super) const PRODUCT: &str = "CONVERT(nvarchar(300), @@VERSION)";
+
+/// How Microsoft's own servers begin `@@VERSION`, in every service of theirs.
+const VENDOR: &str = "Microsoft ";
+/// Longer names are cut in messages.
+const LONGEST: usize = 60;
+
+/// The name of a server that is no SQL Server; `babelfish` is what `SERVERPROPERTY` says of that one. A server that says
+/// nothing is taken for what its protocol makes it.
+pub(super) fn lookalike(babelfish: bool, product: &str) -> Option<String> {
+    if babelfish {
+        return Some("Babelfish".to_owned());
+    }
+    let name = product.lines().next().unwrap_or_default();
+    // What follows is a version.
+    let name = one_line(name.split(" - ").next().unwrap_or_default().trim());
+    let is_vendors = name.is_empty() || name.starts_with(VENDOR);
+    (!is_vendors).then(|| name.chars().take(LONGEST).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn microsofts_servers_and_silent_ones_are_no_lookalikes() {
+        for product in
+            ["Microsoft SQL Server 2022 (RTM) - 16.0.1000.6 (X64) \n\tOct", "Microsoft SQL Azure (RTM) - 12.0", ""]
+        {
+            assert_eq!(lookalike(false, product), None, "{product}");
+        }
+    }
+
+    #[test]
+    fn a_lookalike_is_called_by_its_name() {
+        let said = "Babelfish for PostgreSQL with SQL Server Compatibility - 12.0.2000.8\nNov 29 2026";
+        assert_eq!(lookalike(true, said).unwrap(), "Babelfish");
+        assert_eq!(lookalike(false, said).unwrap(), "Babelfish for PostgreSQL with SQL Server Compatibility");
+        assert_eq!(lookalike(false, "Tiny\tTDS 1.0\r\nmore").unwrap(), one_line("Tiny\tTDS 1.0"));
+        assert_eq!(lookalike(false, &"x".repeat(100)).unwrap().len(), LONGEST);
+    }
+}
