@@ -1,17 +1,19 @@
 //! The whole program over TDS against a double of SQL Server: beats on time, every trouble with its class, kind and next
 //! step on `/health`, provisioning, checks.
 
+use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use rustix::process::Signal;
 use serde_json::Value;
+use tokio::net::TcpListener;
 use tokio::time::Instant;
 
 use crate::bench::beating_daemon::{PASSWORD, note, plain_password, target};
 use crate::bench::daemon::{Daemon, Ended};
 use crate::bench::tds::{Encryption, Fault, State, TdsServer};
 use crate::bench::tls::{CERTIFICATES, Files};
-use crate::bench::{eventually, fleet, heartbeatd, ports, secs};
+use crate::bench::{eventually, fleet, heartbeatd, ports, programs, secs};
 
 /// One trouble of one target: what is reported, and what the next step says.
 struct Trouble {
@@ -324,6 +326,43 @@ async fn a_replica_behind_a_listener_is_shown_with_its_age_role_and_lag() {
         }
     })
     .await;
+}
+
+/// A name with three addresses, as the listener of an availability group over three subnets has: a secondary, a machine that
+/// takes the connection and is silent, and the primary. `libnss_wrapper` gives heartbeatd alone the name.
+#[tokio::test]
+async fn of_the_addresses_of_one_name_the_primarys_is_found_also_after_a_failover() {
+    let [first, silent, third] = [2, 3, 4].map(|last| Ipv4Addr::new(127, 14, 35, last));
+    let primary = TdsServer::options().home(third).start().await;
+    let port = primary.port();
+    let secondary = TdsServer::options().home(first).port(port).start().await;
+    secondary.follow(Some(&primary));
+    let deaf = TcpListener::bind((silent, port)).await.unwrap();
+    let files = Files::new();
+    let names = files.put("hosts", &format!("{first} listener\n{silent} listener\n{third} listener\n"));
+    let address = primary.address("?Encrypt=disable").replace("localhost", "listener");
+    let text = target("orders", &address, &format!("write = \"always\"\n{}", plain_password()));
+    let daemon = heartbeatd()
+        .env("LD_PRELOAD", programs::nss_wrapper().to_str().unwrap())
+        .env("NSS_WRAPPER_HOSTS", names.to_str().unwrap())
+        .config(&text)
+        .start()
+        .await;
+    healthy(&daemon, secs(30)).await;
+    daemon.more_beats("orders", "ok", 2, secs(20)).await;
+    assert!(secondary.beats().is_empty() && primary.beats().len() >= 2);
+
+    // The roles change places.
+    primary.state().secondary = true;
+    secondary.follow(None);
+    secondary.state().secondary = false;
+    eventually(secs(30), "beats on the new primary", async || {
+        let beats = secondary.beats().len();
+        if beats >= 2 { Ok(()) } else { Err(format!("{beats} beats")) }
+    })
+    .await;
+    healthy(&daemon, secs(30)).await;
+    drop(deaf);
 }
 
 /// What a target costs. Its figures mean something with a release binary alone:
