@@ -110,7 +110,7 @@ async fn two_daemons_write_one_beat_per_period_together_and_either_carries_on_al
         watched: secs(20),
         last_update: async || last_update(&set).await.map(|value| value.timestamp_millis().to_string()),
     };
-    row.is_beaten_once_a_period_by((one, "orders"), (other, "orders")).await;
+    row.gets_one_beat_a_period_from((one, "orders"), (other, "orders")).await;
 }
 
 /// Without `tlsCAFile` the authorities of this machine are trusted, and no others.

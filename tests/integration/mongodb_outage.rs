@@ -12,7 +12,7 @@ use crate::bench::mongodb_scene::{
 };
 use crate::bench::{eventually, heartbeatd, secs};
 
-async fn patient_of(set: &ReplicaSet) -> BeatingDaemon {
+async fn healthy_daemon_of(set: &ReplicaSet) -> BeatingDaemon {
     furnish_set(set).await;
     let beating = BeatingDaemon::configured(&configuration(set, "")).await;
     beating.is_checked().await;
@@ -32,7 +32,7 @@ async fn every_beat_is_in_the_oplog(set: &ReplicaSet, beating: &BeatingDaemon) {
 #[tokio::test]
 async fn primary_that_steps_down_is_followed_and_costs_an_election() {
     let set = ReplicaSet::start().await;
-    let beating = patient_of(&set).await;
+    let beating = healthy_daemon_of(&set).await;
     let before = beating.address().await;
     let begin = Instant::now();
     let now = set.step_down(10).await;
@@ -49,7 +49,7 @@ async fn primary_that_steps_down_is_followed_and_costs_an_election() {
 #[tokio::test]
 async fn killed_primary_is_replaced_and_followed() {
     let mut set = ReplicaSet::start().await;
-    let beating = patient_of(&set).await;
+    let beating = healthy_daemon_of(&set).await;
     let primary = set.primary().await;
     let begin = Instant::now();
     set.member_mut(primary).kill().await;
@@ -65,7 +65,7 @@ async fn killed_primary_is_replaced_and_followed() {
 #[tokio::test]
 async fn frozen_primary_is_left_for_the_one_that_is_elected() {
     let set = ReplicaSet::start().await;
-    let beating = patient_of(&set).await;
+    let beating = healthy_daemon_of(&set).await;
     let primary = set.primary().await;
     let files = beating.daemon.open_files();
     let begin = Instant::now();
@@ -90,7 +90,7 @@ async fn frozen_primary_is_left_for_the_one_that_is_elected() {
 #[tokio::test]
 async fn lost_majority_is_reported_as_unconfirmed_then_as_no_primary_and_heals() {
     let set = ReplicaSet::start().await;
-    let beating = patient_of(&set).await;
+    let beating = healthy_daemon_of(&set).await;
     let secondaries = set.secondaries().await;
     let begin = Instant::now();
     secondaries.iter().for_each(|number| set.member(*number).freeze());
@@ -122,7 +122,7 @@ async fn lost_majority_is_reported_as_unconfirmed_then_as_no_primary_and_heals()
 #[tokio::test]
 async fn dropped_collection_deleted_document_and_revoked_role_each_have_a_remedy_that_heals() {
     let set = ReplicaSet::start().await;
-    let beating = patient_of(&set).await;
+    let beating = healthy_daemon_of(&set).await;
     let primary = set.member(set.primary().await);
 
     primary.run(DATABASE, doc! { "delete": COLLECTION, "deletes": [{ "q": {}, "limit": 0 }] }).await;

@@ -12,7 +12,7 @@ use mongodb::bson::doc;
 use serde_json::json;
 
 use crate::bench::beating_daemon::PASSWORD;
-use crate::bench::driver::{at, beat, failure_of, provision_over, target, told};
+use crate::bench::driver::{at, beat, failure_of, provision_over, target, with_drivers_remedy};
 use crate::bench::findings::{judge, look, shown};
 use crate::bench::mongodb::{ADMIN, ADMIN_PASSWORD, MongoServer, ReplicaSet};
 use crate::bench::mongodb_scene::{COLLECTION, DATABASE, USER, lay_document};
@@ -149,7 +149,7 @@ async fn each_script_that_only_shows_something_shows_it() {
     let mut scene = Scene::start().await;
     let host = scene.set.member(0).host();
     for kind in [ErrorKind::NoPrimary, ErrorKind::Unconfirmed] {
-        let failure = told(&scene.target, Failure::new(kind, "x"));
+        let failure = with_drivers_remedy(&scene.target, Failure::new(kind, "x"));
         let printed = scene.paste(failure.remedy().unwrap()).await;
         assert!(printed.contains(&host) && printed.contains("PRIMARY"), "{printed}");
     }
@@ -157,7 +157,7 @@ async fn each_script_that_only_shows_something_shows_it() {
     let admin = scene.set.admin().await;
     let sleep = doc! { "find": COLLECTION, "filter": { "$where": "sleep(20000) || true" } };
     let running = tokio::spawn(async move { admin.try_run(DATABASE, sleep).await });
-    let failure = told(&scene.target, Failure::new(ErrorKind::Lock, "x"));
+    let failure = with_drivers_remedy(&scene.target, Failure::new(ErrorKind::Lock, "x"));
     eventually(secs(15), "the operation to be shown", async || {
         let printed = scene.shell.paste(&script(failure.remedy().unwrap())).await;
         if printed.contains("sleep(20000)") { Ok(()) } else { Err(printed) }

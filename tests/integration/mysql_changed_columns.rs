@@ -125,7 +125,7 @@ async fn the_end_of_timestamps_range_is_a_failure_that_names_datetime_and_leaves
         let logged_before = logged(&server).await;
         let ended = beat_in(kept.as_mut()).await.unwrap_err();
         assert_eq!(ended.kind(), ErrorKind::ColumnType, "{flavour:?}: {ended}");
-        let ended = crate::bench::driver::told(&target, ended);
+        let ended = crate::bench::driver::with_drivers_remedy(&target, ended);
         let script = ended.remedy().and_then(Remedy::script).map(Script::text).unwrap().to_owned();
         assert!(script.contains("MODIFY last_update datetime"), "{flavour:?}: {ended:?}");
         assert_eq!(logged(&server).await, logged_before, "{flavour:?}");

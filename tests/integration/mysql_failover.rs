@@ -189,7 +189,7 @@ async fn replica_address_that_leads_to_a_source_is_reported_as_not_a_replica() {
         furnish(&source).await;
         let text = configuration(flavour, &[source.port()], &replica_of_target(&source, false));
         let beating = BeatingDaemon { daemon: heartbeatd().config(&text).start().await };
-        let remedy = beating.finds_that_its_replica_is_none().await;
+        let remedy = beating.finds_a_primary_in_place_of_its_replica().await;
         assert!(remedy.contains("the replica's own address"), "{remedy}");
     })
     .await;

@@ -8,8 +8,8 @@ use tokio::time::Instant;
 use crate::bench::beating_daemon::{BeatingDaemon, PASSWORD, ROLE, failure, note, target};
 use crate::bench::mysql::session::rows;
 use crate::bench::mysql_scene::{
-    address, beats_asked_of, configuration, end_sessions, end_sessions_through, furnish, has_no_queue, on_both,
-    on_each, patient_of, sessions,
+    address, beats_asked_of, configuration, end_sessions, end_sessions_through, furnish, has_no_queue,
+    healthy_daemon_of, on_both, on_each, sessions,
 };
 use crate::bench::{Flavour, MysqlServer, Proxy, Toxic, eventually, heartbeatd, secs};
 
@@ -17,7 +17,7 @@ use crate::bench::{Flavour, MysqlServer, Proxy, Toxic, eventually, heartbeatd, s
 async fn killed_server_is_reported_as_refused_and_heals_after_its_start() {
     on_each(&Flavour::ALL, async |flavour| {
         let mut server = MysqlServer::options().flavour(flavour).start().await;
-        let beating = patient_of(&server).await;
+        let beating = healthy_daemon_of(&server).await;
         let ((), reported) = tokio::join!(server.kill(), beating.fails_with(failure("connection", "refused", None)));
         assert!(reported.message.contains(&format!("127.0.0.1:{}", server.port())), "{reported:?}");
         reported.names(&["@@bind_address", "@@port"]);
@@ -34,7 +34,7 @@ async fn killed_server_is_reported_as_refused_and_heals_after_its_start() {
 async fn clean_restart_of_the_server_costs_no_more_than_the_time_it_takes() {
     on_both(async |flavour| {
         let mut server = MysqlServer::options().flavour(flavour).start().await;
-        let beating = patient_of(&server).await;
+        let beating = healthy_daemon_of(&server).await;
         let begin = Instant::now();
         server.restart().await;
         note(&format!("the restart took {:?}", begin.elapsed()));
@@ -50,7 +50,7 @@ async fn clean_restart_of_the_server_costs_no_more_than_the_time_it_takes() {
 async fn server_frozen_midway_is_reported_as_timeout_and_gets_no_burst_when_thawed() {
     on_both(async |flavour| {
         let server = MysqlServer::options().flavour(flavour).general_log().start().await;
-        let beating = patient_of(&server).await;
+        let beating = healthy_daemon_of(&server).await;
         let files = beating.daemon.open_files();
         server.freeze();
         let reported = beating.fails_with(failure("connection", "timeout", None)).await;
@@ -126,7 +126,7 @@ async fn changed_password_is_tried_once_a_minute_and_heals_when_the_secret_file_
 async fn locked_account_is_reported_and_let_in_again_upon_a_reload() {
     on_both(async |flavour| {
         let server = MysqlServer::options().flavour(flavour).start().await;
-        let beating = patient_of(&server).await;
+        let beating = healthy_daemon_of(&server).await;
         server.execute(&format!("ALTER USER {ROLE} ACCOUNT LOCK")).await;
         end_sessions(&server).await;
         let code = if flavour == Flavour::Mariadb { "4151" } else { "3118" };
@@ -143,7 +143,7 @@ async fn locked_account_is_reported_and_let_in_again_upon_a_reload() {
 async fn used_up_connection_slots_are_reported_and_heal_when_one_is_free() {
     on_each(&Flavour::ALL, async |flavour| {
         let server = MysqlServer::options().flavour(flavour).conf("max_connections = 10").start().await;
-        let beating = patient_of(&server).await;
+        let beating = healthy_daemon_of(&server).await;
         server.execute("CREATE USER crowd IDENTIFIED BY 'crowd'").await;
         let mut admin = server.connect().await;
         let mut crowd: Vec<MySqlConnection> = Vec::new();
@@ -181,7 +181,7 @@ async fn black_hole_during_a_beat_is_a_timeout_and_the_connection_is_never_used_
         beating.fails_with(failure("connection", "timeout", None)).await;
         proxy.set(Toxic::Clean).await;
         beating.sent_no_burst(|| beats_asked_of(&server)).await;
-        beating.gave_its_connection_up(&proxy).await;
+        beating.replaced_its_connection(&proxy).await;
         has_no_queue(&server).await;
     })
     .await;
@@ -205,7 +205,7 @@ async fn reset_of_the_idle_connection_is_mended_within_the_tick_and_is_no_failur
 async fn session_killed_by_an_administrator_is_mended_within_the_tick_and_is_no_failure() {
     on_each(&Flavour::ALL, async |flavour| {
         let server = MysqlServer::options().flavour(flavour).start().await;
-        let beating = patient_of(&server).await;
+        let beating = healthy_daemon_of(&server).await;
         end_sessions(&server).await;
         beating.replaces_its_connection_within_the_tick().await;
         has_no_queue(&server).await;
@@ -245,7 +245,7 @@ async fn dead_server_is_told_in_two_lines_and_the_password_nowhere() {
         let program = heartbeatd().env("HEARTBEATD_LOG", EVERYTHING).config(&text);
         let mut beating = BeatingDaemon::started(program).await;
         server.stop().await;
-        beating.tells_of_a_dead_server_in_two_lines_and_of_the_password_nowhere().await;
+        beating.logs_a_dead_server_in_two_lines_and_the_password_nowhere().await;
     })
     .await;
 }

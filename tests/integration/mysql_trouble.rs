@@ -8,8 +8,8 @@ use crate::bench::beating_daemon::{
 };
 use crate::bench::mysql::session::{execute, rows};
 use crate::bench::mysql_scene::{
-    TABLE, address, beats_logged_by, configuration, end_sessions, furnish, furniture, has_no_queue, last_update,
-    on_both, on_each, patient_of, position,
+    TABLE, address, beats_logged_by, configuration, end_sessions, furnish, furniture, has_no_queue, healthy_daemon_of,
+    last_update, on_both, on_each, position,
 };
 use crate::bench::{Flavour, MysqlServer, secs, steadily};
 
@@ -28,7 +28,7 @@ fn with_administrator(server: &MysqlServer) -> String {
 async fn is_mended_by_its_remedy(spoil: &str, expected: ExpectedFailure, start: &str, end: Option<&str>) {
     on_both(async |flavour| {
         let server = MysqlServer::options().flavour(flavour).start().await;
-        let beating = patient_of(&server).await;
+        let beating = healthy_daemon_of(&server).await;
         server.execute(spoil).await;
         let reported = beating.fails_with(expected).await;
         server.execute(reported.names(&[QUOTED]).part(start, end)).await;
@@ -42,7 +42,7 @@ async fn is_mended_by_its_remedy(spoil: &str, expected: ExpectedFailure, start: 
 async fn is_mended_by_provisioning(spoil: &str, expected: impl Fn(Flavour) -> ExpectedFailure) {
     on_both(async |flavour| {
         let server = MysqlServer::options().flavour(flavour).start().await;
-        let beating = patient_of(&server).await;
+        let beating = healthy_daemon_of(&server).await;
         server.execute(spoil).await;
         beating.fails_with(expected(flavour)).await.names(&["heartbeatd provision --target orders"]);
         provision(&with_administrator(&server)).await;
@@ -93,7 +93,7 @@ async fn lost_column_is_reported_as_missing_column_and_heals() {
 async fn column_that_holds_no_time_is_reported_at_the_next_connection_and_heals() {
     on_both(async |flavour| {
         let server = MysqlServer::options().flavour(flavour).start().await;
-        let beating = patient_of(&server).await;
+        let beating = healthy_daemon_of(&server).await;
         server.execute(&format!("ALTER TABLE {TABLE} MODIFY last_update varchar(40)")).await;
         beating.beats(2, secs(5)).await;
         end_sessions(&server).await;
@@ -111,7 +111,7 @@ async fn column_that_holds_no_time_is_reported_at_the_next_connection_and_heals(
 async fn row_that_a_trigger_puts_back_is_reported_as_not_updatable_and_heals() {
     on_both(async |flavour| {
         let server = MysqlServer::options().flavour(flavour).start().await;
-        let beating = patient_of(&server).await;
+        let beating = healthy_daemon_of(&server).await;
         let back = format!("CREATE TRIGGER streamkap.back BEFORE UPDATE ON {TABLE} FOR EACH ROW");
         server.execute(&format!("{back} SET NEW.last_update = OLD.last_update")).await;
         let reported = beating.fails_with(failure("schema", "row_not_updatable", None)).await;
@@ -127,7 +127,7 @@ async fn row_that_a_trigger_puts_back_is_reported_as_not_updatable_and_heals() {
 async fn trigger_that_only_keeps_a_journal_does_no_harm() {
     on_both(async |flavour| {
         let server = MysqlServer::options().flavour(flavour).start().await;
-        let beating = patient_of(&server).await;
+        let beating = healthy_daemon_of(&server).await;
         server
             .execute(&format!(
                 "CREATE TABLE streamkap.journal (id int AUTO_INCREMENT PRIMARY KEY, old timestamp NULL);
@@ -148,7 +148,7 @@ async fn trigger_that_only_keeps_a_journal_does_no_harm() {
 async fn is_mended_by_ending_the_holder(lock: &str, question: &str) {
     on_both(async |flavour| {
         let server = MysqlServer::options().flavour(flavour).start().await;
-        let beating = patient_of(&server).await;
+        let beating = healthy_daemon_of(&server).await;
         let mut holder = server.connect().await;
         let id = rows(&mut holder, "SELECT CONNECTION_ID()").await.unwrap()[0][0].clone();
         execute(&mut holder, lock).await;
@@ -257,7 +257,7 @@ async fn super_read_only_is_reported_as_not_writable_and_heals() {
 async fn read_only_transactions_are_told_apart_from_a_replica_and_heal() {
     on_both(async |flavour| {
         let server = MysqlServer::options().flavour(flavour).start().await;
-        let beating = patient_of(&server).await;
+        let beating = healthy_daemon_of(&server).await;
         let variable = if flavour == Flavour::Mariadb { "tx_read_only" } else { "transaction_read_only" };
         server.set_global(variable, "ON").await;
         end_sessions(&server).await;
@@ -323,7 +323,7 @@ async fn provision_auto_without_the_right_to_create_says_so_once_and_goes_on() {
         let reported = beating.fails_with(expected).await;
         assert!(reported.message.contains("provision = \"auto\" cannot create it: "), "{reported:?}");
         reported.names(&["provision_url"]);
-        beating.tells_of_provisioning_once().await;
+        beating.logs_a_failed_provisioning_once().await;
         server.execute(&furniture("streamkap")).await;
         beating.recovers_within(HEALS).await;
         has_no_queue(&server).await;

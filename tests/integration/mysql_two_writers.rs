@@ -54,7 +54,7 @@ async fn two_daemons_write_one_beat_per_period_together(one: &str, other: &str) 
     on_both(async |flavour| {
         let server = furnished(flavour).await;
         let (one, other) = ((start(&server, one).await, one), (start(&server, other).await, other));
-        row_of(&server).is_beaten_once_a_period_by(one, other).await;
+        row_of(&server).gets_one_beat_a_period_from(one, other).await;
     })
     .await;
 }

@@ -176,6 +176,6 @@ async fn replica_address_that_leads_to_a_primary_is_reported_as_not_a_replica() 
     let url = address(&[primary.port()]);
     let more = format!("[[target.replica]]\nname = \"replica-1\"\nurl = \"{url}\"");
     let beating = BeatingDaemon { daemon: heartbeatd().config(&configuration(&[primary.port()], &more)).start().await };
-    let remedy = beating.finds_that_its_replica_is_none().await;
+    let remedy = beating.finds_a_primary_in_place_of_its_replica().await;
     assert!(remedy.contains("the replica's own address"), "{remedy}");
 }

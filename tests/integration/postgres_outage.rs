@@ -128,7 +128,7 @@ async fn black_hole_during_a_beat_is_a_timeout_and_the_connection_is_never_used_
     beating.fails_with(failure("connection", "timeout", None)).await;
     proxy.set(Toxic::Clean).await;
     beating.sent_no_burst(|| beats_asked_of(&server)).await;
-    beating.gave_its_connection_up(&proxy).await;
+    beating.replaced_its_connection(&proxy).await;
     has_no_queue(&server).await;
 }
 
@@ -161,7 +161,7 @@ async fn dead_server_is_told_in_two_lines_and_the_password_nowhere() {
     let text = format!("{}{}", configuration(&[server.port()], ""), target("inline", &url, ""));
     let mut beating = BeatingDaemon::started(heartbeatd().env("HEARTBEATD_LOG", EVERYTHING).config(&text)).await;
     server.stop().await;
-    beating.tells_of_a_dead_server_in_two_lines_and_of_the_password_nowhere().await;
+    beating.logs_a_dead_server_in_two_lines_and_the_password_nowhere().await;
 }
 
 /// What is logged at the most: libraries are named, as a level alone is about heartbeatd's own lines.

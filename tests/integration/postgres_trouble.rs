@@ -155,7 +155,7 @@ async fn provision_auto_without_the_right_to_create_says_so_once_and_goes_on() {
     let obstacle = "provision = \"auto\" cannot create it: permission denied for database postgres (42501)";
     assert!(reported.message.contains(obstacle), "{reported:?}");
     reported.names(&["set provision_url"]);
-    beating.tells_of_provisioning_once().await;
+    beating.logs_a_failed_provisioning_once().await;
     server.execute(&furniture("streamkap")).await;
     beating.recovers_within(HEALS).await;
     has_no_queue(&server).await;

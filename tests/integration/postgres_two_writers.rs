@@ -43,7 +43,7 @@ async fn two_daemons_write_one_beat_per_period_together(one_name: &str, other_na
     let other = start(&server, other_name, "2s").await;
     let row =
         SharedRow { period: PERIOD, watched: WATCHED, last_update: async || heartbeat::last_update(&server).await };
-    row.is_beaten_once_a_period_by((one, one_name), (other, other_name)).await;
+    row.gets_one_beat_a_period_from((one, one_name), (other, other_name)).await;
 }
 
 /// Another writer takes the row just before the daemon, which has seen it stale and waits for it: twice running, and it

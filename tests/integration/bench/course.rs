@@ -30,7 +30,7 @@ impl BeatingDaemon {
     }
 
     /// The daemon replaced a connection that timed out.
-    pub(crate) async fn gave_its_connection_up(&self, proxy: &Proxy) {
+    pub(crate) async fn replaced_its_connection(&self, proxy: &Proxy) {
         assert_eq!((self.connects("start").await, self.connects("lost").await), (1, 0));
         assert!(self.connects("retry").await >= 1);
         assert_eq!(proxy.open_connections(), 1);
@@ -48,7 +48,7 @@ impl BeatingDaemon {
 
     /// The server of two targets, `orders` and `inline`, is gone for 10 s or more. The log gets two lines for each
     /// target, and no document and no log line shows the password.
-    pub(crate) async fn tells_of_a_dead_server_in_two_lines_and_of_the_password_nowhere(&mut self) {
+    pub(crate) async fn logs_a_dead_server_in_two_lines_and_the_password_nowhere(&mut self) {
         let failed = self.count("failed").await;
         eventually(secs(30), "10 s of failures", async || match self.count("failed").await {
             count if count >= failed + 10 => Ok(()),
@@ -63,24 +63,24 @@ impl BeatingDaemon {
         self.daemon.end(Signal::TERM, secs(10)).await;
         let log = self.daemon.log();
         for name in ["orders", "inline"] {
-            let told = log.lines().filter(|line| line.contains("no heartbeat") && line.contains(name)).count();
-            assert!((1..=2).contains(&told), "{told} lines; log:\n{log}");
+            let lines = log.lines().filter(|line| line.contains("no heartbeat") && line.contains(name)).count();
+            assert!((1..=2).contains(&lines), "{lines} lines; log:\n{log}");
         }
         assert!(!shown.contains(PASSWORD), "{shown}");
         assert!(!log.contains(PASSWORD), "{log}");
     }
 
     /// The daemon logs once what `provision = "auto"` cannot do, and does not repeat it with every try within a minute.
-    pub(crate) async fn tells_of_provisioning_once(&self) {
-        let told = || self.daemon.log().matches("provisioning failed").count();
-        let (before, failed) = (told(), self.count("failed").await);
+    pub(crate) async fn logs_a_failed_provisioning_once(&self) {
+        let logged = || self.daemon.log().matches("provisioning failed").count();
+        let (before, failed) = (logged(), self.count("failed").await);
         assert!(before > 0, "{}", self.daemon.log());
         eventually(secs(35), "another try", async || match self.count("failed").await {
             count if count > failed => Ok(()),
             count => Err(format!("{count} failed")),
         })
         .await;
-        assert_eq!(told(), before, "told once a minute; log:\n{}", self.daemon.log());
+        assert_eq!(logged(), before, "told once a minute; log:\n{}", self.daemon.log());
     }
 
     /// The replica of two targets has stopped. Both targets report a reason; only the one that requires the replica is
@@ -132,8 +132,8 @@ impl BeatingDaemon {
         assert!(lag.is_some_and(|lag| lag > 3.0), "{lag:?}");
         eventually(secs(5), "the log to say what turned the target red", async || {
             let log = self.daemon.log();
-            let told = log.lines().any(|line| line.contains("replica_not_receiving") && line.contains("replica-1"));
-            if told { Ok(()) } else { Err(log) }
+            let logged = log.lines().any(|line| line.contains("replica_not_receiving") && line.contains("replica-1"));
+            if logged { Ok(()) } else { Err(log) }
         })
         .await;
         let (_, health) = self.daemon.health().await;
@@ -142,7 +142,7 @@ impl BeatingDaemon {
     }
 
     /// The replica's address leads to a primary: the target reports it and stays green. Returns the remedy.
-    pub(crate) async fn finds_that_its_replica_is_none(&self) -> String {
+    pub(crate) async fn finds_a_primary_in_place_of_its_replica(&self) -> String {
         let reason = eventually(secs(10), "the mistake to be told, and /health green", async || {
             let (status, health) = self.daemon.health().await;
             let reason = health["targets"][0]["reasons"][0].clone();

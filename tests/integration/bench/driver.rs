@@ -103,13 +103,13 @@ pub(crate) async fn failure(target: &Target) -> ErrorKind {
 /// As [`failure`], with the whole failure as people see it.
 pub(crate) async fn failure_of(target: &Target) -> Failure {
     let failure = beat(target, Writing::Always).await.expect_err("the beat succeeds");
-    let told = told(target, failure);
-    assert!(told.remedy().is_some(), "no remedy for {told}");
-    told
+    let failure = with_drivers_remedy(target, failure);
+    assert!(failure.remedy().is_some(), "no remedy for {failure}");
+    failure
 }
 
 /// Adds the driver's remedy to a failure without one.
-pub(crate) fn told(target: &Target, failure: Failure) -> Failure {
+pub(crate) fn with_drivers_remedy(target: &Target, failure: Failure) -> Failure {
     with_remedy(driver_of(target).as_ref(), failure, target)
 }
 

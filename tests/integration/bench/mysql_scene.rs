@@ -63,7 +63,7 @@ pub(crate) fn configuration(flavour: Flavour, ports: &[u16], more: &str) -> Stri
 }
 
 /// The daemon of a furnished server, once it is healthy.
-pub(crate) async fn patient_of(server: &MysqlServer) -> BeatingDaemon {
+pub(crate) async fn healthy_daemon_of(server: &MysqlServer) -> BeatingDaemon {
     furnish(server).await;
     BeatingDaemon::configured(&configuration(server.flavour(), &[server.port()], "")).await
 }

@@ -42,7 +42,7 @@ impl NotifySocket {
         let found = timeout(within, async {
             loop {
                 let message = self.next().await;
-                if message.lines().any(|told| told.starts_with(line)) {
+                if message.lines().any(|found| found.starts_with(line)) {
                     return message;
                 }
             }

@@ -136,13 +136,13 @@ impl Commands {
         assert!(findings.iter().any(|finding| finding["id"] == self.proof && finding["status"] == "ok"), "{report:#}");
         let wrong =
             findings.iter().filter(|finding| ["failed", "unknown"].contains(&finding["status"].as_str().unwrap()));
-        let told = wrong.map(|finding| {
+        let named = wrong.map(|finding| {
             let (status, severity) = (finding["status"].as_str().unwrap(), finding["severity"].as_str().unwrap());
             assert!((status, severity) != ("failed", "error"), "{finding:#}");
             let status = if status == "failed" { format!("failed ({severity})") } else { status.to_owned() };
             (finding["id"].as_str().unwrap().to_owned(), status)
         });
-        told.collect()
+        named.collect()
     }
 
     /// The last check found nothing, and the page quotes its verdict.
@@ -150,8 +150,8 @@ impl Commands {
         let (ended, left) = self.last_check.as_ref().expect("the walk ends with a check");
         assert!(left.is_empty(), "{left:?}");
         let verdict = ended.stdout.lines().find_map(|line| line.trim().strip_prefix("verdict")).unwrap().trim();
-        let told = walk_section(page).contains(&format!("\"{verdict}\""));
-        assert!(told, "the page tells another verdict than {verdict:?}");
+        let quoted = walk_section(page).contains(&format!("\"{verdict}\""));
+        assert!(quoted, "the page tells another verdict than {verdict:?}");
     }
 }
 

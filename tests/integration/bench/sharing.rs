@@ -25,7 +25,7 @@ pub(crate) struct SharedRow<L> {
 impl<L: AsyncFn() -> Option<String>> SharedRow<L> {
     /// Watches two daemons write one beat per period together, then kills the one that wrote last: the other one
     /// carries on within two periods of the last beat. Each daemon comes with its target's name.
-    pub(crate) async fn is_beaten_once_a_period_by(&self, one: (Daemon, &str), other: (Daemon, &str)) {
+    pub(crate) async fn gets_one_beat_a_period_from(&self, one: (Daemon, &str), other: (Daemon, &str)) {
         let names = format!("{} and {}", one.1, other.1);
         one.0.healthy_within(secs(10)).await;
         other.0.healthy_within(secs(10)).await;

@@ -171,5 +171,5 @@ async fn a_server_without_a_cluster_is_no_member_though_it_has_the_library() {
     furnish(&server).await;
     let text = configuration(Flavour::Mariadb, &[server.port()], &read_at(&server));
     let beating = BeatingDaemon { daemon: heartbeatd().config(&text).start().await };
-    beating.finds_that_its_replica_is_none().await;
+    beating.finds_a_primary_in_place_of_its_replica().await;
 }

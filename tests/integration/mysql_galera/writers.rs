@@ -71,7 +71,7 @@ async fn two_daemons_on_two_nodes_write_one_beat_per_period_together() {
     };
     let (one, two) = (start(&cluster.nodes[0]).await, start(&cluster.nodes[1]).await);
     let seen = async || last_update(&cluster.nodes[1]).await;
-    SharedRow { period: PERIOD, watched: secs(15), last_update: seen }.is_beaten_once_a_period_by(one, two).await;
+    SharedRow { period: PERIOD, watched: secs(15), last_update: seen }.gets_one_beat_a_period_from(one, two).await;
     eventually(secs(20), "the same on both nodes", async || {
         let values = join_all(cluster.nodes.iter().map(last_update)).await;
         if values[0] == values[1] { Ok(()) } else { Err(format!("{values:?}")) }
