@@ -156,7 +156,7 @@ pub(crate) fn tsql() -> PathBuf {
     find("tsql", "/usr/bin").unwrap_or_else(|| panic!("{}", missing("tsql", "freetds-bin")))
 }
 
-/// A library that gives the process that loads it names of its own (`NSS_WRAPPER_HOSTS`).
+/// A library that gives a process its own table of host names (`NSS_WRAPPER_HOSTS`).
 pub(crate) fn nss_wrapper() -> PathBuf {
     let homes = ["/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu", "/usr/lib64", "/usr/lib"];
     let mut libraries = homes.iter().map(|home| Path::new(home).join("libnss_wrapper.so"));

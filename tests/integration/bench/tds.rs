@@ -1,8 +1,8 @@
-//! A double of SQL Server: what of TDS and of one heartbeat table a client meets, in Rust, as no SQL Server can be had on
-//! test machines. It is judged by clients that were written elsewhere (`sqlserver_judges`).
+//! A double of SQL Server in Rust: the parts of TDS and of one heartbeat table that a client uses. No SQL Server is
+//! available on test machines. Clients that others wrote judge the double (`sqlserver_judges`).
 //!
-//! It knows no T-SQL: it answers the batches that the driver sends, by the columns that they ask for, from a state of its
-//! own. What SQL Server itself makes of a batch is not shown by it.
+//! It does not know T-SQL: it answers the batches that the driver sends, by the columns that they ask for, from its own
+//! state. It does not show what SQL Server itself makes of a batch.
 
 mod answer;
 mod browser;
@@ -26,40 +26,40 @@ use self::wire::Wire;
 use super::beating_daemon::PASSWORD;
 use super::wait::secs;
 
-/// Who beats.
+/// The user for beats.
 pub(crate) const USER: &str = "beat";
-/// The database that its clients ask for.
+/// The database that its clients request.
 pub(crate) const DATABASE: &str = "orders";
 
 /// Where encryption begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Encryption {
-    /// Nowhere: the server offers none.
+    /// Nowhere: the server offers no encryption.
     None,
     /// The login alone.
     Login,
-    /// All, after a greeting in clear, its handshake wrapped in packets: TDS 7.4.
+    /// Everything after a greeting in clear; packets wrap the handshake: TDS 7.4.
     Wrapped,
-    /// All, from the first byte: TDS 8.
+    /// Everything, from the first byte: TDS 8.
     Strict,
 }
 
-/// What goes wrong.
+/// A fault.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Fault {
     /// The login is refused with this number.
     Login(u32),
-    /// The login leads on to this port of 127.0.0.1.
+    /// The login redirects to this port of 127.0.0.1.
     Redirect(u16),
-    /// A login that means to read only leads on to this port of 127.0.0.1, as a listener's read-only routing does.
+    /// A read-only login redirects to this port of 127.0.0.1, as a listener's read-only routing does.
     RouteReaders(u16),
     /// A beat fails with this number.
     Beat(u32),
-    /// A beat's row is sent, and the number after it.
+    /// A beat's row is sent, followed by an error with this number.
     AfterRow(u32),
     /// Every batch fails with this number.
     Every(u32),
-    /// The row is held by another session: no answer before this time has passed.
+    /// Another session holds the row: no answer before this time has passed.
     Slow(Duration),
     /// No batch is ever answered.
     Hang,
@@ -74,15 +74,15 @@ pub(crate) enum Greeting {
     Usual,
     /// The version alone.
     Version,
-    /// All that a client could ask.
+    /// Every option that a client could request.
     All,
 }
 
-/// How a double says what it says: within what the protocol allows.
+/// How a double words its answers, within what the protocol allows.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Manner {
     pub(crate) greeting: Greeting,
-    /// Whether it says more than it was asked for, and sends rows in their other form.
+    /// Whether it sends unrequested messages, and rows in their other form.
     pub(crate) chatty: bool,
     /// The largest packet that it sends.
     pub(crate) largest: usize,
@@ -94,7 +94,7 @@ impl Default for Manner {
     }
 }
 
-/// How a double is to be started.
+/// The options of a double.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Options {
     manner: Manner,
@@ -112,7 +112,7 @@ pub(crate) struct TdsServer {
     server: Option<AbortOnDropHandle<()>>,
 }
 
-/// What its connections have in common.
+/// The state that its connections share.
 #[derive(Debug)]
 pub(super) struct Shared {
     encryption: Encryption,
@@ -121,7 +121,7 @@ pub(super) struct Shared {
     fault: Mutex<Option<Fault>>,
     batches: Mutex<Vec<String>>,
     logins: Mutex<Vec<login::Login>>,
-    /// Logins that were let in or refused.
+    /// Accepted and refused logins.
     attempts: AtomicU64,
     /// The primary whose rows arrive here.
     source: Mutex<Option<Arc<Shared>>>,
@@ -130,12 +130,12 @@ pub(super) struct Shared {
 }
 
 impl Options {
-    /// With another encryption than none.
+    /// With this encryption.
     pub(crate) fn encryption(self, encryption: Encryption) -> Self {
         Self { encryption, ..self }
     }
 
-    /// In this manner.
+    /// With this manner.
     pub(crate) fn manner(self, manner: Manner) -> Self {
         Self { manner, ..self }
     }
@@ -171,12 +171,12 @@ impl Options {
 }
 
 impl TdsServer {
-    /// One that offers no encryption.
+    /// A double without encryption.
     pub(crate) fn options() -> Options {
         Options { manner: Manner::default(), encryption: Encryption::None, home: Ipv4Addr::LOCALHOST, port: 0 }
     }
 
-    /// Listens, also again after [`stop`](Self::stop), with what the table held.
+    /// Listens, also after [`stop`](Self::stop); the table keeps its content.
     pub(crate) async fn listen(&mut self) {
         let listener = TcpListener::bind((self.home, self.port)).await.unwrap();
         self.port = listener.local_addr().unwrap().port();
@@ -194,7 +194,7 @@ impl TdsServer {
         self.server = Some(AbortOnDropHandle::new(server));
     }
 
-    /// Ends all connections, and takes no more.
+    /// Ends all connections, and accepts no new ones.
     pub(crate) async fn stop(&mut self) {
         if let Some(server) = self.server.take() {
             server.abort();
@@ -207,7 +207,7 @@ impl TdsServer {
         self.port
     }
 
-    /// Its address for the user who beats, without a password; `parameters` follow a `?`, or are none.
+    /// Its address for the user of the beats, without a password; `parameters` follow a `?`; they may be empty.
     pub(crate) fn address(&self, parameters: &str) -> String {
         format!("mssql://{USER}@localhost:{}/{DATABASE}{parameters}", self.port)
     }
@@ -217,17 +217,17 @@ impl TdsServer {
         self.address(parameters).replace('@', &format!(":{PASSWORD}@"))
     }
 
-    /// What its table and its catalogue hold.
+    /// The content of its table and its catalogue.
     pub(crate) fn state(&self) -> MutexGuard<'_, State> {
         self.shared.state.lock().unwrap()
     }
 
-    /// Lets something go wrong, or nothing any more.
+    /// Sets the fault, or removes it.
     pub(crate) fn fault(&self, fault: impl Into<Option<Fault>>) {
         *self.shared.fault.lock().unwrap() = fault.into();
     }
 
-    /// Every batch that came, in order.
+    /// Every received batch, in order.
     pub(crate) fn batches(&self) -> Vec<String> {
         self.shared.batches.lock().unwrap().clone()
     }
@@ -237,23 +237,23 @@ impl TdsServer {
         self.batches().into_iter().filter(|batch| state::is_beat(batch)).collect()
     }
 
-    /// Every login that was let in.
+    /// Every accepted login.
     pub(crate) fn logins(&self) -> Vec<login::Login> {
         self.shared.logins.lock().unwrap().clone()
     }
 
-    /// How many logins were tried.
+    /// How many logins were attempted.
     pub(crate) fn attempts(&self) -> u64 {
         self.shared.attempts.load(Ordering::SeqCst)
     }
 
-    /// Makes it a secondary replica: the rows of `primary` arrive here, or no more.
+    /// Makes it a secondary replica: it receives the rows of `primary`, or none any more.
     pub(crate) fn follow(&self, primary: Option<&Self>) {
         self.state().secondary = true;
         *self.shared.source.lock().unwrap() = primary.map(|primary| Arc::clone(&primary.shared));
     }
 
-    /// Packets that came and that went on connections that beat, from the first beat of each on.
+    /// Packets received and sent on connections with beats, from the first beat of each.
     pub(crate) fn packets(&self) -> (u64, u64) {
         (self.shared.packets_in.load(Ordering::SeqCst), self.shared.packets_out.load(Ordering::SeqCst))
     }
@@ -291,7 +291,7 @@ async fn serve(shared: &Shared, stream: TcpStream) -> std::io::Result<()> {
                 }
                 answer(shared, &batch)
             }
-            // Attention: the answer that was asked to end has ended already.
+            // Attention: the answer that it cancels has ended already.
             wire::ATTENTION => Answer::attention(),
             _ => Answer::default(),
         };

@@ -26,7 +26,7 @@ pub(crate) struct Answer {
     attention: bool,
 }
 
-/// The token of a change of the session's surroundings; 2.2.7.9 there.
+/// The token for a change of the session's environment; 2.2.7.9 there.
 const ENVIRONMENT: u8 = 0xe3;
 
 /// Ticks from 0001-01-01 to 1970.
@@ -68,7 +68,7 @@ impl Answer {
         Self { error: Some((number, words.to_owned())), ..Self::default() }
     }
 
-    /// The same answer, and an error behind it.
+    /// The same answer, followed by an error.
     pub(crate) fn and_error(self, number: u32, words: &str) -> Self {
         Self { error: Some((number, words.to_owned())), ..self }
     }
@@ -77,7 +77,7 @@ impl Answer {
         Self { attention: true, ..Self::default() }
     }
 
-    /// The answer to a login: the server's name and version, and where it leads on to.
+    /// The answer to a login: the server's name and version, and where it redirects to.
     pub(super) fn let_in(version: &[u8], redirect: Option<u16>, by_token: bool) -> Vec<u8> {
         let mut ack = vec![1];
         ack.extend(version.iter().rev());
@@ -98,7 +98,8 @@ impl Answer {
             change.extend([0, 0]);
             bytes.extend(with_length(ENVIRONMENT, &change));
         }
-        // The database, its collation (Latin1_General) and the size of packets: Microsoft's driver in Rust requires all of them.
+        // The database, its collation (Latin1_General) and the size of packets: Microsoft's driver in Rust requires all
+        // of them.
         let database = [vec![1], short(super::DATABASE), short("master")].concat();
         let packet = [vec![4], short("4096"), short("4096")].concat();
         bytes.extend(with_length(ENVIRONMENT, &packet));
@@ -108,7 +109,7 @@ impl Answer {
         bytes
     }
 
-    /// Its tokens; a chatty server puts others between them, and rows in their other form.
+    /// Its tokens; a talkative server adds others between them, and sends rows in their other form.
     pub(super) fn bytes(&self, chatty: bool) -> Vec<u8> {
         let mut bytes = Vec::new();
         if chatty && !self.attention {
@@ -139,7 +140,7 @@ impl Answer {
     }
 }
 
-/// What a server may say at any time: messages that are no errors, and changes of the session's surroundings.
+/// What a server may send at any time: messages that are no errors, and changes of the session's environment.
 pub(super) fn chatter() -> Vec<u8> {
     let language = [vec![2], short("us_english"), short("")].concat();
     let mut bytes = message(0xab, 5701, 10, "Changed database context to 'orders'.");
@@ -163,7 +164,7 @@ impl Rows {
         let mut bytes = vec![0x81];
         bytes.extend(u16::try_from(self.columns.len()).unwrap().to_le_bytes());
         for (index, name) in self.columns.iter().enumerate() {
-            // No type of the user's own, and it may be NULL.
+            // No user-defined type; it may be NULL.
             bytes.extend([0, 0, 0, 0, 1, 0]);
             match self.rows.first().map(|row| &row[index]) {
                 Some(Cell::Time(_)) => bytes.extend([0x2a, 7]),
@@ -186,7 +187,7 @@ impl Rows {
                 row.iter().for_each(|cell| bytes.extend(cell.bytes()));
                 continue;
             }
-            // A bit for each NULL, and then the other values alone.
+            // One bit per column for NULL, then only the other values.
             let mut nulls = vec![0; row.len().div_ceil(8)];
             for (index, _) in row.iter().enumerate().filter(|(_, cell)| cell.is_null()) {
                 nulls[index / 8] |= 1 << (index % 8);
@@ -221,7 +222,7 @@ impl Cell {
     }
 }
 
-/// The text of a batch, behind its headers.
+/// The text of a batch, after its headers.
 pub(super) fn text_of_batch(payload: &[u8]) -> String {
     let headers = payload.get(..4).map_or(0, |length| u32::from_le_bytes(length.try_into().unwrap()));
     utf16(payload.get(usize::try_from(headers).unwrap()..).unwrap_or_default())
@@ -252,14 +253,14 @@ fn with_length(token: u8, content: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// Text with its length in a byte.
+/// Text with a length of one byte.
 fn short(text: &str) -> Vec<u8> {
     let mut bytes = vec![u8::try_from(text.encode_utf16().count()).unwrap()];
     bytes.extend(text.encode_utf16().flat_map(u16::to_le_bytes));
     bytes
 }
 
-/// Text with its length in two.
+/// Text with a length of two bytes.
 fn long(text: &str) -> Vec<u8> {
     let mut bytes = u16::try_from(text.encode_utf16().count()).unwrap().to_le_bytes().to_vec();
     bytes.extend(text.encode_utf16().flat_map(u16::to_le_bytes));

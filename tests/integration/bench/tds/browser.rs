@@ -8,7 +8,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 /// Its port: <https://learn.microsoft.com/en-us/openspecs/windows_protocols/mc-sqlr/>, 1.9.
 const PORT: u16 = 1434;
-/// A question for one instance, and an answer; 2.2.3 and 2.2.5 there.
+/// A query for one instance, and an answer; 2.2.3 and 2.2.5 there.
 const QUESTION: u8 = 4;
 const ANSWER: u8 = 5;
 
@@ -20,7 +20,7 @@ pub(crate) struct Browser {
 }
 
 impl Browser {
-    /// Starts it. It answers for this instance alone, as its capital letters do not matter.
+    /// Starts it. It answers only for this instance, in upper or lower case.
     pub(crate) async fn start(home: Ipv4Addr, instance: &'static str, port: u16) -> Self {
         let socket = UdpSocket::bind((home, PORT)).await.unwrap();
         let asked = Arc::new(Mutex::new(Vec::new()));
@@ -39,7 +39,7 @@ impl Browser {
         Self { asked, _server: AbortOnDropHandle::new(server) }
     }
 
-    /// The instances that were asked for, in order.
+    /// The requested instances, in order.
     pub(crate) fn asked(&self) -> Vec<String> {
         self.asked.lock().unwrap().clone()
     }

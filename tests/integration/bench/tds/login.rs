@@ -1,4 +1,4 @@
-//! The greeting and the login, with a real look at the password, or at the access token in its place.
+//! The greeting and the login, with a real check of the password, or of the access token in its place.
 
 use std::io;
 use std::sync::atomic::Ordering;
@@ -8,7 +8,7 @@ use super::wire::{LOGIN, PRELOGIN, REPLY, Wire};
 use super::{DATABASE, Encryption, Fault, Greeting, Shared, USER};
 use crate::bench::beating_daemon::PASSWORD;
 
-/// What a client said of itself.
+/// What a client said about itself.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Login {
     pub(crate) user: String,
@@ -16,20 +16,20 @@ pub(crate) struct Login {
     /// What it calls its machine.
     pub(crate) workstation: String,
     pub(crate) database: String,
-    /// Whether it means to read only.
+    /// Whether it wants to read only.
     pub(crate) read_only: bool,
-    /// Whether it showed an access token, and no password.
+    /// Whether it sent an access token, and no password.
     pub(crate) by_token: bool,
     /// Whether all of the login was encrypted.
     pub(crate) encrypted: bool,
 }
 
-/// What the greeting says of encryption: <https://learn.microsoft.com/en-us/openspecs/windows_protocols/ms-tds/>, 2.2.6.5.
+/// The encryption byte of a greeting: <https://learn.microsoft.com/en-us/openspecs/windows_protocols/ms-tds/>, 2.2.6.5.
 const OFF: u8 = 0;
 const NOT_SUPPORTED: u8 = 2;
 const REQUIRED: u8 = 3;
 
-/// Greets and logs a client in; whether it was let in.
+/// Greets a client and checks its login; returns whether the login succeeded.
 pub(super) async fn log_in(shared: &Shared, wire: &mut Wire) -> io::Result<bool> {
     if shared.encryption == Encryption::Strict {
         wire.encrypt(false).await?;
@@ -40,7 +40,7 @@ pub(super) async fn log_in(shared: &Shared, wire: &mut Wire) -> io::Result<bool>
     }
     let (answer, encrypt) = match shared.encryption {
         Encryption::None => (NOT_SUPPORTED, false),
-        // Either side may demand more than the login.
+        // Either side may require more than the login.
         Encryption::Login if encryption_of(&greeting) == Some(OFF) => (OFF, true),
         Encryption::Login | Encryption::Wrapped => (REQUIRED, true),
         Encryption::Strict => (REQUIRED, false),
@@ -74,7 +74,7 @@ pub(super) async fn log_in(shared: &Shared, wire: &mut Wire) -> io::Result<bool>
         return Ok(false);
     }
     shared.logins.lock().unwrap().push(login.clone());
-    // The version that the client asked for: tiberius asks for 7.4 in TDS 8, too.
+    // The version that the client requested: tiberius requests 7.4 in TDS 8 too.
     let version = message.get(4..8).ok_or(io::ErrorKind::InvalidData)?;
     let mut answer = if shared.manner.chatty { answer::chatter() } else { Vec::new() };
     answer.extend(Answer::let_in(version, redirect, login.by_token));
@@ -82,13 +82,13 @@ pub(super) async fn log_in(shared: &Shared, wire: &mut Wire) -> io::Result<bool>
     Ok(redirect.is_none())
 }
 
-/// A greeting. One that says nothing of encryption is that of a server that offers none.
+/// A greeting. Without an encryption byte it is that of a server that offers none.
 fn greet(greeting: Greeting, encryption: u8) -> Vec<u8> {
     let version = vec![16, 0, 0x10, 0x1d, 0, 0];
     let options: Vec<(u8, Vec<u8>)> = match greeting {
         Greeting::Usual => vec![(0, version), (1, vec![encryption])],
         Greeting::Version => vec![(0, version)],
-        // An instance, a thread, no MARS, and no token asked for.
+        // An instance, a thread, no MARS, no requested token.
         Greeting::All => {
             vec![(0, version), (1, vec![encryption]), (2, vec![0]), (3, vec![]), (4, vec![0]), (6, vec![0])]
         }
@@ -106,13 +106,13 @@ fn greet(greeting: Greeting, encryption: u8) -> Vec<u8> {
     bytes
 }
 
-/// What the client's greeting says of encryption.
+/// The encryption byte of the client's greeting.
 fn encryption_of(greeting: &[u8]) -> Option<u8> {
     let option = greeting.chunks_exact(5).take_while(|option| option[0] != 0xff).find(|option| option[0] == 1)?;
     greeting.get(usize::from(u16::from_be_bytes([option[1], option[2]]))).copied()
 }
 
-/// What a LOGIN7 message says, and its secret.
+/// The content of a LOGIN7 message, and its secret.
 fn read(message: &[u8]) -> Option<(Login, String)> {
     let at = |offset: usize| Some(usize::from(u16::from_le_bytes(message.get(offset..offset + 2)?.try_into().ok()?)));
     let bytes = |offset: usize| message.get(at(offset)?..at(offset)? + at(offset + 2)? * 2);
@@ -131,7 +131,7 @@ fn read(message: &[u8]) -> Option<(Login, String)> {
     Some((login, token.unwrap_or_else(|| utf16(&hidden))))
 }
 
-/// The access token among the features that a login asks for.
+/// The access token among the features that a login requests.
 fn token(message: &[u8], pointer: usize) -> Option<String> {
     let number = |offset: usize| {
         Some(usize::try_from(u32::from_le_bytes(message.get(offset..offset + 4)?.try_into().ok()?)).unwrap())

@@ -1,5 +1,5 @@
-//! What the double's server holds: one heartbeat table, its change data capture, users and grants. Batches are known by the
-//! columns that they ask for.
+//! The content of the double's server: one heartbeat table, its change data capture, users and grants. The columns that
+//! a batch asks for identify the batch.
 
 use std::collections::BTreeMap;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -31,22 +31,22 @@ pub(crate) struct State {
     pub(crate) filegroup: bool,
     pub(crate) cdc: bool,
     pub(crate) tracked: bool,
-    /// The newest change that is captured, where the job no longer follows the rows.
+    /// The newest captured change, if the job no longer follows the rows.
     pub(crate) captured_until: Option<i64>,
-    /// What the capture job has carried into the change table: the kind of a change, and `last_update`.
+    /// What the capture job has copied to the change table: the kind of a change, and `last_update`.
     pub(crate) changes: Vec<(i64, Option<i64>)>,
-    /// What this session's user is called in the database.
+    /// The name of this session's user in the database.
     pub(crate) user: String,
     pub(crate) principals: Vec<String>,
     /// Member and role.
     pub(crate) members: Vec<(String, String)>,
     /// Grantee, privilege, and whether it is a DENY.
     pub(crate) grants: Vec<(String, String, bool)>,
-    /// Whether the user sees what belongs to others, msdb included.
+    /// Whether the user sees the objects of others, including msdb.
     pub(crate) administrator: bool,
     /// What `@@VERSION` begins with.
     pub(crate) product: &'static str,
-    /// What it does not know: it refuses every batch that has one of these in it.
+    /// What it does not support: it refuses every batch that contains one of these.
     pub(crate) lacks: Vec<&'static str>,
     /// Expressions that it answers with NULL, by their names.
     pub(crate) nulls: Vec<&'static str>,
@@ -54,7 +54,7 @@ pub(crate) struct State {
     pub(crate) cdc_procedures: bool,
     /// Whether it lists permissions.
     pub(crate) lists_permissions: bool,
-    /// The number of a table that is missing.
+    /// The number of the error for a missing table.
     pub(crate) missing: u32,
 }
 
@@ -239,7 +239,7 @@ impl State {
         known
     }
 
-    /// What the type of the column makes of a time.
+    /// The value of a time after the column's type has rounded it.
     fn stored(&self, ticks: i64) -> i64 {
         let step = match self.kind {
             // Ticks of a three-hundredth of a second.
@@ -324,7 +324,7 @@ impl State {
         Rows::one(cells)
     }
 
-    /// What the checks and the plan ask.
+    /// The queries of the checks and the plan.
     fn catalogue(&self, batch: &str) -> Option<Rows> {
         let flag = |on: bool| Cell::number(i64::from(on));
         let has = |column: &str| batch.contains(column);
@@ -368,7 +368,7 @@ impl State {
                 vec![Cell::text(to), Cell::text(what), flag(*denied), flag(false)]
             };
             let names = ["grantee", "permission", "denied", "on_column"];
-            // Everybody who is connected holds it.
+            // Every connected user holds it.
             let connect = ("dbo".to_owned(), "CONNECT".to_owned(), false);
             let grants = self.grants.iter().chain([&connect]).filter(|_| self.lists_permissions);
             Rows::of(&names, grants.map(row).collect())

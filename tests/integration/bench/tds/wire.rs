@@ -1,4 +1,4 @@
-//! Packets of TDS on a socket, in clear or under TLS, whose handshake may be wrapped in packets of its own.
+//! Packets of TDS on a socket, in clear or under TLS; packets may wrap the TLS handshake.
 
 use std::io::{self, Read, Write};
 use std::sync::{Arc, LazyLock};
@@ -20,20 +20,20 @@ pub(super) const LOGIN: u8 = 0x10;
 pub(super) const PRELOGIN: u8 = 0x12;
 
 const HEADER: usize = 8;
-/// The largest packet that a client takes before it has agreed to a larger one.
+/// The largest packet that a client accepts before it has agreed to a larger one.
 pub(super) const LARGEST: usize = 4096;
 
 /// The socket.
 pub(super) struct Wire {
     tcp: TcpStream,
     tls: Option<Box<ServerConnection>>,
-    /// What has come and was not read yet, decrypted.
+    /// Received, decrypted bytes that were not read yet.
     plain: Vec<u8>,
     /// The largest packet that it sends.
     largest: usize,
 }
 
-/// TDS 7.4 speaks TLS 1.2, TDS 8 both.
+/// TDS 7.4 uses TLS 1.2, TDS 8 both versions.
 static WRAPPED: LazyLock<Arc<ServerConfig>> = LazyLock::new(|| config(&[&rustls::version::TLS12], &[]));
 static STRICT: LazyLock<Arc<ServerConfig>> =
     LazyLock::new(|| config(&[&rustls::version::TLS13, &rustls::version::TLS12], &[b"tds/8.0".to_vec()]));
@@ -53,7 +53,7 @@ impl Wire {
         Self { tcp, tls: None, plain: Vec::new(), largest }
     }
 
-    /// The TLS handshake, from the first byte, or within packets of a greeting's kind.
+    /// The TLS handshake, from the first byte, or inside packets of the greeting's kind.
     pub(super) async fn encrypt(&mut self, wrapped: bool) -> io::Result<()> {
         let config = if wrapped { &WRAPPED } else { &STRICT };
         let mut tls = Box::new(ServerConnection::new(Arc::clone(config)).map_err(io::Error::other)?);
@@ -69,7 +69,7 @@ impl Wire {
             }
             let incoming = if wrapped { self.message().await?.1 } else { self.some().await? };
             if let Err(error) = take_in(&mut tls, &incoming) {
-                // The client is to hear why.
+                // The client must learn why.
                 let alert = self::outgoing(&mut tls)?;
                 let _ = self.tcp.write_all(&alert).await;
                 return Err(error);
@@ -80,12 +80,12 @@ impl Wire {
         Ok(())
     }
 
-    /// Goes on in clear: only the login was encrypted.
+    /// Continues in clear: only the login was encrypted.
     pub(super) fn end_encryption(&mut self) {
         self.tls = None;
     }
 
-    /// One message: its kind, its bytes, and how many packets carried it.
+    /// Reads one message: its kind, its bytes, and how many packets carried it.
     pub(super) async fn message(&mut self) -> io::Result<(u8, Vec<u8>, u64)> {
         let (mut message, mut packets) = (Vec::new(), 0);
         loop {
@@ -99,7 +99,7 @@ impl Wire {
         }
     }
 
-    /// Sends one message; how many packets carried it.
+    /// Sends one message; returns how many packets carried it.
     pub(super) async fn send(&mut self, kind: u8, message: &[u8]) -> io::Result<u64> {
         let parts: Vec<&[u8]> = match message.is_empty() {
             true => vec![message],
