@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use crate::driver::{Progress, ServerInfo, ServerRole, SlotProgress};
 use crate::heartbeat::{BeatOutcome, ErrorClass, ErrorKind, Failure, Stamp};
 use crate::status::board::{
-    Board, Cell, Change, Checked, ConnectReason, HistoryEntry, LastBeat, ProgressStatus, Trouble,
+    Board, Cell, Change, Checked, ConnectReason, HistoryEntry, LastBeat, PastFailure, ProgressStatus, Trouble,
 };
 use crate::target::{Endpoint, Replica, Target};
 use crate::time::clock::{Clock, Moment};
@@ -112,16 +112,12 @@ fn fill(cell: &Cell, start: Moment, now: Moment) {
     status.remember(HistoryEntry {
         at: start,
         duration: Duration::from_micros(1_250),
-        result: "ok",
-        kind: None,
-        message: None,
+        result: Ok(BeatOutcome::Written),
     });
     status.remember(HistoryEntry {
         at: now,
         duration: Duration::from_millis(2),
-        result: "failed",
-        kind: Some(ErrorKind::Privilege),
-        message: Some(failure().message().to_owned()),
+        result: Err(PastFailure { kind: ErrorKind::Privilege, message: failure().message().into() }),
     });
     status.counters.ok = 1;
     status.counters.failed = 2;

@@ -9,7 +9,7 @@ use super::health::TargetHealth;
 use super::summary::{Summary, summaries};
 use crate::driver::{Progress, ServerInfo};
 use crate::finding::{Finding, Verdict};
-use crate::heartbeat::{ErrorKind, Stamp};
+use crate::heartbeat::Stamp;
 use crate::remedy::RemedyDocument;
 use crate::status::board::{
     Board, Checked, ConnectReason, Counters, HistoryEntry, LastBeat, ProgressStatus, ReplicaStatus, TargetStatus,
@@ -354,12 +354,13 @@ impl From<&Checked> for ChecksDocument {
 
 impl From<&HistoryEntry> for HistoryDocument {
     fn from(entry: &HistoryEntry) -> Self {
+        let failure = entry.result.as_ref().err();
         Self {
             at: entry.at.to_rfc3339(),
-            result: entry.result,
+            result: entry.result.as_ref().map_or("failed", |outcome| outcome.as_str()),
             duration_seconds: entry.duration.as_secs_f64(),
-            kind: entry.kind.map(ErrorKind::as_str),
-            message: entry.message.clone(),
+            kind: failure.map(|failure| failure.kind.as_str()),
+            message: failure.map(|failure| failure.message.to_string()),
         }
     }
 }

@@ -12,7 +12,7 @@ use super::connection::{BeatAnswer, Connection};
 use super::replica::Acknowledged;
 use super::row_tracker::RowTracker;
 use crate::heartbeat::{BeatOutcome, Failure};
-use crate::status::board::{Board, Cell, HistoryEntry, LastBeat, Trouble};
+use crate::status::board::{Board, Cell, HistoryEntry, LastBeat, PastFailure, Trouble};
 use crate::status::log_throttle::LogThrottle;
 use crate::target::Target;
 use crate::time::clock::{self, Clock, Moment};
@@ -241,11 +241,10 @@ impl Beater {
             value: beat.value,
             position: beat.position.clone(),
         });
-        let result = beat.outcome.as_str();
-        status.remember(HistoryEntry { at: now, duration, result, kind: None, message: None });
+        status.remember(HistoryEntry { at: now, duration, result: Ok(beat.outcome) });
         drop(status);
         if let Some(value) = beat.value.filter(|_| beat.outcome == BeatOutcome::Written) {
-            let position = beat.position.clone();
+            let position = beat.position.clone().map(String::into_boxed_str);
             self.acknowledged.send_modify(|acknowledged| acknowledged.push(value, now, position));
         }
     }
@@ -260,9 +259,7 @@ impl Beater {
         status.remember(HistoryEntry {
             at: now,
             duration: now.mono.saturating_duration_since(asked.mono),
-            result: "failed",
-            kind: Some(failure.kind()),
-            message: Some(failure.to_string()),
+            result: Err(PastFailure { kind: failure.kind(), message: failure.to_string().into() }),
         });
     }
 

@@ -17,8 +17,9 @@ use crate::target::Replica;
 use crate::time::clock::{self, Clock, Moment};
 use crate::time::ticks::Ticks;
 
-/// How many acknowledged beats heartbeatd remembers. The lag of a replica further behind is a lower bound.
-const REMEMBERED: usize = 128;
+/// How many acknowledged beats heartbeatd remembers: an hour at a beat a minute. The lag of a replica further behind is a
+/// lower bound.
+const REMEMBERED: usize = 64;
 /// When to read the replica after a beat, counted from its acknowledgement.
 const LOOKS: [Duration; 6] = [
     Duration::from_millis(20),
@@ -43,7 +44,7 @@ struct AcknowledgedBeat {
     value: Stamp,
     at: Moment,
     /// The position of the change log during the beat: before its own commit, after the commit of the previous beat.
-    position: Option<String>,
+    position: Option<Box<str>>,
 }
 
 /// What a look says about a replica's lag.
@@ -78,7 +79,7 @@ pub struct Watcher {
 
 impl Acknowledged {
     /// Adds a beat; the oldest goes when there are too many.
-    pub fn push(&mut self, value: Stamp, at: Moment, position: Option<String>) {
+    pub fn push(&mut self, value: Stamp, at: Moment, position: Option<Box<str>>) {
         if self.0.len() == REMEMBERED {
             self.0.pop_front();
         }
@@ -254,7 +255,7 @@ mod tests {
         let mut acknowledged = Acknowledged::default();
         assert_eq!(acknowledged.arrival(Some(Stamp(5))), None);
         for beat in 1..=3 {
-            acknowledged.push(Stamp(beat * 10), at(u64::try_from(beat).unwrap()), Some(beat.to_string()));
+            acknowledged.push(Stamp(beat * 10), at(u64::try_from(beat).unwrap()), Some(beat.to_string().into()));
         }
         assert_eq!(acknowledged.arrival(Some(Stamp(30))), Some(Arrival::Arrived));
         assert_eq!(acknowledged.arrival(Some(Stamp(10))), Some(Arrival::Missing { since: at(2) }));
@@ -269,7 +270,7 @@ mod tests {
         let at = |second| start.plus(Duration::from_secs(second));
         let mut acknowledged = Acknowledged::default();
         for beat in 1..=3 {
-            acknowledged.push(Stamp(beat), at(u64::try_from(beat).unwrap()), Some(beat.to_string()));
+            acknowledged.push(Stamp(beat), at(u64::try_from(beat).unwrap()), Some(beat.to_string().into()));
         }
         let confirmed = |upto: u32| acknowledged.newest_confirmed(|position| position.parse::<u32>().unwrap() <= upto);
         assert_eq!([confirmed(0), confirmed(1), confirmed(2), confirmed(9)], [None, None, Some(at(1)), Some(at(2))]);

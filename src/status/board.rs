@@ -189,12 +189,17 @@ pub struct HistoryEntry {
     pub at: Moment,
     /// How long it took.
     pub duration: Duration,
-    /// `ok`, `fresh`, `watched`, or `failed`.
-    pub result: &'static str,
-    /// The failure's kind.
-    pub kind: Option<ErrorKind>,
-    /// The failure's message.
-    pub message: Option<String>,
+    /// How it ended.
+    pub result: Result<BeatOutcome, PastFailure>,
+}
+
+/// A failure in a target's history.
+#[derive(Debug, Clone)]
+pub struct PastFailure {
+    /// Its kind.
+    pub kind: ErrorKind,
+    /// Its message.
+    pub message: Box<str>,
 }
 
 /// The state of one replica.
