@@ -85,7 +85,9 @@ impl Drivers {
         match self.list.iter().find(|driver| driver.schemes().contains(&scheme.as_str())) {
             Some(driver) => driver.parse(&scheme, rest),
             // The text before the colon may be a host or a user, so nothing of it is quoted.
-            None if scheme != "jdbc" && !rest.starts_with("//") => Err(UrlError::NoScheme),
+            None if scheme != "jdbc" && !rest.starts_with("//") => {
+                of_another_client().unwrap_or(Err(UrlError::NoScheme))
+            }
             None => {
                 Err(UrlError::UnknownScheme { nearest: self.nearest(&scheme, rest), scheme, known: self.schemes() })
             }

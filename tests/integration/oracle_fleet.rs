@@ -179,6 +179,8 @@ async fn troubles_are_named_with_a_next_step_and_heal_by_themselves() {
     let has_oci = cfg!(feature = "oracle-oci");
     if has_oci {
         config.push_str(&target("no-library", &refusing, "?client=oci"));
+        // Without a user and a password the login is left to the library, too.
+        config.push_str(&target_at("no-ticket", "oracle://localhost/pdb1?client=oci"));
     }
     let begin = Instant::now();
     let mut daemon = heartbeatd().config(&config).start().await;
@@ -194,7 +196,9 @@ async fn troubles_are_named_with_a_next_step_and_heal_by_themselves() {
         ("no-name-tls", "connection", "name", None, "resolver"),
     ]);
     if has_oci {
-        expected.push(("no-library", "connection", "client_library", Some("DPI-1047"), "Basic"));
+        for name in ["no-library", "no-ticket"] {
+            expected.push((name, "connection", "client_library", Some("DPI-1047"), "Basic"));
+        }
     }
     for (name, class, kind, code, next) in expected {
         let reason = reason_of(&daemon, name, kind).await;
@@ -301,9 +305,12 @@ async fn a_password_that_expires_soon_is_a_warning_and_a_session_that_was_idle_f
     let config = [defaults("5s"), target("orders", &double, "")].concat();
     let daemon = heartbeatd().config(&config).start().await;
     daemon.more_beats("orders", "ok", 2, secs(20)).await;
-    double.state().trouble = Trouble::ErrorOnce(2396);
-    daemon.more_beats("orders", "ok", 3, secs(10)).await;
-    assert_eq!(daemon.beats("orders", "failed").await, 0, "{}", daemon.log());
+    // The profile's IDLE_TIME, and its CONNECT_TIME.
+    for code in [2396, 2399] {
+        double.state().trouble = Trouble::ErrorOnce(code);
+        daemon.more_beats("orders", "ok", 2, secs(10)).await;
+        assert_eq!(daemon.beats("orders", "failed").await, 0, "{}", daemon.log());
+    }
     assert_eq!(double.state().trouble, Trouble::None);
 }
 

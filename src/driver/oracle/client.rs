@@ -44,12 +44,15 @@ pub(super) struct Login {
     pub(super) tls: bool,
     /// Whether it may be: an alias does not say.
     pub(super) may_be_tls: bool,
+    /// Empty for a login from outside, which only the client in C has.
     pub(super) user: String,
     pub(super) password: Secret,
     /// How the session names itself.
     pub(super) name: String,
-    /// How long one address is waited for.
+    /// How long the login may take.
     pub(super) within: Duration,
+    /// How many addresses the host's name has, which are tried one after the other.
+    pub(super) addresses: u32,
 }
 
 /// An anonymous block with its values.

@@ -66,7 +66,8 @@ pub(super) async fn connect(request: &ConnectRequest<'_>) -> Result<Opened, Fail
                 Box::pin(async move {
                     let (address, port) = (HOST_STYLE.address(host), HOST_STYLE.port(host));
                     let descriptor = descriptor(parameters, url, host, port, request.target.timeout);
-                    match open(request, parameters, descriptor, &address).await {
+                    let addresses = addresses_of(host, port).await;
+                    match open(request, parameters, descriptor, &address, addresses).await {
                         Ok(opened) => Ok(opened),
                         Err(failure) => Err(prefixed(&address, name_or_network(host, port, failure).await)),
                     }
@@ -102,7 +103,7 @@ async fn one(
     place: String,
     shown: &str,
 ) -> Result<Opened, Failure> {
-    let opened = open(request, parameters, place, shown).await.map_err(|failure| prefixed(shown, failure))?;
+    let opened = open(request, parameters, place, shown, 1).await.map_err(|failure| prefixed(shown, failure))?;
     if opened.server.role.takes_writes() || request.purpose == Purpose::Inspect {
         return Ok(opened);
     }
@@ -111,15 +112,33 @@ async fn one(
     Err(Failure::new(ErrorKind::NotWritable, message))
 }
 
+/// How many addresses a host's name has: a SCAN name has three. The client tries one after the other, so each may take its
+/// share of the time; else one that is silent would take all of it.
+async fn addresses_of(host: &Host, port: u16) -> u32 {
+    match tokio::net::lookup_host((host.name.as_str(), port)).await {
+        Ok(addresses) => u32::try_from(addresses.count().max(1)).unwrap_or(u32::MAX),
+        // The client will say so.
+        Err(_) => 1,
+    }
+}
+
+/// Logs in, and looks around; `addresses` is how many the client may have to try.
 async fn open(
     request: &ConnectRequest<'_>,
     parameters: &Parameters,
     place: String,
     address: &str,
+    addresses: u32,
 ) -> Result<Opened, Failure> {
     let limit = limit_of(request.deadline);
-    let (Some(user), Some(password)) = (request.endpoint.url.user(), request.password) else {
-        return Err(Failure::new(ErrorKind::Auth, "a login takes a user and a password, and one of them is missing"));
+    let (user, password) = match (request.endpoint.url.user(), request.password) {
+        (Some(user), Some(password)) => (user, password.expose()),
+        // From outside: by a Kerberos ticket, or what a wallet holds.
+        (None, None) if parameters.library.is_oci() => ("", ""),
+        _ => {
+            let message = "a login takes a user and a password, and one of them is missing";
+            return Err(Failure::new(ErrorKind::Auth, message));
+        }
     };
     let login = Login {
         library: parameters.library,
@@ -129,9 +148,10 @@ async fn open(
         tls: parameters.tls,
         may_be_tls: parameters.tls || matches!(parameters.place, Place::Alias(_)),
         user: user.to_owned(),
-        password: Secret::new(password.expose()),
+        password: Secret::new(password),
         name: request.application_name.to_owned(),
         within: limit.saturating_duration_since(Clock::system().now().mono),
+        addresses,
     };
     let mut thread = CallThread::start(&format!("{} {:?} {address}", request.target.name, request.purpose))?;
     let look = look(&stored(&request.target.heartbeat.schema), &stored(&request.target.heartbeat.table));

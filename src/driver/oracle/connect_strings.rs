@@ -52,6 +52,9 @@ pub(super) fn instead(text: &str) -> Option<UrlError> {
     if lower.starts_with("tcp://") {
         return Some(UrlError::Instead(EASY_CONNECT));
     }
+    if is_easy_connect(text) {
+        return Some(UrlError::Instead(EASY_CONNECT));
+    }
     // user/password@host: a slash before the only @, and nothing that another database's form has there.
     let (account, place) = text.rsplit_once('@')?;
     let (user, password) = account.split_once('/')?;
@@ -81,6 +84,13 @@ fn of_jdbc(rest: &str) -> &'static str {
         _ if !place.is_empty() && !place.contains([':', '/']) => ALIAS,
         _ => EASY_CONNECT,
     }
+}
+
+/// Whether it is `host:1521/service`, with one of the ports that Oracle's listeners have and other databases do not.
+fn is_easy_connect(text: &str) -> bool {
+    let Some((host, rest)) = text.split_once(':') else { return false };
+    let Some((port, service)) = rest.split_once('/') else { return false };
+    !host.contains(['/', '@']) && ["1521", "1522", "1526", "2484"].contains(&port) && !service.is_empty()
 }
 
 fn is_descriptor(text: &str) -> bool {
@@ -118,6 +128,7 @@ mod tests {
             ("hb/hunter2@host/svc", SQLPLUS),
             ("hb/hunter2@orders", SQLPLUS),
             ("tcps://hunter2:2484/svc", TCPS),
+            ("hunter2.example:1521/svc", EASY_CONNECT),
             ("oracle://hb@host:1521:hunter2", SID),
             ("oracle://hb:x@host:1521:hunter2", SID),
             ("oracle://hb:hunter2@(DESCRIPTION=(ADDRESS=(HOST=h)))", DESCRIPTOR),
@@ -138,7 +149,14 @@ mod tests {
             Endpoint::parse("oracle://hb@a:1521,b/svc?protocol=tcps").unwrap().url.to_string()
         );
         Endpoint::parse("oracle://hb@[::1]:1521/svc").unwrap();
-        for other in ["hb:p/w@tcp(host:3306)/db", "host=/run user=hb@x", "postgres://hb@h/db", "/path/a@b", "a@b"] {
+        for other in [
+            "hb:p/w@tcp(host:3306)/db",
+            "host=/run user=hb@x",
+            "postgres://hb@h/db",
+            "/path/a@b",
+            "a@b",
+            "db:5432/orders",
+        ] {
             assert_eq!(instead(other), None, "{other}");
         }
     }

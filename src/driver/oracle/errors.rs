@@ -68,6 +68,7 @@ pub(super) const KINDS: &[(u32, &str, ErrorKind)] = &[
     (60, "deadlock", ErrorKind::Conflict),
     (ARCHIVER_ERROR, "the archiver cannot write; the database waits for it", ErrorKind::DiskFull),
     (376, "a file cannot be read at this time", ErrorKind::Storage),
+    (603, "the server ended the session after a fatal error", ErrorKind::Network),
     (INVALID_IDENTIFIER, "invalid identifier", ErrorKind::MissingColumn),
     (932, "inconsistent data types", ErrorKind::ColumnType),
     (NO_TABLE, "table or view does not exist", ErrorKind::MissingTable),
@@ -83,6 +84,7 @@ pub(super) const KINDS: &[(u32, &str, ErrorKind)] = &[
     (NO_CREATE_SESSION, "the user lacks CREATE SESSION", ErrorKind::Privilege),
     (1089, "immediate shutdown in progress", ErrorKind::Shutdown),
     (1090, "shutdown in progress", ErrorKind::Shutdown),
+    (1092, "the instance was ended", ErrorKind::Shutdown),
     (1109, "the database is not open", ErrorKind::Starting),
     (1114, "a block cannot be written to its file", ErrorKind::Storage),
     (1219, "the database is not open", ErrorKind::Starting),
@@ -107,6 +109,7 @@ pub(super) const KINDS: &[(u32, &str, ErrorKind)] = &[
     (2290, "a check constraint is violated", ErrorKind::Rejected),
     (SESSIONS_PER_USER, "the user's limit of sessions is exceeded", ErrorKind::TooManyConnections),
     (2396, "the session was idle for too long", ErrorKind::Shutdown),
+    (2399, "the session was open for too long", ErrorKind::Shutdown),
     (3113, "end of file on the communication channel", ErrorKind::Network),
     (3114, "not connected", ErrorKind::Network),
     (3135, "the connection was lost", ErrorKind::Network),
@@ -114,6 +117,7 @@ pub(super) const KINDS: &[(u32, &str, ErrorKind)] = &[
     (4030, "out of process memory", ErrorKind::Memory),
     (4031, "out of shared memory", ErrorKind::Memory),
     (4068, "the state of packages has been discarded", ErrorKind::Conflict),
+    (4088, "a trigger failed", ErrorKind::Rejected),
     (4091, "a trigger's table is changing", ErrorKind::Rejected),
     (4098, "a trigger is invalid", ErrorKind::Rejected),
     (6502, "a value does not fit", ErrorKind::ColumnType),
@@ -129,6 +133,7 @@ pub(super) const KINDS: &[(u32, &str, ErrorKind)] = &[
     (12_518, "the listener cannot hand the connection over", ErrorKind::TooManyConnections),
     (12_519, "the listener has no handler for it", ErrorKind::TooManyConnections),
     (12_520, "the listener has no handler for this type of server", ErrorKind::TooManyConnections),
+    (12_526, "the listener's instances are in restricted mode", ErrorKind::Starting),
     (12_528, "the listener's instances are blocked", ErrorKind::Starting),
     (12_535, "the operation timed out", ErrorKind::Timeout),
     (12_537, "the connection was closed", ErrorKind::Network),
@@ -186,11 +191,20 @@ pub(super) fn code_of(failure: &Failure) -> Option<u32> {
     failure.code()?.strip_prefix("ORA-")?.parse().ok()
 }
 
-/// A failure from the server's code and its text: of several lines the first, which the code belongs to.
+/// Codes that say only where an error happened: a recursive statement, a trigger, a block. The next line says what it was.
+const WRAPPERS: [u32; 3] = [604, 4088, 6550];
+
+/// A failure from the server's code and its text: of several lines the first, which the code belongs to, and where that says
+/// nothing of the cause, the next one.
 pub(super) fn of_server(code: u32, text: &str) -> Failure {
-    let first = text.lines().next().unwrap_or_default().trim();
+    let mut lines = text.lines().map(str::trim);
+    let (first, second) = (lines.next().unwrap_or_default(), lines.next());
     let own = first.split_once(": ").filter(|(prefix, _)| *prefix == shown(code)).map_or(first, |(_, words)| words);
     let message = if own.is_empty() { known_words(code) } else { own };
+    let message = match second {
+        Some(cause) if WRAPPERS.contains(&code) => format!("{message}; {cause}"),
+        _ => message.to_owned(),
+    };
     Failure::new(kind_of(code), message).with_code(shown(code))
 }
 
@@ -216,15 +230,15 @@ mod tests {
     const EXPECTED: &[(ErrorKind, &[u32])] = &[
         (ErrorKind::Name, &[12_545]),
         (ErrorKind::Refused, &[12_541]),
-        (ErrorKind::Network, &[3113, 3114, 3135, 12_537, 12_543, 12_547, 25_402, 25_408]),
+        (ErrorKind::Network, &[603, 3113, 3114, 3135, 12_537, 12_543, 12_547, 25_402, 25_408]),
         (ErrorKind::Timeout, &[12_170, 12_535]),
         (ErrorKind::Tls, &[28_759, 28_860, 29_024]),
         (ErrorKind::Auth, &[1005, 1017, 28_000, 28_001, 28_002, 28_009]),
         (ErrorKind::AuthMethod, &[12_660, 28_040]),
         (ErrorKind::MissingDatabase, &[12_505, 12_514]),
         (ErrorKind::TooManyConnections, &[18, 20, 2391, 12_516, 12_518, 12_519, 12_520]),
-        (ErrorKind::Starting, &[1033, 1035, 1109, 1219, 12_528]),
-        (ErrorKind::Shutdown, &[28, 1012, 1034, 1089, 1090, 2396, 27_101]),
+        (ErrorKind::Starting, &[1033, 1035, 1109, 1219, 12_526, 12_528]),
+        (ErrorKind::Shutdown, &[28, 1012, 1034, 1089, 1090, 1092, 2396, 2399, 27_101]),
         (ErrorKind::NotWritable, &[1456, 16_000, 16_456]),
         (ErrorKind::Settings, &[12_154]),
         (ErrorKind::MissingTable, &[942]),
@@ -235,8 +249,8 @@ mod tests {
         (
             ErrorKind::Rejected,
             &[
-                1, 955, 1400, 1749, 1917, 1918, 2289, 2290, 4091, 4098, 12_899, 20_000, 20_999, 28_115, 32_588, 65_048,
-                65_096,
+                1, 955, 1400, 1749, 1917, 1918, 2289, 2290, 4088, 4091, 4098, 12_899, 20_000, 20_999, 28_115, 32_588,
+                65_048, 65_096,
             ],
         ),
         (ErrorKind::Privilege, &[1031, 1045, 1720, 1950, 28_112, 41_900]),
@@ -270,5 +284,10 @@ mod tests {
         assert_eq!((failure.message(), failure.code()), ("table or view does not exist", Some("ORA-00942")));
         assert_eq!(of_server(942, "ORA-00942: Tabelle existiert nicht").message(), "Tabelle existiert nicht");
         assert_eq!(of_code(12_541).message(), "no listener");
+        let wrapped =
+            "ORA-00604: error occurred at recursive SQL level 1\nORA-20001: not at night\nORA-06512: at line 2\n";
+        let failure = of_server(604, wrapped);
+        assert_eq!(failure.message(), "error occurred at recursive SQL level 1; ORA-20001: not at night");
+        assert_eq!((failure.kind(), failure.code()), (ErrorKind::Unknown, Some("ORA-00604")));
     }
 }

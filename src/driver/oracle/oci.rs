@@ -27,7 +27,8 @@ struct Oci {
 /// # Errors
 /// `client_library` without the libraries; what they or the server say, classified.
 pub(super) fn open(login: &Login) -> Result<Box<dyn Client>, Failure> {
-    let connector = Connector::new(&login.user, Secret::expose(&login.password), &login.place);
+    let mut connector = Connector::new(&login.user, Secret::expose(&login.password), &login.place);
+    connector.external_auth(login.user.is_empty());
     let connection = connector.connect().map_err(classify)?;
     // The caller's own limit is shorter for most calls; this one ends a call that the caller has given up.
     connection.set_call_timeout(Some(login.within)).map_err(classify)?;
@@ -137,6 +138,7 @@ mod tests {
             password: Secret::new("x"),
             name: "heartbeatd:test".to_owned(),
             within: Duration::from_secs(1),
+            addresses: 1,
         };
         for _ in 0..2 {
             let failure = open(&login).err().unwrap();

@@ -30,7 +30,7 @@ pub(super) fn open(login: &Login) -> Result<Box<dyn Client>, Failure> {
     let words = |error: oracledb::Error| while_connecting(&error, login.tls, system.as_ref().err());
     let mut config = Config::default()
         .set_credentials(&login.user, Secret::expose(&login.password))
-        .set_transport_connect_timeout(Some(login.within))
+        .set_transport_connect_timeout(Some(login.within / login.addresses))
         .set_program(network_name(&login.name))
         .map_err(words)?;
     if let Some(folder) = &login.tns_admin {

@@ -34,7 +34,8 @@ const OTHERS: &str = "SELECT_CATALOG_ROLE";
 const GRANTS: &str = "SELECT_CATALOG_ROLE, or a login as the table's owner";
 
 const BY_GRANTS: How = How {
-    judged: "ALL_TAB_PRIVS and SESSION_PRIVS; the owner needs no grant. Fails if the privilege is missing.",
+    judged: "ALL_TAB_PRIVS and SESSION_PRIVS; the owner needs no grant. Fails if the privilege is missing. READ in place of \
+             SELECT will do only where nothing is written.",
     privilege: "none",
     source: "Oracle's documentation of ALL_TAB_PRIVS and SESSION_PRIVS",
 };
@@ -114,16 +115,16 @@ fn privilege(check: &Check, wanted: &str, evidence: &Evidence<'_>) -> Finding {
         return check.skipped(table, why);
     }
     with(check, table, &evidence.facts.own_privileges, &evidence.catalogue(), |privileges| {
-        let is = |privilege: &String| {
-            privilege == wanted
-                || *privilege == format!("{wanted} ANY TABLE")
-                || wanted == "SELECT" && ["READ", "READ ANY TABLE"].contains(&privilege.as_str())
+        let has = |wanted: &str| {
+            privileges.iter().any(|privilege| *privilege == wanted || *privilege == format!("{wanted} ANY TABLE"))
         };
-        if privileges.iter().any(is) {
+        let reads = wanted == "SELECT" && has("READ");
+        if has(wanted) || reads && evidence.target.write == WriteMode::Never {
             return check.ok(table, format!("granted to {user}"));
         }
+        let but = if reads { ": READ is, which does not allow the row's lock (SELECT ... FOR UPDATE)" } else { "" };
         check
-            .failed(table, format!("{wanted} is not granted to {user}"))
+            .failed(table, format!("{wanted} is not granted to {user}{but}"))
             .expected(wanted)
             .remedy(grant_on(wanted, table, user))
     })

@@ -193,6 +193,11 @@ fn faults() -> Vec<(Vec<(&'static str, Value)>, &'static str)> {
             "failed error writer-update: UPDATE is not granted to \"HB\"",
         ),
         (
+            vec![("/own_privileges/seen", json!(["READ", "UPDATE"]))],
+            "failed error writer-select: SELECT is not granted to \"HB\": READ is, which does not allow the row's lock (SELECT \
+             ... FOR UPDATE)",
+        ),
+        (
             vec![("/own_account/seen/status", json!("EXPIRED(GRACE)"))],
             "failed warning writer-expiry: its account is EXPIRED(GRACE)",
         ),
@@ -294,6 +299,13 @@ fn a_period_of_more_than_a_tenth_of_what_is_kept_is_a_warning() {
         wrong(&found(&target, &kept)),
         ["failed warning archived-log-retention: the oldest is 8days old".to_owned()]
     );
+}
+
+#[test]
+fn who_only_watches_needs_no_more_than_read() {
+    let mut target = target();
+    target.write = WriteMode::Never;
+    assert_eq!(wrong(&found(&target, &[("/own_privileges/seen", json!(["READ"]))])), [""; 0]);
 }
 
 #[test]

@@ -52,19 +52,11 @@ fn accounts_sql(names: &[&str]) -> String {
     format!("SELECT {columns} FROM DBA_USERS WHERE USERNAME IN ({})", list(names))
 }
 
-fn grants_sql(table: &HeartbeatTable) -> String {
+/// All grants on the table, from the catalogue, or from what an owner sees of its own.
+fn grants_sql(table: &HeartbeatTable, of_own: bool) -> String {
+    let (view, owner) = if of_own { ("ALL_TAB_PRIVS", "TABLE_SCHEMA") } else { ("DBA_TAB_PRIVS", "OWNER") };
     format!(
-        "SELECT {} FROM DBA_TAB_PRIVS WHERE OWNER = {} AND TABLE_NAME = {}",
-        joined(&["GRANTEE", "PRIVILEGE"]),
-        literal(&stored(&table.schema)),
-        literal(&stored(&table.table))
-    )
-}
-
-/// The same for the table's owner, to whom this view shows every grant on it.
-fn grants_of_own_sql(table: &HeartbeatTable) -> String {
-    format!(
-        "SELECT {} FROM ALL_TAB_PRIVS WHERE TABLE_SCHEMA = {} AND TABLE_NAME = {}",
+        "SELECT {} FROM {view} WHERE {owner} = {} AND TABLE_NAME = {}",
         joined(&["GRANTEE", "PRIVILEGE"]),
         literal(&stored(&table.schema)),
         literal(&stored(&table.table))
@@ -120,8 +112,7 @@ pub(super) async fn grants(
     table: &HeartbeatTable,
     user: &str,
 ) -> Result<Answer<Vec<Grant>>, Failure> {
-    let question = if stored(&table.schema) == user { grants_of_own_sql(table) } else { grants_sql(table) };
-    Ok(ask.ask(&question).await?.make(|lines| read_grants(&lines)))
+    Ok(ask.ask(&grants_sql(table, stored(&table.schema) == user)).await?.make(|lines| read_grants(&lines)))
 }
 
 pub(super) async fn system_privileges(ask: &mut Questions<'_>, names: &[&str]) -> Result<Answer<Vec<Grant>>, Failure> {
@@ -156,8 +147,8 @@ pub(super) fn statements(table: &HeartbeatTable, users: &[&str]) -> Vec<String> 
         own_account_sql(),
         users_sql(users),
         accounts_sql(users),
-        grants_sql(table),
-        grants_of_own_sql(table),
+        grants_sql(table, false),
+        grants_sql(table, true),
         system_privileges_sql(users),
         jobs_sql(table),
     ]
