@@ -438,6 +438,29 @@ async fn what_is_missing_is_printed_made_once_and_then_beaten_and_checked() {
     assert!(checked.stdout.contains("the source side is healthy"), "{checked:?}");
 }
 
+/// As a trigger on the database may do it.
+#[tokio::test]
+async fn a_step_that_the_server_accepts_and_that_leaves_nothing_behind_has_failed() {
+    let undone = [
+        "CREATE SCHEMA",
+        "CREATE TABLE",
+        "INSERT INTO",
+        "CREATE ROLE",
+        "ADD MEMBER",
+        "GRANT ",
+        "cdc_enable_db",
+        "sp_cdc_enable_table",
+    ];
+    let provisioned = async |undone: &'static str| {
+        let server = TdsServer::options().start().await;
+        *server.state() = State { cdc: false, undoes: Some(undone), ..State::empty() };
+        let made = run(&server, "[target.connector]\nenable_cdc = true\n", &["provision"]).await;
+        let said = format!("{}{}", made.stdout, made.stderr);
+        assert!(made.code != Some(0) && said.contains("what it should have made is not there"), "{undone}: {made:?}");
+    };
+    futures_util::future::join_all(undone.map(provisioned)).await;
+}
+
 #[tokio::test]
 async fn a_daemon_that_provisions_by_itself_brings_a_deleted_row_and_table_back() {
     let server = TdsServer::options().start().await;

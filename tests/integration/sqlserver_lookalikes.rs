@@ -56,6 +56,7 @@ const LACKING: &[&str] = &[
     "sys.dm_server_services",
     "msdb.dbo.cdc_jobs",
     "msdb.dbo.sysjobs ",
+    "msdb.dbo.sysjobactivity",
 ];
 
 fn findings(target: &Target, facts: serde_json::Value) -> Vec<Finding> {

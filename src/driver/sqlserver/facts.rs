@@ -46,6 +46,9 @@ pub(super) struct SqlServerFacts {
     pub(super) cdc_errors: Option<Answer<Vec<CdcError>>>,
     /// The capture and the cleanup job of this database; likewise, and `None` in Azure SQL Database, which has none.
     pub(super) cdc_jobs: Option<Answer<Vec<CdcJob>>>,
+    /// Whether the capture job runs now, of one that is to run without a pause; likewise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) capture_runs: Option<Answer<Option<bool>>>,
     /// What SQL Server Agent says of itself (`Running`); `None` in Azure SQL Database.
     pub(super) agent: Option<Answer<Option<String>>>,
     /// Jobs of the Agent whose steps name the heartbeat table; likewise.
@@ -62,7 +65,46 @@ pub(super) async fn captured(client: &mut SqlClient, limits: Limits) -> Result<A
     tracking::captured(&mut Questions::of(client, limits)).await
 }
 
-/// Gathers the facts, in sixteen batches; a lookalike that refuses one is asked in smaller ones.
+/// Whether a script of provisioning had its effect; `None` where this user may not see it.
+///
+/// # Errors
+/// A failure that did not come from the server.
+pub(super) async fn has_effect(
+    client: &mut SqlClient,
+    target: &Target,
+    effect: Effect<'_>,
+    limits: Limits,
+) -> Result<Option<bool>, Failure> {
+    let mut ask = Questions::of(client, limits);
+    Ok(match effect {
+        Effect::Schema => table::outline(&mut ask, target).await?.answer().map(|table| table.schema),
+        Effect::Table => table::outline(&mut ask, target).await?.answer().map(|table| table.kind.is_some()),
+        Effect::TrackedTable => {
+            let table = table::outline(&mut ask, target).await?;
+            let shown = table.answer().filter(|table| !table.refused.contains_key(TRACKED));
+            shown.map(|table| table.tracked)
+        }
+        Effect::Row => table::row(&mut ask, target, None).await?.answer().map(|rows| rows.count > 0),
+        Effect::TrackedDatabase => server::database(&mut ask).await?.answer().map(|database| database.cdc),
+        Effect::Principals(is_there) => {
+            let principals = principals::principals(&mut ask, target).await?;
+            principals.answer().filter(|found| found.sees_all && found.unlisted.is_none()).map(is_there)
+        }
+    })
+}
+
+/// What a step of provisioning makes.
+pub(super) enum Effect<'a> {
+    Schema,
+    Table,
+    Row,
+    /// A role, a member of it, or a grant.
+    Principals(&'a (dyn Fn(&Principals) -> bool + Send + Sync)),
+    TrackedDatabase,
+    TrackedTable,
+}
+
+/// Gathers the facts, in seventeen batches; a lookalike that refuses one is asked in smaller ones.
 ///
 /// # Errors
 /// What the server says, classified, when it cannot be asked at all.
@@ -83,6 +125,7 @@ pub(super) async fn gather(opened: &mut Opened, target: &Target, deadline: Insta
         captured: if has_cdc { Some(tracking::captured(&mut ask).await?) } else { None },
         cdc_errors: if has_cdc { Some(tracking::errors(&mut ask).await?) } else { None },
         cdc_jobs: if has_cdc && has_agent { Some(tracking::jobs(&mut ask).await?) } else { None },
+        capture_runs: if has_cdc && has_agent { Some(tracking::capture_runs(&mut ask).await?) } else { None },
         agent: if has_agent { Some(tracking::agent(&mut ask).await?) } else { None },
         agent_jobs: if has_agent { Some(tracking::agent_jobs(&mut ask, target).await?) } else { None },
         primary_replica: if server.availability_groups { Some(server::primary_replica(&mut ask).await?) } else { None },

@@ -123,7 +123,7 @@ impl Session for SqlServerSession {
     }
 
     async fn apply(&mut self, step: &Step, deadline: Instant) -> Result<(), Failure> {
-        provision::apply(&mut self.opened.client, step, deadline).await
+        provision::apply(&mut self.opened.client, &self.target, step, deadline).await
     }
 
     async fn close(self: Box<Self>) {

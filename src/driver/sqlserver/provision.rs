@@ -3,7 +3,7 @@
 
 use super::columns::{faults, mend};
 use super::errors::{CAPTURE_INSTANCE_EXISTS, OBJECT_EXISTS};
-use super::facts::{AZURE_DATABASE, COLUMNS, Principals, RowFacts, SqlServerFacts, TableFacts};
+use super::facts::{self, AZURE_DATABASE, COLUMNS, Effect, Principals, RowFacts, SqlServerFacts, TableFacts};
 use super::family::{FILEGROUP, enables_cdc, role_of};
 use super::identifier::{literal, problem, quote};
 use super::query::{self, Limits, SqlClient};
@@ -60,13 +60,18 @@ pub(super) fn plan(facts: &SqlServerFacts, target: &Target) -> Plan {
     planner.plan
 }
 
-/// Runs one step. What is there already, because somebody was quicker, is no failure.
+/// Runs one step, and looks at what it should have made. What is there already, because somebody was quicker, is no failure.
 ///
 /// # Errors
-/// What the server says, classified.
-pub(super) async fn apply(client: &mut SqlClient, step: &Step, deadline: Instant) -> Result<(), Failure> {
+/// What the server says, classified; `rejected` without an effect.
+pub(super) async fn apply(
+    client: &mut SqlClient,
+    target: &Target,
+    step: &Step,
+    deadline: Instant,
+) -> Result<(), Failure> {
     let failure = match query::send(client, &step.script, Limits::step(deadline)).await {
-        Ok(_) => return Ok(()),
+        Ok(_) => return look_at_effect(client, target, step, deadline).await,
         Err(failure) => failure,
     };
     let exists = [OBJECT_EXISTS, CAPTURE_INSTANCE_EXISTS].map(|number| number.to_string());
@@ -81,6 +86,53 @@ pub(super) async fn apply(client: &mut SqlClient, step: &Step, deadline: Instant
         ),
         _ => failure,
     })
+}
+
+async fn look_at_effect(
+    client: &mut SqlClient,
+    target: &Target,
+    step: &Step,
+    deadline: Instant,
+) -> Result<(), Failure> {
+    let is_there = |found: &Principals| is_made(step, found, target);
+    let does = |word: &str| step.script.contains(word);
+    let effect = if does("sp_cdc_enable_table") {
+        Effect::TrackedTable
+    } else if does("cdc_enable_db") {
+        Effect::TrackedDatabase
+    } else if does("INSERT INTO") {
+        Effect::Row
+    } else if does("CREATE TABLE") {
+        Effect::Table
+    } else if does("CREATE SCHEMA") {
+        Effect::Schema
+    } else {
+        Effect::Principals(&is_there)
+    };
+    match facts::has_effect(client, target, effect, Limits::step(deadline)).await? {
+        Some(true) | None => Ok(()),
+        Some(false) => {
+            let message = "the server accepted the step, and what it should have made is not there";
+            let remedy =
+                "look for a trigger on the database or the server that undoes it (sys.triggers, sys.server_triggers)";
+            Err(Failure::new(ErrorKind::Rejected, message).with_remedy(remedy))
+        }
+    }
+}
+
+/// Whether the role, the member or the grant of a step is there.
+fn is_made(step: &Step, found: &Principals, target: &Target) -> bool {
+    let (role, user) = (role_of(target).name, &target.connector.user.name);
+    if step.script.contains("CREATE ROLE") {
+        return found.has(&role);
+    }
+    if step.script.contains("ADD MEMBER") {
+        return found.is_member(user, &role);
+    }
+    let names = found.names.iter().filter(|name| step.script.trim_end().ends_with(&format!(" TO {};", quote(name))));
+    let (privileges, _) = step.script.split_once(" ON OBJECT::").unwrap_or_default();
+    let privileges: Vec<&str> = privileges.trim_start_matches("GRANT ").split(", ").collect();
+    names.map(|name| found.rights_of(name).held).all(|held| privileges.iter().all(|privilege| held.contains(privilege)))
 }
 
 impl Planner<'_> {

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::evidence::{Evidence, with};
+use crate::driver::answer::Answer;
 use crate::driver::shared_checks::server;
 use crate::driver::sqlserver::facts::{AZURE_DATABASE, CdcJob};
 use crate::driver::sqlserver::identifier::literal;
@@ -33,8 +34,8 @@ const CAPTURE: Check = Check {
     meaning: "Without the capture job nothing gets into the change tables, and the log cannot be cut; without the cleanup job \
               change tables grow for ever. After a failover of an availability group they are missing on the new primary.",
     judged: "msdb.dbo.cdc_jobs, joined with the Agent's own list: fails if one is missing, or disabled (a warning for \
-             cleanup). Azure SQL Database has a scheduler of its own instead.",
-    privilege: "SELECT on msdb.dbo.cdc_jobs and msdb.dbo.sysjobs",
+             cleanup), or if msdb.dbo.sysjobactivity shows that a capture job that is to run without a pause does not run. Azure SQL Database has a scheduler of its own instead.",
+    privilege: "SELECT on msdb.dbo.cdc_jobs and msdb.dbo.sysjobs; for whether it runs, on sysjobactivity and syssessions",
     source: JOBS_PAGE,
 };
 const AGENT: Check = Check {
@@ -121,7 +122,14 @@ fn jobs(evidence: &Evidence<'_>) -> Finding {
                 Some(_) => {}
             }
         }
-        CAPTURE.ok(subject, "capture, cleanup")
+        match &evidence.facts.capture_runs {
+            Some(Answer::Seen(Some(false))) => CAPTURE
+                .failed(subject, "the capture job does not run")
+                .expected("running")
+                .remedy(evidence.as_owner("EXEC sys.sp_cdc_start_job;")),
+            Some(Answer::Seen(Some(true))) => CAPTURE.ok(subject, "capture, which runs, and cleanup"),
+            _ => CAPTURE.ok(subject, "capture, cleanup"),
+        }
     })
 }
 

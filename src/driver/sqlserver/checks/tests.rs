@@ -166,6 +166,7 @@ fn each_fault_is_one_finding_with_a_next_step() {
             "failed warning capture-errors: error 22832: Could not update the metadata",
         ),
         ("/cdc_jobs/seen", json!([]), "failed error cdc-jobs: there is no capture job"),
+        ("/capture_runs", json!({"seen": false}), "failed error cdc-jobs: the capture job does not run"),
         ("/cdc_jobs/seen", jobs(600), "failed error cdc-retention: 10h"),
         ("/cdc_jobs/seen", jobs(2_000), "failed warning cdc-retention: 1day 9h"),
         ("/cdc_jobs/seen", jobs(3_000), "failed info cdc-retention: 2days 2h"),

@@ -82,6 +82,23 @@ pub(super) fn name_literal(target: &Target) -> String {
 /// # Errors
 /// As [`Questions::ask`].
 pub(super) async fn table(ask: &mut Questions<'_>, target: &Target) -> Result<Answer<TableFacts>, Failure> {
+    let name = name_literal(target);
+    let mut answer = outline(ask, target).await?;
+    if let Answer::Seen(table) = &mut answer
+        && table.kind.is_some()
+    {
+        columns(ask, &name, table).await?;
+        key(ask, &name, table).await?;
+        triggers(ask, &name, table).await?;
+    }
+    Ok(answer)
+}
+
+/// The table without its columns and triggers, in one batch.
+///
+/// # Errors
+/// As [`Questions::ask_values`].
+pub(super) async fn outline(ask: &mut Questions<'_>, target: &Target) -> Result<Answer<TableFacts>, Failure> {
     let (schema, name) = (literal(&target.heartbeat.schema), name_literal(target));
     let expressions = vec![
         ("schema_id", format!("SCHEMA_ID({schema})")),
@@ -112,11 +129,6 @@ pub(super) async fn table(ask: &mut Questions<'_>, target: &Target) -> Result<An
     };
     table.schema = table.kind.is_some() || found.number("schema_id")?.is_some();
     table.keep(TRACKED, found.refusal("tracked"));
-    if table.kind.is_some() {
-        columns(ask, &name, &mut table).await?;
-        key(ask, &name, &mut table).await?;
-        triggers(ask, &name, &mut table).await?;
-    }
     Ok(Answer::Seen(table))
 }
 

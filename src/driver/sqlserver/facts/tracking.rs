@@ -142,6 +142,22 @@ pub(super) async fn jobs(ask: &mut Questions<'_>) -> Result<Answer<Vec<CdcJob>>,
     .await
 }
 
+/// Whether the capture job runs, of one that is to run without a pause.
+///
+/// # Errors
+/// As [`Questions::ask`].
+pub(super) async fn capture_runs(ask: &mut Questions<'_>) -> Result<Answer<Option<bool>>, Failure> {
+    let sql = "SELECT CONVERT(int, c.continuous) AS continuous_, (SELECT COUNT(*) FROM msdb.dbo.sysjobactivity AS a \
+               WHERE a.job_id = c.job_id AND a.session_id = (SELECT MAX(s.session_id) FROM msdb.dbo.syssessions AS s) \
+               AND a.start_execution_date IS NOT NULL AND a.stop_execution_date IS NULL) AS running \
+               FROM msdb.dbo.cdc_jobs AS c WHERE c.database_id = DB_ID() AND c.job_type = N'capture';";
+    let runs = |row: &tiberius::Row| Ok((query::flag(row, "continuous_")?, query::flag(row, "running")?));
+    Ok(match ask.ask(sql, runs).await? {
+        Answer::Seen(found) => Answer::Seen(found.first().filter(|(continuous, _)| *continuous).map(|(_, runs)| *runs)),
+        Answer::Refused(refusal) => Answer::Refused(refusal),
+    })
+}
+
 /// What SQL Server Agent says of itself.
 ///
 /// # Errors

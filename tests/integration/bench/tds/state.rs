@@ -50,6 +50,8 @@ pub(crate) struct State {
     pub(crate) lacks: Vec<&'static str>,
     /// Expressions that it answers with NULL, by their names.
     pub(crate) nulls: Vec<&'static str>,
+    /// What a trigger undoes of the steps of provisioning: each batch that has this in it is accepted and does nothing.
+    pub(crate) undoes: Option<&'static str>,
     /// Whether it has the procedures of change data capture.
     pub(crate) cdc_procedures: bool,
     /// Whether it lists permissions.
@@ -90,6 +92,7 @@ impl Default for State {
             product: "Microsoft SQL Server 2022 (RTM-CU14) - 16.0.4125.3 (X64)",
             lacks: Vec::new(),
             nulls: Vec::new(),
+            undoes: None,
             cdc_procedures: true,
             lists_permissions: true,
             missing: 208,
@@ -383,6 +386,8 @@ impl State {
             Rows::one(vec![("captured", Cell::Time(until))])
         } else if has("sys.dm_cdc_errors") {
             Rows::of(&["number", "message", "at_"], Vec::new())
+        } else if has("msdb.dbo.sysjobactivity") {
+            Rows::one(vec![("continuous_", flag(true)), ("running", flag(true))])
         } else if has("msdb.dbo.cdc_jobs") {
             let row = |kind: &str, minutes: i64| vec![Cell::text(kind), Cell::number(minutes), flag(true)];
             Rows::of(&["kind", "retention", "enabled"], vec![row("capture", 0), row("cleanup", 4_320)])
@@ -402,6 +407,9 @@ impl State {
     /// A step of provisioning; anything else does nothing.
     fn change(&mut self, batch: &str) -> Answer {
         let name_behind = |before: &str| between(batch, before, "]").map(str::to_owned);
+        if self.undoes.is_some_and(|undone| batch.contains(undone)) {
+            return Answer::default();
+        }
         if batch.contains("CREATE SCHEMA") {
             self.schema = true;
         } else if batch.contains("CREATE TABLE") {
