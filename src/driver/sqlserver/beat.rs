@@ -6,7 +6,7 @@ use std::time::Duration;
 use tiberius::Row;
 
 use super::connect::{Column, Opened, ROLE, find_column, role_of};
-use super::errors::INVALID_OBJECT;
+use super::error_codes::INVALID_OBJECT;
 use super::identifier::{literal, quote};
 use super::query::{self, Limits, SqlClient};
 use crate::driver::Observation;

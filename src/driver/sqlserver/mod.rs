@@ -7,6 +7,7 @@ mod beat;
 mod checks;
 mod columns;
 mod connect;
+mod error_codes;
 mod errors;
 mod facts;
 mod family;

@@ -2,7 +2,7 @@
 //! session's `plan` and `apply`.
 
 use super::columns::{faults, mend};
-use super::errors::{CAPTURE_INSTANCE_EXISTS, OBJECT_EXISTS};
+use super::error_codes::{CAPTURE_INSTANCE_EXISTS, OBJECT_EXISTS};
 use super::facts::{self, AZURE_DATABASE, COLUMNS, Effect, Principals, RowFacts, SqlServerFacts, TableFacts};
 use super::family::{FILEGROUP, enables_cdc, role_of};
 use super::identifier::{literal, problem, quote};

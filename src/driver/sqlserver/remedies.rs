@@ -1,7 +1,7 @@
 //! The next step for a failure: T-SQL that is ready to run, with this target's names. The driver's `remedy` calls it. People
 //! read it on a page, in a log or in a report.
 
-use super::errors::{
+use super::error_codes::{
     ACCOUNT_DISABLED, ACCOUNT_LOCKED, CANNOT_OPEN, LOG_FULL, LOGIN_FAILED, MUST_CHANGE, NO_ACCESS, NO_FIREWALL_RULE,
     NO_NETWORK_RULE, PASSWORD_EXPIRED, SIZE_QUOTA, UNKNOWN_SERVER, VIEW_NOT_UPDATABLE,
 };

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::connector::instance_of;
 use super::evidence::{CATALOGUE, Evidence, with};
 use super::row::rows_of;
-use crate::driver::sqlserver::errors::{CAPTURE_METADATA, NO_OWNER};
+use crate::driver::sqlserver::error_codes::{CAPTURE_METADATA, NO_OWNER};
 use crate::driver::sqlserver::facts::{self, AZURE_DATABASE, CaptureInstance, CdcError, DatabaseFacts};
 use crate::driver::sqlserver::family::capture_instance_of;
 use crate::driver::sqlserver::identifier::{literal, quote};
