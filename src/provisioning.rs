@@ -7,14 +7,14 @@ use crate::driver::opening::{Known, TargetContext};
 use crate::driver::timelines::Timelines;
 use crate::driver::{Purpose, Session, SessionAccount};
 use crate::heartbeat::{ErrorClass, ErrorKind, Failure};
-use crate::plan::Step;
+use crate::plan::{Plan, Step};
 use crate::target::Target;
 use crate::time::clock::{self, Clock, Instant};
 
 /// The result of applying a plan.
 #[derive(Debug, Default)]
 pub struct Applied {
-    /// Titles of the steps that ran.
+    /// Titles of the steps that ran, and whose effect was seen or could not be looked at.
     pub done: Vec<String>,
     /// Steps that failed, and failures of the plan itself, which no step can repair (without a step).
     pub failed: Vec<(Option<Step>, Failure)>,
@@ -27,6 +27,22 @@ impl Applied {
     fn explains(&self, failure: &Failure) -> bool {
         let missing = matches!(failure.kind(), ErrorKind::MissingSchema | ErrorKind::MissingTable);
         missing && self.failed.iter().any(|(step, _)| step.is_some())
+    }
+
+    /// What was done and is planned again had no effect: a server may accept a statement and keep nothing of it.
+    fn look_again(&mut self, plan: Option<Plan>) {
+        for step in plan.map(|plan| plan.steps).unwrap_or_default() {
+            if !self.done.contains(&step.title) {
+                continue;
+            }
+            self.done.retain(|title| *title != step.title);
+            let failure = Failure::new(
+                ErrorKind::Rejected,
+                "the server accepted the step, and what it is to make is still missing",
+            );
+            let remedy = "find what undoes it: a trigger, a rule or a policy of the table, its storage engine, or another program";
+            self.failed.push((Some(step), failure.with_remedy(remedy)));
+        }
     }
 
     /// The failure that prevents a beat: the first failed step, otherwise what no step can repair.
@@ -124,6 +140,7 @@ async fn account_of_beats(context: &TargetContext, deadline: Instant) -> Result<
 /// Plans and creates what is missing for the session's target. A failed step does not stop later steps. A later step
 /// that needs the missing object becomes a notice, because its failure would say nothing new. If a step fails because
 /// another program creates the same object at the same time (`conflict`), this plans again for what is still missing.
+/// At the end it plans once more: a step that ran and is still in the plan had no effect, and is a failure.
 ///
 /// Not cancel-safe: drop the session with the future.
 ///
@@ -153,6 +170,9 @@ pub async fn provision(session: &mut dyn Session, deadline: Instant) -> Result<A
             break;
         }
         clock::sleep_until(again).await;
+    }
+    if !applied.done.is_empty() && !session.looks_at_effects() {
+        applied.look_again(session.plan(deadline).await.ok());
     }
     Ok(applied)
 }

@@ -282,6 +282,11 @@ pub trait Session: Send {
     /// A classified [`Failure`], without a remedy.
     async fn apply(&mut self, step: &Step, deadline: Instant) -> Result<(), Failure>;
 
+    /// Whether [`Session::apply`] looks at what the step has made. Otherwise the plan is made again at the end.
+    fn looks_at_effects(&self) -> bool {
+        false
+    }
+
     /// Closes the connection properly, within half a second.
     async fn close(self: Box<Self>);
 }

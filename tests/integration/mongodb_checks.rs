@@ -135,6 +135,19 @@ async fn what_the_least_user_may_not_see_is_unknown_with_the_role_that_shows_it(
     beat(&target, Writing::Always).await.unwrap();
     let findings = judge(&target, &look(&target).await, None);
     assert_eq!(ids(&findings, Status::Failed), [""; 0], "{}", shown(&wrong(&findings)));
+    // A look takes two dozen commands at most, besides the client's own.
+    set.run("admin", doc! { "profile": 0, "slowms": -1 }).await;
+    let before = set.member(0).log().lines().count();
+    look(&target).await;
+    let of_client = ["{\"hello\"", "{\"isMaster\"", "{\"sasl", "{\"endSessions\""];
+    let log = set.member(0).log();
+    let asked = log.lines().skip(before).filter(|line| {
+        line.contains("\"Slow query\"")
+            && line.contains("\"appName\":\"heartbeatd:test\"")
+            && !of_client.iter().any(|word| line.contains(word))
+    });
+    let asked = asked.count();
+    assert!((12..=24).contains(&asked), "{asked} commands");
     let unknown: Vec<&Finding> = findings.iter().filter(|finding| finding.status == Status::Unknown).collect();
     assert!(unknown.len() >= 10, "{}", shown(&findings));
     for finding in unknown {

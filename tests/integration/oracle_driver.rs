@@ -7,7 +7,8 @@ use heartbeatd::heartbeat::{ErrorKind, Writing};
 use heartbeatd::target::Target;
 use heartbeatd::time::clock::Clock;
 
-use crate::bench::driver::{TIME, WHEN_STALE, open, report, session, target};
+use crate::bench::driver::{TIME, WHEN_STALE, failure_of, in_time, open, report, session, target};
+use crate::bench::findings::{judge, look};
 use crate::bench::oracle::{OracleDouble, PASSWORD, SERVICE, State, Trouble, USER};
 use crate::bench::secs;
 
@@ -46,6 +47,16 @@ async fn a_beat_writes_the_servers_clock_in_one_round_trip_and_reports_the_value
     assert_eq!((watched.seen, watched.changed), (1, 0));
     assert_eq!(double.state().commits, 3);
     session.close().await;
+}
+
+#[tokio::test]
+async fn a_look_takes_two_dozen_questions_at_most() {
+    let double = OracleDouble::start();
+    let mut session = session(&of(&double, "")).await;
+    let before = double.state().requests;
+    session.inspect(in_time()).await.unwrap();
+    let taken = double.state().requests - before;
+    assert!((12..=24).contains(&taken), "{taken} questions");
 }
 
 #[tokio::test]
@@ -169,6 +180,20 @@ async fn a_time_is_written_and_read_in_utc_whatever_the_columns_type() {
         assert_eq!(first.position.is_some(), precision == 1, "{column}: the position where it may be seen");
         session.close().await;
     }
+}
+
+#[tokio::test]
+async fn a_column_that_holds_no_time_has_one_remedy_for_beat_check_and_plan() {
+    let double = OracleDouble::start();
+    double.state().column = Some("VARCHAR2");
+    let target = of(&double, "");
+    let failed = failure_of(&target).await;
+    assert_eq!(failed.kind(), ErrorKind::ColumnType, "{failed}");
+    let findings = judge(&target, &look(&target).await, None);
+    let found = findings.iter().find(|finding| finding.id == "table-columns").unwrap();
+    assert_eq!(failed.remedy(), found.remedy.as_ref(), "{failed}");
+    let planned = open(&target, Purpose::Plan, None, TIME).await.unwrap().plan(in_time()).await.unwrap();
+    assert_eq!(planned.failures[0].remedy(), found.remedy.as_ref(), "{planned:?}");
 }
 
 #[tokio::test]

@@ -3,6 +3,8 @@
 use std::path::Path;
 use std::time::Duration;
 
+use heartbeatd::finding::Status;
+use heartbeatd::remedy::Remedy;
 use rustix::process::Signal;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{AssertSqlSafe, Connection, Row};
@@ -10,6 +12,7 @@ use tokio::time::Instant;
 
 use crate::bench::beating_daemon::{BeatingDaemon, failure, note, target};
 use crate::bench::daemon::{Daemon, Ended};
+use crate::bench::findings::{judge, look};
 use crate::bench::place::Place;
 use crate::bench::{eventually, heartbeatd, secs};
 
@@ -293,4 +296,27 @@ async fn two_daemons_share_one_file_with_when_stale_and_one_carries_on_alone() {
     })
     .await;
     note(&format!("the other carried on after {:?}", killed.elapsed()));
+}
+
+/// The scripts of a failure are pasted beside them, in the driver; those of the columns in `column_faults`.
+#[tokio::test]
+async fn each_script_of_a_check_is_pasted_and_ends_its_finding_or_shows_what_it_says() {
+    let (_place, file) = new_file();
+    execute(
+        &file,
+        "CREATE TABLE streamkap_heartbeat (id INTEGER, text TEXT, last_update TEXT); \
+         INSERT INTO streamkap_heartbeat VALUES (1, 'x', NULL), (2, 'other', NULL); PRAGMA journal_mode = DELETE;",
+    )
+    .await;
+    let target = crate::bench::driver::target(&format!("sqlite:{file}"));
+    let finding = async |id: &str| {
+        let findings = judge(&target, &look(&target).await, None);
+        findings.into_iter().find(|finding| finding.id == id).unwrap()
+    };
+    for (id, ends) in [("sqlite-journal-mode", true), ("table-primary-key", true), ("row-single", false)] {
+        let found = finding(id).await;
+        assert_eq!(found.status, Status::Failed, "{found:?}");
+        execute(&file, found.remedy.as_ref().and_then(Remedy::script).unwrap().text()).await;
+        assert_eq!(finding(id).await.status == Status::Ok, ends, "{id}");
+    }
 }

@@ -10,7 +10,10 @@ use heartbeatd::target::Target;
 use heartbeatd::time::Stamp;
 
 use crate::bench::beating_daemon::PASSWORD;
-use crate::bench::driver::{MINUTE, TIME, WHEN_STALE, beat, failed, failure, open, report, session, target};
+use crate::bench::driver::{
+    MINUTE, TIME, WHEN_STALE, beat, failed, failure, failure_of, in_time, open, provision_over, report, session, target,
+};
+use crate::bench::findings::{judge, look};
 use crate::bench::tds::{Browser, Encryption, Fault, TdsServer, USER, micros};
 use crate::bench::tls::{CERTIFICATES, Files};
 use crate::bench::{ports, secs};
@@ -167,6 +170,16 @@ async fn what_a_beat_fails_with_has_its_kind_its_number_and_a_next_step() {
 }
 
 #[tokio::test]
+async fn a_look_takes_two_dozen_batches_at_most() {
+    let (server, target) = plain().await;
+    let mut session = session(&target).await;
+    let before = server.batches().len();
+    session.inspect(in_time()).await.unwrap();
+    let taken = server.batches().len() - before;
+    assert!((12..=24).contains(&taken), "{taken} batches");
+}
+
+#[tokio::test]
 async fn a_row_that_a_trigger_turns_back_is_no_beat() {
     let (server, target) = plain().await;
     server.state().undone = true;
@@ -178,9 +191,35 @@ async fn a_column_that_holds_no_time_to_the_second_is_refused_before_anything_is
     let (server, target) = plain().await;
     for kind in ["nvarchar", "smalldatetime", "date"] {
         server.state().kind = (kind, 0);
-        assert_eq!(failure(&target).await, ErrorKind::ColumnType, "{kind}");
+        let failed = failure_of(&target).await;
+        assert_eq!(failed.kind(), ErrorKind::ColumnType, "{kind}");
+        // Beat, check and plan say one thing.
+        let findings = judge(&target, &look(&target).await, None);
+        let found = findings.iter().find(|finding| finding.id == "table-columns").unwrap();
+        assert_eq!(failed.remedy(), found.remedy.as_ref(), "{kind}");
+        let planned = open(&target, Purpose::Plan, None, TIME).await.unwrap().plan(in_time()).await.unwrap();
+        assert_eq!(planned.failures[0].remedy(), found.remedy.as_ref(), "{kind}");
     }
     assert!(server.beats().is_empty());
+}
+
+#[tokio::test]
+async fn grants_go_to_the_user_that_the_server_maps_the_login_to() {
+    let (server, target) = plain().await;
+    {
+        let mut state = server.state();
+        state.user = "app".to_owned();
+        state.principals.push("app".to_owned());
+        state.grants.retain(|(to, ..)| to != "beat");
+    }
+    server.fault(Fault::Beat(229));
+    let refused = failed(&target).await;
+    assert!(refused.script.ends_with("TO [app];"), "{refused:?}");
+    server.fault(None);
+    let applied = provision_over(&server.url("?Encrypt=disable&ApplicationName=admin"), &target).await;
+    assert!(applied.failed.is_empty(), "{applied:?}");
+    let [granted] = applied.done.as_slice() else { panic!("{applied:?}") };
+    assert!(granted.starts_with("grant SELECT, INSERT, UPDATE") && granted.ends_with("to [app]"), "{granted}");
 }
 
 #[tokio::test]

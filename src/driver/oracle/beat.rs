@@ -5,9 +5,13 @@ use std::time::Duration;
 
 use super::client::{Bind, Block, Values};
 use super::connect::{Column, Opened, limit_of, role_of};
+use super::facts;
 use super::identifier::{literal, quoted_table};
+use super::remedies::mend;
 use crate::driver::Observation;
+use crate::driver::answer::Answer;
 use crate::heartbeat::{ErrorKind, Failure, RowReport, Stamp, Writing, ZoneGuess};
+use crate::plan::columns;
 use crate::target::HeartbeatTable;
 use crate::time::clock::{Clock, Instant};
 
@@ -44,6 +48,25 @@ pub(super) async fn beat(
     let left = limit.saturating_duration_since(Clock::system().now().mono);
     let answer = run(opened, block(table, writing, shape, lock_wait(left)), limit).await?;
     report(&answer, writing)
+}
+
+/// Adds what the catalogue says of the columns, and the check's own remedy, to a failure that is about them.
+pub(super) async fn with_remedy(
+    opened: &mut Opened,
+    table: &HeartbeatTable,
+    failure: Failure,
+    deadline: Instant,
+) -> Failure {
+    if !matches!(failure.kind(), ErrorKind::MissingColumn | ErrorKind::ColumnType) || !opened.thread.is_idle() {
+        return failure;
+    }
+    match facts::columns(opened, table, deadline).await {
+        Ok(Answer::Seen(found)) if !found.is_empty() => {
+            let faults = columns::judge(&found, false);
+            columns::explain(failure, &faults, mend(&quoted_table(table), &faults))
+        }
+        _ => failure,
+    }
 }
 
 /// Looks at the row and at the database's role.

@@ -12,6 +12,8 @@ use crate::heartbeat::{ErrorKind, Failure};
 /// a time-out for an object's lock, no serializable access, a WAIT that ran out.
 pub(super) const PASSING: &[&str] = &["ORA-00054", "ORA-00060", "ORA-01013", "ORA-04021", "ORA-08177", "ORA-30006"];
 
+/// A transaction that was prepared and neither committed nor rolled back holds the row. It has no session.
+pub(super) const IN_DOUBT: u32 = 1_591;
 /// "Unique constraint violated": the row exists.
 pub(super) const DUPLICATE_KEY: u32 = 1;
 /// "Archiver error": no archived log can be written.
@@ -94,6 +96,7 @@ pub(super) const KINDS: &[(u32, &str, ErrorKind)] = &[
     (1456, "the transaction is read-only", ErrorKind::NotWritable),
     (QUOTA_EXCEEDED, "the space quota is exceeded", ErrorKind::DiskFull),
     (1578, "a data block is corrupted", ErrorKind::Storage),
+    (IN_DOUBT, "the row is locked by a distributed transaction in doubt", ErrorKind::Lock),
     (1652, "a temporary segment cannot be extended", ErrorKind::DiskFull),
     (1653, "the table cannot be extended", ErrorKind::DiskFull),
     (1654, "an index cannot be extended", ErrorKind::DiskFull),
@@ -256,7 +259,7 @@ mod tests {
         (ErrorKind::Privilege, &[1031, 1045, 1720, 1950, 28_112, 41_900]),
         (ErrorKind::DiskFull, &[257, 1536, 1652, 1653, 1654, 19_809, 19_815, 30_036]),
         (ErrorKind::Memory, &[4030, 4031]),
-        (ErrorKind::Lock, &[54, 2049, 4021, 30_006]),
+        (ErrorKind::Lock, &[54, 1591, 2049, 4021, 30_006]),
         (ErrorKind::StatementTimeout, &[40, 1013]),
         (ErrorKind::Conflict, &[60, 4068, 8177]),
         (ErrorKind::Storage, &[376, 1114, 1578, 27_072]),

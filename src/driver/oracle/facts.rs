@@ -74,6 +74,19 @@ impl OracleFacts {
     }
 }
 
+/// The columns of the heartbeat table.
+///
+/// # Errors
+/// Where the server cannot be asked.
+pub(super) async fn columns(
+    opened: &mut Opened,
+    table: &HeartbeatTable,
+    deadline: Instant,
+) -> Result<Answer<Vec<Column>>, Failure> {
+    let mut ask = Questions::of(&mut opened.thread, super::connect::limit_of(deadline));
+    table::columns(&mut ask, table).await
+}
+
 /// Gathers the facts, in two dozen questions at most.
 ///
 /// # Errors

@@ -107,7 +107,10 @@ impl Session for OracleSession {
     }
 
     async fn beat(&mut self, writing: Writing, deadline: Instant) -> Result<RowReport, Failure> {
-        beat::beat(&mut self.opened, &self.target.heartbeat, writing, deadline).await
+        match beat::beat(&mut self.opened, &self.target.heartbeat, writing, deadline).await {
+            Err(failure) => Err(beat::with_remedy(&mut self.opened, &self.target.heartbeat, failure, deadline).await),
+            beaten => beaten,
+        }
     }
 
     async fn observe(&mut self, deadline: Instant) -> Result<Observation, Failure> {
@@ -125,6 +128,10 @@ impl Session for OracleSession {
 
     async fn apply(&mut self, step: &Step, deadline: Instant) -> Result<(), Failure> {
         provision::apply(&mut self.opened, &self.target, step, deadline).await
+    }
+
+    fn looks_at_effects(&self) -> bool {
+        true
     }
 
     async fn close(self: Box<Self>) {

@@ -57,6 +57,14 @@ pub(super) fn minimal_logging(target: &Target) -> Remedy {
         .note("on RDS with rdsadmin_util.alter_supplemental_logging instead")
 }
 
+/// How no session can write past the log.
+pub(super) fn force_logging(target: &Target) -> Remedy {
+    if is_on_rds(target) {
+        return as_administrator("EXEC rdsadmin.rdsadmin_util.force_logging(p_enable => TRUE);");
+    }
+    as_sysdba("ALTER DATABASE FORCE LOGGING;")
+}
+
 /// How archived logs are kept longer.
 pub(super) fn keep_archived_logs(target: &Target) -> Remedy {
     if is_on_rds(target) {
@@ -254,10 +262,18 @@ fn database(failure: &Failure, target: &Target) -> Option<Remedy> {
             Some(errors::POLICY_FUNCTION) => policy(heartbeat),
             _ => grant(target),
         },
+        ErrorKind::Lock if code == Some(errors::IN_DOUBT) => Remedy::advice(
+            "have the distributed transaction ended that was left in doubt, as its coordinator ended it: COMMIT FORCE or ROLLBACK \
+             FORCE",
+        )
+        .then_run(as_administrator(
+            "SELECT LOCAL_TRAN_ID, GLOBAL_TRAN_ID, STATE, FAIL_TIME, HOST FROM DBA_2PC_PENDING;",
+        )),
         ErrorKind::Lock => Remedy::advice("find out who holds the row, and have them commit or roll back").then_run(
             as_administrator(format!(
                 "SELECT S.SID, S.SERIAL#, S.USERNAME, S.PROGRAM, S.LAST_CALL_ET FROM V$SESSION S JOIN V$LOCKED_OBJECT L ON \
-                 L.SESSION_ID = S.SID JOIN DBA_OBJECTS O ON O.OBJECT_ID = L.OBJECT_ID WHERE O.OWNER = {} AND O.OBJECT_NAME = {};",
+                 L.SESSION_ID = S.SID JOIN DBA_OBJECTS O ON O.OBJECT_ID = L.OBJECT_ID WHERE O.OWNER = {} AND O.OBJECT_NAME = {} AND NVL(S.MODULE, ' ') NOT LIKE \
+                 'heartbeatd:%';",
                 literal(&stored(&heartbeat.schema)),
                 literal(&stored(&heartbeat.table)),
             )),

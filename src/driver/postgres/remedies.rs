@@ -201,7 +201,8 @@ fn database(failure: &Failure, target: &Target, names: &Names) -> Option<Remedy>
                     "SELECT l.pid, a.usename, a.application_name, a.state, a.wait_event_type, a.xact_start, a.query, x.gid, \
                      x.owner, x.prepared FROM pg_locks l LEFT JOIN pg_stat_activity a USING (pid) LEFT JOIN \
                      pg_prepared_xacts x ON l.virtualtransaction = '-1/' || x.transaction WHERE l.relation = \
-                     {regclass}::regclass AND l.granted ORDER BY coalesce(a.xact_start, x.prepared);"
+                     {regclass}::regclass AND l.granted AND coalesce(a.application_name, '') NOT LIKE 'heartbeatd:%' \
+                     ORDER BY coalesce(a.xact_start, x.prepared);"
                 ))
                 .note(
                     "a row without pid is a prepared transaction, which has no session; pg_terminate_backend(pid) ends a \

@@ -105,6 +105,9 @@ fn judge_primary_key(table: &TableFacts, target: &Target) -> Finding {
     if matches!(table.primary_key.as_slice(), [only] if only.eq_ignore_ascii_case("id")) {
         return PRIMARY_KEY.ok(name, "id");
     }
+    if table.unique_id {
+        return PRIMARY_KEY.ok(name, "id alone is unique");
+    }
     let observed = if table.primary_key.is_empty() { "none".to_owned() } else { table.primary_key.join(", ") };
     PRIMARY_KEY.failed(name, observed).expected("id").remedy(Remedy::sql(format!(
         "CREATE UNIQUE INDEX {} ON {} (id);",

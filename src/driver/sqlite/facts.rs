@@ -54,6 +54,9 @@ pub(super) struct TableFacts {
     pub(super) judged: Vec<Column>,
     /// The columns of its primary key.
     pub(super) primary_key: Vec<String>,
+    /// Whether a unique index of all rows has `id` as its only column.
+    #[serde(default)]
+    pub(super) unique_id: bool,
     /// Its rows; `None` without a column `id`.
     pub(super) rows: Option<RowFacts>,
 }
@@ -119,16 +122,22 @@ async fn read_table(
     connection: &mut SqliteConnection,
     table: &HeartbeatTable,
 ) -> Result<Option<TableFacts>, sqlx::Error> {
-    let sql = format!("SELECT name, pk FROM pragma_table_xinfo({}) ORDER BY cid", literal(&table.table));
+    let name = literal(&table.table);
+    let sql = format!(
+        "SELECT name, pk, EXISTS (SELECT 1 FROM pragma_index_list({name}) AS i WHERE i.\"unique\" AND NOT i.partial AND \
+         (SELECT lower(group_concat(coalesce(c.name, ''))) FROM pragma_index_info(i.name) AS c) = 'id') AS unique_id \
+         FROM pragma_table_xinfo({name}) ORDER BY cid"
+    );
     let rows = message::send(connection, sql).await?;
     let judged = columns::gather(connection, table).await?;
-    let mut facts = TableFacts { columns: Vec::new(), judged, primary_key: Vec::new(), rows: None };
+    let mut facts = TableFacts { columns: Vec::new(), judged, primary_key: Vec::new(), unique_id: false, rows: None };
     for row in &rows {
         let name: String = row.try_get("name")?;
         if row.try_get::<i64, _>("pk")? > 0 {
             facts.primary_key.push(name.clone());
         }
         facts.columns.push(name);
+        facts.unique_id = row.try_get("unique_id")?;
     }
     if facts.columns.is_empty() {
         return Ok(None);

@@ -5,13 +5,18 @@ use std::time::Duration;
 
 use tiberius::Row;
 
+use super::columns;
 use super::connect::{Column, Opened, ROLE, find_column, role_of};
-use super::error_codes::INVALID_OBJECT;
+use super::error_codes::{COLUMN_DENIED, INVALID_OBJECT, OBJECT_DENIED};
+use super::facts;
 use super::identifier::{literal, quote};
 use super::query::{self, Limits, SqlClient};
-use crate::driver::Observation;
+use super::remedies::as_owner;
+use crate::driver::answer::Answer;
+use crate::driver::{Observation, SessionAccount};
 use crate::heartbeat::{ErrorKind, Failure, RowReport, Stamp, Writing, ZoneGuess};
-use crate::target::HeartbeatTable;
+use crate::plan;
+use crate::target::{HeartbeatTable, Target};
 use crate::time::clock::Instant;
 
 /// A value that lies further ahead of the server's clock is not followed by a greater one, in milliseconds.
@@ -113,6 +118,54 @@ async fn explain(client: &mut SqlClient, table: &HeartbeatTable, failure: Failur
     } else {
         failure
     }
+}
+
+/// Whether a failure has one of these numbers.
+fn is(failure: &Failure, numbers: &[u32]) -> bool {
+    failure.code().is_some_and(|code| numbers.iter().any(|known| known.to_string() == code))
+}
+
+/// Adds the next step where the catalogue shows more than the failure says: which column is wrong, and who this session's user
+/// is, which need not be the one in the address.
+pub(super) async fn with_remedy(
+    client: &mut SqlClient,
+    target: &Target,
+    failure: Failure,
+    deadline: Instant,
+) -> Failure {
+    match failure.kind() {
+        ErrorKind::MissingColumn | ErrorKind::ColumnType => {
+            let Ok(Answer::Seen(table)) = facts::table(client, target, Limits::until(deadline)).await else {
+                return failure;
+            };
+            let faults = columns::faults(&table, false);
+            let mend = columns::mend(target, &name_of(&target.heartbeat), &table, &faults);
+            plan::columns::explain(failure, &faults, mend)
+        }
+        ErrorKind::Privilege if is(&failure, &[OBJECT_DENIED, COLUMN_DENIED]) => {
+            match account(client, deadline).await {
+                Ok(account) => {
+                    let (table, user) = (name_of(&target.heartbeat), quote(&account.user));
+                    let grant = format!("GRANT SELECT, INSERT, UPDATE ON OBJECT::{table} TO {user};");
+                    failure.with_remedy(as_owner(target, grant))
+                }
+                Err(_) => failure,
+            }
+        }
+        _ => failure,
+    }
+}
+
+/// The user of this session in its database: a login may have another name there, and an owner is dbo.
+///
+/// # Errors
+/// What the server says, classified.
+pub(super) async fn account(client: &mut SqlClient, deadline: Instant) -> Result<SessionAccount, Failure> {
+    let sql = "SELECT CONVERT(nvarchar(128), USER_NAME()) AS session_user_name, \
+               CONVERT(nvarchar(128), DB_NAME()) AS session_database;";
+    let row = query::send_for_row(client, sql, Limits::until(deadline), "session_user_name").await?;
+    let user = query::text(&row, "session_user_name")?.unwrap_or_default();
+    Ok(SessionAccount { user, database: query::text(&row, "session_database")? })
 }
 
 fn report(row: &Row) -> Result<RowReport, Failure> {

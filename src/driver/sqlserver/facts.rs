@@ -65,6 +65,18 @@ pub(super) async fn captured(client: &mut SqlClient, limits: Limits) -> Result<A
     tracking::captured(&mut Questions::of(client, limits)).await
 }
 
+/// The heartbeat table.
+///
+/// # Errors
+/// A failure that did not come from the server.
+pub(super) async fn table(
+    client: &mut SqlClient,
+    target: &Target,
+    limits: Limits,
+) -> Result<Answer<TableFacts>, Failure> {
+    table::table(&mut Questions::of(client, limits), target).await
+}
+
 /// Whether a script of provisioning had its effect; `None` where this user may not see it.
 ///
 /// # Errors

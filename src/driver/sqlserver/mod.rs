@@ -26,7 +26,9 @@ use async_trait::async_trait;
 
 use crate::database_url::{Family, UrlError};
 use crate::driver::rules::{ConnectorKey, Defaults, Judgement};
-use crate::driver::{ConnectRequest, Driver, FactsError, Observation, Progress, ServerInfo, Session, write_down};
+use crate::driver::{
+    ConnectRequest, Driver, FactsError, Observation, Progress, ServerInfo, Session, SessionAccount, write_down,
+};
 use crate::finding::{Case, Check, Facts, Finding};
 use crate::heartbeat::{Failure, RowReport, Writing};
 use crate::plan::{Plan, Step};
@@ -41,6 +43,8 @@ pub struct SqlServer;
 /// One open connection.
 struct SqlServerSession {
     target: Arc<Target>,
+    /// Who beats, where this is no session of `url`.
+    beats_as: Option<SessionAccount>,
     opened: connect::Opened,
 }
 
@@ -76,7 +80,12 @@ impl Driver for SqlServer {
 
     async fn connect(&self, request: &ConnectRequest<'_>) -> Result<Box<dyn Session>, Failure> {
         let opened = connect::connect(request).await?;
-        Ok(Box::new(SqlServerSession { target: Arc::clone(request.target), opened }))
+        let beats_as = request.beats_as.cloned();
+        Ok(Box::new(SqlServerSession { target: Arc::clone(request.target), beats_as, opened }))
+    }
+
+    fn maps_accounts(&self) -> bool {
+        true
     }
 
     fn remedy(&self, failure: &Failure, target: &Target) -> Option<Remedy> {
@@ -103,7 +112,10 @@ impl Session for SqlServerSession {
     }
 
     async fn beat(&mut self, writing: Writing, deadline: Instant) -> Result<RowReport, Failure> {
-        beat::beat(&mut self.opened, &self.target.heartbeat, writing, deadline).await
+        match beat::beat(&mut self.opened, &self.target.heartbeat, writing, deadline).await {
+            Err(failure) => Err(beat::with_remedy(&mut self.opened.client, &self.target, failure, deadline).await),
+            beaten => beaten,
+        }
     }
 
     async fn observe(&mut self, deadline: Instant) -> Result<Observation, Failure> {
@@ -118,13 +130,21 @@ impl Session for SqlServerSession {
         write_down(&facts::gather(&mut self.opened, &self.target, deadline).await?)
     }
 
+    async fn account(&mut self, deadline: Instant) -> Result<Option<SessionAccount>, Failure> {
+        beat::account(&mut self.opened.client, deadline).await.map(Some)
+    }
+
     async fn plan(&mut self, deadline: Instant) -> Result<Plan, Failure> {
         let facts = facts::gather(&mut self.opened, &self.target, deadline).await?;
-        Ok(provision::plan(&facts, &self.target))
+        Ok(provision::plan(&facts, &self.target, self.beats_as.as_ref()))
     }
 
     async fn apply(&mut self, step: &Step, deadline: Instant) -> Result<(), Failure> {
         provision::apply(&mut self.opened.client, &self.target, step, deadline).await
+    }
+
+    fn looks_at_effects(&self) -> bool {
+        true
     }
 
     async fn close(self: Box<Self>) {

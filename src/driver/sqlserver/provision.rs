@@ -8,6 +8,7 @@ use super::family::{FILEGROUP, enables_cdc, role_of};
 use super::identifier::{literal, problem, quote};
 use super::query::{self, Limits, SqlClient};
 use super::remedies::{as_owner, create_user, revoke};
+use crate::driver::SessionAccount;
 use crate::driver::answer::Answer;
 use crate::heartbeat::{ErrorKind, Failure};
 use crate::plan::existing_table::{ExistingTable, RowNeed, Rows};
@@ -36,6 +37,8 @@ const CONNECTOR: &[&str] = &["SELECT", "INSERT", "UPDATE", "DELETE"];
 struct Planner<'a> {
     facts: &'a SqlServerFacts,
     target: &'a Target,
+    /// Who beats, where a session of `url` was asked.
+    beats_as: Option<&'a SessionAccount>,
     schema: String,
     table: String,
     row: String,
@@ -43,16 +46,26 @@ struct Planner<'a> {
 }
 
 /// Says what is missing.
-pub(super) fn plan(facts: &SqlServerFacts, target: &Target) -> Plan {
+pub(super) fn plan(facts: &SqlServerFacts, target: &Target, beats_as: Option<&SessionAccount>) -> Plan {
     let heartbeat = &target.heartbeat;
     let mut planner = Planner {
         facts,
         target,
+        beats_as,
         schema: quote(&heartbeat.schema),
         table: format!("{}.{}", quote(&heartbeat.schema), quote(&heartbeat.table)),
         row: heartbeat.row_number().to_string(),
         plan: Plan::default(),
     };
+    if let Some(database) = beats_as.and_then(|account| account.database.as_ref())
+        && !database.eq_ignore_ascii_case(&facts.server.database)
+    {
+        let (theirs, ours) = (quote(database), quote(&facts.server.database));
+        let message = format!("a session of url works in the database {theirs}, and provision_url leads to {ours}");
+        let remedy = Remedy::advice(format!("write the database {database} into provision_url"));
+        planner.plan.fail(ErrorKind::Settings, message, Some(remedy));
+        return planner.plan;
+    }
     if planner.objects() {
         planner.principals();
         planner.tracking();
@@ -238,7 +251,8 @@ impl Planner<'_> {
                 self.step(title, MEMBER, &[("role", &role), ("member", &member)]);
             }
         }
-        let daemon = self.target.endpoint.url.user().unwrap_or_default().to_owned();
+        let login = || self.target.endpoint.url.user().unwrap_or_default();
+        let daemon = self.beats_as.map_or_else(login, |account| &account.user).to_owned();
         // The connector's own user has its privileges by the role.
         if daemon.is_empty() || has_user && daemon.eq_ignore_ascii_case(&user.name) {
             return;
@@ -357,7 +371,7 @@ mod tests {
     }
 
     fn planned(facts: Value, target: &Target) -> Plan {
-        plan(&serde_json::from_value(facts).unwrap(), target)
+        plan(&serde_json::from_value(facts).unwrap(), target, None)
     }
 
     fn enabling() -> Target {

@@ -12,9 +12,6 @@ use crate::plan;
 use crate::remedy::{Remedy, RunsOn};
 use crate::target::Target;
 
-/// Which sessions wait for which others, and for what.
-const BLOCKERS: &str = "SELECT session_id, blocking_session_id, wait_type, wait_time FROM sys.dm_exec_requests WHERE \
-                        blocking_session_id <> 0;";
 /// What heartbeatd does about a failover.
 const FIND_PRIMARY: &str = "wait for the failover to end; if it does not end, let the address name the availability \
                             group's listener, or every replica (mssql://user@first,second/database)";
@@ -60,6 +57,25 @@ pub(super) fn revoke(target: &Target, privilege: &str, by: &str, whom: &str) -> 
     }
     as_owner(target, format!("REVOKE {privilege} ON OBJECT::{table} FROM {denies};"))
         .note("if the DENY is not intended; one on the schema or the database requires REVOKE there")
+}
+
+/// Who holds locks on the table, quoted. Only what waits would show who it waits for, and the beat waits no longer.
+fn holders(target: &Target, table: &str) -> Remedy {
+    Remedy::advice("ask the owner of the session that holds the lock to finish").then_run(
+        look(target, format!(
+            "SELECT l.request_session_id, l.request_mode, s.login_name, s.host_name, s.program_name, \
+             s.last_request_start_time, l.request_owner_guid FROM sys.dm_tran_locks AS l LEFT JOIN sys.dm_exec_sessions AS s ON \
+             s.session_id = l.request_session_id WHERE l.resource_type = N'OBJECT' AND l.resource_database_id = DB_ID() AND \
+             l.resource_associated_entity_id = OBJECT_ID({}) AND l.request_status = N'GRANT' AND ISNULL(s.program_name, N'') \
+             NOT LIKE N'heartbeatd:%';",
+            literal(table)
+        ))
+        .note("requires VIEW SERVER STATE")
+        .note(
+            "-2 is a distributed transaction without a session, which KILL 'request_owner_guid' ends; KILL rolls back what is \
+             not committed",
+        ),
+    )
 }
 
 /// The heartbeat table, quoted.
@@ -227,7 +243,7 @@ fn database(failure: &Failure, target: &Target) -> Option<Remedy> {
         ErrorKind::Privilege => {
             as_owner(target, format!("GRANT SELECT, INSERT, UPDATE ON OBJECT::{table} TO {user};"))
         }
-        ErrorKind::Lock => as_administrator(BLOCKERS).note("shows which session holds the row"),
+        ErrorKind::Lock => holders(target, &table),
         ErrorKind::DiskFull => disk_full(failure, target),
         ErrorKind::Memory => as_administrator(
             "SELECT TOP (10) type, pages_kb FROM sys.dm_os_memory_clerks ORDER BY pages_kb DESC;",

@@ -58,6 +58,25 @@ async fn a_grant_that_takes_no_effect_is_a_failure() {
 }
 
 #[tokio::test]
+async fn an_insert_that_a_trigger_takes_back_is_a_failure() {
+    let (server, target) = provisioned().await;
+    server
+        .execute(&format!(
+            "DELETE FROM {TABLE}; CREATE FUNCTION public.nothing() RETURNS trigger LANGUAGE plpgsql AS \
+             'BEGIN RETURN NULL; END'; CREATE TRIGGER nothing BEFORE INSERT ON {TABLE} FOR EACH ROW EXECUTE FUNCTION \
+             public.nothing()"
+        ))
+        .await;
+    for _ in 0..2 {
+        let applied = provision_over(&server.admin_url(), &target).await;
+        let [(Some(step), failure)] = applied.failed.as_slice() else { panic!("{applied:?}") };
+        assert!(step.title.starts_with("insert row 1"), "{applied:?}");
+        assert!(failure.message().contains("still missing"), "{failure}");
+        assert!(applied.done.iter().all(|title| !title.starts_with("insert")), "{applied:?}");
+    }
+}
+
+#[tokio::test]
 async fn grants_go_to_the_role_that_the_beats_session_takes_and_not_to_its_login() {
     let (server, target) = provisioned().await;
     server.execute("CREATE ROLE \"Team\"; GRANT \"Team\" TO hb; ALTER ROLE hb SET role = 'Team'").await;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::evidence::{Evidence, with};
 use crate::driver::evidence::size;
 use crate::driver::oracle::remedies::{
-    MAKE_ROOM, archive, as_administrator, as_sysdba, keep_archived_logs, minimal_logging, recovery_area,
+    MAKE_ROOM, archive, as_administrator, as_sysdba, force_logging, keep_archived_logs, minimal_logging, recovery_area,
 };
 use crate::finding::{Check, Finding, Rung, Severity};
 use crate::remedy::Remedy;
@@ -174,7 +174,7 @@ fn forced(evidence: &Evidence<'_>) -> Finding {
         FORCED
             .failed(subject, "NO")
             .expected("YES")
-            .remedy(as_sysdba("ALTER DATABASE FORCE LOGGING;").note("if loads past the log are to be captured, too"))
+            .remedy(force_logging(evidence.target).note("if loads past the log are to be captured, too"))
     })
 }
 

@@ -18,7 +18,8 @@ pub(super) struct Questions<'a> {
     limit: Instant,
 }
 
-/// The lines of a query's one column, as far as there is room; or the server's refusal.
+/// The lines of a query's one column; or the server's refusal. An answer that is longer than there is room counts as refused
+/// (as ORA-01406 is when a value is cut): the half of a list says nothing of what is not in it.
 pub(super) const BLOCK: &str = "\
 DECLARE
   question CONSTANT VARCHAR2(4000) := :question;
@@ -35,6 +36,10 @@ BEGIN
       EXIT WHEN lines%NOTFOUND OR NVL(LENGTHB(answer), 0) + NVL(LENGTHB(line), 0) > 3900;
       answer := answer || line || CHR(10);
     END LOOP;
+    IF lines%FOUND THEN
+      code := 1406;
+      message := 'ORA-01406: the answer is longer than heartbeatd reads';
+    END IF;
     CLOSE lines;
   EXCEPTION
     WHEN OTHERS THEN

@@ -93,6 +93,8 @@ pub(super) const CHECKS: &[Check] = &[DATABASE, TRACKED, COLUMNS, LATENCY, ERROR
 
 /// Beside two periods: the capture job polls every five seconds, Azure's scheduler every twenty.
 const SLACK: Duration = Duration::from_secs(60);
+/// A table takes no third one (error 22962).
+const MOST_INSTANCES: usize = 2;
 /// An older error is history.
 const OF_LATE: Duration = Duration::from_secs(86_400);
 
@@ -173,15 +175,23 @@ fn columns(evidence: &Evidence<'_>) -> Finding {
                 .expected(&wanted.name)
                 .remedy("set capture_instance under [target.connector] to the one that the connector reads");
         };
-        captures(evidence, instance)
+        captures(evidence, instance, instances.len())
     })
 }
 
-fn captures(evidence: &Evidence<'_>, instance: &CaptureInstance) -> Finding {
+fn captures(evidence: &Evidence<'_>, instance: &CaptureInstance, count: usize) -> Finding {
     let has = |column: &str| instance.columns.iter().any(|known| known.eq_ignore_ascii_case(column));
     let missing: Vec<&str> = ["id", "last_update"].into_iter().filter(|column| !has(column)).collect();
     if missing.is_empty() {
         return COLUMNS.ok(&instance.name, instance.columns.join(", "));
+    }
+    let failed =
+        COLUMNS.failed(&instance.name, format!("it captures no {}", missing.join(", no "))).expected("id, last_update");
+    if count >= MOST_INSTANCES {
+        return failed.remedy(
+            "let the connector read the table's other capture instance, or make room for a new one: a table has two at most, \
+             and one that no connector reads may go (sys.sp_cdc_disable_table)",
+        );
     }
     let heartbeat = &evidence.target.heartbeat;
     let second = format!(
@@ -192,10 +202,7 @@ fn captures(evidence: &Evidence<'_>, instance: &CaptureInstance) -> Finding {
         instance.role.as_deref().map_or_else(|| "NULL".to_owned(), literal),
         literal(&format!("{}_2", instance.name)),
     );
-    COLUMNS
-        .failed(&instance.name, format!("it captures no {}", missing.join(", no ")))
-        .expected("id, last_update")
-        .remedy(evidence.as_owner(second).note("creates a second instance: let the connector change over to it"))
+    failed.remedy(evidence.as_owner(second).note("creates a second instance: let the connector change over to it"))
 }
 
 fn latency(evidence: &Evidence<'_>) -> Finding {

@@ -240,11 +240,11 @@ impl State {
             _ if question.contains("V$ARCHIVED_LOG") => vec!["700000".to_owned()],
             _ if question.contains("V$RECOVERY_FILE_DEST") => vec!["107374182400\t53687091200\t1073741824".to_owned()],
             _ if question.contains("ALL_OBJECTS") && self.table => vec!["STREAMKAP_USER\tTABLE".to_owned()],
-            _ if question.contains("ALL_TAB_COLS") && self.table => vec![
-                "ID\tNUMBER\tNO".to_owned(),
-                "TEXT\tVARCHAR2\tNO".to_owned(),
-                format!("LAST_UPDATE\t{}\tNO", self.column.unwrap_or("VARCHAR2")),
-            ],
+            _ if question.contains("ALL_TAB_COLS") && self.table => {
+                let last_update = self.column.map(|kind| format!("LAST_UPDATE\t{kind}\tNO"));
+                let others = ["ID\tNUMBER\tNO", "TEXT\tVARCHAR2\tNO"].map(str::to_owned);
+                others.into_iter().chain(last_update).collect()
+            }
             _ if question.contains("ALL_CONSTRAINTS") && self.table => vec!["ID".to_owned()],
             _ if question.contains("COUNT(CASE") && self.table => vec![self.row_line()],
             _ if question.contains("COUNT(CASE") => return None,

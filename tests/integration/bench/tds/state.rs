@@ -331,7 +331,12 @@ impl State {
     fn catalogue(&self, batch: &str) -> Option<Rows> {
         let flag = |on: bool| Cell::number(i64::from(on));
         let has = |column: &str| batch.contains(column);
-        Some(if has(" AS key_") {
+        Some(if has(" AS session_user_name") {
+            Rows::one(vec![
+                ("session_user_name", Cell::text(&self.user)),
+                ("session_database", Cell::text(super::DATABASE)),
+            ])
+        } else if has(" AS key_") {
             let key = if self.table { vec![vec![Cell::text("id")]] } else { Vec::new() };
             Rows::of(&["key_"], key)
         } else if has(" AS has_default ") {
