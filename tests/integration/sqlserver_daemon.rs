@@ -83,7 +83,7 @@ const TROUBLES: &[Trouble] = &[
     of_beats(("update_refused", "connection", "not_writable", Some("3906")), Some("is_read_only"), |s, _| {
         s.fault(Fault::Beat(3906));
     }),
-    of_beats(("lock", "resource", "lock", Some("1222")), Some("blocking_session_id"), |s, _| {
+    of_beats(("lock", "resource", "lock", Some("1222")), Some("sys.dm_tran_locks"), |s, _| {
         s.fault(Fault::Beat(1222));
     }),
     of_beats(("deadlock", "resource", "conflict", Some("1205")), None, |s, _| s.fault(Fault::Beat(1205))),
