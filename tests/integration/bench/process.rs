@@ -1,8 +1,9 @@
 //! A started server: its process tree, its end, its log.
 
 use std::fs::File;
+use std::io::{Read, Seek};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
@@ -162,18 +163,27 @@ impl Drop for Process {
     }
 }
 
-/// Runs a program to its end without blocking the other tasks of the test.
-pub(super) async fn run(mut command: Command) {
+/// The longest that a program of [`run`] may take. A MySQL that initialised its files was once seen to print without end.
+const LONGEST: Duration = secs(180);
+/// How much of its output a failure shows.
+const SHOWN: u64 = 8 << 10;
+
+/// Runs a program to its end, in limited time and memory, without blocking the other tasks of the test.
+pub(super) async fn run(command: Command) {
     let shown = format!("{command:?}");
-    let output = tokio::task::spawn_blocking(move || command.output()).await.unwrap();
-    let output = output.unwrap_or_else(|error| panic!("cannot start {shown}: {error}"));
-    assert!(
-        output.status.success(),
-        "{shown}: {}\n{}{}",
-        output.status,
-        String::from_utf8_lossy(&output.stdout),
-        String::from_utf8_lossy(&output.stderr)
-    );
+    let mut log = tempfile::tempfile().unwrap();
+    let mut command = tokio::process::Command::from(command);
+    command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log.try_clone().unwrap()).kill_on_drop(true);
+    let mut child = command.spawn().unwrap_or_else(|error| panic!("cannot start {shown}: {error}"));
+    let ended = tokio::time::timeout(LONGEST, child.wait()).await.map(Result::unwrap);
+    if ended.as_ref().is_ok_and(ExitStatus::success) {
+        return;
+    }
+    let mut printed = Vec::new();
+    log.rewind().unwrap();
+    log.take(SHOWN).read_to_end(&mut printed).unwrap();
+    let how = ended.map_or_else(|_| format!("did not end within {LONGEST:?}"), |status| status.to_string());
+    panic!("{shown}: {how}\n{}", String::from_utf8_lossy(&printed));
 }
 
 /// A process and all its descendants, parents first. Not by process group: each of PostgreSQL's children leads its own
