@@ -42,6 +42,9 @@ pub(super) struct SqlServerFacts {
     pub(super) instances: Option<Answer<Vec<CaptureInstance>>>,
     /// The newest transaction that the capture job has read; likewise.
     pub(super) captured: Option<Answer<Captured>>,
+    /// How many tables of the database are tracked; likewise, and `None` in facts of an earlier version.
+    #[serde(default)]
+    pub(super) tracked_tables: Option<Answer<i64>>,
     /// What the capture job has stumbled over, the newest first; likewise.
     pub(super) cdc_errors: Option<Answer<Vec<CdcError>>>,
     /// The capture and the cleanup job of this database; likewise, and `None` in Azure SQL Database, which has none.
@@ -116,7 +119,7 @@ pub(super) enum Effect<'a> {
     TrackedTable,
 }
 
-/// Gathers the facts, in seventeen batches; a lookalike that refuses one is asked in smaller ones.
+/// Gathers the facts, in eighteen batches; a lookalike that refuses one is asked in smaller ones.
 ///
 /// # Errors
 /// What the server says, classified, when it cannot be asked at all.
@@ -135,6 +138,7 @@ pub(super) async fn gather(opened: &mut Opened, target: &Target, deadline: Insta
         principals: principals::principals(&mut ask, target).await?,
         instances: if has_cdc { Some(tracking::instances(&mut ask, target).await?) } else { None },
         captured: if has_cdc { Some(tracking::captured(&mut ask).await?) } else { None },
+        tracked_tables: if has_cdc { Some(tracking::tracked_tables(&mut ask).await?) } else { None },
         cdc_errors: if has_cdc { Some(tracking::errors(&mut ask).await?) } else { None },
         cdc_jobs: if has_cdc && has_agent { Some(tracking::jobs(&mut ask).await?) } else { None },
         capture_runs: if has_cdc && has_agent { Some(tracking::capture_runs(&mut ask).await?) } else { None },

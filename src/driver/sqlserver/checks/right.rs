@@ -44,6 +44,7 @@ pub(in crate::driver::sqlserver) fn right() -> Value {
             "name": "streamkap_streamkap_heartbeat", "role": "streamkap_role", "columns": ["id", "text", "last_update"],
         }]},
         "captured": {"seen": {"until": NOW - 20 * SECOND}},
+        "tracked_tables": {"seen": 12},
         "cdc_errors": {"seen": []},
         "cdc_jobs": {"seen": [
             {"kind": "capture", "enabled": true, "retention": 0},

@@ -66,6 +66,7 @@ fn every_check_has_a_finding_whatever_is_refused_and_every_unknown_says_what_it_
         "principals",
         "instances",
         "captured",
+        "tracked_tables",
         "cdc_errors",
         "cdc_jobs",
         "agent",
@@ -153,6 +154,11 @@ fn each_fault_is_one_finding_with_a_next_step() {
             "/instances/seen",
             json!([instance("streamkap_role", &["id", "text"])]),
             "failed error capture-columns: it captures no last_update",
+        ),
+        (
+            "/tracked_tables/seen",
+            json!(1),
+            "failed warning cdc-tables: [streamkap].[streamkap_heartbeat] is the only tracked table",
         ),
         ("/captured/seen/until", json!(null), "failed warning capture-latency: nothing was ever captured"),
         (
@@ -248,7 +254,7 @@ fn a_table_that_is_hidden_or_missing_is_one_finding() {
 fn a_lookalike_is_said_to_be_one() {
     let mut facts = right();
     facts["server"]["babelfish"] = json!(true);
-    for part in ["instances", "captured", "cdc_errors", "cdc_jobs", "agent", "agent_jobs"] {
+    for part in ["instances", "captured", "tracked_tables", "cdc_errors", "cdc_jobs", "agent", "agent_jobs"] {
         facts[part] = Value::Null;
     }
     facts["database"]["seen"]["cdc"] = json!(false);

@@ -42,6 +42,17 @@ const TRACKED: Check = Check {
     privilege: "a login with a user in the database, and any privilege on the table",
     source: "vendor page on heartbeats, SQL Server: is_tracked_by_cdc",
 };
+const OTHERS: Check = Check {
+    id: "cdc-tables",
+    severity: Severity::Warning,
+    rung: Rung::Tracking,
+    title: "change data capture tracks more than the heartbeat table",
+    meaning: "After a restore, or after change data capture was switched off and on again, no table is tracked. If only the \
+              heartbeat table is tracked again, every other check passes, and the connector receives nothing but heartbeats.",
+    judged: "cdc.change_tables: fails if the heartbeat table is the only one in it.",
+    privilege: "SELECT on the schema cdc",
+    source: PAGE,
+};
 const COLUMNS: Check = Check {
     id: "capture-columns",
     severity: Severity::Error,
@@ -89,7 +100,7 @@ const LOG: Check = Check {
     source: "https://learn.microsoft.com/en-us/sql/relational-databases/logs/the-transaction-log-sql-server",
 };
 
-pub(super) const CHECKS: &[Check] = &[DATABASE, TRACKED, COLUMNS, LATENCY, ERRORS, LOG];
+pub(super) const CHECKS: &[Check] = &[DATABASE, TRACKED, OTHERS, COLUMNS, LATENCY, ERRORS, LOG];
 
 /// Beside two periods: the capture job polls every five seconds, Azure's scheduler every twenty.
 const SLACK: Duration = Duration::from_secs(60);
@@ -99,7 +110,15 @@ const MOST_INSTANCES: usize = 2;
 const OF_LATE: Duration = Duration::from_secs(86_400);
 
 pub(super) fn judge(evidence: &Evidence<'_>) -> Vec<Finding> {
-    vec![database(evidence), tracked(evidence), columns(evidence), latency(evidence), errors(evidence), log(evidence)]
+    vec![
+        database(evidence),
+        tracked(evidence),
+        others(evidence),
+        columns(evidence),
+        latency(evidence),
+        errors(evidence),
+        log(evidence),
+    ]
 }
 
 fn database(evidence: &Evidence<'_>) -> Finding {
@@ -152,6 +171,23 @@ fn tracked(evidence: &Evidence<'_>) -> Finding {
                 .expected("is_tracked_by_cdc = 1")
                 .remedy(evidence.provision().note("requires a member of db_owner")),
         })
+    })
+}
+
+fn others(evidence: &Evidence<'_>) -> Finding {
+    let subject = &evidence.facts.server.database;
+    if !evidence.facts.table.answer().is_some_and(|table| table.tracked) {
+        return OTHERS.skipped(subject, "the heartbeat table is not tracked, which comes first");
+    }
+    let Some(tables) = &evidence.facts.tracked_tables else {
+        return OTHERS.skipped(subject, "the saved facts do not say how many tables are tracked");
+    };
+    with(&OTHERS, subject, tables, CDC_SCHEMA, |tables| match tables {
+        0 | 1 => OTHERS
+            .failed(subject, format!("{} is the only tracked table", evidence.names.table))
+            .expected("every table that the connector captures")
+            .remedy("track every table that the connector captures, with sys.sp_cdc_enable_table"),
+        tables => OTHERS.ok(subject, format!("{tables} tables")),
     })
 }
 

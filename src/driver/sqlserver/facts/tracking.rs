@@ -104,6 +104,15 @@ pub(super) async fn captured(ask: &mut Questions<'_>) -> Result<Answer<Captured>
     ask.ask_one(&sql, |row| Ok(Captured { until: query::time(row, "captured")?.map(|stamp| stamp.0) })).await
 }
 
+/// How many tables of the database are tracked.
+///
+/// # Errors
+/// As [`Questions::ask_one`].
+pub(super) async fn tracked_tables(ask: &mut Questions<'_>) -> Result<Answer<i64>, Failure> {
+    let sql = "SELECT CONVERT(bigint, COUNT(DISTINCT t.source_object_id)) AS tracked FROM cdc.change_tables AS t;";
+    ask.ask_one(sql, |row| Ok(query::number(row, "tracked")?.unwrap_or_default())).await
+}
+
 /// What the capture job has stumbled over.
 ///
 /// # Errors
