@@ -103,9 +103,10 @@ fn not_loaded(words: &str) -> String {
     };
     format!(
         "Oracle's client libraries (Oracle Instant Client, package Basic or Basic Light) cannot be loaded: {cause}; looked for \
-         beside the program, in {}, in the directories of the system's loader, and in lib of {}",
-        shown("LD_LIBRARY_PATH"),
+         beside the program, in the directories of the system's loader, in lib of {}, and in {}",
         shown("ORACLE_HOME"),
+        // The longest comes last: a message is cut at its end.
+        shown("LD_LIBRARY_PATH"),
     )
 }
 
