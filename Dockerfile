@@ -47,6 +47,7 @@ ENTRYPOINT ["/usr/bin/heartbeatd"]
 # The second target, `docker build --target oci .`: the same with Oracle's client in C (docs/databases/oracle.md). Oracle's
 # libraries are mounted and not shipped; of the system's libraries here are those that they are linked to beside libaio.
 FROM build AS build-oci
+ARG CARGO_HTTP_CAINFO
 RUN cargo build --release --locked --features oracle-oci --bin heartbeatd \
  && deploy/container/lay-root target/release/heartbeatd /image \
  && system=$(dirname "$(sed -n 's|.*=> \(/[^ ]*/libc\.so\.6\) .*|\1|p' /tmp/libraries)") \
