@@ -25,7 +25,8 @@ RUN touch src/main.rs src/lib.rs && cargo build --release --locked --bin heartbe
 COPY deploy/container/lay-root deploy/container/lay-root
 RUN deploy/container/lay-root target/release/heartbeatd /image
 
-FROM scratch AS image
+# What both images say of themselves.
+FROM scratch AS described
 ARG VERSION=0.1.0
 ARG REVISION=unknown
 LABEL org.opencontainers.image.title="heartbeatd" \
@@ -33,16 +34,18 @@ LABEL org.opencontainers.image.title="heartbeatd" \
       org.opencontainers.image.licenses="MIT OR Apache-2.0" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}"
-COPY --from=build /image /
-# The program runs with a read-only root. For a SQLite file, mount a volume here that this user may write.
-WORKDIR /var/lib/heartbeatd
-USER 65532:65532
 # On loopback nobody outside the container would reach it.
 ENV HEARTBEATD_HTTP__LISTEN=0.0.0.0:2328
 EXPOSE 2328
 # /live and not /health: whoever restarts an unhealthy container must not do so for a database that does not answer.
 HEALTHCHECK --interval=30s --timeout=10s --start-period=60s CMD ["/usr/bin/heartbeatd", "health", "/live"]
 ENTRYPOINT ["/usr/bin/heartbeatd"]
+
+FROM described AS image
+COPY --from=build /image /
+# The program runs with a read-only root. For a SQLite file, mount a volume here that this user may write.
+WORKDIR /var/lib/heartbeatd
+USER 65532:65532
 
 # The second target, `docker build --target oci .`: the same with Oracle's client in C (docs/databases/oracle.md). Oracle's
 # libraries are mounted and not shipped; of the system's libraries here are those that they are linked to beside libaio.
@@ -55,9 +58,11 @@ RUN cargo build --release --locked --features oracle-oci --bin heartbeatd \
       install -D -m 755 "$system/$library" "/image$system/$library" || exit 1; \
     done
 
-FROM image AS oci
+FROM described AS oci
 COPY --from=build-oci /image /
 ENV LD_LIBRARY_PATH=/opt/oracle/instantclient
+WORKDIR /var/lib/heartbeatd
+USER 65532:65532
 
 # Without a target, the image without it.
 FROM image
