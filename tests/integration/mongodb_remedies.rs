@@ -1,9 +1,6 @@
 //! Every script of MongoDB's remedies is pasted into mongosh, on the server that it names and against what brought it about,
 //! and its finding ends. A register says so of each place that makes one.
 
-use std::fs;
-use std::path::{Path, PathBuf};
-
 use heartbeatd::finding::{Finding, Inspection, Look, Status};
 use heartbeatd::heartbeat::{BeatOutcome, ErrorKind, Failure, Writing};
 use heartbeatd::remedy::Remedy;
@@ -16,6 +13,7 @@ use crate::bench::driver::{at, beat, failure_of, provision_over, target, with_dr
 use crate::bench::findings::{judge, look, shown};
 use crate::bench::mongodb::{ADMIN, ADMIN_PASSWORD, MongoServer, ReplicaSet};
 use crate::bench::mongodb_scene::{COLLECTION, DATABASE, USER, lay_document};
+use crate::bench::remedy_register::{Site, expect_complete};
 use crate::bench::{Mongosh, eventually, secs};
 
 /// What a remedy is, as people see and paste it. A password is asked for at a terminal; here it is written.
@@ -195,13 +193,9 @@ async fn a_server_by_itself_becomes_a_set_of_one_by_its_remedy() {
     // What the advice says, and then what it says to run.
     alone.restart_for_set().await;
     Mongosh::at(&alone.admin_url()).paste(&script(found.remedy.as_ref().unwrap())).await;
-    eventually(
-        secs(20),
-        "the set's primary",
-        async || {
-            if alone.is_primary().await { Ok(()) } else { Err("it is none yet") }
-        },
-    )
+    eventually(secs(20), "the set's primary", async || {
+        if alone.is_primary().await { Ok(()) } else { Err("it is not the primary yet") }
+    })
     .await;
     let found = streams().await;
     assert_eq!(found.status, Status::Ok, "{found:?}");
@@ -218,54 +212,22 @@ const PROVISIONED: &str = "dropped_collection_deleted_document_and_revoked_role_
 const MAKERS: &[&str] = &["Remedy::mongosh(", "on_primary(", "let_user_beat(", "Remedy::shell(", "plan::command("];
 
 /// Where it is made: the file, how often, and the tests that paste it.
-const SITES: &[(&str, usize, &[&str])] = &[
-    ("checks/collection.rs", 2, &[EACH]),
-    ("checks/connector.rs", 2, &[EACH]),
-    ("checks/deployment.rs", 1, &[ALONE]),
-    ("checks/oplog.rs", 1, &[EACH]),
-    ("checks/replica.rs", 1, &[SHOWN]),
-    ("checks/server.rs", 1, &[EACH]),
-    ("checks/writer.rs", 1, &[EACH]),
-    ("provision.rs", 1, &[EACH]),
-    ("remedies.rs", 10, &[EACH, SHOWN, PROVISIONED]),
+const SITES: &[Site] = &[
+    ("checks/collection.rs", 2, &[EACH], ""),
+    ("checks/connector.rs", 2, &[EACH], ""),
+    ("checks/deployment.rs", 1, &[ALONE], ""),
+    ("checks/oplog.rs", 1, &[EACH], ""),
+    ("checks/replica.rs", 1, &[SHOWN], ""),
+    ("checks/server.rs", 1, &[EACH], ""),
+    ("checks/writer.rs", 1, &[EACH], ""),
+    ("provision.rs", 1, &[EACH], ""),
+    ("remedies.rs", 10, &[EACH, SHOWN, PROVISIONED], ""),
 ];
 
 #[test]
 fn every_place_that_makes_something_to_paste_names_the_tests_that_paste_it() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let driver = root.join("src/driver/mongodb");
-    let mut found: Vec<(String, usize)> = Vec::new();
-    for file in sources(&driver) {
-        let text = fs::read_to_string(&file).unwrap();
-        let code = text.split("#[cfg(test)]").next().unwrap_or_default();
+    expect_complete("mongodb", SITES, |code| {
         let lines = code.lines().filter(|line| !line.contains("fn ") && !line.trim_start().starts_with("use "));
-        let made = lines.map(|line| MAKERS.iter().map(|maker| line.matches(maker).count()).sum::<usize>()).sum();
-        if made > 0 {
-            found.push((file.strip_prefix(&driver).unwrap().display().to_string(), made));
-        }
-    }
-    let registered: Vec<(String, usize)> = SITES.iter().map(|(file, count, _)| ((*file).to_owned(), *count)).collect();
-    assert_eq!(found, registered, "a new script requires a test that pastes it, named in SITES");
-    let tests: String =
-        sources(&root.join("tests/integration")).iter().map(|file| fs::read_to_string(file).unwrap()).collect();
-    for (file, _, pasted_by) in SITES {
-        for test in *pasted_by {
-            assert!(tests.contains(&format!("async fn {test}()")), "{file}: there is no test {test}");
-        }
-    }
-}
-
-/// The Rust files below a folder, but for those of a driver that hold tests alone, in order.
-fn sources(folder: &Path) -> Vec<PathBuf> {
-    let mut files = Vec::new();
-    for entry in fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            files.extend(sources(&path));
-        } else if path.extension().is_some_and(|kind| kind == "rs") && !path.ends_with("checks/tests.rs") {
-            files.push(path);
-        }
-    }
-    files.sort();
-    files
+        lines.map(|line| MAKERS.iter().map(|maker| line.matches(maker).count()).sum::<usize>()).sum()
+    });
 }

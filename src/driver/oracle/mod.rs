@@ -109,7 +109,7 @@ impl Session for OracleSession {
     async fn beat(&mut self, writing: Writing, deadline: Instant) -> Result<RowReport, Failure> {
         match beat::beat(&mut self.opened, &self.target.heartbeat, writing, deadline).await {
             Err(failure) => Err(beat::with_remedy(&mut self.opened, &self.target.heartbeat, failure, deadline).await),
-            beaten => beaten,
+            answer => answer,
         }
     }
 

@@ -114,7 +114,7 @@ impl Session for SqlServerSession {
     async fn beat(&mut self, writing: Writing, deadline: Instant) -> Result<RowReport, Failure> {
         match beat::beat(&mut self.opened, &self.target.heartbeat, writing, deadline).await {
             Err(failure) => Err(beat::with_remedy(&mut self.opened.client, &self.target, failure, deadline).await),
-            beaten => beaten,
+            answer => answer,
         }
     }
 

@@ -1,11 +1,9 @@
 //! Every remedy of MySQL's and MariaDB's that can be pasted is pasted: those of the table of failures here, one after the
 //! other, and the others where their situation is made, which a register says of each file.
 
-use std::fs;
-use std::path::{Path, PathBuf};
-
 use super::provisioned;
 use crate::bench::mysql::mysql_client;
+use crate::bench::remedy_register::{Site, expect_complete};
 use crate::bench::{Flavour, MysqlServer};
 
 /// How every failure reads, with and without each number, for the account `` hb`x `` of the target `orders db`.
@@ -73,7 +71,7 @@ const GALERA: &str = "on_a_right_node_nothing_is_wrong_and_each_fault_of_a_node_
 const FAILURES: &str = "each_script_of_the_table_of_failures_is_pasted_alone_and_as_one_message";
 
 /// Where remedies are put together: the file, how many there are, the tests that paste them, and why one is not pasted.
-const SITES: &[(&str, usize, &[&str], &str)] = &[
+const SITES: &[Site] = &[
     ("beat.rs", 1, &["the_end_of_timestamps_range_is_a_failure_that_names_datetime_and_leaves_the_value"], ""),
     (
         "checks/activity.rs",
@@ -132,41 +130,5 @@ const SITES: &[(&str, usize, &[&str], &str)] = &[
 
 #[test]
 fn every_place_that_words_a_script_is_pasted_by_a_test_or_says_why_not() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let (driver, tests) = (root.join("src/driver/mysql"), root.join("tests/integration"));
-    let found: Vec<(String, usize)> = sources(&driver)
-        .into_iter()
-        .filter_map(|file| {
-            let text = fs::read_to_string(&file).unwrap();
-            let code = text.split("#[cfg(test)]").next().unwrap_or_default();
-            let name = file.strip_prefix(&driver).unwrap().display().to_string();
-            Some((name, code.matches("Remedy::sql(").count())).filter(|(_, count)| *count > 0)
-        })
-        .collect();
-    let registered: Vec<(String, usize)> = SITES.iter().map(|(file, count, ..)| ((*file).to_owned(), *count)).collect();
-    assert_eq!(found, registered, "a new script requires a test that pastes it, named in SITES, or a reason");
-    let tests: String = sources(&tests).iter().map(|file| fs::read_to_string(file).unwrap()).collect();
-    for (file, _, pasted_by, why_not) in SITES {
-        assert!(!pasted_by.is_empty() || !why_not.is_empty(), "{file}");
-        for test in *pasted_by {
-            assert!(tests.contains(&format!("async fn {test}()")), "{file}: there is no test {test}");
-        }
-    }
-}
-
-/// The Rust files below a folder, but for those that hold tests alone, in order.
-fn sources(folder: &Path) -> Vec<PathBuf> {
-    let mut files = Vec::new();
-    for entry in fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        let is_of_the_driver = folder.starts_with(Path::new(env!("CARGO_MANIFEST_DIR")).join("src"));
-        match path.file_name().and_then(|name| name.to_str()).unwrap_or_default() {
-            "tests" | "tests.rs" if is_of_the_driver => {}
-            _ if path.is_dir() => files.extend(sources(&path)),
-            name if name.ends_with(".rs") => files.push(path),
-            _ => {}
-        }
-    }
-    files.sort();
-    files
+    expect_complete("mysql", SITES, |code| code.matches("Remedy::sql(").count());
 }

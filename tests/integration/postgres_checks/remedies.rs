@@ -1,9 +1,6 @@
 //! Every remedy of PostgreSQL that can be pasted is pasted into a real server: by the test of its situation, or here where
 //! the situation takes months or another provider, from facts that were changed.
 
-use std::collections::BTreeMap;
-use std::path::Path;
-
 use heartbeatd::driver::Purpose;
 use heartbeatd::drivers::Drivers;
 use heartbeatd::finding::{Inspection, Look, Status};
@@ -15,6 +12,7 @@ use serde_json::{Value, json};
 use super::stage::{Stage, judge, look, options, statements};
 use crate::bench::PostgresServer;
 use crate::bench::driver::{in_time, open_over};
+use crate::bench::remedy_register::sources;
 use crate::bench::session::rows;
 
 /// How a remedy is known to work when it is pasted.
@@ -202,30 +200,11 @@ const PLACES: &[(&str, &[(&str, Known)])] = &[
 /// What makes SQL to paste.
 const MAKERS: &[&str] = &["Remedy::sql(", "alter_system("];
 
-/// Every `.rs` file below a folder, by its path there, with its text.
-fn sources(folder: &Path) -> BTreeMap<String, String> {
-    let mut found = BTreeMap::new();
-    let mut folders = vec![folder.to_owned()];
-    while let Some(next) = folders.pop() {
-        for entry in std::fs::read_dir(next).unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_dir() {
-                folders.push(path);
-            } else if path.extension().is_some_and(|extension| extension == "rs") {
-                let name = path.strip_prefix(folder).unwrap().to_str().unwrap().to_owned();
-                found.insert(name, std::fs::read_to_string(&path).unwrap());
-            }
-        }
-    }
-    found
-}
-
 #[test]
 fn every_place_that_makes_sql_to_paste_names_the_test_that_pastes_it_or_why_none_does() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let tests: String = sources(&root.join("tests/integration")).into_values().collect();
+    let tests: String = sources("tests/integration").into_values().collect();
     let (mut pasted, mut not) = (0, Vec::new());
-    for (file, text) in sources(&root.join("src/driver/postgres")) {
+    for (file, text) in sources("src/driver/postgres") {
         let code = text.split("#[cfg(test)]").next().unwrap();
         let made =
             code.lines().filter(|line| !["fn ", "use ", "//"].iter().any(|word| line.trim_start().starts_with(word)));
