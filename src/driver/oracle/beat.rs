@@ -1,5 +1,5 @@
-//! The beat: one anonymous block, one round trip, its commit included, on the server's clock. Called by the session's
-//! `beat` and `observe`.
+//! The beat: one anonymous block in one round trip, its commit included, on the server's clock. The session's `beat`
+//! and `observe` call it.
 
 use std::time::Duration;
 
@@ -15,19 +15,19 @@ use crate::plan::columns;
 use crate::target::HeartbeatTable;
 use crate::time::clock::{Clock, Instant};
 
-/// How far the block goes beyond the row.
+/// What the block depends on, besides the row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Shape {
     /// Whether `last_update` has a zone.
     with_zone: bool,
-    /// Whether the redo log's position is asked for.
+    /// Whether to query the position in the redo log.
     position: bool,
 }
 
-/// Beats, or looks.
+/// Writes the heartbeat row, or only reads it.
 ///
 /// # Errors
-/// What the server says, classified; `column_type` where `last_update` cannot hold a time.
+/// The server's error, classified; `column_type` where `last_update` cannot hold a time.
 pub(super) async fn beat(
     opened: &mut Opened,
     table: &HeartbeatTable,
@@ -36,7 +36,7 @@ pub(super) async fn beat(
 ) -> Result<RowReport, Failure> {
     let with_zone = match &opened.column {
         Some(Column::WithZone) => true,
-        // Without a column the server's own error says best what is missing.
+        // Without the column, the server's own error says best what is missing.
         Some(Column::WithoutZone) | None => false,
         Some(Column::Other(found)) => {
             let message = format!("the column LAST_UPDATE is of type {found}, which holds no time");
@@ -50,7 +50,7 @@ pub(super) async fn beat(
     report(&answer, writing)
 }
 
-/// Adds what the catalogue says of the columns, and the check's own remedy, to a failure that is about them.
+/// Adds the column faults that the catalogue shows, with their remedy, to a failure that is about columns.
 pub(super) async fn with_remedy(
     opened: &mut Opened,
     table: &HeartbeatTable,
@@ -69,10 +69,10 @@ pub(super) async fn with_remedy(
     }
 }
 
-/// Looks at the row and at the database's role.
+/// Reads the row and the database's role.
 ///
 /// # Errors
-/// What the server says, classified.
+/// The server's error, classified.
 pub(super) async fn observe(
     opened: &mut Opened,
     table: &HeartbeatTable,
@@ -100,8 +100,8 @@ async fn run(opened: &mut Opened, block: Block, limit: Instant) -> Result<Values
     call.await
 }
 
-/// For how many whole seconds the server waits for the row's lock, below the caller's limit. An UPDATE that waits for a lock
-/// has no limit: it would still be made when the lock is released, long after its caller gave up.
+/// How many whole seconds the server waits for the row's lock; less than the caller's limit. An UPDATE has no limit of
+/// its own for a lock. It would still change the row after the caller gave up.
 fn lock_wait(left: Duration) -> i64 {
     i64::try_from((left * 9 / 10).as_secs()).unwrap_or(i64::MAX)
 }
@@ -121,17 +121,17 @@ fn report(answer: &Values, writing: Writing) -> Result<RowReport, Failure> {
     })
 }
 
-/// The block looks at the row without a lock, so that a fresh one costs no redo. Only when a write is due it locks the row,
-/// judges again, writes and commits.
+/// The block reads the row without a lock, so a fresh row costs no redo. If a write is due, the block locks the row,
+/// judges it again, writes and commits.
 ///
-/// Its statements are dynamic: a static one that cannot be compiled fails the whole block with ORA-06550, and the true
-/// code would stand in its text alone. The commit says itself that it waits for the disk, since the server's default may be
-/// not to. Whatever fails is rolled back, so that no lock stays behind.
+/// The statements are dynamic. If a static statement does not compile, the whole block fails with ORA-06550, and only
+/// its text contains the true code. The COMMIT requires a wait for the disk, because the server's default may be not to
+/// wait. A block that fails is rolled back, so no lock remains.
 fn block(table: &HeartbeatTable, writing: Writing, shape: Shape, lock_wait: i64) -> Block {
     let (read, now) = if shape.with_zone {
         ("SYS_EXTRACT_UTC(LAST_UPDATE)", "SYSTIMESTAMP")
     } else {
-        // It may be a DATE.
+        // The column may be a DATE.
         ("CAST(LAST_UPDATE AS TIMESTAMP(9))", "SYS_EXTRACT_UTC(SYSTIMESTAMP)")
     };
     let name = quoted_table(table);
@@ -176,8 +176,8 @@ fn block(table: &HeartbeatTable, writing: Writing, shape: Shape, lock_wait: i64)
     Block { sql, binds }
 }
 
-/// Times are microseconds since 1970. They are made of a time's Julian day, second of the day and fraction, which no setting
-/// of the session changes. 2440588 is the Julian day of 1970-01-01.
+/// Times are microseconds since 1970. They are computed from the Julian day, the second of the day and the fraction,
+/// because no setting of the session changes those. 2440588 is the Julian day of 1970-01-01.
 const BLOCK: &str = "\
 DECLARE
   row_id CONSTANT NUMBER := :row_id;

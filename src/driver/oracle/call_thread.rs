@@ -1,8 +1,8 @@
-//! One thread for one live session of a blocking client: calls run in it one at a time, each with a limit of its own, and a
-//! call that is given up is ended from outside. Used by `connect` and by the session.
+//! One thread for each live session of a blocking client. It runs one call at a time, each with a limit, and a call
+//! past its limit is ended from outside. `connect` and the session use it.
 //!
-//! A call that hangs is never waited for, and no second one begins beside it: not in this session, and not in the next one
-//! of the same target and purpose until the thread of this one has ended.
+//! heartbeatd does not wait for a call that hangs, and starts no second call beside it: neither in the same session,
+//! nor in a new session of the same target and purpose until this thread has ended.
 
 use std::sync::atomic::{AtomicI32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
@@ -19,43 +19,43 @@ use crate::heartbeat::{ErrorKind, Failure};
 use crate::panics;
 use crate::time::clock::{self, Clock, Instant};
 
-/// What the thread works on: no client before the login.
+/// What the thread works on: `None` before the login.
 pub(super) type Place = Option<Box<dyn Client>>;
 
 type Call = Box<dyn FnOnce(&mut Place) + Send>;
 
-/// The thread, as its session holds it. Dropping it logs off, and ends a call that hangs.
+/// The session's handle to its thread. Dropping it logs off and ends a call that hangs.
 #[derive(Debug)]
 pub(super) struct CallThread {
-    /// `None` once it leaves.
+    /// `None` after the handle gave the thread up.
     calls: Option<mpsc::Sender<Call>>,
     worker: Worker,
     life: Life,
 }
 
-/// A thread until its end.
+/// What is known of a thread until it ends.
 #[derive(Debug, Clone)]
 struct Life {
-    /// Whom it works for: the target and the purpose.
+    /// The target and the purpose that it works for.
     of: Arc<str>,
-    /// The number that Linux gives it; 0 before it runs.
+    /// The thread's ID in Linux; 0 before it runs.
     number: Arc<AtomicI32>,
     /// Closed when the thread has ended.
     ended: watch::Receiver<()>,
 }
 
-/// Threads that were given up and have not ended.
+/// Threads that were given up and have not ended yet.
 static GIVEN_UP: Mutex<Vec<Life>> = Mutex::new(Vec::new());
 
-/// How soon a call that was given up is looked at for the first time, and how often at most.
+/// The first and the longest pause between two attempts to end a call that was given up.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(10), Duration::from_secs(1));
 
 impl CallThread {
     /// Starts a thread for a session.
     ///
     /// # Errors
-    /// `timeout` while one of the same target and purpose was given up and has not ended; `limit` where this machine has
-    /// no thread left.
+    /// `timeout` while an earlier thread of the same target and purpose was given up and has not ended; `limit` if the
+    /// machine cannot start another thread.
     pub(super) fn start(of: &str) -> Result<Self, Failure> {
         if given_up(|life| &*life.of == of) {
             return Err(Failure::new(
@@ -73,7 +73,7 @@ impl CallThread {
             while let Ok(call) = queue.recv() {
                 call(&mut place);
             }
-            // Whatever the library does at its end, the thread's end must be seen.
+            // Catches a panic of the library, so that the end of the thread is always signalled.
             let _ = panics::caught_now(|| place.take().map(Client::close));
             drop(alive);
         });
@@ -86,10 +86,10 @@ impl CallThread {
         }
     }
 
-    /// Runs a call in the thread, until `limit` at the latest. Then the session is of no use any more.
+    /// Runs a call in the thread, for no longer than until `limit`. After a timeout the session is unusable.
     ///
     /// # Errors
-    /// The call's own; `timeout`; `internal` for a panic in it.
+    /// The call's own error; `timeout`; `internal` for a panic in the call.
     pub(super) async fn call<T: Send + 'static>(
         &mut self,
         call: impl FnOnce(&mut Place) -> Result<T, Failure> + Send + 'static,
@@ -99,7 +99,7 @@ impl CallThread {
         let sent = self.calls.as_ref().is_some_and(|calls| {
             let call: Call = Box::new(move |place| {
                 let result = panics::caught_now(|| call(place)).unwrap_or_else(Err);
-                // A caller that is gone wants no answer.
+                // If the caller is gone, the result is dropped.
                 let _ = answer.send(result);
             });
             calls.send(call).is_ok()
@@ -134,14 +134,14 @@ impl CallThread {
         let _ = clock::timeout_at(last_close_limit(), ended.changed()).await;
     }
 
-    /// Leaves the thread to itself: it logs off, and what hangs at `limit` is ended.
+    /// Detaches from the thread, which logs off. A call that still hangs at `limit` is ended.
     fn give_up(&mut self, limit: Instant) {
         self.calls = None;
         if self.life.has_ended() {
             return;
         }
         let life = self.life.clone();
-        // Without a runtime the program is at its end, which ends the thread, too.
+        // Without a runtime the program is ending, and the thread ends with it.
         let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
         if limit <= clock_now() {
             life.keep_in_mind();
@@ -164,13 +164,13 @@ impl Life {
         self.ended.has_changed().is_err()
     }
 
-    /// No other session of the same target and purpose begins before this thread has ended.
+    /// Blocks new sessions of the same target and purpose until this thread has ended.
     fn keep_in_mind(&self) {
         let mut given_up = GIVEN_UP.lock().unwrap_or_else(PoisonError::into_inner);
         given_up.push(self.clone());
     }
 
-    /// Waits for the end; from `limit` on, ends whatever the thread hangs on, again and again.
+    /// Waits until the thread has ended. From `limit` on, it ends each call that the thread hangs on.
     async fn end_by(mut self, limit: Instant) {
         if clock::timeout_at(limit, self.ended.changed()).await.is_ok() {
             return;
@@ -189,7 +189,7 @@ impl Life {
     }
 }
 
-/// Whether there is such a thread among those that were given up and have not ended.
+/// Whether a thread that was given up and has not ended matches.
 fn given_up(is_it: impl Fn(&Life) -> bool) -> bool {
     let mut given_up = GIVEN_UP.lock().unwrap_or_else(PoisonError::into_inner);
     given_up.retain(|life| !life.has_ended());
@@ -211,7 +211,7 @@ mod tests {
         clock_now() + Duration::from_millis(millis)
     }
 
-    /// Reads from a server that is silent.
+    /// Reads from a server that sends nothing.
     fn hang(address: std::net::SocketAddr) -> Result<usize, Failure> {
         Ok(TcpStream::connect(address).unwrap().read(&mut [0; 1]).unwrap())
     }

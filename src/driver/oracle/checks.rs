@@ -1,4 +1,4 @@
-//! What Oracle's facts mean: one pure function per check, in a file per subject. Called by the driver's `judge`.
+//! Judges Oracle's facts: one pure function per check, one file per subject. The driver's `judge` calls it.
 
 mod accounts;
 mod evidence;
@@ -40,7 +40,7 @@ pub(super) fn all() -> &'static [Check] {
 /// Judges a case.
 ///
 /// # Errors
-/// When the facts are not Oracle's.
+/// The facts are not Oracle's.
 pub(super) fn judge(case: &Case<'_>) -> Result<Vec<Finding>, serde_json::Error> {
     judge_chapters(case, CHECK_GROUPS, |target: &Target, facts: &OracleFacts| SqlNames {
         table: quoted_table(&target.heartbeat),

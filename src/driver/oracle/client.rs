@@ -1,8 +1,8 @@
-//! The seam to a client library: connect, run a block with values in and out, run a statement, close. Both libraries block;
-//! they are used in a thread of their own (`call_thread`) and know nothing of the rest.
+//! The interface to a client library: connect, run a block with values in and out, run a statement, close. `connect`
+//! picks the library; `call_thread` runs its calls in a separate thread, because both libraries block.
 //!
-//! There is no call for a query: everything is asked by blocks with values out, each one round trip, so that nothing of an
-//! answer is left to fetch and no cursor stays open.
+//! There is no call for a query. Each question is a block that returns values, in one round trip, so nothing remains to
+//! be fetched and no cursor stays open.
 
 use std::time::Duration;
 
@@ -12,26 +12,26 @@ use crate::secret::Secret;
 
 /// An open session of a client library.
 pub(super) trait Client: Send {
-    /// The server's version, as the login told it.
+    /// The server's version, as the server sent it at the login.
     fn version(&self) -> String;
 
-    /// Runs a block; its values out, in the order of its binds.
+    /// Runs a block. Returns its values in the order of its binds.
     ///
     /// # Errors
-    /// What the server says, classified.
+    /// The server's error, classified.
     fn run(&mut self, block: &Block) -> Result<Values, Failure>;
 
     /// Runs a statement without values.
     ///
     /// # Errors
-    /// What the server says, classified.
+    /// The server's error, classified.
     fn execute(&mut self, statement: &str) -> Result<(), Failure>;
 
     /// Logs off. Waits for the server without a limit.
     fn close(self: Box<Self>);
 }
 
-/// Where to log in, and as whom.
+/// What a login needs.
 #[derive(Debug)]
 pub(super) struct Login {
     pub(super) library: Library,
@@ -42,16 +42,16 @@ pub(super) struct Login {
     pub(super) wallet: Option<String>,
     /// Whether the connection is known to be encrypted with TLS.
     pub(super) tls: bool,
-    /// Whether it may be: an alias does not say.
+    /// Whether the connection may be encrypted with TLS: an alias does not show it.
     pub(super) may_be_tls: bool,
-    /// Empty for a login from outside, which only the client in C has.
+    /// Empty for external authentication, which only the client in C supports.
     pub(super) user: String,
     pub(super) password: Secret,
-    /// How the session names itself.
+    /// The session's name, as the server shows it.
     pub(super) name: String,
     /// How long the login may take.
     pub(super) within: Duration,
-    /// How many addresses the host's name has, which are tried one after the other.
+    /// How many addresses the host's name has. The client tries one after the other.
     pub(super) addresses: u32,
 }
 
@@ -59,42 +59,42 @@ pub(super) struct Login {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Block {
     pub(super) sql: String,
-    /// By name, in the order in which the block first names them.
+    /// The values by name, in the order in which the block first names them.
     pub(super) binds: Vec<(&'static str, Bind)>,
 }
 
 /// A value of a block.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Bind {
-    /// Goes in.
+    /// Input.
     Number(Option<i64>),
-    /// Goes in.
+    /// Input.
     Text(String),
-    /// Comes out.
+    /// Output.
     NumberOut,
-    /// Comes out, with at most [`LONGEST_TEXT`] bytes.
+    /// Output of at most [`LONGEST_TEXT`] bytes.
     TextOut,
 }
 
-/// Room for a text that comes out, in bytes: what Oracle's client in Rust reserves.
+/// The longest output text in bytes: as much as Oracle's client in Rust reserves.
 pub(super) const LONGEST_TEXT: usize = 4_000;
 
-/// A value that came out.
+/// An output value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Value {
     Number(Option<i64>),
     Text(Option<String>),
 }
 
-/// The values that came out of a block, in the order of its binds.
+/// The output values of a block, in the order of its binds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Values(pub(super) Vec<Value>);
 
 impl Values {
-    /// The number at this place; `None` for NULL.
+    /// The number at this position; `None` for NULL.
     ///
     /// # Errors
-    /// `protocol`, where there is no number.
+    /// `protocol` if there is no number.
     pub(super) fn number(&self, place: usize) -> Result<Option<i64>, Failure> {
         match self.0.get(place) {
             Some(Value::Number(number)) => Ok(*number),
@@ -102,10 +102,10 @@ impl Values {
         }
     }
 
-    /// The text at this place; `None` for NULL.
+    /// The text at this position; `None` for NULL.
     ///
     /// # Errors
-    /// `protocol`, where there is no text.
+    /// `protocol` if there is no text.
     pub(super) fn text(&self, place: usize) -> Result<Option<String>, Failure> {
         match self.0.get(place) {
             Some(Value::Text(text)) => Ok(text.clone()),

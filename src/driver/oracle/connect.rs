@@ -1,4 +1,5 @@
-//! Opening a session on the host that fits, and what is learned of its server. Used by the driver's `connect` alone.
+//! Opens a session on the host that fits, and reads what a beat must know of its server. Only the driver's `connect`
+//! uses it.
 
 use std::time::Duration;
 
@@ -19,33 +20,33 @@ use crate::plain_text::one_line;
 use crate::secret::Secret;
 use crate::time::clock::{self, Clock, Instant};
 
-/// What is said of a server's hosts.
+/// How messages speak of a server's hosts.
 const HOST_STYLE: HostStyle =
     HostStyle { port: PORT, socket_is_file: false, standby: "is a standby", read_only: "is open read-only" };
 
-/// An open session and what was learned of its server.
+/// An open session and what was learned at its login.
 #[derive(Debug)]
 pub(super) struct Opened {
     pub(super) thread: CallThread,
     pub(super) server: ServerInfo,
-    /// What `last_update` is; `None` if there is no such column, or none that this user can see.
+    /// The type of `last_update`; `None` if the column does not exist, or is hidden from this user.
     pub(super) column: Option<Column>,
-    /// Whether the position in the redo log may be asked for.
+    /// Whether this user may query the position in the redo log.
     pub(super) position: bool,
 }
 
-/// What `last_update` holds.
+/// The type of `last_update`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Column {
-    /// A time without a zone, which is UTC.
+    /// A time without a zone, written in UTC.
     WithoutZone,
-    /// A time with its zone, or in the session's.
+    /// A time with a zone, its own or the session's.
     WithZone,
-    /// No time.
+    /// Not a time: the type as the catalogue names it.
     Other(String),
 }
 
-/// When the answer to a call is waited for no longer: what became of it must be told before the caller gives up.
+/// The limit of a call: shortly before the deadline, so that its failure is classified before the caller gives up.
 pub(super) fn limit_of(deadline: Instant) -> Instant {
     let left = deadline.saturating_duration_since(Clock::system().now().mono);
     deadline - (left / 10).min(Duration::from_millis(100))
@@ -54,7 +55,7 @@ pub(super) fn limit_of(deadline: Instant) -> Instant {
 /// Opens the session that fits the request.
 ///
 /// # Errors
-/// A classified failure; of several hosts one that names them all.
+/// A classified failure. For several hosts it names them all.
 pub(super) async fn connect(request: &ConnectRequest<'_>) -> Result<Opened, Failure> {
     let url = &request.endpoint.url;
     let parameters = Parameters::read(url)
@@ -96,7 +97,7 @@ impl Candidate for Opened {
     }
 }
 
-/// Opens what an alias or a descriptor names: the client looks its addresses up by itself.
+/// Opens an alias or a descriptor. The client itself looks up its addresses.
 async fn one(
     request: &ConnectRequest<'_>,
     parameters: &Parameters,
@@ -112,17 +113,17 @@ async fn one(
     Err(Failure::new(ErrorKind::NotWritable, message))
 }
 
-/// How many addresses a host's name has: a SCAN name has three. The client tries one after the other, so each may take its
-/// share of the time; else one that is silent would take all of it.
+/// How many addresses a host's name has: a SCAN name has three. The client tries one after the other. Each gets a share
+/// of the time, because one silent address would otherwise use all of it.
 async fn addresses_of(host: &Host, port: u16) -> u32 {
     match tokio::net::lookup_host((host.name.as_str(), port)).await {
         Ok(addresses) => u32::try_from(addresses.count().max(1)).unwrap_or(u32::MAX),
-        // The client will say so.
+        // The client reports a name that does not resolve.
         Err(_) => 1,
     }
 }
 
-/// Logs in, and looks around; `addresses` is how many the client may have to try.
+/// Logs in and reads the server's state. `addresses` is how many the client may have to try.
 async fn open(
     request: &ConnectRequest<'_>,
     parameters: &Parameters,
@@ -133,7 +134,7 @@ async fn open(
     let limit = limit_of(request.deadline);
     let (user, password) = match (request.endpoint.url.user(), request.password) {
         (Some(user), Some(password)) => (user, password.expose()),
-        // From outside: by a Kerberos ticket, or what a wallet holds.
+        // External authentication: a Kerberos ticket, or the credentials in a wallet.
         (None, None) if parameters.library.is_oci() => ("", ""),
         _ => {
             let message = "a login takes a user and a password, and one of them is missing";
@@ -186,10 +187,10 @@ fn log_in(login: &Login) -> Result<Box<dyn Client>, Failure> {
     }
 }
 
-/// The descriptor of one host. What stands in it was judged with the address: no value can end where it should not.
+/// The descriptor of one host. The address's parameters were checked before, so no value can contain a parenthesis.
 ///
-/// What the client in Rust does by itself is asked of the client in C: to compare the host's name with the certificate, which
-/// its libraries do not by default, and to give up, for which their own limit is a minute.
+/// The client in Rust compares the host's name with the certificate. The client in C does so only if the descriptor
+/// requires it. Its own limit for a connection is a minute, so the descriptor also sets a shorter one.
 fn descriptor(parameters: &Parameters, url: &DatabaseUrl, host: &Host, port: u16, timeout: Duration) -> String {
     let protocol = if parameters.tls { "tcps" } else { "tcp" };
     let service = match &parameters.sid {
@@ -204,7 +205,7 @@ fn descriptor(parameters: &Parameters, url: &DatabaseUrl, host: &Host, port: u16
         limits = format!("(CONNECT_TIMEOUT={seconds})(TRANSPORT_CONNECT_TIMEOUT={seconds})");
         security = if parameters.tls { "(SECURITY=(SSL_SERVER_DN_MATCH=yes))" } else { "" };
     }
-    // The client waits after a failed try even where there is no second one.
+    // Otherwise the client would wait after a failed attempt even if there is no second one.
     format!(
         "(DESCRIPTION=(RETRY_DELAY=0){limits}(ADDRESS=(PROTOCOL={protocol})(HOST={})(PORT={port}))\
          (CONNECT_DATA={service}{instance}{server}){security})",
@@ -212,8 +213,8 @@ fn descriptor(parameters: &Parameters, url: &DatabaseUrl, host: &Host, port: u16
     )
 }
 
-/// The first look after a login. The catalogue's views are asked by dynamic statements: static ones would fail as a whole
-/// where one of them may not be seen.
+/// The first query after a login. It reads the catalogue's views by dynamic statements. A static statement would fail
+/// the whole block if one of the views is hidden.
 fn look(schema: &str, table: &str) -> Block {
     let sql = format!(
         "DECLARE\n  column_type VARCHAR2(128);\n  position VARCHAR2(40);\n\
@@ -236,7 +237,7 @@ fn look(schema: &str, table: &str) -> Block {
     Block { sql, binds: names.into_iter().map(|name| (name, text.clone())).collect() }
 }
 
-/// The type of `last_update`; no row without such a column.
+/// The query for the type of `last_update`. It returns no row if the column does not exist.
 fn column_type_sql(schema: &str, table: &str) -> String {
     format!(
         "SELECT DATA_TYPE FROM ALL_TAB_COLUMNS WHERE OWNER = {} AND TABLE_NAME = {} AND COLUMN_NAME = 'LAST_UPDATE'",
@@ -257,7 +258,7 @@ fn read_look(answer: &Values, version: &str, address: &str) -> Result<(ServerInf
     Ok((server, answer.text(3)?.map(Column::from_type), answer.text(4)?.is_some()))
 }
 
-/// The role that a database has in Data Guard. A snapshot standby takes writes, and throws them away later.
+/// The database's role in Data Guard. A snapshot standby accepts writes, and discards them later.
 pub(super) fn role_of(word: Option<&str>) -> ServerRole {
     match word {
         Some("PRIMARY") | None => ServerRole::Primary,
@@ -266,7 +267,7 @@ pub(super) fn role_of(word: Option<&str>) -> ServerRole {
 }
 
 impl Column {
-    /// From the catalogue's name of a type.
+    /// Parses the catalogue's name of a type.
     pub(super) fn from_type(name: String) -> Self {
         if name == "DATE" {
             Self::WithoutZone

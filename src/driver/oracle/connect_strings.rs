@@ -1,5 +1,5 @@
-//! What people paste from Oracle's other clients: SQL*Plus, JDBC, `tnsnames.ora`. Recognizes the form and says what to write
-//! here instead. Called by `family`. Nothing of what was pasted is repeated: it may hold a password.
+//! Recognizes connection strings of Oracle's other clients (SQL*Plus, JDBC, `tnsnames.ora`) and says what to write here
+//! instead. `family` calls it. A message never repeats the string, because it may contain a password.
 
 use crate::database_url::UrlError;
 
@@ -16,12 +16,12 @@ const OCI: &str = "jdbc:oracle:oci is JDBC for Oracle's client in C: write oracl
 const SERVER: &str = "Easy Connect's /service:server/instance is written with parameters: \
                       /service?server=dedicated&instance_name=instance";
 
-/// The address behind the scheme with Easy Connect's own `//` before the host taken out: `//user@//host:1521/service`.
+/// Removes Easy Connect's own `//` before the host from the text after the scheme: `//user@//host:1521/service`.
 pub(super) fn without_slashes(rest: &str) -> String {
     rest.replacen("@//", "@", 1)
 }
 
-/// What is wrong with the address behind the scheme, if it has a form of another client's in it.
+/// The fault of an address that contains a form of another client after the scheme.
 pub(super) fn fault(rest: &str) -> Option<UrlError> {
     let address = rest.split('?').next().unwrap_or_default();
     let place = address.rsplit_once('@').map_or(address.trim_start_matches('/'), |(_, place)| place);
@@ -36,7 +36,7 @@ pub(super) fn fault(rest: &str) -> Option<UrlError> {
     service.contains([':', '/']).then_some(UrlError::Instead(SERVER))
 }
 
-/// What to write instead of a text that is no address of this program's, if it is of one of Oracle's clients.
+/// What to write instead of a text that is a connection string of one of Oracle's clients.
 pub(super) fn instead(text: &str) -> Option<UrlError> {
     let text = text.trim();
     let lower = text.to_ascii_lowercase();
@@ -55,7 +55,7 @@ pub(super) fn instead(text: &str) -> Option<UrlError> {
     if is_easy_connect(text) {
         return Some(UrlError::Instead(EASY_CONNECT));
     }
-    // user/password@host: a slash before the only @, and nothing that another database's form has there.
+    // user/password@host: a slash before the only @, and no other mark of another database's form.
     let (account, place) = text.rsplit_once('@')?;
     let (user, password) = account.split_once('/')?;
     let is_user = !user.is_empty() && user.chars().all(|c| c.is_ascii_alphanumeric() || "_$#".contains(c));
@@ -65,7 +65,7 @@ pub(super) fn instead(text: &str) -> Option<UrlError> {
     Some(UrlError::Instead(if is_descriptor(place) { DESCRIPTOR } else { SQLPLUS }))
 }
 
-/// Of `thin:@…`, in small letters.
+/// What to write instead of `thin:@…`, which is given in lower case.
 fn of_jdbc(rest: &str) -> &'static str {
     let (driver, place) = rest.split_once('@').unwrap_or((rest, ""));
     let place = place.split('?').next().unwrap_or_default();
@@ -86,7 +86,8 @@ fn of_jdbc(rest: &str) -> &'static str {
     }
 }
 
-/// Whether it is `host:1521/service`, with one of the ports that Oracle's listeners have and other databases do not.
+/// Whether the text is `host:1521/service`. The port must be one that Oracle's listeners use and other databases do
+/// not.
 fn is_easy_connect(text: &str) -> bool {
     let Some((host, rest)) = text.split_once(':') else { return false };
     let Some((port, service)) = rest.split_once('/') else { return false };

@@ -1,18 +1,18 @@
-//! Oracle's error numbers and the network's errors, each with its kind: the one table. Used by every file beside it.
+//! The table of Oracle's error numbers and of network errors, each with its kind. All files of this folder use it.
 //!
-//! Codes: <https://docs.oracle.com/en/error-help/db/>. By code and never by text: messages are translated, and one call may
-//! carry a stack of them.
+//! Codes: <https://docs.oracle.com/en/error-help/db/>. It uses codes, never text, because messages are translated. One
+//! error may carry several codes.
 
 use std::io;
 
 use crate::driver::network::{kind_of_io, words_of_io};
 use crate::heartbeat::{ErrorKind, Failure};
 
-/// What the server refuses only now: another look may be answered. NOWAIT was specified, a deadlock, a cancelled operation,
-/// a time-out for an object's lock, no serializable access, a WAIT that ran out.
+/// Refusals that may pass, so a later inspection may succeed: NOWAIT found a lock, a deadlock, a cancelled operation, a
+/// timeout for an object's lock, a transaction that cannot be serialized, a WAIT that timed out.
 pub(super) const PASSING: &[&str] = &["ORA-00054", "ORA-00060", "ORA-01013", "ORA-04021", "ORA-08177", "ORA-30006"];
 
-/// A transaction that was prepared and neither committed nor rolled back holds the row. It has no session.
+/// "Lock held by in-doubt distributed transaction": the transaction is prepared and has no session.
 pub(super) const IN_DOUBT: u32 = 1_591;
 /// "Unique constraint violated": the row exists.
 pub(super) const DUPLICATE_KEY: u32 = 1;
@@ -20,7 +20,7 @@ pub(super) const DUPLICATE_KEY: u32 = 1;
 pub(super) const ARCHIVER_ERROR: u32 = 257;
 /// "Invalid identifier": a column is missing.
 pub(super) const INVALID_IDENTIFIER: u32 = 904;
-/// "Table or view does not exist": it is missing, or may not be seen.
+/// "Table or view does not exist": it is missing or hidden.
 pub(super) const NO_TABLE: u32 = 942;
 /// "Name is already used by an existing object."
 pub(super) const NAME_USED: u32 = 955;
@@ -44,7 +44,7 @@ pub(super) const NO_SERVICE: u32 = 12_514;
 pub(super) const NATIVE_ENCRYPTION: u32 = 12_660;
 /// "Limit exceeded for recovery files."
 pub(super) const RECOVERY_AREA_FULL: u32 = 19_809;
-/// "The recovery area is … % used": a warning that a stack may end with.
+/// "The recovery area is … % used": a warning that may be the last of several codes.
 pub(super) const RECOVERY_AREA_WARNING: u32 = 19_815;
 /// "The account is locked."
 pub(super) const ACCOUNT_LOCKED: u32 = 28_000;
@@ -59,7 +59,7 @@ pub(super) const POLICY_CHECK: u32 = 28_115;
 /// "Specified supplemental log attribute exists."
 pub(super) const LOGGING_EXISTS: u32 = 32_588;
 
-/// What is said of a code that comes without a text, and its kind; in the order of the codes.
+/// The kind of each code, with words for a code that comes without text. In the order of the codes.
 pub(super) const KINDS: &[(u32, &str, ErrorKind)] = &[
     (DUPLICATE_KEY, "unique constraint violated", ErrorKind::Rejected),
     (18, "maximum number of sessions exceeded", ErrorKind::TooManyConnections),
@@ -124,7 +124,8 @@ pub(super) const KINDS: &[(u32, &str, ErrorKind)] = &[
     (4091, "a trigger's table is changing", ErrorKind::Rejected),
     (4098, "a trigger is invalid", ErrorKind::Rejected),
     (6502, "a value does not fit", ErrorKind::ColumnType),
-    // A block that does not compile names the true code only in its text: the beat's statements are dynamic for that reason.
+    // If a block does not compile, only the text contains the true code. The beat's statements are dynamic for that
+    // reason.
     (6512, "at a line of a block", ErrorKind::Internal),
     (6550, "the block does not compile", ErrorKind::Internal),
     (8177, "the transaction cannot be serialized", ErrorKind::Conflict),
@@ -156,7 +157,7 @@ pub(super) const KINDS: &[(u32, &str, ErrorKind)] = &[
     (27_101, "the instance is not running", ErrorKind::Shutdown),
     (ACCOUNT_LOCKED, "the account is locked", ErrorKind::Auth),
     (PASSWORD_EXPIRED, "the password has expired", ErrorKind::Auth),
-    // A warning at a login that succeeds; the checks of accounts report it.
+    // A warning at a login that succeeds. The checks of accounts report it.
     (28_002, "the password expires soon", ErrorKind::Auth),
     (SYS_AS_SYSDBA, "SYS must connect as SYSDBA", ErrorKind::Auth),
     (28_040, "no authentication protocol in common", ErrorKind::AuthMethod),
@@ -173,7 +174,7 @@ pub(super) const KINDS: &[(u32, &str, ErrorKind)] = &[
     (65_096, "no name for a common user", ErrorKind::Rejected),
 ];
 
-/// What triggers raise by themselves.
+/// The codes that a trigger or procedure raises itself.
 const RAISED: std::ops::RangeInclusive<u32> = 20_000..=20_999;
 
 /// The kind of a code.
@@ -184,12 +185,12 @@ pub(super) fn kind_of(code: u32) -> ErrorKind {
     KINDS.iter().find(|(known, ..)| *known == code).map_or(ErrorKind::Unknown, |(.., kind)| *kind)
 }
 
-/// A code as people write it.
+/// A code in Oracle's form: ORA-00942.
 pub(super) fn shown(code: u32) -> String {
     format!("ORA-{code:05}")
 }
 
-/// The code of a failure, where the server or the listener gave one.
+/// The code of a failure, if the server or the listener sent one.
 pub(super) fn code_of(failure: &Failure) -> Option<u32> {
     failure.code()?.strip_prefix("ORA-")?.parse().ok()
 }
@@ -197,8 +198,8 @@ pub(super) fn code_of(failure: &Failure) -> Option<u32> {
 /// Codes that say only where an error happened: a recursive statement, a trigger, a block. The next line says what it was.
 const WRAPPERS: [u32; 3] = [604, 4088, 6550];
 
-/// A failure from the server's code and its text: of several lines the first, which the code belongs to, and where that says
-/// nothing of the cause, the next one.
+/// A failure from the server's code and text. The code belongs to the first of several lines. If that line only says
+/// where the error happened, the next line is used.
 pub(super) fn of_server(code: u32, text: &str) -> Failure {
     let mut lines = text.lines().map(str::trim);
     let (first, second) = (lines.next().unwrap_or_default(), lines.next());
@@ -211,7 +212,7 @@ pub(super) fn of_server(code: u32, text: &str) -> Failure {
     Failure::new(kind_of(code), message).with_code(shown(code))
 }
 
-/// A failure from a code that comes without a text.
+/// A failure from a code without text.
 pub(super) fn of_code(code: u32) -> Failure {
     of_server(code, "")
 }
@@ -229,7 +230,8 @@ fn known_words(code: u32) -> &'static str {
 mod tests {
     use super::*;
 
-    /// The codes of the project's error list and those met on the way, written out a second time on purpose.
+    /// The codes of the project's error list and further codes that were seen. Written a second time on purpose, to
+    /// check the table.
     const EXPECTED: &[(ErrorKind, &[u32])] = &[
         (ErrorKind::Name, &[12_545]),
         (ErrorKind::Refused, &[12_541]),

@@ -1,8 +1,8 @@
-//! What is looked at for the checks and for a plan: a question for each subject, one round trip each. Called by the
-//! session's `inspect` and `plan`; judged by `checks` and `provision`.
+//! Gathers the facts for the checks and for a plan: one question per subject, one round trip each. The session's
+//! `inspect` and `plan` call it; `checks` and `provision` judge the facts.
 //!
-//! Nothing here is a secret: no address, no password, no row's content but the heartbeat's time. Each answer is bounded,
-//! whatever the database holds.
+//! The facts contain no secret: no password, and of the rows only ids and the heartbeat's time. Each answer has a
+//! maximum size.
 
 mod accounts;
 mod database;
@@ -25,7 +25,7 @@ use crate::plan::columns::Column;
 use crate::target::{HeartbeatTable, Target};
 use crate::time::clock::Instant;
 
-/// Everything an Oracle check is judged from.
+/// All facts that the Oracle checks judge.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct OracleFacts {
     /// `host:port`, or the alias.
@@ -33,28 +33,28 @@ pub(super) struct OracleFacts {
     pub(super) version: String,
     pub(super) context: ContextFacts,
     pub(super) database: Answer<DatabaseFacts>,
-    /// The logging of the pluggable database by itself.
+    /// The supplemental logging that a pluggable database has of its own.
     pub(super) pdb_logging: Answer<Option<PdbLogging>>,
-    /// Valid local destinations of archived logs.
+    /// How many valid local destinations archived logs have.
     pub(super) destinations: Answer<u64>,
     /// The age of the oldest archived log that is still there, in seconds; `None` if there is no such log.
     pub(super) oldest_archived: Answer<Option<i64>>,
     /// `None` if the server has no recovery area.
     pub(super) recovery_area: Answer<Option<RecoveryArea>>,
-    /// Tables and views of the heartbeat's name, of whichever schema.
+    /// Tables and views of the heartbeat's name, in any schema.
     pub(super) objects: Answer<Vec<ObjectFacts>>,
     pub(super) columns: Answer<Vec<Column>>,
     pub(super) primary_key: Answer<Vec<String>>,
     pub(super) row: Answer<RowFacts>,
     pub(super) log_groups: Answer<Vec<LogGroup>>,
-    /// The privileges on the table that this session's user has, and those on any table.
+    /// The privileges of this session's user on the table, and its privileges on any table.
     pub(super) own_privileges: Answer<Vec<String>>,
     pub(super) own_account: Answer<AccountFacts>,
-    /// Users of interest that exist: the owner, the connector's, the common one, the one that beats.
+    /// Which of these users exist: the table's owner, the connector's user, the common user, the user that beats.
     pub(super) users: Answer<Vec<String>>,
     /// The accounts of the connector's users.
     pub(super) accounts: Answer<Vec<AccountFacts>>,
-    /// Who has which privilege on the heartbeat table.
+    /// The grants on the heartbeat table.
     pub(super) grants: Answer<Vec<Grant>>,
     /// System privileges and roles of the connector's users.
     pub(super) system_privileges: Answer<Vec<Grant>>,
@@ -66,7 +66,7 @@ pub(super) struct OracleFacts {
 pub(super) const ROOT: &str = "CDB$ROOT";
 
 impl OracleFacts {
-    /// What the object of the heartbeat's name is, in its schema.
+    /// The type of the object that has the heartbeat's schema and name.
     pub(super) fn own_object(&self, table: &HeartbeatTable) -> Option<&str> {
         let owner = stored(&table.schema);
         let objects = self.objects.answer()?;
@@ -74,10 +74,10 @@ impl OracleFacts {
     }
 }
 
-/// The columns of the heartbeat table.
+/// Reads the columns of the heartbeat table.
 ///
 /// # Errors
-/// Where the server cannot be asked.
+/// The server cannot be queried.
 pub(super) async fn columns(
     opened: &mut Opened,
     table: &HeartbeatTable,
@@ -87,10 +87,10 @@ pub(super) async fn columns(
     table::columns(&mut ask, table).await
 }
 
-/// Gathers the facts, in two dozen questions at most.
+/// Gathers the facts, with about two dozen questions.
 ///
 /// # Errors
-/// What the server says, classified, when it cannot be asked at all.
+/// The server's error, classified, if the server cannot be queried at all.
 pub(super) async fn gather(opened: &mut Opened, target: &Target, deadline: Instant) -> Result<OracleFacts, Failure> {
     let (address, version) = (opened.server.address.clone(), opened.server.version.clone());
     let with_zone = opened.column == Some(super::connect::Column::WithZone);
@@ -127,7 +127,7 @@ pub(super) async fn gather(opened: &mut Opened, target: &Target, deadline: Insta
 mod tests {
     use super::*;
 
-    /// The list is read by a test that has each of them judged by a foreign parser.
+    /// Another test reads this list and passes each query to a foreign parser.
     #[test]
     fn every_question_is_one_query_that_may_be_read() {
         let heartbeat = crate::driver::oracle::family::defaults().heartbeat;

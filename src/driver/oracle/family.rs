@@ -1,4 +1,4 @@
-//! What a target of this family is: its addresses, its defaults, and what is judged of it without connecting.
+//! Oracle's family: its addresses, its defaults, and what can be judged of a target without connecting.
 
 use super::connect_strings;
 use super::identifier;
@@ -17,10 +17,10 @@ const COMMON_USER: ConnectorKey = ConnectorKey::name(
     "Oracle: the common user that the connector reads the log as, in a multitenant database.",
 )
 .or("C##STREAMKAP_USER");
-/// What connectors need here.
+/// The connector keys of this family.
 pub(super) const CONNECTOR_KEYS: &[ConnectorKey] = &[COMMON_USER];
 
-/// The vendor's names. Its connector for Oracle writes the heartbeat itself.
+/// The vendor's default names. Its connector for Oracle writes the heartbeat row itself.
 pub(super) fn defaults() -> Defaults {
     Defaults {
         heartbeat: HeartbeatTable {
@@ -38,10 +38,10 @@ pub(super) fn common_user_of(target: &Target) -> Named {
     COMMON_USER.named(target)
 }
 
-/// Takes an address apart.
+/// Parses an address.
 ///
 /// # Errors
-/// Whatever of [`UrlError`] fits.
+/// The [`UrlError`] that fits.
 pub(super) fn parse(scheme: &str, rest: &str) -> Result<Endpoint, UrlError> {
     let rest = connect_strings::without_slashes(rest);
     if let Some(fault) = connect_strings::fault(&rest) {

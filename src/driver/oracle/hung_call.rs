@@ -1,8 +1,9 @@
-//! Ends a call of a blocking client that hangs on its connection, from outside: the connection's socket is shut down, and
-//! the read or write that waits on it returns. Called by `call_thread` for a call that was given up.
+//! Ends a call of a blocking client that hangs on its connection. It shuts down the connection's socket from outside,
+//! so that the waiting read or write returns. `call_thread` uses it for a call that was given up.
 //!
-//! Neither client has a limit for every wait (Oracle's in Rust waits for ever for a server that is silent at the login, and
-//! when it closes), nor hands its socket out. Linux tells which call a thread is in, and the socket is its first argument.
+//! Neither client has a limit for every wait: the client in Rust waits forever for a server that sends nothing at the
+//! login or when it closes. Neither gives access to its socket. Linux shows which system call a thread is in, and the
+//! socket is its first argument.
 
 use std::fs;
 use std::io::{self, Read};
@@ -11,7 +12,7 @@ use std::os::fd::RawFd;
 use nix::libc;
 use nix::sys::socket::{AddressFamily, Shutdown, SockaddrLike, SockaddrStorage, getsockname, shutdown};
 
-/// Calls that wait on a socket; its descriptor is their first argument.
+/// System calls that wait on a socket, which is their first argument.
 const ON_A_SOCKET: [libc::c_long; 9] = [
     libc::SYS_read,
     libc::SYS_readv,
@@ -24,24 +25,24 @@ const ON_A_SOCKET: [libc::c_long; 9] = [
     libc::SYS_connect,
 ];
 
-/// The line that Linux gives is shorter.
+/// The line in Linux is shorter than this.
 const LONGEST_LINE: u64 = 512;
 
-/// Shuts the socket down that a thread of this process waits on; whether there was one. Nothing happens to a thread that
-/// runs, or that waits for anything else.
+/// Shuts down the socket that a thread of this process waits on. Returns whether there was one. A thread that runs, or
+/// waits for something else, is not affected.
 pub(super) fn end(thread: i32) -> bool {
     let Some(descriptor) = waits_on(thread) else { return false };
     let is_network = getsockname::<SockaddrStorage>(descriptor)
         .is_ok_and(|own| matches!(own.family(), Some(AddressFamily::Inet | AddressFamily::Inet6)));
-    // The thread may have gone on, and closed the descriptor: then the number may be another connection's by now.
+    // Meanwhile the thread may have closed the descriptor, and its number may belong to another connection.
     is_network && waits_on(thread) == Some(descriptor) && shutdown(descriptor, Shutdown::Both).is_ok()
 }
 
-/// The descriptor that a thread waits on, in one of [`ON_A_SOCKET`].
+/// The descriptor that a thread waits on in one of the calls [`ON_A_SOCKET`].
 fn waits_on(thread: i32) -> Option<RawFd> {
     let line = read_line(thread).ok()?;
     let mut words = line.split_whitespace();
-    // "running" for a thread that does.
+    // The line is "running" for a thread that is not waiting.
     let call: libc::c_long = words.next()?.parse().ok()?;
     if !ON_A_SOCKET.contains(&call) {
         return None;
@@ -51,7 +52,7 @@ fn waits_on(thread: i32) -> Option<RawFd> {
 
 fn read_line(thread: i32) -> io::Result<String> {
     let mut line = String::new();
-    // No file of a file system that could keep this waiting.
+    // /proc is not on a disk or a network, so reading it cannot block.
     fs::File::open(format!("/proc/self/task/{thread}/syscall"))?.take(LONGEST_LINE).read_to_string(&mut line)?;
     Ok(line)
 }
@@ -66,7 +67,7 @@ mod tests {
 
     use super::*;
 
-    /// Ends what the thread waits on, as soon as it does.
+    /// Ends the thread's wait as soon as it begins.
     fn end_soon(thread: i32) {
         for _ in 0..500 {
             if end(thread) {

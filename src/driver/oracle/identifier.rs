@@ -1,12 +1,12 @@
-//! The one place where names and values become Oracle's: quoted names, literals, and what a name may be.
+//! The only place that writes names and values into Oracle's SQL: quoted names, literals, and which names are allowed.
 
 use crate::target::HeartbeatTable;
 
-/// The server takes no longer name (from 12.2 on).
+/// The longest name that the server accepts, in bytes (from Oracle 12.2 on).
 const LONGEST: usize = 128;
 
-/// The name as the server stores it: in capital letters, as an unquoted name in SQL; exactly, if it is written in quotes
-/// or is no name that SQL takes without them.
+/// The name as the server stores it. A name that is valid in SQL without quotes becomes upper case. A name in quotes,
+/// or one that requires them, stays as it is written.
 pub(super) fn stored(name: &str) -> String {
     if let Some(exact) = name.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) {
         return exact.to_owned();
@@ -18,7 +18,7 @@ pub(super) fn stored(name: &str) -> String {
     name.to_owned()
 }
 
-/// Why the server takes no such name, if it does not.
+/// Why the server would refuse the name, if it would.
 pub(super) fn problem(name: &str) -> Option<String> {
     let stored = stored(name);
     if stored.is_empty() {
@@ -27,21 +27,21 @@ pub(super) fn problem(name: &str) -> Option<String> {
     if stored.len() > LONGEST {
         return Some(format!("longer than {LONGEST} bytes, which Oracle refuses"));
     }
-    // A name with a quotation mark cannot be written in SQL at all.
+    // SQL has no way to write a name that contains a quotation mark.
     stored.chars().find(|c| *c == '"' || c.is_control()).map(|c| format!("holds {c:?}, which no name in Oracle may"))
 }
 
-/// A name as SQL takes it.
+/// A name, quoted for SQL.
 pub(super) fn quote(name: &str) -> String {
     format!("\"{}\"", stored(name).replace('"', ""))
 }
 
-/// Schema and table as SQL takes them.
+/// Schema and table, quoted for SQL.
 pub(super) fn quoted_table(table: &HeartbeatTable) -> String {
     format!("{}.{}", quote(&table.schema), quote(&table.table))
 }
 
-/// Text as SQL takes it.
+/// Text as a SQL literal.
 pub(super) fn literal(text: &str) -> String {
     format!("'{}'", text.replace('\'', "''"))
 }

@@ -1,4 +1,4 @@
-//! Oracle Database, single-tenant or a pluggable one. Used through [`crate::drivers::Drivers`].
+//! The driver for Oracle Database, single-tenant or pluggable. It is used through [`crate::drivers::Drivers`].
 
 mod beat;
 mod call_thread;
@@ -97,7 +97,7 @@ impl Session for OracleSession {
         &self.opened.server
     }
 
-    /// What the server refused leaves the session as it was: its block has been rolled back.
+    /// A refusal does not change the session, because its block was rolled back.
     fn survives(&self, failure: ErrorKind) -> bool {
         matches!(failure, ErrorKind::Lock | ErrorKind::Conflict | ErrorKind::MissingRow)
     }

@@ -1,9 +1,9 @@
-//! Oracle's client libraries for C, which must be installed: for what the client in Rust cannot do. Used by `connect` alone, in
-//! builds with the cargo feature `oracle-oci`; the only file that names its crate.
+//! Oracle's client libraries for C, for what the client in Rust cannot do. They must be installed. Only `connect` uses
+//! this file, in builds with the cargo feature `oracle-oci`. No other file names the crate.
 //!
-//! The libraries are loaded when they are used first. Without them every try fails at once, and may succeed after they were
-//! installed. They read `sqlnet.ora` and `tnsnames.ora` from one folder for the whole process, before the first login: what
-//! an address would say of it, `parameters` refuses, so that a login's `tns_admin` and `wallet` are none here.
+//! The libraries are loaded at their first use. Without them every login fails at once; it can succeed after they are
+//! installed. Before the first login they read `sqlnet.ora` and `tnsnames.ora` from one folder for the whole process.
+//! `parameters` refuses an address that names its own folder, so `tns_admin` and `wallet` of a login are `None` here.
 
 use oracle::sql_type::{OracleType, ToSql};
 use oracle::{Connection, Connector, Error};
@@ -13,7 +13,7 @@ use super::errors;
 use crate::heartbeat::{ErrorKind, Failure};
 use crate::secret::Secret;
 
-/// ODPI-C could not load the libraries.
+/// ODPI-C's error if it cannot load the libraries.
 const NOT_LOADED: i32 = 1047;
 
 /// A session.
@@ -25,14 +25,14 @@ struct Oci {
 /// Logs in.
 ///
 /// # Errors
-/// `client_library` without the libraries; what they or the server say, classified.
+/// `client_library` without the libraries; the error of the libraries or the server, classified.
 pub(super) fn open(login: &Login) -> Result<Box<dyn Client>, Failure> {
     let mut connector = Connector::new(&login.user, Secret::expose(&login.password), &login.place);
     connector.external_auth(login.user.is_empty());
     let connection = connector.connect().map_err(classify)?;
-    // The caller's own limit is shorter for most calls; this one ends a call that the caller has given up.
+    // Most calls have a shorter limit from their caller. This one ends a call that the caller has given up.
     connection.set_call_timeout(Some(login.within)).map_err(classify)?;
-    // They travel with the first call.
+    // The server receives these with the first call.
     connection.set_module(&login.name).map_err(classify)?;
     connection.set_client_identifier(&login.name).map_err(classify)?;
     let (version, _) = connection.server_version().map_err(classify)?;
@@ -66,7 +66,7 @@ impl Client for Oci {
     }
 
     fn close(self: Box<Self>) {
-        // A failure has nobody left to learn of it: the socket is closed all the same.
+        // Nothing needs the result: the socket is closed in any case.
         let _ = self.connection.close();
     }
 }
@@ -93,7 +93,8 @@ fn classify(error: Error) -> Failure {
     failure.with_source(error)
 }
 
-/// What could not be loaded, as the system's loader names it in quotes, and where ODPI-C looked: in that order.
+/// Names the library that could not be loaded, from the quotes in the loader's message, and the folders where ODPI-C
+/// searched, in their order.
 fn not_loaded(words: &str) -> String {
     let cause =
         words.split_once('"').and_then(|(_, rest)| rest.rsplit_once('"')).map_or("libclntsh.so", |(cause, _)| cause);
@@ -105,7 +106,7 @@ fn not_loaded(words: &str) -> String {
         "Oracle's client libraries (Oracle Instant Client, package Basic or Basic Light) cannot be loaded: {cause}; looked for \
          beside the program, in the directories of the system's loader, in lib of {}, and in {}",
         shown("ORACLE_HOME"),
-        // The longest comes last: a message is cut at its end.
+        // The longest part is last, because a long message is cut at its end.
         shown("LD_LIBRARY_PATH"),
     )
 }
@@ -124,7 +125,7 @@ mod tests {
         assert!(not_loaded(words).contains("cannot be loaded: libaio.so.1: cannot open"), "{}", not_loaded(words));
     }
 
-    /// No library can be had for tests. Where one is installed, the listener refuses.
+    /// The tests have no libraries. On a machine where they are installed, the listener refuses the connection.
     #[test]
     fn without_the_libraries_every_try_says_so_at_once() {
         let login = Login {

@@ -1,5 +1,5 @@
-//! The parameters of an address: those of Easy Connect Plus that are honoured, and all others, refused by name with the
-//! reason. Used by `family` when a target is judged, and by `connect`.
+//! The parameters of an address: those of Easy Connect Plus that heartbeatd supports, and all others, refused by name
+//! with the reason. `family` reads them to judge a target; `connect` reads them to log in.
 
 use crate::database_url::{DatabaseUrl, UrlError};
 use crate::driver::parameters::{Keys, Rule, refused};
@@ -7,10 +7,10 @@ use crate::driver::parameters::{Keys, Rule, refused};
 /// The port of an address without one.
 pub(super) const PORT: u16 = 1521;
 
-/// Which client library speaks to the server.
+/// The client library that connects to the server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) enum Library {
-    /// Oracle's own in Rust, part of this program.
+    /// Oracle's client in Rust, part of this program.
     #[default]
     Thin,
     /// Oracle's client libraries for C, which must be installed.
@@ -19,7 +19,7 @@ pub(super) enum Library {
 }
 
 impl Library {
-    /// Whether it is Oracle's client in C, which has a configuration of its own.
+    /// Whether it is Oracle's client in C, which has its own configuration files.
     pub(super) fn is_oci(self) -> bool {
         match self {
             Self::Thin => false,
@@ -29,10 +29,10 @@ impl Library {
     }
 }
 
-/// Where the server is looked up.
+/// How the address names the server.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) enum Place {
-    /// Each host of the address is asked for this service or SID.
+    /// Hosts, each with this service or SID.
     #[default]
     Hosts,
     /// An alias of `tnsnames.ora`.
@@ -41,7 +41,7 @@ pub(super) enum Place {
     Descriptor(String),
 }
 
-/// An address's parameters, read.
+/// The parameters of an address, parsed.
 #[derive(Debug, Clone)]
 pub(super) struct Parameters {
     pub(super) library: Library,
@@ -54,7 +54,7 @@ pub(super) struct Parameters {
     pub(super) sid: Option<String>,
     pub(super) instance: Option<String>,
     pub(super) server: Option<String>,
-    /// What may not be meant.
+    /// Warnings about values that may be a mistake.
     pub(super) warnings: Vec<String>,
 }
 
@@ -107,10 +107,10 @@ const RULES: &[(&str, Rule)] = &[
 ];
 
 const DN_MATCH: &str = "ssl_server_dn_match";
-/// What asks for what the client does anyway.
+/// Values that request what the client does anyway.
 const SAME: &[&str] = &["on", "yes", "true"];
 
-/// What a descriptor may say and the client in Rust does not read, in small letters.
+/// Keys of a descriptor that the client in Rust does not read, in lower case.
 const IN_DESCRIPTORS: &[(&str, &str)] = &[
     ("my_wallet_directory", "is not read by the client thin: write wallet_location=FOLDER as a parameter beside it"),
     ("wallet_location", "is not read by the client thin: write wallet_location=FOLDER as a parameter beside it"),
@@ -120,7 +120,7 @@ const IN_DESCRIPTORS: &[(&str, &str)] = &[
 
 const KEYS: Keys = Keys { of: "Oracle", rules: RULES };
 
-/// Faults as they are found, so that all of them are said at once.
+/// Collects the faults, so that one message names them all.
 #[derive(Default)]
 struct Faults(Vec<UrlError>);
 
@@ -129,7 +129,7 @@ impl Faults {
         self.0.push(refused(name, reason));
     }
 
-    /// The value, or its default where that is a fault.
+    /// The value, or its default if it is a fault.
     fn or_default<T: Default>(&mut self, value: Result<T, UrlError>) -> T {
         value.unwrap_or_else(|fault| {
             self.0.push(fault);
@@ -139,10 +139,11 @@ impl Faults {
 }
 
 impl Parameters {
-    /// Reads and judges the parameters, and what they mean together with the hosts.
+    /// Reads and judges the parameters, alone and together with the hosts.
     ///
     /// # Errors
-    /// Every parameter that cannot be honoured, by name, with the reason, and never its value; all faults at once.
+    /// Each parameter that heartbeatd cannot honour, by name, with the reason and without its value. One error names
+    /// all faults.
     pub(super) fn read(url: &DatabaseUrl) -> Result<Self, UrlError> {
         let mut faults = Faults::default();
         let text = |name| url.parameter(name).map(str::to_owned);
@@ -205,7 +206,7 @@ fn library(url: &DatabaseUrl) -> Result<Library, UrlError> {
     }
 }
 
-/// What parameters mean beside one another, and beside the hosts.
+/// Judges parameters that depend on one another or on the hosts.
 fn judge_together(url: &DatabaseUrl, place: &Place, library: Library, faults: &mut Faults) {
     match place {
         Place::Hosts => {
@@ -237,7 +238,7 @@ fn judge_together(url: &DatabaseUrl, place: &Place, library: Library, faults: &m
         }
     }
     if library.is_oci() {
-        // The libraries have one configuration for the whole process, and read it before the first login.
+        // The libraries have one configuration for the whole process. They read it before the first login.
         for (key, why) in [("tns_admin", OF_PROCESS), ("wallet_location", WALLET_OF_PROCESS)] {
             if url.parameter(key).is_some() {
                 faults.add(key, why);
@@ -262,7 +263,7 @@ fn place(url: &DatabaseUrl) -> Result<Place, UrlError> {
     }
 }
 
-/// The first value that a descriptor has for a key, in small letters; the key, too, is written so.
+/// A descriptor's first value for a key, in lower case. `key` must be in lower case.
 fn value_in(descriptor: &str, key: &str) -> Option<String> {
     let lower = descriptor.to_ascii_lowercase();
     lower.split('(').find_map(|node| {
@@ -271,7 +272,7 @@ fn value_in(descriptor: &str, key: &str) -> Option<String> {
     })
 }
 
-/// A value that becomes a part of a descriptor.
+/// A value that is written into a descriptor.
 fn plain_word(url: &DatabaseUrl, name: &str) -> Result<Option<String>, UrlError> {
     match url.parameter(name) {
         Some(word) if !word.chars().all(is_plain) => Err(refused(name, "holds a character that no such name has")),
@@ -279,7 +280,7 @@ fn plain_word(url: &DatabaseUrl, name: &str) -> Result<Option<String>, UrlError>
     }
 }
 
-/// What may be in a name that becomes a part of a descriptor.
+/// Whether a character is allowed in a name that is written into a descriptor.
 pub(super) fn is_plain(c: char) -> bool {
     c.is_ascii_alphanumeric() || "._-$#:".contains(c)
 }

@@ -1,8 +1,8 @@
-//! What the database lacks: a plan from the facts of the checks, the steps from `migrations/oracle/`. Called by the session's
-//! `plan` and `apply`.
+//! Plans what the database lacks, from the facts of the checks, with the steps of `migrations/oracle/`. The session's
+//! `plan` and `apply` call it.
 //!
-//! What concerns the whole database (its archiving, its minimal supplemental logging) is a notice with the statement, and
-//! never run: it may need a restart, and costs every other user of the database something.
+//! Changes to the whole database (archiving, minimal supplemental logging) are notices with the statement. heartbeatd
+//! never runs them, because they may require a restart and affect every other user of the database.
 
 use super::connect::{Opened, limit_of};
 use super::errors::{self, DUPLICATE_KEY, GRANT_TO_SELF, LOGGING_EXISTS, NAME_USED};
@@ -24,12 +24,12 @@ const ROW: &str = include_str!("../../../migrations/oracle/002_row.sql");
 const GRANT: &str = include_str!("../../../migrations/oracle/003_grant_table.sql");
 const LOGGING: &str = include_str!("../../../migrations/oracle/004_supplemental_logging.sql");
 
-/// What the user that beats needs on the table: INSERT to bring a deleted row back.
+/// The privileges on the table for the user that beats; INSERT restores a deleted row.
 const DAEMON: &[&str] = &["SELECT", "INSERT", "UPDATE"];
-/// What the connector's users need on it.
+/// The privileges on the table for the connector's users.
 const CONNECTOR: &[&str] = &["SELECT", "INSERT", "UPDATE", "DELETE"];
 
-/// The names of a target as the steps need them, and the plan as it grows.
+/// A target's names as the steps need them, and the plan in progress.
 struct Planner<'a> {
     facts: &'a OracleFacts,
     target: &'a Target,
@@ -37,7 +37,7 @@ struct Planner<'a> {
     plan: Plan,
 }
 
-/// Says what is missing.
+/// Plans what is missing.
 pub(super) fn plan(facts: &OracleFacts, target: &Target) -> Plan {
     let mut planner = Planner { facts, target, table: quoted_table(&target.heartbeat), plan: Plan::default() };
     if planner.is_in_place() {
@@ -48,11 +48,11 @@ pub(super) fn plan(facts: &OracleFacts, target: &Target) -> Plan {
     planner.plan
 }
 
-/// Runs one step, and looks at what it should have made. What is there already, because somebody was quicker, is no failure; a
-/// name that another kind of object has is one, and so is a step that the server accepts and that leaves nothing behind.
+/// Runs one step, and checks its effect. An object that someone else created in the meantime is not a failure. A name
+/// that belongs to another kind of object is a failure. So is a step that the server accepted and that had no effect.
 ///
 /// # Errors
-/// What the server says, classified; `conflict` if another row was inserted meanwhile; `rejected` without an effect.
+/// The server's error, classified; `conflict` if another row was inserted meanwhile; `rejected` without an effect.
 pub(super) async fn apply(opened: &mut Opened, target: &Target, step: &Step, deadline: Instant) -> Result<(), Failure> {
     let statement = runnable(&step.script).to_owned();
     let call = opened.thread.call(
@@ -85,17 +85,17 @@ pub(super) async fn apply(opened: &mut Opened, target: &Target, step: &Step, dea
     }
 }
 
-/// What a server says of a step that is done already.
+/// The server's errors for a step whose object already exists.
 const ALREADY_THERE: [u32; 4] = [DUPLICATE_KEY, GRANT_TO_SELF, LOGGING_EXISTS, NAME_USED];
 
-/// What is seen of a step that was run.
+/// The effect of a step that was run.
 #[derive(Debug, PartialEq, Eq)]
 enum Effect {
     Seen,
-    /// This user may not see it.
+    /// Hidden from this user.
     Hidden,
     Missing,
-    /// The table holds a row, and not the step's.
+    /// The table contains a row, but not the row of this step.
     OtherRow,
 }
 
@@ -105,7 +105,7 @@ fn effect(step: &Step, facts: &OracleFacts, target: &Target) -> Effect {
         Some(true) => Effect::Seen,
         Some(false) => Effect::Missing,
     };
-    // What was made is not planned again.
+    // A step that had its effect is not planned again.
     let is_planned = || plan(facts, target).steps.iter().any(|planned| planned.title == step.title);
     match step.script.split_whitespace().next().unwrap_or_default() {
         "CREATE" => of(facts.objects.answer().map(|_| facts.own_object(&target.heartbeat) == Some("TABLE"))),
@@ -118,7 +118,7 @@ fn effect(step: &Step, facts: &OracleFacts, target: &Target) -> Effect {
     }
 }
 
-/// A step as the server takes it: SQL*Plus ends a statement with a semicolon, and a block with a slash.
+/// The statement as the server accepts it. In SQL*Plus a semicolon ends a statement and a slash ends a block.
 pub(super) fn runnable(script: &str) -> &str {
     let script = script.trim_end();
     match script.strip_suffix("\n/") {
@@ -135,7 +135,7 @@ impl Planner<'_> {
         self.plan.steps.push(Step::script(title, render(template, &values)));
     }
 
-    /// Whether the session is where the table belongs.
+    /// Whether the session is in the container where the table belongs.
     fn is_in_place(&mut self) -> bool {
         if self.facts.context.container != ROOT {
             return true;
@@ -197,7 +197,7 @@ impl Planner<'_> {
         self.step(format!("insert row {row} into {}", self.table), ROW, &[("row", &row), ("now", now)]);
     }
 
-    /// The user that beats, the connector's, and in a multitenant database its common one.
+    /// The user that beats, the connector's user and, in a multitenant database, its common user.
     fn users(&mut self) {
         let connector = &self.target.connector.user;
         let common = common_user_of(self.target);
@@ -215,7 +215,7 @@ impl Planner<'_> {
 
     fn user(&mut self, user: &Named, wanted: &[&str]) {
         let (name, quoted) = (stored(&user.name), quote(&user.name));
-        // An owner's privileges are its own, and listed nowhere.
+        // An owner has all privileges on its table. The catalogue does not list them.
         if name == stored(&self.target.heartbeat.schema) {
             return;
         }
@@ -238,7 +238,7 @@ impl Planner<'_> {
         self.step(title, GRANT, &[("privileges", &privileges), ("user", &quoted)]);
     }
 
-    /// What the redo log holds of the table; and, as notices, what is the whole database's.
+    /// Supplemental logging of the table; and notices for settings of the whole database.
     fn logging(&mut self) {
         let database = self.facts.database.answer();
         let everything = database.is_some_and(|database| database.all_columns)
@@ -292,7 +292,7 @@ mod tests {
         facts
     }
 
-    /// What `--dry-run` prints of a plan, but for its head.
+    /// The output of `--dry-run` for a plan, without its first lines.
     fn script(facts: Value) -> String {
         let plan = plan(&serde_json::from_value(facts).unwrap(), &target());
         let steps = plan.steps.iter().map(|step| format!("-- {}\n{}\n", step.title, step.script));

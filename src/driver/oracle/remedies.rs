@@ -1,8 +1,9 @@
-//! The next step for a failure: a script for SQL*Plus that is ready to run, with this target's names. The driver's `remedy`
-//! calls it, and the checks take what they share from it. People read it on a page, in a log or in a report.
+//! The next step for a failure: advice, and a script for SQL*Plus that is ready to run, with this target's names. The
+//! driver's `remedy` calls it, and the checks use the parts that they share with it. People read it on a page, in a log
+//! or in a report.
 //!
-//! No script holds a second statement that may be run only after the first was read: the first is a look, and the advice says
-//! what follows.
+//! A script never contains a second statement that depends on the result of the first. The script is a query, and the
+//! advice says what to do next.
 
 use super::errors::{self, code_of};
 use super::identifier::{literal, quote, quoted_table, stored};
@@ -14,31 +15,31 @@ use crate::plan::columns::ColumnFault;
 use crate::remedy::{Remedy, RunsOn};
 use crate::target::{HeartbeatTable, Target};
 
-/// For an administrator of the database that the heartbeat is in.
+/// A script for an administrator of the heartbeat's database.
 pub(super) fn as_administrator(script: impl Into<String>) -> Remedy {
     Remedy::sqlplus(script).note("as an administrator, in the heartbeat's database")
 }
 
-/// For the whole database.
+/// A script that affects the whole database.
 pub(super) fn as_sysdba(script: impl Into<String>) -> Remedy {
     Remedy::sqlplus(script).note("as SYSDBA, in the root container where there is one")
 }
 
-/// What asks the listener.
+/// A command for the listener.
 fn listener(command: &str) -> Remedy {
     Remedy::shell(command).on(RunsOn::Server("the database's machine".to_owned()))
 }
 
-/// How much room archived logs have.
+/// Shows the space for archived logs.
 pub(super) fn recovery_area() -> Remedy {
     as_administrator("SELECT NAME, SPACE_LIMIT, SPACE_USED, SPACE_RECLAIMABLE FROM V$RECOVERY_FILE_DEST;")
 }
 
-/// What makes room for archived logs without losing one that is needed.
+/// Advice that frees space without deleting an archived log that the connector needs.
 pub(super) const MAKE_ROOM: &str = "raise DB_RECOVERY_FILE_DEST_SIZE, or free space in the recovery area with RMAN, but of \
                                     archived logs only those that are backed up and that the connector has read";
 
-/// How archiving begins. It needs a restart, which no script does by itself.
+/// Turns on archiving. It requires a restart, and no script restarts the database.
 pub(super) fn archive(target: &Target) -> Remedy {
     if is_on_rds(target) {
         return "set the backup retention period of the RDS instance above 0".into();
@@ -48,7 +49,7 @@ pub(super) fn archive(target: &Target) -> Remedy {
         .into()
 }
 
-/// How minimal supplemental logging begins.
+/// Turns on minimal supplemental logging.
 pub(super) fn minimal_logging(target: &Target) -> Remedy {
     if is_on_rds(target) {
         return as_administrator("EXEC rdsadmin.rdsadmin_util.alter_supplemental_logging('ADD');");
@@ -57,7 +58,7 @@ pub(super) fn minimal_logging(target: &Target) -> Remedy {
         .note("on RDS with rdsadmin_util.alter_supplemental_logging instead")
 }
 
-/// How no session can write past the log.
+/// Makes the database log every change, whatever a session asks for.
 pub(super) fn force_logging(target: &Target) -> Remedy {
     if is_on_rds(target) {
         return as_administrator("EXEC rdsadmin.rdsadmin_util.force_logging(p_enable => TRUE);");
@@ -65,7 +66,7 @@ pub(super) fn force_logging(target: &Target) -> Remedy {
     as_sysdba("ALTER DATABASE FORCE LOGGING;")
 }
 
-/// How archived logs are kept longer.
+/// Keeps archived logs longer.
 pub(super) fn keep_archived_logs(target: &Target) -> Remedy {
     if is_on_rds(target) {
         return as_administrator(
@@ -77,7 +78,7 @@ pub(super) fn keep_archived_logs(target: &Target) -> Remedy {
         .into()
 }
 
-/// Whether the address is one that Amazon gives to its servers; one of the user's own may lead there, too.
+/// Whether a host name is one that Amazon RDS assigns. A server on RDS may also have a name of the user's own.
 fn is_on_rds(target: &Target) -> bool {
     target.endpoint.url.hosts().iter().any(|host| host.name.contains(".rds.amazonaws.com"))
 }
@@ -90,31 +91,32 @@ fn about_user(name: &str, statement: &str) -> Remedy {
     as_administrator(format!("{statement};"))
 }
 
-/// How a user gets a new password. SQL takes no such placeholder (ORA-00988), so that nothing is set to it.
+/// Sets a new password. SQL refuses this placeholder (ORA-00988), so a script that is pasted unchanged sets no
+/// password.
 pub(super) fn new_password(name: &str) -> Remedy {
     about_user(name, &format!("ALTER USER {} IDENTIFIED BY <password>", quote(name)))
         .note("put a new password in its place, and into every configuration that logs in as this user")
 }
 
-/// How a user is made, with room for a table where it owns one.
+/// Creates a user. An owner of a table also gets space.
 pub(super) fn new_user(name: &str, owns: bool) -> Remedy {
     let quota = if owns { " QUOTA UNLIMITED ON USERS" } else { "" };
     about_user(name, &format!("CREATE USER {} IDENTIFIED BY <password>{quota}", quote(name)))
         .note("put a password in its place")
 }
 
-/// What unlocks an account.
+/// Unlocks an account.
 pub(super) fn unlock(name: &str) -> Remedy {
     Remedy::advice("stop what logs in with a wrong password, which locked the account")
         .then_run(about_user(name, &format!("ALTER USER {} ACCOUNT UNLOCK", quote(name))))
 }
 
-/// What lets a user do this to a table.
+/// Grants privileges on the table to a user.
 pub(super) fn grant_on(privileges: &str, table: &str, user: &str) -> Remedy {
     as_administrator(format!("GRANT {privileges} ON {table} TO {user};"))
 }
 
-/// What mends the faults of a table's columns. A table with a wrong column is kept whole under another name.
+/// Repairs the columns of the table. A table with a wrong column is kept under another name.
 pub(super) fn mend(table: &str, faults: &[ColumnFault]) -> Remedy {
     if faults.iter().any(ColumnFault::is_in_the_way) {
         return as_administrator(format!("ALTER TABLE {table} RENAME TO STREAMKAP_HEARTBEAT_OLD;"))
@@ -129,7 +131,7 @@ pub(super) fn mend(table: &str, faults: &[ColumnFault]) -> Remedy {
     as_administrator(format!("ALTER TABLE {table} ADD ({});", columns.join(", ")))
 }
 
-/// The next step, where one is known.
+/// The next step, if one is known.
 pub(super) fn remedy(failure: &Failure, target: &Target) -> Option<Remedy> {
     match failure.kind().class() {
         ErrorClass::Connection => connection(failure, target),
@@ -207,7 +209,7 @@ fn connection(failure: &Failure, target: &Target) -> Option<Remedy> {
     })
 }
 
-/// A login that was refused.
+/// The remedy for a refused login.
 fn login(failure: &Failure, target: &Target) -> Remedy {
     match (code_of(failure), &target.endpoint.password, target.endpoint.url.user()) {
         (Some(errors::ACCOUNT_LOCKED), ..) => unlock(user_name(target)),
@@ -300,18 +302,18 @@ fn database(failure: &Failure, target: &Target) -> Option<Remedy> {
     })
 }
 
-/// The target's user as it is written in the address.
+/// The target's user as the address writes it.
 fn user_name(target: &Target) -> &str {
     target.endpoint.url.user().unwrap_or("USER")
 }
 
-/// A column of the target's user in the list of accounts.
+/// Shows a column of the target's user in the list of accounts.
 fn account(target: &Target, column: &str) -> Remedy {
     let name = literal(&stored(user_name(target)));
     as_administrator(format!("SELECT USERNAME, {column} FROM DBA_USERS WHERE USERNAME = {name};"))
 }
 
-/// The client in Rust panicked at the login. What it lacks ends so, since it expects to be answered as it asked.
+/// The client in Rust panics at a login that requires a feature it lacks, because it expects one particular answer.
 pub(super) fn client_failed(target: &Target) -> Failure {
     let message = "Oracle's client failed at the login (a panic): either the account has no verifier of version 12C, or the server \
                    requires native network encryption, or it is no Oracle server, or its answer is malformed";
@@ -324,7 +326,7 @@ pub(super) fn client_failed(target: &Target) -> Failure {
     )
 }
 
-/// What a beat needs.
+/// Grants the privileges that a beat needs.
 fn grant(target: &Target) -> Remedy {
     grant_on("SELECT, UPDATE", &quoted_table(&target.heartbeat), &quote(user_name(target)))
 }
@@ -345,7 +347,8 @@ fn triggers(heartbeat: &HeartbeatTable) -> Remedy {
     ))
 }
 
-/// Where a step was accepted and made nothing: triggers of the database, of a schema, and of the table.
+/// For a step that the server accepted and that had no effect: shows the triggers of the database, of schemas, and of
+/// the table.
 pub(super) fn no_effect(heartbeat: &HeartbeatTable) -> Remedy {
     Remedy::advice("look for a trigger that undoes it, and let it pass").then_run(as_administrator(format!(
         "SELECT OWNER, TRIGGER_NAME, TRIGGERING_EVENT FROM DBA_TRIGGERS WHERE STATUS = 'ENABLED' AND (BASE_OBJECT_TYPE IN \
@@ -411,7 +414,7 @@ mod tests {
         }
     }
 
-    /// Each code of the error table, and each kind without a code, as a person reads it.
+    /// The remedy for each code of the table, and for each kind without a code, as people read it.
     #[test]
     fn every_failure_reads_like_this() {
         let coded = errors::KINDS.iter().map(|(code, ..)| errors::of_code(*code));
@@ -423,7 +426,7 @@ mod tests {
         insta::assert_snapshot!(lines.collect::<String>());
     }
 
-    /// The list is read by a test that has each of them judged by a foreign parser.
+    /// Another test reads this list and passes each script to a foreign parser.
     #[test]
     fn every_script_is_one_that_may_be_read() {
         let coded = errors::KINDS.iter().map(|(code, ..)| errors::of_code(*code));

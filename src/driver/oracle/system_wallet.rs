@@ -1,7 +1,7 @@
-//! The authorities that this machine trusts, as the client in Rust reads them. Used by `thin` alone, for each login.
+//! Gives the client in Rust the certificate authorities that this machine trusts. Only `thin` uses it, for each login.
 //!
-//! The client takes authorities from the file `ewallet.pem` of a folder and from nowhere else, so a folder is made that holds
-//! a link of that name to the machine's file. It lives as long as the login: what is replaced is used by the next one.
+//! The client reads authorities only from a file `ewallet.pem` in a folder. So this makes a folder with a link of that
+//! name to the machine's file. The folder lasts as long as the login, so the next login sees a file that was replaced.
 
 use std::fs::Permissions;
 use std::io;
@@ -10,10 +10,11 @@ use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 
-/// Where a folder can be made even if the root is read-only, besides the folder for temporary files (`TMPDIR`).
+/// A folder that is writable even if the root file system is read-only; an alternative to the one for temporary files
+/// (`TMPDIR`).
 const IN_MEMORY: &str = "/dev/shm";
 
-/// A wallet with the machine's authorities; dropping it removes it.
+/// A wallet with the machine's authorities. Dropping it removes it.
 #[derive(Debug)]
 pub(super) struct SystemWallet(TempDir);
 
@@ -21,13 +22,13 @@ impl SystemWallet {
     /// Makes the wallet; `None` on a machine without a file of authorities.
     ///
     /// # Errors
-    /// If no folder can be made: the system's error.
+    /// The system's error, if no folder can be made.
     pub(super) fn make() -> io::Result<Option<Self>> {
         let folders = [std::env::temp_dir(), PathBuf::from(IN_MEMORY)];
         openssl_probe::probe().cert_file.map(|file| Self::make_in(&folders, &file)).transpose()
     }
 
-    /// Makes it in the first of these folders where that is possible.
+    /// Makes the wallet in the first of these folders where that is possible.
     fn make_in(folders: &[PathBuf], file: &Path) -> io::Result<Self> {
         let mut failure = io::Error::from(io::ErrorKind::NotFound);
         for folder in folders {
@@ -40,7 +41,7 @@ impl SystemWallet {
     }
 
     fn make_at(folder: &Path, file: &Path) -> io::Result<Self> {
-        // Its name cannot be guessed, and its owner alone may enter it.
+        // The folder's name cannot be guessed, and only its owner can enter it.
         let owner = Permissions::from_mode(0o700);
         let folder = tempfile::Builder::new().prefix("heartbeatd-").permissions(owner).tempdir_in(folder)?;
         symlink(file, folder.path().join("ewallet.pem"))?;

@@ -1,7 +1,8 @@
-//! Oracle's own client in Rust, a beta: nothing to install. Used by `client` alone; the only file that names its crate.
+//! Oracle's own client in Rust, a beta version, which needs no installation. Only `connect` uses this file. No other
+//! file names the crate.
 //!
-//! What it lacks is made up for around it: it waits without limits (`hung_call`), some bytes of a peer make it panic, and a
-//! panic within one of its own values would end the program (see [`Thin::run`]).
+//! The driver works around what the client lacks: it waits without limits (`hung_call`), some answers make it panic,
+//! and a panic inside one of its own values would end the program (see [`Thin::run`]).
 
 use std::io;
 use std::mem::ManuallyDrop;
@@ -23,9 +24,9 @@ struct Thin {
 /// Logs in.
 ///
 /// # Errors
-/// What the client or the server says, classified.
+/// The error of the client or the server, classified.
 pub(super) fn open(login: &Login) -> Result<Box<dyn Client>, Failure> {
-    // Without a wallet of its own the client trusts Mozilla's authorities alone, which it brings along.
+    // Without a wallet the client trusts only Mozilla's authorities, which it contains.
     let system = if login.may_be_tls && login.wallet.is_none() { SystemWallet::make() } else { Ok(None) };
     let words = |error: oracledb::Error| while_connecting(&error, login.tls, system.as_ref().err());
     let mut config = Config::default()
@@ -42,7 +43,7 @@ pub(super) fn open(login: &Login) -> Result<Box<dyn Client>, Failure> {
     }
     let config = config.set_connect_string(&login.place).map_err(words)?;
     let connection = oracledb::connect(config).map_err(words)?;
-    // They travel with the first call.
+    // The server receives these with the first call.
     connection.set_module(&login.name).map_err(|error| classify(&error))?;
     connection.set_client_identifier(&login.name).map_err(|error| classify(&error))?;
     Ok(Box::new(Thin { connection }))
@@ -56,8 +57,9 @@ impl Client for Thin {
         }
     }
 
-    /// The crate's statement locks its connection when it is dropped, and panics if a panic has poisoned that lock: while
-    /// the first panic unwinds, the second would end the program. So a statement is dropped only when none unwinds.
+    /// When the crate's statement is dropped, it locks its connection. After a panic that lock is poisoned, so the drop
+    /// would panic, too. A second panic during unwinding would end the program. So the statement is dropped only if no
+    /// panic is unwinding.
     fn run(&mut self, block: &Block) -> Result<Values, Failure> {
         let mut statement = self
             .connection
@@ -89,7 +91,7 @@ impl Client for Thin {
     }
 
     fn close(mut self: Box<Self>) {
-        // A failure has nobody left to tell: the socket is closed all the same.
+        // Nothing needs the result: the socket is closed in any case.
         let _ = self.connection.close();
     }
 }
@@ -109,13 +111,13 @@ fn value_of(bind: &Bind) -> Box<dyn ToDbValue> {
     }
 }
 
-/// The name as the listener's log takes it.
+/// The name in characters that the listener's log accepts.
 fn network_name(name: &str) -> String {
     name.chars().map(|c| if super::parameters::is_plain(c) { c } else { '_' }).collect()
 }
 
-/// A failure before the session is open: without a code of the server or the operating system, it is TLS that failed. Where
-/// the system's authorities were to be trusted and could not be (`untrusted`), it says that, too.
+/// Classifies a failure of the login. If it has no code of the server or of the operating system, TLS failed. If the
+/// system's authorities could not be used (`untrusted`), the message says that, too.
 fn while_connecting(error: &oracledb::Error, tls: bool, untrusted: Option<&io::Error>) -> Failure {
     let failure = classify(error);
     // A name that does not resolve has no code either.
@@ -138,7 +140,8 @@ fn while_connecting(error: &oracledb::Error, tls: bool, untrusted: Option<&io::E
     )
 }
 
-/// Classifies an error. The crate's own words quote addresses, and are used only where nothing else tells what happened.
+/// Classifies an error. The crate's own text quotes addresses, so it is used only if nothing else describes the
+/// failure.
 fn classify(error: &oracledb::Error) -> Failure {
     let protocol =
         |words: &str| Failure::new(ErrorKind::Protocol, format!("not an answer of Oracle's protocol: {words}"));
@@ -192,7 +195,7 @@ fn classify(error: &oracledb::Error) -> Failure {
     }
 }
 
-/// The operating system's error behind one of the crate, which keeps its cause to itself and shows it alone.
+/// The operating system's error behind an error of the crate. The crate shows it only in its text, not as a source.
 fn system_error(error: &oracledb::Error) -> Option<io::Error> {
     let words = error.to_string();
     let (_, number) = words.rsplit_once("(os error ")?;

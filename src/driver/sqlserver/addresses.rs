@@ -1,6 +1,6 @@
-//! Of several addresses that one host name has, the one that takes the beats. `connect` calls it.
+//! Finds the address that gets the beats, if one host name has several addresses. `connect` calls it.
 //!
-//! The listener of an availability group has an address in each subnet, of which one is active. Other names lead to all
+//! The listener of an availability group has an address in each subnet, and only one is active. Other names lead to all
 //! replicas.
 
 use std::net::SocketAddr;
@@ -19,13 +19,14 @@ use crate::driver::network::close_limit;
 use crate::heartbeat::{ErrorKind, Failure};
 use crate::time::clock::{self, Clock, Instant};
 
-/// Of a name with more addresses, only so many are asked. A listener has one for each subnet.
+/// How many addresses of one name are tried. A listener has one for each subnet.
 const MOST: usize = 16;
 
-/// Starts to connect to every address of a host at once. A named instance has its port from SQL Server Browser, unless the
-/// address gives one.
+/// Starts a connection to every address of a host at the same time. SQL Server Browser names the port of a named
+/// instance, unless the address has a port.
 ///
 /// # Errors
+/// The name does not resolve.
 /// When the name does not resolve.
 pub(super) async fn connections(host: &Host) -> Result<Vec<BoxFuture<'static, Result<TcpStream, Failure>>>, Failure> {
     let port = host.port.unwrap_or(PORT);
@@ -51,7 +52,7 @@ pub(super) async fn connections(host: &Host) -> Result<Vec<BoxFuture<'static, Re
     Ok(addresses.take(MOST).map(connect).collect())
 }
 
-/// What the search for an instance's port says comes as an error of the client's own.
+/// Classifies a failed search for the port of an instance: the client reports it as its own error.
 fn of_browser(error: Error, instance: &str) -> Failure {
     match error {
         Error::Conversion(_) => Failure::new(
@@ -63,13 +64,13 @@ fn of_browser(error: Error, instance: &str) -> Failure {
     }
 }
 
-/// Enters the addresses one after the other, in the order in which they answer, until one fits. While others remain, one
-/// entry may last half of the time that is left. A refused login ends the search: each further one would count as another
-/// wrong password.
+/// Logs in to the addresses one after the other, in the order in which they connect, until one fits. While other
+/// connections remain, a login may last half of the remaining time. A refused login ends the search, because each
+/// further login would count as another wrong password.
 ///
 /// # Errors
-/// The failure of the address that came furthest, if none could be entered. One that was entered and does not fit is
-/// returned all the same: its caller judges its role.
+/// The failure of the address that came furthest, if every login failed. If a login succeeded but its server does not
+/// fit, that one is returned without an error, and the caller judges its role.
 pub(super) async fn enter_first_fitting<'a, S, C: Candidate>(
     connections: Vec<BoxFuture<'a, Result<S, Failure>>>,
     enter: impl Fn(S) -> BoxFuture<'a, Result<C, Failure>>,
@@ -131,7 +132,7 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
 
-    /// An address that was entered.
+    /// An address where the login succeeded.
     #[derive(Debug, PartialEq)]
     struct Entered(&'static str, ServerRole);
 
@@ -149,7 +150,7 @@ mod tests {
         }
     }
 
-    /// One address: how long it takes to connect and to enter, and with what result.
+    /// One address: how long the connection and the login take, and their results.
     #[derive(Debug, Clone, Copy)]
     struct Address {
         name: &'static str,
@@ -166,7 +167,7 @@ mod tests {
         Address { name, connects: Err(kind), enters_after: SECOND, enters: Err(ErrorKind::Internal) }
     }
 
-    /// The result of the search, and which addresses were entered, in their order.
+    /// The result of the search, and the addresses that were logged in to, in order.
     async fn search(addresses: &[Address]) -> (Result<Entered, ErrorKind>, Vec<&'static str>) {
         let connections = addresses.iter().copied().map(|address| -> BoxFuture<'_, _> {
             Box::pin(async move {
@@ -201,7 +202,7 @@ mod tests {
         let (found, entered) = search(&[primary, secondary, unreached("down", ErrorKind::Refused)]).await;
         assert_eq!(found, Ok(Entered("primary", ServerRole::Primary)));
         assert_eq!(entered, ["secondary", "primary"], "in the order in which they answer");
-        // The same server under two addresses is entered once.
+        // Two addresses of the same server cause one login.
         let (found, entered) = search(&[primary, address("v6", 1, Ok(ServerRole::Primary))]).await;
         assert_eq!((found.unwrap().0, entered), ("v6", vec!["v6"]));
     }
@@ -212,7 +213,7 @@ mod tests {
         let (found, entered) = search(&[hanging, address("primary", 20, Ok(ServerRole::Primary))]).await;
         assert_eq!(found.unwrap().0, "primary");
         assert_eq!(entered, ["hanging", "primary"]);
-        // A packet filter that drops everything costs nothing, as another address answers.
+        // A packet filter that drops everything costs no time, because another address answers.
         let dropped = Address { connects: Ok(SECOND * 3_600), ..hanging };
         let begin = Clock::system().now().mono;
         let (found, _) = search(&[dropped, address("primary", 20, Ok(ServerRole::Primary))]).await;

@@ -1,8 +1,8 @@
-//! Connection strings as Microsoft's clients write them (`Server=tcp:host,1433;Database=…;User Id=…`), taken apart. Called
-//! by `family` for what is no address with a scheme.
+//! Parses connection strings of Microsoft's clients (`Server=tcp:host,1433;Database=…;User Id=…`). `family` calls it
+//! for text that is not an address with a scheme.
 //!
-//! Grammar: <https://learn.microsoft.com/en-us/dotnet/api/system.data.common.dbconnectionstringbuilder>. A key that is not
-//! known is never repeated: it may be the part of a password behind a `;`.
+//! Grammar: <https://learn.microsoft.com/en-us/dotnet/api/system.data.common.dbconnectionstringbuilder>. A message
+//! never repeats an unknown key, because it may be the part of a password after a `;`.
 
 use std::net::Ipv6Addr;
 
@@ -12,7 +12,7 @@ use crate::database_url::{AddressParts, Host, UrlError};
 use crate::driver::parameters::refused;
 use crate::secret::Secret;
 
-/// Keys for the same thing, without spaces and in small letters.
+/// Synonyms of each key, in lower case and without spaces.
 const SERVER: &[&str] = &["server", "datasource", "address", "addr", "networkaddress", "servername"];
 const DATABASE: &[&str] = &["database", "initialcatalog", "databasename"];
 const USER: &[&str] = &["userid", "uid", "user", "username"];
@@ -20,45 +20,45 @@ const PASSWORD: &[&str] = &["password", "pwd"];
 const PORT: &[&str] = &["port", "portnumber"];
 const INSTANCE: &str = "instancename";
 const DRIVER: &str = "driver";
-/// Only ODBC's strings have these.
+/// Keys that only ODBC has.
 const OF_ODBC: &[&str] = &[DRIVER, "dsn", "filedsn"];
 
-/// What Azure's portal writes where the password belongs.
+/// What Azure's portal writes in place of the password.
 const PLACEHOLDERS: &[&str] = &["your_password", "your_password_here", "{your_password}", "{your_password_here}"];
 
-/// Whose string it is: they quote in different ways.
+/// Which clients write the string. They quote in different ways.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Style {
-    /// .NET's: a value may be in quotes, single or double, with a quote inside doubled. Other clients' strings without a
+    /// .NET: a value may be in single or double quotes; a quote inside is doubled. Strings of other clients without a
     /// driver look the same, and may quote with braces.
     DotNet,
-    /// ODBC's and Java's: a value may be in braces, with a closing one inside doubled.
+    /// ODBC and Java: a value may be in braces; a closing brace inside is doubled.
     Braces,
 }
 
-/// Whether the text is meant as a connection string: it names a server by one of the keys for it.
+/// Whether the text is meant as a connection string: it has a key that names a server.
 pub(super) fn is_meant(text: &str) -> bool {
     text.split(';').any(|pair| pair.split_once('=').is_some_and(|(key, _)| SERVER.contains(&squash(key).as_str())))
 }
 
-/// What follows `jdbc:sqlserver:`.
+/// The text after `jdbc:sqlserver:`.
 pub(super) fn behind_jdbc(text: &str) -> Option<&str> {
     const PREFIX: &str = "jdbc:sqlserver:";
     let text = text.trim();
     text.get(..PREFIX.len()).filter(|prefix| prefix.eq_ignore_ascii_case(PREFIX)).map(|prefix| &text[prefix.len()..])
 }
 
-/// Whether what follows a scheme has Java's form: `//host\INSTANCE:port;key=value`.
+/// Whether the text after a scheme has Java's form: `//host\INSTANCE:port;key=value`.
 pub(super) fn of_java(rest: &str) -> bool {
     let Some((authority, properties)) = rest.split_once(';') else { return false };
     let is_key = |key: &str| !key.is_empty() && key.chars().all(|c| c.is_ascii_alphabetic());
     !authority.contains(['@', '?']) && properties.split_once('=').is_some_and(|(key, _)| is_key(key.trim()))
 }
 
-/// Takes a connection string apart.
+/// Parses a connection string.
 ///
 /// # Errors
-/// Whatever of [`UrlError`] fits, never with what it could not read.
+/// The [`UrlError`] that fits, without the text that could not be parsed.
 pub(super) fn parse(scheme: &str, text: &str) -> Result<AddressParts, UrlError> {
     let is_odbc = |pair: &str| pair.split_once('=').is_some_and(|(key, _)| OF_ODBC.contains(&squash(key).as_str()));
     let style = if text.split(';').any(is_odbc) { Style::Braces } else { Style::DotNet };
@@ -69,7 +69,7 @@ pub(super) fn parse(scheme: &str, text: &str) -> Result<AddressParts, UrlError> 
     Ok(parts)
 }
 
-/// Takes Java's form apart, from behind the scheme.
+/// Parses Java's form, from after the scheme.
 ///
 /// # Errors
 /// As [`parse`].
@@ -98,7 +98,7 @@ pub(super) fn parse_java(scheme: &str, rest: &str) -> Result<AddressParts, UrlEr
     Ok(parts)
 }
 
-/// One pair, its key squashed.
+/// Applies one pair. Its key is squashed.
 fn take(parts: &mut AddressParts, number: usize, key: &str, value: String) -> Result<(), UrlError> {
     let is = |keys: &[&str]| keys.contains(&key);
     if is(SERVER) {
@@ -135,7 +135,7 @@ fn take(parts: &mut AddressParts, number: usize, key: &str, value: String) -> Re
     Ok(())
 }
 
-/// The pairs.
+/// Splits the text into pairs of key and value.
 fn pairs(text: &str, style: Style) -> Result<Vec<(String, String)>, UrlError> {
     let (mut pairs, mut rest) = (Vec::new(), text.trim());
     while !rest.is_empty() {
@@ -149,7 +149,7 @@ fn pairs(text: &str, style: Style) -> Result<Vec<(String, String)>, UrlError> {
             return Err(refused_key(number, "has no = behind it"));
         }
         let after = after.trim_start();
-        // In .NET a password may begin with a brace; its key there is seldom PWD.
+        // In .NET a password may begin with a brace. The key of such a password is rarely PWD.
         let braces = style == Style::Braces || squash(key) != "password";
         let (value, after) = match after.chars().next() {
             Some(quote @ ('"' | '\'')) if style == Style::DotNet => quoted(&after[1..], quote),
@@ -170,7 +170,7 @@ fn pairs(text: &str, style: Style) -> Result<Vec<(String, String)>, UrlError> {
     Ok(pairs)
 }
 
-/// The text up to the quote that ends it, and what follows. A doubled one is part of the text.
+/// The text up to the quote that ends it, and the rest. A doubled quote is part of the text.
 fn quoted(text: &str, quote: char) -> Option<(String, &str)> {
     let (mut value, mut rest) = (String::new(), text);
     loop {
@@ -186,7 +186,7 @@ fn quoted(text: &str, quote: char) -> Option<(String, &str)> {
     }
 }
 
-/// `tcp:host\INSTANCE,port`.
+/// Parses `tcp:host\INSTANCE,port`.
 fn host(text: &str) -> Result<Host, UrlError> {
     let is_address = |text: &str| text.split(',').next().is_some_and(|name| name.trim().parse::<Ipv6Addr>().is_ok());
     let (protocol, name) = match text.split_once(':') {
@@ -279,7 +279,7 @@ mod tests {
             "Driver={ODBC Driver 18 for SQL Server};Server=tcp:orders.database.windows.net,1433;Database=orders;Uid=hb;\
              Pwd={se;c}}ret};Encrypt=yes;TrustServerCertificate=no;Connection Timeout=30;"
         ), @r#"Host { name: "orders.database.windows.net", port: Some(1433), instance: None } Some("hb") Some("se;c}ret") orders [("Encrypt", "yes"), ("TrustServerCertificate", "no"), ("ConnectTimeout", "30")]"#);
-        // A quote is a part of the value there, and in .NET's strings a brace is.
+        // In ODBC a quote is part of the value, and in .NET a brace is.
         assert!(shown("Driver=FreeTDS;Server=db;PWD='a'").contains("Some(\"'a'\")"));
         assert!(shown("Server=db;Password={a}").contains("Some(\"{a}\")"));
         assert!(shown("Driver={PostgreSQL Unicode};Server=db").contains("\"Driver\": not a driver of SQL Server"));
@@ -311,7 +311,7 @@ mod tests {
         }
     }
 
-    /// Of Microsoft.Data.SqlClient: its keys and their synonyms.
+    /// The keys of Microsoft.Data.SqlClient and their synonyms.
     #[test]
     fn every_key_of_microsofts_documentation_is_known() {
         const SQL_CLIENT: &str = "addr,address,app,application intent,applicationintent,application name,attachdbfilename,\
@@ -344,7 +344,7 @@ mod tests {
         }
     }
 
-    /// A password with a `;` that is not quoted ends there, and its rest would be read as a key.
+    /// An unquoted password ends at its first `;`, and the rest would be read as a key.
     #[test]
     fn what_cannot_be_read_is_counted_and_never_repeated() {
         for text in [

@@ -1,5 +1,5 @@
-//! The beat: one batch, one packet each way, one transaction, on the server's clock. Called by the session's `beat` and
-//! `observe`.
+//! The beat: one batch, one packet each way, one transaction, on the server's clock. The session's `beat` and `observe`
+//! call it.
 
 use std::time::Duration;
 
@@ -19,13 +19,14 @@ use crate::plan;
 use crate::target::{HeartbeatTable, Target};
 use crate::time::clock::Instant;
 
-/// A value that lies further ahead of the server's clock is not followed by a greater one, in milliseconds.
+/// In milliseconds. An old value further ahead of the server's clock than this is replaced by the server's time instead
+/// of a greater value.
 const AHEAD: i64 = 5_000;
 
-/// Beats, or looks.
+/// Writes the heartbeat row, or only reads it.
 ///
 /// # Errors
-/// What the server says, classified; `column_type` where `last_update` cannot hold a time.
+/// The server's error, classified; `column_type` where `last_update` cannot hold a time.
 pub(super) async fn beat(
     opened: &mut Opened,
     table: &HeartbeatTable,
@@ -41,10 +42,10 @@ pub(super) async fn beat(
     }
 }
 
-/// Looks at the row and at the server's role.
+/// Reads the row and the server's role.
 ///
 /// # Errors
-/// What the server says, classified.
+/// The server's error, classified.
 pub(super) async fn observe(
     opened: &mut Opened,
     table: &HeartbeatTable,
@@ -69,8 +70,8 @@ pub(super) async fn observe(
     }
 }
 
-/// The type of `last_update`. It is read at connect; a table that came later is looked up now. Without a column the
-/// server's own error says best what is missing.
+/// The type of `last_update`. It is read at connect. For a table that was created later it is read now. Without the
+/// column, the server's own error says best what is missing.
 async fn column_of(opened: &mut Opened, table: &HeartbeatTable, deadline: Instant) -> Result<Column, Failure> {
     if opened.column.is_none() {
         opened.column = find_column(&mut opened.client, table, Limits::until(deadline)).await?;
@@ -85,8 +86,8 @@ async fn column_of(opened: &mut Opened, table: &HeartbeatTable, deadline: Instan
     }
 }
 
-/// Error 208 says the same of a table that is missing, of its schema, and of one that is hidden; a lookalike has one number
-/// for nearly everything: the catalogue is asked which.
+/// Error 208 is the same for a missing table, a missing schema and a hidden table. A lookalike has one number for
+/// nearly every error. The catalogue shows the reason.
 async fn explain(client: &mut SqlClient, table: &HeartbeatTable, failure: Failure, deadline: Instant) -> Failure {
     let is_unknown = failure.kind() == ErrorKind::Unknown;
     let Some(code) = failure.code() else { return failure };
@@ -103,7 +104,7 @@ async fn explain(client: &mut SqlClient, table: &HeartbeatTable, failure: Failur
         expressions.push(("column_length", format!("COL_LENGTH({name}, N'last_update')")));
         expressions.push(("can_update", format!("HAS_PERMS_BY_NAME({name}, N'OBJECT', N'UPDATE')")));
     }
-    // A lookalike may keep the failed transaction open, and answer nothing in it.
+    // A lookalike may keep the failed transaction open and answer nothing in it.
     let _ = query::send(client, "IF @@TRANCOUNT > 0 ROLLBACK TRANSACTION;", limits).await;
     let Ok(found) = query::values(client, &expressions, limits).await else { return failure };
     let is_null = |name| found.refusal(name).is_none() && matches!(found.number(name), Ok(None));
@@ -125,8 +126,8 @@ fn is(failure: &Failure, numbers: &[u32]) -> bool {
     failure.code().is_some_and(|code| numbers.iter().any(|known| known.to_string() == code))
 }
 
-/// Adds the next step where the catalogue shows more than the failure says: which column is wrong, and who this session's user
-/// is, which need not be the one in the address.
+/// Adds the next step if the catalogue shows more than the failure says: which column is wrong, or who this session's
+/// user is. That user may differ from the one in the address.
 pub(super) async fn with_remedy(
     client: &mut SqlClient,
     target: &Target,
@@ -156,10 +157,10 @@ pub(super) async fn with_remedy(
     }
 }
 
-/// The user of this session in its database: a login may have another name there, and an owner is dbo.
+/// This session's user in its database. It may have another name than the login; an owner is dbo.
 ///
 /// # Errors
-/// What the server says, classified.
+/// The server's error, classified.
 pub(super) async fn account(client: &mut SqlClient, deadline: Instant) -> Result<SessionAccount, Failure> {
     let sql = "SELECT CONVERT(nvarchar(128), USER_NAME()) AS session_user_name, \
                CONVERT(nvarchar(128), DB_NAME()) AS session_database;";
@@ -184,10 +185,10 @@ fn count(row: &Row, column: &str) -> Result<u64, Failure> {
     Ok(query::number(row, column)?.unwrap_or_default().unsigned_abs())
 }
 
-/// The one batch. The old value is read under the row's lock, and the clock after that: two writers never turn the value
-/// back, and what is reported as the old value is what was replaced. The new one is read back: a trigger may have put
-/// another in its place. A lookalike that takes no lock by UPDLOCK still writes
-/// a stale row once only, as the UPDATE repeats the look.
+/// The one batch. It reads the old value under the row's lock, and the clock after that. So two writers never set the
+/// value back, and the reported old value is the one that was replaced. It reads the new value again, because a trigger
+/// may have replaced it. If a lookalike ignores UPDLOCK, a stale row is still written only once, because the UPDATE
+/// checks the old value again.
 fn batch(table: &HeartbeatTable, writing: Writing, column: &Column) -> String {
     if writing == Writing::Never {
         return look(table, column, false);
@@ -220,7 +221,7 @@ fn batch(table: &HeartbeatTable, writing: Writing, column: &Column) -> String {
     )
 }
 
-/// Looks at the row, and at the server's role where the server answers that.
+/// Reads the row, and the server's role if the server answers the query for it.
 fn look(table: &HeartbeatTable, column: &Column, with_role: bool) -> String {
     let role: String = ROLE.iter().map(|(name, expression)| format!(", {expression} AS {name}")).collect();
     let role = if with_role { role.as_str() } else { "" };
@@ -238,17 +239,18 @@ fn name_of(table: &HeartbeatTable) -> String {
     format!("{}.{}", quote(&table.schema), quote(&table.table))
 }
 
-/// The value's age in milliseconds. DATEDIFF overflows after 24 days of them: beyond, whole days are near enough.
+/// The value's age in milliseconds. DATEDIFF overflows after 24 days of milliseconds, so greater ages are counted in
+/// whole days.
 const AGE: &str = "CASE WHEN DATEDIFF(day, @previous, @now) BETWEEN -20 AND 20 \
                    THEN CAST(DATEDIFF(millisecond, @previous, @now) AS bigint) \
                    ELSE CAST(DATEDIFF(day, @previous, @now) AS bigint) * 86400000 END";
 
 /// When the row calls for a write: see `Writing::WhenStale`. A value about a whole zone offset away comes from a writer
-/// that takes its local time for UTC, and is judged by change only.
+/// that uses its local time as UTC. Only its changes count.
 fn stale_condition(writing: Writing) -> String {
     let Writing::WhenStale { last_seen, period } = writing else { return "1".to_owned() };
     let unchanged = last_seen.map_or(String::new(), |stamp| {
-        // What is known of the value is cut to microseconds.
+        // The value of the last look was cut to microseconds.
         let (from, to) = (timestamp(stamp), timestamp(Stamp(stamp.0.saturating_add(1))));
         format!("OR @previous >= CAST('{from}' AS datetime2) AND @previous < CAST('{to}' AS datetime2) ")
     });
@@ -267,7 +269,7 @@ fn millis(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
 
-/// A moment as T-SQL reads it whatever the session's language is.
+/// A time in a form that T-SQL reads the same in every session language.
 fn timestamp(stamp: Stamp) -> String {
     let time = chrono::DateTime::from_timestamp_micros(stamp.0).unwrap_or_default();
     time.format("%Y-%m-%dT%H:%M:%S%.6f").to_string()

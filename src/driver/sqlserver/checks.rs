@@ -1,4 +1,4 @@
-//! What SQL Server's facts mean: one pure function per check, in a file per subject. Called by the driver's `judge`.
+//! Judges SQL Server's facts: one pure function per check, one file per subject. The driver's `judge` calls it.
 
 mod connector;
 mod evidence;
@@ -44,7 +44,7 @@ pub(super) fn all() -> &'static [Check] {
 /// Judges a case.
 ///
 /// # Errors
-/// When the facts are not SQL Server's.
+/// The facts are not SQL Server's.
 pub(super) fn judge(case: &Case<'_>) -> Result<Vec<Finding>, serde_json::Error> {
     judge_chapters(case, CHECK_GROUPS, |target: &Target, facts: &SqlServerFacts| SqlNames {
         table: format!("{}.{}", quote(&target.heartbeat.schema), quote(&target.heartbeat.table)),

@@ -1,5 +1,5 @@
-//! The heartbeat table's columns as every database's are judged, and what mends their faults. Called by the check and by
-//! `provision`.
+//! The heartbeat table's columns in the form in which every database's are judged, and the remedy for their faults. The
+//! checks, `beat` and `provision` call it.
 
 use super::connect::Column as TimeColumn;
 use super::facts::{ColumnFacts, TableFacts};
@@ -8,7 +8,7 @@ use crate::plan::columns::{self, Column, ColumnFault, Holds, name_aside};
 use crate::remedy::Remedy;
 use crate::target::Target;
 
-/// The faults of a table's columns, `text` counted where a row would be made.
+/// The faults of a table's columns. Only an insert needs `text`: `for_insert` includes it.
 pub(super) fn faults(table: &TableFacts, for_insert: bool) -> Vec<ColumnFault> {
     columns::judge(&all(table), for_insert)
 }
@@ -26,7 +26,7 @@ fn column(found: &ColumnFacts) -> Column {
     Column { name: found.name.to_ascii_lowercase(), kind: found.kind.clone(), holds, generated: found.computed }
 }
 
-/// Adds what is missing; a column in the way is kept under another name. `table` is quoted.
+/// Adds the missing columns. A column with the wrong type is kept under another name. `table` is quoted.
 pub(super) fn mend(target: &Target, table: &str, found: &TableFacts, faults: &[ColumnFault]) -> Remedy {
     let mut steps = Vec::new();
     for fault in faults {

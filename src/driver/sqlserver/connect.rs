@@ -1,5 +1,5 @@
-//! Opening a connection: to the one host of an address, or to the writable one of several. Used by the driver's `connect`
-//! alone.
+//! Opens a connection to the only host of an address, or to the writable one of several. Only the driver's `connect`
+//! uses it.
 
 use std::time::Duration;
 
@@ -27,7 +27,7 @@ use crate::secret::Secret;
 use crate::target::HeartbeatTable;
 use crate::time::clock::{self, Instant};
 
-/// What is said of a server's hosts.
+/// How messages speak of a server's hosts.
 const HOST_STYLE: HostStyle = HostStyle {
     port: PORT,
     socket_is_file: true,
@@ -35,9 +35,10 @@ const HOST_STYLE: HostStyle = HostStyle {
     read_only: "has the database in read-only mode",
 };
 
-/// Azure's gateways lead on to a node, and a listener to a readable secondary: once. More would be a circle.
+/// Azure's gateways redirect to a node, and a listener redirects to a readable secondary. Each redirects once, so more
+/// redirects would be a loop.
 const REDIRECTS: usize = 3;
-/// Below the time after which Azure's gateways and most firewalls forget a connection that says nothing.
+/// Shorter than the time after which Azure's gateways and most firewalls drop an idle connection.
 const KEEPALIVE: Duration = Duration::from_secs(30);
 
 /// An open connection and what was learned at its login.
@@ -51,7 +52,7 @@ pub(super) struct Opened {
     pub(super) says_role: bool,
 }
 
-/// What is learned at a login.
+/// What was learned at a login.
 struct Found {
     server: ServerInfo,
     column: Option<Column>,
@@ -61,20 +62,20 @@ struct Found {
 /// The type of `last_update`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Column {
-    /// `datetime2`, with so many digits behind the second.
+    /// `datetime2` with this many decimal digits of a second.
     DateTime2(u8),
-    /// `datetime`, which ticks in 3⅓ ms.
+    /// `datetime`, whose values are 3⅓ ms apart.
     DateTime,
-    /// `datetimeoffset`, likewise with digits.
+    /// `datetimeoffset` with this many decimal digits of a second.
     DateTimeOffset(u8),
-    /// No time at all, or none to the second (`smalldatetime` ticks in minutes), as the server calls the type.
+    /// Not a time, or a time without seconds (`smalldatetime`): the type as the server names it.
     Other(String),
 }
 
 /// Opens a connection for the purpose of the request.
 ///
 /// # Errors
-/// A classified failure; of several hosts one that names them all.
+/// A classified failure. For several hosts it names them all.
 pub(super) async fn connect(request: &ConnectRequest<'_>) -> Result<Opened, Failure> {
     for (what, name) in [("schema", &request.target.heartbeat.schema), ("table", &request.target.heartbeat.table)] {
         if let Some(problem) = identifier::problem(name) {
@@ -101,18 +102,18 @@ impl Candidate for Opened {
     }
 }
 
-/// Says good-bye, by `limit` at the latest.
+/// Closes the connection, by `limit` at the latest.
 async fn close(client: SqlClient, limit: Instant) {
-    // No caller waits for a failure: dropping the client closes the socket anyway.
+    // No caller needs the failure: dropping the client closes the socket in any case.
     let _ = clock::timeout_at(limit, client.close()).await;
 }
 
-/// Says good-bye when no call follows.
+/// Closes a connection that needs no further call.
 pub(super) async fn leave(client: SqlClient) {
     close(client, last_close_limit()).await;
 }
 
-/// Whether the database takes writes, and whether it is read-only by a setting.
+/// Whether the database accepts writes, and whether a setting makes it read-only.
 pub(super) const ROLE: [(&str, &str); 2] = [
     ("updateability", "CONVERT(nvarchar(20), DATABASEPROPERTYEX(DB_NAME(), N'Updateability'))"),
     ("read_only", "(SELECT CONVERT(int, d.is_read_only) FROM sys.databases AS d WHERE d.name = DB_NAME())"),
@@ -123,7 +124,8 @@ pub(super) fn role_expressions() -> Expressions {
     ROLE.map(|(name, expression)| (name, expression.to_owned())).to_vec()
 }
 
-/// The role that the answers to [`ROLE`] tell. A server that does not say refuses a write itself where it takes none.
+/// Derives the role from the answers to [`ROLE`]. A server without an answer counts as a primary: if it accepts no
+/// writes, it refuses them itself.
 pub(super) fn role_of(updateability: Option<&str>, read_only: bool) -> ServerRole {
     match updateability {
         _ if read_only => ServerRole::ReadOnly,
@@ -132,7 +134,7 @@ pub(super) fn role_of(updateability: Option<&str>, read_only: bool) -> ServerRol
     }
 }
 
-/// Connects to one host, at the address of its name that fits.
+/// Connects to one host, at the one of its addresses that fits.
 async fn open(request: &ConnectRequest<'_>, config: &Config, host: &Host) -> Result<Opened, Failure> {
     let address = HOST_STYLE.address(host);
     let connections = match addresses::connections(host).await {
@@ -145,7 +147,7 @@ async fn open(request: &ConnectRequest<'_>, config: &Config, host: &Host) -> Res
     opened.map_err(|failure| prefixed(&address, failure))
 }
 
-/// Logs in on a socket and looks around, in one batch.
+/// Logs in on a socket and reads the server's state, in one batch.
 async fn enter(
     request: &ConnectRequest<'_>,
     config: &Config,
@@ -166,20 +168,20 @@ async fn enter(
     Ok(Opened { client, server, column, says_role })
 }
 
-/// Logs in to a host, and follows where it leads on to another one.
+/// Logs in to a host, and follows its redirects to other hosts.
 async fn log_in(config: &Config, host: &str, mut stream: TcpStream) -> Result<SqlClient, Failure> {
     let mut config = config.clone();
     config.host(host);
     for _ in 0..REDIRECTS {
         stream.set_nodelay(true).map_err(|error| errors::classify(error.into()))?;
-        // What the operating system refuses here costs nothing but the keepalive.
+        // If the operating system refuses these options, the connection only lacks a keepalive.
         let _ = sockopt::set_socket_keepalive(&stream, true);
         let _ = sockopt::set_tcp_keepidle(&stream, KEEPALIVE);
-        // Large, and needed for the moment of a login alone.
+        // Boxed because the future is large and exists only during a login.
         match Box::pin(SqlClient::connect(config.clone(), stream.compat_write())).await {
             Ok(client) => return Ok(client),
             Err(Error::Routing { host, port }) => {
-                // An availability group's list of replicas names a named instance by `host\INSTANCE` and its port.
+                // An availability group names a replica that is a named instance by `host\INSTANCE` and its port.
                 config.host(host.split('\\').next().unwrap_or_default());
                 config.port(port);
                 stream = TcpStream::connect_named(&config).await.map_err(errors::classify)?;
@@ -217,7 +219,7 @@ async fn look_around(client: &mut SqlClient, request: &ConnectRequest<'_>) -> Re
     let server = ServerInfo {
         address: String::new(),
         version: one_line(format!("{name} {} {}", of("version")?, of("edition")?).trim_end()),
-        // A database whose Service Broker was never set up has none of its own.
+        // A database without Service Broker has zeros here.
         identity: found.text("identity_")?.filter(|guid| !guid.starts_with("00000000-")).map(|guid| one_line(&guid)),
         instance: found.text("started")?.map(|started| one_line(&started)),
         timeline: None,
@@ -230,7 +232,8 @@ async fn look_around(client: &mut SqlClient, request: &ConnectRequest<'_>) -> Re
     Ok(Found { server, column, says_role: ROLE.iter().all(|(name, _)| found.refusal(name).is_none()) })
 }
 
-/// The type of `last_update`, in a table or a view, in two expressions; NULL without such a column.
+/// The queries for the type of `last_update`, in a table or a view, as two expressions. They return NULL if the column
+/// does not exist.
 fn column_expressions(table: &HeartbeatTable) -> Expressions {
     let of = |what: &str| {
         format!(
@@ -247,8 +250,8 @@ fn column_expressions(table: &HeartbeatTable) -> Expressions {
     ]
 }
 
-/// The type of `last_update`; `None` without such a column. A server without SQL Server's catalogue is asked by the views of
-/// the SQL standard, and one without these is taken to have the vendor's table.
+/// The type of `last_update`; `None` without such a column. A server without SQL Server's catalogue is queried by the
+/// views of the SQL standard. If it lacks those, too, the vendor's type is assumed.
 ///
 /// # Errors
 /// A failure that did not come from the server.
@@ -288,7 +291,7 @@ impl Column {
         Ok(found.text("column_type")?.map(|name| Self::from_type(name.trim(), scale)))
     }
 
-    /// From the server's name of a type.
+    /// Parses the server's name of a type.
     pub(super) fn from_type(name: &str, scale: u8) -> Self {
         match name.to_ascii_lowercase().as_str() {
             "datetime2" => Self::DateTime2(scale),
@@ -298,7 +301,7 @@ impl Column {
         }
     }
 
-    /// The type as T-SQL writes it.
+    /// The type in T-SQL.
     pub(super) fn sql(&self) -> String {
         match self {
             Self::DateTime2(scale) => format!("datetime2({scale})"),
@@ -308,7 +311,7 @@ impl Column {
         }
     }
 
-    /// A value of this type as a `datetime2` in UTC, or in what its writer takes for that.
+    /// Converts a value of this type to a `datetime2` in UTC. A type without an offset is taken for UTC.
     pub(super) fn utc(&self, value: &str) -> String {
         match self {
             Self::DateTimeOffset(_) => format!("CAST(SWITCHOFFSET({value}, '+00:00') AS datetime2)"),
@@ -316,7 +319,7 @@ impl Column {
         }
     }
 
-    /// The shortest way from one value to the next, as a unit and a number of them. A seventh digit makes no difference:
+    /// The smallest step from one value to the next, as a unit and a count. A seventh digit is ignored, because
     /// heartbeatd counts microseconds.
     pub(super) fn step(&self) -> (&'static str, u32) {
         match self {
@@ -326,14 +329,14 @@ impl Column {
                 4..=6 => ("microsecond", 10_u32.pow(u32::from(6 - scale))),
                 _ => ("microsecond", 1),
             },
-            // Four milliseconds are rounded to the next tick of three and a third, whichever of them it is.
+            // Adding four milliseconds always reaches the next `datetime` value.
             Self::DateTime | Self::Other(_) => ("millisecond", 4),
         }
     }
 }
 
-/// Everything is set field by field: nothing of the address reaches the crate's own parsers. Its own times are switched off:
-/// the caller's deadline drops the future, and with it the socket.
+/// Sets every field itself, so no part of the address reaches the crate's own parsers. The crate's timeouts are off: at
+/// the deadline the caller drops the future, and with it the socket.
 async fn config(request: &ConnectRequest<'_>, parameters: &Parameters) -> Result<Config, Failure> {
     let url = &request.endpoint.url;
     let mut config = Config::new();
@@ -357,7 +360,7 @@ async fn config(request: &ConnectRequest<'_>, parameters: &Parameters) -> Result
     if let Some(name) = &parameters.certificate_name {
         config.hostname_in_certificate(name);
     }
-    // The crate panics when it is given both; `Parameters::read` refuses that.
+    // The crate panics if both are set. `Parameters::read` refuses that.
     if parameters.any_certificate {
         config.trust_cert();
     } else if let Some(path) = &parameters.ca_file {
@@ -390,7 +393,7 @@ mod tests {
         assert_eq!(role_of(Some("READ_WRITE"), false), ServerRole::Primary);
         assert_eq!(role_of(Some("READ_ONLY"), true), ServerRole::ReadOnly);
         assert_eq!(role_of(Some("READ_ONLY"), false), ServerRole::Standby);
-        // A server that does not say refuses a write itself.
+        // A server without an answer refuses a write itself.
         assert_eq!(role_of(None, false), ServerRole::Primary);
         assert_eq!(role_of(None, true), ServerRole::ReadOnly);
     }

@@ -1,7 +1,9 @@
-//! SQL Server's error numbers by name. `errors` gives each its kind; the other files of this folder compare codes with them.
+//! SQL Server's error numbers by name. `errors` gives each its kind; the other files of this folder compare codes with
+//! them.
 //!
-//! The vendor has no names for them, so each has its message, shortened.
-//! Numbers: <https://learn.microsoft.com/en-us/sql/relational-databases/errors-events/database-engine-events-and-errors>, and
+//! The vendor has no names for them, so the text of each is its message, shortened.
+//! Numbers:
+//! <https://learn.microsoft.com/en-us/sql/relational-databases/errors-events/database-engine-events-and-errors>, and
 //! Azure's: <https://learn.microsoft.com/en-us/azure/azure-sql/database/troubleshoot-common-errors-issues>.
 
 /// Incorrect syntax near.
@@ -12,7 +14,7 @@ pub(super) const SYNTAX_AT_KEYWORD: u32 = 156;
 pub(super) const OPERAND_TYPE_CLASH: u32 = 206;
 /// Invalid column name.
 pub(super) const INVALID_COLUMN: u32 = 207;
-/// "Invalid object name": a table is missing, or hidden.
+/// "Invalid object name": a table is missing or hidden.
 pub(super) const INVALID_OBJECT: u32 = 208;
 /// Arithmetic overflow for data type.
 pub(super) const ARITHMETIC_OVERFLOW: u32 = 220;
@@ -84,7 +86,7 @@ pub(super) const EDITION_LIMIT: u32 = 905;
 pub(super) const DATABASE_MISSING: u32 = 911;
 /// Could not find database ID.
 pub(super) const DATABASE_ID_MISSING: u32 = 913;
-/// "The server principal is not able to access the database": the login has no user in it.
+/// "The server principal is not able to access the database": the login has no user in the database.
 pub(super) const NO_ACCESS: u32 = 916;
 /// The database has not been recovered yet.
 pub(super) const NOT_RECOVERED: u32 = 921;
@@ -198,7 +200,7 @@ pub(super) const SERVER_TOO_BUSY: u32 = 10_929;
 pub(super) const POOL_RESOURCE_LIMIT: u32 = 10_936;
 /// The user does not have permission to perform this action.
 pub(super) const PERMISSION_MISSING: u32 = 15_247;
-/// "Cannot execute as the database principal": the database has no owner that the server knows.
+/// "Cannot execute as the database principal": the server does not know the database's owner.
 pub(super) const NO_OWNER: u32 = 15_517;
 /// The cursor is READ ONLY.
 pub(super) const CURSOR_READ_ONLY: u32 = 16_929;

@@ -1,5 +1,5 @@
-//! SQL Server's error numbers and the network's errors, each with its kind: the one table. Used by every file beside it.
-//! By number and never by text, which is translated.
+//! The table of SQL Server's error numbers and of network errors, each with its kind. All files of this folder use it.
+//! It uses numbers, never text, because messages are translated.
 
 use tiberius::error::Error;
 
@@ -7,7 +7,7 @@ use super::error_codes as codes;
 use crate::driver::network::{kind_of_io, words_of_io};
 use crate::heartbeat::{ErrorKind, Failure};
 
-/// What the server refuses only now; another look may be answered.
+/// Refusals that may pass, so a later inspection may succeed: a deadlock, a wait for a lock, or a busy server.
 pub(super) const PASSING: &[&str] = &["1205", "1222", "40501", "49918", "49919", "49920"];
 
 /// Kinds by number.
@@ -182,10 +182,10 @@ pub(super) fn classify(error: Error) -> Failure {
     }
 }
 
-/// Classifies an error of a login: what is wrong with encryption comes in several shapes.
+/// Classifies an error of a login. Problems with encryption appear as several kinds of error.
 pub(super) fn classify_login(error: Error) -> Failure {
     let message = match &error {
-        // Of no file: the trust store of this machine.
+        // This error concerns the machine's trust store, not a file of the target.
         Error::Io { kind: std::io::ErrorKind::NotFound, message } => format!("this machine's certificates: {message}"),
         Error::Protocol(words) if words.contains("encryption level") => {
             "the server offers no encryption, and the address demands it (Encrypt)".to_owned()
@@ -196,7 +196,7 @@ pub(super) fn classify_login(error: Error) -> Failure {
 }
 
 fn of_network(kind: std::io::ErrorKind, message: &str) -> (ErrorKind, String) {
-    // The client's words for a connection that the server closed.
+    // This is how the client reports that the server closed the connection.
     if kind == std::io::ErrorKind::UnexpectedEof {
         return (ErrorKind::Network, words_of_io(&kind.into()));
     }
@@ -204,7 +204,7 @@ fn of_network(kind: std::io::ErrorKind, message: &str) -> (ErrorKind, String) {
     (kind_of_io(&error), words_of_io(&error))
 }
 
-/// The client goes on with advice for programmers.
+/// Removes the client's advice to programmers.
 fn words_of_tls(words: &str) -> String {
     let (said, _) = words.split_once(" To connect anyway").unwrap_or((words, ""));
     said.trim_end_matches('.').to_owned()
@@ -214,7 +214,7 @@ fn words_of_tls(words: &str) -> String {
 mod tests {
     use super::*;
 
-    /// Written out a second time on purpose: a row of the table that changes by mistake differs from it.
+    /// Written a second time on purpose, to find a mistaken change of the table.
     const EXPECTED: &[(ErrorKind, &[u32])] = &[
         (ErrorKind::Auth, &[18_452, 18_456, 18_470, 18_486, 18_487, 18_488, 40_532, 40_615, 40_914]),
         (ErrorKind::MissingDatabase, &[615, 911, 913, 4060]),

@@ -1,8 +1,8 @@
-//! What is looked at for the checks and for a plan: a batch for each question. Called by the session's `inspect` and
-//! `plan`; judged by `checks` and `provision`.
+//! Gathers the facts for the checks and for a plan, one batch per question. The session's `inspect` and `plan` call it;
+//! `checks` and `provision` judge the facts.
 //!
-//! Nothing here is a secret: no address, no password, no content of a row but the heartbeat's time. Each answer is bounded,
-//! whatever the server holds.
+//! The facts contain no secret: no password, and of the rows only ids and the heartbeat's time. Each answer has a
+//! maximum size.
 
 mod principals;
 mod questions;
@@ -25,7 +25,7 @@ use crate::heartbeat::Failure;
 use crate::target::Target;
 use crate::time::clock::Instant;
 
-/// Everything a SQL Server check is judged from.
+/// All facts that the SQL Server checks judge.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct SqlServerFacts {
     /// `host:port`.
@@ -34,33 +34,34 @@ pub(super) struct SqlServerFacts {
     pub(super) database: Answer<DatabaseFacts>,
     pub(super) table: Answer<TableFacts>,
     pub(super) row: Answer<RowFacts>,
-    /// What this session's user may do on the table.
+    /// The privileges of this session's user on the table.
     pub(super) own: Answer<OwnRights>,
     /// Users, roles and grants, as far as this user sees them.
     pub(super) principals: Answer<Principals>,
-    /// The capture instances of the heartbeat table; not asked for where CDC is off.
+    /// The capture instances of the heartbeat table; `None` if CDC is off.
     pub(super) instances: Option<Answer<Vec<CaptureInstance>>>,
-    /// The newest transaction that the capture job has read; likewise.
+    /// The newest transaction that the capture job has read; `None` if CDC is off.
     pub(super) captured: Option<Answer<Captured>>,
-    /// How many tables of the database are tracked; likewise, and `None` in facts of an earlier version.
+    /// How many tables of the database are tracked; `None` if CDC is off, and in facts of an earlier version.
     #[serde(default)]
     pub(super) tracked_tables: Option<Answer<i64>>,
-    /// What the capture job has stumbled over, the newest first; likewise.
+    /// The errors of the capture job, newest first; `None` if CDC is off.
     pub(super) cdc_errors: Option<Answer<Vec<CdcError>>>,
-    /// The capture and the cleanup job of this database; likewise, and `None` in Azure SQL Database, which has none.
+    /// The capture job and the cleanup job of this database; `None` if CDC is off, and in Azure SQL Database, which has
+    /// no jobs.
     pub(super) cdc_jobs: Option<Answer<Vec<CdcJob>>>,
-    /// Whether the capture job runs now, of one that is to run without a pause; likewise.
+    /// Whether the capture job runs now, if it is configured to run continuously; `None` as for `cdc_jobs`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) capture_runs: Option<Answer<Option<bool>>>,
-    /// What SQL Server Agent says of itself (`Running`); `None` in Azure SQL Database.
+    /// The state that SQL Server Agent reports (`Running`); `None` in Azure SQL Database.
     pub(super) agent: Option<Answer<Option<String>>>,
-    /// Jobs of the Agent whose steps name the heartbeat table; likewise.
+    /// Jobs of SQL Server Agent with a step that names the heartbeat table; `None` in Azure SQL Database.
     pub(super) agent_jobs: Option<Answer<Vec<AgentJob>>>,
-    /// Whether this server holds the primary replica; `None` where there is no availability group.
+    /// Whether this server holds the primary replica; `None` without availability groups.
     pub(super) primary_replica: Option<Answer<Option<bool>>>,
 }
 
-/// How far the capture job has read.
+/// Reads how far the capture job has read.
 ///
 /// # Errors
 /// A failure that did not come from the server.
@@ -68,7 +69,7 @@ pub(super) async fn captured(client: &mut SqlClient, limits: Limits) -> Result<A
     tracking::captured(&mut Questions::of(client, limits)).await
 }
 
-/// The heartbeat table.
+/// Reads the facts of the heartbeat table.
 ///
 /// # Errors
 /// A failure that did not come from the server.
@@ -80,7 +81,7 @@ pub(super) async fn table(
     table::table(&mut Questions::of(client, limits), target).await
 }
 
-/// Whether a script of provisioning had its effect; `None` where this user may not see it.
+/// Whether a step of provisioning had its effect; `None` if the effect is hidden from this user.
 ///
 /// # Errors
 /// A failure that did not come from the server.
@@ -108,7 +109,7 @@ pub(super) async fn has_effect(
     })
 }
 
-/// What a step of provisioning makes.
+/// What a step of provisioning creates.
 pub(super) enum Effect<'a> {
     Schema,
     Table,
@@ -119,10 +120,10 @@ pub(super) enum Effect<'a> {
     TrackedTable,
 }
 
-/// Gathers the facts, in eighteen batches; a lookalike that refuses one is asked in smaller ones.
+/// Gathers the facts, in about twenty batches. If a lookalike refuses one of them, it is split into smaller ones.
 ///
 /// # Errors
-/// What the server says, classified, when it cannot be asked at all.
+/// The server's error, classified, if the server cannot be queried at all.
 pub(super) async fn gather(opened: &mut Opened, target: &Target, deadline: Instant) -> Result<SqlServerFacts, Failure> {
     let address = opened.server.address.clone();
     let mut ask = Questions::of(&mut opened.client, Limits::until(deadline));

@@ -1,5 +1,4 @@
-//! What a target of this family is: its addresses, its names, what holds where nothing is configured, and what is judged of
-//! it without connecting.
+//! SQL Server's family: its addresses, its names, its defaults, and what can be judged of a target without connecting.
 
 use super::ado;
 use super::identifier;
@@ -26,13 +25,13 @@ const ENABLE_CDC: ConnectorKey = ConnectorKey::switch(
     "enable_cdc",
     "SQL Server: whether provisioning enables change data capture on the database, where it is off.",
 );
-/// What connectors need here.
+/// The connector keys of this family.
 pub(super) const CONNECTOR_KEYS: &[ConnectorKey] = &[ROLE, CAPTURE_INSTANCE, ENABLE_CDC];
 
-/// Where the vendor's set-up guide puts change tables; left out where there is no such filegroup.
+/// The filegroup for change tables in the vendor's set-up guide. It is left out if it does not exist.
 pub(super) const FILEGROUP: &str = "Streamkap_ChangeTracking";
 
-/// By the vendor's default the connector writes the heartbeat itself.
+/// By the vendor's default the connector writes the heartbeat row itself.
 pub(super) fn defaults() -> Defaults {
     Defaults { connector_mode: ConnectorMode::ReadWrite, ..Defaults::default() }
 }
@@ -42,7 +41,7 @@ pub(super) fn role_of(target: &Target) -> Named {
     ROLE.named(target)
 }
 
-/// The capture instance that the connector reads; an empty name where none is configured.
+/// The capture instance that the connector reads; an empty name if none is configured.
 pub(super) fn capture_instance_of(target: &Target) -> Named {
     CAPTURE_INSTANCE.named(target)
 }
@@ -52,12 +51,12 @@ pub(super) fn enables_cdc(target: &Target) -> bool {
     ENABLE_CDC.is_on(target)
 }
 
-/// Takes an address apart.
+/// Parses an address.
 ///
 /// # Errors
-/// Whatever of [`UrlError`] fits.
+/// The [`UrlError`] that fits.
 pub(super) fn parse(scheme: &str, rest: &str) -> Result<Endpoint, UrlError> {
-    // As Java's driver and Prisma write it.
+    // The form of Java's driver and of Prisma.
     if ado::of_java(rest) {
         return ado::parse_java(scheme, rest).and_then(endpoint);
     }
@@ -72,7 +71,7 @@ pub(super) fn parse(scheme: &str, rest: &str) -> Result<Endpoint, UrlError> {
     endpoint(AddressParts::of_server(scheme, rest)?)
 }
 
-/// Takes a connection string apart, if the text is meant as one.
+/// Parses a connection string, if the text is meant as one.
 pub(super) fn parse_connection_string(text: &str) -> Option<Result<Endpoint, UrlError>> {
     if let Some(rest) = ado::behind_jdbc(text) {
         return Some(ado::parse_java(SCHEMES[0], rest).and_then(endpoint));

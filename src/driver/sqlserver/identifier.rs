@@ -1,9 +1,9 @@
-//! The one place where names and text become T-SQL.
+//! The only place that writes names and text into T-SQL.
 
-/// The server keeps 128 UTF-16 units of a name (`sysname`), and refuses longer ones.
+/// The longest name in UTF-16 units (`sysname`). The server refuses longer ones.
 const LONGEST: usize = 128;
 
-/// What makes a name unusable, if anything does.
+/// Why the server would refuse the name, if it would.
 pub(super) fn problem(name: &str) -> Option<&'static str> {
     if name.is_empty() {
         return Some("is empty");
@@ -15,9 +15,9 @@ pub(super) fn problem(name: &str) -> Option<&'static str> {
         .then_some("is longer than the 128 characters that SQL Server keeps of a name")
 }
 
-/// A name as an identifier: in brackets, a closing one inside doubled.
+/// A name as an identifier, in brackets; a closing bracket inside is doubled.
 ///
-/// A NUL cannot be part of a statement; [`problem`] refuses it, and it is left out here.
+/// A NUL cannot be part of a statement. [`problem`] refuses it, and it is removed here.
 pub(super) fn quote(name: &str) -> String {
     format!("[{}]", name.replace('\0', "").replace(']', "]]"))
 }
@@ -27,7 +27,7 @@ pub(super) fn literal(text: &str) -> String {
     format!("N'{}'", text.replace('\0', "").replace('\'', "''"))
 }
 
-/// An application name as a login carries it: at most 128 UTF-16 units.
+/// The application name as it is sent in a login: at most 128 UTF-16 units.
 pub(super) fn application_name(name: &str) -> String {
     let mut units = 0;
     name.chars().take_while(|c| (units += c.len_utf16(), units <= LONGEST).1).collect()

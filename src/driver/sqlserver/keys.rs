@@ -1,5 +1,5 @@
-//! The keys of Microsoft's connection strings, in .NET's, ODBC's and Java's spelling, and what is done with each. Used by
-//! `ado` and `family`, which read addresses, and by `parameters`, which judges them.
+//! The keys of Microsoft's connection strings, in the spelling of .NET, ODBC and Java, and how each is handled. `ado`
+//! and `family` parse addresses with them; `parameters` judges them.
 
 use crate::driver::parameters::{Keys, Rule};
 
@@ -9,7 +9,7 @@ const POOL: &str = "heartbeatd keeps one connection for each target: take it out
 const TIMES: &str = "the target's setting timeout bounds connecting and each beat: take it out";
 const WINDOWS: &str = "Windows and Kerberos logins are not offered: use a SQL login, or Authentication=AccessToken";
 const ONLY_FALSE: &str = "only false is offered";
-/// What is said of a value that is no switch.
+/// The reason for refusing a value that is neither true nor false.
 pub(super) const BOOLEAN: &str = "only true and false are values of it";
 const LOCAL: &str = "a local database of Windows is not offered: name a server";
 const COLUMNS: &str = "the heartbeat's columns are not encrypted: take it out";
@@ -19,7 +19,7 @@ const LOG: &str = "heartbeatd writes no such log: take it out";
 const KEEPALIVE: &str = "heartbeatd keeps an idle connection alive by itself: take it out";
 const CERTIFICATE: &str = "client certificates are not offered: use a SQL login, or Authentication=AccessToken";
 const STORE: &str = "a trust store of Java is not read: name the authority's certificate, in PEM, with CaFile";
-/// Keys that people paste with every address, and that have no effect, with the reason.
+/// Keys that are common in pasted addresses and have no effect, with the reason.
 pub(super) const WITHOUT_EFFECT: &[(&str, &str)] = &[
     ("CommandTimeout", BOUND),
     ("ConnectRetryCount", "as heartbeatd connects again by itself"),
@@ -166,10 +166,10 @@ const ALIASES: &[(&str, &str)] = &[
     ("wsid", "WorkstationID"),
 ];
 
-/// The rules, for what judges them.
+/// The rules for a judgement of parameters.
 pub(super) const KEYS: Keys = Keys { of: "SQL Server", rules: RULES };
 
-/// A key as it is compared: small letters, without spaces.
+/// A key in the form for comparison: lower case, without spaces, underscores and hyphens.
 pub(super) fn squash(key: &str) -> String {
     key.chars().filter(|c| !matches!(c, ' ' | '_' | '-')).flat_map(char::to_lowercase).collect()
 }
@@ -180,7 +180,7 @@ pub(super) fn canonical(squashed: &str) -> Option<&'static str> {
     alias.or_else(|| RULES.iter().map(|(key, _)| *key).find(|key| key.eq_ignore_ascii_case(squashed)))
 }
 
-/// A parameter under the key that it means, with one word for yes and one for no; what is not known stays as it is.
+/// A parameter under its canonical key, with its value in one spelling. An unknown one is left as it is.
 pub(super) fn normal(name: String, value: String) -> (String, String) {
     let Some(key) = canonical(&squash(&name)) else { return (name, value) };
     let has_words = RULES.iter().any(|(known, rule)| *known == key && matches!(rule, Rule::Only(..)));

@@ -1,24 +1,24 @@
-//! Servers that answer like SQL Server and are none. Used by `connect`, which names the server, by the checks and by
-//! `provision`.
+//! Recognizes servers that speak SQL Server's protocol and are another product. `connect`, the checks and `provision`
+//! use it.
 
 use crate::plain_text::one_line;
 
-/// The expression of what the server says of itself; to be read by [`lookalike`].
+/// The expression for the product's text, which [`lookalike`] reads.
 pub(super) const PRODUCT: &str = "CONVERT(nvarchar(300), @@VERSION)";
 
-/// How Microsoft's own servers begin `@@VERSION`, in every service of theirs.
+/// `@@VERSION` begins like this in all of Microsoft's servers and services.
 const VENDOR: &str = "Microsoft ";
-/// Longer names are cut in messages.
+/// Messages cut a longer name.
 const LONGEST: usize = 60;
 
-/// The name of a server that is no SQL Server; `babelfish` is what `SERVERPROPERTY` says of that one. A server that says
-/// nothing is taken for what its protocol makes it.
+/// The product's name, if the server is not SQL Server. `babelfish` is the answer of `SERVERPROPERTY`. A server without
+/// an answer counts as SQL Server.
 pub(super) fn lookalike(babelfish: bool, product: &str) -> Option<String> {
     if babelfish {
         return Some("Babelfish".to_owned());
     }
     let name = product.lines().next().unwrap_or_default();
-    // What follows is a version.
+    // The text after the dash is a version.
     let name = one_line(name.split(" - ").next().unwrap_or_default().trim());
     let is_vendors = name.is_empty() || name.starts_with(VENDOR);
     (!is_vendors).then(|| name.chars().take(LONGEST).collect())

@@ -1,4 +1,4 @@
-//! SQL Server: a server of one's own, Amazon RDS, Azure SQL Database and Managed Instance. Used through
+//! The driver for SQL Server: self-managed, Amazon RDS, Azure SQL Database and Managed Instance. It is used through
 //! [`crate::drivers::Drivers`].
 
 mod addresses;
@@ -43,7 +43,7 @@ pub struct SqlServer;
 /// One open connection.
 struct SqlServerSession {
     target: Arc<Target>,
-    /// Who beats, where this is no session of `url`.
+    /// The user that beats, if this is not a session of `url`.
     beats_as: Option<SessionAccount>,
     opened: connect::Opened,
 }

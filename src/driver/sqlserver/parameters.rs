@@ -1,6 +1,6 @@
-//! The parameters of a SQL Server address: the keys of Microsoft's connection strings, each honoured, taken for what is done
-//! anyway, or refused by name with the reason. Read by `connect`, and by the driver's `validate` when a configuration is
-//! loaded.
+//! The parameters of a SQL Server address: the keys of Microsoft's connection strings. heartbeatd honours a key,
+//! accepts it because it does the same anyway, or refuses it by name with the reason. `connect` reads them, and the
+//! driver's `validate` reads them when a configuration is loaded.
 
 use std::path::PathBuf;
 
@@ -14,37 +14,37 @@ use crate::driver::shared_checks::server::is_local;
 /// The port of an address without one.
 pub(super) const PORT: u16 = 1433;
 
-/// What the parameters of an address ask for.
+/// The parameters of an address, parsed.
 #[derive(Debug, Clone)]
 pub(super) struct Parameters {
     pub(super) encryption: EncryptionLevel,
-    /// Whether any certificate of a server will do.
+    /// Whether any certificate of a server is accepted.
     pub(super) any_certificate: bool,
     /// Authorities to trust besides the system's.
     pub(super) ca_file: Option<PathBuf>,
-    /// The name that the server's certificate must be for, where it is not the host's.
+    /// The name that the server's certificate must contain, if it is not the host's.
     pub(super) certificate_name: Option<String>,
     /// Whether the secret is an access token instead of a password.
     pub(super) token: bool,
     /// Whether a listener may lead to a readable secondary.
     pub(super) read_only: bool,
     pub(super) application_name: Option<String>,
-    /// What the server shows as this machine's name, where it is not the machine's own.
+    /// The machine name that the server shows for this client, if it is not the machine's own.
     pub(super) workstation: Option<String>,
-    /// What somebody should know about this address.
+    /// Warnings about values that may be a mistake.
     pub(super) warnings: Vec<String>,
 }
 
-/// A key of a connection string that is not taken, by its number.
+/// A refused key of a connection string, named by its position.
 pub(super) fn refused_key(number: usize, reason: &str) -> UrlError {
     refused(&format!("number {number}"), reason)
 }
 
 impl Parameters {
-    /// Reads and judges the parameters, and what they mean together with the rest of the address.
+    /// Reads and judges the parameters, alone and together with the rest of the address.
     ///
     /// # Errors
-    /// The first parameter that cannot be honoured, by name, with the reason; never its value.
+    /// The first parameter that heartbeatd cannot honour, by name, with the reason and without its value.
     pub(super) fn read(url: &DatabaseUrl) -> Result<Self, UrlError> {
         KEYS.judge(url, None)?;
         let text = |name| url.parameter(name).map(str::to_owned);
@@ -110,14 +110,15 @@ fn encryption(url: &DatabaseUrl) -> Result<EncryptionLevel, UrlError> {
     match url.parameter("Encrypt") {
         Some("strict") => Ok(EncryptionLevel::Strict),
         None | Some("mandatory" | "true") => Ok(EncryptionLevel::Required),
-        // The login alone is encrypted, and its certificate verified.
+        // Only the login is encrypted. The certificate is verified.
         Some("optional" | "false") => Ok(EncryptionLevel::Off),
         Some("disable") => Ok(EncryptionLevel::NotSupported),
         Some(_) => Err(refused("Encrypt", ENCRYPT)),
     }
 }
 
-/// The name that the certificate must be for. Azure's portal writes a wildcard, which says what the host's name says.
+/// The name that the certificate must contain. Azure's portal writes a wildcard that includes the host's name, so it
+/// changes nothing.
 fn certificate_name(url: &DatabaseUrl) -> Result<Option<String>, UrlError> {
     let Some(name) = url.parameter("HostNameInCertificate") else { return Ok(None) };
     let Some(domain) = name.strip_prefix('*') else { return Ok(Some(name.to_owned())) };

@@ -1,5 +1,5 @@
-//! What the database lacks: a plan from the facts of the checks, the steps from `migrations/sqlserver/`. Called by the
-//! session's `plan` and `apply`.
+//! Plans what the database lacks, from the facts of the checks, with the steps of `migrations/sqlserver/`. The
+//! session's `plan` and `apply` call it.
 
 use super::columns::{faults, mend};
 use super::error_codes::{CAPTURE_INSTANCE_EXISTS, OBJECT_EXISTS};
@@ -28,16 +28,16 @@ const CDC_DATABASE: &str = include_str!("../../../migrations/sqlserver/008_cdc_d
 const CDC_DATABASE_RDS: &str = include_str!("../../../migrations/sqlserver/009_cdc_database_rds.sql");
 const CDC_TABLE: &str = include_str!("../../../migrations/sqlserver/010_cdc_table.sql");
 
-/// What the user that beats needs on the table: INSERT to bring a deleted row back.
+/// The privileges on the table for the user that beats; INSERT restores a deleted row.
 const DAEMON: &[&str] = &["SELECT", "INSERT", "UPDATE"];
-/// What the connector needs on it.
+/// The privileges on the table for the connector.
 const CONNECTOR: &[&str] = &["SELECT", "INSERT", "UPDATE", "DELETE"];
 
-/// The names of a target as the steps need them, and the plan as it grows.
+/// A target's names as the steps need them, and the plan in progress.
 struct Planner<'a> {
     facts: &'a SqlServerFacts,
     target: &'a Target,
-    /// Who beats, where a session of `url` was asked.
+    /// The user that beats, if a session of `url` was asked for it.
     beats_as: Option<&'a SessionAccount>,
     schema: String,
     table: String,
@@ -45,7 +45,7 @@ struct Planner<'a> {
     plan: Plan,
 }
 
-/// Says what is missing.
+/// Plans what is missing.
 pub(super) fn plan(facts: &SqlServerFacts, target: &Target, beats_as: Option<&SessionAccount>) -> Plan {
     let heartbeat = &target.heartbeat;
     let mut planner = Planner {
@@ -73,10 +73,10 @@ pub(super) fn plan(facts: &SqlServerFacts, target: &Target, beats_as: Option<&Se
     planner.plan
 }
 
-/// Runs one step, and looks at what it should have made. What is there already, because somebody was quicker, is no failure.
+/// Runs one step, and checks its effect. An object that someone else created in the meantime is not a failure.
 ///
 /// # Errors
-/// What the server says, classified; `rejected` without an effect.
+/// The server's error, classified; `rejected` without an effect.
 pub(super) async fn apply(
     client: &mut SqlClient,
     target: &Target,
@@ -91,7 +91,7 @@ pub(super) async fn apply(
     if failure.code().is_some_and(|code| exists.iter().any(|known| known == code)) {
         return Ok(());
     }
-    // The privileges for a beat, which the driver's remedy names, would not help here.
+    // The driver's remedy names the privileges for a beat, which would not help here.
     Err(match failure.kind() {
         ErrorKind::Privilege => failure.with_remedy(
             "let a member of db_owner do it (CDC on the database: of sysadmin): set provision_url, or hand them what \
@@ -133,7 +133,7 @@ async fn look_at_effect(
     }
 }
 
-/// Whether the role, the member or the grant of a step is there.
+/// Whether the role, the membership or the grant of a step exists.
 fn is_made(step: &Step, found: &Principals, target: &Target) -> bool {
     let (role, user) = (role_of(target).name, &target.connector.user.name);
     if step.script.contains("CREATE ROLE") {
@@ -165,7 +165,7 @@ impl Planner<'_> {
         self.plan.steps.push(Step::script(title, render(template, &values)));
     }
 
-    /// Schema, table, row; whether the rest can follow.
+    /// Plans schema, table and row. Returns whether the other steps can follow.
     fn objects(&mut self) -> bool {
         let table = match &self.facts.table {
             Answer::Seen(table) => table,
@@ -196,7 +196,7 @@ impl Planner<'_> {
     fn existing(&mut self, found: &TableFacts) {
         let table = self.table.clone();
         let rows = self.rows();
-        // A server that does not show its columns is taken to have the vendor's.
+        // If the server hides the columns, the vendor's columns are assumed.
         let hidden = found.refused.contains_key(COLUMNS);
         let faults = if hidden { Vec::new() } else { faults(found, rows.are_none()) };
         let mend = mend(self.target, &table, found, &faults);
@@ -253,7 +253,7 @@ impl Planner<'_> {
         }
         let login = || self.target.endpoint.url.user().unwrap_or_default();
         let daemon = self.beats_as.map_or_else(login, |account| &account.user).to_owned();
-        // The connector's own user has its privileges by the role.
+        // The connector's own user has its privileges through the role.
         if daemon.is_empty() || has_user && daemon.eq_ignore_ascii_case(&user.name) {
             return;
         }
@@ -264,7 +264,7 @@ impl Planner<'_> {
             let message = format!("the database has no user {name}, who is to write the heartbeat");
             self.plan.fail(ErrorKind::Privilege, message, Some(create_user(self.target, &name)));
         }
-        // Otherwise this is that user's own session, under another name in the database: an owner is dbo.
+        // Otherwise this session is the user that beats. It has another name in the database: an owner is dbo.
     }
 
     fn role(&mut self, principals: &Principals, role: &Named) {
@@ -300,7 +300,7 @@ impl Planner<'_> {
         }
     }
 
-    /// Whether this session's own user is meant, and has the privilege by the server's own word.
+    /// Whether the grantee is this session's own user and, by the server's answer, has the privilege.
     fn session_holds(&self, grantee: &str, privilege: &str) -> bool {
         let Answer::Seen(own) = &self.facts.own else { return false };
         let held = match privilege {
@@ -312,7 +312,7 @@ impl Planner<'_> {
         grantee.eq_ignore_ascii_case(&self.facts.server.user) && held == Some(true)
     }
 
-    /// Change data capture on the table; on the database only when that was asked for.
+    /// Plans change data capture: for the table, and for the database only if the configuration asks for it.
     fn tracking(&mut self) {
         let server = &self.facts.server;
         let database = match &self.facts.database {
@@ -380,7 +380,7 @@ mod tests {
         target
     }
 
-    /// A database with users and nothing else, seen by its owner.
+    /// A database that has only users, as its owner sees it.
     fn empty(facts: Value) -> Value {
         let mut facts = facts;
         facts["server"]["user"] = json!("dbo");

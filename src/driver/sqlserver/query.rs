@@ -1,7 +1,8 @@
-//! One batch, its limits on the server and in the client, and its answer. Everything this driver says goes through here.
+//! Sends a batch, limits its time on the server and in the client, and reads its answer. Every statement of this driver
+//! goes through here.
 //!
-//! It goes as a plain batch, never by `sp_executesql`, which would take the `SET` options back. An answer that did not come in time
-//! stays unread: the caller drops the client.
+//! It sends a plain batch, never `sp_executesql`, because that would undo the `SET` options. If an answer does not come
+//! in time, it stays unread and the caller drops the client.
 
 use std::time::Duration;
 
@@ -19,11 +20,11 @@ use crate::time::clock::{self, Clock, Instant};
 /// The client of one connection.
 pub(super) type SqlClient = Client<Compat<TcpStream>>;
 
-/// The most rows that any look needs, as in the drivers beside this one.
+/// The most rows of an answer; the other drivers have the same limit.
 const ROWS: usize = 100_000;
-/// The most bytes of values.
+/// The most bytes of values in an answer.
 const BYTES: usize = 16 << 20;
-/// What a value costs beside its bytes.
+/// The memory that a value uses besides its bytes.
 const PER_VALUE: usize = 16;
 
 /// The longest that one step of provisioning may take.
@@ -34,19 +35,19 @@ const STEP_TIME: Duration = Duration::from_secs(10);
 pub(super) struct Limits {
     /// How long each statement waits for a lock.
     lock: Duration,
-    /// When the answer is waited for no longer.
+    /// When the client stops waiting for the answer.
     client: Instant,
 }
 
 impl Limits {
-    /// Limits that end a wait for locks on the server before its caller gives up at `deadline`. A batch may wait twice: for
-    /// the row, and for its table.
+    /// Limits that end a wait for a lock on the server before the caller gives up at `deadline`. A batch may wait for
+    /// two locks, the row's and the table's.
     pub(super) fn until(deadline: Instant) -> Self {
         Self::within(deadline.saturating_duration_since(Clock::system().now().mono))
     }
 
-    /// Limits for one step of provisioning: as [`Limits::until`], and never long, because DDL that waits for a lock makes
-    /// everybody else wait behind it.
+    /// Limits for one step of provisioning: as [`Limits::until`], but at most [`STEP_TIME`]. While DDL waits for a
+    /// lock, everyone else waits behind it.
     pub(super) fn step(deadline: Instant) -> Self {
         Self::within(deadline.saturating_duration_since(Clock::system().now().mono).min(STEP_TIME))
     }
@@ -57,7 +58,7 @@ impl Limits {
         Self { lock, client: Clock::system().now().mono + time.saturating_sub(margin) }
     }
 
-    /// The limits, and what every batch relies on: an error ends the batch and takes its transaction back.
+    /// The limits, and settings that every batch relies on: an error ends the batch and rolls its transaction back.
     pub(super) fn sql(self) -> String {
         format!(
             "SET NOCOUNT ON; SET XACT_ABORT ON; SET IMPLICIT_TRANSACTIONS OFF; SET LOCK_TIMEOUT {};",
@@ -69,26 +70,25 @@ impl Limits {
 /// The rows of an answer.
 #[derive(Debug)]
 pub(super) struct Answered {
-    /// Those of all its sets.
+    /// The rows of all result sets.
     rows: Vec<Row>,
-    /// Where the last set begins.
+    /// The index of the last set's first row.
     last: usize,
 }
 
 impl Answered {
-    /// The rows of the last set: one before it is a trigger's.
+    /// The rows of the last set. An earlier set may come from a trigger.
     pub(super) fn last_set(&self) -> &[Row] {
         self.rows.get(self.last..).unwrap_or_default()
     }
 }
 
-/// Sends one batch, in one round trip, and reads its answer to the end: an error comes after the rows, and is final even
-/// then.
+/// Sends one batch in one round trip, and reads its answer to the end, because an error may come after the rows.
 ///
-/// `sql` is put together from this driver's own text, quoted names and literals, and numbers.
+/// `sql` consists of this driver's own text, quoted names, literals and numbers.
 ///
 /// # Errors
-/// What the server says, or the network, classified; `timeout`; `protocol` for an answer beyond all bounds.
+/// The error of the server or the network, classified; `timeout`; `protocol` for an oversized answer.
 pub(super) async fn send(client: &mut SqlClient, sql: &str, limits: Limits) -> Result<Answered, Failure> {
     let batch = format!("{}\n{sql}", limits.sql());
     let answer = async {
@@ -115,7 +115,8 @@ pub(super) async fn send(client: &mut SqlClient, sql: &str, limits: Limits) -> R
         .unwrap_or_else(|_| Err(Failure::new(ErrorKind::Timeout, "the server's answer did not come in time")))
 }
 
-/// As [`send`], for an answer of one row that has this column. A trigger's own answers come before and beside it.
+/// As [`send`], for an answer with one row that has this column. Triggers may send rows of their own, which are
+/// ignored.
 ///
 /// # Errors
 /// As [`send`]; `protocol` for any other number of such rows.
@@ -133,21 +134,21 @@ pub(super) async fn send_for_row(
     }
 }
 
-/// Expressions, each with the name of its answer.
+/// Expressions, each with the name of its value.
 pub(super) type Expressions = Vec<(&'static str, String)>;
 
-/// The answers to expressions. One that the server refused is NULL here.
+/// The values of expressions. An expression that the server refused is NULL here.
 #[derive(Debug)]
 pub(super) struct Values {
     rows: Vec<Row>,
     refused: Vec<(&'static str, Refusal)>,
 }
 
-/// Asks for expressions in one batch. A server that refuses it, because it lacks a function or a column of the catalogue, is
-/// asked for each by itself: only that one stays unanswered.
+/// Queries the values of expressions in one batch. If the server lacks a function or a column of the catalogue, it
+/// refuses the batch. Then each expression is sent by itself, and only the refused ones have no value.
 ///
 /// # Errors
-/// As [`send_for_row`]; the server's own where it answers none of them.
+/// As [`send_for_row`]; the server's own error if it answers none of them.
 pub(super) async fn values(
     client: &mut SqlClient,
     expressions: &Expressions,
@@ -181,7 +182,7 @@ async fn select(client: &mut SqlClient, expressions: &[(&str, String)], limits: 
     send_for_row(client, &format!("SELECT {};", list.join(", ")), limits, first).await
 }
 
-/// What the server said, of a failure that it answered with.
+/// The server's refusal, if the failure is an answer of the server.
 pub(super) fn refusal(failure: &Failure) -> Option<Refusal> {
     failure.code().map(|code| Refusal { code: code.to_owned(), message: failure.message().to_owned() })
 }
@@ -207,7 +208,7 @@ impl Values {
         self.row(name).map_or(Ok(None), |row| time(row, name))
     }
 
-    /// Why an expression has no answer, if the server refused it.
+    /// Why an expression has no value, if the server refused it.
     pub(super) fn refusal(&self, name: &str) -> Option<&Refusal> {
         self.refused.iter().find(|(known, _)| *known == name).map(|(_, refusal)| refusal)
     }
@@ -217,7 +218,7 @@ impl Values {
     }
 }
 
-/// The value of a column, whose name a lookalike may give in capital letters.
+/// Finds a column. A lookalike may send its name in upper case.
 fn cell<'a>(row: &'a Row, column: &str) -> Option<&'a ColumnData<'static>> {
     row.cells().find(|(found, _)| found.name().eq_ignore_ascii_case(column)).map(|(_, value)| value)
 }
@@ -230,7 +231,7 @@ fn size_of_value(value: &ColumnData<'_>) -> usize {
     }
 }
 
-/// Whether a value is NULL, of whatever type: an expression that is always NULL has the type that the server likes.
+/// Whether a value is NULL, of any type: the server chooses the type of an expression that is always NULL.
 fn is_null(value: &ColumnData<'_>) -> bool {
     match value {
         ColumnData::U8(value) => value.is_none(),
@@ -252,15 +253,15 @@ fn is_null(value: &ColumnData<'_>) -> bool {
     }
 }
 
-/// What a column holds; `None` is NULL.
+/// The value of a column; `None` for NULL.
 fn present<'a>(row: &'a Row, column: &str) -> Result<Option<&'a ColumnData<'static>>, Failure> {
     cell(row, column).map(|value| Some(value).filter(|value| !is_null(value))).ok_or_else(malformed)
 }
 
-/// Text of a column; `None` is NULL.
+/// Text of a column; `None` for NULL.
 ///
 /// # Errors
-/// `protocol` where there is no such column, or no text in it.
+/// `protocol` if the column does not exist, or is not text.
 pub(super) fn text(row: &Row, column: &str) -> Result<Option<String>, Failure> {
     match present(row, column)? {
         None => Ok(None),
@@ -269,7 +270,7 @@ pub(super) fn text(row: &Row, column: &str) -> Result<Option<String>, Failure> {
     }
 }
 
-/// A whole number of a column, of whichever type; `None` is NULL.
+/// A whole number of a column, of any type; `None` for NULL.
 ///
 /// # Errors
 /// As [`text`].
@@ -288,7 +289,7 @@ pub(super) fn number(row: &Row, column: &str) -> Result<Option<i64>, Failure> {
     }
 }
 
-/// Whether a column holds a number other than 0; NULL does not.
+/// Whether a column contains a number other than 0. NULL counts as 0.
 ///
 /// # Errors
 /// As [`text`].
@@ -296,7 +297,8 @@ pub(super) fn flag(row: &Row, column: &str) -> Result<bool, Failure> {
     Ok(number(row, column)?.is_some_and(|number| number != 0))
 }
 
-/// Microseconds since 1970 of a `datetime2`, or of what a lookalike sends instead, cut to whole ones; `None` is NULL.
+/// Microseconds since 1970 of a `datetime2`, or of the type that a lookalike sends instead; `None` for NULL. Fractions
+/// of a microsecond are cut off.
 ///
 /// # Errors
 /// As [`text`].
@@ -306,7 +308,7 @@ pub(super) fn time(row: &Row, column: &str) -> Result<Option<Stamp>, Failure> {
     match present(row, column)? {
         None => Ok(None),
         Some(ColumnData::DateTime2(time)) => Ok(time.map(stamp)),
-        // As it travels its clock is in UTC, whatever its offset.
+        // The protocol sends the time in UTC, whatever the offset.
         Some(ColumnData::DateTimeOffset(time)) => Ok(time.map(|time| stamp(time.datetime2()))),
         Some(ColumnData::DateTime(time)) => Ok(time.map(|time| {
             let clock = i64::from(time.seconds_fragments()) * 10_000 / 3;

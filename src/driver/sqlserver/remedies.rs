@@ -1,5 +1,5 @@
-//! The next step for a failure: T-SQL that is ready to run, with this target's names. The driver's `remedy` calls it. People
-//! read it on a page, in a log or in a report.
+//! The next step for a failure: advice, and T-SQL that is ready to run, with this target's names. The driver's `remedy`
+//! calls it, and the checks and `provision` use its scripts. People read it on a page, in a log or in a report.
 
 use super::error_codes::{
     ACCOUNT_DISABLED, ACCOUNT_LOCKED, CANNOT_OPEN, LOG_FULL, LOGIN_FAILED, MUST_CHANGE, NO_ACCESS, NO_FIREWALL_RULE,
@@ -12,21 +12,21 @@ use crate::plan;
 use crate::remedy::{Remedy, RunsOn};
 use crate::target::Target;
 
-/// What heartbeatd does about a failover.
+/// Advice for a failover.
 const FIND_PRIMARY: &str = "wait for the failover to end; if it does not end, let the address name the availability \
                             group's listener, or every replica (mssql://user@first,second/database)";
 
-/// A script for the heartbeat's database, to be run by a member of db_owner.
+/// A script that a member of db_owner runs in the heartbeat's database.
 pub(super) fn as_owner(target: &Target, script: impl Into<String>) -> Remedy {
     look(target, script).note("as a member of db_owner")
 }
 
-/// A script for the heartbeat's database that only shows something, or whose privilege a note names.
+/// A script for the heartbeat's database that only shows something, or that names its privilege in a note.
 pub(super) fn look(target: &Target, script: impl Into<String>) -> Remedy {
     Remedy::sql(script).note(format!("in the database {}", database_of(target)))
 }
 
-/// As [`as_owner`], where the server that is reached may be a secondary.
+/// As [`as_owner`], if the connection may have reached a secondary.
 pub(super) fn on_primary(target: &Target, script: impl Into<String>) -> Remedy {
     as_owner(target, script).on(RunsOn::Server("the primary".to_owned()))
 }
@@ -36,19 +36,19 @@ pub(super) fn as_administrator(script: impl Into<String>) -> Remedy {
     Remedy::sql(script).note("as an administrator")
 }
 
-/// Makes the database take writes again that was set not to.
+/// Makes a database writable again that a setting made read-only.
 pub(super) fn set_read_write(target: &Target) -> Remedy {
     as_administrator(format!("ALTER DATABASE {} SET READ_WRITE;", database_of(target)))
         .note("if the database is not meant to be read-only")
 }
 
-/// Gives a login a user in the database.
+/// Creates a user in the database for a login.
 pub(super) fn create_user(target: &Target, user: &str) -> Remedy {
     as_owner(target, format!("CREATE USER {user} FOR LOGIN {user};"))
 }
 
-/// Takes back what denies a privilege to `whom` and wins over every grant: a DENY to `by`, or a membership in one of the
-/// server's own roles that deny. `whom` is quoted.
+/// Removes the reason why a privilege is denied to `whom` despite any grant: a DENY to `by`, or membership in one of
+/// the server's own roles that deny. `whom` is quoted.
 pub(super) fn revoke(target: &Target, privilege: &str, by: &str, whom: &str) -> Remedy {
     let (table, denies) = (table_of(target), quote(by));
     if ["db_denydatareader", "db_denydatawriter"].contains(&by) {
@@ -59,7 +59,8 @@ pub(super) fn revoke(target: &Target, privilege: &str, by: &str, whom: &str) -> 
         .note("if the DENY is not intended; one on the schema or the database requires REVOKE there")
 }
 
-/// Who holds locks on the table, quoted. Only what waits would show who it waits for, and the beat waits no longer.
+/// Shows who holds locks on the table; `table` is quoted. A list of waiting sessions would not help, because the beat
+/// no longer waits.
 fn holders(target: &Target, table: &str) -> Remedy {
     Remedy::advice("ask the owner of the session that holds the lock to finish").then_run(
         look(target, format!(
@@ -88,7 +89,7 @@ fn database_of(target: &Target) -> String {
     quote(target.endpoint.url.database())
 }
 
-/// The next step, where one is known.
+/// The next step, if one is known.
 pub(super) fn remedy(failure: &Failure, target: &Target) -> Option<Remedy> {
     match failure.kind().class() {
         ErrorClass::Connection => connection(failure, target),
@@ -96,7 +97,7 @@ pub(super) fn remedy(failure: &Failure, target: &Target) -> Option<Remedy> {
     }
 }
 
-/// The number that the server gave.
+/// The error number, if the server sent one.
 fn number_of(failure: &Failure) -> Option<u32> {
     failure.code()?.parse().ok()
 }
@@ -151,7 +152,8 @@ fn connection(failure: &Failure, target: &Target) -> Option<Remedy> {
     })
 }
 
-/// What to do about a login that was refused. A script that sets a password would set the placeholder: no script does.
+/// The remedy for a refused login. No script sets a password, because someone could paste it with the placeholder
+/// unchanged.
 fn login(failure: &Failure, target: &Target) -> Remedy {
     let url = &target.endpoint.url;
     let state_of_login = |user: &str| {
@@ -292,7 +294,7 @@ mod tests {
         Target::new("orders", Endpoint::parse("mssql://h]b@db.example/orders").unwrap())
     }
 
-    /// Targets whose logins fail for different reasons: a password, none yet, and an access token.
+    /// Targets whose logins fail for different reasons: one with a password, one without, and one with an access token.
     fn targets() -> [(&'static str, Target); 3] {
         let mut with_password = target();
         with_password.endpoint.password = Some(SecretSource::Env("HB".to_owned()));
@@ -300,7 +302,7 @@ mod tests {
         [("", with_password), (" without password", target()), (" by token", Target::new("orders", token))]
     }
 
-    /// Every kind, without a number and with each number that has it.
+    /// Each kind without a number, and with each of its numbers.
     fn failures() -> Vec<Failure> {
         let of_kind = |kind: ErrorKind| {
             let numbers = KINDS.iter().filter(move |(_, known)| *known == kind);
@@ -310,7 +312,7 @@ mod tests {
         ErrorKind::ALL.iter().copied().flat_map(of_kind).collect()
     }
 
-    /// A line for each set of numbers with the same remedy: what a person reads of each kind of failure.
+    /// The remedy for each kind of failure, as people read it. Numbers with the same remedy share a block.
     #[test]
     fn every_kind_and_number_has_its_next_step() {
         let mut blocks: Vec<(String, Vec<String>)> = Vec::new();
@@ -328,7 +330,7 @@ mod tests {
         }
         let mut text = String::new();
         for (block, mut lines) in blocks {
-            // One word for all three targets.
+            // One line if all three targets have the same remedy.
             let (before, others) = (lines.clone(), [" without password", " by token"]);
             let is_there = |line: String| before.contains(&line);
             lines.retain(|line| {
@@ -340,7 +342,7 @@ mod tests {
         insta::assert_snapshot!(text);
     }
 
-    /// What can be pasted, a line each: the tests' foreign parser of T-SQL reads this list.
+    /// The scripts that people can paste, one per line. Another test passes this list to a foreign parser of T-SQL.
     #[test]
     fn scripts_of_remedies() {
         let scripts: BTreeSet<String> = failures()

@@ -1,4 +1,5 @@
-//! The users: the one that beats, and the connector's, in a multitenant database with its common one.
+//! The users: the one that writes the heartbeat row, the connector's user and, in a multitenant database, its common
+//! user.
 
 use std::time::Duration;
 
@@ -30,7 +31,7 @@ const LOGMINER: Check = Check {
 /// The catalogue views that show the accounts and grants of other users.
 const OTHERS: &str = "SELECT_CATALOG_ROLE";
 
-/// What shows the grants on the table.
+/// Requirements for reading the grants on the table.
 const GRANTS: &str = "SELECT_CATALOG_ROLE, or a login as the table's owner";
 
 const BY_GRANTS: How = How {
@@ -72,7 +73,7 @@ pub(super) const CHECKS: &[Check] = &[
     LOGMINER,
 ];
 
-/// What LogMiner requires.
+/// The privileges that LogMiner requires.
 const MINING: [&str; 4] = ["LOGMINING", "SELECT ANY TRANSACTION", "SELECT_CATALOG_ROLE", "EXECUTE_CATALOG_ROLE"];
 
 pub(super) fn judge(evidence: &Evidence<'_>) -> Vec<Finding> {
@@ -202,7 +203,7 @@ fn login(account: &AccountFacts, name: &str) -> Finding {
     connector::LOGIN.ok(shown, format!("its account is {status}"))
 }
 
-/// When an account's password runs out. In its days of grace a login still succeeds, with a warning.
+/// Judges when an account's password expires. In the grace period a login still succeeds, with a warning.
 fn expiry(check: &Check, account: &AccountFacts, evidence: &Evidence<'_>) -> Finding {
     let name = quote(&account.name);
     let threshold = evidence.target.checks.thresholds.role_expiry;
@@ -247,7 +248,7 @@ fn granted(check: &Check, wanted: &str, evidence: &Evidence<'_>, user: &str) -> 
 
 fn logminer(evidence: &Evidence<'_>, user: &str) -> Finding {
     let shown = quote(user);
-    // In a multitenant database the local user owns the table, and the common one reads the log.
+    // In a multitenant database the local user owns the table, and the common user reads the log.
     if evidence.facts.context.multitenant && stored(&common_user_of(evidence.target).name) != user {
         return LOGMINER.skipped(&shown, "in a multitenant database the common user reads the log");
     }

@@ -1,4 +1,4 @@
-//! A case with Oracle's facts, laid out for the files beside this one.
+//! What the checks of this folder judge: Oracle's facts about the table and its rows, or why they are unknown.
 
 use crate::driver::answer::Answer;
 use crate::driver::evidence;
@@ -12,17 +12,17 @@ pub(super) type Evidence<'a> = evidence::Evidence<'a, OracleFacts>;
 pub(super) type ReplicaEvidence<'a> = evidence::ReplicaEvidence<'a, OracleFacts>;
 
 impl Evidence<'_> {
-    /// The grant that shows the database's own views.
+    /// The grant that makes the catalogue views of the database readable.
     pub(super) fn catalogue(&self) -> String {
         format!("GRANT SELECT_CATALOG_ROLE TO {};", self.names.user)
     }
 
-    /// Whether the table is seen to exist.
+    /// Whether the table is known to exist.
     pub(super) fn has_table(&self) -> bool {
         self.facts.own_object(&self.target.heartbeat) == Some("TABLE")
     }
 
-    /// Why nothing can be said of the table, where that is for another check to say.
+    /// Why the table cannot be judged, if another check already reports that.
     pub(super) fn no_table(&self) -> Option<&'static str> {
         if self.facts.objects.answer().is_none() || self.facts.own_object(&self.target.heartbeat).is_some() {
             return None;
@@ -33,12 +33,12 @@ impl Evidence<'_> {
         })
     }
 
-    /// Whether the session is where no heartbeat belongs.
+    /// Whether the session is in the root, where no heartbeat table belongs.
     pub(super) fn is_in_root(&self) -> bool {
         self.facts.context.container == ROOT
     }
 
-    /// Judges the rows, or says why they cannot be.
+    /// Judges the rows, or says why they are unknown.
     pub(super) fn with_rows(&self, check: &Check, judge: impl FnOnce(&RowFacts) -> Finding) -> Finding {
         let (name, user) = (&self.names.table, &self.names.user);
         if let Some(why) = self.no_table() {
@@ -53,7 +53,7 @@ impl Evidence<'_> {
     }
 }
 
-/// Judges an answer by this database's codes: [`Answer::judge`].
+/// Judges an answer by this database's error codes: [`Answer::judge`].
 pub(super) fn with<T>(
     check: &Check,
     subject: &str,

@@ -1,4 +1,4 @@
-//! What the redo log holds of the heartbeat, and how long archived logs are kept.
+//! What the redo log contains of the heartbeat, and how long archived logs are kept.
 
 use std::time::Duration;
 

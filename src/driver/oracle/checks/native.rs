@@ -1,4 +1,4 @@
-//! Writers inside the database.
+//! Writers inside the database: scheduled jobs that update the same table.
 
 use super::evidence::{Evidence, with};
 use crate::driver::oracle::identifier::literal;

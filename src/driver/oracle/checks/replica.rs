@@ -1,5 +1,5 @@
-//! Standbys that are configured as replicas: whether the beat arrives there. Connectors do not read them; an administrator
-//! does.
+//! The standbys that are configured as replicas: whether the beat arrives there. Connectors do not read them;
+//! administrators do.
 
 use super::evidence::{Evidence, ReplicaEvidence, with};
 use crate::driver::oracle::facts::OracleFacts;

@@ -1,10 +1,10 @@
-//! The facts of servers on which everything is right, shaped by Oracle's documentation.
+//! Facts of healthy servers for tests, in the shape of Oracle's documentation.
 
 use serde_json::{Value, json};
 
 use crate::driver::evidence::trial::{NOW, SECOND};
 
-/// A pluggable database of a multitenant one.
+/// A pluggable database in a multitenant database.
 pub(in crate::driver::oracle) fn right() -> Value {
     let grants = |user: &str, privileges: &[&str]| -> Vec<Value> {
         privileges.iter().map(|privilege| json!({"grantee": user, "privilege": privilege})).collect()

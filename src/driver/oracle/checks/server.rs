@@ -1,4 +1,5 @@
-//! The database that takes the beats: whether it does, where the session is, how old the server is.
+//! The database that gets the beats: whether it accepts writes, which container the session is in, and the server's
+//! version.
 
 use super::evidence::{Evidence, with};
 use crate::driver::oracle::facts::ROOT;
@@ -39,9 +40,9 @@ const CONTAINER: Check = Check {
 
 pub(super) const CHECKS: &[Check] = &[WRITABLE, CONTAINER, VERSION, CLOCK, TLS];
 
-/// What connectors are made for.
+/// The oldest version that connectors support.
 const SUPPORTED: u32 = 19;
-/// The oldest that the client speaks to.
+/// The oldest version that the client supports.
 const OLDEST: u32 = 12;
 
 pub(super) fn judge(evidence: &Evidence<'_>) -> Vec<Finding> {

@@ -37,7 +37,7 @@ pub(super) fn judge(evidence: &Evidence<'_>) -> Vec<Finding> {
     ]
 }
 
-/// A schema is a user, and every user may see the names of all.
+/// A schema is a user, and every user can read all user names.
 fn schema(evidence: &Evidence<'_>) -> Finding {
     let owner = stored(&evidence.target.heartbeat.schema);
     let name = quote(&owner);
@@ -54,7 +54,7 @@ fn schema(evidence: &Evidence<'_>) -> Finding {
     })
 }
 
-/// Oracle says the same of a table that is missing and of one that may not be seen.
+/// Oracle's error is the same for a missing table and for one that this user may not see.
 fn exists(evidence: &Evidence<'_>) -> Finding {
     let (name, user) = (&evidence.names.table, &evidence.names.user);
     with(&TABLE, name, &evidence.facts.objects, &evidence.catalogue(), |objects| {
@@ -172,7 +172,7 @@ fn fresh(evidence: &Evidence<'_>, rows: &RowFacts) -> Finding {
     freshness::judge(&FRESH, name, age, evidence.case)
 }
 
-/// `last_update` at the look before, where that saw the row.
+/// `last_update` at the earlier inspection, if that inspection saw the row.
 fn earlier(evidence: &Evidence<'_>) -> Option<Option<i64>> {
     let rows = evidence.earlier.as_ref()?.row.answer()?;
     (rows.found > 0).then_some(rows.last_update)

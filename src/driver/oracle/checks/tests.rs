@@ -1,5 +1,6 @@
-//! What the double cannot be brought to: other databases, other roles, refusals. Each test takes the facts of a source where
-//! all is right and changes one thing. The shapes are those of Oracle's documentation; no database was asked.
+//! States that the simulated server cannot produce: other databases, other roles, refusals. Each test takes the facts
+//! of a healthy source and changes one thing. The shapes are those of Oracle's documentation. They were not read from a
+//! real database.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -28,12 +29,12 @@ fn judged(target: &Target, now: &Inspection) -> Vec<Finding> {
     judge(&Case { target, now, earlier: None }).unwrap()
 }
 
-/// What is wrong after some things were changed in the facts of a source where all is right.
+/// The faults that are found after some changes in the facts of a healthy source.
 fn after(changes: &[(&str, Value)]) -> Vec<String> {
     wrong(&found(&target(), changes))
 }
 
-/// The facts of a source where all is right, with these changes.
+/// The facts of a healthy source with these changes.
 fn changed(changes: &[(&str, Value)]) -> Value {
     let mut facts = right();
     for (pointer, value) in changes {
@@ -134,7 +135,7 @@ fn a_user_without_the_catalogue_is_told_what_could_not_be_checked_and_nothing_is
     assert!(found.iter().any(|finding| finding.contains("GRANT SELECT_CATALOG_ROLE TO \"HB\";")), "{found:?}");
 }
 
-/// Changes in the facts of a right database, and the finding that they lead to.
+/// Changes in the facts of a healthy database, and the finding that each leads to.
 fn faults() -> Vec<(Vec<(&'static str, Value)>, &'static str)> {
     vec![
         (vec![("/context/container", json!("CDB$ROOT"))], "failed error container: the session is in CDB$ROOT"),
@@ -230,7 +231,7 @@ fn faults() -> Vec<(Vec<(&'static str, Value)>, &'static str)> {
     ]
 }
 
-/// What is found after these changes.
+/// All findings after these changes.
 fn found(target: &Target, changes: &[(&str, Value)]) -> Vec<Finding> {
     judged(target, &inspection(changed(changes), None))
 }
@@ -246,7 +247,7 @@ fn each_fault_is_one_finding_with_a_next_step() {
     }
 }
 
-/// The list is read by a test that has each of them judged by a foreign parser.
+/// Another test reads this list and passes each script to a foreign parser.
 #[test]
 fn every_script_of_a_finding_is_one_that_may_be_read() {
     let mut findings: Vec<Finding> = faults().iter().flat_map(|(changes, _)| found(&target(), changes)).collect();
@@ -269,7 +270,7 @@ fn every_script_of_a_finding_is_one_that_may_be_read() {
     insta::assert_snapshot!(scripts.into_iter().collect::<Vec<_>>().join("\n"));
 }
 
-/// A facts file may come from anywhere.
+/// A facts file may have any origin.
 #[test]
 fn numbers_that_no_server_gives_are_judged_without_a_panic() {
     for (time, value) in [(i64::MIN, i64::MAX), (i64::MAX, i64::MIN)] {
@@ -310,7 +311,7 @@ fn who_only_watches_needs_no_more_than_read() {
 
 #[test]
 fn an_owner_is_granted_what_no_view_lists() {
-    // Neither of its privileges is in DBA_TAB_PRIVS, and it beats itself.
+    // Neither of its privileges is in DBA_TAB_PRIVS, and this user writes the heartbeat itself.
     let owner = [
         ("/context/user", json!("STREAMKAP_USER")),
         ("/own_privileges/seen", json!([])),

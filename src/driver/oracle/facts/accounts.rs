@@ -1,4 +1,4 @@
-//! Users: this session's, the connector's, what they may do, and jobs that write beside heartbeatd.
+//! Users: this session's user, the connector's users, their privileges, and jobs that write the same table.
 
 use serde::{Deserialize, Serialize};
 
@@ -14,18 +14,18 @@ pub(in crate::driver::oracle) struct AccountFacts {
     pub(in crate::driver::oracle) name: String,
     /// OPEN, LOCKED, EXPIRED(GRACE) …
     pub(in crate::driver::oracle) status: String,
-    /// In how many seconds its password runs out; `None` if it does not.
+    /// How many seconds remain until its password expires; `None` if it does not expire.
     pub(in crate::driver::oracle) expires_in: Option<i64>,
 }
 
-/// A privilege, or a role, that a user or a role has.
+/// A privilege or role that a user or role has.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(in crate::driver::oracle) struct Grant {
     pub(in crate::driver::oracle) grantee: String,
     pub(in crate::driver::oracle) privilege: String,
 }
 
-/// In how many seconds a password runs out.
+/// The seconds until a password expires.
 const EXPIRES_IN: &str = "TO_CHAR(ROUND((EXPIRY_DATE - SYSDATE) * 86400))";
 
 fn own_privileges_sql(table: &HeartbeatTable) -> String {
@@ -52,7 +52,7 @@ fn accounts_sql(names: &[&str]) -> String {
     format!("SELECT {columns} FROM DBA_USERS WHERE USERNAME IN ({})", list(names))
 }
 
-/// All grants on the table, from the catalogue, or from what an owner sees of its own.
+/// All grants on the table: from the catalogue, or as the owner sees its own.
 fn grants_sql(table: &HeartbeatTable, of_own: bool) -> String {
     let (view, owner) = if of_own { ("ALL_TAB_PRIVS", "TABLE_SCHEMA") } else { ("DBA_TAB_PRIVS", "OWNER") };
     format!(
@@ -74,7 +74,8 @@ fn system_privileges_sql(names: &[&str]) -> String {
 }
 
 fn jobs_sql(table: &HeartbeatTable) -> String {
-    // `_` stands for any character: the reader of the finding sees a job that names another table by chance.
+    // `_` matches any character, so a job that names another table may match. The finding quotes the job, and the
+    // reader can see it.
     let pattern = literal(&format!("%{}%", stored(&table.table).to_uppercase()));
     format!(
         "SELECT {} FROM ALL_SCHEDULER_JOBS WHERE UPPER(JOB_ACTION) LIKE {pattern} AND ROWNUM <= 20",
@@ -82,7 +83,7 @@ fn jobs_sql(table: &HeartbeatTable) -> String {
     )
 }
 
-/// The privileges of this session's user: on the table, and on any.
+/// The privileges of this session's user: on the table, and on any table.
 pub(super) async fn own_privileges(
     ask: &mut Questions<'_>,
     table: &HeartbeatTable,
@@ -106,7 +107,7 @@ pub(super) async fn accounts(ask: &mut Questions<'_>, names: &[&str]) -> Result<
     Ok(answer.make(|lines| lines.iter().map(|line| account(line)).collect()))
 }
 
-/// All grants on the table; `user` is this session's.
+/// All grants on the table; `user` is this session's user.
 pub(super) async fn grants(
     ask: &mut Questions<'_>,
     table: &HeartbeatTable,

@@ -1,4 +1,4 @@
-//! The database: where the session is, how it logs changes, how long it keeps them.
+//! The database: the session's container, how the database logs changes, and how long it keeps the logs.
 
 use serde::{Deserialize, Serialize};
 
@@ -6,12 +6,12 @@ use super::questions::{Questions, column, joined, micros, number};
 use crate::driver::answer::Answer;
 use crate::heartbeat::Failure;
 
-/// Where the session is. Every user may ask.
+/// Where the session is. Every user can query it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(in crate::driver::oracle) struct ContextFacts {
     /// The container: `CDB$ROOT`, a pluggable database's name, or the database's own.
     pub(in crate::driver::oracle) container: String,
-    /// Whether the database is a multitenant one.
+    /// Whether the database is multitenant.
     pub(in crate::driver::oracle) multitenant: bool,
     /// The session's user.
     pub(in crate::driver::oracle) user: String,
@@ -21,7 +21,7 @@ pub(in crate::driver::oracle) struct ContextFacts {
     pub(in crate::driver::oracle) time: i64,
 }
 
-/// What V$DATABASE says; of a pluggable database it says what holds for all.
+/// The contents of V$DATABASE. In a pluggable database it shows the state of the whole database.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(in crate::driver::oracle) struct DatabaseFacts {
     pub(in crate::driver::oracle) log_mode: String,
@@ -31,11 +31,11 @@ pub(in crate::driver::oracle) struct DatabaseFacts {
     /// Whether all columns of all tables are logged.
     pub(in crate::driver::oracle) all_columns: bool,
     pub(in crate::driver::oracle) open_mode: String,
-    /// How long ago the database was made, in seconds.
+    /// How long ago the database was created, in seconds.
     pub(in crate::driver::oracle) age: i64,
 }
 
-/// The supplemental logging of a pluggable database.
+/// The supplemental logging that a pluggable database has of its own.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(in crate::driver::oracle) struct PdbLogging {
     pub(in crate::driver::oracle) minimal: bool,
@@ -53,7 +53,7 @@ pub(in crate::driver::oracle) struct RecoveryArea {
 const PDB_LOGGING: &str = "SELECT MINIMAL || CHR(9) || ALL_COLUMN FROM DBA_SUPPLEMENTAL_LOGGING";
 const DESTINATIONS: &str =
     "SELECT TO_CHAR(COUNT(*)) FROM V$ARCHIVE_DEST_STATUS WHERE STATUS = 'VALID' AND TYPE = 'LOCAL'";
-/// Dates of the control file are in the zone of the server's machine, as SYSDATE is.
+/// Times from the control file are in the time zone of the server's machine, as SYSDATE is.
 const OLDEST: &str = "SELECT TO_CHAR(ROUND((SYSDATE - MIN(FIRST_TIME)) * 86400)) FROM V$ARCHIVED_LOG \
                       WHERE NAME IS NOT NULL AND DELETED = 'NO' AND STANDBY_DEST = 'NO'";
 const RECOVERY_AREA: &str = "SELECT TO_CHAR(SPACE_LIMIT) || CHR(9) || TO_CHAR(SPACE_USED) || CHR(9) || \
@@ -80,10 +80,10 @@ fn database_sql() -> String {
     format!("SELECT {columns} FROM V$DATABASE")
 }
 
-/// Where the session is.
+/// Reads where the session is.
 ///
 /// # Errors
-/// Where the server cannot be asked, or does not say.
+/// The server cannot be queried, or sends no answer.
 pub(super) async fn context(ask: &mut Questions<'_>) -> Result<ContextFacts, Failure> {
     let lines = match ask.ask(&context_sql()).await? {
         Answer::Seen(lines) => lines,

@@ -1,5 +1,5 @@
-//! One question to the server, in one round trip: a query is handed to a block that runs it and gives its lines back, or
-//! the code of the server's refusal.
+//! Sends one question to the server in one round trip: a block runs the query and returns its lines, or the code of the
+//! server's refusal. The other files of this folder use it.
 
 use crate::driver::answer::{Answer, Refusal};
 use crate::driver::oracle::call_thread::CallThread;
@@ -9,17 +9,17 @@ use crate::heartbeat::{ErrorKind, Failure};
 use crate::plain_text::one_line;
 use crate::time::clock::Instant;
 
-/// What separates the columns of a line.
+/// Separates the columns of a line.
 pub(super) const SEPARATOR: &str = " || CHR(9) || ";
 
-/// A session that is asked.
+/// A session that answers questions.
 pub(super) struct Questions<'a> {
     thread: &'a mut CallThread,
     limit: Instant,
 }
 
-/// The lines of a query's one column; or the server's refusal. An answer that is longer than there is room counts as refused
-/// (as ORA-01406 is when a value is cut): the half of a list says nothing of what is not in it.
+/// Returns the lines of a query with one column, or the server's refusal. An answer that exceeds the buffer counts as
+/// refused, like ORA-01406 for one long value: half of a list does not show what is missing.
 pub(super) const BLOCK: &str = "\
 DECLARE
   question CONSTANT VARCHAR2(4000) := :question;
@@ -56,10 +56,10 @@ impl<'a> Questions<'a> {
         Self { thread, limit }
     }
 
-    /// Asks: each line of the answer in its columns; an empty text is NULL.
+    /// Runs a query. Each line of the answer is split into its columns; an empty text is NULL.
     ///
     /// # Errors
-    /// Where the server cannot be asked.
+    /// The server cannot be queried.
     pub(super) async fn ask(&mut self, question: &str) -> Result<Answer<Vec<Vec<String>>>, Failure> {
         debug_assert!(question.len() < LONGEST_TEXT, "{question}");
         let binds = vec![
@@ -99,7 +99,7 @@ pub(super) fn number(line: &[String], place: usize) -> Option<i64> {
     line.get(place).and_then(|text| text.parse().ok())
 }
 
-/// A query's columns as its one.
+/// Joins the columns of a query into one.
 pub(super) fn joined(columns: &[&str]) -> String {
     columns.join(SEPARATOR)
 }
@@ -109,7 +109,7 @@ pub(super) fn list(names: &[&str]) -> String {
     names.iter().map(|name| super::super::identifier::literal(name)).collect::<Vec<_>>().join(", ")
 }
 
-/// The microseconds since 1970 of a time without a zone, in SQL: see the beat's block.
+/// SQL for the microseconds since 1970 of a time without a zone. See the beat's block.
 pub(super) fn micros(moment: &str) -> String {
     format!(
         "((TO_NUMBER(TO_CHAR({moment}, 'J')) - 2440588) * 86400000000 + TO_NUMBER(TO_CHAR({moment}, 'SSSSS')) * 1000000 + \

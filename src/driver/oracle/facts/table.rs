@@ -1,4 +1,4 @@
-//! The heartbeat table: what it is, its columns, its row, and how its changes are logged.
+//! The heartbeat table: its type, its columns, its row, and how its changes are logged.
 
 use serde::{Deserialize, Serialize};
 
@@ -17,7 +17,7 @@ pub(in crate::driver::oracle) struct ObjectFacts {
     pub(in crate::driver::oracle) kind: String,
 }
 
-/// The rows.
+/// The rows of the table.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(in crate::driver::oracle) struct RowFacts {
     /// All rows.
@@ -35,7 +35,7 @@ pub(in crate::driver::oracle) struct RowFacts {
 pub(in crate::driver::oracle) struct LogGroup {
     /// ALL COLUMN LOGGING, PRIMARY KEY LOGGING …
     pub(in crate::driver::oracle) kind: String,
-    /// Whether it holds for every change.
+    /// Whether the group is logged for every change.
     pub(in crate::driver::oracle) always: bool,
 }
 

@@ -1,4 +1,5 @@
-//! A case with SQL Server's facts, laid out for the files beside this one.
+//! What the checks of this folder judge: SQL Server's facts about the table, its rows, users and grants, or why they
+//! are unknown.
 
 use crate::driver::answer::Answer;
 use crate::driver::evidence;
@@ -13,20 +14,20 @@ pub(super) type Evidence<'a> = evidence::Evidence<'a, SqlServerFacts>;
 /// One replica.
 pub(super) type ReplicaEvidence<'a> = evidence::ReplicaEvidence<'a, SqlServerFacts>;
 
-/// What the server shows of the catalogue.
+/// The requirement for reading the catalogue.
 pub(super) const CATALOGUE: &str = "a login with a user in the database";
-/// What it shows of the heartbeat's rows.
+/// The requirement for reading the heartbeat's rows.
 pub(super) const DATA: &str = "SELECT on the heartbeat table";
-/// What it shows of other users' grants.
+/// The requirement for reading other users' grants.
 pub(super) const DEFINITION: &str = "VIEW DEFINITION on the database";
 
 impl Evidence<'_> {
-    /// A script for the heartbeat's database, to be run by a member of db_owner.
+    /// A script that a member of db_owner runs in the heartbeat's database.
     pub(super) fn as_owner(&self, script: impl Into<String>) -> Remedy {
         remedies::as_owner(self.target, script)
     }
 
-    /// Judges the table, or says why it cannot be.
+    /// Judges the table, or says why it is unknown.
     pub(super) fn with_table(&self, check: &Check, judge: impl FnOnce(&TableFacts) -> Finding) -> Finding {
         let name = &self.names.table;
         with(check, name, &self.facts.table, CATALOGUE, |table| match table.kind.as_deref() {
@@ -36,7 +37,7 @@ impl Evidence<'_> {
         })
     }
 
-    /// Judges a part of the table, or says why the server would not show it.
+    /// Judges a part of the table, or says why it is unknown.
     pub(super) fn with_part(&self, check: &Check, part: &str, judge: impl FnOnce(&TableFacts) -> Finding) -> Finding {
         self.with_table(check, |table| match table.refused.get(part) {
             Some(refusal) => check.unknown(&self.names.table, refusal.unless(CATALOGUE, PASSING)),
@@ -44,12 +45,12 @@ impl Evidence<'_> {
         })
     }
 
-    /// Judges the rows, or says why they cannot be.
+    /// Judges the rows, or says why they are unknown.
     pub(super) fn with_rows(&self, check: &Check, judge: impl FnOnce(&RowFacts) -> Finding) -> Finding {
         self.with_table(check, |_| with(check, &self.names.table, &self.facts.row, DATA, judge))
     }
 
-    /// Judges users and grants; where those of others are hidden, nothing is missing for certain.
+    /// Judges users and grants. If those of others are hidden, a missing one is unknown, not failed.
     pub(super) fn with_principals(
         &self,
         check: &Check,
@@ -73,7 +74,7 @@ impl Evidence<'_> {
     }
 }
 
-/// Judges an answer by this database's codes: [`Answer::judge`].
+/// Judges an answer by this database's error codes: [`Answer::judge`].
 pub(super) fn with<T>(
     check: &Check,
     subject: &str,

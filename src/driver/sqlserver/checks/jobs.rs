@@ -1,4 +1,5 @@
-//! What runs change data capture, how long changes are kept, and whether a job of the Agent writes the heartbeat as well.
+//! The jobs that run change data capture, how long changes are kept, and jobs of SQL Server Agent that write the same
+//! table.
 
 use std::time::Duration;
 
@@ -65,14 +66,14 @@ const RETENTION: Check = Check {
 pub(super) const CHECKS: &[Check] = &[CAPTURE, AGENT, RETENTION, NATIVE];
 
 const DAY: Duration = Duration::from_secs(86_400);
-/// The retention of a cleanup job whose retention was never set.
+/// The server's retention if none was configured for the cleanup job.
 const DEFAULT_RETENTION: Duration = Duration::from_secs(3 * 86_400);
 
 pub(super) fn judge(evidence: &Evidence<'_>) -> Vec<Finding> {
     vec![jobs(evidence), agent(evidence), retention(evidence), native(evidence)]
 }
 
-/// Judges the jobs of change data capture, or says why they cannot be.
+/// Judges the jobs of change data capture, or says why they are unknown.
 fn with_jobs(evidence: &Evidence<'_>, check: &Check, judge: impl FnOnce(&[CdcJob]) -> Finding) -> Finding {
     let subject = &evidence.facts.server.database;
     let server = &evidence.facts.server;

@@ -1,11 +1,11 @@
-//! The facts of servers on which everything is right, shaped by the vendor's catalogue pages: none was gathered from a SQL
+//! Facts of healthy servers for tests, in the shape of the vendor's catalogue pages. They were not read from a real SQL
 //! Server.
 
 use serde_json::{Value, json};
 
 use crate::driver::evidence::trial::{NOW, SECOND};
 
-/// A server of one's own, with the connector's user in its role.
+/// A self-managed server, with the connector's user in its role.
 pub(in crate::driver::sqlserver) fn right() -> Value {
     let column = |name: &str, kind: &str, scale: u8| {
         let id = name == "id";
@@ -56,14 +56,14 @@ pub(in crate::driver::sqlserver) fn right() -> Value {
     })
 }
 
-/// Amazon RDS: as one's own, with its own database.
+/// Amazon RDS: a self-managed server with the fact `rds`.
 pub(in crate::driver::sqlserver) fn right_rds() -> Value {
     let mut facts = right();
     facts["server"]["rds"] = json!(true);
     facts
 }
 
-/// Azure SQL Database: no Agent, no msdb, a version that says nothing.
+/// Azure SQL Database: no SQL Server Agent, no msdb, a version number without meaning.
 pub(in crate::driver::sqlserver) fn right_azure() -> Value {
     let mut facts = right();
     facts["server"]["version"] = json!("12.0.2000.8");
@@ -75,7 +75,7 @@ pub(in crate::driver::sqlserver) fn right_azure() -> Value {
     facts
 }
 
-/// Azure SQL Managed Instance: with Agent and msdb.
+/// Azure SQL Managed Instance, with SQL Server Agent and msdb.
 pub(in crate::driver::sqlserver) fn right_managed_instance() -> Value {
     let mut facts = right();
     facts["server"]["version"] = json!("12.0.2000.8");

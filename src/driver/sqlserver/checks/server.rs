@@ -1,4 +1,4 @@
-//! The server that takes the beats: whether it takes them, its version, and whether its certificate is verified.
+//! The server that gets the beats: whether it accepts writes, its version, and whether its certificate is verified.
 
 use tiberius::EncryptionLevel;
 
@@ -41,7 +41,7 @@ const SNAPSHOT: Check = Check {
 
 pub(super) const CHECKS: &[Check] = &[WRITABLE, VERSION, CLOCK, TLS, SNAPSHOT];
 
-/// SQL Server 2016: the oldest that the vendor's set-up guide takes, and the oldest whose T-SQL is used here.
+/// SQL Server 2016: the oldest version in the vendor's set-up guide, and the oldest with the T-SQL that is used here.
 const OLDEST: u32 = 13;
 
 pub(super) fn judge(evidence: &Evidence<'_>) -> Vec<Finding> {
@@ -96,7 +96,7 @@ fn version(evidence: &Evidence<'_>) -> Finding {
     }
     let found = format!("{} {}", server.version, server.edition);
     match server.version.split('.').next().and_then(|number| number.parse::<u32>().ok()) {
-        // A cloud's version number says nothing of what it can do.
+        // In Azure the version number says nothing about the server's features.
         _ if server.is_azure() => VERSION.ok(subject, found),
         None => VERSION.unknown(
             subject,

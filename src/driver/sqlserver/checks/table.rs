@@ -1,4 +1,4 @@
-//! The heartbeat table: what it is, and whether it can take a beat.
+//! The heartbeat table: its type, and whether it can store a beat.
 
 use super::evidence::{CATALOGUE, Evidence, with};
 use crate::driver::shared_checks::row;

@@ -1,5 +1,5 @@
-//! What no server on the test bench can be brought to. Each test takes the facts of a source where all is right and changes
-//! one thing.
+//! States that no server of the test bench can have. Each test takes the facts of a healthy source and changes one
+//! thing.
 
 use std::collections::BTreeSet;
 
@@ -33,7 +33,7 @@ fn ids(findings: &[Finding]) -> BTreeSet<&str> {
     findings.iter().map(|finding| finding.id.as_str()).collect()
 }
 
-/// What is wrong after one thing was changed in the facts of a source where all is right.
+/// The faults that are found after one change in the facts of a healthy source.
 fn after(pointer: &str, value: Value) -> Vec<String> {
     let mut facts = right();
     let parent = pointer.rsplit_once('/').unwrap();
@@ -204,7 +204,7 @@ fn every_failed_check_says_what_to_do() {
     assert!(failed.iter().all(|finding| finding.remedy.is_some()), "{failed:?}");
 }
 
-/// A user who sees only what is its own is shown no grants of others, and no error either.
+/// A user with few privileges sees no grants of others, and gets no error.
 #[test]
 fn what_an_account_may_not_see_is_not_reported_as_missing() {
     let mut facts = right();

@@ -1,4 +1,4 @@
-//! Whether change data capture takes the beat from the log into the change table that the connector reads.
+//! Whether change data capture copies the beat from the log into the change table that the connector reads.
 
 use std::time::Duration;
 
@@ -102,11 +102,11 @@ const LOG: Check = Check {
 
 pub(super) const CHECKS: &[Check] = &[DATABASE, TRACKED, OTHERS, COLUMNS, LATENCY, ERRORS, LOG];
 
-/// Beside two periods: the capture job polls every five seconds, Azure's scheduler every twenty.
+/// Added to two periods: the capture job polls every five seconds, Azure's scheduler every twenty.
 const SLACK: Duration = Duration::from_secs(60);
-/// A table takes no third one (error 22962).
+/// The server refuses a third one (error 22962).
 const MOST_INSTANCES: usize = 2;
-/// An older error is history.
+/// An older error is ignored.
 const OF_LATE: Duration = Duration::from_secs(86_400);
 
 pub(super) fn judge(evidence: &Evidence<'_>) -> Vec<Finding> {
@@ -152,7 +152,7 @@ fn database(evidence: &Evidence<'_>) -> Finding {
     })
 }
 
-/// Judges with CDC on in the database; without it, that comes first.
+/// Judges if CDC is on in the database. If it is off, another check reports that.
 fn with_cdc(evidence: &Evidence<'_>, check: &Check, judge: impl FnOnce(&DatabaseFacts) -> Finding) -> Finding {
     let subject = &evidence.names.table;
     with(check, subject, &evidence.facts.database, CATALOGUE, |database| match database.cdc {
@@ -270,7 +270,7 @@ fn latency(evidence: &Evidence<'_>) -> Finding {
     })
 }
 
-/// What starts the capture job. Azure SQL Database has none: it shows what its scheduler did.
+/// Starts the capture job. Azure SQL Database has no job, so the remedy shows what its scheduler did.
 fn look_at_capture(evidence: &Evidence<'_>) -> Remedy {
     let scans = "SELECT TOP (10) session_id, start_time, end_time, error_count, latency FROM sys.dm_cdc_log_scan_sessions \
                  ORDER BY start_time DESC;";
@@ -283,7 +283,7 @@ fn look_at_capture(evidence: &Evidence<'_>) -> Remedy {
     }
 }
 
-/// What to do about an error of the capture job.
+/// The remedy for an error of the capture job.
 fn mend_error(evidence: &Evidence<'_>, error: &CdcError) -> Remedy {
     let database = &evidence.facts.server.database;
     match u32::try_from(error.number) {

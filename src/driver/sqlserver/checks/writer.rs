@@ -1,4 +1,4 @@
-//! What this session's own user may do.
+//! The privileges of this session's user.
 
 use super::evidence::{CATALOGUE, Evidence, with};
 use crate::driver::shared_checks::writer;

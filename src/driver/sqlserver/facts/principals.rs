@@ -1,4 +1,4 @@
-//! Users, roles, memberships and grants, and what of them a user may do on the heartbeat table.
+//! Users, roles, memberships and grants, and the privileges on the heartbeat table that follow from them.
 
 use std::collections::BTreeSet;
 
@@ -12,17 +12,17 @@ use crate::driver::sqlserver::query;
 use crate::heartbeat::Failure;
 use crate::target::Target;
 
-/// What this session's user sees of the database's users and roles.
+/// The database's users and roles, as far as this session's user sees them.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(in crate::driver::sqlserver) struct Principals {
-    /// Whether it sees those of others, too: what is not listed is then not there.
+    /// Whether it also sees those of others. If so, what is not listed does not exist.
     pub(in crate::driver::sqlserver) sees_all: bool,
     pub(in crate::driver::sqlserver) names: Vec<String>,
     /// Member and role.
     pub(in crate::driver::sqlserver) members: Vec<(String, String)>,
-    /// Those that concern the heartbeat table, its schema, or the whole database.
+    /// Grants on the heartbeat table, its schema or the whole database.
     pub(in crate::driver::sqlserver) grants: Vec<Grant>,
-    /// Why members or grants are not known, where the server does not list them.
+    /// Why members or grants are unknown, if the server does not list them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(in crate::driver::sqlserver) unlisted: Option<Refusal>,
 }
@@ -34,25 +34,26 @@ pub(in crate::driver::sqlserver) struct Grant {
     /// `SELECT`, `CONTROL`, …
     pub(in crate::driver::sqlserver) permission: String,
     pub(in crate::driver::sqlserver) denied: bool,
-    /// Whether it is about one column alone.
+    /// Whether the grant is for one column only.
     pub(in crate::driver::sqlserver) column: bool,
 }
 
-/// What a user or role may do on the heartbeat table.
+/// The privileges of a user or role on the heartbeat table.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(in crate::driver::sqlserver) struct Rights {
-    /// Of SELECT, INSERT, UPDATE and DELETE, those that it has.
+    /// The privileges it has, of SELECT, INSERT, UPDATE and DELETE.
     pub(in crate::driver::sqlserver) held: BTreeSet<&'static str>,
-    /// Of those, what a DENY takes away, with who was denied it.
+    /// The privileges that a DENY takes away, each with the user or role that was denied it.
     pub(in crate::driver::sqlserver) denied: Vec<(&'static str, String)>,
 }
 
-/// What a connector does with the table.
+/// The privileges that a connector uses on the table.
 const PRIVILEGES: &[&str] = &["SELECT", "INSERT", "UPDATE", "DELETE"];
-/// Every user is a member of it.
+/// Every user is a member of this role.
 const PUBLIC: &str = "public";
 
-/// Users, roles and grants. The three lists are bounded, and the connector's and the writer's come first.
+/// Reads users, roles and grants. Each list has a maximum length, and the connector's and the writer's entries come
+/// first.
 ///
 /// # Errors
 /// As [`Questions::ask`].
@@ -87,7 +88,7 @@ pub(super) async fn principals(ask: &mut Questions<'_>, target: &Target) -> Resu
         .await?;
     let unlisted = match (&members, &grants) {
         (Answer::Refused(refusal), _) | (_, Answer::Refused(refusal)) => Some(refusal.clone()),
-        // Everybody who is connected holds CONNECT: a lookalike has the view, and nothing in it.
+        // Every connected user holds CONNECT, so an empty view is a lookalike's.
         (_, Answer::Seen(grants)) if grants.is_empty() => Some(Refusal {
             code: "sys.database_permissions".to_owned(),
             message: "the server lists no permission at all".to_owned(),
@@ -106,18 +107,18 @@ fn listed<T>(answer: Answer<Vec<T>>) -> Vec<T> {
 }
 
 impl Principals {
-    /// Whether there is a user or a role of this name.
+    /// Whether a user or role of this name exists.
     pub(in crate::driver::sqlserver) fn has(&self, name: &str) -> bool {
         self.names.iter().any(|known| known.eq_ignore_ascii_case(name))
     }
 
-    /// Whether a user is in a role, also by way of another one.
+    /// Whether a user is a member of a role, directly or through another role.
     pub(in crate::driver::sqlserver) fn is_member(&self, user: &str, role: &str) -> bool {
         self.roles_of(user).iter().any(|known| known.eq_ignore_ascii_case(role))
     }
 
-    /// What a user or role may do on the table: its own grants and those of its roles, on the table, its schema and the
-    /// database. A DENY anywhere wins, but for the owner's role.
+    /// The privileges of a user or role on the table: its own grants and those of its roles, on the table, its schema
+    /// and the database. A DENY at any of these takes precedence, except for db_owner.
     pub(in crate::driver::sqlserver) fn rights_of(&self, name: &str) -> Rights {
         let mut holders = self.roles_of(name);
         holders.extend([name.to_owned(), PUBLIC.to_owned()]);

@@ -1,4 +1,4 @@
-//! One batch for one question. Used by the files beside it.
+//! Sends each question as one batch. The other files of this folder use it.
 
 use tiberius::Row;
 
@@ -6,22 +6,22 @@ use crate::driver::answer::Answer;
 use crate::driver::sqlserver::query::{self, Expressions, Limits, SqlClient, Values};
 use crate::heartbeat::{ErrorKind, Failure};
 
-/// Asks one server.
+/// Sends questions to one server.
 pub(super) struct Questions<'a> {
     client: &'a mut SqlClient,
     limits: Limits,
 }
 
 impl<'a> Questions<'a> {
-    /// Questions to the server of a client, all within these limits.
+    /// Questions through this client, all within these limits.
     pub(super) fn of(client: &'a mut SqlClient, limits: Limits) -> Self {
         Self { client, limits }
     }
 
-    /// The rows of one batch, each made into something; what the server refuses is part of the facts.
+    /// Runs one batch and converts each row with `make`. A refusal of the server is part of the facts.
     ///
     /// # Errors
-    /// A failure that did not come from the server, or what `make` gives.
+    /// A failure that did not come from the server, or an error of `make`.
     pub(super) async fn ask<T>(
         &mut self,
         sql: &str,
@@ -33,7 +33,7 @@ impl<'a> Questions<'a> {
         }
     }
 
-    /// The answers to expressions, of which a lookalike may lack some.
+    /// Reads the values of expressions. A lookalike may lack some of them.
     ///
     /// # Errors
     /// A failure that did not come from the server.
@@ -47,7 +47,7 @@ impl<'a> Questions<'a> {
     /// As [`ask`](Self::ask), for an answer of one row.
     ///
     /// # Errors
-    /// As [`ask`](Self::ask); `protocol` for no row.
+    /// As [`ask`](Self::ask); `protocol` without a row.
     pub(super) async fn ask_one<T>(
         &mut self,
         sql: &str,

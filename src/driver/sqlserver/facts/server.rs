@@ -11,9 +11,9 @@ use crate::driver::sqlserver::lookalike::{PRODUCT, lookalike};
 use crate::driver::sqlserver::query::{Expressions, number};
 use crate::heartbeat::{ErrorKind, Failure};
 
-/// What `SERVERPROPERTY('EngineEdition')` is in Azure SQL Database.
+/// The value of `SERVERPROPERTY('EngineEdition')` in Azure SQL Database.
 pub(in crate::driver::sqlserver) const AZURE_DATABASE: i64 = 5;
-/// In Azure SQL Managed Instance.
+/// The value in Azure SQL Managed Instance.
 pub(in crate::driver::sqlserver) const MANAGED_INSTANCE: i64 = 8;
 
 /// The server.
@@ -25,27 +25,27 @@ pub(in crate::driver::sqlserver) struct ServerFacts {
     pub(in crate::driver::sqlserver) edition: String,
     /// 2 Standard, 3 Enterprise, 4 Express, 5 Azure SQL Database, 8 Managed Instance.
     pub(in crate::driver::sqlserver) engine_edition: i64,
-    /// What it says of itself (`@@VERSION`); empty where that is not known.
+    /// The text of `@@VERSION`; empty if it is unknown.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub(in crate::driver::sqlserver) product: String,
-    /// Whether it is PostgreSQL under T-SQL.
+    /// Whether it is Babelfish: PostgreSQL with T-SQL.
     pub(in crate::driver::sqlserver) babelfish: bool,
-    /// Whether it has the procedures of change data capture; `None` where that is not known.
+    /// Whether it has the procedures of change data capture; `None` if that is unknown.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(in crate::driver::sqlserver) cdc_procedures: Option<bool>,
-    /// Whether Amazon runs it.
+    /// Whether it runs on Amazon RDS.
     pub(in crate::driver::sqlserver) rds: bool,
     pub(in crate::driver::sqlserver) availability_groups: bool,
-    /// Whether the filegroup of the vendor's set-up guide is there.
+    /// Whether the filegroup of the vendor's set-up guide exists.
     pub(in crate::driver::sqlserver) filegroup: bool,
     /// This session's user in the database.
     pub(in crate::driver::sqlserver) user: String,
     pub(in crate::driver::sqlserver) database: String,
-    /// `READ_WRITE`, or `READ_ONLY`; empty where the server does not say.
+    /// `READ_WRITE` or `READ_ONLY`; empty if the server does not say.
     pub(in crate::driver::sqlserver) updateability: String,
-    /// Whether the database is read-only by a setting of its own.
+    /// Whether a setting makes the database read-only.
     pub(in crate::driver::sqlserver) read_only: bool,
-    /// Its clock, in microseconds since 1970.
+    /// The server's clock, in microseconds since 1970.
     pub(in crate::driver::sqlserver) time: i64,
 }
 
@@ -56,16 +56,17 @@ pub(in crate::driver::sqlserver) struct DatabaseFacts {
     pub(in crate::driver::sqlserver) cdc: bool,
     /// `SIMPLE`, `BULK_LOGGED` or `FULL`.
     pub(in crate::driver::sqlserver) recovery_model: String,
-    /// What keeps the log from being cut: `NOTHING`, `REPLICATION`, `LOG_BACKUP`, …; empty where the server does not say.
+    /// What prevents the log from being truncated: `NOTHING`, `REPLICATION`, `LOG_BACKUP`, …; empty if the server does
+    /// not say.
     pub(in crate::driver::sqlserver) log_reuse_wait: String,
-    /// `ON` or `OFF`; empty where the server does not say.
+    /// `ON` or `OFF`; empty if the server does not say.
     pub(in crate::driver::sqlserver) snapshot_isolation: String,
 }
 
-/// The server itself.
+/// Reads the facts of the server.
 ///
 /// # Errors
-/// What the server says, classified, when it answers nothing at all: every user may ask this.
+/// The server's error, classified, if it answers nothing: every user can query this.
 pub(super) async fn server(ask: &mut Questions<'_>) -> Result<ServerFacts, Failure> {
     let property = |kind: &str, name: &str| format!("CONVERT({kind}, SERVERPROPERTY(N'{name}'))");
     let is_there = |expression: String| format!("CASE WHEN {expression} IS NULL THEN 0 ELSE 1 END");
@@ -109,7 +110,7 @@ pub(super) async fn server(ask: &mut Questions<'_>) -> Result<ServerFacts, Failu
     })
 }
 
-/// The database.
+/// Reads the facts of the database.
 ///
 /// # Errors
 /// As [`Questions::ask_values`].
@@ -137,7 +138,7 @@ pub(super) async fn database(ask: &mut Questions<'_>) -> Result<Answer<DatabaseF
     }))
 }
 
-/// Whether this server holds the database's primary replica; `None` where the database is in no availability group.
+/// Whether this server holds the database's primary replica; `None` if the database is in no availability group.
 ///
 /// # Errors
 /// As [`Questions::ask_one`].
@@ -147,7 +148,7 @@ pub(super) async fn primary_replica(ask: &mut Questions<'_>) -> Result<Answer<Op
 }
 
 impl ServerFacts {
-    /// The name of a server that is no SQL Server.
+    /// The product's name, if the server is not SQL Server.
     pub(in crate::driver::sqlserver) fn lookalike(&self) -> Option<String> {
         lookalike(self.babelfish, &self.product)
     }
@@ -157,12 +158,12 @@ impl ServerFacts {
         !["", "READ_WRITE"].contains(&self.updateability.as_str()) && !self.read_only
     }
 
-    /// Whether Microsoft runs it: the version number then says nothing.
+    /// Whether it is Azure SQL. The version number then says nothing about its features.
     pub(in crate::driver::sqlserver) fn is_azure(&self) -> bool {
         [AZURE_DATABASE, MANAGED_INSTANCE].contains(&self.engine_edition)
     }
 
-    /// Whether it is Express or Web Edition.
+    /// Whether it is an edition without change data capture: Express or Web.
     pub(in crate::driver::sqlserver) fn is_without_cdc(&self) -> bool {
         const EXPRESS: i64 = 4;
         self.engine_edition == EXPRESS || self.edition.starts_with("Web")

@@ -1,4 +1,4 @@
-//! The heartbeat table, its row, and what this session's user may do with them.
+//! The heartbeat table, its row, and the privileges of this session's user on it.
 
 use std::collections::BTreeMap;
 
@@ -12,24 +12,24 @@ use crate::driver::sqlserver::query;
 use crate::heartbeat::Failure;
 use crate::target::Target;
 
-/// The table, and the schema it is in.
+/// The table and its schema.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(in crate::driver::sqlserver) struct TableFacts {
-    /// Whether the schema is there, and visible.
+    /// Whether the schema exists and is visible.
     pub(in crate::driver::sqlserver) schema: bool,
-    /// `USER_TABLE`, `VIEW`, …; `None` where nothing of that name is there, or visible.
+    /// `USER_TABLE`, `VIEW`, …; `None` if no object of this name exists or is visible.
     pub(in crate::driver::sqlserver) kind: Option<String>,
     /// Whether change data capture tracks it.
     pub(in crate::driver::sqlserver) tracked: bool,
     /// Triggers that run instead of an update.
     pub(in crate::driver::sqlserver) instead_of: Vec<String>,
     pub(in crate::driver::sqlserver) columns: Vec<ColumnFacts>,
-    /// What of these the server would not say, by the name of the part.
+    /// The refusals of the server, by the name of the part.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(in crate::driver::sqlserver) refused: BTreeMap<String, Refusal>,
 }
 
-/// Parts of a table that a server may refuse by themselves.
+/// The parts of a table that a server may refuse separately.
 pub(in crate::driver::sqlserver) const COLUMNS: &str = "columns";
 pub(in crate::driver::sqlserver) const KEY: &str = "key";
 pub(in crate::driver::sqlserver) const TRIGGERS: &str = "triggers";
@@ -39,9 +39,9 @@ pub(in crate::driver::sqlserver) const TRACKED: &str = "tracked";
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(in crate::driver::sqlserver) struct ColumnFacts {
     pub(in crate::driver::sqlserver) name: String,
-    /// The server's name of the type below it.
+    /// The server's name of the system type.
     pub(in crate::driver::sqlserver) kind: String,
-    /// Digits behind the second, of types that have them.
+    /// The decimal digits of a second, for types that have them.
     pub(in crate::driver::sqlserver) scale: u8,
     pub(in crate::driver::sqlserver) nullable: bool,
     pub(in crate::driver::sqlserver) identity: bool,
@@ -54,17 +54,17 @@ pub(in crate::driver::sqlserver) struct ColumnFacts {
 /// The rows of the table.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(in crate::driver::sqlserver) struct RowFacts {
-    /// How many there are, counted up to a thousand and one.
+    /// The number of rows, counted up to 1,001.
     pub(in crate::driver::sqlserver) count: i64,
-    /// How many have the configured id.
+    /// The number of rows with the configured id.
     pub(in crate::driver::sqlserver) found: i64,
-    /// The lowest other id.
+    /// The lowest id of another row.
     pub(in crate::driver::sqlserver) other: Option<i64>,
     /// Microseconds since 1970.
     pub(in crate::driver::sqlserver) last_update: Option<i64>,
 }
 
-/// What this session's user may do on the table; `None` where the server does not say, as for a table that is hidden.
+/// The privileges of this session's user on the table; `None` if the server does not say, as for a hidden table.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(in crate::driver::sqlserver) struct OwnRights {
     pub(in crate::driver::sqlserver) select: Option<bool>,
@@ -72,12 +72,12 @@ pub(in crate::driver::sqlserver) struct OwnRights {
     pub(in crate::driver::sqlserver) update: Option<bool>,
 }
 
-/// The table's name as text that `OBJECT_ID` takes.
+/// The table's name as a literal for `OBJECT_ID`.
 pub(super) fn name_literal(target: &Target) -> String {
     literal(&format!("{}.{}", quote(&target.heartbeat.schema), quote(&target.heartbeat.table)))
 }
 
-/// The table.
+/// Reads the facts of the table.
 ///
 /// # Errors
 /// As [`Questions::ask`].
@@ -94,7 +94,7 @@ pub(super) async fn table(ask: &mut Questions<'_>, target: &Target) -> Result<An
     Ok(answer)
 }
 
-/// The table without its columns and triggers, in one batch.
+/// Reads the table without its columns, key and triggers, in one batch.
 ///
 /// # Errors
 /// As [`Questions::ask_values`].
@@ -182,7 +182,7 @@ async fn triggers(ask: &mut Questions<'_>, name: &str, table: &mut TableFacts) -
     Ok(())
 }
 
-/// The rows. Without a table, or without its columns, there are none that could be asked for.
+/// Reads the rows. Without the table or its columns there are none to query.
 ///
 /// # Errors
 /// As [`Questions::ask_one`].
@@ -213,7 +213,7 @@ pub(super) async fn row(
     .await
 }
 
-/// What this session's user may do.
+/// Reads the privileges of this session's user.
 ///
 /// # Errors
 /// As [`Questions::ask_one`].
@@ -234,7 +234,7 @@ pub(super) async fn own(ask: &mut Questions<'_>, target: &Target) -> Result<Answ
 }
 
 impl TableFacts {
-    /// What a part answered; a refusal is kept under its name.
+    /// Returns the answer for a part of the table, and keeps a refusal under the part's name.
     fn answer<T>(&mut self, part: &str, answer: Answer<Vec<T>>) -> Vec<T> {
         match answer {
             Answer::Seen(found) => found,
@@ -249,7 +249,7 @@ impl TableFacts {
         self.refused.extend(refusal.map(|refusal| (part.to_owned(), refusal.clone())));
     }
 
-    /// A column by its name, as the server compares names in most databases.
+    /// Finds a column by name. It ignores case, as most databases do.
     pub(in crate::driver::sqlserver) fn column(&self, name: &str) -> Option<&ColumnFacts> {
         self.columns.iter().find(|column| column.name.eq_ignore_ascii_case(name))
     }

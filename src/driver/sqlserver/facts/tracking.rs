@@ -1,4 +1,5 @@
-//! Change data capture: its instances of the heartbeat table, how far its job has read, and what runs it.
+//! Change data capture: the capture instances of the heartbeat table, how far the capture job has read, and the jobs
+//! that run it.
 
 use serde::{Deserialize, Serialize};
 
@@ -10,11 +11,11 @@ use crate::driver::sqlserver::query;
 use crate::heartbeat::Failure;
 use crate::target::Target;
 
-/// A capture instance of the heartbeat table. A table has two at most.
+/// A capture instance of the heartbeat table. A table has at most two.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(in crate::driver::sqlserver) struct CaptureInstance {
     pub(in crate::driver::sqlserver) name: String,
-    /// The role that may read its changes; `None` where nothing but the grants on the table decides.
+    /// The role that may read its changes; `None` if only the grants on the table decide.
     pub(in crate::driver::sqlserver) role: Option<String>,
     /// The columns that it captures.
     pub(in crate::driver::sqlserver) columns: Vec<String>,
@@ -23,11 +24,12 @@ pub(in crate::driver::sqlserver) struct CaptureInstance {
 /// How far the capture job has read.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(in crate::driver::sqlserver) struct Captured {
-    /// When the newest captured transaction of the database ended, in microseconds since 1970; `None` if no transaction was captured.
+    /// When the newest captured transaction of the database ended, in microseconds since 1970; `None` if no transaction
+    /// was captured.
     pub(in crate::driver::sqlserver) until: Option<i64>,
 }
 
-/// Something that the capture job has stumbled over.
+/// An error of the capture job.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(in crate::driver::sqlserver) struct CdcError {
     pub(in crate::driver::sqlserver) number: i64,
@@ -41,23 +43,23 @@ pub(in crate::driver::sqlserver) struct CdcError {
 pub(in crate::driver::sqlserver) struct CdcJob {
     /// `capture` or `cleanup`.
     pub(in crate::driver::sqlserver) kind: String,
-    /// Whether the Agent's job is there, and enabled.
+    /// Whether SQL Server Agent has the job, and it is enabled.
     pub(in crate::driver::sqlserver) enabled: bool,
     /// How long the cleanup job keeps changes, in minutes.
     pub(in crate::driver::sqlserver) retention: i64,
 }
 
-/// A job of the Agent, with one of its steps.
+/// A job of SQL Server Agent, for one of its steps.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(in crate::driver::sqlserver) struct AgentJob {
     pub(in crate::driver::sqlserver) name: String,
     pub(in crate::driver::sqlserver) enabled: bool,
 }
 
-/// Minutes from the server's local time to UTC: the times of change data capture are local ones.
+/// Minutes from the server's local time to UTC. Change data capture stores local times.
 const TO_UTC: &str = "DATEDIFF(minute, GETDATE(), GETUTCDATE())";
 
-/// The capture instances of the heartbeat table.
+/// Reads the capture instances of the heartbeat table.
 ///
 /// # Errors
 /// As [`Questions::ask`].
@@ -92,7 +94,7 @@ pub(super) async fn instances(
     })
 }
 
-/// How far the capture job has read.
+/// Reads how far the capture job has read.
 ///
 /// # Errors
 /// As [`Questions::ask_one`].
@@ -104,7 +106,7 @@ pub(super) async fn captured(ask: &mut Questions<'_>) -> Result<Answer<Captured>
     ask.ask_one(&sql, |row| Ok(Captured { until: query::time(row, "captured")?.map(|stamp| stamp.0) })).await
 }
 
-/// How many tables of the database are tracked.
+/// Counts the tracked tables of the database.
 ///
 /// # Errors
 /// As [`Questions::ask_one`].
@@ -113,7 +115,7 @@ pub(super) async fn tracked_tables(ask: &mut Questions<'_>) -> Result<Answer<i64
     ask.ask_one(sql, |row| Ok(query::number(row, "tracked")?.unwrap_or_default())).await
 }
 
-/// What the capture job has stumbled over.
+/// Reads the errors of the capture job.
 ///
 /// # Errors
 /// As [`Questions::ask`].
@@ -133,7 +135,7 @@ pub(super) async fn errors(ask: &mut Questions<'_>) -> Result<Answer<Vec<CdcErro
     .await
 }
 
-/// The capture and the cleanup job of this database.
+/// Reads the capture job and the cleanup job of this database.
 ///
 /// # Errors
 /// As [`Questions::ask`].
@@ -151,7 +153,7 @@ pub(super) async fn jobs(ask: &mut Questions<'_>) -> Result<Answer<Vec<CdcJob>>,
     .await
 }
 
-/// Whether the capture job runs, of one that is to run without a pause.
+/// Whether the capture job runs now, if it is configured to run continuously.
 ///
 /// # Errors
 /// As [`Questions::ask`].
@@ -167,7 +169,7 @@ pub(super) async fn capture_runs(ask: &mut Questions<'_>) -> Result<Answer<Optio
     })
 }
 
-/// What SQL Server Agent says of itself.
+/// Reads the state that SQL Server Agent reports.
 ///
 /// # Errors
 /// As [`Questions::ask`].
@@ -180,7 +182,7 @@ pub(super) async fn agent(ask: &mut Questions<'_>) -> Result<Answer<Option<Strin
     })
 }
 
-/// Jobs of the Agent that name the heartbeat table.
+/// Reads the jobs of SQL Server Agent that name the heartbeat table.
 ///
 /// # Errors
 /// As [`Questions::ask`].
