@@ -23,10 +23,13 @@ const READ_ONLY: &str =
 /// How a replica names its source.
 const ITS_SOURCE: &str = "on a replica, SHOW REPLICA STATUS (before MySQL 8.0.22 and MariaDB 10.5 SHOW SLAVE STATUS) names \
                           the source";
-/// Shows who holds what a beat waits for: transactions, sessions, and prepared transactions, which have no session.
+/// Shows who holds what a beat waits for: transactions, sessions, and prepared transactions, which have no session. A beat that
+/// waits is left out: ending it frees nothing.
 const LOCKS: &str = "SELECT t.trx_mysql_thread_id, t.trx_started, t.trx_query, p.user, p.host FROM \
                      information_schema.INNODB_TRX t LEFT JOIN information_schema.PROCESSLIST p ON p.id = \
-                     t.trx_mysql_thread_id ORDER BY t.trx_started; SHOW FULL PROCESSLIST; XA RECOVER;";
+                     t.trx_mysql_thread_id WHERE COALESCE(t.trx_query, '') NOT LIKE 'UPDATE /* heartbeatd:%' ORDER BY \
+                     t.trx_started; SELECT id, user, host, db, command, time, state, info FROM \
+                     information_schema.PROCESSLIST WHERE COALESCE(info, '') NOT LIKE 'UPDATE /* heartbeatd:%'; XA RECOVER;";
 
 /// The names in a remedy, quoted.
 struct Names {

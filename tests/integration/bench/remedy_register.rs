@@ -9,14 +9,27 @@ pub(crate) type Site = (&'static str, usize, &'static [&'static str], &'static s
 
 /// Fails unless the register names every place of a driver, and only tests that exist.
 pub(crate) fn expect_complete(driver: &str, sites: &[Site], places: impl Fn(&str) -> usize) {
-    let found: Vec<(String, usize)> = sources(&format!("src/driver/{driver}"))
+    let mut found: BTreeMap<String, usize> = sources(&format!("src/driver/{driver}"))
         .into_iter()
         .filter(|(name, _)| !name.split('/').any(|part| matches!(part, "tests" | "tests.rs")))
         .map(|(name, text)| (name, places(text.split("#[cfg(test)]").next().unwrap_or_default())))
         .filter(|(_, count)| *count > 0)
         .collect();
-    let registered: Vec<(String, usize)> = sites.iter().map(|(file, count, ..)| ((*file).to_owned(), *count)).collect();
-    assert_eq!(found, registered, "a new script requires a test that pastes it, named in SITES, or a reason");
+    let mut differences = Vec::new();
+    for (file, registered, ..) in sites {
+        let in_file = found.remove(*file).unwrap_or_default();
+        if in_file != *registered {
+            differences.push(format!("src/driver/{driver}/{file}: {in_file} places, {registered} in SITES"));
+        }
+    }
+    differences
+        .extend(found.iter().map(|(file, count)| format!("src/driver/{driver}/{file}: {count} places, none in SITES")));
+    assert!(
+        differences.is_empty(),
+        "{}\nFor a new script, write a test that pastes it, and name the test in SITES, or the reason why none does; for one \
+         that is gone, lower the number in SITES.",
+        differences.join("\n")
+    );
     let tests: String = sources("tests/integration").into_values().collect();
     for (file, _, pasted_by, why_not) in sites {
         assert!(!pasted_by.is_empty() || !why_not.is_empty(), "{file}");
