@@ -52,8 +52,8 @@ pub(in crate::driver) const PRIMARY_KEY: Check = Check {
     rung: Rung::Schema,
     title: "id is the primary key of the heartbeat table",
     meaning: "Without it several rows can have the same id. A beat that changes two rows counts as failed.",
-    judged: "From the catalogue. Fails if the table has no primary key or another one; except on SQL Server and Oracle not \
-             if id has a unique index of its own.",
+    judged: "From the catalogue. Fails if the table has no primary key or another one, and id has no unique index of its \
+             own.",
     privilege: "read access to the catalogue, which every user has",
     source: "vendor page on heartbeats, section on the heartbeat table",
 };

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use heartbeatd::driver::{Purpose, ServerRole};
+use heartbeatd::finding::Status;
 use heartbeatd::heartbeat::{ErrorKind, Writing};
 use heartbeatd::target::Target;
 use heartbeatd::time::clock::Clock;
@@ -194,6 +195,29 @@ async fn a_column_that_holds_no_time_has_one_remedy_for_beat_check_and_plan() {
     assert_eq!(failed.remedy(), found.remedy.as_ref(), "{failed}");
     let planned = open(&target, Purpose::Plan, None, TIME).await.unwrap().plan(in_time()).await.unwrap();
     assert_eq!(planned.failures[0].remedy(), found.remedy.as_ref(), "{planned:?}");
+}
+
+#[tokio::test]
+async fn an_id_with_a_unique_index_or_constraint_of_its_own_needs_no_primary_key() {
+    let double = OracleDouble::start();
+    let target = of(&double, "");
+    for (keys, observed) in [
+        (vec!["U\tHB_ID\t01\tID"], None),
+        (vec!["P\tSYS_C1\t01\tTEXT", "I\tHB_ID\t01\tID", "I\tSYS_C1\t01\tTEXT"], None),
+        (vec!["I\tHB_ID\t01\tID", "I\tHB_ID\t02\tTEXT"], Some("it has none")),
+        (vec!["P\tSYS_C1\t01\tTEXT", "P\tSYS_C1\t02\tID"], Some("TEXT, ID")),
+    ] {
+        double.state().keys.clone_from(&keys);
+        let findings = judge(&target, &look(&target).await, None);
+        let found = findings.iter().find(|finding| finding.id == "table-primary-key").unwrap();
+        let failed = (found.status == Status::Failed).then_some(found.observed.as_str());
+        assert_eq!(failed, observed, "{keys:?}: {found:?}");
+    }
+    // Its row would be this session's alone.
+    double.state().temporary = true;
+    let findings = judge(&target, &look(&target).await, None);
+    let found = findings.iter().find(|finding| finding.id == "table-kind").unwrap();
+    assert_eq!((found.status, found.observed.as_str()), (Status::Failed, "a temporary table"), "{found:?}");
 }
 
 #[tokio::test]

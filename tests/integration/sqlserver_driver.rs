@@ -5,6 +5,7 @@ use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use heartbeatd::driver::{Purpose, ServerRole};
+use heartbeatd::finding::{Severity, Status};
 use heartbeatd::heartbeat::{BeatOutcome, ErrorKind, Writing};
 use heartbeatd::target::Target;
 use heartbeatd::time::Stamp;
@@ -14,9 +15,9 @@ use crate::bench::driver::{
     MINUTE, TIME, WHEN_STALE, beat, failed, failure, failure_of, in_time, open, provision_over, report, session, target,
 };
 use crate::bench::findings::{judge, look};
-use crate::bench::tds::{Browser, Encryption, Fault, TdsServer, USER, micros};
+use crate::bench::tds::{Browser, Encryption, Fault, Index, TdsServer, USER, micros};
 use crate::bench::tls::{CERTIFICATES, Files};
-use crate::bench::{ports, secs};
+use crate::bench::{eventually, ports, secs};
 
 /// The double's address with the authority to trust, in a folder that must outlive its use.
 fn trusting(server: &TdsServer, encrypt: &str, authority: &str) -> (Files, Target) {
@@ -84,6 +85,27 @@ async fn a_beat_is_one_packet_each_way() {
     }
     let after = server.packets();
     assert_eq!((after.0 - before.0, after.1 - before.1), (3, 3));
+}
+
+/// Linux shows which timer of a connection runs, and when it ends: two hours away unless the connection says otherwise.
+#[tokio::test]
+async fn a_connection_at_rest_is_kept_alive_after_half_a_minute() {
+    let (server, target) = plain().await;
+    let mut session = session(&target).await;
+    report(session.as_mut(), Writing::Always, TIME).await.unwrap();
+    let remote = format!("0100007F:{:04X}", server.port());
+    eventually(secs(5), "a keepalive timer of half a minute", async || {
+        let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
+        let connections = table.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+        let timers: Vec<&str> = connections.filter(|columns| columns[2] == remote).map(|columns| columns[5]).collect();
+        let [timer] = timers.as_slice() else { return Err(format!("{timers:?}")) };
+        let (kind, ends_in) = timer.split_once(':').unwrap();
+        // A hundred to the second.
+        let ends_in = u64::from_str_radix(ends_in, 16).unwrap();
+        if kind == "02" && ends_in <= 3_000 { Ok(()) } else { Err(format!("timer {timer}")) }
+    })
+    .await;
+    session.close().await;
 }
 
 #[tokio::test]
@@ -201,6 +223,48 @@ async fn a_column_that_holds_no_time_to_the_second_is_refused_before_anything_is
         assert_eq!(planned.failures[0].remedy(), found.remedy.as_ref(), "{kind}");
     }
     assert!(server.beats().is_empty());
+}
+
+#[tokio::test]
+async fn an_id_with_a_unique_index_of_its_own_needs_no_primary_key() {
+    let (server, target) = plain().await;
+    let index = |columns: &[&'static str]| Index { columns: columns.to_vec(), ..Index::default() };
+    let key = Index { primary: true, ..index(&["text"]) };
+    for (indexes, observed) in [
+        (vec![index(&["ID"])], None),
+        (vec![key.clone(), index(&["id"])], None),
+        (vec![], Some("it has none")),
+        (vec![key.clone(), index(&["id", "text"])], Some("text")),
+        (vec![key.clone(), Index { filtered: true, ..index(&["id"]) }], Some("text")),
+        (vec![key, Index { disabled: true, ..index(&["id"]) }], Some("text")),
+    ] {
+        server.state().indexes.clone_from(&indexes);
+        let findings = judge(&target, &look(&target).await, None);
+        let found = findings.iter().find(|finding| finding.id == "table-primary-key").unwrap();
+        let failed = (found.status == Status::Failed).then_some(found.observed.as_str());
+        assert_eq!(failed, observed, "{indexes:?}: {found:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_table_that_keeps_its_history_is_a_warning_and_one_in_memory_is_no_table_to_track() {
+    let (server, target) = plain().await;
+    let kind = async || {
+        let findings = judge(&target, &look(&target).await, None);
+        findings.into_iter().find(|finding| finding.id == "table-kind").unwrap()
+    };
+    server.state().system_versioned = true;
+    let found = kind().await;
+    assert_eq!((found.status, found.severity), (Status::Failed, Severity::Warning), "{found:?}");
+    let script = found.remedy.unwrap().script().unwrap().text().to_owned();
+    assert_eq!(script, "ALTER TABLE [streamkap].[streamkap_heartbeat] SET (SYSTEM_VERSIONING = OFF);");
+    beat(&target, Writing::Always).await.unwrap();
+
+    server.state().memory_optimized = true;
+    let found = kind().await;
+    assert_eq!((found.status, found.severity), (Status::Failed, Severity::Error), "{found:?}");
+    let planned = open(&target, Purpose::Plan, None, TIME).await.unwrap().plan(in_time()).await.unwrap();
+    assert_eq!(planned.failures.first().map(heartbeatd::heartbeat::Failure::remedy), Some(found.remedy.as_ref()));
 }
 
 #[tokio::test]

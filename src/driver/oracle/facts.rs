@@ -45,6 +45,9 @@ pub(super) struct OracleFacts {
     pub(super) objects: Answer<Vec<ObjectFacts>>,
     pub(super) columns: Answer<Vec<Column>>,
     pub(super) primary_key: Answer<Vec<String>>,
+    /// Whether `ID` alone has an enabled key or a usable unique index.
+    #[serde(default)]
+    pub(super) unique_id: bool,
     pub(super) row: Answer<RowFacts>,
     pub(super) log_groups: Answer<Vec<LogGroup>>,
     /// The privileges of this session's user on the table, and its privileges on any table.
@@ -99,6 +102,7 @@ pub(super) async fn gather(opened: &mut Opened, target: &Target, deadline: Insta
     let writer = stored(target.endpoint.url.user().unwrap_or_default());
     let mut ask = Questions::of(&mut opened.thread, super::connect::limit_of(deadline));
     let context = database::context(&mut ask).await?;
+    let (primary_key, unique_id) = table::keys(&mut ask, heartbeat).await?;
     Ok(OracleFacts {
         address,
         version,
@@ -109,7 +113,8 @@ pub(super) async fn gather(opened: &mut Opened, target: &Target, deadline: Insta
         recovery_area: database::recovery_area(&mut ask).await?,
         objects: table::objects(&mut ask, heartbeat).await?,
         columns: table::columns(&mut ask, heartbeat).await?,
-        primary_key: table::primary_key(&mut ask, heartbeat).await?,
+        primary_key,
+        unique_id,
         row: table::row(&mut ask, heartbeat, with_zone).await?,
         log_groups: table::log_groups(&mut ask, heartbeat).await?,
         own_privileges: accounts::own_privileges(&mut ask, heartbeat).await?,

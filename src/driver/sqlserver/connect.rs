@@ -173,10 +173,7 @@ async fn log_in(config: &Config, host: &str, mut stream: TcpStream) -> Result<Sq
     let mut config = config.clone();
     config.host(host);
     for _ in 0..REDIRECTS {
-        stream.set_nodelay(true).map_err(|error| errors::classify(error.into()))?;
-        // If the operating system refuses these options, the connection only lacks a keepalive.
-        let _ = sockopt::set_socket_keepalive(&stream, true);
-        let _ = sockopt::set_tcp_keepidle(&stream, KEEPALIVE);
+        set_options(&stream).map_err(|error| errors::classify(error.into()))?;
         // Boxed because the future is large and exists only during a login.
         match Box::pin(SqlClient::connect(config.clone(), stream.compat_write())).await {
             Ok(client) => return Ok(client),
@@ -190,6 +187,15 @@ async fn log_in(config: &Config, host: &str, mut stream: TcpStream) -> Result<Sq
         }
     }
     Err(Failure::new(ErrorKind::Protocol, "the server leads on to another one again and again"))
+}
+
+/// Sets TCP_NODELAY, so that a batch is sent at once, and a keepalive.
+fn set_options(stream: &TcpStream) -> std::io::Result<()> {
+    stream.set_nodelay(true)?;
+    // If the operating system refuses these options, the connection only lacks a keepalive.
+    let _ = sockopt::set_socket_keepalive(stream, true);
+    let _ = sockopt::set_tcp_keepidle(stream, KEEPALIVE);
+    Ok(())
 }
 
 async fn look_around(client: &mut SqlClient, request: &ConnectRequest<'_>) -> Result<Found, Failure> {
@@ -386,6 +392,17 @@ mod tests {
         ] {
             assert_eq!(column.step(), step, "{column:?}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_batch_is_sent_at_once_and_a_connection_at_rest_is_kept_alive() {
+        let listener = tokio::net::TcpListener::bind("[::1]:0").await.unwrap();
+        let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        assert!(!stream.nodelay().unwrap());
+        set_options(&stream).unwrap();
+        assert!(stream.nodelay().unwrap());
+        assert!(sockopt::socket_keepalive(&stream).unwrap());
+        assert_eq!(sockopt::tcp_keepidle(&stream).unwrap(), KEEPALIVE);
     }
 
     #[test]

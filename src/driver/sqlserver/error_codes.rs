@@ -144,6 +144,10 @@ pub(super) const SCHEMA_MISSING_OR_HIDDEN: u32 = 2760;
 pub(super) const PROCEDURE_MISSING: u32 = 2812;
 /// Recovery failed.
 pub(super) const RECOVERY_FAILED: u32 = 3414;
+/// The transaction ended in the trigger.
+pub(super) const ENDED_IN_TRIGGER: u32 = 3609;
+/// An error was raised during trigger execution.
+pub(super) const RAISED_IN_TRIGGER: u32 = 3616;
 /// Cannot drop: missing, or no permission.
 pub(super) const CANNOT_DROP: u32 = 3701;
 /// The database is read-only.
@@ -192,6 +196,8 @@ pub(super) const CONNECTION_ABORTED: u32 = 10_053;
 pub(super) const CONNECTION_RESET: u32 = 10_054;
 /// A transport-level error: the connection timed out.
 pub(super) const CONNECTION_TIMED_OUT: u32 = 10_060;
+/// Not supported with memory optimized tables.
+pub(super) const NOT_IN_MEMORY: u32 = 10_794;
 /// Azure: a resource limit of the database.
 pub(super) const DATABASE_RESOURCE_LIMIT: u32 = 10_928;
 /// Azure: the server is too busy.
@@ -276,5 +282,7 @@ pub(super) const PARTITION_CHANGING: u32 = 41_614;
 pub(super) const COMMIT_DEPENDENCIES: u32 = 41_839;
 /// Azure: not enough resources to process the request; too many create or update operations; too many operations.
 pub(super) const NO_RESOURCES: [u32; 3] = [49_918, 49_919, 49_920];
+/// The lowest number that a trigger or procedure raises by itself (RAISERROR, THROW).
+pub(super) const RAISED: u32 = 50_000;
 /// Babelfish's number for nearly every error of its own: `beat` asks its catalogue what is wrong.
 pub(super) const BABELFISH: u32 = 33_557_097;

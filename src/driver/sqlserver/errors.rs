@@ -81,6 +81,8 @@ pub(super) const KINDS: &[(u32, ErrorKind)] = &[
     (codes::SCHEMA_MISSING_OR_HIDDEN, ErrorKind::MissingSchema),
     (codes::PROCEDURE_MISSING, ErrorKind::Rejected),
     (codes::RECOVERY_FAILED, ErrorKind::Storage),
+    (codes::ENDED_IN_TRIGGER, ErrorKind::Rejected),
+    (codes::RAISED_IN_TRIGGER, ErrorKind::Rejected),
     (codes::CANNOT_DROP, ErrorKind::Rejected),
     (codes::DATABASE_READ_ONLY, ErrorKind::NotWritable),
     (codes::EMERGENCY_MODE, ErrorKind::Storage),
@@ -105,6 +107,7 @@ pub(super) const KINDS: &[(u32, ErrorKind)] = &[
     (codes::CONNECTION_ABORTED, ErrorKind::Network),
     (codes::CONNECTION_RESET, ErrorKind::Network),
     (codes::CONNECTION_TIMED_OUT, ErrorKind::Network),
+    (codes::NOT_IN_MEMORY, ErrorKind::Rejected),
     (codes::DATABASE_RESOURCE_LIMIT, ErrorKind::Throttled),
     (codes::SERVER_TOO_BUSY, ErrorKind::Throttled),
     (codes::POOL_RESOURCE_LIMIT, ErrorKind::Throttled),
@@ -156,7 +159,11 @@ pub(super) const KINDS: &[(u32, ErrorKind)] = &[
 
 /// The kind of an error number.
 pub(super) fn kind_of(number: u32) -> ErrorKind {
-    KINDS.iter().find(|(known, _)| *known == number).map_or(ErrorKind::Unknown, |(_, kind)| *kind)
+    match KINDS.iter().find(|(known, _)| *known == number) {
+        Some((_, kind)) => *kind,
+        None if number >= codes::RAISED => ErrorKind::Rejected,
+        None => ErrorKind::Unknown,
+    }
 }
 
 /// Classifies an error of an open connection.
@@ -231,8 +238,28 @@ mod tests {
         (
             ErrorKind::Rejected,
             &[
-                515, 547, 2628, 2812, 3701, 4406, 4711, 8152, 16_929, 18_807, 22_830, 22_831, 22_832, 22_901, 22_911,
+                515,
+                547,
+                2628,
+                2812,
+                3609,
+                3616,
+                3701,
+                4406,
+                4711,
+                8152,
+                10_794,
+                16_929,
+                18_807,
+                22_830,
+                22_831,
+                22_832,
+                22_901,
+                22_911,
                 22_931,
+                50_000,
+                50_001,
+                2_147_483_647,
             ],
         ),
         (ErrorKind::Privilege, &[229, 230, 262, 297, 300, 916, 15_247, 15_517, 21_050, 22_904]),
@@ -244,7 +271,7 @@ mod tests {
         (ErrorKind::Storage, &[665, 823, 824, 825, 832, 844, 845, 926, 945, 3414, 3908, 5901, 9001]),
         (ErrorKind::Throttled, &[10_928, 10_929, 10_936, 40_501, 49_918, 49_919, 49_920]),
         (ErrorKind::Internal, &[102, 156]),
-        (ErrorKind::Unknown, &[0, 1, 50_000, codes::BABELFISH]),
+        (ErrorKind::Unknown, &[0, 1, 49_999, codes::BABELFISH]),
     ];
 
     #[test]

@@ -7,7 +7,7 @@ use super::facts::{self, AZURE_DATABASE, COLUMNS, Effect, Principals, RowFacts, 
 use super::family::{FILEGROUP, enables_cdc, role_of};
 use super::identifier::{literal, problem, quote};
 use super::query::{self, Limits, SqlClient};
-use super::remedies::{as_owner, create_user, revoke};
+use super::remedies::{ORDINARY_TABLE, as_owner, create_user, revoke};
 use crate::driver::SessionAccount;
 use crate::driver::answer::Answer;
 use crate::heartbeat::{ErrorKind, Failure};
@@ -180,9 +180,8 @@ impl Planner<'_> {
         match table.kind.as_deref() {
             Some("USER_TABLE") => self.existing(table),
             Some(kind) => {
-                let message = format!("{} is a {kind}, and no table", self.table);
-                let remedy = Remedy::advice("name an ordinary table under [target.heartbeat]");
-                self.plan.fail(ErrorKind::Rejected, message, Some(remedy));
+                let message = format!("{} is a {kind}, and no ordinary table", self.table);
+                self.plan.fail(ErrorKind::Rejected, message, Some(ORDINARY_TABLE.into()));
                 return false;
             }
             None => {

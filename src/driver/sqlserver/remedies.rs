@@ -2,8 +2,9 @@
 //! calls it, and the checks and `provision` use its scripts. People read it on a page, in a log or in a report.
 
 use super::error_codes::{
-    ACCOUNT_DISABLED, ACCOUNT_LOCKED, CANNOT_OPEN, LOG_FULL, LOGIN_FAILED, MUST_CHANGE, NO_ACCESS, NO_FIREWALL_RULE,
-    NO_NETWORK_RULE, PASSWORD_EXPIRED, SIZE_QUOTA, UNKNOWN_SERVER, VIEW_NOT_UPDATABLE,
+    ACCOUNT_DISABLED, ACCOUNT_LOCKED, CANNOT_OPEN, ENDED_IN_TRIGGER, LOG_FULL, LOGIN_FAILED, MUST_CHANGE, NO_ACCESS,
+    NO_FIREWALL_RULE, NO_NETWORK_RULE, PASSWORD_EXPIRED, RAISED_IN_TRIGGER, SIZE_QUOTA, UNKNOWN_SERVER,
+    VIEW_NOT_UPDATABLE,
 };
 use super::identifier::{literal, quote};
 use crate::driver::network;
@@ -15,6 +16,10 @@ use crate::target::Target;
 /// Advice for a failover.
 const FIND_PRIMARY: &str = "wait for the failover to end; if it does not end, let the address name the availability \
                             group's listener, or every replica (mssql://user@first,second/database)";
+
+/// What to do about an object that is no table, or a memory-optimized one.
+pub(super) const ORDINARY_TABLE: &str =
+    "name an ordinary table under [target.heartbeat]: change data capture tracks no other";
 
 /// A script that a member of db_owner runs in the heartbeat's database.
 pub(super) fn as_owner(target: &Target, script: impl Into<String>) -> Remedy {
@@ -239,6 +244,12 @@ fn database(failure: &Failure, target: &Target) -> Option<Remedy> {
             Some(VIEW_NOT_UPDATABLE) => {
                 format!("{table} is a view: name the table below it, under [target.heartbeat]").into()
             }
+            Some(ENDED_IN_TRIGGER | RAISED_IN_TRIGGER) => look(target, format!(
+                "SELECT name, OBJECT_DEFINITION(object_id) AS definition FROM sys.triggers WHERE parent_id = OBJECT_ID({}) AND \
+                 is_disabled = 0;",
+                literal(&table)
+            ))
+            .note("find the trigger that refuses the update, and let it accept the heartbeat's"),
             _ => "read the server's message: a constraint, a trigger or the table's kind refuses the update".into(),
         },
         ErrorKind::Privilege if number_of(failure) == Some(NO_ACCESS) => create_user(target, &user),

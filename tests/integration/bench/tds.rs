@@ -10,7 +10,7 @@ mod login;
 mod state;
 mod wire;
 
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
@@ -21,7 +21,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 pub(crate) use self::answer::{Answer, Cell, Rows};
 pub(crate) use self::browser::Browser;
-pub(crate) use self::state::{State, micros};
+pub(crate) use self::state::{Index, State, micros};
 use self::wire::Wire;
 use super::beating_daemon::PASSWORD;
 use super::wait::secs;
@@ -99,14 +99,14 @@ impl Default for Manner {
 pub(crate) struct Options {
     manner: Manner,
     encryption: Encryption,
-    home: Ipv4Addr,
+    home: IpAddr,
     port: u16,
 }
 
 /// A double on a port of 127.0.0.1, or of another address of this machine; dropping it ends its connections.
 #[derive(Debug)]
 pub(crate) struct TdsServer {
-    home: Ipv4Addr,
+    home: IpAddr,
     port: u16,
     shared: Arc<Shared>,
     server: Option<AbortOnDropHandle<()>>,
@@ -146,8 +146,8 @@ impl Options {
     }
 
     /// At this address.
-    pub(crate) fn home(self, home: Ipv4Addr) -> Self {
-        Self { home, ..self }
+    pub(crate) fn home(self, home: impl Into<IpAddr>) -> Self {
+        Self { home: home.into(), ..self }
     }
 
     /// Starts it.
@@ -173,7 +173,7 @@ impl Options {
 impl TdsServer {
     /// A double without encryption.
     pub(crate) fn options() -> Options {
-        Options { manner: Manner::default(), encryption: Encryption::None, home: Ipv4Addr::LOCALHOST, port: 0 }
+        Options { manner: Manner::default(), encryption: Encryption::None, home: Ipv4Addr::LOCALHOST.into(), port: 0 }
     }
 
     /// Listens, also after [`stop`](Self::stop); the table keeps its content.

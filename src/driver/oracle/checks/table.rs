@@ -16,7 +16,7 @@ const SCHEMA: Check = row::SCHEMA.how(How {
     source: "vendor page on heartbeats, troubleshooting: the schema streamkap exists",
 });
 const KIND: Check = row::KIND.how(How {
-    judged: "ALL_OBJECTS. Fails unless it is a TABLE.",
+    judged: "ALL_OBJECTS. Fails unless it is a TABLE, and for a temporary one.",
     privilege: "any privilege on the table",
     source: "Oracle's documentation of LogMiner, supported objects",
 });
@@ -94,7 +94,7 @@ fn kind(evidence: &Evidence<'_>) -> Finding {
         Some(other) => KIND
             .failed(name, format!("a {}", other.to_lowercase()))
             .expected("a table")
-            .remedy("name the table itself under [target.heartbeat]: redo of a view does not exist"),
+            .remedy("name an ordinary table under [target.heartbeat]: the connector sees no changes of another object"),
         None => KIND.skipped(name, "there is no such table, or it is hidden"),
     }
 }
@@ -123,6 +123,10 @@ fn primary_key(evidence: &Evidence<'_>) -> Finding {
     }
     with(&PRIMARY_KEY, name, &evidence.facts.primary_key, &evidence.catalogue(), |key| match key.as_slice() {
         [only] if only == "ID" => PRIMARY_KEY.ok(name, "ID"),
+        key if evidence.facts.unique_id => {
+            let key = if key.is_empty() { "it has none".to_owned() } else { key.join(", ") };
+            PRIMARY_KEY.ok(name, format!("{key}, and ID is unique"))
+        }
         [] => PRIMARY_KEY
             .failed(name, "it has none")
             .expected("ID")
@@ -130,7 +134,7 @@ fn primary_key(evidence: &Evidence<'_>) -> Finding {
         other => PRIMARY_KEY
             .failed(name, other.join(", "))
             .expected("ID")
-            .remedy("make ID unique: a connector identifies the row by its key, and a beat by ID".to_owned()),
+            .remedy(as_administrator(format!("ALTER TABLE {name} ADD UNIQUE (ID);"))),
     })
 }
 

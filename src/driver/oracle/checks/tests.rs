@@ -183,6 +183,7 @@ fn faults() -> Vec<(Vec<(&'static str, Value)>, &'static str)> {
             "failed error table-kind: a view",
         ),
         (vec![("/primary_key/seen", json!([]))], "failed warning table-primary-key: it has none"),
+        (vec![("/primary_key/seen", json!(["TEXT", "ID"]))], "failed warning table-primary-key: TEXT, ID"),
         (
             vec![("/row/seen/found", json!(0)), ("/row/seen/other", json!(7))],
             "failed error row-exists: there is ID 7 and not 1",
@@ -234,6 +235,18 @@ fn faults() -> Vec<(Vec<(&'static str, Value)>, &'static str)> {
 /// All findings after these changes.
 fn found(target: &Target, changes: &[(&str, Value)]) -> Vec<Finding> {
     judged(target, &inspection(changed(changes), None))
+}
+
+#[test]
+fn an_id_with_a_unique_index_or_constraint_of_its_own_needs_no_primary_key() {
+    for key in [json!([]), json!(["TEXT"])] {
+        let changes = [("/primary_key/seen", key.clone()), ("/unique_id", json!(true))];
+        assert_eq!(after(&changes), [""; 0], "{key}");
+    }
+    let other = found(&target(), &[("/primary_key/seen", json!(["TEXT"]))]);
+    let remedy = other.iter().find(|finding| finding.id == "table-primary-key").unwrap().remedy.clone().unwrap();
+    let script = "ALTER TABLE \"STREAMKAP_USER\".\"STREAMKAP_HEARTBEAT\" ADD UNIQUE (ID);";
+    assert_eq!(remedy.script().map(Script::text), Some(script));
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! The heartbeat table: its type, its columns, its row, and how its changes are logged.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use super::questions::{Questions, column, joined, micros, number};
@@ -13,7 +15,7 @@ use crate::target::HeartbeatTable;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(in crate::driver::oracle) struct ObjectFacts {
     pub(in crate::driver::oracle) owner: String,
-    /// TABLE, VIEW, SYNONYM …
+    /// TABLE, TEMPORARY TABLE, VIEW, SYNONYM …
     pub(in crate::driver::oracle) kind: String,
 }
 
@@ -47,7 +49,8 @@ fn objects_sql(table: &HeartbeatTable) -> String {
     format!(
         "SELECT {} FROM ALL_OBJECTS WHERE OBJECT_NAME = {} AND OBJECT_TYPE IN ('TABLE', 'VIEW', 'MATERIALIZED VIEW', \
          'SYNONYM') AND ROWNUM <= 20",
-        joined(&["OWNER", "OBJECT_TYPE"]),
+        // <https://docs.oracle.com/en/database/oracle/oracle-database/19/refrn/ALL_OBJECTS.html>
+        joined(&["OWNER", "CASE WHEN TEMPORARY = 'Y' THEN 'TEMPORARY ' END || OBJECT_TYPE"]),
         literal(&stored(&table.table))
     )
 }
@@ -60,12 +63,21 @@ fn columns_sql(table: &HeartbeatTable) -> String {
     )
 }
 
-fn primary_key_sql(table: &HeartbeatTable) -> String {
+/// The columns of keys and unique indexes: `P`, `U` or `I`, the name, the column's place and name. A key may be deferrable,
+/// and then its index is not unique. Columns: <https://docs.oracle.com/en/database/oracle/oracle-database/19/refrn/>.
+fn keys_sql(table: &HeartbeatTable) -> String {
+    let (owner, name) = (literal(&stored(&table.schema)), literal(&stored(&table.table)));
+    let line = |kind: &str, named: &str, place: &str| {
+        joined(&[kind, named, &format!("TO_CHAR(C.{place}, 'FM00')"), "C.COLUMN_NAME"])
+    };
     format!(
-        "SELECT C.COLUMN_NAME FROM ALL_CONSTRAINTS K JOIN ALL_CONS_COLUMNS C ON C.OWNER = K.OWNER AND C.CONSTRAINT_NAME = \
-         K.CONSTRAINT_NAME WHERE K.CONSTRAINT_TYPE = 'P' AND K.OWNER = {} AND K.TABLE_NAME = {} ORDER BY C.POSITION",
-        literal(&stored(&table.schema)),
-        literal(&stored(&table.table))
+        "SELECT {} FROM ALL_CONSTRAINTS K JOIN ALL_CONS_COLUMNS C ON C.OWNER = K.OWNER AND C.CONSTRAINT_NAME = \
+         K.CONSTRAINT_NAME WHERE (K.CONSTRAINT_TYPE = 'P' OR K.CONSTRAINT_TYPE = 'U' AND K.STATUS = 'ENABLED') AND K.OWNER = \
+         {owner} AND K.TABLE_NAME = {name} UNION ALL SELECT {} FROM ALL_INDEXES I JOIN ALL_IND_COLUMNS C ON C.INDEX_OWNER = \
+         I.OWNER AND C.INDEX_NAME = I.INDEX_NAME WHERE I.UNIQUENESS = 'UNIQUE' AND I.STATUS = 'VALID' AND I.TABLE_OWNER = \
+         {owner} AND I.TABLE_NAME = {name} ORDER BY 1",
+        line("K.CONSTRAINT_TYPE", "K.CONSTRAINT_NAME", "POSITION"),
+        line("'I'", "I.INDEX_NAME", "COLUMN_POSITION"),
     )
 }
 
@@ -118,12 +130,23 @@ fn column_of(name: &str, kind: &str, generated: bool) -> Column {
     Column { name: name.to_ascii_lowercase(), kind: kind.to_owned(), holds, generated }
 }
 
-pub(super) async fn primary_key(
+/// The primary key's columns, and whether `ID` alone is unique by whatever key or index.
+pub(super) async fn keys(
     ask: &mut Questions<'_>,
     table: &HeartbeatTable,
-) -> Result<Answer<Vec<String>>, Failure> {
-    let answer = ask.ask(&primary_key_sql(table)).await?;
-    Ok(answer.make(|lines| lines.iter().filter_map(|line| column(line, 0)).collect()))
+) -> Result<(Answer<Vec<String>>, bool), Failure> {
+    let answer = ask.ask(&keys_sql(table)).await?.make(|lines| {
+        let mut keys: BTreeMap<(String, String), Vec<String>> = BTreeMap::new();
+        for line in lines {
+            let text = |place| column(&line, place).unwrap_or_default();
+            keys.entry((text(0), text(1))).or_default().push(text(3));
+        }
+        keys
+    });
+    let has_unique_id = |keys: &BTreeMap<_, Vec<String>>| keys.values().any(|key| key == &["ID"]);
+    let unique_id = answer.answer().is_some_and(has_unique_id);
+    let primary = |((kind, _), key): ((String, String), Vec<String>)| (kind == "P").then_some(key);
+    Ok((answer.make(|keys| keys.into_iter().find_map(primary).unwrap_or_default()), unique_id))
 }
 
 pub(super) async fn row(
@@ -154,7 +177,7 @@ pub(super) fn statements(table: &HeartbeatTable) -> Vec<String> {
     vec![
         objects_sql(table),
         columns_sql(table),
-        primary_key_sql(table),
+        keys_sql(table),
         row_sql(table, true),
         row_sql(table, false),
         log_groups_sql(table),

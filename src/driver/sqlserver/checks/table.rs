@@ -6,6 +6,7 @@ use crate::driver::shared_checks::{COLUMNS, PRIMARY_KEY, TABLE};
 use crate::driver::sqlserver::columns;
 use crate::driver::sqlserver::facts::{self, TableFacts};
 use crate::driver::sqlserver::identifier::quote;
+use crate::driver::sqlserver::remedies::ORDINARY_TABLE;
 use crate::finding::{Check, Finding, How, Rung, Severity};
 use crate::plan::columns::words;
 use crate::remedy::Remedy;
@@ -16,7 +17,8 @@ const SCHEMA: Check = row::SCHEMA.how(How {
     source: "vendor page on heartbeats, troubleshooting: the schema streamkap exists",
 });
 const KIND: Check = row::KIND.how(How {
-    judged: "sys.objects.type_desc. Fails unless it is USER_TABLE.",
+    judged: "sys.objects.type_desc and sys.tables. Fails unless it is USER_TABLE, and for a memory-optimized table; warns of a \
+             system-versioned one.",
     privilege: "a login with a user in the database, and any privilege on the table",
     source: "Microsoft's page of sys.sp_cdc_enable_table: it accepts tables only",
 });
@@ -76,11 +78,20 @@ fn kind(evidence: &Evidence<'_>) -> Finding {
     let name = &evidence.names.table;
     with(&KIND, name, &evidence.facts.table, CATALOGUE, |table| match table.kind.as_deref() {
         None => KIND.skipped(name, "there is no such table, or it is hidden"),
+        Some("USER_TABLE") if table.history => KIND
+            .failed_as(
+                Severity::Warning,
+                name,
+                "a system-versioned table: each beat adds an old row to its history table",
+            )
+            .expected("a table without history")
+            .remedy(
+                evidence
+                    .as_owner(format!("ALTER TABLE {name} SET (SYSTEM_VERSIONING = OFF);"))
+                    .note("keeps the rows that are in the history table, and adds no more"),
+            ),
         Some("USER_TABLE") => KIND.ok(name, "an ordinary table"),
-        Some(kind) => KIND
-            .failed(name, format!("of the kind {kind}"))
-            .expected("USER_TABLE")
-            .remedy("name an ordinary table under [target.heartbeat]: change data capture tracks no other"),
+        Some(kind) => KIND.failed(name, format!("of the kind {kind}")).expected("USER_TABLE").remedy(ORDINARY_TABLE),
     })
 }
 
@@ -101,21 +112,22 @@ fn primary_key(evidence: &Evidence<'_>, table: &TableFacts) -> Finding {
     if matches!(key.as_slice(), [only] if only.eq_ignore_ascii_case("id")) {
         return PRIMARY_KEY.ok(name, "id");
     }
-    let failed = match key.is_empty() {
-        true => PRIMARY_KEY.failed(name, "it has none"),
-        false => PRIMARY_KEY.failed(name, key.join(", ")),
+    let Some(id) = table.column("id") else {
+        return PRIMARY_KEY.skipped(name, "the table has no column id, which comes first");
     };
-    let remedy = match table.column("id") {
-        Some(id) if key.is_empty() && !id.nullable => {
-            evidence.as_owner(format!("ALTER TABLE {name} ADD PRIMARY KEY (id);"))
+    let observed = if key.is_empty() { "it has none".to_owned() } else { key.join(", ") };
+    if table.unique_id {
+        return PRIMARY_KEY.ok(name, format!("{observed}, and id is unique"));
+    }
+    let script = match (key.is_empty(), id.nullable) {
+        (true, false) => format!("ALTER TABLE {name} ADD PRIMARY KEY (id);"),
+        (true, true) => {
+            format!("ALTER TABLE {name} ALTER COLUMN id {} NOT NULL; ALTER TABLE {name} ADD PRIMARY KEY (id);", id.kind)
         }
-        Some(id) if key.is_empty() => evidence.as_owner(format!(
-            "ALTER TABLE {name} ALTER COLUMN id {} NOT NULL; ALTER TABLE {name} ADD PRIMARY KEY (id);",
-            id.kind
-        )),
-        _ => "keep it where something relies on it; a unique index on id serves as well".into(),
+        // Another key is kept: something may rely on it.
+        (false, _) => format!("ALTER TABLE {name} ADD UNIQUE (id);"),
     };
-    failed.expected("id").remedy(remedy)
+    PRIMARY_KEY.failed(name, observed).expected("id").remedy(evidence.as_owner(script))
 }
 
 fn triggers(evidence: &Evidence<'_>, table: &TableFacts) -> Finding {

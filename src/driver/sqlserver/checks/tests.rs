@@ -115,6 +115,11 @@ fn each_fault_is_one_finding_with_a_next_step() {
             "failed warning log-reuse: REPLICATION: the log keeps what the capture job has not read",
         ),
         ("/table/seen/kind", json!("VIEW"), "failed error table-kind: of the kind VIEW"),
+        (
+            "/table/seen/history",
+            json!(true),
+            "failed warning table-kind: a system-versioned table: each beat adds an old row to its history table",
+        ),
         ("/table/seen/tracked", json!(false), "failed error cdc-table: it is not tracked"),
         ("/table/seen/instead_of", json!(["t"]), "failed warning instead-of-trigger: INSTEAD OF triggers: [t]"),
         (
@@ -185,6 +190,28 @@ fn each_fault_is_one_finding_with_a_next_step() {
     ] {
         let found = after(pointer, value);
         assert!(found.contains(&expected.to_owned()), "{pointer}: {found:?} lacks {expected}");
+    }
+}
+
+#[test]
+fn an_id_with_a_unique_index_of_its_own_needs_no_primary_key() {
+    for key in [None, Some(1)] {
+        let mut facts = right();
+        facts["table"]["seen"]["columns"][0]["key"] = json!(false);
+        if let Some(column) = key {
+            facts["table"]["seen"]["columns"][column]["key"] = json!(true);
+        }
+        let of = |facts: &Value| {
+            let findings = judged(&target(), &inspection(facts.clone(), None));
+            let failed = findings.into_iter().find(|finding| finding.status == Status::Failed);
+            failed.map(|finding| (finding.id.clone(), finding.remedy.unwrap().script().unwrap().text().to_owned()))
+        };
+        let (id, script) = of(&facts).unwrap();
+        let added = if key.is_some() { "UNIQUE" } else { "PRIMARY KEY" };
+        assert_eq!(id, "table-primary-key");
+        assert_eq!(script, format!("ALTER TABLE [streamkap].[streamkap_heartbeat] ADD {added} (id);"));
+        facts["table"]["seen"]["unique_id"] = json!(true);
+        assert_eq!(of(&facts), None, "{key:?}");
     }
 }
 

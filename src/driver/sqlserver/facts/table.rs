@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use tiberius::Row;
 
 use super::questions::{Questions, text};
 use crate::driver::answer::{Answer, Refusal};
@@ -17,13 +18,19 @@ use crate::target::Target;
 pub(in crate::driver::sqlserver) struct TableFacts {
     /// Whether the schema exists and is visible.
     pub(in crate::driver::sqlserver) schema: bool,
-    /// `USER_TABLE`, `VIEW`, …; `None` if no object of this name exists or is visible.
+    /// `USER_TABLE`, `VIEW`, …, or [`IN_MEMORY`]; `None` if no object of this name exists or is visible.
     pub(in crate::driver::sqlserver) kind: Option<String>,
+    /// Whether it is system-versioned, so that each old row goes into a history table.
+    #[serde(default)]
+    pub(in crate::driver::sqlserver) history: bool,
     /// Whether change data capture tracks it.
     pub(in crate::driver::sqlserver) tracked: bool,
     /// Triggers that run instead of an update.
     pub(in crate::driver::sqlserver) instead_of: Vec<String>,
     pub(in crate::driver::sqlserver) columns: Vec<ColumnFacts>,
+    /// Whether `id` alone has an enabled unique index over all rows.
+    #[serde(default)]
+    pub(in crate::driver::sqlserver) unique_id: bool,
     /// The refusals of the server, by the name of the part.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(in crate::driver::sqlserver) refused: BTreeMap<String, Refusal>,
@@ -34,6 +41,11 @@ pub(in crate::driver::sqlserver) const COLUMNS: &str = "columns";
 pub(in crate::driver::sqlserver) const KEY: &str = "key";
 pub(in crate::driver::sqlserver) const TRIGGERS: &str = "triggers";
 pub(in crate::driver::sqlserver) const TRACKED: &str = "tracked";
+
+/// The kind of a memory-optimized table, which change data capture does not track.
+const IN_MEMORY: &str = "MEMORY_OPTIMIZED_TABLE";
+/// `temporal_type` of a table whose old rows go into a history table.
+const SYSTEM_VERSIONED: i64 = 2;
 
 /// A column.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -100,6 +112,10 @@ pub(super) async fn table(ask: &mut Questions<'_>, target: &Target) -> Result<An
 /// As [`Questions::ask_values`].
 pub(super) async fn outline(ask: &mut Questions<'_>, target: &Target) -> Result<Answer<TableFacts>, Failure> {
     let (schema, name) = (literal(&target.heartbeat.schema), name_literal(target));
+    // Columns: <https://learn.microsoft.com/en-us/sql/relational-databases/system-catalog-views/sys-tables-transact-sql>.
+    let of_table = |column: &str| {
+        format!("(SELECT CONVERT(int, t.{column}) FROM sys.tables AS t WHERE t.object_id = OBJECT_ID({name}))")
+    };
     let expressions = vec![
         ("schema_id", format!("SCHEMA_ID({schema})")),
         (
@@ -108,12 +124,9 @@ pub(super) async fn outline(ask: &mut Questions<'_>, target: &Target) -> Result<
                 "(SELECT CONVERT(nvarchar(60), o.type_desc) FROM sys.objects AS o WHERE o.object_id = OBJECT_ID({name}))"
             ),
         ),
-        (
-            "tracked",
-            format!(
-                "(SELECT CONVERT(int, t.is_tracked_by_cdc) FROM sys.tables AS t WHERE t.object_id = OBJECT_ID({name}))"
-            ),
-        ),
+        ("tracked", of_table("is_tracked_by_cdc")),
+        ("temporal", of_table("temporal_type")),
+        ("in_memory", of_table("is_memory_optimized")),
         // For a server without sys.objects.
         ("user_table", format!("OBJECT_ID({name}, N'U')")),
     ];
@@ -122,8 +135,10 @@ pub(super) async fn outline(ask: &mut Questions<'_>, target: &Target) -> Result<
         Answer::Refused(refusal) => return Ok(Answer::Refused(refusal)),
     };
     let is_table = found.number("user_table")?.is_some();
+    let kind = found.text("kind")?.or_else(|| is_table.then(|| "USER_TABLE".to_owned()));
     let mut table = TableFacts {
-        kind: found.text("kind")?.or_else(|| is_table.then(|| "USER_TABLE".to_owned())),
+        kind: if found.flag("in_memory")? { Some(IN_MEMORY.to_owned()) } else { kind },
+        history: found.number("temporal")? == Some(SYSTEM_VERSIONED),
         tracked: found.flag("tracked")?,
         ..TableFacts::default()
     };
@@ -158,17 +173,29 @@ async fn columns(ask: &mut Questions<'_>, name: &str, table: &mut TableFacts) ->
     Ok(())
 }
 
+/// The primary key, and whether another unique index holds `id` alone.
 async fn key(ask: &mut Questions<'_>, name: &str, table: &mut TableFacts) -> Result<(), Failure> {
+    // A filtered index and a disabled one leave room for two rows with one id. Columns:
+    // <https://learn.microsoft.com/en-us/sql/relational-databases/system-catalog-views/sys-indexes-transact-sql>.
     let sql = format!(
-        "SELECT CONVERT(nvarchar(128), COL_NAME(i.object_id, ic.column_id)) AS key_ FROM sys.indexes AS i \
+        "SELECT CONVERT(int, i.index_id) AS index_, CONVERT(int, i.is_primary_key) AS primary_, CONVERT(nvarchar(128), \
+         COL_NAME(i.object_id, ic.column_id)) AS key_ FROM sys.indexes AS i \
          JOIN sys.index_columns AS ic ON ic.object_id = i.object_id AND ic.index_id = i.index_id \
-         WHERE i.is_primary_key = 1 AND i.object_id = OBJECT_ID({name});"
+         WHERE i.object_id = OBJECT_ID({name}) AND ic.key_ordinal > 0 AND (i.is_primary_key = 1 OR i.is_unique = 1 AND \
+         i.has_filter = 0 AND i.is_disabled = 0 AND i.is_hypothetical = 0) ORDER BY i.index_id, ic.key_ordinal;"
     );
-    let answer = ask.ask(&sql, |row| text(row, "key_")).await?;
-    let key = table.answer(KEY, answer);
-    for column in &mut table.columns {
-        column.key = key.contains(&column.name);
+    let column = |row: &Row| {
+        Ok((query::number(row, "index_")?.unwrap_or_default(), query::flag(row, "primary_")?, text(row, "key_")?))
+    };
+    let answer = ask.ask(&sql, column).await?;
+    let mut indexes: BTreeMap<i64, Vec<String>> = BTreeMap::new();
+    for (index, is_primary, name) in table.answer(KEY, answer) {
+        if is_primary && let Some(column) = table.columns.iter_mut().find(|column| column.name == name) {
+            column.key = true;
+        }
+        indexes.entry(index).or_default().push(name);
     }
+    table.unique_id = indexes.values().any(|key| matches!(key.as_slice(), [only] if only.eq_ignore_ascii_case("id")));
     Ok(())
 }
 

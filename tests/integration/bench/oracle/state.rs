@@ -52,6 +52,10 @@ pub(crate) struct State {
     pub(crate) column: Option<&'static str>,
     /// Whether the heartbeat table exists.
     pub(crate) table: bool,
+    /// Whether each session has rows of its own in it.
+    pub(crate) temporary: bool,
+    /// Its keys and unique indexes: `P`, `U` or `I`, the name, the place of a column, and the column.
+    pub(crate) keys: Vec<&'static str>,
     /// Each row's id and `last_update`, in microseconds.
     pub(crate) rows: Vec<(i64, Option<i64>)>,
     /// Whether another session holds the row.
@@ -107,6 +111,8 @@ impl Default for State {
             role: "PRIMARY",
             column: Some("TIMESTAMP(6)"),
             table: true,
+            temporary: false,
+            keys: vec!["P\tSYS_C1\t01\tID", "I\tSYS_C1\t01\tID"],
             rows: vec![(1, None)],
             locked: false,
             undone: false,
@@ -239,13 +245,20 @@ impl State {
             _ if question.contains("V$ARCHIVE_DEST_STATUS") => vec!["1".to_owned()],
             _ if question.contains("V$ARCHIVED_LOG") => vec!["700000".to_owned()],
             _ if question.contains("V$RECOVERY_FILE_DEST") => vec!["107374182400\t53687091200\t1073741824".to_owned()],
-            _ if question.contains("ALL_OBJECTS") && self.table => vec!["STREAMKAP_USER\tTABLE".to_owned()],
+            _ if question.contains("ALL_OBJECTS") && self.table => {
+                let kind =
+                    if self.temporary && question.contains("TEMPORARY = 'Y'") { "TEMPORARY TABLE" } else { "TABLE" };
+                vec![format!("STREAMKAP_USER\t{kind}")]
+            }
             _ if question.contains("ALL_TAB_COLS") && self.table => {
                 let last_update = self.column.map(|kind| format!("LAST_UPDATE\t{kind}\tNO"));
                 let others = ["ID\tNUMBER\tNO", "TEXT\tVARCHAR2\tNO"].map(str::to_owned);
                 others.into_iter().chain(last_update).collect()
             }
-            _ if question.contains("ALL_CONSTRAINTS") && self.table => vec!["ID".to_owned()],
+            _ if question.contains("ALL_CONSTRAINTS") && self.table => {
+                let asked = |key: &&&str| question.contains("ALL_INDEXES") || key.starts_with('P');
+                self.keys.iter().filter(asked).map(|key| (*key).to_owned()).collect()
+            }
             _ if question.contains("COUNT(CASE") && self.table => vec![self.row_line()],
             _ if question.contains("COUNT(CASE") => return None,
             _ if question.contains("ALL_LOG_GROUPS") && self.logged => vec!["ALL COLUMN LOGGING\tALWAYS".to_owned()],

@@ -16,6 +16,11 @@ pub(crate) struct State {
     pub(crate) table: bool,
     /// The type of `last_update`, and its digits.
     pub(crate) kind: (&'static str, i64),
+    /// Its unique indexes.
+    pub(crate) indexes: Vec<Index>,
+    /// Whether each old row goes into a history table.
+    pub(crate) system_versioned: bool,
+    pub(crate) memory_optimized: bool,
     /// `last_update` by id.
     pub(crate) rows: BTreeMap<i64, Option<i64>>,
     /// Whether a trigger undoes every update.
@@ -60,12 +65,26 @@ pub(crate) struct State {
     pub(crate) missing: u32,
 }
 
+/// A unique index.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Index {
+    /// Whether it is the primary key's.
+    pub(crate) primary: bool,
+    /// Whether it covers only some rows.
+    pub(crate) filtered: bool,
+    pub(crate) disabled: bool,
+    pub(crate) columns: Vec<&'static str>,
+}
+
 impl Default for State {
     fn default() -> Self {
         Self {
             schema: true,
             table: true,
             kind: ("datetime2", 7),
+            indexes: vec![Index { primary: true, columns: vec!["id"], ..Index::default() }],
+            system_versioned: false,
+            memory_optimized: false,
             rows: [(1, None)].into(),
             undone: false,
             read_only: false,
@@ -232,6 +251,8 @@ impl State {
             ("column_length", id(self.table)),
             ("kind", Cell::Text(self.table.then(|| "USER_TABLE".to_owned()))),
             ("tracked", Cell::Number(self.table.then_some(i64::from(self.tracked)))),
+            ("temporal", Cell::Number(self.table.then_some(if self.system_versioned { 2 } else { 0 }))),
+            ("in_memory", Cell::Number(self.table.then_some(i64::from(self.memory_optimized)))),
             ("column_type", Cell::Text(self.table.then(|| kind.to_owned()))),
             ("column_scale", Cell::Number(self.table.then_some(scale))),
             ("can_select", may("SELECT")),
@@ -337,8 +358,15 @@ impl State {
                 ("session_database", Cell::text(super::DATABASE)),
             ])
         } else if has(" AS key_") {
-            let key = if self.table { vec![vec![Cell::text("id")]] } else { Vec::new() };
-            Rows::of(&["key_"], key)
+            let asked = self.indexes.iter().enumerate().filter(|(_, index)| {
+                let fits = !(index.filtered && has("i.has_filter = 0") || index.disabled && has("i.is_disabled = 0"));
+                self.table && (index.primary || has("i.is_unique = 1") && fits)
+            });
+            let row = |(place, index): (usize, &Index), name: &str| {
+                vec![Cell::number(i64::try_from(place).unwrap()), flag(index.primary), Cell::text(name)]
+            };
+            let columns = asked.flat_map(|index| index.1.columns.iter().map(move |name| row(index, name)));
+            Rows::of(&["index_", "primary_", "key_"], columns.collect())
         } else if has(" AS has_default ") {
             let (kind, scale) = self.kind;
             let columns = [("id", "int", 0, true), ("text", "nvarchar", 0, false), ("last_update", kind, scale, false)];
