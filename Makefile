@@ -24,9 +24,10 @@ test:
 	tests/bench/install
 	RUST_TEST_THREADS=$(RUST_TEST_THREADS) $(CARGO) test --locked $(if $(FEATURES),--features $(FEATURES))
 
-# Ten minutes of many faults at once, beside three hundred targets; `make test` runs half a minute of it.
+# Ten minutes of many faults at once, beside three hundred targets, and the simulation with twenty seeds; `make test`
+# runs half a minute and two seeds of them.
 soak:
-	SOAK_SECONDS=600 $(CARGO) test --locked --test integration soak:: -- --nocapture
+	SOAK_SECONDS=600 SIMULATION_SEEDS=20 $(CARGO) test --locked --test integration -- --nocapture soak:: random_faults
 
 # Guided by coverage, on a nightly compiler; `make test` replays what it found. All targets share FUZZ_SECONDS.
 fuzz:

@@ -99,15 +99,15 @@ fn random_faults(random: &mut fastrand::Rng, length: Duration) -> Vec<(Duration,
 }
 
 #[tokio::test(start_paused = true)]
-async fn two_thousand_targets_beat_on_time_for_a_day() {
+async fn two_thousand_targets_beat_on_time_for_six_hours() {
     let (databases, targets) = fleet_of(2_000);
     let mut simulation = Simulation::new(databases, 1);
     simulation.start(targets);
-    tokio::time::sleep(DAY).await;
+    tokio::time::sleep(6 * HOUR).await;
     for host in simulation.world.hosts() {
         let database = simulation.world.database(&host);
         let writes = writes(&database);
-        assert!((1_440..=1_442).contains(&writes.len()), "{host}: {} beats in a day", writes.len());
+        assert!((360..=362).contains(&writes.len()), "{host}: {} beats in six hours", writes.len());
         // After the first beat, which is off the phase, every distance is the period to the millisecond.
         let steady =
             writes[1..].windows(2).all(|pair| (pair[1] - pair[0]).abs_diff(PERIOD) <= Duration::from_millis(2));
@@ -120,7 +120,9 @@ async fn two_thousand_targets_beat_on_time_for_a_day() {
 
 #[tokio::test(start_paused = true)]
 async fn the_invariants_hold_through_days_of_random_faults() {
-    for seed in 1..=4 {
+    // Each seed takes half a minute of processor time; `make soak` runs many.
+    let seeds = std::env::var("SIMULATION_SEEDS").map_or(2, |text| text.parse().expect("SIMULATION_SEEDS is a number"));
+    for seed in 1..=seeds {
         let mut random = fastrand::Rng::with_seed(seed);
         let (mut databases, targets) = fleet_of(150);
         for database in databases.values_mut().skip(30) {
