@@ -10,7 +10,7 @@
 use sqlx::mysql::MySqlRow;
 
 use super::columns;
-use super::connect::{Capabilities, Column, LastLook, Opened, column_type_sql};
+use super::connect::{Capabilities, LastLook, Opened, column_type_sql};
 use super::error_codes;
 use super::errors;
 use super::identifier::{Account, table_of};
@@ -18,6 +18,7 @@ use super::query;
 use super::triggers_and_views;
 use crate::driver::{Observation, ServerRole};
 use crate::heartbeat::{ErrorKind, Failure, RowReport, Stamp, Writing, ZoneGuess};
+use crate::plan::columns::Holds;
 use crate::remedy::Remedy;
 use crate::target::HeartbeatTable;
 use crate::time::clock::Instant;
@@ -166,7 +167,7 @@ async fn write(
         // A column that keeps only a part of the value falls back, too. If the type still is a time, the cause is
         // another, such as a second writer with a slow clock. Then the type is not read again while the row keeps
         // falling back.
-        opened.column = None;
+        opened.last_update_type = None;
         must_hold_a_time(opened, table).await?;
     }
     Ok(report)
@@ -266,15 +267,14 @@ async fn why_nothing(opened: &mut Opened, table: &HeartbeatTable) -> Result<RowR
 
 /// The type is read at connect. For a table that was created later it is read now.
 async fn must_hold_a_time(opened: &mut Opened, table: &HeartbeatTable) -> Result<(), Failure> {
-    if opened.column.is_none() {
+    if opened.last_update_type.is_none() {
         let rows = query::send(&mut opened.connection, column_type_sql(table)).await?;
-        let found = rows.first().map(|row| query::text(row, 0)).transpose()?.flatten();
-        opened.column = found.map(Column::from_type);
+        opened.last_update_type = rows.first().map(|row| query::text(row, 0)).transpose()?.flatten();
     }
-    match &opened.column {
-        Some(Column::Other(found)) => Err(Failure::new(
+    match &opened.last_update_type {
+        Some(kind) if columns::holds(kind) != Holds::Time => Err(Failure::new(
             ErrorKind::ColumnType,
-            format!("the column last_update is of type {found}, which holds no time"),
+            format!("the column last_update is of type {kind}, which holds no time"),
         )),
         // Without the column, the server's own error says best what is missing.
         _ => Ok(()),

@@ -7,16 +7,18 @@ use std::collections::BTreeMap;
 
 use sqlx::mysql::MySqlConnection;
 
-use super::columns::{self, Columns};
 use super::connect::settings_sql;
+use super::errors;
+use super::facts::{Relation, TableFacts};
+use super::facts::table::find;
 use super::flavour::Flavour;
 use super::grants::inquiry::{self, Found, Inquiry, MOST_HOSTS, activation};
 use super::grants::{GrantScope, Grants, Holding, unread};
 use super::identifier::{Account, is_named, literal, table_of};
 use super::parameters::user_of;
 use super::query::{self, ServerLimits};
+use crate::driver::answer::Answer;
 use crate::heartbeat::{ErrorKind, Failure};
-use crate::plan::columns::Holds;
 use crate::plan::existing_table::Rows;
 use crate::target::{HeartbeatTable, Target};
 use crate::time::clock::Instant;
@@ -33,7 +35,7 @@ pub(super) enum BeatsAs {
 }
 
 /// What exists.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Facts {
     /// The account of this session.
     pub(super) own: Account,
@@ -43,20 +45,14 @@ pub(super) struct Facts {
     pub(super) other_hosts: Vec<Account>,
     /// Whether this session's changes go to the binary log, and so to the replicas.
     pub(super) logged: bool,
-    pub(super) schema: bool,
-    pub(super) table: Option<TableFacts>,
+    pub(super) table: TableFacts,
+    pub(super) rows: Rows,
     /// Whether this session sees every account of the server.
     pub(super) sees_accounts: bool,
     /// The accounts of the daemon and of the connector that it sees.
     pub(super) accounts: Vec<AccountFacts>,
     /// How many of these accounts were not read, by user: see [`MOST_HOSTS`].
     pub(super) left_out: BTreeMap<String, usize>,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(super) struct TableFacts {
-    pub(super) columns: Columns,
-    pub(super) rows: Rows,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -96,11 +92,15 @@ pub(super) async fn gather(
     deadline: Instant,
 ) -> Result<Facts, Failure> {
     query::execute(connection, settings_sql(ServerLimits::step(deadline))).await?;
-    let objects = query::send_for_row(connection, objects_sql(&target.heartbeat)).await?;
-    let has = |column: &str| Ok::<_, Failure>(query::number(&objects, column)?.unwrap_or_default() > 0);
-    let own = Account::read(&query::text(&objects, "account")?.unwrap_or_default());
-    let (logged, schema) = (has("logged")?, has("known_schemas")?);
-    let table = if has("known_tables")? { Some(table(connection, &target.heartbeat).await?) } else { None };
+    let session = "SELECT CURRENT_USER() AS account, @@session.sql_log_bin AS logged".to_owned();
+    let session = query::send_for_row(connection, session).await?;
+    let own = Account::read(&query::text(&session, "account")?.unwrap_or_default());
+    let logged = query::number(&session, "logged")? != Some(0);
+    let table = match find(connection, &target.heartbeat).await? {
+        Answer::Seen(table) => table,
+        Answer::Refused(refusal) => return Err(errors::failure_of(refusal)),
+    };
+    let rows = rows(connection, &target.heartbeat, &table).await?;
     let writer = match beats_as {
         BeatsAs::Own => Some(own.clone()),
         BeatsAs::Session(account) => Some(account.clone()),
@@ -119,22 +119,28 @@ pub(super) async fn gather(
     let names = names.into_iter().filter(is_in_question);
     let (names, left_out) = within_reach(names, &own);
     let accounts = granted(connection, &target.heartbeat, &own, names).await?;
-    Ok(Facts { own, writer, other_hosts, logged, schema, table, sees_accounts, accounts, left_out })
+    Ok(Facts { own, writer, other_hosts, logged, table, rows, sees_accounts, accounts, left_out })
 }
 
-async fn table(connection: &mut MySqlConnection, heartbeat: &HeartbeatTable) -> Result<TableFacts, Failure> {
-    let mut facts = TableFacts { columns: columns::gather(connection, heartbeat).await?, ..TableFacts::default() };
-    if facts.columns.all.iter().any(|column| column.name == "id" && column.holds == Holds::Number) {
-        match query::send(connection, rows_sql(heartbeat)).await {
-            Ok(rows) => {
-                let ids = rows.iter().filter_map(|row| query::number(row, 0).transpose());
-                facts.rows = Rows::Ids(ids.collect::<Result<_, _>>()?);
-            }
-            Err(failure) if failure.kind() == ErrorKind::Privilege => {}
-            Err(failure) => return Err(failure),
-        }
+/// The ids of the first two rows, the configured one first.
+async fn rows(
+    connection: &mut MySqlConnection,
+    heartbeat: &HeartbeatTable,
+    table: &TableFacts,
+) -> Result<Rows, Failure> {
+    if !table.table.as_ref().is_some_and(Relation::is_numbered) {
+        return Ok(Rows::Hidden);
     }
-    Ok(facts)
+    let (name, row) = (table_of(heartbeat), heartbeat.row_number());
+    let sql = format!("SELECT id FROM {name} WHERE id IS NOT NULL ORDER BY id <> {row}, id LIMIT 2");
+    match query::send(connection, sql).await {
+        Ok(rows) => {
+            let ids = rows.iter().filter_map(|row| query::number(row, 0).transpose());
+            Ok(Rows::Ids(ids.collect::<Result<_, _>>()?))
+        }
+        Err(failure) if failure.kind() == ErrorKind::Privilege => Ok(Rows::Hidden),
+        Err(failure) => Err(failure),
+    }
 }
 
 /// The accounts of the daemon and of the connector, and whether this session sees every account.
@@ -251,16 +257,6 @@ async fn effective(connection: &mut MySqlConnection, heartbeat: &HeartbeatTable)
     Ok(privileges)
 }
 
-/// One row on session, schema and table.
-fn objects_sql(heartbeat: &HeartbeatTable) -> String {
-    let (schema, table) = (literal(&heartbeat.schema), literal(&heartbeat.table));
-    format!(
-        "SELECT CURRENT_USER() AS account, @@session.sql_log_bin AS logged, \
-         (SELECT COUNT(*) FROM information_schema.SCHEMATA WHERE SCHEMA_NAME = {schema}) AS known_schemas, \
-         (SELECT COUNT(*) FROM information_schema.TABLES WHERE TABLE_SCHEMA = {schema} AND TABLE_NAME = {table}) AS known_tables"
-    )
-}
-
 /// The accounts of the daemon's user and of the connector; the connector's name may contain the host. A role of MariaDB
 /// is an account without a host.
 fn accounts_sql(target: &Target, writer: Option<&Account>) -> String {
@@ -283,12 +279,6 @@ fn probes_sql(heartbeat: &HeartbeatTable) -> [(&'static str, String); 4] {
         ("UPDATE", format!("EXPLAIN UPDATE {table} SET last_update = NULL WHERE 1 = 0")),
         ("DELETE", format!("EXPLAIN DELETE FROM {table} WHERE 1 = 0")),
     ]
-}
-
-/// The ids of the first two rows, the configured one first.
-fn rows_sql(heartbeat: &HeartbeatTable) -> String {
-    let row = heartbeat.row_number();
-    format!("SELECT id FROM {} WHERE id IS NOT NULL ORDER BY id <> {row}, id LIMIT 2", table_of(heartbeat))
 }
 
 #[cfg(test)]

@@ -1,7 +1,8 @@
 //! The columns of the heartbeat table, read from the catalogue, and the remedies for wrong columns. `beat` calls it
 //! after a refusal, and the check and `provision` call it.
 
-use sqlx::mysql::MySqlConnection;
+use serde::{Deserialize, Serialize};
+use sqlx::mysql::{MySqlConnection, MySqlRow};
 
 use super::identifier::{literal, quote, table_of};
 use super::query;
@@ -10,43 +11,53 @@ use crate::plan::columns::{self, Column, ColumnFault, Holds};
 use crate::remedy::Remedy;
 use crate::target::HeartbeatTable;
 
-/// A column, from its `DATA_TYPE` and `EXTRA`.
-pub(super) fn column(name: &str, kind: &str, generated: bool) -> Column {
-    let holds = match kind.to_ascii_lowercase().as_str() {
+/// One column of the table, in saved facts too.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct ColumnFacts {
+    pub(crate) name: String,
+    /// `DATA_TYPE`, without length or sign.
+    #[serde(rename = "type")]
+    pub(crate) kind: String,
+    /// Whether the server computes its value, so that it cannot be set.
+    pub(crate) generated: bool,
+    /// Whether the history of a system-versioned table leaves this column out (MariaDB).
+    #[serde(default)]
+    pub(crate) unversioned: bool,
+}
+
+impl ColumnFacts {
+    /// Reads a row of [`sql`].
+    ///
+    /// # Errors
+    /// `protocol` if it is another row.
+    pub(super) fn read(row: &MySqlRow) -> Result<Self, Failure> {
+        let text = |column| query::text(row, column).map(Option::unwrap_or_default);
+        let extra = text("extra")?.to_ascii_uppercase();
+        // DEFAULT_GENERATED marks a default that is an expression.
+        let generated = extra.split(' ').any(|word| ["VIRTUAL", "STORED", "PERSISTENT"].contains(&word));
+        let unversioned = extra.contains("WITHOUT SYSTEM VERSIONING");
+        Ok(Self { name: text("name")?, kind: text("kind")?, generated, unversioned })
+    }
+}
+
+/// What a column of this `DATA_TYPE` can hold.
+pub(super) fn holds(kind: &str) -> Holds {
+    match kind.to_ascii_lowercase().as_str() {
         "int" | "bigint" | "smallint" | "mediumint" | "tinyint" | "decimal" => Holds::Number,
         "timestamp" | "datetime" => Holds::Time,
         _ => Holds::Other,
-    };
-    Column { name: name.to_ascii_lowercase(), kind: kind.to_owned(), holds, generated }
-}
-
-/// Whether `EXTRA` marks a computed column. `DEFAULT_GENERATED` does not: it marks a default that is an expression.
-pub(super) fn is_generated(extra: &str) -> bool {
-    let extra = extra.to_ascii_uppercase();
-    extra.split(' ').any(|word| ["VIRTUAL", "STORED", "PERSISTENT"].contains(&word))
-}
-
-/// The columns that this user can see.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(super) struct Columns {
-    /// Empty without the table.
-    pub(super) all: Vec<Column>,
-    /// Whether the table has a primary key.
-    pub(super) keyed: bool,
-}
-
-/// Reads the columns.
-///
-/// # Errors
-/// The server's error, classified.
-pub(super) async fn gather(connection: &mut MySqlConnection, heartbeat: &HeartbeatTable) -> Result<Columns, Failure> {
-    let mut columns = Columns::default();
-    for row in query::send(connection, sql(heartbeat)).await? {
-        let text = |index| query::text(&row, index).map(Option::unwrap_or_default);
-        columns.all.push(column(&text(0)?, &text(1)?, is_generated(&text(2)?)));
-        columns.keyed |= text(3)? == "PRI";
     }
-    Ok(columns)
+}
+
+/// The columns in the form that is judged for a beat.
+pub(super) fn judged(columns: &[ColumnFacts]) -> Vec<Column> {
+    let judged = |column: &ColumnFacts| Column {
+        name: column.name.to_ascii_lowercase(),
+        kind: column.kind.clone(),
+        holds: holds(&column.kind),
+        generated: column.generated,
+    };
+    columns.iter().map(judged).collect()
 }
 
 /// Adds the faults of the columns to a refused beat, if the catalogue shows any. A column that the server did not
@@ -55,12 +66,14 @@ pub(super) async fn explain(connection: &mut MySqlConnection, heartbeat: &Heartb
     if !matches!(failure.kind(), ErrorKind::MissingColumn | ErrorKind::ColumnType | ErrorKind::Rejected) {
         return failure;
     }
-    let Ok(found) = gather(connection, heartbeat).await else { return failure };
-    let mut faults = if found.all.is_empty() { Vec::new() } else { columns::judge(&found.all, false) };
+    let Ok(rows) = query::send(connection, sql(heartbeat)).await else { return failure };
+    let Ok(found) = rows.iter().map(ColumnFacts::read).collect::<Result<Vec<_>, _>>() else { return failure };
+    let mut faults = if found.is_empty() { Vec::new() } else { columns::judge(&judged(&found), false) };
     if failure.kind() != ErrorKind::MissingColumn {
         faults.retain(ColumnFault::is_in_the_way);
     }
-    let remedy = mend(heartbeat, found.keyed, &faults);
+    let keyed = rows.iter().any(|row| query::text(row, "part_of").is_ok_and(|key| key.as_deref() == Some("PRI")));
+    let remedy = mend(heartbeat, keyed, &faults);
     columns::explain(failure, &faults, remedy)
 }
 
@@ -90,10 +103,11 @@ pub(super) fn set_aside(heartbeat: &HeartbeatTable) -> String {
     format!("RENAME TABLE {} TO {aside};", table_of(heartbeat))
 }
 
-fn sql(heartbeat: &HeartbeatTable) -> String {
+/// The columns that this user can see; none without the table.
+pub(super) fn sql(heartbeat: &HeartbeatTable) -> String {
     format!(
-        "SELECT COLUMN_NAME, DATA_TYPE, EXTRA, COLUMN_KEY FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = {} AND TABLE_NAME = {} \
-         ORDER BY ORDINAL_POSITION",
+        "SELECT COLUMN_NAME AS name, DATA_TYPE AS kind, EXTRA AS extra, COLUMN_KEY AS part_of \
+         FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = {} AND TABLE_NAME = {} ORDER BY ORDINAL_POSITION",
         literal(&heartbeat.schema),
         literal(&heartbeat.table)
     )

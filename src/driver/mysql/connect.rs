@@ -41,8 +41,8 @@ pub(super) struct Opened {
     /// The guard that carries the connection, if the login could have gone without TLS.
     guard: Option<LoginGuard>,
     pub(super) server: ServerInfo,
-    /// The type of `last_update`; `None` without such a column.
-    pub(super) column: Option<Column>,
+    /// The type of `last_update`, as the server writes it; `None` without such a column.
+    pub(super) last_update_type: Option<String>,
     pub(super) capabilities: Capabilities,
     /// The name of this program in its statements, for administrators.
     pub(super) application_name: String,
@@ -75,19 +75,10 @@ pub(super) struct LastLook {
 /// What the queries after a login find; the fields are as in [`Opened`].
 struct Surroundings {
     server: ServerInfo,
-    column: Option<Column>,
+    last_update_type: Option<String>,
     capabilities: Capabilities,
     in_sync: Option<bool>,
     limits: SessionLimits,
-}
-
-/// The type of `last_update`. A beat writes either type of time in UTC, in whole seconds.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Column {
-    /// `timestamp` or `datetime`.
-    Time,
-    /// Not a time: the type as the server writes it.
-    Other(String),
 }
 
 /// What this server can do. Its variables decide, never its version.
@@ -152,13 +143,23 @@ async fn open(request: &ConnectRequest<'_>, login: &Login, host: &Host) -> Resul
         Err(failure) => return Err(prefixed(&address, name_or_network(host, port, failure).await)),
     };
     let looked = look_around(&mut connection, request, &address).await;
-    let Surroundings { server, column, capabilities, in_sync, limits } =
+    let Surroundings { server, last_update_type, capabilities, in_sync, limits } =
         looked.map_err(|failure| prefixed(&address, failure))?;
     let application_name = identifier::comment(request.application_name);
     let last_look = None;
     // sqlx begins with room for 8 KiB to write; a beat needs a tenth of it.
     connection.shrink_buffers();
-    Ok(Opened { connection, guard, server, column, capabilities, application_name, in_sync, last_look, limits })
+    Ok(Opened {
+        connection,
+        guard,
+        server,
+        last_update_type,
+        capabilities,
+        application_name,
+        in_sync,
+        last_look,
+        limits,
+    })
 }
 
 /// Logs in to one host, with a guard if TLS is not certain. A client certificate may be needed over a socket, too,
@@ -218,8 +219,8 @@ async fn look_around(
         timeline: None,
         role: capabilities.role_of(&row)?,
     };
-    let column = query::text(&row, "column_type")?.map(Column::from_type);
-    Ok(Surroundings { server, column, capabilities, in_sync, limits })
+    let last_update_type = query::text(&row, "column_type")?;
+    Ok(Surroundings { server, last_update_type, capabilities, in_sync, limits })
 }
 
 /// The settings of this driver's sessions, regardless of the server's defaults. A pooler may lose any of them without
@@ -270,16 +271,6 @@ pub(super) fn column_type_sql(table: &HeartbeatTable) -> String {
         literal(&table.schema),
         literal(&table.table)
     )
-}
-
-impl Column {
-    /// Reads the name in `DATA_TYPE`.
-    pub(super) fn from_type(name: String) -> Self {
-        match name.to_ascii_lowercase().as_str() {
-            "timestamp" | "datetime" => Self::Time,
-            _ => Self::Other(name),
-        }
-    }
 }
 
 impl Capabilities {

@@ -8,6 +8,7 @@
 use sqlx::mysql::MySqlDatabaseError;
 
 use super::error_codes;
+use crate::driver::answer::Refusal;
 use crate::driver::certificates::{self, ClientFiles};
 use crate::driver::network::{kind_of_io, words_of_io};
 use crate::heartbeat::{ErrorKind, Failure};
@@ -285,6 +286,11 @@ pub(super) fn classify_login(error: sqlx::Error, client: Option<&ClientFiles>) -
         format!("the client's certificate or key cannot be used: {text}")
     };
     Failure::new(ErrorKind::Tls, message).with_source(error)
+}
+
+/// The failure that was kept as a refusal, for a caller that cannot go on without the answer.
+pub(super) fn failure_of(refusal: Refusal) -> Failure {
+    Failure::new(refusal.code.parse().map_or(ErrorKind::Unknown, kind_of), refusal.message).with_code(refusal.code)
 }
 
 /// The kind of an error number.

@@ -13,7 +13,7 @@ mod row;
 mod scheduler;
 mod server;
 mod statements;
-mod table;
+pub(super) mod table;
 
 use serde::{Deserialize, Serialize};
 use sqlx::mysql::MySqlConnection;

@@ -4,7 +4,7 @@
 use sqlx::mysql::MySqlConnection;
 
 use super::catalog::{AccountFacts, Facts, beats, connects};
-use super::columns::mend;
+use super::columns::{judged, mend};
 use super::connect::settings_sql;
 use super::error_codes;
 use super::grants::inquiry::MOST_HOSTS;
@@ -112,24 +112,23 @@ impl Planner<'_> {
     /// Schema, table, row.
     fn objects(&mut self) {
         let (facts, table) = (self.facts, self.table.clone());
-        if !facts.schema {
+        if !facts.table.schema {
             self.step(format!("create schema {}", self.schema), SCHEMA, &[]);
         }
-        let Some(found) = &facts.table else {
+        let Some(found) = &facts.table.table else {
             self.step(format!("create table {table}"), TABLE, &[]);
             return self.insert("timestamp");
         };
-        let faults = columns::judge(&found.columns.all, found.rows.are_none());
-        let mend = mend(&self.target.heartbeat, found.columns.keyed, &faults);
+        let faults = columns::judge(&judged(&found.columns), facts.rows.are_none());
+        let mend = mend(&self.target.heartbeat, !found.primary_key.is_empty(), &faults);
         let user = facts.own.quoted();
         let grant = Remedy::sql(format!("GRANT SELECT ON TABLE {table} TO {user};"));
         let remedy = Remedy::advice("set provision_url to an administrator's address").or_run(grant);
         let existing =
-            ExistingTable { name: &table, faults: &faults, mend: &mend, rows: &found.rows, seen_by: (&user, &remedy) };
+            ExistingTable { name: &table, faults: &faults, mend: &mend, rows: &facts.rows, seen_by: (&user, &remedy) };
         match existing.judge(self.target.heartbeat.row_number(), &mut self.plan) {
             RowNeed::Insert => {
-                let last_update = found.columns.all.iter().find(|column| column.name == "last_update");
-                self.insert(last_update.map_or("", |column| &column.kind));
+                self.insert(found.column("last_update").map_or("", |column| &column.kind));
             }
             RowNeed::Nothing | RowNeed::Obstructed => {}
         }
@@ -174,7 +173,7 @@ impl Planner<'_> {
         }
     }
 
-    /// Whether a privilege that few accounts need is granted on the whole server; unknown counts as no.
+    /// Grants what the accounts that `is` accepts lack of the wanted privileges.
     fn grant(&mut self, wanted: &[&str], configured: bool, is: impl Fn(&Account) -> bool) {
         let facts = self.facts;
         for found in facts.accounts.iter().filter(|found| is(&found.account)) {
@@ -187,7 +186,7 @@ impl Planner<'_> {
             self.note_idle_roles(found, &missing);
             match &found.unknown {
                 // No account has privileges on a table that does not exist yet.
-                Some(why) if facts.table.is_some() => self.hidden(&quoted, &privileges, why, configured),
+                Some(why) if facts.table.table.is_some() => self.hidden(&quoted, &privileges, why, configured),
                 _ => {
                     let title = format!("grant {privileges} on table {} to {quoted}", self.table);
                     self.step(title, GRANT_TABLE, &[("account", &quoted), ("privileges", &privileges)]);

@@ -2,7 +2,7 @@
 
 use super::evidence::{Evidence, with};
 use super::writer::DENIED;
-use crate::driver::mysql::columns::{mend, set_aside};
+use crate::driver::mysql::columns::{judged, mend, set_aside};
 use crate::driver::mysql::error_codes;
 use crate::driver::mysql::errors::PASSING;
 use crate::driver::mysql::facts::Relation;
@@ -196,8 +196,7 @@ fn columns(relation: &Relation, evidence: &Evidence<'_>) -> Finding {
     if hidden && ["id", "last_update"].iter().any(|column| relation.column(column).is_none()) {
         return COLUMNS.skipped(name, "columns are hidden from a user who may not read them, which comes first");
     }
-    let found = relation.judged_columns();
-    let faults = columns::judge(&found, false);
+    let faults = columns::judge(&judged(&relation.columns), false);
     if faults.is_empty() {
         let shown = relation.columns.iter().take(10).map(|column| format!("{} {}", column.name, column.kind));
         return COLUMNS.ok(name, shown.collect::<Vec<_>>().join(", "));

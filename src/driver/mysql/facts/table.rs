@@ -4,15 +4,15 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use sqlx::mysql::MySqlConnection;
+use sqlx::mysql::{MySqlConnection, MySqlRow};
 
 use super::question::{ask, by_name};
 use crate::driver::answer::Answer;
-use crate::driver::mysql::columns::{column as column_of, is_generated};
-use crate::driver::mysql::connect::Column;
+use crate::driver::mysql::columns::{self, ColumnFacts};
 use crate::driver::mysql::identifier::{literal, quote};
+use crate::driver::mysql::query;
 use crate::heartbeat::Failure;
-use crate::plan::columns;
+use crate::plan::columns::Holds;
 use crate::target::HeartbeatTable;
 
 /// The schema, the table, and tables of the same name elsewhere.
@@ -42,20 +42,6 @@ pub(crate) struct Relation {
     pub(crate) unique_id: bool,
 }
 
-/// One column.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct ColumnFacts {
-    pub(crate) name: String,
-    /// `DATA_TYPE`, without length or sign.
-    #[serde(rename = "type")]
-    pub(crate) kind: String,
-    /// Whether the server computes its value, so that it cannot be set.
-    pub(crate) generated: bool,
-    /// Whether the history of a system-versioned table leaves this column out (MariaDB).
-    #[serde(default)]
-    pub(crate) unversioned: bool,
-}
-
 impl Relation {
     /// Whether it is a table and not, for example, a view.
     pub(crate) fn is_table(&self) -> bool {
@@ -70,35 +56,29 @@ impl Relation {
 
     /// Whether `last_update` exists and holds a time.
     pub(crate) fn is_dated(&self) -> bool {
-        self.last_update() == Some(Column::Time)
-    }
-
-    /// The columns in the form that is judged for a beat.
-    pub(crate) fn judged_columns(&self) -> Vec<columns::Column> {
-        self.columns.iter().map(|column| column_of(&column.name, &column.kind, column.generated)).collect()
+        self.holds("last_update", Holds::Time)
     }
 
     /// Whether `id` holds an integer, so that a row can be found by it.
     pub(crate) fn is_numbered(&self) -> bool {
-        self.judged_columns().iter().any(|column| column.name == "id" && column.holds == columns::Holds::Number)
+        self.holds("id", Holds::Number)
+    }
+
+    fn holds(&self, name: &str, wanted: Holds) -> bool {
+        self.column(name).is_some_and(|column| columns::holds(&column.kind) == wanted)
     }
 
     /// The column of this name, in any case.
     pub(crate) fn column(&self, name: &str) -> Option<&ColumnFacts> {
         self.columns.iter().find(|column| column.name.eq_ignore_ascii_case(name))
     }
-
-    /// What `last_update` holds.
-    pub(crate) fn last_update(&self) -> Option<Column> {
-        self.column("last_update").map(|column| Column::from_type(column.kind.clone()))
-    }
 }
 
-/// Looks up the table.
+/// Looks up the schema and the table.
 ///
 /// # Errors
 /// A failure that ends the connection.
-pub(super) async fn gather(
+pub(in crate::driver::mysql) async fn find(
     connection: &mut MySqlConnection,
     heartbeat: &HeartbeatTable,
 ) -> Result<Answer<TableFacts>, Failure> {
@@ -112,66 +92,64 @@ pub(super) async fn gather(
         Answer::Seen(rows) => rows.first().map(by_name).transpose()?.unwrap_or_default(),
         Answer::Refused(refusal) => return Ok(Answer::Refused(refusal)),
     };
-    let schema_found = found.get("found").is_some_and(|count| count != "0");
-    let Some((kind, engine)) = found.get("relation").and_then(|relation| relation.split_once('/')) else {
-        let elsewhere = elsewhere(connection, &schema, &table).await?;
-        return elsewhere.map(|elsewhere| Ok(TableFacts { schema: schema_found, table: None, elsewhere }));
+    let mut facts = TableFacts {
+        schema: found.get("found").is_some_and(|count| count != "0"),
+        table: None,
+        elsewhere: Vec::new(),
     };
-    let columns = format!(
-        "SELECT COLUMN_NAME AS name, DATA_TYPE AS kind, EXTRA AS extra FROM information_schema.COLUMNS \
-         WHERE {in_table} ORDER BY ORDINAL_POSITION"
-    );
-    let key = format!(
-        "SELECT INDEX_NAME AS part_of, COLUMN_NAME AS name FROM information_schema.STATISTICS WHERE {in_table} AND \
-         NON_UNIQUE = 0 ORDER BY INDEX_NAME, SEQ_IN_INDEX"
-    );
-    let columns = match ask(connection, columns).await? {
-        Answer::Seen(rows) => rows.iter().map(column).collect::<Result<_, _>>()?,
+    let Some((kind, engine)) = found.get("relation").and_then(|relation| relation.split_once('/')) else {
+        return Ok(Answer::Seen(facts));
+    };
+    let columns = match ask(connection, columns::sql(heartbeat)).await? {
+        Answer::Seen(rows) => rows.iter().map(ColumnFacts::read).collect::<Result<_, _>>()?,
         Answer::Refused(refusal) => return Ok(Answer::Refused(refusal)),
     };
-    ask(connection, key).await?.map(|rows| {
+    let keys = format!(
+        "SELECT INDEX_NAME, COLUMN_NAME FROM information_schema.STATISTICS WHERE {in_table} AND NON_UNIQUE = 0 \
+         ORDER BY INDEX_NAME, SEQ_IN_INDEX"
+    );
+    ask(connection, keys).await?.map(|rows| {
         let mut indexes: BTreeMap<String, Vec<String>> = BTreeMap::new();
         for row in &rows {
-            let row = by_name(row)?;
-            indexes.entry(value(&row, "part_of")).or_default().push(value(&row, "name"));
+            let [index, column] = pair(row)?;
+            indexes.entry(index).or_default().push(column);
         }
         let unique_id =
             indexes.values().any(|columns| matches!(columns.as_slice(), [only] if only.eq_ignore_ascii_case("id")));
         let primary_key = indexes.remove("PRIMARY").unwrap_or_default();
         let engine = Some(engine.to_owned()).filter(|engine| !engine.is_empty());
-        let table = Relation { kind: kind.to_owned(), engine, columns, primary_key, unique_id };
-        Ok(TableFacts { schema: schema_found, table: Some(table), elsewhere: Vec::new() })
+        facts.table = Some(Relation { kind: kind.to_owned(), engine, columns, primary_key, unique_id });
+        Ok(facts)
     })
 }
 
-fn column(row: &sqlx::mysql::MySqlRow) -> Result<ColumnFacts, Failure> {
-    let row = by_name(row)?;
-    let extra = value(&row, "extra");
-    let (generated, unversioned) = (is_generated(&extra), extra.contains("WITHOUT SYSTEM VERSIONING"));
-    Ok(ColumnFacts { name: value(&row, "name"), kind: value(&row, "kind"), generated, unversioned })
-}
-
-async fn elsewhere(
+/// As [`find`], and looks for the table in other places if it is not in its own. On a server with very many tables that
+/// takes long.
+///
+/// # Errors
+/// A failure that ends the connection.
+pub(super) async fn gather(
     connection: &mut MySqlConnection,
-    schema: &str,
-    table: &str,
-) -> Result<Answer<Vec<String>>, Failure> {
+    heartbeat: &HeartbeatTable,
+) -> Result<Answer<TableFacts>, Failure> {
+    let facts = match find(connection, heartbeat).await? {
+        Answer::Seen(facts) if facts.table.is_none() => facts,
+        found => return Ok(found),
+    };
+    let (schema, table) = (literal(&heartbeat.schema), literal(&heartbeat.table));
     let sql = format!(
-        "SELECT TABLE_SCHEMA AS place, TABLE_NAME AS name FROM information_schema.TABLES \
-         WHERE LOWER(TABLE_NAME) = LOWER({table}) \
+        "SELECT TABLE_SCHEMA, TABLE_NAME FROM information_schema.TABLES WHERE LOWER(TABLE_NAME) = LOWER({table}) \
          AND TABLE_SCHEMA NOT IN ('mysql', 'sys', 'performance_schema', 'information_schema') \
          AND NOT (CAST(TABLE_SCHEMA AS BINARY) = CAST({schema} AS BINARY) \
          AND CAST(TABLE_NAME AS BINARY) = CAST({table} AS BINARY)) ORDER BY 1, 2 LIMIT 5"
     );
     ask(connection, sql).await?.map(|rows| {
-        let quoted = |row| {
-            let row = by_name(row)?;
-            Ok(format!("{}.{}", quote(&value(&row, "place")), quote(&value(&row, "name"))))
-        };
-        rows.iter().map(quoted).collect()
+        let quoted = |row| pair(row).map(|[schema, table]| format!("{}.{}", quote(&schema), quote(&table)));
+        Ok(TableFacts { elsewhere: rows.iter().map(quoted).collect::<Result<_, _>>()?, ..facts })
     })
 }
 
-fn value(row: &std::collections::BTreeMap<String, String>, name: &str) -> String {
-    row.get(name).cloned().unwrap_or_default()
+/// A row of two names.
+fn pair(row: &MySqlRow) -> Result<[String; 2], Failure> {
+    Ok([query::text(row, 0)?.unwrap_or_default(), query::text(row, 1)?.unwrap_or_default()])
 }

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::super::catalog::{IdleFacts, TableFacts};
-use super::super::columns::{Columns, column};
+use super::super::catalog::IdleFacts;
+use super::super::columns::ColumnFacts;
+use super::super::facts::{Relation, TableFacts};
 use super::*;
 use crate::plan::existing_table::Rows;
 use crate::remedy::Remedy;
@@ -21,9 +22,23 @@ fn satisfied(name: &str) -> AccountFacts {
     AccountFacts { on_table: CONNECTOR.to_vec(), ..found(name) }
 }
 
-fn columns(last_update: &str) -> Columns {
-    let all = [("id", "int"), ("text", "text"), ("last_update", last_update)];
-    Columns { all: all.map(|(name, kind)| column(name, kind, false)).to_vec(), keyed: true }
+/// The schema, and in it a table with `last_update` of this type.
+fn table(last_update: &str) -> TableFacts {
+    let columns = [("id", "int"), ("text", "text"), ("last_update", last_update)].map(|(name, kind)| {
+        ColumnFacts { name: name.to_owned(), kind: kind.to_owned(), generated: false, unversioned: false }
+    });
+    let relation = Relation {
+        kind: "BASE TABLE".to_owned(),
+        engine: Some("InnoDB".to_owned()),
+        columns: columns.to_vec(),
+        primary_key: vec!["id".to_owned()],
+        unique_id: true,
+    };
+    TableFacts { schema: true, table: Some(relation), elsewhere: Vec::new() }
+}
+
+fn no_table(schema: bool) -> TableFacts {
+    TableFacts { schema, table: None, elsewhere: Vec::new() }
 }
 
 /// Everything exists.
@@ -33,18 +48,12 @@ fn complete() -> Facts {
         writer: None,
         other_hosts: Vec::new(),
         logged: true,
-        schema: true,
-        table: Some(TableFacts { columns: columns("timestamp"), rows: Rows::Ids(vec![1]) }),
+        table: table("timestamp"),
+        rows: Rows::Ids(vec![1]),
         sees_accounts: true,
         accounts: vec![satisfied("hb@%"), satisfied("streamkap_user@%")],
         left_out: BTreeMap::new(),
     }
-}
-
-fn with_table(change: impl FnOnce(&mut TableFacts)) -> Facts {
-    let mut facts = complete();
-    change(facts.table.as_mut().unwrap());
-    facts
 }
 
 fn titles(plan: &Plan) -> Vec<&str> {
@@ -64,7 +73,7 @@ fn what_is_complete_needs_nothing() {
 #[test]
 fn an_empty_server_gets_everything_in_order() {
     let accounts = vec![found("hb@10.%"), found("hb@localhost"), found("streamkap_user@%")];
-    let facts = Facts { schema: false, table: None, accounts, ..complete() };
+    let facts = Facts { table: no_table(false), accounts, ..complete() };
     insta::assert_snapshot!(titles(&plan(&facts, &target())).join("\n"), @"
     create schema `streamkap`
     create table `streamkap`.`streamkap_heartbeat`
@@ -109,7 +118,7 @@ fn nothing_is_granted_on_a_guess_except_on_a_new_table() {
     let hidden = plan(&facts, &target());
     // The connector's name is only the default.
     assert_eq!((hidden.steps.len(), kinds(&hidden), hidden.notices.len()), (0, vec![ErrorKind::Privilege], 1));
-    facts.table = None;
+    facts.table = no_table(true);
     let new = plan(&facts, &target());
     assert_eq!((new.steps.len(), new.failures.len(), new.notices.len()), (4, 0, 0), "{new:?}");
     // What it certainly has is enough.
@@ -207,7 +216,7 @@ fn a_default_name_that_does_not_exist_is_a_notice_and_a_configured_one_a_failure
 
 #[test]
 fn another_row_is_never_joined_by_a_second_one() {
-    let plan = plan(&with_table(|table| table.rows = Rows::Ids(vec![7])), &target());
+    let plan = plan(&Facts { rows: Rows::Ids(vec![7]), ..complete() }, &target());
     assert_eq!((kinds(&plan), plan.steps.len()), (vec![ErrorKind::MissingRow], 0));
     assert!(
         plan.failures[0].remedy().is_some_and(|remedy| remedy.to_string().contains("set row = 7")),
@@ -218,16 +227,13 @@ fn another_row_is_never_joined_by_a_second_one() {
 
 #[test]
 fn rows_that_cannot_be_seen_are_unknown_and_none_is_made() {
-    let plan = plan(&with_table(|table| table.rows = Rows::Hidden), &target());
+    let plan = plan(&Facts { rows: Rows::Hidden, ..complete() }, &target());
     assert_eq!((kinds(&plan), plan.steps.len()), (vec![ErrorKind::Privilege], 0));
 }
 
 #[test]
 fn a_deleted_row_comes_back_on_the_columns_own_clock() {
-    let facts = with_table(|table| {
-        table.rows = Rows::Ids(Vec::new());
-        table.columns = columns("datetime");
-    });
+    let facts = Facts { table: table("datetime"), rows: Rows::Ids(Vec::new()), ..complete() };
     insta::assert_snapshot!(plan(&facts, &target()).steps[0].script, @"
     INSERT INTO `streamkap`.`streamkap_heartbeat` (id, text, last_update)
     SELECT 1, 'test_heartbeat', UTC_TIMESTAMP() FROM DUAL
@@ -237,11 +243,8 @@ fn a_deleted_row_comes_back_on_the_columns_own_clock() {
 
 #[test]
 fn a_table_of_another_shape_gets_no_row_and_says_what_it_lacks() {
-    let facts = with_table(|table| {
-        table.rows = Rows::Ids(Vec::new());
-        table.columns = columns("text");
-        table.columns.all.remove(1);
-    });
+    let mut facts = Facts { table: table("text"), rows: Rows::Ids(Vec::new()), ..complete() };
+    facts.table.table.as_mut().unwrap().columns.remove(1);
     let plan = plan(&facts, &target());
     assert_eq!((kinds(&plan), plan.steps.len()), (vec![ErrorKind::ColumnType], 0));
     let message = plan.failures[0].to_string();
@@ -250,7 +253,7 @@ fn a_table_of_another_shape_gets_no_row_and_says_what_it_lacks() {
 
 #[test]
 fn nothing_is_made_that_the_replicas_would_not_get() {
-    let plan = plan(&Facts { logged: false, schema: false, table: None, ..complete() }, &target());
+    let plan = plan(&Facts { logged: false, table: no_table(false), ..complete() }, &target());
     assert_eq!((kinds(&plan), plan.steps.len()), (vec![ErrorKind::Settings], 0));
 }
 
