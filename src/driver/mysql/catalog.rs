@@ -9,12 +9,12 @@ use sqlx::mysql::MySqlConnection;
 
 use super::connect::settings_sql;
 use super::errors;
-use super::facts::{Relation, TableFacts};
 use super::facts::table::find;
+use super::facts::{Relation, TableFacts};
 use super::flavour::Flavour;
 use super::grants::inquiry::{self, Found, Inquiry, MOST_HOSTS, activation};
 use super::grants::{GrantScope, Grants, Holding, unread};
-use super::identifier::{Account, is_named, literal, table_of};
+use super::identifier::{Account, literal, table_of};
 use super::parameters::user_of;
 use super::query::{self, ServerLimits};
 use crate::driver::answer::Answer;
@@ -177,7 +177,7 @@ pub(super) fn beats(account: &Account, target: &Target, writer: Option<&Account>
 
 /// Whether an account is the connector's.
 pub(super) fn connects(account: &Account, target: &Target) -> bool {
-    is_named(&target.connector.user.name, &account.user, &account.host)
+    account.is_called(&target.connector.user.name)
 }
 
 /// The accounts to read, this session's included, and the number of accounts left out, by user.
@@ -204,15 +204,13 @@ async fn granted(
     if accounts.is_empty() {
         return Ok(Vec::new());
     }
-    let names: Vec<String> = inquiry::VARIABLES.iter().map(|name| literal(name)).collect();
-    let variables = format!("SHOW GLOBAL VARIABLES WHERE Variable_name IN ({})", names.join(", "));
-    let variables = query::pairs(&query::send(connection, variables).await?)?;
+    let variables = query::show(connection, "GLOBAL VARIABLES", inquiry::VARIABLES).await?;
     let place = GrantScope::Table(&heartbeat.schema, &heartbeat.table);
     let mut all = Vec::new();
     for account in accounts {
         let is_own = account == *own;
         let mut inquiry = Inquiry::of(connection, &variables);
-        let found = if is_own { inquiry.own().await? } else { inquiry.account(&account.user, &account.host).await? };
+        let found = if is_own { inquiry.own().await? } else { inquiry.account(&account).await? };
         let mut facts = judged(account, &found, place, Flavour::of(&variables));
         if is_own {
             // The server's own answer is the most reliable, and also covers a table that does not exist yet.

@@ -21,7 +21,7 @@ mod writer;
 use std::sync::LazyLock;
 
 use super::facts::MysqlFacts;
-use super::identifier::{Account, account, table_of};
+use super::identifier::{Account, table_of};
 use crate::driver::evidence::{CheckGroup, SqlNames, checks_of, judge_chapters};
 use crate::finding::{Case, Check, Finding};
 use crate::target::Target;
@@ -58,9 +58,9 @@ pub(super) fn judge(case: &Case<'_>) -> Result<Vec<Finding>, serde_json::Error> 
         let connector = facts.roles.connector.answer().and_then(|accounts| accounts.first());
         SqlNames {
             table: table_of(&target.heartbeat),
-            user: account(&facts.server.user, &facts.server.host),
+            user: facts.server.account.quoted(),
             connector: match connector {
-                Some(role) => account(&role.user, &role.host),
+                Some(role) => role.account.quoted(),
                 None => Account::read(&target.connector.user.name).quoted(),
             },
         }

@@ -72,15 +72,6 @@ pub(super) struct LastLook {
     pub(super) fell_back: bool,
 }
 
-/// What the queries after a login find; the fields are as in [`Opened`].
-struct Surroundings {
-    server: ServerInfo,
-    last_update_type: Option<String>,
-    capabilities: Capabilities,
-    in_sync: Option<bool>,
-    limits: SessionLimits,
-}
-
 /// What this server can do. Its variables decide, never its version.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct Capabilities {
@@ -101,6 +92,7 @@ pub(super) struct Capabilities {
 /// reader of Aurora, or if the server was started so.
 pub(super) const GUARDS: &[&str] = &["read_only", "super_read_only", "innodb_read_only"];
 const TRANSACTION_READ_ONLY: &[&str] = &["transaction_read_only", "tx_read_only"];
+
 /// Opens a connection for the purpose of the request.
 ///
 /// # Errors
@@ -138,28 +130,11 @@ impl Candidate for Opened {
 /// member of a replication group.
 async fn open(request: &ConnectRequest<'_>, login: &Login, host: &Host) -> Result<Opened, Failure> {
     let (address, port) = (HOST_STYLE.address(host), HOST_STYLE.port(host));
-    let (mut connection, guard) = match log_in(login, host, port).await {
+    let (connection, guard) = match log_in(login, host, port).await {
         Ok(logged_in) => logged_in,
         Err(failure) => return Err(prefixed(&address, name_or_network(host, port, failure).await)),
     };
-    let looked = look_around(&mut connection, request, &address).await;
-    let Surroundings { server, last_update_type, capabilities, in_sync, limits } =
-        looked.map_err(|failure| prefixed(&address, failure))?;
-    let application_name = identifier::comment(request.application_name);
-    let last_look = None;
-    // sqlx begins with room for 8 KiB to write; a beat needs a tenth of it.
-    connection.shrink_buffers();
-    Ok(Opened {
-        connection,
-        guard,
-        server,
-        last_update_type,
-        capabilities,
-        application_name,
-        in_sync,
-        last_look,
-        limits,
-    })
+    look_around(connection, guard, request, &address).await.map_err(|failure| prefixed(&address, failure))
 }
 
 /// Logs in to one host, with a guard if TLS is not certain. A client certificate may be needed over a socket, too,
@@ -185,24 +160,27 @@ async fn log_in(login: &Login, host: &Host, port: u16) -> Result<(MySqlConnectio
 }
 
 async fn look_around(
-    connection: &mut MySqlConnection,
+    mut connection: MySqlConnection,
+    guard: Option<LoginGuard>,
     request: &ConnectRequest<'_>,
     address: &str,
-) -> Result<Surroundings, Failure> {
+) -> Result<Opened, Failure> {
     let limits = SessionLimits::until(request.deadline, request.target.timeout);
-    query::execute(connection, settings_sql(limits.limits())).await?;
-    let variables = variables(connection).await?;
+    query::execute(&mut connection, settings_sql(limits.limits())).await?;
+    let own = [flavour::VARIABLE, group_replication::NAME, group_replication::SINGLE_PRIMARY, "version"];
+    let names = [GUARDS, TRANSACTION_READ_ONLY, galera::VARIABLES, &own].concat();
+    let variables = query::show(&mut connection, "GLOBAL VARIABLES", &names).await?;
     let mut capabilities = Capabilities::of(&variables);
     // An inspection may read a node that refuses everything else: it shows its state.
     let in_sync = match capabilities.node.has_library() && request.purpose != Purpose::Inspect {
-        true => capabilities.node.must_be_in_its_cluster(connection).await?,
+        true => capabilities.node.must_be_in_its_cluster(&mut connection).await?,
         false => None,
     };
     let sql =
         format!("SELECT {}, ({}) AS column_type", capabilities.role_sql(), column_type_sql(&request.target.heartbeat));
-    let row = query::send_for_row(connection, sql).await?;
+    let row = query::send_for_row(&mut connection, sql).await?;
     if capabilities.group && capabilities.role_of(&row)?.takes_writes() {
-        match group_replication::is_a_working_member(connection).await? {
+        match group_replication::is_a_working_member(&mut connection).await? {
             Some(false) if request.purpose != Purpose::Inspect => return Err(group_replication::no_working_member()),
             // For an inspection, a server outside its group is just a server that accepts writes.
             Some(false) => capabilities.multi_primary = false,
@@ -220,7 +198,21 @@ async fn look_around(
         role: capabilities.role_of(&row)?,
     };
     let last_update_type = query::text(&row, "column_type")?;
-    Ok(Surroundings { server, last_update_type, capabilities, in_sync, limits })
+    let application_name = identifier::comment(request.application_name);
+    let last_look = None;
+    // sqlx begins with room for 8 KiB to write; a beat needs a tenth of it.
+    connection.shrink_buffers();
+    Ok(Opened {
+        connection,
+        guard,
+        server,
+        last_update_type,
+        capabilities,
+        application_name,
+        in_sync,
+        last_look,
+        limits,
+    })
 }
 
 /// The settings of this driver's sessions, regardless of the server's defaults. A pooler may lose any of them without
@@ -250,19 +242,6 @@ fn meaning() -> &'static str {
      completion_type = 0 /*!80030 , show_gipk_in_create_table_and_information_schema = ON */"
 }
 
-/// The server's variables that show its capabilities. An unknown variable gives no row instead of an error.
-async fn variables(connection: &mut MySqlConnection) -> Result<BTreeMap<String, String>, Failure> {
-    let names = GUARDS.iter().chain(TRANSACTION_READ_ONLY).chain(galera::VARIABLES).chain(&[
-        flavour::VARIABLE,
-        group_replication::NAME,
-        group_replication::SINGLE_PRIMARY,
-        "version",
-    ]);
-    let names: Vec<String> = names.map(|name| literal(name)).collect();
-    let sql = format!("SHOW GLOBAL VARIABLES WHERE Variable_name IN ({})", names.join(", "));
-    query::pairs(&query::send(connection, sql).await?)
-}
-
 /// The type of `last_update`; no row without such a column, or without any privilege on it.
 pub(super) fn column_type_sql(table: &HeartbeatTable) -> String {
     format!(
@@ -276,12 +255,11 @@ pub(super) fn column_type_sql(table: &HeartbeatTable) -> String {
 impl Capabilities {
     fn of(variables: &BTreeMap<String, String>) -> Self {
         let known = |name: &&&'static str| variables.contains_key(**name);
-        let value = |name: &str| variables.get(name).map_or("", String::as_str);
+        let group = group_replication::is_configured(variables);
         Self {
             flavour: Flavour::of(variables),
-            group: !value(group_replication::NAME).is_empty(),
-            multi_primary: !value(group_replication::NAME).is_empty()
-                && value(group_replication::SINGLE_PRIMARY) == "OFF",
+            group,
+            multi_primary: group && variables.get(group_replication::SINGLE_PRIMARY).is_some_and(|mode| mode == "OFF"),
             guards: GUARDS.iter().filter(known).copied().collect(),
             transaction_read_only: TRANSACTION_READ_ONLY.iter().find(known).copied(),
             node: Node::of(variables),

@@ -22,7 +22,7 @@ pub(super) use activity::ActivityFacts;
 pub(super) use binlog::{BinlogFacts, Retention};
 pub(super) use probes::Probes;
 pub(super) use replication::Channel;
-pub(super) use roles::{AccountFacts, RoleFacts, RolesFacts};
+pub(super) use roles::{LoginFacts, RoleFacts, RolesFacts};
 pub(super) use row::RowFacts;
 pub(super) use scheduler::Event;
 pub(super) use server::ServerFacts;
@@ -62,6 +62,18 @@ pub(super) struct MysqlFacts {
     pub(super) tables: Answer<i64>,
     /// What this session's user may do.
     pub(super) probes: Probes,
+}
+
+impl MysqlFacts {
+    /// The table, if it is known to exist.
+    pub(super) fn relation(&self) -> Option<&Relation> {
+        self.table.answer()?.table.as_ref()
+    }
+
+    /// The rows, if they are known.
+    pub(super) fn rows(&self) -> Option<&RowFacts> {
+        self.row.as_ref()?.answer()
+    }
 }
 
 /// Gathers the facts: about twenty queries, the probes, and a few queries for each account of the connector. These

@@ -38,7 +38,7 @@ pub(super) fn switch_on() -> Remedy {
 pub(super) struct Node {
     /// Whether it has a library for Galera replication, in use or not.
     library: bool,
-    /// Whether the library was in use at the login: then the server is a node of a cluster.
+    /// Whether the library was in use at the login: then the server is a node of a cluster, working or not.
     on: bool,
     /// Whether `wsrep_on` can be switched for the whole node, and not only for single sessions.
     switch: bool,
@@ -46,27 +46,15 @@ pub(super) struct Node {
     rejects_queries: bool,
 }
 
-/// Whether a server with these variables is a node of a Galera cluster, working or not.
-pub(super) fn runs_galera<'a>(variable: impl Fn(&str) -> Option<&'a str>) -> bool {
-    match variable("wsrep_on") {
-        Some(value) => value == "ON",
-        None => has_library(variable("wsrep_provider").unwrap_or_default()),
-    }
-}
-
-/// Whether a `wsrep_provider` names a library.
-fn has_library(provider: &str) -> bool {
-    !matches!(provider, "" | "none")
-}
-
 impl Node {
     /// Reads those of [`VARIABLES`] that the server has.
     pub(super) fn of(variables: &BTreeMap<String, String>) -> Self {
         let value = |name: &str| variables.get(name).map_or("", String::as_str);
+        let (library, switch) = (!matches!(value("wsrep_provider"), "" | "none"), variables.get("wsrep_on"));
         Self {
-            library: has_library(value("wsrep_provider")),
-            on: runs_galera(|name| variables.get(name).map(String::as_str)),
-            switch: variables.contains_key("wsrep_on"),
+            library,
+            on: switch.map_or(library, |switch| switch == "ON"),
+            switch: switch.is_some(),
             rejects_queries: !matches!(value("wsrep_reject_queries"), "" | "NONE"),
         }
     }
@@ -90,9 +78,8 @@ impl Node {
         self,
         connection: &mut MySqlConnection,
     ) -> Result<Option<bool>, Failure> {
-        let names = "'wsrep_ready', 'wsrep_connected', 'wsrep_cluster_status', 'wsrep_local_state_comment'";
-        let sql = format!("SHOW GLOBAL STATUS WHERE Variable_name IN ({names})");
-        let status = query::pairs(&query::send(connection, sql).await?)?;
+        let names = ["wsrep_ready", "wsrep_connected", "wsrep_cluster_status", "wsrep_local_state_comment"];
+        let status = query::show(connection, "GLOBAL STATUS", &names).await?;
         let shown = |name: &str| status.get(name).map_or("not shown", String::as_str);
         let not_ready = |message: String| {
             Err(Failure::new(ErrorKind::Starting, message).with_code(error_codes::ER_UNKNOWN_COM_ERROR))

@@ -5,6 +5,8 @@
 //! is writable. If it is cut off from the majority, it stays writable and each commit hangs. A beat would then be a
 //! transaction that the group does not have, which keeps the server from ever joining again, or a lock that never ends.
 
+use std::collections::BTreeMap;
+
 use sqlx::mysql::MySqlConnection;
 
 use super::error_codes;
@@ -32,6 +34,11 @@ const UNKNOWN: &[&str] = &[
     error_codes::ER_SP_DOES_NOT_EXIST,
     error_codes::ER_PROCACCESS_DENIED_ERROR,
 ];
+
+/// Whether a server with these variables is configured for a group, as a working member or not.
+pub(super) fn is_configured(variables: &BTreeMap<String, String>) -> bool {
+    variables.get(NAME).is_some_and(|name| !name.is_empty())
+}
 
 /// Asks the server whether it is a working member; `None` if that is unknown.
 ///

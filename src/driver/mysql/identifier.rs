@@ -1,12 +1,14 @@
 //! Quotes names and text for MySQL's SQL. Nothing else does.
 
+use serde::{Deserialize, Serialize};
+
 use crate::target::HeartbeatTable;
 
 /// The longest name that the server keeps: <https://dev.mysql.com/doc/refman/8.4/en/identifier-length.html>.
 const MAX_CHARACTERS: usize = 64;
 
 /// The user of a login, and the host that it comes from. A name in a configuration may have no host: it means any.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub(super) struct Account {
     pub(super) user: String,
     pub(super) host: String,
@@ -53,18 +55,18 @@ pub(super) fn table_of(heartbeat: &HeartbeatTable) -> String {
     format!("{}.{}", quote(&heartbeat.schema), quote(&heartbeat.table))
 }
 
-/// Whether a name in a configuration means this account: by its user, or as `user@host`. A user may contain an @, and a
-/// host has no case.
-pub(super) fn is_named(name: &str, user: &str, host: &str) -> bool {
-    let read = Account::read(name);
-    name == user || read.user == user && read.host.eq_ignore_ascii_case(host)
-}
-
 impl Account {
     /// Reads `user@host`, or a user alone. A host contains no `@`.
     pub(super) fn read(text: &str) -> Self {
         let (user, host) = text.rsplit_once('@').unwrap_or((text, ""));
         Self { user: user.to_owned(), host: host.to_owned() }
+    }
+
+    /// Whether a name in a configuration means this account: by its user, or as `user@host`. A user may contain an @,
+    /// and a host has no case.
+    pub(super) fn is_called(&self, name: &str) -> bool {
+        let Self { user, host } = Self::read(name);
+        name == self.user || user == self.user && host.eq_ignore_ascii_case(&self.host)
     }
 
     /// The account that CREATE USER makes of it: a missing host means any host.
@@ -135,7 +137,8 @@ mod tests {
             ("me@home@%", "me@home", "%", true),
             ("Cdc", "cdc", "%", false),
         ] {
-            assert_eq!(is_named(name, user, host), fits, "{name} {user} {host}");
+            let account = Account { user: user.to_owned(), host: host.to_owned() };
+            assert_eq!(account.is_called(name), fits, "{name} {user} {host}");
         }
     }
 

@@ -8,6 +8,7 @@ use sqlx::mysql::{MySql, MySqlConnection, MySqlQueryResult, MySqlRow};
 use sqlx::{AssertSqlSafe, ColumnIndex, Decode, Executor, Row};
 
 use super::errors;
+use super::identifier::literal;
 use crate::driver::answer_limit::{self, Answer};
 use crate::heartbeat::{ErrorKind, Failure};
 use crate::time::clock::{Clock, Instant};
@@ -186,6 +187,20 @@ pub(super) fn number(row: &MySqlRow, column: impl ColumnIndex<MySqlRow>) -> Resu
     let Some(text) = text(row, column)? else { return Ok(None) };
     let number = text.parse().map_err(|error| not_the_answer().with_source(error))?;
     Ok(Some(number))
+}
+
+/// The values of these names, from `SHOW GLOBAL VARIABLES` or `SHOW SESSION STATUS`. A name that the server does not
+/// know gives no row and no error.
+///
+/// # Errors
+/// As [`send`].
+pub(super) async fn show(
+    connection: &mut MySqlConnection,
+    what: &str,
+    names: &[&str],
+) -> Result<BTreeMap<String, String>, Failure> {
+    let names: Vec<String> = names.iter().map(|name| literal(name)).collect();
+    pairs(&send(connection, format!("SHOW {what} WHERE Variable_name IN ({})", names.join(", "))).await?)
 }
 
 /// Pairs of name and value, the names in lower case, as SHOW VARIABLES and SHOW STATUS return them.

@@ -2,7 +2,6 @@
 
 use super::evidence::{CLIENT, Evidence};
 use super::variables::{NO_LOG, has_log, set_at_start};
-use crate::driver::answer::Answer;
 use crate::driver::evidence::ONE_LOOK;
 use crate::driver::mysql::facts::{BinlogFacts, MysqlFacts, ServerFacts};
 use crate::finding::{Check, Finding, Rung, Severity};
@@ -144,7 +143,7 @@ fn moves(evidence: &Evidence<'_>) -> Finding {
 }
 
 fn last_update(facts: &MysqlFacts) -> Option<i64> {
-    facts.row.as_ref().and_then(Answer::answer)?.last_update
+    facts.rows()?.last_update
 }
 
 fn position(facts: &MysqlFacts) -> Option<&str> {

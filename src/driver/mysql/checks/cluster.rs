@@ -4,7 +4,7 @@ use super::evidence::Evidence;
 use super::variables::{NO_LOG, has_log, set_at_start};
 use crate::driver::mysql::connect::GUARDS;
 use crate::driver::mysql::facts::ServerFacts;
-use crate::driver::mysql::galera::{runs_galera, switch_on};
+use crate::driver::mysql::galera::{Node, switch_on};
 use crate::driver::mysql::group_replication;
 use crate::driver::mysql::remedies::WSREP;
 use crate::finding::{Check, Finding, Rung, Severity};
@@ -67,7 +67,7 @@ pub(super) fn judge(evidence: &Evidence<'_>) -> Vec<Finding> {
 
 /// Whether it is a node of a Galera cluster, working or not.
 pub(super) fn is_node(server: &ServerFacts) -> bool {
-    runs_galera(|name| server.variable(name))
+    Node::of(&server.variables).is_on()
 }
 
 /// What this server is in its cluster, if the cluster's members send each other all changes.
@@ -83,7 +83,7 @@ pub(super) fn membership(server: &ServerFacts) -> Option<&'static str> {
 
 /// Whether it is configured for group replication, as a member or not.
 pub(super) fn has_a_group(server: &ServerFacts) -> bool {
-    server.variable(group_replication::NAME).is_some_and(|name| !name.is_empty())
+    group_replication::is_configured(&server.variables)
 }
 
 /// A member that follows its group's primary is read-only. A writable one shares writes only if all members may write.

@@ -6,7 +6,7 @@ use crate::driver::mysql::errors::PASSING;
 use crate::driver::mysql::facts::RoleFacts;
 use crate::driver::mysql::grants::inquiry::IdleRole;
 use crate::driver::mysql::grants::{GrantScope, Grants, Holding, unread};
-use crate::driver::mysql::identifier::{Account, account};
+use crate::driver::mysql::identifier::Account;
 use crate::driver::shared_checks::connector;
 use crate::finding::{Check, Finding, How, Rung, Severity, Status};
 use crate::remedy::Remedy;
@@ -37,8 +37,6 @@ const EXPIRY: Check = connector::EXPIRY.how(How {
     source: "vendor page on recovery: credentials unchanged",
 });
 
-const MYSQL: &str = "SELECT on mysql.*";
-
 const ROLES: Check = Check {
     id: "connector-roles",
     severity: Severity::Error,
@@ -48,7 +46,7 @@ const ROLES: Check = Check {
               connector.",
     judged: "SHOW GRANTS with the account's default roles, and with each other role. Fails if a privilege is missing \
              that one of the other roles would give.",
-    privilege: MYSQL,
+    privilege: ACCOUNTS,
     source: "measured: with a role that is not a default role CURRENT_ROLE() is NONE, and its privileges are denied \
              (1142)",
 };
@@ -61,7 +59,7 @@ const RELOAD: Check = Check {
               Without either privilege the next snapshot fails.",
     judged: "SHOW GRANTS. Fails without any of RELOAD, FLUSH_TABLES, LOCK TABLES. LOCK TABLES on any one database is \
              enough, because heartbeatd does not know which databases the connector captures.",
-    privilege: MYSQL,
+    privilege: ACCOUNTS,
     source: "vendor's set-up guides, the connector's user",
 };
 const DATABASES: Check = Check {
@@ -72,7 +70,7 @@ const DATABASES: Check = Check {
     meaning: "Without SHOW DATABASES it sees only databases on which it has a privilege; with skip_show_database ON, \
               none.",
     judged: "SHOW GRANTS. Fails without SHOW DATABASES.",
-    privilege: MYSQL,
+    privilege: ACCOUNTS,
     source: "vendor's set-up guides, the connector's user",
 };
 
@@ -154,7 +152,7 @@ fn role(evidence: &Evidence<'_>) -> Vec<Finding> {
         Ok(accounts) => accounts,
     };
     if !accounts.is_empty() {
-        let exists = |found: &RoleFacts| ROLE.ok(account(&found.user, &found.host), "it exists");
+        let exists = |found: &RoleFacts| ROLE.ok(found.account.quoted(), "it exists");
         let left_out = match evidence.facts.roles.connector_left_out {
             0 => None,
             count => Some(ROLE.unknown(
@@ -178,8 +176,8 @@ fn role(evidence: &Evidence<'_>) -> Vec<Finding> {
 }
 
 fn login(found: &RoleFacts, evidence: &Evidence<'_>) -> Finding {
-    let name = account(&found.user, &found.host);
-    let facts = match found.account.seen() {
+    let name = found.account.quoted();
+    let facts = match found.login.seen() {
         Ok(facts) => facts,
         Err(_) if name == evidence.names.user => return LOGIN.ok(name, "this session has logged in with it"),
         Err(refusal) => return LOGIN.unknown(name, refusal.unless(&look_grant(evidence), PASSING)),
@@ -277,7 +275,7 @@ impl Need<'_> {
 }
 
 fn roles(found: &RoleFacts, needs: &[Need<'_>], evidence: &Evidence<'_>) -> Finding {
-    let name = account(&found.user, &found.host);
+    let name = found.account.quoted();
     match lack(found, needs, evidence) {
         Lack::Idle(number, idle) => idle_role(&ROLES, needs[number].name(), idle, found, evidence),
         Lack::Unknown(why) => ROLES.unknown(name, why),
@@ -288,7 +286,7 @@ fn roles(found: &RoleFacts, needs: &[Need<'_>], evidence: &Evidence<'_>) -> Find
 
 /// Judges whether an account has all of its needs; they are granted on `on`.
 fn granted(check: &Check, found: &RoleFacts, needs: &[Need<'_>], on: &str, evidence: &Evidence<'_>) -> Finding {
-    let name = account(&found.user, &found.host);
+    let name = found.account.quoted();
     let listed = |numbers: &[usize]| numbers.iter().map(|n| needs[*n].name()).collect::<Vec<_>>().join(", ");
     let all: Vec<usize> = (0..needs.len()).collect();
     match lack(found, needs, evidence) {

@@ -14,7 +14,7 @@ pub(super) type ReplicaEvidence<'a> = evidence::ReplicaEvidence<'a, MysqlFacts>;
 impl Evidence<'_> {
     /// The table, if it is known to exist.
     pub(super) fn relation(&self) -> Option<&Relation> {
-        relation_of(&self.facts)
+        self.facts.relation()
     }
 
     /// Judges the table, or says why it is unknown.
@@ -50,10 +50,6 @@ impl Evidence<'_> {
     pub(super) fn grant(&self, privilege: &str) -> String {
         format!("GRANT {privilege} ON *.* TO {};", self.names.user)
     }
-}
-
-pub(super) fn relation_of(facts: &MysqlFacts) -> Option<&Relation> {
-    facts.table.answer()?.table.as_ref()
 }
 
 /// Judges an answer by this database's error codes: [`Answer::judge`].

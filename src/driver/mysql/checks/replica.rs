@@ -2,7 +2,7 @@
 //! it.
 
 use super::cluster;
-use super::evidence::{CLIENT, Evidence, ReplicaEvidence, relation_of, with};
+use super::evidence::{CLIENT, Evidence, ReplicaEvidence, with};
 use super::variables::{set_at_start, set_global};
 use crate::driver::mysql::errors::PASSING;
 use std::time::Duration;
@@ -10,8 +10,7 @@ use std::time::Duration;
 use super::activity::reads;
 use super::binlog::{left_out, let_in};
 use super::settings::{BINLOG_FORMAT, Fault, faults};
-use crate::driver::answer::Answer;
-use crate::driver::mysql::facts::{Channel, MysqlFacts, Relation, RowFacts};
+use crate::driver::mysql::facts::{Channel, MysqlFacts, Relation};
 use crate::driver::mysql::provision;
 use crate::driver::mysql::remedies::MEMBERS;
 use crate::driver::mysql::replication_filters::{Filters, text};
@@ -71,7 +70,7 @@ pub(super) fn judge(evidence: &Evidence<'_>) -> Vec<Finding> {
                 ]
             }
             Err(refusal) => {
-                let grant = format!("{MONITOR}: GRANT {} ON *.* TO {};", monitor(facts), user(facts));
+                let grant = format!("{MONITOR}: GRANT {} ON *.* TO {};", monitor(facts), facts.server.account.quoted());
                 let why = refusal.unless(&grant, PASSING);
                 [ROLE, THREADS, FILTERS].iter().map(|check| check.unknown(subject, &why)).collect()
             }
@@ -83,10 +82,6 @@ pub(super) fn judge(evidence: &Evidence<'_>) -> Vec<Finding> {
 
 fn monitor(facts: &MysqlFacts) -> &'static str {
     if facts.server.flavour.is_mariadb() { "SLAVE MONITOR" } else { CLIENT }
-}
-
-fn user(facts: &MysqlFacts) -> String {
-    crate::driver::mysql::identifier::account(&facts.server.user, &facts.server.host)
 }
 
 /// The word for a replica in this server's statements.
@@ -275,25 +270,21 @@ fn with_made_first(evidence: &Evidence<'_>, facts: &MysqlFacts, lifted: Remedy) 
 /// Whether the table and the row exist, as far as is known.
 fn is_there(evidence: &Evidence<'_>, facts: &MysqlFacts) -> bool {
     let row = evidence.target.heartbeat.row_number();
-    has_table(facts) && rows_of(facts).is_none_or(|rows| rows.ids.contains(&row))
+    has_table(facts) && facts.rows().is_none_or(|rows| rows.ids.contains(&row))
 }
 
 fn has_table(facts: &MysqlFacts) -> bool {
-    relation_of(facts).is_some() || facts.table.answer().is_none()
-}
-
-fn rows_of(facts: &MysqlFacts) -> Option<&RowFacts> {
-    facts.row.as_ref().and_then(Answer::answer)
+    facts.relation().is_some() || facts.table.answer().is_none()
 }
 
 fn arrives(evidence: &Evidence<'_>, subject: &str, facts: &MysqlFacts, place: &ReplicaEvidence<'_>) -> Finding {
-    let Some(written) = rows_of(&evidence.facts).and_then(|rows| rows.last_update) else {
+    let Some(written) = evidence.facts.rows().and_then(|rows| rows.last_update) else {
         return ARRIVES.skipped(subject, "the source has no beat to compare with");
     };
     // Without ALL, MariaDB shows only one channel.
     let all = if facts.server.flavour.is_mariadb() { "ALL SLAVES" } else { word(facts) };
     let remedy = Remedy::sql(format!("SHOW {all} STATUS;")).on_replica(place.name).note("shows what keeps it");
-    if facts.table.answer().is_some() && relation_of(facts).is_none() {
+    if facts.table.answer().is_some() && facts.relation().is_none() {
         let observed = "there is no heartbeat table, or it is hidden from this user";
         return ARRIVES
             .failed_as(replica::severity(evidence, place.name), subject, observed)
@@ -335,7 +326,7 @@ fn decode(evidence: &Evidence<'_>, subject: &str, facts: &MysqlFacts, place: &Re
     match facts.binlog.seen() {
         Ok(_) => DECODE.ok(subject, "its binary log holds what it replicates, as whole rows"),
         Err(refusal) => {
-            let grant = format!("on the replica, GRANT {CLIENT} ON *.* TO {};", user(facts));
+            let grant = format!("on the replica, GRANT {CLIENT} ON *.* TO {};", facts.server.account.quoted());
             DECODE.unknown(subject, refusal.unless(&grant, PASSING))
         }
     }

@@ -97,7 +97,7 @@ fn kept(facts: &MysqlFacts) -> Result<Kept, String> {
             return Ok(Kept::For(Duration::from_secs(hours.saturating_mul(HOUR)), HOURS));
         }
         Answer::Refused(refusal) if server.managed.is_some_and(Provider::is_amazons) => {
-            let user = crate::driver::mysql::identifier::account(&server.user, &server.host);
+            let user = server.account.quoted();
             return Err(refusal.unless(&format!("GRANT SELECT ON mysql.rds_configuration TO {user};"), PASSING));
         }
         // Servers that Amazon does not manage have no such table.

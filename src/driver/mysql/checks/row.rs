@@ -1,7 +1,6 @@
 //! The heartbeat row.
 
 use super::evidence::Evidence;
-use crate::driver::answer::Answer;
 use crate::driver::mysql::beat::AHEAD;
 use crate::driver::mysql::facts::{MysqlFacts, Relation, RowFacts};
 use crate::driver::shared_checks::freshness;
@@ -70,10 +69,6 @@ fn fresh(evidence: &Evidence<'_>, rows: &RowFacts, relation: &Relation) -> Findi
 }
 
 fn moves(evidence: &Evidence<'_>, now: &RowFacts) -> Finding {
-    let earlier = evidence.earlier.as_ref().and_then(rows_of).map(|rows| rows.last_update);
+    let earlier = evidence.earlier.as_ref().and_then(MysqlFacts::rows).map(|rows| rows.last_update);
     row::moves(evidence, now.last_update, earlier)
-}
-
-fn rows_of(facts: &MysqlFacts) -> Option<&RowFacts> {
-    facts.row.as_ref().and_then(Answer::answer)
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::driver::answer::Answer;
 use crate::driver::mysql::error_codes;
 use crate::driver::mysql::errors::{PASSING, READ_ONLY};
-use crate::driver::mysql::facts::{AccountFacts, RoleFacts};
+use crate::driver::mysql::facts::{LoginFacts, RoleFacts};
 use crate::driver::mysql::grants::inquiry::{IdleRole, activation};
 use crate::driver::mysql::grants::{GrantScope, Grants, Holding, unread};
 use crate::driver::mysql::identifier::account;
@@ -189,7 +189,7 @@ pub(super) fn idle_role(
     of: &RoleFacts,
     evidence: &Evidence<'_>,
 ) -> Finding {
-    let (name, role) = (account(&of.user, &of.host), idle.role.quoted());
+    let (name, role) = (of.account.quoted(), idle.role.quoted());
     let remedy = activation(evidence.facts.server.flavour, &name, &of.active, &idle.role);
     check
         .failed(&name, format!("{privilege} comes with the role {role}, which is not active"))
@@ -242,14 +242,14 @@ pub(super) fn look_grant(evidence: &Evidence<'_>) -> String {
 
 /// Judges when an account's password expires.
 pub(super) fn expiry(check: &Check, of: &RoleFacts, evidence: &Evidence<'_>) -> Finding {
-    let name = account(&of.user, &of.host);
-    match of.account.seen() {
+    let name = of.account.quoted();
+    match of.login.seen() {
         Ok(facts) => expires(check, &name, facts, evidence),
         Err(refusal) => check.unknown(name, refusal.unless(&look_grant(evidence), PASSING)),
     }
 }
 
-fn expires(check: &Check, name: &str, account: &AccountFacts, evidence: &Evidence<'_>) -> Finding {
+fn expires(check: &Check, name: &str, account: &LoginFacts, evidence: &Evidence<'_>) -> Finding {
     let remedy = Remedy::sql(format!("ALTER USER {name} PASSWORD EXPIRE NEVER;")).note("or set a new password");
     if account.expired {
         return check.failed(name, "it was declared expired").expected("a password that is valid").remedy(

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use sqlx::mysql::{MySqlConnection, MySqlRow};
 
-use super::question::ask;
+use super::question::{ask, ask_for_number};
 use crate::driver::answer::Answer;
 use crate::driver::mysql::query;
 use crate::heartbeat::Failure;
@@ -70,14 +70,11 @@ pub(super) async fn tables(connection: &mut MySqlConnection, deadline: Instant) 
     // Each flavour reads the other one's limit as a comment.
     let sql = format!(
         "/*M!100101 SET STATEMENT max_statement_time = {}.{:03} FOR */ SELECT /*+ MAX_EXECUTION_TIME({}) */ \
-         COUNT(*) AS seen FROM information_schema.TABLES WHERE TABLE_TYPE IN ('BASE TABLE', 'SYSTEM VERSIONED') \
+         COUNT(*) FROM information_schema.TABLES WHERE TABLE_TYPE IN ('BASE TABLE', 'SYSTEM VERSIONED') \
          AND TABLE_SCHEMA NOT IN ('mysql', 'sys', 'performance_schema', 'information_schema')",
         share.as_secs(),
         share.subsec_millis().max(1),
         share.as_millis().max(1)
     );
-    ask(connection, sql).await?.map(|rows| {
-        let seen = rows.first().map(|row| query::number(row, "seen")).transpose()?;
-        Ok(seen.flatten().unwrap_or_default())
-    })
+    ask_for_number(connection, sql).await?.map(|count| Ok(count.unwrap_or_default()))
 }

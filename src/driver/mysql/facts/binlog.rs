@@ -3,10 +3,10 @@
 use serde::{Deserialize, Serialize};
 use sqlx::mysql::MySqlConnection;
 
-use super::question::{ask, by_name};
+use super::question::{ask, ask_for_number, by_name};
 use super::server::ServerFacts;
 use crate::driver::answer::Answer;
-use crate::driver::mysql::{error_codes, query};
+use crate::driver::mysql::error_codes;
 use crate::heartbeat::Failure;
 
 /// The binary log.
@@ -60,9 +60,6 @@ pub(super) async fn gather(
 /// # Errors
 /// A failure that ends the connection.
 pub(super) async fn retention(connection: &mut MySqlConnection) -> Result<Answer<Retention>, Failure> {
-    let sql = "SELECT value AS hours FROM mysql.rds_configuration WHERE name = 'binlog retention hours'";
-    ask(connection, sql.to_owned()).await?.map(|rows| {
-        let hours = rows.first().map(|row| query::number(row, "hours")).transpose()?.flatten();
-        Ok(Retention { hours })
-    })
+    let sql = "SELECT value FROM mysql.rds_configuration WHERE name = 'binlog retention hours'";
+    ask_for_number(connection, sql.to_owned()).await?.map(|hours| Ok(Retention { hours }))
 }

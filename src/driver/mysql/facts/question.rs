@@ -23,6 +23,17 @@ pub(in crate::driver::mysql) async fn ask(
     }
 }
 
+/// As [`ask`], for a query whose answer is one number, or nothing.
+///
+/// # Errors
+/// As [`ask`].
+pub(super) async fn ask_for_number(
+    connection: &mut MySqlConnection,
+    sql: String,
+) -> Result<Answer<Option<i64>>, Failure> {
+    ask(connection, sql).await?.map(|rows| Ok(rows.first().map(|row| query::number(row, 0)).transpose()?.flatten()))
+}
+
 /// A row's values by column name in lower case, because the columns differ between versions.
 ///
 /// # Errors

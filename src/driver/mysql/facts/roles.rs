@@ -1,8 +1,6 @@
 //! This session's account, and the connector's accounts, one for each host from which it may connect. Answers of SHOW
 //! GRANTS are parsed and not kept. Passwords and their hashes are never read.
 
-use std::collections::BTreeMap;
-
 use serde::{Deserialize, Serialize};
 use sqlx::mysql::{MySqlConnection, MySqlRow};
 
@@ -12,7 +10,7 @@ use crate::driver::answer::{Answer, Refusal};
 use crate::driver::mysql::error_codes;
 use crate::driver::mysql::grants::inquiry::{Found, IdleRole, Inquiry, MOST_HOSTS};
 use crate::driver::mysql::grants::{Grants, RoleName};
-use crate::driver::mysql::identifier::{Account, is_named, literal};
+use crate::driver::mysql::identifier::{Account, literal};
 use crate::heartbeat::Failure;
 use crate::target::Target;
 
@@ -31,9 +29,10 @@ pub(crate) struct RolesFacts {
 /// One account.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct RoleFacts {
-    pub(crate) user: String,
-    pub(crate) host: String,
-    pub(crate) account: Answer<AccountFacts>,
+    #[serde(flatten)]
+    pub(crate) account: Account,
+    #[serde(rename = "account")]
+    pub(crate) login: Answer<LoginFacts>,
     /// Includes the roles that are active, in this session or after a login.
     pub(crate) grants: Answer<Grants>,
     /// The roles that are active.
@@ -44,7 +43,7 @@ pub(crate) struct RoleFacts {
 
 /// How an account logs in.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct AccountFacts {
+pub(crate) struct LoginFacts {
     /// `None` if the server cannot lock accounts, or hides the lock.
     pub(crate) locked: Option<bool>,
     /// Whether its password is marked as expired.
@@ -66,31 +65,31 @@ pub(super) async fn gather(
     target: &Target,
     server: &ServerFacts,
 ) -> Result<RolesFacts, Failure> {
-    let (own, name) = ((server.user.as_str(), server.host.as_str()), &target.connector.user.name);
-    let accounts = accounts(connection, server, &format!("{} OR {}", is(own.0, Some(own.1)), named(name))).await?;
+    let (own, name) = (&server.account, &target.connector.user.name);
+    let condition = format!("{} OR {}", is(&own.user, Some(&own.host)), named(name));
+    let accounts = accounts(connection, server, &condition).await?;
     let mut inquiry = Inquiry::of(connection, &server.variables);
     let Found { grants, active, idle } = inquiry.own().await?;
-    let facts = accounts.answer().and_then(|accounts| accounts.iter().find(|(key, _)| (&*key.0, &*key.1) == own));
-    let account = match (facts, &accounts) {
-        (Some((_, facts)), _) => Answer::Seen(facts.clone()),
-        (None, Answer::Refused(refusal)) => Answer::Refused(refusal.clone()),
-        (None, Answer::Seen(_)) => Answer::Refused(hidden()),
+    let login = match &accounts {
+        Answer::Seen(accounts) => match accounts.iter().find(|(account, _)| account == own) {
+            Some((_, login)) => Answer::Seen(login.clone()),
+            None => Answer::Refused(hidden()),
+        },
+        Answer::Refused(refusal) => Answer::Refused(refusal.clone()),
     };
-    let own = RoleFacts { user: own.0.to_owned(), host: own.1.to_owned(), account, grants, active, idle };
+    let own = RoleFacts { account: own.clone(), login, grants, active, idle };
     let mut left_out = 0;
     let connector = match accounts {
         // An account may always read its own grants.
-        Answer::Refused(_) if is_named(name, &own.user, &own.host) => Answer::Seen(vec![own.clone()]),
+        Answer::Refused(_) if own.account.is_called(name) => Answer::Seen(vec![own.clone()]),
         Answer::Refused(refusal) => Answer::Refused(refusal),
-        Answer::Seen(accounts) => {
-            let mut found = Vec::new();
-            let mut accounts: Vec<_> =
-                accounts.into_iter().filter(|((user, host), _)| is_named(name, user, host)).collect();
+        Answer::Seen(mut accounts) => {
+            accounts.retain(|(account, _)| account.is_called(name));
             left_out = accounts.len().saturating_sub(MOST_HOSTS);
-            accounts.truncate(MOST_HOSTS);
-            for ((user, host), account) in accounts {
-                let Found { grants, active, idle } = inquiry.account(&user, &host).await?;
-                found.push(RoleFacts { user, host, account: Answer::Seen(account), grants, active, idle });
+            let mut found = Vec::new();
+            for (account, login) in accounts.into_iter().take(MOST_HOSTS) {
+                let Found { grants, active, idle } = inquiry.account(&account).await?;
+                found.push(RoleFacts { account, login: Answer::Seen(login), grants, active, idle });
             }
             Answer::Seen(found)
         }
@@ -126,14 +125,12 @@ fn hidden() -> Refusal {
     }
 }
 
-type Accounts = Vec<((String, String), AccountFacts)>;
-
 /// Reads the accounts that match a condition.
 async fn accounts(
     connection: &mut MySqlConnection,
     server: &ServerFacts,
     condition: &str,
-) -> Result<Answer<Accounts>, Failure> {
+) -> Result<Answer<Vec<(Account, LoginFacts)>>, Failure> {
     let common = "u.User AS user, u.Host AS host, u.plugin AS plugin, u.ssl_type AS tls, u.password_expired AS expired";
     let lifetime = "IF(lifetime >= 0, lifetime, @@global.default_password_lifetime)";
     // Only the first query reads what later versions added.
@@ -164,15 +161,15 @@ const NOT_THERE: &[&str] = &[
     error_codes::ER_SP_DOES_NOT_EXIST,
 ];
 
-fn read_account(row: &MySqlRow) -> Result<((String, String), AccountFacts), Failure> {
-    let row: BTreeMap<String, String> = by_name(row)?;
+fn read_account(row: &MySqlRow) -> Result<(Account, LoginFacts), Failure> {
+    let row = by_name(row)?;
     let text = |name: &str| row.get(name).cloned().unwrap_or_default();
     let number = |name: &str| row.get(name).and_then(|value| value.parse::<i64>().ok());
     let valid_until = match (number("changed"), number("days")) {
         (Some(changed), Some(days)) if days > 0 => Some((changed + days * 86_400).saturating_mul(1_000_000)),
         _ => None,
     };
-    let facts = AccountFacts {
+    let login = LoginFacts {
         // MariaDB omits what is not set.
         locked: row.contains_key("days").then(|| matches!(text("locked").as_str(), "Y" | "1" | "true")),
         expired: text("expired") == "Y",
@@ -180,7 +177,7 @@ fn read_account(row: &MySqlRow) -> Result<((String, String), AccountFacts), Fail
         plugin: text("plugin"),
         tls: text("tls"),
     };
-    Ok(((text("user"), text("host")), facts))
+    Ok((Account { user: text("user"), host: text("host") }, login))
 }
 
 #[cfg(test)]

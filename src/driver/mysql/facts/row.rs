@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use sqlx::mysql::MySqlConnection;
 
-use super::question::ask;
+use super::question::{ask, ask_for_number};
 use super::table::Relation;
 use crate::driver::answer::Answer;
 use crate::driver::mysql::beat::OLD;
@@ -76,8 +76,7 @@ pub(super) async fn last_update(
         return Ok(None);
     }
     let (table, row) = (table_of(heartbeat), heartbeat.row_number());
-    let sql = format!("SELECT MAX({OLD}) AS last_update FROM {table} AS h WHERE h.id = {row}");
-    let Answer::Seen(rows) = ask(connection, sql).await? else { return Ok(None) };
-    let seconds: Option<i64> = rows.first().map(|row| query::number(row, "last_update")).transpose()?.flatten();
-    Ok(seconds.map(|seconds| seconds.saturating_mul(1_000_000)))
+    let sql = format!("SELECT MAX({OLD}) FROM {table} AS h WHERE h.id = {row}");
+    let seconds = ask_for_number(connection, sql).await?;
+    Ok(seconds.answer().copied().flatten().map(|seconds| seconds.saturating_mul(1_000_000)))
 }

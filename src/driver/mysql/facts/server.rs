@@ -8,7 +8,7 @@ use sqlx::mysql::MySqlConnection;
 use crate::driver::mysql::cloud::Provider;
 use crate::driver::mysql::flavour::{self, Flavour};
 use crate::driver::mysql::group_replication;
-use crate::driver::mysql::identifier::{Account, literal};
+use crate::driver::mysql::identifier::Account;
 use crate::driver::mysql::name_case::{self, NameCase};
 use crate::driver::mysql::query;
 use crate::heartbeat::Failure;
@@ -23,9 +23,9 @@ pub(crate) struct ServerFacts {
     /// The provider that manages it, if one does: its variables are then set elsewhere.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) managed: Option<Provider>,
-    /// The account that the server uses for this session: user and host.
-    pub(crate) user: String,
-    pub(crate) host: String,
+    /// The account that the server uses for this session.
+    #[serde(flatten)]
+    pub(crate) account: Account,
     /// The database of this session.
     pub(crate) database: Option<String>,
     /// The server's clock, in microseconds since 1970.
@@ -100,14 +100,14 @@ const STATUS: &[&str] = &[
 /// # Errors
 /// The server's error, classified.
 pub(super) async fn gather(connection: &mut MySqlConnection) -> Result<ServerFacts, Failure> {
-    let variables = query::pairs(&query::send(connection, show("GLOBAL VARIABLES", VARIABLES)).await?)?;
-    let mut status = query::pairs(&query::send(connection, show("SESSION STATUS", STATUS)).await?)?;
+    let variables = query::show(connection, "GLOBAL VARIABLES", VARIABLES).await?;
+    let mut status = query::show(connection, "SESSION STATUS", STATUS).await?;
     let encrypted = status.remove("ssl_cipher").is_some_and(|cipher| !cipher.is_empty());
     let flavour = Flavour::of(&variables);
     let provider = format!("SHOW GLOBAL VARIABLES WHERE {}", Provider::variables_sql());
     // Only the names matter: the values are private.
     let managed = Provider::of(&query::pairs(&query::send(connection, provider).await?)?);
-    let group_member = match variables.get(group_replication::NAME).is_some_and(|name| !name.is_empty()) {
+    let group_member = match group_replication::is_configured(&variables) {
         true => group_replication::is_a_working_member(connection).await?,
         false => None,
     };
@@ -126,13 +126,11 @@ pub(super) async fn gather(connection: &mut MySqlConnection) -> Result<ServerFac
          {read_only} AS read_only, {transactions} AS transactions"
     );
     let row = query::send_for_row(connection, sql).await?;
-    let Account { user, host } = Account::read(&query::text(&row, "account")?.unwrap_or_default());
     Ok(ServerFacts {
         version: variables.get("version").cloned().unwrap_or_default(),
         flavour,
         managed,
-        user,
-        host,
+        account: Account::read(&query::text(&row, "account")?.unwrap_or_default()),
         database: query::text(&row, "name")?,
         time: query::number(&row, "time")?.unwrap_or_default(),
         encrypted,
@@ -143,12 +141,6 @@ pub(super) async fn gather(connection: &mut MySqlConnection) -> Result<ServerFac
         variables,
         status,
     })
-}
-
-/// A name that the server does not know gives no row and no error.
-fn show(what: &str, names: &[&str]) -> String {
-    let names: Vec<String> = names.iter().map(|name| literal(name)).collect();
-    format!("SHOW {what} WHERE Variable_name IN ({})", names.join(", "))
 }
 
 impl ServerFacts {

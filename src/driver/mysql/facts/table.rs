@@ -92,11 +92,8 @@ pub(in crate::driver::mysql) async fn find(
         Answer::Seen(rows) => rows.first().map(by_name).transpose()?.unwrap_or_default(),
         Answer::Refused(refusal) => return Ok(Answer::Refused(refusal)),
     };
-    let mut facts = TableFacts {
-        schema: found.get("found").is_some_and(|count| count != "0"),
-        table: None,
-        elsewhere: Vec::new(),
-    };
+    let mut facts =
+        TableFacts { schema: found.get("found").is_some_and(|count| count != "0"), table: None, elsewhere: Vec::new() };
     let Some((kind, engine)) = found.get("relation").and_then(|relation| relation.split_once('/')) else {
         return Ok(Answer::Seen(facts));
     };

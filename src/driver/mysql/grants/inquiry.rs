@@ -9,7 +9,7 @@ use super::{Grants, Patterns, RoleName};
 use crate::driver::answer::Answer;
 use crate::driver::mysql::facts::question::{ask, by_name};
 use crate::driver::mysql::flavour::{self, Flavour};
-use crate::driver::mysql::identifier::{account, literal, quote};
+use crate::driver::mysql::identifier::{Account, account, literal, quote};
 use crate::driver::mysql::name_case::{self, NameCase};
 use crate::driver::mysql::query;
 use crate::heartbeat::Failure;
@@ -112,8 +112,8 @@ impl<'a> Inquiry<'a> {
     ///
     /// # Errors
     /// A failure that ends the connection.
-    pub(crate) async fn account(&mut self, user: &str, host: &str) -> Result<Found, Failure> {
-        let name = account(user, host);
+    pub(crate) async fn account(&mut self, account: &Account) -> Result<Found, Failure> {
+        let name = account.quoted();
         let mut grants = match self.show(&format!("FOR {name}")).await? {
             Answer::Seen(grants) => self.with_mandatory(grants),
             refused => return Ok(Found::refused(refused)),
@@ -121,7 +121,7 @@ impl<'a> Inquiry<'a> {
         let active = if grants.roles.is_empty() {
             Vec::new()
         } else {
-            match self.default_roles(&grants, user, host).await? {
+            match self.default_roles(&grants, account).await? {
                 Answer::Seen(roles) => roles,
                 Answer::Refused(refusal) => return Ok(Found::refused(Answer::Refused(refusal))),
             }
@@ -156,20 +156,8 @@ impl<'a> Inquiry<'a> {
     }
 
     fn with_mandatory(&self, mut grants: Grants) -> Grants {
-        let more = self.mandatory.iter().filter(|role| !grants.roles.contains(role)).cloned();
-        let more: Vec<RoleName> = more.collect();
-        grants.roles.extend(more);
+        add_missing(&mut grants.roles, &self.mandatory);
         grants
-    }
-
-    /// An account's default roles, with the mandatory roles if they are active.
-    fn with_active_mandatory(&self, mut roles: Vec<RoleName>) -> Vec<RoleName> {
-        if self.mandatory_are_active {
-            let more = self.mandatory.iter().filter(|role| !roles.contains(role)).cloned();
-            let more: Vec<RoleName> = more.collect();
-            roles.extend(more);
-        }
-        roles
     }
 
     async fn show(&mut self, of: &str) -> Result<Answer<Grants>, Failure> {
@@ -210,12 +198,7 @@ impl<'a> Inquiry<'a> {
     }
 
     /// The roles of an account that are active after its login.
-    async fn default_roles(
-        &mut self,
-        grants: &Grants,
-        user: &str,
-        host: &str,
-    ) -> Result<Answer<Vec<RoleName>>, Failure> {
+    async fn default_roles(&mut self, grants: &Grants, account: &Account) -> Result<Answer<Vec<RoleName>>, Failure> {
         if self.flavour.is_mariadb() {
             return Ok(Answer::Seen(grants.default_roles.clone()));
         }
@@ -225,8 +208,8 @@ impl<'a> Inquiry<'a> {
         let sql = format!(
             "SELECT DEFAULT_ROLE_USER AS user, DEFAULT_ROLE_HOST AS host FROM mysql.default_roles \
              WHERE USER = {} AND HOST = {}",
-            literal(user),
-            literal(host)
+            literal(&account.user),
+            literal(&account.host)
         );
         ask(self.connection, sql).await?.map(|rows| {
             let mut roles = Vec::new();
@@ -235,8 +218,19 @@ impl<'a> Inquiry<'a> {
                 roles.extend(row.remove("user").map(|name| RoleName { name, host: row.remove("host") }));
             }
             roles.retain(|role| grants.roles.contains(role));
-            Ok(self.with_active_mandatory(roles))
+            if self.mandatory_are_active {
+                add_missing(&mut roles, &self.mandatory);
+            }
+            Ok(roles)
         })
+    }
+}
+
+fn add_missing(roles: &mut Vec<RoleName>, more: &[RoleName]) {
+    for role in more {
+        if !roles.contains(role) {
+            roles.push(role.clone());
+        }
     }
 }
 

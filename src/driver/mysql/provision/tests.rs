@@ -24,8 +24,11 @@ fn satisfied(name: &str) -> AccountFacts {
 
 /// The schema, and in it a table with `last_update` of this type.
 fn table(last_update: &str) -> TableFacts {
-    let columns = [("id", "int"), ("text", "text"), ("last_update", last_update)].map(|(name, kind)| {
-        ColumnFacts { name: name.to_owned(), kind: kind.to_owned(), generated: false, unversioned: false }
+    let columns = [("id", "int"), ("text", "text"), ("last_update", last_update)].map(|(name, kind)| ColumnFacts {
+        name: name.to_owned(),
+        kind: kind.to_owned(),
+        generated: false,
+        unversioned: false,
     });
     let relation = Relation {
         kind: "BASE TABLE".to_owned(),

@@ -67,8 +67,7 @@ fn a_replica_serves_the_connector_if_its_own_binary_log_holds_rows() {
 
 #[test]
 fn a_replica_that_shows_nothing_is_unknown_and_never_right() {
-    let refused = json!({"refused": {"code": "1227", "message": "access denied"}});
-    let said = replica(&with_replica(false, false), "/replication", refused);
+    let said = replica(&with_replica(false, false), "/replication", denied());
     let ids = ["replica-role", "replica-threads", "replica-filters"];
     assert_eq!(said.len(), ids.len(), "{said:?}");
     for (line, id) in said.iter().zip(ids) {
@@ -89,17 +88,14 @@ fn a_connector_that_reads_the_replica_is_connected() {
     );
     copy["activity"]["seen"]["readers"] = json!(["cdc"]);
     assert_eq!(said(&source, &copy), [""; 0]);
-    copy["activity"] = json!({"refused": {"code": "1227", "message": "access denied"}});
+    copy["activity"] = denied();
     let hidden = said(&source, &copy);
     assert!(hidden.len() == 1 && hidden[0].starts_with("unknown warning connector-connected"), "{hidden:?}");
 }
 
 /// The remedy of the only check that fails on this replica.
 fn mends(target: &Target, copy: Value) -> String {
-    let findings = judged(target, &inspection(right(), Some(copy)));
-    let failed: Vec<_> = findings.iter().filter(|finding| finding.status == Status::Failed).collect();
-    assert_eq!(failed.len(), 1, "{:?}", wrong(&findings));
-    failed[0].remedy.as_ref().unwrap().to_string()
+    only_remedy(&judged(target, &inspection(right(), Some(copy))))
 }
 
 #[test]
@@ -206,28 +202,21 @@ fn a_filter_is_lifted_where_the_row_is_and_what_is_missing_is_made_first() {
     let lift = "STOP REPLICA SQL_THREAD; CHANGE REPLICATION FILTER";
     assert!(mends(&target, copy.clone()).starts_with(lift));
     // Without the row or the table the beat does not arrive either.
-    let remedy = |copy: &Value| {
-        let findings = judged(&target, &inspection(right(), Some(copy.clone())));
-        findings.into_iter().find(|finding| finding.id == "replica-filters").unwrap().remedy.unwrap()
+    let lifted = |source: Value, copy: &Value| {
+        let findings = judged(&target, &inspection(source, Some(copy.clone())));
+        of(&findings, "replica-filters").remedy.as_ref().unwrap().to_string()
     };
     copy["row"]["seen"] = json!({"count": 0, "ids": [], "last_update": null});
-    insta::assert_snapshot!(remedy(&copy), @"SET GLOBAL super_read_only = OFF; SET SESSION sql_log_bin = 0; INSERT INTO `streamkap`.`streamkap_heartbeat` (id, text, last_update) SELECT 1, 'test_heartbeat', NULL FROM DUAL WHERE NOT EXISTS (SELECT 1 FROM `streamkap`.`streamkap_heartbeat`); SET SESSION sql_log_bin = 1; SET GLOBAL super_read_only = ON; STOP REPLICA SQL_THREAD; CHANGE REPLICATION FILTER REPLICATE_DO_DB = (`app`, `streamkap`); START REPLICA SQL_THREAD; -- on replica copy: also write the filter into the replica's option file, for a restart");
+    insta::assert_snapshot!(lifted(right(), &copy), @"SET GLOBAL super_read_only = OFF; SET SESSION sql_log_bin = 0; INSERT INTO `streamkap`.`streamkap_heartbeat` (id, text, last_update) SELECT 1, 'test_heartbeat', NULL FROM DUAL WHERE NOT EXISTS (SELECT 1 FROM `streamkap`.`streamkap_heartbeat`); SET SESSION sql_log_bin = 1; SET GLOBAL super_read_only = ON; STOP REPLICA SQL_THREAD; CHANGE REPLICATION FILTER REPLICATE_DO_DB = (`app`, `streamkap`); START REPLICA SQL_THREAD; -- on replica copy: also write the filter into the replica's option file, for a restart");
     copy["row"] = Value::Null;
     copy["table"]["seen"]["table"] = Value::Null;
     copy["server"]["variables"]["super_read_only"] = json!("OFF");
-    insta::assert_snapshot!(remedy(&copy), @"SET SESSION sql_log_bin = 0; CREATE DATABASE IF NOT EXISTS `streamkap`; CREATE TABLE IF NOT EXISTS `streamkap`.`streamkap_heartbeat` ( id INT AUTO_INCREMENT PRIMARY KEY, text TEXT, last_update TIMESTAMP NULL DEFAULT CURRENT_TIMESTAMP ON UPDATE CURRENT_TIMESTAMP ) ENGINE = InnoDB; INSERT INTO `streamkap`.`streamkap_heartbeat` (id, text, last_update) SELECT 1, 'test_heartbeat', NULL FROM DUAL WHERE NOT EXISTS (SELECT 1 FROM `streamkap`.`streamkap_heartbeat`); SET SESSION sql_log_bin = 1; STOP REPLICA SQL_THREAD; CHANGE REPLICATION FILTER REPLICATE_DO_DB = (`app`, `streamkap`); START REPLICA SQL_THREAD; -- on replica copy: also write the filter into the replica's option file, for a restart");
+    insta::assert_snapshot!(lifted(right(), &copy), @"SET SESSION sql_log_bin = 0; CREATE DATABASE IF NOT EXISTS `streamkap`; CREATE TABLE IF NOT EXISTS `streamkap`.`streamkap_heartbeat` ( id INT AUTO_INCREMENT PRIMARY KEY, text TEXT, last_update TIMESTAMP NULL DEFAULT CURRENT_TIMESTAMP ON UPDATE CURRENT_TIMESTAMP ) ENGINE = InnoDB; INSERT INTO `streamkap`.`streamkap_heartbeat` (id, text, last_update) SELECT 1, 'test_heartbeat', NULL FROM DUAL WHERE NOT EXISTS (SELECT 1 FROM `streamkap`.`streamkap_heartbeat`); SET SESSION sql_log_bin = 1; STOP REPLICA SQL_THREAD; CHANGE REPLICATION FILTER REPLICATE_DO_DB = (`app`, `streamkap`); START REPLICA SQL_THREAD; -- on replica copy: also write the filter into the replica's option file, for a restart");
     // heartbeatd does not create a table of another shape.
     let mut source = right();
     source["table"]["seen"]["table"]["columns"][2]["type"] = json!("datetime");
-    let findings = judged(&target, &inspection(source, Some(copy)));
-    let filters = findings.into_iter().find(|finding| finding.id == "replica-filters").unwrap();
-    assert!(
-        filters
-            .remedy
-            .unwrap()
-            .to_string()
-            .starts_with("on replica copy: create the table and its row as they are on the source")
-    );
+    let by_hand = "on replica copy: create the table and its row as they are on the source";
+    assert!(lifted(source, &copy).starts_with(by_hand));
 }
 
 // Not run against a live server: from the providers' documentation.

@@ -97,6 +97,24 @@ pub(super) fn right_mariadb() -> Value {
     facts
 }
 
+/// The server as a working node of a Galera cluster.
+pub(super) fn as_a_node(mut facts: Value) -> Value {
+    let server = &mut facts["server"];
+    for (name, value) in [("wsrep_on", "ON"), ("wsrep_gtid_mode", "ON"), ("wsrep_reject_queries", "NONE")] {
+        server["variables"][name] = json!(value);
+    }
+    server["status"] = json!({
+        "wsrep_connected": "ON", "wsrep_ready": "ON", "wsrep_cluster_status": "Primary",
+        "wsrep_local_state_comment": "Synced",
+    });
+    facts
+}
+
+/// An answer that the server refused for want of a privilege.
+pub(super) fn denied() -> Value {
+    json!({"refused": {"code": "1227", "message": "access denied"}})
+}
+
 /// A healthy MySQL on Amazon RDS.
 pub(super) fn right_rds() -> Value {
     let mut facts = right();

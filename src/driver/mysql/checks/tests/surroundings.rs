@@ -29,11 +29,7 @@ fn an_event_that_another_node_of_the_cluster_runs_is_not_called_switched_off() {
     let said = |write: WriteMode| {
         let mut target = target();
         target.write = write;
-        let mut facts = right_mariadb();
-        facts["server"]["variables"]["wsrep_on"] = json!("ON");
-        facts["server"]["variables"]["wsrep_gtid_mode"] = json!("ON");
-        facts["server"]["status"] =
-            json!({"wsrep_ready": "ON", "wsrep_cluster_status": "Primary", "wsrep_local_state_comment": "Synced"});
+        let mut facts = as_a_node(right_mariadb());
         let event = changed(json!({"e": event()}), "/e/status", json!("SLAVESIDE_DISABLED"));
         facts["events"] = json!({"seen": [event["e"]]});
         wrong(&judged(&target, &inspection(facts, None)))
@@ -75,8 +71,7 @@ fn an_event_that_only_names_the_table_is_no_writer() {
     }
     let reading = changed(event(), "/updates", json!(false));
     let findings = judged(&target(), &inspection(changed(right(), "/events", json!({"seen": [reading]})), None));
-    let finding = findings.iter().find(|finding| finding.id == "native-scheduler").unwrap();
-    assert_eq!(finding.observed, "it names the table, and does not update it");
+    assert_eq!(of(&findings, "native-scheduler").observed, "it names the table, and does not update it");
 }
 
 #[test]
@@ -112,8 +107,7 @@ fn an_event_never_runs_while_the_scheduler_is_off() {
             wrong(&findings),
             [format!("failed warning native-scheduler: it never runs: event_scheduler is {value}")]
         );
-        let finding = findings.iter().find(|finding| finding.status == Status::Failed).unwrap();
-        assert!(finding.remedy.as_ref().unwrap().to_string().contains(mends), "{finding:?}");
+        assert!(only_remedy(&findings).contains(mends), "{findings:?}");
     }
 }
 
@@ -135,7 +129,7 @@ fn the_grant_for_events_is_on_the_schema_alone() {
         let facts = changed(right(), "/events", json!({"refused": {"code": "1044", "message": "access denied"}}));
         let facts = changed(facts, "/server/variables/partial_revokes", json!(partial_revokes));
         let findings = judged(&target, &inspection(facts, None));
-        let event = findings.iter().find(|finding| finding.id == "native-scheduler").unwrap();
+        let event = of(&findings, "native-scheduler");
         assert!(event.observed.contains(&format!("GRANT EVENT ON {named} TO")), "{}", event.observed);
     }
 }
@@ -173,13 +167,12 @@ fn a_connector_that_was_there_a_look_ago_is_connecting_again() {
 
 #[test]
 fn an_unseen_reader_of_the_binary_log_is_never_reported_as_missing() {
-    let refused = json!({"refused": {"code": "1227", "message": "access denied"}});
-    let facts = changed(right(), "/activity", refused);
+    let facts = changed(right(), "/activity", denied());
     for user in [Named::default_name("streamkap_user"), Named::configured("cdc")] {
         let mut target = target();
         target.connector.user = user;
         let findings = judged(&target, &inspection(facts.clone(), None));
-        let finding = findings.iter().find(|finding| finding.id == "connector-connected").unwrap();
+        let finding = of(&findings, "connector-connected");
         assert_eq!(finding.status, Status::Unknown, "{finding:?}");
         assert!(finding.observed.ends_with("requires GRANT PROCESS ON *.* TO `hb`@`%`;"), "{finding:?}");
     }
@@ -202,12 +195,13 @@ fn a_thousand_tables_are_worth_knowing_and_fewer_only_to_whom_sees_all() {
 #[test]
 fn a_node_of_a_cluster_must_be_in_it() {
     let node = |ready: &str, component: &str, state: &str, gtid: &str| {
-        let mut facts = right_mariadb();
-        facts["server"]["variables"]["wsrep_on"] = json!("ON");
+        let mut facts = as_a_node(right_mariadb());
         facts["server"]["variables"]["wsrep_gtid_mode"] = json!(gtid);
-        facts["server"]["status"] = json!({
-            "wsrep_ready": ready, "wsrep_cluster_status": component, "wsrep_local_state_comment": state,
-        });
+        for (name, value) in
+            [("wsrep_ready", ready), ("wsrep_cluster_status", component), ("wsrep_local_state_comment", state)]
+        {
+            facts["server"]["status"][name] = json!(value);
+        }
         wrong_with(facts)
     };
     assert_eq!(node("ON", "Primary", "Synced", "ON"), [""; 0]);
@@ -224,14 +218,8 @@ fn a_node_of_a_cluster_must_be_in_it() {
 
 #[test]
 fn a_node_that_is_set_to_refuse_or_to_keep_its_writes_is_found() {
-    let mut facts = right_mariadb();
-    facts["server"]["variables"]["wsrep_on"] = json!("ON");
-    facts["server"]["variables"]["wsrep_gtid_mode"] = json!("ON");
+    let mut facts = as_a_node(right_mariadb());
     facts["server"]["variables"]["wsrep_reject_queries"] = json!("ALL_KILL");
-    facts["server"]["status"] = json!({
-        "wsrep_connected": "ON", "wsrep_ready": "ON", "wsrep_cluster_status": "Primary",
-        "wsrep_local_state_comment": "Synced",
-    });
     assert_eq!(wrong_with(facts.clone()), ["failed error galera-ready: ALL_KILL"]);
     assert!(remedy(facts.clone()).contains("then run: SET GLOBAL wsrep_reject_queries = NONE; --"));
     facts["server"]["variables"]["wsrep_reject_queries"] = json!("NONE");
@@ -249,14 +237,11 @@ fn a_node_that_is_set_to_refuse_or_to_keep_its_writes_is_found() {
 /// As on Percona XtraDB Cluster, where `wsrep_on` is a session variable only.
 #[test]
 fn a_node_whose_switch_is_not_shown_is_judged_as_one_that_is_on() {
-    let mut facts = right();
-    facts["server"]["variables"].as_object_mut().unwrap().remove("wsrep_on");
+    let mut facts = as_a_node(right());
+    for name in ["wsrep_on", "wsrep_gtid_mode"] {
+        facts["server"]["variables"].as_object_mut().unwrap().remove(name);
+    }
     facts["server"]["variables"]["wsrep_provider"] = json!("/usr/lib/galera4/libgalera_smm.so");
-    facts["server"]["variables"]["wsrep_reject_queries"] = json!("NONE");
-    facts["server"]["status"] = json!({
-        "wsrep_connected": "ON", "wsrep_ready": "ON", "wsrep_cluster_status": "Primary",
-        "wsrep_local_state_comment": "Synced",
-    });
     assert_eq!(wrong_with(facts.clone()), [""; 0]);
     facts["server"]["status"]["wsrep_ready"] = json!("OFF");
     assert_eq!(wrong_with(facts.clone()), ["failed error galera-ready: ready OFF, component Primary, state Synced"]);
@@ -267,20 +252,13 @@ fn a_node_whose_switch_is_not_shown_is_judged_as_one_that_is_on() {
 
 #[test]
 fn a_node_of_a_cluster_logs_what_the_others_write() {
-    let node = |mut facts: Value, switch: &str| {
-        for (name, value) in [("wsrep_on", "ON"), ("wsrep_gtid_mode", "ON"), (switch, "OFF")] {
-            facts["server"]["variables"][name] = json!(value);
-        }
-        facts["server"]["status"] =
-            json!({"wsrep_ready": "ON", "wsrep_cluster_status": "Primary", "wsrep_local_state_comment": "Synced"});
-        facts
-    };
-    assert_eq!(wrong_with(node(right_mariadb(), "log_slave_updates")), [""; 0], "MariaDB's does in any case");
-    let mut facts = right();
+    let node = |facts: Value| changed(as_a_node(facts), "/server/variables/log_slave_updates", json!("OFF"));
+    assert_eq!(wrong_with(node(right_mariadb())), [""; 0], "MariaDB's does in any case");
+    let mut facts = node(right());
     facts["server"]["variables"].as_object_mut().unwrap().remove("log_replica_updates");
-    let mut facts = node(facts, "log_slave_updates");
     assert_eq!(wrong_with(facts.clone()), ["failed error galera-log-updates: OFF"]);
     assert!(remedy(facts.clone()).starts_with("write log_slave_updates = ON under [mysqld]"));
     facts["server"]["variables"]["wsrep_on"] = json!("OFF");
+    facts["server"]["status"]["wsrep_connected"] = json!("OFF");
     assert_eq!(wrong_with(facts), [""; 0]);
 }
