@@ -150,20 +150,16 @@ impl Grants {
 
     /// Whether a privilege is granted on a place: `"UPDATE"`, `"REPLICATION SLAVE"`.
     pub(super) fn allows(&self, privilege: &str, place: GrantScope<'_>) -> Holding {
-        let found = if self.ignores_case {
-            // Such a server stores names in grants in lower case.
-            let lower = |name: &str| name.to_lowercase();
-            match place {
-                GrantScope::Table(database, table) => {
-                    self.look(privilege, GrantScope::Table(&lower(database), &lower(table)))
-                }
-                GrantScope::Column(database, table, column) => {
-                    self.look(privilege, GrantScope::Column(&lower(database), &lower(table), column))
-                }
-                GrantScope::Server | GrantScope::AnyDatabase => self.look(privilege, place),
+        // A server that ignores the case stores names in grants in lower case.
+        let kept = |name: &str| if self.ignores_case { name.to_lowercase() } else { name.to_owned() };
+        let found = match place {
+            GrantScope::Table(database, table) => {
+                self.look(privilege, GrantScope::Table(&kept(database), &kept(table)))
             }
-        } else {
-            self.look(privilege, place)
+            GrantScope::Column(database, table, column) => {
+                self.look(privilege, GrantScope::Column(&kept(database), &kept(table), column))
+            }
+            GrantScope::Server | GrantScope::AnyDatabase => self.look(privilege, place),
         };
         match found {
             Holding::Yes => Holding::Yes,
@@ -281,6 +277,6 @@ fn same_column(one: &str, other: &str) -> bool {
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
-fn is_zero(number: &usize) -> bool {
+pub(super) fn is_zero(number: &usize) -> bool {
     *number == 0
 }

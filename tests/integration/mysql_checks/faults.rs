@@ -2,70 +2,14 @@
 
 use std::time::Duration;
 
-use heartbeatd::finding::{Severity, Status};
-use heartbeatd::remedy::Remedy;
-use heartbeatd::target::{Target, WriteMode};
+use heartbeatd::target::WriteMode;
 
-use super::stage::{BEAT, Stage, TABLE, shown, wrong};
+use super::stage::{BEAT, Stage};
 use crate::bench::mysql::Flavour;
+use crate::bench::mysql::seeded_faults::{Fault, Mend, fault, try_all};
 
-/// How a fault is mended.
-enum Mend {
-    /// By pasting the finding's remedy.
-    Remedy,
-    /// By pasting it, and then with this.
-    RemedyAnd(&'static str),
-    /// With this: the remedy is advice, or shows where to look.
-    Sql(&'static str),
-    /// By pasting it again and again: each is the next step.
-    Steps,
-}
-
-/// One fault.
-struct Fault {
-    /// The one check that must fail.
-    check: &'static str,
-    severity: Severity,
-    /// What the finding must say.
-    says: &'static str,
-    seed: &'static str,
-    mend: Mend,
-    /// What puts the rest back once all is well.
-    after: &'static str,
-    /// The flavours it can be seeded on.
-    on: &'static [Flavour],
-    target: fn(&mut Target),
-}
-
-const ALL: &[Flavour] = &[Flavour::Mariadb, Flavour::Mysql, Flavour::Mysql57];
 const MYSQLS: &[Flavour] = &[Flavour::Mysql, Flavour::Mysql57];
 const SECONDS: &[Flavour] = &[Flavour::Mariadb, Flavour::Mysql];
-
-fn fault(check: &'static str, says: &'static str, seed: &'static str, mend: Mend) -> Fault {
-    Fault { check, severity: Severity::Error, says, seed, mend, after: "", on: ALL, target: |_| {} }
-}
-
-impl Fault {
-    fn warns(self) -> Self {
-        Self { severity: Severity::Warning, ..self }
-    }
-
-    fn informs(self) -> Self {
-        Self { severity: Severity::Info, ..self }
-    }
-
-    fn after(self, after: &'static str) -> Self {
-        Self { after, ..self }
-    }
-
-    fn only(self, on: &'static [Flavour]) -> Self {
-        Self { on, ..self }
-    }
-
-    fn with(self, target: fn(&mut Target)) -> Self {
-        Self { target, ..self }
-    }
-}
 
 /// An event as the vendor's page asks for, that runs once a minute.
 const EVENT_ON: &str = "SET GLOBAL event_scheduler = ON; CREATE EVENT streamkap.beat ON SCHEDULE EVERY 1 MINUTE DO \
@@ -161,81 +105,21 @@ fn faults() -> Vec<Fault> {
 
 #[tokio::test]
 async fn each_fault_is_found_as_what_it_is_and_its_remedy_mends_it_on_mariadb() {
-    try_all(Flavour::Mariadb).await;
+    try_on(Flavour::Mariadb).await;
 }
 
 #[tokio::test]
 async fn each_fault_is_found_as_what_it_is_and_its_remedy_mends_it_on_mysql() {
-    try_all(Flavour::Mysql).await;
+    try_on(Flavour::Mysql).await;
 }
 
 #[tokio::test]
 async fn each_fault_is_found_as_what_it_is_and_its_remedy_mends_it_on_an_old_mysql() {
-    try_all(Flavour::Mysql57).await;
+    try_on(Flavour::Mysql57).await;
 }
 
-async fn try_all(flavour: Flavour) {
+async fn try_on(flavour: Flavour) {
     let stage = Stage::set(flavour).await;
     stage.server.set_global("event_scheduler", "OFF").await;
-    stage.all_is_well(&stage.target, "nothing").await;
-    for fault in faults().into_iter().filter(|fault| fault.on.contains(&flavour)) {
-        eprintln!("{}: {}", fault.check, fault.seed);
-        let mut target = stage.target.clone();
-        (fault.target)(&mut target);
-        run(&stage, fault.seed).await;
-        let remedy = found(&stage, &target, &fault).await;
-        match fault.mend {
-            Mend::Remedy => stage.paste(&remedy).await,
-            Mend::RemedyAnd(more) => {
-                stage.paste(&remedy).await;
-                run(&stage, more).await;
-            }
-            Mend::Sql(sql) => {
-                if remedy.script().is_some_and(|script| script.to_string().contains("-- on the source")) {
-                    stage.paste(&remedy).await;
-                }
-                run(&stage, sql).await;
-            }
-            Mend::Steps => {
-                let mut next = Some(remedy);
-                while let Some(step) = next {
-                    stage.paste(&step).await;
-                    let findings = stage.findings(&target).await;
-                    next =
-                        findings.into_iter().find(|finding| finding.id == fault.check).and_then(|found| found.remedy);
-                }
-            }
-        }
-        stage.all_is_well(&target, fault.seed).await;
-        run(&stage, fault.after).await;
-        run(&stage, BEAT).await;
-    }
-    stage.all_is_well(&stage.target, "all of it").await;
-}
-
-/// Waits until exactly this fault is found; its remedy.
-async fn found(stage: &Stage, target: &Target, fault: &Fault) -> Remedy {
-    crate::bench::eventually(Duration::from_secs(10), format!("{} after {}", fault.check, fault.seed), async || {
-        let findings = stage.findings(target).await;
-        let wrong = wrong(&findings);
-        let [only] = wrong.as_slice() else { return Err(shown(&wrong)) };
-        let fits = only.status == Status::Failed
-            && only.id == fault.check
-            && only.severity == fault.severity
-            && only.observed.contains(fault.says);
-        if !fits {
-            return Err(shown(&wrong));
-        }
-        only.remedy.clone().ok_or_else(|| "no remedy".to_owned())
-    })
-    .await
-}
-
-/// Runs statements one by one in one session, with `T` for the table.
-async fn run(stage: &Stage, sql: &str) {
-    let mut session = stage.server.connect().await;
-    for statement in sql.split("; ").filter(|statement| !statement.is_empty()) {
-        let words: Vec<&str> = statement.split(' ').map(|word| if word == "T" { TABLE } else { word }).collect();
-        crate::bench::mysql::session::execute(&mut session, &words.join(" ")).await;
-    }
+    try_all(&stage, faults()).await;
 }

@@ -11,6 +11,7 @@ use sqlx::mysql::MySqlConnection;
 use crate::bench::findings;
 use crate::bench::findings::statements;
 pub(super) use crate::bench::findings::{judge, look, shown};
+use crate::bench::mysql::seeded_faults;
 use crate::bench::mysql::session::{execute, rows};
 use crate::bench::mysql::{Flavour, MysqlOptions};
 use crate::bench::place::server_command;
@@ -138,16 +139,43 @@ impl Stage {
 
     /// Waits until nothing fails and nothing is unknown.
     pub(super) async fn all_is_well(&self, target: &Target, after: &str) {
-        eventually(TIME, format!("nothing to be wrong after {after}"), async || {
-            let wrong = wrong(&self.findings(target).await);
-            if wrong.is_empty() { Ok(()) } else { Err(shown(&wrong)) }
-        })
-        .await;
+        seeded_faults::all_is_well(self, target, after).await;
     }
 
     /// Pastes a remedy as an administrator would.
     pub(super) async fn paste(&self, remedy: &Remedy) {
         paste(&self.server, remedy).await;
+    }
+}
+
+impl seeded_faults::Stage for Stage {
+    fn target(&self) -> &Target {
+        &self.target
+    }
+
+    fn flavour(&self) -> Flavour {
+        self.server.flavour()
+    }
+
+    /// Runs them one by one in one session.
+    async fn run(&self, sql: &str) {
+        let mut session = self.server.connect().await;
+        for statement in sql.split("; ").filter(|statement| !statement.is_empty()) {
+            let words: Vec<&str> = statement.split(' ').map(|word| if word == "T" { TABLE } else { word }).collect();
+            execute(&mut session, &words.join(" ")).await;
+        }
+    }
+
+    async fn paste(&self, remedy: &Remedy) {
+        paste(&self.server, remedy).await;
+    }
+
+    async fn wrong(&self, target: &Target) -> Vec<Finding> {
+        wrong(&self.findings(target).await)
+    }
+
+    async fn beat(&self) {
+        self.server.execute(BEAT).await;
     }
 }
 

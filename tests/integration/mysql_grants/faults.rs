@@ -1,14 +1,12 @@
 //! One fault after another on a server that is otherwise right, each found as what it is, and mended by the remedy that is
 //! pasted.
 
-use std::collections::BTreeSet;
-
-use heartbeatd::finding::{Severity, Status};
-use heartbeatd::remedy::Remedy;
-use heartbeatd::target::Target;
-
-use super::{BEAT, ROWS, Stage, shown};
+use super::{BEAT, ROWS, Stage};
 use crate::bench::Flavour;
+use crate::bench::mysql::seeded_faults::{Fault, Mend, fault, try_all};
+
+/// The flavours that have roles.
+const WITH_ROLES: &[Flavour] = &[Flavour::Mariadb, Flavour::Mysql];
 
 /// What `heartbeatd provision` makes in the place of a table that was set aside, whose name is free again.
 const PROVISIONED: &str = "CREATE TABLE T (id INT AUTO_INCREMENT PRIMARY KEY, text TEXT, last_update TIMESTAMP NULL DEFAULT \
@@ -23,69 +21,6 @@ const HIDDEN_KEY: &str = "SET GLOBAL show_gipk_in_create_table_and_information_s
     RENAME TABLE T TO streamkap.kept; SET SESSION sql_generate_invisible_primary_key = ON; \
     CREATE TABLE T (id INT NOT NULL, text TEXT, last_update TIMESTAMP NULL); \
     INSERT INTO T (id, text, last_update) VALUES (1, 'test_heartbeat', NOW())";
-
-/// How a fault is mended.
-enum Mend {
-    /// By pasting the finding's remedy.
-    Remedy,
-    /// By pasting it, and then with this.
-    RemedyAnd(&'static str),
-    /// With this: the remedy is advice, or what is pasted shows or prepares what is to be done.
-    Sql(&'static str),
-}
-
-/// One fault.
-struct Fault {
-    /// The one check that must fail.
-    check: &'static str,
-    severity: Severity,
-    /// What the finding must say.
-    says: &'static str,
-    seed: &'static str,
-    mend: Mend,
-    /// What puts the rest back once all is well.
-    after: &'static str,
-    /// What cannot be told because of it.
-    unknown: &'static [&'static str],
-    target: fn(&mut Target),
-    on: fn(Flavour) -> bool,
-}
-
-fn fault(check: &'static str, says: &'static str, seed: &'static str, mend: Mend) -> Fault {
-    let severity = Severity::Error;
-    Fault { check, severity, says, seed, mend, after: "", unknown: &[], target: |_| {}, on: |_| true }
-}
-
-impl Fault {
-    fn warns(self) -> Self {
-        Self { severity: Severity::Warning, ..self }
-    }
-
-    fn informs(self) -> Self {
-        Self { severity: Severity::Info, ..self }
-    }
-
-    fn after(self, after: &'static str) -> Self {
-        Self { after, ..self }
-    }
-
-    fn hides(self, unknown: &'static [&'static str]) -> Self {
-        Self { unknown, ..self }
-    }
-
-    fn with(self, target: fn(&mut Target)) -> Self {
-        Self { target, ..self }
-    }
-
-    fn on(self, on: fn(Flavour) -> bool) -> Self {
-        Self { on, ..self }
-    }
-
-    /// Where there are roles.
-    fn with_roles(self) -> Self {
-        self.on(|flavour| flavour != Flavour::Mysql57)
-    }
-}
 
 /// The list; `T` stands for the heartbeat table.
 fn faults() -> Vec<Fault> {
@@ -155,14 +90,14 @@ fn faults() -> Vec<Fault> {
         fault("table-primary-key", "my_row_id", GENERATED_KEY, Remedy)
             .warns()
             .after("DROP TABLE T; ALTER TABLE streamkap.kept RENAME T")
-            .on(|flavour| flavour == Flavour::Mysql),
+            .only(&[Flavour::Mysql]),
         fault("table-primary-key", "my_row_id", HIDDEN_KEY, Remedy)
             .warns()
             .after(
                 "SET GLOBAL show_gipk_in_create_table_and_information_schema = ON; DROP TABLE T; \
                  ALTER TABLE streamkap.kept RENAME T",
             )
-            .on(|flavour| flavour == Flavour::Mysql),
+            .only(&[Flavour::Mysql]),
         // --- the row
         fault("row-exists", "the table is empty", "DELETE FROM T", Sql("INSERT INTO T (id, text) VALUES (1, 'test_heartbeat')")),
         fault("row-exists", "row 7 and not row 1", "UPDATE T SET id = 7", Sql("UPDATE T SET id = 1")),
@@ -194,14 +129,14 @@ fn faults() -> Vec<Fault> {
         )
         .hides(&["schema-exists"])
         .after("DROP ROLE writer; GRANT SELECT, INSERT, UPDATE ON T TO hb@'%'")
-        .with_roles(),
+        .only(WITH_ROLES),
         fault("writer-read-only", "it holds SUPER", "GRANT SUPER ON *.* TO hb@'%'", Sql("REVOKE SUPER ON *.* FROM hb@'%'"))
             .informs()
             .after("DROP USER heartbeat@'%'"),
         fault("writer-read-only", "CONNECTION_ADMIN", "GRANT CONNECTION_ADMIN ON *.* TO hb@'%'", Sql("REVOKE CONNECTION_ADMIN ON *.* FROM hb@'%'"))
             .informs()
             .after("DROP USER heartbeat@'%'")
-            .on(|flavour| flavour == Flavour::Mysql),
+            .only(&[Flavour::Mysql]),
         fault("writer-expiry", "runs out in", "ALTER USER hb@'%' PASSWORD EXPIRE INTERVAL 3 DAY", Remedy).warns(),
         // --- the connector
         fault("connector-role", "no such account", "DROP USER cdc@'%'", RemedyAnd(
@@ -243,66 +178,25 @@ fn faults() -> Vec<Fault> {
             Remedy,
         )
         .after("DROP ROLE reader; GRANT REPLICATION SLAVE ON *.* TO cdc@'%'")
-        .with_roles(),
+        .only(WITH_ROLES),
     ]
 }
 
 #[tokio::test]
 async fn each_fault_on_mariadb_is_found_as_what_it_is_and_its_remedy_mends_it() {
-    try_all(Flavour::Mariadb).await;
+    try_on(Flavour::Mariadb).await;
 }
 
 #[tokio::test]
 async fn each_fault_on_mysql_is_found_as_what_it_is_and_its_remedy_mends_it() {
-    try_all(Flavour::Mysql).await;
+    try_on(Flavour::Mysql).await;
 }
 
 #[tokio::test]
 async fn each_fault_on_an_old_mysql_is_found_as_what_it_is_and_its_remedy_mends_it() {
-    try_all(Flavour::Mysql57).await;
+    try_on(Flavour::Mysql57).await;
 }
 
-async fn try_all(flavour: Flavour) {
-    let stage = Stage::set(flavour).await;
-    stage.assert_all_is_well(&stage.target, "nothing").await;
-    for fault in faults().into_iter().filter(|fault| (fault.on)(flavour)) {
-        eprintln!("{}: {}", fault.check, fault.seed);
-        let mut target = stage.target.clone();
-        (fault.target)(&mut target);
-        stage.run(fault.seed).await;
-        let remedy = found(&stage, &target, &fault).await;
-        match fault.mend {
-            Mend::Remedy => stage.paste(&remedy).await,
-            Mend::RemedyAnd(more) => {
-                stage.paste(&remedy).await;
-                stage.run(more).await;
-            }
-            Mend::Sql(sql) => {
-                if remedy.script().is_some_and(|script| script.to_string().contains(" -- on the source")) {
-                    stage.paste(&remedy).await;
-                }
-                stage.run(sql).await;
-            }
-        }
-        stage.assert_all_is_well(&target, fault.seed).await;
-        stage.run(fault.after).await;
-        stage.run(BEAT).await;
-    }
-    stage.assert_all_is_well(&stage.target, "all of it").await;
-}
-
-/// Exactly this fault is found; its remedy.
-async fn found(stage: &Stage, target: &Target, fault: &Fault) -> Remedy {
-    let wrong = stage.wrong(target).await;
-    let (failed, unknown): (Vec<_>, Vec<_>) = wrong.iter().partition(|finding| finding.status == Status::Failed);
-    let unknown: BTreeSet<&str> = unknown.iter().map(|finding| finding.id.as_str()).collect();
-    let [only] = failed.as_slice() else { panic!("after {}:\n{}", fault.seed, shown(&wrong)) };
-    assert!(
-        only.id == fault.check && only.severity == fault.severity && only.observed.contains(fault.says),
-        "after {}:\n{}",
-        fault.seed,
-        shown(&wrong)
-    );
-    assert_eq!(unknown, fault.unknown.iter().copied().collect(), "{}", shown(&wrong));
-    only.remedy.clone().unwrap_or_else(|| panic!("no remedy for {}", only.id))
+async fn try_on(flavour: Flavour) {
+    try_all(&Stage::set(flavour).await, faults()).await;
 }

@@ -3,14 +3,13 @@
 
 mod faults;
 
-use heartbeatd::check::runner;
-use heartbeatd::drivers::Drivers;
-use heartbeatd::finding::{Case, Finding, Look, Severity, Status};
+use heartbeatd::finding::{Finding, Severity};
 use heartbeatd::remedy::Remedy;
 use heartbeatd::target::{ConnectorMode, Named, ProvisionMode, Target};
-use heartbeatd::time::clock::Clock;
 
-use crate::bench::driver::{TIME, context, target};
+use crate::bench::driver::target;
+use crate::bench::findings::{self, judge, look, shown};
+use crate::bench::mysql::seeded_faults::{self, Stage as _};
 use crate::bench::place::Place;
 use crate::bench::{Flavour, MysqlServer, heartbeatd, mysql_client};
 
@@ -49,7 +48,39 @@ impl Stage {
         stage
     }
 
-    /// Runs statements with `T` for the table, and the flavour's own word in `SET DEFAULT ROLE … TO`.
+    fn is_mariadb(&self) -> bool {
+        self.server.flavour() == Flavour::Mariadb
+    }
+
+    /// Looks and judges; every check must have a finding.
+    async fn findings(&self, target: &Target) -> Vec<Finding> {
+        let mut findings = judge(target, &look(target).await, None);
+        findings.retain(|finding| {
+            CHECKS.iter().any(|start| finding.id.starts_with(start)) && !OTHERS.contains(&finding.id.as_str())
+        });
+        findings
+    }
+
+    async fn assert_all_is_well(&self, target: &Target, after: &str) {
+        seeded_faults::all_is_well(self, target, after).await;
+    }
+
+    async fn paste_line(&self, line: &str) {
+        assert!(line.contains(';'), "no statement: {line}");
+        mysql_client(&self.server, format!("{line}\n")).await;
+    }
+}
+
+impl seeded_faults::Stage for Stage {
+    fn target(&self) -> &Target {
+        &self.target
+    }
+
+    fn flavour(&self) -> Flavour {
+        self.server.flavour()
+    }
+
+    /// Also uses the flavour's own word in `SET DEFAULT ROLE … TO`.
     async fn run(&self, sql: &str) {
         let word = |word: &str| match word {
             "T" => TABLE.to_owned(),
@@ -63,53 +94,19 @@ impl Stage {
         }
     }
 
-    fn is_mariadb(&self) -> bool {
-        self.server.flavour() == Flavour::Mariadb
-    }
-
-    /// Looks and judges; every check must have a finding.
-    async fn findings(&self, target: &Target) -> Vec<Finding> {
-        let driver = Drivers::built_in().get(target.endpoint.url.family()).unwrap();
-        let now = runner::inspect(&context(target), &Clock::system(), TIME).await;
-        assert!(matches!(now.source, Look::Facts(_)), "{:?}", now.source);
-        let mut findings = driver.judge(&Case { target, now: &now, earlier: None }).unwrap();
-        for check in driver.checks() {
-            assert!(findings.iter().any(|finding| finding.id == check.id), "nothing on {}", check.id);
-        }
-        findings.retain(|finding| {
-            CHECKS.iter().any(|start| finding.id.starts_with(start)) && !OTHERS.contains(&finding.id.as_str())
-        });
-        findings
-    }
-
-    async fn wrong(&self, target: &Target) -> Vec<Finding> {
-        let mut findings = self.findings(target).await;
-        findings.retain(|finding| matches!(finding.status, Status::Failed | Status::Unknown));
-        findings
-    }
-
-    async fn assert_all_is_well(&self, target: &Target, after: &str) {
-        let wrong = self.wrong(target).await;
-        assert!(wrong.is_empty(), "after {after}:\n{}", shown(&wrong));
-    }
-
-    /// Pastes a remedy into the servers' own client.
+    /// Uses the servers' own client.
     async fn paste(&self, remedy: &Remedy) {
         let line = remedy.script().map_or_else(|| remedy.to_string(), ToString::to_string);
         self.paste_line(&line.replace("<password>", "'Pasted-1'")).await;
     }
 
-    async fn paste_line(&self, line: &str) {
-        assert!(line.contains(';'), "no statement: {line}");
-        mysql_client(&self.server, format!("{line}\n")).await;
+    async fn wrong(&self, target: &Target) -> Vec<Finding> {
+        findings::wrong(&self.findings(target).await)
     }
-}
 
-fn shown(findings: &[Finding]) -> String {
-    let lines = findings.iter().map(|finding| {
-        format!("{} {}: {}: {} | {:?}", finding.status, finding.id, finding.subject, finding.observed, finding.remedy)
-    });
-    lines.collect::<Vec<_>>().join("\n")
+    async fn beat(&self) {
+        self.run(BEAT).await;
+    }
 }
 
 // --- what is right although it looks otherwise

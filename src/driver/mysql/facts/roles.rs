@@ -9,7 +9,7 @@ use super::server::ServerFacts;
 use crate::driver::answer::{Answer, Refusal};
 use crate::driver::mysql::error_codes;
 use crate::driver::mysql::grants::inquiry::{Found, IdleRole, Inquiry, MOST_HOSTS};
-use crate::driver::mysql::grants::{Grants, RoleName};
+use crate::driver::mysql::grants::{Grants, RoleName, is_zero};
 use crate::driver::mysql::identifier::{Account, literal};
 use crate::heartbeat::Failure;
 use crate::target::Target;
@@ -22,7 +22,7 @@ pub(crate) struct RolesFacts {
     /// The connector's accounts; empty if no account has that name.
     pub(crate) connector: Answer<Vec<RoleFacts>>,
     /// How many of the connector's accounts were not read: see [`MOST_HOSTS`].
-    #[serde(default, skip_serializing_if = "is_none")]
+    #[serde(default, skip_serializing_if = "is_zero")]
     pub(crate) connector_left_out: usize,
 }
 
@@ -95,12 +95,6 @@ pub(super) async fn gather(
         }
     };
     Ok(RolesFacts { own, connector, connector_left_out: left_out })
-}
-
-/// serde passes the number by reference.
-#[expect(clippy::trivially_copy_pass_by_ref)]
-fn is_none(count: &usize) -> bool {
-    *count == 0
 }
 
 /// The condition for one account, or for a user from any host.

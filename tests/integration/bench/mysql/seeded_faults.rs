@@ -1,0 +1,155 @@
+//! One fault after another on a server that is otherwise right: exactly that finding fails, and what mends it mends it.
+//! The tests of the checks list the faults.
+
+use std::collections::BTreeSet;
+
+use heartbeatd::finding::{Finding, Severity, Status};
+use heartbeatd::remedy::Remedy;
+use heartbeatd::target::Target;
+
+use super::super::findings::shown;
+use super::super::wait::{eventually, secs};
+use super::Flavour;
+
+/// How a fault is mended.
+pub(crate) enum Mend {
+    /// By pasting the finding's remedy.
+    Remedy,
+    /// By pasting it, and then with this.
+    RemedyAnd(&'static str),
+    /// With this: the remedy is advice, or what is pasted shows or prepares what is to be done.
+    Sql(&'static str),
+    /// By pasting it again and again: each is the next step.
+    Steps,
+}
+
+/// One fault.
+pub(crate) struct Fault {
+    /// The one check that must fail.
+    check: &'static str,
+    severity: Severity,
+    /// What the finding must say.
+    says: &'static str,
+    seed: &'static str,
+    mend: Mend,
+    /// What puts the rest back once all is well.
+    after: &'static str,
+    /// The checks that are unknown because of it.
+    unknown: &'static [&'static str],
+    target: fn(&mut Target),
+    /// The flavours it can be seeded on.
+    on: &'static [Flavour],
+}
+
+/// A server on which everything is right, for faults.
+pub(crate) trait Stage {
+    fn target(&self) -> &Target;
+    fn flavour(&self) -> Flavour;
+    /// Runs statements as an administrator, with `T` for the heartbeat table.
+    async fn run(&self, sql: &str);
+    async fn paste(&self, remedy: &Remedy);
+    /// The failed and unknown findings.
+    async fn wrong(&self, target: &Target) -> Vec<Finding>;
+    /// Writes the row.
+    async fn beat(&self);
+}
+
+pub(crate) fn fault(check: &'static str, says: &'static str, seed: &'static str, mend: Mend) -> Fault {
+    let (severity, on) = (Severity::Error, Flavour::ALL.as_slice());
+    Fault { check, severity, says, seed, mend, after: "", unknown: &[], target: |_| {}, on }
+}
+
+impl Fault {
+    pub(crate) fn warns(self) -> Self {
+        Self { severity: Severity::Warning, ..self }
+    }
+
+    pub(crate) fn informs(self) -> Self {
+        Self { severity: Severity::Info, ..self }
+    }
+
+    pub(crate) fn after(self, after: &'static str) -> Self {
+        Self { after, ..self }
+    }
+
+    pub(crate) fn hides(self, unknown: &'static [&'static str]) -> Self {
+        Self { unknown, ..self }
+    }
+
+    pub(crate) fn with(self, target: fn(&mut Target)) -> Self {
+        Self { target, ..self }
+    }
+
+    pub(crate) fn only(self, on: &'static [Flavour]) -> Self {
+        Self { on, ..self }
+    }
+
+    /// Waits until exactly this fault is found; its remedy.
+    async fn found(&self, stage: &impl Stage, target: &Target) -> Remedy {
+        eventually(secs(10), format!("{} after {}", self.check, self.seed), async || {
+            let wrong = stage.wrong(target).await;
+            let (failed, unknown): (Vec<_>, Vec<_>) = wrong.iter().partition(|found| found.status == Status::Failed);
+            let unknown: BTreeSet<&str> = unknown.iter().map(|finding| finding.id.as_str()).collect();
+            let [only] = failed.as_slice() else { return Err(shown(&wrong)) };
+            let fits = only.id == self.check
+                && only.severity == self.severity
+                && only.observed.contains(self.says)
+                && unknown == self.unknown.iter().copied().collect();
+            if !fits {
+                return Err(shown(&wrong));
+            }
+            only.remedy.clone().ok_or_else(|| "no remedy".to_owned())
+        })
+        .await
+    }
+
+    async fn mend(&self, stage: &impl Stage, target: &Target, remedy: Remedy) {
+        match self.mend {
+            Mend::Remedy => stage.paste(&remedy).await,
+            Mend::RemedyAnd(more) => {
+                stage.paste(&remedy).await;
+                stage.run(more).await;
+            }
+            Mend::Sql(sql) => {
+                if remedy.script().is_some_and(|script| script.to_string().contains("-- on the source")) {
+                    stage.paste(&remedy).await;
+                }
+                stage.run(sql).await;
+            }
+            Mend::Steps => {
+                let mut next = Some(remedy);
+                while let Some(step) = next {
+                    stage.paste(&step).await;
+                    let wrong = stage.wrong(target).await;
+                    next = wrong.into_iter().find(|finding| finding.id == self.check).and_then(|found| found.remedy);
+                }
+            }
+        }
+    }
+}
+
+/// Seeds each fault that this flavour can have, finds it and mends it.
+pub(crate) async fn try_all(stage: &impl Stage, faults: Vec<Fault>) {
+    all_is_well(stage, stage.target(), "nothing").await;
+    for fault in faults.into_iter().filter(|fault| fault.on.contains(&stage.flavour())) {
+        eprintln!("{}: {}", fault.check, fault.seed);
+        let mut target = stage.target().clone();
+        (fault.target)(&mut target);
+        stage.run(fault.seed).await;
+        let remedy = fault.found(stage, &target).await;
+        fault.mend(stage, &target, remedy).await;
+        all_is_well(stage, &target, fault.seed).await;
+        stage.run(fault.after).await;
+        stage.beat().await;
+    }
+    all_is_well(stage, stage.target(), "all of it").await;
+}
+
+/// Waits until nothing fails and nothing is unknown.
+pub(crate) async fn all_is_well(stage: &impl Stage, target: &Target, after: &str) {
+    eventually(secs(10), format!("nothing to be wrong after {after}"), async || {
+        let wrong = stage.wrong(target).await;
+        if wrong.is_empty() { Ok(()) } else { Err(shown(&wrong)) }
+    })
+    .await;
+}
