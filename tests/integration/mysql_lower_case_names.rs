@@ -125,7 +125,7 @@ fn set_filter(flavour: Flavour, filter: &str, value: &str) -> String {
     if flavour == Flavour::Mariadb {
         return format!("STOP SLAVE; SET GLOBAL replicate_{filter} = '{value}'; START SLAVE");
     }
-    let word = if flavour == Flavour::Mysql { "REPLICA" } else { "SLAVE" };
+    let word = flavour.replica_word();
     let value = if filter.starts_with("wild") && !value.is_empty() { format!("'{value}'") } else { value.to_owned() };
     let filter = filter.to_uppercase();
     format!("STOP {word} SQL_THREAD; CHANGE REPLICATION FILTER REPLICATE_{filter} = ({value}); START {word} SQL_THREAD")

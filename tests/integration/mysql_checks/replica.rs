@@ -4,16 +4,20 @@ use heartbeatd::finding::{Severity, Status};
 use heartbeatd::remedy::Remedy;
 use heartbeatd::target::{Endpoint, Replica, Target};
 
-use super::stage::{BEAT, Stage, TABLE, ids, paste, shown, wrong};
+use super::stage::{Stage, TABLE, ids, paste, shown, wrong};
 use crate::bench::mysql::Flavour;
 use crate::bench::{MysqlServer, eventually, secs};
-
-const ALL: [Flavour; 3] = [Flavour::Mariadb, Flavour::Mysql, Flavour::Mysql57];
 
 async fn with_replica(flavour: Flavour, lines: &str) -> (Stage, MysqlServer, Target) {
     let stage = Stage::set(flavour).await;
     let replica = stage.server.replica_with(lines).await;
     replica.catch_up_with(&stage.server).await;
+    let target = reading(&stage, &replica);
+    (stage, replica, target)
+}
+
+/// The target with this replica.
+fn reading(stage: &Stage, replica: &MysqlServer) -> Target {
     let mut target = stage.target.clone();
     target.replicas.push(Replica {
         name: "reads".to_owned(),
@@ -21,7 +25,7 @@ async fn with_replica(flavour: Flavour, lines: &str) -> (Stage, MysqlServer, Tar
         required: false,
         decode: false,
     });
-    (stage, replica, target)
+    target
 }
 
 /// The remedy of the one finding that fails.
@@ -40,10 +44,10 @@ async fn remedy_of(stage: &Stage, target: &Target, check: &str, says: &str) -> (
 
 #[tokio::test]
 async fn a_replica_that_follows_is_right_and_one_that_stands_still_is_found() {
-    for flavour in ALL {
+    for flavour in Flavour::ALL {
         let (stage, replica, mut target) = with_replica(flavour, "").await;
         stage.all_is_well(&target, "a replica was added").await;
-        let word = if flavour == Flavour::Mysql { "REPLICA" } else { "SLAVE" };
+        let word = flavour.replica_word();
         for (required, severity) in [(false, Severity::Warning), (true, Severity::Error)] {
             target.replicas[0].required = required;
             replica.execute(&format!("STOP {word} SQL_THREAD")).await;
@@ -60,23 +64,22 @@ async fn a_replica_that_follows_is_right_and_one_that_stands_still_is_found() {
 }
 
 #[tokio::test]
-async fn a_beat_that_does_not_arrive_is_told_by_the_row_itself() {
-    for flavour in ALL {
+async fn a_replica_that_takes_writes_lacks_a_beat_or_was_promoted_is_found() {
+    for flavour in Flavour::ALL {
         let (stage, replica, target) = with_replica(flavour, "").await;
+        replica.set_global("read_only", "OFF").await;
+        let (severity, remedy) = remedy_of(&stage, &target, "replica-role", "accepts writes of its own").await;
+        assert_eq!(severity, Severity::Warning);
+        paste(&replica, &remedy).await;
+        stage.all_is_well(&target, "the remedy").await;
         // Past the binary log: the replica keeps what it has.
         let old = format!("SET sql_log_bin = 0; UPDATE {TABLE} SET last_update = NOW() - INTERVAL 630 SECOND");
         replica.execute(&old).await;
         let (severity, remedy) = remedy_of(&stage, &target, "replica-heartbeat", "10m").await;
         assert_eq!(severity, Severity::Warning);
         paste(&replica, &remedy).await;
-        stage.server.execute(BEAT).await;
-    }
-}
-
-#[tokio::test]
-async fn a_replica_that_is_promoted_is_found() {
-    for flavour in ALL {
-        let (stage, replica, target) = with_replica(flavour, "").await;
+        arrives(&stage, &replica, "a beat that did not arrive").await;
+        stage.all_is_well(&target, "the next beat").await;
         replica.promote().await;
         remedy_of(&stage, &target, "replica-role", "it follows no server").await;
     }
@@ -84,31 +87,30 @@ async fn a_replica_that_is_promoted_is_found() {
 
 #[tokio::test]
 async fn a_filter_that_leaves_the_table_out_is_found_and_its_remedy_lets_it_in() {
-    for flavour in ALL {
-        for lines in ["replicate_do_db = app", "replicate_wild_ignore_table = stream%.%"] {
-            let stage = Stage::set(flavour).await;
-            // The replica must have the table to be right in all else.
-            let replica = stage.server.replica().await;
-            replica.catch_up_with(&stage.server).await;
-            let mut target = stage.target.clone();
-            target.replicas.push(Replica {
-                name: "reads".to_owned(),
-                endpoint: Endpoint::parse(&replica.url("hb", "hb")).unwrap(),
-                required: true,
-                decode: false,
-            });
+    for flavour in Flavour::ALL {
+        // The replica must have the table to be right in all else.
+        let (stage, replica, mut target) = with_replica(flavour, "").await;
+        target.replicas[0].required = true;
+        for line in ["replicate_do_db = app", "replicate_wild_ignore_table = stream%.%"] {
             stage.all_is_well(&target, "a replica was added").await;
-            set_filter(&replica, lines).await;
+            set_filter(&replica, line).await;
             let (severity, remedy) = remedy_of(&stage, &target, "replica-filters", "the table is left out").await;
             assert_eq!(severity, Severity::Error);
             paste(&replica, &remedy).await;
             stage.all_is_well(&target, "the remedy").await;
-            stage.server.execute(BEAT).await;
-            replica.catch_up_with(&stage.server).await;
-            let value = "SELECT last_update FROM streamkap.streamkap_heartbeat";
-            assert_eq!(replica.rows(value).await, stage.server.rows(value).await, "{flavour:?} {lines}");
+            arrives(&stage, &replica, line).await;
         }
     }
+}
+
+/// A beat on the source arrives at the replica.
+async fn arrives(stage: &Stage, replica: &MysqlServer, after: &str) {
+    // Not within the second of the last beat, or in which the row was made: that would be no change.
+    let beat = format!("UPDATE {TABLE} SET last_update = last_update - INTERVAL 5 SECOND");
+    stage.server.execute(&beat).await;
+    replica.catch_up_with(&stage.server).await;
+    let value = format!("SELECT last_update FROM {TABLE}");
+    assert_eq!(replica.rows(&value).await, stage.server.rows(&value).await, "{:?} {after}", replica.flavour());
 }
 
 /// Sets a filter as a line of the option file would.
@@ -121,7 +123,7 @@ async fn set_filter(replica: &MysqlServer, line: &str) {
             replica.execute("START SLAVE").await;
         }
         flavour => {
-            let word = if flavour == Flavour::Mysql { "REPLICA" } else { "SLAVE" };
+            let word = flavour.replica_word();
             let value = if name.contains("wild") { format!("'{value}'") } else { value.to_owned() };
             replica.execute(&format!("STOP {word} SQL_THREAD")).await;
             replica.execute(&format!("CHANGE REPLICATION FILTER {name} = ({value})")).await;
@@ -132,7 +134,7 @@ async fn set_filter(replica: &MysqlServer, line: &str) {
 
 #[tokio::test]
 async fn a_replica_whose_own_binary_log_lacks_what_it_replicates_is_found() {
-    for flavour in ALL {
+    for flavour in Flavour::ALL {
         let name = if flavour == Flavour::Mysql { "log_replica_updates" } else { "log_slave_updates" };
         let (stage, replica, mut target) = with_replica(flavour, &format!("{name} = OFF")).await;
         let (severity, _) = remedy_of(&stage, &target, "replica-decode", "_updates is OFF").await;
@@ -147,7 +149,7 @@ async fn a_replica_whose_own_binary_log_lacks_what_it_replicates_is_found() {
         paste(&replica, &remedy).await;
         stage.all_is_well(&target, "the remedy").await;
         // Of two faults the second is no part of what is said beside the first.
-        let word = if flavour == Flavour::Mysql { "REPLICA" } else { "SLAVE" };
+        let word = flavour.replica_word();
         for statement in [
             &format!("STOP {word} SQL_THREAD"),
             "SET GLOBAL binlog_row_image = MINIMAL",
@@ -164,7 +166,7 @@ async fn a_replica_whose_own_binary_log_lacks_what_it_replicates_is_found() {
 
 #[tokio::test]
 async fn a_replica_that_shows_nothing_is_unknown_and_never_right() {
-    for flavour in ALL {
+    for flavour in Flavour::ALL {
         let (stage, mut replica, target) = with_replica(flavour, "").await;
         stage.server.execute("CREATE USER blind@'%' IDENTIFIED BY 'b'").await;
         replica.catch_up_with(&stage.server).await;
@@ -186,7 +188,7 @@ async fn a_replica_that_shows_nothing_is_unknown_and_never_right() {
 
 #[tokio::test]
 async fn a_replica_in_place_of_the_primary_is_found_and_looked_at_all_the_same() {
-    for flavour in ALL {
+    for flavour in Flavour::ALL {
         let (stage, replica, target) = with_replica(flavour, "").await;
         let mut wrong_place = Target { replicas: Vec::new(), ..target };
         wrong_place.endpoint = Endpoint::parse(&replica.url("hb", "hb")).unwrap();
@@ -201,9 +203,9 @@ async fn a_replica_in_place_of_the_primary_is_found_and_looked_at_all_the_same()
 
 #[tokio::test]
 async fn a_stopped_replica_in_place_of_the_primary_is_not_simply_made_writable() {
-    for flavour in ALL {
+    for flavour in Flavour::ALL {
         let (stage, replica, target) = with_replica(flavour, "").await;
-        let word = if flavour == Flavour::Mysql { "REPLICA" } else { "SLAVE" };
+        let word = flavour.replica_word();
         replica.execute(&format!("STOP {word}")).await;
         for (user, password) in [("hb", "hb"), ("blind", "b")] {
             if user == "blind" {
@@ -223,20 +225,8 @@ async fn a_stopped_replica_in_place_of_the_primary_is_not_simply_made_writable()
 }
 
 #[tokio::test]
-async fn a_replica_that_takes_writes_is_warned_of() {
-    for flavour in ALL {
-        let (stage, replica, target) = with_replica(flavour, "").await;
-        replica.set_global("read_only", "OFF").await;
-        let (severity, remedy) = remedy_of(&stage, &target, "replica-role", "accepts writes of its own").await;
-        assert_eq!(severity, Severity::Warning);
-        paste(&replica, &remedy).await;
-        stage.all_is_well(&target, "the remedy").await;
-    }
-}
-
-#[tokio::test]
 async fn a_filter_that_kept_the_table_out_from_the_start_is_lifted_once_it_is_there() {
-    for flavour in ALL {
+    for flavour in Flavour::ALL {
         // As patterns have it, with a backslash.
         let line = "replicate_wild_do_table = my\\_app.%";
         let server = super::stage::options(flavour).start().await;
@@ -245,24 +235,14 @@ async fn a_filter_that_kept_the_table_out_from_the_start_is_lifted_once_it_is_th
         replica.catch_up_with(&stage.server).await;
         // Accounts were filtered out, too.
         replica.execute("SET sql_log_bin = 0; CREATE USER hb@'%' IDENTIFIED BY 'hb'; GRANT ALL ON *.* TO hb@'%'").await;
-        let mut target = stage.target.clone();
-        target.replicas.push(Replica {
-            name: "reads".to_owned(),
-            endpoint: Endpoint::parse(&replica.url("hb", "hb")).unwrap(),
-            required: true,
-            decode: false,
-        });
+        let mut target = reading(&stage, &replica);
+        target.replicas[0].required = true;
         let findings = stage.findings(&target).await;
         let filters = findings.iter().find(|finding| finding.id == "replica-filters").unwrap();
         let remedy = filters.remedy.as_ref().unwrap();
         assert!(remedy.to_string().contains("my\\_app.%"), "{remedy}");
         paste(&replica, remedy).await;
-        // Not within the second in which the row was made: that would be no change.
-        let beat = format!("UPDATE {TABLE} SET last_update = NOW() - INTERVAL 5 SECOND");
-        stage.server.execute(&beat).await;
-        replica.catch_up_with(&stage.server).await;
-        let value = "SELECT last_update FROM streamkap.streamkap_heartbeat";
-        assert_eq!(replica.rows(value).await, stage.server.rows(value).await, "{flavour:?}");
+        arrives(&stage, &replica, line).await;
         let findings = stage.findings(&target).await;
         for id in ["replica-threads", "replica-filters", "replica-heartbeat"] {
             let finding = findings.iter().find(|finding| finding.id == id).unwrap();

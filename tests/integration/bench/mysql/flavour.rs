@@ -42,6 +42,11 @@ impl Flavour {
         }
     }
 
+    /// The word for a replica in its statements.
+    pub(crate) fn replica_word(self) -> &'static str {
+        if self == Self::Mysql { "REPLICA" } else { "SLAVE" }
+    }
+
     /// The scheme of its addresses.
     pub(crate) fn scheme(self) -> &'static str {
         match self {
