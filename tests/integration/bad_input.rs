@@ -1,5 +1,5 @@
-//! Bad configurations and nasty names: a clear error that says where, exit code 2, no panic, nothing written; and names
-//! that are odd but legal, provisioned and beaten for real.
+//! Bad configurations and hostile names. A bad configuration gets a clear error that says where, exit code 2, no panic,
+//! and nothing is written. Odd but legal names are provisioned and written.
 
 use std::fmt::Write as _;
 
@@ -11,7 +11,7 @@ use crate::bench::daemon::{Ended, Heartbeatd};
 use crate::bench::place::Place;
 use crate::bench::{PostgresServer, heartbeatd};
 
-/// Asserts that a configuration was refused as such.
+/// Asserts that a configuration was refused for these reasons.
 fn is_refused(ended: &Ended, complaints: &[&str]) {
     assert_eq!(ended.code, Some(2), "{ended:?}");
     assert_eq!(ended.stdout, "", "nothing was done");
@@ -197,7 +197,7 @@ async fn a_file_that_cannot_be_read_is_told_with_the_reason() {
     }
 }
 
-/// Names that no sane person gives and PostgreSQL takes.
+/// Names that PostgreSQL accepts although no one would choose them.
 const NASTY: [&str; 14] = [
     "select",
     "two words",
@@ -222,7 +222,7 @@ async fn odd_names_of_schemas_tables_and_roles_are_provisioned_and_beaten() {
     server.execute(&format!("CREATE ROLE \"{}\" LOGIN PASSWORD '{PASSWORD}'", role.replace('"', "\"\""))).await;
     let url = format!("postgres://o%27Brien%20%22x%22%20%5C%C3%BC@127.0.0.1:{}/postgres", server.port());
     let mut names: Vec<String> = NASTY.iter().map(|name| (*name).to_owned()).collect();
-    // And as many that a seeded generator found, of everything the configuration lets through.
+    // And as many names from a seeded generator, of everything that the configuration accepts.
     let mut runner = TestRunner::deterministic();
     let any_name = "[^\"; \\p{C}][^\";\\p{C}]{0,11}".prop_filter("fits into a name", |name: &String| name.len() <= 50);
     names.extend((0..26).map(|_| any_name.new_tree(&mut runner).unwrap().current()));
@@ -248,7 +248,7 @@ async fn odd_names_of_schemas_tables_and_roles_are_provisioned_and_beaten() {
     }
     for (index, name) in names.iter().enumerate() {
         let schema = if index < NASTY.len() { name.clone() } else { format!("{name}{index}") };
-        // By the server's own quoting, from text in a dollar-quoted literal.
+        // The server quotes the name, from text in a dollar-quoted literal.
         let table = server.value(&format!("SELECT format('%I.%I', $n${schema}$n$, $n${name}$n$)")).await.unwrap();
         let beaten = format!("SELECT count(*) FROM {table} WHERE id = {} AND last_update > '2021-01-01'", index + 1);
         assert_eq!(server.number(&beaten).await, 1, "{table}");

@@ -1,4 +1,4 @@
-//! Files and pipes that block, never end or are not files at all: each costs its own target, and nothing else.
+//! Files and pipes that block, never end or are not files at all. Each affects its own target and nothing else.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -11,14 +11,14 @@ use crate::bench::daemon::Daemon;
 use crate::bench::place::Place;
 use crate::bench::{PostgresServer, eventually, heartbeat, heartbeatd, secs};
 
-/// Well above what the program needs for a few targets, and far below any of the files here.
+/// Well above what the program needs for a few targets, and far below the size of any file here.
 const MEMORY_KIB: u64 = 200 * 1024;
 
 fn make_fifo(path: &Path) {
     assert!(Command::new("mkfifo").arg(path).status().unwrap().success());
 }
 
-/// One target of a SQLite file beside the configuration, which is created.
+/// The target of a SQLite file next to the configuration. The file is created.
 fn sqlite(folder: &Path) -> String {
     let file = folder.join("heartbeat.db");
     format!(
@@ -122,7 +122,7 @@ async fn a_reload_that_blocks_keeps_no_signal_waiting() {
     std::fs::remove_file(&file).unwrap();
     make_fifo(&file);
     daemon.signal(Signal::HUP);
-    // While it is being read the beats go on, and the end is not kept waiting.
+    // While it is being read the beats go on, and nothing delays the program's end.
     daemon.more_beats("good", "ok", 2, secs(5)).await;
     let asked = Instant::now();
     let status = daemon.end(Signal::TERM, secs(10)).await;
@@ -202,7 +202,7 @@ async fn facts_that_never_end_are_refused_in_little_memory() {
         assert_eq!(ended.code, Some(2), "{ended:?}");
         assert!(ended.stderr.contains(words), "{}", ended.stderr);
     }
-    // 2 GiB of address space: what is read without limit ends in an abort.
+    // 2 GiB of address space: reading without a limit would end in an abort.
     let script = "ulimit -v 2097152; yes | exec \"$0\" check --from-facts /dev/stdin";
     let program =
         tokio::process::Command::new("/bin/bash").arg("-c").arg(script).arg(env!("CARGO_BIN_EXE_heartbeatd")).output();

@@ -1,4 +1,5 @@
-//! `heartbeatd check` as a pipeline and a person at a terminal use it: the compiled program, its exit codes, its report.
+//! `heartbeatd check` as a pipeline and as a person at a terminal use it: the compiled program, its exit codes, its
+//! report.
 
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::Path;
@@ -32,7 +33,7 @@ pub(crate) async fn make_file(path: &Path, statements: &[&str]) {
     session.close().await.unwrap();
 }
 
-/// The program beside `right.db`, which a check has nothing against but its journal.
+/// The program with `right.db`, in which a check only finds fault with the journal mode.
 async fn beside_a_right_file() -> Heartbeatd {
     with_file(heartbeatd(), "right.db", &[TABLE, FRESH_ROW]).await
 }
@@ -41,12 +42,12 @@ async fn run(program: Heartbeatd, line: &str) -> Ended {
     line.split_whitespace().fold(program, Heartbeatd::arg).run().await
 }
 
-/// An address at which nobody listens.
+/// An address where no server listens.
 fn unreachable() -> String {
     format!("postgres://hb:hunter2-secret@127.0.0.1:{}/orders", ports::free())
 }
 
-/// A server that takes connections and never says a word.
+/// A server that accepts connections and never sends anything.
 fn silent_server() -> (TcpListener, String) {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let address = format!("postgres://hb@127.0.0.1:{}/orders", listener.local_addr().unwrap().port());
@@ -118,7 +119,7 @@ async fn a_warning_fails_only_if_asked_to() {
 #[tokio::test]
 async fn what_could_not_be_told_fails_only_if_asked_to() {
     for (level, code) in [("error", 0), ("warning", 0), ("unknown", 1)] {
-        // Of a server that is not reached, this one check cannot be told.
+        // If the server cannot be reached, this check is unknown.
         let ended = run(heartbeatd(), &format!("check --only row-exists --fail-on {level} {}", unreachable())).await;
         assert_eq!(ended.code, Some(code), "{level}: {ended:?}");
         assert!(ended.stdout.contains("unknown  row-exists"), "{ended:?}");
@@ -233,7 +234,7 @@ async fn saved_facts_are_judged_as_the_servers_were_and_hold_no_password() {
     assert_eq!(seen.code, Some(1), "{seen:?}");
     let text = std::fs::read_to_string(&facts).unwrap();
     assert!(text.contains("connection refused") && !text.contains("hunter2"), "{text}");
-    // Elsewhere, and later: neither the file nor the server is asked again.
+    // Elsewhere, and later: neither the file nor the server is read again.
     let judged = run(heartbeatd(), &format!("check --format json --from-facts {}", facts.display())).await;
     assert_eq!(judged.code, Some(1), "{judged:?}");
     assert_eq!(json(&judged)["targets"], json(&seen)["targets"]);

@@ -1,5 +1,5 @@
-//! Tables whose columns stop a beat, on every database: beat, check and plan say one thing, and what they say is pasted, ends
-//! the finding and loses no value.
+//! Tables whose columns prevent a beat, on every database. Beat, check and plan report the same fault. The remedy is
+//! pasted, ends the finding and loses no value.
 
 use std::collections::BTreeSet;
 
@@ -45,7 +45,7 @@ async fn agreed_remedy(target: &Target, admin: &Target, says: &str) -> Remedy {
     finding.remedy.unwrap()
 }
 
-/// Beat, check and plan agree; their remedy.
+/// Asserts that beat, check and plan agree, and returns their remedy.
 async fn remedy_of_all_three(target: &Target, admin: &Target, says: &str) -> Remedy {
     let failed = failure_of(target).await;
     assert!(matches!(failed.kind(), ErrorKind::ColumnType | ErrorKind::MissingColumn), "{says}: {failed:?}");
@@ -62,7 +62,7 @@ async fn ends(target: &Target, says: &str) {
     assert!(matches!(outcome, Ok(BeatOutcome::Written)), "{says}: {outcome:?}");
 }
 
-/// The columns of a table on PostgreSQL, its rows, and what is said of it.
+/// A table's columns on PostgreSQL, its rows, and the text of the finding.
 const POSTGRES: &[(&str, &str, &str)] = &[
     ("id text PRIMARY KEY, text text, last_update timestamp", "'1', 'x', '2020-01-01'", "id is of type text"),
     ("id varchar(40), text text, last_update timestamp", "'one', 'x', '2020-01-01'", "id is of type character varying"),
@@ -116,7 +116,7 @@ async fn on_postgresql_no_value_is_lost_for_another_columns_fault() {
     }
 }
 
-/// The same of MySQL and MariaDB.
+/// The same for MySQL and MariaDB.
 const MYSQL: &[(&str, &str, &str)] = &[
     (
         "id VARCHAR(40) PRIMARY KEY, text TEXT, last_update TIMESTAMP NULL",
@@ -168,7 +168,7 @@ async fn on_mysql_and_mariadb_no_value_is_lost_for_another_columns_fault() {
     .await;
 }
 
-/// The same of SQLite, where a beat that finds no row of the number does not know of the others.
+/// The same for SQLite, where a beat that does not find its row does not know of other rows.
 const SQLITE: &[(&str, &str, &str)] = &[
     ("id TEXT PRIMARY KEY, text TEXT, last_update TEXT", "'8c5ad9d2-0f1c', 'x', '2020-01-01'", "id is of type TEXT"),
     (
@@ -213,7 +213,7 @@ async fn on_sqlite_no_value_is_lost_for_another_columns_fault() {
     }
 }
 
-/// Every value of the table.
+/// Every value in the table.
 async fn values(connection: &mut SqliteConnection) -> BTreeSet<String> {
     let rows = sqlx::raw_sql("SELECT * FROM streamkap_heartbeat").fetch_all(connection).await.unwrap();
     let text = |row: &sqlx::sqlite::SqliteRow, index| match row.try_get::<Option<String>, _>(index) {

@@ -1,4 +1,4 @@
-//! The comforts of the command line, by the compiled program and the shells themselves.
+//! Conveniences of the command line, tested with the compiled program and real shells.
 
 use std::path::Path;
 use std::process::Command;
@@ -13,7 +13,7 @@ async fn run(line: &str) -> Ended {
     line.split(' ').fold(heartbeatd(), Heartbeatd::arg).run().await
 }
 
-/// What a program of the system prints; it must succeed, and complain of nothing.
+/// The output of a system program, which must succeed and print no error.
 fn printed(program: &str, arguments: &[&str]) -> String {
     let output = Command::new(program)
         .args(arguments)
@@ -49,7 +49,7 @@ async fn a_mistyped_command_is_named_with_the_nearest_one() {
         let expected = format!("error: \"{word}\" is neither a command nor an address: did you mean \"{near}\"?\n");
         assert_eq!(ended.stderr, expected, "{line}");
     }
-    // What can be an address is one.
+    // Text that can be an address counts as one.
     let ended = run("check.db").await;
     assert!(ended.code == Some(2) && !ended.stderr.contains("did you mean"), "{ended:?}");
 }
@@ -89,7 +89,7 @@ async fn health_asks_a_running_daemon_and_answers_by_exit_code_and_one_line() {
     let ended = asked("/metrics").await;
     assert!(ended.code == Some(1) && ended.stderr.contains("check the address"), "{ended:?}");
 
-    // Without an address: where the same configuration or environment says that the daemon listens.
+    // Without an address, it is found in the same configuration or environment as the daemon's.
     let anywhere = format!("0.0.0.0:{}", daemon.port());
     let by_environment = heartbeatd().env("HEARTBEATD_HTTP__LISTEN", &anywhere).arg("health").arg("/live").run().await;
     assert_eq!((by_environment.code, by_environment.stdout.as_str()), (Some(0), "alive\n"), "{by_environment:?}");
@@ -188,7 +188,7 @@ async fn init_writes_a_configuration_that_names_what_is_missing_and_runs_once_th
     let again = heartbeatd().arg("init").arg(&address).arg("-o").arg(file).run().await;
     assert!(again.code == Some(1) && again.stderr.contains("cannot write"), "it overwrote: {again:?}");
 
-    // As a person goes on: the password into its file, and what is missing into the database.
+    // The person's next steps: write the password into its file, and create what is missing in the database.
     let program = heartbeatd();
     let password = program.file("password", PASSWORD);
     let text = text.replace("/etc/heartbeatd/password", password.to_str().unwrap());

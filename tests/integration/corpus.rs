@@ -1,5 +1,6 @@
-//! Saved facts judged again: the corpus of cases in `tests/corpus/`, as a support ticket would bring them. `recorded-…`
-//! came from a real server; `made-…` is what the bench cannot be brought to (other versions, flavours, refusals).
+//! Saved facts, judged again: the corpus of cases in `tests/corpus/`, as a support ticket would contain them.
+//! `recorded-…` came from a real server; `made-…` is a state that the bench's servers cannot have (other versions,
+//! flavours, refusals).
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -27,10 +28,10 @@ fn every_case_of_the_corpus_is_judged_as_it_says() {
     }
 }
 
-/// Every check of SQL Server is seen to fail, as no server of it can be had: the corpus is what it is tested on.
+/// Every check of SQL Server must fail in some case, because the tests have no real SQL Server.
 #[test]
 fn every_check_of_sql_server_fails_in_a_case_of_the_corpus() {
-    // Judged only where heartbeatd provisions by itself, which facts files do not say.
+    // Judged only if heartbeatd provisions by itself, which facts files do not say.
     const NOT_IN_FILES: &str = "writer-insert";
     let failed: BTreeSet<String> =
         findings_in("sqlserver").into_iter().filter(|finding| finding.status == Status::Failed).map(|f| f.id).collect();
@@ -60,7 +61,7 @@ fn findings(text: &str) -> Vec<(usize, Vec<Finding>)> {
     saved.targets.iter().map(judge).collect()
 }
 
-/// What is failed or unknown, as `status severity id`.
+/// Everything that failed or is unknown, as `status severity id`.
 fn judged(text: &str) -> Vec<String> {
     let mut lines = Vec::new();
     for (checks, findings) in findings(text) {

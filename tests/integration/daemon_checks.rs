@@ -1,4 +1,4 @@
-//! The daemon looks on while it beats: the connector's slot once a period, all checks after a recovery.
+//! The checks of a running daemon: the connector's slot once a period, all checks after a recovery.
 
 use serde_json::Value;
 
@@ -6,11 +6,12 @@ use crate::bench::metrics::Metrics;
 use crate::bench::{Daemon, PostgresServer, eventually, heartbeatd, secs};
 
 const SLOT: &str = "streamkap_pgoutput_slot";
-/// What a connector does: reads its slot and confirms what it has read.
+/// What a connector does: it reads its slot and confirms what it has read.
 const CONSUME: &str = "SELECT count(*) FROM pg_logical_slot_get_binary_changes('streamkap_pgoutput_slot', NULL, NULL, \
                        'proto_version', '1', 'publication_names', 'streamkap_pub')";
 
-/// A source as the vendor's pages ask for it, with a publication and a slot, and a daemon that beats it each second.
+/// A source as the vendor's pages require it, with a publication and a slot, and a daemon that writes to it every
+/// second.
 async fn watched() -> (PostgresServer, Daemon) {
     let server = PostgresServer::start().await;
     server
@@ -25,7 +26,7 @@ async fn watched() -> (PostgresServer, Daemon) {
     );
     let daemon = heartbeatd().config(&config).start().await;
     eventually(secs(10), "the first beat", async || beaten(&daemon).await).await;
-    // After the table is there: a slot that is older sees it being made, which is another story.
+    // After the table was created, because an older slot would also see the table's creation.
     server.execute(&format!("SELECT pg_create_logical_replication_slot('{SLOT}', 'pgoutput')")).await;
     (server, daemon)
 }
@@ -64,7 +65,7 @@ async fn a_connector_that_reads_confirms_beats_and_one_that_stops_lets_the_lag_g
     let retained =
         daemon.metrics().await.value("heartbeatd_slot_retained_bytes", &[("target", "orders"), ("slot", SLOT)]);
     assert!(retained.is_some_and(|bytes| bytes >= 0.0), "{retained:?}");
-    // The connector stops: beats are green, delivery is not.
+    // The connector stops: beats are healthy, the connector's progress is not.
     let stopped = async || match lag(&daemon.metrics().await) {
         Some(lag) if lag > 15.0 => Ok(()),
         lag => Err(format!("{lag:?}")),
@@ -82,10 +83,10 @@ async fn a_table_that_is_not_published_is_found_after_a_recovery_and_told_withou
     };
     let target = eventually(secs(15), "the first run of all checks", checked).await;
     assert!(failed(&target, "publication-membership").is_empty(), "{}", target["checks"]);
-    // Nobody reads the slot.
+    // No one reads the slot.
     assert_eq!(target["checks"]["verdict"]["rung"], "movement", "{}", target["checks"]);
     server.execute("ALTER PUBLICATION streamkap_pub DROP TABLE streamkap.streamkap_heartbeat").await;
-    // A new connection is a reason to look again, within a minute.
+    // A new connection causes a new check within a minute.
     let end_sessions = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity \
                         WHERE application_name LIKE 'heartbeatd%'";
     server.number(end_sessions).await;
@@ -101,7 +102,7 @@ async fn a_table_that_is_not_published_is_found_after_a_recovery_and_told_withou
     let (status, health) = daemon.health().await;
     assert_eq!(status, 200, "{health}");
     assert!(health.to_string().contains("publication-membership"), "{health}");
-    // For people: beating, with problems. Once in the log, whose line names the checks.
+    // People see "beating, with problems". The log says it once, in a line that names the checks.
     let problems = health["targets"][0]["problems"].as_u64().unwrap();
     assert!(problems >= 2, "{health}");
     let page = daemon.get("/").await.body;
@@ -116,7 +117,7 @@ async fn a_table_that_is_not_published_is_found_after_a_recovery_and_told_withou
     assert!(after.contains("publication-membership") && after.contains("ALTER PUBLICATION"), "{after}");
     let labels = [("target", "orders"), ("check", "publication-membership"), ("severity", "error")];
     assert_eq!(daemon.metrics().await.value("heartbeatd_check_failed", &labels), Some(1.0));
-    // I9: the beating connection, and none that stays behind a look.
+    // I9: the beating connection, and no connection of a check that has ended.
     let sessions = "SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'heartbeatd%'";
     let one = async || match server.number(sessions).await {
         1 => Ok(()),

@@ -1,4 +1,5 @@
-//! File descriptors: the limit that is in force, what happens when it is reached, and the share that the status page keeps.
+//! File descriptors: the limit that applies, what happens when it is reached, and the share that is reserved for the
+//! status page.
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -10,7 +11,7 @@ use tokio::time::{Instant, timeout};
 use crate::bench::daemon::Daemon;
 use crate::bench::{PostgresServer, eventually, heartbeat, heartbeatd, secs};
 
-/// So many targets on one server, which share its row.
+/// This many targets on one server, which share its row.
 fn config(server: &PostgresServer, targets: usize) -> String {
     let mut config = "[defaults]\ninterval = \"1s\"\ntimeout = \"20s\"\n".to_owned();
     for number in 0..targets {
@@ -26,7 +27,7 @@ async fn server() -> PostgresServer {
     server
 }
 
-/// Asks `/live` for so long, each time on a connection of its own.
+/// Requests `/live` for this long, each time on a new connection.
 async fn answers_within_a_second(daemon: &Daemon, duration: Duration) {
     let end = Instant::now() + duration;
     while Instant::now() < end {
@@ -50,7 +51,7 @@ async fn the_soft_limit_of_open_files_is_raised_to_the_hard_one() {
 async fn a_limit_below_the_need_is_told_with_numbers_and_the_page_still_answers() {
     let server = server().await;
     let daemon = heartbeatd().config(&config(&server, 300)).open_files(64, 64).start().await;
-    // The logins of the first moments keep a small machine busy.
+    // The first logins keep a small machine busy.
     eventually(secs(30), "no descriptor to be left", async || match daemon.open_files() {
         64 => Ok(()),
         open => Err(open),

@@ -1,4 +1,4 @@
-//! The pages and schemas that speak of what the program does: none is stale, missing or superfluous.
+//! The pages and schemas that describe the program: none is stale, missing or superfluous.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -10,9 +10,9 @@ use serde_json::Value;
 
 use crate::bench::{heartbeatd, ports};
 
-/// Written by hand, beside the pages that are made.
+/// Written by hand. The other pages are generated.
 const COVERAGE: &str = "coverage.md";
-/// How an answer of the coverage page begins.
+/// The possible beginnings of an answer in the coverage page.
 const ANSWERS: [&str; 5] = ["check:", "advice:", "with the driver of ", "out of scope:", "missing:"];
 
 fn project(path: &str) -> PathBuf {
@@ -23,7 +23,7 @@ fn read(path: &str) -> String {
     std::fs::read_to_string(project(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
-/// The pages of `docs/checks/` as they must be.
+/// The pages of `docs/checks/` as they should be.
 fn pages() -> BTreeMap<String, String> {
     let entries = registry::entries(&Drivers::built_in());
     let pages = entries.iter().map(|entry| (format!("{}.md", entry.check.id), registry::page(entry)));
@@ -75,7 +75,7 @@ fn the_coverage_page_answers_every_row_once_and_names_every_check() {
     let unknown: Vec<_> = named.difference(&known).collect();
     let unnamed: Vec<_> = known.difference(&named).collect();
     assert!(unknown.is_empty(), "coverage.md names checks that do not exist: {unknown:?}");
-    // Checks that no statement of the vendor asks for stand in a list below the tables.
+    // Checks that no statement of the vendor requires are in a list below the tables.
     let listed: BTreeSet<String> = page.lines().filter(|line| line.starts_with("- [")).flat_map(links).collect();
     assert_eq!(listed, unnamed.into_iter().cloned().collect(), "the checks beyond the vendor's statements");
     assert!(rows.len() >= 98, "{} rows: 48 of heartbeats, 42 of recovery, 8 of the decision tree", rows.len());
@@ -87,7 +87,7 @@ fn links(text: &str) -> Vec<String> {
     targets.filter(|target| !target.contains(['/', '#', ':'])).map(str::to_owned).collect()
 }
 
-/// Whether `value` is as `schema` says.
+/// Whether `value` matches `schema`.
 pub(crate) fn validate(schema: Value, value: &Value) -> Result<(), String> {
     let (mut schemas, mut compiler) = (Schemas::new(), Compiler::new());
     compiler.enable_format_assertions();
@@ -96,7 +96,7 @@ pub(crate) fn validate(schema: Value, value: &Value) -> Result<(), String> {
     schemas.validate(value, index).map_err(|error| format!("{error:#}"))
 }
 
-/// The published schema allows further keys, so that a report may grow; here none may be left undescribed.
+/// The published schema allows further keys, so that a report may grow. Here every key must be described.
 fn closed(mut schema: Value) -> Value {
     match &mut schema {
         Value::Object(map) => {
@@ -129,7 +129,7 @@ async fn reports_of_every_driver_are_as_their_published_schema_says() {
         validate(schema.clone(), value).unwrap();
     }
     for (family, driver) in Drivers::built_in().families() {
-        // Where nobody answers, whatever the database: the file does not exist, or nothing listens.
+        // No database answers at this address: the file does not exist, or no server listens.
         let scheme = driver.schemes()[0];
         let address = match family.as_str() {
             "sqlite" => "sqlite:missing.db".to_owned(),

@@ -1,4 +1,4 @@
-//! The inputs that fuzzing found, as ordinary tests: every file of `fuzz/corpus/` must keep to its target's properties.
+//! The inputs that fuzzing found, as ordinary tests: every file of `fuzz/corpus/` must satisfy its target's properties.
 
 use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 #[path = "../../fuzz/properties/mod.rs"]
 mod properties;
 
-/// Longer than any input takes on a busy machine; one that keeps a judge at work for ever never ends.
+/// Longer than any input takes on a busy machine. An endless judgement exceeds it.
 const LONGEST: Duration = Duration::from_secs(10);
 
 #[test]

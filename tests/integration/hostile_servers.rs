@@ -1,5 +1,5 @@
-//! Servers that mean harm, of every protocol: what they send costs a bounded piece of memory and no other target's beat, and
-//! what they ask for they do not get.
+//! Hostile servers of every protocol. What they send costs a limited amount of memory and no other target's beat. They
+//! do not get what they ask for.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::bench::hostile::{HostileServer, Malice};
 use crate::bench::{PostgresServer, heartbeat, heartbeatd, secs};
 
 const PASSWORD: &str = "never-in-clear";
-/// What a flood may cost, in KiB.
+/// The most memory that a flood may cost, in KiB.
 const ALLOWANCE: u64 = 100 << 10;
 
 fn address(server: &HostileServer, malice: Malice, parameters: &str) -> String {
@@ -23,13 +23,13 @@ fn address(server: &HostileServer, malice: Malice, parameters: &str) -> String {
     }
 }
 
-/// Runs a daemon on a flooding server beside a good one, both beaten each second.
+/// Runs a daemon with a flooding server and a good one, both with a beat every second.
 async fn flood_is_weathered(malice: Malice, kind: &str) {
     let good = PostgresServer::start().await;
     heartbeat::lay(&good).await;
     let hostile = HostileServer::start(malice).await;
     let daemon = heartbeatd()
-        // What a server says is the log's matter.
+        // The log has its own test for what a server says.
         .arg("--log=info,sqlx=off")
         .config(&format!(
             "[defaults]\ninterval = \"1s\"\ntimeout = \"4s\"\n\
@@ -50,7 +50,7 @@ async fn flood_is_weathered(malice: Malice, kind: &str) {
     eprintln!("{malice:?}: at most {} MiB RSS, {beats} good beats in 10 s", highest >> 10);
     let reason = daemon.reason_within(kind, secs(10)).await;
     eprintln!("{malice:?}: {reason}");
-    // All of the daemon, with what it needs anyway.
+    // The daemon's whole memory, including what it needs without a flood.
     assert!(highest < ALLOWANCE, "{} MiB; log:\n{}", highest >> 10, daemon.log());
     assert!(beats >= 8, "{beats} beats in 10 s; log:\n{}", daemon.log());
     assert_eq!(daemon.beats("good", "failed").await, 0, "{}", daemon.log());
@@ -98,14 +98,14 @@ async fn a_password_goes_in_clear_where_the_address_says_so() {
     ] {
         let server = HostileServer::start(malice).await;
         let target = target(&address(&server, malice, word));
-        // It listens and says nothing more.
+        // The server listens and sends nothing more.
         let opened = open(&target, Purpose::Beat, None, secs(2)).await.map(drop).unwrap_err();
         assert_eq!(opened.kind(), ErrorKind::Timeout, "{malice:?}: {opened}");
         assert!(server.has_heard(PASSWORD), "{malice:?}");
     }
 }
 
-/// The client library cannot read what such a server says, nor its code; most of it is a wrong password.
+/// The client library cannot read the text or the code of such an error. Most are a refused password.
 #[tokio::test]
 async fn a_refusal_in_another_character_set_is_one_of_the_login_and_is_not_tried_again_soon() {
     for mode in ["", "?sslmode=disable"] {

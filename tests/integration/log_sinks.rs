@@ -1,5 +1,5 @@
-//! Where log lines and answers go cannot hurt: pipes that are closed or full, disks that are full. And what servers say
-//! does not forge lines.
+//! The outputs for log lines and answers cannot harm the program: closed or full pipes, and full disks. Text from
+//! servers cannot forge log lines.
 
 use std::fs::File;
 use std::io::{PipeReader, PipeWriter, Write};
@@ -10,14 +10,14 @@ use crate::bench::beating_daemon::{TABLE, configuration, furnish, target};
 use crate::bench::daemon::{Daemon, Ended, Heartbeatd};
 use crate::bench::{PostgresServer, eventually, heartbeatd, ports, secs};
 
-/// A good target that beats once a second, and one whose server refuses and fills the log.
+/// A good target with a beat every second, and one whose server refuses and fills the log.
 fn program() -> Heartbeatd {
     let good = target("good", "sqlite:good.db", "provision = \"auto\"");
     let refused = target("refused", &format!("postgres://hb@127.0.0.1:{}/orders", ports::free()), "");
     heartbeatd().config(&format!("{good}\n{refused}"))
 }
 
-/// A device that takes no byte, as a full disk.
+/// A device that accepts no byte, like a full disk.
 fn full_disk() -> File {
     File::options().write(true).open("/dev/full").unwrap()
 }
@@ -29,10 +29,10 @@ fn closed_pipe() -> PipeWriter {
     writer
 }
 
-/// A pipe that takes no further byte, with its reader, who does not read.
+/// A pipe that accepts no further byte, with its reader, which does not read.
 fn full_pipe() -> (PipeReader, PipeWriter) {
     let (reader, mut writer) = std::io::pipe().unwrap();
-    // What Linux lets a pipe hold: one byte more would block.
+    // The capacity of a pipe in Linux. One byte more would block.
     writer.write_all(&[b'\n'; 65_536]).unwrap();
     (reader, writer)
 }
@@ -94,7 +94,7 @@ async fn a_log_pipe_that_is_read_late_gets_its_lines_late() {
     assert!(dropped.is_err(), "it has ended");
 }
 
-/// A command that answers on standard output, on a target that is all right.
+/// Runs a command that answers on standard output, on a healthy target.
 async fn answer_of(command: &str, output: impl Into<std::process::Stdio>) -> Ended {
     let text = target("good", "sqlite:good.db", "provision = \"auto\"");
     let program = command.split(' ').fold(heartbeatd(), Heartbeatd::arg);
@@ -140,7 +140,7 @@ async fn commands_that_cannot_say_what_is_wrong_still_end_with_their_exit_code()
     }
 }
 
-/// A server whose heartbeat table says something hostile at each beat.
+/// A server whose heartbeat table raises a hostile message at each beat.
 async fn talkative_server() -> PostgresServer {
     let server = PostgresServer::start().await;
     furnish(&server).await;

@@ -1,6 +1,6 @@
 //! The integration tests: the compiled program against real servers, which the tests start and throw away.
 //!
-//! One binary for all of them; each module is a group of scenarios, `bench` is what they are built from.
+//! All tests are in one binary. Each module is a group of scenarios, built with `bench`.
 #![allow(clippy::disallowed_methods, reason = "the tests live in real time, beside the program and not within it")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "that is how a test fails")]
 #![allow(clippy::print_stderr, reason = "libtest shows it when a test fails")]

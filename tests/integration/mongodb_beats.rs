@@ -17,7 +17,7 @@ use crate::bench::mongodb_scene::{
 use crate::bench::sharing::SharedRow;
 use crate::bench::{heartbeatd, secs, steadily};
 
-/// How long beats at 1 s are watched.
+/// How long beats are observed, at one per second.
 const WATCHED: std::time::Duration = secs(60);
 
 #[tokio::test]
@@ -49,7 +49,7 @@ async fn for_a_minute_a_change_stream_sees_one_update_per_beat_and_the_server_on
     assert!(after.commands[before.commands.len()..].iter().all(|command| command == "findAndModify"));
     assert_eq!(daemon.count("heartbeatd_connects_total", &[("target", "orders")]).await, 1);
 
-    // Everything that the daemon wrote since the stream was opened, by its end, once.
+    // By its end the stream has shown each write of the daemon once.
     let files = daemon.open_files();
     daemon.end(Signal::TERM, secs(10)).await;
     let updates = set.updates(NAMESPACE).await;
@@ -67,7 +67,7 @@ async fn for_a_minute_a_change_stream_sees_one_update_per_beat_and_the_server_on
     eprintln!("{beats} beats in {ticks:.2} s, {seen} events; {files} files were open");
 }
 
-/// The value that an entry of the oplog writes.
+/// The value that an oplog entry writes.
 fn value_in_oplog(entry: &Document) -> Option<DateTime> {
     let set = entry.get_document("o").ok()?.get_document("diff").ok()?.get_document("u").ok()?;
     set.get_datetime("last_update").ok().copied()
@@ -113,7 +113,7 @@ async fn two_daemons_write_one_beat_per_period_together_and_either_carries_on_al
     row.gets_one_beat_a_period_from((one, "orders"), (other, "orders")).await;
 }
 
-/// Without `tlsCAFile` the authorities of this machine are trusted, and no others.
+/// Without `tlsCAFile` heartbeatd trusts only the authorities of this machine.
 #[tokio::test]
 async fn a_secondary_is_watched_and_the_authorities_of_this_machine_are_trusted() {
     let set = ReplicaSet::start().await;

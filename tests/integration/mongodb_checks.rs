@@ -1,4 +1,4 @@
-//! `check` on a real MongoDB: silent on a right deployment, and each fault that is put into it is found.
+//! `check` on a real MongoDB: a healthy deployment has no findings, and each seeded fault is found.
 
 use heartbeatd::finding::{Finding, Status};
 use heartbeatd::heartbeat::Writing;
@@ -12,9 +12,9 @@ use crate::bench::mongodb::{ADMIN, ADMIN_PASSWORD, Admin, MongoServer, ReplicaSe
 use crate::bench::mongodb_scene::{COLLECTION, DATABASE, USER, create_user, furnish, furnish_set, lay_document};
 use crate::bench::{eventually, secs};
 
-/// A set on which everything is right, seen by a user who may see everything that is checked.
+/// A healthy set, and a user who may see everything that is checked.
 struct Stage {
-    // Before the set: it would start to fail when that ends.
+    // Declared before the set, because it would fail if the set ended first.
     _connector: mongodb::change_stream::ChangeStream<mongodb::change_stream::event::ChangeStreamEvent<Document>>,
     set: ReplicaSet,
     target: Target,
@@ -42,12 +42,12 @@ impl Stage {
         Self { _connector: connector, set, target }
     }
 
-    /// Looks, and judges.
+    /// Inspects and judges.
     async fn findings(&self) -> Vec<Finding> {
         judge(&self.target, &look(&self.target).await, None)
     }
 
-    /// Exactly this is failed; everything else is right.
+    /// Asserts that exactly these checks fail.
     async fn finds(&self, expected: &[&str]) {
         let findings = self.findings().await;
         assert_eq!(ids(&findings, Status::Failed), expected, "{}", shown(&wrong(&findings)));
@@ -74,7 +74,7 @@ async fn a_right_deployment_is_called_right_and_each_fault_in_it_is_found_by_its
     let index = doc! { "key": { "last_update": 1 }, "name": "ttl", "expireAfterSeconds": 86_400 };
     stage.run(DATABASE, doc! { "createIndexes": COLLECTION, "indexes": [index] }).await;
     stage.finds(&["ttl-index"]).await;
-    // What the finding says, done: the index stays, and deletes nothing.
+    // The remedy of the finding, applied: the index remains, and deletes nothing.
     let forever = doc! { "name": "ttl", "expireAfterSeconds": 2_147_483_647 };
     stage.run(DATABASE, doc! { "collMod": COLLECTION, "index": forever }).await;
     stage.finds(&[]).await;
@@ -135,7 +135,7 @@ async fn what_the_least_user_may_not_see_is_unknown_with_the_role_that_shows_it(
     beat(&target, Writing::Always).await.unwrap();
     let findings = judge(&target, &look(&target).await, None);
     assert_eq!(ids(&findings, Status::Failed), [""; 0], "{}", shown(&wrong(&findings)));
-    // A look takes two dozen commands at most, besides the client's own.
+    // An inspection takes at most two dozen commands, besides the client's own.
     set.run("admin", doc! { "profile": 0, "slowms": -1 }).await;
     let before = set.member(0).log().lines().count();
     look(&target).await;
@@ -166,7 +166,7 @@ async fn a_server_by_itself_an_arbiter_and_a_short_oplog_are_found() {
     let findings = judge(&admin, &look(&admin).await, None);
     assert!(ids(&findings, Status::Failed).contains(&"change-streams"), "{}", shown(&wrong(&findings)));
 
-    // A majority of two with data cannot lose one; an oplog that is far from full says little.
+    // A majority of two members with data cannot lose one. An oplog that is far from full shows little.
     let arbiter = |number| {
         if number == 2 {
             doc! { "arbiterOnly": true }

@@ -1,4 +1,4 @@
-//! MongoDB's driver on a real server, called as its callers call it: what one beat writes, reports and refuses.
+//! MongoDB's driver on a real server, called as the program calls it: what one beat writes, reports and refuses.
 
 use std::time::Duration;
 
@@ -53,11 +53,11 @@ async fn a_beat_writes_the_servers_clock_and_reports_the_value_before_it() {
         assert_eq!(second.previous, first.value);
         assert!(second.value > first.value, "{second:?}");
 
-        // Fresh: not a byte changes, and nothing is said to have been written.
+        // Fresh: nothing changes, and no write is reported.
         let fresh = report(session.as_mut(), WHEN_STALE, TIME).await.unwrap();
         assert_eq!((fresh.seen, fresh.changed, fresh.stale), (1, 0, false));
         assert_eq!((fresh.previous, fresh.value), (second.value, second.value));
-        // Unchanged since the last look, or old: it is written.
+        // Unchanged since the last look, or old: the beat writes.
         let unchanged = Writing::WhenStale { last_seen: second.value, period: MINUTE };
         assert_eq!(report(session.as_mut(), unchanged, TIME).await.unwrap().changed, 1);
         set_last_update(&server, DateTime::from_millis(DateTime::now().timestamp_millis() - 50_000)).await;
@@ -72,24 +72,24 @@ async fn a_value_never_stands_still_and_one_far_ahead_is_not_followed() {
     furnish(&server).await;
     let target = of(&server);
     let mut session = session(&target).await;
-    // A little ahead of the server's clock: a millisecond is added, so that the change is one.
+    // A little ahead of the server's clock: a millisecond is added, so that the value changes.
     let ahead = DateTime::from_millis(DateTime::now().timestamp_millis() + 3_000);
     set_last_update(&server, ahead).await;
     let followed = report(session.as_mut(), Writing::Always, TIME).await.unwrap();
     assert_eq!(millis(followed.value), ahead.timestamp_millis() + 1);
     assert_eq!(document(&server).await.get_datetime("last_update").unwrap().timestamp_millis(), millis(followed.value));
-    // Far ahead: the clock of whoever wrote that was wrong.
+    // Far ahead: the writer's clock was wrong.
     set_last_update(&server, DateTime::from_millis(DateTime::now().timestamp_millis() + 3_600_000)).await;
     let back = report(session.as_mut(), Writing::Always, TIME).await.unwrap();
     assert_eq!(back.value, back.server_time);
-    // No date at all: stale whatever the mode, and replaced.
+    // Not a date: stale in every mode, and replaced.
     for odd in [Bson::from("yesterday"), Bson::from(17), Bson::from(doc! {}), Bson::Null] {
         set_last_update(&server, odd.clone()).await;
         let replaced = report(session.as_mut(), WHEN_STALE, TIME).await.unwrap();
         assert_eq!((replaced.changed, replaced.previous), (1, None), "{odd}");
         assert!(document(&server).await.get_datetime("last_update").is_ok(), "{odd}");
     }
-    // A whole time zone away: judged by change only.
+    // A whole time zone away: only changes count.
     let elsewhere = DateTime::from_millis(DateTime::now().timestamp_millis() - 2 * 3_600_000);
     set_last_update(&server, elsewhere).await;
     let left = report(session.as_mut(), WHEN_STALE, TIME).await.unwrap();
@@ -169,7 +169,7 @@ async fn a_fresh_document_gives_no_entry_in_the_oplog_and_a_written_one_gives_on
         assert_eq!((report.seen, report.changed), (1, changes), "{writing:?}");
         assert_eq!(set.updates(NAMESPACE).await.len() - before, usize::try_from(changes).unwrap(), "{writing:?}");
     }
-    // Whoever may see the set's configuration knows it again.
+    // A user who may read the set's configuration recognises the set.
     let admin = crate::bench::driver::target(&set.url("admin", "admin-password", ""));
     let known = open(&admin, Purpose::Check, None, TIME).await.unwrap().server().identity.clone().unwrap();
     let other = ReplicaSet::with(1, MongoServer::options()).await;
@@ -207,10 +207,11 @@ async fn a_server_that_knows_no_pipelines_is_beaten_by_its_current_date() {
     let first = report(session.as_mut(), Writing::Always, TIME).await.unwrap();
     assert_eq!((first.seen, first.changed, first.previous), (1, 1, None));
     assert!(first.value.is_some());
-    // From now on without a try: the fail point is used up, and a pipeline would report the value before.
+    // From now on there is no attempt with a pipeline: the fail point is used up, and a pipeline would report the
+    // previous value.
     let second = report(session.as_mut(), Writing::Always, TIME).await.unwrap();
     assert_eq!((second.changed, second.previous), (1, None));
-    // Another writer is told by the value of the last look.
+    // Another writer is recognised by the value of the last look.
     let fresh = Writing::WhenStale { last_seen: first.value, period: MINUTE };
     assert_eq!(report(session.as_mut(), fresh, TIME).await.unwrap().changed, 0);
     let stale = Writing::WhenStale { last_seen: second.value, period: MINUTE };
@@ -234,7 +235,7 @@ async fn a_beat_that_the_majority_does_not_acknowledge_is_unconfirmed_and_no_sec
     let failure = report(session.as_mut(), Writing::Always, secs(1)).await.unwrap_err();
     assert_eq!((failure.kind(), failure.code()), (ErrorKind::Unconfirmed, Some("64")), "{failure}");
     assert!(session.survives(failure.kind()) && session.is_ready());
-    // The server answers no more: the call is late, and the session not ready while it goes on.
+    // The server no longer answers: the call is late, and the session is not ready while the call lasts.
     let primary = set.member(set.primary().await);
     primary.freeze();
     let failure = report(session.as_mut(), Writing::Always, Duration::from_millis(300)).await.unwrap_err();

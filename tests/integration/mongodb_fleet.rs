@@ -1,5 +1,5 @@
-//! Many targets on one replica set: what they cost in memory, sockets and processor time, and an end in time although every
-//! member hangs.
+//! Many targets on one replica set: their memory, sockets and processor time, and the program's end in time although
+//! every member hangs.
 
 use std::fmt::Write as _;
 
@@ -34,7 +34,7 @@ async fn a_hundred_targets_beat_in_flat_memory_and_end_in_time_when_every_member
     let begin = Instant::now();
     daemon.healthy_within(secs(120)).await;
     eprintln!("{TARGETS} targets healthy after {:?}", begin.elapsed());
-    // The checks run once soon after the first beats, on clients of their own.
+    // The checks run once soon after the first beats, on separate clients.
     eventually(secs(240), "the checks' clients to be closed", async || match daemon.open_files() {
         files if files < 8 * TARGETS => Ok(()),
         files => Err(format!("{files} files")),

@@ -1,5 +1,6 @@
-//! MongoDB replica sets that fail: a primary that steps down, is killed, or hangs; secondaries that hang; what is dropped,
-//! revoked, or refused. Each is named in time, the target heals by itself, and no beat is told that is not in the oplog.
+//! MongoDB replica sets that fail: a primary that steps down, is killed, or hangs; secondaries that hang; objects and
+//! roles that are dropped or revoked. Each fault is reported in time, the target heals by itself, and every reported
+//! beat is in the oplog.
 
 use mongodb::bson::doc;
 use rustix::process::Signal;
@@ -19,8 +20,8 @@ async fn healthy_daemon_of(set: &ReplicaSet) -> BeatingDaemon {
     beating
 }
 
-/// Every beat that the daemon counts as written is an update in the oplog of the set as it is now; and no value of an
-/// unconfirmed or abandoned beat was taken for another writer's.
+/// Every beat that the daemon counts as written is an update in the set's present oplog. No value of an unconfirmed or
+/// abandoned beat was taken for another writer's.
 async fn every_beat_is_in_the_oplog(set: &ReplicaSet, beating: &BeatingDaemon) {
     let counted = beating.count("ok").await;
     let written = u64::try_from(set.updates(NAMESPACE).await.len()).unwrap();
@@ -94,7 +95,7 @@ async fn lost_majority_is_reported_as_unconfirmed_then_as_no_primary_and_heals()
     let secondaries = set.secondaries().await;
     let begin = Instant::now();
     secondaries.iter().for_each(|number| set.member(*number).freeze());
-    // 64 for the majority's silence, or 11602 where the primary steps down before that.
+    // 64 if the majority does not answer, or 11602 if the primary steps down before that.
     let reason = beating.daemon.reason_within("unconfirmed", secs(10)).await;
     assert!(["64", "11602"].contains(&reason["code"].as_str().unwrap()), "{reason}");
     assert!(reason["remedy"].as_str().unwrap().contains("rs.status()"), "{reason}");
@@ -104,7 +105,7 @@ async fn lost_majority_is_reported_as_unconfirmed_then_as_no_primary_and_heals()
         (status, health) => Err(format!("{status}: {health}")),
     })
     .await;
-    // The second tick after the newest change, and the time-out: 3 to 4 s, and what a busy machine adds.
+    // The second tick after the newest change, plus the time-out: 3 to 4 s, and a reserve for a busy machine.
     assert!(begin.elapsed() < secs(7), "red after {:?}", begin.elapsed());
     eventually(secs(40), "the lost majority to be named", async || {
         let reported = beating.reports(failure("connection", "no_primary", None)).await;

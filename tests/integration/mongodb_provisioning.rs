@@ -1,5 +1,5 @@
-//! `heartbeatd provision` on a real MongoDB: what is printed is pasted into mongosh, what is run is idempotent, and nothing
-//! that is there is touched.
+//! `heartbeatd provision` on a real MongoDB: the printed script works in mongosh, running it again changes nothing, and
+//! existing objects are not changed.
 
 use mongodb::bson::{Document, doc};
 
@@ -28,7 +28,7 @@ async fn run(set: &ReplicaSet, arguments: &[&str]) -> Ended {
     ended
 }
 
-/// A set with the two users, who may do nothing.
+/// A set with the two users, which have no privileges.
 async fn set_with_users() -> ReplicaSet {
     let set = ReplicaSet::with(1, MongoServer::options()).await;
     create_user(set.member(0), USER, Vec::new()).await;
@@ -72,7 +72,7 @@ async fn what_is_missing_is_made_once_and_what_is_there_is_left_alone() {
     assert!(again.code == Some(0) && again.stdout.contains("nothing is missing"), "{again:?}");
     assert_eq!((roles(&set).await, documents(&set).await), (roles_before, documents_before));
 
-    // A role that lost a privilege gets it again, and keeps what was added to it.
+    // A role that lost a privilege gets it again, and keeps its additional ones.
     let role = doc! { "resource": { "db": DATABASE, "collection": "other" }, "actions": ["find"] };
     set.run(DATABASE, doc! { "updateRole": "heartbeatd_writer", "privileges": [role] }).await;
     assert_eq!(run(&set, &["beat"]).await.code, Some(1));
@@ -99,7 +99,7 @@ async fn what_no_step_can_mend_is_said_and_nothing_is_converted() {
     assert_eq!(documents(&set).await, [doc! { "_id": "theirs" }]);
 }
 
-/// The `_id` is text here, as only MongoDB has it.
+/// The `_id` is text here, which only MongoDB allows.
 #[tokio::test]
 async fn a_daemon_that_provisions_by_itself_brings_a_deleted_document_and_collection_back() {
     let set = set_with_users().await;

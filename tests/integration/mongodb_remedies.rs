@@ -1,5 +1,5 @@
-//! Every script of MongoDB's remedies is pasted into mongosh, on the server that it names and against what brought it about,
-//! and its finding ends. A register says so of each place that makes one.
+//! Every script of MongoDB's remedies is pasted into mongosh, on the server that it names and against its fault, and
+//! the finding ends. A register names the test of each place that makes a script.
 
 use heartbeatd::finding::{Finding, Inspection, Look, Status};
 use heartbeatd::heartbeat::{BeatOutcome, ErrorKind, Failure, Writing};
@@ -16,14 +16,14 @@ use crate::bench::mongodb_scene::{COLLECTION, DATABASE, USER, lay_document};
 use crate::bench::remedy_register::{Site, expect_complete};
 use crate::bench::{Mongosh, eventually, secs};
 
-/// What a remedy is, as people see and paste it. A password is asked for at a terminal; here it is written.
+/// A remedy's script as people see and paste it. It asks for a password at a terminal; the test writes one.
 fn script(remedy: &Remedy) -> String {
     let script = remedy.script().unwrap_or_else(|| panic!("nothing to paste: {remedy}")).to_string();
     assert!(script.contains(" // on "), "it does not say where: {script}");
     script.replace("passwordPrompt()", &format!("'{PASSWORD}'"))
 }
 
-/// A set of one member with the administrator alone, and a shell of its.
+/// A set of one member that has only the administrator, with a shell.
 struct Scene {
     set: ReplicaSet,
     shell: Mongosh,
@@ -41,7 +41,7 @@ impl Scene {
     }
 
     async fn paste(&mut self, remedy: &Remedy) -> String {
-        // Twice: it loses nothing, and what is there already is no error, except that a user is made once.
+        // Twice: the second time loses nothing and is no error, except that a user is created only once.
         let printed = self.shell.paste(&script(remedy)).await;
         if !remedy.to_string().contains("createUser") {
             self.shell.paste(&script(remedy)).await;
@@ -60,7 +60,7 @@ impl Scene {
         findings.iter().find(|finding| finding.id == id).cloned().unwrap_or_else(|| panic!("{}", shown(&findings)))
     }
 
-    /// The check fails, its remedy is pasted, and it fails no more.
+    /// The check fails, its remedy is pasted, and the check no longer fails.
     async fn is_mended(&mut self, id: &str) {
         let found = self.finding(id).await;
         assert_eq!(found.status, Status::Failed, "{found:?}");
@@ -78,7 +78,7 @@ impl Scene {
 async fn each_script_for_mongosh_is_pasted_against_what_brought_it_about_and_ends_it() {
     let mut scene = Scene::start().await;
 
-    // The user, then its role, as the plan and the failed beat say.
+    // The user, then its role, as the plan and the failed beat name them.
     let planned = provision_over(&scene.set.url(ADMIN, ADMIN_PASSWORD, ""), &scene.target).await;
     assert_eq!(planned.failed.len(), 2, "beat and cdc: {planned:?}");
     scene.paste(planned.failed[0].1.remedy().unwrap()).await;
@@ -87,7 +87,7 @@ async fn each_script_for_mongosh_is_pasted_against_what_brought_it_about_and_end
     scene.paste(refused.remedy().unwrap()).await;
     scene.beats().await;
 
-    // What the role lacks, as the check says to the user itself, who sees neither roles nor users.
+    // The privileges that the role lacks, as the check reports them to the user, who sees neither roles nor users.
     for (action, check) in [("find", "writer-select"), ("update", "writer-update")] {
         let resource = doc! { "db": DATABASE, "collection": COLLECTION };
         let lost = doc! { "revokePrivilegesFromRole": "heartbeatd_writer", "privileges": [
@@ -100,7 +100,7 @@ async fn each_script_for_mongosh_is_pasted_against_what_brought_it_about_and_end
         let found = scene.finding_of(&scene.target, check).await;
         assert_eq!(found.status, Status::Ok, "{found:?}");
     }
-    // The same where the role is gone.
+    // The same without the role.
     scene.set.run(DATABASE, doc! { "dropRole": "heartbeatd_writer" }).await;
     let found = scene.finding_of(&scene.target, "writer-update").await;
     scene.paste(&found.remedy.unwrap()).await;
@@ -121,7 +121,7 @@ async fn each_script_for_mongosh_is_pasted_against_what_brought_it_about_and_end
     scene.paste(refused.remedy().unwrap()).await;
     scene.beats().await;
 
-    // The collection. The validator is shown, because only people know what it is for.
+    // The collection. The script only shows the validator, because only people know its purpose.
     let index = doc! { "key": { "last_update": 1 }, "name": "t't\"l", "expireAfterSeconds": 86_400 };
     scene.set.run(DATABASE, doc! { "createIndexes": COLLECTION, "indexes": [index] }).await;
     scene.is_mended("ttl-index").await;
@@ -151,7 +151,7 @@ async fn each_script_that_only_shows_something_shows_it() {
         let printed = scene.paste(failure.remedy().unwrap()).await;
         assert!(printed.contains(&host) && printed.contains("PRIMARY"), "{printed}");
     }
-    // What has been running for seconds on the server is listed: here, a sleep.
+    // Operations that have run for seconds are listed: here, a sleep.
     let admin = scene.set.admin().await;
     let sleep = doc! { "find": COLLECTION, "filter": { "$where": "sleep(20000) || true" } };
     let running = tokio::spawn(async move { admin.try_run(DATABASE, sleep).await });
@@ -163,7 +163,7 @@ async fn each_script_that_only_shows_something_shows_it() {
     .await;
     running.abort();
 
-    // A replica that is behind, from facts that were changed: the row of an hour ago.
+    // A replica that lags, from changed facts: its row is an hour old.
     let admin = at(&scene.set.url(ADMIN, ADMIN_PASSWORD, ""), &scene.target);
     beat(&admin, Writing::Always).await.unwrap();
     let endpoint = Endpoint::parse(&scene.set.member(0).admin_url()).unwrap();
@@ -190,7 +190,7 @@ async fn a_server_by_itself_becomes_a_set_of_one_by_its_remedy() {
     };
     let found = streams().await;
     assert_eq!(found.status, Status::Failed, "{found:?}");
-    // What the advice says, and then what it says to run.
+    // First the advice, then the script.
     alone.restart_for_set().await;
     Mongosh::at(&alone.admin_url()).paste(&script(found.remedy.as_ref().unwrap())).await;
     eventually(secs(20), "the set's primary", async || {
@@ -205,13 +205,13 @@ async fn a_server_by_itself_becomes_a_set_of_one_by_its_remedy() {
 const EACH: &str = "each_script_for_mongosh_is_pasted_against_what_brought_it_about_and_ends_it";
 const SHOWN: &str = "each_script_that_only_shows_something_shows_it";
 const ALONE: &str = "a_server_by_itself_becomes_a_set_of_one_by_its_remedy";
-/// Those of `heartbeatd provision`, which the machine of heartbeatd runs.
+/// The scripts of `heartbeatd provision`, which run on heartbeatd's machine.
 const PROVISIONED: &str = "dropped_collection_deleted_document_and_revoked_role_each_have_a_remedy_that_heals";
 
-/// What makes something to paste.
+/// The functions that make something to paste.
 const MAKERS: &[&str] = &["Remedy::mongosh(", "on_primary(", "let_user_beat(", "Remedy::shell(", "plan::command("];
 
-/// Where it is made: the file, how often, and the tests that paste it.
+/// Where they are called: the file, how often, and the tests that paste the result.
 const SITES: &[Site] = &[
     ("checks/collection.rs", 2, &[EACH], ""),
     ("checks/connector.rs", 2, &[EACH], ""),

@@ -1,4 +1,5 @@
-//! The page for DBAs of MongoDB, done as it is written: a test runs every block of its walk, and a footnote names the others.
+//! Follows the page for DBAs of MongoDB: a test runs every block of its walkthrough, and a footnote names the other
+//! blocks.
 
 use std::collections::BTreeSet;
 
@@ -10,14 +11,14 @@ use crate::bench::page::{Block, Commands, WALK, blocks, read, the_footnote_says_
 use crate::bench::place::Place;
 
 const PAGE: &str = "docs/databases/mongodb.md";
-/// The step in which the connector is started, which is no command of the page.
+/// The step that starts the connector, which is not a command of the page.
 const CONNECTOR_STARTS: &str = "### 7. The daemon and the connector start";
-/// What the walk puts into heartbeatd's password file.
+/// The content of heartbeatd's password file.
 const PASSWORD: &str = "the-heartbeats-password";
 
-/// The servers that the page speaks of, and the folder of the configuration.
+/// The servers of the page, and the folder of the configuration.
 struct Walk {
-    // Both before the servers: they would start to fail when those end.
+    // Both before the servers, because they would fail if the servers ended first.
     commands: Commands,
     connector: Option<mongodb::change_stream::ChangeStream<mongodb::change_stream::event::ChangeStreamEvent<Document>>>,
     set: ReplicaSet,
@@ -25,7 +26,8 @@ struct Walk {
 }
 
 impl Walk {
-    /// What the page takes for given: an administrator, a replica set, the authority's certificate, passwords in files.
+    /// Everything that the page presupposes: an administrator, a replica set, the authority's certificate, passwords in
+    /// files.
     async fn begin(page: &str) -> Self {
         let set = ReplicaSet::start().await;
         let folder = Place::new("etc");
@@ -35,7 +37,7 @@ impl Walk {
         Self { commands: Commands::of(page, "change-streams"), connector: None, set, folder }
     }
 
-    /// The page's text with these servers in the place of the example's.
+    /// The page's text with these servers instead of the example's.
     fn here(&self, text: &str) -> String {
         let mut text = text.replace("/etc/heartbeatd", self.folder.path().to_str().unwrap());
         for (name, member) in ["a", "b", "c"].into_iter().zip(self.set.members()) {

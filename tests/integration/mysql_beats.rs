@@ -1,4 +1,4 @@
-//! The beat on a real MariaDB and MySQL: on time, one statement each, each one event in the binary log; and what it costs.
+//! The beat on a real MariaDB and MySQL: on time, one statement and one event in the binary log each; and its cost.
 
 use std::time::Duration;
 
@@ -11,10 +11,10 @@ use crate::bench::mysql_scene::{
 };
 use crate::bench::{MysqlServer, Proxy, heartbeatd, secs, steadily};
 
-/// How long beats at 1 s are watched.
+/// How long beats are observed, at one per second.
 const WATCHED: Duration = secs(20);
 
-/// What was counted right after a beat.
+/// The counts right after a beat.
 #[derive(Debug)]
 struct Count {
     beats: u64,
@@ -71,7 +71,7 @@ async fn a_beat_is_on_time_and_one_statement_and_one_event_and_arrives_at_the_re
         assert_eq!(after.updates - before.updates, beats, "beats among them");
         assert_eq!(after.logged - before.logged, beats, "Update_rows events of the table");
         assert_eq!(after.transactions - before.transactions, beats, "transactions of anybody");
-        // Every beat's value was seen, but those of the moment while it was counted.
+        // The value of every beat was seen, except those during the counting.
         let seen = u64::try_from(values.len()).unwrap();
         assert!((beats.saturating_sub(2)..=beats + 1).contains(&seen), "{seen} values of {beats} beats: {values:?}");
 
@@ -101,12 +101,12 @@ async fn count(daemon: &Daemon, server: &MysqlServer, proxy: &Proxy) -> Count {
         .await
 }
 
-/// How many transactions a set of GTIDs of one server holds: "0-17-42" or "3e11fa47-…:1-42".
+/// How many transactions a GTID set of one server contains: "0-17-42" or "3e11fa47-…:1-42".
 fn transactions(position: &str) -> u64 {
     position.rsplit('-').next().unwrap().parse().unwrap()
 }
 
-/// The value is the server's moment whatever its zone, and the metrics tell of it.
+/// The value is the server's time, whatever its zone, and the metrics show it.
 async fn says_what_the_clock_says(daemon: &Daemon, server: &MysqlServer) {
     let offset = server.number("SELECT TIMESTAMPDIFF(MINUTE, UTC_TIMESTAMP(), NOW())").await;
     assert!((59..=120).contains(&offset), "the server's own zone is Berlin's, {offset} minutes from UTC");

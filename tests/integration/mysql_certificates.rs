@@ -1,5 +1,5 @@
-//! Clients' certificates on MariaDB and MySQL: the right one lets in, every other way is told with the file and the next
-//! step, and one that is exchanged on disk is used at the next connection.
+//! Clients' certificates on MariaDB and MySQL. The right one can log in. Every other state is reported with the file
+//! and the next step. A certificate that is replaced on disk is used at the next connection.
 
 use heartbeatd::heartbeat::{BeatOutcome, ErrorKind, Writing};
 use heartbeatd::target::Target;
@@ -10,7 +10,7 @@ use crate::bench::mysql_scene::{end_sessions, furnish, on_each};
 use crate::bench::tls::{AUTHORITY, ClientPair, Files};
 use crate::bench::{Flavour, MysqlServer, eventually, heartbeatd, secs};
 
-/// The address of a verified server, with these further parameters.
+/// The address of a verified server, with these additional parameters.
 fn address(server: &MysqlServer, parameters: &str) -> String {
     let (scheme, port, ca) = (server.flavour().scheme(), server.port(), server.ca_file());
     format!("{scheme}://{ROLE}@localhost:{port}/?ssl-mode=verify_identity&ssl-ca={}{parameters}", ca.display())
@@ -25,7 +25,7 @@ fn client(files: &Files) -> String {
     format!("&ssl-cert={}&ssl-key={}", files.path("client.pem").display(), files.path("client.key").display())
 }
 
-/// Each login that fails is counted against this machine, and at a hundred it is shut out (1129).
+/// The server counts each failed login against this machine, and at a hundred it blocks the machine (1129).
 const FAILED_LOGINS: &str = "max_connect_errors = 100000";
 
 async fn server_that_asks_for(flavour: Flavour, clause: &str) -> MysqlServer {
@@ -52,13 +52,13 @@ async fn account_that_asks_for_a_certificate_lets_in_who_has_it_and_tells_the_ot
             let failed = failed(&bare).await;
             assert_eq!((failed.kind, failed.code.as_deref()), (ErrorKind::Auth, Some("1045")), "{clause}");
             assert!(failed.remedy.contains("REQUIRE X509, SUBJECT or ISSUER without a certificate"), "{failed:?}");
-            // MySQL 9 would not send its password without TLS, whatever the certificate.
+            // MySQL 9 would not send its password without TLS, with any certificate.
             if flavour != Flavour::Mysql {
                 let failed = self::failed(&unencrypted).await;
                 assert_eq!((failed.kind, failed.code.as_deref()), (ErrorKind::Auth, Some("1045")), "{clause}");
             }
         }
-        // Its authority is the right one, and its name is not.
+        // The authority is the right one, but the name is not.
         files.put_pair(&ClientPair::of("somebody"));
         let failed = failed(&right).await;
         assert_eq!((failed.kind, failed.code.as_deref()), (ErrorKind::Auth, Some("1045")));
@@ -83,7 +83,7 @@ async fn certificate_that_the_server_refuses_is_named_with_the_reason() {
                 let failed = failed(&target).await;
                 let named = failed.message.contains(&files.path("client.pem").display().to_string());
                 assert!(named && failed.remedy.contains("ssl_ca and ssl_capath"), "{failed:?}");
-                // Where the refusal was lost with the connection, the certificate is suspected.
+                // If the refusal was lost with the connection, the remedy suspects the certificate.
                 match failed.kind {
                     ErrorKind::Tls if failed.message.contains(reason) => Ok(()),
                     ErrorKind::Network => Err(failed.message),
@@ -98,7 +98,7 @@ async fn certificate_that_the_server_refuses_is_named_with_the_reason() {
     .await;
 }
 
-/// What a file held is told nowhere.
+/// The content of a file is shown nowhere.
 const SECRET: &str = "c2VjcmV0LXNlY3JldA";
 
 #[tokio::test]
@@ -139,7 +139,7 @@ async fn file_that_cannot_be_used_is_named_with_what_is_wrong_with_it() {
             assert!(failed.remedy.starts_with("correct what the message names"), "{failed:?}");
             assert!(!format!("{failed:?}").contains(SECRET), "{failed:?}");
         }
-        // A folder is there, and cannot be read as a file: as a file without permission, and so for root, too.
+        // A folder exists, but cannot be read as a file, not even by root.
         files.put_pair(&right);
         std::fs::remove_file(files.path("client.key")).unwrap();
         std::fs::create_dir(files.path("client.key")).unwrap();

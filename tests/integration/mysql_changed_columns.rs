@@ -1,5 +1,5 @@
-//! A column that changes under a kept connection, and the end of TIMESTAMP's range, on MariaDB and MySQL: no beat is claimed
-//! that the binary log does not hold.
+//! A column that changes while its connection stays open, and the end of TIMESTAMP's range, on MariaDB and MySQL: no
+//! beat is reported that the binary log does not contain.
 
 use heartbeatd::driver::Session;
 use heartbeatd::heartbeat::{Beat, ErrorKind, Failure, Writing, judge};
@@ -31,7 +31,7 @@ async fn logged(server: &MysqlServer) -> usize {
     server.update_rows_events("streamkap", "streamkap_heartbeat").await
 }
 
-/// Types, and whether a beat can go on in them.
+/// Types, and whether beats can continue with them.
 const TYPES: &[(&str, Option<bool>)] = &[
     ("DATETIME", Some(true)),
     ("DATETIME(6)", Some(true)),
@@ -40,7 +40,7 @@ const TYPES: &[(&str, Option<bool>)] = &[
     ("YEAR", Some(false)),
     ("INT", Some(false)),
     ("VARCHAR(10)", Some(false)),
-    // As long as the server reads a time in it that moves.
+    // As long as the server can read it as a time that changes.
     ("VARCHAR(40)", None),
     ("TEXT", None),
     ("TIME", None),
@@ -102,7 +102,7 @@ async fn a_writer_that_sets_the_row_back_at_every_turn_costs_one_look_at_the_typ
         beat_in(kept.as_mut()).await.unwrap();
         let at_login = asked();
         for _ in 0..4 {
-            // As one does whose clock shows the time of New York.
+            // A writer whose clock shows New York's time does this.
             server.execute(&format!("UPDATE {TABLE} SET last_update = last_update - INTERVAL 5 HOUR")).await;
             beat_in(kept.as_mut()).await.unwrap();
         }
@@ -114,7 +114,7 @@ async fn a_writer_that_sets_the_row_back_at_every_turn_costs_one_look_at_the_typ
 #[tokio::test]
 async fn the_end_of_timestamps_range_is_a_failure_that_names_datetime_and_leaves_the_value() {
     on_each(&Flavour::ALL, async |flavour| {
-        // Sessions that stand still just before the end of 31 bits of seconds.
+        // Sessions whose time stops just before the end of 31 bits of seconds.
         let (server, target) = furnished(flavour, &["init_connect = 'SET timestamp = 2147483646'"]).await;
         let value = || server.value("SET time_zone = '+00:00'; SELECT last_update FROM streamkap.streamkap_heartbeat");
         let mut kept = session(&target).await;
@@ -132,7 +132,7 @@ async fn the_end_of_timestamps_range_is_a_failure_that_names_datetime_and_leaves
         assert_eq!(value().await.as_deref(), Some("2038-01-19 03:14:07"), "{flavour:?}");
         drop(kept);
 
-        // DATETIME helps where the server itself knows later times.
+        // DATETIME helps if the server itself supports later times.
         server.execute(&script).await;
         let later = beat(&target, Writing::Always).await;
         assert_eq!(later.is_ok(), flavour == Flavour::Mysql, "{flavour:?}: {later:?}");

@@ -1,5 +1,5 @@
-//! Sources and replicas: a failover is followed, a replica is never written on whatever the account may, and a replica that
-//! does not receive the beat is a reason.
+//! Sources and replicas: a failover is followed, a replica is never written whatever the account's privileges are, and
+//! a replica that does not receive the beat is reported.
 
 use tokio::time::Instant;
 
@@ -13,7 +13,7 @@ fn here(server: &MysqlServer) -> String {
     format!("127.0.0.1:{}", server.port())
 }
 
-/// A source with all that a daemon needs, and a replica of it.
+/// A source with everything that a daemon needs, and its replica.
 async fn pair(flavour: Flavour) -> (MysqlServer, MysqlServer) {
     let source = MysqlServer::options().flavour(flavour).general_log().start().await;
     furnish(&source).await;
@@ -33,7 +33,7 @@ async fn promoted_replica_is_followed_and_the_former_source_is_never_written_on_
         assert_eq!(beats_asked_of(&replica), 0, "nothing is ever written on a replica");
 
         replica.catch_up_with(&source).await;
-        // A server takes its time to stop, and the daemon does not wait for that.
+        // A server takes a while to stop, and the daemon does not wait for it.
         let ((), reported) =
             tokio::join!(source.stop(), beating.fails_with(failure("connection", "not_writable", None)));
         reported.names(&["promote only through your failover tool"]);
@@ -57,12 +57,12 @@ async fn promoted_replica_is_followed_and_the_former_source_is_never_written_on_
     .await;
 }
 
-/// A switch-over as it is planned: the source is closed to writes, its replica catches up and takes over.
+/// A planned switch-over: the source is closed to writes, its replica catches up and takes over.
 #[tokio::test]
 async fn source_that_becomes_read_only_is_left_for_the_replica_that_took_over() {
     on_both(async |flavour| {
         let (source, replica) = pair(flavour).await;
-        // As managed services have it: this account passes over read_only.
+        // As on managed services, read_only does not apply to this account.
         let all = format!("GRANT ALL PRIVILEGES ON *.* TO {ROLE}");
         source.execute(&all).await;
         replica.catch_up_with(&source).await;
@@ -101,7 +101,7 @@ async fn privileged_account_leaves_no_trace_on_a_replica_alone_and_beats_when_it
         let reported = beating.reports(failure("connection", "not_writable", None)).await;
         assert!(reported.message.contains("is read-only"), "{reported:?}");
         assert_eq!(beating.daemon.health().await.0, 503);
-        // Replication goes on beside it, with what the source writes and nothing else.
+        // Meanwhile replication goes on, with only what the source writes.
         steadily(secs(3), "the source's own history", async || {
             source.execute(&format!("UPDATE {TABLE} SET last_update = NOW() WHERE id = 1")).await;
             replica.catch_up_with(&source).await;
@@ -119,7 +119,7 @@ async fn privileged_account_leaves_no_trace_on_a_replica_alone_and_beats_when_it
     .await;
 }
 
-/// The guard within the statement: the role is read at connect, and this replica became one afterwards.
+/// The guard inside the statement: the role is read at connect, and this server became a replica afterwards.
 #[tokio::test]
 async fn privileged_account_leaves_no_trace_on_a_source_that_became_a_replica_under_it() {
     on_both(async |flavour| {

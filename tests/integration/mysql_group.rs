@@ -1,5 +1,5 @@
-//! Group replication on MySQL 9: the beat is on the primary and nowhere else, it follows a planned change and a failover,
-//! and no server that is out of its group, or cut off from the majority, is written on.
+//! Group replication on MySQL 9: the beat is only on the primary, it follows a planned change and a failover, and a
+//! server that left its group or lost the majority is not written.
 
 use heartbeatd::driver::{Purpose, ServerRole};
 use heartbeatd::finding::Status;
@@ -15,10 +15,10 @@ use crate::bench::mysql_scene::{
 };
 use crate::bench::{Flavour, MysqlServer, eventually, heartbeatd, secs, steadily};
 
-/// As told of a member that takes writes, and must not.
+/// The failure of a member that accepts writes but must not.
 const OUT_OF_THE_GROUP: ExpectedFailure = failure("connection", "not_writable", Some("1123"));
 
-/// A group with the heartbeat's objects, everywhere.
+/// A group with the heartbeat's objects on all members.
 async fn furnished(members: usize) -> Vec<MysqlServer> {
     let group = MysqlServer::group(members).await;
     furnish(&group[0]).await;
@@ -48,7 +48,7 @@ async fn is_beaten_at(beating: &BeatingDaemon, server: &MysqlServer) {
     beating.beats(2, secs(20)).await;
 }
 
-/// Which of three members is the primary instead of the first, as soon as there is one.
+/// Which of three members replaced the first as primary, once there is one.
 async fn successor(group: &[MysqlServer]) -> usize {
     let former = group[0].port().to_string();
     let new = eventually(secs(30), "another primary", async || {
@@ -62,7 +62,7 @@ async fn successor(group: &[MysqlServer]) -> usize {
     if new == group[1].port().to_string() { 1 } else { 2 }
 }
 
-/// Whether all that the one has written is in the history of the other, so that it may join it again.
+/// Whether the server's history is part of the group's, so that it can join again.
 async fn has_nothing_of_its_own(server: &MysqlServer, group: &MysqlServer) -> bool {
     let history = position(server).await;
     group.number(&format!("SELECT GTID_SUBSET('{history}', @@gtid_executed)")).await == 1
@@ -82,7 +82,7 @@ async fn primary_of_a_group_is_beaten_its_successor_followed_and_every_member_lo
     assert_eq!(watched.daemon.health().await.0, 200);
     drop(watched);
 
-    // The secondary stands first in the address.
+    // The address names the secondary first.
     let beating = BeatingDaemon::configured(&naming(&[second, first], "")).await;
     assert_eq!(beating.address().await, here(first));
     beating.beats(2, secs(20)).await;
@@ -95,7 +95,7 @@ async fn primary_of_a_group_is_beaten_its_successor_followed_and_every_member_lo
     note(&format!("the change took {changed:?}, two beats at the new primary {:?} after it", asked.elapsed()));
     beating.recovers_within(secs(20)).await;
     beating.beats(2, secs(20)).await;
-    // One may have met the guard.
+    // One beat may have met the guard.
     assert!(beats_asked_of(first) <= before + 1, "the former primary is left");
     let answered = beating.count("ok").await;
     for member in &group {
@@ -123,7 +123,7 @@ async fn killed_primary_of_a_group_is_replaced_and_not_written_on_when_it_comes_
     note(&format!("another primary after {elected:?}, two beats there after {:?}", killed.elapsed()));
     beating.recovers_within(secs(20)).await;
 
-    // It takes writes, as its option file does not say read_only, and it is the first in the address.
+    // It accepts writes, because its option file does not set read_only, and it is first in the address.
     group[0].resume().await;
     let (former, new) = (&group[0], &group[new]);
     assert_eq!(former.number("SELECT @@read_only + @@super_read_only").await, 0);
@@ -140,7 +140,7 @@ async fn killed_primary_of_a_group_is_replaced_and_not_written_on_when_it_comes_
     has_no_queue(new).await;
 }
 
-/// Cut off as by a network: it does not know of its successor when it wakes up, with a beat in its hands.
+/// Cut off, as by a network fault: when it continues it does not know of its successor, and a beat is in progress.
 #[tokio::test]
 async fn frozen_primary_that_its_group_expelled_adds_nothing_when_it_is_thawed() {
     let group = furnished(3).await;
@@ -158,7 +158,7 @@ async fn frozen_primary_that_its_group_expelled_adds_nothing_when_it_is_thawed()
         if members.iter().any(|(_, state, _)| state == "ERROR") { Ok(()) } else { Err(format!("{members:?}")) }
     })
     .await;
-    // What such a member does by default on MySQL 9 (group_replication_exit_state_action).
+    // The default of such a member on MySQL 9 (group_replication_exit_state_action).
     let alone = BeatingDaemon { daemon: heartbeatd().config(&naming(&[former], "")).start().await };
     let reported = alone.reports(failure("connection", "starting", Some("6400"))).await;
     reported.names(&["START GROUP_REPLICATION", "switch offline_mode off"]);
@@ -176,7 +176,7 @@ async fn member_that_left_its_group_is_written_on_only_when_there_is_no_group_an
     let beating = BeatingDaemon::configured(&naming(&[first], "")).await;
     first.leave().await;
     beating.fails_with(failure("connection", "not_writable", None)).await;
-    // As somebody does who wants it to take writes again.
+    // An administrator who wants it to accept writes again does this.
     let last = position(first).await;
     first.execute("SET GLOBAL super_read_only = OFF; SET GLOBAL read_only = OFF").await;
     let reported = beating.reports(OUT_OF_THE_GROUP).await;
@@ -221,7 +221,7 @@ async fn primary_without_a_majority_is_told_and_keeps_one_statement_waiting_at_m
     note(&errors.to_string());
     assert_eq!(beating.daemon.health().await.0, 503);
 
-    // The way out where the others are lost for good.
+    // The remedy if the other members are lost for good.
     group[0].kill().await;
     group[0].resume().await;
     group[0].found_group(&[&group[0]]).await;
@@ -272,16 +272,16 @@ async fn members_that_all_take_writes_are_beaten_in_the_addresss_order_and_each_
     let (status, health) = beating.daemon.health().await;
     assert_eq!(status, 200, "another member that takes writes is no trouble: {health}");
     assert_eq!(as_a_replica(first, second).await, (ServerRole::Member, Status::Ok));
-    // The other one takes over where the first leaves, and takes nothing before.
+    // The other one takes over when the first leaves, and gets no beat before.
     assert_eq!(beats_asked_of(second), 0);
     first.leave().await;
     is_beaten_at(&beating, second).await;
-    // Out of its group, and made to take writes, it is a member no more, though its group's mode is what it was.
+    // Outside its group, and set to accept writes, it is no longer a member, although its group mode is unchanged.
     first.execute("SET GLOBAL super_read_only = OFF; SET GLOBAL read_only = OFF").await;
     assert_eq!(as_a_replica(second, first).await, (ServerRole::Primary, Status::Failed));
 }
 
-/// What is said of a server that is named as another one's replica: by its session, and by the checks.
+/// The role and the finding of a server that is configured as another one's replica.
 async fn as_a_replica(source: &MysqlServer, replica: &MysqlServer) -> (ServerRole, Status) {
     let role = open(&driver::target(&replica.admin_url()), Purpose::Inspect, None, TIME).await.unwrap().server().role;
     let mut target = driver::target(&source.admin_url());

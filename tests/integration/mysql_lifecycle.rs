@@ -1,4 +1,4 @@
-//! The end of the daemon beside a real MariaDB and MySQL.
+//! The end of the daemon with a real MariaDB and MySQL.
 
 use std::collections::BTreeSet;
 

@@ -1,5 +1,5 @@
 //! Servers that keep the names of schemas and tables in lower case (`lower_case_table_names`), and a configuration with
-//! capitals: MariaDB and MySQL.
+//! capitals, on MariaDB and MySQL.
 
 use heartbeatd::driver::Purpose;
 use heartbeatd::finding::{Finding, Status};
@@ -42,7 +42,7 @@ async fn outcome(target: &Target) -> Result<BeatOutcome, Failure> {
     beat(target, Writing::Always).await.map(|beat| beat.outcome)
 }
 
-/// What is found of these checks, with all that an administrator sees.
+/// The findings of these checks, as an administrator sees them.
 async fn findings(server: &MysqlServer, target: &Target, ids: &[&str]) -> Vec<Finding> {
     let target = at(&server.admin_url(), target);
     let mut findings = judge(&target, &look(&target).await, None);
@@ -50,7 +50,7 @@ async fn findings(server: &MysqlServer, target: &Target, ids: &[&str]) -> Vec<Fi
     findings
 }
 
-/// Every check that knows the table by its name.
+/// Every check that looks up the table by its name.
 const OF_THE_TABLE: &[&str] = &[
     "schema-",
     "table-",
@@ -82,7 +82,7 @@ async fn capitals_in_the_configuration_mean_the_names_that_the_server_keeps() {
         let update = findings(&server, &target, &["connector-update"]).await;
         assert_eq!(update[0].status, Status::Ok, "{flavour:?}: {}", shown(&update));
 
-        // A pattern is kept in lower case, too.
+        // Patterns are also kept in lower case.
         server.execute("REVOKE SELECT, INSERT, UPDATE ON streamkap.streamkap_heartbeat FROM hb@'%'").await;
         server.execute("GRANT SELECT, INSERT, UPDATE ON `Stream%`.* TO hb@'%'").await;
         assert_eq!(provisioned_by_admin(&server, &target).await.done, Vec::<String>::new(), "{flavour:?}");
@@ -108,7 +108,7 @@ async fn filters_of_the_binary_log_are_read_as_the_server_reads_them() {
             let logged = server.update_rows_events("streamkap", "streamkap_heartbeat").await > 0;
             let found = findings(&server, &target, &["binlog-filters"]).await;
             assert_eq!(found[0].status == Status::Ok, logged, "{flavour:?} {line}: {}", shown(&found));
-            // The line that is to go is the one that is there.
+            // The line to remove is the one in the option file.
             let says = if line.contains("do_db") { "line binlog_do_db = streamkap " } else { line };
             assert!(
                 found[0].remedy.as_ref().is_none_or(|remedy| remedy.to_string().contains(says)),
@@ -120,7 +120,7 @@ async fn filters_of_the_binary_log_are_read_as_the_server_reads_them() {
     }
 }
 
-/// A filter of a replica as it is set at run time.
+/// Sets a replica's filter at run time.
 fn set_filter(flavour: Flavour, filter: &str, value: &str) -> String {
     if flavour == Flavour::Mariadb {
         return format!("STOP SLAVE; SET GLOBAL replicate_{filter} = '{value}'; START SLAVE");
@@ -133,7 +133,8 @@ fn set_filter(flavour: Flavour, filter: &str, value: &str) -> String {
 
 #[tokio::test]
 async fn filters_of_a_replica_are_read_as_the_server_reads_them_and_lifted_in_its_spelling() {
-    // MySQL 5.7.29 may end with signal 11 when its filters are changed this often: it was measured to read them as MySQL 9.
+    // MySQL 5.7.29 may crash (signal 11) when its filters are changed this often. A measurement showed that it reads
+    // them as MySQL 9 does.
     on_both(async |flavour| {
         for lower_case in [false, true] {
             let options = MysqlServer::options().flavour(flavour);

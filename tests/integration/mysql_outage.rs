@@ -1,5 +1,5 @@
 //! MariaDB and MySQL servers and networks that fail: killed, restarted, frozen, full, closed to the password, cut off.
-//! Each is named in time, nothing is left behind on the server, and the target heals by itself.
+//! Each fault is reported in time, nothing remains on the server, and the target heals by itself.
 
 use rustix::process::Signal;
 use sqlx::mysql::MySqlConnection;
@@ -22,7 +22,7 @@ async fn killed_server_is_reported_as_refused_and_heals_after_its_start() {
         assert!(reported.message.contains(&format!("127.0.0.1:{}", server.port())), "{reported:?}");
         reported.names(&["@@bind_address", "@@port"]);
         server.resume().await;
-        // I3: a period and the time-out.
+        // I3: a period plus the time-out.
         beating.beats(1, secs(3)).await;
         beating.recovers_within(secs(1)).await;
         has_no_queue(&server).await;
@@ -86,10 +86,10 @@ async fn server_frozen_before_the_first_connection_is_reported_as_timeout_and_he
     .await;
 }
 
-/// What is logged at the most: libraries are named, as a level alone is about heartbeatd's own lines.
+/// The most that can be logged. It names libraries, because a level alone concerns only heartbeatd's own lines.
 const EVERYTHING: &str = "heartbeatd=trace,sqlx=debug,rustls=debug,hyper=debug,tokio=debug,log=debug";
 
-/// How often somebody was not let in, by the general log.
+/// How many logins were refused, by the general log.
 fn refused_logins(server: &MysqlServer) -> usize {
     let refused = |text: &str| text.starts_with("Access denied");
     server.commands().iter().filter(|command| command.kind == "Connect" && refused(&command.text)).count()
@@ -147,7 +147,8 @@ async fn used_up_connection_slots_are_reported_and_heal_when_one_is_free() {
         server.execute("CREATE USER crowd IDENTIFIED BY 'crowd'").await;
         let mut admin = server.connect().await;
         let mut crowd: Vec<MySqlConnection> = Vec::new();
-        // Ten, of which one is this administrator's, and one the daemon's: its place is taken as soon as it is free.
+        // Ten connections, one of them this administrator's and one the daemon's, which the crowd takes once it is
+        // free.
         eventually(secs(20), "the crowd to take every slot", async || {
             if crowd.len() >= 8 {
                 end_sessions_through(&mut admin).await;
@@ -227,7 +228,7 @@ async fn session_idle_for_longer_than_the_server_allows_is_mended_within_the_tic
         .await;
         beating.beats(3, secs(12)).await;
         assert_eq!(beating.count("failed").await, 0, "log:\n{}", beating.daemon.log());
-        // The first login may take the first tick of the phase.
+        // The first login may use up the first tick of the phase.
         assert!(beating.count("ticks_missed").await <= 1, "log:\n{}", beating.daemon.log());
         assert_eq!(beating.connects("lost").await, beating.count("ok").await - 1, "each beat but the first");
     })
@@ -239,7 +240,7 @@ async fn dead_server_is_told_in_two_lines_and_the_password_nowhere() {
     on_both(async |flavour| {
         let mut server = MysqlServer::options().flavour(flavour).start().await;
         furnish(&server).await;
-        // One password as it is, one within an address.
+        // One password as plain text, one inside an address.
         let url = server.url(ROLE, PASSWORD);
         let text = format!("{}{}", configuration(flavour, &[server.port()], ""), target("inline", &url, ""));
         let program = heartbeatd().env("HEARTBEATD_LOG", EVERYTHING).config(&text);

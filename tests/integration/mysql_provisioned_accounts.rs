@@ -1,5 +1,5 @@
-//! Which accounts are granted what on MariaDB and MySQL: what an account has is counted wherever it comes from, a role that
-//! is not active after its login is told and does not count, and what is not shown is not taken for missing.
+//! Which accounts get which grants on MariaDB and MySQL. Privileges count wherever they come from. A role that is not
+//! active after the login is reported and does not count. Hidden privileges are not reported as missing.
 
 use heartbeatd::driver::Purpose;
 use heartbeatd::heartbeat::{BeatOutcome, ErrorKind, Failure, Writing};
@@ -15,7 +15,7 @@ use crate::bench::{Flavour, MysqlServer, mysql_client};
 const PASSWORD: &str = "hb-password";
 const ALL: &str = "SELECT, INSERT, UPDATE, DELETE";
 
-/// A provisioned server, whose accounts `hb` and `cdc` have lost what they were granted; and a target that names both.
+/// A provisioned server whose accounts `hb` and `cdc` have lost their grants, and a target that names both.
 async fn bare(flavour: Flavour) -> (MysqlServer, Target) {
     let server = MysqlServer::options().flavour(flavour).start().await;
     server
@@ -38,9 +38,9 @@ async fn applied(url: &str, target: &Target) -> Applied {
     provision(session.as_mut(), in_time()).await.unwrap()
 }
 
-/// What the session of this address would do.
+/// The plan of a session at this address.
 async fn planned(url: &str, target: &Target) -> Plan {
-    // As the command does: what this account may is not what the daemon's may.
+    // As the command does: this account's privileges are not the daemon's.
     let mut administered = target.clone();
     administered.provision_endpoint = Some(at(url, target).endpoint);
     let mut session = open_over(url, &administered, Purpose::Plan).await;
@@ -51,7 +51,7 @@ fn titles(plan: &Plan) -> Vec<&str> {
     plan.steps.iter().map(|step| step.title.as_str()).collect()
 }
 
-/// The flavour's way to say which roles are active after the login.
+/// The flavour's statement for the roles that are active after the login.
 fn default_role(flavour: Flavour, role: &str, user: &str) -> String {
     let word = if flavour == Flavour::Mariadb { "FOR" } else { "TO" };
     format!("SET DEFAULT ROLE {role} {word} {user}@'%'")
@@ -62,7 +62,7 @@ async fn what_an_account_has_on_more_than_the_table_is_not_granted_once_more() {
     for flavour in Flavour::ALL {
         let (server, target) = bare(flavour).await;
         for (grants, revokes) in [
-            // Wildcards in the name of a schema, and everything on the server.
+            // Wildcards in the name of a schema, and a grant on the whole server.
             (format!("GRANT {ALL} ON `stream%`.* TO hb@'%'; GRANT {ALL} ON *.* TO cdc@'%'"), ""),
             (
                 format!("GRANT ALL ON `streamka_`.* TO cdc@'%'; GRANT INSERT ON {TABLE} TO hb@'%'"),
@@ -79,7 +79,7 @@ async fn what_an_account_has_on_more_than_the_table_is_not_granted_once_more() {
         }
         let written = beat(&target, Writing::Always).await.unwrap().outcome;
         assert_eq!(written, BeatOutcome::Written);
-        // Of two patterns that fit, the server looks at the more exact one alone: there nothing is granted.
+        // If two patterns match, the server uses only the more exact one, and that one grants nothing.
         server
             .execute(
                 "GRANT EXECUTE ON `streamkap`.* TO hb@'%'; REVOKE INSERT ON streamkap.streamkap_heartbeat FROM hb@'%'",
@@ -120,7 +120,7 @@ async fn a_role_counts_where_it_is_active_after_the_login_and_is_told_where_it_i
         );
         let [notice] = plan.notices.as_slice() else { panic!("{flavour:?}: {plan:?}") };
         assert!(notice.contains("`beats`") && notice.contains("not active after its login"), "{flavour:?}: {notice}");
-        // What the notice ends with is the other way.
+        // The end of the notice is the alternative.
         let (_, remedy) = notice.split_once(": ").unwrap();
         server.execute(remedy).await;
         let plan = planned(&server.admin_url(), &target).await;
@@ -151,14 +151,14 @@ async fn a_user_with_many_hosts_takes_no_longer_than_one_with_a_few_and_the_rest
         let accounts: Vec<String> = (0..200).map(|host| format!("hb@'10.9.8.{host}'")).collect();
         server.execute(&format!("CREATE USER {}", accounts.join(", "))).await;
         let plan = planned(&server.admin_url(), &target).await;
-        // Eight of the daemon's 201, in the order of their hosts, and the connector's one.
+        // Eight of the daemon's 201 accounts, in the order of their hosts, and the connector's one.
         assert_eq!((plan.steps.len(), plan.failures.len()), (8 + 1, 0), "{flavour:?}: {plan:?}");
         let [notice] = plan.notices.as_slice() else { panic!("{flavour:?}: {:?}", plan.notices) };
         assert!(notice.starts_with("193 more accounts are called `hb`"), "{flavour:?}: {notice}");
     }
 }
 
-/// So it is on MySQL before 9.5, too, where there is no setting for it.
+/// The same on MySQL before 9.5, which has no setting for it.
 #[tokio::test]
 async fn a_role_that_everybody_has_and_no_login_activates_does_not_count() {
     let (server, target) = bare(Flavour::Mysql).await;
@@ -173,13 +173,13 @@ async fn a_role_that_everybody_has_and_no_login_activates_does_not_count() {
     assert_eq!(plan.notices.len(), 2, "{plan:?}");
     for notice in &plan.notices {
         assert!(notice.contains("`beats`@`%`") && notice.contains("not active after its login"), "{notice}");
-        // What the notice ends with is the other way.
+        // The end of the notice is the alternative.
         server.execute(notice.split_once(": ").unwrap().1).await;
     }
     let plan = planned(&server.admin_url(), &target).await;
     assert!(plan.steps.is_empty() && plan.failures.is_empty() && plan.notices.is_empty(), "{plan:?}");
     assert_eq!(beat(&target, Writing::Always).await.unwrap().outcome, BeatOutcome::Written);
-    // Every role is a mandatory one, too.
+    // Also if every role is a mandatory one.
     server.execute(&default_role(Flavour::Mysql, "NONE", "hb")).await;
     server.set_global("activate_all_roles_on_login", "ON").await;
     assert_eq!(beat(&target, Writing::Always).await.unwrap().outcome, BeatOutcome::Written);
@@ -206,11 +206,11 @@ async fn who_may_not_grant_finds_nothing_missing_where_nothing_is() {
 async fn grants_that_are_not_shown_are_not_taken_for_missing() {
     for flavour in Flavour::ALL {
         let (server, mut target) = bare(flavour).await;
-        // MySQL shows it what was granted, and not which roles are active.
+        // MySQL shows it the grants, but not which roles are active.
         if flavour == Flavour::Mysql {
             server.execute("CREATE ROLE beats; GRANT beats TO hb@'%', cdc@'%'").await;
         }
-        // It sees that there are accounts, and not all of what they may.
+        // It sees that accounts exist, but not all of their privileges.
         server
             .execute(&format!(
                 "CREATE USER half@'%' IDENTIFIED BY '{PASSWORD}'; GRANT SELECT ON mysql.user TO half@'%';
@@ -228,7 +228,7 @@ async fn grants_that_are_not_shown_are_not_taken_for_missing() {
                 "{failure:?}"
             );
         }
-        // Nobody was granted anything on a table that is yet to be made.
+        // No account has a grant on a table that does not exist yet.
         target.heartbeat.schema = "other".to_owned();
         assert_eq!(planned(&url, &target).await.steps.len(), 5, "{flavour:?}");
 

@@ -1,4 +1,4 @@
-//! What is missing on MariaDB and MySQL is made, and nothing else: by the command and by the driver.
+//! Provisioning on MariaDB and MySQL creates what is missing and nothing else, by the command and by the driver.
 
 use std::time::Duration;
 
@@ -35,7 +35,7 @@ async fn twenty_that_provision_at_once_all_succeed_and_make_one_table() {
     .await;
 }
 
-/// The accounts that an administrator brings along: nothing here creates one.
+/// The accounts that an administrator creates beforehand: provisioning creates none.
 async fn lay_accounts(server: &MysqlServer) {
     server.execute(&format!("CREATE USER hb@'%' IDENTIFIED BY '{PASSWORD}'; CREATE USER streamkap_user@'%'")).await;
 }
@@ -54,7 +54,7 @@ async fn run(server: &MysqlServer, arguments: &[&str]) -> Ended {
     ended
 }
 
-/// The daemon's account can beat and has no more privileges than that takes; the connector's has its own.
+/// The daemon's account can write the row and has no other privileges; the connector's has its own.
 async fn assert_provisioned(server: &MysqlServer) {
     let beat = run(server, &["beat"]).await;
     assert_eq!(beat.code, Some(0), "{beat:?}");
@@ -75,7 +75,7 @@ async fn grants(server: &MysqlServer, account: &str) -> Vec<String> {
     server.rows(&format!("SHOW GRANTS FOR {account}")).await.into_iter().map(|row| row[0].clone().unwrap()).collect()
 }
 
-/// Everything that provisioning makes.
+/// Every object that provisioning creates.
 async fn objects(server: &MysqlServer) -> Vec<Vec<Option<String>>> {
     let mut objects = server.rows(&format!("SHOW CREATE TABLE {TABLE}")).await;
     objects.extend(server.rows("SHOW CREATE DATABASE streamkap").await);
@@ -88,7 +88,7 @@ async fn objects(server: &MysqlServer) -> Vec<Vec<Option<String>>> {
 async fn an_administrator_provisions_a_fresh_server(flavour: Flavour) {
     let server = MysqlServer::options().flavour(flavour).start().await;
     lay_accounts(&server).await;
-    // To who has no privilege on it, these servers do not say whether a table exists.
+    // Without a privilege on a table, these servers do not say whether it exists.
     let missing = run(&server, &["beat"]).await;
     assert_eq!(missing.code, Some(1), "{missing:?}");
     assert!(missing.stdout.contains("(1142)  [permission, privilege]"), "{missing:?}");
@@ -120,7 +120,7 @@ async fn an_administrator_provisions_a_fresh_mysql_57_and_a_second_time_changes_
 }
 
 async fn the_dry_run_is_a_script(flavour: Flavour) {
-    // In another time zone, as an administrator's session may be.
+    // In another time zone, as in some administrators' sessions.
     let server = MysqlServer::options().flavour(flavour).conf("default_time_zone = '+05:45'").start().await;
     lay_accounts(&server).await;
     let script = run(&server, &["provision", "--dry-run"]).await;
@@ -169,13 +169,13 @@ fn daemon(server: &MysqlServer) -> Target {
     target(&server.url("hb", PASSWORD))
 }
 
-/// What came of provisioning `target` over the address.
+/// The result of provisioning `target` over the address.
 async fn applied(url: &str, target: &Target) -> Applied {
     let mut session = open_over(url, target, Purpose::Provision).await;
     provision(session.as_mut(), in_time()).await.unwrap()
 }
 
-/// How many steps the administrator took; none may fail.
+/// How many steps the administrator ran; none may fail.
 async fn provision_as_admin(server: &MysqlServer, target: &Target) -> usize {
     let applied = applied(&server.admin_url(), target).await;
     assert!(applied.failed.is_empty(), "{:?}", applied.failed);
@@ -218,7 +218,7 @@ async fn provisioning_never_makes_a_second_row_nor_one_beside_what_it_cannot_see
         let (server, target) = provisioned(flavour).await;
         let mut other_row = target.clone();
         other_row.heartbeat.row = 5.into();
-        // It may insert and not look.
+        // It may insert but not select.
         server.execute(&format!("CREATE USER blind@'%' IDENTIFIED BY 'b'; GRANT INSERT ON {TABLE} TO blind@'%'")).await;
         let mut blind = target.clone();
         blind.endpoint = Endpoint::parse(&server.url("blind", "b")).unwrap();
@@ -236,7 +236,7 @@ async fn provisioning_never_makes_a_second_row_nor_one_beside_what_it_cannot_see
         }
         assert_eq!(server.number(&format!("SELECT COUNT(*) FROM {TABLE}")).await, 1);
 
-        // Adopted, once that is asked for.
+        // Adopted, if the configuration asks for it.
         server.execute(&format!("UPDATE {TABLE} SET id = 5")).await;
         assert_eq!(provision_as_admin(&server, &other_row).await, 0);
         assert_eq!(outcome(&other_row).await.unwrap(), BeatOutcome::Written);
@@ -271,7 +271,7 @@ async fn every_account_of_a_name_is_granted_what_it_lacks_or_the_one_that_is_nam
 async fn an_account_that_does_not_exist_is_never_created() {
     for flavour in Flavour::ALL {
         let (server, mut target) = provisioned(flavour).await;
-        // What would make a grant create an account where servers still do that.
+        // On servers where a grant can still create an account, this would allow it.
         if flavour != Flavour::Mysql {
             server.set_global("sql_mode", "''").await;
         }
@@ -281,7 +281,7 @@ async fn an_account_that_does_not_exist_is_never_created() {
             target.connector.user = name;
             let applied = applied(&server.admin_url(), &target).await;
             assert_eq!((applied.notices.len(), kinds(&applied)), (notices, failures), "{applied:?}");
-            // What is pasted as it stands is refused, and sets no password that anybody could read here.
+            // The server refuses the script if it is pasted unchanged, so no one can read a password in it.
             for (_, failure) in &applied.failed {
                 let remedy = failure.remedy().unwrap().to_string();
                 let refused = session::rows(&mut server.connect().await, &remedy).await.unwrap_err().to_string();
@@ -312,7 +312,7 @@ async fn who_may_not_grant_says_so_and_what_it_has_by_a_role_it_does_not_lack() 
         target.endpoint = Endpoint::parse(&url).unwrap();
         let by_role = applied(&url, &target).await;
         assert!(by_role.done.is_empty() && by_role.failed.is_empty(), "{by_role:?}");
-        // The connector's account is not shown to it.
+        // The connector's account is hidden from it.
         assert_eq!(by_role.notices.len(), 1, "{by_role:?}");
 
         server.execute("REVOKE INSERT ON streamkap.streamkap_heartbeat FROM beats").await;
@@ -357,11 +357,11 @@ async fn a_step_that_waits_for_a_lock_gives_up_on_the_server() {
         let plan = session.plan(in_time()).await.unwrap();
         let mut holder = server.connect().await;
         session::execute(&mut holder, &format!("BEGIN; SELECT * FROM {TABLE} FOR UPDATE")).await;
-        // MySQL looks once a second who has waited too long: 2 s may be 3.
+        // MySQL checks once a second which sessions have waited too long, so 2 s may become 3.
         let soon = Clock::system().now().mono + Duration::from_millis(3_500);
         let failure = session.apply(&plan.steps[0], soon).await.unwrap_err();
         assert!(Clock::system().now().mono < soon, "{flavour:?}: {failure}");
-        // MariaDB's limit of the whole statement lies close behind.
+        // MariaDB's limit for the whole statement is only slightly longer.
         let ended = [ErrorKind::Lock, ErrorKind::StatementTimeout].contains(&failure.kind());
         assert!(ended, "{flavour:?}: {failure}");
         session::execute(&mut holder, "ROLLBACK").await;

@@ -1,4 +1,4 @@
-//! SIGHUP on a daemon with a MySQL or MariaDB target whose row is locked.
+//! SIGHUP to a daemon with a MySQL or MariaDB target whose row is locked.
 
 use crate::bench::beating_daemon::BeatingDaemon;
 use crate::bench::mysql::session::execute;

@@ -1,5 +1,5 @@
-//! Triggers and views that fail on their own account, on MariaDB and MySQL: told as what they are, with their names where the
-//! account may see them.
+//! Triggers and views that fail for their own reasons, on MariaDB and MySQL. They are reported as the cause, by name if
+//! the account may see the name.
 
 use heartbeatd::heartbeat::{BeatOutcome, ErrorKind, Writing};
 use heartbeatd::remedy::Remedy;
@@ -18,7 +18,7 @@ async fn furnished(flavour: Flavour) -> (MysqlServer, Target) {
     (server, target)
 }
 
-/// What spoils the trigger, besides making it, and the server's number.
+/// The statement that breaks the trigger, and the server's error number.
 const FAULTS: &[(&str, &str, &str)] = &[
     ("SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'no beats here'", "", "1644"),
     ("INSERT INTO streamkap.seen VALUES (1)", "DROP TABLE streamkap.seen", "1146"),
@@ -60,7 +60,8 @@ async fn a_trigger_that_fails_is_told_by_its_name_and_is_no_missing_table_or_pri
                 assert_eq!((failure.kind(), failure.code()), (ErrorKind::Rejected, Some(*code)), "{told}");
                 let remedy = failure.remedy().unwrap().to_string();
                 assert!(!remedy.contains("heartbeatd provision") && !remedy.contains("GRANT SELECT, INSERT"), "{told}");
-                // MariaDB names a trigger to whom may use the table, and its definer only to who may see triggers.
+                // MariaDB names a trigger to everyone who may use the table, but its definer only to those who may see
+                // triggers.
                 let named = shown || flavour == Flavour::Mariadb;
                 assert_eq!(remedy.contains("SHOW CREATE TRIGGER `streamkap`.`the trigger`;"), named, "{told}");
                 assert!(named || remedy.contains("SHOW TRIGGERS FROM `streamkap`"), "{told}");
@@ -71,7 +72,7 @@ async fn a_trigger_that_fails_is_told_by_its_name_and_is_no_missing_table_or_pri
                 assert_eq!(healed, BeatOutcome::Written, "{flavour:?} {body}");
             }
         }
-        // A table and a privilege of ours are still what they were.
+        // Our own missing table or privilege is still reported as before.
         server.execute(&format!("REVOKE UPDATE ON {TABLE} FROM {ROLE}")).await;
         assert_eq!(failure_of(&target).await.kind(), ErrorKind::Privilege, "{flavour:?}");
         server.execute(&format!("GRANT UPDATE ON {TABLE} TO {ROLE}; RENAME TABLE {TABLE} TO streamkap.gone")).await;
@@ -80,7 +81,7 @@ async fn a_trigger_that_fails_is_told_by_its_name_and_is_no_missing_table_or_pri
     .await;
 }
 
-/// What the table itself objects by, and the server's number.
+/// Errors of the table itself, and the server's number.
 const OBJECTIONS: &[(Flavour, &str, &str)] = &[
     (Flavour::Mariadb, "ADD CONSTRAINT old CHECK (last_update < '2021-01-01')", "4025"),
     (Flavour::Mysql, "ADD CONSTRAINT old CHECK (last_update < '2021-01-01')", "3819"),

@@ -1,5 +1,5 @@
-//! What can be wrong with schema, table, row, privileges, locks and roles on a MariaDB or MySQL server that runs: each
-//! trouble is named with its remedy, `/health` turns red in time, the remedy helps, and the target heals by itself.
+//! Faults of schema, table, row, privileges, locks and roles on a running MariaDB or MySQL server. Each fault is
+//! reported with its remedy, `/health` turns red in time, the remedy helps, and the target heals by itself.
 
 use sqlx::Connection;
 
@@ -16,15 +16,15 @@ use crate::bench::{Flavour, MysqlServer, eventually, secs, steadily};
 /// The heartbeat's table, quoted as in remedies.
 const QUOTED: &str = "`streamkap`.`streamkap_heartbeat`";
 
-/// Permission and schema troubles are tried again within 30 s at most; mostly much sooner.
+/// Permission and schema faults are retried within 30 s at most, and usually much sooner.
 const HEALS: std::time::Duration = secs(35);
 
-/// A configuration whose administrator's address is known, as the remedy "heartbeatd provision" needs it.
+/// A configuration with the administrator's address, which the remedy "heartbeatd provision" needs.
 fn with_administrator(server: &MysqlServer) -> String {
     configuration(server.flavour(), &[server.port()], &format!("provision_url = \"{}\"", server.admin_url()))
 }
 
-/// Spoils each server, sees the trouble reported, pastes the remedy, sees it help.
+/// Causes the fault on each server, sees it reported, pastes the remedy, and sees the target heal.
 async fn is_mended_by_its_remedy(spoil: &str, expected: ExpectedFailure, start: &str, end: Option<&str>) {
     on_both(async |flavour| {
         let server = MysqlServer::options().flavour(flavour).start().await;
@@ -38,7 +38,7 @@ async fn is_mended_by_its_remedy(spoil: &str, expected: ExpectedFailure, start: 
     .await;
 }
 
-/// Spoils each server, sees the trouble reported, provisions as the remedy says, sees it help.
+/// Causes the fault on each server, sees it reported, provisions as the remedy says, and sees the target heal.
 async fn is_mended_by_provisioning(spoil: &str, expected: impl Fn(Flavour) -> ExpectedFailure) {
     on_both(async |flavour| {
         let server = MysqlServer::options().flavour(flavour).start().await;
@@ -64,7 +64,7 @@ async fn missing_schema_is_reported_and_heals_when_provisioned() {
     is_mended_by_provisioning("DROP DATABASE streamkap", expected).await;
 }
 
-/// What the server says of a table in a schema that is not there.
+/// The server's error for a table in a schema that does not exist.
 fn no_schema(flavour: Flavour) -> &'static str {
     if flavour == Flavour::Mariadb { "1146" } else { "1049" }
 }
@@ -88,7 +88,7 @@ async fn lost_column_is_reported_as_missing_column_and_heals() {
     is_mended_by_its_remedy(&spoil, expected, "ALTER TABLE", None).await;
 }
 
-/// The type is read at connect: until then a text takes the beats, and each is a change in the binary log.
+/// The type is read at connect. Until then a text column accepts the beats, and each one changes the binary log.
 #[tokio::test]
 async fn column_that_holds_no_time_is_reported_at_the_next_connection_and_heals() {
     on_both(async |flavour| {
@@ -143,8 +143,8 @@ async fn trigger_that_only_keeps_a_journal_does_no_harm() {
     .await;
 }
 
-/// Locks, sees the trouble and never more than one session that waits, ends the holder that the remedy finds; at most one
-/// beat comes late.
+/// Locks the row, sees the fault and never more than one waiting session, and ends the holder that the remedy finds. At
+/// most one beat is late.
 async fn is_mended_by_ending_the_holder(lock: &str, question: &str) {
     on_both(async |flavour| {
         let server = MysqlServer::options().flavour(flavour).start().await;
@@ -154,7 +154,7 @@ async fn is_mended_by_ending_the_holder(lock: &str, question: &str) {
         execute(&mut holder, lock).await;
         let reported = beating.fails_with(failure("resource", "lock", Some("1205"))).await;
         let failed = beating.count("failed").await;
-        // One that has been told so may still be going while the next one comes.
+        // A session that was told to end may still be running when the next one starts.
         let waiting = "SELECT COUNT(*) FROM information_schema.PROCESSLIST WHERE INFO LIKE 'UPDATE /* heartbeatd%'";
         steadily(secs(7), "at most one session in the queue", async || match server.number(waiting).await {
             0 | 1 => Ok(()),
@@ -178,7 +178,7 @@ async fn is_mended_by_ending_the_holder(lock: &str, question: &str) {
         beating.beats(2, secs(5)).await;
         let logged = beats_logged_by(&server).await;
         let answered = beating.count("ok").await;
-        // One may be under way between the two counts, or have been when the lock went.
+        // One beat may be in progress between the two counts, or was when the lock ended.
         assert!(logged <= answered + 1, "{logged} beats in the log, {answered} answered");
         has_no_queue(&server).await;
     })
@@ -201,7 +201,7 @@ async fn server_under_a_global_read_lock_is_reported_as_lock_and_heals_when_rele
     is_mended_by_ending_the_holder("FLUSH TABLES WITH READ LOCK", "SELECT id, user").await;
 }
 
-/// Turns the server read-only under the daemon: it is reported, nothing is written, it heals.
+/// Makes the server read-only while the daemon runs: it is reported, nothing is written, the target heals.
 async fn read_only_server_is_left_alone(flavour: Flavour, variable: &str, privileges: Option<&str>) {
     let server = MysqlServer::options().flavour(flavour).start().await;
     furnish(&server).await;
@@ -220,13 +220,13 @@ async fn read_only_server_is_left_alone(flavour: Flavour, variable: &str, privil
         }
     })
     .await;
-    // Proves that the guard held it back, and nothing else did.
+    // Proves that only the guard stopped the write.
     let mut session = server.connect_as(ROLE, PASSWORD).await.unwrap();
     let write = rows(&mut session, &format!("UPDATE {TABLE} SET text = 'through' WHERE id = 1")).await;
     let passes = privileges.is_some() && variable == "read_only";
     assert_eq!(write.is_ok(), passes, "{flavour:?} {variable} {privileges:?}: {write:?}");
     session.close().await.unwrap();
-    // To lift it may split a cluster that failed over: only who set it is told of.
+    // Lifting it may split a cluster that failed over, so the remedy only shows which variable is set.
     assert!(!reported.remedy.contains("SET GLOBAL"), "{reported:?}");
     let found = server.rows(reported.part("SHOW GLOBAL VARIABLES", Some(";"))).await;
     assert!(found.contains(&vec![Some(variable.to_owned()), Some("ON".to_owned())]), "{found:?}");
@@ -276,7 +276,7 @@ async fn read_only_transactions_are_told_apart_from_a_replica_and_heal() {
     .await;
 }
 
-/// `init_connect` runs in the sessions of those who may not pass over it, and this account may turn its own log off.
+/// `init_connect` runs in sessions without a certain privilege, and this account may turn off its own binary log.
 #[tokio::test]
 async fn session_whose_binary_log_is_turned_off_claims_nothing_and_heals() {
     on_both(async |flavour| {

@@ -1,5 +1,5 @@
-//! `write = "when-stale"` on a real MariaDB and MySQL: a daemon that shares its row with another one, with an event of the
-//! server's own, and with somebody who holds the row.
+//! `write = "when-stale"` on a real MariaDB and MySQL: a daemon that shares its row with another daemon, with an event
+//! of the server, and with a session that holds the row.
 
 use std::time::Duration;
 
@@ -12,9 +12,9 @@ use crate::bench::mysql_scene::{TABLE, address, furnish, last_update, on_both};
 use crate::bench::sharing::{SLACK, SharedRow};
 use crate::bench::{Flavour, MysqlServer, eventually, heartbeatd, secs};
 
-/// The shortest that a column of whole seconds allows.
+/// The shortest period that a column of whole seconds allows.
 const PERIOD: Duration = secs(5);
-/// How long two daemons are watched.
+/// How long two daemons are observed.
 const WATCHED: Duration = secs(35);
 
 async fn furnished(flavour: Flavour) -> MysqlServer {
@@ -38,7 +38,7 @@ fn row_of(server: &MysqlServer) -> SharedRow<impl AsyncFn() -> Option<String>> {
     SharedRow { period: PERIOD, watched: WATCHED, last_update: async || last_update(server).await }
 }
 
-/// The same configuration twice, as in two replicas of a deployment: both look at the same moment.
+/// The same configuration twice, as in two replicas of a deployment: both act at the same moment.
 #[tokio::test]
 async fn two_daemons_of_one_phase_write_one_beat_per_period_together() {
     two_daemons_write_one_beat_per_period_together("orders", "orders").await;
@@ -59,8 +59,8 @@ async fn two_daemons_write_one_beat_per_period_together(one: &str, other: &str) 
     .await;
 }
 
-/// Somebody takes the row just before the daemon, which waits for it: again and again, and it is still no row that cannot
-/// be updated.
+/// Another session locks the row again and again just before the daemon, which waits for it. The row still never counts
+/// as one that cannot be updated.
 #[tokio::test]
 async fn a_daemon_that_loses_the_row_to_another_writer_again_and_again_is_healthy() {
     on_both(async |flavour| {
@@ -93,7 +93,7 @@ async fn a_daemon_leaves_the_row_to_an_event_and_takes_over_when_the_event_is_go
     .await;
 }
 
-/// What the event writes is New York's time, hours away from what the daemon writes.
+/// The event writes New York's time, hours away from the daemon's value.
 #[tokio::test]
 async fn a_daemon_leaves_the_row_to_an_event_in_another_time_zone_and_takes_over_when_the_event_is_gone() {
     a_daemon_stands_by_an_event("datetime", |target| {
@@ -103,7 +103,7 @@ async fn a_daemon_leaves_the_row_to_an_event_in_another_time_zone_and_takes_over
 }
 
 async fn a_daemon_stands_by_an_event(column: &str, check: impl Fn(&Value)) {
-    // Its phase is 2 s into the period: well after the event, which fires within a second after a period begins.
+    // Its phase is 2 s into the period, well after the event, which runs within a second after a period begins.
     const NAME: &str = "billing";
     on_both(async |flavour| {
         let server = furnished(flavour).await;

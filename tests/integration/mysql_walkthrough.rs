@@ -1,5 +1,5 @@
-//! The page for DBAs of MySQL and MariaDB, done as it is written: a test runs every block of its walk on both, and a
-//! footnote names the others.
+//! Follows the page for DBAs of MySQL and MariaDB: a test runs every block of its walkthrough on both, and a footnote
+//! names the other blocks.
 
 use std::collections::BTreeSet;
 
@@ -9,30 +9,30 @@ use crate::bench::place::Place;
 use crate::bench::{Flavour, MysqlServer, mysql_client};
 
 const PAGE: &str = "docs/databases/mysql.md";
-/// The step in which the connector is started, which is no command of the page.
+/// The step that starts the connector, which is not a command of the page.
 const CONNECTOR_STARTS: &str = "### 9. The daemon and the connector start";
-/// What the walk puts into heartbeatd's password file, and gives the connector.
+/// The content of heartbeatd's password file, also used for the connector.
 const PASSWORD: &str = "the-heartbeats-password";
 const CONNECTORS_PASSWORD: &str = "the-connectors-password";
 
-/// The server that the page speaks of, and the folder of the configuration.
+/// The server of the page, and the folder of the configuration.
 struct Walk {
-    // Both before the server: they would start to fail when that ends.
+    // Both before the server, because they would fail if the server ended first.
     commands: Commands,
     connector: Option<MysqlServer>,
     server: MysqlServer,
     folder: Place,
 }
 
-/// Whether a block of settings is for this server, as the paragraph before it says.
+/// Whether a block of settings is for this server. The paragraph before the block says so.
 fn is_for(block: &Block, flavour: Flavour) -> bool {
     let name = if flavour == Flavour::Mariadb { "On MariaDB:" } else { "On MySQL:" };
     block.before.trim_end().ends_with(name)
 }
 
 impl Walk {
-    /// What the page takes for given: a server with the page's settings, an administrator, something to capture, the
-    /// authority's certificate, passwords in files.
+    /// Everything that the page presupposes: a server with the page's settings, an administrator, something to capture,
+    /// the authority's certificate, passwords in files.
     async fn begin(page: &str, flavour: Flavour) -> Self {
         let settings: Vec<Block> = blocks(page).into_iter().filter(|block| block.language == "ini").collect();
         let [settings] = &settings.iter().filter(|block| is_for(block, flavour)).collect::<Vec<_>>()[..] else {
@@ -49,7 +49,7 @@ impl Walk {
         Self { commands: Commands::of(page, "writer-update"), connector: None, server, folder }
     }
 
-    /// The page's text with this server in the place of the example's.
+    /// The page's text with this server instead of the example's.
     fn here(&self, text: &str) -> String {
         text.replace("source.example.com:3306", &format!("localhost:{}", self.server.port()))
             .replace("/etc/heartbeatd", self.folder.path().to_str().unwrap())
@@ -67,13 +67,13 @@ impl Walk {
                     self.commands.run(&self.here(line)).await;
                 }
             }
-            // The server began with it.
+            // The server was started with it.
             "ini" => {}
             other => panic!("the test has no rule to run {other:?}: {block:?}"),
         }
     }
 
-    /// Debian's MariaDB is older than what the connector's vendor supports, as the page says.
+    /// As the page says, the connector's vendor does not support Debian's old MariaDB.
     fn left_out(&self) -> &'static str {
         match self.server.flavour() {
             Flavour::Mariadb => {

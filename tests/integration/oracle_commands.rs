@@ -1,5 +1,5 @@
-//! The commands on the double of an Oracle server: provisioning, which is printed or done and finds nothing the second time,
-//! and the check, which reports what the facts say.
+//! The commands on the double of an Oracle server: provisioning is printed or run, and has nothing to do the second
+//! time; the check judges the facts.
 
 use crate::bench::heartbeatd;
 use crate::bench::oracle::{OWNER, OracleDouble, PASSWORD, USER};
@@ -38,7 +38,7 @@ async fn what_is_missing_is_printed_then_made_and_found_the_second_time() {
     assert_eq!(beat.code, Some(0), "{}{}", beat.stdout, beat.stderr);
 }
 
-/// The lines of a block of the page's section on confirming it, as they are pasted.
+/// The lines of a block in the page's section on confirming it, as they are pasted.
 fn block_of_the_page(language: &str) -> String {
     let page = include_str!("../../docs/databases/oracle.md");
     let section = page.split_once("## Confirm it on your server").unwrap().1;
@@ -97,7 +97,7 @@ async fn a_step_that_the_server_accepts_and_that_makes_nothing_is_a_failure() {
     let said = format!("{}{}", done.stdout, done.stderr);
     assert_eq!(said.matches("what it should have made is not there").count(), 3, "two grants and the logging: {said}");
     assert!(said.contains("DBA_TRIGGERS"), "{said}");
-    // What a table's owner granted is seen without the catalogue, and not granted again.
+    // The grants of a table's owner are visible without the catalogue, and are not granted again.
     double.state().undone = false;
     double.state().sees_catalogue = false;
     let owner = double.url("").replace(USER, OWNER);

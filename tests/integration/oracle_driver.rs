@@ -1,4 +1,5 @@
-//! Oracle's driver against the double of a server, called as its callers call it: what one beat writes, reports and refuses.
+//! Oracle's driver against the double of a server, called as the program calls it: what one beat writes, reports and
+//! refuses.
 
 use std::time::{Duration, Instant};
 
@@ -38,7 +39,7 @@ async fn a_beat_writes_the_servers_clock_in_one_round_trip_and_reports_the_value
     assert_eq!(second.previous, first.value);
     assert!(second.value > first.value, "{second:?}");
 
-    // Fresh: nothing is written, and nothing is said to have been written.
+    // Fresh: nothing is written, and no write is reported.
     let fresh = report(session.as_mut(), WHEN_STALE, TIME).await.unwrap();
     assert_eq!((fresh.seen, fresh.changed, fresh.stale), (1, 0, false));
     assert_eq!((fresh.previous, fresh.value), (second.value, second.value));

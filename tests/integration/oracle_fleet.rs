@@ -1,7 +1,7 @@
-//! The daemon on the double of an Oracle server: beats on time in one round trip, troubles that are named, a standby that is
-//! watched, connections that hang, what targets cost, and its end beside them.
+//! The daemon on the double of an Oracle server: beats on time in one round trip, faults that are reported, a standby
+//! that is watched, connections that hang, the cost of targets, and the program's end meanwhile.
 //!
-//! ORACLE_SECONDS sets how long the tests that count and measure do so.
+//! ORACLE_SECONDS sets how long the counting and measuring tests run.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -29,7 +29,7 @@ fn defaults(timeout: &str) -> String {
     format!("[defaults]\ninterval = \"1s\"\ntimeout = \"{timeout}\"\n")
 }
 
-/// For how long is counted and measured.
+/// How long a test counts and measures.
 fn span(usual: u64) -> Duration {
     let asked = std::env::var("ORACLE_SECONDS").ok().map(|text| text.parse().expect("ORACLE_SECONDS is a number"));
     secs(asked.unwrap_or(usual))
@@ -42,7 +42,7 @@ fn wallet(authority: &str) -> Files {
     files
 }
 
-/// The reason of this kind that `/health` gives for a target, once it does.
+/// The reason of this kind that `/health` gives for a target, as soon as it does.
 async fn reason_of(daemon: &Daemon, name: &str, kind: &str) -> Value {
     eventually(secs(25), format!("{name} to fail with {kind}"), async || {
         let (_, health) = daemon.health().await;
@@ -63,7 +63,7 @@ async fn beats_come_on_time_over_tcp_and_tcps_each_in_one_round_trip_and_on_one_
     let wallet = wallet(&CERTIFICATES.authority);
     let folder = wallet.path("").display().to_string();
     let parameters = format!("?protocol=tcps&wallet_location={}", folder.trim_end_matches('/'));
-    // Without a wallet, the authorities of the system: here those in a file that stands for its own.
+    // Without a wallet, the system's authorities: here a file in their place.
     let system = Files::new();
     system.put("authorities.crt", &CERTIFICATES.authority);
     let config = [
@@ -111,10 +111,10 @@ async fn beats_come_on_time_over_tcp_and_tcps_each_in_one_round_trip_and_on_one_
     daemon.end(Signal::TERM, secs(10)).await;
 }
 
-/// A trouble of the double, and what `/health` says of it: class, kind, code, and a part of the remedy.
+/// A fault of the double, and the answer of `/health`: class, kind, code, and a part of the remedy.
 type Named = (&'static str, Trouble, &'static str, &'static str, Option<&'static str>, &'static str);
 
-/// An archiver that hangs looks like any hung call: the remedy says where to look.
+/// An archiver that hangs looks like any hung call, so the remedy says where to check.
 fn troubles() -> Vec<Named> {
     vec![
         (
@@ -143,7 +143,7 @@ fn troubles() -> Vec<Named> {
         ("hung", Trouble::Hang, "connection", "timeout", None, "V$RECOVERY_FILE_DEST"),
         ("silent", Trouble::SilentLogin, "connection", "timeout", None, "firewall"),
         ("drips", Trouble::Drip, "connection", "timeout", None, "firewall"),
-        // A packet of no length, and one that is too short for its head: the client panics at both.
+        // A packet of length zero, and one that is shorter than its header: the client panics at both.
         ("no-length", Trouble::Bytes(vec![0; 8]), "resource", "internal", None, ""),
         ("too-short", Trouble::AnswerBytes(vec![0, 0, 0, 5, 6, 0, 0, 0, 0, 0]), "resource", "internal", None, ""),
         ("old-verifier", Trouble::OldVerifier, "resource", "internal", None, "PASSWORD_VERSIONS"),
@@ -168,7 +168,7 @@ async fn troubles_are_named_with_a_next_step_and_heal_by_themselves() {
         doubles[name].state().trouble = trouble.clone();
         config.push_str(&target(name, &doubles[name], ""));
     }
-    // Long enough for a wait of whole seconds behind a slow login.
+    // Long enough for a wait of whole seconds after a slow login.
     config.push_str(&format!("{}timeout = \"8s\"\n", target("locked", &locked, "")));
     config.push_str(&target("wrong-wallet", &secure, &parameters));
     config.push_str(&target_at("wrong-password", &refusing.url("").replace(PASSWORD, "wrong")));
@@ -179,7 +179,7 @@ async fn troubles_are_named_with_a_next_step_and_heal_by_themselves() {
     let has_oci = cfg!(feature = "oracle-oci");
     if has_oci {
         config.push_str(&target("no-library", &refusing, "?client=oci"));
-        // Without a user and a password the login is left to the library, too.
+        // A login without user and password is also left to the library.
         config.push_str(&target_at("no-ticket", "oracle://localhost/pdb1?client=oci"));
     }
     let begin = Instant::now();
@@ -218,7 +218,7 @@ async fn troubles_are_named_with_a_next_step_and_heal_by_themselves() {
     for name in troubles.iter().map(|(name, ..)| *name).chain(["locked", "wrong-wallet", "closed"]) {
         daemon.more_beats(name, "ok", 2, secs(40)).await;
     }
-    // A refused login is tried again at the slow pace alone, about once a minute: servers lock accounts after ten.
+    // A refused login is retried only at the slow pace, about once a minute, because servers lock accounts after ten.
     let (tried, minutes) = (refusing.state().logins, begin.elapsed().as_secs() / 45);
     assert!(tried <= 1 + minutes, "{tried} logins in {:?}", begin.elapsed());
     assert!(!daemon.log().contains(PASSWORD), "{}", daemon.log());
@@ -237,7 +237,7 @@ async fn a_standby_that_is_open_read_only_is_watched_as_a_replica_and_never_writ
     assert!(lag < 2.0, "{lag} s");
     let lag_of = async || daemon.target("orders").await["replicas"][0]["lag_seconds"].as_f64().unwrap_or_default();
 
-    // Redo apply is stopped: what the primary writes does not arrive, and the beats go on.
+    // Redo apply stops: the primary's writes no longer arrive, and the beats go on.
     standby.state().applies = None;
     eventually(secs(20), "a lag that grows", async || match lag_of().await {
         lag if lag > 3.0 => Ok(()),
@@ -272,7 +272,7 @@ async fn a_hundred_targets_cost_a_thread_and_a_socket_each_in_flat_memory() {
         (0..targets).for_each(|number| config.push_str(&target(&format!("shop-{number}"), &double, "")));
         let mut daemon = heartbeatd().config(&config).start().await;
         daemon.healthy_within(secs(60)).await;
-        // The first run of all checks has sessions of its own.
+        // The first run of all checks has separate sessions.
         daemon.checked(&format!("shop-{}", targets - 1)).await;
         eventually(secs(60), "the checks' sessions to be closed", async || match daemon.threads() {
             threads if threads <= targets + 8 => Ok(()),
@@ -324,7 +324,7 @@ async fn twenty_targets_that_hang_cost_no_thread_no_memory_and_not_the_end_withi
     config.push_str(&target("good", &good, ""));
     let mut daemon = heartbeatd().config(&config).start().await;
     daemon.healthy_within(secs(60)).await;
-    // Half of the time the login hangs, half of it a call.
+    // Half of the time the login hangs, the other half a call.
     hung.state().trouble = Trouble::Hang;
     reason_of(&daemon, "hung-19", "timeout").await;
     hung.state().trouble = Trouble::SilentLogin;

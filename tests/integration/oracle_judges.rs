@@ -1,7 +1,8 @@
-//! Foreign judges: of the double, a second client of Oracle's own making; of what the driver says to a server, two parsers that
-//! know Oracle's SQL and PL/SQL.
+//! Foreign judges. Another client from Oracle judges the double. Two parsers for Oracle's SQL and PL/SQL judge the
+//! statements of the driver.
 //!
-//! No judge here is a database. The statements are those of the driver's snapshots, so that each of them is judged as it is.
+//! No judge here is a database. The statements come from the driver's snapshots, so each is judged exactly as it is
+//! sent.
 
 use std::io::Write;
 use std::path::Path;
@@ -12,7 +13,7 @@ use serde_json::Value;
 use crate::bench::oracle::{OracleDouble, PASSWORD, SERVICE, USER};
 use crate::bench::programs;
 
-/// What a snapshot of the driver holds.
+/// The content of one of the driver's snapshots.
 fn snapshot(name: &str) -> String {
     let folder = if name.starts_with("checks__") { "checks/snapshots" } else { "snapshots" };
     let file = format!("src/driver/oracle/{folder}/heartbeatd__driver__oracle__{name}.snap");
@@ -24,7 +25,7 @@ fn beat() -> String {
     snapshot("beat__tests__the_beat_is_one_block_that_tells_what_it_saw_and_what_it_changed")
 }
 
-/// Runs a program on this input; what it printed.
+/// Runs a program on this input, and returns its output.
 fn run(command: &mut Command, input: &str) -> String {
     let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
@@ -37,7 +38,7 @@ fn bench_file(name: &str) -> String {
     format!("{}/tests/integration/bench/oracle/{name}", env!("CARGO_MANIFEST_DIR"))
 }
 
-/// What a judge says of each statement.
+/// A judge's result for each statement.
 fn judged(command: &mut Command, statements: &[String]) -> Vec<Vec<String>> {
     let input: String = statements.iter().map(|statement| format!("{}\n", Value::from(statement.as_str()))).collect();
     let answers = run(command, &input);
@@ -56,7 +57,7 @@ fn plsql() -> Command {
     command
 }
 
-/// The statements of a plan as SQL*Plus takes them, without the comments and without the ends.
+/// The statements of a plan as SQL*Plus reads them, without comments and terminators.
 fn steps(script: &str) -> Vec<String> {
     let lines = script.lines().filter(|line| !line.starts_with("--") && *line != "/");
     let (mut steps, mut step): (Vec<String>, String) = (Vec::new(), String::new());
@@ -94,7 +95,7 @@ fn every_query_and_every_change_parses_as_oracles_sql() {
         snapshot("facts__tests__every_question_is_one_query_that_may_be_read").lines().map(str::to_owned).collect();
     // The statements within the beat's block, as they reach the server.
     for part in beat().split('\'').filter(|part| part.starts_with("SELECT ") || part.starts_with("UPDATE ")) {
-        // The parser knows values by their names, not by their numbers.
+        // The parser supports named values, not numbered ones.
         statements.push(part.replace(":1", ":row_id").replace(":2", ":written"));
     }
     let plan = snapshot("provision__tests__everything_that_is_missing_in_a_pluggable_database_is_made_in_its_order");
@@ -102,7 +103,7 @@ fn every_query_and_every_change_parses_as_oracles_sql() {
     let answers = judged(&mut python("queries.py"), &statements);
     assert_eq!(answers.len(), statements.len());
     for (statement, kinds) in statements.iter().zip(&answers) {
-        // It knows no supplemental logging, and says so by taking it for a command of its own accord.
+        // The parser does not know supplemental logging, and treats it as an unknown command.
         let expected: &[&str] = match statement {
             _ if statement.contains("SUPPLEMENTAL LOG DATA") => &["Command"],
             _ => &["Select", "Union", "Update", "Create", "Grant"],
@@ -111,7 +112,7 @@ fn every_query_and_every_change_parses_as_oracles_sql() {
     }
 }
 
-/// What a person is to paste: of failures, of findings, and of plans. `lsnrctl` is a program and not SQL.
+/// The scripts for people: of failures, of findings, and of plans. `lsnrctl` is a program and not SQL.
 fn scripts_of_remedies() -> Vec<String> {
     let all = [
         snapshot("remedies__tests__every_script_is_one_that_may_be_read"),
@@ -155,13 +156,13 @@ fn every_block_parses_as_plsql() {
     let others = steps(&plan).into_iter().filter(|step| step.starts_with("BEGIN") || step.contains("SUPPLEMENTAL"));
     blocks.extend(others.map(|step| format!("{};", step.trim_end_matches(';'))));
     assert_eq!(blocks.len(), 5);
-    // Oracle takes these two words in either order; the grammar knows one.
+    // Oracle accepts these two words in either order; the grammar knows only one.
     let blocks: Vec<String> =
         blocks.iter().map(|block| block.replace("WRITE IMMEDIATE WAIT", "WRITE WAIT IMMEDIATE")).collect();
     for (block, faults) in blocks.iter().zip(judged(&mut plsql(), &blocks)) {
         assert_eq!(faults, [""; 0], "{block}");
     }
-    // It does judge.
+    // Proof that the parser refuses a broken block.
     let broken = blocks[0].replace("END IF;", "END;");
     assert_ne!(judged(&mut plsql(), &[broken])[0], [""; 0]);
 }

@@ -1,5 +1,5 @@
-//! A message on which the client library panics ends what it was for, and nothing else: the fault is told, the loop is
-//! started again, the other targets go on. The panics are real ones of sqlx.
+//! A message that makes the client library panic affects only its own work: the fault is reported, the loop starts
+//! again, the other targets go on. The panics are real ones of sqlx.
 
 use serde_json::Value;
 

@@ -1,5 +1,5 @@
-//! Addresses as people paste them from the pages of providers, and from the configuration of other programs: accepted, or
-//! refused with what to write instead, all at once; and never with a password.
+//! Addresses that people paste from providers' pages and from other programs' configuration. Each is accepted, or
+//! refused with what to write instead, with all faults at once and without its password.
 
 use heartbeatd::drivers::Drivers;
 use heartbeatd::target::Target;
@@ -7,7 +7,7 @@ use heartbeatd::target::Target;
 /// The password in all of them.
 const PASSWORD: &str = "Gr4nd-Pian0";
 
-/// By where they come from; `PW` stands for the password.
+/// By their origin; `PW` is the password.
 const PASTED: &[&str] = &[
     // RDS and Aurora
     "postgresql://admin:PW@orders.c9akciq32.eu-west-1.rds.amazonaws.com:5432/orders",
@@ -77,7 +77,7 @@ const PASTED: &[&str] = &[
     "admin:PW@tcp(db.example:3306)/orders?parseTime=true&loc=Local",
     "admin:PW@unix(/run/mysqld/mysqld.sock)/orders",
     "postgres://admin:PW@db.example/orders?sslmode=disable&search_path=app&pool_max_conns=10&default_query_exec_mode=simple_protocol&binary_parameters=yes",
-    // libpq, node, and what is typed by hand
+    // libpq, node, and addresses that people type
     "host=db.example dbname=orders user=admin",
     "service=orders",
     "postgres://db.example/orders",
@@ -100,7 +100,7 @@ const PASTED: &[&str] = &[
     "mongodb://admin:p@ss@db.example/orders",
     "mongodb://db.example",
     "mongo://admin:PW@db.example/orders",
-    // SQL Server: Azure, Amazon RDS, JDBC, ODBC, Go, SQLAlchemy, Prisma, what Management Studio shows
+    // SQL Server: Azure, Amazon RDS, JDBC, ODBC, Go, SQLAlchemy, Prisma, the text that Management Studio shows
     "Server=tcp:orders.public.a1b2c3.database.windows.net,3342;Persist Security Info=False;User ID=admin;Password=PW;MultipleActiveResultSets=False;Encrypt=True;TrustServerCertificate=False;Connection Timeout=30;",
     "Data Source=.\\SQLEXPRESS;Initial Catalog=orders;Integrated Security=True",
     "Driver={ODBC Driver 18 for SQL Server};Server=tcp:orders.database.windows.net,1433;Database=orders;Uid=admin;Pwd=PW;Encrypt=yes;TrustServerCertificate=no;Connection Timeout=30;",
@@ -159,7 +159,7 @@ fn an_address_from_elsewhere_is_accepted_or_refused_with_what_to_write_instead()
     insta::assert_snapshot!(answers.join("\n"));
 }
 
-/// Without the list of schemes, which is another one in each build.
+/// Removes the list of schemes, which differs between builds.
 fn without_the_list(answer: &str) -> String {
     match answer.split_once(": known are ") {
         Some((before, after)) => format!("{before}{}", after.find(';').map_or("", |end| &after[end..])),

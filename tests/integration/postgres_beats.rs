@@ -1,5 +1,5 @@
-//! The beat on a real PostgreSQL: on time, in one message and one round trip; through PgBouncer; without the synchronous
-//! standby it used to have.
+//! The beat on a real PostgreSQL: on time, in one message and one round trip; through PgBouncer; and without its former
+//! synchronous standby.
 
 use std::time::Duration;
 
@@ -11,10 +11,10 @@ use crate::bench::frontend::Traffic;
 use crate::bench::session::{connect, execute, rows};
 use crate::bench::{PgBouncer, PostgresServer, Proxy, eventually, heartbeat, heartbeatd, secs, steadily};
 
-/// How long beats at 1 s are watched.
+/// How long beats are observed, at one per second.
 const WATCHED: Duration = secs(20);
 
-/// What was counted right after a beat.
+/// The counts right after a beat.
 struct Count {
     at: Instant,
     beats: u64,
@@ -114,7 +114,7 @@ async fn through_pgbouncer_no_beat_fails_and_no_setting_leaks() {
         .await;
     daemon.more_beats("orders", "ok", 5, secs(15)).await;
 
-    // Two transactions at a time: that is all server connections there are for this user, the beat's among them.
+    // Two transactions at a time use all server connections of this user, and the beat needs one of them.
     let mut one = connect(bouncer.port(), heartbeat::USER, heartbeat::PASSWORD).await.unwrap();
     let mut other = connect(bouncer.port(), heartbeat::USER, heartbeat::PASSWORD).await.unwrap();
     execute(&mut one, "BEGIN").await;

@@ -3,7 +3,7 @@
 use crate::bench::daemon::Ended;
 use crate::bench::{PostgresServer, heartbeat, heartbeatd, psql};
 
-/// What the connector brings along: its role, and a publication that lists its tables.
+/// Objects that exist before: the connector's role, and a publication that lists its tables.
 async fn lay_connector(server: &PostgresServer) {
     heartbeat::create_user(server).await;
     server
@@ -32,7 +32,7 @@ async fn run(server: &PostgresServer, arguments: &[&str]) -> Ended {
     ended
 }
 
-/// Everything that provisioning makes, with the transactions that made it: equal only if nothing was touched.
+/// Every object that provisioning creates, with the transaction that created it. Equal only if nothing was changed.
 async fn objects(server: &PostgresServer) -> Vec<Vec<Option<String>>> {
     let sql = format!(
         "SELECT 'relation', oid::regclass, xmin, relacl FROM pg_class WHERE relnamespace = 'streamkap'::regnamespace
@@ -50,7 +50,7 @@ async fn objects(server: &PostgresServer) -> Vec<Vec<Option<String>>> {
         .await
 }
 
-/// The daemon's user can beat, the connector's can read and insert, and the publication has the table.
+/// The daemon's user can write the row, the connector's can read and insert, and the publication contains the table.
 async fn assert_provisioned(server: &PostgresServer) {
     let beat = run(server, &["beat"]).await;
     assert_eq!(beat.code, Some(0), "{beat:?}");

@@ -1,5 +1,5 @@
-//! Primaries, standbys and strangers: a failover is followed, a standby is never written on, another cluster is refused,
-//! and a replica that does not receive the beat is a reason.
+//! Primaries, standbys and other clusters: a failover is followed, a standby is never written, another cluster is
+//! refused, and a replica that does not receive the beat is reported.
 
 use rustix::process::Signal;
 use tokio::time::Instant;
@@ -20,9 +20,9 @@ async fn promoted_standby_is_followed_and_the_former_primary_is_never_written_on
     beating.beats(2, secs(5)).await;
     assert_eq!(beats_asked_of(&standby), 0, "nothing is ever written on a standby");
 
-    // A server takes its time to stop, and the daemon does not wait for that.
+    // A server takes a while to stop, and the daemon does not wait for it.
     let ((), reported) = tokio::join!(primary.stop(), beating.fails_with(failure("connection", "not_writable", None)));
-    // It may come back: whoever promotes by hand splits the cluster.
+    // The primary may come back, and then a promotion by hand would split the cluster.
     reported.names(&[&format!("bring 127.0.0.1:{} back", primary.port()), "promote only through your failover tool"]);
     assert!(!format!("{reported:?}").contains("pg_promote"), "{reported:?}");
     let promoted = Instant::now();
@@ -34,7 +34,7 @@ async fn promoted_standby_is_followed_and_the_former_primary_is_never_written_on
     primary.follow(&standby).await;
     beating.beats(3, secs(6)).await;
 
-    // And back, in one go: the kept connection's server becomes a standby under it.
+    // And back, without a pause: the server of the open connection becomes a standby.
     primary.catch_up_with(&standby).await;
     assert_eq!(beats_asked_of(&primary), before, "nothing is ever written on a standby");
     standby.stop().await;
@@ -90,7 +90,7 @@ async fn read_only_setting_on_a_primary_is_told_apart_from_a_standby_and_its_rem
     server.set("default_transaction_read_only", "on").await;
     let reported = beating.fails_with(failure("connection", "read_only_setting", None)).await;
     reported.names(&[ROLE]);
-    // As an administrator's session would run it, which is read-only, too.
+    // An administrator's session runs it, which is also read-only.
     server.execute(reported.script()).await;
     beating.recovers_within(secs(5)).await;
     has_no_queue(&server).await;

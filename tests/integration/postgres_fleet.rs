@@ -1,4 +1,5 @@
-//! Many real targets on one PostgreSQL: all of them beaten, in flat memory; and an end in time although the server hangs.
+//! Many real targets on one PostgreSQL: all get their beats, in flat memory, and the program ends in time although the
+//! server hangs.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -15,10 +16,10 @@ const GRACE: Duration = secs(2);
 
 #[tokio::test]
 async fn three_hundred_targets_beat_in_flat_memory_and_end_in_time_when_the_server_is_frozen() {
-    // A connection for each target, few at a time beside them for looks, and some whose end the server has yet to see.
+    // One connection per target, a few at a time for inspections, and some that the server has not yet seen end.
     let server = PostgresServer::options().conf("max_connections = 350").start().await;
     lay_tables(&server).await;
-    // Time enough for 300 logins at once on a machine that is busy with other tests, unoptimised as they are here.
+    // Enough time for 300 simultaneous logins on a machine that is busy with other tests, in this unoptimised build.
     let mut config =
         format!("[defaults]\ninterval = \"2s\"\ntimeout = \"30s\"\n[shutdown]\ngrace = \"{}s\"\n", GRACE.as_secs());
     for n in 0..TARGETS {
@@ -30,7 +31,7 @@ async fn three_hundred_targets_beat_in_flat_memory_and_end_in_time_when_the_serv
     let begin = Instant::now();
     daemon.healthy_within(secs(90)).await;
     eprintln!("{TARGETS} targets healthy after {:?}", begin.elapsed());
-    // All checks are run once soon after the first beats, and then not for minutes; something fails on each target here.
+    // All checks run once soon after the first beats, and then not for minutes. On each target some check fails here.
     eventually(secs(240), "the checks of every target", async || {
         let checked: BTreeSet<_> =
             daemon.metrics().await.values_of("heartbeatd_check_failed", "target").into_iter().collect();
@@ -47,7 +48,7 @@ async fn three_hundred_targets_beat_in_flat_memory_and_end_in_time_when_the_serv
     })
     .await;
 
-    // What is needed once (buffers, the first entries of everything) is there by then.
+    // By then everything that is allocated only once exists (buffers, first entries).
     let minimum = || async { fewest_beats(&daemon).await };
     eventually(secs(60), "every target to have beaten five times", async || match minimum().await {
         fewest if fewest >= 5.0 => Ok(()),

@@ -1,5 +1,5 @@
-//! A primary that was replaced in a failover and comes back taking writes: it gets no beat while a newer one is known, the
-//! beats leave it for a newer one that appears, and two primaries at a time are told.
+//! A primary that was replaced in a failover and comes back accepting writes. It gets no beat while a newer one is
+//! known, the beats leave it for a newer one that appears, and two simultaneous primaries are reported.
 
 use tokio::time::Instant;
 
@@ -8,7 +8,7 @@ use crate::bench::beating_daemon::{
 };
 use crate::bench::{PostgresServer, eventually, heartbeatd, secs, steadily};
 
-/// A primary that was killed, and its standby that was promoted since.
+/// A primary that was killed, and its standby that was promoted afterwards.
 async fn replaced() -> (PostgresServer, PostgresServer) {
     let mut former = PostgresServer::options().log_statements().start().await;
     furnish(&former).await;
@@ -27,7 +27,7 @@ async fn last_update(server: &PostgresServer) -> Option<String> {
     server.value(&format!("SELECT last_update FROM {TABLE}")).await
 }
 
-/// The daemon has beaten the promoted server, which goes away; then the former primary comes back.
+/// The daemon has written to the promoted server, which then fails. After that the former primary comes back.
 async fn the_former_primary_gets_no_beat(
     away: impl AsyncFn(&mut PostgresServer),
     back: impl AsyncFn(&mut PostgresServer),
@@ -74,7 +74,7 @@ async fn the_former_primary_gets_no_beat(
     assert_eq!(beating.address().await, host(&promoted));
     beating.beats(2, secs(5)).await;
     assert_eq!(beats_asked_of(&former), asked, "nothing was asked of the former primary");
-    // Both take writes still, until the former one is fenced.
+    // Both still accept writes, until the former one is fenced.
     beating.daemon.reason_within("split_brain", secs(5)).await;
     former.stop().await;
     beating.recovers_within(secs(8)).await;
@@ -104,7 +104,7 @@ async fn beats_leave_a_former_primary_for_the_promoted_one_when_it_appears_and_b
 
     promoted.thaw();
     let begin = Instant::now();
-    // A period of 1 s, a time-out of 2 s, and a busy machine.
+    // A period of 1 s, a time-out of 2 s, and a reserve for a busy machine.
     eventually(secs(5), "the beats to leave", async || match beating.address().await {
         address if address == host(&promoted) => Ok(()),
         other => Err(other),

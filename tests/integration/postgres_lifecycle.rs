@@ -1,4 +1,4 @@
-//! The daemon beside a real PostgreSQL from start to end: its signals, its port, its environment.
+//! The daemon with a real PostgreSQL from start to end: its signals, its port, its environment.
 
 use rustix::process::Signal;
 
@@ -40,15 +40,15 @@ async fn a_daemon_whose_port_is_taken_says_so_and_ends_before_any_beat() {
     assert_eq!(heartbeat::last_update(&server).await, None);
 }
 
-/// Each of these alone would break the beat: the wrong server, user and database, an impossible certificate check, and a
-/// session that cannot write.
+/// Each of these variables would break the beat: the wrong server, user and database, an impossible certificate check,
+/// and a session that cannot write.
 #[tokio::test]
 async fn variables_of_libpq_do_not_leak_into_the_beat() {
     let server = PostgresServer::start().await;
     heartbeat::lay(&server).await;
     let nobody = ports::free().to_string();
     let daemon = heartbeatd()
-        // Without a word on TLS: the address stands over the variables where it speaks.
+        // Without a TLS parameter. The address has precedence over variables for what it names.
         .config(&config(server.port()).replace("sslmode=disable", ""))
         .env("PGHOST", "127.0.0.2")
         .env("PGPORT", &nobody)

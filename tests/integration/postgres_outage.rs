@@ -1,5 +1,5 @@
-//! PostgreSQL servers and networks that fail: killed, restarted, frozen, full, closed to the password, cut off. Each is
-//! named in time, nothing is left behind on the server, and the target heals by itself.
+//! PostgreSQL servers and networks that fail: killed, restarted, frozen, full, closed to the password, cut off. Each
+//! fault is reported in time, nothing remains on the server, and the target heals by itself.
 
 use sqlx::PgConnection;
 use tokio::time::Instant;
@@ -96,7 +96,7 @@ async fn used_up_connection_slots_are_reported_and_heal_when_one_is_free() {
     let beating = BeatingDaemon::of(&server).await;
     server.execute("CREATE ROLE crowd LOGIN PASSWORD 'crowd'").await;
     let mut crowd: Vec<PgConnection> = Vec::new();
-    // Six, of which three are kept for superusers, of which one is ours: its place is taken as soon as it is free.
+    // Six slots. Three are reserved for superusers, of which one is ours. The daemon's slot is taken once it is free.
     for _ in 0..2 {
         crowd.push(server.connect_as("crowd", "crowd").await.unwrap());
     }
@@ -156,7 +156,7 @@ async fn session_ended_by_an_administrator_is_mended_within_the_tick_and_is_no_f
 async fn dead_server_is_told_in_two_lines_and_the_password_nowhere() {
     let mut server = PostgresServer::start().await;
     furnish(&server).await;
-    // One password as it is, one within an address.
+    // One password as plain text, one inside an address.
     let url = server.url(ROLE, PASSWORD);
     let text = format!("{}{}", configuration(&[server.port()], ""), target("inline", &url, ""));
     let mut beating = BeatingDaemon::started(heartbeatd().env("HEARTBEATD_LOG", EVERYTHING).config(&text)).await;
@@ -164,7 +164,7 @@ async fn dead_server_is_told_in_two_lines_and_the_password_nowhere() {
     beating.logs_a_dead_server_in_two_lines_and_the_password_nowhere().await;
 }
 
-/// What is logged at the most: libraries are named, as a level alone is about heartbeatd's own lines.
+/// The most that can be logged. It names libraries, because a level alone concerns only heartbeatd's own lines.
 const EVERYTHING: &str = "heartbeatd=trace,sqlx=debug,rustls=debug,hyper=debug,tokio=debug,log=debug";
 
 /// Ends every session of the daemon, as an administrator would.

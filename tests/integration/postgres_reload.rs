@@ -1,4 +1,4 @@
-//! SIGHUP on a daemon with real PostgreSQL targets: what did not change goes on undisturbed, and a mistake changes nothing.
+//! SIGHUP to a daemon with real PostgreSQL targets: unchanged targets go on undisturbed, and a mistake changes nothing.
 
 use std::fmt::Write as _;
 
@@ -9,7 +9,7 @@ use crate::bench::daemon::Daemon;
 use crate::bench::session::execute;
 use crate::bench::{PostgresServer, eventually, heartbeat, heartbeatd, secs, steadily};
 
-/// A configuration of targets that differ by name and interval; each shows its name as the application's.
+/// A configuration of targets that differ in name and interval. Each shows its name as the application name.
 fn config(server: &PostgresServer, targets: &[(&str, &str)]) -> String {
     let mut text = String::new();
     for (name, interval) in targets {
@@ -97,7 +97,7 @@ async fn a_broken_file_changes_nothing_and_says_why_until_it_is_repaired() {
     assert!(!daemon.log().contains(heartbeat::PASSWORD), "{}", daemon.log());
 }
 
-/// Twenty reloads while the row is locked: never two of our sessions wait for it, and one beat is written on its release.
+/// Twenty reloads while the row is locked: never do two of our sessions wait for it, and its release leads to one beat.
 async fn locked_row_is_waited_for_once_through_reloads(timeout: &str) {
     let server = PostgresServer::start().await;
     furnish(&server).await;
@@ -141,7 +141,7 @@ async fn locked_row_is_waited_for_once_through_reloads(timeout: &str) {
 
 #[tokio::test]
 async fn a_locked_row_is_waited_for_by_one_session_through_twenty_reloads_and_written_once() {
-    // Within one beat's time-out, and over those of several loops.
+    // Within one beat's time-out, and beyond those of several loops.
     tokio::join!(
         locked_row_is_waited_for_once_through_reloads("30s"),
         locked_row_is_waited_for_once_through_reloads("3s")

@@ -1,5 +1,5 @@
-//! How the daemon gets in: TLS with the tests' certificates, a client's certificate, and a password; both are read again at
-//! every connect.
+//! How the daemon logs in: TLS with the tests' certificates, a client certificate, and a password. It reads files again
+//! at every connect.
 
 use heartbeatd::heartbeat::{ErrorKind, Writing};
 
@@ -7,7 +7,7 @@ use crate::bench::driver::{beat, failed, target};
 use crate::bench::tls::{ClientPair, Files};
 use crate::bench::{PostgresServer, eventually, heartbeat, heartbeatd, secs};
 
-/// By name, as the certificate has it.
+/// The host is named as in the certificate.
 fn config(server: &PostgresServer, parameters: &str) -> String {
     let url = heartbeat::url(server.port(), parameters).replace("127.0.0.1", "localhost");
     format!("[[target]]\nname = \"orders\"\ninterval = \"1s\"\nurl = \"{url}\"\n")
@@ -86,12 +86,12 @@ async fn a_replaced_password_file_is_read_at_the_next_connect() {
     })
     .await;
     daemon.more_beats("orders", "ok", 2, secs(5)).await;
-    // Found dead and replaced within the tick: no failure.
+    // The daemon found the connection dead and replaced it within the tick, so no beat failed.
     assert_eq!(daemon.beats("orders", "failed").await, 0, "{}", daemon.log());
     assert!(!daemon.log().contains("rotated") && !daemon.log().contains(heartbeat::PASSWORD), "{}", daemon.log());
 }
 
-/// A server that asks this role for a certificate of its name.
+/// A server that requires a certificate with this role's name.
 async fn server_that_asks_for_a_certificate() -> PostgresServer {
     let server = PostgresServer::options().conf("ssl_ca_file = '../ca.pem'").start().await;
     heartbeat::lay(&server).await;
@@ -125,7 +125,7 @@ async fn role_that_needs_a_certificate_is_beaten_with_the_right_one_and_told_wha
     let bare = failed(&address(&format!("sslmode=verify-full&sslrootcert={}", server.ca_file().display()))).await;
     assert_eq!((bare.kind, bare.code.as_deref()), (ErrorKind::Auth, Some("28000")), "{bare:?}");
     assert!(bare.remedy.contains("sslcert=FILE&sslkey=FILE"), "{bare:?}");
-    // Its authority is the right one, and its name is not.
+    // The authority is the right one, but the name is not.
     files.put_pair(&ClientPair::of("somebody"));
     let other = failed(&target).await;
     assert_eq!((other.kind, other.code.as_deref()), (ErrorKind::Auth, Some("28P01")), "{other:?}");
@@ -143,7 +143,7 @@ async fn role_that_needs_a_certificate_is_beaten_with_the_right_one_and_told_wha
             let failed = failed(&target).await;
             let named = failed.message.contains(&files.path("client.pem").display().to_string());
             assert!(named && failed.remedy.contains("SHOW ssl_ca_file;"), "{failed:?}");
-            // Where the refusal was lost with the connection, the certificate is suspected.
+            // If the refusal was lost with the connection, the remedy suspects the certificate.
             match failed.kind {
                 ErrorKind::Tls if failed.message.contains(reason) => Ok(()),
                 ErrorKind::Network => Err(failed.message),
@@ -218,7 +218,7 @@ async fn password_that_the_server_asks_for_in_clear_goes_through_tls_or_with_a_w
         beat.unwrap_or_else(|error| panic!("{parameters}: {error}"));
     }
 
-    // The same server without TLS: what is preferred is not to be had.
+    // The same server without TLS: the preferred encryption is not available.
     server.execute("ALTER SYSTEM SET ssl = off").await;
     server.reload().await;
     eventually(secs(10), "the server to refuse TLS", async || match failed(&address("")).await {

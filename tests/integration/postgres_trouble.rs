@@ -1,5 +1,5 @@
-//! What can be wrong with schema, table, row, privileges and locks on a PostgreSQL server that runs: each trouble is
-//! named with its remedy, `/health` turns red in time, the remedy helps, and the target heals by itself.
+//! Faults of schema, table, row, privileges and locks on a running PostgreSQL server. Each fault is reported with its
+//! remedy, `/health` turns red in time, the remedy helps, and the target heals by itself.
 
 use crate::bench::beating_daemon::{
     BeatingDaemon, ExpectedFailure, ROLE, TABLE, address, configuration, failure, furnish, furniture, has_no_queue,
@@ -8,15 +8,15 @@ use crate::bench::beating_daemon::{
 use crate::bench::session::{execute, rows};
 use crate::bench::{PostgresServer, secs, steadily};
 
-/// Permission and schema troubles are tried again within 30 s at most; mostly much sooner.
+/// Permission and schema faults are retried within 30 s at most, and usually much sooner.
 const HEALS: std::time::Duration = secs(35);
 
-/// A configuration whose administrator's address is known, as the remedy "heartbeatd provision" needs it.
+/// A configuration with the administrator's address, which the remedy "heartbeatd provision" needs.
 fn with_administrator(server: &PostgresServer) -> String {
     configuration(&[server.port()], &format!("provision_url = \"{}\"", server.admin_url()))
 }
 
-/// Spoils the database, sees the trouble reported, pastes the remedy, sees it help.
+/// Causes the fault, sees it reported, pastes the remedy, and sees the target heal.
 async fn is_mended_by_its_remedy(spoil: &str, expected: ExpectedFailure, start: &str) {
     let server = PostgresServer::start().await;
     let beating = BeatingDaemon::of(&server).await;
@@ -29,7 +29,7 @@ async fn is_mended_by_its_remedy(spoil: &str, expected: ExpectedFailure, start: 
     has_no_queue(&server).await;
 }
 
-/// Spoils the database, sees the trouble reported, provisions as the remedy says, sees it help.
+/// Causes the fault, sees it reported, provisions as the remedy says, and sees the target heal.
 async fn is_mended_by_provisioning(spoil: &str, expected: ExpectedFailure) {
     let server = PostgresServer::start().await;
     let beating = BeatingDaemon::of(&server).await;
@@ -91,7 +91,7 @@ async fn column_that_holds_no_time_is_reported_and_heals() {
     is_mended_by_its_remedy(spoil, expected, "ALTER TABLE").await;
 }
 
-/// Locks, sees the trouble and never more than one session that waits, ends the holder that the remedy finds.
+/// Locks the row, sees the fault and never more than one waiting session, and ends the holder that the remedy finds.
 async fn is_mended_by_ending_the_holder(lock: &str) {
     let server = PostgresServer::start().await;
     let beating = BeatingDaemon::of(&server).await;
@@ -100,7 +100,7 @@ async fn is_mended_by_ending_the_holder(lock: &str) {
     let pid = rows(&mut holder, "SELECT pg_backend_pid()").await.unwrap();
     let reported = beating.fails_with(failure("resource", "lock", Some("55P03"))).await;
     let failed = beating.count("failed").await;
-    // One that has been told so may still be going while the next one comes.
+    // A session that was told to end may still be running when the next one starts.
     let waiting =
         "SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'heartbeatd%' AND wait_event_type = 'Lock'";
     steadily(secs(7), "at most one session in the queue", async || match server.number(waiting).await {

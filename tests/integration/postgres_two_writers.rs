@@ -1,5 +1,5 @@
-//! `write = "when-stale"` on a real PostgreSQL: a daemon that shares its row with another one, with a job of pg_cron, and
-//! with nobody because row-level security hides the row from it.
+//! `write = "when-stale"` on a real PostgreSQL: a daemon that shares its row with another daemon or with a pg_cron job,
+//! and one whose row is hidden by row-level security.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::bench::sharing::{SLACK, SharedRow};
 use crate::bench::{PostgresServer, eventually, heartbeat, heartbeatd, secs, steadily};
 
 const PERIOD: Duration = secs(2);
-/// How long two daemons are watched.
+/// How long two daemons are observed.
 const WATCHED: Duration = secs(20);
 
 async fn start(server: &PostgresServer, name: &str, interval: &str) -> Daemon {
@@ -24,7 +24,7 @@ async fn start(server: &PostgresServer, name: &str, interval: &str) -> Daemon {
         .await
 }
 
-/// The same configuration twice, as in two replicas of a deployment: both look at the same moment.
+/// The same configuration twice, as in two replicas of a deployment: both act at the same moment.
 #[tokio::test]
 async fn two_daemons_of_one_phase_write_one_beat_per_period_together() {
     two_daemons_write_one_beat_per_period_together("orders", "orders").await;
@@ -46,8 +46,8 @@ async fn two_daemons_write_one_beat_per_period_together(one_name: &str, other_na
     row.gets_one_beat_a_period_from((one, one_name), (other, other_name)).await;
 }
 
-/// Another writer takes the row just before the daemon, which has seen it stale and waits for it: twice running, and it
-/// is still no row that cannot be updated.
+/// Another writer takes the row just before the daemon, which has seen that it is stale and waits for it. Even after
+/// two such beats in a row, it does not count as a row that cannot be updated.
 #[tokio::test]
 async fn a_daemon_that_loses_the_row_to_another_writer_again_and_again_is_healthy() {
     let server = PostgresServer::start().await;
@@ -71,7 +71,7 @@ async fn a_daemon_that_loses_the_row_to_another_writer_again_and_again_is_health
     assert_eq!(daemon.health().await.0, 200);
 }
 
-/// The server's time zone is New York's, so that what the job writes is hours away from what the daemon writes.
+/// The server's time zone is New York's, so the job's value is hours away from the daemon's.
 #[tokio::test]
 async fn a_daemon_leaves_the_row_to_a_pg_cron_job_and_takes_over_when_the_job_is_gone() {
     const MINUTE: Duration = secs(60);

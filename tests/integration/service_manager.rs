@@ -1,4 +1,4 @@
-//! What heartbeatd tells the service manager that started it, over a real notify socket; and the credentials it is handed.
+//! Messages to the service manager that started heartbeatd, over a real notify socket, and credentials from it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -26,17 +26,17 @@ use crate::bench::beating_daemon::{PASSWORD, ROLE, furnish, target};
 use crate::bench::daemon::Heartbeatd;
 use crate::bench::{NotifySocket, PostgresServer, eventually, heartbeatd, ports, secs};
 
-/// The program, started by a service manager that listens there.
+/// The program, started by a service manager that listens on this socket.
 fn service(socket: &NotifySocket) -> Heartbeatd {
     heartbeatd().env("NOTIFY_SOCKET", socket.path().to_str().unwrap())
 }
 
-/// A target that beats, in an embedded database.
+/// A target with beats, in an embedded database.
 fn good(name: &str) -> String {
     target(name, &format!("sqlite:{name}.db"), "provision = \"auto\"")
 }
 
-/// A target whose database is not reached.
+/// A target whose database is not reachable.
 fn dead(name: &str) -> String {
     target(name, &format!("postgres://hb@127.0.0.1:{}/orders", ports::free()), "")
 }
@@ -48,7 +48,7 @@ fn signs_of_life(messages: &[String]) -> usize {
 #[tokio::test]
 async fn a_service_is_ready_after_its_first_round_reloads_in_one_datagram_and_says_that_it_stops() {
     let mut socket = NotifySocket::bind();
-    // Takes connections and says nothing: the first round lasts as long as its time-out.
+    // Accepts connections and sends nothing, so the first round lasts until its time-out.
     let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let silent = target("silent", &format!("postgres://hb@{}/orders", silent.local_addr().unwrap()), "");
     let mut daemon = service(&socket).config(&format!("{}\n{silent}", good("good"))).start().await;
@@ -91,7 +91,7 @@ async fn dead_databases_do_not_end_the_signs_of_life_and_none_are_sent_that_nobo
     assert!(signs_of_life(&told) >= 6, "one within each 1.5 s at least: {told:?}");
     assert_eq!((daemon.health().await.0, daemon.get("/live").await.status), (503, 200));
 
-    // The variable is another process's.
+    // The variable belongs to another process.
     let mut other = NotifySocket::bind();
     let program = service(&other).env("WATCHDOG_USEC", "1500000").env("WATCHDOG_PID", "1");
     let _daemon = program.config(&good("good")).start().await;
@@ -99,7 +99,7 @@ async fn dead_databases_do_not_end_the_signs_of_life_and_none_are_sent_that_nobo
     assert_eq!(signs_of_life(&other.during(secs(3)).await), 0);
 }
 
-/// SQLite; but whoever connects for the target "held" keeps its thread until it is let go.
+/// SQLite, but a connect for the target "held" blocks its thread until it is released.
 struct Holding {
     held: Arc<AtomicBool>,
 }
@@ -123,7 +123,7 @@ impl Driver for Holding {
     }
 
     async fn connect(&self, request: &ConnectRequest<'_>) -> Result<Box<dyn Session>, Failure> {
-        // In place: the thread is taken from this loop's future alone, and its deadline cannot end the call.
+        // In place: only this loop's future loses its thread, and its deadline cannot end the call.
         tokio::task::block_in_place(|| {
             while request.target.name == "held" && self.held.load(Ordering::Relaxed) {
                 std::thread::sleep(Duration::from_millis(20));
@@ -164,7 +164,7 @@ async fn one_held_loop_ends_the_signs_of_life_while_the_others_beat_and_they_com
     let informing = tokio::spawn(async move { informing.0.keep_informed(&informing.1).await });
 
     socket.expect("WATCHDOG=1", secs(5)).await;
-    // Its deadline was 2 s, and 30 s later its loop is called stuck.
+    // Its deadline was 2 s, and 30 s later its loop counts as stuck.
     socket.expect("STATUS=1 of 2 targets beating; the loop of target held does not run", secs(60)).await;
     socket.during(secs(0)).await;
     let beats = |name: &str| board.cell(name).unwrap().lock().counters.ok;

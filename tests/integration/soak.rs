@@ -1,5 +1,5 @@
-//! The soak: three hundred real targets keep their time while everything beside them goes wrong at once. It takes half a
-//! minute among the other tests, and ten minutes with `make soak`.
+//! The soak test: three hundred real targets keep their time while everything around them fails at once. It takes half
+//! a minute among the other tests, and ten minutes with `make soak`.
 
 use std::any::Any;
 use std::fmt::Write as _;
@@ -17,19 +17,19 @@ use crate::bench::{PostgresServer, eventually, heartbeat, heartbeatd, secs};
 const TARGETS: usize = 300;
 const INTERVAL: Duration = secs(4);
 const GRACE: Duration = secs(2);
-/// A beat that comes when its successor is due is late by a period: another target's trouble may never cost that much, nor
-/// may a machine that is busy with other tests.
+/// A beat that ends when the next one is due is a period late. Neither another target's fault nor a machine that is
+/// busy with other tests may cost that much.
 const LONGEST_GAP: Duration = INTERVAL.saturating_mul(2);
-/// What memory may differ by between two moments, as much as a flood's buffers are; a leak is not bounded.
+/// How much memory may vary between two moments: as much as a flood's buffers. A leak has no such limit.
 const FLUCTUATION_KIB: u64 = 16 << 10;
 
-/// How long things go wrong, after every target has beaten.
+/// How long the faults last, after every target has had a beat.
 fn span() -> Duration {
     let asked = std::env::var("SOAK_SECONDS").ok().map(|text| text.parse().expect("SOAK_SECONDS is a number"));
     secs(asked.unwrap_or(30))
 }
 
-/// A target that suffers, as lines of the configuration, and what must live for that.
+/// A faulty target as lines of the configuration, and the objects that must live for it.
 struct Attack {
     lines: String,
     _kept: Box<dyn Any>,
@@ -72,7 +72,7 @@ async fn three_hundred_targets_keep_their_time_whatever_goes_wrong_beside_them()
 
 // --- the good targets
 
-/// A server with a table for each target, and the moment of every change.
+/// A server with a table for each target, and a record of every change with its time.
 async fn shop() -> PostgresServer {
     let server = PostgresServer::options().conf("max_connections = 400").start().await;
     heartbeat::create_user(&server).await;
@@ -96,7 +96,7 @@ async fn shop() -> PostgresServer {
 }
 
 fn configuration(shop: &PostgresServer) -> String {
-    // Time enough for 300 logins at once on a machine that is busy with other tests, unoptimised as they are here.
+    // Enough time for 300 simultaneous logins on a machine that is busy with other tests, in this unoptimised build.
     let mut text = format!(
         "[defaults]\ninterval = \"{}s\"\ntimeout = \"30s\"\n[shutdown]\ngrace = \"{}s\"\n",
         INTERVAL.as_secs(),
@@ -123,7 +123,7 @@ async fn every_target_beats(shop: &PostgresServer) {
     eprintln!("every target had beaten twice {:?} after the start", began.elapsed());
 }
 
-/// By the database's own record: between two changes of any row, and until now, no more than the longest gap.
+/// By the database's own record, no row went without a change for longer than the longest gap.
 async fn must_have_kept_their_time(shop: &PostgresServer, since: &str) {
     let gaps = format!(
         "WITH moments AS (
@@ -146,19 +146,19 @@ async fn must_have_kept_their_time(shop: &PostgresServer, since: &str) {
     eprintln!(
         "{targets} targets, {count} changes: {median} ms apart (median), {most} ms (99.9 %), {longest} ms at most, {late} late"
     );
-    // One more: that whose replica panics.
+    // One more: the target whose replica panics.
     assert_eq!(usize::try_from(targets).unwrap(), TARGETS + 1);
     assert_eq!(late, 0, "a beat came later than the next was due: {longest} ms after the one before");
 }
 
 // --- what goes wrong
 
-/// A password file that opens and never gives a byte.
+/// A password file that can be opened and never returns a byte.
 fn hung_secret(shop: &PostgresServer, program: &Heartbeatd) -> Attack {
     let fifo = program.file("fifo", "");
     std::fs::remove_file(&fifo).unwrap();
     assert!(Command::new("mkfifo").arg(&fifo).status().unwrap().success());
-    // Open at both ends, or opening it would fail at once when it is read without waiting.
+    // Open at both ends. Otherwise a non-blocking read would fail to open it.
     let writer = std::fs::File::options().read(true).write(true).open(&fifo).unwrap();
     let url = format!("postgres://{}@127.0.0.1:{}/postgres", heartbeat::USER, shop.port());
     let lines = format!(
@@ -168,7 +168,7 @@ fn hung_secret(shop: &PostgresServer, program: &Heartbeatd) -> Attack {
     Attack { lines, _kept: Box::new(writer) }
 }
 
-/// A server that answers with rows without end.
+/// A server that sends endless rows.
 async fn flooding_server() -> Attack {
     let server = HostileServer::start(Malice::PostgresRows).await;
     let lines = format!(
@@ -178,7 +178,8 @@ async fn flooding_server() -> Attack {
     Attack { lines, _kept: Box::new(server) }
 }
 
-/// A target whose replica sends a message on which the client library panics; its own beats are as good as the others'.
+/// A target whose replica sends a message that makes the client library panic. Its own beats are as good as the
+/// others'.
 async fn replica_that_panics_the_client(shop: &PostgresServer) -> Attack {
     let replica = HostileServer::start(Malice::PostgresTooShort).await;
     let lines = format!(
@@ -256,8 +257,8 @@ impl Failover {
         self.second.catch_up_with(&self.first).await;
     }
 
-    /// The first server dies, the second is promoted, the first comes back and thinks itself primary; then the second
-    /// does not answer for a while.
+    /// The first server dies, the second is promoted, the first comes back as a primary, and then the second does not
+    /// answer for a while.
     async fn happen(&mut self, daemon: &Daemon, span: Duration) {
         let begin = Instant::now();
         self.first.kill().await;
@@ -298,9 +299,9 @@ impl Failover {
     }
 }
 
-// --- memory, and the door
+// --- memory and the status page
 
-/// What the process held while things went wrong: the first third against the last.
+/// The process's memory while things failed: the first third against the last.
 #[derive(Debug, Default)]
 struct Memory {
     kib: Vec<u64>,
@@ -308,7 +309,7 @@ struct Memory {
     slowest_answer: Duration,
 }
 
-/// Looks once a second, and asks the daemon whether it lives.
+/// Once a second, reads the memory and requests `/live`.
 async fn watch_memory_and_door(daemon: &Daemon, end: Instant) -> Memory {
     let mut memory = Memory::default();
     let mut pace = interval(secs(1));

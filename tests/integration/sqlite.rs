@@ -1,4 +1,4 @@
-//! SQLite, the embedded default, through the compiled program: with nothing installed, and with its own troubles.
+//! SQLite, the embedded default, with the compiled program: without any installation, and with its own faults.
 
 use std::path::Path;
 use std::time::Duration;
@@ -16,10 +16,10 @@ use crate::bench::findings::{judge, look};
 use crate::bench::place::Place;
 use crate::bench::{eventually, heartbeatd, secs};
 
-/// Schema troubles are tried again within 30 s at most; mostly much sooner.
+/// Schema faults are retried within 30 s at most, and usually much sooner.
 const HEALS: Duration = secs(35);
 
-/// A folder and the path of a database in it, which is not there yet.
+/// A folder and the path of a database in it that does not exist yet.
 fn new_file() -> (Place, String) {
     let place = Place::new("sqlite");
     let file = place.join("heartbeat.db").display().to_string();
@@ -104,7 +104,7 @@ async fn deleted_file_is_reported_as_missing_file_and_heals_when_provisioned() {
     assert!(reported.message.contains(&file), "{reported:?}");
     assert!(!Path::new(&file).exists(), "a beat creates nothing");
     provision(&text).await;
-    // Not at the pace of a missing file: a beat may have found the new file before its table was made.
+    // Not at the pace of a missing file, because a beat may have found the new file before its table existed.
     beating.recovers_within(HEALS).await;
 }
 
@@ -243,7 +243,7 @@ async fn twenty_that_provision_at_once_all_succeed_and_make_one_row() {
     }
 }
 
-/// What SQLite's date functions read as the present, and what is no date.
+/// Words that SQLite's date functions read as the current time, and text that is not a date.
 const NO_DATES: &[&str] =
     &["'now'", "'NOW'", "'subsec'", "'subsecond'", "CAST('now' AS BLOB)", "'current_timestamp'", "''", "2461374.5"];
 
@@ -298,7 +298,7 @@ async fn two_daemons_share_one_file_with_when_stale_and_one_carries_on_alone() {
     note(&format!("the other carried on after {:?}", killed.elapsed()));
 }
 
-/// The scripts of a failure are pasted beside them, in the driver; those of the columns in `column_faults`.
+/// The driver's tests paste the scripts of failures; `column_faults` pastes those for columns.
 #[tokio::test]
 async fn each_script_of_a_check_is_pasted_and_ends_its_finding_or_shows_what_it_says() {
     let (_place, file) = new_file();

@@ -1,4 +1,4 @@
-//! The whole program over TDS against a double of SQL Server: beats on time, every trouble with its class, kind and next
+//! The whole program over TDS against a double of SQL Server: beats on time, every fault with its class, kind and next
 //! step on `/health`, provisioning, checks.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
@@ -15,15 +15,15 @@ use crate::bench::tds::{Encryption, Fault, State, TdsServer};
 use crate::bench::tls::{CERTIFICATES, Files};
 use crate::bench::{eventually, fleet, heartbeatd, ports, programs, secs};
 
-/// One trouble of one target: what is reported, and what the next step says.
+/// One fault of one target: what is reported, and a part of the next step.
 struct Trouble {
     name: &'static str,
     class: &'static str,
     kind: &'static str,
     code: Option<&'static str>,
-    /// A part of the remedy; nothing where heartbeatd tries again at once by itself.
+    /// A part of the remedy; `None` if heartbeatd retries at once by itself.
     remedy: Option<&'static str>,
-    /// Whether the kept connection ends first, because the trouble is one of logins.
+    /// Whether the open connection ends first, because the fault concerns logins.
     at_login: bool,
     spoil: fn(&TdsServer, &Files),
     mend: fn(&TdsServer, &Files),
@@ -35,7 +35,7 @@ fn none(server: &TdsServer, _: &Files) {
     server.fault(None);
 }
 
-/// A trouble that a beat or any batch meets.
+/// A fault that a beat or any other batch meets.
 const fn of_beats(
     (name, class, kind, code): (&'static str, &'static str, &'static str, Option<&'static str>),
     remedy: Option<&'static str>,
@@ -44,7 +44,7 @@ const fn of_beats(
     Trouble { name, class, kind, code, remedy, at_login: false, spoil, mend: none }
 }
 
-/// A trouble that a login meets.
+/// A fault that a login meets.
 const fn of_logins(
     what: (&'static str, &'static str, &'static str, Option<&'static str>),
     remedy: &'static str,
@@ -118,7 +118,7 @@ fn configuration(server: &TdsServer, name: &str, more: &str) -> String {
     target(name, &server.address("?Encrypt=disable"), &format!("write = \"always\"\n{}{more}", plain_password()))
 }
 
-/// The server of a trouble, and the target's lines of the configuration.
+/// The server with a fault, and the target's lines of the configuration.
 async fn server_of(trouble: &Trouble, files: &Files) -> (TdsServer, String) {
     if trouble.kind != "tls" {
         let server = TdsServer::options().start().await;
@@ -149,7 +149,7 @@ async fn healthy(daemon: &Daemon, within: Duration) {
     .await;
 }
 
-/// A refused login is tried again after a minute: the last of them heals then.
+/// A refused login is retried after a minute, so its target heals last.
 #[tokio::test]
 async fn every_trouble_has_class_kind_and_next_step_on_health_and_heals_by_itself() {
     let (files, mut servers, mut text) = (Files::new(), Vec::new(), String::new());
@@ -192,7 +192,7 @@ async fn every_trouble_has_class_kind_and_next_step_on_health_and_heals_by_itsel
         (trouble.mend)(server, &files);
     }
     healthy(&daemon, secs(100)).await;
-    // The beats' own login, and one of the checks.
+    // The login for beats, and one for the checks.
     assert!((1..=2).contains(&refused), "{refused} logins with a password that was refused");
     assert!(!daemon.log().contains(PASSWORD));
 }
@@ -204,7 +204,7 @@ fn span() -> Duration {
     secs(asked.unwrap_or(10))
 }
 
-/// At a beat a second, in each encryption.
+/// With one beat per second, in each kind of encryption.
 #[tokio::test]
 async fn beats_are_on_time_and_one_packet_each_way_however_they_are_encrypted() {
     let files = Files::new();
@@ -224,7 +224,7 @@ async fn beats_are_on_time_and_one_packet_each_way_however_they_are_encrypted() 
     let daemon = heartbeatd().config(&text).start().await;
     healthy(&daemon, secs(30)).await;
     for (name, _) in &servers {
-        // They look at the server on connections of their own.
+        // The checks use separate connections.
         daemon.checked(name).await;
     }
     let look = async |name: &str, server: &TdsServer| {
@@ -246,7 +246,7 @@ async fn beats_are_on_time_and_one_packet_each_way_however_they_are_encrypted() 
     }
 }
 
-/// How far the job has read is no progress of the connector's, which no server shows.
+/// What the job has read is not the connector's progress, which no server shows.
 #[tokio::test]
 async fn the_progress_of_the_capture_job_is_shown_as_captured_and_never_as_delivery() {
     let server = TdsServer::options().start().await;
@@ -270,7 +270,7 @@ async fn the_progress_of_the_capture_job_is_shown_as_captured_and_never_as_deliv
         (None, &Value::Null)
     );
 
-    // Nothing is captured any more, while beats go on.
+    // The job stops capturing, while beats go on.
     let newest = server.state().rows[&1];
     server.state().captured_until = newest;
     eventually(secs(60), "the lag of a job that stopped", async || {
@@ -283,7 +283,7 @@ async fn the_progress_of_the_capture_job_is_shown_as_captured_and_never_as_deliv
     .await;
 }
 
-/// The replica's address is the listener's: the intent to read only leads on to the secondary.
+/// The replica's address is the listener's. A login with read-only intent is redirected to the secondary.
 #[tokio::test]
 async fn a_replica_behind_a_listener_is_shown_with_its_age_role_and_lag() {
     let (primary, secondary) = (TdsServer::options().start().await, TdsServer::options().start().await);
@@ -302,7 +302,7 @@ async fn a_replica_behind_a_listener_is_shown_with_its_age_role_and_lag() {
     assert_eq!((&shown["role"], &shown["server"]["role"]), (&"standby".into(), &"standby".into()), "{shown:#}");
     assert!(shown["value"].is_string() && shown["seen_at"].is_string(), "{shown:#}");
 
-    // Its data movement is suspended: the value there no longer changes.
+    // Data movement is suspended: the value on the secondary no longer changes.
     secondary.follow(None);
     let held = eventually(secs(10), "the value that was held", async || {
         let value = async || daemon.target("orders").await["replicas"][0]["value"].take();
@@ -314,7 +314,7 @@ async fn a_replica_behind_a_listener_is_shown_with_its_age_role_and_lag() {
     let newest = daemon.target("orders").await["last_beat"]["value"].take();
     assert_ne!(held, newest, "the source goes on");
 
-    // Read-only routing is taken away: the address leads to the primary itself.
+    // Read-only routing is removed: the address leads to the primary itself.
     primary.fault(None);
     secondary.fault(Fault::Drop);
     eventually(secs(30), "the server not to be a replica", async || {
@@ -328,8 +328,9 @@ async fn a_replica_behind_a_listener_is_shown_with_its_age_role_and_lag() {
     .await;
 }
 
-/// A name with three addresses, as the listener of an availability group over three subnets has: a secondary, a machine that
-/// takes the connection and is silent, and the primary, which has an address of IPv6. `libnss_wrapper` gives heartbeatd alone the name.
+/// A name with three addresses, like an availability group's listener over three subnets: a secondary, a machine that
+/// accepts the connection and sends nothing, and the primary with an IPv6 address. `libnss_wrapper` provides the name to
+/// heartbeatd only.
 #[tokio::test]
 async fn of_the_addresses_of_one_name_the_primarys_is_found_also_after_a_failover() {
     let ([first, silent], third) = ([2, 3].map(|last| Ipv4Addr::new(127, 14, 35, last)), Ipv6Addr::LOCALHOST);
@@ -352,7 +353,7 @@ async fn of_the_addresses_of_one_name_the_primarys_is_found_also_after_a_failove
     daemon.more_beats("orders", "ok", 2, secs(20)).await;
     assert!(secondary.beats().is_empty() && primary.beats().len() >= 2);
 
-    // The roles change places.
+    // The two servers exchange their roles.
     primary.state().secondary = true;
     secondary.follow(None);
     secondary.state().secondary = false;
@@ -365,8 +366,8 @@ async fn of_the_addresses_of_one_name_the_primarys_is_found_also_after_a_failove
     drop(deaf);
 }
 
-/// What a target costs. Its figures mean something with a release binary alone:
-/// `cargo test --release --locked --test integration sqlserver_daemon::a_hundred -- --ignored --nocapture`.
+/// The cost of a target. The figures are meaningful only for a release binary: `cargo test --release --locked --test
+/// integration sqlserver_daemon::a_hundred -- --ignored --nocapture`.
 #[tokio::test]
 #[ignore = "measures for a minute and a half: run it with a release binary"]
 async fn a_hundred_targets_beat_in_flat_memory() {
@@ -438,7 +439,7 @@ async fn what_is_missing_is_printed_made_once_and_then_beaten_and_checked() {
     assert!(checked.stdout.contains("the source side is healthy"), "{checked:?}");
 }
 
-/// As a trigger on the database may do it.
+/// A trigger on the database can undo a step like this.
 #[tokio::test]
 async fn a_step_that_the_server_accepts_and_that_leaves_nothing_behind_has_failed() {
     let undone = [

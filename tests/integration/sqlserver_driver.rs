@@ -1,5 +1,5 @@
-//! SQL Server's driver over TDS against a double, called as its callers call it: what one beat writes, reports and refuses,
-//! and how it logs in. What SQL Server itself makes of the batches is not shown here.
+//! SQL Server's driver over TDS against a double, called as the program calls it: what one beat writes, reports and
+//! refuses, and how it logs in. These tests do not show how SQL Server itself runs the batches.
 
 use std::net::Ipv4Addr;
 use std::time::Duration;
@@ -61,11 +61,11 @@ async fn a_beat_writes_the_servers_clock_and_reports_the_value_before_it_however
         let second = report(session.as_mut(), Writing::Always, TIME).await.unwrap();
         assert!(second.previous == first.value && second.value > first.value, "{second:?}");
 
-        // Fresh: not a byte changes, and nothing is said to have been written.
+        // Fresh: nothing changes, and no write is reported.
         let fresh = report(session.as_mut(), WHEN_STALE, TIME).await.unwrap();
         assert_eq!((fresh.seen, fresh.changed, fresh.stale), (1, 0, false));
         assert_eq!((fresh.previous, fresh.value), (second.value, second.value));
-        // Unchanged since the last look, or old: it is written.
+        // Unchanged since the last look, or old: the beat writes.
         let unchanged = Writing::WhenStale { last_seen: second.value, period: MINUTE };
         assert_eq!(report(session.as_mut(), unchanged, TIME).await.unwrap().changed, 1);
         let old = server.state().now() - 500_000_000;
@@ -116,19 +116,19 @@ async fn a_value_never_stands_still_in_any_type_and_one_far_ahead_is_not_followe
     {
         server.state().kind = kind;
         let mut session = session(&target).await;
-        // A little ahead of the server's clock: one step is added, so that the change is one.
+        // A little ahead of the server's clock: one step is added, so that the value changes.
         let ahead = (server.state().now() + 30_000_000) / 10_000_000 * 10_000_000;
         server.state().rows.insert(1, Some(ahead));
         let followed = report(session.as_mut(), Writing::Always, TIME).await.unwrap();
         assert_eq!(followed.value.unwrap().0, micros(ahead) + step, "{kind:?}");
-        // Far ahead: the clock of that writer was wrong.
+        // Far ahead: that writer's clock was wrong.
         let far = server.state().now() + 36_000_000_000;
         server.state().rows.insert(1, Some(far));
         let back = report(session.as_mut(), Writing::Always, TIME).await.unwrap();
         let apart = back.value.unwrap().0 - back.server_time.unwrap().0;
         assert!(apart.abs() <= 500_000, "{kind:?}: {apart}");
     }
-    // `datetime` ticks in 3⅓ ms.
+    // Values of `datetime` are 3⅓ ms apart.
     server.state().kind = ("datetime", 3);
     let mut session = session(&target).await;
     let mut last = Stamp(0);
@@ -215,7 +215,7 @@ async fn a_column_that_holds_no_time_to_the_second_is_refused_before_anything_is
         server.state().kind = (kind, 0);
         let failed = failure_of(&target).await;
         assert_eq!(failed.kind(), ErrorKind::ColumnType, "{kind}");
-        // Beat, check and plan say one thing.
+        // Beat, check and plan report the same fault.
         let findings = judge(&target, &look(&target).await, None);
         let found = findings.iter().find(|finding| finding.id == "table-columns").unwrap();
         assert_eq!(failed.remedy(), found.remedy.as_ref(), "{kind}");

@@ -1,5 +1,5 @@
-//! The double of SQL Server and the program's own T-SQL, judged by what was written elsewhere: FreeTDS' client `tsql` and
-//! `python-tds` for TDS 7.4, Microsoft's `mssql-python` for TDS 8, and the parser `sqlglot`.
+//! Foreign programs judge the double of SQL Server and the program's own T-SQL: FreeTDS' client `tsql` and `python-tds`
+//! for TDS 7.4, Microsoft's `mssql-python` for TDS 8, and the parser `sqlglot`.
 
 use std::collections::BTreeSet;
 use std::process::Stdio;
@@ -18,11 +18,11 @@ use crate::bench::tls::{CERTIFICATES, Files};
 use crate::bench::{heartbeatd, programs, secs};
 use crate::corpus;
 
-/// Reads the row as the double's table has it.
+/// Reads the row of the double's table.
 const READ: &str = "SELECT id, last_update FROM [streamkap].[streamkap_heartbeat];";
 const DEADLINE: Duration = secs(60);
 
-/// Runs a program with this on its standard input; what it printed.
+/// Runs a program with this standard input, and returns its output.
 async fn printed(program: &str, arguments: &[&str], variables: &[(&str, &str)], input: &str) -> String {
     let mut command = tokio::process::Command::new(program);
     command.args(arguments).envs(variables.iter().copied()).kill_on_drop(true);
@@ -36,7 +36,7 @@ async fn printed(program: &str, arguments: &[&str], variables: &[(&str, &str)], 
     out.into_owned()
 }
 
-/// The program's own batch, as a beat sends it.
+/// The batch that a beat of the program sends.
 async fn batch_of_a_beat() -> String {
     let server = TdsServer::options().start().await;
     let mut session = session(&target(&server.url("?Encrypt=disable"))).await;
@@ -74,7 +74,7 @@ async fn freetds_logs_in_runs_the_programs_batch_and_reads_the_row() {
         assert_eq!((login.user.as_str(), login.encrypted), (USER, encryption != Encryption::None), "{word}");
         assert_eq!(server.beats()[0].trim_end(), batch, "{word}: the batch came as it is");
         let (_, read) = out.split_once("id\tlast_update").unwrap_or_else(|| panic!("{word}: {out}"));
-        // FreeTDS shows minutes, and hours as English has them.
+        // FreeTDS shows only minutes, and hours in the English form.
         let (day, minute) = (last_update(&server, "%b %e %Y "), last_update(&server, ":%M%p"));
         assert!(read.contains(&day) && read.contains(&minute), "{word}: {out} has no {day}{minute}");
         let mut refused = tokio::process::Command::new(&tsql);
@@ -137,7 +137,7 @@ print(json.dumps({"refused": refused, "beat": show(beat), "row": show(row)}))
     }
 }
 
-/// Microsoft's own client, by its driver in Rust: the one judge of TDS 8 beside tiberius.
+/// Microsoft's own client, with its driver in Rust: besides tiberius the only judge of TDS 8.
 #[tokio::test]
 async fn mssql_python_logs_in_over_tds_8_runs_the_programs_batch_and_reads_the_row() {
     const SCRIPT: &str = r#"
@@ -192,8 +192,8 @@ print(json.dumps({"refused": refused, "untrusted": untrusted, "beat": beat, "row
     assert!(server.beats() == [batch.as_str()] && server.logins().iter().all(|login| login.encrypted), "{out}");
 }
 
-/// What the parser takes for a command that it does not look into (`EXEC` and the like) is counted, so that the list of what
-/// it cannot judge does not grow in silence.
+/// Counts the statements that the parser does not look into (`EXEC` and the like), so that their number cannot grow
+/// unnoticed.
 #[tokio::test]
 async fn every_batch_that_the_program_sends_parses_as_t_sql_in_a_foreign_parser() {
     const SCRIPT: &str = r#"
@@ -221,8 +221,7 @@ print(json.dumps({"wrong": wrong, "unjudged": sorted(unjudged)}))
     insta::assert_json_snapshot!(out["unjudged"]);
 }
 
-/// What remedies hand to people: those of failures by the list that a test of the driver pins, and those of every check by the
-/// corpus.
+/// The scripts for people: those of failures from a snapshot of the driver, and those of every check from the corpus.
 fn scripts_of_remedies() -> BTreeSet<String> {
     const OF_FAILURES: &str = include_str!(
         "../../src/driver/sqlserver/snapshots/heartbeatd__driver__sqlserver__remedies__tests__scripts_of_remedies.snap"
@@ -237,7 +236,8 @@ fn scripts_of_remedies() -> BTreeSet<String> {
     of_checks.filter(is_sql).chain(of_failures).collect()
 }
 
-/// The batches of logins, beats of every kind and type, looks, checks, plans and all steps of provisioning.
+/// The batches of logins, of beats of every kind and type, of inspections, checks and plans, and of every provisioning
+/// step.
 async fn everything_that_is_sent() -> Vec<String> {
     let mut batches = Vec::new();
     let writings = [

@@ -1,5 +1,5 @@
-//! Servers that speak TDS and are not quite SQL Server: one lacks a view or a function, answers with NULL, has no change data
-//! capture, or says within the protocol what SQL Server never says. The double plays each of them.
+//! Servers that speak TDS and are not SQL Server: they lack a view or a function, answer with NULL, have no change data
+//! capture, or send messages that SQL Server never sends. The double imitates each of them.
 
 use std::fmt::Write as _;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -20,7 +20,8 @@ use crate::bench::tls::{CERTIFICATES, Files};
 /// Babelfish's number for nearly every error.
 const ANY: u32 = 33_557_097;
 
-/// What a lookalike may lack of all that a login, a look and a check ask for; `+` is between what is lacking together.
+/// What a lookalike may lack of everything that a login, an inspection and a check query. `+` joins what is missing
+/// together.
 const LACKING: &[&str] = &[
     "@@VERSION",
     "SERVERPROPERTY",
@@ -68,7 +69,7 @@ fn findings(target: &Target, facts: serde_json::Value) -> Vec<Finding> {
     runner::judge(target, driver.as_ref(), &now, None)
 }
 
-/// What is failed or unknown of a server, on a connection of its own.
+/// The failed and the unknown findings of a server, on a separate connection.
 async fn wrong(target: &Target) -> Vec<Finding> {
     let mut looking = open(target, Purpose::Inspect, None, TIME).await.unwrap();
     let facts = looking.inspect(in_time()).await.unwrap();
@@ -178,7 +179,7 @@ async fn a_server_that_says_nothing_of_encryption_gets_no_password() {
     assert!(server.logins().is_empty());
 }
 
-/// With one number for everything, the catalogue tells what is wrong.
+/// The server has one number for every error, so the catalogue shows the fault.
 #[tokio::test]
 async fn what_is_refused_without_a_number_of_its_own_is_judged_by_the_state_of_things() {
     let (server, target) = plain(Manner::default()).await;
@@ -200,13 +201,13 @@ async fn what_is_refused_without_a_number_of_its_own_is_judged_by_the_state_of_t
     server.state().nulls.clear();
     server.state().grants.clear();
     assert_eq!(kind().await, ErrorKind::Privilege);
-    // It cannot be asked, either.
+    // The catalogue cannot be queried, either.
     server.fault(Fault::Every(ANY));
     let refused = open(&target, Purpose::Beat, None, TIME).await.err().unwrap();
     assert_eq!(refused.kind(), ErrorKind::Unknown, "{refused:?}");
 }
 
-/// Babelfish as its source shows it: no change data capture, no filegroups, no permissions in the catalogue.
+/// Babelfish according to its source code: no change data capture, no filegroups, no permissions in the catalogue.
 #[tokio::test]
 async fn a_lookalike_without_change_data_capture_is_provisioned_beaten_and_said_to_be_one() {
     let server = TdsServer::options().start().await;

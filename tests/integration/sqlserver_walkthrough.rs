@@ -1,6 +1,6 @@
-//! SQL Server's page for DBAs, done as it is written against the double: the commands from nothing to a green check, and the
-//! script by which somebody with a server confirms what the page says. No test runs the page's SQL for administrators, which
-//! the double would not understand.
+//! Follows SQL Server's page for DBAs against the double: the commands up to a green check, and the script that
+//! confirms the page's claims on a real server. No test runs the page's SQL for administrators, which the double cannot
+//! run.
 
 use std::os::unix::fs::PermissionsExt;
 use std::process::Stdio;
@@ -18,14 +18,14 @@ use crate::bench::{programs, secs};
 const PAGE: &str = "docs/databases/sqlserver.md";
 const CONFIRM: &str = "## Confirm it on your server";
 
-/// The double, and a folder in which the page's commands are run.
+/// The double, and a folder where the page's commands run.
 struct Walk {
     server: TdsServer,
     folder: Place,
 }
 
 impl Walk {
-    /// What the page takes for given: a database, its users, the authority's certificate, passwords in files.
+    /// Everything that the page presupposes: a database, its users, the authority's certificate, passwords in files.
     async fn begin() -> Self {
         let server = TdsServer::options().encryption(Encryption::Wrapped).start().await;
         *server.state() = State { cdc: false, ..State::empty() };
@@ -37,7 +37,7 @@ impl Walk {
         let walk = Self { server, folder };
         walk.program("heartbeatd", &format!("exec {} \"$@\"", env!("CARGO_BIN_EXE_heartbeatd")));
         walk.program("sleep", "exec /bin/sleep 1");
-        // Microsoft's client is not here: FreeTDS' reads what it would.
+        // Microsoft's client is not installed here. FreeTDS' client reads the same.
         let conf = walk.folder.write(
             "freetds.conf",
             format!(
@@ -60,7 +60,7 @@ impl Walk {
         std::fs::set_permissions(file, std::fs::Permissions::from_mode(0o755)).unwrap();
     }
 
-    /// The page's text with the double in the place of the example's server. It knows one login.
+    /// The page's text with the double instead of the example's server. The double knows only one login.
     fn here(&self, text: &str) -> String {
         text.replace("db.example.com:1433", &format!("localhost:{}", self.server.port()))
             .replace("//heartbeat@", &format!("//{USER}@"))
@@ -68,7 +68,7 @@ impl Walk {
             .replace("/etc/heartbeatd", self.folder.path().to_str().unwrap())
     }
 
-    /// What the lines of a block print, one after the other; each must succeed.
+    /// The output of a block's lines, one after the other. Each must succeed.
     async fn run(&self, block: &Block) -> String {
         let path = format!("{}:{}", self.folder.path().join("bin").display(), std::env::var("PATH").unwrap());
         let mut command = tokio::process::Command::new("bash");

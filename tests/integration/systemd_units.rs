@@ -1,4 +1,4 @@
-//! The units of `deploy/systemd` as systemd itself judges them.
+//! systemd itself judges the units of `deploy/systemd`.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -26,7 +26,7 @@ fn systemd_analyze(arguments: &[&str]) -> (bool, String) {
     (output.status.success(), String::from_utf8_lossy(&printed).into_owned())
 }
 
-/// A root with the units and the program at their installed places.
+/// A root folder with the units and the program at their installed places.
 fn root() -> tempfile::TempDir {
     let root = tempfile::tempdir().unwrap();
     let (bin, etc, lib) = (root.path().join("usr/bin"), root.path().join("etc/systemd/system"), "usr/lib/systemd");
@@ -38,7 +38,7 @@ fn root() -> tempfile::TempDir {
         std::fs::copy(program, bin.join("heartbeatd")).unwrap();
     }
     std::fs::copy("/bin/kill", root.path().join("bin/kill")).unwrap();
-    // What ours name: sysinit.target, network-online.target and others.
+    // The system's units that ours name: sysinit.target, network-online.target and others.
     let copied = Command::new("cp").args(["-r", "/usr/lib/systemd/system"]).arg(root.path().join(lib)).status();
     assert!(copied.unwrap().success());
     for unit in std::fs::read_dir(units()).unwrap().map(|entry| entry.unwrap().path()) {
@@ -51,7 +51,7 @@ fn root() -> tempfile::TempDir {
 fn systemd_has_nothing_to_say_about_a_unit() {
     let root = root();
     let verify = |unit: &str| {
-        // Its exit code does not tell: what it prints does.
+        // Its output shows problems; its exit code does not.
         let root = format!("--root={}", root.path().display());
         systemd_analyze(&["verify", "--man=no", &root, unit])
     };
@@ -60,7 +60,7 @@ fn systemd_has_nothing_to_say_about_a_unit() {
     {
         assert_eq!(verify(unit), (true, String::new()), "{unit}");
     }
-    // It looks: at words, and at the program's place.
+    // Proof that it checks directives and the program's path.
     let spoilt = root.path().join("etc/systemd/system/heartbeatd.service");
     std::fs::write(&spoilt, read("heartbeatd.service").replace("ProtectClock", "ProtectClocks")).unwrap();
     assert!(verify("heartbeatd.service").1.contains("ProtectClocks"));

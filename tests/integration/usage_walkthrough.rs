@@ -1,5 +1,5 @@
-//! The pages for people who run heartbeatd, done as they are written: a test runs every block of commands, and a comment in
-//! a page's source names the headings whose blocks it does not run.
+//! Follows the pages for people who run heartbeatd: a test runs every block of commands, and a comment in a page's
+//! source names the headings whose blocks it does not run.
 
 use std::path::Path;
 use std::process::Command;
@@ -13,23 +13,23 @@ use crate::bench::{Daemon, MysqlServer, PostgresServer, eventually, heartbeatd, 
 
 /// Read in this order: the later ones use the configuration of the first.
 const PAGES: [&str; 3] = ["README.md", "docs/ci.md", "docs/operations.md"];
-/// What heartbeatd's account has on every server, and its password files and programs give.
+/// The password of heartbeatd's account on every server, which its password files and programs contain.
 const PASSWORD: &str = "the-heartbeats-password";
 
 /// The servers of the pages, the folder `/etc/heartbeatd`, and the working directory of the commands.
 struct Walk {
-    // Before the servers: it would start to fail when those end.
+    // Before the servers, because it would fail if they ended first.
     daemon: Option<Daemon>,
     folder: Place,
     standby: PostgresServer,
     primary: PostgresServer,
     shop: MysqlServer,
-    /// The names of the commands that were run, to show at the end that the walk is a walk.
+    /// The commands that were run, so that the end of the test can check that none is missing.
     ran: Vec<String>,
 }
 
 impl Walk {
-    /// What the pages take for given: servers with an account that may create its table, authorities, passwords.
+    /// Everything that the pages presuppose: servers with an account that may create its table, authorities, passwords.
     async fn begin() -> Self {
         let (primary, shop) = tokio::join!(PostgresServer::start(), MysqlServer::options().mariadb().start());
         for database in ["orders", "billing"] {
@@ -55,7 +55,7 @@ impl Walk {
         Self { daemon: None, folder, standby, primary, shop, ran: Vec::new() }
     }
 
-    /// The page's text with these servers and this folder in the place of the example's.
+    /// The page's text with these servers and this folder instead of the example's.
     fn here(&self, text: &str) -> String {
         let folder = self.folder.path().to_str().unwrap();
         let (primary, standby) = (self.primary.port(), self.standby.port());
@@ -66,13 +66,13 @@ impl Walk {
             ("billing-replica.example/", format!("localhost:{standby}/")),
             ("primary.db.svc/", format!("localhost:{primary}/")),
             ("replica.db.svc/", format!("localhost:{standby}/")),
-            // The bench's authorities are not among those that this machine trusts.
+            // This machine does not trust the bench's authorities.
             ("sslmode=verify-full\"", format!("sslmode=verify-full&sslrootcert={folder}/ca.pem\"")),
             ("ssl-mode=verify_identity", format!("ssl-mode=verify_identity&ssl-ca={folder}/shop-ca.pem")),
             ("/etc/heartbeatd", folder.to_owned()),
             ("/run/secrets", folder.to_owned()),
             ("/usr/local/bin", folder.to_owned()),
-            // The shortest look after which a row that moves has moved.
+            // The shortest wait in which a row with beats has changed.
             ("--wait 2m", "--wait 2s".to_owned()),
             ("-c heartbeatd.toml", format!("-c {folder}/heartbeatd.toml")),
             ("junit=heartbeatd.xml", format!("junit={folder}/heartbeatd.xml")),
@@ -98,7 +98,7 @@ impl Walk {
                     self.run_line(line).await;
                 }
             }
-            // What is printed.
+            // The output of a command.
             "" => assert!(!block.text.starts_with("heartbeatd "), "commands without a language: {block:?}"),
             other => panic!("the test has no rule to run {other:?}: {block:?}"),
         }
@@ -111,7 +111,7 @@ impl Walk {
             ["make", target] => self.make(target).await,
             ["heartbeatd", ..] => {
                 let ended = self.heartbeatd(&self.here(line)).await;
-                // What the connector needs is not all there, and a check says so.
+                // Some of the connector's objects are missing, and a check says so.
                 let checks = words[1] == "--check";
                 assert!(ended.code == Some(0) || (checks && ended.code == Some(1)), "{line}\n{ended:?}");
                 assert!(!checks || ended.stdout.contains("verdict"), "{line}\n{ended:?}");
@@ -130,11 +130,11 @@ impl Walk {
         line.split_whitespace().skip(1).fold(heartbeatd(), Heartbeatd::arg).run().await
     }
 
-    /// The recipe is there; that of `make run` starts the program, which then is run with the same arguments.
+    /// The recipe exists. For `make run`, the test runs the program with the same arguments.
     async fn make(&self, target: &str) {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
         let mut make = Command::new("make");
-        // Under another make, as in `make test`, this one would say which directory it enters.
+        // Under another make, as in `make test`, it would print the directory that it enters.
         make.args(["--no-print-directory", "--dry-run", target]).env_remove("MAKEFLAGS").env_remove("MAKELEVEL");
         let output = make.current_dir(folder).output().unwrap();
         assert!(output.status.success(), "{output:?}");
@@ -148,7 +148,7 @@ impl Walk {
         assert!(daemon.folder().join("heartbeat.db").exists());
     }
 
-    /// A daemon with these variables and nothing else.
+    /// A daemon configured only by these variables.
     async fn run_by_environment(&mut self, lines: &[&str]) {
         self.ran.push("the environment".to_owned());
         let provisioned = format!(
@@ -156,7 +156,7 @@ impl Walk {
             self.primary.port(),
             self.folder.path().display()
         );
-        // "The table must exist."
+        // The page says: "The table must exist."
         let ended = self.heartbeatd(&format!("heartbeatd {provisioned}")).await;
         assert_eq!(ended.code, Some(0), "{ended:?}");
         let variables: Vec<(String, String)> = lines
@@ -170,14 +170,14 @@ impl Walk {
             |program: Heartbeatd| variables.iter().fold(program, |program, (name, value)| program.env(name, value));
         let shown = with(heartbeatd().arg("config").arg("show")).run().await;
         assert!(shown.stdout.contains("listen = \"0.0.0.0:2328\"") && shown.code == Some(0), "{shown:?}");
-        // The bench gives it an address of its own to listen at.
+        // The bench gives it another address to listen at.
         let daemon = with(heartbeatd().env("HEARTBEATD_NAME", "orders").env("HEARTBEATD_INTERVAL", "1s")).start().await;
         daemon.healthy_within(secs(15)).await;
         let replica = daemon.target("orders").await["replicas"][0]["name"].as_str().unwrap().to_owned();
         daemon.replica_lag("orders", &replica).await;
     }
 
-    /// As the unit does it: the file is judged, then the daemon that runs gets its signal.
+    /// As the unit does: first the file is validated, then the running daemon gets its signal.
     async fn reload(&mut self) {
         let file = self.folder.path().join("heartbeatd.toml");
         let daemon = heartbeatd().arg("-c").arg(file.to_str().unwrap()).start().await;

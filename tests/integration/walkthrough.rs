@@ -1,4 +1,5 @@
-//! The page for DBAs, done as it is written: a test runs every block of its walk, and a footnote names the others.
+//! Follows the page for DBAs of PostgreSQL: a test runs every block of its walkthrough, and a footnote names the other
+//! blocks.
 
 use std::collections::BTreeSet;
 
@@ -11,14 +12,14 @@ use crate::bench::programs::{self, Major};
 use crate::bench::{PostgresServer, eventually, postgres, psql, secs};
 
 const PAGE: &str = "docs/databases/postgresql.md";
-/// The step in which the connector is started, which is no command of the page.
+/// The step that starts the connector, which is not a command of the page.
 const CONNECTOR_STARTS: &str = "### 9. The daemon and the connector start";
-/// What the walk puts into heartbeatd's password file.
+/// The content of heartbeatd's password file.
 const PASSWORD: &str = "the-heartbeats-password";
 
-/// The server that the page speaks of, and the folder of the configuration.
+/// The server of the page, and the folder of the configuration.
 struct Walk {
-    // Both before the server: they would start to fail when that ends.
+    // Both before the server, because they would fail if the server ended first.
     commands: Commands,
     connector: Option<Process>,
     server: PostgresServer,
@@ -26,7 +27,8 @@ struct Walk {
 }
 
 impl Walk {
-    /// What the page takes for given: a superuser, a database with a table, the authority's certificate, passwords in files.
+    /// Everything that the page presupposes: a superuser, a database with a table, the authority's certificate,
+    /// passwords in files.
     async fn begin(page: &str) -> Self {
         let server = PostgresServer::start().await;
         server.execute("CREATE DATABASE orders").await;
@@ -38,7 +40,7 @@ impl Walk {
         Self { commands: Commands::of(page, "slot-exists"), connector: None, server, folder }
     }
 
-    /// The page's text with this server in the place of the example's.
+    /// The page's text with this server instead of the example's.
     fn here(&self, text: &str) -> String {
         text.replace("primary.example.com:5432", &format!("localhost:{}", self.server.port()))
             .replace("/etc/heartbeatd", self.folder.path().to_str().unwrap())

@@ -1,4 +1,4 @@
-//! `--watch-config`: the daemon reloads by itself when its files change, in each of the ways in which files change.
+//! `--watch-config`: the daemon reloads by itself when its files change, in every way that files can change.
 
 use std::os::unix::fs::symlink;
 use std::path::Path;
@@ -8,12 +8,12 @@ use crate::bench::daemon::Daemon;
 use crate::bench::place::Place;
 use crate::bench::{eventually, heartbeatd, secs};
 
-/// How often the tests have it look.
+/// How often the daemon looks at its files in these tests.
 const EVERY: Duration = Duration::from_millis(500);
-/// What is promised: the interval, and the time of a reload.
+/// The promised limit: the interval, and the time of a reload.
 const PROMISED: Duration = secs(3);
 
-/// A volume as the kubelet lays it: the file is a link through `..data`, and a new state swaps that one link.
+/// A volume as the kubelet lays it out: the file is a link through `..data`, and an update replaces that one link.
 struct Volume(Place);
 
 impl Volume {
@@ -31,7 +31,7 @@ impl Volume {
         symlink(folder.file_name().unwrap(), self.0.join("..data_tmp")).unwrap();
         let before = std::fs::read_link(self.0.join("..data")).ok();
         std::fs::rename(self.0.join("..data_tmp"), self.0.join("..data")).unwrap();
-        // The kubelet takes the old state away at once.
+        // The kubelet deletes the old state at once.
         before.iter().for_each(|before| std::fs::remove_dir_all(self.0.join(before.to_str().unwrap())).unwrap());
     }
 }
@@ -47,7 +47,7 @@ async fn watching(file: &Path) -> Daemon {
     daemon
 }
 
-/// Waits until the log says it so many times, and not longer than promised.
+/// Waits until the log contains the text this many times, within the promised time.
 async fn logged_in_time(daemon: &Daemon, what: &str, times: usize) {
     let since = Instant::now();
     eventually(secs(15), format!("{times} times {what:?} in the log"), async || {
@@ -71,7 +71,7 @@ async fn a_swapped_link_reloads_in_time_and_a_broken_file_keeps_the_one_before()
     assert_eq!(daemon.metrics().await.sum("heartbeatd_config_reload_failed", &[]), 1.0);
     daemon.more_beats("orders", "ok", 2, secs(10)).await;
     daemon.more_beats("invoices", "ok", 2, secs(10)).await;
-    // It is said once and not at every look.
+    // The log says it once and not at every look.
     assert_eq!(daemon.log().matches("configuration not reloaded").count(), 1, "{}", daemon.log());
 
     volume.swap("4", &target("invoices"));
@@ -86,7 +86,7 @@ async fn an_included_file_that_is_written_appears_or_goes_reloads() {
     std::fs::create_dir(place.join("conf.d")).unwrap();
     let main = place.write("heartbeatd.toml", format!("include = [\"conf.d/*.toml\"]\n{}", target("orders")));
     let daemon = watching(&main).await;
-    // The folder was empty: it is watched, too.
+    // The folder was empty. It is watched nevertheless.
     let further = place.write("conf.d/further.toml", target("invoices"));
     logged_in_time(&daemon, "added=1 changed=0 removed=0 unchanged=1", 1).await;
     std::fs::write(&further, target("invoices").replace("1s", "2s")).unwrap();

@@ -1,5 +1,5 @@
-//! The reports of `heartbeatd check` for pipelines: each is read by a program that is not ours, several are written at once,
-//! and none says red where the exit code says green.
+//! The reports of `heartbeatd check` for pipelines: a foreign program reads each of them, several are written at once,
+//! and no report is red if the exit code is green.
 
 use std::path::Path;
 use std::process::Command;
@@ -12,7 +12,8 @@ use crate::bench::{heartbeatd, ports, programs};
 use crate::check_command::{FRESH_ROW, STALE_ROW, TABLE, make_file};
 use crate::documentation::validate;
 
-/// A right file, one with a stale row, an empty one, and a server that is not there; what each is for a report.
+/// A healthy file, one with a stale row, an empty one, and a server that does not exist, with the result that a report
+/// shows for each.
 async fn four_targets() -> Heartbeatd {
     let program = heartbeatd();
     make_file(&program.file("right.db", ""), &[TABLE, FRESH_ROW]).await;
@@ -27,7 +28,7 @@ async fn four_targets() -> Heartbeatd {
     program.config(&config)
 }
 
-/// What a foreign reader found in a report.
+/// What a foreign program found in a report.
 fn read(kind: &str, report: &Path) -> Vec<Value> {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/integration/check_reports/read.py");
     let mut command = Command::new("python3");
@@ -37,14 +38,14 @@ fn read(kind: &str, report: &Path) -> Vec<Value> {
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
-/// What SARIF's own validator has against a report: its schema, its rules, and those of GitHub's code scanning.
+/// The complaints of SARIF's own validator about a report: its schema, its rules, and those of GitHub's code scanning.
 fn complaints(report: &Path) -> Vec<String> {
     let multitool = programs::sarif_multitool();
     let read = |path: &Path| serde_json::from_slice::<Value>(&std::fs::read(path).unwrap()).unwrap();
     let schema = validate(read(&multitool.join("sarif-2.1.0.json")), &read(report));
     let out = report.with_extension("judged");
     let mut command = Command::new(multitool.join("Sarif.Multitool"));
-    // It brings its own runtime, which asks for a library of locales unless it is told not to.
+    // It contains its own runtime, which requires a library of locales unless a variable turns that off.
     command
         .env("DOTNET_SYSTEM_GLOBALIZATION_INVARIANT", "1")
         .env("DOTNET_BUNDLE_EXTRACT_BASE_DIR", out.with_extension("net"));
@@ -57,7 +58,7 @@ fn complaints(report: &Path) -> Vec<String> {
     let judged = read(&out);
     let results = judged["runs"][0]["results"].as_array().unwrap_or_else(|| panic!("{judged:#}")).clone();
     let rule = |result: Value| result["ruleId"].as_str().unwrap().to_owned();
-    // heartbeatd has no address on the web that it could give.
+    // heartbeatd has no address on the web to name here.
     let rules = results.into_iter().map(rule).filter(|rule| rule != "SARIF2005");
     schema.err().into_iter().chain(rules).collect()
 }
@@ -94,7 +95,7 @@ async fn several_reports_of_one_run_are_each_read_by_another_program() {
     assert!(of("away", "row-fresh").1.contains("could not check: the source was not reached"), "{cases:?}");
     let (result, text) = of("e<m>pty & \"co\"", "table-exists");
     assert!(result == "failure" && text.contains("heartbeatd provision --target"), "{text}");
-    // A warning does not count here: it is told, and the case is green.
+    // A warning does not fail here: the case reports it and is green.
     let (result, text) = of("stale", "row-fresh");
     assert!(result == "passed" && text.contains("warning: ") && text.contains("expected: younger than"), "{text}");
 
@@ -131,7 +132,7 @@ async fn the_validator_of_sarif_sees_what_is_wrong() {
     let line = format!("--check --format sarif={}", report.display());
     assert_eq!(run(four_targets().await, &line).await.code, Some(1));
     let good: Value = serde_json::from_str(&std::fs::read_to_string(&report).unwrap()).unwrap();
-    // A result without a location is GitHub's complaint, a level that is none the schema's.
+    // GitHub requires a location, and the schema requires a valid level.
     for (pointer, wrong) in
         [("/runs/0/results/0/locations", Value::Array(Vec::new())), ("/runs/0/results/0/level", "fatal".into())]
     {
@@ -170,7 +171,7 @@ async fn the_step_summary_of_github_is_appended_to() {
     assert_eq!(ended.code, Some(1), "{ended:?}");
     let text = std::fs::read_to_string(&summary).unwrap();
     assert!(text.starts_with("before\n## heartbeatd check: failed\n") && text.contains("`table-exists`"), "{text}");
-    // Another format is not GitHub's.
+    // Another format is not written for GitHub.
     let program = four_targets().await.env("GITHUB_STEP_SUMMARY", summary.to_str().unwrap());
     run(program, "--check --format text").await;
     assert_eq!(std::fs::read_to_string(&summary).unwrap(), text);

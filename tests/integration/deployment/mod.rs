@@ -1,5 +1,5 @@
-//! The files in `deploy/` for pipelines, Kubernetes and Prometheus: each is judged by the program it is made for, and its
-//! command lines and configurations by heartbeatd.
+//! The files in `deploy/` for pipelines, Kubernetes and Prometheus. The program that each is made for judges it, and
+//! heartbeatd judges its command lines and configurations.
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
@@ -25,7 +25,7 @@ fn read(path: &Path) -> String {
     std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// A module of Python's, with the tools of the tests.
+/// A Python module with the tests' tools.
 fn python(module: &str) -> Command {
     let mut command = Command::new("python3");
     command.env("PYTHONPATH", programs::python_tools()).env("PYTHONDONTWRITEBYTECODE", "1").args(["-m", module]);
@@ -36,7 +36,7 @@ fn said(output: &Output) -> String {
     format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
 }
 
-/// Fails unless heartbeatd would take this command line.
+/// Fails unless heartbeatd accepts this command line.
 fn is_a_command_line(line: &str) {
     let arguments = line.split_whitespace().map(OsString::from);
     if let Err(error) = Cli::try_parse_from(with_command_first(arguments)) {
@@ -44,7 +44,7 @@ fn is_a_command_line(line: &str) {
     }
 }
 
-/// The command lines of heartbeatd in a script of a pipeline: a line, and the lines below it that go on with options.
+/// The command lines of heartbeatd in a pipeline's script. A line may continue with options on the lines below it.
 fn command_lines(text: &str) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
     let mut open = false;
@@ -96,7 +96,7 @@ fn the_job_of_gitlab_is_as_its_schema_says() {
     lines.iter().for_each(|line| is_a_command_line(line));
 }
 
-/// The bench's folders belong to the user that its servers run as, and git refuses those of another user.
+/// The bench's folders belong to the user who runs its servers, and git refuses another user's folders.
 fn in_any_folder(git: &mut Command) -> &mut Command {
     git.env("GIT_CONFIG_COUNT", "1").env("GIT_CONFIG_KEY_0", "safe.directory").env("GIT_CONFIG_VALUE_0", "*")
 }
@@ -189,14 +189,14 @@ async fn heartbeatd_takes_the_arguments_and_configurations_of_every_manifest() {
                 let Some(list) = line.trim().strip_prefix("args: [").and_then(|line| line.strip_suffix(']')) else {
                     continue;
                 };
-                // As Kubernetes fills it in, for the first pod.
+                // As Kubernetes replaces it for the first pod.
                 is_a_command_line(&format!("heartbeatd {}", list.replace(',', " ").replace("$(POD_INDEX)", "0")));
                 lines += 1;
             }
         }
     }
     assert_eq!(lines, 5);
-    // One shard more or less than pods would leave targets without an owner.
+    // With more shards than pods, or fewer, some targets would have no owner.
     let fleet = read(&deploy("kubernetes/fleet/statefulset.yaml"));
     assert!(fleet.contains("replicas: 4\n") && fleet.contains("--shard, $(POD_INDEX)/4,"), "{fleet}");
 }

@@ -1,5 +1,5 @@
-//! A further database is a folder (`ledger/`) and one line: it is configured, provisioned, beaten, checked and shown like
-//! those of the build, and nothing outside its folder knows of it.
+//! A further database is a folder (`ledger/`) and one line. It is configured, provisioned, written, checked and shown
+//! like the built-in ones, and nothing outside its folder knows it.
 
 mod ledger;
 

@@ -1,4 +1,4 @@
-//! One fault after another on a server that is otherwise right: exactly that finding fails, and what mends it mends it.
+//! One fault after another on a healthy server: exactly that finding fails, and its remedy repairs it.
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ const DISABLED_EVENT: &str = "CREATE EVENT streamkap.beat ON SCHEDULE EVERY 1 MI
 const OTHER_EVENT: &str = "CREATE EVENT streamkap.beat ON SCHEDULE EVERY 1 MINUTE DO \
                            UPDATE streamkap.streamkap_heartbeat SET last_update = CURRENT_TIMESTAMP WHERE id = 7";
 
-/// The list; `T` stands for the heartbeat table.
+/// The list; `T` is the heartbeat table.
 fn faults() -> Vec<Fault> {
     use Mend::{Remedy, RemedyAnd, Sql, Steps};
     let no_event = "DROP EVENT streamkap.beat";
@@ -36,7 +36,7 @@ fn faults() -> Vec<Fault> {
             Sql("SET SESSION TRANSACTION READ WRITE; SET GLOBAL transaction_read_only = OFF"),
         )
         .only(MYSQLS),
-        // --- what is logged
+        // --- the binary log
         fault("binlog-format", "MIXED", "SET GLOBAL binlog_format = MIXED", Remedy),
         fault("binlog-format", "STATEMENT", "SET GLOBAL binlog_format = STATEMENT", Remedy),
         fault("binlog-row-image", "MINIMAL", "SET GLOBAL binlog_row_image = MINIMAL", Remedy),
@@ -69,7 +69,7 @@ fn faults() -> Vec<Fault> {
         )
         .after("REVOKE SYSTEM_VARIABLES_ADMIN ON *.* FROM hb@'%'")
         .only(&[Flavour::Mysql]),
-        // --- how long it is kept
+        // --- retention
         fault("binlog-retention", "1h", "SET GLOBAL binlog_expire_logs_seconds = 3600", Remedy).only(SECONDS),
         fault("binlog-retention", "2days", "SET GLOBAL binlog_expire_logs_seconds = 172800", Remedy)
             .warns()

@@ -9,7 +9,7 @@ use crate::bench::mysql::{Flavour, Galera, MysqlOptions};
 use crate::bench::mysql_scene::beats_logged_by;
 use crate::bench::{MysqlServer, eventually, secs};
 
-/// A stage on the first node, and the others.
+/// A stage on the first node, and the other nodes.
 async fn stage_of(options: MysqlOptions, size: usize) -> (Stage, Galera) {
     let mut cluster = Galera::with(options, size).await;
     let first = cluster.nodes.remove(0);
@@ -57,7 +57,8 @@ async fn on_a_right_node_nothing_is_wrong_and_each_fault_of_a_node_is_found_alon
     stage.server.set_global("wsrep_on", "OFF").await;
     let (severity, remedy) = only(&stage, "galera-ready", "reaches no other node").await;
     assert_eq!(severity, Severity::Error);
-    // Nothing was written there meanwhile, and this is not the first to do for those who do not know that.
+    // Nothing was written on this node meanwhile. But the remedy cannot know that, so it must begin with saving such
+    // writes.
     assert!(remedy.to_string().starts_with("save what was written on the node alone"), "{remedy}");
     stage.paste(&remedy).await;
     stage.all_is_well(&stage.target, "the node replicates again").await;
@@ -77,7 +78,7 @@ async fn on_a_right_node_nothing_is_wrong_and_each_fault_of_a_node_is_found_alon
     stage.all_is_well(&stage.target, "the mode is set again").await;
 }
 
-/// A node whose `wsrep_gtid_mode` is ON does not start with it.
+/// A node with `wsrep_gtid_mode` ON does not start with this setting.
 #[tokio::test]
 async fn a_node_logs_what_the_others_write_even_without_log_slave_updates_and_is_not_blamed() {
     let lines = options(Flavour::Mariadb).conf("wsrep_gtid_mode = OFF").conf("log_slave_updates = OFF");
@@ -95,7 +96,7 @@ async fn a_node_logs_what_the_others_write_even_without_log_slave_updates_and_is
     only(&stage, "galera-gtid", "OFF").await;
 }
 
-/// How many events in the first node's binary log are beats, of one through it and one through another node.
+/// How many events two beats write to the first node's binary log, one beat through it and one through another node.
 async fn events_of_two_beats(stage: &Stage, cluster: &Galera) -> u64 {
     let before = beats_logged_by(&stage.server).await;
     for (node, text) in [(&stage.server, "here"), (&cluster.nodes[0], "there")] {
@@ -110,7 +111,7 @@ async fn events_of_two_beats(stage: &Stage, cluster: &Galera) -> u64 {
     beats_logged_by(&stage.server).await - before
 }
 
-/// Of the nodes one runs an event.
+/// Only one of the nodes runs an event.
 #[tokio::test]
 async fn an_event_of_a_cluster_runs_on_one_node_and_the_others_say_so() {
     let (mut stage, cluster) = stage_of(options(Flavour::Mariadb), 2).await;
@@ -156,7 +157,7 @@ async fn an_event_of_a_cluster_runs_on_one_node_and_the_others_say_so() {
     .await;
 }
 
-/// The ports of the nodes on which the event ran.
+/// The ports of the nodes that ran the event.
 async fn runs_of(server: &MysqlServer) -> Vec<u16> {
     let rows = server.rows("SELECT DISTINCT node FROM streamkap.log").await;
     rows.into_iter().map(|row| row[0].clone().unwrap().parse().unwrap()).collect()

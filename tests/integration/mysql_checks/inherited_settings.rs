@@ -1,4 +1,5 @@
-//! What an administrator set for every session of the server: heartbeatd's statements mean the same whatever it is.
+//! Settings of an administrator for every session of the server. They do not change the meaning of heartbeatd's
+//! statements.
 
 use heartbeatd::driver::Purpose;
 use heartbeatd::finding::Status;
@@ -9,7 +10,7 @@ use crate::bench::driver::{beat, in_time, open_over};
 use crate::bench::mysql::Flavour;
 use crate::bench::mysql::session::execute;
 
-/// Settings of the whole server, each with its usual value afterwards.
+/// Settings of the whole server, each with its usual value for afterwards.
 fn settings(flavour: Flavour) -> Vec<(&'static str, &'static str)> {
     let mut settings = vec![
         ("sql_mode", "'ANSI_QUOTES,PIPES_AS_CONCAT,IGNORE_SPACE,HIGH_NOT_PRECEDENCE,NO_BACKSLASH_ESCAPES'"),
@@ -52,13 +53,13 @@ async fn whatever_the_server_sets_for_every_session_beats_checks_and_plans_are_t
     let mut found = Vec::new();
     for flavour in Flavour::ALL {
         let stage = Stage::on(options(flavour).start().await).await;
-        // Its own settings are those from before: it can always set them back.
+        // This session keeps the settings from before, so it can always restore them.
         let (admin_url, mut admin) = (stage.server.admin_url(), stage.server.connect().await);
         for (name, value) in settings(flavour) {
             let before = stage.server.value(&format!("SELECT @@global.{name}")).await.unwrap();
             let before = if before.parse::<u64>().is_ok() { before } else { format!("'{before}'") };
             set(&mut admin, name, value).await;
-            // Beats of one second go ahead of the clock, one second each.
+            // Several beats within one second each add a second, so they run ahead of the clock.
             execute(&mut admin, BEAT).await;
             let what = format!("{flavour:?}, {name} = {value}");
             match beat(&stage.target, Writing::Always).await {
@@ -85,7 +86,7 @@ async fn set(admin: &mut sqlx::mysql::MySqlConnection, name: &str, value: &str) 
     execute(admin, &format!("SET GLOBAL {name} = {value}")).await;
 }
 
-/// Where the server does not listen to the client's character set, names and text are still read as they are.
+/// If the server ignores the client's character set, heartbeatd still reads names and text correctly.
 #[tokio::test]
 async fn a_server_that_ignores_the_clients_character_set_is_asked_in_ours() {
     let options =

@@ -1,4 +1,4 @@
-//! A server where somebody holds what the checks ask for.
+//! A server where another session holds locks that the checks wait for.
 
 use std::time::Duration;
 
@@ -25,7 +25,7 @@ async fn a_locked_table_costs_no_answers_but_its_own() {
         assert!(unknown.contains(&"writer-update"), "{flavour:?}: {}", shown(&found));
         let of_the_table = |id: &&str| id.starts_with("writer-") || id.starts_with("row-");
         assert!(unknown.iter().all(of_the_table), "{flavour:?}: {}", shown(&found));
-        // With little time, too: the table is waited for once, and not for each of its answers.
+        // Also with little time: the inspection waits for the table once, and not for each answer about it.
         let look = runner::inspect(&context(&stage.target), &Clock::system(), Duration::from_secs(4)).await;
         assert!(matches!(look.source, Look::Facts(_)), "{flavour:?}: {:?}", look.source);
         let findings = judge(&stage.target, &look, None);

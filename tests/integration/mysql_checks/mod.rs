@@ -1,4 +1,4 @@
-//! The checks of MySQL and MariaDB on real servers: silent where all is right, and each fault found as what it is.
+//! The checks of MySQL and MariaDB on real servers: a healthy server has no findings, and each fault is found.
 
 mod faults;
 mod galera;
@@ -18,7 +18,7 @@ async fn where_all_is_right_nothing_fails_and_nothing_is_unknown() {
     for flavour in [Flavour::Mariadb, Flavour::Mysql, Flavour::Mysql57] {
         let stage = Stage::set(flavour).await;
         stage.all_is_well(&stage.target, "nothing").await;
-        // An administrator may write where nobody else may; all else is right for him, too.
+        // An administrator may write to a read-only server. Everything else is healthy for this user, too.
         let findings = stage.findings(&stage.as_admin()).await;
         assert_eq!(
             ids(&wrong(&findings), Status::Failed),

@@ -193,7 +193,7 @@ async fn a_replica_in_place_of_the_primary_is_found_and_looked_at_all_the_same()
         let mut wrong_place = Target { replicas: Vec::new(), ..target };
         wrong_place.endpoint = Endpoint::parse(&replica.url("hb", "hb")).unwrap();
         let findings = stage.findings(&wrong_place).await;
-        // The connector reads the primary, of which this server knows nothing.
+        // The connector reads the primary, and this server does not know of it.
         let failed = ids(&findings, Status::Failed);
         assert_eq!(failed, ["server-writable", "connector-connected"], "{flavour:?}: {}", shown(&wrong(&findings)));
         let writable = findings.iter().find(|finding| finding.id == "server-writable").unwrap();
@@ -233,7 +233,7 @@ async fn a_filter_that_kept_the_table_out_from_the_start_is_lifted_once_it_is_th
         let replica = server.replica_with(line).await;
         let stage = Stage::on(server).await;
         replica.catch_up_with(&stage.server).await;
-        // Accounts were filtered out, too.
+        // The filter also excluded accounts.
         replica.execute("SET sql_log_bin = 0; CREATE USER hb@'%' IDENTIFIED BY 'hb'; GRANT ALL ON *.* TO hb@'%'").await;
         let mut target = reading(&stage, &replica);
         target.replicas[0].required = true;

@@ -1,4 +1,4 @@
-//! A source on which everything is right, a connector that reads its binary log, and looks at it.
+//! Sets up a healthy source and a connector that reads its binary log, and inspects the source.
 
 use std::time::Duration;
 
@@ -19,19 +19,19 @@ use crate::bench::process::Process;
 use crate::bench::{MysqlServer, eventually, programs, secs};
 
 pub(super) const TABLE: &str = "streamkap.streamkap_heartbeat";
-/// A beat, as far as the row shows it.
+/// A beat, as far as it changes the row.
 pub(super) const BEAT: &str = "UPDATE streamkap.streamkap_heartbeat SET last_update = CURRENT_TIMESTAMP WHERE id = 1";
 const TIME: Duration = secs(10);
 
 /// A server, and the target that is checked on it.
 pub(super) struct Stage {
-    // Before the server: it would start to fail when that ends.
+    // Declared before the server, because it would fail if the server ended first.
     reader: Option<Process>,
     pub(super) server: MysqlServer,
     pub(super) target: Target,
 }
 
-/// A server's options with every setting as the checks want it.
+/// A server's options, with every setting as the checks require it.
 pub(super) fn options(flavour: Flavour) -> MysqlOptions {
     let options = MysqlServer::options().flavour(flavour);
     match flavour {
@@ -41,7 +41,7 @@ pub(super) fn options(flavour: Flavour) -> MysqlOptions {
 }
 
 impl Stage {
-    /// Everything right: user `hb` for heartbeatd, who may also see what the checks ask for; user `cdc` for the
+    /// A healthy source: user `hb` for heartbeatd, which may also see what the checks query; user `cdc` for the
     /// connector, which is connected.
     pub(super) async fn set(flavour: Flavour) -> Self {
         Self::on(options(flavour).start().await).await
@@ -54,7 +54,7 @@ impl Stage {
         stage
     }
 
-    /// As [`on`](Self::on), without a connector that is connected.
+    /// As [`on`](Self::on), without a connected connector.
     pub(super) async fn unread(server: MysqlServer) -> Self {
         for statement in [
             "CREATE DATABASE streamkap",
@@ -86,10 +86,10 @@ impl Stage {
         Target { endpoint: Endpoint::parse(&self.server.admin_url()).unwrap(), ..self.target.clone() }
     }
 
-    /// Starts the connector and waits until the server knows that it reads.
+    /// Starts the connector and waits until the server shows it as a reader.
     pub(super) async fn connect_reader(&mut self) {
         let mut command = match self.server.flavour() {
-            // MySQL 9 does not answer MariaDB's program; its own needs its own libraries.
+            // MariaDB's program cannot read from MySQL 9. MySQL's own program needs its own libraries.
             Flavour::Mysql => {
                 let home = programs::mysql("mysql-9");
                 let mut command = server_command(home.join("lib64/ld-linux-x86-64.so.2"));
@@ -112,13 +112,13 @@ impl Stage {
         .await;
     }
 
-    /// Ends the connector and waits until the server knows.
+    /// Ends the connector and waits until the server no longer shows it.
     pub(super) async fn disconnect_reader(&mut self) {
         if let Some(mut reader) = self.reader.take() {
             reader.end(Signal::KILL, TIME).await;
         }
         eventually(TIME, "the reader of the binary log to be gone", async || {
-            // The server notices when it has something to send, the second time at the latest.
+            // The server notices it when it sends something, the second time at the latest.
             self.server.execute("UPDATE streamkap.streamkap_heartbeat SET text = UUID()").await;
             let now = self.readers().await;
             if now == 0 { Ok(()) } else { Err(format!("{now}")) }
@@ -132,7 +132,7 @@ impl Stage {
         self.server.number(sql).await
     }
 
-    /// Looks and judges.
+    /// Inspects and judges.
     pub(super) async fn findings(&self, target: &Target) -> Vec<Finding> {
         judge(target, &look(target).await, None)
     }
@@ -193,9 +193,9 @@ pub(super) async fn paste(server: &MysqlServer, remedy: &Remedy) {
     }
 }
 
-/// Waits, over this session, until the server has ended the other one. Meanwhile nobody may connect: MySQL 5.7 closes
-/// the socket before the killed thread notices, and a new connection that gets the same descriptor makes that thread wait
-/// on it for hours, with its transaction open. Measured with 5.7.29 on a busy machine.
+/// Waits, through this session, until the server has ended the other one. Meanwhile no other connection may be opened:
+/// MySQL 5.7 closes the socket before the killed thread notices. If a new connection gets the same descriptor, that thread
+/// waits on it for hours, with its transaction open. Measured with 5.7.29 on a busy machine.
 async fn gone(session: &mut MySqlConnection, killed: &str) {
     let sql = format!("SELECT COUNT(*) FROM information_schema.PROCESSLIST WHERE ID = {killed}");
     eventually(TIME, format!("session {killed} to be gone"), async || {
@@ -205,12 +205,12 @@ async fn gone(session: &mut MySqlConnection, killed: &str) {
     .await;
 }
 
-/// What is failed or unknown, but for the version: the bench's are old on purpose.
+/// The failed and unknown findings, except for the version: the bench's servers are old on purpose.
 pub(super) fn wrong(findings: &[Finding]) -> Vec<Finding> {
     findings::wrong(findings).into_iter().filter(|finding| finding.id != "server-version").collect()
 }
 
-/// The ids of findings of a status, each once, but for the version.
+/// The ids of the findings with this status, each once, except for the version.
 pub(super) fn ids(findings: &[Finding], status: Status) -> Vec<&str> {
     findings::ids(findings, status).into_iter().filter(|id| *id != "server-version").collect()
 }

@@ -1,4 +1,4 @@
-//! Sessions, events, filters: what is around the heartbeat.
+//! Sessions, events and filters around the heartbeat.
 
 use heartbeatd::finding::{Inspection, Look, Severity, Status};
 use heartbeatd::heartbeat::Writing;
@@ -52,7 +52,7 @@ async fn looking_changes_nothing_and_takes_few_messages() {
         let said = stage.server.statements_of("hb");
         let probes = said.iter().filter(|statement| statement.contains("WHERE 1 = 0")).count();
         assert_eq!(probes, 3);
-        // Three of them are the connection's own.
+        // Three of them belong to the connection itself.
         assert!(said.len() - probes <= 26, "{} messages:\n{}", said.len(), said.join("\n"));
     }
 }
@@ -145,7 +145,7 @@ async fn a_table_that_keeps_its_history_counts_as_one() {
     stage.server.execute("CREATE TABLE streamkap.kept (id INT) WITH SYSTEM VERSIONING").await;
     assert_eq!(counted().await, before + 1);
 
-    // The heartbeat's own: each beat would leave an old row behind.
+    // The heartbeat's own history: each beat would add an old row.
     let kept =
         async || stage.server.number("SELECT COUNT(*) FROM streamkap.streamkap_heartbeat FOR SYSTEM_TIME ALL").await;
     stage.server.execute(&format!("ALTER TABLE {TABLE} ADD SYSTEM VERSIONING")).await;

@@ -1,4 +1,4 @@
-//! What keeps an account out that has the right password, and what its server allows it: each with its kind and number.
+//! Accounts that cannot log in although the password is right, and limits of the server, each with its kind and number.
 
 use heartbeatd::heartbeat::{BeatOutcome, ErrorKind, Writing};
 use heartbeatd::remedy::Remedy;
@@ -23,7 +23,7 @@ async fn an_account_of_sha256_password_is_let_in_over_tls_and_told_so_without() 
         assert_eq!(beat(&over_tls, Writing::Always).await.unwrap().outcome, BeatOutcome::Written);
         let wrong = failed(&at(&server.url("old", "wrong"), &target)).await;
         assert_eq!((wrong.kind, wrong.code.as_deref()), (ErrorKind::Auth, Some("1045")), "{wrong:?}");
-        // No cache of passwords helps here: it never goes without TLS, not the second time either.
+        // A cache of passwords does not help here: this login never works without TLS, not even the second time.
         let clear = at(&format!("{}/?ssl-mode=disabled", server.url("old", "old-password")), &target);
         for _ in 0..2 {
             let refused = failed(&clear).await;
@@ -40,9 +40,9 @@ async fn an_account_whose_password_has_run_out_is_told_so_wherever_the_server_sa
     on_each(&Flavour::ALL, async |flavour| {
         let (server, target) = provisioned(flavour).await;
         server.execute("ALTER USER hb@'%' PASSWORD EXPIRE").await;
-        // At the login; or, where such accounts are let in to change it, at the first statement.
+        // At the login; or at the first statement, if the server lets such accounts log in to change the password.
         for (at_once, code) in [("ON", "1862"), ("OFF", "1820")] {
-            // On MySQL it is read at the start only, and this client does not ask to be let in.
+            // MySQL reads the setting only at its start, and this client does not ask to be let in.
             let mariadb = flavour == Flavour::Mariadb;
             if mariadb {
                 server.set_global("disconnect_on_expired_password", at_once).await;
@@ -81,7 +81,7 @@ async fn an_account_at_its_limit_is_told_with_the_statement_that_lifts_it() {
             ["MAX_USER_CONNECTIONS 1", "MAX_QUERIES_PER_HOUR 3", "MAX_UPDATES_PER_HOUR 1", "MAX_CONNECTIONS_PER_HOUR 1"]
         {
             server.execute(&format!("ALTER USER hb@'%' WITH {limit}")).await;
-            // Counts from now on, and by this limit, whatever sessions of the account are still there (MySQL 5.7).
+            // This limit applies from now on, whatever sessions of the account still exist (MySQL 5.7).
             server.execute("FLUSH PRIVILEGES").await;
             let holder = server.connect_as("hb", "hb-password").await.unwrap();
             if limit.starts_with("MAX_UPDATES") {
@@ -107,7 +107,7 @@ async fn an_account_at_its_limit_is_told_with_the_statement_that_lifts_it() {
 #[tokio::test]
 async fn an_account_at_the_servers_limit_for_all_accounts_is_told_so() {
     on_each(&Flavour::ALL, async |flavour| {
-        // MariaDB changes a limit, and takes none where there was none at its start.
+        // MariaDB can change a limit, but not add one that was absent at the start.
         let server = MysqlServer::options().flavour(flavour).conf("max_user_connections = 20").start().await;
         lay(&server).await;
         let target = target(&server.url("hb", "hb-password"));
@@ -131,7 +131,7 @@ async fn a_missing_privilege_is_granted_to_the_account_that_the_server_takes_the
     on_each(&Flavour::ALL, async |flavour| {
         let (server, target) = provisioned(flavour).await;
         let paste = async |script: &str| server.execute(&script.replace("<password>", "'hb-password'")).await;
-        // The account without a name is for a narrower host, and comes first.
+        // The account without a name has a more exact host, so the server prefers it.
         for host in ["localhost", "127.0.0.1"] {
             server.execute(&format!("CREATE USER ''@'{host}' IDENTIFIED BY 'hb-password'")).await;
         }
@@ -140,20 +140,21 @@ async fn a_missing_privilege_is_granted_to_the_account_that_the_server_takes_the
         let created =
             refused.script.strip_prefix("CREATE USER ").and_then(|rest| rest.split(' ').next()).unwrap().to_owned();
         assert!(created.starts_with("`hb`@`") && created != "`hb`@`%`", "no one else gets anything: {refused:?}");
-        // Provisioning asks a session of url as well, and says the same.
+        // Provisioning also asks a session of url, and reports the same.
         let applied = provision_over(&server.admin_url(), &target).await;
         let [(None, failure)] = applied.failed.as_slice() else { panic!("{applied:?}") };
         assert_eq!(failure.remedy().and_then(Remedy::script).unwrap().text(), refused.script, "{failure}");
         assert_eq!(applied.done, [""; 0]);
         paste(&refused.script).await;
-        // What was granted on a table to the user from any host may hold for this one, too: if not, it is granted next.
+        // A grant on the table to the user from any host may also apply to this account. If it does not, it is granted
+        // next.
         if beat(&target, Writing::Always).await.is_err() {
             let refused = failed(&target).await;
             assert!(refused.script.ends_with(&format!("TO {created};")), "{refused:?}");
             paste(&refused.script).await;
         }
         beat(&target, Writing::Always).await.unwrap();
-        // Now the login has two accounts, and a session one of them.
+        // Now two accounts match the login, and the session has one of them.
         server.execute(&format!("REVOKE UPDATE ON {TABLE} FROM hb@'%'")).await;
         let applied = provision_over(&server.admin_url(), &target).await;
         assert!(applied.done.iter().all(|title| title.ends_with(&format!("to {created}"))), "{applied:?}");
@@ -161,7 +162,7 @@ async fn a_missing_privilege_is_granted_to_the_account_that_the_server_takes_the
         let told = applied.notices.iter().any(|notice| notice.contains(&created) && notice.contains("`hb`@`%`"));
         assert!(told, "{applied:?}");
         beat(&target, Writing::Always).await.unwrap();
-        // Where none can be asked, that is said.
+        // If no session can be asked, the plan says so.
         let refused = at(&server.url("hb", "wrong"), &target);
         let applied = provision_over(&server.admin_url(), &refused).await;
         assert!(applied.notices[0].starts_with("cannot check which account"), "{applied:?}");
@@ -186,7 +187,7 @@ async fn a_proxy_user_is_granted_what_it_lacks_by_the_name_that_the_server_maps_
     assert!(refused.script.ends_with("TO `app`@`%`;"), "{refused:?}");
     server.execute(&refused.script).await;
     beat(&target, Writing::Always).await.unwrap();
-    // Provisioning asks a session of url, too.
+    // Provisioning also asks a session of url.
     server.execute(&format!("REVOKE SELECT, INSERT, UPDATE ON {TABLE} FROM app")).await;
     let applied = provision_over(&server.admin_url(), &target).await;
     assert!(applied.failed.is_empty(), "{applied:?}");

@@ -1,4 +1,4 @@
-//! What a beat writes, when, and that it goes into the binary log.
+//! What a beat writes, when it writes, and that the binary log contains it.
 
 use heartbeatd::heartbeat::{BeatOutcome, ErrorKind, Stamp, Writing, judge};
 use heartbeatd::target::Target;
@@ -20,7 +20,7 @@ async fn a_beat_is_one_statement_that_writes_one_event_of_a_new_value() {
         let mut session = session(&target).await;
         let mut last = report(session.as_mut(), Writing::Always, TIME).await.unwrap();
         let (statements, events) = (server.statements_of("hb").len(), events(&server).await);
-        // Many within one second: each a second later than the one before, until that would run away.
+        // Several within one second: each is a second later than the one before, until the value is too far ahead.
         for _ in 0..5 {
             let now = report(session.as_mut(), Writing::Always, TIME).await.unwrap();
             assert_eq!((now.seen, now.changed, now.previous), (1, 1, last.value), "{flavour:?}");
@@ -58,14 +58,14 @@ async fn the_value_is_utc_whatever_the_zone_of_the_server_and_the_type_of_the_co
     }
 }
 
-/// A number as a session in UTC sees it.
+/// A number as a session in UTC reads it.
 async fn shown(server: &MysqlServer, sql: &str) -> i64 {
     let mut session = server.connect().await;
     execute(&mut session, "SET time_zone = '+00:00'").await;
     rows(&mut session, sql).await.unwrap()[0][0].as_deref().unwrap().parse().unwrap()
 }
 
-/// Sets the value, as a distance in seconds from the server's clock, or as it stands.
+/// Sets the value, either as a distance in seconds from the server's clock or as an expression.
 async fn put(server: &MysqlServer, value: &str) {
     let mut session = server.connect().await;
     execute(&mut session, "SET time_zone = '+00:00', sql_mode = ''").await;
@@ -78,7 +78,7 @@ async fn what_is_stale_is_decided_by_the_database() {
         let (server, target) = provisioned(flavour).await;
         server.execute(&format!("ALTER TABLE {TABLE} MODIFY last_update DATETIME(6) NULL")).await;
         let mut session = session(&target).await;
-        // The value, and whether a first look writes.
+        // The value, and whether the first look writes.
         for (value, writes) in [
             ("NULL", true),
             ("'0000-00-00'", true),
@@ -98,7 +98,7 @@ async fn what_is_stale_is_decided_by_the_database() {
             let report = report(session.as_mut(), WHEN_STALE, TIME).await.unwrap();
             assert_eq!((report.seen, report.stale, report.changed == 1), (1, writes, writes), "{value}: {report:?}");
         }
-        // What has not changed since the last look is stale, however young.
+        // A value that has not changed since the last look is stale, however young it is.
         let value = report(session.as_mut(), Writing::Always, TIME).await.unwrap().value;
         let again = Writing::WhenStale { last_seen: value, period: MINUTE };
         assert_eq!(report(session.as_mut(), again, TIME).await.unwrap().changed, 1);
@@ -150,7 +150,7 @@ async fn the_one_that_waits_for_the_other_judges_the_new_value() {
         execute(&mut other, &format!("UPDATE {TABLE} SET last_update = UTC_TIMESTAMP()")).await;
         let (report, ()) = tokio::join!(report(session.as_mut(), WHEN_STALE, TIME), async {
             eventually(secs(5), "the beat to wait for the row", async || {
-                // INNODB_TRX would tell of the lock, and shows what it showed before to whoever asks often.
+                // INNODB_TRX also shows the lock, but returns cached data if it is queried often.
                 let waiting = "SELECT COUNT(*) FROM information_schema.PROCESSLIST WHERE INFO LIKE 'UPDATE /*%'";
                 match server.number(waiting).await {
                     0 => Err("nobody waits".to_owned()),
@@ -179,14 +179,14 @@ async fn a_value_far_ahead_is_brought_back_and_one_just_ahead_is_passed() {
     }
 }
 
-/// In Berlin the hour from 2:00 to 3:00 of 25 October 2026 comes twice: a beat in it must be told from one an hour
-/// before. The session's clock is set, which an account of its own may for itself.
+/// In Berlin the hour from 2:00 to 3:00 of 25 October 2026 occurs twice. A beat in it must differ from one an hour
+/// before. An account may set the clock of its own session, and the test does so.
 #[tokio::test]
 async fn the_hour_that_comes_twice_is_told_apart() {
     for flavour in Flavour::ALL {
         let server = MysqlServer::options().flavour(flavour).system_time_zone("Europe/Berlin").start().await;
         lay(&server).await;
-        // What every new session of an ordinary account begins with: a moment in the first of the two hours.
+        // Every new session of an ordinary account begins with this: a time in the first of the two hours.
         for second_pass in [0, 3_600] {
             let moment = 1_792_888_200 + second_pass;
             server.set_global("init_connect", &format!("'SET timestamp = {moment}'")).await;
@@ -209,10 +209,10 @@ async fn a_trigger_of_the_table_does_not_hide_what_a_beat_did() {
         let second = report(session.as_mut(), Writing::Always, TIME).await.unwrap();
         assert_eq!((second.changed, second.previous), (1, first.value), "{flavour:?}");
         assert!(second.value > first.value);
-        // One that comes later and puts the value back shows in the very beat.
+        // A later trigger that sets the value back is detected by the same beat.
         server.execute("DROP TRIGGER streamkap.t").await;
         report(session.as_mut(), Writing::Always, TIME).await.unwrap();
-        // An audit of its own, with numbers of its own.
+        // An audit table with its own numbers.
         server.execute("CREATE TABLE streamkap.audit (n INT AUTO_INCREMENT PRIMARY KEY, at TIMESTAMP NULL)").await;
         server
             .execute(&format!(
@@ -236,7 +236,8 @@ fn trigger(set: &str) -> String {
     format!("CREATE TRIGGER streamkap.t BEFORE UPDATE ON {TABLE} FOR EACH ROW SET {set}")
 }
 
-/// An ordinary account would get an error; this one writes through `read_only` unless the statement itself looks.
+/// An ordinary account would get an error. This account can write despite `read_only`, unless the statement itself
+/// checks it.
 #[tokio::test]
 async fn a_privileged_account_writes_nothing_on_a_server_that_became_read_only() {
     for flavour in Flavour::ALL {

@@ -1,4 +1,4 @@
-//! Which server is beaten, and over what kind of connection.
+//! Which server gets the beats, and over which kind of connection.
 
 use heartbeatd::database_url::Family;
 use heartbeatd::driver::{Purpose, ServerRole};
@@ -85,7 +85,7 @@ async fn an_account_that_must_encrypt_is_let_in_by_default_and_never_in_clear() 
         server.execute("ALTER USER hb@'%' REQUIRE SSL").await;
         beat(&target, Writing::Always).await.unwrap();
         let clear = at(&format!("{}/?ssl-mode=disabled", server.url("hb", "hb-password")), &target);
-        // The server answers as to a wrong password.
+        // The server answers as it does to a wrong password.
         assert_eq!(failure(&clear).await, ErrorKind::Auth, "{flavour:?}");
     }
 }
@@ -93,7 +93,7 @@ async fn an_account_that_must_encrypt_is_let_in_by_default_and_never_in_clear() 
 #[tokio::test]
 async fn a_password_that_only_tls_may_carry_is_a_tls_failure_that_says_so() {
     let (server, target) = provisioned(Flavour::Mysql).await;
-    // Nothing is in the server's cache of passwords: it wants the whole one.
+    // The server's cache of passwords is empty, so it requires the whole password.
     server.execute("FLUSH PRIVILEGES").await;
     let clear = at(&format!("{}/?ssl-mode=disabled", server.url("hb", "hb-password")), &target);
     let failed = beat(&clear, Writing::Always).await.unwrap_err();
@@ -124,7 +124,7 @@ async fn a_socket_is_beaten_over_and_encrypted_where_the_password_asks_for_it() 
     }
 }
 
-/// The server cannot tell it from a wrong password, and neither can this program: the remedy says both.
+/// The server reports it like a wrong password, so heartbeatd cannot distinguish the two. The remedy names both.
 #[tokio::test]
 async fn a_password_that_cannot_go_over_a_socket_without_tls_is_told_as_refused_with_the_way_out() {
     let (server, target) = provisioned(Flavour::Mysql).await;

@@ -1,4 +1,4 @@
-//! What goes wrong with the objects: each fault with its kind, and each healing by itself.
+//! Faults of the objects, each with its kind, and each heals by itself.
 
 use heartbeatd::driver::Purpose;
 use heartbeatd::heartbeat::{BeatOutcome, ErrorKind, Writing};
@@ -8,7 +8,7 @@ use crate::bench::driver::{at, beat, failed, failure, open_with_left, report, se
 use crate::bench::mysql::session::{execute, rows};
 use crate::bench::{Flavour, eventually, secs};
 
-/// A fault of the objects, the kind of its failure, and what puts the rest right once its remedy has been pasted.
+/// A fault of the objects, the kind of its failure, and SQL that repairs the rest after its remedy was pasted.
 struct Fault {
     seed: String,
     kind: ErrorKind,
@@ -91,7 +91,7 @@ fn faults(flavour: Flavour) -> Vec<Fault> {
 async fn each_fault_of_the_objects_has_its_kind_and_heals() {
     for flavour in Flavour::ALL {
         let (server, target) = provisioned(flavour).await;
-        // Opened before the faults: some of them would keep an administrator out, too.
+        // Opened before the faults, because some of them would also refuse an administrator's login.
         let mut admin = server.connect().await;
         for Fault { seed, kind, ends, then } in faults(flavour) {
             execute(&mut admin, &seed).await;
@@ -102,7 +102,7 @@ async fn each_fault_of_the_objects_has_its_kind_and_heals() {
             let failed = failed(&target).await;
             assert_eq!(failed.kind, kind, "{flavour:?}: {seed}");
             drop(holder);
-            // What a shell runs is run by other tests.
+            // Other tests run the scripts for a shell.
             let script =
                 Some(failed.script).filter(|script| failed.remedy.contains(&format!("{script} -- on the source")));
             if let Some(script) = script.filter(|script| !script.is_empty()) {
@@ -120,7 +120,7 @@ async fn each_fault_of_the_objects_has_its_kind_and_heals() {
             }
             is_written().await;
         }
-        // Where the account may see whether the schema is there.
+        // With a privilege that shows whether the schema exists.
         server.execute("GRANT SELECT, UPDATE ON *.* TO hb@'%'").await;
         server.execute("DROP DATABASE streamkap").await;
         assert_eq!(failure(&target).await, ErrorKind::MissingSchema, "{flavour:?}");
@@ -148,7 +148,7 @@ async fn a_held_lock_ends_the_beat_on_the_server_before_its_caller_gives_up() {
             let failed = report(session.as_mut(), Writing::Always, secs(3)).await.unwrap_err();
             assert_eq!(failed.kind(), ErrorKind::Lock, "{flavour:?} {lock}: {failed}");
             let left = "SELECT ID, STATE FROM information_schema.PROCESSLIST WHERE INFO LIKE 'UPDATE%'";
-            // It has answered, and may still be putting its things away.
+            // It has answered, but may not have finished.
             eventually(secs(1), "the statement to be gone from the server", async || {
                 let left = rows(&mut holder, left).await.unwrap();
                 if left.is_empty() { Ok(()) } else { Err(format!("left behind: {left:?}")) }

@@ -1,4 +1,4 @@
-//! The driver of MySQL and MariaDB against real servers: each failure with its kind, each promise of a beat kept.
+//! The driver of MySQL and MariaDB with real servers: each failure with its kind, and each promise of a beat.
 
 mod accounts;
 mod beats;
@@ -14,7 +14,7 @@ use crate::bench::{Flavour, MysqlServer};
 
 const TABLE: &str = "streamkap.streamkap_heartbeat";
 
-/// A server with the heartbeat's objects, and the account `hb` that may do what a beat needs and no more.
+/// A server with the heartbeat's objects, and the account `hb` with exactly the privileges for a beat.
 async fn provisioned(flavour: Flavour) -> (MysqlServer, Target) {
     let server = MysqlServer::options().flavour(flavour).start().await;
     lay(&server).await;
@@ -22,7 +22,7 @@ async fn provisioned(flavour: Flavour) -> (MysqlServer, Target) {
     (server, target)
 }
 
-/// The objects as the vendor's page has them.
+/// Creates the objects as on the vendor's page.
 async fn lay(server: &MysqlServer) {
     for sql in [
         "CREATE DATABASE streamkap",

@@ -1,4 +1,4 @@
-//! Names and texts of any characters, quoted as the server itself reads them.
+//! Names and text of any characters, quoted as the server itself reads them.
 
 use heartbeatd::heartbeat::{BeatOutcome, ErrorKind, Writing};
 use heartbeatd::target::HeartbeatTable;
@@ -25,7 +25,7 @@ async fn names_of_any_characters_are_beaten_under_any_sql_mode() {
                 target.heartbeat = HeartbeatTable { schema: name.to_owned(), table: name.to_owned(), row: 3.into() };
                 let outcome = beat(&target, Writing::Always).await.map(|beat| beat.outcome);
                 assert_eq!(outcome.map_err(|e| e.to_string()), Ok(BeatOutcome::Written), "{flavour:?} {mode} {name}");
-                // The type of the column is looked up by the names as text.
+                // The query for the column's type uses the names as text.
                 server.execute(&format!("ALTER TABLE {quoted}.{quoted} MODIFY last_update TEXT")).await;
                 let failed = beat(&target, Writing::Always).await.unwrap_err();
                 assert_eq!(failed.kind(), ErrorKind::ColumnType, "{flavour:?} {mode} {name}: {failed}");

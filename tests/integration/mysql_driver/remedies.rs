@@ -1,24 +1,24 @@
-//! Every remedy of MySQL's and MariaDB's that can be pasted is pasted: those of the table of failures here, one after the
-//! other, and the others where their situation is made, which a register says of each file.
+//! Pastes every remedy for MySQL and MariaDB that can be pasted. This file pastes the scripts of the table of failures.
+//! Other tests paste the others in their situations, and a register names the test for each file.
 
 use super::provisioned;
 use crate::bench::mysql::mysql_client;
 use crate::bench::remedy_register::{Site, expect_complete};
 use crate::bench::{Flavour, MysqlServer};
 
-/// How every failure reads, with and without each number, for the account `` hb`x `` of the target `orders db`.
+/// The text of every failure, with and without each number, for the account `` hb`x `` of the target `orders db`.
 const TABLE: &str = include_str!(
     "../../../src/driver/mysql/snapshots/heartbeatd__driver__mysql__remedies__tests__every_failure_of_the_table_reads_like_this.snap"
 );
 
-/// What is not pasted there, and why.
+/// The scripts that this test does not paste, and why.
 const ELSEWHERE: &[(&str, &[Flavour], &str)] = &[
     ("REMOVE PARTITIONING", &Flavour::ALL, "requires partitions: mysql_driver::faults pastes it"),
     ("performance_schema.replication_group_members", &[Flavour::Mariadb], "has no group replication"),
     ("SET GLOBAL offline_mode", &[Flavour::Mariadb], "has no offline mode"),
 ];
 
-/// The scripts for the source in the snapshot: what is between its advice and its comment.
+/// The scripts for the source in the snapshot: the text between advice and comment.
 fn scripts() -> Vec<String> {
     let lines = TABLE.lines().filter_map(|line| line.strip_prefix("    "));
     let mut scripts: Vec<String> = lines
@@ -30,7 +30,7 @@ fn scripts() -> Vec<String> {
     scripts
 }
 
-/// Pastes a script statement by statement and as one message. No password is set by what is pasted as it is.
+/// Pastes a script statement by statement and as one message. A script that is pasted unchanged sets no password.
 async fn paste(server: &MysqlServer, script: &str) {
     if script.contains("<password>") {
         let refused = crate::bench::mysql::session::rows(&mut server.connect().await, script).await.unwrap_err();
@@ -64,13 +64,13 @@ async fn each_script_of_the_table_of_failures_is_pasted_alone_and_as_one_message
     }
 }
 
-/// The tests that go through tables of seeded faults of checks, and paste what each finding offers.
+/// The tests that cause the faults of the checks, and paste the remedy of each finding.
 const FAULTS: &str = "each_fault_is_found_as_what_it_is_and_its_remedy_mends_it_on_mysql";
 const GRANTS: &str = "each_fault_on_mysql_is_found_as_what_it_is_and_its_remedy_mends_it";
 const GALERA: &str = "on_a_right_node_nothing_is_wrong_and_each_fault_of_a_node_is_found_alone";
 const FAILURES: &str = "each_script_of_the_table_of_failures_is_pasted_alone_and_as_one_message";
 
-/// Where remedies are put together: the file, how many there are, the tests that paste them, and why one is not pasted.
+/// Where remedies are made: the file, how many, the tests that paste them, and why one is not pasted.
 const SITES: &[Site] = &[
     ("beat.rs", 1, &["the_end_of_timestamps_range_is_a_failure_that_names_datetime_and_leaves_the_value"], ""),
     (

@@ -1,4 +1,4 @@
-//! A healthy cluster: what a beat through one node is on all of them, and what provisioning through one makes.
+//! A healthy cluster: a beat or a provisioning through one node reaches all of them.
 
 use std::time::Duration;
 
@@ -15,10 +15,10 @@ use crate::bench::mysql::ADMIN_PASSWORD;
 use crate::bench::mysql_scene::{TABLE, beats_logged_by, configuration, furnish, last_update, position};
 use crate::bench::{Flavour, Galera, MysqlServer, eventually, heartbeatd, programs, secs, steadily};
 
-/// How long beats at 1 s are watched.
+/// How long beats are observed, at one per second.
 const WATCHED: Duration = secs(10);
 
-/// Beats so far, when they were counted, and how many each node's binary log holds.
+/// The beats so far, the time of the count, and how many of them each node's binary log contains.
 async fn count(beating: &BeatingDaemon, cluster: &Galera) -> (u64, Instant, Vec<u64>) {
     let look = async |beats| {
         let logged = eventually(secs(20), "the newest beat to be in every binary log", async || {
@@ -74,7 +74,7 @@ async fn what_is_provisioned_through_one_node_is_on_all_of_them_with_the_row_tha
     let cluster = Galera::start().await;
     let [one, two, three] = cluster.nodes.as_slice() else { unreachable!() };
     one.execute(&format!("CREATE USER {ROLE} IDENTIFIED BY 'beat'; CREATE USER streamkap_user")).await;
-    // Each node counts in steps of its own.
+    // Each node uses its own auto-increment offset.
     assert_ne!(two.number("SELECT @@auto_increment_offset").await, 1);
     let text = format!(
         "[[target]]\nname = \"{TARGET}\"\nurl = \"{}\"\nprovision_url = \"{}\"\n",
@@ -89,7 +89,7 @@ async fn what_is_provisioned_through_one_node_is_on_all_of_them_with_the_row_tha
     let wanted = [[Some("1".to_owned()), Some("test_heartbeat".to_owned())]];
     for node in [one, two, three] {
         eventually(secs(20), "the row", async || {
-            // The schema may be on its way yet.
+            // The schema may not have arrived yet.
             let tables = node.number("SELECT COUNT(*) FROM information_schema.TABLES WHERE TABLE_SCHEMA = 'streamkap'");
             if tables.await == 1 && ids(node).await == wanted { Ok(()) } else { Err("not there") }
         })
@@ -99,7 +99,7 @@ async fn what_is_provisioned_through_one_node_is_on_all_of_them_with_the_row_tha
     }
 }
 
-/// `wsrep_on` is a switch of a session, which takes its first value from that of the server.
+/// `wsrep_on` is a session variable that starts with the global value.
 #[tokio::test]
 async fn a_beat_that_would_stay_on_its_node_is_not_written() {
     let cluster = Galera::with(MysqlServer::options(), 2).await;
@@ -129,7 +129,7 @@ async fn a_beat_that_would_stay_on_its_node_is_not_written() {
     let failure = beat(&all, Writing::Always).await.unwrap_err();
     assert_eq!(failure.remedy(), Some(&remedy), "of several hosts, too: {failure:?}");
     two.set_global("wsrep_on", "ON").await;
-    // One that began before, as a pooler would hand it out, keeps its own.
+    // A session that began before, such as a pooler's, keeps its own value.
     let mut kept = open(&target, Purpose::Inspect, None, TIME).await.unwrap();
     one.set_global("wsrep_on", "ON").await;
     let failure = report(kept.as_mut(), Writing::Always, TIME).await.unwrap_err();
@@ -139,8 +139,8 @@ async fn a_beat_that_would_stay_on_its_node_is_not_written() {
     beat(&target, Writing::Always).await.unwrap();
 }
 
-/// A session keeps the `wsrep_on` with which it began. What it writes would still reach the other nodes, but what
-/// everybody else writes there from now on does not: it is no place for a beat.
+/// A session keeps the `wsrep_on` with which it began. Its writes would still reach the other nodes, but later writes
+/// of other sessions on this node do not. So a beat must not use it.
 #[tokio::test]
 async fn a_session_from_before_its_nodes_wsrep_on_was_switched_off_writes_no_beat() {
     let cluster = Galera::with(MysqlServer::options(), 2).await;

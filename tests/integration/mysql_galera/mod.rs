@@ -1,5 +1,5 @@
-//! A Galera cluster: beats arrive at every node and in its binary log, a node that is out of the cluster is no place to
-//! write, and daemons on several nodes share a row.
+//! A Galera cluster: beats arrive at every node and in its binary log, a node outside the cluster gets no write, and
+//! daemons on several nodes share a row.
 
 mod beats;
 mod quorum;
@@ -13,7 +13,7 @@ fn here(node: &MysqlServer) -> String {
     format!("127.0.0.1:{}", node.port())
 }
 
-/// The configuration of the one target, of which all nodes are named.
+/// The configuration of one target that names all nodes.
 fn all_of(cluster: &Galera) -> String {
     configuration(Flavour::Mariadb, &cluster.ports(), "")
 }

@@ -1,4 +1,4 @@
-//! Nodes that fall out of their cluster, and nodes that die.
+//! Nodes that leave their cluster, and nodes that die.
 
 use heartbeatd::finding::Status;
 use heartbeatd::heartbeat::{ErrorKind, Writing};
@@ -11,10 +11,10 @@ use crate::bench::findings::{ids, judge, look, shown, wrong};
 use crate::bench::mysql_scene::{beats_asked_of, configuration, furnish, has_no_queue, last_update};
 use crate::bench::{Flavour, Galera, MysqlServer, eventually, heartbeatd, secs};
 
-/// A node gives one up that is silent for five seconds, and answers nothing until then.
+/// The cluster removes a node that was silent for five seconds. Until then it answers nothing.
 const AGREEMENT: std::time::Duration = secs(20);
 
-/// Waits until the daemon beats through another one of the nodes.
+/// Waits until the daemon's beats go through another node.
 async fn leaves(beating: &BeatingDaemon, left: &MysqlServer) -> String {
     eventually(AGREEMENT, "beats through another node", async || {
         let before = beating.count("ok").await;
@@ -42,7 +42,7 @@ async fn a_node_that_is_cut_off_or_killed_is_left_for_one_that_is_still_in_the_c
     note(&format!("cut off: beaten through another node after {:.1} s", cut.elapsed().as_secs_f64()));
     beating.recovers_within(secs(20)).await;
     let asked = beats_asked_of(&cluster.nodes[0]);
-    // What begins now sees a node that answers, and is not to be taken in by it.
+    // A daemon that starts now reaches a node that answers, and must not use it.
     let fresh = BeatingDaemon::configured(&all_of(&cluster)).await;
     fresh.beats(3, secs(20)).await;
     assert_eq!(fresh.address().await, here(&cluster.nodes[1]));
@@ -74,7 +74,7 @@ async fn a_node_that_is_cut_off_or_killed_is_left_for_one_that_is_still_in_the_c
     }
 }
 
-/// The commit waits for the other nodes until they are given up; its number is that of a broken disk.
+/// The commit waits until the cluster removes the other nodes. Its error number is that of a broken disk.
 #[tokio::test]
 async fn a_beat_that_is_under_way_when_the_majority_is_lost_fails_as_what_it_is() {
     let mut cluster = Galera::with(MysqlServer::options(), 2).await;
@@ -93,7 +93,7 @@ async fn a_beat_that_is_under_way_when_the_majority_is_lost_fails_as_what_it_is(
         assert_eq!(last_update(&cluster.nodes[0]).await, before, "nothing was written");
         match failure.code() {
             Some("1180") => return,
-            // On a busy machine the node may have given the other one up before the beat was sent.
+            // On a busy machine the cluster may have removed the other node before the beat was sent.
             Some("1047") => {}
             _ => panic!("{failure}"),
         }
@@ -103,7 +103,7 @@ async fn a_beat_that_is_under_way_when_the_majority_is_lost_fails_as_what_it_is(
     panic!("no beat was under way in three tries");
 }
 
-/// A node that gives another one its data may stop for as long as that takes.
+/// A node that sends its data to a new node may stop for that time.
 #[tokio::test]
 async fn of_several_nodes_one_that_is_in_sync_is_beaten() {
     let cluster = Galera::with(MysqlServer::options(), 2).await;
@@ -132,7 +132,7 @@ async fn a_node_that_loses_the_majority_is_starting_until_it_is_declared_to_be_t
         node.kill().await;
     }
     let left = &cluster.nodes[0];
-    // A beat that was refused says less than the login that follows it.
+    // A refused beat says less than the login that follows it.
     let reported = eventually(AGREEMENT, "a login that tells the state", async || {
         let reported = beating.reports(failure("connection", "starting", Some("1047"))).await;
         if reported.message.contains("non-Primary") { Ok(reported) } else { Err(reported.message) }
@@ -143,7 +143,7 @@ async fn a_node_that_loses_the_majority_is_starting_until_it_is_declared_to_be_t
     left.wsrep_is("wsrep_ready", "OFF").await;
     let errors = beating.daemon.target("orders").await["counters"]["errors"].take();
     for error in errors.as_array().unwrap() {
-        // Until the node has given the others up it answers nothing, and its last beat holds the row.
+        // Until the cluster has removed the other nodes, the node answers nothing, and its last beat holds the row.
         let kind = error["kind"].as_str().unwrap();
         assert!(["starting", "timeout", "lock"].contains(&kind), "{errors}");
     }
@@ -164,7 +164,8 @@ async fn a_node_that_loses_the_majority_is_starting_until_it_is_declared_to_be_t
     has_no_queue(left).await;
 }
 
-/// The ids of what fails, but for the version, which is old on purpose, and what a plain account and address must fail.
+/// The ids of the failed checks, except for the version, which is old on purpose, and those that a plain account and
+/// address must fail.
 fn failed(findings: &[heartbeatd::finding::Finding]) -> Vec<&str> {
     let besides = ["server-version", "tls-verified", "binlog-retention"];
     ids(findings, Status::Failed).into_iter().filter(|id| !besides.contains(id)).collect()

@@ -11,9 +11,9 @@ use crate::bench::mysql_scene::{address, beats_logged_by, furnish, last_update};
 use crate::bench::sharing::SharedRow;
 use crate::bench::{Flavour, Galera, MysqlServer, eventually, heartbeatd, secs, steadily};
 
-/// How long two that always write are watched.
+/// How long two daemons with `always` are observed.
 const WATCHED: Duration = secs(20);
-/// The shortest that a column of whole seconds allows with `when-stale`.
+/// The shortest period that a column of whole seconds allows with `when-stale`.
 const PERIOD: Duration = secs(5);
 
 async fn pair(options: MysqlOptions) -> Galera {
@@ -22,7 +22,7 @@ async fn pair(options: MysqlOptions) -> Galera {
     cluster
 }
 
-/// One name is one phase: both look at the same moment.
+/// The same name means the same phase: both act at the same moment.
 async fn start(node: &MysqlServer, more: &str) -> Daemon {
     let address = address(Flavour::Mariadb, &[node.port()]);
     heartbeatd().config(&target(TARGET, &address, &format!("{}{more}", plain_password()))).start().await
@@ -30,7 +30,7 @@ async fn start(node: &MysqlServer, more: &str) -> Daemon {
 
 #[tokio::test]
 async fn two_daemons_that_always_write_through_two_nodes_collide_and_neither_fails() {
-    // A node would by itself run a statement again that lost; then the daemons would hardly ever hear of it.
+    // By default a node repeats a statement that lost, so the daemons would rarely get an error.
     let cluster = pair(MysqlServer::options().conf("wsrep_retry_autocommit = 0")).await;
     let daemons = join_all(cluster.nodes.iter().map(|node| start(node, ""))).await;
     for daemon in &daemons {

@@ -1,5 +1,4 @@
-//! One fault after another on a server that is otherwise right, each found as what it is, and mended by the remedy that is
-//! pasted.
+//! One fault after another on a healthy server. Each is found, and its pasted remedy repairs it.
 
 use super::{BEAT, ROWS, Stage};
 use crate::bench::Flavour;
@@ -8,12 +7,12 @@ use crate::bench::mysql::seeded_faults::{Fault, Mend, fault, try_all};
 /// The flavours that have roles.
 const WITH_ROLES: &[Flavour] = &[Flavour::Mariadb, Flavour::Mysql];
 
-/// What `heartbeatd provision` makes in the place of a table that was set aside, whose name is free again.
+/// What `heartbeatd provision` creates after the wrong table was renamed.
 const PROVISIONED: &str = "CREATE TABLE T (id INT AUTO_INCREMENT PRIMARY KEY, text TEXT, last_update TIMESTAMP NULL DEFAULT \
     CURRENT_TIMESTAMP ON UPDATE CURRENT_TIMESTAMP); INSERT INTO T (id, text) VALUES (1, 'test_heartbeat'); \
     DROP TABLE streamkap.not_the_heartbeat";
 
-/// A table without a key of its own, on a server that gives it one.
+/// A table without its own primary key, on a server that generates one.
 const GENERATED_KEY: &str = "RENAME TABLE T TO streamkap.kept; SET SESSION sql_generate_invisible_primary_key = ON; \
     CREATE TABLE T (id INT NOT NULL, text TEXT, last_update TIMESTAMP NULL); \
     INSERT INTO T (id, text, last_update) VALUES (1, 'test_heartbeat', NOW())";
@@ -86,7 +85,7 @@ fn faults() -> Vec<Fault> {
         )
         .warns()
         .after("ALTER TABLE T DROP PRIMARY KEY, MODIFY COLUMN text TEXT, ADD PRIMARY KEY (id)"),
-        // The key that a server generates is shown or hidden, and neither lets a second one in.
+        // A generated key may be visible or hidden. In both cases the server accepts no second one.
         fault("table-primary-key", "my_row_id", GENERATED_KEY, Remedy)
             .warns()
             .after("DROP TABLE T; ALTER TABLE streamkap.kept RENAME T")
@@ -152,7 +151,7 @@ fn faults() -> Vec<Fault> {
         fault("connector-show-databases", "no SHOW DATABASES", "REVOKE SHOW DATABASES ON *.* FROM cdc@'%'", Remedy).informs(),
         fault("connector-select", "no SELECT", "REVOKE SELECT ON streamkap.* FROM cdc@'%'", Remedy)
             .after("REVOKE SELECT ON T FROM cdc@'%'; GRANT SELECT ON streamkap.* TO cdc@'%'"),
-        // The backslash makes it a database called "str_amkap".
+        // With the backslash it is a database called "str_amkap".
         fault(
             "connector-select",
             "no SELECT",

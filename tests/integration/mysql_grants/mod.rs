@@ -1,5 +1,5 @@
-//! The heartbeat's table, its row and who may do what with them, on MariaDB and MySQL: the faults, what is right although it
-//! looks otherwise, and that no hash of a password gets out.
+//! The heartbeat's table, its row and the privileges on them, on MariaDB and MySQL: faults, unusual states that are
+//! healthy, and that no password hash is shown.
 
 mod faults;
 
@@ -23,9 +23,9 @@ const LAY: &str = "CREATE DATABASE streamkap;
     GRANT REPLICATION SLAVE, REPLICATION CLIENT, RELOAD, SHOW DATABASES ON *.* TO cdc@'%';
     GRANT SELECT ON streamkap.* TO cdc@'%'; GRANT INSERT, UPDATE, DELETE ON T TO cdc@'%'";
 const BEAT: &str = "UPDATE T SET last_update = CURRENT_TIMESTAMP";
-/// The checks that are tried here.
+/// The checks that these tests cover.
 const CHECKS: [&str; 5] = ["schema-", "table-", "row-", "writer-", "connector-"];
-/// Named like them, and tried in `mysql_checks`.
+/// Checks with such names that `mysql_checks` covers.
 const OTHERS: [&str; 2] = ["connector-connected", "table-count"];
 const ROWS: &[&str] = &["row-exists", "row-fresh", "row-moves", "row-single"];
 
@@ -36,7 +36,7 @@ struct Stage {
 }
 
 impl Stage {
-    /// Everything right: `hb` for heartbeatd, who may also look at the accounts, and `cdc` for the connector.
+    /// A healthy server: `hb` for heartbeatd, which may also read the accounts, and `cdc` for the connector.
     async fn set(flavour: Flavour) -> Self {
         let server = MysqlServer::options().flavour(flavour).start().await;
         let mut target = target(&server.url("hb", "hb-password"));
@@ -109,7 +109,7 @@ impl seeded_faults::Stage for Stage {
     }
 }
 
-// --- what is right although it looks otherwise
+// --- unusual states that are healthy
 
 #[tokio::test]
 async fn privileges_that_come_in_other_ways_are_privileges() {
@@ -219,7 +219,7 @@ async fn of_several_hosts_one_that_may_is_enough() {
     }
 }
 
-// --- what cannot be told
+// --- unknown results
 
 #[tokio::test]
 async fn what_is_hidden_is_not_called_missing() {
@@ -312,7 +312,7 @@ async fn without_a_look_at_the_accounts_a_connector_that_is_this_user_is_judged(
     }
 }
 
-// --- what never gets out
+// --- secrets
 
 #[tokio::test]
 async fn no_hash_of_a_password_is_in_the_report_the_saved_facts_or_the_log() {
@@ -323,7 +323,7 @@ async fn no_hash_of_a_password_is_in_the_report_the_saved_facts_or_the_log() {
         stage.server.rows("SELECT authentication_string FROM mysql.user WHERE authentication_string <> ''").await;
     let hashes: Vec<String> = hashes.into_iter().flatten().flatten().collect();
     assert!(hashes.len() >= 3, "{hashes:?}");
-    // Also as somebody who may see all, and with roles that are looked into.
+    // Also with a user who may see everything, and with roles whose privileges are read.
     stage.run("CREATE ROLE writer; GRANT SELECT ON T TO writer; GRANT writer TO hb@'%'; GRANT writer TO cdc@'%'").await;
     for url in [stage.server.url("hb", "hb-password"), stage.server.admin_url()] {
         let config = format!("[[target]]\nname = \"orders\"\nurl = \"{url}\"\n[target.connector]\nuser = \"cdc\"\n");

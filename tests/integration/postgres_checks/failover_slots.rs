@@ -1,5 +1,5 @@
-//! Slots that PostgreSQL 17 copies to a standby for a failover, and slots left over there: what is wrong with them never
-//! touches the connector's own.
+//! Slots that PostgreSQL 17 copies to a standby for a failover, and slots that remain there. Their remedies never
+//! change the connector's own slot.
 
 use heartbeatd::finding::{Finding, Severity, Status};
 use heartbeatd::target::{Endpoint, Replica, Target};
@@ -10,7 +10,7 @@ use crate::bench::{PostgresServer, eventually, secs};
 /// The connector's slot and what the server remembers of it.
 const SLOT: &str = "SELECT wal_status, failover, confirmed_flush_lsn IS NOT NULL FROM pg_replication_slots WHERE slot_name = 'cdc_slot'";
 
-/// A primary whose connector reads a slot that is to be copied, and a standby that may copy it.
+/// A primary whose connector reads a failover slot, and a standby that may copy it.
 async fn with_failover_slot() -> (Stage, PostgresServer, Target) {
     let mut stage = Stage::on(options().seventeen().start().await).await;
     stage.disconnect_reader().await;
@@ -49,7 +49,7 @@ async fn copy_slot(stage: &Stage, standby: &PostgresServer) {
         if copied.as_deref() == Some("t") { Ok(()) } else { Err(format!("{copied:?}")) }
     })
     .await;
-    // It would let the copy go on with the primary's, and it could not be lost.
+    // Otherwise the copy would follow the primary's slot and could not be lost.
     standby.set("sync_replication_slots", "off").await;
 }
 
@@ -103,7 +103,7 @@ async fn a_slot_left_over_on_a_standby_is_dropped_there_and_the_connectors_is_ne
     let left = "SELECT pg_create_logical_replication_slot('cdc_slot', 'pgoutput')";
     tokio::join!(standby.execute(left), snapshot);
 
-    // It keeps the standby from copying the connector's, and the connector moves.
+    // The leftover slot prevents the copy of the connector's slot, while the connector advances.
     let finding = only_finding(&stage, &target).await;
     assert!(finding.observed.contains("keeps the standby from copying"), "{}", finding.observed);
 
@@ -161,7 +161,7 @@ async fn a_lost_slot_is_made_again_on_its_own_server_with_what_it_was_made_with(
     assert_eq!(stage.server.rows(sql).await, [expected]);
 }
 
-/// The server holds the connector back until a standby has what the connector gets, and says nothing of it.
+/// The server delays the connector until a standby has the same changes, and reports nothing about it.
 #[tokio::test]
 async fn a_standby_that_the_connectors_slot_waits_for_in_vain_is_named() {
     let mut stage = Stage::on(options().seventeen().start().await).await;

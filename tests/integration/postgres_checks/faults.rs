@@ -1,4 +1,4 @@
-//! One fault after another on a server that is otherwise right: exactly that finding fails, and what mends it mends it.
+//! One fault after another on a healthy server: exactly that finding fails, and its remedy repairs it.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -9,13 +9,13 @@ use heartbeatd::target::{ProvisionMode, Target};
 
 use super::stage::{BEAT, Paste, Stage, TABLE, ids, options, paste_on, shown, wrong};
 
-/// How a fault is mended.
+/// How a fault is repaired.
 enum Mend {
-    /// By pasting the finding's remedy.
+    /// By the finding's remedy, pasted.
     Remedy,
-    /// By pasting it, and then with this.
+    /// By the remedy, pasted, and then by this SQL.
     RemedyAnd(&'static str),
-    /// With this: the remedy is a step, no statement.
+    /// By this SQL: the remedy is advice without a statement.
     Sql(&'static str),
     /// By `heartbeatd provision`, as the remedy says.
     Provision,
@@ -30,9 +30,9 @@ struct Fault {
     says: &'static str,
     seed: &'static str,
     mend: Mend,
-    /// What puts the rest back once all is well.
+    /// SQL that restores the rest after the repair.
     after: &'static str,
-    /// What cannot be told because of it.
+    /// The checks that are unknown because of the fault.
     unknown: &'static [&'static str],
     target: fn(&mut Target),
 }
@@ -65,7 +65,7 @@ impl Fault {
     }
 }
 
-/// The list; `T` stands for the heartbeat table.
+/// The list; `T` is the heartbeat table.
 fn faults() -> Vec<Fault> {
     use Mend::{Provision, Remedy, RemedyAnd, Sql};
     vec![
@@ -307,7 +307,7 @@ async fn try_all(stage: Stage, how: Paste) {
             }
         }
         if fault.unknown.contains(&"row-single") && fault.check == "row-level-security" {
-            // Under row-level security nobody but the owner knows how many rows there are.
+            // Under row-level security only the owner knows how many rows there are.
             assert_eq!(
                 wrong(&stage.findings(&target).await).iter().map(|f| f.id.as_str()).collect::<Vec<_>>(),
                 ["row-single"]
@@ -321,7 +321,7 @@ async fn try_all(stage: Stage, how: Paste) {
     stage.all_is_well(&stage.target, "all of it").await;
 }
 
-/// Waits until exactly this fault is found; its remedy.
+/// Waits until exactly this fault is found. Returns its remedy.
 async fn found(stage: &Stage, target: &Target, fault: &Fault) -> Remedy {
     crate::bench::eventually(Duration::from_secs(10), format!("{} after {}", fault.check, fault.seed), async || {
         let findings = stage.findings(target).await;
@@ -341,7 +341,8 @@ async fn found(stage: &Stage, target: &Target, fault: &Fault) -> Remedy {
     .await
 }
 
-/// Runs statements one by one (some are refused inside a transaction), with `T` for the table; new settings take effect.
+/// Runs statements one by one, because some are refused inside a transaction, with `T` as the table. New settings take
+/// effect.
 async fn run(stage: &Stage, sql: &str) {
     let statements: Vec<&str> = if sql.contains("$$") { vec![sql] } else { sql.split("; ").collect() };
     for statement in statements.into_iter().filter(|statement| !statement.is_empty()) {

@@ -1,5 +1,5 @@
-//! What an administrator or a pooler set for every session: heartbeatd's statements mean the same whatever it is, and what
-//! a pooler refuses by itself is named as what it is.
+//! Settings of an administrator or a pooler for every session. They do not change the meaning of heartbeatd's
+//! statements. A pooler's own refusals are reported as such.
 
 use heartbeatd::driver::Purpose;
 use heartbeatd::finding::Status;
@@ -10,7 +10,7 @@ use super::stage::{Stage, ids, shown, wrong};
 use crate::bench::PgBouncer;
 use crate::bench::driver::{TIME, WHEN_STALE, at, beat, failed, failure_of, in_time, open};
 
-/// Settings of the role, which stand over those of the server and of the database.
+/// Settings of the role, which have precedence over those of the server and of the database.
 const SETTINGS: &[(&str, &str)] = &[
     ("standard_conforming_strings", "off"),
     ("backslash_quote", "off"),
@@ -42,7 +42,7 @@ const SETTINGS: &[(&str, &str)] = &[
 #[tokio::test]
 async fn whatever_is_set_for_every_session_beats_and_checks_are_the_same() {
     let mut stage = Stage::set().await;
-    // A name that two of the settings would spoil.
+    // A name that two of the settings would change.
     for statement in [
         "CREATE ROLE team; GRANT team TO hb; GRANT pg_monitor TO team; GRANT USAGE ON SCHEMA streamkap TO team",
         "ALTER TABLE streamkap.streamkap_heartbeat RENAME TO \"a\\'ü\"",
@@ -72,7 +72,7 @@ async fn whatever_is_set_for_every_session_beats_and_checks_are_the_same() {
     assert!(found.is_empty(), "{} differ:\n{}", found.len(), found.join("\n"));
 }
 
-/// What a database has for every session, a pooler's sessions have, too, and no session of heartbeatd's own is set there.
+/// A pooler's sessions have the database's settings, and heartbeatd sets nothing for a whole session there.
 #[tokio::test]
 async fn through_a_pooler_the_hostile_defaults_of_a_database_change_nothing() {
     let mut stage = Stage::set().await;
@@ -113,7 +113,7 @@ async fn what_a_pooler_refuses_by_itself_is_named_with_its_next_step() {
     let stage = Stage::set().await;
     let pooler = PgBouncer::start_with(&stage.server, &[("hb", "hb")], "[users]\nhb = pool_mode=statement").await;
     let through = at(&pooler.url("hb", "hb"), &stage.target);
-    // One statement at a time is all that a beat needs; a check needs a transaction.
+    // A beat needs only single statements; a check needs a transaction.
     assert_eq!(beat(&through, Writing::Always).await.unwrap().outcome, BeatOutcome::Written);
     let mut session = open(&through, Purpose::Check, None, TIME).await.unwrap();
     let refused = session.inspect(in_time()).await.unwrap_err();

@@ -1,4 +1,4 @@
-//! The checks of PostgreSQL on real servers: silent where all is right, and each fault found as what it is.
+//! The checks of PostgreSQL on real servers: a healthy server has no findings, and each fault is found.
 
 mod failover_slots;
 mod faults;
@@ -33,7 +33,7 @@ async fn what_the_least_user_may_not_see_is_unknown_and_names_the_grant() {
     let findings = stage.findings(&stage.target).await;
     assert_eq!(ids(&findings, Status::Failed), [""; 0], "{}", shown(&wrong(&findings)));
     assert_eq!(ids(&wrong(&findings), Status::Unknown), ["native-scheduler"], "{}", shown(&wrong(&findings)));
-    // A session of somebody else, in which a transaction may be open: that is not to be passed over.
+    // Another user's session, which may have an open transaction. A check must not ignore it.
     let _other = stage.server.connect().await;
     let findings = wrong(&stage.findings(&stage.target).await);
     assert_eq!(ids(&findings, Status::Unknown), ["long-transactions", "native-scheduler"], "{}", shown(&findings));
@@ -59,7 +59,7 @@ async fn looking_changes_nothing_and_takes_a_dozen_messages() {
         .collect();
     let probes = said.iter().filter(|line| line.contains("EXPLAIN")).count();
     assert_eq!(probes, 3);
-    // Two to four of them are the connection's own.
+    // Two to four of them belong to the connection itself.
     assert!(said.len() - probes <= 14, "{} messages:\n{}", said.len(), said.join("\n"));
 }
 

@@ -1,4 +1,4 @@
-//! A heartbeat table that is partitioned: what holds of its partitions holds of the beat.
+//! A partitioned heartbeat table: the state of its partitions decides whether a beat works.
 
 use heartbeatd::driver::Purpose;
 use heartbeatd::finding::Status;
@@ -41,7 +41,7 @@ async fn a_partitioned_table_is_published_by_its_partitions_and_refused_by_their
     assert_eq!(beat(&stage.target, Writing::Always).await.unwrap().outcome, BeatOutcome::Written);
 }
 
-/// A row for which there is no partition, and a constraint: the server has one code for both.
+/// A row without a partition, and a violated constraint: the server has one code for both.
 #[tokio::test]
 async fn a_table_without_a_partition_for_the_present_gets_one_by_its_remedy_and_a_constraint_is_told_apart() {
     let stage = Stage::set().await;
@@ -61,7 +61,7 @@ async fn a_table_without_a_partition_for_the_present_gets_one_by_its_remedy_and_
     assert_eq!((refused.kind(), refused.code()), (ErrorKind::Rejected, Some("23514")), "{refused}");
     let remedy = refused.remedy().unwrap();
     assert!(remedy.to_string().starts_with("create a partition for the present time"), "{remedy}");
-    // The detail has the row's values.
+    // The detail contains the row's values.
     assert!(!refused.message().contains("test_heartbeat"), "{refused}");
     stage.paste(remedy).await;
     assert_eq!(beat(&stage.target, Writing::Always).await.unwrap().outcome, BeatOutcome::Written);
@@ -78,7 +78,7 @@ async fn a_table_without_a_partition_for_the_present_gets_one_by_its_remedy_and_
     assert!(found.iter().any(|row| row[0].as_deref() == Some("old")), "{found:?}");
 }
 
-/// What the server adds to a refusal is repeated where it cannot hold a row's values.
+/// The server's detail is repeated only if it cannot contain a row's values.
 #[tokio::test]
 async fn the_servers_detail_is_in_the_message_of_a_publication_that_refuses_the_update() {
     let stage = Stage::set().await;

@@ -1,5 +1,5 @@
-//! Every remedy of PostgreSQL that can be pasted is pasted into a real server: by the test of its situation, or here where
-//! the situation takes months or another provider, from facts that were changed.
+//! Pastes every remedy for PostgreSQL that can be pasted into a real server. The test of its situation does that, or
+//! this file does with changed facts, if the situation takes months or another provider.
 
 use heartbeatd::driver::Purpose;
 use heartbeatd::drivers::Drivers;
@@ -15,12 +15,12 @@ use crate::bench::driver::{in_time, open_over};
 use crate::bench::remedy_register::sources;
 use crate::bench::session::rows;
 
-/// How a remedy is known to work when it is pasted.
+/// How a pasted remedy is known to work.
 #[derive(Debug, Clone, Copy)]
 enum Known {
     /// A test pastes it.
     By(&'static str),
-    /// None does, because.
+    /// No test pastes it, for this reason.
     Not(&'static str),
 }
 
@@ -32,7 +32,8 @@ const KINDS: Known = By("the_remedy_of_every_kind_of_failure_is_pasted");
 const RESTART: Known = By("settings_that_want_a_restart_are_mended_by_remedy_and_restart");
 const FORGOTTEN: Known = By("a_transaction_that_was_forgotten_is_named_and_ended_by_its_remedy");
 
-/// Each place of the driver that makes SQL to paste, in the order of its file: the file, a part of it, how it is known.
+/// Each place of the driver that makes SQL to paste, in the order of its file: the file, its places, and how each is
+/// known to work.
 const PLACES: &[(&str, &[(&str, Known)])] = &[
     ("beat.rs", &[]),
     (
@@ -197,7 +198,7 @@ const PLACES: &[(&str, &[(&str, Known)])] = &[
     ),
 ];
 
-/// What makes SQL to paste.
+/// The functions that make SQL to paste.
 const MAKERS: &[&str] = &["Remedy::sql(", "alter_system("];
 
 #[test]
@@ -230,7 +231,7 @@ fn every_place_that_makes_sql_to_paste_names_the_test_that_pastes_it_or_why_none
     eprintln!("{pasted} pasted, {} not:\n{}", not.len(), not.join("\n"));
 }
 
-/// Pastes a script as one message, and then statement by statement; what the first way made, the second finds there.
+/// Pastes a script as one message, and then statement by statement, after the first way has had its effect.
 async fn paste_both_ways(server: &PostgresServer, remedy: &Remedy, of: &str) {
     let script = remedy.script().unwrap().text();
     let whole = rows(&mut server.connect().await, script).await;
@@ -267,10 +268,10 @@ async fn the_remedy_of_every_kind_of_failure_is_pasted() {
     assert!(pasted.len() >= 12, "{pasted:#?}");
 }
 
-/// Values by the JSON pointer of their place in the facts.
+/// Values, each with the JSON pointer of its place in the facts.
 type Values = &'static [(&'static str, fn() -> Value)];
 
-/// Facts that no situation of a test gives: what is changed in those of a real server, and the finding that follows.
+/// Facts that no test's situation has: the change in a real server's facts, and the finding that follows.
 struct Change {
     check: &'static str,
     facts: Values,
@@ -360,7 +361,7 @@ async fn every_remedy_that_no_situation_brings_about_is_pasted() {
     }
 }
 
-/// Each provider gives its customers a role of its own in place of a superuser, and refuses `ALTER SYSTEM`.
+/// Each provider gives its customers its own role instead of a superuser, and refuses `ALTER SYSTEM`.
 #[tokio::test]
 async fn where_a_provider_or_an_operator_keeps_the_settings_the_remedy_names_that_place() {
     let stage = Stage::on(options().seventeen().start().await).await;

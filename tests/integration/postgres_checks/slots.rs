@@ -1,4 +1,4 @@
-//! The connector's slot: gone, in the wrong place, unread, stuck, lost.
+//! The connector's slot: missing, in the wrong place, unread, stuck, lost.
 
 use std::time::Duration;
 
@@ -35,7 +35,7 @@ async fn a_slot_that_is_gone_is_made_again_by_its_remedy() {
     let finding = failed(&findings, "slot-exists");
     assert!(finding.observed.contains("cdc_slot"), "{}", finding.observed);
     stage.paste(finding.remedy.as_ref().unwrap()).await;
-    // Nobody reads the new one yet.
+    // No one reads the new one yet.
     assert_eq!(ids(&wrong(&stage.findings(&target).await), Status::Failed), ["slot-active"]);
 }
 
@@ -52,7 +52,8 @@ async fn a_default_name_that_is_not_there_is_no_fault() {
     }
 }
 
-/// The connector of another database took the name first, and reads: that is no fault of this target's, nor its delivery.
+/// The connector of another database has this slot name and reads it. That is neither a fault of this target nor its
+/// connector's progress.
 #[tokio::test]
 async fn a_slot_of_the_default_name_in_another_database_is_not_this_targets() {
     let mut stage = Stage::set().await;
@@ -66,7 +67,7 @@ async fn a_slot_of_the_default_name_in_another_database_is_not_this_targets() {
     assert!(slot.observed.contains("belongs to the database other"), "{}", slot.observed);
     let mut session = session(&stage.target).await;
     assert_eq!(session.progress(in_time()).await.unwrap(), None);
-    // The one that was configured by mistake is an error, and not this target's delivery either.
+    // If it was configured by mistake, it is an error, and its progress still does not count for this target.
     let configured = with_slot(&stage, "streamkap_pgoutput_slot");
     let findings = stage.findings(&configured).await;
     assert_eq!(failed(&findings, "slot-database").observed, "other");

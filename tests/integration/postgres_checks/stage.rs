@@ -1,4 +1,4 @@
-//! A source on which everything is right, a connector that reads its slot, and looks at it.
+//! Sets up a healthy source and a connector that reads its slot, and inspects the source.
 
 use std::time::Duration;
 
@@ -25,13 +25,13 @@ const TIME: Duration = secs(10);
 
 /// A server, and the target that is checked on it.
 pub(super) struct Stage {
-    // Before the server: it would start to fail when that ends.
+    // Declared before the server, because it would fail if the server ended first.
     reader: Option<Process>,
     pub(super) server: PostgresServer,
     pub(super) target: Target,
 }
 
-/// A server's options with every setting as the checks want it.
+/// A server's options, with every setting as the checks require it.
 pub(super) fn options() -> PostgresOptions {
     PostgresServer::options()
         .conf("max_slot_wal_keep_size = 2GB")
@@ -41,8 +41,8 @@ pub(super) fn options() -> PostgresOptions {
 }
 
 impl Stage {
-    /// Everything right: role `hb` for heartbeatd, who may also see others' sessions; role `cdc`, publication `pub` and
-    /// slot `cdc_slot` for the connector, which is connected.
+    /// A healthy source: role `hb` for heartbeatd, which may also see others' sessions; role `cdc`, publication `pub`
+    /// and slot `cdc_slot` for the connector, which is connected.
     pub(super) async fn set() -> Self {
         Self::on(options().start().await).await
     }
@@ -53,7 +53,7 @@ impl Stage {
             .execute("CREATE ROLE hb LOGIN PASSWORD 'hb'; CREATE ROLE cdc LOGIN REPLICATION; GRANT pg_monitor TO hb")
             .await;
         server.execute("CREATE TABLE other (id int PRIMARY KEY); CREATE PUBLICATION pub FOR TABLE other").await;
-        // What the connector reads here is another publication: one that is spoilt would end it.
+        // The connector reads another publication here, because a broken one would end it.
         server.execute("CREATE PUBLICATION reader FOR TABLE other").await;
         server.execute("SELECT pg_create_logical_replication_slot('cdc_slot', 'pgoutput')").await;
         let mut target = Target::new("orders", Endpoint::parse(&server.url("hb", "hb")).unwrap());
@@ -73,14 +73,14 @@ impl Stage {
         Target { endpoint: Endpoint::parse(&self.server.admin_url()).unwrap(), ..self.target.clone() }
     }
 
-    /// Makes what is missing, as the superuser and for `hb`.
+    /// Provisions as the superuser, for `hb`.
     pub(super) async fn provision(&self) {
         let mut session = open_over(&self.server.admin_url(), &self.target, Purpose::Provision).await;
         let applied = provision(session.as_mut(), in_time()).await.unwrap();
         assert!(applied.failed.is_empty(), "{:?}", applied.failed);
     }
 
-    /// Starts the connector and waits until the server knows that it reads its slot.
+    /// Starts the connector and waits until the server shows that it reads its slot.
     pub(super) async fn connect_reader(&mut self) {
         let mut command = server_command(programs::postgres(programs::Major::Fifteen, "pg_recvlogical"));
         command.arg("--host").arg(self.server.socket_folder()).args(["--port", &self.server.port().to_string()]);
@@ -92,7 +92,7 @@ impl Stage {
         self.slot_is("t").await;
     }
 
-    /// Ends the connector and waits until the server knows.
+    /// Ends the connector and waits until the server no longer shows it.
     pub(super) async fn disconnect_reader(&mut self) {
         if let Some(mut reader) = self.reader.take() {
             reader.end(Signal::INT, TIME).await;
@@ -100,7 +100,7 @@ impl Stage {
         self.slot_is("f").await;
     }
 
-    /// The connector, to be frozen.
+    /// The connector's process, which a test can freeze.
     pub(super) fn reader(&self) -> &Process {
         self.reader.as_ref().unwrap()
     }
@@ -114,7 +114,7 @@ impl Stage {
         .await;
     }
 
-    /// Looks and judges.
+    /// Inspects and judges.
     pub(super) async fn findings(&self, target: &Target) -> Vec<Finding> {
         judge(target, &look(target).await, None)
     }
@@ -134,14 +134,14 @@ impl Stage {
     }
 }
 
-/// How a remedy is pasted: as `psql` sends it, or as a tool does that sends all of it at once.
+/// How a remedy is pasted: statement by statement like `psql`, or all at once like some other tools.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Paste {
     StatementByStatement,
     AsOneMessage,
 }
 
-/// Pastes a remedy into a server as a superuser would, and then does what its note says.
+/// Pastes a remedy into a server as a superuser would, and then follows its note.
 pub(super) async fn paste_on(server: &PostgresServer, remedy: &Remedy, how: Paste) {
     let mut session = server.connect().await;
     match how {

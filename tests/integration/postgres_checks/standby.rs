@@ -94,10 +94,10 @@ async fn a_newer_standby_decodes_once_it_gives_feedback() {
     assert_eq!((decode.status, decode.observed.as_str()), (Status::Failed, "hot_standby_feedback is off"));
     paste_on(&standby, decode.remedy.as_ref().unwrap(), Paste::StatementByStatement).await;
     stage.all_is_well(&target, "the remedy").await;
-    // And what the check promises is so.
+    // And the check's promise holds.
     let create = standby.execute("SELECT pg_create_logical_replication_slot('decodes', 'pgoutput')");
     let made = eventually(secs(9), "the slot on the standby", async || {
-        // A slot begins at the next snapshot of running transactions, of which a quiet primary writes none.
+        // A slot begins at the next snapshot of running transactions, which a quiet primary does not write.
         stage.server.execute("SELECT pg_log_standby_snapshot()").await;
         let sql = "SELECT count(*) FROM pg_replication_slots WHERE confirmed_flush_lsn IS NOT NULL";
         if standby.number(sql).await == 1 { Ok(()) } else { Err("not there yet") }

@@ -1,4 +1,4 @@
-//! What is around the heartbeat: settings that want a restart, other sessions, pg_cron.
+//! Around the heartbeat: settings that need a restart, other sessions, pg_cron.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ fn the<'a>(findings: &'a [Finding], id: &str) -> &'a Finding {
 #[tokio::test]
 async fn settings_that_want_a_restart_are_mended_by_remedy_and_restart() {
     let mut stage = Stage::on(options().conf("max_wal_senders = 1").start().await).await;
-    // Another connector has the last sender.
+    // Another connector uses the last sender.
     stage.target.connector.needs.remove("slot");
     let findings = stage.findings(&stage.target).await;
     assert_eq!(ids(&findings, Status::Failed), ["senders-free"], "{}", shown(&wrong(&findings)));
@@ -79,7 +79,7 @@ async fn every_way_of_a_job_of_pg_cron_is_told_apart() {
     let mut stage = Stage::on(server).await;
     let admin = stage.as_admin();
     stage.all_is_well(&admin, "pg_cron without its extension").await;
-    // The launcher is hidden like any other process: it must not look as if there were none.
+    // The launcher is hidden like any other process. That must not count as missing.
     stage.server.execute("REVOKE pg_monitor FROM hb").await;
     let findings = stage.findings(&stage.target).await;
     assert!(ids(&findings, Status::Unknown).contains(&"native-scheduler"), "{}", shown(&findings));
@@ -87,7 +87,7 @@ async fn every_way_of_a_job_of_pg_cron_is_told_apart() {
     stage.server.execute("CREATE EXTENSION pg_cron").await;
     stage.all_is_well(&admin, "pg_cron without a job").await;
 
-    // Whoever is no superuser sees no job of others.
+    // A user who is not a superuser sees no jobs of others.
     let findings = stage.findings(&stage.target).await;
     assert_eq!(ids(&wrong(&findings), Status::Unknown), ["native-scheduler"]);
     stage.server.execute("GRANT USAGE ON SCHEMA cron TO hb").await;
@@ -128,7 +128,7 @@ async fn every_way_of_a_job_of_pg_cron_is_told_apart() {
     stage.target.write = WriteMode::WhenStale;
     stage.all_is_well(&stage.as_admin(), "heartbeatd covers for the job").await;
 
-    // From another database its jobs cannot be seen, whoever looks.
+    // From another database, no user can see its jobs.
     stage.server.execute("CREATE DATABASE apart").await;
     let url = format!("{}apart", stage.server.admin_url().strip_suffix("postgres").unwrap());
     let mut apart = stage.as_admin();

@@ -1,4 +1,4 @@
-//! What a beat writes, when, and that it goes on.
+//! What a beat writes, when it writes, and that beats continue.
 
 use heartbeatd::heartbeat::{Stamp, Writing};
 
@@ -39,7 +39,7 @@ async fn the_value_is_utc_whatever_the_zone_of_the_role_and_the_type_of_the_colu
     assert_eq!(server.value(&near).await.as_deref(), Some("t"));
 }
 
-/// A second holds several beats of such a column, and none of them is one that a trigger took back.
+/// Several beats fit into one second of such a column, and none of them counts as reverted by a trigger.
 #[tokio::test]
 async fn a_column_of_whole_seconds_changes_at_every_beat() {
     let (server, target) = provisioned().await;
@@ -61,7 +61,7 @@ async fn a_column_of_whole_seconds_changes_at_every_beat() {
 async fn what_is_stale_is_decided_by_the_database() {
     let (server, target) = provisioned().await;
     let mut session = session(&target).await;
-    // Distance from the server's clock, and whether a first look writes.
+    // The distance from the server's clock, and whether the first look writes.
     for (value, writes) in [
         ("NULL", true),
         ("'infinity'", true),
@@ -80,7 +80,7 @@ async fn what_is_stale_is_decided_by_the_database() {
         let report = report(session.as_mut(), WHEN_STALE, TIME).await.unwrap();
         assert_eq!((report.seen, report.stale, report.changed == 1), (1, writes, writes), "{value}: {report:?}");
     }
-    // What has not changed since the last look is stale, however young.
+    // A value that has not changed since the last look is stale, however young it is.
     let value = report(session.as_mut(), Writing::Always, TIME).await.unwrap().value;
     let again = Writing::WhenStale { last_seen: value, period: MINUTE };
     assert_eq!(report(session.as_mut(), again, TIME).await.unwrap().changed, 1);
@@ -97,7 +97,7 @@ async fn of_two_daemons_that_find_the_row_stale_one_writes() {
         let (a, b) = tokio::join!(report(a.as_mut(), WHEN_STALE, TIME), report(b.as_mut(), WHEN_STALE, TIME));
         assert_eq!(a.unwrap().changed + b.unwrap().changed, 1);
     }
-    // The one that waits for the other's commit judges the new value.
+    // A daemon that waits for the other's commit judges the new value.
     server.execute(&format!("UPDATE {TABLE} SET last_update = '2020-01-01 00:07'")).await;
     let mut other = server.connect().await;
     execute(&mut other, &format!("BEGIN; UPDATE {TABLE} SET last_update = clock_timestamp() AT TIME ZONE 'UTC'")).await;

@@ -1,4 +1,4 @@
-//! Which server is beaten, and over what kind of connection.
+//! Which server gets the beats, and over which kind of connection.
 
 use heartbeatd::driver::{Purpose, ServerRole};
 use heartbeatd::heartbeat::{BeatOutcome, ErrorKind, Writing};
@@ -110,7 +110,7 @@ async fn what_a_managed_server_hides_is_left_out() {
 async fn a_server_without_a_position_is_asked_for_it_once() {
     let (server, target) = provisioned().await;
     let mut session = session(&target).await;
-    // As managed flavours do: the function is there, may be run, and refuses.
+    // As on managed flavours: the function exists, the user may run it, and it refuses.
     server
         .execute(
             "SET allow_system_table_mods = on; \
@@ -155,7 +155,7 @@ async fn certificates_are_verified_as_asked() {
     for bad in [
         url("localhost", "sslmode=verify-full".to_owned()),
         url("localhost", format!("sslmode=verify-full&sslrootcert={wrong}")),
-        // As in libpq: with a root certificate, `require` verifies.
+        // As in libpq, `require` verifies if there is a root certificate.
         url("localhost", format!("sslmode=require&sslrootcert={wrong}")),
         url("localhost", "sslmode=verify-full&sslrootcert=/nonexistent.pem".to_owned()),
     ] {

@@ -1,4 +1,4 @@
-//! What goes wrong with the objects: each fault with its kind, and each healing by itself.
+//! Faults of the objects, each with its kind, and each heals by itself.
 
 use heartbeatd::heartbeat::{BeatOutcome, ErrorKind, Writing};
 

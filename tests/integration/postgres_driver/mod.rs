@@ -1,4 +1,4 @@
-//! The PostgreSQL driver against real servers: each failure with its kind, each promise of a beat kept.
+//! The PostgreSQL driver with real servers: each failure with its kind, and each promise of a beat.
 
 mod beats;
 mod connections;
@@ -14,7 +14,7 @@ use crate::bench::driver::{in_time, open_over, target};
 
 const TABLE: &str = "streamkap.streamkap_heartbeat";
 
-/// A server with the heartbeat's objects, and the role `hb` that may do what a beat needs and no more.
+/// A server with the heartbeat's objects, and the role `hb` with exactly the privileges for a beat.
 async fn provisioned() -> (PostgresServer, Target) {
     let server = PostgresServer::start().await;
     server.execute("CREATE ROLE hb LOGIN PASSWORD 'hb-password'").await;
@@ -29,7 +29,7 @@ fn several(user: &str, password: &str, servers: &[&PostgresServer]) -> Target {
     target(&format!("postgres://{user}:{password}@{}/postgres", hosts.join(",")))
 }
 
-/// Applies what is missing as the superuser; how many steps that took.
+/// Applies the missing steps as the superuser, and returns how many there were.
 async fn provision_as_admin(server: &PostgresServer, target: &Target) -> usize {
     let mut session = open_over(&server.admin_url(), target, Purpose::Provision).await;
     let applied = provision(session.as_mut(), in_time()).await.unwrap();

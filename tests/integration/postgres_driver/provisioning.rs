@@ -1,4 +1,4 @@
-//! What is missing is made, and nothing else.
+//! Provisioning creates what is missing and nothing else.
 
 use heartbeatd::driver::Purpose;
 use heartbeatd::heartbeat::{BeatOutcome, ErrorKind, Failure, Writing};
@@ -18,7 +18,7 @@ async fn provisioning_twice_changes_nothing_and_the_vendors_own_insert_still_wor
     server.execute("CREATE ROLE cdc LOGIN; CREATE PUBLICATION pub").await;
     target.connector.user = Named::configured("cdc");
     target.connector.set_name("publication", "pub");
-    // Schema, table and sequence to cdc, and the table to the publication.
+    // Grants on schema, table and sequence to cdc, and the table in the publication.
     assert_eq!(provision_as_admin(&server, &target).await, 4);
     assert_eq!(provision_as_admin(&server, &target).await, 0);
     server
@@ -81,11 +81,11 @@ async fn grants_go_to_the_role_that_the_beats_session_takes_and_not_to_its_login
     let (server, target) = provisioned().await;
     server.execute("CREATE ROLE \"Team\"; GRANT \"Team\" TO hb; ALTER ROLE hb SET role = 'Team'").await;
     assert_eq!(failure(&target).await, ErrorKind::Privilege);
-    // The administrator's session sees it in the catalogue.
+    // The administrator's session reads it from the catalogue.
     assert_eq!(provision_as_admin(&server, &target).await, 2);
     assert_eq!(beat(&target, Writing::Always).await.unwrap().outcome, BeatOutcome::Written);
     assert_eq!(provision_as_admin(&server, &target).await, 0);
-    // A session of url itself knows it, also where a pooler logs in as another user.
+    // A session of url itself knows it, even if a pooler logs in as another user.
     server.execute("ALTER ROLE hb RESET role; CREATE ROLE pooled LOGIN PASSWORD 'p'").await;
     let mapped =
         format!("[databases]\nmapped = host=127.0.0.1 port={} dbname=postgres user=pooled password=p", server.port());
@@ -95,13 +95,13 @@ async fn grants_go_to_the_role_that_the_beats_session_takes_and_not_to_its_login
     let plan = session.plan(in_time()).await.unwrap();
     let titles: Vec<&str> = plan.steps.iter().map(|step| step.title.as_str()).collect();
     assert!(!titles.is_empty() && titles.iter().all(|title| title.ends_with("to \"pooled\"")), "{titles:?}");
-    // The administrator's session asks one of url, and so does the plan that is printed.
+    // The administrator's session asks a session of url, and so does the printed plan.
     let applied = provision_over(&server.admin_url(), &through).await;
     assert_eq!(applied.done, titles);
     assert!(applied.failed.is_empty(), "{applied:?}");
     assert_eq!(beat(&through, Writing::Always).await.unwrap().outcome, BeatOutcome::Written);
     assert_eq!(provision_over(&server.admin_url(), &through).await.done, [""; 0]);
-    // Where it cannot be asked, that is said, and the login is the best guess.
+    // If no session can be asked, the plan says so, and uses the login's name.
     let refused = at(&pooler.url("hb", "wrong"), &target);
     let applied = provision_over(&server.admin_url(), &refused).await;
     assert!(applied.notices[0].starts_with("cannot check which account"), "{:?}", applied.notices);
@@ -119,7 +119,7 @@ async fn nothing_is_made_in_another_database_than_the_one_that_a_pooler_leads_th
     let [(None, failure)] = applied.failed.as_slice() else { panic!("{applied:?}") };
     assert_eq!(failure.kind(), ErrorKind::Settings, "{failure}");
     assert!(failure.message().contains("\"real\"") && failure.message().contains("\"postgres\""), "{failure}");
-    // As the next step says.
+    // As the remedy says.
     let there = server.admin_url().replace("/postgres", "/real");
     assert!(failure.remedy().unwrap().to_string().ends_with("/real"), "{failure:?}");
     let applied = provision_over(&there, &through).await;

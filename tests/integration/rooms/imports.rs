@@ -1,27 +1,28 @@
-//! Which file names which: every path in a tree of Rust files that begins with `crate`, `self`, `super`, a child module or
-//! an imported module, whether in a `use` or inline, in code or in a macro's arguments; comments and texts are not read.
+//! Finds which file names which: every path in a tree of Rust files that begins with `crate`, `self`, `super`, a child
+//! module or an imported module, in a `use` or inline, in code or in a macro's arguments. It does not read comments and
+//! strings.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use proc_macro2::{Delimiter, TokenStream, TokenTree};
 
-/// A module's place below the crate: `["driver", "mysql", "beat"]`; empty is the crate's root.
+/// A module's path in the crate: `["driver", "mysql", "beat"]`; empty for the crate's root.
 pub(crate) type Module = Vec<String>;
 
-/// The imports of a tree of files, each by its path below `src/`.
+/// The imports of a tree of files, by the path of each file below `src/`.
 pub(crate) type Imports = BTreeMap<String, BTreeSet<String>>;
 
-/// A path as it is written, and whether a `use` names it.
+/// A path as it is written, and whether a `use` contains it.
 struct Written {
     /// The inline modules around it (`mod tests { … }`).
     within: Module,
     segments: Vec<String>,
-    /// The name a `use` gives it in its file; `None` inline, and with `*`.
+    /// The name that a `use` gives it in its file; `None` inline, and with `*`.
     alias: Option<String>,
 }
 
-/// Reads the imports of every file below `src`, the imports of test code left out.
+/// Reads the imports of every file below `src`, without those of test code.
 pub(crate) fn imports_of(src: &Path) -> Imports {
     let mut files = BTreeMap::new();
     read(src, src, &mut files);
@@ -70,7 +71,7 @@ fn targets(file: &str, tokens: TokenStream, modules: &BTreeMap<Module, String>) 
     named.filter(|target| *target != file).cloned().collect()
 }
 
-/// Where a path leads, counted from the crate's root; `None` out of the crate, or to a name that is no module's.
+/// The module that a path leads to, from the crate's root; `None` if it is outside the crate or not a module.
 fn resolve(
     path: &Written,
     own: &Module,
@@ -80,7 +81,7 @@ fn resolve(
     let mut here: Module = own.iter().chain(&path.within).cloned().collect();
     let mut rest = path.segments.as_slice();
     match rest.first()?.as_str() {
-        // `main.rs` knows the library by its name.
+        // `main.rs` uses the library by its name.
         "crate" | "heartbeatd" => (here, rest) = (Module::new(), &rest[1..]),
         "self" | "super" => {
             while let Some(step @ ("self" | "super")) = rest.first().map(String::as_str) {
@@ -99,7 +100,7 @@ fn resolve(
     Some(here.into_iter().chain(rest.iter().cloned()).collect())
 }
 
-/// Collects the paths of a stream of tokens, without what stands behind `#[cfg(test)]`.
+/// Collects the paths of a stream of tokens, without the items after `#[cfg(test)]`.
 fn walk(tokens: &[TokenTree], within: &Module, written: &mut Vec<Written>) {
     let mut at = 0;
     while let Some(token) = tokens.get(at) {
@@ -111,7 +112,7 @@ fn walk(tokens: &[TokenTree], within: &Module, written: &mut Vec<Written>) {
             TokenTree::Ident(_) => {
                 let (segments, next) = path(tokens, at);
                 let field = at > 0 && matches!(&tokens[at - 1], TokenTree::Punct(mark) if mark.as_char() == '.');
-                // A single word is no path, but for a call of the parent's: there it is imported first.
+                // A single word is not a path, except in a call of the parent's function, which must be imported.
                 if segments.len() > 1 && !field {
                     written.push(Written { within: within.clone(), segments, alias: None });
                 }
@@ -135,7 +136,7 @@ fn inline_module(tokens: &[TokenTree], name: usize, within: &Module, written: &m
     name + 2
 }
 
-/// Reads one tree of a `use` behind `before`; gives the place behind it.
+/// Reads one tree of a `use` after `before`. Returns the position after it.
 fn use_tree(tokens: &[TokenTree], at: usize, before: &[String], within: &Module, written: &mut Vec<Written>) -> usize {
     let (segments, next) = path(tokens, at);
     let mut full: Vec<String> = before.iter().cloned().chain(segments).collect();
@@ -154,7 +155,7 @@ fn use_tree(tokens: &[TokenTree], at: usize, before: &[String], within: &Module,
         }
         _ => {}
     }
-    // `{self, …}` names what stands before the braces.
+    // `{self, …}` names the path before the braces.
     if full.len() > 1 && full.last().is_some_and(|last| last == "self") {
         full.pop();
     }
@@ -168,7 +169,7 @@ fn use_tree(tokens: &[TokenTree], at: usize, before: &[String], within: &Module,
     next
 }
 
-/// Reads `a::b::c` from `at` on; gives the place behind it, and behind the last `::` where braces or `*` follow.
+/// Reads `a::b::c` from `at` on. Returns the position after it, which is after the last `::` before braces or `*`.
 fn path(tokens: &[TokenTree], mut at: usize) -> (Vec<String>, usize) {
     let mut segments = Vec::new();
     while let Some(TokenTree::Ident(word)) = tokens.get(at) {
@@ -191,7 +192,7 @@ fn is_for_tests(token: Option<&TokenTree>) -> bool {
     matches!(token, Some(TokenTree::Group(group)) if group.stream().to_string().replace(' ', "") == "cfg(test)")
 }
 
-/// The place behind an item: behind its first `;` or braces.
+/// The position after an item: after its first `;` or braces.
 fn skip(tokens: &[TokenTree], at: usize) -> usize {
     let ends = |token: &TokenTree| match token {
         TokenTree::Punct(mark) => mark.as_char() == ';',

@@ -1,5 +1,5 @@
-//! The rooms of `src/` as `ARCHITECTURE.md` lists them, floor by floor: a file imports only what lies below its own floor
-//! or in its own room, and no files form a circle.
+//! The rooms of `src/`, floor by floor, as `ARCHITECTURE.md` lists them: a file imports only from lower floors or its
+//! own room, and no files form a circle.
 
 mod imports;
 
@@ -15,14 +15,14 @@ const LIST: &str = "```floors\n";
 struct Floors(Vec<Vec<String>>);
 
 impl Floors {
-    /// Reads the list of a page: a line is a floor, its words are rooms.
+    /// Reads the list in a page: each line is a floor, its words are rooms.
     fn of(page: &str) -> Self {
         let (_, list) = page.split_once(LIST).expect("a list of floors");
         let (list, _) = list.split_once("```").expect("the end of the list");
         Self(list.lines().map(|line| line.split_whitespace().map(str::to_owned).collect()).collect())
     }
 
-    /// The room of a file (the longest name that fits), and its floor counted from the top.
+    /// The room of a file (the longest name that fits), and its floor, counted from the top.
     fn room_of(&self, file: &str) -> Option<(usize, &str)> {
         let path = file.trim_end_matches(".rs");
         let floors = self.0.iter().enumerate();
@@ -31,12 +31,12 @@ impl Floors {
         rooms.filter(|(_, room)| fits(room)).max_by_key(|(_, room)| room.len())
     }
 
-    /// What is wrong with these imports, a line each.
+    /// The faults of these imports, one per line.
     fn judge(&self, imports: &Imports) -> Vec<String> {
         let mut wrong = Vec::new();
         for (file, targets) in imports {
             let Some((floor, room)) = self.room_of(file) else {
-                // The crate's root declares the rooms, and is none.
+                // The crate's root declares the rooms, and is not in one.
                 if file != "lib.rs" || !targets.is_empty() {
                     wrong.push(format!("{file} is in no room"));
                 }
@@ -60,7 +60,7 @@ impl Floors {
     }
 }
 
-/// The sets of files each of which reaches all others of its set.
+/// The sets of files in which each file reaches all the others.
 fn circles(imports: &Imports) -> Vec<Vec<&str>> {
     let reached: BTreeMap<&str, BTreeSet<&str>> =
         imports.keys().map(|file| (file.as_str(), reach(file, imports))).collect();
@@ -95,7 +95,7 @@ fn a_room_imports_only_what_lies_below_it_and_no_files_form_a_circle() {
     assert!(wrong.is_empty(), "{} faults:\n{}", wrong.len(), wrong.join("\n"));
 }
 
-/// What is wrong with a small tree of files, on these floors.
+/// The faults of a small tree of files, on these floors.
 fn faults(floors: &str, files: &[(&str, &str)]) -> Vec<String> {
     let src = tempfile::tempdir().unwrap();
     for (name, text) in files {

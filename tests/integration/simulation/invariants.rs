@@ -1,4 +1,4 @@
-//! The promises of ARCHITECTURE.md, judged on what a simulation recorded.
+//! Judges the promises of ARCHITECTURE.md in the record of a simulation.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use heartbeatd::status::health::{self, State};
 use super::world::{Database, Event, Fault, World};
 use super::{connects, times, writes};
 
-/// Virtual time costs nothing; this is for the latency of the simulated servers.
+/// Virtual time has no overhead. This allows for the latency of the simulated servers.
 const SLACK: Duration = Duration::from_millis(50);
 
 pub(crate) struct Judge {
@@ -23,7 +23,7 @@ impl Judge {
         Self { seed, period, timeout }
     }
 
-    /// I8: never healthy when the second tick after the newest change has passed plus the time-out.
+    /// I8: never healthy after the second tick since the newest change, plus the time-out, has passed.
     pub(crate) fn look_at_the_board(&mut self, board: &Board, world: &World) {
         let now = board.clock().now();
         for cell in board.cells() {
@@ -55,19 +55,20 @@ impl Judge {
         }
     }
 
-    /// I2: no two beats closer than half a period, but for the first after a recovery.
+    /// I2: no two beats closer than half a period, except the first after a recovery.
     fn keeps_its_distance(&self, database: &Database, context: &str) {
         for pair in writes(database).windows(2) {
             let close = pair[1] - pair[0] + SLACK < self.period / 2;
-            // A fault that touches the time between them makes the second the first after a recovery.
+            // If a fault touches the time between them, the second is the first after a recovery.
             let troubled =
                 database.faults.iter().any(|(begin, end, _)| *begin <= pair[1] && *end + self.period * 2 >= pair[0]);
             assert!(!close || troubled, "I2 {context}: beats at {pair:?}");
         }
     }
 
-    /// I3: after a recovery (all but authentication) a beat lands within min(period, 60 s) plus the deadline. A fault
-    /// that no call met is no outage: then the next beat is the next tick, at most one and a half periods after a beat.
+    /// I3: after a recovery (except of authentication) a beat lands within min(period, 60 s) plus the deadline. If no
+    /// call met the fault, there was no outage: the next beat is at the next tick, at most one and a half periods after
+    /// the last one.
     fn comes_back(&self, database: &Database, until: Duration, context: &str) {
         let (written, suffered) = (writes(database), times(database, Event::Suffered));
         for (index, (begin, end, fault)) in database.faults.iter().enumerate() {
@@ -84,7 +85,7 @@ impl Judge {
         }
     }
 
-    /// Two tries with a refused password are at least a minute apart.
+    /// Two attempts with a refused password are at least a minute apart.
     fn spares_accounts(database: &Database, context: &str) {
         let tries = connects(database);
         for (begin, end, fault) in &database.faults {
@@ -98,7 +99,7 @@ impl Judge {
     }
 }
 
-/// A login is refused, or would be in the same way: it is tried again after a minute at the earliest.
+/// Whether the fault refuses a login, or has the same effect. Such a login is retried after a minute at the earliest.
 fn is_refused_login(fault: Fault) -> bool {
     matches!(fault, Fault::Fail(kind) if kind.pace() == Pace::Login)
 }

@@ -1,5 +1,5 @@
-//! The scheduler over days and thousands of targets, in virtual time: random faults by seed, the invariants judged on
-//! the recorded history. A failure names the seed, which repeats it.
+//! The scheduler over days and with thousands of targets, in virtual time, with random faults from a seed. The
+//! invariants are judged in the recorded history. A failure names its seed, which repeats it.
 
 mod invariants;
 mod world;
@@ -108,7 +108,7 @@ async fn two_thousand_targets_beat_on_time_for_six_hours() {
         let database = simulation.world.database(&host);
         let writes = writes(&database);
         assert!((360..=362).contains(&writes.len()), "{host}: {} beats in six hours", writes.len());
-        // After the first beat, which is off the phase, every distance is the period to the millisecond.
+        // After the first beat, which is off the phase, each interval is exactly the period.
         let steady =
             writes[1..].windows(2).all(|pair| (pair[1] - pair[0]).abs_diff(PERIOD) <= Duration::from_millis(2));
         assert!(steady, "{host} left its phase");
@@ -179,7 +179,7 @@ async fn one_targets_trouble_never_delays_another() {
     simulation.start(targets);
     tokio::time::sleep(HOUR).await;
     let lateness = simulation.board.drivers()["postgres"].lateness.clone();
-    // I5: 50 ms is a bound of the histogram; no tick of any target, hung ones included, started later.
+    // I5: 50 ms is a bucket bound of the histogram. No tick of any target, even of a hung one, started later.
     let late: u64 = lateness.counts[7..].iter().sum();
     assert_eq!(late, 0, "{lateness:?}");
     let well = simulation.world.hosts().into_iter().filter(|host| writes(&simulation.world.database(host)).len() >= 59);
@@ -291,7 +291,7 @@ async fn two_daemons_with_when_stale_give_one_beat_a_period_together_at_every_of
         let target = Target { write: WriteMode::WhenStale, ..target("orders") };
         first.start(vec![target.clone()]);
         tokio::time::sleep(Duration::from_secs(offset)).await;
-        // The second daemon has a clock and a board of its own, and a phase by another name.
+        // The second daemon has a separate clock and board, and another phase because of its name.
         let (clock, _) = Clock::simulated(SystemTime::UNIX_EPOCH + Duration::from_secs(WALL_START + offset));
         let board = Arc::new(Board::new(clock));
         let mut second = Fleet::new(Arc::clone(&board), drivers(&first.world), "second", 2);
@@ -304,7 +304,7 @@ async fn two_daemons_with_when_stale_give_one_beat_a_period_together_at_every_of
         assert_eq!(first.state("orders"), State::Healthy);
         let state = health::judge(&board.cell(&renamed.name).unwrap().lock(), board.clock().now()).state;
         assert_eq!(state, State::Healthy, "the one that finds it fresh is healthy too");
-        // Whoever beats dies; the other carries on within two periods of the last beat.
+        // The daemon that writes ends. The other one continues within two periods of the last beat.
         let last = *writes(&first.world.database("orders")).last().unwrap();
         let first_wrote = first.board.cell("orders").unwrap().lock().newest_change.is_some_and(|change| change.ours);
         if first_wrote {
@@ -343,7 +343,7 @@ async fn a_machine_that_slept_beats_soon_after_it_wakes() {
     simulation.start(vec![target("orders")]);
     tokio::time::sleep(10 * MINUTE + 5 * SECOND).await;
     let before = writes(&simulation.world.database("orders")).len();
-    // Linux's monotonic clock stands still in suspend: only the wall clock has moved.
+    // Linux's monotonic clock stops during suspend, so only the wall clock has advanced.
     simulation.wall.step(3_600);
     assert_eq!(simulation.state("orders"), State::Unhealthy, "an hour without a change is an hour, on either clock");
     tokio::time::sleep(35 * SECOND).await;
@@ -453,7 +453,7 @@ async fn a_target_taken_off_and_put_back_while_its_beat_hangs_never_has_two_in_f
 
 #[tokio::test(start_paused = true)]
 async fn a_target_that_is_reloaded_while_its_beat_waits_on_the_server_is_written_once_when_the_wait_ends() {
-    // The wait ends while the first loop's beat is in flight, and beyond the time-outs of several loops.
+    // The wait ends while the first loop's beat is in flight, and after the time-outs of several loops.
     for (end, timeout) in [(MINUTE + 50 * SECOND, HOUR), (10 * MINUTE, 30 * SECOND)] {
         let mut simulation = Simulation::new(one(vec![(MINUTE, end, Fault::Hang)]), 1);
         simulation.start(vec![Target { timeout, ..target("orders") }]);

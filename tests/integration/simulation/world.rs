@@ -1,7 +1,7 @@
-//! Simulated databases under a paused clock: each fails by a timeline of its own and records what was done to it.
+//! Simulated databases under a paused clock. Each fails by its own timeline, and records the calls.
 //!
-//! This is the one place where a double stands for a database: what is under test is the scheduler, over days and
-//! thousands of targets, which no real server can give.
+//! The tests of the scheduler use them, because no real server can provide days of virtual time and thousands of
+//! targets.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -18,13 +18,13 @@ use heartbeatd::remedy::Remedy;
 use heartbeatd::target::{Endpoint, Target};
 use tokio::time::Instant;
 
-/// What a database does to whoever comes.
+/// How a database treats its callers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fault {
-    /// Nothing is answered, neither at login nor to a beat. A beat waits on the server for the fault to end, as for a lock,
-    /// whether or not somebody still waits for its answer, and up to the limit it came with.
+    /// It answers nothing, neither a login nor a beat. A beat waits on the server until the fault ends, as for a lock,
+    /// even if its caller no longer waits, and up to the limit that the caller set.
     Hang,
-    /// The write is applied, the answer never comes.
+    /// The write is applied, but the answer never arrives.
     AnswerLost,
     /// Every call fails with this kind.
     Fail(ErrorKind),
@@ -32,13 +32,13 @@ pub(crate) enum Fault {
     NoRow,
     /// The driver panics.
     Panic,
-    /// Beats go well, and judging what the checks gathered panics.
+    /// Beats succeed, but judging the facts of the checks panics.
     JudgementPanics,
-    /// Each answer takes this long, on the server.
+    /// Each answer takes this long on the server.
     Slow(Duration),
 }
 
-/// What was done to a database.
+/// The calls that a database received.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Event {
     Connect,
@@ -64,14 +64,14 @@ pub(crate) struct Database {
     pub(crate) row: Option<Stamp>,
     /// The server's clock against ours, in seconds.
     pub(crate) clock_offset: i64,
-    /// What was done, and when since the start.
+    /// The calls, and their time since the start.
     pub(crate) events: Vec<(Duration, Event)>,
     pub(crate) in_flight: u32,
-    /// The most calls that were ever in flight at one time.
+    /// The highest number of calls in flight at one time.
     pub(crate) most_in_flight: u32,
-    /// Beats that the server is at work on, abandoned ones included.
+    /// Beats in progress on the server, including abandoned ones.
     pub(crate) at_work: u32,
-    /// The most beats that the server was ever at work on at one time.
+    /// The highest number of beats in progress on the server at one time.
     pub(crate) most_at_work: u32,
 }
 
@@ -88,7 +88,7 @@ struct SimulatedSession {
 /// Counts a call as in flight until it ends or is dropped.
 struct InFlight(World, String);
 
-/// Counts a beat as worked on by the server until it ends there.
+/// Counts a beat as in progress on the server until it ends there.
 struct AtWork(World, String);
 
 impl World {
@@ -118,7 +118,7 @@ impl World {
     fn fault(&self, host: &str) -> Option<Fault> {
         let now = self.now();
         let database = self.database(host);
-        // The faults are sorted: only the last one that has begun can be on.
+        // The faults are sorted, so only the last one that has begun can be active.
         let index = database.faults.partition_point(|(begin, _, _)| *begin <= now);
         let (_, end, fault) = database.faults.get(index.checked_sub(1)?)?;
         (now < *end).then_some(*fault)
@@ -129,7 +129,7 @@ impl World {
         self.database(host).events.push((now, event));
     }
 
-    /// What the server does with a beat once nothing keeps it waiting.
+    /// What the server does with a beat that no longer waits.
     fn apply(&self, host: &str, writing: Writing) -> RowReport {
         let now = self.server_time(host);
         if self.fault(host) == Some(Fault::NoRow) {
@@ -153,7 +153,7 @@ impl World {
         }
     }
 
-    /// The server's half of a beat that hangs: it is applied when the fault ends, unless the server's limit comes first.
+    /// A hanging beat on the server: it is applied when the fault ends, unless the server's limit comes first.
     async fn apply_late(self, at_work: AtWork, writing: Writing, deadline: Instant) {
         let (host, limit) = (&at_work.1, limit(deadline));
         while self.fault(host) == Some(Fault::Hang) {
@@ -292,7 +292,7 @@ impl Session for SimulatedSession {
             }
             Some(Fault::Slow(time)) => {
                 self.world.record(&self.host, Event::Suffered);
-                // Whoever drops this call does not end it on the server.
+                // A caller that drops this call does not end it on the server.
                 let world = self.world.clone();
                 let slowly = async move {
                     let limit = limit(deadline);
@@ -337,13 +337,13 @@ impl Session for SimulatedSession {
     async fn close(self: Box<Self>) {}
 }
 
-/// When the server ends a beat by itself, as the drivers have it: a little before its caller gives up.
+/// When the server itself ends a beat: like with the drivers, a little before its caller gives up.
 fn limit(deadline: Instant) -> Instant {
     let left = deadline.saturating_duration_since(Instant::now());
     deadline - (left / 10).min(Duration::from_millis(500))
 }
 
-/// The rule of `when-stale`, as the drivers word it in SQL.
+/// The rule of `when-stale`, which the drivers write in SQL.
 fn is_stale(writing: Writing, previous: Option<Stamp>, now: Stamp) -> bool {
     let Writing::WhenStale { last_seen, period } = writing else { return true };
     let Some(previous) = previous else { return true };

@@ -1,4 +1,4 @@
-//! What the facts of a ledger mean.
+//! Judges the facts of a ledger.
 
 use heartbeatd::finding::{Case, Check, Finding, Look, Rung, Severity};
 use serde::Deserialize;

@@ -1,5 +1,5 @@
-//! What a target of this family is: addresses whose host has an instance (`ledger+mem://user@hall\SHELF/book`), a row with a
-//! text for its id, and two keys of its connectors.
+//! The ledger's family: addresses whose host has an instance (`ledger+mem://user@hall\SHELF/book`), a row with text as
+//! its id, and two keys for its connectors.
 
 use heartbeatd::database_url::{AddressParts, DatabaseUrl, Family, UrlError};
 use heartbeatd::driver::rules::{ConnectorKey, Defaults, Judgement};
@@ -46,7 +46,7 @@ pub(super) fn validate(target: &Target) -> Judgement {
     judgement
 }
 
-/// Where a book stands.
+/// The address of a book.
 pub(super) fn address(url: &DatabaseUrl) -> String {
     let host = &url.hosts()[0];
     format!("{}\\{}/{}", host.name, host.instance.as_deref().unwrap_or_default(), url.database())

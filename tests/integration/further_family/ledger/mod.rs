@@ -1,4 +1,4 @@
-//! A database in memory, with addresses, connector keys and row ids of its own: the driver of the further family.
+//! The driver of the further family: a database in memory with its own addresses, connector keys and row ids.
 
 mod checks;
 mod family;
@@ -17,7 +17,7 @@ use heartbeatd::remedy::Remedy;
 use heartbeatd::target::{Endpoint, RowId, Target};
 use heartbeatd::time::clock::{Clock, Instant};
 
-/// The driver, and every database that it reaches.
+/// The driver, with every database that it can reach.
 #[derive(Clone, Default)]
 pub(super) struct Ledger(Arc<Mutex<BTreeMap<String, Book>>>);
 
