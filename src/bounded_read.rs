@@ -332,7 +332,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_hanging_source_costs_one_thread_for_all_its_tries_and_delays_no_other() {
+    async fn a_hanging_source_uses_one_thread_for_all_attempts_and_delays_no_other_source() {
         let (go_on, wait) = mpsc::channel::<()>();
         let wait = Arc::new(Mutex::new(wait));
         let hang = || {
@@ -368,7 +368,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_file_of_the_limit_is_read_and_one_more_byte_is_refused() {
+    async fn a_file_at_the_size_limit_is_read_and_one_byte_more_is_refused() {
         let file = tempfile::NamedTempFile::new().unwrap();
         let bounds = Bounds { within: Duration::from_secs(60), ..BOUNDS };
         std::fs::write(file.path(), [b'x'; 1024]).unwrap();
@@ -379,7 +379,7 @@ mod tests {
     }
 
     #[test]
-    fn a_link_to_a_file_is_a_file_as_kubernetes_mounts_secrets() {
+    fn a_link_to_a_file_is_read_because_kubernetes_mounts_secrets_as_links() {
         let folder = tempfile::tempdir().unwrap();
         std::fs::create_dir(folder.path().join("..2026")).unwrap();
         std::fs::write(folder.path().join("..2026/password"), "x").unwrap();
@@ -390,7 +390,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pipe_without_a_writer_is_given_up_where_pipes_are_allowed() {
+    fn reading_a_pipe_without_a_writer_is_given_up() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("fifo");
         assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());

@@ -407,7 +407,7 @@ mod tests {
     }
 
     #[test]
-    fn urls_alone_run_the_daemon_and_commands_take_their_own() {
+    fn urls_without_a_command_run_the_daemon_and_a_command_has_its_own_urls() {
         let cli = Cli::parse_from(["heartbeatd", "sqlite:a.db", "postgres://u@h/d"]);
         assert!(cli.command.is_none());
         assert_eq!(cli.sources.urls.len(), 2);
@@ -464,7 +464,7 @@ mod tests {
     }
 
     #[test]
-    fn help_explains_the_command_after_it() {
+    fn help_before_a_command_explains_that_command() {
         for line in [
             "help",
             "help check",

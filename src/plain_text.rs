@@ -57,13 +57,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_ends_nowhere_but_at_its_end() {
+    fn text_cannot_start_a_second_line() {
         assert_eq!(one_line("a\r\nb\u{85}c\u{2028}d\u{2029}e\u{b}f\0"), "a  b c d e f ");
         assert_eq!(one_line("\u{1b}[31mred\u{9b}0m"), " [31mred 0m");
     }
 
     #[test]
-    fn what_is_invisible_or_reorders_is_seen() {
+    fn invisible_and_reordering_characters_are_made_visible() {
         for c in "\u{202a}\u{202b}\u{202c}\u{202d}\u{202e}\u{2066}\u{2067}\u{2068}\u{2069}\u{200b}\u{200c}\u{200d}\u{200e}\u{200f}\u{feff}\u{2060}\u{ad}\u{61c}\u{e0041}".chars() {
             assert_eq!(one_line(&format!("a{c}b")), "a\u{fffd}b", "{c:?}");
         }
@@ -73,14 +73,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_too_long_is_cut_by_characters_and_says_so() {
+    fn long_text_is_cut_between_characters_and_marked() {
         let exact = "é".repeat(MAX_CHARS);
         assert_eq!(one_line(&exact), exact);
         assert_eq!(one_line(&format!("{exact}x")), format!("{exact}…"));
     }
 
     #[test]
-    fn sql_keeps_its_line_breaks_and_sentences_their_length() {
+    fn sql_keeps_its_line_breaks_and_sentences_are_not_cut() {
         assert_eq!(with_line_breaks("a;\nb\u{202e}".to_owned()), "a;\nb\u{fffd}");
         let long = format!("{}\n", "x".repeat(2_000));
         assert_eq!(on_one_line(long).chars().count(), 2_001);

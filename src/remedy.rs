@@ -381,7 +381,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_pasted_names_the_server_it_is_pasted_on() {
+    fn a_script_names_the_server_to_run_it_on() {
         let servers = [
             (RunsOn::Source, "on the source"),
             (RunsOn::Replica("copy\n1".to_owned()), "on replica copy 1"),

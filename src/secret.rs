@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn more_than_one_line_is_no_password() {
+    async fn text_of_more_than_one_line_is_not_a_password() {
         let file = tempfile::NamedTempFile::new().unwrap();
         let source = SecretSource::File(file.path().to_owned());
         for text in ["hunter2\n\n", "hunter2\r\n\r\n", "hunter2\nsecond line\n"] {

@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_a_shard_says_why() {
+    fn an_invalid_shard_is_refused_with_the_reason() {
         for (text, why) in [
             ("", "expected INDEX/COUNT"),
             ("1", "expected INDEX/COUNT"),

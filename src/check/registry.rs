@@ -202,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn a_mistyped_id_is_answered_with_the_nearest() {
+    fn a_mistyped_id_is_answered_with_the_nearest_one() {
         let drivers = Drivers::built_in();
         assert_eq!(find(&drivers, "row-exists").unwrap().check.id, "row-exists");
         assert!(find(&drivers, "row-exist").unwrap_err().contains("did you mean row-exists?"));

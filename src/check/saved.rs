@@ -242,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_of_format_1_is_read_and_its_defaults_are_not_taken_for_configured() {
+    fn a_file_of_format_1_is_read_and_its_default_names_do_not_count_as_configured() {
         let text = r#"{ "format": 1, "heartbeatd": "0.1.0", "targets": [{
             "target": {
                 "name": "orders", "url": "postgres://hb@db.example/orders", "schedule": { "interval_ms": 60000 },
@@ -269,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_without_facts_is_refused_with_a_sentence() {
+    fn a_file_without_facts_is_refused_with_the_reason() {
         for text in ["", "[]", "{}", "{\"format\": 3}", "{\"format\": 2}", "{\"format\": 1}"] {
             let error = SavedFacts::parse(text).unwrap_err();
             assert!(error.contains("facts"), "{error}");

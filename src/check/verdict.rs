@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn advice_and_unknowns_leave_the_source_healthy_and_say_how_far() {
+    fn advice_and_unknown_results_leave_the_source_healthy_and_the_unknown_ones_are_counted() {
         let verdict = verdict(&[
             finding("connect", Status::Ok, Severity::Error),
             finding("heartbeat-interval", Status::Failed, Severity::Warning),

@@ -77,7 +77,7 @@ pub async fn init(url: &str, output: Option<&Path>) -> ExitCode {
     match reached(&seen) {
         Ok(()) => ExitCode::SUCCESS,
         Err(message) => {
-            terminal::error(&format!("the database was not looked at: {message}"));
+            terminal::error(&format!("the database was not checked: {message}"));
             ExitCode::from(FAILED)
         }
     }

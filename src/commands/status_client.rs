@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_may_be_complete_a_host_a_path_or_missing() {
+    fn the_address_may_be_a_url_a_host_a_path_or_missing() {
         for (text, address) in [
             (None, "http://127.0.0.1:2328/health"),
             (Some("/live"), "http://127.0.0.1:2328/live"),

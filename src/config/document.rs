@@ -225,19 +225,19 @@ mod tests {
     }
 
     #[test]
-    fn a_byte_order_mark_is_no_part_of_the_first_key() {
+    fn a_byte_order_mark_is_not_part_of_the_first_key() {
         assert!(tree("\u{feff}a = 1").get("a").is_some());
     }
 
     #[test]
-    fn a_syntax_error_names_line_and_column_and_repeats_nothing() {
+    fn a_syntax_error_names_line_and_column_and_quotes_nothing() {
         let message = problem(b"[[target]]\npassword = \"hunter2\nname = 'x'\n");
         assert!(message.starts_with("f.toml:2:20: not TOML: "), "{message}");
         assert!(!message.contains("hunter2"), "{message}");
     }
 
     #[test]
-    fn nesting_without_end_is_refused_and_never_exhausts_the_stack() {
+    fn endless_nesting_is_refused_without_exhausting_the_stack() {
         for deep in ["a.".repeat(100_000), "x = [".repeat(100_000), "x = {a=".repeat(100_000), "[a.".repeat(100_000)] {
             assert!(problem(deep.as_bytes()).contains("not TOML: "));
         }

@@ -74,7 +74,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn text_needs_a_unit_and_is_shown_without_blanks() {
+    fn a_duration_needs_a_unit_and_is_shown_without_spaces() {
         assert_eq!(from_text("1m 30s"), Some(Duration::from_secs(90)));
         assert_eq!(from_text("60"), None);
         assert_eq!(from_text("soon"), None);

@@ -211,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn the_scalars_are_those_of_the_sections() {
+    fn every_scalar_key_of_the_sections_has_a_variable() {
         let names: Vec<_> = scalars().into_iter().map(|(name, _)| name).collect();
         assert_eq!(
             names,

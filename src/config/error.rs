@@ -170,7 +170,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_a_typing_mistake_is_a_near_word() {
+    fn only_a_typing_mistake_gets_a_suggestion() {
         let words = ["interval", "timeout", "url", "cron"];
         for (wrong, near) in [
             ("intervall", Some("interval")),
@@ -186,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn a_problem_says_file_line_and_key() {
+    fn a_problem_names_file_line_and_key() {
         let origin = Origin::File { file: "heartbeatd.toml".into(), line: 31, column: 0 };
         let mut problems = Problems::default();
         problems.push(&origin, "target[2].intervall", "unknown key, did you mean \"interval\"?");

@@ -29,7 +29,7 @@ fn an_address_is_taken_apart_and_shown_without_its_password() {
 }
 
 #[test]
-fn a_host_may_have_an_instance_that_only_some_databases_take() {
+fn a_host_may_have_an_instance_if_the_database_supports_that() {
     for text in ["server://sa@db\\ONE:1433,b/x", "server://sa@db%5CONE:1433,b/x"] {
         let (url, _) = parse(text).unwrap();
         let host = Host { port: Some(1433), ..Host::named("db\\ONE").unwrap() };
@@ -59,7 +59,7 @@ fn sockets_are_hosts_that_start_with_a_slash() {
 }
 
 #[test]
-fn what_cannot_be_an_address_says_why_and_never_repeats_it() {
+fn an_invalid_address_is_refused_with_the_reason_and_never_repeated() {
     for text in [
         "",
         "orders",
@@ -86,7 +86,7 @@ fn what_cannot_be_an_address_says_why_and_never_repeats_it() {
 }
 
 #[test]
-fn what_is_shown_is_the_same_address() {
+fn a_shown_address_parses_to_the_same_address() {
     for text in [
         "file:////srv/hb.db",
         "postgres:///orders?host=/run/my%20sockets",
@@ -120,7 +120,7 @@ fn a_host_is_a_name_an_address_or_a_socket() {
 }
 
 #[test]
-fn a_file_takes_the_usual_spellings() {
+fn a_file_address_has_the_usual_spellings() {
     for (text, file) in [
         ("file:heartbeat.db", "heartbeat.db"),
         ("file://heartbeat.db", "heartbeat.db"),

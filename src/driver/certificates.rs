@@ -282,7 +282,7 @@ mod tests {
     }
 
     #[test]
-    fn an_alert_about_a_certificate_is_about_the_clients_own() {
+    fn an_alert_about_a_certificate_concerns_the_clients_own_certificate() {
         let failure = failure_of(alert(AlertDescription::CertificateExpired), Some(&files())).unwrap();
         assert_eq!(failure.message(), "the server refuses the client's certificate, /c.pem: it has run out");
         assert_eq!((failure.kind(), cause_of(&failure)), (ErrorKind::Tls, Some(Cause::Refused)));
@@ -353,7 +353,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_path_that_is_no_file_is_named_with_its_parameter() {
+    async fn a_path_that_is_not_a_file_is_named_with_its_parameter() {
         let failure = read_authorities("sslrootcert", Path::new("/dev/zero")).await.unwrap_err();
         let wanted = "cannot read the file of sslrootcert, /dev/zero: it is a device, not a regular file";
         assert_eq!((failure.message(), cause_of(&failure)), (wanted, Some(Cause::File)));

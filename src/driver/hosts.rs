@@ -278,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn the_failure_of_several_hosts_names_all_and_has_the_kind_of_the_nearest() {
+    fn the_failure_of_several_hosts_names_all_of_them_and_has_the_kind_of_the_one_that_came_furthest() {
         let failure = none_fits(
             &[
                 role("a:5432", ServerRole::Standby),
@@ -295,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn without_the_primary_its_return_is_advised_and_never_a_promotion() {
+    fn without_a_primary_the_remedy_is_to_bring_it_back_and_never_to_promote_a_standby() {
         let remedy = |others: Vec<(String, HostAnswer)>| {
             let mut answers = vec![role("a:5432", ServerRole::Standby)];
             answers.extend(others);
@@ -324,7 +324,7 @@ mod tests {
     }
 
     #[test]
-    fn without_any_role_the_nearest_failure_counts() {
+    fn if_no_host_shows_its_role_the_failure_that_came_furthest_counts() {
         let failure = none_fits(
             &[
                 failed("a:5432", ErrorKind::Auth, "password authentication failed"),
@@ -339,7 +339,7 @@ mod tests {
     }
 
     #[test]
-    fn the_nearest_failure_keeps_its_code_and_its_remedy() {
+    fn the_failure_that_came_furthest_keeps_its_code_and_its_remedy() {
         let known = Failure::new(ErrorKind::NotWritable, "wsrep_on is off").with_code("1").with_remedy("switch it on");
         let nearest = ("a:5432".to_owned(), HostAnswer::Failed(network::prefixed("a:5432", known)));
         let failure = none_fits(&[nearest, failed("b:5432", ErrorKind::Refused, "connection refused")], &HOST_STYLE);
@@ -347,7 +347,7 @@ mod tests {
     }
 
     #[test]
-    fn one_standby_alone_says_so_and_no_more() {
+    fn a_single_standby_is_reported_without_a_list_of_hosts() {
         let failure = none_fits(&[role("a:5432", ServerRole::Standby)], &HOST_STYLE);
         assert_eq!((failure.kind(), failure.message()), (ErrorKind::NotWritable, "a:5432 is a standby"));
     }

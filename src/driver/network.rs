@@ -110,7 +110,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_network_has_its_kinds() {
+    fn every_network_error_has_its_kind() {
         for (io, kind) in [
             (io::ErrorKind::ConnectionRefused, ErrorKind::Refused),
             (io::ErrorKind::NotFound, ErrorKind::Refused),

@@ -154,6 +154,6 @@ pub(super) mod trial {
             }
         }
         let names: std::collections::BTreeSet<_> = keys.rules.iter().map(|(key, _)| key).collect();
-        assert_eq!(names.len(), keys.rules.len(), "a key stands twice");
+        assert_eq!(names.len(), keys.rules.len(), "a key occurs twice");
     }
 }

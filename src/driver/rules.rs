@@ -173,8 +173,8 @@ impl Judgement {
         self.complain(
             key,
             format!(
-                "write = \"when-stale\" needs {shortest} s or more between two beats of {family}, where two writers are \
-                 told apart by whole seconds"
+                "write = \"when-stale\" needs {shortest} s or more between two beats of {family}, where two writers \
+                 are distinguished by whole seconds"
             ),
         );
     }

@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_call_that_panics_is_no_answer() {
+    async fn a_call_that_panics_gives_no_answer() {
         let mut worker = Worker::default();
         assert_eq!(worker.call(async { panic!("on purpose") }, soon()).await, Err::<(), _>(Unanswered::Broken));
         assert_eq!(worker.call(async { 1 }, soon()).await, Ok(1));

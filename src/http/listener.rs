@@ -270,14 +270,14 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_address_of_another_machine_is_refused_with_the_systems_words() {
+    async fn an_address_of_another_machine_is_refused_with_the_systems_message() {
         let error = bind("192.0.2.1:2328".parse().unwrap()).await.unwrap_err();
         assert_eq!(error.to_string(), "cannot listen on 192.0.2.1:2328: change listen under [http]");
         assert!(error.source().is_some());
     }
 
     #[tokio::test]
-    async fn a_head_that_does_not_end_is_cut_however_slowly_it_drips() {
+    async fn an_endless_head_is_cut_off_even_if_it_arrives_slowly() {
         let running = run(ListenerLimits { head: Duration::from_millis(300), ..LIMITS }, empty_board()).await;
         let mut stream = connect(&running, b"GET / HTTP/1.1\r\nHost: test\r\n").await;
         let dripped = timeout(GUARD, async {
@@ -356,7 +356,7 @@ mod tests {
         running.shutdown.cancel();
         timeout(GUARD, running.task).await.expect("serve returns").unwrap();
         read_to_end(idle).await;
-        assert!(TcpStream::connect(running.address).await.is_err(), "nobody listens any more");
+        assert!(TcpStream::connect(running.address).await.is_err(), "no one listens any more");
     }
 
     #[tokio::test]

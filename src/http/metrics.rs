@@ -330,7 +330,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_scrape_reads_as_written_down() {
+    async fn a_scrape_matches_its_snapshot() {
         let served = serve(&full_board().await).await;
         let answer = served.get("/metrics").await;
         assert_eq!(answer.status, 200);
@@ -339,7 +339,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn every_name_is_written_and_no_other() {
+    async fn exactly_the_listed_metric_names_are_written() {
         let text = scrape(&full_board().await);
         let families: Vec<&str> =
             text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next()).collect();
@@ -351,7 +351,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_target_brings_its_counters_at_zero_and_takes_all_its_series_with_it() {
+    async fn a_new_target_starts_its_counters_at_zero_and_a_removed_one_takes_its_series_with_it() {
         let board = empty_board();
         let before = scrape(&board);
         beat(&add(&board, "orders", |_| {}), board.clock().now());

@@ -172,7 +172,7 @@ mod tests {
     use crate::heartbeat::{ErrorKind, Failure};
 
     #[tokio::test(start_paused = true)]
-    async fn the_page_reads_as_written_down_and_may_load_nothing() {
+    async fn the_page_matches_its_snapshot_and_may_load_nothing() {
         let board = full_board().await;
         board.process().reload_error = Some((board.started(), "heartbeatd.toml:3: unknown key".to_owned()));
         let answer = serve(&board).await.get("/").await;
@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn text_from_servers_and_names_stays_text() {
+    async fn text_from_servers_and_names_is_shown_as_plain_text() {
         const HOSTILE: &str = "<script>alert(1)</script>\"'&<img src=x onerror=alert(1)>";
         let board = empty_board();
         let now = board.clock().now();
@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_title_says_the_worst() {
+    async fn the_title_shows_the_worst_state() {
         let board = empty_board();
         let title = |board: &Board| {
             let page = render(board, board.clock().now());
@@ -221,6 +221,6 @@ mod tests {
         beat(&add(&board, "billing", |_| {}), board.clock().now());
         assert_eq!(title(&board), "1 of 2 unhealthy");
         let page = render(&board, board.clock().now());
-        assert!(page.find(">orders<") < page.find(">billing<"), "the worst stands first");
+        assert!(page.find(">orders<") < page.find(">billing<"), "the worst is first");
     }
 }

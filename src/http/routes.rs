@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn every_document_reads_as_written_down() {
+    async fn every_document_matches_its_snapshot() {
         let board = full_board().await;
         let served = serve(&board).await;
         for (name, path) in [
@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn no_answer_holds_a_password_or_may_be_guessed_at_or_kept() {
+    async fn no_answer_contains_a_password_or_may_be_sniffed_or_cached() {
         let served = serve(&full_board().await).await;
         for path in ["/", "/live", "/ready", "/health", "/targets", "/targets/orders", "/metrics", "/nothing"] {
             let answer = served.get(path).await;

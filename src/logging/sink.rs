@@ -64,7 +64,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_that_the_sink_refuses_is_counted_and_is_no_error() {
+    fn a_line_that_the_sink_refuses_is_counted_and_causes_no_error() {
         let dropped = DroppedLines::default();
         let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
         let mut lines = Lines::new(full, dropped.clone());

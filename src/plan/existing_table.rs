@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn a_whole_table_needs_its_row_or_nothing() {
+    fn a_complete_table_needs_at_most_its_row() {
         assert_eq!(judge(&[], &ids(&[])), (RowNeed::Insert, String::new()));
         assert_eq!(judge(&[], &ids(&[1])), (RowNeed::Nothing, String::new()));
         assert_eq!(judge(&[], &ids(&[1, 2])), (RowNeed::Nothing, String::new()));

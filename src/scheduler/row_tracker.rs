@@ -286,7 +286,7 @@ mod tests {
         row.look(WriteMode::Always, 120, 90, 120);
         assert!(row.notice("another_writer", 120).is_some());
         row.look(WriteMode::Always, 180, 120, 180);
-        assert!(row.notice("another_writer", 700).is_some(), "it stands for ten periods");
+        assert!(row.notice("another_writer", 700).is_some(), "it lasts for ten periods");
         assert_eq!(row.notice("another_writer", 721), None);
     }
 

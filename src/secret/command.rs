@@ -106,7 +106,7 @@ async fn start_and_read(
     if !status.success() {
         return Err(CommandError::new(format!("the password command {program} failed ({status})")));
     }
-    // A process that it started may hold the output open for ever, so this does not wait for the end of the output.
+    // A process that it started may hold the output open forever, so this does not wait for the end of the output.
     let Running { group, stdout, .. } = running;
     if open {
         let rest = stdout.into_owned_fd().map_err(broken)?;

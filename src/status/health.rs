@@ -149,7 +149,7 @@ fn judge_replica(status: &TargetStatus, name: &str, replica: &ReplicaStatus, now
     if replica.role == Some(ServerRole::Primary) {
         return Some(reason(
             "not_a_replica",
-            format!("replica \"{name}\" is no standby: its address leads to a primary"),
+            format!("replica \"{name}\" is not a standby: its address leads to a primary"),
             "give the replica's own address, or take the entry out",
             status.started,
         ));

@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn what_never_comes_due_is_refused() {
+    fn a_schedule_that_never_comes_due_is_refused() {
         assert_eq!(CronSchedule::parse("0 0 30 2 *", "UTC").unwrap_err(), ScheduleError::Never);
         assert!(matches!(CronSchedule::parse("every day", "UTC"), Err(ScheduleError::Expression(_))));
         assert!(matches!(CronSchedule::parse("* * * * *", "Mars/Phobos"), Err(ScheduleError::Timezone(_))));

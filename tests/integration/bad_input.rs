@@ -73,7 +73,7 @@ async fn sql_in_the_name_of_a_schema_is_refused_and_the_table_stays() {
 }
 
 #[tokio::test]
-async fn an_address_without_host_is_refused_wherever_it_stands() {
+async fn an_address_without_a_host_is_refused_wherever_it_is_written() {
     const COMPLAINT: &str = "the address has no host: expected postgres://user@host/database";
     for address in ["postgres://", "postgres:///orders", "postgres://hb:hunter2-secret@/orders"] {
         let ended = heartbeatd().arg(address).run().await;
@@ -86,7 +86,7 @@ async fn an_address_without_host_is_refused_wherever_it_stands() {
 }
 
 #[tokio::test]
-async fn an_interval_of_nothing_is_refused() {
+async fn an_interval_of_zero_is_refused() {
     const COMPLAINT: &str = "too short: expected 1s to 1day";
     let text = b"[[target]]\nurl = \"sqlite:a.db\"\ninterval = \"0s\"\n";
     file_is_refused(text, &[&format!("bad.toml:3: target[0].interval: {COMPLAINT}")]).await;
@@ -110,7 +110,7 @@ async fn one_bad_target_of_a_thousand_is_named_by_its_line_and_none_is_touched()
 }
 
 #[tokio::test]
-async fn every_mistake_is_told_at_once_in_the_order_of_the_file() {
+async fn all_mistakes_are_reported_at_once_in_the_order_of_the_file() {
     let text = r#"
 [[target]]
 url = "postgres:///orders"
@@ -186,7 +186,7 @@ async fn no_source_at_all_prints_the_ways_to_start() {
 }
 
 #[tokio::test]
-async fn a_file_that_cannot_be_read_is_told_with_the_reason() {
+async fn a_file_that_cannot_be_read_is_reported_with_the_reason() {
     let place = Place::new("bad");
     for (path, reason) in [
         (place.join("absent.toml"), "cannot be read: No such file or directory"),
@@ -216,7 +216,7 @@ const NASTY: [&str; 14] = [
 ];
 
 #[tokio::test]
-async fn odd_names_of_schemas_tables_and_roles_are_provisioned_and_beaten() {
+async fn schemas_tables_and_roles_with_odd_names_are_provisioned_and_written() {
     let server = PostgresServer::start().await;
     let role = r#"o'Brien "x" \ü"#;
     server.execute(&format!("CREATE ROLE \"{}\" LOGIN PASSWORD '{PASSWORD}'", role.replace('"', "\"\""))).await;

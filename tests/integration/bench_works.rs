@@ -62,7 +62,7 @@ async fn a_frozen_server_keeps_its_connections_and_answers_when_thawed() {
 }
 
 #[tokio::test]
-async fn a_server_of_its_own_identity_is_not_a_copy_and_pg_cron_can_be_had() {
+async fn a_separate_server_has_its_own_identity_and_can_have_pg_cron() {
     let one = PostgresServer::start().await;
     let other = PostgresServer::options().own_identity().pg_cron().start().await;
     let identity = "SELECT system_identifier FROM pg_control_system()";
@@ -184,7 +184,7 @@ async fn the_program_runs_to_its_end() {
 
 #[tokio::test]
 #[should_panic(expected = "waited 200ms for the moon; last seen: cheese")]
-async fn waiting_in_vain_says_what_was_seen_last() {
+async fn a_wait_that_times_out_says_what_it_saw_last() {
     eventually(Duration::from_millis(200), "the moon", async || Err::<(), _>("cheese")).await;
 }
 

@@ -13,17 +13,17 @@ use crate::bench::{Flavour, MysqlServer, mysql_client};
 const TABLE: &str = "CREATE DATABASE hb; CREATE TABLE hb.t (id int PRIMARY KEY, v int); INSERT INTO hb.t VALUES (1, 0)";
 
 #[tokio::test]
-async fn mariadb_is_all_that_the_scenarios_need() {
+async fn mariadb_has_all_that_the_scenarios_need() {
     a_server_is_all_that_the_scenarios_need(Flavour::Mariadb).await;
 }
 
 #[tokio::test]
-async fn mysql_is_all_that_the_scenarios_need() {
+async fn mysql_has_all_that_the_scenarios_need() {
     a_server_is_all_that_the_scenarios_need(Flavour::Mysql).await;
 }
 
 #[tokio::test]
-async fn mysql_57_is_all_that_the_scenarios_need() {
+async fn mysql_57_has_all_that_the_scenarios_need() {
     a_server_is_all_that_the_scenarios_need(Flavour::Mysql57).await;
 }
 

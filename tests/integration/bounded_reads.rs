@@ -79,7 +79,7 @@ async fn password_files_that_block_cost_no_thread_and_no_other_target_its_beat()
 }
 
 #[tokio::test]
-async fn what_is_no_password_file_is_named_and_costs_no_memory() {
+async fn a_file_that_is_not_a_password_file_is_named_and_costs_no_memory() {
     let program = heartbeatd();
     let huge = program.folder().join("huge");
     std::fs::File::create(&huge).unwrap().set_len(1 << 30).unwrap();
@@ -113,7 +113,7 @@ async fn what_is_no_password_file_is_named_and_costs_no_memory() {
 }
 
 #[tokio::test]
-async fn a_reload_that_blocks_keeps_no_signal_waiting() {
+async fn a_reload_that_blocks_delays_no_signal() {
     let program = heartbeatd();
     let config = sqlite(program.folder());
     let mut daemon = program.config(&config).start().await;
@@ -131,7 +131,7 @@ async fn a_reload_that_blocks_keeps_no_signal_waiting() {
 }
 
 #[tokio::test]
-async fn a_reload_that_blocks_is_given_up_and_the_next_one_is_taken_over() {
+async fn a_reload_that_blocks_is_given_up_and_the_next_one_is_applied() {
     let program = heartbeatd();
     let config = sqlite(program.folder());
     let daemon = program.config(&config).start().await;

@@ -67,7 +67,7 @@ fn finding<'a>(report: &'a Value, target: &str, id: &str) -> &'a Value {
 }
 
 #[tokio::test]
-async fn nothing_wrong_is_exit_code_0_and_what_is_only_worth_knowing_does_not_change_it() {
+async fn a_healthy_target_is_exit_code_0_and_advice_does_not_change_it() {
     let ended = run(beside_a_right_file().await, "check --fail-on unknown sqlite:right.db").await;
     assert_eq!(ended.code, Some(0), "{ended:?}");
     assert!(ended.stdout.contains("verdict  the source side is healthy"), "{ended:?}");
@@ -117,7 +117,7 @@ async fn a_warning_fails_only_if_asked_to() {
 }
 
 #[tokio::test]
-async fn what_could_not_be_told_fails_only_if_asked_to() {
+async fn an_unknown_result_fails_only_if_asked_to() {
     for (level, code) in [("error", 0), ("warning", 0), ("unknown", 1)] {
         // If the server cannot be reached, this check is unknown.
         let ended = run(heartbeatd(), &format!("check --only row-exists --fail-on {level} {}", unreachable())).await;
@@ -127,7 +127,7 @@ async fn what_could_not_be_told_fails_only_if_asked_to() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_understood_is_exit_code_2_and_nothing_is_checked() {
+async fn an_invalid_command_is_exit_code_2_and_nothing_is_checked() {
     let lines = [
         ("check --only row-exist sqlite:right.db", "did you mean row-exists?"),
         ("check --skip row-exist sqlite:right.db", "did you mean row-exists?"),
@@ -156,7 +156,7 @@ async fn what_cannot_be_understood_is_exit_code_2_and_nothing_is_checked() {
 }
 
 #[tokio::test]
-async fn the_command_and_its_short_form_may_stand_anywhere() {
+async fn the_command_and_its_short_form_may_be_anywhere() {
     for line in [
         "-c heartbeatd.toml check",
         "--config heartbeatd.toml --log debug check --skip row-single",
@@ -202,7 +202,7 @@ async fn a_check_left_out_by_the_configuration_says_so_with_its_reason() {
 }
 
 #[tokio::test]
-async fn a_check_that_the_configuration_misspells_is_told_with_the_nearest() {
+async fn a_check_that_the_configuration_misspells_is_reported_with_the_nearest_one() {
     let config = "[[target]]\nurl = \"sqlite:right.db\"\n[[target.checks.skip]]\nid = \"row-frsh\"\nreason = \"x\"\n";
     let ended = run(heartbeatd().config(config), "--check").await;
     assert_eq!(ended.code, Some(2), "{ended:?}");
@@ -218,7 +218,7 @@ async fn offline_judges_the_configuration_and_asks_no_server() {
     assert_eq!(ended.code, Some(1), "{ended:?}");
     assert!(ended.stdout.contains("sslmode=require"), "{ended:?}");
     assert!(ended.stdout.contains("most were skipped"), "{ended:?}");
-    assert_eq!(server.accept().unwrap_err().kind(), std::io::ErrorKind::WouldBlock, "nobody came");
+    assert_eq!(server.accept().unwrap_err().kind(), std::io::ErrorKind::WouldBlock, "no connection was made");
 }
 
 #[tokio::test]

@@ -87,7 +87,7 @@ const POSTGRES: &[(&str, &str, &str)] = &[
 ];
 
 #[tokio::test]
-async fn on_postgresql_no_value_is_lost_for_another_columns_fault() {
+async fn on_postgresql_the_repair_of_one_column_loses_no_value_of_another() {
     let server = PostgresServer::start().await;
     server.execute("CREATE ROLE hb LOGIN PASSWORD 'hb'; CREATE SCHEMA streamkap").await;
     server.execute("GRANT USAGE ON SCHEMA streamkap TO hb").await;
@@ -141,7 +141,7 @@ const MYSQL: &[(&str, &str, &str)] = &[
 ];
 
 #[tokio::test]
-async fn on_mysql_and_mariadb_no_value_is_lost_for_another_columns_fault() {
+async fn on_mysql_and_mariadb_the_repair_of_one_column_loses_no_value_of_another() {
     on_each(&Flavour::ALL, async |flavour| {
         let server = MysqlServer::options().flavour(flavour).start().await;
         server.execute("CREATE USER hb@'%' IDENTIFIED BY 'hb'; CREATE DATABASE streamkap").await;
@@ -181,7 +181,7 @@ const SQLITE: &[(&str, &str, &str)] = &[
 ];
 
 #[tokio::test]
-async fn on_sqlite_no_value_is_lost_for_another_columns_fault() {
+async fn on_sqlite_the_repair_of_one_column_loses_no_value_of_another() {
     let place = Place::new("sqlite");
     for (index, (columns, row, says)) in SQLITE.iter().enumerate() {
         let file = place.join(format!("{index}.db"));

@@ -199,7 +199,7 @@ async fn init_writes_a_configuration_that_names_what_is_missing_and_runs_once_th
     let nowhere = format!("postgres://{ROLE}:{PASSWORD}@127.0.0.1:{}/postgres", ports::free());
     let ended = heartbeatd().arg("init").arg(&nowhere).run().await;
     assert_eq!(ended.code, Some(1), "{ended:?}");
-    assert!(ended.stderr.contains("error: the database was not looked at: "), "{ended:?}");
+    assert!(ended.stderr.contains("error: the database was not checked: "), "{ended:?}");
     assert!(ended.stdout.contains("[[target]]\n") && !ended.stdout.contains(PASSWORD), "{ended:?}");
     let offline = heartbeatd().arg("validate").config(&ended.stdout).run().await;
     assert_eq!(offline.code, Some(0), "{offline:?}");

@@ -75,7 +75,7 @@ async fn a_connector_that_reads_confirms_beats_and_one_that_stops_lets_the_lag_g
 }
 
 #[tokio::test]
-async fn a_table_that_is_not_published_is_found_after_a_recovery_and_told_without_turning_health_red() {
+async fn a_table_that_is_not_published_is_found_after_a_recovery_and_reported_without_turning_health_red() {
     let (server, daemon) = watched().await;
     let checked = async || {
         let target = daemon.target("orders").await;

@@ -48,7 +48,7 @@ async fn the_soft_limit_of_open_files_is_raised_to_the_hard_one() {
 }
 
 #[tokio::test]
-async fn a_limit_below_the_need_is_told_with_numbers_and_the_page_still_answers() {
+async fn a_limit_below_the_need_is_reported_with_numbers_and_the_page_still_answers() {
     let server = server().await;
     let daemon = heartbeatd().config(&config(&server, 300)).open_files(64, 64).start().await;
     // The first logins keep a small machine busy.

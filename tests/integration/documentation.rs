@@ -52,8 +52,8 @@ fn every_check_has_its_page_and_no_page_is_stale() {
     let stale: Vec<_> = stale.iter().map(|(name, _)| name).collect();
     assert!(
         stale.is_empty() && superfluous.is_empty(),
-        "docs/checks is not what the program says; `make docs` writes it anew. Stale or missing: {stale:?}; \
-         superfluous: {superfluous:?}"
+        "docs/checks is not what the program says; run `make docs`. Stale or missing: {stale:?}; superfluous: \
+         {superfluous:?}"
     );
 }
 
@@ -147,7 +147,7 @@ async fn reports_of_every_driver_are_as_their_published_schema_says() {
     {
         let mut spoilt = failing.clone();
         *spoilt.pointer_mut(pointer).unwrap() = wrong;
-        assert!(validate(schema.clone(), &spoilt).is_err(), "{pointer} is not looked at");
+        assert!(validate(schema.clone(), &spoilt).is_err(), "{pointer} is not validated");
     }
 }
 
@@ -158,7 +158,7 @@ async fn the_example_configuration_is_as_its_schema_says() {
     let mut example: Value = toml::from_str(&read("config/heartbeatd.toml")).unwrap();
     validate(schema.clone(), &example).unwrap_or_else(|error| panic!("{error}"));
     example["target"][0]["intervall"] = "1m".into();
-    assert!(validate(schema, &example).is_err(), "an unknown key is not looked at");
+    assert!(validate(schema, &example).is_err(), "an unknown key is accepted");
 }
 
 #[tokio::test]

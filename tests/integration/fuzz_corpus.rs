@@ -27,7 +27,7 @@ fn every_input_of_the_fuzz_corpus_keeps_to_its_properties() {
             }
         }
     }
-    assert!(broken.is_empty(), "what is wrong stands above, by input:\n{}", broken.join("\n"));
+    assert!(broken.is_empty(), "the faults, by input:\n{}", broken.join("\n"));
 }
 
 #[test]

@@ -90,7 +90,7 @@ async fn a_server_that_asks_for_the_password_in_clear_does_not_get_it() {
 }
 
 #[tokio::test]
-async fn a_password_goes_in_clear_where_the_address_says_so() {
+async fn a_password_is_sent_in_clear_if_the_address_says_so() {
     for (malice, word) in [
         (Malice::PostgresClearText, "?allow_cleartext_password=1"),
         (Malice::MysqlClearText, "?enable-cleartext-plugin=1"),

@@ -62,7 +62,7 @@ impl Stage {
 }
 
 #[tokio::test]
-async fn a_right_deployment_is_called_right_and_each_fault_in_it_is_found_by_itself() {
+async fn a_healthy_deployment_passes_and_each_fault_in_it_is_found_by_itself() {
     let mut stage = Stage::set().await;
     let secondary = stage.set.secondaries().await[0];
     let address = stage.set.member(secondary).url(USER, PASSWORD);

@@ -67,7 +67,7 @@ async fn a_beat_writes_the_servers_clock_and_reports_the_value_before_it() {
 }
 
 #[tokio::test]
-async fn a_value_never_stands_still_and_one_far_ahead_is_not_followed() {
+async fn a_value_always_changes_and_one_far_ahead_is_replaced() {
     let server = MongoServer::options().start().await;
     furnish(&server).await;
     let target = of(&server);
@@ -97,7 +97,7 @@ async fn a_value_never_stands_still_and_one_far_ahead_is_not_followed() {
 }
 
 #[tokio::test]
-async fn what_is_missing_or_refused_has_its_kind_and_a_next_step() {
+async fn everything_missing_or_refused_has_its_kind_and_a_next_step() {
     let server = MongoServer::options().start().await;
     furnish(&server).await;
     let target = of(&server);
@@ -131,7 +131,7 @@ async fn what_is_missing_or_refused_has_its_kind_and_a_next_step() {
 }
 
 #[tokio::test]
-async fn why_no_server_answers_is_said_by_its_cause() {
+async fn if_no_server_answers_the_cause_is_reported() {
     let server = MongoServer::options().start().await;
     furnish(&server).await;
     let timeout = secs(4);
@@ -179,7 +179,7 @@ async fn a_fresh_document_gives_no_entry_in_the_oplog_and_a_written_one_gives_on
 }
 
 #[tokio::test]
-async fn a_secondary_is_looked_at_and_never_written_on() {
+async fn a_secondary_is_inspected_and_never_written() {
     let set = ReplicaSet::start().await;
     furnish_set(&set).await;
     let secondary = set.member(set.secondaries().await[0]);
@@ -197,7 +197,7 @@ async fn a_secondary_is_looked_at_and_never_written_on() {
 }
 
 #[tokio::test]
-async fn a_server_that_knows_no_pipelines_is_beaten_by_its_current_date() {
+async fn a_server_without_pipelines_is_written_with_its_current_date() {
     let server = MongoServer::options().fail_points().start().await;
     furnish(&server).await;
     let target = of(&server);

@@ -64,7 +64,7 @@ async fn killed_primary_is_replaced_and_followed() {
 }
 
 #[tokio::test]
-async fn frozen_primary_is_left_for_the_one_that_is_elected() {
+async fn a_frozen_primary_is_left_for_the_elected_one() {
     let set = ReplicaSet::start().await;
     let beating = healthy_daemon_of(&set).await;
     let primary = set.primary().await;
@@ -172,7 +172,7 @@ async fn changed_password_is_tried_once_a_minute_and_heals_when_the_secret_file_
 }
 
 #[tokio::test]
-async fn the_program_ends_in_time_with_every_member_frozen_and_the_password_is_told_nowhere() {
+async fn the_program_ends_in_time_with_every_member_frozen_and_shows_the_password_nowhere() {
     let set = ReplicaSet::start().await;
     furnish_set(&set).await;
     let program = heartbeatd().env("HEARTBEATD_LOG", "trace");

@@ -60,7 +60,7 @@ async fn a_dry_run_prints_a_script_for_mongosh_that_runs_and_creates_nothing_by_
 }
 
 #[tokio::test]
-async fn what_is_missing_is_made_once_and_what_is_there_is_left_alone() {
+async fn missing_objects_are_created_once_and_existing_ones_are_left_alone() {
     let set = set_with_users().await;
     let made = run(&set, &["provision"]).await;
     assert_eq!(made.code, Some(0), "{made:?}");
@@ -84,7 +84,7 @@ async fn what_is_missing_is_made_once_and_what_is_there_is_left_alone() {
 }
 
 #[tokio::test]
-async fn what_no_step_can_mend_is_said_and_nothing_is_converted() {
+async fn faults_that_no_step_can_repair_are_reported_and_nothing_is_converted() {
     let set = ReplicaSet::with(1, MongoServer::options()).await;
     set.run(DATABASE, doc! { "create": COLLECTION, "capped": true, "size": 4_096 }).await;
     let refused = run(&set, &["provision"]).await;

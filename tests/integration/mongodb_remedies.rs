@@ -75,7 +75,7 @@ impl Scene {
 }
 
 #[tokio::test]
-async fn each_script_for_mongosh_is_pasted_against_what_brought_it_about_and_ends_it() {
+async fn each_script_for_mongosh_is_pasted_against_its_fault_and_ends_it() {
     let mut scene = Scene::start().await;
 
     // The user, then its role, as the plan and the failed beat name them.
@@ -202,7 +202,7 @@ async fn a_server_by_itself_becomes_a_set_of_one_by_its_remedy() {
     assert_eq!(beat(&admin, Writing::Always).await.unwrap().outcome, BeatOutcome::Written);
 }
 
-const EACH: &str = "each_script_for_mongosh_is_pasted_against_what_brought_it_about_and_ends_it";
+const EACH: &str = "each_script_for_mongosh_is_pasted_against_its_fault_and_ends_it";
 const SHOWN: &str = "each_script_that_only_shows_something_shows_it";
 const ALONE: &str = "a_server_by_itself_becomes_a_set_of_one_by_its_remedy";
 /// The scripts of `heartbeatd provision`, which run on heartbeatd's machine.

@@ -70,7 +70,7 @@ impl Walk {
 }
 
 #[tokio::test]
-async fn who_does_what_the_page_says_arrives_at_a_green_check() {
+async fn following_the_page_leads_to_a_green_check() {
     let page = read(PAGE);
     let mut walk = Walk::begin(&page).await;
     let mut languages = BTreeSet::new();

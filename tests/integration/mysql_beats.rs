@@ -70,7 +70,7 @@ async fn a_beat_is_on_time_and_one_statement_and_one_event_and_arrives_at_the_re
         assert_eq!(after.statements - before.statements, beats, "statements of the account in the general log");
         assert_eq!(after.updates - before.updates, beats, "beats among them");
         assert_eq!(after.logged - before.logged, beats, "Update_rows events of the table");
-        assert_eq!(after.transactions - before.transactions, beats, "transactions of anybody");
+        assert_eq!(after.transactions - before.transactions, beats, "transactions of any session");
         // The value of every beat was seen, except those during the counting.
         let seen = u64::try_from(values.len()).unwrap();
         assert!((beats.saturating_sub(2)..=beats + 1).contains(&seen), "{seen} values of {beats} beats: {values:?}");

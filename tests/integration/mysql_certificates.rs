@@ -37,7 +37,7 @@ async fn server_that_asks_for(flavour: Flavour, clause: &str) -> MysqlServer {
 }
 
 #[tokio::test]
-async fn account_that_asks_for_a_certificate_lets_in_who_has_it_and_tells_the_others_what_is_missing() {
+async fn an_account_that_requires_a_certificate_accepts_it_and_without_one_the_requirement_is_named() {
     on_each(&Flavour::ALL, async |flavour| {
         let server = server_that_asks_for(flavour, "X509").await;
         let files = Files::new();
@@ -69,7 +69,7 @@ async fn account_that_asks_for_a_certificate_lets_in_who_has_it_and_tells_the_ot
 }
 
 #[tokio::test]
-async fn certificate_that_the_server_refuses_is_named_with_the_reason() {
+async fn a_certificate_that_the_server_refuses_is_named_with_the_reason() {
     on_each(&Flavour::ALL, async |flavour| {
         let server = server_that_asks_for(flavour, "X509").await;
         let files = Files::new();
@@ -79,7 +79,7 @@ async fn certificate_that_the_server_refuses_is_named_with_the_reason() {
             (ClientPair::expired("heartbeat"), "run out"),
         ] {
             files.put_pair(&pair);
-            eventually(secs(20), format!("to be told: {reason}"), async || {
+            eventually(secs(20), format!("{reason} to be reported"), async || {
                 let failed = failed(&target).await;
                 let named = failed.message.contains(&files.path("client.pem").display().to_string());
                 assert!(named && failed.remedy.contains("ssl_ca and ssl_capath"), "{failed:?}");
@@ -102,7 +102,7 @@ async fn certificate_that_the_server_refuses_is_named_with_the_reason() {
 const SECRET: &str = "c2VjcmV0LXNlY3JldA";
 
 #[tokio::test]
-async fn file_that_cannot_be_used_is_named_with_what_is_wrong_with_it() {
+async fn a_file_that_cannot_be_used_is_named_with_the_reason() {
     on_each(&Flavour::ALL, async |flavour| {
         let server = server_that_asks_for(flavour, "X509").await;
         let files = Files::new();

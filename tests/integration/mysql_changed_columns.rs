@@ -49,7 +49,7 @@ const TYPES: &[(&str, Option<bool>)] = &[
 ];
 
 #[tokio::test]
-async fn no_beat_is_claimed_that_a_changed_column_did_not_take() {
+async fn a_beat_that_a_changed_column_did_not_store_is_never_reported_as_success() {
     on_each(&Flavour::ALL, async |flavour| {
         for sql_mode in ["STRICT_TRANS_TABLES", ""] {
             let (server, target) = furnished(flavour, &[]).await;
@@ -92,7 +92,7 @@ async fn no_beat_is_claimed_that_a_changed_column_did_not_take() {
 }
 
 #[tokio::test]
-async fn a_writer_that_sets_the_row_back_at_every_turn_costs_one_look_at_the_type() {
+async fn a_writer_that_keeps_setting_the_row_back_costs_one_query_of_the_type() {
     on_each(&[Flavour::Mariadb, Flavour::Mysql], async |flavour| {
         let server = MysqlServer::options().flavour(flavour).general_log().start().await;
         server.execute(&format!("CREATE USER {ROLE} IDENTIFIED BY '{PASSWORD}'; {}", furniture("streamkap"))).await;
@@ -112,7 +112,7 @@ async fn a_writer_that_sets_the_row_back_at_every_turn_costs_one_look_at_the_typ
 }
 
 #[tokio::test]
-async fn the_end_of_timestamps_range_is_a_failure_that_names_datetime_and_leaves_the_value() {
+async fn a_beat_beyond_timestamps_range_fails_and_names_datetime_and_leaves_the_value() {
     on_each(&Flavour::ALL, async |flavour| {
         // Sessions whose time stops just before the end of 31 bits of seconds.
         let (server, target) = furnished(flavour, &["init_connect = 'SET timestamp = 2147483646'"]).await;

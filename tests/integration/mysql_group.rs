@@ -69,7 +69,7 @@ async fn has_nothing_of_its_own(server: &MysqlServer, group: &MysqlServer) -> bo
 }
 
 #[tokio::test]
-async fn primary_of_a_group_is_beaten_its_successor_followed_and_every_member_logs_the_beat() {
+async fn the_primary_of_a_group_gets_the_beats_its_successor_is_followed_and_every_member_logs_them() {
     let group = furnished(2).await;
     let (first, second) = (&group[0], &group[1]);
     let url = address(Flavour::Mysql, &[second.port()]);
@@ -133,7 +133,7 @@ async fn killed_primary_of_a_group_is_replaced_and_not_written_on_when_it_comes_
     assert_eq!(beating.address().await, here(new));
     let alone = BeatingDaemon { daemon: heartbeatd().config(&naming(&[former], "")).start().await };
     let reported = alone.reports(OUT_OF_THE_GROUP).await;
-    assert!(reported.message.contains("no working member"), "{reported:?}");
+    assert!(reported.message.contains("not a working member"), "{reported:?}");
     reported.names(&["START GROUP_REPLICATION", "without the plugin group_replication"]);
     assert_eq!(position(former).await, last, "no transaction that the group does not have");
     assert!(has_nothing_of_its_own(former, new).await);
@@ -198,7 +198,7 @@ async fn member_that_left_its_group_is_written_on_only_when_there_is_no_group_an
 }
 
 #[tokio::test]
-async fn primary_without_a_majority_is_told_and_keeps_one_statement_waiting_at_most() {
+async fn a_primary_without_a_majority_is_reported_and_keeps_one_statement_waiting_at_most() {
     let mut group = furnished(3).await;
     let text = naming(&[&group[0], &group[1], &group[2]], "");
     let beating = BeatingDaemon::configured(&text).await;
@@ -230,7 +230,7 @@ async fn primary_without_a_majority_is_told_and_keeps_one_statement_waiting_at_m
 }
 
 #[tokio::test]
-async fn checks_are_silent_on_a_right_group_and_its_secondary_counts_as_a_replica() {
+async fn checks_are_silent_on_a_healthy_group_and_its_secondary_counts_as_a_replica() {
     let group = furnished(2).await;
     let (first, second) = (&group[0], &group[1]);
     first
@@ -256,7 +256,7 @@ async fn checks_are_silent_on_a_right_group_and_its_secondary_counts_as_a_replic
 }
 
 #[tokio::test]
-async fn members_that_all_take_writes_are_beaten_in_the_addresss_order_and_each_may_be_anothers_replica() {
+async fn members_that_all_accept_writes_get_the_beats_in_the_addresss_order_and_each_may_be_anothers_replica() {
     let group = furnished(2).await;
     let (first, second) = (&group[0], &group[1]);
     first.share_writes().await;

@@ -236,7 +236,7 @@ async fn session_idle_for_longer_than_the_server_allows_is_mended_within_the_tic
 }
 
 #[tokio::test]
-async fn dead_server_is_told_in_two_lines_and_the_password_nowhere() {
+async fn a_dead_server_is_reported_in_two_lines_without_the_password() {
     on_both(async |flavour| {
         let mut server = MysqlServer::options().flavour(flavour).start().await;
         furnish(&server).await;

@@ -58,7 +58,7 @@ fn default_role(flavour: Flavour, role: &str, user: &str) -> String {
 }
 
 #[tokio::test]
-async fn what_an_account_has_on_more_than_the_table_is_not_granted_once_more() {
+async fn a_privilege_above_the_table_is_not_granted_again() {
     for flavour in Flavour::ALL {
         let (server, target) = bare(flavour).await;
         for (grants, revokes) in [
@@ -95,7 +95,7 @@ async fn what_an_account_has_on_more_than_the_table_is_not_granted_once_more() {
 }
 
 #[tokio::test]
-async fn a_role_counts_where_it_is_active_after_the_login_and_is_told_where_it_is_not() {
+async fn a_role_counts_if_it_is_active_after_the_login_and_is_reported_if_it_is_not() {
     for flavour in [Flavour::Mariadb, Flavour::Mysql] {
         let (server, target) = bare(flavour).await;
         server
@@ -129,7 +129,7 @@ async fn a_role_counts_where_it_is_active_after_the_login_and_is_told_where_it_i
 }
 
 #[tokio::test]
-async fn a_role_that_everybody_has_counts_though_no_grant_names_it() {
+async fn a_role_that_everyone_has_counts_although_no_grant_names_it() {
     let (server, target) = bare(Flavour::Mysql).await;
     server
         .execute(&format!("CREATE ROLE beats; GRANT {ALL} ON {TABLE} TO beats; SET GLOBAL mandatory_roles = 'beats'"))
@@ -145,7 +145,7 @@ async fn a_role_that_everybody_has_counts_though_no_grant_names_it() {
 }
 
 #[tokio::test]
-async fn a_user_with_many_hosts_takes_no_longer_than_one_with_a_few_and_the_rest_is_told() {
+async fn a_user_with_many_hosts_takes_no_longer_than_one_with_a_few_and_the_rest_is_counted() {
     for flavour in Flavour::ALL {
         let (server, target) = bare(flavour).await;
         let accounts: Vec<String> = (0..200).map(|host| format!("hb@'10.9.8.{host}'")).collect();
@@ -160,7 +160,7 @@ async fn a_user_with_many_hosts_takes_no_longer_than_one_with_a_few_and_the_rest
 
 /// The same on MySQL before 9.5, which has no setting for it.
 #[tokio::test]
-async fn a_role_that_everybody_has_and_no_login_activates_does_not_count() {
+async fn a_role_that_everyone_has_and_no_login_activates_does_not_count() {
     let (server, target) = bare(Flavour::Mysql).await;
     server
         .execute(&format!("CREATE ROLE beats; GRANT {ALL} ON {TABLE} TO beats; SET GLOBAL mandatory_roles = 'beats'"))
@@ -187,7 +187,7 @@ async fn a_role_that_everybody_has_and_no_login_activates_does_not_count() {
 }
 
 #[tokio::test]
-async fn who_may_not_grant_finds_nothing_missing_where_nothing_is() {
+async fn a_user_who_may_not_grant_finds_nothing_missing_if_nothing_is() {
     for flavour in Flavour::ALL {
         let (server, target) = bare(flavour).await;
         server

@@ -244,7 +244,7 @@ async fn provisioning_never_makes_a_second_row_nor_one_beside_what_it_cannot_see
 }
 
 #[tokio::test]
-async fn every_account_of_a_name_is_granted_what_it_lacks_or_the_one_that_is_named() {
+async fn every_account_of_a_user_gets_its_grants_or_only_the_account_that_is_named() {
     for flavour in Flavour::ALL {
         let (server, mut target) = provisioned(flavour).await;
         server
@@ -295,7 +295,7 @@ async fn an_account_that_does_not_exist_is_never_created() {
 }
 
 #[tokio::test]
-async fn who_may_not_grant_says_so_and_what_it_has_by_a_role_it_does_not_lack() {
+async fn a_user_who_may_not_grant_is_reported_and_privileges_by_a_role_are_not_missing() {
     for flavour in [Flavour::Mariadb, Flavour::Mysql] {
         let (server, mut target) = provisioned(flavour).await;
         let role = match flavour {
@@ -323,7 +323,7 @@ async fn who_may_not_grant_says_so_and_what_it_has_by_a_role_it_does_not_lack() 
 }
 
 #[tokio::test]
-async fn nothing_is_made_on_a_read_only_server_though_the_administrator_could() {
+async fn nothing_is_created_on_a_read_only_server_although_the_administrator_could() {
     for flavour in Flavour::ALL {
         let server = MysqlServer::options().flavour(flavour).start().await;
         lay_accounts(&server).await;
@@ -336,7 +336,7 @@ async fn nothing_is_made_on_a_read_only_server_though_the_administrator_could() 
 }
 
 #[tokio::test]
-async fn nothing_is_made_that_the_replicas_would_not_get() {
+async fn nothing_is_created_that_the_replicas_would_not_get() {
     let server = MysqlServer::options().conf("init_connect = 'SET sql_log_bin = 0'").start().await;
     server
         .execute(&format!(
@@ -370,7 +370,7 @@ async fn a_step_that_waits_for_a_lock_gives_up_on_the_server() {
 }
 
 #[tokio::test]
-async fn any_name_comes_through_as_it_is() {
+async fn any_name_works_unchanged() {
     for flavour in Flavour::ALL {
         let (server, target) = provisioned(flavour).await;
         let mut runner = TestRunner::deterministic();

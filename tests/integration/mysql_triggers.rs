@@ -31,7 +31,7 @@ const FAULTS: &[(&str, &str, &str)] = &[
 ];
 
 #[tokio::test]
-async fn a_trigger_that_fails_is_told_by_its_name_and_is_no_missing_table_or_privilege_of_ours() {
+async fn a_trigger_that_fails_is_reported_by_its_name_and_not_as_our_missing_table_or_privilege() {
     on_each(&Flavour::ALL, async |flavour| {
         let (server, target) = furnished(flavour).await;
         for shown in [false, true] {
@@ -113,7 +113,7 @@ async fn a_trigger_that_does_what_it_should_is_not_blamed_for_what_the_table_ref
 }
 
 #[tokio::test]
-async fn a_view_in_the_tables_place_whose_definer_is_gone_is_told_as_that() {
+async fn a_view_in_the_tables_place_is_reported_if_its_definer_is_gone() {
     on_each(&Flavour::ALL, async |flavour| {
         let (server, target) = furnished(flavour).await;
         server

@@ -108,7 +108,7 @@ async fn column_that_holds_no_time_is_reported_at_the_next_connection_and_heals(
 }
 
 #[tokio::test]
-async fn row_that_a_trigger_puts_back_is_reported_as_not_updatable_and_heals() {
+async fn a_row_that_a_trigger_sets_back_is_reported_as_not_updatable_and_heals() {
     on_both(async |flavour| {
         let server = MysqlServer::options().flavour(flavour).start().await;
         let beating = healthy_daemon_of(&server).await;
@@ -241,7 +241,7 @@ async fn read_only_is_reported_as_not_writable_and_heals() {
 }
 
 #[tokio::test]
-async fn read_only_holds_back_an_account_that_could_write_nevertheless() {
+async fn read_only_stops_an_account_that_could_still_write() {
     on_each(&Flavour::ALL, async |flavour| {
         let privilege = match flavour {
             Flavour::Mariadb => "READ ONLY ADMIN",
@@ -262,7 +262,7 @@ async fn super_read_only_is_reported_as_not_writable_and_heals() {
 }
 
 #[tokio::test]
-async fn read_only_transactions_are_told_apart_from_a_replica_and_heal() {
+async fn read_only_transactions_are_distinguished_from_a_replica_and_heal() {
     on_both(async |flavour| {
         let server = MysqlServer::options().flavour(flavour).start().await;
         let beating = healthy_daemon_of(&server).await;
@@ -278,7 +278,7 @@ async fn read_only_transactions_are_told_apart_from_a_replica_and_heal() {
 
 /// `init_connect` runs in sessions without a certain privilege, and this account may turn off its own binary log.
 #[tokio::test]
-async fn session_whose_binary_log_is_turned_off_claims_nothing_and_heals() {
+async fn a_session_whose_binary_log_is_off_reports_no_success_and_heals() {
     on_both(async |flavour| {
         let server = MysqlServer::options().flavour(flavour).start().await;
         furnish(&server).await;

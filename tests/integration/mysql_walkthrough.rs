@@ -91,7 +91,7 @@ impl Walk {
     }
 }
 
-async fn who_does_what_the_page_says_arrives_at_a_green_check(flavour: Flavour) {
+async fn following_the_page_leads_to_a_green_check(flavour: Flavour) {
     let page = read(PAGE);
     let mut walk = Walk::begin(&page, flavour).await;
     let mut languages = BTreeSet::new();
@@ -108,13 +108,13 @@ async fn who_does_what_the_page_says_arrives_at_a_green_check(flavour: Flavour) 
 }
 
 #[tokio::test]
-async fn who_does_what_the_page_says_on_mariadb_arrives_at_a_green_check() {
-    who_does_what_the_page_says_arrives_at_a_green_check(Flavour::Mariadb).await;
+async fn following_the_page_on_mariadb_leads_to_a_green_check() {
+    following_the_page_leads_to_a_green_check(Flavour::Mariadb).await;
 }
 
 #[tokio::test]
-async fn who_does_what_the_page_says_on_mysql_arrives_at_a_green_check() {
-    who_does_what_the_page_says_arrives_at_a_green_check(Flavour::Mysql).await;
+async fn following_the_page_on_mysql_leads_to_a_green_check() {
+    following_the_page_leads_to_a_green_check(Flavour::Mysql).await;
 }
 
 #[test]

@@ -10,7 +10,7 @@ fn configuration(double: &OracleDouble) -> String {
 }
 
 #[tokio::test]
-async fn what_is_missing_is_printed_then_made_and_found_the_second_time() {
+async fn missing_objects_are_printed_then_created_and_found_the_second_time() {
     let double = OracleDouble::start();
     {
         let mut state = double.state();
@@ -85,7 +85,7 @@ async fn the_ten_minute_script_of_the_documentation_works_as_it_is_written() {
 }
 
 #[tokio::test]
-async fn a_step_that_the_server_accepts_and_that_makes_nothing_is_a_failure() {
+async fn a_step_that_the_server_accepts_without_effect_is_a_failure() {
     let double = OracleDouble::start();
     {
         let mut state = double.state();
@@ -95,7 +95,7 @@ async fn a_step_that_the_server_accepts_and_that_makes_nothing_is_a_failure() {
     let done = heartbeatd().config(&configuration(&double)).arg("provision").run().await;
     assert_eq!(done.code, Some(1), "{}{}", done.stdout, done.stderr);
     let said = format!("{}{}", done.stdout, done.stderr);
-    assert_eq!(said.matches("what it should have made is not there").count(), 3, "two grants and the logging: {said}");
+    assert_eq!(said.matches("the step had no effect").count(), 3, "two grants and the logging: {said}");
     assert!(said.contains("DBA_TRIGGERS"), "{said}");
     // The grants of a table's owner are visible without the catalogue, and are not granted again.
     double.state().undone = false;
@@ -115,7 +115,7 @@ async fn a_step_that_the_server_accepts_and_that_makes_nothing_is_a_failure() {
 }
 
 #[tokio::test]
-async fn the_check_says_what_is_wrong_and_what_it_could_not_see() {
+async fn the_check_reports_the_faults_and_what_it_could_not_see() {
     let double = OracleDouble::start();
     let check = || heartbeatd().config(&configuration(&double)).arg("check");
     let beat = heartbeatd().config(&configuration(&double)).arg("beat").run().await;

@@ -52,7 +52,7 @@ async fn a_beat_writes_the_servers_clock_in_one_round_trip_and_reports_the_value
 }
 
 #[tokio::test]
-async fn a_look_takes_two_dozen_questions_at_most() {
+async fn an_inspection_takes_two_dozen_questions_at_most() {
     let double = OracleDouble::start();
     let mut session = session(&of(&double, "")).await;
     let before = double.state().requests;
@@ -73,7 +73,7 @@ async fn the_password_is_checked_and_a_session_names_itself() {
 }
 
 #[tokio::test]
-async fn what_the_server_refuses_has_its_kind_and_a_next_step() {
+async fn each_refusal_of_the_server_has_its_kind_and_a_next_step() {
     let double = OracleDouble::start();
     let target = of(&double, "");
     for (code, kind) in [
@@ -94,7 +94,7 @@ async fn what_the_server_refuses_has_its_kind_and_a_next_step() {
 }
 
 #[tokio::test]
-async fn a_table_a_column_or_a_row_that_is_missing_is_told_by_name_and_nothing_is_committed() {
+async fn a_missing_table_column_or_row_is_reported_by_name_and_nothing_is_committed() {
     let double = OracleDouble::start();
     let target = of(&double, "");
     let failure = async |change: fn(&mut State)| {
@@ -115,7 +115,7 @@ async fn a_table_a_column_or_a_row_that_is_missing_is_told_by_name_and_nothing_i
 }
 
 #[tokio::test]
-async fn the_row_is_waited_for_no_longer_than_the_beat_has_and_written_when_it_is_released() {
+async fn a_beat_waits_for_the_row_no_longer_than_its_limit_and_writes_it_after_its_release() {
     let double = OracleDouble::start();
     let mut session = session(&of(&double, "")).await;
     double.state().locked = true;
@@ -133,7 +133,7 @@ async fn the_row_is_waited_for_no_longer_than_the_beat_has_and_written_when_it_i
 }
 
 #[tokio::test]
-async fn a_step_that_somebody_else_took_meanwhile_is_done_and_another_object_of_the_name_is_a_failure() {
+async fn a_step_that_someone_else_ran_meanwhile_counts_as_done_and_another_object_of_the_name_is_a_failure() {
     let double = OracleDouble::start();
     let missing = |state: &mut State| {
         (state.table, state.logged) = (false, false);

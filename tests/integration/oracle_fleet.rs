@@ -152,7 +152,7 @@ fn troubles() -> Vec<Named> {
 }
 
 #[tokio::test]
-async fn troubles_are_named_with_a_next_step_and_heal_by_themselves() {
+async fn every_trouble_is_named_with_a_next_step_and_heals_by_itself() {
     let troubles = troubles();
     let doubles: BTreeMap<&str, OracleDouble> =
         troubles.iter().map(|(name, ..)| (*name, OracleDouble::start())).collect();
@@ -298,8 +298,7 @@ async fn a_hundred_targets_cost_a_thread_and_a_socket_each_in_flat_memory() {
 }
 
 #[tokio::test]
-async fn a_password_that_expires_soon_is_a_warning_and_a_session_that_was_idle_for_too_long_is_replaced_within_the_beat()
- {
+async fn a_password_that_expires_soon_is_a_warning_and_a_session_that_timed_out_is_replaced_within_the_beat() {
     let double = OracleDouble::start();
     double.state().trouble = Trouble::LoginWarning(28_002);
     let config = [defaults("5s"), target("orders", &double, "")].concat();
@@ -315,7 +314,7 @@ async fn a_password_that_expires_soon_is_a_warning_and_a_session_that_was_idle_f
 }
 
 #[tokio::test]
-async fn twenty_targets_that_hang_cost_no_thread_no_memory_and_not_the_end_within_the_grace() {
+async fn twenty_targets_that_hang_cost_no_thread_or_memory_and_the_program_still_ends_in_time() {
     let (hung, good) = (OracleDouble::start(), OracleDouble::start());
     let mut config = defaults("3s");
     for number in 0..20 {
@@ -352,7 +351,7 @@ async fn twenty_targets_that_hang_cost_no_thread_no_memory_and_not_the_end_withi
 }
 
 #[tokio::test]
-async fn a_good_bye_that_is_never_answered_keeps_nothing_waiting() {
+async fn a_logoff_that_is_never_answered_delays_nothing() {
     let double = OracleDouble::start();
     double.state().trouble = Trouble::HangAtGoodbye;
     let config = [defaults("5s"), target("orders", &double, "")].concat();

@@ -22,7 +22,7 @@ fn snapshot(name: &str) -> String {
 }
 
 fn beat() -> String {
-    snapshot("beat__tests__the_beat_is_one_block_that_tells_what_it_saw_and_what_it_changed")
+    snapshot("beat__tests__the_beat_is_one_block_that_returns_what_it_saw_and_what_it_changed")
 }
 
 /// Runs a program on this input, and returns its output.
@@ -75,7 +75,7 @@ fn steps(script: &str) -> Vec<String> {
 }
 
 #[test]
-fn oracles_client_for_python_logs_in_to_the_double_beats_by_the_same_block_and_reads_the_row() {
+fn oracles_client_for_python_runs_the_same_block_against_the_double_and_reads_the_row() {
     let double = OracleDouble::start();
     let port = double.port().to_string();
     let printed = run(python("second_client.py").args([&port, USER, PASSWORD, SERVICE]), &beat());
@@ -92,13 +92,13 @@ fn oracles_client_for_python_logs_in_to_the_double_beats_by_the_same_block_and_r
 #[test]
 fn every_query_and_every_change_parses_as_oracles_sql() {
     let mut statements: Vec<String> =
-        snapshot("facts__tests__every_question_is_one_query_that_may_be_read").lines().map(str::to_owned).collect();
+        snapshot("facts__tests__every_question_is_listed_for_the_foreign_parser").lines().map(str::to_owned).collect();
     // The statements within the beat's block, as they reach the server.
     for part in beat().split('\'').filter(|part| part.starts_with("SELECT ") || part.starts_with("UPDATE ")) {
         // The parser supports named values, not numbered ones.
         statements.push(part.replace(":1", ":row_id").replace(":2", ":written"));
     }
-    let plan = snapshot("provision__tests__everything_that_is_missing_in_a_pluggable_database_is_made_in_its_order");
+    let plan = snapshot("provision__tests__everything_that_is_missing_in_a_pluggable_database_is_created_in_order");
     statements.extend(steps(&plan).into_iter().filter(|step| !step.starts_with("BEGIN")));
     let answers = judged(&mut python("queries.py"), &statements);
     assert_eq!(answers.len(), statements.len());
@@ -115,8 +115,8 @@ fn every_query_and_every_change_parses_as_oracles_sql() {
 /// The scripts for people: of failures, of findings, and of plans. `lsnrctl` is a program and not SQL.
 fn scripts_of_remedies() -> Vec<String> {
     let all = [
-        snapshot("remedies__tests__every_script_is_one_that_may_be_read"),
-        snapshot("checks__tests__every_script_of_a_finding_is_one_that_may_be_read"),
+        snapshot("remedies__tests__every_script_is_listed_for_the_foreign_parser"),
+        snapshot("checks__tests__every_script_of_a_finding_is_listed_for_the_foreign_parser"),
     ];
     let lines = all.iter().flat_map(|snapshot| snapshot.lines()).filter(|line| !line.starts_with("lsnrctl "));
     lines.map(str::to_owned).collect()
@@ -147,11 +147,11 @@ fn every_script_of_a_remedy_parses_and_a_placeholder_for_a_password_is_refused()
 
 #[test]
 fn every_block_parses_as_plsql() {
-    let plan = snapshot("provision__tests__everything_that_is_missing_in_a_pluggable_database_is_made_in_its_order");
+    let plan = snapshot("provision__tests__everything_that_is_missing_in_a_pluggable_database_is_created_in_order");
     let mut blocks = vec![
         beat(),
-        snapshot("connect__tests__the_first_look_asks_for_what_may_be_hidden_by_itself"),
-        snapshot("facts__tests__every_question_is_one_query_that_may_be_read-2"),
+        snapshot("connect__tests__the_first_query_reads_each_view_that_may_be_hidden_separately"),
+        snapshot("facts__tests__every_question_is_listed_for_the_foreign_parser-2"),
     ];
     let others = steps(&plan).into_iter().filter(|step| step.starts_with("BEGIN") || step.contains("SUPPLEMENTAL"));
     blocks.extend(others.map(|step| format!("{};", step.trim_end_matches(';'))));

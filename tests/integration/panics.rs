@@ -31,7 +31,7 @@ fn shows_no_password(ended: &Ended) {
 }
 
 #[tokio::test]
-async fn commands_report_a_panic_as_that_targets_failure_and_the_other_targets_as_they_are() {
+async fn commands_report_a_panic_as_a_failure_of_that_target_only() {
     let ended = three_targets("provision").await;
     assert_eq!(ended.code, Some(1), "{ended:?}");
     assert_eq!(ended.stdout.matches("[resource, internal]").count(), 2, "{ended:?}");
@@ -46,7 +46,7 @@ async fn commands_report_a_panic_as_that_targets_failure_and_the_other_targets_a
 }
 
 #[tokio::test]
-async fn a_check_judges_the_other_targets_where_one_panics() {
+async fn a_check_judges_the_other_targets_if_one_panics() {
     let ended = three_targets("check --format json").await;
     assert_eq!(ended.code, Some(1), "{ended:?}");
     let report: Value = serde_json::from_str(&ended.stdout).unwrap_or_else(|error| panic!("{error}: {ended:?}"));
@@ -60,7 +60,7 @@ async fn a_check_judges_the_other_targets_where_one_panics() {
 }
 
 #[tokio::test]
-async fn a_daemon_tells_of_a_panic_goes_on_with_the_others_and_beats_when_the_server_is_right_again() {
+async fn a_daemon_reports_a_panic_and_goes_on_with_the_others_and_recovers_with_the_server() {
     let server = PostgresServer::start().await;
     furnish(&server).await;
     let malformed = HostileServer::start(Malice::PostgresTooShort).await;

@@ -134,7 +134,7 @@ const PASTED: &[&str] = &[
 ];
 
 #[test]
-fn an_address_from_elsewhere_is_accepted_or_refused_with_what_to_write_instead() {
+fn a_pasted_address_is_accepted_or_refused_with_what_to_write_instead() {
     let drivers = Drivers::built_in();
     let answers: Vec<String> = PASTED
         .iter()

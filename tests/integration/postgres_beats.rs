@@ -136,7 +136,7 @@ async fn through_pgbouncer_no_beat_fails_and_no_setting_leaks() {
 }
 
 #[tokio::test]
-async fn without_its_synchronous_standby_a_server_still_takes_beats_while_other_commits_hang() {
+async fn without_its_synchronous_standby_a_server_still_accepts_beats_while_other_commits_hang() {
     let server = PostgresServer::start().await;
     heartbeat::lay(&server).await;
     server.execute("CREATE TABLE business (id int)").await;

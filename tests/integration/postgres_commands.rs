@@ -111,7 +111,7 @@ async fn twenty_that_provision_at_once_all_succeed_and_make_one_table() {
 }
 
 #[tokio::test]
-async fn a_refused_provision_url_is_told_of_its_own_user_and_password() {
+async fn a_refused_provision_url_is_reported_with_its_own_user_and_password() {
     let server = PostgresServer::start().await;
     lay_connector(&server).await;
     let url = heartbeat::url(server.port(), "");

@@ -48,7 +48,7 @@ async fn promoted_standby_is_followed_and_the_former_primary_is_never_written_on
 }
 
 #[tokio::test]
-async fn of_two_servers_that_both_think_themselves_primary_the_promoted_one_is_beaten() {
+async fn of_two_servers_that_both_claim_to_be_primary_the_promoted_one_gets_the_beats() {
     let mut old = PostgresServer::options().log_statements().start().await;
     furnish(&old).await;
     let new = old.standby().await;
@@ -84,7 +84,7 @@ async fn standby_alone_is_reported_as_not_writable_its_remedy_finds_the_primary_
 }
 
 #[tokio::test]
-async fn read_only_setting_on_a_primary_is_told_apart_from_a_standby_and_its_remedy_heals() {
+async fn a_read_only_setting_on_a_primary_is_distinguished_from_a_standby_and_its_remedy_heals() {
     let server = PostgresServer::start().await;
     let beating = BeatingDaemon::of(&server).await;
     server.set("default_transaction_read_only", "on").await;
@@ -155,7 +155,7 @@ async fn stopped_replica_is_a_reason_and_red_only_where_it_is_required() {
 }
 
 #[tokio::test]
-async fn replica_whose_replay_stands_still_is_reported_as_not_receiving() {
+async fn a_replica_whose_replay_stopped_is_reported_as_not_receiving() {
     let primary = PostgresServer::start().await;
     furnish(&primary).await;
     let standby = primary.standby().await;

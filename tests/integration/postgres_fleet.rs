@@ -50,7 +50,7 @@ async fn three_hundred_targets_beat_in_flat_memory_and_end_in_time_when_the_serv
 
     // By then everything that is allocated only once exists (buffers, first entries).
     let minimum = || async { fewest_beats(&daemon).await };
-    eventually(secs(60), "every target to have beaten five times", async || match minimum().await {
+    eventually(secs(60), "every target to have five beats", async || match minimum().await {
         fewest if fewest >= 5.0 => Ok(()),
         fewest => Err(fewest),
     })

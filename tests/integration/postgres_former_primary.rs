@@ -93,7 +93,7 @@ async fn former_primary_that_comes_back_while_the_promoted_one_is_down_is_refuse
 }
 
 #[tokio::test]
-async fn beats_leave_a_former_primary_for_the_promoted_one_when_it_appears_and_both_are_told_as_a_split_brain() {
+async fn beats_leave_a_former_primary_for_the_promoted_one_when_it_appears_and_both_are_reported_as_a_split_brain() {
     let (mut former, promoted) = replaced().await;
     promoted.freeze();
     former.resume().await;

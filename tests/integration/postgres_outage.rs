@@ -153,7 +153,7 @@ async fn session_ended_by_an_administrator_is_mended_within_the_tick_and_is_no_f
 }
 
 #[tokio::test]
-async fn dead_server_is_told_in_two_lines_and_the_password_nowhere() {
+async fn a_dead_server_is_reported_in_two_lines_without_the_password() {
     let mut server = PostgresServer::start().await;
     furnish(&server).await;
     // One password as plain text, one inside an address.
@@ -183,7 +183,7 @@ async fn secret_file_that_is_gone_is_reported_by_its_path_and_heals_when_it_is_b
     let beating = BeatingDaemon::started(program.config(&target("orders", &address(&[server.port()]), &secret))).await;
     std::fs::remove_file(&file).unwrap();
     end_sessions(&server).await;
-    let error = eventually(secs(10), "the missing secret to be told", async || {
+    let error = eventually(secs(10), "the missing secret to be reported", async || {
         let error = beating.daemon.target("orders").await["error"].take();
         if error["kind"] == "secret_source" { Ok(error) } else { Err(error.to_string()) }
     })

@@ -22,7 +22,7 @@ async fn is_encrypted(server: &PostgresServer) -> bool {
 }
 
 #[tokio::test]
-async fn a_verified_server_is_beaten_over_tls_without_a_warning() {
+async fn beats_over_verified_tls_cause_no_warning() {
     let server = PostgresServer::start().await;
     heartbeat::lay(&server).await;
     let parameters = format!("sslmode=verify-full&sslrootcert={}", server.ca_file().display());
@@ -46,7 +46,7 @@ async fn a_server_with_another_authoritys_certificate_is_a_tls_failure_and_gets_
 }
 
 #[tokio::test]
-async fn encryption_without_verification_works_and_is_warned_of_at_start() {
+async fn encryption_without_verification_works_and_causes_a_warning_at_start() {
     let server = PostgresServer::start().await;
     heartbeat::lay(&server).await;
     let daemon = heartbeatd().config(&config(&server, "sslmode=require")).start().await;
@@ -113,7 +113,7 @@ fn with_certificate(server: &PostgresServer, files: &Files) -> String {
 }
 
 #[tokio::test]
-async fn role_that_needs_a_certificate_is_beaten_with_the_right_one_and_told_what_is_wrong_with_another() {
+async fn a_role_that_needs_a_certificate_works_with_the_right_one_and_the_fault_of_another_is_reported() {
     let server = server_that_asks_for_a_certificate().await;
     let files = Files::new();
     let address =
@@ -139,7 +139,7 @@ async fn role_that_needs_a_certificate_is_beaten_with_the_right_one_and_told_wha
         (ClientPair::expired(heartbeat::USER), "run out"),
     ] {
         files.put_pair(&pair);
-        eventually(secs(20), format!("to be told: {reason}"), async || {
+        eventually(secs(20), format!("{reason} to be reported"), async || {
             let failed = failed(&target).await;
             let named = failed.message.contains(&files.path("client.pem").display().to_string());
             assert!(named && failed.remedy.contains("SHOW ssl_ca_file;"), "{failed:?}");
@@ -199,7 +199,7 @@ async fn exchanged_certificate_is_used_at_the_next_connection_without_a_restart(
 }
 
 #[tokio::test]
-async fn password_that_the_server_asks_for_in_clear_goes_through_tls_or_with_a_word_of_its_own() {
+async fn a_clear_text_password_goes_only_through_tls_or_with_its_own_parameter() {
     let server = PostgresServer::start().await;
     heartbeat::lay(&server).await;
     let rules = std::fs::read_to_string(server.data().join("pg_hba.conf")).unwrap();

@@ -110,7 +110,7 @@ async fn is_mended_by_ending_the_holder(lock: &str) {
     .await;
     assert!(beating.count("failed").await >= failed + 2, "it goes on trying");
     let found = server.rows(reported.names(&[TABLE, "pg_terminate_backend(pid)"]).script()).await;
-    assert_eq!(found[0][0], pid[0][0], "the oldest holder stands first: {found:?}");
+    assert_eq!(found[0][0], pid[0][0], "the oldest holder is first: {found:?}");
     server.execute(&format!("SELECT pg_terminate_backend({})", pid[0][0].as_ref().unwrap())).await;
     beating.recovers_within(secs(5)).await;
     has_no_queue(&server).await;

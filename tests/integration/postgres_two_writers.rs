@@ -110,7 +110,7 @@ async fn a_daemon_leaves_the_row_to_a_pg_cron_job_and_takes_over_when_the_job_is
 }
 
 #[tokio::test]
-async fn a_row_hidden_from_updates_by_row_level_security_is_told_and_heals() {
+async fn a_row_hidden_from_updates_by_row_level_security_is_reported_and_heals() {
     let server = PostgresServer::start().await;
     heartbeat::lay(&server).await;
     server

@@ -80,7 +80,7 @@ async fn a_service_is_ready_after_its_first_round_reloads_in_one_datagram_and_sa
 }
 
 #[tokio::test]
-async fn dead_databases_do_not_end_the_signs_of_life_and_none_are_sent_that_nobody_asked_for() {
+async fn dead_databases_do_not_stop_the_watchdog_messages_and_none_are_sent_unless_requested() {
     let mut socket = NotifySocket::bind();
     let text = format!("{}\n{}", dead("orders"), dead("billing"));
     let daemon = service(&socket).env("WATCHDOG_USEC", "1500000").config(&text).start().await;
@@ -146,7 +146,7 @@ impl Driver for Holding {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn one_held_loop_ends_the_signs_of_life_while_the_others_beat_and_they_come_back_with_it() {
+async fn one_blocked_loop_stops_the_watchdog_messages_until_it_runs_again() {
     let mut socket = NotifySocket::bind();
     let held = Arc::new(AtomicBool::new(true));
     let drivers = Drivers::only(Arc::new(Holding { held: Arc::clone(&held) }));

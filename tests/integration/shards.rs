@@ -34,7 +34,7 @@ async fn two_daemons_with_one_file_look_after_each_target_once() {
 }
 
 #[tokio::test]
-async fn a_shard_without_a_target_runs_and_says_so_and_what_is_no_shard_is_refused() {
+async fn a_shard_without_a_target_runs_and_says_so_and_an_invalid_shard_is_refused() {
     let config = config(1);
     let mut logs = Vec::new();
     for shard in ["0/2", "1/2"] {
@@ -49,7 +49,7 @@ async fn a_shard_without_a_target_runs_and_says_so_and_what_is_no_shard_is_refus
 }
 
 #[tokio::test]
-async fn a_check_is_of_its_shard_alone() {
+async fn a_check_covers_only_its_shard() {
     let mut seen = BTreeSet::new();
     for shard in ["0/2", "1/2"] {
         let program = heartbeatd().config(&config(10)).arg("--check").arg("--offline").arg("--format").arg("json");

@@ -66,7 +66,7 @@ async fn beating(text: &str) -> BeatingDaemon {
 }
 
 #[tokio::test]
-async fn an_address_alone_is_provisioned_beaten_and_green() {
+async fn a_target_with_only_an_address_is_provisioned_and_becomes_healthy() {
     let (_place, file) = new_file();
     let daemon = heartbeatd().arg(&format!("sqlite:{file}")).start().await;
     eventually(secs(10), "/health 200", async || match daemon.health().await {
@@ -109,7 +109,7 @@ async fn deleted_file_is_reported_as_missing_file_and_heals_when_provisioned() {
 }
 
 #[tokio::test]
-async fn replaced_file_is_noticed_within_the_tick_and_one_that_is_no_database_is_reported() {
+async fn a_replaced_file_is_noticed_within_the_tick_and_one_that_is_not_a_database_is_reported() {
     let (place, file) = new_file();
     let text = configuration(&file, "");
     let beating = beating(&text).await;
@@ -119,7 +119,7 @@ async fn replaced_file_is_noticed_within_the_tick_and_one_that_is_no_database_is
     std::fs::rename(&other, &file).unwrap();
     beating.beats(2, secs(5)).await;
     let beaten = "SELECT count(*) FROM streamkap_heartbeat WHERE text = 'other' AND last_update > '2021'";
-    assert_eq!(number(&file, beaten).await, 1, "the file in its place is the one that is beaten");
+    assert_eq!(number(&file, beaten).await, 1, "the beat is in the file that replaced it");
     assert_eq!((beating.count("failed").await, beating.connects("lost").await), (0, 1));
 
     std::fs::rename(place.write("other.db", "this is a text and no database\n".repeat(100)), &file).unwrap();
@@ -151,7 +151,7 @@ async fn table_without_last_update_is_reported_as_missing_column_and_heals() {
 }
 
 #[tokio::test]
-async fn row_of_another_id_is_adopted_only_when_configured_and_never_joined_by_a_second() {
+async fn a_row_of_another_id_is_adopted_only_if_configured_and_never_gets_a_second_beside_it() {
     let (_place, file) = new_file();
     let text = configuration(&file, "");
     let beating = beating(&text).await;
@@ -179,7 +179,7 @@ async fn file_locked_by_another_program_is_reported_as_lock_and_heals_when_relea
 }
 
 #[tokio::test]
-async fn file_opened_read_only_is_told_and_can_be_watched() {
+async fn a_file_opened_read_only_is_reported_and_can_be_watched() {
     let (_place, file) = new_file();
     provision(&configuration(&file, "")).await;
     let read_only = |more: &str| target("orders", &format!("sqlite:{file}?mode=ro"), more);
@@ -248,7 +248,7 @@ const NO_DATES: &[&str] =
     &["'now'", "'NOW'", "'subsec'", "'subsecond'", "CAST('now' AS BLOB)", "'current_timestamp'", "''", "2461374.5"];
 
 #[tokio::test]
-async fn a_word_that_is_read_as_the_present_is_never_taken_for_a_beat() {
+async fn a_word_that_means_the_present_time_never_counts_as_a_beat() {
     let (_place, file) = new_file();
     let address = format!("sqlite:{file}");
     provision(&configuration(&file, "")).await;
@@ -284,7 +284,7 @@ async fn two_daemons_share_one_file_with_when_stale_and_one_carries_on_alone() {
     note(&format!("{beats} beats in {periods:.1} periods by two daemons together"));
     assert!((4.0..=6.5).contains(&periods), "one beat a period: {beats} in {periods} periods");
     for daemon in [&first.daemon, &second.daemon] {
-        assert_eq!(daemon.health().await.0, 200, "whoever writes, both are green");
+        assert_eq!(daemon.health().await.0, 200, "both are healthy, whichever writes");
     }
     second.daemon.end(Signal::KILL, secs(5)).await;
     let (killed, before) = (Instant::now(), written(&first.daemon).await);
@@ -300,7 +300,7 @@ async fn two_daemons_share_one_file_with_when_stale_and_one_carries_on_alone() {
 
 /// The driver's tests paste the scripts of failures; `column_faults` pastes those for columns.
 #[tokio::test]
-async fn each_script_of_a_check_is_pasted_and_ends_its_finding_or_shows_what_it_says() {
+async fn each_script_of_a_check_is_pasted_and_ends_its_finding_or_shows_what_it_promises() {
     let (_place, file) = new_file();
     execute(
         &file,

@@ -332,7 +332,7 @@ async fn a_replica_behind_a_listener_is_shown_with_its_age_role_and_lag() {
 /// accepts the connection and sends nothing, and the primary with an IPv6 address. `libnss_wrapper` provides the name to
 /// heartbeatd only.
 #[tokio::test]
-async fn of_the_addresses_of_one_name_the_primarys_is_found_also_after_a_failover() {
+async fn of_the_addresses_of_one_name_the_primarys_is_found_even_after_a_failover() {
     let ([first, silent], third) = ([2, 3].map(|last| Ipv4Addr::new(127, 14, 35, last)), Ipv6Addr::LOCALHOST);
     let primary = TdsServer::options().home(third).start().await;
     let port = primary.port();
@@ -418,7 +418,7 @@ async fn run(server: &TdsServer, more: &str, arguments: &[&str]) -> Ended {
 }
 
 #[tokio::test]
-async fn what_is_missing_is_printed_made_once_and_then_beaten_and_checked() {
+async fn missing_objects_are_printed_created_once_and_then_written_and_checked() {
     let server = TdsServer::options().start().await;
     *server.state() = State { cdc: false, ..State::empty() };
     let more = "[target.connector]\nenable_cdc = true\n";
@@ -441,7 +441,7 @@ async fn what_is_missing_is_printed_made_once_and_then_beaten_and_checked() {
 
 /// A trigger on the database can undo a step like this.
 #[tokio::test]
-async fn a_step_that_the_server_accepts_and_that_leaves_nothing_behind_has_failed() {
+async fn a_step_that_the_server_accepts_without_effect_is_a_failure() {
     let undone = [
         "CREATE SCHEMA",
         "CREATE TABLE",
@@ -457,7 +457,7 @@ async fn a_step_that_the_server_accepts_and_that_leaves_nothing_behind_has_faile
         *server.state() = State { cdc: false, undoes: Some(undone), ..State::empty() };
         let made = run(&server, "[target.connector]\nenable_cdc = true\n", &["provision"]).await;
         let said = format!("{}{}", made.stdout, made.stderr);
-        assert!(made.code != Some(0) && said.contains("what it should have made is not there"), "{undone}: {made:?}");
+        assert!(made.code != Some(0) && said.contains("the step had no effect"), "{undone}: {made:?}");
     };
     futures_util::future::join_all(undone.map(provisioned)).await;
 }
@@ -473,7 +473,7 @@ async fn a_daemon_that_provisions_by_itself_brings_a_deleted_row_and_table_back(
 }
 
 #[tokio::test]
-async fn a_connection_string_of_microsofts_clients_is_an_address() {
+async fn a_connection_string_of_microsofts_clients_works_as_an_address() {
     let server = TdsServer::options().start().await;
     let text = format!(
         "Server=tcp:localhost,{};Initial Catalog=orders;User ID=beat;Password={PASSWORD};Encrypt=disable",

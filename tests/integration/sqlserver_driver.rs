@@ -109,7 +109,7 @@ async fn a_connection_at_rest_is_kept_alive_after_half_a_minute() {
 }
 
 #[tokio::test]
-async fn a_value_never_stands_still_in_any_type_and_one_far_ahead_is_not_followed() {
+async fn a_value_always_changes_in_any_type_and_one_far_ahead_is_replaced() {
     let (server, target) = plain().await;
     for (kind, step) in
         [(("datetime2", 7), 1), (("datetime2", 3), 1_000), (("datetime2", 0), 1_000_000), (("datetimeoffset", 4), 100)]
@@ -157,7 +157,7 @@ async fn of_ten_that_find_a_stale_row_one_writes() {
 }
 
 #[tokio::test]
-async fn what_a_beat_fails_with_has_its_kind_its_number_and_a_next_step() {
+async fn each_failure_of_a_beat_has_its_kind_its_number_and_a_next_step() {
     let (server, target) = plain().await;
     for (number, kind) in [
         (229, ErrorKind::Privilege),
@@ -192,7 +192,7 @@ async fn what_a_beat_fails_with_has_its_kind_its_number_and_a_next_step() {
 }
 
 #[tokio::test]
-async fn a_look_takes_two_dozen_batches_at_most() {
+async fn an_inspection_takes_two_dozen_batches_at_most() {
     let (server, target) = plain().await;
     let mut session = session(&target).await;
     let before = server.batches().len();
@@ -202,7 +202,7 @@ async fn a_look_takes_two_dozen_batches_at_most() {
 }
 
 #[tokio::test]
-async fn a_row_that_a_trigger_turns_back_is_no_beat() {
+async fn a_row_that_a_trigger_sets_back_is_no_beat() {
     let (server, target) = plain().await;
     server.state().undone = true;
     assert_eq!(failure(&target).await, ErrorKind::RowNotUpdatable);
@@ -287,7 +287,7 @@ async fn grants_go_to_the_user_that_the_server_maps_the_login_to() {
 }
 
 #[tokio::test]
-async fn a_database_that_takes_no_writes_is_refused_before_a_beat_and_looked_at_all_the_same() {
+async fn a_database_that_accepts_no_writes_gets_no_beat_and_is_still_inspected() {
     let (server, target) = plain().await;
     server.state().read_only = true;
     assert_eq!(failure(&target).await, ErrorKind::ReadOnlySetting);
@@ -300,7 +300,7 @@ async fn a_database_that_takes_no_writes_is_refused_before_a_beat_and_looked_at_
 }
 
 #[tokio::test]
-async fn of_two_hosts_the_one_that_takes_writes_is_beaten_and_another_database_is_refused() {
+async fn of_two_hosts_the_writable_one_gets_the_beats_and_another_database_is_refused() {
     let (first, second) = (TdsServer::options().start().await, TdsServer::options().start().await);
     first.state().secondary = true;
     let both = first.url("?Encrypt=disable").replace("/orders", &format!(",localhost:{}/orders", second.port()));
@@ -314,7 +314,7 @@ async fn of_two_hosts_the_one_that_takes_writes_is_beaten_and_another_database_i
 }
 
 #[tokio::test]
-async fn a_certificate_that_proves_nothing_keeps_the_password_at_home() {
+async fn no_password_is_sent_if_the_certificate_is_not_trusted() {
     for (encryption, encrypt) in
         [(Encryption::Wrapped, "mandatory"), (Encryption::Login, "optional"), (Encryption::Strict, "strict")]
     {
@@ -334,7 +334,7 @@ async fn a_certificate_that_proves_nothing_keeps_the_password_at_home() {
 }
 
 #[tokio::test]
-async fn a_server_without_encryption_gets_no_password_unless_that_was_written() {
+async fn a_server_without_encryption_gets_no_password_unless_the_address_allows_it() {
     let server = TdsServer::options().start().await;
     for encrypt in ["mandatory", "optional", "strict"] {
         let target = target(&server.url(&format!("?Encrypt={encrypt}&TrustServerCertificate=false")));
@@ -345,7 +345,7 @@ async fn a_server_without_encryption_gets_no_password_unless_that_was_written() 
 }
 
 #[tokio::test]
-async fn a_refused_login_says_what_to_look_at() {
+async fn a_refused_login_says_what_to_check() {
     let (server, target) = plain().await;
     let wrong = crate::bench::driver::at(&server.url("?Encrypt=disable").replace("hunter2-secret", "another"), &target);
     let refused = failed(&wrong).await;
@@ -372,7 +372,7 @@ async fn a_login_by_access_token_shows_the_token_and_no_password() {
 }
 
 #[tokio::test]
-async fn a_login_that_leads_on_is_followed_and_a_circle_is_left() {
+async fn a_redirected_login_is_followed_and_a_loop_ends() {
     let (gateway, node) = (TdsServer::options().start().await, TdsServer::options().start().await);
     gateway.fault(Fault::Redirect(node.port()));
     let target = target(&gateway.url("?Encrypt=disable"));
@@ -400,7 +400,7 @@ async fn a_named_instance_is_found_by_sql_server_browser_unless_the_address_has_
 }
 
 #[tokio::test]
-async fn a_server_that_hangs_or_leaves_costs_the_time_out_and_no_more() {
+async fn a_server_that_hangs_or_disconnects_costs_no_more_than_the_time_out() {
     let (server, target) = plain().await;
     let mut hanging = session(&target).await;
     server.fault(Fault::Hang);
@@ -416,7 +416,7 @@ async fn a_server_that_hangs_or_leaves_costs_the_time_out_and_no_more() {
 }
 
 #[tokio::test]
-async fn a_replica_is_asked_for_by_its_intent_and_a_beat_never_is() {
+async fn only_a_login_to_a_replica_asks_for_a_read_only_server() {
     let (server, _) = plain().await;
     let target = target(&server.url("?Encrypt=disable&ApplicationIntent=ReadOnly&Workstation%20ID=here"));
     beat(&target, Writing::Always).await.unwrap();

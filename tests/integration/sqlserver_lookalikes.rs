@@ -86,7 +86,7 @@ async fn plain(manner: Manner) -> (TdsServer, Target) {
 }
 
 #[tokio::test]
-async fn what_a_server_lacks_costs_its_own_answers_and_neither_beats_nor_the_other_checks() {
+async fn what_a_server_lacks_hides_only_its_own_answers_and_stops_no_beat_or_other_check() {
     let (server, target) = plain(Manner::default()).await;
     let mut text = String::new();
     for lacking in LACKING {
@@ -181,7 +181,7 @@ async fn a_server_that_says_nothing_of_encryption_gets_no_password() {
 
 /// The server has one number for every error, so the catalogue shows the fault.
 #[tokio::test]
-async fn what_is_refused_without_a_number_of_its_own_is_judged_by_the_state_of_things() {
+async fn a_refusal_without_its_own_number_is_judged_by_the_catalogue() {
     let (server, target) = plain(Manner::default()).await;
     server.state().missing = ANY;
     for (missing, kind) in [("table", ErrorKind::MissingTable), ("schema", ErrorKind::MissingSchema)] {
@@ -209,7 +209,7 @@ async fn what_is_refused_without_a_number_of_its_own_is_judged_by_the_state_of_t
 
 /// Babelfish according to its source code: no change data capture, no filegroups, no permissions in the catalogue.
 #[tokio::test]
-async fn a_lookalike_without_change_data_capture_is_provisioned_beaten_and_said_to_be_one() {
+async fn a_lookalike_without_change_data_capture_is_provisioned_written_and_reported() {
     let server = TdsServer::options().start().await;
     *server.state() = State {
         product: "Babelfish for PostgreSQL with SQL Server Compatibility - 12.0.2000.8",

@@ -83,7 +83,7 @@ impl Walk {
 }
 
 #[tokio::test]
-async fn who_does_what_the_page_says_arrives_at_a_green_check_and_confirms_what_it_says() {
+async fn following_the_page_leads_to_a_green_check_and_confirms_its_claims() {
     let (page, walk) = (read(PAGE), Walk::begin().await);
     let of = |section: &str, language: &str| -> Vec<Block> {
         let fits = |block: &Block| block.section == section && block.language == language;

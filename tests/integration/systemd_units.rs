@@ -69,7 +69,7 @@ fn systemd_has_nothing_to_say_about_a_unit() {
 }
 
 #[test]
-fn each_service_is_exposed_by_two_of_ten_at_most() {
+fn the_exposure_of_each_service_is_two_of_ten_at_most() {
     for unit in SERVICES {
         let (success, printed) =
             systemd_analyze(&["security", "--offline=true", "--no-pager", "--threshold=20", &format!("./{unit}")]);
@@ -77,7 +77,7 @@ fn each_service_is_exposed_by_two_of_ten_at_most() {
     }
     let (success, _) =
         systemd_analyze(&["security", "--offline=true", "--no-pager", "--threshold=5", "./heartbeatd.service"]);
-    assert!(!success, "the threshold is not looked at");
+    assert!(!success, "the threshold is ignored");
 }
 
 #[test]

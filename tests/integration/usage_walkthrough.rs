@@ -195,7 +195,7 @@ impl Walk {
 }
 
 #[tokio::test]
-async fn every_block_of_the_pages_of_use_is_run_or_its_heading_is_named_as_not_run() {
+async fn every_block_of_the_pages_on_use_is_run_or_its_heading_is_listed_as_not_run() {
     let mut walk = Walk::begin().await;
     for page in PAGES {
         let text = read(page);

@@ -59,7 +59,7 @@ async fn logged_in_time(daemon: &Daemon, what: &str, times: usize) {
 }
 
 #[tokio::test]
-async fn a_swapped_link_reloads_in_time_and_a_broken_file_keeps_the_one_before() {
+async fn a_swapped_link_reloads_in_time_and_a_broken_file_keeps_the_previous_configuration() {
     let volume = Volume::new(&target("orders"));
     let daemon = watching(&volume.0.join("heartbeatd.toml")).await;
     volume.swap("2", &[target("orders"), target("invoices")].concat());

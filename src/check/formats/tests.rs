@@ -108,7 +108,7 @@ fn render(report: &Report, format: Format) -> String {
 }
 
 #[test]
-fn hostile_names_are_shown_and_do_nothing() {
+fn hostile_names_are_shown_as_plain_text() {
     for format in ALL {
         assert_snapshot!(format!("hostile_{}", format.as_str()), render(&hostile(), format));
     }
@@ -117,7 +117,7 @@ fn hostile_names_are_shown_and_do_nothing() {
 }
 
 #[test]
-fn nothing_found_is_said_in_every_format() {
+fn every_format_reports_that_nothing_was_found() {
     for format in ALL {
         assert_snapshot!(format!("healthy_{}", format.as_str()), render(&healthy(), format));
     }
@@ -176,7 +176,7 @@ fn a_quiet_report_says_only_what_needs_attention() {
 }
 
 #[test]
-fn red_is_only_what_counts_for_the_exit_code() {
+fn only_what_affects_the_exit_code_is_red() {
     let mut report = unreachable();
     let red = |report: &Report| {
         let text = render(report, Format::Junit);
@@ -197,7 +197,7 @@ fn red_is_only_what_counts_for_the_exit_code() {
 }
 
 #[test]
-fn the_summary_speaks_as_the_exit_code_does() {
+fn the_summary_agrees_with_the_exit_code() {
     let mut report = unreachable();
     assert_eq!(report.summary(), "failed: 1 of 2 targets; 1 error, 1 warning, 0 info, 3 unknown (fails on errors)");
     report.targets.remove(0);
@@ -207,7 +207,7 @@ fn the_summary_speaks_as_the_exit_code_does() {
 }
 
 #[test]
-fn a_fingerprint_is_of_target_check_and_subject_alone() {
+fn a_fingerprint_depends_only_on_target_check_and_subject() {
     let fingerprint = |report: &Report| {
         let log: serde_json::Value = serde_json::from_str(&render(report, Format::Sarif)).unwrap();
         let results = log["runs"][0]["results"].as_array().unwrap().clone();
@@ -227,7 +227,7 @@ fn a_fingerprint_is_of_target_check_and_subject_alone() {
 }
 
 #[test]
-fn numbers_and_own_names_make_no_second_group_and_other_words_do() {
+fn findings_form_one_group_if_they_differ_only_in_numbers_and_own_names() {
     let of = |name: &str, observed: &str| target(name, 1, vec![check("row-fresh").failed("row", observed)]);
     let same = report(vec![of("a", "a is 3 days old"), of("table-2", "table-2 is 14 days old"), of("c", "c is older")]);
     let groups = groups::group(&same, |_| true);

@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn the_worst_target_is_first_and_a_reason_has_the_room_that_is_left() {
+    fn the_worst_target_is_first_and_its_reason_uses_the_remaining_width() {
         let reason = "cannot reach orders-a.example.com:5432: connection refused (os error 111), tried 7 times";
         let targets = [
             target("archive", "disabled", None),
@@ -226,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn the_domain_that_all_names_share_is_cut() {
+    fn a_domain_that_all_names_share_is_left_out() {
         let fleet = ["billing-0684.us-east-1", "customer-data-0311.ap-south-1", "customer-data-0611.ap-south-1"];
         let targets: Vec<_> = fleet
             .iter()
@@ -268,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_server_says_cannot_move_the_cursor() {
+    fn text_from_a_server_cannot_move_the_cursor() {
         let lines = shown(&[target("a", "unhealthy", Some("\u{1b}[2Jgone\r\nhealthy"))], 80, None);
         assert!(lines[1].ends_with("network:  [2Jgone  healthy"), "{lines:?}");
     }

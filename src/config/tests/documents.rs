@@ -58,7 +58,7 @@ fn the_example_is_one_target_that_skips_no_check_names_no_administrator_and_hold
 }
 
 #[test]
-fn what_the_example_says_is_the_default() {
+fn the_values_in_the_example_are_the_defaults() {
     let bare = target("[[target]]\nurl = \"postgres://heartbeat@primary-a/orders\"\n");
     let settings = load_text(&switched_on()).unwrap();
     let example = &settings.targets[0];
@@ -72,7 +72,7 @@ fn what_the_example_says_is_the_default() {
 }
 
 #[test]
-fn what_is_shown_can_be_loaded_again_and_holds_no_secret() {
+fn the_shown_configuration_can_be_loaded_again_and_contains_no_secret() {
     let text = switched_on()
         .replace("file = \"/run/secrets/orders-admin\"", "command = [\"vault\", \"--token=hunter2\"]")
         .replace("password = { file = \"/run/secrets/orders\" }              #", "password = \"hunter2\" #")

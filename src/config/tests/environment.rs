@@ -84,7 +84,7 @@ fn variables_alone_configure_a_sidecar() {
 }
 
 #[test]
-fn variables_beside_one_address_describe_its_target() {
+fn variables_next_to_a_single_address_configure_its_target() {
     let urls = vec!["sqlite:a.db".to_owned()];
     let environment = variables(&[("HEARTBEATD_NAME", "demo"), ("HEARTBEATD_PASSWORD_FILE", "/s")]);
     let settings = load(&Sources { urls, environment, ..sources() }, &drivers()).unwrap();

@@ -245,7 +245,7 @@ grace = "1h"
 }
 
 #[test]
-fn no_source_is_no_target_and_two_sources_are_a_contradiction() {
+fn without_a_source_there_is_no_target_and_two_sources_are_refused() {
     assert_eq!(load(&sources(), &drivers()), Err(LoadError::NoTargets));
     assert_eq!(with_environment(&[("HEARTBEATD_HTTP__LISTEN", "[::]:1"), ("HOME", "/")]), Err(LoadError::NoTargets));
     let (url, file) = (vec!["sqlite:a.db".to_owned()], Some(PathBuf::from("f.toml")));

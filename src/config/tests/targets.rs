@@ -36,7 +36,7 @@ fn provision_defaults_to_auto_only_for_addresses_of_the_daemon() {
 }
 
 #[test]
-fn a_target_overrides_the_defaults_and_its_schedule_displaces_theirs() {
+fn a_target_overrides_the_defaults_and_its_schedule_replaces_theirs() {
     let defaults = "[defaults]\ncron = \"*/2 * * * *\"\ntimezone = \"Europe/Berlin\"\ntimeout = 3\nwrite = \"never\"\n";
     let with = |lines: &str| target(&format!("{defaults}[[target]]\nurl = \"sqlite:a.db\"\n{lines}"));
     let inherited = with("");
@@ -49,7 +49,7 @@ fn a_target_overrides_the_defaults_and_its_schedule_displaces_theirs() {
 }
 
 #[test]
-fn a_connector_that_writes_makes_when_stale_the_default_and_no_more() {
+fn a_connector_that_writes_only_changes_the_default_of_write_to_when_stale() {
     let with = |lines: &str| target(&format!("{lines}[target.connector]\nmode = \"read-write\"\n")).write;
     assert_eq!(with("[[target]]\nurl = \"sqlite:a.db\"\n"), WriteMode::WhenStale);
     assert_eq!(with("[[target]]\nurl = \"sqlite:a.db\"\nwrite = \"always\"\n"), WriteMode::Always);
@@ -119,7 +119,7 @@ fn interval_and_cron_exclude_each_other_in_one_table() {
 }
 
 #[test]
-fn a_password_has_one_source_and_its_text_stays_text() {
+fn a_password_has_one_source_and_a_number_in_quotes_stays_text() {
     let password = |lines: &str| target(&format!("[[target]]\nurl = \"postgres://u@h/d\"\n{lines}")).endpoint.password;
     assert_eq!(password(""), None);
     assert_eq!(password("password = \"0123\""), Some(SecretSource::Literal(Secret::new("0123"))));

@@ -163,7 +163,7 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn the_limit_for_the_majority_is_below_the_servers_and_that_below_the_clients() {
+    async fn the_limit_for_the_majority_is_below_the_servers_limit_and_that_is_below_the_clients_limit() {
         for millis in [50, 1_000, 2_000, 10_000, 60_000] {
             let now = Clock::system().now().mono;
             let deadline = now + Duration::from_millis(millis);

@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn text_in_a_script_ends_nowhere_but_at_its_end() {
+    fn text_cannot_break_out_of_its_quotes_in_a_script() {
         assert_eq!(literal("a\"b\\c\nd"), r#""a\"b\\c\nd""#);
     }
 }

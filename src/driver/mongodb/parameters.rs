@@ -49,9 +49,9 @@ const RETRIES: &str = "only true and false are values of it; heartbeatd repeats 
 const MECHANISM: &str =
     "SCRAM-SHA-1, SCRAM-SHA-256 and MONGODB-X509 are the ways of logging in that this client speaks";
 const BOOLEAN: &str = "only true and false are values of it";
-const NAMES: &str = "the name in the server's certificate is always compared: use the name that stands in it";
+const NAMES: &str = "the name in the server's certificate is always compared: use the name that it contains";
 const REVOCATION: &str = "this client asks no server for revocations: take it out";
-const SECRET: &str = "a secret does not belong into an address: use a key without a pass phrase, readable by heartbeatd \
+const SECRET: &str = "a secret does not belong in an address: use a key without a pass phrase, readable by heartbeatd \
                       alone";
 const BALANCER: &str = "change streams and elections are not followed through a load balancer: name the servers";
 const PROXY: &str = "connections through a proxy are not offered";
@@ -238,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn what_contradicts_itself_is_refused() {
+    fn contradicting_parameters_are_refused() {
         for (address, named) in [
             ("mongodb+srv://a,b/", "host"),
             ("mongodb+srv://a:27017/", "port"),

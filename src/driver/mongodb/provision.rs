@@ -146,7 +146,7 @@ impl Planner<'_> {
                 let remedy = "name another collection under [target.heartbeat]".to_owned();
                 self.plan.fail(
                     ErrorKind::Rejected,
-                    format!("{name} is no ordinary collection: {kind}"),
+                    format!("{name} is not an ordinary collection: {kind}"),
                     Some(remedy.into()),
                 );
                 false
@@ -275,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn where_all_is_there_nothing_is_planned() {
+    fn a_complete_database_needs_no_steps() {
         let facts: MongoFacts = serde_json::from_value(right()).unwrap();
         let plan = plan(&facts, &target());
         assert!(plan.steps.is_empty() && plan.failures.is_empty() && plan.notices.is_empty(), "{plan:?}");
@@ -306,7 +306,7 @@ mod tests {
     }
 
     #[test]
-    fn names_are_text_in_every_place() {
+    fn names_are_quoted_in_every_place() {
         let mut target = target();
         target.heartbeat = HeartbeatTable { table: "a\"})\nx{role}".to_owned(), ..HeartbeatTable::default() };
         let plan = plan(&nothing_there(), &target);

@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn every_kind_this_driver_gives_has_a_next_step_but_those_that_heal_by_themselves() {
+    fn every_kind_of_this_driver_has_a_next_step_unless_it_heals_by_itself() {
         for kind in ErrorKind::ALL.iter().copied() {
             let expected = !matches!(
                 kind,
@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn names_in_a_remedy_are_text_to_mongosh() {
+    fn names_in_a_remedy_are_quoted_for_mongosh() {
         let remedy = remedy(&Failure::new(ErrorKind::Privilege, "x"), &target()).unwrap().to_string();
         assert!(
             remedy.contains(r#"grantRolesToUser("h\"b", [{role: "heartbeatd_writer", db: "streamkap"}])"#),

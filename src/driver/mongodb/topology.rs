@@ -216,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn without_an_answer_the_nearest_server_gives_the_kind() {
+    fn without_an_answer_the_failure_that_came_furthest_gives_the_kind() {
         let untrusted = member(None, None, Some((ErrorKind::Tls, "invalid peer certificate: UnknownIssuer")));
         let (kind, message) = why(&[("a:1", refused()), ("b:1", untrusted)], None);
         assert_eq!(kind, ErrorKind::Tls);

@@ -49,7 +49,7 @@ const HAS_VALUE: i64 = 2;
 
 /// A value that is at most this many seconds ahead of the clock counts as current: two writers within one second leave
 /// it a second ahead. A value further ahead comes from a wrong clock, and a beat that continued from it would run ahead
-/// for ever.
+/// forever.
 pub(super) const AHEAD: i64 = 5;
 
 /// The last second that a `timestamp` holds: 2038-01-19 03:14:07 UTC.
@@ -420,19 +420,19 @@ mod tests {
     }
 
     #[test]
-    fn a_stale_row_is_judged_where_it_is_written() {
+    fn the_statement_that_writes_also_judges_whether_the_row_is_stale() {
         let writing = Writing::WhenStale { last_seen: Some(Stamp(17_000_000)), period: Duration::from_secs(60) };
         insta::assert_snapshot!(shown(writing), @r#"UPDATE /* heartbeatd:here */ `streamkap`.`streamkap_heartbeat` SET last_update = COALESCE(FROM_UNIXTIME(IF({old} BETWEEN {now} AND {now} + 5, {old} + 1, {now})), last_update) WHERE id = 1 AND TRUE AND @@sql_log_bin AND @@autocommit AND LAST_INSERT_ID({now} * 1073741824 + COALESCE((LEAST(GREATEST({old} - {now}, -134217728), 134217727) + 134217728) * 4 + 2, 0) + IF({old} IS NULL OR {old} = 17 OR ({now} - {old}) NOT BETWEEN -5 AND 45 AND NOT (ABS(({now} - {old})) BETWEEN 855 AND 50445 AND ABS(ABS(({now} - {old})) - (ABS(({now} - {old})) + 900 DIV 2) DIV 900 * 900) <= 45), 1, 0)) % 2"#);
     }
 
     #[test]
-    fn looking_only_is_a_select() {
+    fn an_observation_is_only_a_select() {
         let sql = look_sql(&HeartbeatTable::default(), &Capabilities::default());
         insta::assert_snapshot!(sql.replace(OLD, "{old}"), @r#"SELECT COUNT(*) AS seen, MAX({old}) AS previous, CAST(@@timestamp * 1000000 AS SIGNED) AS server_time, TRUE AS writable, 0 AS transaction_read_only FROM `streamkap`.`streamkap_heartbeat` WHERE id = 1"#);
     }
 
     #[test]
-    fn names_are_quoted_wherever_they_stand() {
+    fn names_are_quoted_everywhere() {
         let table = HeartbeatTable { schema: "a`b".to_owned(), table: "; drop table x".to_owned(), row: (-3).into() };
         for sql in [
             statement(&table, Writing::Always, &Capabilities::default(), ""),
@@ -451,7 +451,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_found_survives_being_packed() {
+    fn the_found_value_survives_packing_into_one_number() {
         let now = 1_790_000_000;
         for previous in [None, Some(now), Some(now - 60), Some(now + 3_600), Some(now - REACH), Some(now + REACH - 1)] {
             for stale in [false, true] {
@@ -466,13 +466,13 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_without_a_look_at_the_row_is_none() {
+    fn an_answer_that_did_not_read_the_row_is_refused() {
         assert_eq!(Found::unpack(0), None);
         assert_eq!(Found::unpack(u64::MAX), None);
     }
 
     #[test]
-    fn the_new_value_is_another_one_than_the_old_and_never_runs_away() {
+    fn the_new_value_differs_from_the_old_one_and_never_runs_ahead_of_the_clock() {
         let now = 1_790_000_000;
         let next = |previous| Found { now, previous, stale: true }.next();
         assert_eq!(next(None), now);

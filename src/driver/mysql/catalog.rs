@@ -284,7 +284,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn of_a_user_with_many_hosts_the_first_are_looked_at_and_this_sessions_account() {
+    fn of_a_user_with_many_hosts_only_the_first_accounts_and_this_sessions_account_are_read() {
         let account = |user: &str, host: usize| Account { user: user.to_owned(), host: format!("10.0.0.{host}") };
         let own = account("hb", 150);
         let all = (0..200).map(|host| account("hb", host)).chain((0..3).map(|host| account("cdc", host)));

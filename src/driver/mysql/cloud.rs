@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn aurora_has_a_binary_log_once_its_cluster_is_given_a_format() {
+    fn aurora_has_a_binary_log_once_its_cluster_has_a_binlog_format() {
         assert!(Provider::Aurora.log_binary().starts_with("set binlog_format = ROW in the cluster parameter group"));
         assert!(Provider::Rds.log_binary().contains("automated backups"));
     }

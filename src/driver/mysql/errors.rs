@@ -304,7 +304,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_numbers_stand_in_order_and_once() {
+    fn the_numbers_are_sorted_and_unique() {
         let numbers: Vec<u16> = KINDS.iter().map(|(code, _)| code.parse().unwrap()).collect();
         assert!(numbers.is_sorted_by(|a, b| a < b));
     }

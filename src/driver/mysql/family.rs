@@ -50,7 +50,7 @@ mod tests {
     }
 
     #[test]
-    fn a_socket_means_this_machine_and_is_shown_such_that_it_parses_to_the_same() {
+    fn a_socket_means_this_machine_and_its_shown_form_parses_to_the_same_address() {
         let url = parsed("mariadb://hb@localhost/?socket=/run/my%20sockets/x").unwrap().url;
         assert_eq!((url.hosts()[0].is_socket(), url.family()), (true, FAMILY));
         assert_eq!(parsed(&url.to_string()).unwrap().url, url);

@@ -92,7 +92,7 @@ impl Node {
             }
             (true, "ON") => Ok(Some(shown("wsrep_local_state_comment") == "Synced")),
             (true, ready) => not_ready(format!(
-                "the node is no working part of its Galera cluster: wsrep_ready is {ready}, wsrep_cluster_status {}",
+                "the node is not a working part of its Galera cluster: wsrep_ready is {ready}, wsrep_cluster_status {}",
                 shown("wsrep_cluster_status")
             )),
         }
@@ -116,7 +116,8 @@ impl Node {
     pub(super) fn kept_to_itself(self, whose: &str) -> Failure {
         let message =
             format!("{whose} wsrep_on is off: nothing that is written would reach the other nodes of the cluster");
-        let reconnect = "end this session, behind a pooler: it keeps the wsrep_on that was in force when it began";
+        let reconnect = "end this session, which a pooler keeps open: it still has the wsrep_on that was in force \
+                         when it began";
         let remedy = if self.switch { switch_on() } else { reconnect.into() };
         Failure::new(ErrorKind::NotWritable, message).with_remedy(remedy)
     }
@@ -127,7 +128,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_node_of_a_cluster_is_found_by_what_its_variables_hold() {
+    fn a_node_of_a_cluster_is_recognised_by_the_values_of_its_variables() {
         let node = |on: &str, provider: &str| {
             let variables = [("wsrep_on", on), ("wsrep_provider", provider), ("wsrep_reject_queries", "NONE")];
             Node::of(&variables.map(|(name, value)| (name.to_owned(), value.to_owned())).into())
@@ -152,14 +153,14 @@ mod tests {
     }
 
     #[test]
-    fn a_node_that_has_its_switch_for_sessions_only_is_a_node_and_is_not_asked_for_the_servers() {
+    fn a_node_whose_switch_exists_only_for_sessions_is_not_asked_for_the_servers_switch() {
         let percona = |provider: &str| {
             let variables =
                 [("wsrep_provider", provider), ("wsrep_reject_queries", "NONE"), ("super_read_only", "OFF")];
             Node::of(&variables.map(|(name, value)| (name.to_owned(), value.to_owned())).into())
         };
         let node = percona("/usr/lib/galera4/libgalera_smm.so");
-        assert!(node.on, "wsrep_ready decides whether it is beaten");
+        assert!(node.on, "wsrep_ready decides whether it gets beats");
         assert_eq!(node.replicated_sql(), Some("@@session.wsrep_on"), "@@global.wsrep_on would be error 1238");
         let failure = node.kept_to_itself("this session's");
         assert!(!failure.remedy().unwrap().to_string().contains("SET GLOBAL"), "{failure:?}");

@@ -60,7 +60,7 @@ fn answer(said: Result<(), Failure>) -> Result<Option<bool>, Failure> {
 /// The failure of a server that is not a working member.
 pub(super) fn no_working_member() -> Failure {
     let message =
-        "is set up for a replication group and is no working member of it: not ONLINE, or cut off from the majority";
+        "is set up for a replication group and is not a working member of it: not ONLINE, or cut off from the majority";
     Failure::new(ErrorKind::NotWritable, message).with_code(error_codes::ER_CANT_INITIALIZE_UDF)
 }
 
@@ -74,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_server_that_has_no_such_function_is_taken_on_trust() {
+    fn only_a_server_without_the_function_is_trusted_without_an_answer() {
         assert_eq!(answer(Ok(())).unwrap(), Some(true));
         assert_eq!(to(Some(error_codes::ER_CANT_INITIALIZE_UDF)).unwrap(), Some(false));
         for code in ["1046", "1128", "1305", "1370"] {

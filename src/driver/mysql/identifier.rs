@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_the_server_would_not_take_is_a_problem() {
+    fn a_name_that_the_server_would_refuse_is_a_problem() {
         assert_eq!(problem(&"ü".repeat(64)), None);
         for name in ["", "a\0b", "a ", "a\r", "\u{1f493}", &"x".repeat(65)] {
             assert!(problem(name).is_some(), "{name:?}");
@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn a_host_begins_behind_the_last_at() {
+    fn a_host_begins_after_the_last_at_sign() {
         for (text, user, host, quoted) in [
             ("hb@%", "hb", "%", "`hb`@`%`"),
             ("a@b@10.0.0.%", "a@b", "10.0.0.%", "`a@b`@`10.0.0.%`"),

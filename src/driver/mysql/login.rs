@@ -47,7 +47,7 @@ fn offers_tls(greeting: &[u8]) -> bool {
 fn refusal() -> Failure {
     let message = "the server asks for the password in clear (mysql_clear_password), and this connection has no TLS";
     Failure::new(ErrorKind::AuthMethod, message).with_remedy(
-        "encrypt the connection: ssl-mode=verify_identity in the address; only if everybody on this network may read the \
-         password, write enable-cleartext-plugin=1 in the address",
+        "encrypt the connection: ssl-mode=verify_identity in the address; only if everyone on this network may read \
+         the password, write enable-cleartext-plugin=1 in the address",
     )
 }

@@ -78,7 +78,7 @@ mod tests {
 
     /// Measured for 0 and 1; 2 is from the manuals.
     #[test]
-    fn each_server_has_its_own_way_with_capitals_in_its_filters() {
+    fn each_server_treats_capitals_in_its_filters_differently() {
         for (setting, mariadb, kept, schema, table) in [
             ("0", false, "Ab", "Ab", "Ab.C"),
             ("1", false, "ab", "ab", "ab.c"),

@@ -26,8 +26,8 @@ pub(super) struct Parameters {
 
 const MODE: &str = "write ssl-mode=verify_identity (or disabled, preferred, required, verify_ca)";
 const TIMEOUT: &str = "use the setting timeout, which covers connecting and the beat";
-const IN_ADDRESS: &str = "stands in the address itself: mysql://user@host:port/database";
-const SECRET: &str = "a secret does not belong into parameters: use the setting password";
+const IN_ADDRESS: &str = "belongs in the address itself: mysql://user@host:port/database";
+const SECRET: &str = "a secret does not belong in parameters: use the setting password";
 const CHARSET: &str = "utf8mb4 is what this client speaks";
 const ZONE: &str = "not needed: every session sets its zone to UTC by itself";
 const FILES: &str = "name one file of certificates, which is what this client reads: ssl-ca=FILE";
@@ -107,7 +107,7 @@ impl Parameters {
         }
         let clear_text_allowed = parameters::switch(url, CLEAR_TEXT)?;
         if clear_text_allowed && matches!(ssl_mode, MySqlSslMode::Disabled | MySqlSslMode::Preferred) {
-            warnings.push(format!("{CLEAR_TEXT}: without TLS everybody on the way can read the password"));
+            warnings.push(format!("{CLEAR_TEXT}: without TLS anyone on the network path can read the password"));
         }
         Ok(Self { ssl_mode, root_cert, client_cert, clear_text_allowed, warnings })
     }
@@ -137,8 +137,8 @@ fn read_tls(url: &DatabaseUrl, warnings: &mut Vec<String>) -> Result<(MySqlSslMo
     }
     match mode {
         MySqlSslMode::Required => warnings.push(
-            "ssl-mode=required: encrypted and unverified, so that anybody on the way can answer as the server; \
-             use verify_identity"
+            "ssl-mode=required: encrypted and unverified, so anyone on the network path can answer as the server; use \
+             verify_identity"
                 .to_owned(),
         ),
         MySqlSslMode::VerifyCa => warnings.push(
@@ -147,7 +147,7 @@ fn read_tls(url: &DatabaseUrl, warnings: &mut Vec<String>) -> Result<(MySqlSslMo
                 .to_owned(),
         ),
         MySqlSslMode::Preferred | MySqlSslMode::Disabled if roots.is_some() => {
-            warnings.push("ssl-ca: not looked at without ssl-mode=verify_identity or verify_ca".to_owned());
+            warnings.push("ssl-ca: ignored without ssl-mode=verify_identity or verify_ca".to_owned());
         }
         _ => {}
     }
@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn a_password_in_clear_is_allowed_by_a_word_of_its_own_and_warned_of() {
+    fn a_clear_text_password_needs_its_own_parameter_and_gets_a_warning() {
         for (parameters, allowed, warnings) in [
             ("ssl-mode=disabled", false, 0),
             ("enable-cleartext-plugin=false", false, 0),

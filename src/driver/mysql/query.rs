@@ -238,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn limits_made_after_a_slow_login_are_for_what_is_left_and_small_change_costs_no_round_trip() {
+    fn limits_after_a_slow_login_use_the_remaining_time_and_a_small_change_costs_no_round_trip() {
         let timeout = Duration::from_secs(10);
         for (left, expected) in [(10_000, 10_000), (9_750, 10_000), (9_749, 9_749), (4_000, 4_000), (30_000, 10_000)] {
             let (left, expected) = (Duration::from_millis(left), Duration::from_millis(expected));
@@ -247,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn no_time_left_is_the_shortest_limit_and_not_none() {
+    fn without_time_left_the_limit_is_the_shortest_one_and_not_unlimited() {
         insta::assert_snapshot!(ServerLimits::within(Duration::ZERO).settings(), @"lock_wait_timeout = 1, innodb_lock_wait_timeout = 1 /*M!100101 , max_statement_time = 0.001 */ /*!50708 , max_execution_time = 1 */");
     }
 }

@@ -222,7 +222,7 @@ fn auth(failure: &Failure, target: &Target, names: &Names) -> Remedy {
             Remedy::advice("ask who locked the account").then_run(unlock())
         }
         Some(error_codes::ER_MUST_CHANGE_PASSWORD | error_codes::ER_MUST_CHANGE_PASSWORD_LOGIN) => with_a_password(account)
-            .note("its password has run out; PASSWORD EXPIRE NEVER behind the new one keeps that from running out"),
+            .note("its password has expired; with PASSWORD EXPIRE NEVER after the new one, that one does not expire"),
         Some(error_codes::ER_USER_ACCESS_DENIED_FOR_USER_ACCOUNT_BLOCKED_BY_PASSWORD_LOCK) => {
             Remedy::advice("find what logs in with a wrong password: for that the server locked the account for some days")
                 .then_run(unlock())
@@ -380,7 +380,7 @@ mod tests {
     }
 
     #[test]
-    fn every_kind_this_driver_gives_has_a_next_step_but_those_that_heal_by_themselves() {
+    fn every_kind_of_this_driver_has_a_next_step_unless_it_heals_by_itself() {
         for kind in ErrorKind::ALL.iter().copied() {
             let expected = !matches!(
                 kind,
@@ -445,7 +445,7 @@ mod tests {
     }
 
     #[test]
-    fn no_second_cluster_is_made_of_a_node_that_is_on_its_way_into_the_first() {
+    fn a_node_that_is_joining_a_cluster_never_starts_a_second_one() {
         let said = |message: &str| {
             let failure = Failure::new(ErrorKind::Starting, message).with_code("1047");
             remedy(&failure, &target()).unwrap().to_string()
@@ -472,7 +472,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refused_password_names_its_source_and_never_itself() {
+    fn a_refused_password_is_reported_by_its_source_and_never_shown() {
         let mut target = target();
         target.endpoint = Endpoint::parse("mysql://hb:hunter2@db/orders").unwrap();
         let text = coded(ErrorKind::Auth, "1045", &target);
@@ -480,7 +480,7 @@ mod tests {
     }
 
     #[test]
-    fn a_database_in_the_address_that_the_account_may_not_use_is_left_out_of_it() {
+    fn a_database_that_the_account_may_not_use_is_removed_from_the_address() {
         let mut target = target();
         target.endpoint = Endpoint::parse("mysql://hb@db/orders").unwrap();
         let text = coded(ErrorKind::Privilege, "1044", &target);

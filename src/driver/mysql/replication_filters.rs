@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn lists_are_asked_in_the_servers_order() {
+    fn filter_lists_are_applied_in_the_servers_order() {
         for (lists, left) in [
             (&[][..], None),
             (&[("do_db", "app")][..], Some("do_db")),
@@ -173,7 +173,7 @@ mod tests {
 
     /// Trying all ways to match this one, one after the other, outlasts any deadline.
     #[test]
-    fn a_pattern_of_many_wildcards_is_judged_at_once() {
+    fn a_pattern_of_many_wildcards_is_matched_without_delay() {
         let pattern = format!("{}x", "%".repeat(200));
         assert_eq!(left_out(&[("wild_ignore_table", &pattern)]), None);
         assert_eq!(left_out(&[("wild_ignore_table", &pattern.replace('x', "beat"))]), Some("wild_ignore_table"));

@@ -229,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn a_view_that_takes_no_update_lacks_no_account() {
+    fn a_view_that_is_not_updatable_is_not_reported_as_a_missing_account() {
         for code in ["1288", "1348", "1471"] {
             let remedy = remedy(code, object("view", "maker@%"));
             assert!(remedy.contains("put the table itself in the place of the view"), "{code}: {remedy}");
@@ -239,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn no_statement_is_offered_with_a_name_that_is_not_shown() {
+    fn no_statement_is_offered_if_the_name_is_hidden() {
         let remedy = remedy("1449", object("view", ""));
         assert!(
             !remedy.contains("CREATE USER") && remedy.contains("put the table itself in the place of the view"),

@@ -264,14 +264,14 @@ mod tests {
     const SHAPE: Shape = Shape { with_zone: false, position: true };
 
     #[test]
-    fn the_beat_is_one_block_that_tells_what_it_saw_and_what_it_changed() {
+    fn the_beat_is_one_block_that_returns_what_it_saw_and_what_it_changed() {
         let table =
             HeartbeatTable { schema: "streamkap_user".to_owned(), ..super::super::family::defaults().heartbeat };
         insta::assert_snapshot!(block(&table, Writing::Always, SHAPE, 8).sql);
     }
 
     #[test]
-    fn the_block_is_the_same_whatever_is_written() {
+    fn the_block_is_the_same_for_every_way_of_writing() {
         let table = super::super::family::defaults().heartbeat;
         let stale = Writing::WhenStale { last_seen: Some(Stamp(17)), period: Duration::from_secs(60) };
         let blocks = [Writing::Never, Writing::Always, stale].map(|writing| block(&table, writing, SHAPE, 3));
@@ -297,7 +297,7 @@ mod tests {
     }
 
     #[test]
-    fn names_are_quoted_wherever_they_stand() {
+    fn names_are_quoted_everywhere() {
         let table = HeartbeatTable { schema: "it's".to_owned(), table: "a b".to_owned(), row: (-3).into() };
         let block = block(&table, Writing::Always, SHAPE, 3);
         assert!(

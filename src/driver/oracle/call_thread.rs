@@ -60,7 +60,7 @@ impl CallThread {
         if given_up(|life| &*life.of == of) {
             return Err(Failure::new(
                 ErrorKind::Timeout,
-                "the previous call has not returned: no second one is made beside it",
+                "the previous call has not returned, so heartbeatd starts no second one",
             ));
         }
         let (calls, queue) = mpsc::channel::<Call>();
@@ -110,7 +110,7 @@ impl CallThread {
         match self.worker.call(answered, limit).await {
             Ok(Ok(result)) => result,
             Ok(Err(_)) | Err(Unanswered::Broken) => {
-                Err(Failure::new(ErrorKind::Internal, "the thread of the session ended before its call"))
+                Err(Failure::new(ErrorKind::Internal, "the session's thread ended before its call"))
             }
             Err(Unanswered::Late) => {
                 self.give_up(clock_now());

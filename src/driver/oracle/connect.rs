@@ -137,7 +137,7 @@ async fn open(
         // External authentication: a Kerberos ticket, or the credentials in a wallet.
         (None, None) if parameters.library.is_oci() => ("", ""),
         _ => {
-            let message = "a login takes a user and a password, and one of them is missing";
+            let message = "a login requires a user and a password, and one of them is missing";
             return Err(Failure::new(ErrorKind::Auth, message));
         }
     };
@@ -316,14 +316,14 @@ mod tests {
     }
 
     #[test]
-    fn the_first_look_asks_for_what_may_be_hidden_by_itself() {
+    fn the_first_query_reads_each_view_that_may_be_hidden_separately() {
         let look = look("IT'S", "T");
         assert!(look.sql.contains("OWNER = ''IT''''S''"), "{}", look.sql);
         insta::assert_snapshot!(super::look("S", "T").sql);
     }
 
     #[test]
-    fn types_that_hold_a_time_are_told_by_their_names() {
+    fn types_that_hold_a_time_are_recognised_by_their_names() {
         for (name, column) in [
             ("TIMESTAMP(6)", Column::WithoutZone),
             ("DATE", Column::WithoutZone),

@@ -7,7 +7,7 @@ const EASY_CONNECT: &str = "write oracle://user@host:1521/service, and the passw
 const SQLPLUS: &str = "this is the form of SQL*Plus (user/password@host): write oracle://user@host:1521/service, and the \
                        password as a setting of its own";
 const TCPS: &str = "write oracle://user@host:2484/service?protocol=tcps";
-const DESCRIPTOR: &str = "write the descriptor as a parameter, behind a user and a name of your choice: \
+const DESCRIPTOR: &str = "write the descriptor as a parameter, after a user and a name of your choice: \
                           oracle://user@orders?descriptor=(DESCRIPTION=...)";
 const SID: &str = "host:port:SID is a form of JDBC: write oracle://user@host:1521/?sid=SID";
 const ALIAS: &str = "write oracle://user@alias?tns_admin=/folder/of/tnsnames.ora";
@@ -112,7 +112,7 @@ mod tests {
     use crate::target::Endpoint;
 
     #[test]
-    fn what_other_clients_write_is_answered_with_what_to_write_here_and_never_repeated() {
+    fn a_connection_string_of_another_client_is_answered_with_what_to_write_here_and_never_repeated() {
         for (pasted, expected) in [
             ("jdbc:oracle:thin:@//hunter2:1521/svc", EASY_CONNECT),
             ("jdbc:oracle:thin:@hunter2:1521/svc", EASY_CONNECT),
@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn easy_connects_own_slashes_are_taken_and_other_databases_forms_are_left_alone() {
+    fn easy_connects_own_slashes_are_accepted_and_other_databases_forms_are_left_alone() {
         let endpoint = Endpoint::parse("oracle://hb:x@//a:1521,b/svc?protocol=tcps").unwrap();
         assert_eq!(
             endpoint.url.to_string(),

@@ -145,7 +145,7 @@ pub(super) const KINDS: &[(u32, &str, ErrorKind)] = &[
     (12_543, "the host cannot be reached", ErrorKind::Network),
     (12_545, "the host does not exist", ErrorKind::Name),
     (12_547, "lost contact", ErrorKind::Network),
-    (NATIVE_ENCRYPTION, "encryption or checksum parameters do not fit", ErrorKind::AuthMethod),
+    (NATIVE_ENCRYPTION, "encryption or checksum parameters do not match", ErrorKind::AuthMethod),
     (12_899, "a value is too large for its column", ErrorKind::Rejected),
     (16_000, "the database is open read-only", ErrorKind::NotWritable),
     (16_456, "the standby is being switched over", ErrorKind::NotWritable),

@@ -134,7 +134,7 @@ mod tests {
 
     /// Another test reads this list and passes each query to a foreign parser.
     #[test]
-    fn every_question_is_one_query_that_may_be_read() {
+    fn every_question_is_listed_for_the_foreign_parser() {
         let heartbeat = crate::driver::oracle::family::defaults().heartbeat;
         let users = ["STREAMKAP_USER", "C##STREAMKAP_USER"];
         let mut all = database::statements();

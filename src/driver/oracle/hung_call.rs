@@ -79,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn a_thread_that_reads_from_a_silent_server_is_freed_and_its_neighbour_goes_on() {
+    fn a_thread_that_reads_from_a_silent_server_is_freed_and_another_thread_goes_on() {
         let server = TcpListener::bind("127.0.0.1:0").unwrap();
         let (number, numbers) = mpsc::channel();
         let mut readers = Vec::new();
@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_connection_of_the_network_is_left_alone() {
+    fn a_thread_that_waits_on_no_network_connection_is_left_alone() {
         let (mut ours, theirs) = UnixStream::pair().unwrap();
         let (number, numbers) = mpsc::channel();
         let reader = thread::spawn(move || {

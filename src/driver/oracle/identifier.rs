@@ -28,7 +28,8 @@ pub(super) fn problem(name: &str) -> Option<String> {
         return Some(format!("longer than {LONGEST} bytes, which Oracle refuses"));
     }
     // SQL has no way to write a name that contains a quotation mark.
-    stored.chars().find(|c| *c == '"' || c.is_control()).map(|c| format!("holds {c:?}, which no name in Oracle may"))
+    let refused = stored.chars().find(|c| *c == '"' || c.is_control())?;
+    Some(format!("holds {refused:?}, which Oracle does not allow in a name"))
 }
 
 /// A name, quoted for SQL.
@@ -64,7 +65,7 @@ mod tests {
     }
 
     #[test]
-    fn names_and_text_end_nowhere_but_at_their_end() {
+    fn names_and_text_cannot_break_out_of_their_quotes() {
         assert_eq!(quote("a\"; drop table x"), "\"a; drop table x\"");
         assert_eq!(literal("it's"), "'it''s'");
         assert!(problem("a\"b").is_some() && problem("").is_some() && problem(&"x".repeat(129)).is_some());

@@ -119,7 +119,7 @@ mod tests {
     use crate::driver::oracle::parameters::Library;
 
     #[test]
-    fn the_library_that_another_one_misses_is_named() {
+    fn a_missing_library_is_named() {
         let words = "DPI-1047: Cannot locate a 64-bit Oracle Client library: \"libaio.so.1: cannot open shared object file: No \
                      such file or directory\". See https://example.com for help";
         assert!(not_loaded(words).contains("cannot be loaded: libaio.so.1: cannot open"), "{}", not_loaded(words));
@@ -127,7 +127,7 @@ mod tests {
 
     /// The tests have no libraries. On a machine where they are installed, the listener refuses the connection.
     #[test]
-    fn without_the_libraries_every_try_says_so_at_once() {
+    fn without_the_libraries_every_login_fails_at_once_and_says_so() {
         let login = Login {
             library: Library::Oci,
             place: "(DESCRIPTION=(ADDRESS=(PROTOCOL=tcp)(HOST=127.0.0.1)(PORT=1))(CONNECT_DATA=(SERVICE_NAME=x)))"

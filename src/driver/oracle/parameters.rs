@@ -59,10 +59,10 @@ pub(super) struct Parameters {
 }
 
 const TIMES: &str = "the target's timeout bounds every connection and call: take it out";
-const RETRIES: &str = "heartbeatd tries again by its own rules: take it out";
+const RETRIES: &str = "heartbeatd has its own rules for retries: take it out";
 const HOSTS: &str = "all hosts of the address are asked at once, and the one that takes writes is used: take it out";
-const POOL: &str = "one session is kept for each purpose: take it out";
-const PROXY: &str = "connections through a proxy are not made: let the proxy listen on a port of its own";
+const POOL: &str = "heartbeatd keeps one session for each purpose: take it out";
+const PROXY: &str = "connections through a proxy are not supported: let the proxy listen on a port of its own";
 const NAMES: &str = "the name of the host is always compared with the server's certificate: take it out";
 const SECRET: &str =
     "an encrypted wallet is not opened: write ewallet.pem without a password, readable by heartbeatd alone";
@@ -71,8 +71,8 @@ const OF_PROCESS: &str = "is not read with client=oci, whose libraries have one 
 const WALLET_OF_PROCESS: &str = "is not read with client=oci: name the wallet in sqlnet.ora (WALLET_LOCATION), in the folder \
                                  that the variable TNS_ADMIN names";
 const WALLET: &str = "write wallet_location=FOLDER, with ewallet.pem in the folder";
-const SERVICE: &str = "the service is written behind the hosts: oracle://user@host:1521/service";
-const ENCRYPTION: &str = "TLS is what encrypts here: protocol=tcps";
+const SERVICE: &str = "the service is written after the hosts: oracle://user@host:1521/service";
+const ENCRYPTION: &str = "use TLS for encryption: protocol=tcps";
 
 const RULES: &[(&str, Rule)] = &[
     ("client", Rule::Honoured),
@@ -170,7 +170,7 @@ impl Parameters {
         };
         let wallet = text("wallet_location");
         if place == Place::Hosts && wallet.is_some() && !tls {
-            faults.add("wallet_location", "is read for TLS: write protocol=tcps beside it");
+            faults.add("wallet_location", "has an effect only with TLS: add protocol=tcps");
         }
         let fault = match faults.0.len() {
             0 | 1 => faults.0.pop(),
@@ -211,19 +211,19 @@ fn judge_together(url: &DatabaseUrl, place: &Place, library: Library, faults: &m
     match place {
         Place::Hosts => {
             if url.parameter("tns_admin").is_some() {
-                faults.add("tns_admin", "goes with an alias of tnsnames.ora: oracle://user@alias");
+                faults.add("tns_admin", "is only for an alias of tnsnames.ora: oracle://user@alias");
             }
             if !url.database().chars().all(is_plain) {
-                faults.add("service", "the service behind the host holds a character that no service's name has");
+                faults.add("service", "the service after the host contains a character that no service name has");
             }
             if !url.hosts().iter().all(|host| host.name.chars().all(is_plain)) {
-                faults.add("host", "a host's name holds a character that no such name has");
+                faults.add("host", "a host's name contains a character that no host name has");
             }
         }
         Place::Alias(_) | Place::Descriptor(_) => {
             for key in ["protocol", "sid", "instance_name", "server"] {
                 if url.parameter(key).is_some() {
-                    faults.add(key, "is what tnsnames.ora or the descriptor says: write it there");
+                    faults.add(key, "comes from tnsnames.ora or the descriptor: write it there");
                 }
             }
         }
@@ -256,10 +256,10 @@ fn place(url: &DatabaseUrl) -> Result<Place, UrlError> {
         };
     }
     match url.hosts() {
-        _ if named && has_sid => Err(refused("sid", "goes without /service in the address")),
+        _ if named && has_sid => Err(refused("sid", "is only for an address without /service")),
         _ if named || has_sid => Ok(Place::Hosts),
         [alias] if alias.port.is_none() => Ok(Place::Alias(alias.name.clone())),
-        _ => Err(refused("service", "the address names no service: write /service behind the hosts, or sid=SID")),
+        _ => Err(refused("service", "the address names no service: write /service after the hosts, or sid=SID")),
     }
 }
 
@@ -275,7 +275,7 @@ fn value_in(descriptor: &str, key: &str) -> Option<String> {
 /// A value that is written into a descriptor.
 fn plain_word(url: &DatabaseUrl, name: &str) -> Result<Option<String>, UrlError> {
     match url.parameter(name) {
-        Some(word) if !word.chars().all(is_plain) => Err(refused(name, "holds a character that no such name has")),
+        Some(word) if !word.chars().all(is_plain) => Err(refused(name, "contains a character that no such name has")),
         word => Ok(word.map(str::to_owned)),
     }
 }
@@ -308,7 +308,7 @@ mod tests {
     }
 
     #[test]
-    fn the_server_is_found_by_hosts_by_an_alias_or_by_a_descriptor() {
+    fn an_address_names_hosts_or_an_alias_or_a_descriptor() {
         for (address, place) in [
             ("oracle://hb@a,b:1522/pdb1", Place::Hosts),
             ("oracle://hb@a/?sid=ORCL", Place::Hosts),
@@ -320,7 +320,7 @@ mod tests {
     }
 
     #[test]
-    fn what_contradicts_itself_is_refused() {
+    fn contradicting_parameters_are_refused() {
         for (address, named) in [
             ("oracle://a,b", "service"),
             ("oracle://a:1521", "service"),
@@ -342,7 +342,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_descriptor_says_and_the_client_does_not_read_is_refused_by_name() {
+    fn keys_of_a_descriptor_that_the_client_does_not_read_are_refused_by_name() {
         let of = |more: &str| {
             let descriptor = format!(
                 "(DESCRIPTION=(ADDRESS=(PROTOCOL = TCPS)(HOST=h)(PORT=2484))(CONNECT_DATA=(SERVICE_NAME=s)){more})"
@@ -363,7 +363,7 @@ mod tests {
     }
 
     #[test]
-    fn all_faults_of_an_address_are_said_at_once() {
+    fn all_faults_of_an_address_are_reported_at_once() {
         let message = read(
             "oracle://a/s?sid=x&protocol=http&client=fat&server=none&instance_name=x)(y&sdu=1&service_name=s&nonsense=1",
         )
@@ -394,7 +394,7 @@ mod tests {
     }
 
     #[test]
-    fn a_connection_that_anybody_can_read_is_warned_of() {
+    fn an_unencrypted_connection_gets_a_warning() {
         assert!(read("oracle://db.example/s").unwrap().warnings[0].contains("not encrypted"));
         assert!(read("oracle://db.example/s?protocol=tcps").unwrap().warnings.is_empty());
         assert!(read("oracle://localhost/s").unwrap().warnings.is_empty());

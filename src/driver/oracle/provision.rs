@@ -79,7 +79,7 @@ pub(super) async fn apply(opened: &mut Opened, target: &Target, step: &Step, dea
         (Effect::OtherRow, _) => Err(Failure::new(ErrorKind::Conflict, "another row was inserted at the same time")),
         (Effect::Missing, Some(failure)) => Err(failure),
         (Effect::Missing, None) => {
-            let message = "the server accepted the step, and what it should have made is not there";
+            let message = "the server accepted the step, but the step had no effect";
             Err(Failure::new(ErrorKind::Rejected, message).with_remedy(no_effect(&target.heartbeat)))
         }
     }
@@ -140,7 +140,7 @@ impl Planner<'_> {
         if self.facts.context.container != ROOT {
             return true;
         }
-        let remedy = "write the service of the pluggable database into the address, behind the host".to_owned();
+        let remedy = "write the service of the pluggable database into the address, after the host".to_owned();
         let message =
             format!("the session is in {ROOT}, where no heartbeat belongs: connectors read pluggable databases");
         self.plan.fail(ErrorKind::Settings, message, Some(remedy.into()));
@@ -165,7 +165,7 @@ impl Planner<'_> {
             }
             Some("TABLE") => self.existing(),
             Some(kind) => {
-                let message = format!("{} is no table: {}", self.table, kind.to_lowercase());
+                let message = format!("{} is not a table: {}", self.table, kind.to_lowercase());
                 let remedy = "name another table under [target.heartbeat]".to_owned();
                 self.plan.fail(ErrorKind::Rejected, message, Some(remedy.into()));
             }
@@ -250,8 +250,7 @@ impl Planner<'_> {
         }
         match database {
             None => self.plan.notices.push(
-                "whether the database archives its logs, and logs what connectors need, is hidden from this user"
-                    .to_owned(),
+                "this user may not see whether the database archives its logs and logs what connectors need".to_owned(),
             ),
             Some(database) => {
                 if database.log_mode != "ARCHIVELOG" {
@@ -305,17 +304,17 @@ mod tests {
     }
 
     #[test]
-    fn where_all_is_there_nothing_is_planned() {
+    fn a_complete_database_needs_no_steps() {
         assert_eq!(script(right()), "");
     }
 
     #[test]
-    fn everything_that_is_missing_in_a_pluggable_database_is_made_in_its_order() {
+    fn everything_that_is_missing_in_a_pluggable_database_is_created_in_order() {
         insta::assert_snapshot!(script(nothing_there()));
     }
 
     #[test]
-    fn a_single_tenant_database_has_no_common_user_and_what_is_the_whole_databases_is_a_notice() {
+    fn a_single_tenant_database_has_no_common_user_and_changes_of_the_whole_database_are_notices() {
         let mut facts = nothing_there();
         facts["context"]["multitenant"] = json!(false);
         facts["context"]["container"] = json!("ORCL");
@@ -326,7 +325,7 @@ mod tests {
     }
 
     #[test]
-    fn in_the_root_container_nothing_is_made() {
+    fn nothing_is_created_in_the_root_container() {
         let mut facts = nothing_there();
         facts["context"]["container"] = json!(ROOT);
         let plan = plan(&serde_json::from_value(facts).unwrap(), &target());
@@ -334,7 +333,7 @@ mod tests {
     }
 
     #[test]
-    fn a_step_that_left_nothing_behind_is_told_from_one_whose_effect_is_hidden() {
+    fn a_step_without_effect_is_distinguished_from_one_whose_effect_is_hidden() {
         let facts = |facts: Value| serde_json::from_value(facts).unwrap();
         let steps = plan(&facts(nothing_there()), &target()).steps;
         let (missing, done) = (facts(nothing_there()), facts(right()));
@@ -356,7 +355,7 @@ mod tests {
     }
 
     #[test]
-    fn a_step_runs_without_what_sqlplus_ends_it_with() {
+    fn a_step_runs_without_the_terminator_for_sqlplus() {
         assert_eq!(runnable("GRANT x;\n"), "GRANT x");
         assert_eq!(runnable("BEGIN\n  x;\nEND;\n/"), "BEGIN\n  x;\nEND;");
     }
@@ -371,12 +370,12 @@ mod tests {
     }
 
     #[test]
-    fn what_is_hidden_is_granted_again_and_a_view_of_the_name_is_told() {
+    fn hidden_privileges_are_granted_again_and_a_view_with_the_tables_name_is_reported() {
         let mut facts = right();
         facts["grants"] = json!({ "refused": { "code": "ORA-00942", "message": "hidden" } });
         assert!(script(facts).contains("GRANT SELECT, INSERT, UPDATE, DELETE ON"));
         let mut facts = right();
         facts["objects"] = json!({ "seen": [{ "owner": "STREAMKAP_USER", "kind": "VIEW" }] });
-        assert!(script(facts).contains("is no table: view"));
+        assert!(script(facts).contains("is not a table: view"));
     }
 }

@@ -231,7 +231,7 @@ fn database(failure: &Failure, target: &Target) -> Option<Remedy> {
     let code = code_of(failure);
     Some(match failure.kind() {
         ErrorKind::MissingTable => Remedy::advice(format!(
-            "create the table: {provision}; Oracle says the same of a table that the user may not see"
+            "create the table: {provision}; Oracle reports the same for a table that the user may not see"
         ))
         .or_run(grant(target)),
         ErrorKind::MissingColumn => {
@@ -265,8 +265,8 @@ fn database(failure: &Failure, target: &Target) -> Option<Remedy> {
             _ => grant(target),
         },
         ErrorKind::Lock if code == Some(errors::IN_DOUBT) => Remedy::advice(
-            "have the distributed transaction ended that was left in doubt, as its coordinator ended it: COMMIT FORCE or ROLLBACK \
-             FORCE",
+            "end the distributed transaction that is in doubt in the same way as its coordinator did: COMMIT FORCE or \
+             ROLLBACK FORCE",
         )
         .then_run(as_administrator(
             "SELECT LOCAL_TRAN_ID, GLOBAL_TRAN_ID, STATE, FAIL_TIME, HOST FROM DBA_2PC_PENDING;",
@@ -315,8 +315,9 @@ fn account(target: &Target, column: &str) -> Remedy {
 
 /// The client in Rust panics at a login that requires a feature it lacks, because it expects one particular answer.
 pub(super) fn client_failed(target: &Target) -> Failure {
-    let message = "Oracle's client failed at the login (a panic): either the account has no verifier of version 12C, or the server \
-                   requires native network encryption, or it is no Oracle server, or its answer is malformed";
+    let message = "Oracle's client failed at the login (a panic): either the account has no verifier of version 12C, \
+                   or the server requires native network encryption, or the server is not Oracle, or its answer is \
+                   malformed";
     Failure::new(ErrorKind::Internal, message).with_remedy(
         Remedy::advice(
             "set the account's password again if it has no version 12C; if the server requires native network encryption, use \
@@ -350,7 +351,7 @@ fn triggers(heartbeat: &HeartbeatTable) -> Remedy {
 /// For a step that the server accepted and that had no effect: shows the triggers of the database, of schemas, and of
 /// the table.
 pub(super) fn no_effect(heartbeat: &HeartbeatTable) -> Remedy {
-    Remedy::advice("look for a trigger that undoes it, and let it pass").then_run(as_administrator(format!(
+    Remedy::advice("look for a trigger that undoes the step, and let the trigger allow it").then_run(as_administrator(format!(
         "SELECT OWNER, TRIGGER_NAME, TRIGGERING_EVENT FROM DBA_TRIGGERS WHERE STATUS = 'ENABLED' AND (BASE_OBJECT_TYPE IN \
          ('DATABASE', 'SCHEMA') OR TABLE_OWNER = {} AND TABLE_NAME = {});",
         literal(&stored(&heartbeat.schema)),
@@ -393,7 +394,7 @@ mod tests {
     }
 
     #[test]
-    fn every_kind_this_driver_gives_has_a_next_step_but_those_that_heal_by_themselves() {
+    fn every_kind_of_this_driver_has_a_next_step_unless_it_heals_by_itself() {
         for kind in ErrorKind::ALL.iter().copied() {
             let expected = !matches!(
                 kind,
@@ -428,7 +429,7 @@ mod tests {
 
     /// Another test reads this list and passes each script to a foreign parser.
     #[test]
-    fn every_script_is_one_that_may_be_read() {
+    fn every_script_is_listed_for_the_foreign_parser() {
         let coded = errors::KINDS.iter().map(|(code, ..)| errors::of_code(*code));
         let bare = ErrorKind::ALL.iter().map(|kind| Failure::new(*kind, "what happened"));
         let mut rds = target();

@@ -132,8 +132,8 @@ fn while_connecting(error: &oracledb::Error, tls: bool, untrusted: Option<&io::E
         ErrorKind::Tls,
         match untrusted {
             Some(error) => format!(
-                "{message}; Mozilla's authorities alone were trusted: for the system's a folder must be made in TMPDIR or \
-                 /dev/shm, which failed: {error}"
+                "{message}; only Mozilla's authorities were trusted: to trust this machine's, heartbeatd makes a \
+                 folder in TMPDIR or /dev/shm, which failed: {error}"
             ),
             None => message.to_owned(),
         },

@@ -367,7 +367,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stale_row_is_judged_where_it_is_written() {
+    fn the_statement_that_writes_also_judges_whether_the_row_is_stale() {
         let writing = Writing::WhenStale { last_seen: Some(Stamp(17)), period: Duration::from_secs(60) };
         insta::assert_snapshot!(shown(writing, Shape { with_zone: true, position: false, ..SHAPE }), @r#"
         WITH seen AS (
@@ -383,7 +383,7 @@ mod tests {
     }
 
     #[test]
-    fn looking_only_is_a_select() {
+    fn an_observation_is_only_a_select() {
         insta::assert_snapshot!(shown(Writing::Never, SHAPE), @r#"SELECT count(*) AS seen, max({old}) AS previous, {now} AS server_time FROM "streamkap"."streamkap_heartbeat" AS h WHERE h.id = 1"#);
     }
 
@@ -401,7 +401,7 @@ mod tests {
     }
 
     #[test]
-    fn names_are_quoted_wherever_they_stand() {
+    fn names_are_quoted_everywhere() {
         let table = HeartbeatTable { schema: "a\"b".to_owned(), table: "; drop table x".to_owned(), row: (-3).into() };
         for writing in [Writing::Always, Writing::Never] {
             let sql = statement(&table, writing, SHAPE);

@@ -310,7 +310,7 @@ mod tests {
     }
 
     #[test]
-    fn every_line_of_the_table_is_met_by_an_expected_code() {
+    fn every_line_of_the_table_has_an_expected_code() {
         for (prefix, kind) in KINDS {
             assert!(
                 EXPECTED.iter().any(|(code, expected)| code.starts_with(prefix) && expected == kind),

@@ -103,6 +103,7 @@ fn refusal() -> Failure {
     let message = "the server asks for the password in clear (method password), and this connection has no TLS";
     Failure::new(ErrorKind::AuthMethod, message).with_remedy(
         "encrypt the connection: sslmode=verify-full in the address; or have the server ask for scram-sha-256 in its \
-         pg_hba.conf; only if everybody on this network may read the password, write allow_cleartext_password=1 in the address",
+         pg_hba.conf; only if everyone on this network may read the password, write allow_cleartext_password=1 in the \
+         address",
     )
 }

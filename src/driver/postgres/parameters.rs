@@ -26,9 +26,9 @@ pub(super) struct Parameters {
 
 const KEEPALIVE: &str = "not offered: the beat itself keeps the connection alive, and its timeout finds a dead one";
 const CHANNEL: &str = "not offered by this client: take it out, and use sslmode=verify-full";
-const IN_ADDRESS: &str = "stands in the address itself: postgres://user@host:port/database";
+const IN_ADDRESS: &str = "belongs in the address itself: postgres://user@host:port/database";
 const GSS: &str = "GSSAPI is not offered by this client";
-const SECRET: &str = "a secret does not belong into parameters: use the setting password";
+const SECRET: &str = "a secret does not belong in parameters: use the setting password";
 const TLS_VERSION: &str = "TLS 1.2 and 1.3 are what this client speaks";
 const REVOCATION: &str = "revocation lists are not offered by this client";
 const SERVICE: &str = "only the address counts here: write its settings out";
@@ -130,7 +130,7 @@ impl Parameters {
         let application_name = url.parameter("application_name").map(str::to_owned);
         let clear_text_allowed = parameters::switch(url, CLEAR_TEXT)?;
         if clear_text_allowed && matches!(ssl_mode, PgSslMode::Disable | PgSslMode::Prefer) {
-            warnings.push(format!("{CLEAR_TEXT}: without TLS everybody on the way can read the password"));
+            warnings.push(format!("{CLEAR_TEXT}: without TLS anyone on the network path can read the password"));
         }
         Ok(Self { ssl_mode, root_cert, client_cert, application_name, clear_text_allowed, warnings })
     }
@@ -180,8 +180,8 @@ fn read_tls(url: &DatabaseUrl, warnings: &mut Vec<String>) -> Result<(PgSslMode,
     }
     match mode {
         PgSslMode::Require => warnings.push(
-            "sslmode=require: encrypted and unverified, so that anybody on the way can answer as the server; \
-             use verify-full"
+            "sslmode=require: encrypted and unverified, so anyone on the network path can answer as the server; use \
+             verify-full"
                 .to_owned(),
         ),
         PgSslMode::VerifyCa => warnings.push(
@@ -190,7 +190,7 @@ fn read_tls(url: &DatabaseUrl, warnings: &mut Vec<String>) -> Result<(PgSslMode,
                 .to_owned(),
         ),
         PgSslMode::Prefer | PgSslMode::Disable if roots.is_some() => {
-            warnings.push("sslrootcert: not looked at without sslmode=verify-full or verify-ca".to_owned());
+            warnings.push("sslrootcert: ignored without sslmode=verify-full or verify-ca".to_owned());
         }
         _ => {}
     }
@@ -248,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn a_password_in_clear_is_allowed_by_a_word_of_its_own_and_warned_of() {
+    fn a_clear_text_password_needs_its_own_parameter_and_gets_a_warning() {
         for (parameters, allowed, warnings) in [
             ("sslmode=disable", false, 0),
             ("allow_cleartext_password=0", false, 0),

@@ -301,7 +301,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_complete_needs_nothing() {
+    fn a_complete_database_needs_no_steps() {
         let plan = plan(&complete(), &target());
         assert!(plan.steps.is_empty() && plan.failures.is_empty() && plan.notices.is_empty(), "{plan:?}");
     }
@@ -364,7 +364,7 @@ mod tests {
     }
 
     #[test]
-    fn another_row_is_never_joined_by_a_second_one() {
+    fn a_second_row_is_never_inserted_beside_another_one() {
         let plan = plan(&with_table(|table| table.rows = Rows::Ids(vec![7])), &target());
         assert_eq!((kinds(&plan), plan.steps.len()), (vec![ErrorKind::MissingRow], 0));
         assert!(
@@ -375,13 +375,13 @@ mod tests {
     }
 
     #[test]
-    fn rows_that_cannot_be_seen_are_unknown_and_none_is_made() {
+    fn rows_that_cannot_be_seen_are_unknown_and_none_is_inserted() {
         let plan = plan(&with_table(|table| table.rows = Rows::Hidden), &target());
         assert_eq!((kinds(&plan), plan.steps.len()), (vec![ErrorKind::Privilege], 0));
     }
 
     #[test]
-    fn a_deleted_row_comes_back_on_the_columns_own_clock() {
+    fn a_deleted_row_is_restored_with_the_columns_own_clock() {
         let facts = with_table(|table| {
             table.rows = Rows::Ids(Vec::new());
             table.columns = columns("timestamp with time zone");
@@ -395,7 +395,7 @@ mod tests {
     }
 
     #[test]
-    fn a_table_of_another_shape_gets_no_row_and_says_what_it_lacks() {
+    fn a_table_with_other_columns_gets_no_row_and_its_faults_are_named() {
         let facts = with_table(|table| {
             table.rows = Rows::Ids(Vec::new());
             table.columns = columns("text");
@@ -408,7 +408,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sequence_left_behind_is_advanced() {
+    fn a_sequence_that_lags_behind_its_column_is_advanced() {
         let plan = plan(&with_table(|table| table.sequence_behind = true), &target());
         insta::assert_snapshot!(titles(&plan).join("\n"), @r#"advance the sequence of "streamkap"."streamkap_heartbeat".id past 1"#);
     }

@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn no_time_left_is_the_shortest_limit_and_not_none() {
+    fn without_time_left_the_limit_is_the_shortest_one_and_not_unlimited() {
         assert_eq!(
             ServerLimits::within(Duration::ZERO).sql(),
             "SET LOCAL lock_timeout = 1; SET LOCAL statement_timeout = 1;"

@@ -306,7 +306,7 @@ mod tests {
     }
 
     #[test]
-    fn every_kind_this_driver_gives_has_a_next_step_but_those_that_heal_by_themselves() {
+    fn every_kind_of_this_driver_has_a_next_step_unless_it_heals_by_itself() {
         for kind in ErrorKind::ALL.iter().copied() {
             let expected = !matches!(
                 kind,
@@ -333,7 +333,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refused_password_names_its_source_and_never_itself() {
+    fn a_refused_password_is_reported_by_its_source_and_never_shown() {
         let mut target = target();
         target.endpoint = Endpoint::parse("postgres://hb:hunter2@db/orders").unwrap();
         let of = |code: &str| remedy(&Failure::new(ErrorKind::Auth, "x").with_code(code), &target).unwrap().to_string();

@@ -144,9 +144,9 @@ fn pairs(text: &str, style: Style) -> Result<Vec<(String, String)>, UrlError> {
             continue;
         }
         let number = pairs.len() + 1;
-        let (key, after) = rest.split_once('=').ok_or_else(|| refused_key(number, "has no = behind it"))?;
+        let (key, after) = rest.split_once('=').ok_or_else(|| refused_key(number, "has no = after it"))?;
         if key.contains(';') {
-            return Err(refused_key(number, "has no = behind it"));
+            return Err(refused_key(number, "has no = after it"));
         }
         let after = after.trim_start();
         // In .NET a password may begin with a brace. The key of such a password is rarely PWD.
@@ -162,7 +162,7 @@ fn pairs(text: &str, style: Style) -> Result<Vec<(String, String)>, UrlError> {
         .ok_or_else(|| refused_key(number, "has a value whose quote does not end"))?;
         let after = after.trim_start();
         if !after.is_empty() && !after.starts_with(';') {
-            return Err(refused_key(number, "has something behind the quote that ends its value"));
+            return Err(refused_key(number, "has text after the quote that ends its value"));
         }
         pairs.push((key.trim().to_owned(), value));
         rest = after;
@@ -196,7 +196,7 @@ fn host(text: &str) -> Result<Host, UrlError> {
         _ => ("tcp", text),
     };
     if !protocol.eq_ignore_ascii_case("tcp") {
-        return Err(refused("Server", "only TCP is spoken: write tcp:host,port"));
+        return Err(refused("Server", "only TCP is supported: write tcp:host,port"));
     }
     let (name, port) = match name.rsplit_once(',') {
         Some((name, port)) => (name.trim(), Some(port.trim())),
@@ -243,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn the_string_of_azures_portal_is_taken_as_it_is_pasted() {
+    fn the_string_of_azures_portal_is_accepted_as_pasted() {
         insta::assert_snapshot!(shown(
             "Server=tcp:orders.database.windows.net,1433;Initial Catalog=orders;Persist Security Info=False;User ID=hb;\
              Password=\"se;c\"\"ret=\";MultipleActiveResultSets=False;Encrypt=True;TrustServerCertificate=False;\
@@ -264,7 +264,7 @@ mod tests {
         ] {
             assert!(shown(&format!("Data Source={text};UID=hb;PWD={{a}}}}b}}")).starts_with(expected), "{text}");
         }
-        assert_eq!(shown("Server=np:\\\\db\\pipe"), "parameter \"Server\": only TCP is spoken: write tcp:host,port");
+        assert_eq!(shown("Server=np:\\\\db\\pipe"), "parameter \"Server\": only TCP is supported: write tcp:host,port");
         assert_eq!(
             shown("Server=(localdb)\\MSSQLLocalDB"),
             "parameter \"Server\": a local database of Windows is not offered: name a server"
@@ -274,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn odbcs_strings_are_taken_and_quote_in_braces() {
+    fn odbcs_strings_are_accepted_and_quote_with_braces() {
         insta::assert_snapshot!(shown(
             "Driver={ODBC Driver 18 for SQL Server};Server=tcp:orders.database.windows.net,1433;Database=orders;Uid=hb;\
              Pwd={se;c}}ret};Encrypt=yes;TrustServerCertificate=no;Connection Timeout=30;"
@@ -286,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn javas_form_is_taken_with_or_without_its_first_word() {
+    fn javas_form_is_accepted_with_or_without_its_first_word() {
         let java = |text: &str| {
             let rest = behind_jdbc(text).unwrap_or_else(|| text.split_once(':').unwrap().1);
             assert!(of_java(rest), "{text}");
@@ -305,7 +305,7 @@ mod tests {
     }
 
     #[test]
-    fn the_portals_placeholder_is_no_password() {
+    fn the_portals_placeholder_is_not_taken_for_a_password() {
         for text in ["Server=db;Password={your_password};", "Driver=FreeTDS;Server=db;Pwd={your_password_here};"] {
             assert!(shown(text).contains("still the portal's placeholder"), "{text}");
         }
@@ -346,7 +346,7 @@ mod tests {
 
     /// An unquoted password ends at its first `;`, and the rest would be read as a key.
     #[test]
-    fn what_cannot_be_read_is_counted_and_never_repeated() {
+    fn an_unreadable_part_is_named_by_its_number_and_never_repeated() {
         for text in [
             "Server=db;Password=a;hunter2=x",
             "Server=db;Password=a;hunter2",

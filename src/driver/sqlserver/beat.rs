@@ -284,25 +284,25 @@ mod tests {
     }
 
     #[test]
-    fn the_beat_is_one_transaction_that_looks_under_the_rows_lock_and_takes_the_clock_after_it() {
+    fn the_beat_is_one_transaction_that_reads_the_row_under_its_lock_and_then_the_clock() {
         insta::assert_snapshot!(batch(&table(), Writing::Always, &Column::DateTime2(7)));
     }
 
     #[test]
-    fn a_stale_row_is_judged_where_it_is_written() {
+    fn the_statement_that_writes_also_judges_whether_the_row_is_stale() {
         let writing =
             Writing::WhenStale { last_seen: Some(Stamp(1_764_408_000_123_456)), period: Duration::from_secs(60) };
         insta::assert_snapshot!(batch(&table(), writing, &Column::DateTime));
     }
 
     #[test]
-    fn looking_only_is_a_select() {
+    fn an_observation_is_only_a_select() {
         insta::assert_snapshot!(look(&table(), &Column::DateTimeOffset(3), true));
         assert!(!batch(&table(), Writing::Never, &Column::DateTimeOffset(3)).contains("DATABASEPROPERTYEX"));
     }
 
     #[test]
-    fn names_are_quoted_wherever_they_are() {
+    fn names_are_quoted_everywhere() {
         let table = HeartbeatTable { schema: "a]b".to_owned(), table: "; drop table x".to_owned(), row: (-3).into() };
         for writing in [Writing::Always, Writing::Never] {
             let sql = batch(&table, writing, &Column::DateTime2(7));

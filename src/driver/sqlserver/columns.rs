@@ -61,7 +61,7 @@ mod tests {
     }
 
     #[test]
-    fn types_that_hold_a_beat_are_told_from_those_that_do_not() {
+    fn types_that_can_hold_a_beat_are_distinguished_from_those_that_cannot() {
         for kind in ["datetime2", "datetime", "datetimeoffset"] {
             assert_eq!(faults(&table(&[("ID", "bigint"), ("Last_Update", kind)]), false), [], "{kind}");
         }

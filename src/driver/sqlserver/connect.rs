@@ -186,7 +186,7 @@ async fn log_in(config: &Config, host: &str, mut stream: TcpStream) -> Result<Sq
             Err(error) => return Err(errors::classify_login(error)),
         }
     }
-    Err(Failure::new(ErrorKind::Protocol, "the server leads on to another one again and again"))
+    Err(Failure::new(ErrorKind::Protocol, "the server redirects to another server again and again"))
 }
 
 /// Sets TCP_NODELAY, so that a batch is sent at once, and a keepalive.
@@ -380,7 +380,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_step_is_the_smallest_that_the_type_can_tell() {
+    fn a_step_is_the_smallest_difference_of_the_type() {
         for (column, step) in [
             (Column::DateTime2(7), ("microsecond", 1)),
             (Column::DateTime2(6), ("microsecond", 1)),
@@ -406,7 +406,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_database_that_can_be_updated_is_written() {
+    fn only_an_updatable_database_is_written() {
         assert_eq!(role_of(Some("READ_WRITE"), false), ServerRole::Primary);
         assert_eq!(role_of(Some("READ_ONLY"), true), ServerRole::ReadOnly);
         assert_eq!(role_of(Some("READ_ONLY"), false), ServerRole::Standby);

@@ -178,7 +178,9 @@ pub(super) fn classify(error: Error) -> Failure {
         | Error::Utf8
         | Error::Utf16
         | Error::ParseInt(_) => (ErrorKind::Protocol, "not the answer of a SQL Server".to_owned()),
-        Error::Routing { .. } => (ErrorKind::Protocol, "the server leads on to another one again and again".to_owned()),
+        Error::Routing { .. } => {
+            (ErrorKind::Protocol, "the server redirects to another server again and again".to_owned())
+        }
         _ => (ErrorKind::Internal, "the client failed in an unforeseen way".to_owned()),
     };
     let code = error.code();
@@ -294,14 +296,14 @@ mod tests {
     }
 
     #[test]
-    fn what_passes_by_itself_is_a_lock_a_deadlock_or_a_service_without_room() {
+    fn only_a_lock_a_deadlock_or_a_busy_service_passes_by_itself() {
         let passing =
             [codes::DEADLOCK, codes::LOCK_TIMEOUT, codes::SERVICE_BUSY].into_iter().chain(codes::NO_RESOURCES);
         assert_eq!(passing.map(|number| number.to_string()).collect::<Vec<_>>(), PASSING);
     }
 
     #[test]
-    fn errors_of_the_client_have_their_kinds_and_none_of_its_advice() {
+    fn errors_of_the_client_have_their_kinds_and_lose_its_advice() {
         let tls = Error::Tls("rejected: UnknownIssuer. To connect anyway you can: trust_cert()".to_owned());
         let failure = classify_login(tls);
         assert_eq!((failure.kind(), failure.message()), (ErrorKind::Tls, "rejected: UnknownIssuer"));

@@ -65,7 +65,7 @@ pub(super) fn parse(scheme: &str, rest: &str) -> Result<Endpoint, UrlError> {
     if hosts.contains(';') {
         return Err(refused(
             ";",
-            "parameters come behind a ?, and the database behind a /: mssql://user@host:1433/database?CaFile=FILE",
+            "parameters come after a ?, and the database after a /: mssql://user@host:1433/database?CaFile=FILE",
         ));
     }
     endpoint(AddressParts::of_server(scheme, rest)?)

@@ -3,8 +3,8 @@
 
 use crate::driver::parameters::{Keys, Rule};
 
-const IN_ADDRESS: &str = "belongs into the address itself: mssql://user@host:port/database";
-const SECRET: &str = "a secret does not belong into parameters: use the setting password";
+const IN_ADDRESS: &str = "belongs in the address itself: mssql://user@host:port/database";
+const SECRET: &str = "a secret does not belong in parameters: use the setting password";
 const POOL: &str = "heartbeatd keeps one connection for each target: take it out";
 const TIMES: &str = "the target's setting timeout bounds connecting and each beat: take it out";
 const WINDOWS: &str = "Windows and Kerberos logins are not offered: use a SQL login, or Authentication=AccessToken";
@@ -96,7 +96,7 @@ const RULES: &[(&str, Rule)] = &[
     ("MinPoolSize", Rule::Refused(POOL)),
     ("MultiSubnetFailover", Rule::Only(BOTH, "all addresses of a name are tried at once, whatever it says")),
     ("MultipleActiveResultSets", Rule::Only(FALSE, ONLY_FALSE)),
-    ("NetworkLibrary", Rule::Only(&["dbmssocn"], "only TCP is spoken")),
+    ("NetworkLibrary", Rule::Only(&["dbmssocn"], "only TCP is supported")),
     ("PacketSize", Rule::Refused("a beat is one packet: take it out")),
     ("Password", Rule::Refused(SECRET)),
     ("PersistSecurityInfo", Rule::Only(BOTH, BOOLEAN)),
@@ -198,7 +198,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn values_of_a_switch_have_one_word_each() {
+    fn each_value_of_a_switch_has_one_spelling() {
         for (name, value, expected) in [
             ("Trust Server Certificate", "Yes", ("TrustServerCertificate", "true")),
             ("MARS_Connection", "no", ("MultipleActiveResultSets", "false")),

@@ -29,7 +29,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn microsofts_servers_and_silent_ones_are_no_lookalikes() {
+    fn microsofts_servers_and_silent_ones_are_not_lookalikes() {
         for product in
             ["Microsoft SQL Server 2022 (RTM) - 16.0.1000.6 (X64) \n\tOct", "Microsoft SQL Azure (RTM) - 12.0", ""]
         {
@@ -38,7 +38,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lookalike_is_called_by_its_name() {
+    fn a_lookalike_is_named() {
         let said = "Babelfish for PostgreSQL with SQL Server Compatibility - 12.0.2000.8\nNov 29 2026";
         assert_eq!(lookalike(true, said).unwrap(), "Babelfish");
         assert_eq!(lookalike(false, said).unwrap(), "Babelfish for PostgreSQL with SQL Server Compatibility");

@@ -87,7 +87,7 @@ impl Parameters {
             ));
         }
         if none && (self.ca_file.is_some() || self.any_certificate || self.certificate_name.is_some()) {
-            return Err(refused("Encrypt", "disable uses no certificate: take out what is said of certificates"));
+            return Err(refused("Encrypt", "disable uses no certificate: take out the parameters about certificates"));
         }
         if none && self.token {
             return Err(refused("Authentication", "an access token is only sent with encryption"));
@@ -100,7 +100,7 @@ impl Parameters {
             );
         }
         if none && !local {
-            self.warnings.push("Encrypt=disable: everybody on the way can read the password".to_owned());
+            self.warnings.push("Encrypt=disable: anyone on the network path can read the password".to_owned());
         }
         Ok(())
     }
@@ -128,7 +128,7 @@ fn certificate_name(url: &DatabaseUrl) -> Result<Option<String>, UrlError> {
     };
     match domain.starts_with('.') && url.hosts().iter().all(is_in_domain) {
         true => Ok(None),
-        false => Err(refused("HostNameInCertificate", "expected one name, or a wildcard that the host fits")),
+        false => Err(refused("HostNameInCertificate", "expected one name, or a wildcard that matches the host")),
     }
 }
 
@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn a_password_travels_in_clear_only_where_that_was_written() {
+    fn a_password_is_sent_in_clear_only_if_the_address_says_so() {
         for (query, expected) in [
             ("", EncryptionLevel::Required),
             ("encrypt=Yes", EncryptionLevel::Required),
@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn trust_is_one_thing_or_the_other() {
+    fn an_authority_and_trust_in_any_certificate_exclude_each_other() {
         for query in [
             "TrustServerCertificate=true&CaFile=/ca.pem",
             "TrustServerCertificate=true&Encrypt=strict",
@@ -224,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wildcard_of_azures_portal_says_what_the_host_says() {
+    fn a_wildcard_of_azures_portal_means_the_host() {
         let named = |host: &str, name: &str| {
             let parameters = read(&format!("mssql://hb@{host}/orders?HostNameInCertificate={name}"));
             parameters.map(|parameters| parameters.certificate_name)
@@ -237,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_twice_is_refused_however_it_is_written() {
+    fn a_repeated_key_is_refused_in_every_spelling() {
         assert!(with("Encrypt=strict&encrypt=disable").unwrap_err().contains("twice"));
     }
 }

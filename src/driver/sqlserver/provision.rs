@@ -125,7 +125,7 @@ async fn look_at_effect(
     match facts::has_effect(client, target, effect, Limits::step(deadline)).await? {
         Some(true) | None => Ok(()),
         Some(false) => {
-            let message = "the server accepted the step, and what it should have made is not there";
+            let message = "the server accepted the step, but the step had no effect";
             let remedy =
                 "look for a trigger on the database or the server that undoes it (sys.triggers, sys.server_triggers)";
             Err(Failure::new(ErrorKind::Rejected, message).with_remedy(remedy))
@@ -180,7 +180,7 @@ impl Planner<'_> {
         match table.kind.as_deref() {
             Some("USER_TABLE") => self.existing(table),
             Some(kind) => {
-                let message = format!("{} is a {kind}, and no ordinary table", self.table);
+                let message = format!("{} is a {kind}, not an ordinary table", self.table);
                 self.plan.fail(ErrorKind::Rejected, message, Some(ORDINARY_TABLE.into()));
                 return false;
             }
@@ -225,12 +225,12 @@ impl Planner<'_> {
         let principals = match &self.facts.principals {
             Answer::Seen(principals) => principals,
             Answer::Refused(refusal) => {
-                let message = format!("users and roles cannot be read, so that nothing is granted: {refusal}");
+                let message = format!("users and roles cannot be read, so nothing is granted: {refusal}");
                 return self.plan.notices.push(message);
             }
         };
         if let Some(refusal) = &principals.unlisted {
-            self.plan.notices.push(format!("{refusal}: what may be granted already is granted again"));
+            self.plan.notices.push(format!("{refusal}: privileges that may already be granted are granted again"));
         }
         let (role, user) = (role_of(self.target), self.target.connector.user.clone());
         let has_user = principals.has(&user.name);
@@ -260,7 +260,7 @@ impl Planner<'_> {
             self.grant(principals, &daemon, DAEMON);
         } else if self.target.provision_endpoint.is_some() {
             let name = quote(&daemon);
-            let message = format!("the database has no user {name}, who is to write the heartbeat");
+            let message = format!("the database has no user {name}, which has to write the heartbeat row");
             self.plan.fail(ErrorKind::Privilege, message, Some(create_user(self.target, &name)));
         }
         // Otherwise this session is the user that beats. It has another name in the database: an owner is dbo.
@@ -317,7 +317,7 @@ impl Planner<'_> {
         let database = match &self.facts.database {
             Answer::Seen(database) => database,
             Answer::Refused(refusal) => {
-                let message = format!("whether change data capture is on is not known: {refusal}");
+                let message = format!("it is unknown whether change data capture is on: {refusal}");
                 return self.plan.notices.push(message);
             }
         };
@@ -400,7 +400,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_complete_needs_nothing() {
+    fn a_complete_database_needs_no_steps() {
         let mut facts = right::right();
         facts["principals"]["seen"]["names"] = json!(["dbo", "hb", "streamkap_user", "streamkap_role"]);
         facts["principals"]["seen"]["members"] = json!([["streamkap_user", "streamkap_role"]]);
@@ -414,7 +414,7 @@ mod tests {
     }
 
     #[test]
-    fn amazon_and_azure_have_ways_of_their_own() {
+    fn amazon_and_azure_get_their_own_steps() {
         let mut rds = empty(right::right_rds());
         rds["server"]["filegroup"] = json!(true);
         insta::assert_snapshot!("rds", script(&planned(rds, &enabling())));
@@ -422,7 +422,7 @@ mod tests {
     }
 
     #[test]
-    fn the_database_is_left_as_it_is_unless_that_was_asked_for() {
+    fn cdc_on_the_database_is_enabled_only_if_the_configuration_asks_for_it() {
         let plan = planned(empty(right::right()), &target());
         assert!(plan.steps.iter().all(|step| !step.script.contains("cdc")), "{plan:?}");
         assert!(plan.notices[0].contains("enable_cdc = true"), "{plan:?}");
@@ -441,7 +441,7 @@ mod tests {
     }
 
     #[test]
-    fn names_are_quoted_wherever_they_are() {
+    fn names_are_quoted_everywhere() {
         let mut target = target();
         (target.heartbeat.schema, target.heartbeat.table) = ("a]'b".to_owned(), "; drop".to_owned());
         let script = script(&planned(empty(right::right()), &target));
@@ -450,7 +450,7 @@ mod tests {
     }
 
     #[test]
-    fn a_deny_is_not_overcome_by_a_grant() {
+    fn no_step_grants_what_a_deny_takes_away() {
         let mut facts = right::right();
         let grants = facts.pointer_mut("/principals/seen/grants").unwrap().as_array_mut().unwrap();
         grants.push(json!({"grantee": "hb", "permission": "UPDATE", "denied": true, "column": false}));
@@ -461,7 +461,7 @@ mod tests {
     }
 
     #[test]
-    fn what_no_step_can_mend_is_said() {
+    fn faults_that_no_step_can_repair_are_reported() {
         let mut view = right::right();
         view["table"]["seen"]["kind"] = json!("VIEW");
         assert_eq!(planned(view, &target()).failures[0].kind(), ErrorKind::Rejected);

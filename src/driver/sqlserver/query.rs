@@ -338,7 +338,7 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn the_server_waits_for_two_locks_and_the_client_gives_up_after_that_and_before_its_caller() {
+    async fn the_server_may_wait_for_two_locks_before_the_client_gives_up_and_its_caller_after_that() {
         for milliseconds in [10, 100, 1_000, 10_000, 600_000] {
             let (now, time) = (Clock::system().now().mono, Duration::from_millis(milliseconds));
             let Limits { lock, client } = Limits::until(now + time);

@@ -131,7 +131,7 @@ fn connection(failure: &Failure, target: &Target) -> Option<Remedy> {
                  sys.databases WHERE name = {};",
                 literal(target.endpoint.url.database())
             ))
-            .note("is_read_only = 1 is a setting of the database, and no failover"),
+            .note("is_read_only = 1 is a setting of the database, not a failover"),
         ),
         ErrorKind::ReadOnlySetting => set_read_write(target),
         ErrorKind::Identity => "if the database was replaced on purpose, restart or reload heartbeatd; if not, find out \
@@ -231,7 +231,7 @@ fn database(failure: &Failure, target: &Target) -> Option<Remedy> {
             literal(&table)
         ))
         .note("compare the columns with id, text and last_update (a datetime2)")
-        .note("heartbeatd provision --dry-run prints what mends them"),
+        .note("heartbeatd provision --dry-run prints the statements that repair them"),
         ErrorKind::DuplicateRows => look(target, format!("SELECT * FROM {table} WHERE id = {row};"))
             .note("keep one of these rows, then make id the primary key"),
         ErrorKind::RowNotUpdatable => look(target, format!(
@@ -242,7 +242,7 @@ fn database(failure: &Failure, target: &Target) -> Option<Remedy> {
         .note("find the trigger or security policy that undoes the update"),
         ErrorKind::Rejected => match number_of(failure) {
             Some(VIEW_NOT_UPDATABLE) => {
-                format!("{table} is a view: name the table below it, under [target.heartbeat]").into()
+                format!("{table} is a view: name its base table under [target.heartbeat]").into()
             }
             Some(ENDED_IN_TRIGGER | RAISED_IN_TRIGGER) => look(target, format!(
                 "SELECT name, OBJECT_DEFINITION(object_id) AS definition FROM sys.triggers WHERE parent_id = OBJECT_ID({}) AND \
@@ -280,12 +280,12 @@ fn disk_full(failure: &Failure, target: &Target) -> Remedy {
             "SELECT name, log_reuse_wait_desc FROM sys.databases WHERE name = {};",
             literal(target.endpoint.url.database())
         ))
-        .note("shows why the log is not cut")
+        .note("shows why the log is not truncated")
         .note(
             "LOG_BACKUP: back the log up; REPLICATION: start the capture job; ACTIVE_TRANSACTION: end the oldest one",
         ),
         Some(SIZE_QUOTA) => "raise the maximum size of the database in Azure, or delete what is not needed".into(),
-        _ => Remedy::advice("free space on the server, or let the file grow that is full")
+        _ => Remedy::advice("free space on the server, or let the full file grow")
             .then_run(look(target, "SELECT name, size, max_size, growth FROM sys.database_files;")),
     }
 }
@@ -368,7 +368,7 @@ mod tests {
     }
 
     #[test]
-    fn every_kind_this_driver_gives_has_a_next_step_but_those_that_heal_by_themselves() {
+    fn every_kind_of_this_driver_has_a_next_step_unless_it_heals_by_itself() {
         for kind in ErrorKind::ALL.iter().copied() {
             let expected = !matches!(
                 kind,

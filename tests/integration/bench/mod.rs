@@ -3,7 +3,7 @@
 //! Everything started here keeps its files in one folder per test process, and ends when its handle is dropped (even if
 //! the test panics). If the test process itself is killed, a watcher kills what it started (see [`place`]). As root,
 //! the servers run as the user of Debian's PostgreSQL package, because they refuse to run as root.
-#![allow(dead_code, unused_imports, reason = "a set of tools: not every one is in somebody's hand")]
+#![allow(dead_code, unused_imports, reason = "a set of tools: not every module uses all of them")]
 
 pub(crate) mod beating_daemon;
 pub(crate) mod course;

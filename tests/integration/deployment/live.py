@@ -44,7 +44,7 @@ def eventually(what, look):
         except OSError:
             pass
         if time.monotonic() > deadline:
-            raise SystemExit(f"waited in vain for {what}")
+            raise SystemExit(f"timed out waiting for {what}")
         time.sleep(0.2)
 
 

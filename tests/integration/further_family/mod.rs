@@ -57,7 +57,7 @@ fn complaint(text: &str) -> String {
 }
 
 #[tokio::test]
-async fn a_further_family_is_configured_provisioned_beaten_and_checked() {
+async fn a_further_family_is_configured_provisioned_written_and_checked() {
     let ledger = Ledger::default();
     let drivers = drivers(&ledger);
     let target = Arc::new(load(BOOK, &drivers).unwrap().targets.remove(0));
@@ -156,7 +156,7 @@ async fn a_further_family_is_looked_after_by_the_daemon() {
 }
 
 #[test]
-fn a_key_that_means_nothing_to_the_family_is_refused_and_its_own_rules_are_told_at_their_place() {
+fn a_key_without_meaning_for_the_family_is_refused_and_its_own_rules_are_reported_at_their_key() {
     let target = |url: &str, lines: &str| format!("[[target]]\nurl = '{url}'\n{lines}\n");
     for (text, expected) in [
         (

@@ -32,7 +32,7 @@ async fn only(stage: &Stage, check: &str, says: &str) -> (Severity, Remedy) {
 }
 
 #[tokio::test]
-async fn on_a_right_node_nothing_is_wrong_and_each_fault_of_a_node_is_found_alone() {
+async fn a_healthy_node_has_no_faults_and_each_fault_of_a_node_is_found_by_itself() {
     let (mut stage, cluster) = stage_of(options(Flavour::Mariadb), 2).await;
     stage.all_is_well(&stage.target, "nothing").await;
     let other = &cluster.nodes[0];

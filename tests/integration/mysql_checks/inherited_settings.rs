@@ -49,7 +49,7 @@ fn settings(flavour: Flavour) -> Vec<(&'static str, &'static str)> {
 }
 
 #[tokio::test]
-async fn whatever_the_server_sets_for_every_session_beats_checks_and_plans_are_the_same() {
+async fn no_setting_for_all_sessions_changes_beats_checks_or_plans() {
     let mut found = Vec::new();
     for flavour in Flavour::ALL {
         let stage = Stage::on(options(flavour).start().await).await;
@@ -88,7 +88,7 @@ async fn set(admin: &mut sqlx::mysql::MySqlConnection, name: &str, value: &str) 
 
 /// If the server ignores the client's character set, heartbeatd still reads names and text correctly.
 #[tokio::test]
-async fn a_server_that_ignores_the_clients_character_set_is_asked_in_ours() {
+async fn a_server_that_ignores_the_clients_character_set_gets_questions_in_ours() {
     let options =
         options(Flavour::Mariadb).conf("skip_character_set_client_handshake").conf("character_set_server = latin1");
     let mut stage = Stage::on(options.start().await).await;

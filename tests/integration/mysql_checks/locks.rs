@@ -13,7 +13,7 @@ use crate::bench::mysql::Flavour;
 use crate::bench::mysql::session::execute;
 
 #[tokio::test]
-async fn a_locked_table_costs_no_answers_but_its_own() {
+async fn a_locked_table_hides_only_its_own_answers() {
     for flavour in [Flavour::Mariadb, Flavour::Mysql] {
         let stage = Stage::set(flavour).await;
         let mut holder = stage.server.connect().await;

@@ -14,7 +14,7 @@ use crate::bench::mysql::Flavour;
 use stage::{Stage, ids, shown, wrong};
 
 #[tokio::test]
-async fn where_all_is_right_nothing_fails_and_nothing_is_unknown() {
+async fn on_a_healthy_server_nothing_fails_and_nothing_is_unknown() {
     for flavour in [Flavour::Mariadb, Flavour::Mysql, Flavour::Mysql57] {
         let stage = Stage::set(flavour).await;
         stage.all_is_well(&stage.target, "nothing").await;

@@ -37,7 +37,7 @@ async fn what_the_least_user_may_not_see_is_unknown_and_names_the_grant() {
 }
 
 #[tokio::test]
-async fn looking_changes_nothing_and_takes_few_messages() {
+async fn an_inspection_changes_nothing_and_takes_few_messages() {
     for flavour in ALL {
         let stage = Stage::on(options(flavour).general_log().start().await).await;
         let row = "SELECT last_update FROM streamkap.streamkap_heartbeat";
@@ -162,7 +162,7 @@ async fn a_table_that_keeps_its_history_counts_as_one() {
 }
 
 #[tokio::test]
-async fn an_event_that_updates_other_tables_too_is_told_by_what_it_does_with_the_heartbeat() {
+async fn an_event_that_updates_other_tables_too_is_judged_by_its_update_of_the_heartbeat() {
     for flavour in ALL {
         let stage = Stage::set(flavour).await;
         for statement in [
@@ -206,7 +206,7 @@ async fn a_server_whose_binary_log_leaves_the_schema_out_or_is_off_is_found() {
 }
 
 #[tokio::test]
-async fn a_row_that_is_written_past_the_binary_log_is_found_by_two_looks() {
+async fn a_row_that_is_written_past_the_binary_log_is_found_by_two_inspections() {
     for flavour in ALL {
         let stage = Stage::set(flavour).await;
         let says = |now: &Inspection, earlier: &Inspection| {
@@ -228,7 +228,7 @@ async fn a_row_that_is_written_past_the_binary_log_is_found_by_two_looks() {
 }
 
 #[tokio::test]
-async fn a_server_starts_with_what_a_remedy_writes_into_its_option_file() {
+async fn a_server_starts_with_the_option_file_that_a_remedy_writes() {
     for flavour in [Flavour::Mariadb, Flavour::Mysql57] {
         let mut stage = Stage::set(flavour).await;
         let name = if flavour == Flavour::Mariadb { "tx_read_only" } else { "transaction_read_only" };

@@ -10,7 +10,7 @@ use crate::bench::mysql_scene::on_each;
 use crate::bench::{Flavour, MysqlServer};
 
 #[tokio::test]
-async fn an_account_of_sha256_password_is_let_in_over_tls_and_told_so_without() {
+async fn an_account_with_sha256_password_can_log_in_over_tls_and_without_tls_the_reason_is_reported() {
     on_each(&[Flavour::Mysql57, Flavour::Mysql], async |flavour| {
         let (server, target) = provisioned(flavour).await;
         for sql in [
@@ -36,7 +36,7 @@ async fn an_account_of_sha256_password_is_let_in_over_tls_and_told_so_without() 
 }
 
 #[tokio::test]
-async fn an_account_whose_password_has_run_out_is_told_so_wherever_the_server_says_it() {
+async fn an_expired_password_is_reported_wherever_the_server_says_so() {
     on_each(&Flavour::ALL, async |flavour| {
         let (server, target) = provisioned(flavour).await;
         server.execute("ALTER USER hb@'%' PASSWORD EXPIRE").await;
@@ -60,7 +60,7 @@ async fn an_account_whose_password_has_run_out_is_told_so_wherever_the_server_sa
 }
 
 #[tokio::test]
-async fn a_locked_account_is_told_with_the_statement_that_unlocks_it() {
+async fn a_locked_account_is_reported_with_the_statement_that_unlocks_it() {
     on_each(&Flavour::ALL, async |flavour| {
         let (server, target) = provisioned(flavour).await;
         server.execute("ALTER USER hb@'%' ACCOUNT LOCK").await;
@@ -74,7 +74,7 @@ async fn a_locked_account_is_told_with_the_statement_that_unlocks_it() {
 }
 
 #[tokio::test]
-async fn an_account_at_its_limit_is_told_with_the_statement_that_lifts_it() {
+async fn an_account_at_its_limit_is_reported_with_the_statement_that_lifts_it() {
     on_each(&Flavour::ALL, async |flavour| {
         let (server, target) = provisioned(flavour).await;
         for limit in
@@ -105,7 +105,7 @@ async fn an_account_at_its_limit_is_told_with_the_statement_that_lifts_it() {
 }
 
 #[tokio::test]
-async fn an_account_at_the_servers_limit_for_all_accounts_is_told_so() {
+async fn an_account_at_the_servers_limit_for_all_accounts_is_reported() {
     on_each(&Flavour::ALL, async |flavour| {
         // MariaDB can change a limit, but not add one that was absent at the start.
         let server = MysqlServer::options().flavour(flavour).conf("max_user_connections = 20").start().await;
@@ -196,7 +196,7 @@ async fn a_proxy_user_is_granted_what_it_lacks_by_the_name_that_the_server_maps_
 }
 
 #[tokio::test]
-async fn a_server_in_offline_mode_is_told_with_the_way_out_of_it() {
+async fn a_server_in_offline_mode_is_reported_with_its_remedy() {
     on_each(&[Flavour::Mysql57, Flavour::Mysql], async |flavour| {
         let (server, target) = provisioned(flavour).await;
         server.set_global("offline_mode", "ON").await;

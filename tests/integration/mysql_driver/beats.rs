@@ -140,7 +140,7 @@ async fn of_two_daemons_that_find_the_row_stale_one_writes() {
 }
 
 #[tokio::test]
-async fn the_one_that_waits_for_the_other_judges_the_new_value() {
+async fn a_daemon_that_waits_for_the_other_judges_the_new_value() {
     for flavour in [Flavour::Mariadb, Flavour::Mysql] {
         let (server, target) = provisioned(flavour).await;
         let mut session = session(&target).await;
@@ -153,7 +153,7 @@ async fn the_one_that_waits_for_the_other_judges_the_new_value() {
                 // INNODB_TRX also shows the lock, but returns cached data if it is queried often.
                 let waiting = "SELECT COUNT(*) FROM information_schema.PROCESSLIST WHERE INFO LIKE 'UPDATE /*%'";
                 match server.number(waiting).await {
-                    0 => Err("nobody waits".to_owned()),
+                    0 => Err("no session waits".to_owned()),
                     _ => Ok(()),
                 }
             })
@@ -166,7 +166,7 @@ async fn the_one_that_waits_for_the_other_judges_the_new_value() {
 }
 
 #[tokio::test]
-async fn a_value_far_ahead_is_brought_back_and_one_just_ahead_is_passed() {
+async fn a_value_far_ahead_is_set_back_and_one_just_ahead_is_exceeded() {
     for flavour in Flavour::ALL {
         let (server, target) = provisioned(flavour).await;
         for (ahead, expected) in [(3, 4), (3_600, 0), (-3_600, 0)] {
@@ -182,7 +182,7 @@ async fn a_value_far_ahead_is_brought_back_and_one_just_ahead_is_passed() {
 /// In Berlin the hour from 2:00 to 3:00 of 25 October 2026 occurs twice. A beat in it must differ from one an hour
 /// before. An account may set the clock of its own session, and the test does so.
 #[tokio::test]
-async fn the_hour_that_comes_twice_is_told_apart() {
+async fn the_hour_that_comes_twice_is_not_confused() {
     for flavour in Flavour::ALL {
         let server = MysqlServer::options().flavour(flavour).system_time_zone("Europe/Berlin").start().await;
         lay(&server).await;

@@ -103,7 +103,7 @@ async fn a_password_that_only_tls_may_carry_is_a_tls_failure_that_says_so() {
 }
 
 #[tokio::test]
-async fn a_way_of_logging_in_that_is_not_spoken_is_named() {
+async fn an_unsupported_login_method_is_named() {
     let (server, target) = provisioned(Flavour::Mariadb).await;
     server.execute("INSTALL SONAME 'auth_ed25519'").await;
     server.execute("CREATE USER modern@'%' IDENTIFIED VIA ed25519 USING PASSWORD('p')").await;
@@ -114,7 +114,7 @@ async fn a_way_of_logging_in_that_is_not_spoken_is_named() {
 }
 
 #[tokio::test]
-async fn a_socket_is_beaten_over_and_encrypted_where_the_password_asks_for_it() {
+async fn beats_work_over_a_socket_which_is_encrypted_if_the_password_requires_it() {
     for flavour in Flavour::ALL {
         let (server, target) = provisioned(flavour).await;
         server.execute("FLUSH PRIVILEGES").await;
@@ -126,7 +126,7 @@ async fn a_socket_is_beaten_over_and_encrypted_where_the_password_asks_for_it() 
 
 /// The server reports it like a wrong password, so heartbeatd cannot distinguish the two. The remedy names both.
 #[tokio::test]
-async fn a_password_that_cannot_go_over_a_socket_without_tls_is_told_as_refused_with_the_way_out() {
+async fn a_password_that_cannot_go_over_a_socket_without_tls_is_reported_as_refused_with_the_remedy() {
     let (server, target) = provisioned(Flavour::Mysql).await;
     server.execute("FLUSH PRIVILEGES").await;
     let clear = format!("mysql://hb:hb-password@localhost/?socket={}&ssl-mode=disabled", server.socket().display());

@@ -178,7 +178,7 @@ async fn a_beat_after_a_slow_login_ends_on_the_server_before_its_caller_gives_up
 }
 
 #[tokio::test]
-async fn a_connection_that_was_ended_is_told_by_its_kind() {
+async fn an_ended_connection_is_reported_with_its_kind() {
     for flavour in Flavour::ALL {
         let (server, target) = provisioned(flavour).await;
         let mut session = session(&target).await;

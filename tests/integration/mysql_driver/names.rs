@@ -8,7 +8,7 @@ use crate::bench::Flavour;
 use crate::bench::driver::{at, beat};
 
 #[tokio::test]
-async fn names_of_any_characters_are_beaten_under_any_sql_mode() {
+async fn names_of_any_characters_work_in_any_sql_mode() {
     for flavour in Flavour::ALL {
         let (server, target) = provisioned(flavour).await;
         let target = at(&server.admin_url(), &target);

@@ -65,14 +65,14 @@ async fn each_script_of_the_table_of_failures_is_pasted_alone_and_as_one_message
 }
 
 /// The tests that cause the faults of the checks, and paste the remedy of each finding.
-const FAULTS: &str = "each_fault_is_found_as_what_it_is_and_its_remedy_mends_it_on_mysql";
-const GRANTS: &str = "each_fault_on_mysql_is_found_as_what_it_is_and_its_remedy_mends_it";
-const GALERA: &str = "on_a_right_node_nothing_is_wrong_and_each_fault_of_a_node_is_found_alone";
+const FAULTS: &str = "each_fault_on_mysql_is_found_and_its_remedy_repairs_it";
+const GRANTS: &str = "each_fault_of_table_row_or_account_on_mysql_is_found_and_its_remedy_repairs_it";
+const GALERA: &str = "a_healthy_node_has_no_faults_and_each_fault_of_a_node_is_found_by_itself";
 const FAILURES: &str = "each_script_of_the_table_of_failures_is_pasted_alone_and_as_one_message";
 
 /// Where remedies are made: the file, how many, the tests that paste them, and why one is not pasted.
 const SITES: &[Site] = &[
-    ("beat.rs", 1, &["the_end_of_timestamps_range_is_a_failure_that_names_datetime_and_leaves_the_value"], ""),
+    ("beat.rs", 1, &["a_beat_beyond_timestamps_range_fails_and_names_datetime_and_leaves_the_value"], ""),
     (
         "checks/activity.rs",
         2,
@@ -120,9 +120,9 @@ const SITES: &[Site] = &[
         "triggers_and_views.rs",
         4,
         &[
-            "a_trigger_that_fails_is_told_by_its_name_and_is_no_missing_table_or_privilege_of_ours",
+            "a_trigger_that_fails_is_reported_by_its_name_and_not_as_our_missing_table_or_privilege",
             "a_trigger_that_does_what_it_should_is_not_blamed_for_what_the_table_refuses",
-            "a_view_in_the_tables_place_whose_definer_is_gone_is_told_as_that",
+            "a_view_in_the_tables_place_is_reported_if_its_definer_is_gone",
         ],
         "",
     ),

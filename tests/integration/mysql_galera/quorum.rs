@@ -39,7 +39,7 @@ async fn a_node_that_is_cut_off_or_killed_is_left_for_one_that_is_still_in_the_c
     let cut = Instant::now();
     let second = leaves(&beating, &cluster.nodes[0]).await;
     assert_eq!(second, here(&cluster.nodes[1]));
-    note(&format!("cut off: beaten through another node after {:.1} s", cut.elapsed().as_secs_f64()));
+    note(&format!("cut off: a beat through another node after {:.1} s", cut.elapsed().as_secs_f64()));
     beating.recovers_within(secs(20)).await;
     let asked = beats_asked_of(&cluster.nodes[0]);
     // A daemon that starts now reaches a node that answers, and must not use it.
@@ -55,9 +55,9 @@ async fn a_node_that_is_cut_off_or_killed_is_left_for_one_that_is_still_in_the_c
     cluster.nodes[1].kill().await;
     let killed = Instant::now();
     let third = leaves(&beating, &cluster.nodes[1]).await;
-    note(&format!("killed: beaten through another node after {:.1} s", killed.elapsed().as_secs_f64()));
+    note(&format!("killed: a beat through another node after {:.1} s", killed.elapsed().as_secs_f64()));
     beating.recovers_within(secs(20)).await;
-    assert_eq!(third, here(&cluster.nodes[0]), "the one that stands first in the address is in the cluster again");
+    assert_eq!(third, here(&cluster.nodes[0]), "the first node of the address is in the cluster again");
     cluster.nodes[1].resume().await;
     cluster.settles().await;
     beating.beats(2, secs(20)).await;
@@ -76,7 +76,7 @@ async fn a_node_that_is_cut_off_or_killed_is_left_for_one_that_is_still_in_the_c
 
 /// The commit waits until the cluster removes the other nodes. Its error number is that of a broken disk.
 #[tokio::test]
-async fn a_beat_that_is_under_way_when_the_majority_is_lost_fails_as_what_it_is() {
+async fn a_beat_during_the_loss_of_the_majority_fails_with_the_right_kind() {
     let mut cluster = Galera::with(MysqlServer::options(), 2).await;
     furnish(&cluster.nodes[0]).await;
     let target = target(&cluster.nodes[0].url(ROLE, PASSWORD));
@@ -105,7 +105,7 @@ async fn a_beat_that_is_under_way_when_the_majority_is_lost_fails_as_what_it_is(
 
 /// A node that sends its data to a new node may stop for that time.
 #[tokio::test]
-async fn of_several_nodes_one_that_is_in_sync_is_beaten() {
+async fn of_several_nodes_one_that_is_in_sync_gets_the_beats() {
     let cluster = Galera::with(MysqlServer::options(), 2).await;
     let [one, two] = cluster.nodes.as_slice() else { unreachable!() };
     furnish(one).await;

@@ -195,7 +195,7 @@ async fn a_partial_revoke_is_found_and_a_pattern_is_then_a_name() {
 }
 
 #[tokio::test]
-async fn of_several_hosts_one_that_may_is_enough() {
+async fn one_privileged_account_of_several_hosts_is_enough() {
     for flavour in [Flavour::Mariadb, Flavour::Mysql] {
         let stage = Stage::set(flavour).await;
         stage.run("CREATE USER cdc@'10.1.2.3' IDENTIFIED BY 'other'").await;
@@ -270,7 +270,7 @@ async fn what_is_hidden_is_not_called_missing() {
 }
 
 #[tokio::test]
-async fn a_server_that_is_read_only_denies_nobody() {
+async fn a_read_only_server_is_not_reported_as_a_missing_privilege() {
     for flavour in Flavour::ALL {
         let stage = Stage::set(flavour).await;
         stage.server.set_global("read_only", "1").await;
@@ -287,7 +287,7 @@ async fn a_server_that_is_read_only_denies_nobody() {
 }
 
 #[tokio::test]
-async fn without_a_look_at_the_accounts_a_connector_that_is_this_user_is_judged() {
+async fn a_connector_that_is_this_user_is_judged_even_if_the_accounts_are_hidden() {
     for flavour in Flavour::ALL {
         let stage = Stage::set(flavour).await;
         stage.run("REVOKE SELECT ON mysql.* FROM hb@'%'; GRANT REPLICATION SLAVE ON *.* TO hb@'%'").await;

@@ -92,7 +92,7 @@ async fn paste_on(server: &PostgresServer, finding: &Finding) {
 }
 
 #[tokio::test]
-async fn a_slot_left_over_on_a_standby_is_dropped_there_and_the_connectors_is_never_touched() {
+async fn a_leftover_slot_on_a_standby_is_dropped_there_and_the_connectors_slot_is_never_touched() {
     let (stage, standby, target) = with_failover_slot().await;
     let snapshot = async {
         for _ in 0..20 {
@@ -117,7 +117,7 @@ async fn a_slot_left_over_on_a_standby_is_dropped_there_and_the_connectors_is_ne
 }
 
 #[tokio::test]
-async fn a_lost_copy_on_a_standby_is_a_warning_and_is_made_again_once_the_standby_keeps_its_wal() {
+async fn a_lost_copy_on_a_standby_is_a_warning_and_is_created_again_once_the_standby_keeps_its_wal() {
     let (stage, standby, target) = with_failover_slot().await;
     copy_slot(&stage, &standby).await;
     stage.all_is_well(&target, "the copy").await;
@@ -131,7 +131,7 @@ async fn a_lost_copy_on_a_standby_is_a_warning_and_is_made_again_once_the_standb
 }
 
 #[tokio::test]
-async fn a_lost_slot_is_made_again_on_its_own_server_with_what_it_was_made_with() {
+async fn a_lost_slot_is_created_again_on_its_own_server_with_the_same_options() {
     let (stage, _standby, target) = with_failover_slot().await;
     let sql = "SELECT pg_create_logical_replication_slot('lost', 'pgoutput', failover => true, twophase => true)";
     stage.server.execute(sql).await;
@@ -163,7 +163,7 @@ async fn a_lost_slot_is_made_again_on_its_own_server_with_what_it_was_made_with(
 
 /// The server delays the connector until a standby has the same changes, and reports nothing about it.
 #[tokio::test]
-async fn a_standby_that_the_connectors_slot_waits_for_in_vain_is_named() {
+async fn a_missing_standby_that_the_connectors_slot_waits_for_is_named() {
     let mut stage = Stage::on(options().seventeen().start().await).await;
     stage.server.set("synchronized_standby_slots", "'gone'").await;
     // Only slots with failover wait.

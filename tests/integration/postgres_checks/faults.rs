@@ -185,7 +185,7 @@ fn faults() -> Vec<Fault> {
         )
         .after("GRANT CONNECT ON DATABASE postgres TO public"),
         fault("connector-replication", "NOREPLICATION", "ALTER ROLE cdc NOREPLICATION", Remedy),
-        fault("connector-expiry", "it ran out", "ALTER ROLE cdc VALID UNTIL '2020-01-01'", Remedy),
+        fault("connector-expiry", "it expired", "ALTER ROLE cdc VALID UNTIL '2020-01-01'", Remedy),
         fault("connector-usage", "no USAGE", "REVOKE USAGE ON SCHEMA streamkap FROM cdc", Remedy),
         fault("connector-select", "no SELECT", "REVOKE SELECT ON T FROM cdc", Remedy),
         fault("connector-insert", "no INSERT", "REVOKE INSERT ON T FROM cdc", Remedy),
@@ -277,12 +277,12 @@ fn faults() -> Vec<Fault> {
 }
 
 #[tokio::test]
-async fn each_fault_is_found_as_what_it_is_and_its_remedy_mends_it() {
+async fn each_fault_is_found_and_its_remedy_repairs_it() {
     try_all(Stage::set().await, Paste::StatementByStatement).await;
 }
 
 #[tokio::test]
-async fn each_fault_is_found_and_mended_on_a_newer_major_too() {
+async fn each_fault_is_found_and_repaired_on_a_newer_major_version_too() {
     try_all(Stage::on(options().seventeen().start().await).await, Paste::AsOneMessage).await;
 }
 

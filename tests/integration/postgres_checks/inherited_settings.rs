@@ -40,7 +40,7 @@ const SETTINGS: &[(&str, &str)] = &[
 ];
 
 #[tokio::test]
-async fn whatever_is_set_for_every_session_beats_and_checks_are_the_same() {
+async fn no_setting_for_all_sessions_changes_beats_or_checks() {
     let mut stage = Stage::set().await;
     // A name that two of the settings would change.
     for statement in [
@@ -109,7 +109,7 @@ async fn through_a_pooler_the_hostile_defaults_of_a_database_change_nothing() {
 }
 
 #[tokio::test]
-async fn what_a_pooler_refuses_by_itself_is_named_with_its_next_step() {
+async fn each_refusal_of_a_pooler_is_named_with_its_next_step() {
     let stage = Stage::set().await;
     let pooler = PgBouncer::start_with(&stage.server, &[("hb", "hb")], "[users]\nhb = pool_mode=statement").await;
     let through = at(&pooler.url("hb", "hb"), &stage.target);
@@ -143,7 +143,7 @@ async fn what_a_pooler_refuses_by_itself_is_named_with_its_next_step() {
 }
 
 #[tokio::test]
-async fn a_missing_grant_is_worded_for_the_sessions_user_and_not_for_that_of_the_address() {
+async fn the_remedy_for_a_missing_grant_names_the_sessions_user_and_not_the_addresss() {
     let stage = Stage::set().await;
     for statement in ["CREATE ROLE \"Team\"; GRANT \"Team\" TO hb", "ALTER ROLE hb SET role = 'Team'"] {
         stage.server.execute(statement).await;

@@ -18,7 +18,7 @@ use crate::bench::session::{execute, rows};
 use stage::{Stage, TABLE, ids, look, shown, wrong};
 
 #[tokio::test]
-async fn where_all_is_right_nothing_fails_and_nothing_is_unknown() {
+async fn on_a_healthy_server_nothing_fails_and_nothing_is_unknown() {
     let stage = Stage::set().await;
     for target in [stage.as_admin(), stage.target.clone()] {
         let findings = stage.findings(&target).await;
@@ -45,7 +45,7 @@ async fn what_the_least_user_may_not_see_is_unknown_and_names_the_grant() {
 }
 
 #[tokio::test]
-async fn looking_changes_nothing_and_takes_a_dozen_messages() {
+async fn an_inspection_changes_nothing_and_takes_a_dozen_messages() {
     let server = stage::options().log_statements().start().await;
     let stage = Stage::on(server).await;
     let row = "SELECT last_update, xmin FROM streamkap.streamkap_heartbeat";
@@ -75,7 +75,7 @@ async fn no_password_and_no_statement_of_others_is_in_the_facts() {
 }
 
 #[tokio::test]
-async fn a_locked_table_hides_what_is_read_from_it_and_nothing_else() {
+async fn a_locked_table_hides_only_what_is_read_from_it() {
     let stage = Stage::set().await;
     let mut holder = stage.server.connect().await;
     execute(&mut holder, &format!("BEGIN; LOCK TABLE {TABLE} IN ACCESS EXCLUSIVE MODE")).await;
@@ -91,7 +91,7 @@ async fn a_locked_table_hides_what_is_read_from_it_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn a_refusal_costs_its_own_answer_and_no_other() {
+async fn a_refusal_hides_only_its_own_answer() {
     let stage = Stage::set().await;
     stage
         .server
@@ -113,7 +113,7 @@ async fn a_refusal_costs_its_own_answer_and_no_other() {
 }
 
 #[tokio::test]
-async fn through_a_pooler_that_keeps_no_session_all_is_seen_and_nothing_is_left_behind() {
+async fn a_check_through_a_transaction_pooler_sees_everything_and_leaves_nothing_behind() {
     let stage = Stage::set().await;
     let pooler = PgBouncer::start(&stage.server, &[("hb", "hb")]).await;
     let mut target = stage.target.clone();
@@ -129,7 +129,7 @@ async fn through_a_pooler_that_keeps_no_session_all_is_seen_and_nothing_is_left_
 }
 
 #[tokio::test]
-async fn a_watcher_needs_no_right_to_write() {
+async fn a_watcher_needs_no_privilege_to_write() {
     let mut stage = Stage::set().await;
     stage.target.write = WriteMode::Never;
     stage.server.execute("REVOKE UPDATE ON streamkap.streamkap_heartbeat FROM hb").await;

@@ -8,7 +8,7 @@ use super::stage::{Stage, TABLE, ids, shown, wrong};
 use crate::bench::driver::{beat, failed, failure_of, in_time, open_over};
 
 #[tokio::test]
-async fn a_partitioned_table_is_published_by_its_partitions_and_refused_by_their_identity() {
+async fn a_partitioned_table_is_judged_by_the_publication_and_identity_of_its_partitions() {
     let stage = Stage::set().await;
     for statement in [
         "ALTER PUBLICATION pub DROP TABLE T",
@@ -43,7 +43,7 @@ async fn a_partitioned_table_is_published_by_its_partitions_and_refused_by_their
 
 /// A row without a partition, and a violated constraint: the server has one code for both.
 #[tokio::test]
-async fn a_table_without_a_partition_for_the_present_gets_one_by_its_remedy_and_a_constraint_is_told_apart() {
+async fn the_remedy_adds_a_missing_partition_and_a_violated_constraint_is_distinguished() {
     let stage = Stage::set().await;
     for statement in [
         "ALTER PUBLICATION pub DROP TABLE T",

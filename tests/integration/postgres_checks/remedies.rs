@@ -26,10 +26,10 @@ enum Known {
 
 use Known::{By, Not};
 
-const FAULTS: Known = By("each_fault_is_found_as_what_it_is_and_its_remedy_mends_it");
+const FAULTS: Known = By("each_fault_is_found_and_its_remedy_repairs_it");
 const HERE: Known = By("every_remedy_that_no_situation_brings_about_is_pasted");
 const KINDS: Known = By("the_remedy_of_every_kind_of_failure_is_pasted");
-const RESTART: Known = By("settings_that_want_a_restart_are_mended_by_remedy_and_restart");
+const RESTART: Known = By("settings_that_need_a_restart_are_repaired_by_the_remedy_and_a_restart");
 const FORGOTTEN: Known = By("a_transaction_that_was_forgotten_is_named_and_ended_by_its_remedy");
 
 /// Each place of the driver that makes SQL to paste, in the order of its file: the file, its places, and how each is
@@ -63,7 +63,7 @@ const PLACES: &[(&str, &[(&str, Known)])] = &[
         "checks/native.rs",
         &[
             ("FROM cron.job WHERE command ILIKE", Not("it runs in a database that this target does not name")),
-            ("SELECT cron.unschedule(", By("every_way_of_a_job_of_pg_cron_is_told_apart")),
+            ("SELECT cron.unschedule(", By("every_state_of_a_pg_cron_job_is_distinguished")),
         ],
     ),
     (
@@ -75,7 +75,7 @@ const PLACES: &[(&str, &[(&str, Known)])] = &[
             ("DROP TABLE {table}; ALTER PUBLICATION", FAULTS),
             (
                 "ALTER TABLE {part} REPLICA IDENTITY DEFAULT;",
-                By("a_partitioned_table_is_published_by_its_partitions_and_refused_by_their_identity"),
+                By("a_partitioned_table_is_judged_by_the_publication_and_identity_of_its_partitions"),
             ),
             ("ALTER TABLE {table} REPLICA IDENTITY DEFAULT;", FAULTS),
         ],
@@ -87,8 +87,8 @@ const PLACES: &[(&str, &[(&str, Known)])] = &[
     (
         "checks/replica.rs",
         &[
-            ("pg_wal_replay_resume", By("a_standby_that_follows_is_right_and_one_that_is_paused_is_found")),
-            ("FROM pg_stat_replication;", By("a_standby_that_follows_is_right_and_one_that_is_paused_is_found")),
+            ("pg_wal_replay_resume", By("a_standby_that_follows_is_healthy_and_one_that_is_paused_is_found")),
+            ("FROM pg_stat_replication;", By("a_standby_that_follows_is_healthy_and_one_that_is_paused_is_found")),
             ("\"wal_level\", \"logical\", true", RESTART),
             ("hot_standby_feedback", By("a_newer_standby_decodes_once_it_gives_feedback")),
             ("&evidence.facts.server, \"wal_level\"", RESTART),
@@ -112,7 +112,7 @@ const PLACES: &[(&str, &[(&str, Known)])] = &[
         &[
             (
                 "do not drop it",
-                By("a_lost_copy_on_a_standby_is_a_warning_and_is_made_again_once_the_standby_keeps_its_wal"),
+                By("a_lost_copy_on_a_standby_is_a_warning_and_is_created_again_once_the_standby_keeps_its_wal"),
             ),
             ("WHERE database = {};", HERE),
             ("WHERE slot_type = 'logical';", HERE),
@@ -126,16 +126,16 @@ const PLACES: &[(&str, &[(&str, Known)])] = &[
         &[
             (
                 "SELECT pg_drop_replication_slot({name}); SELECT pg_create",
-                By("a_lost_slot_is_made_again_on_its_own_server_with_what_it_was_made_with"),
+                By("a_lost_slot_is_created_again_on_its_own_server_with_the_same_options"),
             ),
             (
                 "SELECT pg_drop_replication_slot({name});",
-                By("a_slot_left_over_on_a_standby_is_dropped_there_and_the_connectors_is_never_touched"),
+                By("a_leftover_slot_on_a_standby_is_dropped_there_and_the_connectors_slot_is_never_touched"),
             ),
-            ("'pgoutput');", By("a_slot_that_is_gone_is_made_again_by_its_remedy")),
+            ("'pgoutput');", By("a_missing_slot_is_created_again_by_its_remedy")),
         ],
     ),
-    ("checks/standby_slots.rs", &[("rest.join", By("a_standby_that_the_connectors_slot_waits_for_in_vain_is_named"))]),
+    ("checks/standby_slots.rs", &[("rest.join", By("a_missing_standby_that_the_connectors_slot_waits_for_is_named"))]),
     (
         "checks/table.rs",
         &[
@@ -158,8 +158,8 @@ const PLACES: &[(&str, &[(&str, Known)])] = &[
             ("VALID UNTIL 'infinity';", FAULTS),
         ],
     ),
-    ("columns.rs", &[("RENAME COLUMN", By("on_postgresql_no_value_is_lost_for_another_columns_fault"))]),
-    ("pooler.rs", &[("SHOW POOLS;", By("what_a_pooler_refuses_by_itself_is_named_with_its_next_step"))]),
+    ("columns.rs", &[("RENAME COLUMN", By("on_postgresql_the_repair_of_one_column_loses_no_value_of_another"))]),
+    ("pooler.rs", &[("SHOW POOLS;", By("each_refusal_of_a_pooler_is_named_with_its_next_step"))]),
     (
         "provision.rs",
         &[
@@ -191,7 +191,7 @@ const PLACES: &[(&str, &[(&str, Known)])] = &[
             ("age(datfrozenxid)", KINDS),
             (
                 "PARTITION OF {} DEFAULT;",
-                By("a_table_without_a_partition_for_the_present_gets_one_by_its_remedy_and_a_constraint_is_told_apart"),
+                By("the_remedy_adds_a_missing_partition_and_a_violated_constraint_is_distinguished"),
             ),
             ("pg_constraint", KINDS),
         ],

@@ -27,7 +27,7 @@ fn failed<'a>(findings: &'a [Finding], id: &str) -> &'a Finding {
 }
 
 #[tokio::test]
-async fn a_slot_that_is_gone_is_made_again_by_its_remedy() {
+async fn a_missing_slot_is_created_again_by_its_remedy() {
     let stage = Stage::set().await;
     let target = with_slot(&stage, "gone");
     let findings = stage.findings(&target).await;
@@ -40,7 +40,7 @@ async fn a_slot_that_is_gone_is_made_again_by_its_remedy() {
 }
 
 #[tokio::test]
-async fn a_default_name_that_is_not_there_is_no_fault() {
+async fn a_default_name_that_does_not_exist_is_no_fault() {
     let mut stage = Stage::set().await;
     let defaults = Target::new("x", stage.target.endpoint.clone()).connector;
     stage.target.connector = defaults;
@@ -75,7 +75,7 @@ async fn a_slot_of_the_default_name_in_another_database_is_not_this_targets() {
 }
 
 #[tokio::test]
-async fn a_slot_of_another_database_or_plugin_is_told_apart() {
+async fn a_slot_of_another_database_or_plugin_is_distinguished() {
     let stage = Stage::set().await;
     stage.server.execute("SELECT pg_create_logical_replication_slot('other_plugin', 'test_decoding')").await;
     stage.server.execute("SELECT pg_create_physical_replication_slot('physical')").await;
@@ -93,7 +93,7 @@ async fn a_slot_of_another_database_or_plugin_is_told_apart() {
 }
 
 #[tokio::test]
-async fn a_slot_that_nobody_reads_is_found_until_the_connector_is_back() {
+async fn a_slot_that_no_one_reads_is_found_until_the_connector_is_back() {
     let mut stage = Stage::set().await;
     stage.disconnect_reader().await;
     let findings = stage.findings(&stage.target).await;
@@ -104,7 +104,7 @@ async fn a_slot_that_nobody_reads_is_found_until_the_connector_is_back() {
 }
 
 #[tokio::test]
-async fn a_restart_of_the_connector_between_two_looks_is_no_fault() {
+async fn a_restart_of_the_connector_between_two_inspections_is_no_fault() {
     let mut stage = Stage::set().await;
     let earlier = look(&stage.target).await;
     stage.disconnect_reader().await;
@@ -114,7 +114,7 @@ async fn a_restart_of_the_connector_between_two_looks_is_no_fault() {
 }
 
 #[tokio::test]
-async fn a_connector_that_is_connected_and_stuck_is_found_by_two_looks() {
+async fn a_connector_that_is_connected_and_stuck_is_found_by_two_inspections() {
     let stage = Stage::set().await;
     stage.reader().signal(Signal::STOP);
     let mut earlier = look(&stage.target).await;
@@ -134,7 +134,7 @@ async fn a_connector_that_is_connected_and_stuck_is_found_by_two_looks() {
 }
 
 #[tokio::test]
-async fn a_row_that_stands_still_is_found_by_two_looks() {
+async fn a_row_that_does_not_change_is_found_by_two_inspections() {
     let stage = Stage::set().await;
     let mut earlier = look(&stage.target).await;
     let now = look(&stage.target).await;

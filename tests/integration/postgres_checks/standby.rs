@@ -24,7 +24,7 @@ async fn standby_of(stage: Stage) -> (Stage, PostgresServer, Target) {
 }
 
 #[tokio::test]
-async fn a_standby_that_follows_is_right_and_one_that_is_paused_is_found() {
+async fn a_standby_that_follows_is_healthy_and_one_that_is_paused_is_found() {
     let (stage, standby, mut target) = with_standby().await;
     stage.all_is_well(&target, "a standby was added").await;
     stage.server.execute(&format!("UPDATE {TABLE} SET last_update = last_update - interval '10 minutes'")).await;
@@ -60,7 +60,7 @@ async fn a_replica_that_is_promoted_or_the_source_itself_is_found() {
 }
 
 #[tokio::test]
-async fn a_replica_that_shows_nothing_is_unknown_and_never_right() {
+async fn a_replica_that_shows_nothing_is_unknown_and_never_healthy() {
     let (stage, mut standby, target) = with_standby().await;
     stage.server.execute("CREATE ROLE blind LOGIN PASSWORD 'b'").await;
     standby.catch_up_with(&stage.server).await;
@@ -75,7 +75,7 @@ async fn a_replica_that_shows_nothing_is_unknown_and_never_right() {
 }
 
 #[tokio::test]
-async fn decoding_on_a_standby_takes_a_version_that_can() {
+async fn decoding_on_a_standby_requires_a_version_that_supports_it() {
     let (stage, _standby, mut target) = with_standby().await;
     target.replicas[0].decode = true;
     let findings = stage.findings(&target).await;
@@ -106,7 +106,7 @@ async fn a_newer_standby_decodes_once_it_gives_feedback() {
 }
 
 #[tokio::test]
-async fn a_standby_in_place_of_the_primary_is_found_and_looked_at_all_the_same() {
+async fn a_standby_in_place_of_the_primary_is_reported_and_still_inspected() {
     let (stage, standby, target) = with_standby().await;
     let mut wrong_place = Target { replicas: Vec::new(), ..target };
     wrong_place.endpoint = Endpoint::parse(&standby.url("hb", "hb")).unwrap();

@@ -14,7 +14,7 @@ fn the<'a>(findings: &'a [Finding], id: &str) -> &'a Finding {
 }
 
 #[tokio::test]
-async fn settings_that_want_a_restart_are_mended_by_remedy_and_restart() {
+async fn settings_that_need_a_restart_are_repaired_by_the_remedy_and_a_restart() {
     let mut stage = Stage::on(options().conf("max_wal_senders = 1").start().await).await;
     // Another connector uses the last sender.
     stage.target.connector.needs.remove("slot");
@@ -74,7 +74,7 @@ async fn long_transaction(stage: &Stage) -> Finding {
 }
 
 #[tokio::test]
-async fn every_way_of_a_job_of_pg_cron_is_told_apart() {
+async fn every_state_of_a_pg_cron_job_is_distinguished() {
     let server = options().pg_cron().conf("cron.timezone = 'GMT'").start().await;
     let mut stage = Stage::on(server).await;
     let admin = stage.as_admin();

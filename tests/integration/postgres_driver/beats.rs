@@ -104,7 +104,7 @@ async fn of_two_daemons_that_find_the_row_stale_one_writes() {
     let (report, ()) = tokio::join!(report(a.as_mut(), WHEN_STALE, TIME), async {
         eventually(secs(5), "the beat to wait for the row", async || {
             match server.number("SELECT count(*) FROM pg_locks WHERE NOT granted").await {
-                0 => Err("nobody waits".to_owned()),
+                0 => Err("no session waits".to_owned()),
                 _ => Ok(()),
             }
         })

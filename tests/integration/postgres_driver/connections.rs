@@ -10,7 +10,7 @@ use crate::bench::session::rows;
 use crate::bench::{PgBouncer, PostgresServer, secs};
 
 #[tokio::test]
-async fn a_standby_and_a_read_only_setting_are_told_apart_and_never_written() {
+async fn a_standby_and_a_read_only_setting_are_distinguished_and_never_written() {
     let (server, target) = provisioned().await;
     let standby = server.standby().await;
     standby.catch_up_with(&server).await;
@@ -76,7 +76,7 @@ async fn another_cluster_under_the_same_name_is_refused() {
 }
 
 #[tokio::test]
-async fn a_pooler_in_transaction_mode_is_beaten_through_and_keeps_no_limit() {
+async fn beats_work_through_a_pooler_in_transaction_mode_and_leave_no_limit_behind() {
     let (server, target) = provisioned().await;
     let pooler = PgBouncer::start(&server, &[("hb", "hb-password")]).await;
     let target = at(&pooler.url("hb", "hb-password"), &target);
@@ -128,7 +128,7 @@ async fn a_server_without_a_position_is_asked_for_it_once() {
 }
 
 #[tokio::test]
-async fn a_connection_that_was_ended_is_told_by_its_kind() {
+async fn an_ended_connection_is_reported_with_its_kind() {
     let (server, target) = provisioned().await;
     let mut session = session(&target).await;
     server

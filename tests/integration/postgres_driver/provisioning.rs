@@ -58,7 +58,7 @@ async fn a_grant_that_takes_no_effect_is_a_failure() {
 }
 
 #[tokio::test]
-async fn an_insert_that_a_trigger_takes_back_is_a_failure() {
+async fn an_insert_that_a_trigger_reverts_is_a_failure() {
     let (server, target) = provisioned().await;
     server
         .execute(&format!(
@@ -77,7 +77,7 @@ async fn an_insert_that_a_trigger_takes_back_is_a_failure() {
 }
 
 #[tokio::test]
-async fn grants_go_to_the_role_that_the_beats_session_takes_and_not_to_its_login() {
+async fn grants_go_to_the_role_of_the_beats_session_and_not_to_its_login() {
     let (server, target) = provisioned().await;
     server.execute("CREATE ROLE \"Team\"; GRANT \"Team\" TO hb; ALTER ROLE hb SET role = 'Team'").await;
     assert_eq!(failure(&target).await, ErrorKind::Privilege);
@@ -109,7 +109,7 @@ async fn grants_go_to_the_role_that_the_beats_session_takes_and_not_to_its_login
 }
 
 #[tokio::test]
-async fn nothing_is_made_in_another_database_than_the_one_that_a_pooler_leads_the_beat_to() {
+async fn nothing_is_created_in_another_database_than_the_one_the_pooler_uses_for_beats() {
     let (server, target) = provisioned().await;
     server.execute("CREATE DATABASE real").await;
     let mapped = format!("[databases]\npostgres = host=127.0.0.1 port={} dbname=real", server.port());
@@ -150,7 +150,7 @@ async fn an_event_trigger_that_forbids_a_table_is_one_failure_with_its_own_next_
 }
 
 #[tokio::test]
-async fn any_name_comes_through_as_it_is() {
+async fn any_name_works_unchanged() {
     let (server, target) = provisioned().await;
     let mut runner = TestRunner::deterministic();
     let names = "[^\0]{1,20}".prop_filter("kept whole", |name: &String| name.len() <= 63 && !name.starts_with("pg_"));

@@ -107,7 +107,7 @@ fn faults(floors: &str, files: &[(&str, &str)]) -> Vec<String> {
 }
 
 #[test]
-fn an_import_of_what_lies_above_or_beside_is_found_however_it_is_written() {
+fn an_import_of_a_higher_or_neighbouring_room_is_found_in_every_spelling() {
     let upward = "low.rs imports high/mod.rs, which is not below it";
     for text in [
         "use crate::high::Thing;",
@@ -129,7 +129,7 @@ fn an_import_of_what_lies_above_or_beside_is_found_however_it_is_written() {
 }
 
 #[test]
-fn a_name_of_what_lies_above_is_no_import_in_a_comment_a_text_or_a_test() {
+fn a_higher_rooms_name_in_a_comment_a_text_or_a_test_is_not_an_import() {
     let text = r#"
         //! See [`crate::high`].
         /* use crate::high::Thing; */
@@ -145,7 +145,7 @@ fn a_name_of_what_lies_above_is_no_import_in_a_comment_a_text_or_a_test() {
 }
 
 #[test]
-fn a_circle_is_found_inside_a_room_too_and_by_whatever_way_it_closes() {
+fn a_circle_is_also_found_inside_a_room_and_however_long_it_is() {
     let through_the_parent = [
         ("room.rs", "mod one; mod two; pub fn f() { one::f() }"),
         ("room/one.rs", "use super::two; pub fn f() { two::g() }"),

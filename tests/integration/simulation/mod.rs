@@ -352,7 +352,7 @@ async fn a_machine_that_slept_beats_soon_after_it_wakes() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_slow_server_is_beaten_one_at_a_time_and_missed_ticks_are_counted() {
+async fn a_slow_server_gets_one_beat_at_a_time_and_missed_ticks_are_counted() {
     let mut simulation = Simulation::new(one(vec![(MINUTE, HOUR, Fault::Slow(2_500 * SECOND / 1_000))]), 1);
     simulation.start(vec![Target { schedule: Schedule::Interval(SECOND), ..target("orders") }]);
     tokio::time::sleep(11 * MINUTE).await;
@@ -365,7 +365,7 @@ async fn a_slow_server_is_beaten_one_at_a_time_and_missed_ticks_are_counted() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_replica_that_falls_behind_is_told_with_its_lag_and_is_red_only_if_required() {
+async fn a_replica_that_falls_behind_is_reported_with_its_lag_and_is_red_only_if_required() {
     for required in [false, true] {
         let mut databases = one(Vec::new());
         databases.insert("copy".to_owned(), Database::default());
@@ -472,7 +472,7 @@ async fn a_target_that_is_reloaded_while_its_beat_waits_on_the_server_is_written
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_failed_look_at_a_required_replica_turns_nothing_red() {
+async fn one_failed_read_of_a_required_replica_turns_nothing_red() {
     let mut databases = one(Vec::new());
     let faults = vec![
         (Duration::ZERO, 30 * SECOND, Fault::Fail(ErrorKind::Refused)),

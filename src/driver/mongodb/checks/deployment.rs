@@ -54,7 +54,7 @@ const NOOPS: Check = Check {
 pub(super) const CHECKS: &[Check] = &[STREAMS, MAJORITY, ARBITERS, NOOPS];
 
 const ALONE: &str = "the server belongs to no replica set";
-const SHARDED: &str = "this is a router: its shards are not looked at";
+const SHARDED: &str = "this is a router: its shards are not checked";
 
 pub(super) fn judge(evidence: &Evidence<'_>) -> Vec<Finding> {
     vec![streams(evidence), majority(evidence), arbiters(evidence), noops(evidence)]

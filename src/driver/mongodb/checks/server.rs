@@ -78,14 +78,14 @@ fn version(evidence: &Evidence<'_>) -> Finding {
         None => {
             return VERSION.unknown(
                 subject,
-                format!("{found} is no version that can be compared; requires a look at the vendor's list"),
+                format!("{found} cannot be compared as a version; requires a look at the vendor's list"),
             );
         }
         Some(version) if version < RUN => VERSION.failed(subject, found),
         Some(version) if version < SUPPORTED => VERSION.failed_as(Severity::Warning, subject, found),
         Some(_) => return VERSION.ok(subject, found),
     };
-    failed.expected("MongoDB 5.0 or later").remedy("upgrade the server: connectors are not made for this version")
+    failed.expected("MongoDB 5.0 or later").remedy("upgrade the server: connectors do not support this version")
 }
 
 fn features(evidence: &Evidence<'_>) -> Finding {
@@ -122,12 +122,12 @@ fn tls(subject: &str, endpoint: &Endpoint) -> Finding {
         return TLS.ok(subject, "the server is on this machine");
     }
     let Ok(parameters) = Parameters::read(url) else {
-        return TLS.unknown(subject, "the address has a parameter that is refused; requires one that is not");
+        return TLS.unknown(subject, "heartbeatd refuses a parameter of the address; requires an address without it");
     };
     let observed = if !parameters.uses_tls() {
         "nothing is encrypted"
     } else if parameters.any_certificate {
-        "encrypted, and the certificate is not looked at"
+        "encrypted, but the certificate is not verified"
     } else {
         return TLS.ok(subject, "tls=true");
     };

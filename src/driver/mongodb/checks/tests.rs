@@ -48,7 +48,7 @@ fn refused() -> Value {
 }
 
 #[test]
-fn where_all_is_right_nothing_is_wrong() {
+fn a_healthy_server_has_no_faults() {
     let findings = judged(&with_replica(), &inspection(right(), Some(right_secondary())));
     assert_eq!(wrong(&findings), [""; 0]);
     let ids: BTreeSet<&str> = findings.iter().map(|finding| finding.id.as_str()).collect();
@@ -56,7 +56,7 @@ fn where_all_is_right_nothing_is_wrong() {
 }
 
 #[test]
-fn every_check_has_a_finding_whatever_is_refused_and_every_unknown_says_what_it_takes() {
+fn every_check_has_a_finding_whatever_is_refused_and_every_unknown_names_its_requirement() {
     for part in [
         "collection",
         "ttl",
@@ -201,7 +201,7 @@ fn a_standalone_server_has_no_change_streams() {
 }
 
 #[test]
-fn what_a_router_does_not_show_is_unknown_and_not_wrong() {
+fn what_a_router_does_not_show_is_unknown_and_not_a_fault() {
     let mut facts = right();
     facts["server"]["set_name"] = Value::Null;
     facts["server"]["sharded"] = json!(true);

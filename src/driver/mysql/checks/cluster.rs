@@ -58,7 +58,7 @@ pub(super) fn judge(evidence: &Evidence<'_>) -> Vec<Finding> {
     if is_node(server) {
         return vec![ready(server), gtid(server), updates(server)];
     }
-    let skipped = |check: &Check| check.skipped("wsrep_on", "this is no node of a Galera cluster");
+    let skipped = |check: &Check| check.skipped("wsrep_on", "this is not a node of a Galera cluster");
     if server.status.get("wsrep_connected").is_some_and(|connected| connected == "ON") {
         return vec![kept_to_itself(), skipped(&GTID), skipped(&UPDATES)];
     }

@@ -157,9 +157,7 @@ fn role(evidence: &Evidence<'_>) -> Vec<Finding> {
             0 => None,
             count => Some(ROLE.unknown(
                 name,
-                format!(
-                    "{count} more accounts are called so and were not looked at: name the connector's as user@host"
-                ),
+                format!("{count} more accounts have this name and were not read: name the connector's as user@host"),
             )),
         };
         return accounts.iter().map(exists).chain(left_out).collect();
@@ -338,13 +336,13 @@ mod tests {
     }
 
     #[test]
-    fn any_of_the_privileges_that_lock_tables_will_do() {
+    fn any_privilege_that_locks_tables_is_enough() {
         let lock = Needs::lock();
         for line in [
             "GRANT RELOAD ON *.* TO `cdc`@`%`",
             "GRANT FLUSH_TABLES ON *.* TO `cdc`@`%`",
             "GRANT LOCK TABLES ON *.* TO `cdc`@`%`",
-            // A snapshot locks the captured tables, which are seldom in the heartbeat's own schema.
+            // A snapshot locks the captured tables, which are rarely in the heartbeat's own schema.
             "GRANT LOCK TABLES ON `shop`.* TO `cdc`@`%`",
             "GRANT ALL PRIVILEGES ON *.* TO `cdc`@`%`",
         ] {
@@ -356,7 +354,7 @@ mod tests {
     }
 
     #[test]
-    fn every_column_is_as_good_as_the_table_where_the_columns_are_known() {
+    fn a_grant_on_every_column_counts_as_one_on_the_table_if_the_columns_are_known() {
         let known = ["id".to_owned(), "last_update".to_owned()];
         let all = "GRANT SELECT (`id`, `last_update`) ON `streamkap`.`streamkap_heartbeat` TO `cdc`@`%`";
         let some = "GRANT SELECT (`id`) ON `streamkap`.`streamkap_heartbeat` TO `cdc`@`%`";
@@ -366,7 +364,7 @@ mod tests {
     }
 
     #[test]
-    fn the_beats_own_column_is_enough_to_update() {
+    fn a_grant_on_the_beats_own_column_is_enough_for_the_update() {
         let update = needs(&[]).update();
         assert!(met(&update, "GRANT UPDATE (`last_update`) ON `streamkap`.`streamkap_heartbeat` TO `cdc`@`%`"));
         assert!(met(&update, "GRANT UPDATE ON `stream%`.* TO `cdc`@`%`"));

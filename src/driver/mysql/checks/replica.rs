@@ -146,7 +146,7 @@ fn role(name: &str, subject: &str, facts: &MysqlFacts, channels: &[Channel]) -> 
         }
         if cluster::has_a_group(server) {
             let observed = match server.group_member {
-                Some(false) => "it accepts writes, and is no working member of its replication group",
+                Some(false) => "it accepts writes, and is not a working member of its replication group",
                 Some(true) => "it is the primary of its replication group",
                 None => "it accepts writes: it is the primary of its replication group, or out of it",
             };

@@ -26,7 +26,7 @@ const RETENTION: Check = Check {
               only a new snapshot brings what changed in between.",
     judged: "On RDS and Aurora \"binlog retention hours\" of mysql.rds_configuration, otherwise \
              binlog_expire_logs_seconds, otherwise expire_logs_days. An error below a day, a warning below three days \
-             (the vendor's minimum), an advice below a week. Zero means for ever.",
+             (the vendor's minimum), an advice below a week. Zero means forever.",
     privilege: "read access to the variables, which every user has; on RDS and Aurora SELECT on \
                 mysql.rds_configuration",
     source: "vendor's set-up guides (at least three days); PeerDB and Datastream use the other bounds",
@@ -185,6 +185,6 @@ fn limit(server: &ServerFacts) -> Finding {
             .failed(name, format!("files are purged beyond {}, however young", size(bytes)))
             .expected("0")
             .remedy(set_global(server, name, "0")),
-        None => SIZE.unknown(name, "the server's value is no number; requires a look at its option file"),
+        None => SIZE.unknown(name, "the server's value is not a number; requires a look at its option file"),
     }
 }

@@ -164,10 +164,10 @@ fn tls(subject: &str, endpoint: &Endpoint, encrypted: Option<bool>) -> Finding {
         (MySqlSslMode::VerifyCa, _) => {
             "ssl-mode=verify_ca: any certificate of the authority is taken, whatever its name"
         }
-        (MySqlSslMode::Required, _) => "ssl-mode=required: encrypted, and the certificate is not looked at",
+        (MySqlSslMode::Required, _) => "ssl-mode=required: encrypted, but the certificate is not verified",
         (MySqlSslMode::Disabled, _) => "ssl-mode=disabled: nothing is encrypted",
         (_, Some(false)) => "ssl-mode=preferred: this session is not encrypted",
-        (_, _) => "ssl-mode=preferred: the certificate is not looked at, and without TLS it connects all the same",
+        (_, _) => "ssl-mode=preferred: the certificate is not verified, and without TLS it connects all the same",
     };
     TLS.failed(subject, observed)
         .expected("ssl-mode=verify_identity")

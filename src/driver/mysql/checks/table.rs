@@ -40,7 +40,7 @@ const ENGINE: Check = Check {
     source: "https://dev.mysql.com/doc/refman/8.4/en/storage-engines.html; measured on MariaDB and MySQL",
 };
 
-const NO_TABLE: &str = "it is no ordinary table";
+const NO_TABLE: &str = "it is not an ordinary table";
 
 pub(super) const CHECKS: &[Check] = &[SCHEMA, TABLE, KIND, ENGINE, COLUMNS, PRIMARY_KEY];
 
@@ -158,9 +158,14 @@ fn history(relation: &Relation, name: &str) -> Finding {
          the history that is there)"
             .into()
     };
-    KIND.failed_as(Severity::Warning, name, "a table that keeps its history: each beat adds an old row to it, for ever")
-        .expected("last_update WITHOUT SYSTEM VERSIONING")
-        .remedy(remedy)
+    KIND.failed_as(
+        Severity::Warning,
+        name,
+        "a table that keeps its history: each beat adds an old row to it, without \
+                                             end",
+    )
+    .expected("last_update WITHOUT SYSTEM VERSIONING")
+    .remedy(remedy)
 }
 
 fn engine(relation: &Relation, name: &str) -> Finding {

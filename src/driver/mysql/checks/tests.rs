@@ -74,7 +74,7 @@ fn of<'a>(findings: &'a [Finding], id: &str) -> &'a Finding {
 }
 
 #[test]
-fn where_all_is_right_nothing_is_wrong_on_any_flavour() {
+fn a_healthy_server_of_any_flavour_has_no_faults() {
     for facts in [right(), right_mariadb(), right_rds()] {
         assert_eq!(wrong_with(facts), [""; 0]);
     }
@@ -99,14 +99,14 @@ fn every_check_has_a_finding_whatever_is_refused_and_every_unknown_says_what_it_
 }
 
 #[test]
-fn a_refusal_that_passes_asks_for_another_look_and_for_no_grant() {
+fn a_refusal_that_may_pass_asks_for_another_inspection_and_not_for_a_grant() {
     let said = after("/tables", json!({"refused": {"code": "3024", "message": "maximum execution time exceeded"}}));
     assert_eq!(said.len(), 1, "{said:?}");
     assert!(said[0].contains("requires another look"), "{said:?}");
 }
 
 #[test]
-fn facts_of_another_shape_are_an_error_and_no_verdict() {
+fn facts_of_another_shape_are_an_error_and_not_a_verdict() {
     let target = target();
     let now = inspection(json!({"version": "3.45"}), None);
     assert!(judge(&Case { target: &target, now: &now, earlier: None }).is_err());
@@ -164,7 +164,7 @@ fn a_replica_in_place_of_the_primary_fails_and_a_writable_one_only_warns() {
 }
 
 #[test]
-fn only_a_server_that_is_seen_to_follow_no_other_is_made_writable() {
+fn only_a_server_that_is_known_to_follow_no_other_is_made_writable() {
     let guarded = |mut facts: Value| {
         facts["server"]["variables"]["read_only"] = json!("ON");
         facts
@@ -193,7 +193,7 @@ fn only_a_server_that_is_seen_to_follow_no_other_is_made_writable() {
 }
 
 #[test]
-fn an_option_file_is_given_options_that_a_server_starts_with() {
+fn remedies_write_only_options_that_a_server_accepts_at_its_start() {
     let mut facts = right_mariadb();
     facts["server"]["variables"]["read_only"] = json!("ON");
     facts["server"]["session_read_only"] = json!(true);
@@ -244,9 +244,9 @@ fn an_unverified_server_is_found_by_its_address() {
     }
     for (address, encrypted, what) in [
         ("mysql://hb@db/", false, "this session is not encrypted"),
-        ("mysql://hb@db/?ssl-mode=preferred", true, "the certificate is not looked at"),
+        ("mysql://hb@db/?ssl-mode=preferred", true, "the certificate is not verified"),
         ("mysql://hb@db/?ssl-mode=disabled", false, "nothing is encrypted"),
-        ("mysql://hb@db/?ssl-mode=required", true, "the certificate is not looked at"),
+        ("mysql://hb@db/?ssl-mode=required", true, "the certificate is not verified"),
         ("mysql://hb@db/?ssl-mode=verify_ca", true, "whatever its name"),
     ] {
         let said = says(address, encrypted);
@@ -255,7 +255,7 @@ fn an_unverified_server_is_found_by_its_address() {
 }
 
 #[test]
-fn rows_are_deleted_only_beside_the_one_that_is_kept() {
+fn a_remedy_deletes_rows_only_if_one_row_is_kept() {
     let both = after("/row/seen", json!({"count": 2, "ids": [7, 8], "last_update": null}));
     assert_eq!(both, ["failed error row-exists: there is row 7 and not row 1"]);
     let mut facts = right();
@@ -295,18 +295,16 @@ fn all_privileges_are_those_that_the_server_has() {
 }
 
 #[test]
-fn accounts_of_the_connectors_that_were_not_looked_at_are_unknown() {
+fn accounts_of_the_connector_that_were_not_read_are_unknown() {
     assert_eq!(
         after("/roles/connector_left_out", json!(3)),
-        [
-            "unknown error connector-role: 3 more accounts are called so and were not looked at: name the connector's as \
-            user@host"
-        ]
+        ["unknown error connector-role: 3 more accounts have this name and were not read: name the connector's as \
+             user@host"]
     );
 }
 
 #[test]
-fn only_a_password_runs_out() {
+fn only_an_account_with_a_password_expires() {
     let past = json!(NOW - 3_600 * SECOND);
     let logs_in_by = |plugin: &str| {
         let mut facts = right();
@@ -319,6 +317,6 @@ fn only_a_password_runs_out() {
         assert_eq!(logs_in_by(plugin), [""; 0], "{plugin}");
     }
     for plugin in ["caching_sha2_password", "mysql_native_password", "ed25519"] {
-        assert_eq!(logs_in_by(plugin), ["failed error writer-expiry: it ran out 1h ago"], "{plugin}");
+        assert_eq!(logs_in_by(plugin), ["failed error writer-expiry: it expired 1h ago"], "{plugin}");
     }
 }

@@ -260,16 +260,16 @@ fn expires(check: &Check, name: &str, account: &LoginFacts, evidence: &Evidence<
     if !PASSWORDS.contains(&account.plugin.as_str()) {
         return check.ok(name, format!("it logs in by {}, and has no password that could run out", account.plugin));
     }
-    let Some(until) = account.valid_until else { return check.ok(name, "it never does") };
+    let Some(until) = account.valid_until else { return check.ok(name, "it never expires") };
     let left = until.saturating_sub(evidence.facts.server.time);
     let span = Duration::from_micros(left.unsigned_abs());
     let threshold = evidence.target.checks.thresholds.role_expiry;
     let failed = if left <= 0 {
-        check.failed(name, format!("it ran out {} ago", words(span)))
+        check.failed(name, format!("it expired {} ago", words(span)))
     } else if span < threshold {
-        check.failed_as(Severity::Warning, name, format!("it runs out in {}", words(span)))
+        check.failed_as(Severity::Warning, name, format!("it expires in {}", words(span)))
     } else {
-        return check.ok(name, format!("it runs out in {}", words(span)));
+        return check.ok(name, format!("it expires in {}", words(span)));
     };
     failed.expected(format!("more than {} left", words(threshold))).remedy(remedy)
 }

@@ -179,7 +179,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nothing_of_a_name_leaves_its_literal() {
+    fn a_name_cannot_break_out_of_its_literal() {
         let sql = named("o'b`@' OR 1=1 -- ");
         assert_eq!(sql, "(u.User = 'o''b`@'' OR 1=1 -- ') OR (u.User = 'o''b`' AND u.Host = ''' OR 1=1 -- ')");
     }

@@ -34,7 +34,7 @@ fn all_of(name: &str) -> GrantScope<'_> {
 }
 
 #[test]
-fn saved_grants_may_give_an_account_any_number() {
+fn a_saved_grantee_may_be_any_number() {
     let saved = r#"{"granted": [{"grantee": 18446744073709551615, "on": "server", "privileges": [{"name": "RELOAD"}]}],
         "patterns": "wild"}"#;
     let grants: Grants = serde_json::from_str(saved).unwrap();
@@ -77,7 +77,7 @@ fn a_connectors_grants_are_the_same_on_every_server() {
 }
 
 #[test]
-fn a_grant_of_columns_holds_for_them_alone() {
+fn a_grant_on_columns_covers_only_these_columns() {
     for text in [
         "GRANT SELECT, INSERT (`id`, `text`), UPDATE (`last_update`) ON `streamkap`.`streamkap_heartbeat` TO `col`@`%`",
         "GRANT SELECT, INSERT (id, text), UPDATE (last_update) ON `streamkap`.`streamkap_heartbeat` TO 'col'@'%'",
@@ -130,7 +130,7 @@ fn names_with_quotes_in_them_are_read_as_every_server_and_mode_writes_them() {
 }
 
 #[test]
-fn all_privileges_are_each_of_them_where_they_were_granted_and_nowhere_else() {
+fn all_privileges_means_each_privilege_at_the_level_of_the_grant_and_at_no_other() {
     let all = understood("GRANT ALL PRIVILEGES ON *.* TO `all`@`%` WITH GRANT OPTION");
     assert!(yes(&all, "REPLICATION SLAVE", Server) && yes(&all, "UPDATE", HEARTBEAT));
     let database = understood(&format!(
@@ -158,7 +158,7 @@ fn dynamic_privileges_are_read_with_and_without_underscores() {
 }
 
 #[test]
-fn lines_about_other_things_are_understood_and_give_nothing() {
+fn lines_about_other_things_are_understood_and_grant_nothing() {
     let grants = understood(&format!(
         "GRANT USAGE ON *.* TO `limits`@`%` IDENTIFIED BY PASSWORD '{HASH}' WITH MAX_QUERIES_PER_HOUR 5 MAX_USER_CONNECTIONS 3
          GRANT USAGE ON *.* TO `ssl`@`%` IDENTIFIED BY PASSWORD '{HASH}' REQUIRE ISSUER '/CN=y' SUBJECT '/CN=x'
@@ -182,7 +182,7 @@ const WILD: &str = r"GRANT USAGE ON *.* TO `wild`@`%`
     GRANT SELECT, UPDATE ON `stream%`.* TO `wild`@`%`";
 
 #[test]
-fn a_databases_name_is_a_pattern_of_which_the_most_exact_counts() {
+fn database_names_are_patterns_and_the_most_exact_one_counts() {
     let grants = understood(WILD);
     assert!(yes(&grants, "UPDATE", HEARTBEAT) && yes(&grants, "SELECT", all_of("stream")));
     assert!(yes(&grants, "SELECT", Table("a_b", "t")) && yes(&grants, "INSERT", Table("axb", "t")));
@@ -204,7 +204,7 @@ fn with_partial_revokes_a_pattern_is_a_name() {
 }
 
 #[test]
-fn a_partial_revoke_takes_from_the_server_wide_privilege_and_from_nothing_else() {
+fn a_partial_revoke_reduces_only_the_server_wide_privilege() {
     let text = "GRANT SELECT, INSERT, UPDATE, DELETE, RELOAD ON *.* TO `part`@`%`
         GRANT UPDATE (`last_update`) ON `streamkap`.`streamkap_heartbeat` TO `part`@`%`
         REVOKE INSERT ON `a_b`.* FROM `part`@`%`
@@ -258,7 +258,7 @@ fn an_active_role_brings_its_privileges_and_not_its_own_roles() {
 }
 
 #[test]
-fn each_grantee_is_looked_up_apart() {
+fn each_grantee_is_looked_up_separately() {
     let mut grants = understood("GRANT SELECT ON `streamkap`.* TO `u`@`%`");
     grants.add(understood("GRANT UPDATE ON `stream%`.* TO `r`\nGRANT INSERT ON `streamkap`.* TO PUBLIC"));
     for privilege in ["SELECT", "UPDATE", "INSERT"] {
@@ -273,7 +273,7 @@ fn each_grantee_is_looked_up_apart() {
 // --- what cannot be read
 
 #[test]
-fn a_line_that_cannot_be_read_makes_a_no_unknown() {
+fn an_unreadable_line_turns_a_no_into_unknown() {
     for text in [
         "DENY SELECT ON *.* TO `u`@`%`",
         "GRANT",
@@ -343,7 +343,7 @@ fn pieces() -> impl Strategy<Value = String> {
 
 proptest! {
     #[test]
-    fn no_text_is_a_panic(line in pieces(), other in ".*", name in ".{0,5}") {
+    fn no_text_causes_a_panic(line in pieces(), other in ".*", name in ".{0,5}") {
         for patterns in [Patterns::Wild, Patterns::Literal] {
             let grants = Grants::read([&line, &other], patterns);
             for place in [Server, AnyDatabase, all_of(&name), Table(&name, &name), Column(&name, &name, &name)] {
@@ -355,7 +355,7 @@ proptest! {
     }
 
     #[test]
-    fn a_hash_never_comes_out(
+    fn a_password_hash_is_never_kept(
         before in pieces(),
         account in prop_oneof![Just("`u`@`%`".to_owned()), Just("'o'brien'@'%'".to_owned()), pieces()],
         word in prop_oneof![Just("BY PASSWORD"), Just("VIA ed25519 USING"), Just("WITH 'x' AS"), Just("by password")],
@@ -382,7 +382,7 @@ proptest! {
     }
 
     #[test]
-    fn a_database_whose_wildcards_are_escaped_fits_itself_alone(name in "[a-z_%\\\\]{1,8}", other in "[a-z_%\\\\]{1,8}") {
+    fn a_database_name_with_escaped_wildcards_matches_only_itself(name in "[a-z_%\\\\]{1,8}", other in "[a-z_%\\\\]{1,8}") {
         let escaped: String =
             name.chars().flat_map(|c| if "_%\\".contains(c) { vec!['\\', c] } else { vec![c] }).collect();
         let grants = Grants::read([format!("GRANT SELECT ON `{escaped}`.* TO `u`@`%`")], Patterns::Wild);

@@ -68,7 +68,7 @@ fn kinds(plan: &Plan) -> Vec<ErrorKind> {
 }
 
 #[test]
-fn what_is_complete_needs_nothing() {
+fn a_complete_database_needs_no_steps() {
     let plan = plan(&complete(), &target());
     assert!(plan.steps.is_empty() && plan.failures.is_empty() && plan.notices.is_empty(), "{plan:?}");
 }
@@ -131,7 +131,7 @@ fn nothing_is_granted_on_a_guess_except_on_a_new_table() {
 }
 
 #[test]
-fn the_account_that_a_session_of_url_works_as_is_granted_to_and_no_other_of_its_user() {
+fn only_the_account_that_a_session_of_url_uses_gets_the_grant() {
     let mut facts = complete();
     facts.accounts = vec![found("hb@%"), satisfied("hb@10.%"), satisfied("streamkap_user@%")];
     assert_eq!(plan(&facts, &target()).steps.len(), 1);
@@ -179,7 +179,7 @@ fn an_account_that_is_named_with_its_host_is_recognised_and_created_with_it() {
 }
 
 #[test]
-fn one_account_of_both_gets_the_privileges_once() {
+fn an_account_for_both_purposes_gets_the_privileges_once() {
     let facts = Facts { accounts: vec![found("hb@%"), found("hb@localhost")], ..complete() };
     for (name, privileges) in [("hb", ["DELETE", "DELETE"]), ("hb@%", ["UPDATE", "DELETE"])] {
         let mut target = target();
@@ -193,7 +193,7 @@ fn one_account_of_both_gets_the_privileges_once() {
 }
 
 #[test]
-fn the_user_in_the_address_is_a_user_under_any_name() {
+fn an_at_sign_in_the_addresss_user_is_part_of_its_name() {
     let mut target = target();
     target.endpoint = Endpoint::parse("mysql://hb%40home@db.example/").unwrap();
     let facts = Facts { accounts: vec![found("hb@home"), satisfied("streamkap_user@%")], ..complete() };

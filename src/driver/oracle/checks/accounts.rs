@@ -35,8 +35,8 @@ const OTHERS: &str = "SELECT_CATALOG_ROLE";
 const GRANTS: &str = "SELECT_CATALOG_ROLE, or a login as the table's owner";
 
 const BY_GRANTS: How = How {
-    judged: "ALL_TAB_PRIVS and SESSION_PRIVS; the owner needs no grant. Fails if the privilege is missing. READ in place of \
-             SELECT will do only where nothing is written.",
+    judged: "ALL_TAB_PRIVS and SESSION_PRIVS; the owner needs no grant. Fails if the privilege is missing. READ \
+             instead of SELECT is enough only if heartbeatd does not write.",
     privilege: "none",
     source: "Oracle's documentation of ALL_TAB_PRIVS and SESSION_PRIVS",
 };
@@ -123,7 +123,8 @@ fn privilege(check: &Check, wanted: &str, evidence: &Evidence<'_>) -> Finding {
         if has(wanted) || reads && evidence.target.write == WriteMode::Never {
             return check.ok(table, format!("granted to {user}"));
         }
-        let but = if reads { ": READ is, which does not allow the row's lock (SELECT ... FOR UPDATE)" } else { "" };
+        let but =
+            if reads { ": only READ is, which does not allow the row's lock (SELECT ... FOR UPDATE)" } else { "" };
         check
             .failed(table, format!("{wanted} is not granted to {user}{but}"))
             .expected(wanted)
@@ -213,13 +214,13 @@ fn expiry(check: &Check, account: &AccountFacts, evidence: &Evidence<'_>) -> Fin
         _ if account.status.contains("GRACE") => {
             check.failed_as(Severity::Warning, &name, format!("its account is {}", account.status))
         }
-        Some((seconds, past)) if seconds <= 0 => check.failed(&name, format!("it ran out {} ago", words(past))),
+        Some((seconds, past)) if seconds <= 0 => check.failed(&name, format!("it expired {} ago", words(past))),
         _ if account.status.contains("EXPIRED") => check.failed(&name, format!("its account is {}", account.status)),
-        None => return check.ok(&name, "it never does"),
+        None => return check.ok(&name, "it never expires"),
         Some((_, span)) if span < threshold => {
-            check.failed_as(Severity::Warning, &name, format!("it runs out in {}", words(span)))
+            check.failed_as(Severity::Warning, &name, format!("it expires in {}", words(span)))
         }
-        Some((_, span)) => return check.ok(&name, format!("it runs out in {}", words(span))),
+        Some((_, span)) => return check.ok(&name, format!("it expires in {}", words(span))),
     };
     failed.expected(expected).remedy(new_password(&account.name))
 }

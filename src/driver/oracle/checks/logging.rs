@@ -19,8 +19,8 @@ const ARCHIVED: Check = Check {
     severity: Severity::Error,
     rung: Rung::Tracking,
     title: "the database archives its redo logs",
-    meaning: "Online logs are written over after a few switches. What a connector has not read by then is lost without \
-              archived ones.",
+    meaning: "Online logs are overwritten after a few log switches. Without archived logs, the changes that a \
+              connector has not read by then are lost.",
     judged: "V$DATABASE.LOG_MODE: fails unless it is ARCHIVELOG.",
     privilege: CATALOGUE,
     source: "Debezium's documentation of its connector for Oracle, preparing the database",
@@ -30,9 +30,9 @@ const MINIMAL: Check = Check {
     severity: Severity::Error,
     rung: Rung::Tracking,
     title: "minimal supplemental logging is on",
-    meaning: "Without it LogMiner cannot put the changes of a row together.",
-    judged: "V$DATABASE.SUPPLEMENTAL_LOG_DATA_MIN, where IMPLICIT will do, or DBA_SUPPLEMENTAL_LOGGING of the pluggable \
-             database: fails if both say NO.",
+    meaning: "Without it LogMiner cannot combine the changes of a row.",
+    judged: "V$DATABASE.SUPPLEMENTAL_LOG_DATA_MIN, where IMPLICIT is enough, or DBA_SUPPLEMENTAL_LOGGING of the \
+             pluggable database: fails if both say NO.",
     privilege: CATALOGUE,
     source: "https://docs.oracle.com/en/database/oracle/oracle-database/19/refrn/V-DATABASE.html",
 };
@@ -41,8 +41,8 @@ const OF_TABLE: Check = Check {
     severity: Severity::Error,
     rung: Rung::Tracking,
     title: "all columns of the heartbeat table are logged",
-    meaning: "Otherwise the log of an update holds the changed column alone, and a connector stops at the table, or sends \
-              a row without its key.",
+    meaning: "Otherwise the log of an update contains only the changed column. A connector then stops at the table, \
+              or sends a row without its key.",
     judged: "ALL_LOG_GROUPS: fails without an ALL COLUMN LOGGING that is ALWAYS, unless the whole database or the pluggable \
              one logs all columns.",
     privilege: "any privilege on the table",
@@ -53,8 +53,8 @@ const FORCED: Check = Check {
     severity: Severity::Info,
     rung: Rung::Advice,
     title: "no session can write past the redo log",
-    meaning: "A direct-path load into a NOLOGGING table is in no log, and in no connector. The heartbeat's update is always \
-              logged.",
+    meaning: "A direct-path load into a NOLOGGING table is not logged, so it reaches no connector. The heartbeat's \
+              update is always logged.",
     judged: "V$DATABASE.FORCE_LOGGING: fails if it is NO.",
     privilege: CATALOGUE,
     source: "https://docs.oracle.com/en/database/oracle/oracle-database/19/refrn/V-DATABASE.html",
@@ -64,8 +64,8 @@ const DESTINATION: Check = Check {
     severity: Severity::Warning,
     rung: Rung::Tracking,
     title: "archived logs have a valid local destination",
-    meaning: "Connectors read archived logs from a local destination; without a valid one the archiver stops, and every \
-              change with it.",
+    meaning: "Connectors read archived logs from a local destination. Without a valid one the archiver stops, and \
+              then every change waits.",
     judged: "V$ARCHIVE_DEST_STATUS: fails without a row that is VALID and LOCAL.",
     privilege: CATALOGUE,
     source: "Debezium's connector for Oracle asks the same",
@@ -75,12 +75,12 @@ const RETENTION: Check = Check {
     severity: Severity::Error,
     rung: Rung::Position,
     title: "archived logs are kept long enough for a connector that is stopped",
-    meaning: "A connector that is stopped for longer than archived logs are kept has lost its position: what changed \
-              meanwhile is only had by a snapshot.",
-    judged: "The age of the oldest archived log that was not deleted (V$ARCHIVED_LOG): an error below a day, a warning below \
-             two, worth knowing below a week; a warning when the longest period of beats is above a tenth of it. It says \
-             what is kept now, which a database that switches logs seldom understates. Skipped for a database made less \
-             than a day ago.",
+    meaning: "A connector that is stopped for longer than archived logs are kept has lost its position. It then needs \
+              a new snapshot.",
+    judged: "The age of the oldest archived log that was not deleted (V$ARCHIVED_LOG): an error below a day, a \
+             warning below two, advice below a week; a warning when the longest period of beats is above a tenth of \
+             it. The age shows what is kept now. If the database rarely switches logs, they may be kept for longer \
+             than that. Skipped for a database made less than a day ago.",
     privilege: CATALOGUE,
     source: "vendor's set-up guide for Oracle (at least 24 hours); the other bounds are those of Estuary and Datastream",
 };
@@ -89,7 +89,8 @@ const AREA: Check = Check {
     severity: Severity::Error,
     rung: Rung::Resource,
     title: "the recovery area has room for archived logs",
-    meaning: "When it is full the archiver stops (ORA-00257), and every change waits, the beat too, without an error.",
+    meaning: "When it is full the archiver stops (ORA-00257). Then every change waits without an error, including the \
+              beat.",
     judged: "V$RECOVERY_FILE_DEST: what is used and cannot be reclaimed, against the limit: an error above 97 %, a warning \
              above 85 %.",
     privilege: CATALOGUE,

@@ -34,7 +34,7 @@ pub(super) fn judge(evidence: &Evidence<'_>) -> Vec<Finding> {
                 .failed_as(Severity::Warning, table, format!("{} names it, and is enabled", running.join(", ")))
                 .expected("one writer")
                 .remedy(
-                    Remedy::advice("let one of both write: set write = \"when-stale\"")
+                    Remedy::advice("let only one of them write: set write = \"when-stale\"")
                         .or_run(as_administrator(format!("EXEC DBMS_SCHEDULER.DISABLE({});", literal(first)))),
                 ),
         }

@@ -31,8 +31,8 @@ const CONTAINER: Check = Check {
     severity: Severity::Error,
     rung: Rung::Connection,
     title: "the session is in the database that the connector reads",
-    meaning: "In a multitenant database the heartbeat belongs into the pluggable database that the connector captures. The \
-              service in the address decides where a session is.",
+    meaning: "In a multitenant database the heartbeat belongs in the pluggable database that the connector captures. \
+              The service in the address decides where a session is.",
     judged: "SYS_CONTEXT('USERENV', 'CON_NAME'): fails in CDB$ROOT.",
     privilege: "a login",
     source: "vendor page on heartbeats for Oracle: the table is made in the pluggable database",
@@ -86,7 +86,7 @@ fn container(evidence: &Evidence<'_>) -> Finding {
         return CONTAINER
             .failed(subject, format!("the session is in {ROOT}"))
             .expected("a pluggable database")
-            .remedy("write the service of the pluggable database into the address, behind the host");
+            .remedy("write the service of the pluggable database into the address, after the host");
     }
     let kind = if context.multitenant { "the pluggable database" } else { "the single-tenant database" };
     CONTAINER.ok(subject, format!("{kind} {}", context.container))
@@ -97,7 +97,7 @@ fn version(evidence: &Evidence<'_>) -> Finding {
     let digits: String = found.chars().skip_while(|c| !c.is_ascii_digit()).take_while(char::is_ascii_digit).collect();
     let failed = match digits.parse::<u32>() {
         Err(_) => {
-            let why = format!("{found} is no version that can be compared; requires a look at the vendor's list");
+            let why = format!("{found} cannot be compared as a version; requires a look at the vendor's list");
             return VERSION.unknown(subject, why);
         }
         Ok(version) if version < OLDEST => VERSION.failed(subject, found),
@@ -113,9 +113,9 @@ fn tls(subject: &str, endpoint: &Endpoint) -> Finding {
         return TLS.ok(subject, "the server is on this machine");
     }
     match Parameters::read(url) {
-        Err(_) => TLS.unknown(subject, "the address has a parameter that is refused; requires one that is not"),
+        Err(_) => TLS.unknown(subject, "heartbeatd refuses a parameter of the address; requires an address without it"),
         Ok(parameters) if parameters.place != Place::Hosts => {
-            TLS.skipped(subject, "what the alias or the descriptor says is not looked at")
+            TLS.skipped(subject, "heartbeatd does not read the alias or the descriptor")
         }
         Ok(parameters) if parameters.tls => TLS.ok(subject, "protocol=tcps"),
         Ok(_) => TLS.failed(subject, "nothing is encrypted").expected("protocol=tcps").remedy(

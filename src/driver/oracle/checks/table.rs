@@ -49,7 +49,7 @@ fn schema(evidence: &Evidence<'_>) -> Finding {
             return SCHEMA.ok(&name, "the user exists");
         }
         SCHEMA
-            .failed(&name, "there is no user of that name, whose schema it would be")
+            .failed(&name, "there is no user of that name, so there is no such schema")
             .remedy(new_user(&owner, true).note(format!("then run: {}", evidence.provision_in_words())))
     })
 }
@@ -164,7 +164,7 @@ fn single(evidence: &Evidence<'_>, rows: &RowFacts) -> Finding {
     SINGLE
         .failed(name, format!("{} rows", rows.count))
         .expected("one")
-        .remedy("find out who inserts, and let them update the row instead; the other rows harm nothing")
+        .remedy("find out what inserts rows, and let it update the row instead; the other rows do no harm")
 }
 
 fn fresh(evidence: &Evidence<'_>, rows: &RowFacts) -> Finding {

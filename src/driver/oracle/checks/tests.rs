@@ -49,7 +49,7 @@ fn refused() -> Value {
 }
 
 #[test]
-fn where_all_is_right_nothing_is_wrong() {
+fn a_healthy_server_has_no_faults() {
     let mut standby = right();
     standby["context"]["role"] = json!("PHYSICAL STANDBY");
     let mut target = target();
@@ -91,7 +91,7 @@ fn a_single_tenant_database_and_one_on_rds_are_judged_without_a_common_user() {
 }
 
 #[test]
-fn every_check_has_a_finding_whatever_is_refused_and_every_unknown_says_what_it_takes() {
+fn every_check_has_a_finding_whatever_is_refused_and_every_unknown_names_its_requirement() {
     for part in [
         "database",
         "pdb_logging",
@@ -124,7 +124,7 @@ fn every_check_has_a_finding_whatever_is_refused_and_every_unknown_says_what_it_
 }
 
 #[test]
-fn a_user_without_the_catalogue_is_told_what_could_not_be_checked_and_nothing_is_said_to_be_wrong() {
+fn a_user_without_the_catalogue_gets_unknown_results_and_no_faults() {
     let hidden = ["database", "pdb_logging", "destinations", "oldest_archived", "recovery_area", "accounts", "grants"];
     let mut facts = right();
     for part in hidden.into_iter().chain(["system_privileges"]) {
@@ -196,14 +196,14 @@ fn faults() -> Vec<(Vec<(&'static str, Value)>, &'static str)> {
         ),
         (
             vec![("/own_privileges/seen", json!(["READ", "UPDATE"]))],
-            "failed error writer-select: SELECT is not granted to \"HB\": READ is, which does not allow the row's lock (SELECT \
-             ... FOR UPDATE)",
+            "failed error writer-select: SELECT is not granted to \"HB\": only READ is, which does not allow the \
+             row's lock (SELECT ... FOR UPDATE)",
         ),
         (
             vec![("/own_account/seen/status", json!("EXPIRED(GRACE)"))],
             "failed warning writer-expiry: its account is EXPIRED(GRACE)",
         ),
-        (vec![("/own_account/seen/expires_in", json!(3_600))], "failed warning writer-expiry: it runs out in 1h"),
+        (vec![("/own_account/seen/expires_in", json!(3_600))], "failed warning writer-expiry: it expires in 1h"),
         (
             vec![("/accounts/seen/1/status", json!("LOCKED(TIMED)"))],
             "failed error connector-login: its account is LOCKED(TIMED)",
@@ -222,7 +222,7 @@ fn faults() -> Vec<(Vec<(&'static str, Value)>, &'static str)> {
         ),
         (
             vec![("/users/seen", json!(["C##STREAMKAP_USER", "HB"]))],
-            "failed error schema-exists: there is no user of that name, whose schema it would be",
+            "failed error schema-exists: there is no user of that name, so there is no such schema",
         ),
         (vec![("/objects/seen", json!([]))], "failed error table-exists: it is missing, or \"HB\" may not see it"),
         (
@@ -262,7 +262,7 @@ fn each_fault_is_one_finding_with_a_next_step() {
 
 /// Another test reads this list and passes each script to a foreign parser.
 #[test]
-fn every_script_of_a_finding_is_one_that_may_be_read() {
+fn every_script_of_a_finding_is_listed_for_the_foreign_parser() {
     let mut findings: Vec<Finding> = faults().iter().flat_map(|(changes, _)| found(&target(), changes)).collect();
     let mut watched = target();
     watched.write = WriteMode::Never;
@@ -316,14 +316,14 @@ fn a_period_of_more_than_a_tenth_of_what_is_kept_is_a_warning() {
 }
 
 #[test]
-fn who_only_watches_needs_no_more_than_read() {
+fn a_watcher_needs_only_read() {
     let mut target = target();
     target.write = WriteMode::Never;
     assert_eq!(wrong(&found(&target, &[("/own_privileges/seen", json!(["READ"]))])), [""; 0]);
 }
 
 #[test]
-fn an_owner_is_granted_what_no_view_lists() {
+fn an_owner_has_privileges_that_no_view_lists() {
     // Neither of its privileges is in DBA_TAB_PRIVS, and this user writes the heartbeat itself.
     let owner = [
         ("/context/user", json!("STREAMKAP_USER")),

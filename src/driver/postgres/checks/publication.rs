@@ -210,7 +210,7 @@ fn columns(evidence: &Evidence<'_>, facts: &PublicationFacts) -> Finding {
 fn identity(evidence: &Evidence<'_>, facts: &PublicationFacts, relation: &Relation) -> Finding {
     let table = &evidence.names.table;
     if !relation.is_table() {
-        return IDENTITY.skipped(table, "it is no ordinary table");
+        return IDENTITY.skipped(table, "it is not an ordinary table");
     }
     if let (true, parts @ [_, ..]) = (relation.kind == "p", facts.partitions_without_identity.as_slice()) {
         let severity = if facts.updates_published { Severity::Error } else { Severity::Warning };

@@ -110,10 +110,10 @@ fn tls(subject: &str, endpoint: &Endpoint, encrypted: Option<bool>) -> Finding {
     let observed = match (parameters.ssl_mode, encrypted) {
         (PgSslMode::VerifyFull, _) => return TLS.ok(subject, "sslmode=verify-full"),
         (PgSslMode::VerifyCa, _) => "sslmode=verify-ca: any certificate of the authority is taken, whatever its name",
-        (PgSslMode::Require, _) => "sslmode=require: encrypted, and the certificate is not looked at",
+        (PgSslMode::Require, _) => "sslmode=require: encrypted, but the certificate is not verified",
         (PgSslMode::Disable, _) => "sslmode=disable: nothing is encrypted",
         (_, Some(false)) => "sslmode=prefer: this session is not encrypted",
-        (_, _) => "sslmode=prefer: the certificate is not looked at, and without TLS it connects all the same",
+        (_, _) => "sslmode=prefer: the certificate is not verified, and without TLS it connects all the same",
     };
     TLS.failed(subject, observed)
         .expected("sslmode=verify-full")

@@ -273,7 +273,7 @@ fn plugin(found: &Found<'_>) -> Finding {
                     .note(format!("in the database {}", quote(wanted))),
             ),
         ),
-        None => PLUGIN.skipped(&found.subject, "it is no logical slot"),
+        None => PLUGIN.skipped(&found.subject, "it is not a logical slot"),
     }
 }
 
@@ -314,7 +314,7 @@ fn moves(evidence: &Evidence<'_>, found: &Found<'_>) -> Finding {
         return MOVES.skipped(subject, "no client reads the slot");
     }
     let (Some(now), Some(before)) = (slot.confirmed_flush_lsn, earlier.confirmed_flush_lsn) else {
-        return MOVES.skipped(subject, "it is no logical slot");
+        return MOVES.skipped(subject, "it is not a logical slot");
     };
     if now > before {
         let step = size(now.since(before));

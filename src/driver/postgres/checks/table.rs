@@ -45,7 +45,7 @@ const INDEX: Check = Check {
     source: "measured: 3,480 of 3,502 beats were heap-only",
 };
 
-const NO_TABLE: &str = "it is no ordinary table";
+const NO_TABLE: &str = "it is not an ordinary table";
 
 pub(super) const CHECKS: &[Check] = &[SCHEMA, TABLE, KIND, LOGGED, COLUMNS, PRIMARY_KEY, INDEX];
 

@@ -48,7 +48,7 @@ fn setting(name: &str, value: &str, unit: Option<&str>) -> Vec<String> {
 }
 
 #[test]
-fn where_all_is_right_nothing_is_wrong_on_any_version() {
+fn a_healthy_server_of_any_version_has_no_faults() {
     for version in [130_000, 140_000, 150_020, 160_000, 170_000, 180_001, 190_000] {
         assert_eq!(after("/server/version_number", json!(version)), [""; 0], "{version}");
     }
@@ -57,7 +57,7 @@ fn where_all_is_right_nothing_is_wrong_on_any_version() {
 }
 
 #[test]
-fn every_check_has_a_finding_whatever_is_refused_and_every_unknown_says_what_it_takes() {
+fn every_check_has_a_finding_whatever_is_refused_and_every_unknown_names_its_requirement() {
     let refused = json!({"refused": {"code": "42501", "message": "permission denied for something"}});
     for part in ["table", "row", "roles", "publication", "slots", "wal", "activity"] {
         let mut facts = right();
@@ -75,7 +75,7 @@ fn every_check_has_a_finding_whatever_is_refused_and_every_unknown_says_what_it_
 }
 
 #[test]
-fn what_has_failed_says_what_to_do() {
+fn every_failed_check_says_what_to_do() {
     let mut target = target();
     target.connector.user = Named::configured("a\"b");
     let mut facts = right();
@@ -124,9 +124,9 @@ fn an_unverified_server_is_found_by_its_address() {
     }
     for (address, encrypted, what) in [
         ("postgres://hb@db/x", false, "this session is not encrypted"),
-        ("postgres://hb@db/x?sslmode=prefer", true, "the certificate is not looked at"),
+        ("postgres://hb@db/x?sslmode=prefer", true, "the certificate is not verified"),
         ("postgres://hb@db/x?sslmode=disable", false, "nothing is encrypted"),
-        ("postgres://hb@db/x?sslmode=require", true, "the certificate is not looked at"),
+        ("postgres://hb@db/x?sslmode=require", true, "the certificate is not verified"),
         ("postgres://hb@db/x?sslmode=verify-ca", true, "whatever its name"),
         ("postgres://hb@localhost,db/x", false, "this session is not encrypted"),
     ] {
@@ -156,7 +156,7 @@ fn a_setting_that_is_hidden_is_unknown() {
 }
 
 #[test]
-fn the_ends_of_a_slot_have_their_names() {
+fn every_way_to_lose_a_slot_is_named() {
     let slot = "/slots/seen/named";
     for (key, value, says) in [
         ("wal_status", json!("lost"), "failed error slot-wal-status: lost: the WAL it needs has been removed"),
@@ -241,7 +241,7 @@ fn managed_flavours_replicate_through_their_roles() {
 }
 
 #[test]
-fn an_update_that_a_publication_would_refuse_is_no_missing_privilege() {
+fn an_update_that_a_publication_would_refuse_is_not_reported_as_a_missing_privilege() {
     let refused = json!({"refused": {"code": "55000", "message": "cannot update table without a replica identity"}});
     assert_eq!(after("/probes/update", refused), [""; 0]);
 }
@@ -260,7 +260,7 @@ fn a_refused_probe_is_a_grant_that_is_missing_unless_something_else_comes_first(
 }
 
 #[test]
-fn hidden_sessions_make_long_transactions_unknown_and_an_old_one_fails_all_the_same() {
+fn hidden_sessions_make_long_transactions_unknown_but_an_old_one_still_fails() {
     let said = after("/activity/seen/sessions_hidden", json!(2));
     assert_eq!(
         said,
@@ -300,7 +300,7 @@ fn standbys_that_a_commit_waits_for_are_counted_as_the_setting_is_read() {
 }
 
 #[test]
-fn a_connector_that_only_reads_needs_no_right_to_write() {
+fn a_connector_that_only_reads_needs_no_privilege_to_write() {
     let mut target = target();
     target.connector.mode = ConnectorMode::ReadOnly;
     let mut facts = right();
@@ -344,14 +344,14 @@ fn a_failing_job_is_worse_without_another_writer() {
 }
 
 #[test]
-fn facts_of_another_shape_are_an_error_and_no_verdict() {
+fn facts_of_another_shape_are_an_error_and_not_a_verdict() {
     let target = target();
     let now = inspection(json!({"version": "3.45"}), None);
     assert!(judge(&Case { target: &target, now: &now, earlier: None }).is_err());
 }
 
 #[test]
-fn rows_are_deleted_only_beside_the_one_that_is_kept() {
+fn a_remedy_deletes_rows_only_if_one_row_is_kept() {
     let both = after("/row/seen", json!({"count": 2, "ids": [7, 8], "last_update": null}));
     assert_eq!(both, ["failed error row-exists: there is row 7 and not row 1"]);
     let mut facts = right();

@@ -97,16 +97,16 @@ fn probed(check: &Check, privilege: &str, probe: &Answer<()>, evidence: &Evidenc
 /// Judges when a role's password expires.
 pub(super) fn expiry(check: &Check, role: &RoleFacts, evidence: &Evidence<'_>) -> Finding {
     let name = quote(&role.name);
-    let Some(until) = role.valid_until else { return check.ok(&name, "it never does") };
+    let Some(until) = role.valid_until else { return check.ok(&name, "it never expires") };
     let left = until.saturating_sub(evidence.facts.server.time);
     let span = Duration::from_micros(left.unsigned_abs());
     let threshold = evidence.target.checks.thresholds.role_expiry;
     let failed = if left <= 0 {
-        check.failed(&name, format!("it ran out {} ago", words(span)))
+        check.failed(&name, format!("it expired {} ago", words(span)))
     } else if span < threshold {
-        check.failed_as(Severity::Warning, &name, format!("it runs out in {}", words(span)))
+        check.failed_as(Severity::Warning, &name, format!("it expires in {}", words(span)))
     } else {
-        return check.ok(&name, format!("it runs out in {}", words(span)));
+        return check.ok(&name, format!("it expires in {}", words(span)));
     };
     failed.expected(format!("more than {} left", words(threshold))).remedy(
         Remedy::sql(format!("ALTER ROLE {name} VALID UNTIL 'infinity';")).note("or set a new password with a new date"),

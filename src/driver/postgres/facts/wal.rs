@@ -54,7 +54,7 @@ impl Serialize for Position {
 impl<'de> Deserialize<'de> for Position {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
-        Self::parse(&text).ok_or_else(|| serde::de::Error::custom(format!("{text} is no position in the WAL")))
+        Self::parse(&text).ok_or_else(|| serde::de::Error::custom(format!("{text} is not a position in the WAL")))
     }
 }
 

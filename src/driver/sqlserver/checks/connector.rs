@@ -21,7 +21,8 @@ const MEMBER: Check = Check {
     severity: Severity::Warning,
     rung: Rung::Permission,
     title: "the connector's user is a member of its role",
-    meaning: "The vendor's set-up guide grants everything to the role streamkap_role: a user outside of it has none of it.",
+    meaning: "The vendor's set-up guide grants all privileges to the role streamkap_role. A user outside the role has \
+              none of them.",
     judged: "sys.database_role_members, also by way of another role: fails if the user is not in it. Skipped where the role \
              does not exist and none is configured.",
     privilege: DEFINITION,
@@ -32,8 +33,8 @@ const GATE: Check = Check {
     severity: Severity::Error,
     rung: Rung::Permission,
     title: "the connector's user may read the changes of the heartbeat table",
-    meaning: "A capture instance with a gating role gives changes to its members alone; others read none, and no error says \
-              so.",
+    meaning: "If a capture instance has a gating role, only members of the role can read its changes. Others read \
+              none, and get no error.",
     judged: "cdc.change_tables.role_name: fails if the capture instance has a role that the connector's user is not in. \
              Members of db_owner need none.",
     privilege: "SELECT on the schema cdc, and VIEW DEFINITION on the database",

@@ -32,7 +32,7 @@ impl Evidence<'_> {
         let name = &self.names.table;
         with(check, name, &self.facts.table, CATALOGUE, |table| match table.kind.as_deref() {
             Some("USER_TABLE") => judge(table),
-            Some(_) => check.skipped(name, "it is no table, which comes first"),
+            Some(_) => check.skipped(name, "it is not a table, which comes first"),
             None => check.skipped(name, "there is no such table, or it is hidden"),
         })
     }

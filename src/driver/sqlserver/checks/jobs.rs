@@ -32,10 +32,12 @@ const CAPTURE: Check = Check {
     severity: Severity::Error,
     rung: Rung::Resource,
     title: "the capture and the cleanup job of the database are there",
-    meaning: "Without the capture job nothing gets into the change tables, and the log cannot be cut; without the cleanup job \
-              change tables grow for ever. After a failover of an availability group they are missing on the new primary.",
+    meaning: "Without the capture job nothing gets into the change tables, and the log cannot be truncated. Without \
+              the cleanup job change tables grow without limit. After a failover of an availability group they are \
+              missing on the new primary.",
     judged: "msdb.dbo.cdc_jobs, joined with the Agent's own list: fails if one is missing, or disabled (a warning for \
-             cleanup), or if msdb.dbo.sysjobactivity shows that a capture job that is to run without a pause does not run. Azure SQL Database has a scheduler of its own instead.",
+             cleanup), or if msdb.dbo.sysjobactivity shows that a capture job that is configured to run continuously \
+             does not run. Azure SQL Database has a scheduler of its own instead.",
     privilege: "SELECT on msdb.dbo.cdc_jobs and msdb.dbo.sysjobs; for whether it runs, on sysjobactivity and syssessions",
     source: JOBS_PAGE,
 };
@@ -45,7 +47,7 @@ const AGENT: Check = Check {
     rung: Rung::Resource,
     title: "SQL Server Agent runs",
     meaning: "The Agent runs the capture job. While it is stopped no beat reaches the connector, and the log grows.",
-    judged: "sys.dm_server_services: fails unless the Agent's status is Running. Azure SQL Database has none.",
+    judged: "sys.dm_server_services: fails unless the Agent's status is Running. Azure SQL Database has no Agent.",
     privilege: "VIEW SERVER STATE; from 2022 on VIEW SERVER SECURITY STATE",
     source: "https://learn.microsoft.com/en-us/sql/relational-databases/system-dynamic-management-views/\
              sys-dm-server-services-transact-sql",

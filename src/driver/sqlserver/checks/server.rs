@@ -16,8 +16,8 @@ const WRITABLE: Check = server::WRITABLE.how(How {
     source: "vendor page on heartbeats: the scheduled job runs on the primary",
 });
 const VERSION: Check = server::VERSION.how(How {
-    judged: "SERVERPROPERTY and @@VERSION. An error below 2016, in Express and Web Edition, and for a server that is no SQL \
-             Server (Babelfish).",
+    judged: "SERVERPROPERTY and @@VERSION. An error below 2016, in Express and Web Edition, and for a server that is \
+             not SQL Server (Babelfish).",
     privilege: "a login with a user in the database",
     source: "vendor's set-up guide for SQL Server, versions; the publisher's end-of-life dates",
 });
@@ -98,14 +98,12 @@ fn version(evidence: &Evidence<'_>) -> Finding {
     match server.version.split('.').next().and_then(|number| number.parse::<u32>().ok()) {
         // In Azure the version number says nothing about the server's features.
         _ if server.is_azure() => VERSION.ok(subject, found),
-        None => VERSION.unknown(
-            subject,
-            format!("{found} is no version that can be compared; requires a look at the vendor's list"),
-        ),
+        None => VERSION
+            .unknown(subject, format!("{found} cannot be compared as a version; requires a look at the vendor's list")),
         Some(number) if number < OLDEST => VERSION
             .failed(subject, found)
             .expected("13 (SQL Server 2016) or later")
-            .remedy("upgrade the server: connectors are not made for this version"),
+            .remedy("upgrade the server: connectors do not support this version"),
         Some(_) if server.is_without_cdc() => VERSION
             .failed(subject, format!("{found}: this edition has no change data capture"))
             .expected("Standard, Enterprise or Developer Edition")
@@ -119,11 +117,11 @@ fn tls(subject: &str, endpoint: &Endpoint) -> Finding {
         return TLS.ok(subject, "the server is on this machine");
     }
     let Ok(parameters) = Parameters::read(&endpoint.url) else {
-        return TLS.unknown(subject, "the address has a parameter that is refused; requires one that is not");
+        return TLS.unknown(subject, "heartbeatd refuses a parameter of the address; requires an address without it");
     };
     let observed = match parameters.encryption {
         EncryptionLevel::NotSupported => "nothing is encrypted, the password included",
-        _ if parameters.any_certificate => "encrypted, and the certificate is not looked at",
+        _ if parameters.any_certificate => "encrypted, but the certificate is not verified",
         EncryptionLevel::Off => "only the login is encrypted",
         _ => return TLS.ok(subject, "encrypted, and the certificate is verified"),
     };

@@ -46,7 +46,7 @@ fn after(pointer: &str, value: Value) -> Vec<String> {
 }
 
 #[test]
-fn nothing_is_wrong_with_a_right_server_of_any_provider() {
+fn a_healthy_server_of_any_provider_has_no_faults() {
     let every: BTreeSet<&str> = all().iter().map(|check| check.id).collect();
     for facts in [right(), right_rds(), right_azure(), right_managed_instance()] {
         let findings = judged(&with_replica(), &inspection(facts, Some(right_secondary())));
@@ -56,7 +56,7 @@ fn nothing_is_wrong_with_a_right_server_of_any_provider() {
 }
 
 #[test]
-fn every_check_has_a_finding_whatever_is_refused_and_every_unknown_says_what_it_takes() {
+fn every_check_has_a_finding_whatever_is_refused_and_every_unknown_names_its_requirement() {
     let every: BTreeSet<&str> = all().iter().map(|check| check.id).collect();
     for part in [
         "database",
@@ -244,7 +244,7 @@ fn what_an_account_may_not_see_is_not_reported_as_missing() {
 }
 
 #[test]
-fn on_a_secondary_the_jobs_are_not_missed() {
+fn no_jobs_are_expected_on_a_secondary() {
     let mut facts = right_secondary();
     facts["cdc_jobs"]["seen"] = json!([]);
     let failed = wrong(&judged(&target(), &inspection(facts, None)));
@@ -252,7 +252,7 @@ fn on_a_secondary_the_jobs_are_not_missed() {
 }
 
 #[test]
-fn a_role_that_denies_is_left_and_a_deny_is_revoked() {
+fn the_remedy_leaves_a_role_that_denies_and_revokes_a_deny() {
     let remedy_of = |facts: Value| {
         let findings = judged(&target(), &inspection(facts, None));
         let denied = findings.into_iter().find(|finding| finding.id == "connector-update").unwrap();
@@ -278,7 +278,7 @@ fn a_table_that_is_hidden_or_missing_is_one_finding() {
 }
 
 #[test]
-fn a_lookalike_is_said_to_be_one() {
+fn a_lookalike_is_reported_as_one() {
     let mut facts = right();
     facts["server"]["babelfish"] = json!(true);
     for part in ["instances", "captured", "tracked_tables", "cdc_errors", "cdc_jobs", "agent", "agent_jobs"] {
@@ -302,7 +302,7 @@ fn the_configured_capture_instance_is_the_one_that_is_judged() {
 }
 
 #[test]
-fn a_secondary_that_is_the_primary_or_behind_is_found() {
+fn a_secondary_that_lags_or_is_really_the_primary_is_found() {
     let mut primary = right_secondary();
     primary["server"]["updateability"] = json!("READ_WRITE");
     let found = wrong(&judged(&with_replica(), &inspection(right(), Some(primary))));
@@ -314,11 +314,11 @@ fn a_secondary_that_is_the_primary_or_behind_is_found() {
 }
 
 #[test]
-fn trust_is_judged_by_the_address() {
+fn trust_in_certificates_is_judged_by_the_address() {
     for (query, observed) in [
         ("Encrypt=disable", "nothing is encrypted, the password included"),
         ("Encrypt=optional", "only the login is encrypted"),
-        ("TrustServerCertificate=true", "encrypted, and the certificate is not looked at"),
+        ("TrustServerCertificate=true", "encrypted, but the certificate is not verified"),
     ] {
         let mut target = target();
         target.endpoint = Endpoint::parse(&format!("mssql://hb@db.example/orders?{query}")).unwrap();

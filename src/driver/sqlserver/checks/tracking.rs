@@ -26,8 +26,8 @@ const DATABASE: Check = Check {
     rung: Rung::Tracking,
     title: "change data capture is on in the database",
     meaning: "Without it no table is tracked, and the connector has nothing to read. A restore or a rename may switch it off.",
-    judged: "sys.databases.is_cdc_enabled: fails if it is 0. A server that is no SQL Server (SERVERPROPERTY, \
-             @@VERSION), or has no sys.sp_cdc_enable_table, is said to be one.",
+    judged: "sys.databases.is_cdc_enabled: fails if it is 0. The finding says so if the server is not SQL Server \
+             (SERVERPROPERTY, @@VERSION) or has no sys.sp_cdc_enable_table.",
     privilege: "a login with a user in the database",
     source: PAGE,
 };
@@ -58,8 +58,8 @@ const COLUMNS: Check = Check {
     severity: Severity::Error,
     rung: Rung::Tracking,
     title: "the capture instance captures last_update",
-    meaning: "A capture instance keeps the columns that the table had when it was made, or those that were listed: a beat \
-              changes nothing that it sees without last_update.",
+    meaning: "A capture instance captures a list of columns, by default those that the table had when the instance \
+              was created. Without last_update it captures no change of a beat.",
     judged: "cdc.captured_columns of the instance of the connector: fails if last_update or id is missing, or if the \
              configured instance is. Without capture_instance, the first of the table's instances.",
     privilege: "SELECT on the schema cdc",
@@ -70,8 +70,9 @@ const LATENCY: Check = Check {
     severity: Severity::Warning,
     rung: Rung::Movement,
     title: "the capture job has read the newest beats",
-    meaning: "The capture job carries beats from the log into the change table. What it has not read the connector cannot \
-              see, and the log cannot be cut. How far the connector itself has read is not visible on the server.",
+    meaning: "The capture job copies beats from the log into the change table. The connector cannot see what the job \
+              has not read, and the log cannot be truncated. How far the connector itself has read is not visible on \
+              the server.",
     judged: "The newest time in cdc.lsn_time_mapping, made UTC by the server's own offset, against last_update: fails when it \
              is behind by more than two periods and a minute.",
     privilege: "SELECT on the schema cdc",
@@ -81,8 +82,8 @@ const ERRORS: Check = Check {
     id: "capture-errors",
     severity: Severity::Warning,
     rung: Rung::Movement,
-    title: "the capture job has met no error of late",
-    meaning: "A capture job that stumbles starts again and again, and carries nothing in between.",
+    title: "the capture job had no error in the last day",
+    meaning: "After an error the capture job starts again. Until it succeeds, it copies no changes.",
     judged: "sys.dm_cdc_errors: fails if the newest entry is less than a day old. The view is empty after a restart.",
     privilege: "VIEW DATABASE STATE; from 2022 on VIEW DATABASE PERFORMANCE STATE",
     source: "https://learn.microsoft.com/en-us/sql/relational-databases/system-dynamic-management-views/\
@@ -92,7 +93,7 @@ const LOG: Check = Check {
     id: "log-reuse",
     severity: Severity::Warning,
     rung: Rung::Resource,
-    title: "change data capture does not keep the log from being cut",
+    title: "change data capture does not prevent the log's truncation",
     meaning: "The log keeps everything that the capture job has not read, in every recovery model, until it is full (error \
               9002); then no session can write.",
     judged: "sys.databases.log_reuse_wait_desc: fails if it is REPLICATION. It may be so for a moment on a busy server.",

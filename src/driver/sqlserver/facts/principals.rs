@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn a_deny_wins_wherever_it_is_but_for_the_owner() {
+    fn a_deny_wins_everywhere_except_against_the_owner() {
         let grants = vec![grant("cdc", "SELECT", false), grant("public", "SELECT", true)];
         let rights = principals(&[], grants.clone()).rights_of("cdc");
         assert_eq!((rights.held.len(), rights.denied), (0, vec![("SELECT", "public".to_owned())]));
@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn a_grant_on_one_column_is_none_on_the_table() {
+    fn a_grant_on_one_column_is_not_a_grant_on_the_table() {
         let column = Grant { column: true, ..grant("cdc", "SELECT", false) };
         assert!(principals(&[], vec![column]).rights_of("cdc").held.is_empty());
         assert_eq!(principals(&[], vec![grant("cdc", "CONTROL", false)]).rights_of("cdc").held.len(), 4);

@@ -12,7 +12,7 @@ const READ: Check = Check {
     severity: Severity::Error,
     rung: Rung::Tracking,
     title: "the connector's channel is open",
-    meaning: "Nobody reads what is written.",
+    meaning: "No one reads the row.",
     judged: "From the list of channels: fails if the configured one is not there.",
     privilege: "none",
     source: "measured",

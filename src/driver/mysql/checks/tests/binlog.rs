@@ -6,7 +6,7 @@ use super::*;
 use crate::time::schedule::Schedule;
 
 #[test]
-fn settings_that_spoil_the_binary_log_are_each_found_alone() {
+fn each_setting_that_spoils_the_binary_log_is_found_by_itself() {
     for (name, value, says) in [
         ("log_bin", "OFF", "failed error binlog-enabled: OFF"),
         ("server_id", "0", "failed error server-id: 0"),
@@ -33,7 +33,7 @@ fn settings_that_spoil_the_binary_log_are_each_found_alone() {
 }
 
 #[test]
-fn a_remedy_is_what_this_flavour_takes() {
+fn a_remedy_uses_the_syntax_of_its_flavour() {
     let set = |facts: Value, name: &str, value: &str| {
         remedy(changed(facts, &format!("/server/variables/{name}"), json!(value)))
     };
@@ -53,7 +53,7 @@ fn a_remedy_is_what_this_flavour_takes() {
 }
 
 #[test]
-fn gtids_are_a_way_of_steps_for_all_servers_and_end_in_an_option_file_that_a_server_starts_with() {
+fn gtids_are_turned_on_in_steps_on_all_servers_and_the_last_option_file_starts_a_server() {
     let at = |mut facts: Value, mode: &str, consistency: &str| {
         facts["server"]["variables"]["gtid_mode"] = json!(mode);
         facts["server"]["variables"]["enforce_gtid_consistency"] = json!(consistency);
@@ -69,7 +69,7 @@ fn gtids_are_a_way_of_steps_for_all_servers_and_end_in_an_option_file_that_a_ser
 }
 
 #[test]
-fn a_filter_leaves_the_schema_out_or_lets_it_in() {
+fn a_filter_excludes_or_includes_the_schema() {
     for (list, value, fails) in [
         ("do_db", "app", true),
         ("do_db", "app,streamkap", false),
@@ -123,7 +123,7 @@ fn a_row_that_moves_while_the_binary_log_does_not_is_found() {
 }
 
 #[test]
-fn a_beat_within_a_look_is_no_beat_that_the_binary_log_lacks() {
+fn a_beat_during_an_inspection_is_not_reported_as_missing_from_the_binary_log() {
     // The beat came during the first inspection, after the row and before the log: both inspections show it in the log.
     let mut facts = right();
     facts["last_update_again"] = json!(NOW + 110 * SECOND);
@@ -183,7 +183,7 @@ fn on_rds_its_own_setting_counts() {
 }
 
 #[test]
-fn a_beat_comes_much_more_often_than_a_purge() {
+fn beats_must_be_much_more_frequent_than_purges() {
     for (hours, says) in [
         (2, None),
         (80, Some("failed warning retention-interval: a beat each 3days 8h, the binary log is kept for 30days")),
@@ -205,7 +205,7 @@ fn managed_by(provider: &str) -> Value {
 
 // Not run against a live server: from the providers' documentation.
 #[test]
-fn on_a_managed_server_no_remedy_speaks_of_what_its_provider_keeps_to_itself() {
+fn on_a_managed_server_no_remedy_uses_what_only_the_provider_can_change() {
     let said = |provider: &str| {
         let facts = managed_by(provider);
         let of = |name: &str, value: &str| {

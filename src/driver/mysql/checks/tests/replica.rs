@@ -99,7 +99,7 @@ fn mends(target: &Target, copy: Value) -> String {
 }
 
 #[test]
-fn a_replica_that_takes_writes_is_warned_of_and_a_member_of_a_cluster_is_not() {
+fn a_replica_that_accepts_writes_gets_a_warning_and_a_member_of_a_cluster_does_not() {
     let target = with_replica(false, true);
     let mut copy = right_replica();
     copy["server"]["variables"]["read_only"] = json!("OFF");
@@ -118,7 +118,7 @@ fn a_replica_that_takes_writes_is_warned_of_and_a_member_of_a_cluster_is_not() {
 
 /// As in `/health`, which calls such a server `not_a_replica`.
 #[test]
-fn who_takes_writes_in_a_group_with_one_primary_or_out_of_its_group_is_no_replica() {
+fn a_writable_member_of_a_single_primary_group_or_outside_its_group_is_not_a_replica() {
     let target = with_replica(false, true);
     let findings = |single_primary: &str, read_only: &str, member: Option<bool>| {
         let mut copy = right_replica();
@@ -141,7 +141,7 @@ fn who_takes_writes_in_a_group_with_one_primary_or_out_of_its_group_is_no_replic
     assert_eq!(findings("ON", "OFF", Some(true)), [format!("{role} is the primary of its replication group")]);
     assert_eq!(
         findings("OFF", "OFF", Some(false)),
-        [format!("{role} accepts writes, and is no working member of its replication group")]
+        [format!("{role} accepts writes, and is not a working member of its replication group")]
     );
     assert_eq!(
         findings("ON", "OFF", None),
@@ -150,7 +150,7 @@ fn who_takes_writes_in_a_group_with_one_primary_or_out_of_its_group_is_no_replic
 }
 
 #[test]
-fn who_replicates_without_a_source_was_not_promoted() {
+fn a_server_that_replicates_without_a_source_was_not_promoted() {
     for (name, value) in [("wsrep_on", "ON"), ("innodb_read_only", "ON")] {
         let mut copy = right_replica();
         copy["replication"]["seen"] = json!([]);
@@ -195,7 +195,7 @@ fn remedies_for_a_replica_are_pasted_as_a_whole() {
 }
 
 #[test]
-fn a_filter_is_lifted_where_the_row_is_and_what_is_missing_is_made_first() {
+fn a_remedy_creates_what_is_missing_before_it_lifts_a_filter() {
     let target = with_replica(false, true);
     let mut copy = right_replica();
     copy["replication"]["seen"][0]["filters"] = json!({"do_db": "app"});
@@ -221,7 +221,7 @@ fn a_filter_is_lifted_where_the_row_is_and_what_is_missing_is_made_first() {
 
 // Not run against a live server: from the providers' documentation.
 #[test]
-fn on_a_managed_replica_filters_and_threads_are_the_providers() {
+fn on_a_managed_replica_only_the_provider_changes_filters_and_threads() {
     let target = with_replica(false, true);
     let said = |provider: &str| {
         let mut copy = right_replica();

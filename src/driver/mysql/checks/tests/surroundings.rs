@@ -41,7 +41,7 @@ fn an_event_that_another_node_of_the_cluster_runs_is_not_called_switched_off() {
 }
 
 #[test]
-fn an_event_that_beats_as_well_is_found_unless_the_writers_take_turns() {
+fn an_event_that_also_updates_the_row_is_found_unless_heartbeatd_writes_only_a_stale_row() {
     let doubled = "failed warning native-scheduler: it beats as well (every 1 MINUTE)";
     assert_eq!(said(WriteMode::Always, "row", json!(1)), [doubled]);
     assert_eq!(said(WriteMode::Always, "row", Value::Null), [doubled]);
@@ -65,7 +65,7 @@ fn an_event_of_another_row_is_switched_off_and_never_dropped() {
 }
 
 #[test]
-fn an_event_that_only_names_the_table_is_no_writer() {
+fn an_event_that_only_names_the_table_is_not_a_writer() {
     for write in [WriteMode::Always, WriteMode::WhenStale, WriteMode::Never] {
         assert_eq!(said(write, "updates", json!(false)), [""; 0]);
     }
@@ -75,7 +75,7 @@ fn an_event_that_only_names_the_table_is_no_writer() {
 }
 
 #[test]
-fn an_event_that_does_not_beat_is_worse_without_another_writer() {
+fn an_event_that_does_not_update_the_row_is_worse_without_another_writer() {
     for status in ["SLAVESIDE_DISABLED", "REPLICA_SIDE_DISABLED"] {
         for (write, severity) in [(WriteMode::Always, Severity::Info), (WriteMode::Never, Severity::Warning)] {
             let lines = said(write, "status", json!(status));
@@ -122,7 +122,7 @@ fn hidden_events_are_not_reported_as_missing() {
 
 /// In a grant on a whole schema `_` and `%` are wildcards.
 #[test]
-fn the_grant_for_events_is_on_the_schema_alone() {
+fn the_grant_for_events_is_only_on_the_schema() {
     for (partial_revokes, named) in [("OFF", "`app\\_hb`.*"), ("ON", "`app_hb`.*")] {
         let mut target = target();
         target.heartbeat.schema = "app_hb".to_owned();
@@ -153,7 +153,7 @@ fn an_old_transaction_is_found_with_its_session() {
 }
 
 #[test]
-fn a_connector_that_was_there_a_look_ago_is_connecting_again() {
+fn a_connector_that_the_previous_inspection_saw_is_reconnecting() {
     let mut facts = right();
     facts["activity"]["seen"]["readers"] = json!([]);
     let says = "failed warning connector-connected: no session of this user reads the binary log";
@@ -179,7 +179,7 @@ fn an_unseen_reader_of_the_binary_log_is_never_reported_as_missing() {
 }
 
 #[test]
-fn a_thousand_tables_are_worth_knowing_and_fewer_only_to_whom_sees_all() {
+fn a_thousand_tables_are_reported_and_a_lower_count_is_unknown_unless_all_are_visible() {
     assert_eq!(after("/tables/seen", json!(1_000)), ["failed info table-count: 1000 tables"]);
     assert_eq!(after("/tables/seen", json!(999)), [""; 0]);
     let mut facts = right();
