@@ -1,7 +1,7 @@
 //! Gathers the facts for the checks and for a plan, with one command for each question. The session's `inspect` and
 //! `plan` call it; `checks` and `provision` judge the facts.
 //!
-//! The facts contain no secret: no address, no password, no content of documents except the heartbeat's time. Each
+//! The facts contain no secret: no password, no content of documents except the heartbeat's time. Each
 //! answer has a size limit.
 
 mod collection;

@@ -1,7 +1,7 @@
 //! Gathers the facts for the checks: variables, the catalogue, and the probes of this user's privileges. The session's
 //! `inspect` calls it; `checks` judges the facts.
 //!
-//! The facts contain no secret: no address, no password or its hash, no text of a statement or of an event's body.
+//! The facts contain no secret: no password or its hash, no text of a statement or of an event's body.
 
 mod activity;
 mod binlog;

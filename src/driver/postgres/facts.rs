@@ -1,7 +1,7 @@
 //! Gathers the facts for the checks: one snapshot of the catalogue, and the probes of this user's privileges. The
 //! session's `inspect` calls it; `checks` judges the facts.
 //!
-//! The facts contain no secret: no address, no password, no text of a statement or of a scheduled command.
+//! The facts contain no secret: no password, no text of a statement or of a scheduled command.
 
 mod activity;
 mod probes;

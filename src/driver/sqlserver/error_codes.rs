@@ -108,9 +108,9 @@ pub(super) const FILES_INACCESSIBLE: u32 = 945;
 pub(super) const MIRROR: u32 = 954;
 /// A secondary that is not readable.
 pub(super) const SECONDARY_NOT_READABLE: u32 = 976;
-/// A secondary that takes read-only intent alone.
+/// A secondary that accepts only connections with read-only intent.
 pub(super) const SECONDARY_READ_INTENT_ONLY: u32 = 978;
-/// A secondary that takes read-only intent alone, which the client did not declare.
+/// A secondary that accepts only connections with read-only intent, and the client has none.
 pub(super) const SECONDARY_READ_INTENT_REQUIRED: u32 = 979;
 /// No read-only replica.
 pub(super) const NO_READABLE_REPLICA: u32 = 982;
@@ -284,5 +284,5 @@ pub(super) const COMMIT_DEPENDENCIES: u32 = 41_839;
 pub(super) const NO_RESOURCES: [u32; 3] = [49_918, 49_919, 49_920];
 /// The lowest number that a trigger or procedure raises by itself (RAISERROR, THROW).
 pub(super) const RAISED: u32 = 50_000;
-/// Babelfish's number for nearly every error of its own: `beat` asks its catalogue what is wrong.
+/// Babelfish's number for nearly every error of its own: `beat` finds the fault in the catalogue.
 pub(super) const BABELFISH: u32 = 33_557_097;
