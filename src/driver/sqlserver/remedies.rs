@@ -17,7 +17,7 @@ use crate::target::Target;
 const FIND_PRIMARY: &str = "wait for the failover to end; if it does not end, let the address name the availability \
                             group's listener, or every replica (mssql://user@first,second/database)";
 
-/// What to do about an object that is no table, or a memory-optimized one.
+/// The remedy for an object that is not a table, or that is memory-optimized.
 pub(super) const ORDINARY_TABLE: &str =
     "name an ordinary table under [target.heartbeat]: change data capture tracks no other";
 

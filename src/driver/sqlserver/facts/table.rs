@@ -175,7 +175,7 @@ async fn columns(ask: &mut Questions<'_>, name: &str, table: &mut TableFacts) ->
 
 /// The primary key, and whether another unique index holds `id` alone.
 async fn key(ask: &mut Questions<'_>, name: &str, table: &mut TableFacts) -> Result<(), Failure> {
-    // A filtered index and a disabled one leave room for two rows with one id. Columns:
+    // A filtered or disabled index allows two rows with the same id. Columns:
     // <https://learn.microsoft.com/en-us/sql/relational-databases/system-catalog-views/sys-indexes-transact-sql>.
     let sql = format!(
         "SELECT CONVERT(int, i.index_id) AS index_, CONVERT(int, i.is_primary_key) AS primary_, CONVERT(nvarchar(128), \
