@@ -104,17 +104,17 @@ fn faults() -> Vec<Fault> {
 }
 
 #[tokio::test]
-async fn each_fault_is_found_as_what_it_is_and_its_remedy_mends_it_on_mariadb() {
+async fn each_fault_on_mariadb_is_found_and_its_remedy_repairs_it() {
     try_on(Flavour::Mariadb).await;
 }
 
 #[tokio::test]
-async fn each_fault_is_found_as_what_it_is_and_its_remedy_mends_it_on_mysql() {
+async fn each_fault_on_mysql_is_found_and_its_remedy_repairs_it() {
     try_on(Flavour::Mysql).await;
 }
 
 #[tokio::test]
-async fn each_fault_is_found_as_what_it_is_and_its_remedy_mends_it_on_an_old_mysql() {
+async fn each_fault_on_an_old_mysql_is_found_and_its_remedy_repairs_it() {
     try_on(Flavour::Mysql57).await;
 }
 

@@ -43,7 +43,7 @@ async fn remedy_of(stage: &Stage, target: &Target, check: &str, says: &str) -> (
 }
 
 #[tokio::test]
-async fn a_replica_that_follows_is_right_and_one_that_stands_still_is_found() {
+async fn a_replica_that_follows_is_healthy_and_one_that_stopped_is_found() {
     for flavour in Flavour::ALL {
         let (stage, replica, mut target) = with_replica(flavour, "").await;
         stage.all_is_well(&target, "a replica was added").await;
@@ -72,7 +72,7 @@ async fn a_replica_that_takes_writes_lacks_a_beat_or_was_promoted_is_found() {
         assert_eq!(severity, Severity::Warning);
         paste(&replica, &remedy).await;
         stage.all_is_well(&target, "the remedy").await;
-        // Past the binary log: the replica keeps what it has.
+        // Without the binary log, so the replica keeps its value.
         let old = format!("SET sql_log_bin = 0; UPDATE {TABLE} SET last_update = NOW() - INTERVAL 630 SECOND");
         replica.execute(&old).await;
         let (severity, remedy) = remedy_of(&stage, &target, "replica-heartbeat", "10m").await;
@@ -165,7 +165,7 @@ async fn a_replica_whose_own_binary_log_lacks_what_it_replicates_is_found() {
 }
 
 #[tokio::test]
-async fn a_replica_that_shows_nothing_is_unknown_and_never_right() {
+async fn a_replica_that_shows_nothing_is_unknown_and_never_healthy() {
     for flavour in Flavour::ALL {
         let (stage, mut replica, target) = with_replica(flavour, "").await;
         stage.server.execute("CREATE USER blind@'%' IDENTIFIED BY 'b'").await;
@@ -187,7 +187,7 @@ async fn a_replica_that_shows_nothing_is_unknown_and_never_right() {
 }
 
 #[tokio::test]
-async fn a_replica_in_place_of_the_primary_is_found_and_looked_at_all_the_same() {
+async fn a_replica_in_place_of_the_primary_is_reported_and_still_inspected() {
     for flavour in Flavour::ALL {
         let (stage, replica, target) = with_replica(flavour, "").await;
         let mut wrong_place = Target { replicas: Vec::new(), ..target };

@@ -87,7 +87,7 @@ const SITES: &[Site] = &[
         "checks/replica.rs",
         6,
         &[
-            "a_replica_that_follows_is_right_and_one_that_stands_still_is_found",
+            "a_replica_that_follows_is_healthy_and_one_that_stopped_is_found",
             "a_replica_that_takes_writes_lacks_a_beat_or_was_promoted_is_found",
             "a_replica_whose_own_binary_log_lacks_what_it_replicates_is_found",
             "a_filter_that_kept_the_table_out_from_the_start_is_lifted_once_it_is_there",

@@ -21,7 +21,7 @@ const HIDDEN_KEY: &str = "SET GLOBAL show_gipk_in_create_table_and_information_s
     CREATE TABLE T (id INT NOT NULL, text TEXT, last_update TIMESTAMP NULL); \
     INSERT INTO T (id, text, last_update) VALUES (1, 'test_heartbeat', NOW())";
 
-/// The list; `T` stands for the heartbeat table.
+/// The list; `T` is the heartbeat table.
 fn faults() -> Vec<Fault> {
     use Mend::{Remedy, RemedyAnd, Sql};
     vec![
@@ -136,7 +136,7 @@ fn faults() -> Vec<Fault> {
             .informs()
             .after("DROP USER heartbeat@'%'")
             .only(&[Flavour::Mysql]),
-        fault("writer-expiry", "runs out in", "ALTER USER hb@'%' PASSWORD EXPIRE INTERVAL 3 DAY", Remedy).warns(),
+        fault("writer-expiry", "expires in", "ALTER USER hb@'%' PASSWORD EXPIRE INTERVAL 3 DAY", Remedy).warns(),
         // --- the connector
         fault("connector-role", "no such account", "DROP USER cdc@'%'", RemedyAnd(
             "ALTER USER cdc@'%' IDENTIFIED BY 'cdc-password' ACCOUNT UNLOCK; \
@@ -182,17 +182,17 @@ fn faults() -> Vec<Fault> {
 }
 
 #[tokio::test]
-async fn each_fault_on_mariadb_is_found_as_what_it_is_and_its_remedy_mends_it() {
+async fn each_fault_of_table_row_or_account_on_mariadb_is_found_and_its_remedy_repairs_it() {
     try_on(Flavour::Mariadb).await;
 }
 
 #[tokio::test]
-async fn each_fault_on_mysql_is_found_as_what_it_is_and_its_remedy_mends_it() {
+async fn each_fault_of_table_row_or_account_on_mysql_is_found_and_its_remedy_repairs_it() {
     try_on(Flavour::Mysql).await;
 }
 
 #[tokio::test]
-async fn each_fault_on_an_old_mysql_is_found_as_what_it_is_and_its_remedy_mends_it() {
+async fn each_fault_of_table_row_or_account_on_an_old_mysql_is_found_and_its_remedy_repairs_it() {
     try_on(Flavour::Mysql57).await;
 }
 

@@ -52,7 +52,7 @@ impl Stage {
         self.server.flavour() == Flavour::Mariadb
     }
 
-    /// Looks and judges; every check must have a finding.
+    /// Inspects and judges. Every check must have a finding.
     async fn findings(&self, target: &Target) -> Vec<Finding> {
         let mut findings = judge(target, &look(target).await, None);
         findings.retain(|finding| {

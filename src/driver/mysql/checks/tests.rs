@@ -83,7 +83,7 @@ fn a_healthy_server_of_any_flavour_has_no_faults() {
 }
 
 #[test]
-fn every_check_has_a_finding_whatever_is_refused_and_every_unknown_says_what_it_takes() {
+fn every_check_has_a_finding_whatever_is_refused_and_every_unknown_names_its_requirement() {
     for part in ["table", "row", "binlog", "replication", "activity", "events", "tables"] {
         let findings = judged(&target(), &inspection(changed(right(), &format!("/{part}"), denied()), None));
         let ids: BTreeSet<&str> = findings.iter().map(|finding| finding.id.as_str()).collect();

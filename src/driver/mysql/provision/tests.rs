@@ -218,7 +218,7 @@ fn a_default_name_that_does_not_exist_is_a_notice_and_a_configured_one_a_failure
 }
 
 #[test]
-fn another_row_is_never_joined_by_a_second_one() {
+fn a_second_row_is_never_inserted_beside_another_one() {
     let plan = plan(&Facts { rows: Rows::Ids(vec![7]), ..complete() }, &target());
     assert_eq!((kinds(&plan), plan.steps.len()), (vec![ErrorKind::MissingRow], 0));
     assert!(
@@ -229,13 +229,13 @@ fn another_row_is_never_joined_by_a_second_one() {
 }
 
 #[test]
-fn rows_that_cannot_be_seen_are_unknown_and_none_is_made() {
+fn rows_that_cannot_be_seen_are_unknown_and_none_is_inserted() {
     let plan = plan(&Facts { rows: Rows::Hidden, ..complete() }, &target());
     assert_eq!((kinds(&plan), plan.steps.len()), (vec![ErrorKind::Privilege], 0));
 }
 
 #[test]
-fn a_deleted_row_comes_back_on_the_columns_own_clock() {
+fn a_deleted_row_is_restored_with_the_columns_own_clock() {
     let facts = Facts { table: table("datetime"), rows: Rows::Ids(Vec::new()), ..complete() };
     insta::assert_snapshot!(plan(&facts, &target()).steps[0].script, @"
     INSERT INTO `streamkap`.`streamkap_heartbeat` (id, text, last_update)
@@ -245,7 +245,7 @@ fn a_deleted_row_comes_back_on_the_columns_own_clock() {
 }
 
 #[test]
-fn a_table_of_another_shape_gets_no_row_and_says_what_it_lacks() {
+fn a_table_with_other_columns_gets_no_row_and_its_faults_are_named() {
     let mut facts = Facts { table: table("text"), rows: Rows::Ids(Vec::new()), ..complete() };
     facts.table.table.as_mut().unwrap().columns.remove(1);
     let plan = plan(&facts, &target());
@@ -255,7 +255,7 @@ fn a_table_of_another_shape_gets_no_row_and_says_what_it_lacks() {
 }
 
 #[test]
-fn nothing_is_made_that_the_replicas_would_not_get() {
+fn nothing_is_created_that_the_replicas_would_not_get() {
     let plan = plan(&Facts { logged: false, table: no_table(false), ..complete() }, &target());
     assert_eq!((kinds(&plan), plan.steps.len()), (vec![ErrorKind::Settings], 0));
 }

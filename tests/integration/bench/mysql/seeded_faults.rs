@@ -1,5 +1,5 @@
-//! One fault after another on a server that is otherwise right: exactly that finding fails, and what mends it mends it.
-//! The tests of the checks list the faults.
+//! One fault after another on a healthy server: exactly that finding fails, and its remedy repairs it. The tests of the
+//! checks list the faults.
 
 use std::collections::BTreeSet;
 
@@ -11,15 +11,15 @@ use super::super::findings::shown;
 use super::super::wait::{eventually, secs};
 use super::Flavour;
 
-/// How a fault is mended.
+/// How a fault is repaired.
 pub(crate) enum Mend {
-    /// By pasting the finding's remedy.
+    /// By the finding's remedy, pasted.
     Remedy,
-    /// By pasting it, and then with this.
+    /// By the remedy, pasted, and then by this SQL.
     RemedyAnd(&'static str),
-    /// With this: the remedy is advice, or what is pasted shows or prepares what is to be done.
+    /// By this SQL: the remedy is advice, or its script only shows or prepares something.
     Sql(&'static str),
-    /// By pasting it again and again: each is the next step.
+    /// By pasting remedies several times: each is the next step.
     Steps,
 }
 
@@ -32,16 +32,16 @@ pub(crate) struct Fault {
     says: &'static str,
     seed: &'static str,
     mend: Mend,
-    /// What puts the rest back once all is well.
+    /// SQL that restores the rest after the repair.
     after: &'static str,
     /// The checks that are unknown because of it.
     unknown: &'static [&'static str],
     target: fn(&mut Target),
-    /// The flavours it can be seeded on.
+    /// The flavours that can have the fault.
     on: &'static [Flavour],
 }
 
-/// A server on which everything is right, for faults.
+/// A healthy server for faults.
 pub(crate) trait Stage {
     fn target(&self) -> &Target;
     fn flavour(&self) -> Flavour;
@@ -84,7 +84,7 @@ impl Fault {
         Self { on, ..self }
     }
 
-    /// Waits until exactly this fault is found; its remedy.
+    /// Waits until exactly this fault is found. Returns its remedy.
     async fn found(&self, stage: &impl Stage, target: &Target) -> Remedy {
         eventually(secs(10), format!("{} after {}", self.check, self.seed), async || {
             let wrong = stage.wrong(target).await;
@@ -128,7 +128,7 @@ impl Fault {
     }
 }
 
-/// Seeds each fault that this flavour can have, finds it and mends it.
+/// Seeds each fault that this flavour can have, finds it and repairs it.
 pub(crate) async fn try_all(stage: &impl Stage, faults: Vec<Fault>) {
     all_is_well(stage, stage.target(), "nothing").await;
     for fault in faults.into_iter().filter(|fault| fault.on.contains(&stage.flavour())) {

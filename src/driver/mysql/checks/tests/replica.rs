@@ -66,7 +66,7 @@ fn a_replica_serves_the_connector_if_its_own_binary_log_holds_rows() {
 }
 
 #[test]
-fn a_replica_that_shows_nothing_is_unknown_and_never_right() {
+fn a_replica_that_shows_nothing_is_unknown_and_never_healthy() {
     let said = replica(&with_replica(false, false), "/replication", denied());
     let ids = ["replica-role", "replica-threads", "replica-filters"];
     assert_eq!(said.len(), ids.len(), "{said:?}");

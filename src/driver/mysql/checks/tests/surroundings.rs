@@ -236,7 +236,7 @@ fn a_node_that_is_set_to_refuse_or_to_keep_its_writes_is_found() {
 
 /// As on Percona XtraDB Cluster, where `wsrep_on` is a session variable only.
 #[test]
-fn a_node_whose_switch_is_not_shown_is_judged_as_one_that_is_on() {
+fn a_node_whose_switch_is_hidden_counts_as_on() {
     let mut facts = as_a_node(right());
     for name in ["wsrep_on", "wsrep_gtid_mode"] {
         facts["server"]["variables"].as_object_mut().unwrap().remove(name);
