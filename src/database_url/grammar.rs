@@ -3,7 +3,8 @@
 
 use percent_encoding::percent_decode_str;
 
-use super::{DatabaseUrl, Family, Host, UrlError};
+use super::address::{DatabaseUrl, Family, Host};
+use super::error::UrlError;
 use crate::secret::Secret;
 
 /// A parsed address that was not judged yet: a driver's `parse` turns it into a [`DatabaseUrl`].
