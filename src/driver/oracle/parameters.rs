@@ -249,6 +249,8 @@ fn judge_together(url: &DatabaseUrl, place: &Place, library: Library, faults: &m
 
 fn place(url: &DatabaseUrl) -> Result<Place, UrlError> {
     let (named, has_sid) = (!url.database().is_empty(), url.parameter("sid").is_some());
+    // `service_name` is refused by its own name, with where the service goes: that it is missing there is no second fault.
+    let is_misplaced = url.parameter("service_name").is_some();
     if let Some(descriptor) = url.parameter("descriptor") {
         return match named {
             true => Err(refused("descriptor", "names the service itself: take /service out of the address")),
@@ -257,7 +259,7 @@ fn place(url: &DatabaseUrl) -> Result<Place, UrlError> {
     }
     match url.hosts() {
         _ if named && has_sid => Err(refused("sid", "is only for an address without /service")),
-        _ if named || has_sid => Ok(Place::Hosts),
+        _ if named || has_sid || is_misplaced => Ok(Place::Hosts),
         [alias] if alias.port.is_none() => Ok(Place::Alias(alias.name.clone())),
         _ => Err(refused("service", "the address names no service: write /service after the hosts, or sid=SID")),
     }
@@ -370,6 +372,15 @@ mod tests {
         .unwrap_err();
         for named in ["sid", "protocol", "client", "server", "instance_name", "sdu", "service_name", "nonsense"] {
             assert!(message.contains(&format!("parameter \"{named}\": ")), "{named}: {message}");
+        }
+    }
+
+    #[test]
+    fn a_service_that_is_named_as_a_parameter_is_one_fault() {
+        for address in ["oracle://a/?service_name=s", "oracle://a:1521?service_name=s", "oracle://a,b?service_name=s"] {
+            let message = read(address).unwrap_err();
+            assert!(message.starts_with("parameter \"service_name\": "), "{address}: {message}");
+            assert!(!message.contains("parameter \"service\""), "{address}: {message}");
         }
     }
 
