@@ -32,9 +32,12 @@ pub(crate) fn expect_complete(driver: &str, sites: &[Site], places: impl Fn(&str
     );
     let tests: String = sources("tests/integration").into_values().collect();
     for (file, _, pasted_by, why_not) in sites {
-        assert!(!pasted_by.is_empty() || !why_not.is_empty(), "{file}");
+        assert!(!pasted_by.is_empty() || !why_not.is_empty(), "{file}: SITES names neither a test nor a reason");
         for test in *pasted_by {
-            assert!(tests.contains(&format!("async fn {test}()")), "{file}: there is no test {test}");
+            assert!(
+                tests.contains(&format!("async fn {test}()")),
+                "{file}: SITES names the test {test}, which does not exist"
+            );
         }
     }
 }

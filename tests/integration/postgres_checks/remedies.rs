@@ -205,7 +205,11 @@ const MAKERS: &[&str] = &["Remedy::sql(", "alter_system("];
 fn every_place_that_makes_sql_to_paste_names_the_test_that_pastes_it_or_why_none_does() {
     let tests: String = sources("tests/integration").into_values().collect();
     let (mut pasted, mut not) = (0, Vec::new());
-    for (file, text) in sources("src/driver/postgres") {
+    let files = sources("src/driver/postgres");
+    for (file, _) in PLACES {
+        assert!(files.contains_key(*file), "src/driver/postgres/{file} is in PLACES and does not exist");
+    }
+    for (file, text) in files {
         let code = text.split("#[cfg(test)]").next().unwrap();
         let made =
             code.lines().filter(|line| !["fn ", "use ", "//"].iter().any(|word| line.trim_start().starts_with(word)));
@@ -215,7 +219,7 @@ fn every_place_that_makes_sql_to_paste_names_the_test_that_pastes_it_or_why_none
         assert_eq!(
             made,
             known.len(),
-            "src/driver/postgres/{file} makes another number of remedies than are known here"
+            "src/driver/postgres/{file}: places that make SQL to paste, and those of them in PLACES"
         );
         for (part, how) in known {
             assert!(code.contains(part), "{part:?} is not in src/driver/postgres/{file}");
