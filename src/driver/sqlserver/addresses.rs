@@ -27,7 +27,6 @@ const MOST: usize = 16;
 ///
 /// # Errors
 /// The name does not resolve.
-/// When the name does not resolve.
 pub(super) async fn connections(host: &Host) -> Result<Vec<BoxFuture<'static, Result<TcpStream, Failure>>>, Failure> {
     let port = host.port.unwrap_or(PORT);
     let instance = host.instance.clone().filter(|_| host.port.is_none());

@@ -112,7 +112,8 @@ pub(super) async fn table(ask: &mut Questions<'_>, target: &Target) -> Result<An
 /// As [`Questions::ask_values`].
 pub(super) async fn outline(ask: &mut Questions<'_>, target: &Target) -> Result<Answer<TableFacts>, Failure> {
     let (schema, name) = (literal(&target.heartbeat.schema), name_literal(target));
-    // Columns: <https://learn.microsoft.com/en-us/sql/relational-databases/system-catalog-views/sys-tables-transact-sql>.
+    // A lookalike that lacks one of these columns has no such tables either. Columns:
+    // <https://learn.microsoft.com/en-us/sql/relational-databases/system-catalog-views/sys-tables-transact-sql>.
     let of_table = |column: &str| {
         format!("(SELECT CONVERT(int, t.{column}) FROM sys.tables AS t WHERE t.object_id = OBJECT_ID({name}))")
     };
