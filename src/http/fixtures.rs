@@ -97,7 +97,7 @@ fn fill(cell: &Cell, start: Moment, now: Moment) {
         timeline: Some(1),
         role: ServerRole::Primary,
     };
-    status.server = Some(server.clone());
+    status.server = Some(Arc::new(server.clone()));
     status.last_beat = Some(LastBeat {
         at: start,
         outcome: BeatOutcome::Written,
@@ -110,12 +110,12 @@ fn fill(cell: &Cell, start: Moment, now: Moment) {
     status.clock_skew = Some(-0.25);
     status.notice("another_writer", Some("another writer updates this row: pg_cron job 7".to_owned()), start);
     status.remember(HistoryEntry {
-        at: start,
+        at: start.wall,
         duration: Duration::from_micros(1_250),
         result: Ok(BeatOutcome::Written),
     });
     status.remember(HistoryEntry {
-        at: now,
+        at: now.wall,
         duration: Duration::from_millis(2),
         result: Err(PastFailure { kind: ErrorKind::Privilege, message: failure().message().into() }),
     });

@@ -16,7 +16,7 @@ use crate::status::board::{
     Trouble,
 };
 use crate::target::{Replica, RowId, Target};
-use crate::time::clock::Moment;
+use crate::time::clock::{self, Moment};
 
 /// `/targets`.
 #[derive(Debug, Serialize)]
@@ -213,7 +213,7 @@ impl TargetDocument {
             last_beat: status.last_beat.as_ref().map(BeatDocument::from),
             next_beat: time(status.next_due),
             error: status.trouble.as_ref().map(ErrorDocument::from),
-            server: status.server.as_ref().map(ServerDocument::from),
+            server: status.server.as_deref().map(ServerDocument::from),
             clock_skew_seconds: status.clock_skew,
             notices: notices.collect(),
             counters: CountersDocument::from(&status.counters),
@@ -356,7 +356,7 @@ impl From<&HistoryEntry> for HistoryDocument {
     fn from(entry: &HistoryEntry) -> Self {
         let failure = entry.result.as_ref().err();
         Self {
-            at: entry.at.to_rfc3339(),
+            at: clock::to_rfc3339(entry.at),
             result: entry.result.as_ref().map_or("failed", |outcome| outcome.as_str()),
             duration_seconds: entry.duration.as_secs_f64(),
             kind: failure.map(|failure| failure.kind.as_str()),

@@ -105,7 +105,7 @@ impl Beater {
     /// task when the grace period is over.
     ///
     /// `first` is when the first beat is due. `reloaded` signals a reload of the configuration.
-    pub async fn run(mut self, first: Moment, cancelled: &CancellationToken, reloaded: &Notify) {
+    pub async fn run(&mut self, first: Moment, cancelled: &CancellationToken, reloaded: &Notify) {
         let mut next = Next::Tick(first);
         loop {
             match self.wait(&mut next, cancelled, reloaded).await {
@@ -241,7 +241,7 @@ impl Beater {
             value: beat.value,
             position: beat.position.clone(),
         });
-        status.remember(HistoryEntry { at: now, duration, result: Ok(beat.outcome) });
+        status.remember(HistoryEntry { at: now.wall, duration, result: Ok(beat.outcome) });
         drop(status);
         if let Some(value) = beat.value.filter(|_| beat.outcome == BeatOutcome::Written) {
             let position = beat.position.clone().map(String::into_boxed_str);
@@ -257,7 +257,7 @@ impl Beater {
         *status.counters.errors.entry((failure.class(), failure.kind())).or_default() += 1;
         status.trouble = Some(Trouble::after(status.trouble.as_ref(), failure.clone(), now));
         status.remember(HistoryEntry {
-            at: now,
+            at: now.wall,
             duration: now.mono.saturating_duration_since(asked.mono),
             result: Err(PastFailure { kind: failure.kind(), message: failure.to_string().into() }),
         });

@@ -24,7 +24,8 @@ pub struct Connection {
     session: Option<Box<dyn Session>>,
     known_identity: Option<String>,
     timelines: Timelines,
-    server: Option<ServerInfo>,
+    /// Shared with the board.
+    server: Option<Arc<ServerInfo>>,
     /// Why the next connection will be opened.
     reason: ConnectReason,
     connects: Vec<ConnectReason>,
@@ -109,7 +110,7 @@ impl Connection {
 
     /// The server that answered last.
     #[must_use]
-    pub fn server(&self) -> Option<&ServerInfo> {
+    pub fn server(&self) -> Option<&Arc<ServerInfo>> {
         self.server.as_ref()
     }
 
@@ -187,8 +188,8 @@ impl Connection {
         // the future is dropped, it is closed.
         let outcome = session.beat(writing, deadline).await;
         if outcome.as_ref().err().is_none_or(|failure| session.survives(failure.kind())) {
-            if self.server.as_ref() != Some(session.server()) {
-                self.server = Some(session.server().clone());
+            if self.server.as_deref() != Some(session.server()) {
+                self.server = Some(Arc::new(session.server().clone()));
             }
             self.session = Some(session);
         }
@@ -205,7 +206,7 @@ impl Connection {
         let known = Known { identity: self.known_identity.as_deref(), timelines, ..Known::default() };
         let session = self.context.open(&target.endpoint, purpose, known, deadline).await?;
         self.connects.push(self.reason);
-        let server = session.server().clone();
+        let server = Arc::new(session.server().clone());
         if server.identity.is_some() {
             self.known_identity.clone_from(&server.identity);
         }

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use super::dropped_lines::DroppedLines;
 use super::histogram::Histogram;
@@ -72,7 +72,7 @@ pub struct TargetStatus {
     /// What is wrong now.
     pub trouble: Option<Trouble>,
     /// The server that answered last.
-    pub server: Option<ServerInfo>,
+    pub server: Option<Arc<ServerInfo>>,
     /// Server clock minus ours, in seconds, at the last beat.
     pub clock_skew: Option<f64>,
     /// Notices by a stable key: another writer, a clock that jumped …
@@ -185,8 +185,8 @@ pub struct Notice {
 /// One line of a target's history.
 #[derive(Debug, Clone)]
 pub struct HistoryEntry {
-    /// When it ended.
-    pub at: Moment,
+    /// When it ended. Not a `Moment`, which takes twice the room: every target keeps [`HISTORY`] of these.
+    pub at: SystemTime,
     /// How long it took.
     pub duration: Duration,
     /// How it ended.

@@ -104,8 +104,14 @@ impl Moment {
     /// The wall clock as RFC 3339 in UTC, to the millisecond.
     #[must_use]
     pub fn to_rfc3339(&self) -> String {
-        chrono::DateTime::<chrono::Utc>::from(self.wall).to_rfc3339_opts(chrono::SecondsFormat::Millis, true)
+        to_rfc3339(self.wall)
     }
+}
+
+/// A time of the wall clock as RFC 3339 in UTC, to the millisecond.
+#[must_use]
+pub fn to_rfc3339(wall: SystemTime) -> String {
+    chrono::DateTime::<chrono::Utc>::from(wall).to_rfc3339_opts(chrono::SecondsFormat::Millis, true)
 }
 
 /// The system's monotonic clock in microseconds, as `CLOCK_MONOTONIC` counts, for service managers, which compare it
