@@ -26,7 +26,6 @@ const LONGEST: Duration = Duration::from_secs(60);
 const FAILED: &str = "failover_watcher_failed";
 
 /// The watcher of one target's other hosts.
-#[derive(Clone)]
 pub struct Watcher {
     /// The target, with its driver.
     pub context: TargetContext,
@@ -40,8 +39,8 @@ pub struct Watcher {
     pub timelines: Timelines,
     /// Shared with the inspectors and failover watchers of all other targets.
     pub server_slots: ServerSlots,
-    /// Jitter.
-    pub random: fastrand::Rng,
+    /// Of the jitter.
+    pub seed: u64,
 }
 
 /// One host of the address.
@@ -54,8 +53,8 @@ struct Host {
 }
 
 impl Watcher {
-    /// Watches until cancelled, and not before `first`.
-    pub async fn run(mut self, first: Moment, cancelled: CancellationToken) {
+    /// Watches until cancelled, and not before `first`. A second run starts over.
+    pub async fn run(&self, first: Moment, cancelled: &CancellationToken) {
         tokio::select! {
             biased;
             () = cancelled.cancelled() => {}
@@ -74,15 +73,16 @@ impl Watcher {
         );
     }
 
-    async fn look_on(&mut self, first: Moment) {
+    async fn look_on(&self, first: Moment) {
+        let mut random = fastrand::Rng::with_seed(self.seed);
         let hosts = self.context.driver.hosts_with_timelines(&self.context.target.endpoint).into_iter();
         let mut hosts: Vec<_> = hosts
             .map(|(address, endpoint)| {
-                let backoff = Backoff::new(self.random.u64(..));
+                let backoff = Backoff::new(random.u64(..));
                 Host { address, endpoint, backoff, not_before: None }
             })
             .collect();
-        let mut next = first.plus(self.pause().mul_f64(self.random.f64()));
+        let mut next = first.plus(self.pause().mul_f64(random.f64()));
         loop {
             clock::sleep_until(next.mono).await;
             let turn = self.server_slots.at(&self.context.target.endpoint.url).await;

@@ -77,8 +77,8 @@ pub struct Changes {
     pub unchanged: usize,
 }
 
-/// What one target's task needs.
-#[derive(Clone)]
+/// What one target's tasks need. They share it, because each future that holds it holds it for as long as the target
+/// runs.
 struct Tending {
     context: TargetContext,
     board: Arc<Board>,
@@ -171,7 +171,7 @@ impl Fleet {
         let cancelled = CancellationToken::new();
         let reloaded = Arc::new(Notify::new());
         let application_name = Arc::clone(&self.application_name);
-        let tending = Tending {
+        let tending = Arc::new(Tending {
             context: TargetContext { target: Arc::clone(&target), driver, application_name },
             board: Arc::clone(&self.board),
             cell,
@@ -182,7 +182,7 @@ impl Fleet {
             first: ticks.first(alone, now),
             cancelled: cancelled.clone(),
             reloaded: Arc::clone(&reloaded),
-        };
+        });
         let task = AbortOnDropHandle::new(tokio::spawn(async move {
             // I1: the beat of the earlier loop may wait on the server until its deadline, even if its task is gone.
             // Each loop ends by itself in time, and so does a chain of loops that wait for each other.
@@ -207,19 +207,18 @@ impl WrittenLate {
 
 impl Tending {
     /// Runs the target's loop. Once asked to end, it returns when the loop has ended or its time is over.
-    async fn tend_after(mut self, before: Option<WrittenLate>) -> Option<WrittenLate> {
-        let (target, cell, cancelled) =
-            (Arc::clone(&self.context.target), Arc::clone(&self.cell), self.cancelled.clone());
-        let clock = self.board.clock().clone();
-        if let Some(beat) = before.filter(|beat| beat.is_of_the_row_of(&target)) {
+    async fn tend_after(self: &Arc<Self>, before: Option<WrittenLate>) -> Option<WrittenLate> {
+        let (target, clock) = (&self.context.target, self.board.clock());
+        let mut first = self.first;
+        if let Some(beat) = before.filter(|beat| beat.is_of_the_row_of(target)) {
             let now = clock.now();
-            self.first = Ticks::new(&target.schedule, &target.name, now).next_after_beat(beat.at, now);
+            first = Ticks::new(&target.schedule, &target.name, now).next_after_beat(beat.at, now);
         }
         let asked_to_end = async {
-            cancelled.cancelled().await;
+            self.cancelled.cancelled().await;
             clock.now()
         };
-        let tending = self.tend();
+        let tending = self.tend(first);
         tokio::pin!(tending);
         let asked = tokio::select! {
             biased;
@@ -228,15 +227,15 @@ impl Tending {
         };
         // A loop that does not end in time is dropped at its next await, which every loop reaches.
         let _ = clock::timeout_at(asked.mono + target.timeout + FAREWELL, tending).await;
-        let last = cell.lock().last_beat.clone()?;
+        let last = self.cell.lock().last_beat.clone()?;
         let late = last.outcome == BeatOutcome::Written && last.at.mono >= asked.mono;
-        late.then(|| WrittenLate { target, at: last.at })
+        late.then(|| WrittenLate { target: Arc::clone(target), at: last.at })
     }
 
     /// Runs the target's loop until cancelled, and starts it again after a panic.
-    async fn tend(self) {
+    async fn tend(self: &Arc<Self>, first: Moment) {
         let panicked = |failure, now| self.record_panic(failure, now);
-        self.supervision("beats", 1).keep(self.first, |first| self.run_once(first), panicked).await;
+        self.supervision("beats", 1).keep(first, |first| self.run_once(first), panicked).await;
     }
 
     fn supervision<'a>(&'a self, part: &'a str, seed: u64) -> Supervision<'a> {
@@ -251,12 +250,19 @@ impl Tending {
         }
     }
 
-    async fn run_once(&self, first: Moment) {
+    async fn run_once(self: &Arc<Self>, first: Moment) {
+        // The lookers are dropped with this future, even if the loop panics, so they never outlive the loop.
+        let (mut beater, _lookers) = self.start_parts();
+        beater.run(first, &self.cancelled, &self.reloaded).await;
+    }
+
+    /// The target's loop, and the tasks beside it. Not within the future that runs the loop, which would keep room for
+    /// all that this needs.
+    fn start_parts(self: &Arc<Self>) -> (Beater, JoinSet<()>) {
         let now = self.board.clock().now();
         let ticks = Ticks::new(&self.context.target.schedule, &self.context.target.name, now);
         let (acknowledged, receiver) = watch::channel(Acknowledged::default());
         let (good_connections, good) = watch::channel(0);
-        // Dropped with this future, even if the loop panics, so watchers and inspector never outlive the loop.
         let mut lookers = JoinSet::new();
         for replica in &self.context.target.replicas {
             let watcher = Watcher {
@@ -265,10 +271,11 @@ impl Tending {
                 cell: Arc::clone(&self.cell),
                 clock: self.board.clock().clone(),
                 ticks: ticks.clone(),
-                backoff: Backoff::new(self.seed_for(&replica.name)),
+                seed: self.seed_for(&replica.name),
                 acknowledged: receiver.clone(),
             };
-            lookers.spawn(self.clone().keep_watching(watcher));
+            let tending = Arc::clone(self);
+            lookers.spawn(async move { tending.keep_watching(&watcher).await });
         }
         let inspector = Inspector {
             context: self.context.clone(),
@@ -279,9 +286,10 @@ impl Tending {
             acknowledged: receiver,
             good_connections: good,
             server_slots: self.server_slots.clone(),
-            random: fastrand::Rng::with_seed(self.seed_for("inspector")),
+            seed: self.seed_for("inspector"),
         };
-        lookers.spawn(self.clone().keep_inspecting(inspector));
+        let tending = Arc::clone(self);
+        lookers.spawn(async move { tending.keep_inspecting(&inspector).await });
         if self.context.driver.hosts_with_timelines(&self.context.target.endpoint).len() > 1 {
             let watcher = failover::Watcher {
                 context: self.context.clone(),
@@ -290,22 +298,22 @@ impl Tending {
                 ticks: ticks.clone(),
                 timelines: self.timelines.clone(),
                 server_slots: self.server_slots.clone(),
-                random: fastrand::Rng::with_seed(self.seed_for("failover")),
+                seed: self.seed_for("failover"),
             };
-            lookers.spawn(self.clone().keep_looking_for_failovers(watcher));
+            let tending = Arc::clone(self);
+            lookers.spawn(async move { tending.keep_looking_for_failovers(&watcher).await });
         }
-        let connection = Connection::new(self.context.clone(), self.timelines.clone());
-        let parts = Parts {
+        let beater = Beater::new(Parts {
             target: Arc::clone(&self.context.target),
             board: Arc::clone(&self.board),
             cell: Arc::clone(&self.cell),
-            connection,
+            connection: Connection::new(self.context.clone(), self.timelines.clone()),
             ticks,
             backoff: Backoff::new(self.seed_for("")),
             acknowledged,
             good_connections,
-        };
-        Beater::new(parts).run(first, &self.cancelled, &self.reloaded).await;
+        });
+        (beater, lookers)
     }
 
     /// Jitter that differs between targets and replicas.
@@ -314,22 +322,22 @@ impl Tending {
         name.fold(self.seed, |seed, byte| seed.rotate_left(5) ^ u64::from(byte))
     }
 
-    async fn keep_watching(self, watcher: Watcher) {
-        let start = |at| watcher.clone().run(at, self.cancelled.clone());
+    async fn keep_watching(&self, watcher: &Watcher) {
+        let start = |at| watcher.run(at, &self.cancelled);
         let panicked = |failure, now| watcher.record_failure(failure, now);
         let now = self.board.clock().now();
         self.supervision(&watcher.replica.name, 2).keep(now, start, panicked).await;
     }
 
-    async fn keep_inspecting(self, inspector: Inspector) {
-        let start = |at| inspector.clone().run(at, self.cancelled.clone());
+    async fn keep_inspecting(&self, inspector: &Inspector) {
+        let start = |at| inspector.run(at, &self.cancelled);
         let panicked = |failure: Failure, now| inspector.record_panic(failure.message(), now);
         let now = self.board.clock().now();
         self.supervision("inspector", 3).keep(now, start, panicked).await;
     }
 
-    async fn keep_looking_for_failovers(self, watcher: failover::Watcher) {
-        let start = |at| watcher.clone().run(at, self.cancelled.clone());
+    async fn keep_looking_for_failovers(&self, watcher: &failover::Watcher) {
+        let start = |at| watcher.run(at, &self.cancelled);
         let panicked = |failure: Failure, now| watcher.record_panic(failure.message(), now);
         let now = self.board.clock().now();
         self.supervision("failover", 4).keep(now, start, panicked).await;
@@ -341,5 +349,28 @@ impl Tending {
         status.counters.failed += 1;
         status.tried = true;
         status.trouble = Some(Trouble::after(status.trouble.as_ref(), failure, now));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The most that the future of a target's loop takes, in bytes. Most targets wait nearly always, so what runs
+    /// rarely (a beat, a look) gets a box of its own while it runs.
+    const LOOP: usize = 2_048;
+    /// The same for the inspector beside it.
+    const INSPECTOR: usize = 1_408;
+
+    #[test]
+    fn a_target_that_waits_for_its_tick_takes_little_memory() {
+        fn size_of_loop<'a, F>(_: impl FnOnce(&'a Arc<Tending>, Option<WrittenLate>) -> F) -> usize {
+            size_of::<F>()
+        }
+        fn size_of_inspector<'a, F>(_: impl FnOnce(&'a Tending, &'a Inspector) -> F) -> usize {
+            size_of::<F>() + size_of::<Inspector>()
+        }
+        let sizes = (size_of_loop(Tending::tend_after), size_of_inspector(Tending::keep_inspecting));
+        assert!(sizes.0 <= LOOP && sizes.1 <= INSPECTOR, "{sizes:?}");
     }
 }

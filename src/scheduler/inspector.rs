@@ -38,8 +38,7 @@ const SHORTEST_LOOK: Duration = Duration::from_secs(5);
 /// The notice that this loop panicked, until all checks have run again.
 const FAILED: &str = "inspector_failed";
 
-/// One target's inspector. A clone starts over.
-#[derive(Clone)]
+/// One target's inspector.
 pub struct Inspector {
     /// The target, with its driver.
     pub context: TargetContext,
@@ -57,8 +56,8 @@ pub struct Inspector {
     pub good_connections: watch::Receiver<u64>,
     /// Shared with the inspectors of all other targets.
     pub server_slots: ServerSlots,
-    /// Jitter.
-    pub random: fastrand::Rng,
+    /// Of the jitter.
+    pub seed: u64,
 }
 
 /// The last inspection, to compare the next one with. It is kept as text, which needs a fraction of the memory.
@@ -76,8 +75,8 @@ enum Place {
 }
 
 impl Inspector {
-    /// Inspects until cancelled, and not before `first`.
-    pub async fn run(mut self, first: Moment, cancelled: CancellationToken) {
+    /// Inspects until cancelled, and not before `first`. A second run starts over.
+    pub async fn run(&self, first: Moment, cancelled: &CancellationToken) {
         tokio::select! {
             biased;
             () = cancelled.cancelled() => {}
@@ -93,17 +92,19 @@ impl Inspector {
         status.notice(FAILED, Some(format!("heartbeatd cannot run the checks: {message}")), now);
     }
 
-    async fn look_on(&mut self, first: Moment) {
+    async fn look_on(&self, first: Moment) {
         clock::sleep_until(first.mono).await;
+        let mut random = fastrand::Rng::with_seed(self.seed);
+        let mut good_connections = self.good_connections.clone();
         let started = self.clock.now();
         let mut previous: Option<Kept> = None;
         let mut place = None;
         // Never before the first successful beat: what a failed beat reports needs no check.
-        if self.good_connections.wait_for(|count| *count > 0).await.is_err() {
+        if good_connections.wait_for(|count| *count > 0).await.is_err() {
             return;
         }
-        self.good_connections.mark_unchanged();
-        let mut next_catalogue = self.soon();
+        good_connections.mark_unchanged();
+        let mut next_catalogue = self.soon(&mut random);
         clock::sleep_until(next_catalogue.mono).await;
         loop {
             let turn = self.server_slots.at(&self.context.target.endpoint.url).await;
@@ -111,7 +112,7 @@ impl Inspector {
             // the account.
             if self.cell.lock().trouble.is_none() {
                 if next_catalogue.mono <= self.clock.now().mono {
-                    next_catalogue = Box::pin(self.check(&mut previous)).await;
+                    next_catalogue = Box::pin(self.check(&mut previous, &mut random)).await;
                 }
                 if self.context.driver.shows_progress() {
                     Box::pin(self.look_at_the_progress(&mut place, started)).await;
@@ -122,20 +123,22 @@ impl Inspector {
             let period = self.ticks.period_at(self.clock.now()).max(SHORTEST_LOOK);
             let look = self.clock.now().plus(if place.is_some() { period } else { CATALOGUE });
             let again = look.mono.min(next_catalogue.mono).max(self.clock.now().plus(SHORTEST_LOOK).mono);
-            if let Ok(Ok(())) = clock::timeout_at(again, self.good_connections.changed()).await {
+            if let Ok(Ok(())) = clock::timeout_at(again, good_connections.changed()).await {
                 // A new connection: much may have changed on the server behind it.
-                let earliest = previous.as_ref().map_or(self.soon(), |kept| later(kept.at.plus(SHORTEST), self.soon()));
+                let earliest = previous
+                    .as_ref()
+                    .map_or(self.soon(&mut random), |kept| later(kept.at.plus(SHORTEST), self.soon(&mut random)));
                 next_catalogue = if earliest.mono < next_catalogue.mono { earliest } else { next_catalogue };
             }
         }
     }
 
-    fn soon(&mut self) -> Moment {
-        self.clock.now().plus(FIRST.mul_f64(self.random.f64()))
+    fn soon(&self, random: &mut fastrand::Rng) -> Moment {
+        self.clock.now().plus(FIRST.mul_f64(random.f64()))
     }
 
     /// Runs all checks. Returns when to run them again.
-    async fn check(&mut self, previous: &mut Option<Kept>) -> Moment {
+    async fn check(&self, previous: &mut Option<Kept>, random: &mut fastrand::Rng) -> Moment {
         let inspection = runner::inspect(&self.context, &self.clock, self.context.target.timeout).await;
         let now = self.clock.now();
         if let Look::Failure(failure) = &inspection.source {
@@ -165,7 +168,7 @@ impl Inspector {
         status.notice(FAILED, None, now);
         drop(status);
         *previous = Kept::of(&inspection, now);
-        now.plus(CATALOGUE - JITTER.mul_f64(self.random.f64()))
+        now.plus(CATALOGUE - JITTER.mul_f64(random.f64()))
     }
 
     /// Asks the endpoint that showed it last, otherwise every endpoint.

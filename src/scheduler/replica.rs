@@ -58,8 +58,7 @@ enum Arrival {
     Foreign,
 }
 
-/// One replica's watcher. A clone starts over.
-#[derive(Clone)]
+/// One replica's watcher.
 pub struct Watcher {
     /// The target it belongs to, with its driver.
     pub context: TargetContext,
@@ -71,8 +70,8 @@ pub struct Watcher {
     pub clock: Clock,
     /// The target's ticks: a period is at least one look.
     pub ticks: Ticks,
-    /// Waits after failures.
-    pub backoff: Backoff,
+    /// Of the jitter of the waits after failures.
+    pub seed: u64,
     /// The acknowledged beats.
     pub acknowledged: watch::Receiver<Acknowledged>,
 }
@@ -114,8 +113,8 @@ impl Acknowledged {
 }
 
 impl Watcher {
-    /// Watches until cancelled, and not before `first`.
-    pub async fn run(mut self, first: Moment, cancelled: CancellationToken) {
+    /// Watches until cancelled, and not before `first`. A second run starts over.
+    pub async fn run(&self, first: Moment, cancelled: &CancellationToken) {
         tokio::select! {
             biased;
             () = cancelled.cancelled() => {}
@@ -123,11 +122,13 @@ impl Watcher {
         }
     }
 
-    async fn watch(&mut self, first: Moment) {
+    async fn watch(&self, first: Moment) {
+        let mut backoff = Backoff::new(self.seed);
+        let mut acknowledged = self.acknowledged.clone();
         let mut session: Option<Box<dyn Session>> = None;
         let mut not_before = first.mono;
         loop {
-            let beat = self.acknowledged.borrow_and_update().newest();
+            let beat = acknowledged.borrow_and_update().newest();
             let period = self.ticks.period_at(self.clock.now());
             // The looks after a beat; without a beat one per period.
             let looks: &[Duration] = if beat.is_some() { &LOOKS } else { &LOOKS[..1] };
@@ -139,16 +140,16 @@ impl Watcher {
                 let now = self.clock.now();
                 let arrived = match result {
                     Ok((observation, server)) => {
-                        self.backoff.reset();
+                        backoff.reset();
                         self.record(&observation, server, now)
                     }
                     Err(failure) => {
-                        not_before = now.mono + self.backoff.next(failure.kind(), period);
+                        not_before = now.mono + backoff.next(failure.kind(), period);
                         self.record_failure(failure, now);
                         continue;
                     }
                 };
-                if arrived || self.acknowledged.has_changed().unwrap_or(false) {
+                if arrived || acknowledged.has_changed().unwrap_or(false) {
                     break;
                 }
             }
@@ -158,7 +159,7 @@ impl Watcher {
                 session.close().await;
             }
             let again = self.clock.now().mono + period;
-            let _ = clock::timeout_at(again, self.acknowledged.changed()).await;
+            let _ = clock::timeout_at(again, acknowledged.changed()).await;
         }
     }
 

@@ -34,7 +34,7 @@ impl Supervision<'_> {
     /// Runs the loop that `start` creates until it ends by itself, and again after each panic. `start` gets the moment
     /// before which it must do nothing, at first `first`. `panicked` puts a panic on the board.
     pub(super) async fn keep<L: Future<Output = ()>>(
-        mut self,
+        &mut self,
         first: Moment,
         start: impl Fn(Moment) -> L,
         panicked: impl Fn(Failure, Moment),
