@@ -107,6 +107,14 @@ pub(super) async fn connect(request: &ConnectRequest<'_>) -> Result<Opened, Fail
     hosts::find(request, &HOST_STYLE, |host| Box::pin(open(request, &login, host))).await
 }
 
+impl Opened {
+    /// Gives back what a kept connection does not need after a beat: sqlx begins with room for 8 KiB to write, a beat
+    /// needs a tenth of it, and the next one is as long.
+    pub(super) fn give_back_buffers(&mut self) {
+        self.connection.shrink_buffers();
+    }
+}
+
 impl Candidate for Opened {
     fn role(&self) -> ServerRole {
         self.server.role
@@ -200,8 +208,6 @@ async fn look_around(
     let last_update_type = query::text(&row, "column_type")?;
     let application_name = identifier::comment(request.application_name);
     let last_look = None;
-    // sqlx begins with room for 8 KiB to write; a beat needs a tenth of it.
-    connection.shrink_buffers();
     Ok(Opened {
         connection,
         guard,

@@ -110,7 +110,9 @@ impl Session for MysqlSession {
     }
 
     async fn beat(&mut self, writing: Writing, deadline: Instant) -> Result<RowReport, Failure> {
-        let failure = match beat::beat(&mut self.opened, &self.target.heartbeat, writing, deadline).await {
+        let result = beat::beat(&mut self.opened, &self.target.heartbeat, writing, deadline).await;
+        self.opened.give_back_buffers();
+        let failure = match result {
             Err(failure) if failure.kind() == ErrorKind::Privilege && failure.remedy().is_none() => failure,
             done => return done,
         };

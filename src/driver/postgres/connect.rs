@@ -89,6 +89,14 @@ pub(super) async fn connect(request: &ConnectRequest<'_>) -> Result<Opened, Fail
     hosts::find(request, &HOST_STYLE, |host| Box::pin(open(request, &login, host))).await
 }
 
+impl Opened {
+    /// Gives back what a kept connection does not need after a beat: sqlx begins with room for 8 KiB to write, a beat
+    /// needs a tenth of it, and the next one is as long.
+    pub(super) fn give_back_buffers(&mut self) {
+        self.connection.shrink_buffers();
+    }
+}
+
 impl Candidate for Opened {
     fn role(&self) -> ServerRole {
         self.server.role
@@ -160,8 +168,6 @@ async fn open(request: &ConnectRequest<'_>, login: &Login, host: &Host) -> Resul
         );
         return Err(Failure::new(ErrorKind::OldTimeline, message));
     }
-    // sqlx begins with room for 8 KiB to write; a beat needs a tenth of it.
-    connection.shrink_buffers();
     let over_url = request.endpoint == &request.target.endpoint;
     Ok(Opened { connection, guard, server, column, position, over_url })
 }

@@ -114,7 +114,9 @@ impl Session for PostgresSession {
     }
 
     async fn beat(&mut self, writing: Writing, deadline: Instant) -> Result<RowReport, Failure> {
-        beat::beat(&mut self.opened, &self.target.heartbeat, writing, deadline).await
+        let report = beat::beat(&mut self.opened, &self.target.heartbeat, writing, deadline).await;
+        self.opened.give_back_buffers();
+        report
     }
 
     async fn observe(&mut self, deadline: Instant) -> Result<Observation, Failure> {
