@@ -9,6 +9,10 @@ use heartbeatd::commands::{self, exit, terminal};
 use heartbeatd::logging::Log;
 use heartbeatd::{descriptors, environment, logging};
 
+/// A thousand targets need a fortieth of one core. On a large machine, a thread for each core would only take memory:
+/// each keeps a heap of its own.
+const THREADS: usize = 2;
+
 fn main() -> ExitCode {
     if let Err(message) = environment::without_leaking_variables() {
         terminal::error(&message);
@@ -32,7 +36,7 @@ fn main() -> ExitCode {
 }
 
 fn run(cli: Cli, log: &Log) -> ExitCode {
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(THREADS).enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
             terminal::error(&format!("cannot start: {error}"));
