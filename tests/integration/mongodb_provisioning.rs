@@ -90,7 +90,7 @@ async fn faults_that_no_step_can_repair_are_reported_and_nothing_is_converted() 
     let refused = run(&set, &["provision"]).await;
     assert_eq!(refused.code, Some(1), "{refused:?}");
     let told = format!("{}{}", refused.stdout, refused.stderr);
-    assert!(told.contains("no ordinary collection: capped"), "{told}");
+    assert!(told.contains("not an ordinary collection: capped"), "{told}");
     assert!(told.contains("createUser({user: \"beat\", pwd: passwordPrompt()"), "{told}");
     set.run(DATABASE, doc! { "drop": COLLECTION }).await;
     set.run(DATABASE, doc! { "insert": COLLECTION, "documents": [{ "_id": "theirs" }] }).await;
