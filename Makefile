@@ -27,7 +27,8 @@ test:
 # Ten minutes of many faults at once, beside three hundred targets, and the simulation with twenty seeds; `make test`
 # runs half a minute and two seeds of them.
 soak:
-	SOAK_SECONDS=600 SIMULATION_SEEDS=20 $(CARGO) test --locked --test integration -- --nocapture soak:: random_faults
+	SIMULATION_SEEDS=20 $(CARGO) test --locked --test integration random_faults
+	SOAK_SECONDS=600 $(CARGO) test --locked --test integration soak:: -- --nocapture
 
 # Guided by coverage, on a nightly compiler; `make test` replays what it found. All targets share FUZZ_SECONDS.
 fuzz:

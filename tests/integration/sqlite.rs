@@ -118,8 +118,8 @@ async fn a_replaced_file_is_noticed_within_the_tick_and_one_that_is_not_a_databa
     execute(&other, "UPDATE streamkap_heartbeat SET last_update = '2020-01-01', text = 'other'").await;
     std::fs::rename(&other, &file).unwrap();
     beating.beats(2, secs(5)).await;
-    let beaten = "SELECT count(*) FROM streamkap_heartbeat WHERE text = 'other' AND last_update > '2021'";
-    assert_eq!(number(&file, beaten).await, 1, "the beat is in the file that replaced it");
+    let fresh = "SELECT count(*) FROM streamkap_heartbeat WHERE text = 'other' AND last_update > '2021'";
+    assert_eq!(number(&file, fresh).await, 1, "the beat went into the new file");
     assert_eq!((beating.count("failed").await, beating.connects("lost").await), (0, 1));
 
     std::fs::rename(place.write("other.db", "this is a text and no database\n".repeat(100)), &file).unwrap();

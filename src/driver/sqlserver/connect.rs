@@ -396,7 +396,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_batch_is_sent_at_once_and_a_connection_at_rest_is_kept_alive() {
-        let listener = tokio::net::TcpListener::bind("[::1]:0").await.unwrap();
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         assert!(!stream.nodelay().unwrap());
         set_options(&stream).unwrap();
