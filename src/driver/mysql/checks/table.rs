@@ -145,7 +145,7 @@ fn kind(relation: &Relation, evidence: &Evidence<'_>) -> Finding {
 /// column that a beat changes. Leaving it out loses none of the history.
 fn history(relation: &Relation, name: &str) -> Finding {
     if relation.column("last_update").is_none_or(|column| column.unversioned) {
-        return KIND.ok(name, "a table that keeps its history, but for last_update");
+        return KIND.ok(name, "a system-versioned table whose history leaves out last_update");
     }
     let remedy = if relation.is_as_provisioned() {
         Remedy::sql(format!(
@@ -158,14 +158,9 @@ fn history(relation: &Relation, name: &str) -> Finding {
          the history that is there)"
             .into()
     };
-    KIND.failed_as(
-        Severity::Warning,
-        name,
-        "a table that keeps its history: each beat adds an old row to it, without \
-                                             end",
-    )
-    .expected("last_update WITHOUT SYSTEM VERSIONING")
-    .remedy(remedy)
+    KIND.failed_as(Severity::Warning, name, "a system-versioned table: each beat adds an old row to its history")
+        .expected("last_update WITHOUT SYSTEM VERSIONING")
+        .remedy(remedy)
 }
 
 fn engine(relation: &Relation, name: &str) -> Finding {

@@ -79,11 +79,7 @@ fn kind(evidence: &Evidence<'_>) -> Finding {
     with(&KIND, name, &evidence.facts.table, CATALOGUE, |table| match table.kind.as_deref() {
         None => KIND.skipped(name, "there is no such table, or it is hidden"),
         Some("USER_TABLE") if table.history => KIND
-            .failed_as(
-                Severity::Warning,
-                name,
-                "a system-versioned table: each beat adds an old row to its history table",
-            )
+            .failed_as(Severity::Warning, name, "a system-versioned table: each beat adds an old row to its history")
             .expected("a table without history")
             .remedy(
                 evidence

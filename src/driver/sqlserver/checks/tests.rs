@@ -118,7 +118,7 @@ fn each_fault_is_one_finding_with_a_next_step() {
         (
             "/table/seen/history",
             json!(true),
-            "failed warning table-kind: a system-versioned table: each beat adds an old row to its history table",
+            "failed warning table-kind: a system-versioned table: each beat adds an old row to its history",
         ),
         ("/table/seen/tracked", json!(false), "failed error cdc-table: it is not tracked"),
         ("/table/seen/instead_of", json!(["t"]), "failed warning instead-of-trigger: INSTEAD OF triggers: [t]"),
