@@ -120,7 +120,7 @@ async fn two_thousand_targets_beat_on_time_for_six_hours() {
 
 #[tokio::test(start_paused = true)]
 async fn the_invariants_hold_through_days_of_random_faults() {
-    // Each seed takes ten seconds of processor time; `make soak` runs twenty.
+    // Each seed takes about fifteen seconds of processor time; `make soak` runs twenty.
     let seeds = std::env::var("SIMULATION_SEEDS").map_or(2, |text| text.parse().expect("SIMULATION_SEEDS is a number"));
     for seed in 1..=seeds {
         let mut random = fastrand::Rng::with_seed(seed);
