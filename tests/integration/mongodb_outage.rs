@@ -14,8 +14,12 @@ use crate::bench::mongodb_scene::{
 use crate::bench::{eventually, heartbeatd, secs};
 
 async fn healthy_daemon_of(set: &ReplicaSet) -> BeatingDaemon {
+    healthy_daemon_with(set, &configuration(set, "")).await
+}
+
+async fn healthy_daemon_with(set: &ReplicaSet, configuration: &str) -> BeatingDaemon {
     furnish_set(set).await;
-    let beating = BeatingDaemon::configured(&configuration(set, "")).await;
+    let beating = BeatingDaemon::configured(configuration).await;
     beating.is_checked().await;
     beating
 }
@@ -33,11 +37,14 @@ async fn every_beat_is_in_the_oplog(set: &ReplicaSet, beating: &BeatingDaemon) {
 #[tokio::test]
 async fn primary_that_steps_down_is_followed_and_costs_an_election() {
     let set = ReplicaSet::start().await;
-    let beating = healthy_daemon_of(&set).await;
+    // The default time-out. An election that takes longer than a beat's time-out may leave a command without an answer,
+    // and the client is closed with that command.
+    let text = configuration(&set, "").replace("timeout = \"2s\"", "timeout = \"10s\"");
+    let beating = healthy_daemon_with(&set, &text).await;
     let before = beating.address().await;
     let begin = Instant::now();
     let now = set.step_down(10).await;
-    beating.beats(2, secs(10)).await;
+    beating.beats(2, secs(20)).await;
     note(&format!("beats went on {:?} after the order to step down", begin.elapsed()));
     beating.recovers_within(secs(5)).await;
     assert_eq!(beating.address().await, set.member(now).host());
