@@ -32,6 +32,7 @@ pub(crate) mod programs;
 pub(crate) mod proxy;
 pub(crate) mod psql;
 pub(crate) mod remedy_register;
+pub(crate) mod seeded_faults;
 pub(crate) mod session;
 pub(crate) mod sharing;
 pub(crate) mod tds;

@@ -7,7 +7,6 @@ mod galera;
 mod group;
 mod log;
 mod replication;
-pub(crate) mod seeded_faults;
 pub(crate) mod session;
 
 use std::path::{Path, PathBuf};

@@ -6,7 +6,7 @@ use heartbeatd::target::WriteMode;
 
 use super::stage::{BEAT, Stage};
 use crate::bench::mysql::Flavour;
-use crate::bench::mysql::seeded_faults::{Fault, Mend, fault, try_all};
+use crate::bench::seeded_faults::{Fault, Mend, fault, try_all};
 
 const MYSQLS: &[Flavour] = &[Flavour::Mysql, Flavour::Mysql57];
 const SECONDS: &[Flavour] = &[Flavour::Mariadb, Flavour::Mysql];

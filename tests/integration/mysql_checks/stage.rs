@@ -11,11 +11,11 @@ use sqlx::mysql::MySqlConnection;
 use crate::bench::findings;
 use crate::bench::findings::statements;
 pub(super) use crate::bench::findings::{judge, look, shown};
-use crate::bench::mysql::seeded_faults;
 use crate::bench::mysql::session::{execute, rows};
 use crate::bench::mysql::{Flavour, MysqlOptions};
 use crate::bench::place::server_command;
 use crate::bench::process::Process;
+use crate::bench::seeded_faults;
 use crate::bench::{MysqlServer, eventually, programs, secs};
 
 pub(super) const TABLE: &str = "streamkap.streamkap_heartbeat";
@@ -153,8 +153,8 @@ impl seeded_faults::Stage for Stage {
         &self.target
     }
 
-    fn flavour(&self) -> Flavour {
-        self.server.flavour()
+    fn flavour(&self) -> Option<Flavour> {
+        Some(self.server.flavour())
     }
 
     /// Runs them one by one in one session.

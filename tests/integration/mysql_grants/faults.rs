@@ -2,7 +2,7 @@
 
 use super::{BEAT, ROWS, Stage};
 use crate::bench::Flavour;
-use crate::bench::mysql::seeded_faults::{Fault, Mend, fault, try_all};
+use crate::bench::seeded_faults::{Fault, Mend, fault, try_all};
 
 /// The flavours that have roles.
 const WITH_ROLES: &[Flavour] = &[Flavour::Mariadb, Flavour::Mysql];

@@ -9,8 +9,8 @@ use heartbeatd::target::{ConnectorMode, Named, ProvisionMode, Target};
 
 use crate::bench::driver::target;
 use crate::bench::findings::{self, judge, look, shown};
-use crate::bench::mysql::seeded_faults::{self, Stage as _};
 use crate::bench::place::Place;
+use crate::bench::seeded_faults::{self, Stage as _};
 use crate::bench::{Flavour, MysqlServer, heartbeatd, mysql_client};
 
 const TABLE: &str = "streamkap.streamkap_heartbeat";
@@ -76,8 +76,8 @@ impl seeded_faults::Stage for Stage {
         &self.target
     }
 
-    fn flavour(&self) -> Flavour {
-        self.server.flavour()
+    fn flavour(&self) -> Option<Flavour> {
+        Some(self.server.flavour())
     }
 
     /// Also uses the flavour's own word in `SET DEFAULT ROLE … TO`.

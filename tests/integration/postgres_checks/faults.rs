@@ -1,73 +1,17 @@
 //! One fault after another on a healthy server: exactly that finding fails, and its remedy repairs it.
 
-use std::collections::BTreeSet;
-use std::time::Duration;
+use heartbeatd::target::ProvisionMode;
 
-use heartbeatd::finding::{Severity, Status};
-use heartbeatd::remedy::Remedy;
-use heartbeatd::target::{ProvisionMode, Target};
-
-use super::stage::{BEAT, Paste, Stage, TABLE, ids, options, paste_on, shown, wrong};
-
-/// How a fault is repaired.
-enum Mend {
-    /// By the finding's remedy, pasted.
-    Remedy,
-    /// By the remedy, pasted, and then by this SQL.
-    RemedyAnd(&'static str),
-    /// By this SQL: the remedy is advice without a statement.
-    Sql(&'static str),
-    /// By `heartbeatd provision`, as the remedy says.
-    Provision,
-}
-
-/// One fault.
-struct Fault {
-    /// The one check that must fail.
-    check: &'static str,
-    severity: Severity,
-    /// What the finding must say.
-    says: &'static str,
-    seed: &'static str,
-    mend: Mend,
-    /// SQL that restores the rest after the repair.
-    after: &'static str,
-    /// The checks that are unknown because of the fault.
-    unknown: &'static [&'static str],
-    target: fn(&mut Target),
-}
+use super::stage::{BEAT, Paste, Stage, options};
+use crate::bench::seeded_faults::{Fault, Mend, fault, try_all};
 
 const ROWS: &[&str] = &["row-exists", "row-single", "row-fresh", "row-moves"];
-
-fn fault(check: &'static str, says: &'static str, seed: &'static str, mend: Mend) -> Fault {
-    Fault { check, severity: Severity::Error, says, seed, mend, after: "", unknown: &[], target: |_| {} }
-}
-
-impl Fault {
-    fn warns(self) -> Self {
-        Self { severity: Severity::Warning, ..self }
-    }
-
-    fn informs(self) -> Self {
-        Self { severity: Severity::Info, ..self }
-    }
-
-    fn after(self, after: &'static str) -> Self {
-        Self { after, ..self }
-    }
-
-    fn hides(self, unknown: &'static [&'static str]) -> Self {
-        Self { unknown, ..self }
-    }
-
-    fn with(self, target: fn(&mut Target)) -> Self {
-        Self { target, ..self }
-    }
-}
+/// Under row-level security only the owner knows how many rows there are.
+const OWNERS_ONLY: &[&str] = &["row-single"];
 
 /// The list; `T` is the heartbeat table.
 fn faults() -> Vec<Fault> {
-    use Mend::{Provision, Remedy, RemedyAnd, Sql};
+    use Mend::{Remedy, RemedyAnd, Sql};
     vec![
         // --- the server
         fault("server-writable", "from: user", "ALTER ROLE hb SET default_transaction_read_only = on", Remedy),
@@ -140,7 +84,7 @@ fn faults() -> Vec<Fault> {
             "UPDATE T SET id = 7; INSERT INTO T (id) VALUES (8)",
             Sql("DELETE FROM T WHERE id = 8; UPDATE T SET id = 1"),
         ),
-        fault("row-exists", "empty", "DELETE FROM T", Provision),
+        fault("row-exists", "empty", "DELETE FROM T", Remedy),
         fault("row-single", "2 rows", "INSERT INTO T (id) VALUES (2)", RemedyAnd("DELETE FROM T WHERE id = 2")).warns(),
         fault("row-fresh", "1h 7m", "UPDATE T SET last_update = last_update - interval '67 minutes'", Sql(BEAT))
             .warns(),
@@ -151,6 +95,7 @@ fn faults() -> Vec<Fault> {
         fault("row-fresh", "never written", "UPDATE T SET last_update = NULL", Sql(BEAT)).warns(),
         fault("row-level-security", "no policy lets", "ALTER TABLE T ENABLE ROW LEVEL SECURITY", Remedy)
             .hides(&["row-exists", "row-single"])
+            .leaves(OWNERS_ONLY)
             .after("DROP POLICY heartbeatd ON T; ALTER TABLE T DISABLE ROW LEVEL SECURITY"),
         fault(
             "row-level-security",
@@ -159,6 +104,7 @@ fn faults() -> Vec<Fault> {
             Remedy,
         )
         .hides(&["row-single"])
+        .leaves(OWNERS_ONLY)
         .after("DROP POLICY heartbeatd ON T; DROP POLICY p ON T; ALTER TABLE T DISABLE ROW LEVEL SECURITY"),
         // --- our own user
         fault("schema-usage", "not granted", "REVOKE USAGE ON SCHEMA streamkap FROM hb", Remedy).hides(ROWS),
@@ -175,7 +121,12 @@ fn faults() -> Vec<Fault> {
         )
         .warns(),
         // --- the connector's role
-        fault("connector-role", "no such role", "ALTER ROLE cdc RENAME TO gone", Sql("ALTER ROLE gone RENAME TO cdc")),
+        fault(
+            "connector-role",
+            "no such role",
+            "ALTER ROLE cdc RENAME TO gone",
+            RemedyAnd("DROP ROLE cdc; ALTER ROLE gone RENAME TO cdc"),
+        ),
         fault("connector-login", "NOLOGIN", "ALTER ROLE cdc NOLOGIN", Remedy),
         fault(
             "connector-connect",
@@ -278,78 +229,12 @@ fn faults() -> Vec<Fault> {
 
 #[tokio::test]
 async fn each_fault_is_found_and_its_remedy_repairs_it() {
-    try_all(Stage::set().await, Paste::StatementByStatement).await;
+    try_all(&Stage::set().await, faults()).await;
 }
 
 #[tokio::test]
 async fn each_fault_is_found_and_repaired_on_a_newer_major_version_too() {
-    try_all(Stage::on(options().seventeen().start().await).await, Paste::AsOneMessage).await;
-}
-
-async fn try_all(stage: Stage, how: Paste) {
-    stage.all_is_well(&stage.target, "nothing").await;
-    for fault in faults() {
-        eprintln!("{}: {}", fault.check, fault.seed);
-        let mut target = stage.target.clone();
-        (fault.target)(&mut target);
-        run(&stage, fault.seed).await;
-        let finding = found(&stage, &target, &fault).await;
-        match fault.mend {
-            Mend::Remedy => paste_on(&stage.server, &finding, how).await,
-            Mend::RemedyAnd(more) => {
-                paste_on(&stage.server, &finding, how).await;
-                run(&stage, more).await;
-            }
-            Mend::Sql(sql) => run(&stage, sql).await,
-            Mend::Provision => {
-                assert!(finding.to_string().contains("heartbeatd provision"), "{finding}");
-                stage.provision().await;
-            }
-        }
-        if fault.unknown.contains(&"row-single") && fault.check == "row-level-security" {
-            // Under row-level security only the owner knows how many rows there are.
-            assert_eq!(
-                wrong(&stage.findings(&target).await).iter().map(|f| f.id.as_str()).collect::<Vec<_>>(),
-                ["row-single"]
-            );
-        } else {
-            stage.all_is_well(&target, fault.seed).await;
-        }
-        run(&stage, fault.after).await;
-        stage.server.execute(BEAT).await;
-    }
-    stage.all_is_well(&stage.target, "all of it").await;
-}
-
-/// Waits until exactly this fault is found. Returns its remedy.
-async fn found(stage: &Stage, target: &Target, fault: &Fault) -> Remedy {
-    crate::bench::eventually(Duration::from_secs(10), format!("{} after {}", fault.check, fault.seed), async || {
-        let findings = stage.findings(target).await;
-        let unknown: BTreeSet<&str> = ids(&findings, Status::Unknown).into_iter().collect();
-        let failed =
-            wrong(&findings).into_iter().filter(|finding| finding.status == Status::Failed).collect::<Vec<_>>();
-        let [only] = failed.as_slice() else { return Err(shown(&wrong(&findings))) };
-        let fits = only.id == fault.check
-            && only.severity == fault.severity
-            && only.observed.contains(fault.says)
-            && unknown == fault.unknown.iter().copied().collect();
-        if !fits {
-            return Err(shown(&wrong(&findings)));
-        }
-        only.remedy.clone().ok_or_else(|| "no remedy".to_owned())
-    })
-    .await
-}
-
-/// Runs statements one by one, because some are refused inside a transaction, with `T` as the table. New settings take
-/// effect.
-async fn run(stage: &Stage, sql: &str) {
-    let statements: Vec<&str> = if sql.contains("$$") { vec![sql] } else { sql.split("; ").collect() };
-    for statement in statements.into_iter().filter(|statement| !statement.is_empty()) {
-        let words: Vec<&str> = statement.split(' ').map(|word| if word == "T" { TABLE } else { word }).collect();
-        stage.server.execute(&words.join(" ")).await;
-    }
-    if sql.starts_with("ALTER SYSTEM") {
-        stage.server.execute("SELECT pg_reload_conf()").await;
-    }
+    let mut stage = Stage::on(options().seventeen().start().await).await;
+    stage.how = Paste::AsOneMessage;
+    try_all(&stage, faults()).await;
 }

@@ -14,6 +14,7 @@ pub(super) use crate::bench::findings::{ids, judge, look, shown, statements, wro
 use crate::bench::place::server_command;
 use crate::bench::postgres::PostgresOptions;
 use crate::bench::process::Process;
+use crate::bench::seeded_faults;
 use crate::bench::session::execute;
 use crate::bench::{PostgresServer, eventually, programs, secs};
 
@@ -29,6 +30,8 @@ pub(super) struct Stage {
     reader: Option<Process>,
     pub(super) server: PostgresServer,
     pub(super) target: Target,
+    /// How remedies are pasted.
+    pub(super) how: Paste,
 }
 
 /// A server's options, with every setting as the checks require it.
@@ -61,7 +64,7 @@ impl Stage {
         target.connector.set_name("publication", "pub");
         target.connector.set_name("slot", "cdc_slot");
         target.connector.mode = ConnectorMode::ReadWrite;
-        let mut stage = Self { reader: None, server, target };
+        let mut stage = Self { reader: None, server, target, how: Paste::StatementByStatement };
         stage.provision().await;
         stage.server.execute(BEAT).await;
         stage.connect_reader().await;
@@ -121,16 +124,45 @@ impl Stage {
 
     /// Waits until nothing fails and nothing is unknown.
     pub(super) async fn all_is_well(&self, target: &Target, after: &str) {
-        eventually(TIME, format!("nothing to be wrong after {after}"), async || {
-            let wrong = wrong(&self.findings(target).await);
-            if wrong.is_empty() { Ok(()) } else { Err(shown(&wrong)) }
-        })
-        .await;
+        seeded_faults::all_is_well(self, target, after).await;
     }
 
-    /// Pastes a remedy as a superuser would, statement by statement.
+    /// Pastes a remedy as a superuser would.
     pub(super) async fn paste(&self, remedy: &Remedy) {
-        paste_on(&self.server, remedy, Paste::StatementByStatement).await;
+        paste_on(&self.server, remedy, self.how).await;
+    }
+}
+
+impl seeded_faults::Stage for Stage {
+    fn target(&self) -> &Target {
+        &self.target
+    }
+
+    /// Runs them one by one, because some are refused inside a transaction. New settings take effect.
+    async fn run(&self, sql: &str) {
+        let statements: Vec<&str> = if sql.contains("$$") { vec![sql] } else { sql.split("; ").collect() };
+        for statement in statements.into_iter().filter(|statement| !statement.is_empty()) {
+            let words: Vec<&str> = statement.split(' ').map(|word| if word == "T" { TABLE } else { word }).collect();
+            self.server.execute(&words.join(" ")).await;
+        }
+        if sql.starts_with("ALTER SYSTEM") {
+            self.server.execute("SELECT pg_reload_conf()").await;
+        }
+    }
+
+    async fn paste(&self, remedy: &Remedy) {
+        if remedy.to_string().starts_with("heartbeatd provision") {
+            return self.provision().await;
+        }
+        self.paste(remedy).await;
+    }
+
+    async fn wrong(&self, target: &Target) -> Vec<Finding> {
+        wrong(&self.findings(target).await)
+    }
+
+    async fn beat(&self) {
+        self.server.execute(BEAT).await;
     }
 }
 

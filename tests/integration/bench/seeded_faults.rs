@@ -7,9 +7,9 @@ use heartbeatd::finding::{Finding, Severity, Status};
 use heartbeatd::remedy::Remedy;
 use heartbeatd::target::Target;
 
-use super::super::findings::shown;
-use super::super::wait::{eventually, secs};
-use super::Flavour;
+use super::findings::shown;
+use super::mysql::Flavour;
+use super::wait::{eventually, secs};
 
 /// How a fault is repaired.
 pub(crate) enum Mend {
@@ -36,15 +36,20 @@ pub(crate) struct Fault {
     after: &'static str,
     /// The checks that are unknown because of it.
     unknown: &'static [&'static str],
+    /// The checks that stay unknown after the repair.
+    left: &'static [&'static str],
     target: fn(&mut Target),
-    /// The flavours that can have the fault.
-    on: &'static [Flavour],
+    /// The flavours of MySQL that can have the fault; `None` for every server.
+    on: Option<&'static [Flavour]>,
 }
 
 /// A healthy server for faults.
 pub(crate) trait Stage {
     fn target(&self) -> &Target;
-    fn flavour(&self) -> Flavour;
+    /// Which MySQL this is, if it is one.
+    fn flavour(&self) -> Option<Flavour> {
+        None
+    }
     /// Runs statements as an administrator, with `T` for the heartbeat table.
     async fn run(&self, sql: &str);
     async fn paste(&self, remedy: &Remedy);
@@ -55,8 +60,8 @@ pub(crate) trait Stage {
 }
 
 pub(crate) fn fault(check: &'static str, says: &'static str, seed: &'static str, mend: Mend) -> Fault {
-    let (severity, on) = (Severity::Error, Flavour::ALL.as_slice());
-    Fault { check, severity, says, seed, mend, after: "", unknown: &[], target: |_| {}, on }
+    let severity = Severity::Error;
+    Fault { check, severity, says, seed, mend, after: "", unknown: &[], left: &[], target: |_| {}, on: None }
 }
 
 impl Fault {
@@ -76,12 +81,20 @@ impl Fault {
         Self { unknown, ..self }
     }
 
+    pub(crate) fn leaves(self, left: &'static [&'static str]) -> Self {
+        Self { left, ..self }
+    }
+
     pub(crate) fn with(self, target: fn(&mut Target)) -> Self {
         Self { target, ..self }
     }
 
     pub(crate) fn only(self, on: &'static [Flavour]) -> Self {
-        Self { on, ..self }
+        Self { on: Some(on), ..self }
+    }
+
+    fn is_possible_on(&self, stage: &impl Stage) -> bool {
+        self.on.is_none_or(|on| stage.flavour().is_some_and(|flavour| on.contains(&flavour)))
     }
 
     /// Waits until exactly this fault is found. Returns its remedy.
@@ -128,17 +141,17 @@ impl Fault {
     }
 }
 
-/// Seeds each fault that this flavour can have, finds it and repairs it.
+/// Seeds each fault that this server can have, finds it and repairs it.
 pub(crate) async fn try_all(stage: &impl Stage, faults: Vec<Fault>) {
     all_is_well(stage, stage.target(), "nothing").await;
-    for fault in faults.into_iter().filter(|fault| fault.on.contains(&stage.flavour())) {
+    for fault in faults.into_iter().filter(|fault| fault.is_possible_on(stage)) {
         eprintln!("{}: {}", fault.check, fault.seed);
         let mut target = stage.target().clone();
         (fault.target)(&mut target);
         stage.run(fault.seed).await;
         let remedy = fault.found(stage, &target).await;
         fault.mend(stage, &target, remedy).await;
-        all_is_well(stage, &target, fault.seed).await;
+        only_these_are_unknown(fault.left, stage, &target, fault.seed).await;
         stage.run(fault.after).await;
         stage.beat().await;
     }
@@ -147,9 +160,15 @@ pub(crate) async fn try_all(stage: &impl Stage, faults: Vec<Fault>) {
 
 /// Waits until nothing fails and nothing is unknown.
 pub(crate) async fn all_is_well(stage: &impl Stage, target: &Target, after: &str) {
-    eventually(secs(10), format!("nothing to be wrong after {after}"), async || {
+    only_these_are_unknown(&[], stage, target, after).await;
+}
+
+async fn only_these_are_unknown(checks: &[&str], stage: &impl Stage, target: &Target, after: &str) {
+    eventually(secs(10), format!("nothing else than {checks:?} to be wrong after {after}"), async || {
         let wrong = stage.wrong(target).await;
-        if wrong.is_empty() { Ok(()) } else { Err(shown(&wrong)) }
+        let unknown = wrong.iter().filter(|finding| finding.status == Status::Unknown);
+        let ids: Vec<&str> = unknown.map(|finding| finding.id.as_str()).collect();
+        if ids == checks && ids.len() == wrong.len() { Ok(()) } else { Err(shown(&wrong)) }
     })
     .await;
 }
