@@ -10,7 +10,8 @@ use tokio::time::{Instant, sleep, timeout_at};
 const POLL: Duration = Duration::from_millis(50);
 
 /// Polls until `look` returns `Ok`, and returns its value. After `deadline` the test fails with the awaited condition,
-/// the caller's place, and the last `Err`: so let the error say what is there.
+/// the caller's place, and the last `Err`: so let the error say what is there. If this machine stalls, so that a pause
+/// between two looks takes longer than it should, the deadline is later by as much.
 ///
 /// ```ignore
 /// eventually(secs(10), "the target to be healthy", async || {
@@ -26,7 +27,7 @@ pub(crate) fn eventually<T, E: Display>(
 ) -> impl Future<Output = T> {
     let place = Location::caller();
     async move {
-        let end = Instant::now() + deadline;
+        let mut end = Instant::now() + deadline;
         let mut last_seen = "nothing: the first look never returned".to_owned();
         loop {
             match timeout_at(end, look()).await {
@@ -34,10 +35,12 @@ pub(crate) fn eventually<T, E: Display>(
                 Ok(Err(seen)) => last_seen = seen.to_string(),
                 Err(_) => break,
             }
-            if Instant::now() + POLL > end {
+            let pause = Instant::now();
+            if pause + POLL > end {
                 break;
             }
             sleep(POLL).await;
+            end += pause.elapsed().saturating_sub(POLL);
         }
         panic!("{place}: waited {deadline:?} for {what}; last seen: {last_seen}");
     }
