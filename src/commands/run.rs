@@ -132,8 +132,10 @@ async fn attend(
             loaded = ended(&mut reloading) => {
                 match loaded {
                     Some(loaded) => {
-                        settle(loaded.and_then(|fresh| take_over(fresh, settings, fleet)), board);
+                        let applied = loaded.and_then(|fresh| take_over(fresh, settings, fleet));
+                        // First, so that whoever changes a file because of the log's line changes a watched file.
                         signals.files.look_at(&settings.files);
+                        settle(applied, board);
                     }
                     None => settle(Err(TOO_SLOW.to_owned()), board),
                 }
@@ -224,8 +226,9 @@ fn settle(applied: Result<Changes, String>, board: &Board) {
             );
         }
         Err(error) => {
+            // Before the log's line, as above: the metric must not contradict it.
+            board.process().reload_error = Some((board.clock().now(), error.clone()));
             tracing::error!(error, "configuration not reloaded: the earlier one stays in force");
-            board.process().reload_error = Some((board.clock().now(), error));
         }
     }
 }

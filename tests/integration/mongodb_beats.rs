@@ -25,7 +25,9 @@ async fn for_a_minute_a_change_stream_sees_one_update_per_beat_and_the_server_on
     let set = ReplicaSet::start().await;
     furnish_set(&set).await;
     let primary = set.member(set.primary().await);
-    let mut daemon = heartbeatd().config(&configuration(&set, "")).start().await;
+    // On a busy machine one of sixty beats may take longer than the 2 s of the other scenarios.
+    let text = configuration(&set, "").replace("timeout = \"2s\"", "timeout = \"10s\"");
+    let mut daemon = heartbeatd().config(&text).start().await;
     daemon.more_beats("orders", "ok", 1, secs(15)).await;
     daemon.checked("orders").await;
     let collection = set.admin().await.client().database(DATABASE).collection::<Document>(COLLECTION);
@@ -40,9 +42,10 @@ async fn for_a_minute_a_change_stream_sees_one_update_per_beat_and_the_server_on
     .await;
     let (end, after) = right_after_a_beat(&daemon, primary.admin().await).await;
 
-    let beats = after.beats - before.beats;
-    let ticks = end.duration_since(begin).as_secs_f64();
-    assert!((ticks - 1.0..=ticks + 1.0).contains(&f64::from(u32::try_from(beats).unwrap())), "{beats} in {ticks} s");
+    let (beats, ticks) = (after.beats - before.beats, after.ticks - before.ticks);
+    let seconds = end.duration_since(begin).as_secs_f64();
+    let counted = f64::from(u32::try_from(ticks).unwrap());
+    assert!((seconds - 1.0..=seconds + 1.0).contains(&counted), "{beats} beats, {ticks} ticks, {seconds} s");
     assert_eq!(daemon.beats("orders", "failed").await, 0);
     let sent = u64::try_from(after.commands.len() - before.commands.len()).unwrap();
     assert_eq!(sent, beats, "{:?}", &after.commands[before.commands.len()..]);
@@ -56,7 +59,7 @@ async fn for_a_minute_a_change_stream_sees_one_update_per_beat_and_the_server_on
     let newest = last_update(&set).await;
     let (mut seen, mut values) = (0_u64, BTreeSet::new());
     while values.last() != newest.as_ref() {
-        let event = timeout(secs(5), stream.next()).await.expect("an event").unwrap().unwrap();
+        let event = timeout(secs(20), stream.next()).await.expect("an event").unwrap().unwrap();
         let changed = event.update_description.unwrap().updated_fields;
         assert!(values.insert(*changed.get_datetime("last_update").unwrap()), "a value came twice: {changed}");
         seen += 1;
@@ -64,7 +67,7 @@ async fn for_a_minute_a_change_stream_sees_one_update_per_beat_and_the_server_on
     assert!(seen >= beats, "{seen} events, {beats} beats");
     let written: BTreeSet<DateTime> = updates.iter().filter_map(value_in_oplog).collect();
     assert!(values.is_subset(&written), "an event that is not in the oplog");
-    eprintln!("{beats} beats in {ticks:.2} s, {seen} events; {files} files were open");
+    eprintln!("{beats} beats in {seconds:.2} s, {seen} events; {files} files were open");
 }
 
 /// The value that an oplog entry writes.
@@ -75,6 +78,8 @@ fn value_in_oplog(entry: &Document) -> Option<DateTime> {
 
 struct Count {
     beats: u64,
+    /// Beats and missed ticks.
+    ticks: u64,
     /// The daemon's commands on the heartbeat's database, by name.
     commands: Vec<String>,
 }
@@ -83,14 +88,14 @@ struct Count {
 async fn right_after_a_beat(daemon: &Daemon, admin: &Admin) -> (Instant, Count) {
     daemon
         .right_after_a_beat("orders", async |beats| {
-            let at = Instant::now();
+            let (at, ticks) = (Instant::now(), daemon.ticks("orders").await);
             let ours = doc! { "appName": { "$regex": "^heartbeatd:" } };
             let entries = admin.find(DATABASE, "system.profile", ours, doc! { "$natural": 1 }).await;
             let name = |entry: &Document| match entry.get_document("command") {
                 Ok(command) => command.keys().next().cloned().unwrap_or_default(),
                 Err(_) => "none".to_owned(),
             };
-            (at, Count { beats, commands: entries.iter().map(name).collect() })
+            (at, Count { beats, ticks, commands: entries.iter().map(name).collect() })
         })
         .await
 }
@@ -102,7 +107,7 @@ async fn two_daemons_write_one_beat_per_period_together_and_either_carries_on_al
     let start = async || {
         let more = format!("{}write = \"when-stale\"\n", plain_password());
         let text = target("orders", &address(&set), &more).replace("interval = \"1s\"", "interval = \"2s\"");
-        heartbeatd().config(&text).start().await
+        heartbeatd().config(&text.replace("timeout = \"2s\"", "timeout = \"10s\"")).start().await
     };
     let (one, other) = (start().await, start().await);
     let row = SharedRow {

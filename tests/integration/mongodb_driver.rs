@@ -229,14 +229,14 @@ async fn a_beat_that_the_majority_does_not_acknowledge_is_unconfirmed_and_no_sec
     let target = target(&set.url(USER, PASSWORD, ""));
     let mut session = session(&target).await;
     report(session.as_mut(), Writing::Always, TIME).await.unwrap();
+    let primary = set.member(set.primary().await);
     for number in set.secondaries().await {
         set.member(number).freeze();
     }
-    let failure = report(session.as_mut(), Writing::Always, secs(1)).await.unwrap_err();
+    let failure = report(session.as_mut(), Writing::Always, secs(4)).await.unwrap_err();
     assert_eq!((failure.kind(), failure.code()), (ErrorKind::Unconfirmed, Some("64")), "{failure}");
     assert!(session.survives(failure.kind()) && session.is_ready());
     // The server no longer answers: the call is late, and the session is not ready while the call lasts.
-    let primary = set.member(set.primary().await);
     primary.freeze();
     let failure = report(session.as_mut(), Writing::Always, Duration::from_millis(300)).await.unwrap_err();
     assert_eq!(failure.kind(), ErrorKind::Timeout, "{failure}");

@@ -35,6 +35,9 @@ async fn a_hundred_targets_beat_in_flat_memory_and_end_in_time_when_every_member
     daemon.healthy_within(secs(120)).await;
     eprintln!("{TARGETS} targets healthy after {:?}", begin.elapsed());
     // The checks run once soon after the first beats, on separate clients.
+    for n in 0..TARGETS {
+        daemon.checked(&format!("shop-{n}")).await;
+    }
     eventually(secs(240), "the checks' clients to be closed", async || match daemon.open_files() {
         files if files < 8 * TARGETS => Ok(()),
         files => Err(format!("{files} files")),
@@ -44,7 +47,7 @@ async fn a_hundred_targets_beat_in_flat_memory_and_end_in_time_when_every_member
 
     set.members().iter().for_each(MongoServer::freeze);
     let begin = Instant::now();
-    let status = daemon.end(Signal::TERM, secs(4)).await;
+    let status = daemon.end(Signal::TERM, secs(12)).await;
     eprintln!("ended {:?} after SIGTERM, with every member frozen", begin.elapsed());
     assert_eq!(status.code(), Some(0), "{}", daemon.log());
     assert!(!daemon.log().contains("panicked"), "{}", daemon.log());

@@ -1,7 +1,7 @@
 //! Oracle's driver against the double of a server, called as the program calls it: what one beat writes, reports and
 //! refuses.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use heartbeatd::driver::{Purpose, ServerRole};
 use heartbeatd::finding::Status;
@@ -117,14 +117,24 @@ async fn a_missing_table_column_or_row_is_reported_by_name_and_nothing_is_commit
 #[tokio::test]
 async fn a_beat_waits_for_the_row_no_longer_than_its_limit_and_writes_it_after_its_release() {
     let double = OracleDouble::start();
-    let mut session = session(&of(&double, "")).await;
     double.state().locked = true;
-    let begin = Instant::now();
-    let locked = report(session.as_mut(), Writing::Always, secs(2)).await.unwrap_err();
+    // The server waits for whole seconds. A busy machine may need more than what is left of the limit beside them.
+    let failure_within = async |limit| {
+        for _ in 0..5 {
+            let mut session = session(&of(&double, "")).await;
+            let failure = report(session.as_mut(), Writing::Always, limit).await.unwrap_err();
+            if failure.kind() != ErrorKind::Timeout {
+                return failure;
+            }
+        }
+        panic!("no answer within {limit:?}");
+    };
+    let locked = failure_within(secs(2)).await;
     assert_eq!((locked.kind(), locked.code()), (ErrorKind::Lock, Some("ORA-30006")));
-    assert!(begin.elapsed() < secs(2), "{:?}", begin.elapsed());
-    let at_once = report(session.as_mut(), Writing::Always, Duration::from_millis(900)).await.unwrap_err();
+    assert!(double.state().lock_waits.iter().all(|wait| *wait == 1), "{:?}", double.state().lock_waits);
+    let at_once = failure_within(Duration::from_millis(900)).await;
     assert_eq!((at_once.kind(), at_once.code()), (ErrorKind::Lock, Some("ORA-00054")));
+    let mut session = session(&of(&double, "")).await;
     let (beat, ()) = tokio::join!(report(session.as_mut(), Writing::Always, TIME), async {
         tokio::time::sleep(Duration::from_millis(300)).await;
         double.state().locked = false;

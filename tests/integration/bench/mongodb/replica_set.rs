@@ -9,8 +9,11 @@ use super::{ADMIN, ADMIN_PASSWORD, MongoOptions, MongoServer};
 /// The name of every set.
 pub(crate) const SET: &str = "rs0";
 
-/// After this time without an answer from the primary, the others elect a new one, in milliseconds.
-const ELECTION_TIMEOUT: i32 = 2_000;
+/// After this time without an answer from the primary, the others elect a new one, in milliseconds. Shorter, a primary
+/// that a busy machine does not run for a while would lose its place.
+const ELECTION_TIMEOUT: i32 = 5_000;
+/// The same before the first election, which waits for this time, too.
+const FIRST_ELECTION_TIMEOUT: i32 = 2_000;
 
 /// Servers that follow an elected primary; dropping it stops them all.
 #[derive(Debug)]
@@ -44,12 +47,23 @@ impl ReplicaSet {
                 Bson::from(configured)
             })
             .collect();
-        let settings = doc! { "electionTimeoutMillis": ELECTION_TIMEOUT, "heartbeatIntervalMillis": 500 };
+        let settings = doc! { "electionTimeoutMillis": FIRST_ELECTION_TIMEOUT, "heartbeatIntervalMillis": 500 };
         let configuration = doc! { "_id": SET, "members": configured, "settings": settings };
         set.members[0].anybody().await.run("admin", doc! { "replSetInitiate": configuration }).await;
         set.members[set.primary().await].create_admin().await;
         set.is_whole().await;
+        set.take_time_for_elections().await;
+        set.is_whole().await;
         set
+    }
+
+    async fn take_time_for_elections(&self) {
+        let mut configuration =
+            self.run("admin", doc! { "replSetGetConfig": 1 }).await.get_document("config").unwrap().clone();
+        let version = configuration.get_i32("version").unwrap();
+        configuration.insert("version", version + 1);
+        configuration.get_document_mut("settings").unwrap().insert("electionTimeoutMillis", ELECTION_TIMEOUT);
+        self.run("admin", doc! { "replSetReconfig": configuration }).await;
     }
 
     /// The member of this number, from 0 on.
