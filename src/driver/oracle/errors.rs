@@ -168,6 +168,7 @@ pub(super) const KINDS: &[(u32, &str, ErrorKind)] = &[
     (29_024, "the certificate was refused", ErrorKind::Tls),
     (30_006, "the row is locked, and the wait is over", ErrorKind::Lock),
     (30_036, "the undo tablespace cannot be extended", ErrorKind::DiskFull),
+    (30_657, "the table is external, so it cannot be updated", ErrorKind::Rejected),
     (LOGGING_EXISTS, "the supplemental logging exists", ErrorKind::Rejected),
     (41_900, "a privilege is missing", ErrorKind::Privilege),
     (65_048, "not in the pluggable database", ErrorKind::Rejected),
@@ -254,8 +255,8 @@ mod tests {
         (
             ErrorKind::Rejected,
             &[
-                1, 955, 1400, 1749, 1917, 1918, 2289, 2290, 4088, 4091, 4098, 12_899, 20_000, 20_999, 28_115, 32_588,
-                65_048, 65_096,
+                1, 955, 1400, 1749, 1917, 1918, 2289, 2290, 4088, 4091, 4098, 12_899, 20_000, 20_999, 28_115, 30_657,
+                32_588, 65_048, 65_096,
             ],
         ),
         (ErrorKind::Privilege, &[1031, 1045, 1720, 1950, 28_112, 41_900]),
