@@ -18,7 +18,7 @@ async fn killed_server_is_reported_as_refused_and_heals_after_its_start() {
     reported.names(&["listen_addresses", "port"]);
     assert!(reported.message.contains(&format!("127.0.0.1:{}", server.port())), "{reported:?}");
     server.resume().await;
-    beating.recovers_within(secs(5)).await;
+    beating.recovers_within(secs(20)).await;
     has_no_queue(&server).await;
 }
 
@@ -30,7 +30,7 @@ async fn clean_restart_of_the_server_costs_no_more_than_the_time_it_takes() {
     server.restart().await;
     note(&format!("the restart took {:?}", begin.elapsed()));
     beating.beats(3, secs(10)).await;
-    beating.recovers_within(secs(5)).await;
+    beating.recovers_within(secs(20)).await;
     beating.has_come_through_a_restart().await;
     has_no_queue(&server).await;
 }
@@ -42,7 +42,7 @@ async fn server_frozen_midway_is_reported_as_timeout_and_gets_no_burst_when_thaw
     let files = beating.daemon.open_files();
     server.freeze();
     beating.fails_with(failure("connection", "timeout", None)).await.names(&["the server frozen", "timeout, now 2s"]);
-    eventually(secs(5), "abandoned connections to be closed", async || match beating.daemon.open_files() {
+    eventually(secs(20), "abandoned connections to be closed", async || match beating.daemon.open_files() {
         now if now <= files + 1 => Ok(()),
         now => Err(format!("{files} files, then {now}")),
     })
@@ -63,7 +63,7 @@ async fn server_frozen_before_the_first_connection_is_reported_as_timeout_and_he
     let (status, health) = beating.daemon.health().await;
     assert_eq!(status, 503, "no beat yet, no green: {health}");
     server.thaw();
-    beating.recovers_within(secs(6)).await;
+    beating.recovers_within(secs(20)).await;
     has_no_queue(&server).await;
 }
 
@@ -76,6 +76,7 @@ async fn changed_password_is_tried_once_a_minute_and_heals_when_the_secret_file_
     let secret = format!("password = {{ file = \"{}\" }}", file.display());
     let beating = BeatingDaemon::started(program.config(&target("orders", &address(&[server.port()]), &secret))).await;
     beating.is_checked().await;
+    let failed = beating.count("failed").await;
     let changed = Instant::now();
     server.execute(&format!("ALTER ROLE {ROLE} PASSWORD 'another-secret'")).await;
     end_sessions(&server).await;
@@ -85,7 +86,7 @@ async fn changed_password_is_tried_once_a_minute_and_heals_when_the_secret_file_
     // 60 to 75 s after the refusal, which came at most a second after the sessions were ended.
     beating.recovers_within(secs(80)).await;
     assert!(changed.elapsed() >= secs(60), "tried again after {:?}", changed.elapsed());
-    assert_eq!(beating.count("failed").await, 1, "the account is not to be locked");
+    assert_eq!(beating.count("failed").await - failed, 1, "the account is not to be locked");
     assert_eq!(server.log().matches("password authentication failed").count(), 1);
     has_no_queue(&server).await;
 }
@@ -96,10 +97,8 @@ async fn used_up_connection_slots_are_reported_and_heal_when_one_is_free() {
     let beating = BeatingDaemon::of(&server).await;
     server.execute("CREATE ROLE crowd LOGIN PASSWORD 'crowd'").await;
     let mut crowd: Vec<PgConnection> = Vec::new();
-    // Six slots. Three are reserved for superusers, of which one is ours. The daemon's slot is taken once it is free.
-    for _ in 0..2 {
-        crowd.push(server.connect_as("crowd", "crowd").await.unwrap());
-    }
+    // Six slots. Three are reserved for superusers, of which one is ours. The daemon's slots (its checks use one more)
+    // are taken once they are free.
     eventually(secs(20), "the crowd to take every slot", async || {
         end_sessions(&server).await;
         match server.connect_as("crowd", "crowd").await {
@@ -114,7 +113,7 @@ async fn used_up_connection_slots_are_reported_and_heal_when_one_is_free() {
     assert!(found.iter().any(|row| row[0].as_deref() == Some("crowd")), "{found:?}");
     reported.names(&[&format!("ALTER ROLE \"{ROLE}\" CONNECTION LIMIT -1")]);
     crowd.clear();
-    beating.recovers_within(secs(5)).await;
+    beating.recovers_within(secs(20)).await;
     has_no_queue(&server).await;
 }
 
@@ -190,5 +189,5 @@ async fn secret_file_that_is_gone_is_reported_by_its_path_and_heals_when_it_is_b
     .await;
     assert!(error["message"].as_str().unwrap().contains(&file.display().to_string()), "{error}");
     beating.daemon.replace_file("password", PASSWORD);
-    beating.recovers_within(secs(5)).await;
+    beating.recovers_within(secs(20)).await;
 }

@@ -6,7 +6,7 @@ use crate::bench::beating_daemon::{
     plain_password, provision, target,
 };
 use crate::bench::session::{execute, rows};
-use crate::bench::{PostgresServer, secs, steadily};
+use crate::bench::{PostgresServer, eventually, secs, steadily};
 
 /// Permission and schema faults are retried within 30 s at most, and usually much sooner.
 const HEALS: std::time::Duration = secs(35);
@@ -95,6 +95,8 @@ async fn column_that_holds_no_time_is_reported_and_heals() {
 async fn is_mended_by_ending_the_holder(lock: &str) {
     let server = PostgresServer::start().await;
     let beating = BeatingDaemon::of(&server).await;
+    // The checks' own session would wait for a lock on the table, too.
+    beating.is_checked().await;
     let mut holder = server.connect().await;
     execute(&mut holder, &format!("BEGIN; {lock}")).await;
     let pid = rows(&mut holder, "SELECT pg_backend_pid()").await.unwrap();
@@ -108,11 +110,15 @@ async fn is_mended_by_ending_the_holder(lock: &str) {
         more => Err(format!("{more} sessions")),
     })
     .await;
-    assert!(beating.count("failed").await >= failed + 2, "it goes on trying");
+    eventually(secs(15), "two more attempts", async || match beating.count("failed").await {
+        now if now >= failed + 2 => Ok(()),
+        now => Err(format!("{failed} failed, then {now}")),
+    })
+    .await;
     let found = server.rows(reported.names(&[TABLE, "pg_terminate_backend(pid)"]).script()).await;
     assert_eq!(found[0][0], pid[0][0], "the oldest holder is first: {found:?}");
     server.execute(&format!("SELECT pg_terminate_backend({})", pid[0][0].as_ref().unwrap())).await;
-    beating.recovers_within(secs(5)).await;
+    beating.recovers_within(secs(20)).await;
     has_no_queue(&server).await;
 }
 
@@ -131,14 +137,16 @@ async fn dropped_table_and_deleted_row_come_back_by_themselves_with_provision_au
     let server = PostgresServer::start().await;
     furnish(&server).await;
     let more = format!("provision = \"auto\"\nprovision_url = \"{}\"", server.admin_url());
-    let beating = BeatingDaemon::configured(&configuration(&[server.port()], &more)).await;
+    // Several logins within one beat, which a busy machine does not finish in 2 s.
+    let text = configuration(&[server.port()], &more).replace("timeout = \"2s\"", "timeout = \"10s\"");
+    let beating = BeatingDaemon::configured(&text).await;
     for spoil in [
         "DELETE FROM streamkap.streamkap_heartbeat",
         "DROP TABLE streamkap.streamkap_heartbeat",
         "DROP SCHEMA streamkap CASCADE",
     ] {
         server.execute(spoil).await;
-        beating.beats(3, secs(10)).await;
+        beating.beats(3, secs(30)).await;
         assert_eq!(server.number("SELECT count(*) FROM streamkap.streamkap_heartbeat").await, 1, "{spoil}");
     }
     assert_eq!(beating.count("failed").await, 0, "mended within the tick; log:\n{}", beating.daemon.log());
@@ -168,10 +176,12 @@ async fn one_targets_trouble_leaves_another_target_of_the_same_server_alone() {
     server.execute(&furniture("other")).await;
     let url = address(&[server.port()]);
     let other = format!("{}[target.heartbeat]\nschema = \"other\"", plain_password());
-    let text = format!("{}{}", configuration(&[server.port()], ""), target("well", &url, &other));
+    let well = target("well", &url, &other).replace("timeout = \"2s\"", "timeout = \"10s\"");
+    let text = format!("{}{well}", configuration(&[server.port()], ""));
     let beating = BeatingDaemon::configured(&text).await;
+    let before = beating.daemon.target("well").await["counters"]["failed"].take();
     server.execute("DROP TABLE streamkap.streamkap_heartbeat").await;
     beating.fails_with(failure("schema", "missing_table", Some("42P01"))).await;
     let well = beating.daemon.target("well").await;
-    assert_eq!((&well["state"], &well["counters"]["failed"]), (&"healthy".into(), &0.into()), "{well}");
+    assert_eq!((&well["state"], &well["counters"]["failed"]), (&"healthy".into(), &before), "{well}");
 }
