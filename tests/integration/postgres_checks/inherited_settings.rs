@@ -55,21 +55,37 @@ async fn no_setting_for_all_sessions_changes_beats_or_checks() {
     let mut found = Vec::new();
     for (name, value) in SETTINGS {
         stage.server.execute(&format!("ALTER ROLE hb SET {name} = {value}")).await;
-        match beat(&stage.target, Writing::Always).await {
-            Ok(beat) if beat.outcome == BeatOutcome::Written => {}
-            other => found.push(format!("{name} = {value}: beat: {other:?}")),
+        // The statements that replace this limit are subject to it, and a busy machine may exceed it.
+        let attempts = if *name == "statement_timeout" { 5 } else { 1 };
+        let mut differences = Vec::new();
+        for _ in 0..attempts {
+            differences = differences_of(&stage).await;
+            if differences.is_empty() {
+                break;
+            }
         }
-        match beat(&stage.target, WHEN_STALE).await {
-            Ok(beat) if beat.outcome == BeatOutcome::Fresh => {}
-            other => found.push(format!("{name} = {value}: look: {other:?}")),
-        }
-        let findings = wrong(&stage.findings(&stage.target).await);
-        if !findings.is_empty() {
-            found.push(format!("{name} = {value}: checks:\n{}", shown(&findings)));
-        }
+        found.extend(differences.iter().map(|difference| format!("{name} = {value}: {difference}")));
         stage.server.execute(&format!("ALTER ROLE hb RESET {name}")).await;
     }
     assert!(found.is_empty(), "{} differ:\n{}", found.len(), found.join("\n"));
+}
+
+/// What a beat, a look and the checks do otherwise than on a healthy server.
+async fn differences_of(stage: &Stage) -> Vec<String> {
+    let mut found = Vec::new();
+    match beat(&stage.target, Writing::Always).await {
+        Ok(beat) if beat.outcome == BeatOutcome::Written => {}
+        other => found.push(format!("beat: {other:?}")),
+    }
+    match beat(&stage.target, WHEN_STALE).await {
+        Ok(beat) if beat.outcome == BeatOutcome::Fresh => {}
+        other => found.push(format!("look: {other:?}")),
+    }
+    let findings = wrong(&stage.findings(&stage.target).await);
+    if !findings.is_empty() {
+        found.push(format!("checks:\n{}", shown(&findings)));
+    }
+    found
 }
 
 /// A pooler's sessions have the database's settings, and heartbeatd sets nothing for a whole session there.

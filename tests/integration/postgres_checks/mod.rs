@@ -13,8 +13,8 @@ mod surroundings;
 use heartbeatd::finding::Status;
 use heartbeatd::target::{Endpoint, WriteMode};
 
-use crate::bench::PgBouncer;
 use crate::bench::session::{execute, rows};
+use crate::bench::{PgBouncer, eventually, secs};
 use stage::{Stage, TABLE, ids, look, shown, wrong};
 
 #[tokio::test]
@@ -30,9 +30,13 @@ async fn on_a_healthy_server_nothing_fails_and_nothing_is_unknown() {
 async fn what_the_least_user_may_not_see_is_unknown_and_names_the_grant() {
     let stage = Stage::set().await;
     stage.server.execute("REVOKE pg_monitor FROM hb").await;
-    let findings = stage.findings(&stage.target).await;
-    assert_eq!(ids(&findings, Status::Failed), [""; 0], "{}", shown(&wrong(&findings)));
-    assert_eq!(ids(&wrong(&findings), Status::Unknown), ["native-scheduler"], "{}", shown(&wrong(&findings)));
+    // The administrator's session may take a moment to end, and a worker of autovacuum may run.
+    eventually(secs(10), "only native-scheduler to be unknown", async || {
+        let findings = stage.findings(&stage.target).await;
+        assert_eq!(ids(&findings, Status::Failed), [""; 0], "{}", shown(&wrong(&findings)));
+        if ids(&findings, Status::Unknown) == ["native-scheduler"] { Ok(()) } else { Err(shown(&wrong(&findings))) }
+    })
+    .await;
     // Another user's session, which may have an open transaction. A check must not ignore it.
     let _other = stage.server.connect().await;
     let findings = wrong(&stage.findings(&stage.target).await);
@@ -84,7 +88,10 @@ async fn a_locked_table_hides_only_what_is_read_from_it() {
     assert_eq!(ids(&wrong(&findings), Status::Unknown), unknown, "{}", shown(&wrong(&findings)));
     assert_eq!(ids(&findings, Status::Failed), [""; 0]);
     for finding in wrong(&findings) {
-        assert!(finding.observed.contains("(55P03); requires another look"), "{}", finding.observed);
+        // On a busy machine the limit of the statement may come before the limit of the lock.
+        let code = ["(55P03)", "(57014)"].into_iter().find(|code| finding.observed.contains(code));
+        let code = code.unwrap_or_else(|| panic!("{}", finding.observed));
+        assert!(finding.observed.contains(&format!("{code}; requires another look")), "{}", finding.observed);
     }
     execute(&mut holder, "ROLLBACK").await;
     stage.all_is_well(&stage.target, "the lock").await;

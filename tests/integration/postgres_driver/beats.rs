@@ -102,7 +102,7 @@ async fn of_two_daemons_that_find_the_row_stale_one_writes() {
     let mut other = server.connect().await;
     execute(&mut other, &format!("BEGIN; UPDATE {TABLE} SET last_update = clock_timestamp() AT TIME ZONE 'UTC'")).await;
     let (report, ()) = tokio::join!(report(a.as_mut(), WHEN_STALE, TIME), async {
-        eventually(secs(5), "the beat to wait for the row", async || {
+        eventually(secs(8), "the beat to wait for the row", async || {
             match server.number("SELECT count(*) FROM pg_locks WHERE NOT granted").await {
                 0 => Err("no session waits".to_owned()),
                 _ => Ok(()),
@@ -121,6 +121,6 @@ async fn beats_go_on_when_the_synchronous_standby_is_gone() {
     let mut session = session(&target).await;
     server.set("synchronous_standby_names", "'gone'").await;
     for _ in 0..3 {
-        assert_eq!(report(session.as_mut(), Writing::Always, secs(2)).await.unwrap().changed, 1);
+        assert_eq!(report(session.as_mut(), Writing::Always, TIME).await.unwrap().changed, 1);
     }
 }

@@ -53,12 +53,12 @@ async fn without_a_writable_host_every_host_is_named_before_the_caller_gives_up(
     standby.catch_up_with(&server).await;
     let target = several("hb", "hb-password", &[&server, &standby]);
     server.freeze();
-    let failure = open(&target, Purpose::Beat, None, secs(2)).await.map(|_| ()).unwrap_err();
+    let failure = open(&target, Purpose::Beat, None, secs(6)).await.map(|_| ()).unwrap_err();
     assert_eq!(failure.kind(), ErrorKind::NotWritable, "{failure}");
     assert!(failure.message().contains("is a standby") && failure.message().contains("no answer"), "{failure}");
     server.thaw();
     server.stop().await;
-    let failure = open(&target, Purpose::Beat, None, secs(5)).await.map(|_| ()).unwrap_err();
+    let failure = open(&target, Purpose::Beat, None, TIME).await.map(|_| ()).unwrap_err();
     assert!(failure.message().contains("connection refused"), "{failure}");
 }
 

@@ -108,7 +108,7 @@ async fn a_held_lock_ends_the_beat_on_the_server_before_its_caller_gives_up() {
     for lock in [format!("UPDATE {TABLE} SET text = 'held'"), format!("LOCK TABLE {TABLE} IN ACCESS EXCLUSIVE MODE")] {
         let mut session = session(&target).await;
         execute(&mut holder, &format!("BEGIN; {lock}")).await;
-        let failed = report(session.as_mut(), Writing::Always, secs(1)).await.unwrap_err();
+        let failed = report(session.as_mut(), Writing::Always, secs(5)).await.unwrap_err();
         assert_eq!(failed.kind(), ErrorKind::Lock, "{failed}");
         let waiting = rows(&mut holder, "SELECT pid FROM pg_locks WHERE NOT granted").await.unwrap();
         assert!(waiting.is_empty(), "left behind: {waiting:?}");
