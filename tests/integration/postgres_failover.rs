@@ -17,7 +17,7 @@ async fn promoted_standby_is_followed_and_the_former_primary_is_never_written_on
     let mut standby = primary.standby().await;
     let beating = BeatingDaemon::configured(&configuration(&[primary.port(), standby.port()], "")).await;
     assert_eq!(beating.address().await, format!("127.0.0.1:{}", primary.port()));
-    beating.beats(2, secs(5)).await;
+    beating.beats(2, secs(20)).await;
     assert_eq!(beats_asked_of(&standby), 0, "nothing is ever written on a standby");
 
     // A server takes a while to stop, and the daemon does not wait for it.
@@ -27,12 +27,12 @@ async fn promoted_standby_is_followed_and_the_former_primary_is_never_written_on
     assert!(!format!("{reported:?}").contains("pg_promote"), "{reported:?}");
     let promoted = Instant::now();
     standby.promote().await;
-    beating.recovers_within(secs(5)).await;
+    beating.recovers_within(secs(20)).await;
     note(&format!("followed {:?} after the promotion was asked for", promoted.elapsed()));
     assert_eq!(beating.address().await, format!("127.0.0.1:{}", standby.port()));
     let before = beats_asked_of(&primary);
     primary.follow(&standby).await;
-    beating.beats(3, secs(6)).await;
+    beating.beats(3, secs(20)).await;
 
     // And back, without a pause: the server of the open connection becomes a standby.
     primary.catch_up_with(&standby).await;
@@ -42,7 +42,7 @@ async fn promoted_standby_is_followed_and_the_former_primary_is_never_written_on
     standby.follow(&primary).await;
     beating.beats(2, secs(15)).await;
     assert_eq!(beating.address().await, format!("127.0.0.1:{}", primary.port()));
-    beating.recovers_within(secs(5)).await;
+    beating.recovers_within(secs(20)).await;
     has_no_queue(&primary).await;
     has_no_queue(&standby).await;
 }
@@ -58,7 +58,7 @@ async fn of_two_servers_that_both_claim_to_be_primary_the_promoted_one_gets_the_
     old.resume().await;
     let beating = BeatingDaemon::configured(&configuration(&[old.port(), new.port()], "")).await;
     assert_eq!(beating.address().await, format!("127.0.0.1:{}", new.port()));
-    beating.beats(2, secs(5)).await;
+    beating.beats(2, secs(20)).await;
     assert_eq!(beats_asked_of(&old), 0);
 }
 
@@ -79,7 +79,7 @@ async fn standby_alone_is_reported_as_not_writable_its_remedy_finds_the_primary_
     assert_eq!(sender[1].as_deref(), Some(primary.port().to_string().as_str()), "{sender:?}");
     assert_eq!(beats_asked_of(&standby), 0, "nothing is ever written on a standby");
     standby.promote().await;
-    beating.recovers_within(secs(5)).await;
+    beating.recovers_within(secs(20)).await;
     has_no_queue(&standby).await;
 }
 
@@ -92,7 +92,7 @@ async fn a_read_only_setting_on_a_primary_is_distinguished_from_a_standby_and_it
     reported.names(&[ROLE]);
     // An administrator's session runs it, which is also read-only.
     server.execute(reported.script()).await;
-    beating.recovers_within(secs(5)).await;
+    beating.recovers_within(secs(20)).await;
     has_no_queue(&server).await;
 }
 
@@ -118,7 +118,7 @@ async fn another_cluster_under_the_same_address_is_refused_until_reloaded_or_res
     assert_eq!(strangers[0].number(&untouched).await, 1, "nothing was written there");
     has_no_queue(&strangers[0]).await;
     beating.daemon.signal(Signal::HUP);
-    beating.recovers_within(secs(8)).await;
+    beating.recovers_within(secs(20)).await;
     assert_eq!(strangers[0].number(&untouched).await, 0);
 
     proxy.lead_to(strangers[1].port());
@@ -127,7 +127,7 @@ async fn another_cluster_under_the_same_address_is_refused_until_reloaded_or_res
     assert_eq!(strangers[1].number(&untouched).await, 1, "nothing was written there");
     beating.daemon.end(Signal::TERM, secs(10)).await;
     let restarted = BeatingDaemon::configured(&text).await;
-    restarted.beats(1, secs(5)).await;
+    restarted.beats(1, secs(20)).await;
     assert_eq!(strangers[1].number(&untouched).await, 0);
 }
 

@@ -15,11 +15,13 @@ async fn terminate_and_interrupt_end_the_daemon_cleanly_and_leave_no_session_beh
     heartbeat::lay(&server).await;
     for signal in [Signal::TERM, Signal::INT] {
         let proxy = Proxy::start(server.port()).await;
-        let mut daemon = heartbeatd().config(&config(proxy.port())).start().await;
+        // It does not use up its grace period, because no beat is in flight.
+        let config = format!("{}[shutdown]\ngrace = \"30s\"\n", config(proxy.port()));
+        let mut daemon = heartbeatd().config(&config).start().await;
         daemon.healthy_within(secs(10)).await;
-        assert_eq!(daemon.end(signal, secs(3)).await.code(), Some(0), "{signal:?}: {}", daemon.log());
+        assert_eq!(daemon.end(signal, secs(10)).await.code(), Some(0), "{signal:?}: {}", daemon.log());
         let sessions = format!("SELECT count(*) FROM pg_stat_activity WHERE usename = '{}'", heartbeat::USER);
-        eventually(secs(5), "no session to be left", async || match server.number(&sessions).await {
+        eventually(secs(20), "no session to be left", async || match server.number(&sessions).await {
             0 => Ok(()),
             left => Err(left),
         })

@@ -32,7 +32,7 @@ async fn backend(server: &PostgresServer, target: &str) -> Option<String> {
 }
 
 async fn logged(daemon: &Daemon, what: &str) {
-    eventually(secs(5), format!("the log to say {what:?}"), async || match daemon.log() {
+    eventually(secs(20), format!("the log to say {what:?}"), async || match daemon.log() {
         log if log.contains(what) => Ok(()),
         log => Err(log),
     })
@@ -56,9 +56,9 @@ async fn a_reload_adds_removes_and_changes_targets_and_leaves_the_others_their_c
 
     assert_eq!(backend(&server, "same").await, same, "the unchanged target's connection");
     assert_ne!(backend(&server, "changed").await, changed, "the changed target's connection");
-    assert!(daemon.more_beats("same", "ok", 1, secs(5)).await > beats, "its counters go on");
+    assert!(daemon.more_beats("same", "ok", 1, secs(20)).await > beats, "its counters go on");
     assert_eq!(daemon.count("heartbeatd_connects_total", &[("target", "same")]).await, 1);
-    eventually(secs(6), "the removed target's connection to be closed", async || {
+    eventually(secs(20), "the removed target's connection to be closed", async || {
         match backend(&server, "removed").await {
             None => Ok(()),
             Some(pid) => Err(pid),
@@ -68,7 +68,7 @@ async fn a_reload_adds_removes_and_changes_targets_and_leaves_the_others_their_c
     assert_eq!(daemon.get("/targets/removed").await.status, 404);
     let metrics = daemon.get("/metrics").await.body;
     assert!(!metrics.contains("\"removed\""), "{metrics}");
-    daemon.healthy_within(secs(5)).await;
+    daemon.healthy_within(secs(20)).await;
 }
 
 #[tokio::test]
@@ -85,7 +85,7 @@ async fn a_broken_file_changes_nothing_and_says_why_until_it_is_repaired() {
     logged(&daemon, "configuration not reloaded").await;
     logged(&daemon, "heartbeatd.toml:3: target[0].intervall: unknown key, did you mean").await;
     assert_eq!(failed().await, Some(1.0));
-    daemon.more_beats("orders", "ok", 2, secs(5)).await;
+    daemon.more_beats("orders", "ok", 2, secs(20)).await;
     assert_eq!(daemon.get("/targets/more").await.status, 404);
 
     daemon.rewrite_config(&good);
@@ -122,12 +122,12 @@ async fn locked_row_is_waited_for_once_through_reloads(timeout: &str) {
         1 => Ok(()),
         other => Err(format!("{other} sessions wait")),
     };
-    eventually(secs(5), "a beat to wait for the row", one_waits).await;
+    eventually(secs(20), "a beat to wait for the row", one_waits).await;
     beating.is_reloaded_twenty_times(&text, waiting).await;
-    eventually(secs(5), "a beat to wait for the row", one_waits).await;
+    eventually(secs(20), "a beat to wait for the row", one_waits).await;
     execute(&mut holder, "COMMIT").await;
     let written = async || server.number("SELECT count(*) FROM journal").await - before;
-    eventually(secs(5), "the beat to be written", async || match written().await {
+    eventually(secs(20), "the beat to be written", async || match written().await {
         0 => Err("none"),
         _ => Ok(()),
     })

@@ -85,7 +85,7 @@ async fn a_replaced_password_file_is_read_at_the_next_connect() {
         }
     })
     .await;
-    daemon.more_beats("orders", "ok", 2, secs(5)).await;
+    daemon.more_beats("orders", "ok", 2, secs(20)).await;
     // The daemon found the connection dead and replaced it within the tick, so no beat failed.
     assert_eq!(daemon.beats("orders", "failed").await, 0, "{}", daemon.log());
     assert!(!daemon.log().contains("rotated") && !daemon.log().contains(heartbeat::PASSWORD), "{}", daemon.log());
@@ -194,7 +194,7 @@ async fn exchanged_certificate_is_used_at_the_next_connection_without_a_restart(
         serial => Err(format!("{serial:?}; log:\n{}", daemon.log())),
     })
     .await;
-    daemon.more_beats("orders", "ok", 2, secs(5)).await;
+    daemon.more_beats("orders", "ok", 2, secs(20)).await;
     assert_eq!(daemon.beats("orders", "failed").await, 0, "{}", daemon.log());
 }
 

@@ -58,7 +58,7 @@ async fn a_daemon_that_loses_the_row_to_another_writer_again_and_again_is_health
     for _ in 0..4 {
         execute(&mut writer, &format!("BEGIN; SELECT FROM {} FOR UPDATE", heartbeat::TABLE)).await;
         let waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'";
-        eventually(PERIOD * 2, "the daemon to wait for the row", async || match server.number(waiting).await {
+        eventually(secs(20), "the daemon to wait for the row", async || match server.number(waiting).await {
             1 => Ok(()),
             count => Err(count),
         })
@@ -66,7 +66,7 @@ async fn a_daemon_that_loses_the_row_to_another_writer_again_and_again_is_health
         let write = format!("UPDATE {} SET last_update = clock_timestamp() AT TIME ZONE 'UTC'", heartbeat::TABLE);
         execute(&mut writer, &format!("{write}; COMMIT")).await;
     }
-    daemon.more_beats("orders", "ok", 1, PERIOD * 3).await;
+    daemon.more_beats("orders", "ok", 1, secs(20)).await;
     assert_eq!(daemon.beats("orders", "failed").await, 0, "{}", daemon.log());
     assert_eq!(daemon.health().await.0, 200);
 }
@@ -92,7 +92,7 @@ async fn a_daemon_leaves_the_row_to_a_pg_cron_job_and_takes_over_when_the_job_is
     })
     .await;
     let target = daemon.target(NAME).await;
-    daemon.healthy_within(secs(1)).await;
+    daemon.healthy_within(secs(10)).await;
     assert!(target["notices"]["other_time_zone"]["message"].is_string(), "{target}");
     assert!(target["counters"]["fresh"].as_u64() >= Some(2), "{target}");
     assert_eq!((&target["counters"]["ok"], &target["counters"]["failed"]), (&0.into(), &0.into()), "{target}");
