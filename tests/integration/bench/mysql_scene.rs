@@ -7,7 +7,7 @@ use sqlx::Connection;
 use sqlx::mysql::MySqlConnection;
 
 use super::beating_daemon::{BeatingDaemon, PASSWORD, ROLE, TARGET, plain_password, target};
-use super::mysql::session::{records, rows};
+use super::mysql::session::{gone, records, rows};
 use super::mysql::{Flavour, MysqlServer};
 use super::wait::{eventually, secs};
 
@@ -96,6 +96,7 @@ pub(crate) async fn end_sessions_through(session: &mut MySqlConnection) {
     for id in sessions_seen_by(session).await {
         // It may have ended by itself.
         let _ = rows(session, &format!("KILL {id}")).await;
+        gone(session, &id).await;
     }
 }
 

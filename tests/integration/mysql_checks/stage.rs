@@ -6,12 +6,11 @@ use heartbeatd::finding::{Finding, Status};
 use heartbeatd::remedy::Remedy;
 use heartbeatd::target::{ConnectorMode, Endpoint, Named, Target};
 use rustix::process::Signal;
-use sqlx::mysql::MySqlConnection;
 
 use crate::bench::findings;
 use crate::bench::findings::statements;
 pub(super) use crate::bench::findings::{judge, look, shown};
-use crate::bench::mysql::session::{execute, rows};
+use crate::bench::mysql::session::{execute, gone};
 use crate::bench::mysql::{Flavour, MysqlOptions};
 use crate::bench::place::server_command;
 use crate::bench::process::Process;
@@ -191,18 +190,6 @@ pub(super) async fn paste(server: &MysqlServer, remedy: &Remedy) {
     if statements.len() > 1 {
         server.execute(&remedy.script().unwrap().to_string()).await;
     }
-}
-
-/// Waits, through this session, until the server has ended the other one. Meanwhile no other connection may be opened:
-/// MySQL 5.7 closes the socket before the killed thread notices. If a new connection gets the same descriptor, that thread
-/// waits on it for hours, with its transaction open. Measured with 5.7.29 on a busy machine.
-async fn gone(session: &mut MySqlConnection, killed: &str) {
-    let sql = format!("SELECT COUNT(*) FROM information_schema.PROCESSLIST WHERE ID = {killed}");
-    eventually(TIME, format!("session {killed} to be gone"), async || {
-        let left = rows(session, &sql).await.unwrap().remove(0).remove(0).unwrap();
-        if left == "0" { Ok(()) } else { Err(left) }
-    })
-    .await;
 }
 
 /// The failed and unknown findings, except for the version: the bench's servers are old on purpose.
