@@ -6,9 +6,9 @@ use heartbeatd::target::Target;
 
 use crate::bench::beating_daemon::{BeatingDaemon, PASSWORD, ROLE, plain_password};
 use crate::bench::driver::{beat, failed, target};
-use crate::bench::mysql_scene::{end_sessions, furnish, on_each};
+use crate::bench::mysql_scene::{end_sessions, furnish, on_each, patient};
 use crate::bench::tls::{AUTHORITY, ClientPair, Files};
-use crate::bench::{Flavour, MysqlServer, eventually, heartbeatd, secs};
+use crate::bench::{Flavour, MysqlServer, eventually, secs};
 
 /// The address of a verified server, with these additional parameters.
 fn address(server: &MysqlServer, parameters: &str) -> String {
@@ -159,17 +159,12 @@ async fn exchanged_certificate_is_used_at_the_next_connection_without_a_restart(
         let files = Files::new();
         files.put_pair(&ClientPair::of("first"));
         let url = address(&server, &client(&files));
-        let beating = BeatingDaemon::started(heartbeatd().config(&crate::bench::beating_daemon::target(
-            "orders",
-            &url,
-            &plain_password(),
-        )))
-        .await;
+        let text = patient(&crate::bench::beating_daemon::target("orders", &url, &plain_password()));
+        let beating = BeatingDaemon::configured(&text).await;
         server.execute(&format!("ALTER USER {ROLE} REQUIRE SUBJECT '/CN=second'")).await;
         files.put_pair(&ClientPair::of("second"));
-        end_sessions(&server).await;
-        beating.replaces_its_connection_within_the_tick().await;
-        beating.beats(2, secs(5)).await;
+        beating.replaces_its_connection_within_the_tick(async || end_sessions(&server).await).await;
+        beating.beats(2, secs(20)).await;
         assert_eq!(beating.count("failed").await, 0, "log:\n{}", beating.daemon.log());
         let log = beating.daemon.log();
         assert!(!log.contains(PASSWORD) && !log.contains("PRIVATE KEY"), "{log}");

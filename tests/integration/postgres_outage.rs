@@ -137,8 +137,7 @@ async fn reset_of_the_idle_connection_is_mended_within_the_tick_and_is_no_failur
     furnish(&server).await;
     let proxy = Proxy::start(server.port()).await;
     let beating = BeatingDaemon::configured(&configuration(&[proxy.port()], "")).await;
-    proxy.reset().await;
-    beating.replaces_its_connection_within_the_tick().await;
+    beating.replaces_its_connection_within_the_tick(async || proxy.reset().await).await;
     has_no_queue(&server).await;
 }
 
@@ -146,8 +145,7 @@ async fn reset_of_the_idle_connection_is_mended_within_the_tick_and_is_no_failur
 async fn session_ended_by_an_administrator_is_mended_within_the_tick_and_is_no_failure() {
     let server = PostgresServer::start().await;
     let beating = BeatingDaemon::of(&server).await;
-    end_sessions(&server).await;
-    beating.replaces_its_connection_within_the_tick().await;
+    beating.replaces_its_connection_within_the_tick(async || end_sessions(&server).await).await;
     has_no_queue(&server).await;
 }
 

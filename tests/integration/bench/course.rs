@@ -1,5 +1,7 @@
 //! The steps of a [`BeatingDaemon`] that the scenarios of several drivers share, for any database.
 
+use std::time::Duration;
+
 use rustix::process::Signal;
 use tokio::time::Instant;
 
@@ -22,28 +24,51 @@ impl BeatingDaemon {
     /// A server that was frozen or cut off received no burst of beats afterwards; `asked` counts the beats that it
     /// received.
     pub(crate) async fn sent_no_burst(&self, asked: impl Fn() -> usize) {
-        self.recovers_within(secs(6)).await;
-        self.beats(2, secs(5)).await;
+        let failed_before = self.count("failed").await;
+        self.recovers_within(secs(20)).await;
+        self.beats(2, secs(20)).await;
         let (asked, answered) = (asked(), self.count("ok").await);
+        // On a busy machine a beat may time out although the server received it.
+        let failed = self.count("failed").await - failed_before;
         // A beat that was in flight at the start may run at the end, and the last one may be in flight now.
-        assert!(u64::try_from(asked).unwrap() <= answered + 2, "{asked} beats were asked for, {answered} answered");
+        assert!(
+            u64::try_from(asked).unwrap() <= answered + failed + 2,
+            "{asked} beats were asked for, {answered} answered, {failed} failed after the fault"
+        );
     }
 
     /// The daemon replaced a connection that timed out.
     pub(crate) async fn replaced_its_connection(&self, proxy: &Proxy) {
         assert_eq!((self.connects("start").await, self.connects("lost").await), (1, 0));
         assert!(self.connects("retry").await >= 1);
-        assert_eq!(proxy.open_connections(), 1);
+        // The checks use a short-lived connection through the same proxy.
+        eventually(secs(20), "one open connection", async || match proxy.open_connections() {
+            1 => Ok(()),
+            count => Err(format!("{count} open")),
+        })
+        .await;
     }
 
-    /// The kept connection has died while idle: the next tick replaces it, and no beat fails.
-    pub(crate) async fn replaces_its_connection_within_the_tick(&self) {
-        self.beats(3, secs(6)).await;
-        assert_eq!(self.connects("lost").await, 1, "log:\n{}", self.daemon.log());
-        assert_eq!(self.count("failed").await, 0, "log:\n{}", self.daemon.log());
-        // On a busy machine a login may take more than a second; nothing else makes a tick miss.
-        assert!(self.count("ticks_missed").await <= 1);
+    /// The kept connection is ended by `end` while idle: the next tick replaces it, and no beat fails.
+    pub(crate) async fn replaces_its_connection_within_the_tick(&self, end: impl AsyncFnOnce()) {
+        let (lost, failed) = (self.connects("lost").await, self.count("failed").await);
+        end().await;
+        self.beats(3, secs(30)).await;
+        assert_eq!(self.connects("lost").await, lost + 1, "log:\n{}", self.daemon.log());
+        assert_eq!(self.count("failed").await, failed, "log:\n{}", self.daemon.log());
+        self.missed_ticks_only_while_a_beat_was_slow(secs(1)).await;
         assert_eq!(self.daemon.health().await.0, 200);
+    }
+
+    /// On a busy machine a login may take longer than a period, and the ticks meanwhile are missed. Nothing else makes a
+    /// tick miss. Call it soon after the start, because the history is short.
+    pub(crate) async fn missed_ticks_only_while_a_beat_was_slow(&self, period: Duration) {
+        let target = self.daemon.target("orders").await;
+        let missed = target["counters"]["ticks_missed"].as_f64().unwrap();
+        let durations = target["history"].as_array().unwrap().iter().map(|beat| beat["duration_seconds"].as_f64());
+        let periods = durations.sum::<Option<f64>>().unwrap() / period.as_secs_f64();
+        // The first beat comes at any moment of the period, so one tick may pass during it however quick it is.
+        assert!(missed <= periods + 1.0, "{missed} ticks missed; {target}");
     }
 
     /// The server of two targets, `orders` and `inline`, is gone for 10 s or more. The log gets two lines for each

@@ -321,8 +321,8 @@ impl Daemon {
 
     /// Looks right after a beat, so that none is in flight meanwhile; `look` gets the number of beats.
     pub(crate) async fn right_after_a_beat<T>(&self, target: &str, mut look: impl AsyncFnMut(u64) -> T) -> T {
-        eventually(secs(10), "a second without a beat to look in", async || {
-            let beats = self.more_beats(target, "ok", 1, secs(5)).await;
+        eventually(secs(60), "a second without a beat to look in", async || {
+            let beats = self.more_beats(target, "ok", 1, secs(20)).await;
             let seen = look(beats).await;
             match self.beats(target, "ok").await {
                 now if now == beats => Ok(seen),
