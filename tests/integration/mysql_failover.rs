@@ -29,7 +29,7 @@ async fn promoted_replica_is_followed_and_the_former_source_is_never_written_on_
         let text = configuration(flavour, &[source.port(), replica.port()], "");
         let beating = BeatingDaemon::configured(&text).await;
         assert_eq!(beating.address().await, here(&source));
-        beating.beats(2, secs(5)).await;
+        beating.beats(2, secs(20)).await;
         assert_eq!(beats_asked_of(&replica), 0, "nothing is ever written on a replica");
 
         replica.catch_up_with(&source).await;
@@ -41,14 +41,14 @@ async fn promoted_replica_is_followed_and_the_former_source_is_never_written_on_
         assert!(told.contains("bring 127.0.0.1:") && !told.contains("SET GLOBAL"), "{told}");
         let promoted = Instant::now();
         replica.promote().await;
-        beating.recovers_within(secs(5)).await;
+        beating.recovers_within(secs(20)).await;
         note(&format!("{flavour:?}: followed {:?} after the promotion was asked for", promoted.elapsed()));
         assert_eq!(beating.address().await, here(&replica));
         let before = beats_asked_of(&source);
         source.write_role(true);
         source.resume().await;
         source.follow(&replica).await;
-        beating.beats(3, secs(6)).await;
+        beating.beats(3, secs(20)).await;
         source.catch_up_with(&replica).await;
         assert_eq!(beats_asked_of(&source), before, "nothing is ever written on a replica");
         has_no_queue(&source).await;
@@ -68,16 +68,16 @@ async fn source_that_becomes_read_only_is_left_for_the_replica_that_took_over() 
         replica.catch_up_with(&source).await;
         let text = configuration(flavour, &[source.port(), replica.port()], "");
         let beating = BeatingDaemon::configured(&text).await;
-        beating.beats(2, secs(5)).await;
+        beating.beats(2, secs(20)).await;
 
         source.set_global("read_only", "ON").await;
         let (closed, last) = (Instant::now(), position(&source).await);
         replica.catch_up_with(&source).await;
         replica.promote().await;
-        beating.beats(2, secs(6)).await;
+        beating.beats(2, secs(20)).await;
         note(&format!("{flavour:?}: two beats on the new source {:?} after the old one was closed", closed.elapsed()));
         assert_eq!(beating.address().await, here(&replica));
-        beating.recovers_within(secs(3)).await;
+        beating.recovers_within(secs(20)).await;
         assert_eq!(position(&source).await, last, "nothing was written there any more");
         let errors = beating.daemon.target("orders").await["counters"]["errors"].take();
         for error in errors.as_array().unwrap() {
@@ -113,7 +113,7 @@ async fn privileged_account_leaves_no_trace_on_a_replica_alone_and_beats_when_it
         .await;
         assert_eq!(beats_asked_of(&replica), 0, "the beat is not even asked for");
         replica.promote().await;
-        beating.recovers_within(secs(5)).await;
+        beating.recovers_within(secs(20)).await;
         has_no_queue(&replica).await;
     })
     .await;

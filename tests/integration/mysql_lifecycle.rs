@@ -16,7 +16,7 @@ async fn terminate_and_interrupt_end_the_daemon_cleanly_and_leave_no_session_beh
         for signal in [Signal::TERM, Signal::INT] {
             let mut daemon = heartbeatd().config(&configuration(flavour, &[server.port()], "")).start().await;
             daemon.healthy_within(secs(10)).await;
-            assert_eq!(daemon.end(signal, secs(3)).await.code(), Some(0), "{signal:?}: {}", daemon.log());
+            assert_eq!(daemon.end(signal, secs(10)).await.code(), Some(0), "{signal:?}: {}", daemon.log());
             eventually(secs(5), "no session to be left", async || match sessions(&server).await {
                 none if none.is_empty() => Ok(()),
                 left => Err(format!("{left:?}")),

@@ -2,6 +2,7 @@
 //! reported with its remedy, `/health` turns red in time, the remedy helps, and the target heals by itself.
 
 use sqlx::Connection;
+use tokio::time::Instant;
 
 use crate::bench::beating_daemon::{
     BeatingDaemon, ExpectedFailure, PASSWORD, ROLE, failure, plain_password, provision, target,
@@ -9,7 +10,7 @@ use crate::bench::beating_daemon::{
 use crate::bench::mysql::session::{execute, rows};
 use crate::bench::mysql_scene::{
     TABLE, address, beats_logged_by, configuration, end_sessions, furnish, furniture, has_no_queue, healthy_daemon_of,
-    last_update, on_both, on_each, position,
+    last_update, on_both, on_each, patient, position,
 };
 use crate::bench::{Flavour, MysqlServer, eventually, secs, steadily};
 
@@ -95,7 +96,7 @@ async fn column_that_holds_no_time_is_reported_at_the_next_connection_and_heals(
         let server = MysqlServer::options().flavour(flavour).start().await;
         let beating = healthy_daemon_of(&server).await;
         server.execute(&format!("ALTER TABLE {TABLE} MODIFY last_update varchar(40)")).await;
-        beating.beats(2, secs(5)).await;
+        beating.beats(2, secs(20)).await;
         end_sessions(&server).await;
         let reported = beating.fails_with(failure("schema", "column_type", None)).await;
         reported.names(&["heartbeatd provision"]);
@@ -135,7 +136,7 @@ async fn trigger_that_only_keeps_a_journal_does_no_harm() {
                    INSERT INTO streamkap.journal (old) VALUES (OLD.last_update)"
             ))
             .await;
-        beating.beats(4, secs(10)).await;
+        beating.beats(4, secs(30)).await;
         assert_eq!(beating.count("failed").await, 0, "log:\n{}", beating.daemon.log());
         let notes = "SELECT COUNT(*) - COUNT(DISTINCT old) + 10 * (COUNT(*) >= 3) FROM streamkap.journal";
         assert_eq!(server.number(notes).await, 10, "each beat is noted with a value of its own");
@@ -154,16 +155,25 @@ async fn is_mended_by_ending_the_holder(lock: &str, question: &str) {
         execute(&mut holder, lock).await;
         let reported = beating.fails_with(failure("resource", "lock", Some("1205"))).await;
         let failed = beating.count("failed").await;
-        // A session that was told to end may still be running when the next one starts.
-        let waiting = "SELECT COUNT(*) FROM information_schema.PROCESSLIST WHERE INFO LIKE 'UPDATE /* heartbeatd%'";
-        steadily(secs(7), "at most one session in the queue", async || match server.number(waiting).await {
-            0 | 1 => Ok(()),
-            more => Err(format!("{more} sessions")),
+        let waiting =
+            "SELECT ID FROM information_schema.PROCESSLIST WHERE INFO LIKE 'UPDATE /* heartbeatd%' ORDER BY ID";
+        let (mut queue, mut since) = (Vec::new(), Instant::now());
+        steadily(secs(7), "at most one session in the queue", async || {
+            let now = server.rows(waiting).await;
+            if now != queue {
+                (queue, since) = (now, Instant::now());
+            }
+            match queue.len() {
+                0 | 1 => Ok(()),
+                // The server ends a wait up to a second late, and the next beat may begin to wait before.
+                2 if since.elapsed() < secs(3) => Ok(()),
+                _ => Err(format!("{queue:?} for {:?}", since.elapsed())),
+            }
         })
         .await;
         assert!(beating.count("failed").await >= failed + 2, "it goes on trying");
-        eventually(secs(10), "a beat to wait", async || match server.number(waiting).await {
-            0 => Err("none waits".to_owned()),
+        eventually(secs(10), "a beat to wait", async || match server.rows(waiting).await {
+            none if none.is_empty() => Err("none waits"),
             _ => Ok(()),
         })
         .await;
@@ -174,8 +184,8 @@ async fn is_mended_by_ending_the_holder(lock: &str, question: &str) {
         assert!(found.iter().any(|row| row[0] == id), "the holder {id:?} is among {found:?}");
         reported.names(&["KILL ends a session"]);
         server.execute(&format!("KILL {}", id.unwrap())).await;
-        beating.recovers_within(secs(5)).await;
-        beating.beats(2, secs(5)).await;
+        beating.recovers_within(secs(20)).await;
+        beating.beats(2, secs(20)).await;
         let logged = beats_logged_by(&server).await;
         let answered = beating.count("ok").await;
         // One beat may be in progress between the two counts, or was when the lock ended.
@@ -231,7 +241,7 @@ async fn read_only_server_is_left_alone(flavour: Flavour, variable: &str, privil
     let found = server.rows(reported.part("SHOW GLOBAL VARIABLES", Some(";"))).await;
     assert!(found.contains(&vec![Some(variable.to_owned()), Some("ON".to_owned())]), "{found:?}");
     server.execute("SET GLOBAL read_only = 0").await;
-    beating.recovers_within(secs(5)).await;
+    beating.recovers_within(secs(20)).await;
     has_no_queue(&server).await;
 }
 
@@ -271,7 +281,7 @@ async fn read_only_transactions_are_distinguished_from_a_replica_and_heal() {
         end_sessions(&server).await;
         let reported = beating.fails_with(failure("connection", "read_only_setting", None)).await;
         server.execute(reported.script()).await;
-        beating.recovers_within(secs(5)).await;
+        beating.recovers_within(secs(20)).await;
     })
     .await;
 }
@@ -295,7 +305,7 @@ async fn a_session_whose_binary_log_is_off_reports_no_success_and_heals() {
         let after = (beating.count("ok").await, position(&server).await, last_update(&server).await);
         assert_eq!(before, after, "nothing was written, and nothing claimed");
         server.set_global("init_connect", "''").await;
-        beating.recovers_within(secs(5)).await;
+        beating.recovers_within(secs(20)).await;
         has_no_queue(&server).await;
     })
     .await;
@@ -306,11 +316,12 @@ async fn dropped_table_and_deleted_row_come_back_by_themselves_with_provision_au
     on_both(async |flavour| {
         let server = MysqlServer::options().flavour(flavour).start().await;
         furnish(&server).await;
-        let text = with_administrator(&server).replace("provision_url", "provision = \"auto\"\nprovision_url");
+        let text =
+            patient(&with_administrator(&server)).replace("provision_url", "provision = \"auto\"\nprovision_url");
         let beating = BeatingDaemon::configured(&text).await;
         for spoil in [&format!("DELETE FROM {TABLE}"), &format!("DROP TABLE {TABLE}"), "DROP DATABASE streamkap"] {
             server.execute(spoil).await;
-            beating.beats(3, secs(10)).await;
+            beating.beats(3, secs(30)).await;
             assert_eq!(server.number(&format!("SELECT COUNT(*) FROM {TABLE}")).await, 1, "{spoil}");
         }
         assert_eq!(beating.count("failed").await, 0, "mended within the tick; log:\n{}", beating.daemon.log());
@@ -324,11 +335,12 @@ async fn provision_auto_without_the_right_to_create_says_so_once_and_goes_on() {
     on_both(async |flavour| {
         let server = MysqlServer::options().flavour(flavour).start().await;
         furnish(&server).await;
-        let text = configuration(flavour, &[server.port()], "provision = \"auto\"");
+        // One time-out is for the beat and for the provisioning after it.
+        let text = patient(&configuration(flavour, &[server.port()], "provision = \"auto\""));
         let beating = BeatingDaemon::configured(&text).await;
         server.execute("DROP DATABASE streamkap").await;
         let expected = failure("schema", "missing_schema", Some(no_schema(flavour)));
-        let reported = beating.fails_with(expected).await;
+        let reported = beating.reports(expected).await;
         assert!(reported.message.contains("provision = \"auto\" cannot create it: "), "{reported:?}");
         reported.names(&["provision_url"]);
         beating.logs_a_failed_provisioning_once().await;
