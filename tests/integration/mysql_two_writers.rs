@@ -103,7 +103,6 @@ async fn a_daemon_leaves_the_row_to_an_event_in_another_time_zone_and_takes_over
 }
 
 async fn a_daemon_stands_by_an_event(column: &str, check: impl Fn(&Value)) {
-    // Its phase is 2 s into the period, well after the event, which runs within a second after a period begins.
     const NAME: &str = "billing";
     on_both(async |flavour| {
         let server = furnished(flavour).await;
@@ -112,9 +111,10 @@ async fn a_daemon_stands_by_an_event(column: &str, check: impl Fn(&Value)) {
             .await;
         server.set_global("event_scheduler", "ON").await;
         let row = row_of(&server);
+        // Much more often than the row becomes stale, so that a daemon that looks late still finds it fresh.
         server
             .execute(&format!(
-                "CREATE EVENT streamkap.heartbeat ON SCHEDULE EVERY 5 SECOND STARTS '2026-01-01 00:00:00'
+                "CREATE EVENT streamkap.heartbeat ON SCHEDULE EVERY 1 SECOND STARTS '2026-01-01 00:00:00'
                  DO UPDATE {TABLE} SET last_update = CURRENT_TIMESTAMP WHERE id = 1"
             ))
             .await;
@@ -123,7 +123,7 @@ async fn a_daemon_stands_by_an_event(column: &str, check: impl Fn(&Value)) {
         let daemon = start(&server, NAME).await;
         daemon.more_beats(NAME, "fresh", 3, PERIOD * 5).await;
         let target = daemon.target(NAME).await;
-        daemon.healthy_within(secs(1)).await;
+        daemon.healthy_within(secs(10)).await;
         assert_eq!(target["newest_change_is_ours"], false, "{target}");
         assert_eq!((&target["counters"]["ok"], &target["counters"]["failed"]), (&0.into(), &0.into()), "{target}");
         check(&target);
@@ -135,7 +135,7 @@ async fn a_daemon_stands_by_an_event(column: &str, check: impl Fn(&Value)) {
         let pause = last_beat.elapsed();
         eprintln!("{flavour:?}, the event dropped: the next beat came after {pause:?}");
         assert!(pause <= PERIOD * 2 + SLACK, "{pause:?}");
-        let target = eventually(SLACK, "the daemon's own beat", async || {
+        let target = eventually(secs(10), "the daemon's own beat", async || {
             let target = daemon.target(NAME).await;
             if target["counters"]["ok"] == 1 { Ok(target) } else { Err(target.to_string()) }
         })
