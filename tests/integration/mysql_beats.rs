@@ -7,7 +7,7 @@ use tokio::time::Instant;
 use crate::bench::beating_daemon::{ROLE, TARGET, plain_password, target};
 use crate::bench::daemon::Daemon;
 use crate::bench::mysql_scene::{
-    TABLE, address, beats_asked_of, beats_logged_by, furnish, last_update, on_both, position,
+    TABLE, address, beats_asked_of, beats_logged_by, furnish, last_update, on_both, patient, position,
 };
 use crate::bench::{MysqlServer, Proxy, heartbeatd, secs, steadily};
 
@@ -18,6 +18,7 @@ const WATCHED: Duration = secs(20);
 #[derive(Debug)]
 struct Count {
     beats: u64,
+    ticks: u64,
     at: Instant,
     bursts: u64,
     statements: u64,
@@ -40,17 +41,22 @@ async fn a_beat_is_on_time_and_one_statement_and_one_event_and_arrives_at_the_re
             address(flavour, &[replica.port()]),
             plain_password()
         );
-        let daemon = heartbeatd().config(&target(TARGET, &address(flavour, &[proxy.port()]), &more)).start().await;
-        daemon.more_beats(TARGET, "ok", 1, secs(10)).await;
+        let text = patient(&target(TARGET, &address(flavour, &[proxy.port()]), &more));
+        let daemon = heartbeatd().config(&text).start().await;
+        daemon.more_beats(TARGET, "ok", 1, secs(30)).await;
         daemon.checked(TARGET).await;
 
         let before = count(&daemon, &server, &proxy).await;
-        let mut values = vec![last_update(&server).await];
+        let (mut seen, mut compared) = (Vec::<(Option<String>, u64)>::new(), 0);
         steadily(WATCHED, "/health 200", async || {
+            let beats = daemon.beats(TARGET, "ok").await;
             let value = last_update(&server).await;
-            if values.last() != Some(&value) {
-                values.push(value);
+            // One beat may have been written and not counted yet. A second one was written between the two looks.
+            for (former, _) in seen.iter().filter(|(_, counted)| counted + 2 <= beats) {
+                assert_ne!(*former, value, "a value came twice: {seen:?}");
+                compared += 1;
             }
+            seen.push((value, daemon.beats(TARGET, "ok").await));
             match daemon.health().await {
                 (200, _) => Ok(()),
                 (status, health) => Err(format!("{status}: {health}")),
@@ -59,25 +65,21 @@ async fn a_beat_is_on_time_and_one_statement_and_one_event_and_arrives_at_the_re
         .await;
         let after = count(&daemon, &server, &proxy).await;
 
-        let beats = after.beats - before.beats;
-        let ticks = after.at.duration_since(before.at).as_secs_f64();
-        assert!(
-            (ticks - 1.0..=ticks + 1.0).contains(&f64::from(u32::try_from(beats).unwrap())),
-            "{beats} in {ticks} s"
-        );
+        let (beats, ticks) = (after.beats - before.beats, after.ticks - before.ticks);
+        let seconds = after.at.duration_since(before.at).as_secs_f64();
+        // On a busy machine a beat may take longer than a second, and a tick meanwhile is counted as missed.
+        assert!((ticks as f64 - seconds).abs() <= 1.0, "{ticks} ticks, {beats} with a beat, in {seconds} s");
         assert_eq!(daemon.beats(TARGET, "failed").await, 0);
         assert_eq!(after.bursts - before.bursts, beats, "round trips");
         assert_eq!(after.statements - before.statements, beats, "statements of the account in the general log");
         assert_eq!(after.updates - before.updates, beats, "beats among them");
         assert_eq!(after.logged - before.logged, beats, "Update_rows events of the table");
         assert_eq!(after.transactions - before.transactions, beats, "transactions of any session");
-        // The value of every beat was seen, except those during the counting.
-        let seen = u64::try_from(values.len()).unwrap();
-        assert!((beats.saturating_sub(2)..=beats + 1).contains(&seen), "{seen} values of {beats} beats: {values:?}");
+        assert!(compared > 0, "no two beats after one another: {seen:?}");
 
         assert_eq!(daemon.count("heartbeatd_connects_total", &[("target", TARGET)]).await, 1);
         assert_eq!(proxy.open_connections(), 1);
-        eprintln!("{flavour:?}: {beats} beats in {ticks:.2} s");
+        eprintln!("{flavour:?}: {beats} beats in {seconds:.2} s");
         says_what_the_clock_says(&daemon, &server).await;
         let lag = daemon.replica_lag(TARGET, "replica-1").await;
         eprintln!("{flavour:?}: the replica's lag: {:.1} ms", lag * 1_000.0);
@@ -91,6 +93,7 @@ async fn count(daemon: &Daemon, server: &MysqlServer, proxy: &Proxy) -> Count {
     daemon
         .right_after_a_beat(TARGET, async |beats| Count {
             beats,
+            ticks: daemon.ticks(TARGET).await,
             at: Instant::now(),
             bursts: proxy.total().bursts,
             statements: u64::try_from(server.statements_of(ROLE).len()).unwrap(),
