@@ -113,6 +113,20 @@ impl BeatingDaemon {
         beating
     }
 
+    /// A daemon with this configuration that beats at `address`, the first one in its list. Of equal hosts the first is
+    /// chosen only if it answers within half a second after another one, so a slow machine may need several starts.
+    pub(crate) async fn configured_and_at(text: &str, address: &str) -> Self {
+        eventually(secs(60), format!("a daemon that chooses {address}"), async || {
+            let beating = Self::configured(text).await;
+            beating.beats(2, secs(20)).await;
+            match beating.address().await {
+                chosen if chosen == address => Ok(beating),
+                other => Err(other),
+            }
+        })
+        .await
+    }
+
     /// Waits until `/health` shows the failure and answers 503. Asserts that every answer has the status that the
     /// semantics give for the age of the newest change, however late this machine asks, and that both documents agree.
     pub(crate) async fn fails_with(&self, expected: ExpectedFailure) -> ReportedFailure {

@@ -27,43 +27,45 @@ async fn leaves(beating: &BeatingDaemon, left: &MysqlServer) -> String {
     .await
 }
 
+fn index_of(cluster: &Galera, address: &str) -> usize {
+    cluster.nodes.iter().position(|node| here(node) == address).unwrap()
+}
+
 #[tokio::test]
 async fn a_node_that_is_cut_off_or_killed_is_left_for_one_that_is_still_in_the_cluster() {
     let mut cluster = Galera::with(MysqlServer::options().general_log(), 3).await;
     furnish(&cluster.nodes[0]).await;
-    let beating = BeatingDaemon::configured(&all_of(&cluster)).await;
-    beating.beats(2, secs(20)).await;
-    assert_eq!(beating.address().await, here(&cluster.nodes[0]));
+    let beating = BeatingDaemon::configured_and_at(&all_of(&cluster), &here(&cluster.nodes[0])).await;
 
     cluster.nodes[0].isolate(true).await;
     let cut = Instant::now();
-    let second = leaves(&beating, &cluster.nodes[0]).await;
-    assert_eq!(second, here(&cluster.nodes[1]));
+    leaves(&beating, &cluster.nodes[0]).await;
     note(&format!("cut off: a beat through another node after {:.1} s", cut.elapsed().as_secs_f64()));
     beating.recovers_within(secs(20)).await;
     let asked = beats_asked_of(&cluster.nodes[0]);
     // A daemon that starts now reaches a node that answers, and must not use it.
     let fresh = BeatingDaemon::configured(&all_of(&cluster)).await;
     fresh.beats(3, secs(20)).await;
-    assert_eq!(fresh.address().await, here(&cluster.nodes[1]));
+    assert_ne!(fresh.address().await, here(&cluster.nodes[0]));
     assert_eq!(beats_asked_of(&cluster.nodes[0]), asked, "the beat is not even asked for");
     drop(fresh);
 
     cluster.nodes[0].isolate(false).await;
     cluster.settles().await;
     beating.beats(1, secs(20)).await;
-    cluster.nodes[1].kill().await;
+    // Which of the nodes that are left it chose depends on how quickly they answered.
+    let second = index_of(&cluster, &beating.address().await);
+    cluster.nodes[second].kill().await;
     let killed = Instant::now();
-    let third = leaves(&beating, &cluster.nodes[1]).await;
+    let third = index_of(&cluster, &leaves(&beating, &cluster.nodes[second]).await);
     note(&format!("killed: a beat through another node after {:.1} s", killed.elapsed().as_secs_f64()));
     beating.recovers_within(secs(20)).await;
-    assert_eq!(third, here(&cluster.nodes[0]), "the first node of the address is in the cluster again");
-    cluster.nodes[1].resume().await;
+    cluster.nodes[second].resume().await;
     cluster.settles().await;
     beating.beats(2, secs(20)).await;
-    let newest = last_update(&cluster.nodes[0]).await;
+    let newest = last_update(&cluster.nodes[third]).await;
     eventually(secs(20), "the node that came back to get the beats", async || {
-        match (last_update(&cluster.nodes[1]).await, last_update(&cluster.nodes[0]).await) {
+        match (last_update(&cluster.nodes[second]).await, last_update(&cluster.nodes[third]).await) {
             (there, _) if there >= newest => Ok(()),
             values => Err(format!("{values:?}")),
         }
@@ -111,14 +113,24 @@ async fn of_several_nodes_one_that_is_in_sync_gets_the_beats() {
     furnish(one).await;
     let hosts = format!("127.0.0.1:{},127.0.0.1:{}", one.port(), two.port());
     let target = target(&format!("mariadb://{ROLE}:{PASSWORD}@{hosts}"));
-    let chosen = async || session(&target).await.server().address.clone();
-    assert_eq!(chosen().await, here(one));
+    // Of hosts that answer far apart the quicker one is chosen, so a slow machine may need several logins.
+    let chooses = async |node: &MysqlServer| {
+        eventually(secs(20), format!("{} to be chosen", here(node)), async || {
+            match session(&target).await.server().address.clone() {
+                chosen if chosen == here(node) => Ok(()),
+                other => Err(other),
+            }
+        })
+        .await;
+    };
+    chooses(one).await;
     one.set_global("wsrep_desync", "ON").await;
     one.wsrep_is("wsrep_local_state_comment", "Donor/Desynced").await;
-    assert_eq!(chosen().await, here(two));
+    chooses(two).await;
     two.set_global("wsrep_desync", "ON").await;
     two.wsrep_is("wsrep_local_state_comment", "Donor/Desynced").await;
-    assert_eq!(chosen().await, here(one), "none is in sync: any will do");
+    // None is in sync: any will do.
+    chooses(one).await;
 }
 
 #[tokio::test]
