@@ -91,7 +91,7 @@ async fn a_transaction_that_is_open_for_long_is_found_in_whatever_zone_the_serve
         let mut other = stage.server.connect().await;
         execute(&mut other, "BEGIN").await;
         execute(&mut other, "UPDATE streamkap.streamkap_heartbeat SET text = 'held' WHERE id = 2 OR text = 'x'").await;
-        let remedy = eventually(secs(9), format!("{flavour:?}: the transaction to be found"), async || {
+        let remedy = eventually(secs(30), format!("{flavour:?}: the transaction to be found"), async || {
             let findings = wrong(&stage.findings(&stage.target).await);
             match findings.as_slice() {
                 [only] if only.id == "long-transactions" => Ok((only.observed.clone(), only.remedy.clone().unwrap())),
@@ -124,12 +124,13 @@ async fn the_last_run_of_an_event_is_read_in_whatever_zone_the_server_is() {
             let Look::Facts(facts) = look.source else { unreachable!() };
             (facts["events"]["seen"][0]["last_run"].as_i64(), facts["server"]["time"].as_i64().unwrap())
         };
-        let (last, now) = eventually(secs(9), "the event to run", async || match run(look(&stage.target).await) {
+        let (last, now) = eventually(secs(30), "the event to run", async || match run(look(&stage.target).await) {
             (Some(last), now) => Ok((last, now)),
             (None, _) => Err("not yet"),
         })
         .await;
-        assert!((0..5_000_000).contains(&(now - last)), "{flavour:?}: {last} {now}");
+        // Another zone would be hours away. A run is in whole seconds, and this machine may be slow.
+        assert!((now - last).abs() < 60_000_000, "{flavour:?}: {last} {now}");
         stage.all_is_well(&stage.target, "the event ran").await;
     }
 }

@@ -56,8 +56,11 @@ async fn two_daemons_that_always_write_through_two_nodes_collide_and_neither_fai
     note(&format!("{written} beats of two daemons, conflicts {conflicts:?}"));
     assert!(conflicts.iter().sum::<u64>() > 0, "they never met: {written} beats");
     drop(daemons);
-    let logged = join_all(cluster.nodes.iter().map(beats_logged_by)).await;
-    assert!(logged[0] == logged[1] && logged[0] >= written, "{logged:?} {written}");
+    eventually(secs(20), "every beat in both binary logs", async || {
+        let logged = join_all(cluster.nodes.iter().map(beats_logged_by)).await;
+        if logged[0] == logged[1] && logged[0] >= written { Ok(()) } else { Err(format!("{logged:?} {written}")) }
+    })
+    .await;
 }
 
 #[tokio::test]
