@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use crate::bench::driver::{failed, open, target};
 use crate::bench::hostile::{HostileServer, Malice};
-use crate::bench::{PostgresServer, heartbeat, heartbeatd, secs};
+use crate::bench::{PostgresServer, eventually, heartbeat, heartbeatd, secs};
 
 const PASSWORD: &str = "never-in-clear";
 /// The most memory that a flood may cost, in KiB.
@@ -52,8 +52,13 @@ async fn flood_is_weathered(malice: Malice, kind: &str) {
     }
     let watched = begin.elapsed();
     eprintln!("{malice:?}: at most {} MiB RSS, {beats} good beats in {watched:?}", highest >> 10);
-    let reason = daemon.reason_within(kind, secs(10)).await;
-    eprintln!("{malice:?}: {reason}");
+    // Among the failures so far: on a busy machine a later one may be a time-out while the flood is being read.
+    eventually(secs(30), format!("the kind {kind}"), async || {
+        let errors = daemon.target("hostile").await["counters"]["errors"].take();
+        let found = errors.as_array().unwrap().iter().any(|error| error["kind"] == kind);
+        if found { Ok(()) } else { Err(errors.to_string()) }
+    })
+    .await;
     // The daemon's whole memory, including what it needs without a flood.
     assert!(highest < ALLOWANCE, "{} MiB; log:\n{}", highest >> 10, daemon.log());
     assert!(beats >= 8, "{beats} beats in {watched:?}; log:\n{}", daemon.log());
