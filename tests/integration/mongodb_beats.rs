@@ -43,6 +43,8 @@ async fn for_a_minute_a_change_stream_sees_one_update_per_beat_and_the_server_on
     let (end, after) = right_after_a_beat(&daemon, primary.admin().await).await;
 
     let (beats, ticks) = (after.beats - before.beats, after.ticks - before.ticks);
+    // A busy machine may miss a tick. Then it is counted, and is the exception.
+    assert!(beats * 2 > ticks, "{beats} beats, {ticks} ticks");
     let seconds = end.duration_since(begin).as_secs_f64();
     let counted = f64::from(u32::try_from(ticks).unwrap());
     assert!((seconds - 1.0..=seconds + 1.0).contains(&counted), "{beats} beats, {ticks} ticks, {seconds} s");

@@ -105,7 +105,8 @@ async fn beats_come_on_time_over_tcp_and_tcps_each_in_one_round_trip_and_on_one_
             "{name}: {seconds:.1} s at 1 s: {beats} beats, {bursts} round trips at the proxy, {requests} requests at the \
              server, connects {connects}"
         );
-        // A busy machine may miss a tick. Then it is counted.
+        // A busy machine may miss a tick. Then it is counted, and is the exception.
+        assert!(beats * 2 > ticks, "{name}: {beats} beats, {ticks} ticks");
         let counted = f64::from(u32::try_from(ticks).unwrap());
         assert!(
             (seconds - 1.0..=seconds + 1.0).contains(&counted),

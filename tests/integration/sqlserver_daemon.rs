@@ -241,7 +241,8 @@ async fn beats_are_on_time_and_one_packet_each_way_however_they_are_encrypted() 
         let (seconds, ticks, beats) = ((end - begin).as_secs_f64(), ticks - ticks_before, beats - beats_before);
         let (arrived, sent) = (packets.0 - packets_before.0, packets.1 - packets_before.1);
         note(&format!("{name}: {beats} beats in {seconds:.1} s, {arrived} packets there and {sent} back"));
-        // A busy machine may miss a tick. Then it is counted.
+        // A busy machine may miss a tick. Then it is counted, and is the exception.
+        assert!(beats * 2 > ticks, "{name}: {beats} beats, {ticks} ticks");
         let counted = f64::from(u32::try_from(ticks).unwrap());
         assert!(
             (seconds - 1.0..=seconds + 1.0).contains(&counted),
