@@ -55,6 +55,13 @@ async fn three_hundred_targets_beat_in_flat_memory_and_end_in_time_when_the_serv
         fewest => Err(fewest),
     })
     .await;
+    // Logins that a busy machine delayed are counted before, not after.
+    let counts = async || {
+        let metrics = daemon.metrics().await;
+        let failed = metrics.sum("heartbeatd_beats_total", &[("result", "failed")]);
+        (metrics.sum("heartbeatd_connects_total", &[]) as u64, failed as u64)
+    };
+    let counts_before = counts().await;
     let (before, files) = (daemon.rss_kib(), daemon.open_files());
     steadily(secs(15), "/health 200", async || match daemon.health().await {
         (200, _) => Ok(()),
@@ -64,10 +71,12 @@ async fn three_hundred_targets_beat_in_flat_memory_and_end_in_time_when_the_serv
     let after = daemon.rss_kib();
     eprintln!("{TARGETS} targets: RSS {before} KiB, 15 s later {after} KiB, {files} files open");
     assert!(after < before + before / 10, "{before} KiB, then {after} KiB");
-    assert!(daemon.open_files() <= files + 2, "{files} files, then {}", daemon.open_files());
-    let metrics = daemon.metrics().await;
-    assert!((metrics.sum("heartbeatd_connects_total", &[]) - TARGETS as f64).abs() < 0.5, "a connection was lost");
-    assert!(metrics.sum("heartbeatd_beats_total", &[("result", "failed")]) < 0.5, "{}", daemon.log());
+    eventually(secs(30), "as few open files as before", async || match daemon.open_files() {
+        now if now <= files + 2 => Ok(()),
+        now => Err(format!("{files} files, then {now}")),
+    })
+    .await;
+    assert_eq!(counts().await, counts_before, "connections and failed beats: one was lost; log:\n{}", daemon.log());
     for (share, name) in [(0.5, "p50"), (0.99, "p99")] {
         eprintln!("lateness {name}: at most {} s", lateness(&daemon, share).await);
     }

@@ -240,7 +240,7 @@ impl BeatingDaemon {
     pub(crate) async fn is_checked(&self) {
         self.daemon.checked(TARGET).await;
         // After the checks it may look at the slot at once.
-        self.beats(2, secs(10)).await;
+        self.beats(2, secs(20)).await;
     }
 
     /// A counter of the target's document.

@@ -310,9 +310,10 @@ impl Daemon {
         }
     }
 
-    /// Waits for the first run of all checks of a target, which comes soon after its first beat and not again for minutes.
+    /// Waits for the first run of all checks of a target, which comes soon after its first beat and not again for minutes;
+    /// if a slow machine made it too late, it is repeated after a minute.
     pub(crate) async fn checked(&self, target: &str) {
-        eventually(secs(30), "the first run of all checks", async || match self.target(target).await["checks"] {
+        eventually(secs(120), "the first run of all checks", async || match self.target(target).await["checks"] {
             Value::Null => Err("none yet"),
             _ => Ok(()),
         })
