@@ -133,7 +133,8 @@ async fn attend(
                 match loaded {
                     Some(loaded) => {
                         let applied = loaded.and_then(|fresh| take_over(fresh, settings, fleet));
-                        // First, so that whoever changes a file because of the log's line changes a watched file.
+                        // Before the log's line: its reader may change a new file at once, and that file must already
+                        // be watched.
                         signals.files.look_at(&settings.files);
                         settle(applied, board);
                     }
@@ -226,7 +227,7 @@ fn settle(applied: Result<Changes, String>, board: &Board) {
             );
         }
         Err(error) => {
-            // Before the log's line, as above: the metric must not contradict it.
+            // Before the log's line: its reader may ask for the metric at once.
             board.process().reload_error = Some((board.clock().now(), error.clone()));
             tracing::error!(error, "configuration not reloaded: the earlier one stays in force");
         }

@@ -8,8 +8,8 @@ use mongodb::bson::{DateTime, Document, doc};
 use rustix::process::Signal;
 use tokio::time::{Instant, timeout};
 
-use crate::bench::beating_daemon::{PASSWORD, plain_password, target};
-use crate::bench::daemon::Daemon;
+use crate::bench::beating_daemon::{PASSWORD, patient, plain_password, target};
+use crate::bench::daemon::{Daemon, are_on_time};
 use crate::bench::mongodb::{Admin, ReplicaSet};
 use crate::bench::mongodb_scene::{
     COLLECTION, DATABASE, NAMESPACE, USER, address, configuration, furnish_set, last_update,
@@ -26,8 +26,7 @@ async fn for_a_minute_a_change_stream_sees_one_update_per_beat_and_the_server_on
     furnish_set(&set).await;
     let primary = set.member(set.primary().await);
     // On a busy machine one of sixty beats may take longer than the 2 s of the other scenarios.
-    let text = configuration(&set, "").replace("timeout = \"2s\"", "timeout = \"10s\"");
-    let mut daemon = heartbeatd().config(&text).start().await;
+    let mut daemon = heartbeatd().config(&patient(&configuration(&set, ""))).start().await;
     daemon.more_beats("orders", "ok", 1, secs(15)).await;
     daemon.checked("orders").await;
     let collection = set.admin().await.client().database(DATABASE).collection::<Document>(COLLECTION);
@@ -43,11 +42,8 @@ async fn for_a_minute_a_change_stream_sees_one_update_per_beat_and_the_server_on
     let (end, after) = right_after_a_beat(&daemon, primary.admin().await).await;
 
     let (beats, ticks) = (after.beats - before.beats, after.ticks - before.ticks);
-    // A busy machine may miss a tick. Then it is counted, and is the exception.
-    assert!(beats * 2 > ticks, "{beats} beats, {ticks} ticks");
     let seconds = end.duration_since(begin).as_secs_f64();
-    let counted = f64::from(u32::try_from(ticks).unwrap());
-    assert!((seconds - 1.0..=seconds + 1.0).contains(&counted), "{beats} beats, {ticks} ticks, {seconds} s");
+    are_on_time("orders", beats, ticks, seconds);
     assert_eq!(daemon.beats("orders", "failed").await, 0);
     let sent = u64::try_from(after.commands.len() - before.commands.len()).unwrap();
     assert_eq!(sent, beats, "{:?}", &after.commands[before.commands.len()..]);
@@ -109,7 +105,7 @@ async fn two_daemons_write_one_beat_per_period_together_and_either_carries_on_al
     let start = async || {
         let more = format!("{}write = \"when-stale\"\n", plain_password());
         let text = target("orders", &address(&set), &more).replace("interval = \"1s\"", "interval = \"2s\"");
-        heartbeatd().config(&text.replace("timeout = \"2s\"", "timeout = \"10s\"")).start().await
+        heartbeatd().config(&patient(&text)).start().await
     };
     let (one, other) = (start().await, start().await);
     let row = SharedRow {

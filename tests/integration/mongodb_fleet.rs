@@ -24,7 +24,7 @@ async fn a_hundred_targets_beat_in_flat_memory_and_end_in_time_when_every_member
     }
     create_user(primary, USER, vec![doc! { "role": "readWrite", "db": DATABASE }]).await;
     set.is_whole().await;
-    let mut config = "[defaults]\ninterval = \"10s\"\ntimeout = \"30s\"\n[shutdown]\ngrace = \"2s\"\n".to_owned();
+    let mut config = "[defaults]\ninterval = \"10s\"\ntimeout = \"30s\"\n[shutdown]\ngrace = \"5s\"\n".to_owned();
     for n in 0..TARGETS {
         let table = format!("heartbeat.table = \"heartbeat_{n}\"");
         writeln!(config, "[[target]]\nname = \"shop-{n}\"\nurl = \"{}\"\n{}{table}", address(&set), plain_password())
@@ -47,7 +47,7 @@ async fn a_hundred_targets_beat_in_flat_memory_and_end_in_time_when_every_member
 
     set.members().iter().for_each(MongoServer::freeze);
     let begin = Instant::now();
-    let status = daemon.end(Signal::TERM, secs(12)).await;
+    let status = daemon.end(Signal::TERM, secs(9)).await;
     eprintln!("ended {:?} after SIGTERM, with every member frozen", begin.elapsed());
     assert_eq!(status.code(), Some(0), "{}", daemon.log());
     assert!(!daemon.log().contains("panicked"), "{}", daemon.log());

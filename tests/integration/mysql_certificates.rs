@@ -4,9 +4,9 @@
 use heartbeatd::heartbeat::{BeatOutcome, ErrorKind, Writing};
 use heartbeatd::target::Target;
 
-use crate::bench::beating_daemon::{BeatingDaemon, PASSWORD, ROLE, plain_password};
+use crate::bench::beating_daemon::{BeatingDaemon, PASSWORD, ROLE, patient, plain_password};
 use crate::bench::driver::{beat, failed, target};
-use crate::bench::mysql_scene::{end_sessions, furnish, on_each, patient};
+use crate::bench::mysql_scene::{end_sessions, furnish, on_each};
 use crate::bench::tls::{AUTHORITY, ClientPair, Files};
 use crate::bench::{Flavour, MysqlServer, eventually, secs};
 

@@ -14,10 +14,12 @@ async fn terminate_and_interrupt_end_the_daemon_cleanly_and_leave_no_session_beh
         let server = MysqlServer::options().flavour(flavour).general_log().start().await;
         furnish(&server).await;
         for signal in [Signal::TERM, Signal::INT] {
-            let mut daemon = heartbeatd().config(&configuration(flavour, &[server.port()], "")).start().await;
-            daemon.healthy_within(secs(10)).await;
+            // The end must not wait for the grace period.
+            let text = format!("{}[shutdown]\ngrace = \"30s\"\n", configuration(flavour, &[server.port()], ""));
+            let mut daemon = heartbeatd().config(&text).start().await;
+            daemon.healthy_within(secs(20)).await;
             assert_eq!(daemon.end(signal, secs(10)).await.code(), Some(0), "{signal:?}: {}", daemon.log());
-            eventually(secs(5), "no session to be left", async || match sessions(&server).await {
+            eventually(secs(20), "no session to be left", async || match sessions(&server).await {
                 none if none.is_empty() => Ok(()),
                 left => Err(format!("{left:?}")),
             })

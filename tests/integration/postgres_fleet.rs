@@ -12,7 +12,8 @@ use crate::bench::daemon::Daemon;
 use crate::bench::{PostgresServer, eventually, heartbeat, heartbeatd, secs, steadily};
 
 const TARGETS: usize = 300;
-const GRACE: Duration = secs(2);
+/// Longer than a slow machine needs to end beside it, so that waiting for it twice is noticed.
+const GRACE: Duration = secs(5);
 
 #[tokio::test]
 async fn three_hundred_targets_beat_in_flat_memory_and_end_in_time_when_the_server_is_frozen() {
@@ -71,11 +72,7 @@ async fn three_hundred_targets_beat_in_flat_memory_and_end_in_time_when_the_serv
     let after = daemon.rss_kib();
     eprintln!("{TARGETS} targets: RSS {before} KiB, 15 s later {after} KiB, {files} files open");
     assert!(after < before + before / 10, "{before} KiB, then {after} KiB");
-    eventually(secs(30), "as few open files as before", async || match daemon.open_files() {
-        now if now <= files + 2 => Ok(()),
-        now => Err(format!("{files} files, then {now}")),
-    })
-    .await;
+    daemon.open_files_fall_to(files + 2).await;
     assert_eq!(counts().await, counts_before, "connections and failed beats: one was lost; log:\n{}", daemon.log());
     for (share, name) in [(0.5, "p50"), (0.99, "p99")] {
         eprintln!("lateness {name}: at most {} s", lateness(&daemon, share).await);
@@ -84,7 +81,7 @@ async fn three_hundred_targets_beat_in_flat_memory_and_end_in_time_when_the_serv
     server.freeze();
     let begin = Instant::now();
     // Waiting for the frozen sessions would take their time-out of 30 s.
-    let status = daemon.end(Signal::TERM, GRACE + secs(8)).await;
+    let status = daemon.end(Signal::TERM, GRACE + secs(4)).await;
     eprintln!("ended {:?} after SIGTERM, with every server connection frozen", begin.elapsed());
     assert_eq!(status.code(), Some(0), "{}", daemon.log());
     server.thaw();

@@ -42,11 +42,7 @@ async fn server_frozen_midway_is_reported_as_timeout_and_gets_no_burst_when_thaw
     let files = beating.daemon.open_files();
     server.freeze();
     beating.fails_with(failure("connection", "timeout", None)).await.names(&["the server frozen", "timeout, now 2s"]);
-    eventually(secs(20), "abandoned connections to be closed", async || match beating.daemon.open_files() {
-        now if now <= files + 1 => Ok(()),
-        now => Err(format!("{files} files, then {now}")),
-    })
-    .await;
+    beating.daemon.open_files_fall_to(files + 1).await;
     server.thaw();
     beating.sent_no_burst(|| beats_asked_of(&server)).await;
     has_no_queue(&server).await;

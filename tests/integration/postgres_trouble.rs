@@ -3,7 +3,7 @@
 
 use crate::bench::beating_daemon::{
     BeatingDaemon, ExpectedFailure, ROLE, TABLE, address, configuration, failure, furnish, furniture, has_no_queue,
-    plain_password, provision, target,
+    patient, plain_password, provision, target,
 };
 use crate::bench::session::{execute, rows};
 use crate::bench::{PostgresServer, eventually, secs, steadily};
@@ -102,7 +102,7 @@ async fn is_mended_by_ending_the_holder(lock: &str) {
     let pid = rows(&mut holder, "SELECT pg_backend_pid()").await.unwrap();
     let reported = beating.fails_with(failure("resource", "lock", Some("55P03"))).await;
     let failed = beating.count("failed").await;
-    // A session that was told to end may still be running when the next one starts.
+    // A session that was cancelled may still be running when the next one starts.
     let waiting =
         "SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'heartbeatd%' AND wait_event_type = 'Lock'";
     steadily(secs(7), "at most one session in the queue", async || match server.number(waiting).await {
@@ -138,7 +138,7 @@ async fn dropped_table_and_deleted_row_come_back_by_themselves_with_provision_au
     furnish(&server).await;
     let more = format!("provision = \"auto\"\nprovision_url = \"{}\"", server.admin_url());
     // Several logins within one beat, which a busy machine does not finish in 2 s.
-    let text = configuration(&[server.port()], &more).replace("timeout = \"2s\"", "timeout = \"10s\"");
+    let text = patient(&configuration(&[server.port()], &more));
     let beating = BeatingDaemon::configured(&text).await;
     for spoil in [
         "DELETE FROM streamkap.streamkap_heartbeat",
@@ -176,7 +176,7 @@ async fn one_targets_trouble_leaves_another_target_of_the_same_server_alone() {
     server.execute(&furniture("other")).await;
     let url = address(&[server.port()]);
     let other = format!("{}[target.heartbeat]\nschema = \"other\"", plain_password());
-    let well = target("well", &url, &other).replace("timeout = \"2s\"", "timeout = \"10s\"");
+    let well = patient(&target("well", &url, &other));
     let text = format!("{}{well}", configuration(&[server.port()], ""));
     let beating = BeatingDaemon::configured(&text).await;
     let before = beating.daemon.target("well").await["counters"]["failed"].take();

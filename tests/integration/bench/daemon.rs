@@ -62,6 +62,12 @@ pub(crate) struct Answer {
     pub(crate) body: String,
 }
 
+/// Asserts that each second had a tick, and that most ticks had a beat: on a busy machine some are missed.
+pub(crate) fn are_on_time(name: &str, beats: u64, ticks: u64, seconds: f64) {
+    assert!((ticks as f64 - seconds).abs() <= 1.0, "{name}: {beats} beats, {ticks} ticks, {seconds} s");
+    assert!(beats * 2 > ticks, "{name}: {beats} beats, {ticks} ticks, {seconds} s");
+}
+
 /// The program, ready for arguments, configuration, environment. Its working directory is a new, empty folder.
 pub(crate) fn heartbeatd() -> Heartbeatd {
     let place = Place::new("heartbeatd");
@@ -310,8 +316,17 @@ impl Daemon {
         }
     }
 
-    /// Waits for the first run of all checks of a target, which comes soon after its first beat and not again for minutes;
-    /// if a slow machine made it too late, it is repeated after a minute.
+    /// Waits until no more than this many files are open: what a fault or a check left open is closed.
+    pub(crate) async fn open_files_fall_to(&self, limit: usize) {
+        eventually(secs(30), format!("at most {limit} open files"), async || match self.open_files() {
+            now if now <= limit => Ok(()),
+            now => Err(format!("{now} files")),
+        })
+        .await;
+    }
+
+    /// Waits for the first run of all checks of a target, which comes soon after its first beat and not again for minutes.
+    /// If that run times out, heartbeatd repeats it after a minute.
     pub(crate) async fn checked(&self, target: &str) {
         eventually(secs(120), "the first run of all checks", async || match self.target(target).await["checks"] {
             Value::Null => Err("none yet"),

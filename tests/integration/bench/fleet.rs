@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::daemon::Daemon;
-use super::wait::{eventually, secs, steadily};
+use super::wait::{secs, steadily};
 
 /// The cost of a fleet.
 #[derive(Debug, Clone, Copy)]
@@ -31,11 +31,7 @@ pub(crate) async fn cost_in_flat_memory(daemon: &Daemon, targets: usize, span: D
     );
     assert!(after < before + before / 10, "{before} KiB, then {after} KiB");
     // One look may meet a few requests that have not ended.
-    eventually(secs(30), "as few open files as before", async || match daemon.open_files() {
-        now if now <= files + 4 => Ok(()),
-        now => Err(format!("{files} files, then {now}")),
-    })
-    .await;
+    daemon.open_files_fall_to(files + 4).await;
     let failed = daemon.metrics().await.sum("heartbeatd_beats_total", &[("result", "failed")]);
     assert!(failed < 0.5, "{}", daemon.log());
     Cost { rss_kib: after, open_files: files }

@@ -62,11 +62,6 @@ pub(crate) fn configuration(flavour: Flavour, ports: &[u16], more: &str) -> Stri
     target(TARGET, &address(flavour, ports), &format!("{}{more}", plain_password()))
 }
 
-/// The same configuration with a longer time-out, for a test in which no beat may fail because the machine is slow.
-pub(crate) fn patient(configuration: &str) -> String {
-    configuration.replace("timeout = \"2s\"", "timeout = \"20s\"")
-}
-
 /// The daemon of a furnished server, once it is healthy.
 pub(crate) async fn healthy_daemon_of(server: &MysqlServer) -> BeatingDaemon {
     furnish(server).await;

@@ -9,10 +9,10 @@ use super::{ADMIN, ADMIN_PASSWORD, MongoOptions, MongoServer};
 /// The name of every set.
 pub(crate) const SET: &str = "rs0";
 
-/// After this time without an answer from the primary, the others elect a new one, in milliseconds. Shorter, a primary
-/// that a busy machine does not run for a while would lose its place.
+/// After this time without an answer from the primary, the others elect a new one, in milliseconds. With a
+/// shorter time, a primary that a busy machine pauses would be replaced.
 const ELECTION_TIMEOUT: i32 = 5_000;
-/// The same before the first election, which waits for this time, too.
+/// The first election waits for the whole time-out, so it gets a shorter one.
 const FIRST_ELECTION_TIMEOUT: i32 = 2_000;
 
 /// Servers that follow an elected primary; dropping it stops them all.
@@ -52,12 +52,12 @@ impl ReplicaSet {
         set.members[0].anybody().await.run("admin", doc! { "replSetInitiate": configuration }).await;
         set.members[set.primary().await].create_admin().await;
         set.is_whole().await;
-        set.take_time_for_elections().await;
+        set.set_election_timeout().await;
         set.is_whole().await;
         set
     }
 
-    async fn take_time_for_elections(&self) {
+    async fn set_election_timeout(&self) {
         let mut configuration =
             self.run("admin", doc! { "replSetGetConfig": 1 }).await.get_document("config").unwrap().clone();
         let version = configuration.get_i32("version").unwrap();
