@@ -5,7 +5,8 @@ use sqlx::PgConnection;
 use tokio::time::Instant;
 
 use crate::bench::beating_daemon::{
-    BeatingDaemon, PASSWORD, ROLE, address, beats_asked_of, configuration, failure, furnish, has_no_queue, note, target,
+    BeatingDaemon, PASSWORD, ROLE, address, beats_asked_of, configuration, failure, furnish, has_no_queue, note,
+    patient, target,
 };
 use crate::bench::session::execute;
 use crate::bench::{PostgresServer, Proxy, Toxic, eventually, heartbeatd, secs};
@@ -25,11 +26,12 @@ async fn killed_server_is_reported_as_refused_and_heals_after_its_start() {
 #[tokio::test]
 async fn clean_restart_of_the_server_costs_no_more_than_the_time_it_takes() {
     let mut server = PostgresServer::start().await;
-    let beating = BeatingDaemon::of(&server).await;
+    furnish(&server).await;
+    let beating = BeatingDaemon::configured(&patient(&configuration(&[server.port()], ""))).await;
     let begin = Instant::now();
     server.restart().await;
     note(&format!("the restart took {:?}", begin.elapsed()));
-    beating.beats(3, secs(10)).await;
+    beating.beats(3, secs(30)).await;
     beating.recovers_within(secs(20)).await;
     beating.has_come_through_a_restart().await;
     has_no_queue(&server).await;
@@ -132,7 +134,7 @@ async fn reset_of_the_idle_connection_is_mended_within_the_tick_and_is_no_failur
     let server = PostgresServer::start().await;
     furnish(&server).await;
     let proxy = Proxy::start(server.port()).await;
-    let beating = BeatingDaemon::configured(&configuration(&[proxy.port()], "")).await;
+    let beating = BeatingDaemon::configured(&patient(&configuration(&[proxy.port()], ""))).await;
     beating.replaces_its_connection_within_the_tick(async || proxy.reset().await).await;
     has_no_queue(&server).await;
 }
@@ -140,7 +142,8 @@ async fn reset_of_the_idle_connection_is_mended_within_the_tick_and_is_no_failur
 #[tokio::test]
 async fn session_ended_by_an_administrator_is_mended_within_the_tick_and_is_no_failure() {
     let server = PostgresServer::start().await;
-    let beating = BeatingDaemon::of(&server).await;
+    furnish(&server).await;
+    let beating = BeatingDaemon::configured(&patient(&configuration(&[server.port()], ""))).await;
     beating.replaces_its_connection_within_the_tick(async || end_sessions(&server).await).await;
     has_no_queue(&server).await;
 }

@@ -59,6 +59,12 @@ pub(crate) trait Stage {
     async fn beat(&self);
 }
 
+/// A statement with this table in place of the word `T`.
+pub(crate) fn naming_the_table(statement: &str, table: &str) -> String {
+    let words: Vec<&str> = statement.split(' ').map(|word| if word == "T" { table } else { word }).collect();
+    words.join(" ")
+}
+
 pub(crate) fn fault(check: &'static str, says: &'static str, seed: &'static str, mend: Mend) -> Fault {
     let severity = Severity::Error;
     Fault { check, severity, says, seed, mend, after: "", unknown: &[], left: &[], target: |_| {}, on: None }

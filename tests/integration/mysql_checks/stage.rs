@@ -14,7 +14,7 @@ use crate::bench::mysql::session::{execute, gone};
 use crate::bench::mysql::{Flavour, MysqlOptions};
 use crate::bench::place::server_command;
 use crate::bench::process::Process;
-use crate::bench::seeded_faults;
+use crate::bench::seeded_faults::{self, naming_the_table};
 use crate::bench::{MysqlServer, eventually, programs, secs};
 
 pub(super) const TABLE: &str = "streamkap.streamkap_heartbeat";
@@ -160,8 +160,7 @@ impl seeded_faults::Stage for Stage {
     async fn run(&self, sql: &str) {
         let mut session = self.server.connect().await;
         for statement in sql.split("; ").filter(|statement| !statement.is_empty()) {
-            let words: Vec<&str> = statement.split(' ').map(|word| if word == "T" { TABLE } else { word }).collect();
-            execute(&mut session, &words.join(" ")).await;
+            execute(&mut session, &naming_the_table(statement, TABLE)).await;
         }
     }
 

@@ -6,6 +6,7 @@ use heartbeatd::heartbeat::{BeatOutcome, ErrorKind, Writing};
 
 use super::stage::{Stage, TABLE, ids, shown, wrong};
 use crate::bench::driver::{beat, failed, failure_of, in_time, open_over};
+use crate::bench::seeded_faults::naming_the_table;
 
 #[tokio::test]
 async fn a_partitioned_table_is_judged_by_the_publication_and_identity_of_its_partitions() {
@@ -21,8 +22,7 @@ async fn a_partitioned_table_is_judged_by_the_publication_and_identity_of_its_pa
         "GRANT SELECT, INSERT, UPDATE, DELETE ON T TO cdc",
         "ALTER PUBLICATION pub ADD TABLE T",
     ] {
-        let words: Vec<&str> = statement.split(' ').map(|word| if word == "T" { TABLE } else { word }).collect();
-        stage.server.execute(&words.join(" ")).await;
+        stage.server.execute(&naming_the_table(statement, TABLE)).await;
     }
     stage.all_is_well(&stage.target, "the partitions").await;
     let mut session = open_over(&stage.server.admin_url(), &stage.target, Purpose::Plan).await;
@@ -54,8 +54,7 @@ async fn the_remedy_adds_a_missing_partition_and_a_violated_constraint_is_distin
         "INSERT INTO T VALUES (1, 'test_heartbeat', '2020-01-15')",
         "GRANT SELECT, INSERT, UPDATE ON T TO hb",
     ] {
-        let words: Vec<&str> = statement.split(' ').map(|word| if word == "T" { TABLE } else { word }).collect();
-        stage.server.execute(&words.join(" ")).await;
+        stage.server.execute(&naming_the_table(statement, TABLE)).await;
     }
     let refused = failure_of(&stage.target).await;
     assert_eq!((refused.kind(), refused.code()), (ErrorKind::Rejected, Some("23514")), "{refused}");

@@ -14,7 +14,7 @@ pub(super) use crate::bench::findings::{ids, judge, look, shown, statements, wro
 use crate::bench::place::server_command;
 use crate::bench::postgres::PostgresOptions;
 use crate::bench::process::Process;
-use crate::bench::seeded_faults;
+use crate::bench::seeded_faults::{self, naming_the_table};
 use crate::bench::session::execute;
 use crate::bench::{PostgresServer, eventually, programs, secs};
 
@@ -142,8 +142,7 @@ impl seeded_faults::Stage for Stage {
     async fn run(&self, sql: &str) {
         let statements: Vec<&str> = if sql.contains("$$") { vec![sql] } else { sql.split("; ").collect() };
         for statement in statements.into_iter().filter(|statement| !statement.is_empty()) {
-            let words: Vec<&str> = statement.split(' ').map(|word| if word == "T" { TABLE } else { word }).collect();
-            self.server.execute(&words.join(" ")).await;
+            self.server.execute(&naming_the_table(statement, TABLE)).await;
         }
         if sql.starts_with("ALTER SYSTEM") {
             self.server.execute("SELECT pg_reload_conf()").await;

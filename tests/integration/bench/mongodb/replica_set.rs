@@ -9,8 +9,8 @@ use super::{ADMIN, ADMIN_PASSWORD, MongoOptions, MongoServer};
 /// The name of every set.
 pub(crate) const SET: &str = "rs0";
 
-/// After this time without an answer from the primary, the others elect a new one, in milliseconds. With a
-/// shorter time, a primary that a busy machine pauses would be replaced.
+/// After this time without an answer from the primary, the others elect a new one, in milliseconds. With a shorter
+/// time, a primary that a busy machine pauses would be replaced.
 const ELECTION_TIMEOUT: i32 = 5_000;
 /// The first election waits for the whole time-out, so it gets a shorter one.
 const FIRST_ELECTION_TIMEOUT: i32 = 2_000;

@@ -35,8 +35,9 @@ pub(crate) async fn records(
 }
 
 /// Waits, through this session, until the server has ended another one, which was killed. Meanwhile the test opens no
-/// connection, nor does the daemon before its next tick: MySQL 5.7 closes the socket before the killed thread notices. If a new connection gets the same descriptor,
-/// that thread waits on it for hours, with its transaction open. Measured with 5.7.29 on a busy machine.
+/// connection, nor does the daemon before its next tick: MySQL 5.7 closes the socket before the killed thread notices.
+/// If a new connection gets the same descriptor, that thread waits on it for hours, with its transaction open. Measured
+/// with 5.7.29 on a busy machine.
 pub(crate) async fn gone(session: &mut MySqlConnection, killed: &str) {
     let sql = format!("SELECT COUNT(*) FROM information_schema.PROCESSLIST WHERE ID = {killed}");
     eventually(QUERY_DEADLINE, format!("session {killed} to be gone"), async || {
